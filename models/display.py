@@ -1,0 +1,104 @@
+"""Bytes and text made safe and visible: nothing here lets a control reach a terminal.
+
+The table's form of a token (`visible`) shows every byte; the running text of a path (`running`)
+joins characters that span several tokens.
+"""
+
+import unicodedata
+from collections.abc import Iterable, Sequence
+
+SPACE, NEWLINE, TAB = "␣", "⏎", "⇥"
+DOTTED_CIRCLE = "\N{DOTTED CIRCLE}"
+
+_MARKS = {" ": SPACE, "\n": NEWLINE, "\t": TAB}
+# Format, unassigned, private-use, surrogate and separator characters have no dependable width.
+_HIDDEN_CATEGORIES = frozenset({"Cf", "Cn", "Co", "Cs", "Zl", "Zp", "Zs"})
+
+
+def safe_character(character: str) -> str:
+    """One character as text that a terminal shows and never obeys."""
+    code = ord(character)
+    if code < 0x20:
+        return chr(0x2400 + code)
+    if code < 0x7F:
+        return character
+    if code == 0x7F:
+        return "\N{SYMBOL FOR DELETE}"
+    if code < 0xA0:
+        return f"<{code:02x}>"
+    if 0xFE00 <= code <= 0xFE0F or 0xE0100 <= code <= 0xE01EF:
+        return f"<U+{code:04X}>"
+    if unicodedata.category(character) in _HIDDEN_CATEGORIES:
+        return f"<U+{code:04X}>"
+    return character
+
+
+def safe_text(text: str) -> str:
+    """Text for a title, a notice or an error: controls made visible, spaces left alone.
+
+    A leading combining mark gets a dotted circle to stand on.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    shown = "".join(safe_character(c) for c in text)
+    return DOTTED_CIRCLE + shown if shown and unicodedata.combining(shown[0]) else shown
+
+
+def split_utf8(data: bytes) -> list[str | int]:
+    """Characters of `data` in order, and as an int each byte that is not part of valid UTF-8."""
+    parts: list[str | int] = []
+    rest = data
+    while rest:
+        try:
+            parts.extend(rest.decode("utf-8"))
+            break
+        except UnicodeDecodeError as error:
+            parts.extend(rest[: error.start].decode("utf-8"))
+            parts.extend(rest[error.start : error.end])
+            rest = rest[error.end :]
+    return parts
+
+
+def visible(data: bytes) -> str:
+    """A token's exact bytes as one visible line: `␣ ⏎ ⇥`, `<E6>` for a byte outside UTF-8."""
+    shown = "".join(
+        f"<{part:02X}>" if isinstance(part, int) else _MARKS.get(part) or safe_character(part)
+        for part in split_utf8(data)
+    )
+    return DOTTED_CIRCLE + shown if shown and unicodedata.combining(shown[0]) else shown
+
+
+def _pending_length(data: bytes) -> int:
+    """Number of bytes at the end of `data` that begin a character which is not complete yet."""
+    for back in range(1, min(3, len(data)) + 1):
+        byte = data[-back]
+        if byte & 0xC0 == 0x80:
+            continue
+        need = 2 if byte & 0xE0 == 0xC0 else 3 if byte & 0xF0 == 0xE0 else 4
+        starts = 0xC2 <= byte <= 0xF4
+        return back if starts and need > back else 0
+    return 0
+
+
+def running(tokens: Iterable[bytes], *, complete: bool = False) -> list[str]:
+    """The text that each token adds to the running text, raw (not made safe).
+
+    A character that spans tokens belongs to the token that completes it; the earlier ones add
+    an empty string. Invalid bytes come as `<E6>`. With `complete`, bytes still waiting at the
+    end are shown the same way instead of being held back.
+    """
+    texts: list[str] = []
+    held = b""
+    for token in tokens:
+        data = held + token
+        pending = _pending_length(data)
+        ready, held = (data[:-pending], data[-pending:]) if pending else (data, b"")
+        texts.append(join_parts(split_utf8(ready)))
+    if complete and held and texts:
+        texts[-1] += join_parts(split_utf8(held))
+    return texts
+
+
+def join_parts(parts: Sequence[str | int]) -> str:
+    """The output of `split_utf8` as text, `<E6>` for a byte outside UTF-8."""
+    return "".join(f"<{part:02X}>" if isinstance(part, int) else part for part in parts)

@@ -1,0 +1,117 @@
+"""What the model said after a path, exactly, in a form that costs no objects per candidate."""
+
+import math
+
+import msgspec
+
+STORED_CANDIDATES = 256
+
+
+class Distribution(msgspec.Struct, frozen=True):
+    """The model's raw next-token distribution after a path.
+
+    Exact: `lse` and `entropy` cover the whole vocabulary; the first candidates are stored, in
+    candidate order (by falling logit, equal logits by rising id), the rest can be asked for.
+    """
+
+    ids: bytes
+    """u32, native order, shape [K]."""
+    logits: bytes
+    """f32, native order, shape [K]: raw logits. Logprob = logit - lse."""
+    vocabulary: int
+    """V, the number of rows of the logits."""
+    lse: float
+    """Log-sum-exp of the raw logits over the whole vocabulary (nats)."""
+    entropy: float
+    """Entropy over the whole vocabulary (nats)."""
+    source: str = "prefill"
+    """How the KV cache was had: `prefill`, `step`, `fork`, `re-fed N`, `recomputed`."""
+    seconds: float = 0.0
+    """Time that the forward pass and this summary took."""
+
+    def __len__(self) -> int:
+        return len(self.ids) // 4
+
+    @property
+    def id_view(self) -> "memoryview[int]":
+        return memoryview(self.ids).cast("I")
+
+    @property
+    def logit_view(self) -> "memoryview[float]":
+        return memoryview(self.logits).cast("f")
+
+    def logprob(self, index: int) -> float:
+        """Logprob (nats) of the stored candidate at `index`, from 0."""
+        return self.logit_view[index] - self.lse
+
+    @property
+    def margin(self) -> float:
+        """Logprob gap (nats) between the first and the second candidate; inf when V is 1."""
+        logits = self.logit_view
+        return logits[0] - logits[1] if len(logits) > 1 else math.inf
+
+    @property
+    def listed_mass(self) -> float:
+        """Probability of the stored candidates together."""
+        return min(1.0, math.fsum(math.exp(logit - self.lse) for logit in self.logit_view))
+
+    def tail_mass(self, count: int | None = None) -> float:
+        """Probability outside the first `count` stored candidates (all of them by default)."""
+        logits = self.logit_view[:count]
+        return max(0.0, 1.0 - math.fsum(math.exp(logit - self.lse) for logit in logits))
+
+    def index_of(self, token: int) -> int | None:
+        """Where a token stands among the stored candidates, from 0; None when it is not stored."""
+        ids = self.id_view
+        return next((i for i in range(len(ids)) if ids[i] == token), None)
+
+    def rank(self, index: int) -> int:
+        """1 + the number of strictly larger logits, for a stored candidate."""
+        logits = self.logit_view
+        while index and logits[index - 1] == logits[index]:
+            index -= 1
+        return index + 1
+
+    def tied(self, index: int) -> bool:
+        """Whether a stored neighbour has the same logit."""
+        logits = self.logit_view
+        here = logits[index]
+        return (index > 0 and logits[index - 1] == here) or (
+            index + 1 < len(logits) and logits[index + 1] == here
+        )
+
+
+class Rows(msgspec.Struct, frozen=True):
+    """Any rows of the full candidate order: a page of it, or the hits of a search."""
+
+    ids: bytes
+    """u32, shape [N]."""
+    logits: bytes
+    """f32, shape [N]."""
+    indices: bytes
+    """u32, shape [N]: place in candidate order, from 0."""
+    ranks: bytes
+    """u32, shape [N]: 1 + the number of strictly larger logits."""
+    total: int
+    """How many rows there are in all (the vocabulary, or all hits of a search)."""
+    lse: float
+    """Log-sum-exp of the raw logits over the whole vocabulary (nats)."""
+    source: str = "stored"
+    """How the full row was had: `stored` or `recomputed`."""
+
+    def __len__(self) -> int:
+        return len(self.ids) // 4
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """Where one token stands in a distribution."""
+
+    token: int
+    logit: float
+    logprob: float
+    """Nats; the model's raw logprob."""
+    rank: int
+    """1 + the number of strictly larger logits."""
+    index: int
+    """Place in candidate order, from 0."""
+    tied: bool = False

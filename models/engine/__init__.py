@@ -1,0 +1,1 @@
+"""The only room of the explorer that imports torch and transformers."""

@@ -1,0 +1,87 @@
+"""The events that make a token tree: the only way to change one, and what a session file stores."""
+
+from typing import Literal
+
+import msgspec
+
+from tokexplore.models.distribution import Distribution
+from tokexplore.models.sampling import SamplingSettings
+
+Origin = Literal["prompt", "greedy", "sampled", "picked", "typed"]
+"""Where a token came from; `greedy` and `sampled` are the two ways of being generated."""
+
+
+class Taken(msgspec.Struct, frozen=True, tag=True):
+    """A token was taken after `parent`; taking a token again names the same node."""
+
+    node: int
+    parent: int
+    token: int
+    origin: Origin
+    settings: int = 0
+    """Number of the settings that were in force (`Configured`)."""
+    draw: int = 0
+    logprob: float | None = None
+    """The model's raw logprob (nats), where the distribution before it is known."""
+    rank: int | None = None
+    sampler_logprob: float | None = None
+    """The sampler's logprob (nats) under the settings that the token was drawn with."""
+
+
+class Told(msgspec.Struct, frozen=True, tag=True):
+    """The model told its distribution after `node`; the first one is canonical."""
+
+    node: int
+    distribution: Distribution
+
+
+class Scored(msgspec.Struct, frozen=True, tag=True):
+    """The model's numbers for a token that was given (prompt or typed text)."""
+
+    node: int
+    logprob: float
+    rank: int
+
+
+class Configured(msgspec.Struct, frozen=True, tag=True):
+    """Sampling settings came into force under a number of their own."""
+
+    number: int
+    settings: SamplingSettings
+
+
+class Prompted(msgspec.Struct, frozen=True, tag=True):
+    """A prompt ends at `node`."""
+
+    node: int
+    form: str
+    """How it was given: `text` or `chat`."""
+
+
+class Ended(msgspec.Struct, frozen=True, tag=True):
+    """A stream ended at `node`: eos, stop, length, context, interrupted."""
+
+    node: int
+    reason: str
+
+
+class Named(msgspec.Struct, frozen=True, tag=True):
+    """A branch got a name; an empty one takes it away."""
+
+    branch: int
+    name: str
+
+
+class Hidden(msgspec.Struct, frozen=True, tag=True):
+    """A branch was hidden, with the branches that leave it."""
+
+    branch: int
+
+
+class Unhidden(msgspec.Struct, frozen=True, tag=True):
+    """A hidden branch is visible again."""
+
+    branch: int
+
+
+Event = Taken | Told | Scored | Configured | Prompted | Ended | Named | Hidden | Unhidden

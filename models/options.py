@@ -1,0 +1,33 @@
+"""What the user asks for when a model is opened and prompted."""
+
+from typing import Literal
+
+import msgspec
+
+from tokexplore.models.protocol import Chat
+
+Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+EMBEDDED = "embedded"
+"""The name that stands for the model we ship."""
+
+
+class LoadOptions(msgspec.Struct, frozen=True):
+    """Which model to load, and how."""
+
+    model: str = EMBEDDED
+    """A directory, a name in the hub cache, a hub id, or `embedded`."""
+    device: str = "auto"
+    """`auto` (the GPU with the most free memory, else the CPU), `cpu`, `cuda`, `cuda:1`, `mps`."""
+    dtype: Dtype = "auto"
+    """`auto` is float32 on a CPU and the checkpoint's own on a GPU."""
+    device_map: str = ""
+    """`auto` spreads the model over several devices through accelerate; empty is off."""
+    revision: str = ""
+    trust_remote_code: bool = False
+
+
+class PromptSpec(msgspec.Struct, frozen=True):
+    """A prompt as it was given: plain text, or a chat. Exactly one of the two."""
+
+    text: str | None = None
+    chat: Chat | None = None

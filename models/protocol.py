@@ -1,0 +1,220 @@
+"""What the explorer asks of an engine, and the values that pass between the two.
+
+An engine is synchronous and answers by value or by iterator. Paths are sequences of token ids:
+an engine knows nothing of the tree.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Literal, Protocol
+
+import msgspec
+
+from tokexplore.models.distribution import STORED_CANDIDATES, Distribution, Rows, Standing
+from tokexplore.models.sampling import SamplerView, SamplingSettings
+from tokexplore.models.tokens import Vocabulary
+
+EndReason = Literal["eos", "stop", "length", "context", "interrupted"]
+
+
+class ModelInfo(msgspec.Struct, frozen=True):
+    """What was loaded, as it is: for the header, the inspector and provenance."""
+
+    name: str
+    """Short name for the header."""
+    source: str
+    """Directory or hub id that it was loaded from."""
+    revision: str
+    """Commit of a hub snapshot; empty for a plain directory."""
+    family: str
+    """Architecture class, such as LlamaForCausalLM."""
+    parameters: int
+    layers: int
+    heads: int
+    hidden: int
+    vocabulary: int
+    """Rows of the logits."""
+    context: int
+    """Positions that the model was made for; 0 where its config names none."""
+    dtype: str
+    device: str
+    attention: str
+    """Attention kernel: sdpa, eager, flash_attention_2."""
+    cache: str
+    """How branching reuses the KV cache, in words."""
+    feed: Literal["batched", "stepwise", "whole"]
+    """How several tokens go on top of a cache, as probed: at once, one by one, or not at all."""
+    bos_id: int | None
+    eos_ids: tuple[int, ...]
+    chat_template: bool
+    suggested: SamplingSettings | None
+    """The sampling suggestions of the model's generation_config, if it has any."""
+    weight_bytes: int
+    kv_bytes_per_token: int
+    seconds: float
+    """Time that loading took."""
+    notices: tuple[str, ...] = ()
+    """What the user should know: a fallback that was taken, a device that was chosen."""
+    full_vocabulary: bool = True
+    """Whether every token's logprob can be had; else only the listed candidates."""
+
+
+class Message(msgspec.Struct, frozen=True):
+    """One chat message."""
+
+    role: str
+    content: str
+
+
+class Chat(msgspec.Struct, frozen=True):
+    """A conversation to be rendered by the model's chat template."""
+
+    messages: tuple[Message, ...]
+    prefill: str = ""
+    """The assistant's first words, which the model goes on from."""
+    template_args: dict[str, object] = {}
+    """Extra arguments of the template, such as enable_thinking."""
+
+
+class Rendered(msgspec.Struct, frozen=True):
+    """A prompt as token ids, ready to be used."""
+
+    ids: tuple[int, ...]
+    warning: str = ""
+
+
+class StreamRequest(msgspec.Struct, frozen=True):
+    """Extend a path token by token."""
+
+    ids: tuple[int, ...]
+    """The path so far: not empty."""
+    settings: SamplingSettings
+    max_new_tokens: int
+    prompt_length: int = 0
+    """Tokens of `ids` that are prompt: stop texts are looked for after them."""
+    draw: int = 0
+    """Draw number of the first token (`draw again` raises it); later tokens use 0."""
+    stop_texts: tuple[str, ...] = ()
+    stop_ids: tuple[int, ...] = ()
+    ignore_eos: bool = False
+    score_prompt: bool = False
+    """Yield `ScoredToken` for every position of `ids` before the first new token."""
+    describe_end: bool = False
+    """Yield the distribution after the last token when the stream ends."""
+    top: int = STORED_CANDIDATES
+    """Candidates to store in each distribution."""
+
+
+class Progress(msgspec.Struct, frozen=True, tag=True):
+    """How far a long piece of work is."""
+
+    stage: str
+    """`reading`, `weights`, `probe`, `prefill`, `scoring`."""
+    done: int
+    total: int
+    unit: str = "tokens"
+
+
+class ScoredToken(msgspec.Struct, frozen=True, tag=True):
+    """The distribution after ids[:position] and how the token at `position` stands in it."""
+
+    position: int
+    distribution: Distribution
+    standing: Standing
+
+
+class DrawnToken(msgspec.Struct, frozen=True, tag=True):
+    """A new token at `position`, and the distribution after ids[:position] that it came from."""
+
+    position: int
+    distribution: Distribution
+    standing: Standing
+    sampler: SamplerView
+    chosen_by: Literal["greedy", "sampled"]
+    sampler_logprob: float
+    """Nats, under the settings in force; 0 for greedy."""
+    draw: int = 0
+    uniform: float | None = None
+    """The number that a sampled token was drawn with."""
+
+
+class Described(msgspec.Struct, frozen=True, tag=True):
+    """The distribution after the whole path, `position` tokens long."""
+
+    position: int
+    distribution: Distribution
+
+
+class StreamEnded(msgspec.Struct, frozen=True, tag=True):
+    """The last event of every stream."""
+
+    position: int
+    """Length of the path."""
+    reason: EndReason
+    detail: str = ""
+    """The stop text that was met, for example."""
+
+
+StreamEvent = Progress | ScoredToken | DrawnToken | Described | StreamEnded
+
+
+class Control:
+    """The caller's hand on a running stream; read between two tokens and two prefill chunks."""
+
+    def __init__(self, settings: SamplingSettings | None = None) -> None:
+        self.cancelled = False
+        self.settings = settings
+        """New settings, in force from the next token on; None keeps the request's."""
+
+
+class Engine(Protocol):
+    """A causal language model that tells the truth about every step."""
+
+    @property
+    def info(self) -> ModelInfo:
+        """What is loaded."""
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """Ids and exact bytes."""
+
+    def encode(self, text: str, *, continuation: bool = False) -> list[int]:
+        """Text as token ids: as a prompt (BOS where the model uses one) or as a continuation.
+
+        Raises:
+            UsageError: for an empty prompt on a model that has neither BOS nor EOS.
+        """
+
+    def render(self, chat: Chat) -> Rendered:
+        """A conversation as the ids of its rendered template, ready for the assistant to go on.
+
+        Raises:
+            UsageError: when the model has no chat template or the template refuses the messages.
+        """
+
+    def stream(self, request: StreamRequest, control: Control) -> Iterator[StreamEvent]:
+        """Extend a path. Ends with `StreamEnded`, also when cancelled.
+
+        Raises:
+            UsageError: when the path is longer than the context.
+            OutOfMemoryError: the cache of this path does not fit the device.
+        """
+
+    def score(
+        self, ids: Sequence[int], start: int, control: Control
+    ) -> Iterator[Progress | ScoredToken]:
+        """The distribution before each token of ids[start:] (start >= 1), in bounded memory."""
+
+    def describe(self, ids: Sequence[int]) -> Distribution:
+        """The distribution after a path."""
+
+    def rows(self, ids: Sequence[int], start: int, count: int) -> Rows:
+        """Candidates `start` to `start + count` (from 0) of the whole vocabulary after a path."""
+
+    def search(self, ids: Sequence[int], text: str, limit: int) -> Rows:
+        """The most probable tokens after a path whose text holds `text`, case ignored."""
+
+    def standings(self, ids: Sequence[int], tokens: Sequence[int]) -> list[Standing]:
+        """Where each of `tokens` stands in the distribution after a path."""
+
+    def reshape(self, ids: Sequence[int], settings: SamplingSettings) -> SamplerView:
+        """The distribution after a path as the sampler sees it under `settings`."""

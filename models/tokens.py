@@ -1,0 +1,55 @@
+"""Tokens as the user meets them: an id, its exact bytes, and how both are shown."""
+
+from array import array
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from tokexplore.models.display import running, visible
+
+
+class Vocabulary(msgspec.Struct, frozen=True):
+    """The tokenizer's ids and their exact bytes, packed so that 150,000 of them cost no objects."""
+
+    blob: bytes
+    """The bytes of all tokens, one after the other."""
+    ends: bytes
+    """u32, native order, shape [tokens]: where each token's bytes end in `blob`."""
+    special: frozenset[int]
+    """Ids of special tokens; their bytes are their literal (`</s>`)."""
+    rows: int
+    """Rows of the model's logits, which can be more than the tokenizer has tokens (padding)."""
+
+    @classmethod
+    def pack(cls, tokens: Sequence[bytes], special: Iterable[int], rows: int) -> "Vocabulary":
+        """A vocabulary from the bytes of each id in order; an unused id has empty bytes."""
+        ends, total = array("I"), 0
+        for token in tokens:
+            total += len(token)
+            ends.append(total)
+        return cls(b"".join(tokens), ends.tobytes(), frozenset(special), rows)
+
+    def __len__(self) -> int:
+        return len(self.ends) // 4
+
+    def bytes_of(self, token: int) -> bytes:
+        """The exact bytes of a token id; empty for padding rows and ids out of range."""
+        if not 0 <= token < len(self):
+            return b""
+        ends = memoryview(self.ends).cast("I")
+        return self.blob[ends[token - 1] if token else 0 : ends[token]]
+
+    def show(self, token: int) -> str:
+        """The display form of one token (JSONL's `text`); `<id N>` where there are no bytes."""
+        data = self.bytes_of(token)
+        return visible(data) if data else f"<id {token}>"
+
+    def text(self, tokens: Iterable[int]) -> str:
+        """The running text of a path, characters across tokens joined, special tokens left out."""
+        return "".join(
+            running((self.bytes_of(t) for t in tokens if t not in self.special), complete=True)
+        )
+
+    def pieces(self, tokens: Sequence[int]) -> list[str]:
+        """What each token adds to the running text; special tokens as their literal."""
+        return running((self.bytes_of(t) or f"<id {t}>".encode() for t in tokens), complete=True)

@@ -1,0 +1,278 @@
+"""The token tree: a trie under a tokenless root, changed only by appending events.
+
+A branch is a chain of first children with a number of its own: the first continuation of a node
+carries its parent's branch on, every later child opens a new one.
+"""
+
+import math
+
+import msgspec
+
+from tokexplore.models.distribution import Distribution
+from tokexplore.models.events import (
+    Configured,
+    Ended,
+    Event,
+    Hidden,
+    Named,
+    Origin,
+    Prompted,
+    Scored,
+    Taken,
+    Told,
+    Unhidden,
+)
+from tokexplore.models.sampling import SamplingSettings
+
+ROOT = 0
+
+
+class Branch(msgspec.Struct):
+    """A chain of first children, from the node after its fork to its tip."""
+
+    number: int
+    head: int
+    """The first node that belongs to this branch alone."""
+    tip: int
+    """The last node of the chain."""
+    name: str = ""
+    hidden: bool = False
+    generated: int = 0
+    """Tokens in the chain that are not prompt."""
+    scored: int = 0
+    """Tokens of `generated` whose logprob is known."""
+    logprob_sum: float = 0.0
+    """Sum of the model's logprobs (nats) over those `scored` tokens."""
+    children: list[int] = msgspec.field(default_factory=list)
+    """Numbers of the branches that leave this one, in order of creation."""
+
+    @property
+    def mean_logprob(self) -> float | None:
+        """Mean model logprob per token since the fork (nats); None where no token is scored."""
+        return self.logprob_sum / self.scored if self.scored else None
+
+
+class TokenTree:
+    """Nodes are small ints; node 0 is the tokenless root. Lists are indexed by node."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.parent: list[int] = [-1]
+        self.token: list[int] = [-1]
+        self.origin: list[Origin] = ["prompt"]
+        self.depth: list[int] = [0]
+        """Tokens from the root; a node's position is depth - 1."""
+        self.step: list[int] = [0]
+        """Tokens on the path to here that are not prompt: the number of this node's step."""
+        self.logprob: list[float] = [math.nan]
+        self.rank: list[int] = [0]
+        self.sampler_logprob: list[float] = [math.nan]
+        self.draw: list[int] = [0]
+        self.settings_of: list[int] = [0]
+        self.branch_of: list[int] = [0]
+        self.children: list[list[int]] = [[]]
+        self.distribution: dict[int, Distribution] = {}
+        self.ended: dict[int, str] = {}
+        self.prompts: dict[int, str] = {}
+        self.settings: list[SamplingSettings] = []
+        self.branches: list[Branch] = []
+        """Branch number n is at n - 1."""
+        self._child: dict[tuple[int, int], int] = {}
+        self._undo: list[tuple[Event, Event]] = []
+        self._redo: list[tuple[Event, Event]] = []
+
+    def __len__(self) -> int:
+        return len(self.parent)
+
+    # What can be asked
+
+    def child(self, node: int, token: int) -> int | None:
+        """The node of `token` after `node`, if it was ever taken."""
+        return self._child.get((node, token))
+
+    def path(self, node: int) -> list[int]:
+        """The nodes from the first token to `node`, the root left out."""
+        nodes = []
+        while node > ROOT:
+            nodes.append(node)
+            node = self.parent[node]
+        nodes.reverse()
+        return nodes
+
+    def ids(self, node: int) -> list[int]:
+        """The token ids of the path to `node`."""
+        return [self.token[n] for n in self.path(node)]
+
+    def branch(self, number: int) -> Branch:
+        """The branch with this number."""
+        return self.branches[number - 1]
+
+    def fork_of(self, branch: Branch) -> int:
+        """The node that a branch left."""
+        return self.parent[branch.head]
+
+    def is_hidden(self, number: int) -> bool:
+        """Whether a branch, or one that it comes from, is hidden."""
+        while number:
+            branch = self.branch(number)
+            if branch.hidden:
+                return True
+            number = self.branch_of[self.fork_of(branch)]
+        return False
+
+    def is_fork(self, node: int) -> bool:
+        """Whether two or more tokens were taken after `node`."""
+        return len(self.children[node]) > 1
+
+    def common(self, a: int, b: int) -> int:
+        """The deepest node that is on both paths."""
+        while a != b:
+            if self.depth[a] >= self.depth[b]:
+                a = self.parent[a]
+            else:
+                b = self.parent[b]
+        return a
+
+    # The one way to change it
+
+    def append(self, event: Event) -> None:
+        """Append an event and apply it.
+
+        Raises:
+            ValueError: when the event does not fit the tree.
+        """
+        self._apply(event)
+        self.events.append(event)
+
+    def take(self, parent: int, token: int, origin: Origin, **known: object) -> int:
+        """Take `token` after `parent`: its node, new or the one that is there already."""
+        node = self._child.get((parent, token), len(self.parent))
+        self.append(Taken(node, parent, token, origin, **known))  # type: ignore[arg-type]
+        return node
+
+    def tell(self, node: int, distribution: Distribution) -> None:
+        """Record the distribution after `node`, unless the canonical one is there."""
+        if node not in self.distribution:
+            self.append(Told(node, distribution))
+
+    def configure(self, settings: SamplingSettings) -> int:
+        """The number of these settings, new or known."""
+        if settings in self.settings:
+            return self.settings.index(settings)
+        self.append(Configured(len(self.settings), settings))
+        return len(self.settings) - 1
+
+    def change(self, event: Named | Hidden | Unhidden) -> None:
+        """A change by the user, which can be undone."""
+        self._undo.append((event, self._inverse(event)))
+        self._redo.clear()
+        self.append(event)
+
+    def note_branch(self, number: int) -> None:
+        """Let `undo` take a branch that the user just opened out of sight."""
+        self._undo.append((Unhidden(number), Hidden(number)))
+        self._redo.clear()
+
+    def undo(self) -> Event | None:
+        """Append the inverse of the last undoable change; that inverse, or None."""
+        if not self._undo:
+            return None
+        forward, inverse = self._undo.pop()
+        self.append(inverse)
+        self._redo.append((forward, inverse))
+        return inverse
+
+    def redo(self) -> Event | None:
+        """Append the last undone change again; that change, or None."""
+        if not self._redo:
+            return None
+        forward, inverse = self._redo.pop()
+        self.append(forward)
+        self._undo.append((forward, inverse))
+        return forward
+
+    # How events apply
+
+    def _inverse(self, event: Named | Hidden | Unhidden) -> Event:
+        if isinstance(event, Named):
+            return Named(event.branch, self.branch(event.branch).name)
+        return Unhidden(event.branch) if isinstance(event, Hidden) else Hidden(event.branch)
+
+    def _apply(self, event: Event) -> None:
+        match event:
+            case Taken():
+                self._take(event)
+            case Told(node, distribution):
+                self.distribution.setdefault(self._known(node), distribution)
+            case Scored(node, logprob, rank):
+                self._score(self._known(node), logprob, rank)
+            case Configured(number, settings):
+                if number != len(self.settings):
+                    raise ValueError(f"settings number {number} is not next")
+                self.settings.append(settings)
+            case Prompted(node, form):
+                self.prompts[self._known(node)] = form
+            case Ended(node, reason):
+                self.ended[self._known(node)] = reason
+            case Named(branch, name):
+                self.branch(branch).name = name
+            case Hidden(branch):
+                self.branch(branch).hidden = True
+            case Unhidden(branch):
+                self.branch(branch).hidden = False
+
+    def _known(self, node: int) -> int:
+        if not 0 <= node < len(self.parent):
+            raise ValueError(f"node {node} is not in the tree")
+        return node
+
+    def _take(self, event: Taken) -> None:
+        parent, key = self._known(event.parent), (event.parent, event.token)
+        known = self._child.get(key)
+        if known is None:
+            if event.node != len(self.parent):
+                raise ValueError(f"node {event.node} is not next")
+            self._add(event)
+        elif known != event.node:
+            raise ValueError(f"token {event.token} after node {parent} is node {known}")
+        if event.logprob is not None and event.rank is not None:
+            self._score(event.node, event.logprob, event.rank)
+
+    def _add(self, event: Taken) -> None:
+        node, parent, given = event.node, event.parent, event.origin == "prompt"
+        self.parent.append(parent)
+        self.token.append(event.token)
+        self.origin.append(event.origin)
+        self.depth.append(self.depth[parent] + 1)
+        self.step.append(self.step[parent] + (not given))
+        self.logprob.append(math.nan)
+        self.rank.append(0)
+        known = event.sampler_logprob
+        self.sampler_logprob.append(math.nan if known is None else known)
+        self.draw.append(event.draw)
+        self.settings_of.append(event.settings)
+        self.children.append([])
+        self._child[parent, event.token] = node
+        self._extend_branch(node, parent)
+        self.children[parent].append(node)
+        self.branch(self.branch_of[node]).generated += not given
+
+    def _extend_branch(self, node: int, parent: int) -> None:
+        if self.children[parent] or parent == ROOT:
+            number = len(self.branches) + 1
+            self.branches.append(Branch(number, node, node))
+            if parent != ROOT:
+                self.branch(self.branch_of[parent]).children.append(number)
+        else:
+            number = self.branch_of[parent]
+            self.branch(number).tip = node
+        self.branch_of.append(number)
+
+    def _score(self, node: int, logprob: float, rank: int) -> None:
+        if not math.isnan(self.logprob[node]):
+            return
+        self.logprob[node], self.rank[node] = logprob, rank
+        if self.origin[node] != "prompt":
+            branch = self.branch(self.branch_of[node])
+            branch.scored += 1
+            branch.logprob_sum += logprob

@@ -1,0 +1,1 @@
+../../../tui/launch/__init__.py

@@ -1,0 +1,1 @@
+"""The only room that wires: app, screens, keys, command line."""

@@ -1,0 +1,5 @@
+"""`python -m tokexplore`."""
+
+from tokexplore.tui.cli import main
+
+raise SystemExit(main())

@@ -1,0 +1,1 @@
+"""Views of plain values: drawing is pure functions, a widget is a thin shell."""
