@@ -5,7 +5,7 @@ from typing import Literal
 import msgspec
 
 from tokexplore.models.distribution import Distribution
-from tokexplore.models.sampling import SamplingSettings
+from tokexplore.models.sampling import SamplerView, SamplingSettings
 
 Origin = Literal["prompt", "greedy", "sampled", "picked", "typed"]
 """Where a token came from; `greedy` and `sampled` are the two ways of being generated."""
@@ -26,6 +26,8 @@ class Taken(msgspec.Struct, frozen=True, tag=True):
     rank: int | None = None
     sampler_logprob: float | None = None
     """The sampler's logprob (nats) under the settings that the token was drawn with."""
+    sampler: SamplerView | None = None
+    """How the sampler saw the distribution that a generated token was drawn from."""
 
 
 class Told(msgspec.Struct, frozen=True, tag=True):

@@ -22,7 +22,7 @@ from tokexplore.models.events import (
     Told,
     Unhidden,
 )
-from tokexplore.models.sampling import SamplingSettings
+from tokexplore.models.sampling import SamplerView, SamplingSettings
 
 ROOT = 0
 
@@ -67,6 +67,8 @@ class TokenTree:
         self.logprob: list[float] = [math.nan]
         self.rank: list[int] = [0]
         self.sampler_logprob: list[float] = [math.nan]
+        self.sampler: dict[int, SamplerView] = {}
+        """By node: how the sampler saw the distribution that a generated token came from."""
         self.draw: list[int] = [0]
         self.settings_of: list[int] = [0]
         self.branch_of: list[int] = [0]
@@ -249,6 +251,8 @@ class TokenTree:
         self.rank.append(0)
         known = event.sampler_logprob
         self.sampler_logprob.append(math.nan if known is None else known)
+        if event.sampler is not None:
+            self.sampler[node] = event.sampler
         self.draw.append(event.draw)
         self.settings_of.append(event.settings)
         self.children.append([])

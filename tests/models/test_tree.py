@@ -1,0 +1,142 @@
+"""The trie, its branches, and undo by inverse events."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tokexplore.models.distribution import Distribution
+from tokexplore.models.events import Hidden, Named, Taken
+from tokexplore.models.sampling import SamplingSettings
+from tokexplore.models.tree import ROOT, TokenTree
+
+
+def grow(tree: TokenTree, parent: int, *tokens: int, origin: str = "greedy") -> int:
+    for token in tokens:
+        parent = tree.take(parent, token, origin)  # type: ignore[arg-type]
+    return parent
+
+
+def test_taking_a_token_again_returns_its_node() -> None:
+    tree = TokenTree()
+    first = tree.take(ROOT, 7, "prompt")
+    assert tree.take(ROOT, 7, "picked") == first
+    assert len(tree) == 2
+    assert tree.origin[first] == "prompt"
+    assert len(tree.events) == 2
+
+
+def test_the_first_child_carries_the_branch_on_and_later_ones_open_new_ones() -> None:
+    tree = TokenTree()
+    prompt = grow(tree, ROOT, 1, 2, origin="prompt")
+    old = grow(tree, prompt, 3, 4, 5)
+    new = grow(tree, prompt, 9, 10, origin="picked")
+    assert tree.branch_of[old] == 1
+    assert tree.branch_of[new] == 2
+    assert tree.branch(1).tip == old
+    assert tree.branch(2).tip == new
+    assert tree.fork_of(tree.branch(2)) == prompt
+    assert tree.branch(1).children == [2]
+    assert tree.branch(1).generated == 3
+    assert tree.is_fork(prompt)
+    assert tree.common(old, new) == prompt
+
+
+def test_steps_count_tokens_that_are_not_prompt() -> None:
+    tree = TokenTree()
+    end = grow(tree, grow(tree, ROOT, 1, 2, origin="prompt"), 3, 4)
+    turn = grow(tree, end, 5, 6, origin="prompt")
+    assert (tree.step[end], tree.step[turn], tree.depth[turn]) == (2, 2, 6)
+    assert tree.step[tree.take(turn, 7, "sampled")] == 3
+
+
+def test_branch_mean_is_over_its_own_generated_tokens() -> None:
+    tree = TokenTree()
+    prompt = tree.take(ROOT, 1, "prompt")
+    tree.take(prompt, 2, "greedy", logprob=-1.0, rank=1)
+    node = tree.take(prompt, 3, "picked", logprob=-3.0, rank=2)
+    tree.take(node, 4, "greedy", logprob=-1.0, rank=1)
+    assert tree.branch(1).mean_logprob == -1.0
+    assert tree.branch(2).mean_logprob == -2.0
+    assert math.isnan(tree.logprob[prompt])
+
+
+def test_the_first_distribution_is_canonical() -> None:
+    tree = TokenTree()
+    node = tree.take(ROOT, 1, "prompt")
+    first = Distribution(b"", b"", 10, 0.0, 1.0)
+    tree.tell(node, first)
+    tree.tell(node, Distribution(b"", b"", 10, 0.0, 2.0))
+    assert tree.distribution[node] is first
+
+
+def test_undo_hides_a_branch_and_redo_shows_it_again() -> None:
+    tree = TokenTree()
+    prompt = tree.take(ROOT, 1, "prompt")
+    tree.take(prompt, 2, "greedy")
+    tree.take(prompt, 3, "picked")
+    tree.note_branch(2)
+    tree.undo()
+    assert tree.is_hidden(2)
+    tree.redo()
+    assert not tree.is_hidden(2)
+    assert tree.redo() is None
+
+
+def test_names_and_hiding_are_undone_in_reverse_order() -> None:
+    tree = TokenTree()
+    grow(tree, ROOT, 1, 2)
+    tree.change(Named(1, "a"))
+    tree.change(Named(1, "b"))
+    tree.change(Hidden(1))
+    tree.undo()
+    tree.undo()
+    assert (tree.branch(1).name, tree.branch(1).hidden) == ("a", False)
+    assert len(tree.events) == 7, "nothing recorded is ever removed"
+
+
+def test_a_branch_of_a_hidden_branch_is_hidden() -> None:
+    tree = TokenTree()
+    root = tree.take(ROOT, 1, "prompt")
+    tree.take(root, 2, "greedy")
+    second = tree.take(root, 3, "picked")
+    tree.take(second, 4, "greedy")
+    tree.take(second, 5, "picked")
+    tree.change(Hidden(2))
+    assert tree.is_hidden(3)
+    assert not tree.is_hidden(1)
+
+
+@pytest.mark.parametrize(
+    "event", [Taken(5, 0, 1, "greedy"), Taken(1, 9, 1, "greedy"), Taken(1, -1, 1, "greedy")]
+)
+def test_an_event_that_does_not_fit_is_refused_and_changes_nothing(event: Taken) -> None:
+    tree = TokenTree()
+    with pytest.raises(ValueError, match="node"):
+        tree.append(event)
+    assert len(tree) == 1
+    assert tree.events == []
+
+
+def test_settings_keep_their_number() -> None:
+    tree = TokenTree()
+    hot = SamplingSettings(temperature=1.0)
+    assert [tree.configure(s) for s in (SamplingSettings(), hot, SamplingSettings())] == [0, 1, 0]
+
+
+@given(st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=6), min_size=1, max_size=12))
+def test_replaying_the_events_gives_the_same_tree(paths: list[list[int]]) -> None:
+    tree = TokenTree()
+    for path in paths:
+        grow(tree, ROOT, *path)
+    again = TokenTree()
+    for event in tree.events:
+        again.append(event)
+    assert again.parent == tree.parent
+    assert again.branches == tree.branches
+    leaves = {tuple(tree.ids(branch.tip)) for branch in tree.branches}
+    prefixes = {tuple(p[:n]) for p in paths for n in range(1, len(p) + 1)}
+    assert leaves <= prefixes
+    assert len(tree) - 1 == len(prefixes)
+    assert sum(len(tree.children[n]) > 0 for n in range(len(tree))) + len(leaves) == len(tree)

@@ -1,0 +1,108 @@
+"""Distribution, sampling settings, randomness and the packed vocabulary."""
+
+import math
+from array import array
+
+import pytest
+
+from tokexplore.models.distribution import Distribution
+from tokexplore.models.errors import UsageError
+from tokexplore.models.randomness import extend_key, path_key, seed_key, uniform
+from tokexplore.models.sampling import Cut, SamplerView, SamplingSettings
+from tokexplore.models.tokens import Vocabulary
+
+
+def distribution(*logits: float, ids: tuple[int, ...] | None = None) -> Distribution:
+    lse = math.log(sum(math.exp(x) for x in logits))
+    return Distribution(
+        array("I", ids or range(len(logits))).tobytes(),
+        array("f", logits).tobytes(),
+        len(logits),
+        lse,
+        0.0,
+    )
+
+
+def test_probabilities_of_three_logits() -> None:
+    d = distribution(4.0, 3.0, 2.0)
+    assert [round(math.exp(d.logprob(i)), 4) for i in range(3)] == [0.6652, 0.2447, 0.09]
+    assert d.margin == 1.0
+    assert d.tail_mass(1) == pytest.approx(0.33476, abs=1e-5)
+    assert d.tail_mass() == 0.0
+
+
+def test_ties_share_a_rank() -> None:
+    d = distribution(3.0, 2.0, 2.0, 1.0, ids=(9, 4, 7, 1))
+    assert [d.rank(i) for i in range(4)] == [1, 2, 2, 4]
+    assert [d.tied(i) for i in range(4)] == [False, True, True, False]
+    assert d.index_of(7) == 2
+    assert d.index_of(5) is None
+
+
+@pytest.mark.parametrize(
+    ("wrong", "shown"),
+    [
+        (SamplingSettings(temperature=-1), "-1"),
+        (SamplingSettings(temperature=math.nan), "nan"),
+        (SamplingSettings(temperature=1e-6), "1e-06"),
+        (SamplingSettings(top_p=0), "top-p 0"),
+        (SamplingSettings(top_p=1.5), "top-p 1.5"),
+        (SamplingSettings(min_p=2), "min-p 2"),
+        (SamplingSettings(top_k=-1), "top-k -1"),
+        (SamplingSettings(seed=-1), "seed -1"),
+    ],
+)
+def test_impossible_settings_are_refused_by_name(wrong: SamplingSettings, shown: str) -> None:
+    with pytest.raises(UsageError, match=shown):
+        wrong.checked()
+
+
+def test_an_integer_temperature_becomes_a_float() -> None:
+    assert isinstance(SamplingSettings(temperature=1).checked().temperature, float)
+
+
+def test_short_settings_for_the_header() -> None:
+    assert SamplingSettings().short() == "greedy"
+    settings = SamplingSettings(temperature=0.8, top_p=0.75, seed=11)
+    assert settings.short() == "T .80 p .75 seed 11"
+
+
+def test_the_sampler_view_names_the_stage_that_cut() -> None:
+    settings = SamplingSettings(temperature=1.0, top_k=3, top_p=0.9)
+    view = SamplerView(
+        settings, 2, math.log(math.e + 1), (Cut("top-k", 3, 3, 0.1), Cut("top-p", 0.9, 2, 0.05))
+    )
+    assert view.logprob(2, 0.0) == -math.inf
+    assert math.exp(view.logprob(0, 1.0)) + math.exp(view.logprob(1, 0.0)) == pytest.approx(1)
+    names = [cut.stage if (cut := view.cut_by(i)) else None for i in range(5)]
+    assert names == [None, None, "top-p", "top-k", "top-k"]
+
+
+def test_a_node_keeps_its_number_whatever_else_was_drawn() -> None:
+    key = path_key(11, [5, 6])
+    assert extend_key(extend_key(seed_key(11), 5), 6) == key
+    assert uniform(key) == uniform(path_key(11, (5, 6)))
+    numbers = {uniform(path_key(s, p), d) for s in (1, 2) for p in ([5], [6]) for d in (0, 1)}
+    assert len(numbers) == 8
+    assert all(0 <= u < 1 for u in numbers)
+
+
+def test_uniforms_along_a_path_look_uniform() -> None:
+    key, counts = seed_key(3), [0] * 16
+    for token in range(16_000):
+        key = extend_key(key, token % 50)
+        counts[int(uniform(key) * 16)] += 1
+    chi2 = sum((c - 1000) ** 2 / 1000 for c in counts)
+    assert chi2 < 37.7, "p = 0.001 at 15 degrees of freedom"
+
+
+def test_a_vocabulary_gives_exact_bytes_and_safe_text() -> None:
+    tokens = [b"<s>", b" a", b"\xe6", b"\x98\x9f", b"", b"\x1b[2J"]
+    vocabulary = Vocabulary.pack(tokens, {0}, rows=8)
+    assert [vocabulary.bytes_of(i) for i in range(7)] == [*tokens, b""]
+    assert vocabulary.show(1) == "␣a"
+    assert vocabulary.show(2) == "<E6>"
+    assert vocabulary.show(5) == "␛[2J"
+    assert vocabulary.show(7) == "<id 7>"
+    assert vocabulary.text([0, 1, 2, 3]) == " a星"
+    assert vocabulary.pieces([2, 3, 2]) == ["", "星", "<E6>"]
