@@ -28,6 +28,9 @@ def safe_character(character: str) -> str:
         return f"<{code:02x}>"
     if 0xFE00 <= code <= 0xFE0F or 0xE0100 <= code <= 0xE01EF:
         return f"<U+{code:04X}>"
+    # Flag letters and skin tones are one or two cells wide by what stands beside them.
+    if 0x1F1E6 <= code <= 0x1F1FF or 0x1F3FB <= code <= 0x1F3FF:
+        return f"<U+{code:04X}>"
     if unicodedata.category(character) in _HIDDEN_CATEGORIES:
         return f"<U+{code:04X}>"
     return character
@@ -80,22 +83,38 @@ def _pending_length(data: bytes) -> int:
     return 0
 
 
-def running(tokens: Iterable[bytes], *, complete: bool = False) -> list[str]:
-    """The text that each token adds to the running text, raw (not made safe).
+class RunningText:
+    """The running text of a path, as its tokens come: raw, not made safe.
 
-    A character that spans tokens belongs to the token that completes it; the earlier ones add
-    an empty string. Invalid bytes come as `<E6>`. With `complete`, bytes still waiting at the
-    end are shown the same way instead of being held back.
+    A character that spans tokens belongs to the token that completes it. Invalid bytes come as
+    `<E6>`.
     """
-    texts: list[str] = []
-    held = b""
-    for token in tokens:
-        data = held + token
+
+    def __init__(self) -> None:
+        self._held = b""
+
+    def push(self, token: bytes) -> str:
+        """What this token adds."""
+        data = self._held + token
         pending = _pending_length(data)
-        ready, held = (data[:-pending], data[-pending:]) if pending else (data, b"")
-        texts.append(join_parts(split_utf8(ready)))
-    if complete and held and texts:
-        texts[-1] += join_parts(split_utf8(held))
+        ready, self._held = (data[:-pending], data[-pending:]) if pending else (data, b"")
+        return join_parts(split_utf8(ready))
+
+    def finish(self) -> str:
+        """The bytes that still wait for the rest of a character."""
+        held, self._held = self._held, b""
+        return join_parts(split_utf8(held))
+
+
+def running(tokens: Iterable[bytes], *, complete: bool = False) -> list[str]:
+    """The text that each token adds to the running text (`RunningText`).
+
+    With `complete`, bytes still waiting at the end are shown instead of being held back.
+    """
+    text = RunningText()
+    texts = [text.push(token) for token in tokens]
+    if complete and texts:
+        texts[-1] += text.finish()
     return texts
 
 

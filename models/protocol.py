@@ -108,10 +108,12 @@ class Progress(msgspec.Struct, frozen=True, tag=True):
     """How far a long piece of work is."""
 
     stage: str
-    """`reading`, `weights`, `probe`, `prefill`, `scoring`."""
+    """`reading`, `download`, `weights`, `probe`, `prefill`, `scoring`."""
     done: int
     total: int
     unit: str = "tokens"
+    detail: str = ""
+    """A sentence to show beside it, such as what a model needs and what is free."""
 
 
 class ScoredToken(msgspec.Struct, frozen=True, tag=True):
@@ -189,6 +191,17 @@ class Engine(Protocol):
 
         Raises:
             UsageError: when the model has no chat template or the template refuses the messages.
+        """
+
+    def next_turn(self, ids: Sequence[int], chat: Chat, user: str) -> Rendered:
+        """The ids to append to a path that the assistant speaks on, for the user to speak next.
+
+        They close the assistant's turn as far as the path has not done so, hold the user's turn
+        and open the assistant's next one. `chat` is the conversation so far; a last assistant
+        message in it stands for what the path says.
+
+        Raises:
+            UsageError: for an empty turn, no chat template, or a template that refuses the turn.
         """
 
     def stream(self, request: StreamRequest, control: Control) -> Iterator[StreamEvent]:

@@ -48,8 +48,8 @@ class SamplingSettings(msgspec.Struct, frozen=True):
             raise UsageError(f"seed {self.seed} is not possible: give 0 to 2^64 - 1.")
         return msgspec.structs.replace(self, temperature=t)
 
-    def short(self) -> str:
-        """The settings in a few characters, for the header: `T .80 p .75 seed 11` or `greedy`."""
+    def short(self, *, with_seed: bool = True) -> str:
+        """The settings in a few characters: `T .80 p .75 seed 11` or `greedy`."""
         if self.greedy:
             return "greedy"
         parts = [f"T {_trim(self.temperature)}"]
@@ -59,7 +59,9 @@ class SamplingSettings(msgspec.Struct, frozen=True):
             parts.append(f"p {_trim(self.top_p)}")
         if self.min_p:
             parts.append(f"min-p {_trim(self.min_p)}")
-        return " ".join([*parts, f"seed {self.seed}"])
+        if with_seed:
+            parts.append(f"seed {self.seed}")
+        return " ".join(parts)
 
 
 def _trim(value: float) -> str:

@@ -1,0 +1,1 @@
+"""The model that tokexplore ships: data only."""

@@ -1,0 +1,92 @@
+"""One forward pass: the only place that calls the model.
+
+Every pass names its `position_ids` and `attention_mask` where the model takes them, because some
+families are silently wrong on top of a cache without them.
+"""
+
+import inspect
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel
+
+_CACHE_ARGUMENTS = ("past_key_values", "cache_params")
+_GROWTH = 1024
+
+
+class Forward:
+    """A model's forward pass with the arguments that its signature takes."""
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        parameters = inspect.signature(model.forward).parameters
+        self.model = model
+        self.cache_argument = next((n for n in _CACHE_ARGUMENTS if n in parameters), None)
+        """The keyword that takes a transformers Cache; None where the model takes none."""
+        self._takes_positions = "position_ids" in parameters
+        self._takes_mask = "attention_mask" in parameters
+        self._takes_keep = "logits_to_keep" in parameters
+        self._device = _input_device(model)
+        self._positions = torch.empty(1, 0, dtype=torch.long)
+        self._ones = torch.empty(1, 0, dtype=torch.long)
+        self._experts = _Experts(model, self._device)
+
+    @torch.inference_mode()
+    def __call__(self, tokens: Sequence[int], start: int, cache: Any, keep: int = 1) -> torch.Tensor:
+        """Logits after the last `keep` of `tokens`: f32 on the CPU, shape [keep, V].
+
+        Args:
+            tokens: ids of positions `start` to `start + n`.
+            cache: holds the `start` tokens before and is extended in place; None feeds without one
+                (then `start` is 0).
+        """
+        count = len(tokens)
+        end = start + count
+        if end > self._ones.shape[1]:
+            self._grow(end)
+        self._experts.prepare(decoding=count == 1 and start > 0)
+        inputs = torch.tensor([tokens], dtype=torch.long, device=self._device)  # [1, n]
+        arguments: dict[str, Any] = {"use_cache": cache is not None}
+        if cache is not None and self.cache_argument:
+            arguments[self.cache_argument] = cache
+        if self._takes_positions:
+            arguments["position_ids"] = self._positions[:, start:end]  # [1, n]
+        if self._takes_mask:
+            arguments["attention_mask"] = self._ones[:, :end]  # [1, start + n]
+        if self._takes_keep and keep < count:
+            arguments["logits_to_keep"] = keep
+        logits = self.model(input_ids=inputs, **arguments).logits[0]  # [n or keep, V]
+        if logits.shape[0] > keep:
+            logits = logits[-keep:].clone()  # a view would hold the whole chunk
+        return logits.to("cpu", torch.float32)  # [keep, V]
+
+    def _grow(self, length: int) -> None:
+        size = -(-length // _GROWTH) * _GROWTH
+        self._positions = torch.arange(size, device=self._device)[None]  # [1, size]
+        self._ones = torch.ones(1, size, dtype=torch.long, device=self._device)  # [1, size]
+
+
+class _Experts:
+    """Runs a mixture of experts as `generate` does: `batched_mm` for single tokens off the CPU."""
+
+    def __init__(self, model: PreTrainedModel, device: torch.device) -> None:
+        self._model = model
+        self._prefill: dict[str, str | None] = {}
+        if device.type != "cpu" and hasattr(model, "get_experts_implementation"):
+            self._prefill = model.get_experts_implementation()
+        self._switches = "grouped_mm" in self._prefill.values()
+        self._decoding = False
+
+    def prepare(self, *, decoding: bool) -> None:
+        """Switch the implementation where this pass is of the other kind than the last."""
+        if not self._switches or decoding == self._decoding:
+            return
+        decode = {k: "batched_mm" if v == "grouped_mm" else v for k, v in self._prefill.items()}
+        self._model.set_experts_implementation(decode if decoding else self._prefill)
+        self._decoding = decoding
+
+
+def _input_device(model: PreTrainedModel) -> torch.device:
+    """Where input ids go; a model whose first weights are offloaded takes them on the CPU."""
+    device = model.device
+    return torch.device("cpu") if device.type == "meta" else device

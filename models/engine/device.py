@@ -1,0 +1,142 @@
+"""Where a model runs and in which dtype, and with how many threads."""
+
+import os
+from dataclasses import dataclass
+
+import torch
+from transformers import PreTrainedModel
+
+from tokexplore.models.errors import UsageError
+from tokexplore.models.footprint import free_memory, gb
+from tokexplore.models.options import Dtype
+
+FEW_CORES = 4
+"""With fewer cores than this the engine takes them all."""
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+_MAPS = ("auto", "balanced", "sequential")
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where to load to."""
+
+    device_map: str | dict[str, torch.device]
+    """As transformers takes it: one device for everything, or a way to spread over several."""
+    kind: str
+    """`cpu`, `cuda` or `mps`: where the first layers go."""
+    free: int
+    """Bytes free there."""
+    label: str
+    """As shown: `cuda:1`."""
+    notice: str = ""
+    """What `auto` chose, for the user to see."""
+
+
+def place(asked: str, device_map: str = "") -> Placement:
+    """The device that `--device` names; `auto` is the GPU with the most free memory, then MPS,
+    then the CPU. With a `device_map` all GPUs and the CPU's memory are one place.
+
+    Raises:
+        UsageError: for a device that this machine or this build of torch has not.
+    """
+    if device_map:
+        return _spread(asked, device_map)
+    if asked == "auto":
+        return _best()
+    kind, _, number = asked.partition(":")
+    if kind not in ("cpu", "cuda", "mps") or (number and not number.isdigit()):
+        raise UsageError(f"device {asked} is not known: give auto, cpu, cuda, cuda:1 or mps.")
+    if kind == "cpu":
+        return _on("cpu", free_memory())
+    if kind == "mps":
+        if not torch.backends.mps.is_available():
+            raise UsageError("device mps is not here: give --device cpu or leave it out.")
+        return _on("mps", free_memory())
+    free = free_gpus()
+    if not free:
+        reason = "this torch is built without CUDA" if not torch.version.cuda else "no GPU is seen"
+        raise UsageError(f"device {asked} is not here ({reason}): give --device cpu.")
+    if not number:
+        return _best()
+    if int(number) >= len(free):
+        raise UsageError(f"device {asked} is not here: the last GPU is cuda:{len(free) - 1}.")
+    return _on(asked, free[int(number)])
+
+
+def free_gpus() -> list[int]:
+    """Free bytes of each CUDA GPU that this process sees."""
+    if not torch.cuda.is_available():
+        return []
+    return [torch.cuda.mem_get_info(i)[0] for i in range(torch.cuda.device_count())]
+
+
+def _on(device: str, free: int, notice: str = "") -> Placement:
+    return Placement({"": torch.device(device)}, device.partition(":")[0], free, device, notice)
+
+
+def _best() -> Placement:
+    if free := free_gpus():
+        best = max(range(len(free)), key=lambda i: free[i])
+        among = f" of {len(free)} GPUs" if len(free) > 1 else ""
+        notice = f"device cuda:{best}: the most free memory{among} ({gb(free[best])})"
+        return _on(f"cuda:{best}", free[best], notice)
+    if torch.backends.mps.is_available():
+        return _on("mps", free_memory())
+    return _on("cpu", free_memory())
+
+
+def _spread(asked: str, device_map: str) -> Placement:
+    if device_map not in _MAPS:
+        raise UsageError(f"device map {device_map} is not known: give one of {', '.join(_MAPS)}.")
+    if asked != "auto":
+        raise UsageError(
+            f"device {asked} and device map {device_map} exclude each other: give only one."
+        )
+    gpus = free_gpus()
+    label = f"{len(gpus)} GPUs and the CPU" if gpus else "cpu"
+    return Placement(device_map, "cuda" if gpus else "cpu", sum(gpus) + free_memory(), label)
+
+
+def devices_of(model: PreTrainedModel) -> str:
+    """The devices that hold the model's weights, in the order of its layers: `cuda:0+cpu`."""
+    spread = getattr(model, "hf_device_map", None)
+    if spread and len(set(spread.values())) > 1:
+        names = [f"cuda:{d}" if isinstance(d, int) else str(d) for d in spread.values()]
+    else:
+        names = [str(parameter.device) for parameter in model.parameters()][:1]
+    return "+".join(dict.fromkeys(names))
+
+
+def choose_dtype(asked: Dtype, kind: str, own: str) -> str:
+    """The name of the dtype to load in: `auto` is float32 on a CPU, elsewhere the checkpoint's own.
+
+    A CPU gets float32 because its half-precision kernels are slow and forks in them are noise.
+    `own` may be a dtype that we do not hold weights in (float64, quantised): then `auto` stays and
+    transformers decides.
+    """
+    if asked != "auto":
+        return asked
+    if kind == "cpu":
+        return "float32"
+    return own if own in _DTYPES else "auto"
+
+
+def torch_dtype(name: str) -> torch.dtype | str:
+    """The torch dtype of a name; `auto` stays as it is."""
+    return _DTYPES.get(name, name)
+
+
+def set_threads() -> int:
+    """Use all allowed cores when they are few, else leave one to the interface; the number.
+
+    OMP_NUM_THREADS, where the user set it, stays in force.
+    """
+    if os.environ.get("OMP_NUM_THREADS"):
+        return torch.get_num_threads()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cores = cores or 1
+    threads = cores if cores < FEW_CORES else cores - 1
+    torch.set_num_threads(threads)
+    return threads

@@ -1,0 +1,65 @@
+"""What a model's generation_config.json says: where it ends, and how it likes to be sampled."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from transformers import PreTrainedTokenizerBase
+
+from tokexplore.models.errors import UsageError
+from tokexplore.models.sampling import SamplingSettings
+
+_SUGGESTIONS = ("temperature", "top_k", "top_p", "min_p")
+_NOT_OURS = ("repetition_penalty", "no_repeat_ngram_size", "typical_p")
+_NEUTRAL = (None, 0, 1, 1.0, 0.0)
+
+
+def read_generation_config(path: Path) -> dict[str, Any]:
+    """generation_config.json as it is written; empty where there is none or it is broken."""
+    file = path / "generation_config.json"
+    if not file.is_file():
+        return {}
+    try:
+        value = json.loads(file.read_bytes())
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def eos_ids(
+    generation: dict[str, Any],
+    config: dict[str, Any],
+    tokenizer: PreTrainedTokenizerBase,
+    rows: int,
+) -> tuple[int, ...]:
+    """Every id that ends a text or a turn: generation_config's list and the tokenizer's EOS.
+
+    config.json counts where generation_config names none. A default that no file states, such as
+    Llama's 2, does not count.
+    """
+    named = generation.get("eos_token_id")
+    if named is None:
+        named = config.get("eos_token_id")
+    listed = named if isinstance(named, list) else [named]
+    found = [i for i in [*listed, tokenizer.eos_token_id] if isinstance(i, int) and 0 <= i < rows]
+    return tuple(dict.fromkeys(found))
+
+
+def suggested(generation: dict[str, Any]) -> tuple[SamplingSettings | None, list[str]]:
+    """The sampling settings that the model suggests, if any, with notices of what is left out."""
+    given = {name: generation[name] for name in _SUGGESTIONS if generation.get(name) is not None}
+    sampling = generation.get("do_sample")
+    if sampling is False or not (sampling or given):
+        return None, []
+    unused = [name for name in _NOT_OURS if generation.get(name) not in _NEUTRAL]
+    notices = [f"the model suggests {n} {generation[n]}, which is not applied" for n in unused]
+    try:
+        settings = SamplingSettings(
+            temperature=float(given.get("temperature", 1.0)),
+            top_k=int(given.get("top_k", 0)),
+            top_p=float(given.get("top_p", 1.0)),
+            min_p=float(given.get("min_p", 0.0)),
+        ).checked()
+    except (UsageError, TypeError, ValueError) as error:
+        return None, [f"the model's suggested sampling settings cannot be used: {error}"]
+    return settings, notices

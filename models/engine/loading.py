@@ -1,0 +1,169 @@
+"""Open a model: resolve its name, choose device and dtype, load, refuse what cannot do the job."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+from tokexplore.models.catalog import Located, locate, offline
+from tokexplore.models.checkpoint import Checkpoint, read_checkpoint
+from tokexplore.models.engine.byte_table import vocabulary_of
+from tokexplore.models.engine.device import choose_dtype, devices_of, place, set_threads
+from tokexplore.models.engine.download import download
+from tokexplore.models.engine.generation import eos_ids, read_generation_config, suggested
+from tokexplore.models.engine.quiet import quietly
+from tokexplore.models.engine.suitability import check_causality, check_files, plainly_causal
+from tokexplore.models.engine.weights import Opening, open_config, open_model, open_tokenizer
+from tokexplore.models.footprint import footprint
+from tokexplore.models.options import LoadOptions
+from tokexplore.models.protocol import Progress
+from tokexplore.models.sampling import SamplingSettings
+from tokexplore.models.tokens import Vocabulary
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A causal language model ready for forward passes, and the facts about it."""
+
+    model: PreTrainedModel
+    """In eval mode, on its device or devices, no parameter requiring a gradient."""
+    tokenizer: PreTrainedTokenizerBase
+    vocabulary: Vocabulary
+    name: str
+    source: str
+    revision: str
+    """Commit of a hub snapshot; empty for a plain directory."""
+    family: str
+    """Class of the model, such as LlamaForCausalLM."""
+    dtype: str
+    """As shown, such as `bfloat16`."""
+    device: str
+    """As shown: `cpu`, `cuda:1`, `cuda:0+cpu`."""
+    context: int
+    """Positions that the model was made for; 0 where its config names none."""
+    parameters: int
+    layers: int
+    heads: int
+    hidden: int
+    rows: int
+    """Rows of the logits."""
+    bos_id: int | None
+    eos_ids: tuple[int, ...]
+    chat_template: bool
+    suggested: SamplingSettings | None
+    weight_bytes: int
+    seconds: float
+    notices: tuple[str, ...]
+
+
+def load(options: LoadOptions, report: Callable[[Progress], None]) -> Loaded:
+    """Load a model and its tokenizer.
+
+    `report` is called with the stages `download` (hub ids that are not cached), `reading` and
+    `weights`; `done` never falls within one. The first report of `weights` carries what the model
+    needs and what is free.
+
+    Raises:
+        UsageError: a device, dtype, revision or name that is not possible here.
+        ModelError: files that are not a model that can do the job, or do not fit.
+        OutOfMemoryError: the device ran out of memory all the same.
+    """
+    started = time.perf_counter()
+    set_threads()
+    located = locate(options.model, options.revision)
+    with quietly() as heard:
+        report = heard.aloud(report)
+        checkpoint = _checkpoint(located, options, report)
+        opening = Opening(located.name, checkpoint, options.trust_remote_code)
+        check_files(located.name, checkpoint, trust_remote_code=options.trust_remote_code)
+        report(Progress("reading", 0, 2, "files"))
+        config = open_config(opening)
+        report(Progress("reading", 1, 2, "files"))
+        tokenizer = open_tokenizer(opening)
+        report(Progress("reading", 2, 2, "files"))
+        placement = place(options.device, options.device_map)
+        dtype = choose_dtype(options.dtype, placement.kind, checkpoint.dtype)
+        need = footprint(checkpoint, dtype)
+        near = need.check(placement.free, placement.label, located.name)
+        sentence = f"{located.name} {need.sentence(placement.free, placement.label)}"
+        model, notices = open_model(opening, config, dtype, placement, report, sentence)
+        rows = _rows(model)
+        if not plainly_causal(checkpoint):
+            check_causality(located.name, model, rows)
+    notices = [n for n in (placement.notice, near, *notices, *heard.messages) if n]
+    return _describe(located, checkpoint, model, tokenizer, rows, notices, started)
+
+
+def _checkpoint(
+    located: Located, options: LoadOptions, report: Callable[[Progress], None]
+) -> Checkpoint:
+    """The files of the model, downloaded where a hub model lacks some and the hub may be asked."""
+    if located.path:
+        checkpoint = read_checkpoint(located.path)
+        if located.origin != "hub" or checkpoint.complete or offline():
+            return checkpoint
+    path = download(located, report, trust_remote_code=options.trust_remote_code)
+    return read_checkpoint(path)
+
+
+def _describe(
+    located: Located,
+    checkpoint: Checkpoint,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    rows: int,
+    notices: list[str],
+    started: float,
+) -> Loaded:
+    config = model.config.get_text_config()
+    generation = read_generation_config(checkpoint.path)
+    settings, left_out = suggested(generation)
+    vocabulary = vocabulary_of(tokenizer, rows)
+    if len(vocabulary) > rows:
+        notices.append(
+            f"the tokenizer has {len(vocabulary):,} tokens and the model {rows:,} rows: "
+            "the tokens beyond cannot be used"
+        )
+    return Loaded(
+        model=model,
+        tokenizer=tokenizer,
+        vocabulary=vocabulary,
+        name=located.name,
+        source=located.source,
+        revision=located.revision or _snapshot_commit(checkpoint.path),
+        family=type(model).__name__,
+        dtype=str(model.dtype).removeprefix("torch."),
+        device=devices_of(model),
+        context=_integer(config, "max_position_embeddings"),
+        parameters=checkpoint.parameters or model.num_parameters(),
+        layers=_integer(config, "num_hidden_layers"),
+        heads=_integer(config, "num_attention_heads"),
+        hidden=_integer(config, "hidden_size"),
+        rows=rows,
+        bos_id=tokenizer.bos_token_id,
+        eos_ids=eos_ids(generation, checkpoint.text_config, tokenizer, rows),
+        chat_template=bool(tokenizer.chat_template),
+        suggested=settings,
+        weight_bytes=sum(p.numel() * p.element_size() for p in model.parameters()),
+        seconds=time.perf_counter() - started,
+        notices=tuple(dict.fromkeys([*notices, *left_out])),
+    )
+
+
+def _rows(model: PreTrainedModel) -> int:
+    """Rows of the logits: of the head where the model names one, else by its config."""
+    head = model.get_output_embeddings()
+    if head is None:
+        return int(model.config.get_text_config().vocab_size)
+    return int(getattr(head, "out_features", head.weight.shape[0]))
+
+
+def _integer(config: PreTrainedConfig, name: str) -> int:
+    value = getattr(config, name, 0)
+    return value if isinstance(value, int) else 0
+
+
+def _snapshot_commit(path: Path) -> str:
+    return path.name if path.parent.name == "snapshots" else ""

@@ -1,0 +1,148 @@
+"""Bring a cache to the end of a path: what is held is forked, the rest is fed in chunks."""
+
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+
+from tokexplore.models.engine import cache as kv
+from tokexplore.models.engine.decode import Forward
+from tokexplore.models.engine.probe import Probed
+from tokexplore.models.engine.store import Leaf, LeafStore
+
+CHUNK = 512
+"""Tokens per prefill chunk."""
+SNAPSHOT_EVERY = 32
+_ONE_PASS = 4096
+"""A model that takes single tokens only on top of a cache gets a prompt of this length at once."""
+_WORTH_STEPPING = 64
+_LOGIT_BYTES = 64 * 2**20
+"""Most bytes of logits that a scoring pass has at one time."""
+
+
+@dataclass
+class Start:
+    """A cache to go on from, and how it was had."""
+
+    leaf: Leaf
+    kept: int
+    """Tokens of the path that it holds."""
+    own: bool
+    """The cache was at this very place, nothing was forked."""
+
+    def source(self, length: int) -> str:
+        """What `Distribution.source` says after the path of `length` tokens is fed."""
+        if self.kept == 0:
+            return "prefill"
+        if length - self.kept <= 1:
+            return "step" if self.own else "fork"
+        return f"re-fed {length - self.kept}"
+
+
+def start(
+    forward: Forward, probed: Probed, leaves: LeafStore, ids: "array[int]", wanted: int
+) -> Start:
+    """The longest held prefix of `ids` of at most `wanted` tokens, as a leaf to be extended."""
+    best, source, snapshot = 0, None, None
+    for leaf in leaves:
+        common = min(leaf.common(ids), wanted)
+        if probed.croppable or common == len(leaf):
+            usable, candidate = common, None
+        else:
+            candidate = next((s for s in reversed(leaf.snapshots) if s.length <= common), None)
+            usable = candidate.length if candidate else 0
+        if usable >= best and usable:
+            best, source, snapshot = usable, leaf, candidate
+    stepping = probed.feed == "stepwise" and len(ids) - best > _WORTH_STEPPING
+    if source is None or (stepping and len(ids) <= _ONE_PASS):
+        return Start(fresh(forward, probed), 0, own=True)
+    if best == len(source) and not source.busy:
+        return Start(source, best, own=True)
+    twin = kv.fork(source.cache, best, snapshot)
+    snapshots = [s for s in source.snapshots if s.length <= best]
+    return Start(Leaf(twin, source.ids[:best], snapshots), best, own=False)
+
+
+def fresh(forward: Forward, probed: Probed) -> Leaf:
+    """A leaf that holds nothing yet."""
+    return Leaf(None if probed.feed == "whole" else kv.new_cache(forward.model))
+
+
+def feed(
+    forward: Forward, probed: Probed, leaf: Leaf, ids: "array[int]", *, score_from: int | None = None
+) -> Iterator[tuple[int, torch.Tensor]]:
+    """Feed ids[len(leaf):], a chunk at a time.
+
+    Args:
+        score_from: give the logits after every position from this one on; None only the last.
+
+    Yields:
+        How many tokens of `ids` are done, and f32 CPU logits [k, V] after the last k of them; of
+        a chunk whose logits are not asked for, one row.
+    """
+    if probed.feed == "whole":
+        yield from _feed_whole(forward, ids, score_from)
+        return
+    scored = score_from is not None
+    for first, last in _spans(forward, probed, len(leaf), len(ids), scored=scored):
+        keep = last - max(first, score_from) if score_from is not None else 1
+        logits = extend(forward, probed, leaf, ids[first:last], max(1, keep))
+        yield last, logits
+
+
+def extend(
+    forward: Forward, probed: Probed, leaf: Leaf, tokens: "array[int]", keep: int = 1
+) -> torch.Tensor:
+    """Feed tokens on top of a leaf; f32 CPU logits after the last `keep` of them, [keep, V].
+
+    A leaf whose pass failed half-way holds nothing afterwards.
+    """
+    length = len(leaf)
+    try:
+        logits = forward(tokens, length, leaf.cache, keep)
+    except BaseException:
+        leaf.ids, leaf.snapshots = array("I"), []
+        leaf.cache = kv.new_cache(forward.model)
+        raise
+    leaf.ids.extend(tokens)
+    if not probed.croppable:
+        taken = leaf.snapshots[-1].length if leaf.snapshots else 0
+        if len(leaf) // SNAPSHOT_EVERY > taken // SNAPSHOT_EVERY:
+            leaf.snapshots.append(kv.snapshot(leaf.cache, len(leaf)))
+    return logits
+
+
+def _spans(
+    forward: Forward, probed: Probed, start: int, end: int, *, scored: bool
+) -> Iterator[tuple[int, int]]:
+    """The chunks of positions `start` to `end`."""
+    size = CHUNK
+    if scored:
+        size = min(size, scored_rows(forward))
+    if probed.feed == "stepwise":
+        if start == 0:
+            first = min(end, size if scored else _ONE_PASS)
+            yield 0, first
+            start = first
+        size = 1
+    for first in range(start, end, size):
+        yield first, min(first + size, end)
+
+
+def scored_rows(forward: Forward) -> int:
+    """How many rows of logits a scoring pass may have at one time."""
+    return max(1, _LOGIT_BYTES // (4 * forward.rows))
+
+
+def _feed_whole(
+    forward: Forward, ids: "array[int]", score_from: int | None
+) -> Iterator[tuple[int, torch.Tensor]]:
+    """Without a cache: one pass over the path for each slice of logits."""
+    if score_from is None:
+        yield len(ids), forward(ids, 0, None)
+        return
+    size = scored_rows(forward)
+    for first in range(score_from, len(ids), size):
+        last = min(first + size, len(ids))
+        yield last, forward(ids[:last], 0, None, last - first)

@@ -1,0 +1,101 @@
+"""Which way of feeding a KV cache is right for this model: measured when it is loaded.
+
+Some families give silently wrong logits when several tokens are fed on top of a cache, some keep
+state that cannot be forked. One plain pass over random ids is the truth for the ways tried.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from transformers import PreTrainedModel
+
+from tokexplore.models.engine import cache as kv
+from tokexplore.models.engine.decode import Forward
+
+Feed = Literal["batched", "stepwise", "whole"]
+
+_IDS, _PREFIX, _STEPS = 24, 8, 3
+_TOLERANCE = {torch.float32: 3e-3, torch.float16: 0.03, torch.bfloat16: 0.2}
+"""Largest root mean square difference, in standard deviations of the logits, that is noise."""
+
+
+@dataclass(frozen=True)
+class Probed:
+    """What the probe found."""
+
+    feed: Feed
+    croppable: bool
+    kv_bytes_per_token: int
+    words: str
+    """How branching reuses the cache, for the inspector."""
+    notice: str = ""
+    """A fallback that the user should know of."""
+
+
+def probe(forward: Forward, rows: int) -> Probed:
+    """Try one-token steps and a batch of 16 on top of a forked cache of 8 tokens: six passes."""
+    if forward.cache_argument is None:
+        return _whole("its forward pass takes no transformers cache")
+    ids = np.random.default_rng(0).integers(0, rows, _IDS).tolist()
+    truth = forward(ids, 0, None, _IDS)  # [24, V]
+    try:
+        return _tried(forward, ids, truth)
+    except torch.OutOfMemoryError:
+        raise
+    except (AttributeError, IndexError, RuntimeError, TypeError, ValueError) as error:
+        return _whole(f"its cache cannot be forked ({type(error).__name__}: {error})")
+
+
+def _tried(forward: Forward, ids: list[int], truth: torch.Tensor) -> Probed:
+    cache = kv.new_cache(forward.model)
+    forward(ids[:_PREFIX], 0, cache)
+    kept = kv.snapshot(cache, _PREFIX)
+    steps = torch.cat(
+        [forward([ids[at]], at, cache) for at in range(_PREFIX, _PREFIX + _STEPS)]
+    )  # [3, V]
+    if not _agrees(steps, truth[_PREFIX : _PREFIX + _STEPS], forward.model):
+        return _whole("single tokens on top of its cache give other logits than one pass")
+    twin = kv.fork(cache, _PREFIX, kept)
+    batch = forward(ids[_PREFIX:], _PREFIX, twin, _IDS - _PREFIX)  # [16, V]
+    batched = _agrees(batch, truth[_PREFIX:], forward.model)
+    if not batched:
+        again = forward([ids[_PREFIX]], _PREFIX, kv.fork(cache, _PREFIX, kept))  # [1, V]
+        if not _agrees(again, truth[_PREFIX : _PREFIX + 1], forward.model):
+            return _whole("a fork of its cache gives other logits than one pass")
+    croppable = kv.is_croppable(cache)
+    return Probed(
+        feed="batched" if batched else "stepwise",
+        croppable=croppable,
+        kv_bytes_per_token=kv.growing_bytes(twin) // _IDS,
+        words=_words(croppable, batched),
+        notice=""
+        if batched
+        else "several tokens at once on top of this model's cache give other logits than one pass, "
+        "so they are fed one by one.",
+    )
+
+
+def _agrees(found: torch.Tensor, truth: torch.Tensor, model: PreTrainedModel) -> bool:
+    tolerance = _TOLERANCE.get(model.dtype, 0.2)
+    finite = torch.isfinite(truth)
+    difference = (found - truth)[finite].square().mean().sqrt().item()
+    return difference <= tolerance * truth[finite].std().item()
+
+
+def _whole(reason: str) -> Probed:
+    return Probed(
+        feed="whole",
+        croppable=False,
+        kv_bytes_per_token=0,
+        words="none: every step runs the whole path again",
+        notice=f"no KV cache is used for this model, because {reason}: every step runs the whole "
+        "path again.",
+    )
+
+
+def _words(croppable: bool, batched: bool) -> str:
+    if croppable:
+        return "forked by reference at any token"
+    return f"snapshots, tokens after them re-fed {'in a batch' if batched else 'one by one'}"

@@ -1,0 +1,118 @@
+"""Refuse, in one sentence each, what transformers would open but what cannot do the job."""
+
+from typing import Any
+
+import torch
+from transformers import PreTrainedConfig, PreTrainedModel
+from transformers import __version__ as transformers_version
+from transformers.models.auto.modeling_auto import (
+    MODEL_FOR_CAUSAL_LM_MAPPING,
+    MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+)
+
+from tokexplore.models.catalog import describe_problems
+from tokexplore.models.checkpoint import Checkpoint
+from tokexplore.models.errors import ModelError
+
+_SHOWN = 3
+
+
+def check_files(name: str, checkpoint: Checkpoint, *, trust_remote_code: bool) -> None:
+    """Refuse by what the files say, before any weight is read.
+
+    Raises:
+        ModelError: incomplete or corrupt files, an encoder, an encoder-decoder, own code that may
+            not run.
+    """
+    if checkpoint.problems:
+        raise ModelError(describe_problems(name, checkpoint))
+    if checkpoint.config.get("is_encoder_decoder"):
+        raise ModelError(
+            f"{name} is an encoder-decoder model ({checkpoint.family}): tokexplore explores causal "
+            "language models only."
+        )
+    model_type = checkpoint.config.get("model_type")
+    known = model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+    if checkpoint.custom_code and not known and not trust_remote_code:
+        raise ModelError(
+            f"{name} needs Python code of its own to run: give --trust-remote-code if you trust it."
+        )
+    if checkpoint.encoder:
+        raise ModelError(
+            f"{name} is an encoder ({checkpoint.family}) that sees the whole text at once: "
+            "tokexplore explores causal language models only."
+        )
+    if checkpoint.causal is False and not checkpoint.custom_code:
+        raise ModelError(
+            f"{name} is not a causal language model ({checkpoint.family}): choose one whose "
+            "architecture is named ...ForCausalLM."
+        )
+
+
+def check_family(name: str, config: PreTrainedConfig, *, trust_remote_code: bool) -> None:
+    """Refuse a config that transformers has no causal model for."""
+    own = trust_remote_code and "AutoModelForCausalLM" in (getattr(config, "auto_map", None) or {})
+    if not own and type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
+        raise ModelError(
+            f"{name} is of type {config.model_type}, which transformers {transformers_version} has "
+            "no causal language model for."
+        )
+
+
+def check_loaded(name: str, info: dict[str, Any], layers: int) -> list[str]:
+    """Refuse weights that do not fill the model; a notice for those that it does not use.
+
+    Raises:
+        ModelError: for missing and for mismatched tensors, which transformers fills at random.
+    """
+    if missing := sorted(info["missing_keys"]):
+        raise ModelError(
+            f"{name} lacks {len(missing)} of the tensors that its config asks for "
+            f"({_some(missing)}; {layers} layers by the config): the files do not belong together."
+        )
+    if mismatched := sorted(info["mismatched_keys"]):
+        tensor, found, wanted = mismatched[0]
+        raise ModelError(
+            f"{name} has {len(mismatched)} tensors of another shape than its config asks for "
+            f"({tensor} is {_shape(found)} and should be {_shape(wanted)}): "
+            "the files do not belong together."
+        )
+    if errors := info.get("error_msgs"):
+        raise ModelError(f"{name} could not be loaded: {errors[0]}")
+    if unexpected := sorted(info["unexpected_keys"]):
+        return [f"{len(unexpected)} tensors of the checkpoint are not used ({_some(unexpected)})"]
+    return []
+
+
+def plainly_causal(checkpoint: Checkpoint) -> bool:
+    """Whether it is of a family of transformers' own that config.json names ...ForCausalLM."""
+    known = checkpoint.config.get("model_type") in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+    return known and not checkpoint.custom_code and checkpoint.family.endswith("ForCausalLM")
+
+
+def check_causality(name: str, model: PreTrainedModel, rows: int) -> None:
+    """Refuse a model whose earlier logits change with a later token.
+
+    Two rows of eight ids that differ in the last one only: all earlier logits must agree, up to
+    the noise of a batched kernel.
+    """
+    ids = torch.arange(8).mul(7).add(3).remainder(rows).repeat(2, 1)  # [2, 8]
+    ids[1, -1] = (int(ids[1, -1]) + 1) % rows
+    ids = ids.to(model.get_input_embeddings().weight.device)
+    with torch.inference_mode():
+        logits = model(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False).logits
+    before = logits[:, :-1].float()  # [2, 7, rows]
+    scale = before.std().clamp_min(1e-6)
+    if (before[0] - before[1]).abs().max() > 0.05 * scale:
+        raise ModelError(
+            f"{name} looks ahead: its logits change with later tokens, so it is not a causal "
+            "language model."
+        )
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
+
+
+def _shape(shape: Any) -> str:
+    return "x".join(str(n) for n in shape)

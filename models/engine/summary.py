@@ -1,0 +1,159 @@
+"""What a row of logits says: a distribution, a token's standing, pages and searches of the order.
+
+Candidate order is by falling logit, equal logits by rising id.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+
+from tokexplore.models.distribution import Distribution, Rows, Standing
+from tokexplore.models.errors import TokexploreError, UsageError
+
+Floats = np.ndarray[tuple[int], np.dtype[np.float32]]
+Indices = np.ndarray[tuple[int], np.dtype[np.int64]]
+
+_VANISHES = -150.0
+"""exp of this is 0 in f32: a floor under -inf that keeps 0 * -inf out of the entropy."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """The full logits after a path, with what was summed over them."""
+
+    logits: Floats
+    """f32, shape [V]: raw."""
+    lse: float
+    entropy: float
+    source: str
+    seconds: float = 0.0
+
+    @cached_property
+    def ascending(self) -> Floats:
+        """The logits sorted by rising value, shape [V]."""
+        return np.sort(self.logits)
+
+    @cached_property
+    def order(self) -> Indices:
+        """Ids in candidate order, shape [V]."""
+        return np.argsort(-self.logits, kind="stable")
+
+    @property
+    def bytes(self) -> int:
+        """Memory of the logits and of the views kept beside them."""
+        kept = [v for v in vars(self).values() if isinstance(v, np.ndarray)]
+        return sum(array.nbytes for array in kept)
+
+    def without_views(self) -> "Row":
+        """This row without its sorted copies."""
+        return Row(self.logits, self.lse, self.entropy, self.source, self.seconds)
+
+
+def summarise(logits: torch.Tensor, source: str, seconds: float = 0.0) -> Row:
+    """The row of f32 CPU logits, shape [V], with its exact sums.
+
+    Raises:
+        TokexploreError: for logits that are no distribution (NaN, infinite, or all -inf).
+    """
+    top = logits.max()
+    centred = (logits - top).clamp_(min=_VANISHES)  # [V]
+    weights = centred.exp()  # [V]
+    total = weights.sum(dtype=torch.float64).item()
+    weighted = weights.mul_(centred).sum(dtype=torch.float64).item()
+    lse = top.item() + math.log(total) if total > 0 else math.nan
+    if not math.isfinite(lse):
+        raise TokexploreError(
+            "the model's logits are no numbers (NaN or infinite): its weights or this dtype are "
+            "broken here; try --dtype float32."
+        )
+    entropy = max(0.0, math.log(total) - weighted / total)
+    return Row(logits.numpy(), lse, entropy, source, seconds)
+
+
+def distribution(row: Row, top: int, seconds: float | None = None) -> Distribution:
+    """The first `top` candidates of a row, those of -inf left out."""
+    ids, logits = candidates(row.logits, top)
+    return Distribution(
+        ids=ids.astype(np.uint32).tobytes(),
+        logits=logits.tobytes(),
+        vocabulary=len(row.logits),
+        lse=row.lse,
+        entropy=row.entropy,
+        source=row.source,
+        seconds=row.seconds if seconds is None else seconds,
+    )
+
+
+def candidates(logits: Floats, top: int) -> tuple[Indices, Floats]:
+    """The first `top` ids in candidate order and their logits, shape [K]; finite ones only.
+
+    `torch.topk` leaves equal logits in any order and takes any of those at the border, so the
+    border is taken again by id.
+    """
+    count = min(top, len(logits))
+    values, ids = torch.topk(torch.from_numpy(logits), count)
+    border = values[-1].item()
+    found = ids.numpy()
+    inside = found[values.numpy() > border]
+    if border > -math.inf and len(inside) < count:
+        equal = np.flatnonzero(logits == np.float32(border))
+        inside = np.concatenate([inside, equal[: count - len(inside)]])
+    chosen = logits[inside]
+    order = np.lexsort((inside, -chosen))
+    return inside[order], chosen[order]
+
+
+def standing(row: Row, token: int) -> Standing:
+    """Where a token stands in the whole vocabulary.
+
+    Raises:
+        UsageError: for an id outside the logits.
+    """
+    logits = row.logits
+    if not 0 <= token < len(logits):
+        raise UsageError(f"token {token} is not in the vocabulary of {len(logits)} ids.")
+    logit = logits[token]
+    larger = int(np.count_nonzero(logits > logit))
+    equal = np.flatnonzero(logits == logit)
+    return Standing(
+        token=token,
+        logit=float(logit),
+        logprob=float(logit) - row.lse,
+        rank=larger + 1,
+        index=larger + int(np.searchsorted(equal, token)),
+        tied=len(equal) > 1,
+    )
+
+
+def page(row: Row, start: int, count: int, source: str) -> Rows:
+    """Candidates `start` to `start + count` of the whole order."""
+    start = max(0, start)
+    places = np.arange(start, max(start, min(start + count, len(row.logits))))
+    return _rows(row, row.order[places], places, len(row.logits), source)
+
+
+def found(row: Row, tokens: Sequence[int], limit: int, source: str) -> Rows:
+    """The most probable `limit` of `tokens`, in candidate order."""
+    ids = np.sort(np.asarray(tokens, dtype=np.int64))
+    ids = ids[np.argsort(-row.logits[ids], kind="stable")][: max(0, limit)]
+    place = np.empty(len(row.order), dtype=np.int64)
+    place[row.order] = np.arange(len(row.order))
+    return _rows(row, ids, place[ids], len(tokens), source)
+
+
+def _rows(row: Row, ids: Indices, places: Indices, total: int, source: str) -> Rows:
+    logits = row.logits[ids]
+    larger = len(row.logits) - np.searchsorted(row.ascending, logits, side="right")
+    return Rows(
+        ids=ids.astype(np.uint32).tobytes(),
+        logits=logits.tobytes(),
+        indices=places.astype(np.uint32).tobytes(),
+        ranks=(larger + 1).astype(np.uint32).tobytes(),
+        total=total,
+        lse=row.lse,
+        source=source,
+    )

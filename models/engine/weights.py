@@ -1,0 +1,133 @@
+"""Config, tokenizer and weights through transformers, every failure as one sentence."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+from transformers import __version__ as transformers_version
+
+from tokexplore.models.checkpoint import Checkpoint, safetensors_header
+from tokexplore.models.engine.device import Placement, torch_dtype
+from tokexplore.models.engine.meter import Meter, Report
+from tokexplore.models.engine.quiet import bars_to
+from tokexplore.models.engine.suitability import check_family, check_loaded
+from tokexplore.models.errors import ModelError, OutOfMemoryError, TokexploreError
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What is being opened, for the functions here."""
+
+    name: str
+    checkpoint: Checkpoint
+    trust_remote_code: bool
+
+    @property
+    def path(self) -> Path:
+        return self.checkpoint.path
+
+
+@contextmanager
+def explained(name: str, where: str) -> Iterator[None]:
+    """Turn what transformers raises into one sentence for the user."""
+    try:
+        yield
+    except TokexploreError:
+        raise
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise OutOfMemoryError(
+            f"{where} has no memory left for {name}: choose another device, a smaller --dtype, or "
+            "--device-map auto."
+        ) from error
+    except SafetensorError as error:
+        raise ModelError(f"{name} has a corrupt weight file: {_first_line(error)}") from error
+    except ImportError as error:
+        raise ModelError(
+            f"{name} needs a package that is not installed: {_first_line(error)}"
+        ) from error
+    except Exception as error:
+        if "does not recognize this architecture" in str(error):
+            raise ModelError(
+                f"{name} is of an architecture that transformers {transformers_version} does not "
+                "know: a newer transformers may."
+            ) from error
+        raise ModelError(f"{name} could not be loaded: {_first_line(error)}") from error
+
+
+def open_config(opening: Opening) -> PreTrainedConfig:
+    """The model's config, of a family that can do the job."""
+    with explained(opening.name, "the machine"):
+        config = AutoConfig.from_pretrained(
+            opening.path, trust_remote_code=opening.trust_remote_code, local_files_only=True
+        )
+    check_family(opening.name, config, trust_remote_code=opening.trust_remote_code)
+    return config
+
+
+def open_tokenizer(opening: Opening) -> PreTrainedTokenizerBase:
+    """The model's tokenizer."""
+    with explained(opening.name, "the machine"):
+        tokenizer = AutoTokenizer.from_pretrained(
+            opening.path, trust_remote_code=opening.trust_remote_code, local_files_only=True
+        )
+    if not len(tokenizer):
+        raise ModelError(f"{opening.name} has a tokenizer without any tokens.")
+    return tokenizer
+
+
+def open_model(
+    opening: Opening,
+    config: PreTrainedConfig,
+    dtype: str,
+    placement: Placement,
+    report: Report,
+    detail: str,
+) -> tuple[PreTrainedModel, list[str]]:
+    """The model with every weight in its place, in eval mode, and notices about its weights."""
+    sizes = _tensor_bytes(opening.checkpoint)
+    meter = Meter(sizes, sum(sizes.values()) or opening.checkpoint.weight_bytes, report)
+    meter.start(detail)
+    with explained(opening.name, placement.label), bars_to(meter.hook):
+        model, info = AutoModelForCausalLM.from_pretrained(
+            opening.path,
+            config=config,
+            dtype=torch_dtype(dtype),
+            device_map=placement.device_map,
+            trust_remote_code=opening.trust_remote_code,
+            local_files_only=True,
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+        )
+    notices = check_loaded(
+        opening.name, info, getattr(config.get_text_config(), "num_hidden_layers", 0)
+    )
+    meter.finish()
+    return model.requires_grad_(False).eval(), notices
+
+
+def _tensor_bytes(checkpoint: Checkpoint) -> dict[str, int]:
+    """Bytes of each tensor of the checkpoint; empty for pickled weights."""
+    sizes: dict[str, int] = {}
+    for file in checkpoint.weight_files:
+        if file.suffix == ".safetensors":
+            for name, tensor in safetensors_header(file).items():
+                begin, end = tensor["data_offsets"]
+                sizes[name] = end - begin
+    return sizes
+
+
+def _first_line(error: BaseException) -> str:
+    lines: list[Any] = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__

@@ -1,0 +1,164 @@
+"""The model card: what the model was made from, how, how good it is, and how it writes."""
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tokexplore.models.training.checkpoint import Progress
+from tokexplore.models.training.corpus import Book, Corpus
+from tokexplore.models.training.evaluate import WINDOW, Score, total
+from tokexplore.models.training.recipe import Recipe
+from tokexplore.models.training.samples import (
+    LENGTH,
+    TEMPERATURE,
+    Sample,
+    known_words,
+    worst_repeat,
+)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """All that the card says about one model."""
+
+    name: str
+    corpus: Corpus
+    recipe: Recipe
+    progress: Progress
+    parameters: int
+    scores: tuple[Score, ...]
+    """Of the held-out books, by the weights as they are shipped."""
+    samples: tuple[Sample, ...]
+
+
+def write_card(facts: Facts) -> str:
+    """The whole card in Markdown."""
+    sections = (
+        _HEAD,
+        _description(facts),
+        _measures(facts),
+        _data(facts.corpus),
+        _training(facts.recipe, facts.progress),
+        _limits(),
+        _samples(facts.samples),
+    )
+    return "\n\n".join(sections) + "\n"
+
+
+_HEAD = """\
+---
+language: en
+library_name: transformers
+pipeline_tag: text-generation
+license: mit
+---"""
+
+
+def _description(facts: Facts) -> str:
+    recipe = facts.recipe
+    purpose = _prose("""
+        A small language model of old children's books. It is there so that a token explorer has a
+        model to start with: it loads in a moment, runs on any processor and keeps to the grammar of
+        a tale, if not to its plot.""")
+    shape = _prose(f"""
+        {facts.parameters:,} parameters; Llama architecture: {recipe.layers} layers of width
+        {recipe.hidden}, {recipe.heads} heads, feed-forward {recipe.feed_forward}, the embedding
+        shared with the output, {recipe.context:,} positions. Byte-level BPE of
+        {recipe.vocabulary:,} tokens, which gives any text back byte for byte; `<s>` begins a text,
+        `</s>` ends it. Weights in bfloat16.""")
+    return f"# {facts.name} {facts.parameters / 1e6:.1f}M\n\n{purpose}\n\n{shape}"
+
+
+def _measures(facts: Facts) -> str:
+    rows = [(score.name, f"{score.size:,}", f"{score.bits_per_byte:.4f}") for score in facts.scores]
+    if len(rows) > 1:
+        every = total(facts.scores)
+        rows.append(("**together**", f"{every.size:,}", f"**{every.bits_per_byte:.4f}**"))
+    protocol = _prose(f"""
+        The books in this table were kept from the model and from its tokenizer. Each is read once,
+        from `<s>` to its last token, in windows of {WINDOW} tokens that share nothing; the figure
+        is the negative log-likelihood in bits over the UTF-8 bytes. It is measured on the weights
+        as they lie here, loaded as float32. The training loss of the last steps was
+        {facts.progress.loss:.3f} nats per token.""")
+    known = known_words(facts.samples, (book.text for book in facts.corpus.training))
+    reading = _prose(f"""
+        Of the words of the {len(facts.samples)} samples below, {known:.1%} occur in the training
+        books. The run of four tokens that is repeated most comes {worst_repeat(facts.samples)}
+        times within a sample of {LENGTH} tokens.""")
+    table = _table(("held-out book", "bytes", "bits per byte"), rows)
+    return f"## How good it is\n\n{table}\n\n{protocol}\n\n{reading}"
+
+
+def _data(corpus: Corpus) -> str:
+    books = sorted(corpus.training + corpus.held_out, key=lambda book: book.name)
+    rows = [
+        (
+            book.title,
+            "" if book.edition is None else str(book.edition),
+            f"{book.size:,}",
+            _use(book, corpus),
+        )
+        for book in books
+    ]
+    rights = _prose(f"""
+        {len(corpus.training)} books of {sum(book.size for book in corpus.training):,} bytes to
+        learn from. The text is in the public domain in the United States. Its words come from the
+        Project Gutenberg editions of these numbers, with their headers, licences and headings taken
+        out. The weights are under the licence of the program that they come with, MIT.""")
+    table = _table(("title", "edition no.", "bytes", "used for"), rows)
+    return f"## What it was made from\n\n{table}\n\n{rights}"
+
+
+def _use(book: Book, corpus: Corpus) -> str:
+    return "measuring" if book in corpus.held_out else "training"
+
+
+def _training(recipe: Recipe, progress: Progress) -> str:
+    schedule = _prose(f"""
+        {progress.step * recipe.batch:,} tokens in {progress.step:,} steps of {recipe.batch:,} and
+        {progress.seconds / 60:.0f} minutes: windows of {recipe.window} tokens, in the last
+        {recipe.long_share:.0%} of the steps of {recipe.context:,}. Muon at {recipe.matrix_rate:g}
+        for the matrices of the layers, AdamW at {recipe.other_rate:g} for the embedding and the
+        norms, weight decay {recipe.weight_decay:g}, gradients clipped at {recipe.clip:g};
+        {recipe.warmup} steps of warm-up, then a plateau, then over the last
+        {recipe.decay_share:.0%} of the steps a line down to zero. Seed {recipe.seed}. The code is
+        `tokexplore.models.training`.""")
+    return f"## How it was trained\n\n{schedule}"
+
+
+def _limits() -> str:
+    limits = _prose("""
+        It knows nothing but these books: English as it was written for children between about 1840
+        and 1920, with that time's views of people, peoples, women and animals, some of them
+        hurtful. It follows no instructions, answers no questions, loses its thread after a few
+        sentences, and says nothing that is to be relied on. Other languages, code and modern words
+        reach it as loose bytes. It has seen no more positions than it declares.""")
+    return f"## What it can't do\n\n{limits}"
+
+
+def _samples(samples: Sequence[Sample]) -> str:
+    introduction = _prose(f"""
+        All {len(samples)} that were drawn, none left out: {LENGTH} tokens each at temperature
+        {TEMPERATURE:g} with no other filter, after the opening in bold.""")
+    quoted = [_quote(number, sample) for number, sample in enumerate(samples, 1)]
+    return "\n\n".join(("## Samples", introduction, *quoted))
+
+
+def _quote(number: int, sample: Sample) -> str:
+    text = f"**{sample.opening}**{_escaped(sample.continuation)}"
+    lines = [f"> {line}".rstrip() for line in text.split("\n")]
+    return f"### {number}\n\n" + "\n>\n".join(lines)
+
+
+def _escaped(text: str) -> str:
+    return "".join(f"\\{sign}" if sign in "\\`*_<>[]#" else sign for sign in text)
+
+
+def _prose(text: str) -> str:
+    """Paragraphs wrap by their final text, whatever the numbers in them look like."""
+    return textwrap.fill(" ".join(text.split()), 100, break_long_words=False)
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    rule = ["---"] * len(head)
+    return "\n".join("| " + " | ".join(row) + " |" for row in (head, rule, *rows))

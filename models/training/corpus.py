@@ -1,0 +1,117 @@
+"""A folder of plain text as books, books as one stream of token ids, the stream as windows."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from transformers import PreTrainedTokenizerBase
+
+from tokexplore.models.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Book:
+    """One file of text."""
+
+    name: str
+    text: str
+    title: str = ""
+    edition: int | None = None
+    """Number of the Project Gutenberg edition that the text was taken from."""
+
+    @property
+    def size(self) -> int:
+        """Length in UTF-8 bytes."""
+        return len(self.text.encode())
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """The books to learn from and the books to be measured on; no book is in both."""
+
+    training: tuple[Book, ...]
+    held_out: tuple[Book, ...]
+
+
+def read_book(path: Path) -> Book:
+    """Read a UTF-8 file, its line ends left as they are."""
+    try:
+        return Book(path.name, path.read_bytes().decode())
+    except OSError as error:
+        raise UsageError(f"Can't read {path}: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is not UTF-8 text (byte {error.start}).") from error
+
+
+def read_corpus(folder: Path, held_out: Sequence[str]) -> Corpus:
+    """Read a folder's `.txt` files in the order of their names; the held-out ones are set apart."""
+    if not folder.is_dir():
+        raise UsageError(f"There is no folder {folder}.")
+    books = [read_book(path) for path in sorted(folder.glob("*.txt"))]
+    books = _with_editions(books, folder / "README.md")
+    if not books:
+        raise UsageError(f"{folder} holds no .txt files.")
+    missing = sorted(set(held_out) - {book.name for book in books})
+    if missing:
+        raise UsageError(f"{folder} holds no file named {', '.join(missing)} to hold out.")
+    training = tuple(book for book in books if book.name not in held_out)
+    if not training:
+        raise UsageError(f"Every book of {folder} is held out: none is left to learn from.")
+    return Corpus(training, tuple(book for book in books if book.name in held_out))
+
+
+_LISTED = re.compile(r"^\| *(\S+\.txt) *\| *(.+?) *\| *(\d+) *\|", re.MULTILINE)
+
+
+def _with_editions(books: list[Book], table: Path) -> list[Book]:
+    """Take titles and editions from rows `| file | title | number |` of a list, if there is one."""
+    listing = table.read_text(encoding="utf-8") if table.is_file() else ""
+    listed = {name: (title, int(edition)) for name, title, edition in _LISTED.findall(listing)}
+    default = ("", None)
+    return [
+        replace(book, title=title or book.name, edition=edition)
+        for book in books
+        for title, edition in [listed.get(book.name, default)]
+    ]
+
+
+def encode(tokenizer: PreTrainedTokenizerBase, book: Book) -> list[int]:
+    """Token ids of one book after its BOS (where the tokenizer has one)."""
+    ids: list[int] = tokenizer(book.text, add_special_tokens=False, verbose=False)["input_ids"]
+    return ids if tokenizer.bos_token_id is None else [tokenizer.bos_token_id, *ids]
+
+
+def encode_stream(tokenizer: PreTrainedTokenizerBase, books: Sequence[Book]) -> torch.Tensor:
+    """All books end to end, each from its BOS to its EOS: int64 [tokens]."""
+    eos = tokenizer.eos_token_id
+    return torch.tensor([token for book in books for token in (*encode(tokenizer, book), eos)])
+
+
+class Windows:
+    """An endless order of windows over a stream: every epoch a new shuffle from a new offset.
+
+    A window's content follows from the seed and its number alone, so a resumed run sees what an
+    uninterrupted one would have seen, with nothing but the step to remember.
+    """
+
+    def __init__(self, stream: torch.Tensor, length: int, seed: int) -> None:
+        self._stream = stream
+        self._length = length
+        self._seed = seed
+        self._per_epoch = (len(stream) - 1) // length - 1
+        if self._per_epoch < 1:
+            raise UsageError(f"{len(stream)} tokens of text are too few for windows of {length}.")
+
+    def batch(self, number: int, rows: int) -> torch.Tensor:
+        """One batch, with the target after the last input: int64 [rows, length + 1]."""
+        starts = [self._start(number * rows + row) for row in range(rows)]
+        return torch.stack([self._stream[start : start + self._length + 1] for start in starts])
+
+    def _start(self, window: int) -> int:
+        epoch, place = divmod(window, self._per_epoch)
+        generator = torch.Generator().manual_seed(self._seed * 1_000_003 + epoch)
+        offset = int(torch.randint(self._length, (1,), generator=generator))
+        order = torch.randperm(self._per_epoch, generator=generator)
+        return offset + int(order[place]) * self._length

@@ -1,0 +1,244 @@
+"""What the interface and the engine's process say to each other, and how it is framed.
+
+Every message is a tagged struct in MessagePack behind a u32 length (big-endian): no pickle, so
+neither side can be made to run code by what it reads.
+"""
+
+import struct
+from collections.abc import Iterable, Iterator
+from typing import Any, Literal
+
+import msgspec
+
+from tokexplore.models.distribution import Distribution, Rows, Standing
+from tokexplore.models.options import LoadOptions
+from tokexplore.models.protocol import (
+    Chat,
+    ModelInfo,
+    Progress,
+    Rendered,
+    StreamEvent,
+    StreamRequest,
+)
+from tokexplore.models.sampling import SamplerView, SamplingSettings
+from tokexplore.models.tokens import Vocabulary
+
+AHEAD = 64
+"""How many tokens the engine may be ahead of the interface."""
+
+_LENGTH = struct.Struct(">I")
+LARGEST = 256 * 2**20
+"""Bytes: a longer frame means that the two sides have lost each other."""
+
+
+# Questions, each answered by one value
+
+
+class Encode(msgspec.Struct, frozen=True, tag=True):
+    text: str
+    continuation: bool
+
+
+class Render(msgspec.Struct, frozen=True, tag=True):
+    chat: Chat
+
+
+class Describe(msgspec.Struct, frozen=True, tag=True):
+    ids: tuple[int, ...]
+
+
+class FindRows(msgspec.Struct, frozen=True, tag=True):
+    ids: tuple[int, ...]
+    start: int
+    count: int
+
+
+class Search(msgspec.Struct, frozen=True, tag=True):
+    ids: tuple[int, ...]
+    text: str
+    limit: int
+
+
+class FindStandings(msgspec.Struct, frozen=True, tag=True):
+    ids: tuple[int, ...]
+    tokens: tuple[int, ...]
+
+
+class Reshape(msgspec.Struct, frozen=True, tag=True):
+    ids: tuple[int, ...]
+    settings: SamplingSettings
+
+
+Question = Encode | Render | Describe | FindRows | Search | FindStandings | Reshape
+
+ANSWERS: dict[type, Any] = {
+    Encode: list[int],
+    Render: Rendered,
+    Describe: Distribution,
+    FindRows: Rows,
+    Search: Rows,
+    FindStandings: list[Standing],
+    Reshape: SamplerView,
+}
+"""The type of each question's answer."""
+
+
+# From the interface
+
+
+class Load(msgspec.Struct, frozen=True, tag=True):
+    """The first message: open this model."""
+
+    options: LoadOptions
+
+
+class Asked(msgspec.Struct, frozen=True, tag=True):
+    """A question under a number of its own."""
+
+    number: int
+    question: Question
+
+
+class Stream(msgspec.Struct, frozen=True, tag=True):
+    """Start a stream; it replaces the one that is running."""
+
+    number: int
+    request: StreamRequest
+
+
+class Score(msgspec.Struct, frozen=True, tag=True):
+    """Score a path whenever nothing else is to be done; it replaces the one that is running."""
+
+    number: int
+    ids: tuple[int, ...]
+    start: int
+
+
+class Configure(msgspec.Struct, frozen=True, tag=True):
+    """New sampling settings for a running stream."""
+
+    number: int
+    settings: SamplingSettings
+
+
+class Cancel(msgspec.Struct, frozen=True, tag=True):
+    """End a stream or a score between two tokens or chunks."""
+
+    number: int
+
+
+class Credit(msgspec.Struct, frozen=True, tag=True):
+    """The interface has taken in this many tokens of a stream or a score."""
+
+    number: int
+    tokens: int
+
+
+Command = Load | Asked | Stream | Score | Configure | Cancel | Credit
+
+
+# From the engine
+
+
+class Loading(msgspec.Struct, frozen=True, tag=True):
+    """How far loading is."""
+
+    progress: Progress
+
+
+class Loaded(msgspec.Struct, frozen=True, tag=True):
+    """The model is ready."""
+
+    info: ModelInfo
+    vocabulary: Vocabulary
+
+
+class Answered(msgspec.Struct, frozen=True, tag=True):
+    """The answer to a question; its type is the one that `ANSWERS` names."""
+
+    number: int
+    value: msgspec.Raw
+
+
+class Emitted(msgspec.Struct, frozen=True, tag=True):
+    """One event of a stream or a score."""
+
+    number: int
+    event: StreamEvent
+
+
+class Done(msgspec.Struct, frozen=True, tag=True):
+    """A stream or a score has no more events."""
+
+    number: int
+
+
+class Failed(msgspec.Struct, frozen=True, tag=True):
+    """An error: number 0 is loading, the rest are questions, streams and scores."""
+
+    number: int
+    kind: str
+    """Class name in `models.errors`."""
+    text: str
+
+
+Report = Loading | Loaded | Answered | Emitted | Done | Failed
+
+Sender = Literal["interface", "engine"]
+
+_encoder = msgspec.msgpack.Encoder()
+_decoders: dict[Sender, msgspec.msgpack.Decoder[Any]] = {
+    "interface": msgspec.msgpack.Decoder(Command),
+    "engine": msgspec.msgpack.Decoder(Report),
+}
+
+
+def cost(event: StreamEvent) -> int:
+    """The credit that an event costs: 1 for what carries a token, 0 for the rest."""
+    return int(hasattr(event, "standing"))
+
+
+def frame(message: Command | Report) -> bytes:
+    """A message as bytes for the socket."""
+    body = _encoder.encode(message)
+    return _LENGTH.pack(len(body)) + body
+
+
+def raw(value: object) -> msgspec.Raw:
+    """An answer's value, encoded."""
+    return msgspec.Raw(_encoder.encode(value))
+
+
+class Inbox:
+    """Cuts a stream of bytes into messages from one side."""
+
+    def __init__(self, sender: Sender) -> None:
+        self._decode = _decoders[sender].decode
+        self._data = bytearray()
+
+    def feed(self, data: bytes) -> Iterator[Any]:
+        """The messages that are complete now.
+
+        Raises:
+            ValueError: for bytes that are no messages of ours.
+        """
+        self._data += data
+        at = 0
+        try:
+            while len(self._data) - at >= _LENGTH.size:
+                (length,) = _LENGTH.unpack_from(self._data, at)
+                if length > LARGEST:
+                    raise ValueError(f"a frame of {length} bytes")
+                begin = at + _LENGTH.size
+                if len(self._data) - begin < length:
+                    break
+                body = bytes(memoryview(self._data)[begin : begin + length])
+                at = begin + length
+                yield self._decode(body)
+        finally:
+            del self._data[:at]
+
+
+def total_cost(events: Iterable[StreamEvent]) -> int:
+    """The credit that some events cost together."""
+    return sum(map(cost, events))

@@ -1,0 +1,170 @@
+"""Exact bytes of every token, and text to tokens and back, on every kind of tokenizer."""
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support import made_tokenizers as made
+from tokenizers import Tokenizer
+
+from tokexplore.models.engine.byte_table import byte_characters, vocabulary_of
+from tokexplore.models.engine.text import encode
+from tokexplore.models.errors import UsageError
+
+KINDS: dict[str, Callable[[], Tokenizer]] = {
+    "byte level": made.byte_level,
+    "byte level, prefix space": lambda: made.byte_level(prefix_space=True),
+    "llama 2": made.llama_two,
+    "metaspace first": lambda: made.metaspace("first"),
+    "metaspace always": lambda: made.metaspace("always"),
+    "metaspace never": lambda: made.metaspace("never"),
+    "gemma": made.gemma,
+    "unigram": made.unigram,
+}
+SPACED = {"byte level, prefix space", "llama 2", "metaspace first", "metaspace always", "unigram"}
+TEXTS = st.text(
+    st.one_of(
+        st.characters(blacklist_categories=("Cs",), blacklist_characters="▁"),
+        st.sampled_from(list(" \n\tanthe国王你好é👩‍🚀")),
+    ),
+    max_size=24,
+).filter(lambda text: "<s>" not in text and "</s>" not in text)
+
+
+def loaded_with(tokenizer: Any, rows: int = 10_000) -> Any:
+    vocabulary = vocabulary_of(tokenizer, rows)
+    eos = () if tokenizer.eos_token_id is None else (tokenizer.eos_token_id,)
+    return SimpleNamespace(
+        tokenizer=tokenizer,
+        vocabulary=vocabulary,
+        name="made",
+        rows=rows,
+        bos_id=tokenizer.bos_token_id,
+        eos_ids=eos,
+    )
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def kind(request: pytest.FixtureRequest) -> tuple[str, Any]:
+    return request.param, loaded_with(made.wrapped(KINDS[request.param]()))
+
+
+def joined(loaded: Any, ids: list[int]) -> bytes:
+    return b"".join(map(loaded.vocabulary.bytes_of, ids))
+
+
+@settings(max_examples=60, deadline=None)
+@given(text=TEXTS)
+def test_the_bytes_of_a_prompt_are_its_text(kind: tuple[str, Any], text: str) -> None:
+    name, loaded = kind
+    ids = encode(loaded, text, continuation=False)
+    assert ids[0] == loaded.bos_id
+    found = joined(loaded, ids[1:])
+    spaced = {text.encode(), b" " + text.encode()} if name in SPACED else {text.encode()}
+    assert found in spaced
+
+
+@settings(max_examples=60, deadline=None)
+@given(text=TEXTS)
+def test_the_bytes_of_a_continuation_are_exactly_its_text(kind: tuple[str, Any], text: str) -> None:
+    _, loaded = kind
+    assert joined(loaded, encode(loaded, text, continuation=True)) == text.encode()
+
+
+def test_every_id_has_bytes_and_agrees_with_the_decoder(kind: tuple[str, Any]) -> None:
+    """A token after a stable one decodes to its own bytes, as the decoder sees it too."""
+    _, loaded = kind
+    tokenizer, vocabulary = loaded.tokenizer, loaded.vocabulary
+    assert len(vocabulary) == len(tokenizer)
+    before = encode(loaded, "the", continuation=True)
+    for token in range(len(vocabulary)):
+        data = vocabulary.bytes_of(token)
+        assert data
+        try:
+            text = data.decode()
+        except UnicodeDecodeError:
+            continue
+        decoded = tokenizer.decode([*before, token], clean_up_tokenization_spaces=False)
+        assert decoded.endswith("the" + text), token
+
+
+def test_chinese_is_whole_or_in_bytes() -> None:
+    loaded = loaded_with(made.wrapped(made.llama_two()))
+    ids = encode(loaded, "国王女", continuation=True)
+    shown = [loaded.vocabulary.show(i) for i in ids]
+    assert shown == ["国王", "<E5>", "<A5>", "<B3>"]
+    assert loaded.vocabulary.text(ids) == "国王女"
+
+
+def test_the_first_space_of_a_prompt_is_kept_as_a_byte() -> None:
+    loaded = loaded_with(made.wrapped(made.llama_two()))
+    ids = encode(loaded, "the king", continuation=False)
+    assert [loaded.vocabulary.show(i) for i in ids[:2]] == ["<s>", "␣the"]
+
+
+def test_special_tokens_are_literal_and_flagged() -> None:
+    loaded = loaded_with(made.wrapped(made.byte_level(extra=["<｜begin▁of▁turn｜>"])))
+    turn = loaded.tokenizer.convert_tokens_to_ids("<｜begin▁of▁turn｜>")
+    assert loaded.vocabulary.bytes_of(turn) == "<｜begin▁of▁turn｜>".encode()
+    assert loaded.vocabulary.special == {turn, loaded.bos_id, *loaded.eos_ids}
+    assert encode(loaded, "</s>", continuation=True) == list(loaded.eos_ids)
+
+
+def test_ordinary_added_tokens_are_their_literal_and_not_special() -> None:
+    tokenizer = made.with_added(made.byte_level(), "naïve café", "国王说")
+    loaded = loaded_with(made.wrapped(tokenizer))
+    ids = encode(loaded, "naïve café国王说", continuation=True)
+    assert len(ids) == 2
+    assert joined(loaded, ids) == "naïve café国王说".encode()
+    assert not loaded.vocabulary.special & set(ids)
+
+
+def test_a_byte_spelled_in_the_text_is_not_a_byte() -> None:
+    loaded = loaded_with(made.wrapped(made.byte_level()))
+    assert joined(loaded, encode(loaded, "<0x41>", continuation=True)) == b"<0x41>"
+
+
+def test_word_pieces_have_their_space_and_continuations_do_not() -> None:
+    loaded = loaded_with(made.wrapped(made.word_piece(), bos=None, eos=None))
+    ids = encode(loaded, "the kingly", continuation=True)
+    assert [loaded.vocabulary.bytes_of(i) for i in ids] == [b" the", b" king", b"ly"]
+
+
+def test_padding_rows_have_no_bytes() -> None:
+    loaded = loaded_with(made.wrapped(made.gemma()), rows=9_999)
+    assert loaded.vocabulary.rows == 9_999
+    assert loaded.vocabulary.bytes_of(9_998) == b""
+    assert loaded.vocabulary.show(9_998) == "<id 9998>"
+
+
+def test_the_byte_characters_are_gpt_twos() -> None:
+    table = byte_characters()
+    assert sorted(table.values()) == list(range(256))
+    assert (table["Ġ"], table["Ċ"], table["A"], table["ł"]) == (0x20, 0x0A, 0x41, 0xA0)
+
+
+def test_an_empty_prompt_is_bos_else_eos_else_refused() -> None:
+    with_both = loaded_with(made.wrapped(made.byte_level()))
+    assert encode(with_both, "", continuation=False) == [with_both.bos_id]
+    only_eos = loaded_with(made.wrapped(made.byte_level(), bos=None))
+    assert encode(only_eos, "", continuation=False) == list(only_eos.eos_ids)
+    neither = loaded_with(made.wrapped(made.byte_level(), bos=None, eos=None))
+    with pytest.raises(UsageError, match="neither BOS nor EOS"):
+        encode(neither, "", continuation=False)
+    assert encode(neither, "", continuation=True) == []
+
+
+def test_a_lone_surrogate_is_refused_by_its_place() -> None:
+    loaded = loaded_with(made.wrapped(made.byte_level()))
+    for continuation in (False, True):
+        with pytest.raises(UsageError, match=r"character 3 .* U\+D800"):
+            encode(loaded, "ab\ud800", continuation=continuation)
+
+
+def test_a_token_beyond_the_model_is_refused() -> None:
+    loaded = loaded_with(made.wrapped(made.byte_level()), rows=50)
+    with pytest.raises(UsageError, match="no row"):
+        encode(loaded, "国王", continuation=False)

@@ -1,0 +1,302 @@
+"""The client and the child's loop, over a socket, with the fake engine in a thread."""
+
+import asyncio
+import functools
+import threading
+from collections.abc import AsyncIterator
+
+import pytest
+from support.connect import in_thread
+from support.fake_engine import FakeEngine, planted_text
+
+from tokexplore.models.errors import (
+    EngineLostError,
+    ModelError,
+    OutOfMemoryError,
+    TokexploreError,
+    UsageError,
+)
+from tokexplore.models.options import LoadOptions
+from tokexplore.models.protocol import (
+    Chat,
+    Control,
+    Described,
+    DrawnToken,
+    Message,
+    Progress,
+    ScoredToken,
+    StreamEnded,
+    StreamEvent,
+    StreamRequest,
+)
+from tokexplore.models.sampling import SamplingSettings
+from tokexplore.models.worker.client import EngineClient
+from tokexplore.models.worker.messages import AHEAD
+
+GREEDY = SamplingSettings()
+PATH = (0, 300, 310, 290)
+
+
+async def started(engine: FakeEngine) -> EngineClient:
+    client = EngineClient(LoadOptions("fake"), connect=in_thread(lambda _options, _report: engine))
+    await client.start(lambda _: None)
+    return client
+
+
+def request(ids: tuple[int, ...] = PATH, tokens: int = 8, **more: object) -> StreamRequest:
+    return StreamRequest(ids, GREEDY, tokens, **more)  # type: ignore[arg-type]
+
+
+async def gathered(batches: AsyncIterator[list[StreamEvent]]) -> list[StreamEvent]:
+    events: list[StreamEvent] = []
+    await gather_into(events, batches)
+    return events
+
+
+async def gather_into(events: list[StreamEvent], batches: AsyncIterator[list[StreamEvent]]) -> None:
+    async for batch in batches:
+        events += batch
+
+
+def passes(engine: FakeEngine, count: int) -> bool:
+    return engine.passes >= count
+
+
+async def until(condition: object, *arguments: object) -> None:
+    """Let the engine's thread run until something is so; the test's timeout bounds it."""
+    while not condition(*arguments):  # type: ignore[operator]
+        await asyncio.sleep(0.001)
+
+
+async def test_questions_have_the_engine_s_own_answers() -> None:
+    engine = FakeEngine()
+    client = await started(engine)
+    assert client.info == engine.info
+    assert client.vocabulary == engine.vocabulary
+    assert await client.encode("Once 你") == engine.encode("Once 你")
+    assert await client.encode(" a", continuation=True) == engine.encode(" a", continuation=True)
+    chat = Chat((Message("user", "who"),), "well", {"thinking": False})
+    assert await client.render(chat) == engine.render(chat)
+    assert (await client.describe(PATH)).ids == engine.describe(PATH).ids
+    assert await client.rows(PATH, 5, 20) == engine.rows(PATH, 5, 20)
+    assert await client.search(PATH, "KING", 5) == engine.search(PATH, "KING", 5)
+    assert await client.standings(PATH, [3, 378]) == engine.standings(PATH, [3, 378])
+    hot = SamplingSettings(temperature=0.7, top_k=9, top_p=0.9, min_p=0.01)
+    assert await client.reshape(PATH, hot) == engine.reshape(PATH, hot)
+    await client.close()
+
+
+async def test_a_stream_has_the_engine_s_own_events() -> None:
+    engine = FakeEngine()
+    client = await started(engine)
+    asked = request(score_prompt=True, describe_end=True)
+    events = await gathered(client.stream(asked))
+    expected = list(engine.stream(asked, Control()))
+    assert [type(e) for e in events] == [type(e) for e in expected]
+    assert [e.standing for e in events if isinstance(e, DrawnToken)] == [
+        e.standing for e in expected if isinstance(e, DrawnToken)
+    ]
+    assert isinstance(events[-2], Described)
+    assert events[-1] == expected[-1]
+    await client.close()
+
+
+async def test_progress_of_loading_is_reported() -> None:
+    reports: list[Progress] = []
+    client = EngineClient(LoadOptions("fake"), connect=in_thread(FakeEngine.open))
+    await client.start(reports.append)
+    assert [p.done for p in reports] == list(range(0, 1001, 100))
+    await client.close()
+
+
+@pytest.mark.parametrize("error", [ModelError("no"), UsageError("no"), OutOfMemoryError("no")])
+async def test_an_error_of_loading_is_raised_as_it_was(error: TokexploreError) -> None:
+    opening = functools.partial(FakeEngine.open, load_error=error)
+    client = EngineClient(LoadOptions("fake"), connect=in_thread(opening))
+    with pytest.raises(type(error), match="no"):
+        await client.start(lambda _: None)
+    await client.close()
+
+
+async def test_an_error_of_a_stream_comes_after_its_tokens_and_the_next_stream_runs() -> None:
+    client = await started(FakeEngine(failures={4: OutOfMemoryError("full")}))
+    events: list[StreamEvent] = []
+    with pytest.raises(OutOfMemoryError, match="full"):
+        await gather_into(events, client.stream(request()))
+    assert len(events) == 3
+    assert len(await gathered(client.stream(request()))) == 9
+    await client.close()
+
+
+async def test_an_unforeseen_error_is_told_by_name(capfd: pytest.CaptureFixture[str]) -> None:
+    client = await started(FakeEngine(failures={1: ZeroDivisionError("planted")}))
+    with pytest.raises(TokexploreError, match="ZeroDivisionError: planted"):
+        await gathered(client.stream(request()))
+    assert "Traceback" in capfd.readouterr().err
+    await client.close()
+
+
+async def test_an_error_of_a_question_is_its_own() -> None:
+    client = await started(FakeEngine(chat_template=False))
+    with pytest.raises(UsageError, match="no chat template"):
+        await client.render(Chat((Message("user", "who"),)))
+    assert await client.encode("a")
+    await client.close()
+
+
+async def test_nobody_reads_and_the_engine_stops_ahead() -> None:
+    engine = FakeEngine()
+    client = await started(engine)
+    batches = client.stream(request(tokens=500))
+    await until(passes, engine, AHEAD)
+    # A question is answered after all that the engine can do for the stream.
+    await client.describe(PATH)
+    await client.describe(PATH)
+    assert engine.passes == AHEAD
+    assert len([e for e in await gathered(batches) if isinstance(e, DrawnToken)]) == 500
+    await client.close()
+
+
+async def test_cancelling_ends_a_stream_that_nobody_reads() -> None:
+    engine = FakeEngine()
+    client = await started(engine)
+    batches = client.stream(request(tokens=500))
+    await until(passes, engine, AHEAD)
+    client.cancel()
+    events = await gathered(batches)
+    assert events[-1] == StreamEnded(len(PATH) + AHEAD, "interrupted")
+    await client.close()
+
+
+async def test_cancelling_ends_a_prefill_between_two_chunks() -> None:
+    client = await started(FakeEngine(context=10_000, chunk=8))
+    batches = client.stream(request(tuple([300] * 9_000)))
+    async for batch in batches:
+        if any(isinstance(e, Progress) for e in batch):
+            client.cancel()
+        if isinstance(batch[-1], StreamEnded):
+            assert batch[-1].reason == "interrupted"
+            assert not any(isinstance(e, DrawnToken) for e in batch)
+    await client.close()
+
+
+async def test_a_question_is_answered_in_mid_stream() -> None:
+    gate = threading.Semaphore(2)
+    client = await started(FakeEngine(gate=gate))
+    batches = client.stream(request(tokens=4))
+    asked = asyncio.ensure_future(client.describe(PATH))
+    gate.release()
+    await asked
+    gate.release()
+    assert len(await gathered(batches)) == 5
+    await client.close()
+
+
+async def test_new_settings_hold_from_the_next_token_on() -> None:
+    gate = threading.Semaphore(2)
+    engine = FakeEngine(gate=gate)
+    client = await started(engine)
+    batches = client.stream(request(tokens=4))
+    await until(passes, engine, 2)
+    hot = SamplingSettings(temperature=1.5, seed=3)
+    client.configure(hot)
+    await client_has_written(client)
+    gate.release(2)
+    drawn = [e for e in await gathered(batches) if isinstance(e, DrawnToken)]
+    assert [d.sampler.settings for d in drawn[:2]] == [GREEDY, GREEDY]
+    assert drawn[3].sampler.settings == hot
+    await client.close()
+
+
+async def client_has_written(client: EngineClient) -> None:
+    """What was sent before is in the socket."""
+    while client._transport is not None and client._transport.get_write_buffer_size():
+        await asyncio.sleep(0)
+
+
+async def test_a_new_stream_ends_the_one_before() -> None:
+    engine = FakeEngine(gate=threading.Semaphore(3))
+    client = await started(engine)
+    first = client.stream(request(tokens=100))
+    await until(passes, engine, 3)
+    second = client.stream(request(tokens=0))
+    assert (await gathered(second))[-1].reason == "length"  # type: ignore[union-attr]
+    events = await gathered(first)
+    assert len(events) == 4
+    assert events[-1].reason == "interrupted"  # type: ignore[union-attr]
+    await client.close()
+
+
+async def test_leaving_the_loop_ends_the_stream() -> None:
+    engine = FakeEngine()
+    client = await started(engine)
+    batches = client.stream(request(tokens=900))
+    async for _ in batches:
+        break
+    await batches.aclose()  # type: ignore[attr-defined]
+    assert len(await gathered(client.stream(request(tokens=2)))) == 3
+    assert engine.passes < 200
+    await client.close()
+
+
+async def test_a_score_waits_for_the_stream_and_goes_on_after_it() -> None:
+    gate = threading.Semaphore(0)
+    engine = FakeEngine(gate=gate)
+    client = await started(engine)
+    path = tuple(engine.encode("the king said that the princess was in the castle"))
+    streaming = client.stream(request(tokens=3))
+    scoring = client.score(path, 1)
+    gate.release(3)
+    assert len(await gathered(streaming)) == 4
+    scored = [e for e in await gathered(scoring) if isinstance(e, ScoredToken)]
+    assert [s.position for s in scored] == list(range(1, len(path)))
+    await client.close()
+
+
+async def test_a_score_can_be_ended_early() -> None:
+    engine = FakeEngine(chunk=8)
+    client = await started(engine)
+    batches = client.score((300,) * 900, 1)
+    await until(passes, engine, AHEAD)
+    client.cancel_score()
+    scored = [e for e in await gathered(batches) if isinstance(e, ScoredToken)]
+    assert AHEAD <= len(scored) < 900
+    await client.close()
+
+
+async def test_a_lost_engine_fails_what_waits_and_what_comes() -> None:
+    lost: list[EngineLostError] = []
+    engine = FakeEngine(failures={3: "die"})
+    connect = in_thread(lambda _options, _report: engine)
+    client = EngineClient(LoadOptions("fake"), connect=connect, on_lost=lost.append)
+    await client.start(lambda _: None)
+    events: list[StreamEvent] = []
+    with pytest.raises(EngineLostError, match="ended"):
+        await gather_into(events, client.stream(request()))
+    assert len(events) == 2
+    assert lost == [client.lost]
+    with pytest.raises(EngineLostError):
+        await client.describe(PATH)
+    await client.close()
+
+
+async def test_closing_fails_what_waits() -> None:
+    engine = FakeEngine(gate=threading.Semaphore(0))
+    client = await started(engine)
+    streaming = asyncio.ensure_future(gathered(client.stream(request())))
+    await asyncio.sleep(0)
+    await client.close()
+    with pytest.raises(EngineLostError, match="closed"):
+        await streaming
+
+
+async def test_planted_text_comes_over_the_socket() -> None:
+    engine = FakeEngine()
+    start, said = planted_text(engine, "Once", " the king said 你好")
+    client = await started(engine)
+    events = await gathered(client.stream(request(tuple(start), 50)))
+    drawn = [e.standing.token for e in events if isinstance(e, DrawnToken)]
+    assert client.vocabulary.text(drawn) == " the king said 你好"
+    assert drawn[:-1] == said
+    assert events[-1].reason == "eos"  # type: ignore[union-attr]
+    await client.close()

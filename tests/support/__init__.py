@@ -1,0 +1,1 @@
+"""Doubles and helpers that the tests of all rooms share."""

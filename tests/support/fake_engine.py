@@ -1,0 +1,444 @@
+"""A deterministic engine without torch: exact numbers over a small vocabulary of its own.
+
+The logits depend on the whole path through a hash, so branches diverge as a model's do. Tests may
+plant logits after a path, hold the stream at a gate, and plant failures.
+"""
+
+import math
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import msgspec
+import numpy as np
+
+from support import fake_vocabulary as vocabulary
+from tokexplore.models.distribution import Distribution, Rows, Standing
+from tokexplore.models.errors import UsageError
+from tokexplore.models.options import LoadOptions
+from tokexplore.models.protocol import (
+    Chat,
+    Control,
+    Described,
+    DrawnToken,
+    EndReason,
+    ModelInfo,
+    Progress,
+    Rendered,
+    ScoredToken,
+    StreamEnded,
+    StreamEvent,
+    StreamRequest,
+)
+from tokexplore.models.randomness import extend_key, path_key, seed_key, uniform
+from tokexplore.models.sampling import Cut, SamplerView, SamplingSettings
+from tokexplore.models.tokens import Vocabulary
+
+SUGGESTED = SamplingSettings(temperature=0.7, top_k=20, top_p=0.8)
+_LOGITS_KEY = 20_240_601
+_FIRST_BYTE, _FIRST_WORD = vocabulary.FIRST_BYTE, vocabulary.FIRST_WORD
+
+Failure = Exception | str
+"""An exception to raise, or `die`."""
+
+
+class FakeEngine:
+    """Implements `models.protocol.Engine`.
+
+    Args:
+        planted: logits to set after a path: `{ids: {token: logit}}`.
+        gate: a permit is taken from it before each new token (cancelling still works).
+        seconds_per_token: a pace for programs under test that have no gate.
+        failures: what happens instead of the n-th forward pass of a stream or score (from 1,
+            counted over the engine's life); each happens once.
+        context: positions of the model.
+        chunk: prompt tokens per prefill chunk.
+        on_death: what `die` does; the process ends by default.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str = "fake",
+        planted: Mapping[tuple[int, ...], Mapping[int, float]] | None = None,
+        gate: threading.Semaphore | None = None,
+        seconds_per_token: float = 0.0,
+        failures: Mapping[int, Failure] | None = None,
+        context: int = 1024,
+        chunk: int = 64,
+        chat_template: bool = True,
+        on_death: Callable[[], None] = lambda: os._exit(70),
+    ) -> None:
+        self.planted = dict(planted or {})
+        self.gate = gate
+        self.seconds_per_token = seconds_per_token
+        self.failures = dict(failures or {})
+        self.chunk = chunk
+        self.on_death = on_death
+        self.passes = 0
+        """Forward passes of streams and scores so far."""
+        self._info = _info(name, context, chat_template)
+
+    @classmethod
+    def open(
+        cls,
+        options: LoadOptions,
+        report: Callable[[Progress], None],
+        *,
+        load_gate: threading.Semaphore | None = None,
+        load_error: Exception | None = None,
+        **config: object,
+    ) -> "FakeEngine":
+        """Load, with progress; `load_gate` is waited for between the ten parts of the weights."""
+        for part in range(10):
+            report(Progress("weights", part * 100, 1000, "bytes"))
+            if load_gate is not None:
+                load_gate.acquire()
+        if load_error is not None:
+            raise load_error
+        report(Progress("weights", 1000, 1000, "bytes"))
+        return cls(name=options.model, **config)  # type: ignore[arg-type]
+
+    @property
+    def info(self) -> ModelInfo:
+        return self._info
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        return vocabulary.VOCABULARY
+
+    def encode(self, text: str, *, continuation: bool = False) -> list[int]:
+        ids = vocabulary.encode(text)
+        return ids if continuation else [vocabulary.BOS, *ids]
+
+    def render(self, chat: Chat) -> Rendered:
+        if not self.info.chat_template:
+            raise UsageError(f"{self.info.name} has no chat template: give a plain --prompt.")
+        roles = {
+            "user": vocabulary.USER,
+            "assistant": vocabulary.ASSISTANT,
+            "system": vocabulary.SYSTEM,
+        }
+        ids = [vocabulary.BOS]
+        for message in chat.messages:
+            if message.role not in roles:
+                raise UsageError(f"the template of {self.info.name} has no role {message.role!r}.")
+            ids += [roles[message.role], *vocabulary.encode(message.content), vocabulary.END]
+        ids += [vocabulary.ASSISTANT, *vocabulary.encode(chat.prefill)]
+        return Rendered(tuple(ids))
+
+    def stream(self, request: StreamRequest, control: Control) -> Iterator[StreamEvent]:
+        if len(request.ids) > self.info.context:
+            raise UsageError(
+                f"the prompt is {len(request.ids)} tokens long and the context of "
+                f"{self.info.name} is {self.info.context}: shorten it."
+            )
+        ids = list(request.ids)
+        if request.score_prompt:
+            yield from self.score(ids, 1, control)
+        for done in range(self.chunk, len(ids), self.chunk):
+            yield Progress("prefill", done, len(ids))
+            if control.cancelled:
+                yield StreamEnded(len(ids), "interrupted")
+                return
+        reason: EndReason | None = None
+        key = _model_key(ids)
+        while reason is None:
+            reason = self._limit(ids, request, control)
+            if reason is None:
+                drawn = self._next(ids, key, request, control)
+                if drawn is None:
+                    continue
+                ids.append(drawn.standing.token)
+                key = extend_key(key, ids[-1])
+                yield drawn
+                reason = self._stopped(ids, request)
+        if request.describe_end:
+            yield Described(len(ids), self._distribution(ids, key, request.top, "step")[0])
+        yield StreamEnded(len(ids), reason, _detail(ids, request) if reason == "stop" else "")
+
+    def score(
+        self, ids: Sequence[int], start: int, control: Control
+    ) -> Iterator[Progress | ScoredToken]:
+        key = _model_key(ids[:start])
+        for position in range(start, len(ids)):
+            if (position - start) % self.chunk == 0:
+                yield Progress("scoring", position - start, len(ids) - start)
+                if control.cancelled:
+                    return
+            self._forward()
+            distribution, order, logits = self._distribution(ids[:position], key, 256, "prefill")
+            standing = _standing(order, logits, ids[position], distribution.lse)
+            yield ScoredToken(position, distribution, standing)
+            key = extend_key(key, ids[position])
+
+    def describe(self, ids: Sequence[int]) -> Distribution:
+        return self._distribution(ids, _model_key(ids), 256, "prefill")[0]
+
+    def rows(self, ids: Sequence[int], start: int, count: int) -> Rows:
+        order, logits, lse = self._full(ids)
+        return _rows(
+            np.arange(start, min(start + count, len(order))), order, logits, len(order), lse
+        )
+
+    def search(self, ids: Sequence[int], text: str, limit: int) -> Rows:
+        order, logits, lse = self._full(ids)
+        wanted = text.lower()
+        hits = [
+            place
+            for place, token in enumerate(order)
+            if wanted in self.vocabulary.bytes_of(int(token)).decode("utf-8", "replace").lower()
+            and self.vocabulary.bytes_of(int(token))
+        ]
+        return _rows(np.array(hits[:limit], dtype=np.int64), order, logits, len(hits), lse)
+
+    def standings(self, ids: Sequence[int], tokens: Sequence[int]) -> list[Standing]:
+        order, logits, lse = self._full(ids)
+        return [_standing(order, logits, token, lse) for token in tokens]
+
+    def reshape(self, ids: Sequence[int], settings: SamplingSettings) -> SamplerView:
+        order, logits, _ = self._full(ids)
+        return sampler_view(logits[order].astype(np.float64), settings)
+
+    # The model
+
+    def _logits(self, ids: Sequence[int], key: bytes) -> np.ndarray:
+        """Raw logits after a path: f32, shape [V]."""
+        rows = self.vocabulary.rows
+        random = np.random.Generator(np.random.PCG64(int.from_bytes(key, "little")))
+        logits = random.standard_normal(rows, dtype=np.float32) * np.float32(2.0)
+        logits[:_FIRST_BYTE] -= 10
+        logits[_FIRST_BYTE:_FIRST_WORD] -= 6
+        logits[len(self.vocabulary) :] -= 20
+        logits[-1] = -np.inf
+        for before, after in zip(
+            vocabulary.SPLIT_CHARACTER, vocabulary.SPLIT_CHARACTER[1:], strict=False
+        ):
+            if ids[-1] == before:
+                logits[after] += 30
+        for token, logit in self.planted.get(tuple(ids), {}).items():
+            logits[token] = logit
+        return logits
+
+    def _full(self, ids: Sequence[int]) -> tuple[np.ndarray, np.ndarray, float]:
+        logits = self._logits(ids, _model_key(ids))
+        return np.argsort(-logits, kind="stable"), logits, _lse(logits)
+
+    def _distribution(
+        self, ids: Sequence[int], key: bytes, top: int, source: str
+    ) -> tuple[Distribution, np.ndarray, np.ndarray]:
+        """The distribution after a path, the candidate order [V] and the logits [V]."""
+        began = time.perf_counter()
+        logits = self._logits(ids, key)
+        order = np.argsort(-logits, kind="stable")
+        lse = _lse(logits)
+        logprobs = logits.astype(np.float64) - lse
+        p = np.exp(logprobs)
+        entropy = float(-np.sum(p[p > 0] * logprobs[p > 0]))
+        listed = order[:top]
+        distribution = Distribution(
+            listed.astype(np.uint32).tobytes(),
+            logits[listed].tobytes(),
+            len(logits),
+            lse,
+            entropy,
+            source,
+            time.perf_counter() - began,
+        )
+        return distribution, order, logits
+
+    def _next(
+        self, ids: list[int], key: bytes, request: StreamRequest, control: Control
+    ) -> DrawnToken | None:
+        """The next token, or None when cancelled at the gate."""
+        if self.gate is not None:
+            while not self.gate.acquire(timeout=0.005):
+                if control.cancelled:
+                    return None
+        if self.seconds_per_token:
+            time.sleep(self.seconds_per_token)
+        self._forward()
+        first = len(ids) == len(request.ids)
+        source = "prefill" if first else "step"
+        distribution, order, logits = self._distribution(ids, key, request.top, source)
+        settings = control.settings or request.settings
+        view = sampler_view(logits[order].astype(np.float64), settings)
+        draw = request.draw if first else 0
+        number = None
+        place = 0
+        if not settings.greedy:
+            number = uniform(path_key(settings.seed, ids), draw)
+            place = _drawn(logits[order[: view.kept]].astype(np.float64), settings, number)
+        token = int(order[place])
+        standing = _standing(order, logits, token, distribution.lse)
+        return DrawnToken(
+            position=len(ids),
+            distribution=distribution,
+            standing=standing,
+            sampler=view,
+            chosen_by="greedy" if settings.greedy else "sampled",
+            sampler_logprob=view.logprob(place, standing.logit),
+            draw=draw,
+            uniform=number,
+        )
+
+    def _forward(self) -> None:
+        """Count a forward pass, or fail as planted."""
+        self.passes += 1
+        failure = self.failures.pop(self.passes, None)
+        if failure == "die":
+            self.on_death()
+        if isinstance(failure, Exception):
+            raise failure
+
+    def _limit(self, ids: list[int], request: StreamRequest, control: Control) -> EndReason | None:
+        if control.cancelled:
+            return "interrupted"
+        if len(ids) - len(request.ids) >= request.max_new_tokens:
+            return "length"
+        return "context" if len(ids) >= self.info.context else None
+
+    def _stopped(self, ids: list[int], request: StreamRequest) -> EndReason | None:
+        if ids[-1] in self.info.eos_ids and not request.ignore_eos:
+            return "eos"
+        return "stop" if ids[-1] in request.stop_ids or _detail(ids, request) else None
+
+
+def sampler_view(ordered: np.ndarray, settings: SamplingSettings) -> SamplerView:
+    """What a sampler keeps of raw logits in candidate order, f64 [V]: T, top-k, top-p, min-p."""
+    if settings.greedy:
+        return SamplerView(settings, 1, 0.0)
+    scaled = ordered / settings.temperature
+    kept, cuts = int(np.sum(scaled > -np.inf)), []
+    for stage, value in (
+        ("top-k", settings.top_k),
+        ("top-p", settings.top_p),
+        ("min-p", settings.min_p),
+    ):
+        p = np.exp(scaled[:kept] - scaled[0])
+        p /= p.sum()
+        keep = _keep(stage, value, scaled[:kept], p)
+        if keep < kept:
+            tie = bool(ordered[keep - 1] == ordered[keep])
+            cuts.append(Cut(stage, float(value), keep, float(p[keep:].sum()), tie))
+            kept = keep
+    return SamplerView(settings, kept, _lse(scaled[:kept]), tuple(cuts))
+
+
+def _keep(stage: str, value: float, scaled: np.ndarray, p: np.ndarray) -> int:
+    """How many of the sorted candidates a stage keeps; all of them where it is off."""
+    if stage == "top-k" and 0 < value < len(p):
+        return int(np.sum(scaled >= scaled[int(value) - 1]))
+    if stage == "top-p" and value < 1:
+        return max(1, int(np.sum(np.cumsum(p) - p < value)))
+    if stage == "min-p" and value > 0:
+        return max(1, int(np.sum(p >= value * p[0])))
+    return len(p)
+
+
+def _drawn(kept: np.ndarray, settings: SamplingSettings, number: float) -> int:
+    """The place that a uniform number falls on: inverse of the cumulative sum, shape [kept]."""
+    p = np.exp(kept / settings.temperature - kept[0] / settings.temperature)
+    total = np.cumsum(p)
+    return min(int(np.searchsorted(total, number * total[-1], side="right")), len(p) - 1)
+
+
+def _lse(logits: np.ndarray) -> float:
+    """Log-sum-exp in f64."""
+    values = logits.astype(np.float64)
+    top = values.max()
+    return float(top + math.log(np.exp(values - top).sum()))
+
+
+def _standing(order: np.ndarray, logits: np.ndarray, token: int, lse: float) -> Standing:
+    if not 0 <= token < len(logits):
+        raise UsageError(f"token {token} is not in the vocabulary of {len(logits)}.")
+    logit = logits[token]
+    equal = int(np.sum(logits == logit))
+    return Standing(
+        token=token,
+        logit=float(logit),
+        logprob=float(logit) - lse,
+        rank=1 + int(np.sum(logits > logit)),
+        index=int(np.nonzero(order == token)[0][0]),
+        tied=equal > 1,
+    )
+
+
+def _rows(
+    places: np.ndarray, order: np.ndarray, logits: np.ndarray, total: int, lse: float
+) -> Rows:
+    """The rows at these places of the candidate order."""
+    ids = order[places]
+    ascending = np.sort(logits)
+    ranks = 1 + len(logits) - np.searchsorted(ascending, logits[ids], side="right")
+    return Rows(
+        ids.astype(np.uint32).tobytes(),
+        logits[ids].tobytes(),
+        places.astype(np.uint32).tobytes(),
+        ranks.astype(np.uint32).tobytes(),
+        total,
+        lse,
+    )
+
+
+def _model_key(ids: Sequence[int]) -> bytes:
+    key = seed_key(_LOGITS_KEY)
+    for token in ids:
+        key = extend_key(key, token)
+    return key
+
+
+def _detail(ids: Sequence[int], request: StreamRequest) -> str:
+    """The stop text that the text after the prompt holds; empty for none."""
+    if not request.stop_texts:
+        return ""
+    text = vocabulary.VOCABULARY.text(ids[request.prompt_length :])
+    return next((stop for stop in request.stop_texts if stop in text), "")
+
+
+def _info(name: str, context: int, chat_template: bool) -> ModelInfo:
+    return ModelInfo(
+        name=name,
+        source=name,
+        revision="",
+        family="FakeForCausalLM",
+        parameters=12_345,
+        layers=2,
+        heads=4,
+        hidden=64,
+        vocabulary=vocabulary.VOCABULARY.rows,
+        context=context,
+        dtype="float32",
+        device="cpu",
+        attention="none",
+        cache="whole-path hash",
+        feed="batched",
+        bos_id=vocabulary.BOS,
+        eos_ids=(vocabulary.EOS, vocabulary.END),
+        chat_template=chat_template,
+        suggested=SUGGESTED,
+        weight_bytes=49_380,
+        kv_bytes_per_token=1_024,
+        seconds=0.01,
+    )
+
+
+def planted_text(
+    engine: FakeEngine, prompt: str, text: str, *, logit: float = 20.0
+) -> tuple[list[int], list[int]]:
+    """Make greedy decoding after `prompt` say `text`, then end: the ids of both."""
+    start, said = engine.encode(prompt), engine.encode(text, continuation=True)
+    path = list(start)
+    for token in [*said, vocabulary.EOS]:
+        planted = engine.planted.get(tuple(path), {})
+        engine.planted[tuple(path)] = {**planted, token: logit}
+        path.append(token)
+    return start, said
+
+
+def renamed(engine: FakeEngine, **changes: object) -> FakeEngine:
+    """Change what the engine says of itself, such as `dtype` or `suggested`."""
+    engine._info = msgspec.structs.replace(engine._info, **changes)
+    return engine

@@ -1,0 +1,68 @@
+"""Cutting and padding by cells: exact widths whatever the text is."""
+
+import unicodedata
+
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
+from rich.segment import Segment
+from rich.style import Style
+from wcwidth import wcwidth
+
+from tokexplore.models.display import safe_character, safe_text
+from tokexplore.widgets.cells import chop, cut, cut_left, fit, line, width
+
+PLAIN = Style()
+texts = st.text(
+    st.one_of(
+        st.sampled_from("abc 日本語한，。é\u0301\u3099👍🏽🇩\x1b\x9b\u202e\ufe0f\u200d[]"), st.characters()
+    ),
+    max_size=30,
+).map(safe_text)
+
+
+def test_terminal_and_toolkit_agree_on_the_width_of_all_safe_characters() -> None:
+    for code in range(0x30000):
+        if unicodedata.category(chr(code)) != "Cs":
+            for character in safe_character(chr(code)):
+                assert wcwidth(character) == cell_len(character), hex(code)
+
+
+@given(texts, st.integers(0, 20))
+def test_chop_is_the_longest_head_and_loses_nothing(text: str, cells: int) -> None:
+    head, tail = chop(text, cells)
+    assert head + tail == text
+    assert width(head) <= cells
+    if tail:
+        assert width(head + tail[0]) > cells
+
+
+@given(texts, st.integers(0, 20), st.sampled_from(["left", "right"]))
+def test_fit_has_exactly_the_cells(text: str, cells: int, align: str) -> None:
+    assert width(fit(text, cells, align)) == cells  # type: ignore[arg-type]
+
+
+@given(texts, st.integers(0, 20))
+def test_cut_keeps_what_fits_and_marks_what_does_not(text: str, cells: int) -> None:
+    for shown, end in ((cut(text, cells), 0), (cut_left(text, cells), -1)):
+        assert width(shown) <= cells
+        if width(text) <= cells:
+            assert shown == text
+        elif cells:
+            assert "…" in shown
+            kept = shown.replace("…", "") if "…" not in text else ""
+            assert text.startswith(kept) if end == 0 else text.endswith(kept)
+
+
+def test_wide_characters_are_never_split() -> None:
+    assert fit("日本語", 4) == "日… "
+    assert fit("日本語", 5, "right") == "日本…"
+    assert cut_left("日本語", 4) == "…語"
+    assert cut_left("e\u0301e\u0301e\u0301", 2) == "…e\u0301"
+
+
+@given(st.lists(texts, max_size=5), st.integers(0, 30))
+def test_a_line_has_exactly_the_cells(parts: list[str], cells: int) -> None:
+    strip = line([Segment(part, PLAIN) for part in parts], cells, PLAIN)
+    assert strip.cell_length == cells == sum(cell_len(segment.text) for segment in strip)
+    assert all(segment.style is not None for segment in strip)

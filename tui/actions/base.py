@@ -1,0 +1,56 @@
+"""What all actions of the main screen stand on."""
+
+from typing import Protocol
+
+from textual.screen import Screen
+
+from tokexplore.models.options import LoadOptions
+from tokexplore.models.worker.client import EngineClient
+from tokexplore.tui.driver import Driver
+
+
+class Host(Protocol):
+    """What the screen asks of the app around it."""
+
+    def new_client(self, load: LoadOptions) -> EngineClient:
+        """An engine client that is not started yet."""
+
+    def open_model(self, load: LoadOptions) -> None:
+        """Give up this engine and tree for another model."""
+
+    async def leave(self, code: int) -> None:
+        """End the engine, then the app."""
+
+
+class Actions(Screen[None]):
+    """A screen over a driver and its explorer."""
+
+    def __init__(self, driver: Driver, host: Host) -> None:
+        super().__init__()
+        self.driver = driver
+        self.explorer = driver.explorer
+        self.host = host
+        self.painted = 0
+        """The cursor's index in the frame that was painted last."""
+
+    def changed(self) -> None:
+        """The next frame has something new to show."""
+        raise NotImplementedError
+
+    def pin(self) -> bool:
+        """Pause a live stream on the step that was painted last; whether there was one."""
+        driver, explorer = self.driver, self.explorer
+        if not driver.streaming or not explorer.following:
+            return False
+        explorer.place(min(self.painted, len(explorer.nodes)))
+        driver.run(driver.pause())
+        self.changed()
+        return True
+
+    def nothing(self, what: str) -> None:
+        """There is none of this."""
+        self.app.notify(f"No {what}.", timeout=3, markup=False)
+
+    def warn(self, text: str) -> None:
+        """Something that the user should know before going on."""
+        self.app.notify(text, severity="warning", markup=False)

@@ -1,0 +1,98 @@
+"""Branches: switching, naming, hiding, comparing."""
+
+from tokexplore.models.events import Named
+from tokexplore.tui.actions.base import Actions
+from tokexplore.tui.screens.branches import BranchesDialog
+from tokexplore.tui.screens.compare import CompareScreen
+from tokexplore.tui.screens.dialog import Ask
+
+
+class Branching(Actions):
+    """What changes which branches are in view."""
+
+    def switch(self, number: int) -> None:
+        """Bring a branch into view; its live stream, if another has it, stops at its leaf."""
+        if not 1 <= number <= len(self.explorer.tree.branches):
+            self.warn(f"There is no branch #{number}.")
+            return
+        self.driver.run(self._switch(number))
+
+    async def _switch(self, number: int) -> None:
+        await self.driver.pause()
+        self.explorer.switch(number)
+
+    def action_neighbour(self, direction: int) -> None:
+        """To the next or previous branch in the list."""
+        number = self.explorer.neighbour(direction)
+        if number is None:
+            self.nothing("more branches")
+        else:
+            self.switch(number)
+
+    def action_other(self) -> None:
+        """To the branch that was left last."""
+        explorer = self.explorer
+        leaves = [
+            n for n in explorer.left if not explorer.tree.is_hidden(explorer.tree.branch_of[n])
+        ]
+        if leaves:
+            self.switch(explorer.tree.branch_of[leaves[-1]])
+        else:
+            self.nothing("other branch was visited")
+
+    def action_branches(self) -> None:
+        """The list of branches on a screen of its own."""
+
+        def chosen(number: int | None) -> None:
+            if number is not None:
+                self.switch(number)
+
+        self.app.push_screen(BranchesDialog(self.driver), chosen)
+
+    def action_name(self) -> None:
+        """Name this branch."""
+        branch = self.explorer.branch
+        if branch is None:
+            return
+
+        def named(name: str | None) -> None:
+            if name is not None:
+                self.explorer.tree.change(Named(branch.number, name.strip()))
+                self.changed()
+
+        self.app.push_screen(Ask(f"Name of branch {branch.number}", branch.name), named)
+
+    def action_hide(self) -> None:
+        """Hide this branch."""
+        self.driver.run(self._hide())
+
+    async def _hide(self) -> None:
+        await self.driver.pause()
+        branch = self.explorer.branch
+        if branch is None or not self.explorer.hide(branch.number):
+            self.warn("This is the only visible branch: it stays.")
+        else:
+            self.app.notify(f"Branch {branch.number} is hidden; u brings it back.", markup=False)
+
+    def action_show_hidden(self) -> None:
+        """List hidden branches, or not."""
+        self.explorer.show_hidden = not self.explorer.show_hidden
+        self.changed()
+
+    def action_mark(self) -> None:
+        """Mark this branch for comparison, or take the mark off."""
+        branch, marked = self.explorer.branch, self.explorer.marked
+        if branch is None:
+            return
+        self.explorer.mark(branch.number)
+        self.app.notify(
+            f"Marked for comparison: {', '.join(map(str, marked)) or 'none'}.", markup=False
+        )
+        self.changed()
+
+    def action_compare(self) -> None:
+        """Align the marked branches, or this one with the one that was left last."""
+        if len(self.explorer.listed()) < 2:
+            self.nothing("second branch yet: take another candidate first")
+            return
+        self.app.push_screen(CompareScreen(self.driver))

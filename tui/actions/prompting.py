@@ -1,0 +1,104 @@
+"""Prompts, typed text and chat turns."""
+
+from tokexplore.models.options import EMBEDDED, PromptSpec
+from tokexplore.tui.actions.base import Actions
+from tokexplore.tui.options import STOCK_PROMPT
+from tokexplore.tui.screens.editor import PromptEditor, TextEditor
+
+PREVIEW_TOKENS = 24
+EXAMPLE = "The capital of France is"
+
+
+class Prompting(Actions):
+    """What goes in as text."""
+
+    _typed: PromptSpec | None = None
+    """A prompt that was typed before the model was loaded."""
+
+    def begin(self) -> None:
+        """Load the model; then start on the prompt, or on what is typed meanwhile."""
+        waiting = self.driver.options.starting_prompt() is None
+        self.driver.run(self._begin())
+        if waiting:
+            self.action_prompt()
+
+    async def _begin(self) -> None:
+        driver = self.driver
+        await driver.open()
+        spec = driver.options.starting_prompt() if self._typed is None else self._typed
+        if driver.state == "asking" and spec is not None:
+            await self._start(spec)
+
+    async def _start(self, spec: PromptSpec) -> None:
+        await self.driver.prompt(spec, go_on=spec.chat is None)
+        if spec.chat is not None:
+            self.app.notify("This is the rendered template; space goes on.", markup=False)
+
+    def action_type_text(self) -> None:
+        """Branch with typed text."""
+        self.pin()
+        if not self.explorer.nodes:
+            self.nothing("prompt yet: p asks for one")
+            return
+        self.app.push_screen(
+            TextEditor("Type a continuation at this step", "", self._preview_more), self._type
+        )
+
+    def _type(self, text: str | None) -> None:
+        if text:
+            self.driver.run(self.driver.type_text(text))
+
+    async def _preview_more(self, text: str) -> str:
+        return self._tokens(await self.driver.client.encode(text, continuation=True))
+
+    async def _preview(self, text: str) -> str:
+        return self._tokens(await self.driver.client.encode(text))
+
+    def _tokens(self, ids: list[int]) -> str:
+        vocabulary = self.explorer.vocabulary
+        if vocabulary is None:
+            return ""
+        shown = "│".join(vocabulary.show(t) for t in ids[-PREVIEW_TOKENS:])
+        return f"{len(ids):,} tokens  {'…' if len(ids) > PREVIEW_TOKENS else ''}{shown}"
+
+    def action_prompt(self) -> None:
+        """Edit the prompt; the result is a new root."""
+        driver = self.driver
+        loaded = driver.state not in ("loading", "lost")
+        spec = self._spec()
+        example = STOCK_PROMPT if driver.options.load.model == EMBEDDED else EXAMPLE
+        can_chat = loaded and driver.client.info.chat_template
+        preview = self._preview if loaded else None
+        editor = PromptEditor(spec, preview, can_chat=can_chat, placeholder=example)
+        self.app.push_screen(editor, self._prompted)
+
+    def _spec(self) -> PromptSpec:
+        """The prompt of the path in view, to be edited."""
+        explorer, driver = self.explorer, self.driver
+        if driver.chat is not None:
+            return PromptSpec(chat=driver.chat)
+        if explorer.vocabulary is None or not explorer.nodes:
+            return driver.options.prompt or PromptSpec(text="")
+        ids = explorer.ids(explorer.first_step)
+        return PromptSpec(text=explorer.vocabulary.text(ids))
+
+    def _prompted(self, spec: PromptSpec | None) -> None:
+        if spec is None:
+            return
+        if self.driver.state == "loading":
+            self._typed = spec
+            self.app.notify("Starts as soon as the model is loaded.", markup=False)
+        else:
+            self.driver.run(self._start(spec))
+
+    def action_turn(self) -> None:
+        """Ask for the next user turn of a chat."""
+        if self.driver.chat is None:
+            self.warn("There is no chat here: start one with p, ctrl+r (or --chat).")
+            return
+
+        def said(text: str | None) -> None:
+            if text:
+                self.driver.run(self.driver.add_turn(text))
+
+        self.app.push_screen(TextEditor("The next user turn", "", None), said)

@@ -1,0 +1,110 @@
+"""How things are shown, and the program itself."""
+
+import time
+
+import msgspec
+
+from tokexplore.tui.actions.base import Actions
+from tokexplore.tui.options import adopted
+from tokexplore.tui.path_view import PathView
+from tokexplore.tui.screens.help import help_sheet
+from tokexplore.tui.screens.inspect import inspect_sheet
+from tokexplore.tui.screens.models import ModelPicker
+from tokexplore.tui.screens.settings import SettingsDialog, Setup
+from tokexplore.tui.theme import DARK, LIGHT
+from tokexplore.widgets.candidates import CandidateTable
+from tokexplore.widgets.heat import COLOURINGS
+from tokexplore.widgets.transcript import Transcript
+
+TWICE = 2.0
+"""Seconds within which the second `q` quits."""
+
+
+class Viewing(Actions):
+    """Colours, columns, dialogs, models, help, leaving."""
+
+    path_view: PathView
+    _quit_asked = 0.0
+
+    def action_colouring(self) -> None:
+        """Colour by the next quantity."""
+        view = self.path_view
+        view.recolour(COLOURINGS[(COLOURINGS.index(view.colouring) + 1) % len(COLOURINGS)])
+        self.changed()
+
+    def action_columns(self) -> None:
+        """Other columns."""
+        self.query_one(CandidateTable).cycle_columns()
+
+    def action_unit(self) -> None:
+        """Nats or bits."""
+        table = self.query_one(CandidateTable)
+        table.bits = not table.bits
+
+    def action_fold(self) -> None:
+        """Fold a long prompt, or unfold it."""
+        story = self.query_one(Transcript)
+        story.folded = not story.folded
+
+    def action_inspect(self) -> None:
+        """Token and model in detail."""
+        info = getattr(self.driver.client, "info", None)
+        if info is None:
+            self.nothing("model yet")
+        else:
+            self.app.push_screen(inspect_sheet(self.explorer, info))
+
+    def action_settings(self) -> None:
+        """Sampling and length."""
+        driver = self.driver
+        info = getattr(driver.client, "info", None)
+        suggested = info.suggested if info else None
+
+        def chosen(setup: Setup | None) -> None:
+            if setup is not None:
+                driver.configure(setup.sampling, setup.max_new_tokens)
+
+        self.app.push_screen(
+            SettingsDialog(
+                Setup(self.explorer.settings, driver.max_new_tokens),
+                suggested,
+                lambda settings: adopted(settings, frozenset(), suggested),
+            ),
+            chosen,
+        )
+
+    def action_theme(self) -> None:
+        """Dark or light."""
+        self.app.theme = LIGHT.name if self.app.theme == DARK.name else DARK.name
+
+    def action_models(self) -> None:
+        """Pick another model."""
+
+        def chosen(model: str | None) -> None:
+            if model is not None:
+                load = msgspec.structs.replace(self.driver.options.load, model=model, revision="")
+                self.host.open_model(load)
+
+        self.app.push_screen(ModelPicker(self.driver.options.directories), chosen)
+
+    def action_help(self) -> None:
+        """All keys."""
+        self.app.push_screen(help_sheet({}))
+
+    def action_palette(self) -> None:
+        """All commands by name."""
+        self.app.action_command_palette()
+
+    def action_redraw(self) -> None:
+        """Paint everything again."""
+        self.refresh(layout=True)
+        self.app.refresh()
+
+    async def action_quit_twice(self) -> None:
+        """Quit when pressed twice."""
+        now = time.monotonic()
+        if now - self._quit_asked < TWICE:
+            await self.host.leave(0)
+            return
+        self._quit_asked = now
+        self.app.notify("q again quits.", timeout=TWICE, markup=False)

@@ -1,0 +1,108 @@
+"""Walking along the path and among the candidates."""
+
+import re
+
+from tokexplore.tui.actions.base import Actions
+from tokexplore.tui.screens.dialog import Ask
+from tokexplore.widgets.candidates import CandidateTable
+
+PLACE = re.compile(r"\s*(?:#(?P<branch>\d+)|(?P<back>-\d+)|(?P<step>\d+))\s*")
+
+
+class Walking(Actions):
+    """Steps, candidate rows and jumps."""
+
+    def action_step(self, by: int) -> None:
+        """Walk along the path; back from the open end is the last token."""
+        self.explorer.place(self.explorer.cursor + by)
+        self.changed()
+
+    def action_line(self, direction: int) -> None:
+        """To the line before or after."""
+        if not self.explorer.jump(direction, self.explorer.ends_line):
+            self.nothing("more lines")
+        self.changed()
+
+    def action_first(self) -> None:
+        """To the first generated token."""
+        self.explorer.place(self.explorer.first_step, jump=True)
+        self.changed()
+
+    def action_follow(self) -> None:
+        """Stay with the newest token."""
+        self.explorer.follow()
+        self.changed()
+
+    def action_goto(self) -> None:
+        """Ask for a place and go there."""
+        self.app.push_screen(Ask("Go to step 123, -40 from the end, branch #3"), self._go)
+
+    def _go(self, text: str | None) -> None:
+        if not text:
+            return
+        match = PLACE.fullmatch(text)
+        explorer = self.explorer
+        if match is None:
+            self.warn(f"{text!r} is no place: type a step (123), -40 from the end, or #3.")
+        elif match["branch"]:
+            self.switch(int(match["branch"]))
+        elif match["back"]:
+            explorer.place(len(explorer.nodes) + int(match["back"]), jump=True)
+        else:
+            self._go_to_step(int(match["step"]))
+        self.changed()
+
+    def _go_to_step(self, step: int) -> None:
+        explorer = self.explorer
+        steps = explorer.tree.step
+        index = next((i for i, n in enumerate(explorer.nodes) if steps[n] == step), None)
+        if index is None:
+            self.warn(f"Step {step} is not on this path: it has {steps[explorer.leaf]} steps.")
+        else:
+            explorer.place(index, jump=True)
+
+    def action_back(self) -> None:
+        """Back to where the last jump came from."""
+        if not self.explorer.back():
+            self.nothing("earlier places")
+        self.changed()
+
+    def action_row(self, by: int) -> None:
+        """Move the candidate cursor."""
+        self._to_row(self.explorer.row + by)
+
+    def action_page(self, by: int) -> None:
+        """Move the candidate cursor by a page."""
+        self._to_row(self.explorer.row + by * self.query_one(CandidateTable).visible_rows)
+
+    def _to_row(self, row: int) -> None:
+        if self.driver.streaming and self.explorer.following:
+            self.pin()
+        self.explorer.row = max(0, min(row, self.known_rows))
+        self.changed()
+
+    def action_taken_row(self) -> None:
+        """To the taken row."""
+        self.explorer.to_taken()
+        self.changed()
+
+    def action_close_call(self, direction: int) -> None:
+        """To the next or previous close call."""
+        if not self.explorer.jump(direction, self.explorer.is_close_call):
+            self.nothing(f"close call (margin under {self.explorer.close_call:g} nats) this way")
+        self.changed()
+
+    def action_fork(self, direction: int) -> None:
+        """To the next or previous tree fork."""
+        if not self.explorer.jump(direction, self.explorer.is_fork):
+            self.nothing("tree fork this way")
+        self.changed()
+
+    @property
+    def known_rows(self) -> int:
+        """How many candidates of this step can be walked at once."""
+        raise NotImplementedError
+
+    def switch(self, number: int) -> None:
+        """Bring a branch into view."""
+        raise NotImplementedError

@@ -1,0 +1,149 @@
+"""The application: one explorer, one engine, the browse screen over both."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from typing import ClassVar, Literal
+
+import msgspec
+from textual import work
+from textual.app import SystemCommand
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+
+from tokexplore.models.display import safe_text
+from tokexplore.models.errors import EngineLostError, TokexploreError
+from tokexplore.models.options import LoadOptions
+from tokexplore.models.worker.client import EngineClient
+from tokexplore.tui.driver import Driver
+from tokexplore.tui.explorer import Explorer
+from tokexplore.tui.keys import COMMANDS
+from tokexplore.tui.options import AppOptions
+from tokexplore.tui.screens.browse import BrowseScreen
+from tokexplore.tui.theme import DARK, ThemedApp
+
+INTERRUPTED = 130
+TWICE = 2.0
+"""Seconds within which a second ctrl+c leaves."""
+
+MakeClient = Callable[[LoadOptions, Callable[[EngineLostError], None]], EngineClient]
+
+
+def spawn_client(load: LoadOptions, on_lost: Callable[[EngineLostError], None]) -> EngineClient:
+    """An engine in a child process."""
+    return EngineClient(load, on_lost=on_lost)
+
+
+class TokexploreApp(ThemedApp[int]):
+    """Wires explorer, engine and screen; owns what outlives a model: theme and exit."""
+
+    TITLE = "tokexplore"
+    CSS_PATH = "tokexplore.tcss"
+    ENABLE_COMMAND_PALETTE = True
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+c", "interrupt", "stop", priority=True, show=False, id="app.interrupt"),
+        Binding(
+            "ctrl+z", "suspend_process", "suspend", priority=True, show=False, id="app.suspend"
+        ),
+        Binding("ctrl+q", "quit", "quit now", priority=True, show=False, id="app.quit"),
+    ]
+
+    def __init__(self, options: AppOptions, make_client: MakeClient = spawn_client) -> None:
+        super().__init__()
+        self.options = options
+        self._make_client = make_client
+        self._interrupted = 0.0
+        self._clients: list[EngineClient] = []
+        self.driver = self._new_driver(options)
+
+    def _new_driver(self, options: AppOptions) -> Driver:
+        explorer = Explorer(options.settings, options.close_call)
+        return Driver(explorer, options, self.new_client(options.load), self.changed, self.say)
+
+    def new_client(self, load: LoadOptions) -> EngineClient:
+        """An engine client whose loss the driver hears of."""
+        client = self._make_client(load, lambda error: self.driver.lose(error))
+        self._clients.append(client)
+        return client
+
+    def on_mount(self) -> None:
+        """Show the screen at once; load behind it."""
+        self.theme = self.options.theme or DARK.name
+        self.push_screen(BrowseScreen(self.driver, self))
+
+    def changed(self) -> None:
+        """Something that is on screen is not as it was."""
+        if (screen := self._browse) is not None:
+            screen.changed()
+
+    @property
+    def _browse(self) -> BrowseScreen | None:
+        if not self.is_running:
+            return None
+        return next((s for s in self.screen_stack if isinstance(s, BrowseScreen)), None)
+
+    def say(
+        self, text: str, *, severity: Literal["information", "warning", "error"] = "information"
+    ) -> None:
+        """A notice, as plain safe text."""
+        self.notify(safe_text(text), severity=severity, markup=False, timeout=6)
+
+    def open_model(self, load: LoadOptions) -> None:
+        """Give up the present engine and tree for another model."""
+        self._open_model(load)
+
+    @work(exclusive=True)
+    async def _open_model(self, load: LoadOptions) -> None:
+        old = self.driver
+        await old.close()
+        self.driver = self._new_driver(
+            msgspec.structs.replace(self.options, load=load, prompt=None)
+        )
+        self.switch_screen(BrowseScreen(self.driver, self))
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """Everything that a key does, by name, whatever `screen` is in front."""
+        del screen
+        for command in COMMANDS:
+            yield SystemCommand(
+                command.label,
+                f"{command.shown}  {command.tooltip}",
+                lambda action=command.action: self._run_from_palette(action),
+            )
+        yield SystemCommand("quit now", "ctrl+q", self.action_quit)
+
+    def _run_from_palette(self, action: str) -> None:
+        if (screen := self._browse) is not None:
+            self.call_later(screen.run_action, action)
+
+    async def action_interrupt(self) -> None:
+        """Stop the work that is going on; twice leaves."""
+        now = time.monotonic()
+        if now - self._interrupted < TWICE:
+            await self.leave(INTERRUPTED)
+            return
+        self._interrupted = now
+        if self.driver.streaming:
+            await self.driver.pause()
+            self.say("Stopped. ctrl+c again leaves.")
+        else:
+            self.say("ctrl+c again leaves; q q quits.")
+
+    async def action_quit(self) -> None:
+        """Leave now."""
+        await self.leave(0)
+
+    async def leave(self, code: int) -> None:
+        """End the engine, then the app."""
+        try:
+            await asyncio.wait_for(asyncio.gather(*(c.close() for c in self._clients)), 5)
+        except (TimeoutError, TokexploreError):
+            self.log.error("the engine did not end in time")
+        self.exit(code, return_code=code)
+
+
+def run_app(options: AppOptions) -> int:
+    """Run the app in this terminal; its exit code."""
+    app = TokexploreApp(options)
+    code = app.run()
+    return app.return_code or code or 0

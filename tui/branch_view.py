@@ -1,0 +1,104 @@
+"""The tree as a list of branches, built row by row as the list shows them."""
+
+from collections.abc import Sequence
+from typing import overload
+
+from tokexplore.models.display import NEWLINE
+from tokexplore.models.tree import ROOT, Branch
+from tokexplore.tui.explorer import Explorer
+from tokexplore.widgets.branches import BranchRow
+
+WORDS = 24
+"""Tokens of a branch that its first words are taken from."""
+
+
+def tokens_of(explorer: Explorer, branch: Branch, limit: int) -> list[int]:
+    """The first `limit` nodes that belong to a branch, prompt tokens left out."""
+    tree, node = explorer.tree, branch.head
+    nodes: list[int] = []
+    while len(nodes) < limit:
+        if tree.origin[node] != "prompt":
+            nodes.append(node)
+        if node == branch.tip:
+            break
+        node = tree.children[node][0]
+    return nodes
+
+
+def first_words(explorer: Explorer, branch: Branch, limit: int = WORDS) -> str:
+    """How a branch begins, on one line."""
+    if explorer.vocabulary is None:
+        return ""
+    ids = [explorer.tree.token[n] for n in tokens_of(explorer, branch, limit)]
+    return explorer.vocabulary.text(ids).replace("\n", NEWLINE).strip()
+
+
+class BranchRows(Sequence[BranchRow]):
+    """The rows of the branch list; the order is kept until the tree's shape changes."""
+
+    def __init__(self, explorer: Explorer) -> None:
+        self._explorer = explorer
+        self._listed: list[tuple[Branch, int]] = []
+        self._shape: tuple[object, ...] = ()
+        self.live_leaf: int | None = None
+        self.depths: list[int] = []
+        """The indent of each row."""
+
+    def update(self, live_leaf: int | None) -> None:
+        """Bring the order up to date."""
+        explorer, self.live_leaf = self._explorer, live_leaf
+        hidden = sum(b.hidden for b in explorer.tree.branches)
+        shape = (len(explorer.tree.branches), hidden, explorer.show_hidden)
+        if shape != self._shape:
+            self._shape, self._listed = shape, explorer.listed()
+            self.depths = [indent for _, indent in self._listed]
+
+    def __len__(self) -> int:
+        return len(self._listed)
+
+    @overload
+    def __getitem__(self, index: int) -> BranchRow: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[BranchRow]: ...
+    def __getitem__(self, index: int | slice) -> BranchRow | list[BranchRow]:
+        if isinstance(index, slice):
+            return [self._row(*pair) for pair in self._listed[index]]
+        return self._row(*self._listed[index])
+
+    def number(self, index: int) -> int:
+        """The number of the branch at a row."""
+        return self._listed[index][0].number
+
+    def index_of(self, number: int) -> int:
+        """The row of a branch; 0 where it is not listed."""
+        return next((i for i, (b, _) in enumerate(self._listed) if b.number == number), 0)
+
+    @property
+    def current(self) -> int:
+        """The row of the branch in view."""
+        branch = self._explorer.branch
+        return self.index_of(branch.number) if branch else 0
+
+    def _row(self, branch: Branch, indent: int) -> BranchRow:
+        explorer, tree = self._explorer, self._explorer.tree
+        fork = tree.fork_of(branch)
+        main = fork == ROOT
+        current = explorer.branch is not None and explorer.branch.number == branch.number
+        live = self.live_leaf is not None and tree.branch_of[self.live_leaf] == branch.number
+        vocabulary = explorer.vocabulary
+        token = "" if main or vocabulary is None else vocabulary.show(tree.token[branch.head])
+        return BranchRow(
+            number=branch.number,
+            depth=indent,
+            fork_step=None if main else tree.step[branch.head],
+            token=token,
+            length=branch.generated,
+            mean_logprob=branch.mean_logprob,
+            words=first_words(explorer, branch),
+            current=current,
+            hidden=tree.is_hidden(branch.number),
+            live=live,
+            marked=branch.number in explorer.marked,
+            name=branch.name or ("main" if main and branch.number == 1 else ""),
+            ended=tree.ended.get(branch.tip, ""),
+        )

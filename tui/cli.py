@@ -1,0 +1,70 @@
+"""The `tokexplore` command: reads the command line and hands over to the app or to `run`."""
+
+import os
+import sys
+from collections.abc import Sequence
+
+import msgspec
+
+from tokexplore.models.catalog import locate
+from tokexplore.models.errors import TokexploreError
+from tokexplore.tui.arguments import Invocation, parse
+from tokexplore.tui.headless import INTERRUPTED, OpenEngine, open_local, run
+from tokexplore.tui.model_list import model_table
+from tokexplore.tui.plain import plain_text
+from tokexplore.tui.prompts import piped_stdin, read_prompt
+from tokexplore.tui.terminal import (
+    check_terminal,
+    ensure_utf8,
+    private_stdout,
+    take_keys_from_terminal,
+)
+
+PIPE_CLOSED = 141
+
+
+def main(argv: Sequence[str] | None = None, *, open_engine: OpenEngine = open_local) -> int:
+    """Run the command line; its exit code.
+
+    0; 2 for a mistake in what was asked; 1 for a failure; 130 for Ctrl-C; 143 for SIGTERM; 141
+    where the reader of a pipe has left.
+
+    Args:
+        argv: the arguments; the process's own by default.
+        open_engine: opens the engine of `run`.
+    """
+    if argv is None:
+        ensure_utf8()
+        argv = sys.argv[1:]
+    try:
+        return _dispatch(parse(argv), open_engine)
+    except TokexploreError as error:
+        print(f"tokexplore: {plain_text(str(error))}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # What is still in Python's buffer would fail once more when the interpreter ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return PIPE_CLOSED
+
+
+def _dispatch(asked: Invocation, open_engine: OpenEngine) -> int:
+    if asked.command == "models":
+        print(model_table(asked.listing.directories), end="", flush=True)
+        return 0
+    app = asked.options.app
+    on_screen = asked.command == "app" and os.isatty(1)
+    if on_screen:
+        check_terminal()
+    locate(app.load.model, app.load.revision)
+    app = msgspec.structs.replace(app, prompt=read_prompt(asked.prompt, piped_stdin()))
+    if not on_screen:
+        with private_stdout() as out:
+            return run(
+                msgspec.structs.replace(asked.options, app=app), out, open_engine=open_engine
+            )
+    take_keys_from_terminal()
+    from tokexplore.tui.app import run_app
+
+    return run_app(app)

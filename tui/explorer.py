@@ -1,0 +1,291 @@
+"""What the user is looking at: the tree, the path in view, the cursor on it, the settings.
+
+The cursor is an index into the path: at `i` the screen shows the distribution after the first `i`
+tokens and, marked, the token that was taken there. At `len(path)` it stands on the open end.
+"""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+from tokexplore.models.events import Hidden, Unhidden
+from tokexplore.models.sampling import SamplingSettings
+from tokexplore.models.tokens import Vocabulary
+from tokexplore.models.tree import ROOT, Branch, TokenTree
+
+
+class Place(NamedTuple):
+    """Somewhere to come back to."""
+
+    leaf: int
+    cursor: int
+    following: bool
+
+
+class Explorer:
+    """The state of one exploration, without engine and without widgets."""
+
+    def __init__(self, settings: SamplingSettings, close_call: float) -> None:
+        self.tree = TokenTree()
+        self.vocabulary: Vocabulary | None = None
+        self.settings = settings
+        self.close_call = close_call
+        self.nodes: list[int] = []
+        """The path in view."""
+        self.cursor = 0
+        self.following = True
+        """Whether the cursor stays with the newest token."""
+        self.row = 0
+        """The candidate row that the cursor is on, from 0."""
+        self.marked: list[int] = []
+        """Numbers of branches marked for comparison."""
+        self.left: list[int] = []
+        """Leaves that the user left for another branch, the latest last."""
+        self.show_hidden = False
+        self.unchanged = 0
+        """Nodes at the start of the path that are as they were at the last `settle`."""
+        self._jumps: list[Place] = []
+
+    # Where we are
+
+    @property
+    def leaf(self) -> int:
+        return self.nodes[-1] if self.nodes else ROOT
+
+    @property
+    def at_open_end(self) -> bool:
+        return self.cursor >= len(self.nodes)
+
+    @property
+    def taken(self) -> int | None:
+        """The node that was taken at the cursor's step; None on the open end."""
+        return None if self.at_open_end else self.nodes[self.cursor]
+
+    @property
+    def before(self) -> int:
+        """The node whose distribution the cursor shows."""
+        return self.nodes[self.cursor - 1] if self.cursor else ROOT
+
+    @property
+    def branch(self) -> Branch | None:
+        """The branch of the path's leaf."""
+        return self.tree.branch(self.tree.branch_of[self.leaf]) if self.nodes else None
+
+    @property
+    def prompt_length(self) -> int:
+        """Tokens at the end of which the last prompt part of the path lies."""
+        origin = self.tree.origin
+        return next(
+            (i for i in range(len(self.nodes), 0, -1) if origin[self.nodes[i - 1]] == "prompt"), 0
+        )
+
+    @property
+    def first_step(self) -> int:
+        """Index of the first token on the path that is not prompt (or the open end)."""
+        origin = self.tree.origin
+        return next((i for i, n in enumerate(self.nodes) if origin[n] != "prompt"), len(self.nodes))
+
+    def ids(self, count: int | None = None) -> tuple[int, ...]:
+        """Token ids of the first `count` tokens of the path (all by default)."""
+        token = self.tree.token
+        return tuple(token[n] for n in self.nodes[:count])
+
+    def settle(self) -> int:
+        """How much of the path is as it was at the last call; views redraw the rest."""
+        kept, self.unchanged = min(self.unchanged, len(self.nodes)), len(self.nodes)
+        return kept
+
+    def touch(self, index: int) -> None:
+        """Something about the path's tokens from `index` on is to be drawn again."""
+        self.unchanged = min(self.unchanged, max(0, index))
+
+    # Moving the cursor
+
+    def place(self, index: int, *, jump: bool = False) -> None:
+        """Pin the cursor to an index of the path."""
+        if jump:
+            self._remember()
+        self.cursor = max(0 if self.tree.distribution.get(ROOT) else 1, min(index, len(self.nodes)))
+        self.following = False
+        self.to_taken()
+
+    def follow(self) -> None:
+        """Stay with the newest token: on it, or on the open end where nothing is generated yet."""
+        self.following = True
+        self._stay_at_end()
+
+    def _stay_at_end(self) -> None:
+        last = len(self.nodes) - 1
+        generated = last >= 0 and self.tree.origin[self.nodes[last]] != "prompt"
+        self.cursor = last if generated else len(self.nodes)
+        self.to_taken()
+
+    def to_taken(self) -> None:
+        """The candidate cursor to the row of the taken token, the first row on the open end."""
+        distribution = self.tree.distribution.get(self.before)
+        index = None
+        if distribution is not None and self.taken is not None:
+            index = distribution.index_of(self.tree.token[self.taken])
+        self.row = index or 0
+
+    def jump(self, direction: int, wanted: Callable[[int], bool]) -> bool:
+        """Pin the cursor to the next (or previous) index of the path that is `wanted`."""
+        indices = (
+            range(self.cursor + 1, len(self.nodes))
+            if direction > 0
+            else range(self.cursor - 1, -1, -1)
+        )
+        found = next((i for i in indices if wanted(i)), None)
+        if found is None:
+            return False
+        self.place(found, jump=True)
+        return True
+
+    def is_close_call(self, index: int) -> bool:
+        """Whether the margin of the step at `index` is under the user's value."""
+        before = self.nodes[index - 1] if index else ROOT
+        distribution = self.tree.distribution.get(before)
+        return distribution is not None and distribution.margin < self.close_call
+
+    def is_fork(self, index: int) -> bool:
+        """Whether another token was taken too at the step at `index`."""
+        return self.tree.is_fork(self.nodes[index - 1] if index else ROOT)
+
+    def ends_line(self, index: int) -> bool:
+        """Whether a new line begins with the token at `index`."""
+        if self.vocabulary is None or not index:
+            return index == 0
+        return b"\n" in self.vocabulary.bytes_of(self.tree.token[self.nodes[index - 1]])
+
+    # Moving between branches
+
+    def go_to(self, leaf: int, cursor: int | None = None, *, remember: bool = True) -> None:
+        """Bring the path to `leaf` into view; the cursor pinned at `cursor`, or following."""
+        if leaf == self.leaf:
+            common = len(self.nodes)
+        else:
+            common = self.tree.depth[self.tree.common(leaf, self.leaf)]
+            if self.nodes and common < len(self.nodes):
+                self.left = [*(n for n in self.left if n != self.leaf), self.leaf]
+                if remember:
+                    self._remember()
+        self.nodes = self.nodes[:common] + self.tree.path(leaf)[common:]
+        self.left = [n for n in self.left if n != leaf]
+        self.touch(common - 1)
+        if cursor is None:
+            self.follow()
+        else:
+            self.place(cursor)
+
+    def _remember(self) -> None:
+        self._jumps.append(Place(self.leaf, self.cursor, self.following))
+
+    def back(self) -> bool:
+        """Return to where the last jump or switch came from."""
+        if not self._jumps:
+            return False
+        place = self._jumps.pop()
+        cursor = None if place.following else place.cursor
+        self.go_to(self.tip_through(place.leaf), cursor, remember=False)
+        return True
+
+    def tip_through(self, node: int) -> int:
+        """The tip of the branch that `node` is on."""
+        number = self.tree.branch_of[node]
+        return self.tree.branch(number).tip if number else node
+
+    def switch(self, number: int) -> None:
+        """Bring a branch into view."""
+        self.go_to(self.tree.branch(number).tip)
+
+    def listed(self) -> list[tuple[Branch, int]]:
+        """The branches in tree order, each with its depth; hidden ones only when asked for."""
+        tree, rows = self.tree, []
+        stack = [(b.number, 0) for b in reversed(tree.branches) if tree.fork_of(b) == ROOT]
+        while stack:
+            number, indent = stack.pop()
+            branch = tree.branch(number)
+            if branch.hidden and not self.show_hidden:
+                continue
+            rows.append((branch, indent))
+            children = sorted(branch.children, key=lambda n: (tree.depth[tree.branch(n).head], n))
+            stack.extend((n, indent + 1) for n in reversed(children))
+        return rows
+
+    def neighbour(self, direction: int) -> int | None:
+        """Number of the next (or previous) branch in the list."""
+        numbers = [branch.number for branch, _ in self.listed()]
+        if self.branch is None or self.branch.number not in numbers:
+            return numbers[0] if numbers else None
+        index = numbers.index(self.branch.number) + direction
+        return numbers[index] if 0 <= index < len(numbers) else None
+
+    def hide(self, number: int) -> bool:
+        """Hide a branch; the path moves to one that is left. False when none would be."""
+        others = [b for b, _ in self.listed() if b.number != number]
+        tree = self.tree
+        rest = [b for b in others if not self._descends(b.number, number)]
+        if not rest:
+            return False
+        tree.change(Hidden(number))
+        self._step_aside(tree.fork_of(tree.branch(number)))
+        return True
+
+    def mark(self, number: int) -> None:
+        """Mark a branch for comparison, or take its mark off."""
+        if number in self.marked:
+            self.marked.remove(number)
+        else:
+            self.marked.append(number)
+
+    def unhide(self, number: int) -> None:
+        """Show a hidden branch again."""
+        self.tree.change(Unhidden(number))
+
+    def _descends(self, number: int, ancestor: int) -> bool:
+        while number:
+            if number == ancestor:
+                return True
+            number = self.tree.branch_of[self.tree.fork_of(self.tree.branch(number))]
+        return False
+
+    def _step_aside(self, fork: int) -> None:
+        """Leave a path that has just been hidden."""
+        if not self.branch or not self.tree.is_hidden(self.branch.number):
+            return
+        visible = [b for b, _ in self.listed()]
+        home = next((b for b in visible if b.number == self.tree.branch_of[fork]), visible[0])
+        self.go_to(home.tip, None)
+        self.left = [n for n in self.left if not self.tree.is_hidden(self.tree.branch_of[n])]
+
+    def undo(self) -> bool:
+        """Take the last change back."""
+        event = self.tree.undo()
+        if isinstance(event, Hidden):
+            self._step_aside(self.tree.fork_of(self.tree.branch(event.branch)))
+        elif isinstance(event, Unhidden):
+            self.switch(event.branch)
+        return event is not None
+
+    def redo(self) -> bool:
+        """Make the last change that was taken back again."""
+        event = self.tree.redo()
+        if isinstance(event, Unhidden):
+            self.switch(event.branch)
+        elif isinstance(event, Hidden):
+            self._step_aside(self.tree.fork_of(self.tree.branch(event.branch)))
+        return event is not None
+
+    # Growing
+
+    def grown(self, node: int) -> None:
+        """A node was added to the tree: the path in view goes with it if it was its leaf."""
+        if self.tree.parent[node] == self.leaf:
+            self.nodes.append(node)
+            if self.following:
+                self._stay_at_end()
+
+    def surprisal(self, index: int) -> float | None:
+        """Surprisal (nats) of the token at `index` of the path; None where it is not scored."""
+        logprob = self.tree.logprob[self.nodes[index]]
+        return None if math.isnan(logprob) else -logprob

@@ -1,0 +1,300 @@
+"""`tokexplore run`: the engine in this process, its tokens on standard output."""
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import BinaryIO, Protocol, TextIO
+
+import msgspec
+
+from tokexplore.models.display import RunningText, safe_text
+from tokexplore.models.errors import UsageError
+from tokexplore.models.options import LoadOptions, PromptSpec
+from tokexplore.models.protocol import (
+    Control,
+    DrawnToken,
+    Engine,
+    Progress,
+    ScoredToken,
+    StreamEnded,
+    StreamRequest,
+)
+from tokexplore.models.sampling import SamplingSettings
+from tokexplore.tui import jsonl
+from tokexplore.tui.options import RunOptions
+from tokexplore.tui.plain import SHOWN_BEFORE, plain_text, step_table
+
+OpenEngine = Callable[[LoadOptions, Callable[[Progress], None]], Engine]
+
+OK, INTERRUPTED, TERMINATED = 0, 130, 143
+_AT_LEAST = 2
+"""Candidates to ask for at least: the margin needs two."""
+
+
+def open_local(options: LoadOptions, report: Callable[[Progress], None]) -> Engine:
+    """The engine on this machine; importing it takes seconds, so it is done here."""
+    report(Progress("libraries", 0, 1, "imports"))
+    from tokexplore.models.engine.local import LocalEngine
+
+    return LocalEngine.open(options, report)
+
+
+def run(
+    options: RunOptions,
+    out: BinaryIO,
+    *,
+    open_engine: OpenEngine = open_local,
+    errors: TextIO | None = None,
+) -> int:
+    """Generate, and write what was asked for.
+
+    Args:
+        out: standard output.
+        errors: standard error; progress is shown there where it is a terminal.
+
+    Returns:
+        The exit code: 0, 130 after Ctrl-C, 143 after SIGTERM.
+
+    Raises:
+        BrokenPipeError: nobody reads `out` any more.
+        TokexploreError: see `Engine`; UsageError also for a prompt that is missing or too long.
+    """
+    app, meter = options.app, Meter(errors or sys.stderr)
+    prompt = app.starting_prompt()
+    if prompt is None:
+        raise UsageError(
+            f"{app.load.model} needs a prompt: give --prompt TEXT, --prompt-file FILE, --user TEXT "
+            "or a pipe on standard input."
+        )
+    with interruptible() as interruption, meter:
+        engine = open_engine(app.load, meter.show)
+        ids = _prompt_ids(engine, prompt, meter)
+        settings = app.starting_settings(engine.info)
+        control = interruption.control = Control(settings)
+        request = StreamRequest(
+            ids=ids,
+            settings=settings,
+            max_new_tokens=app.max_new_tokens,
+            prompt_length=len(ids),
+            stop_texts=app.stop_texts,
+            stop_ids=app.stop_ids,
+            ignore_eos=app.ignore_eos,
+            score_prompt=options.format == "jsonl",
+            top=max(options.candidates, _AT_LEAST),
+        )
+        _write(_writer(options, out, engine, ids, settings), engine, request, control, meter)
+        return interruption.code
+
+
+def _prompt_ids(engine: Engine, prompt: PromptSpec, meter: "Meter") -> tuple[int, ...]:
+    if prompt.chat is not None:
+        rendered = engine.render(prompt.chat)
+        if rendered.warning:
+            meter.say(rendered.warning)
+        ids = rendered.ids
+    else:
+        ids = tuple(engine.encode(prompt.text or ""))
+    context = engine.info.context
+    if context and len(ids) > context:
+        raise UsageError(
+            f"the prompt is {len(ids):,} tokens long and the context of {engine.info.name} is "
+            f"{context:,}: shorten the prompt."
+        )
+    return ids
+
+
+class Writer(Protocol):
+    """One of the two formats."""
+
+    def begin(self) -> None:
+        """Before anything is computed."""
+
+    def scored(self, event: ScoredToken) -> None:
+        """A token of the prompt."""
+
+    def drawn(self, event: DrawnToken) -> None:
+        """A new token."""
+
+    def end(self, reason: str) -> None:
+        """The end of it."""
+
+
+def _writer(
+    options: RunOptions,
+    out: BinaryIO,
+    engine: Engine,
+    ids: tuple[int, ...],
+    settings: SamplingSettings,
+) -> Writer:
+    if options.format == "jsonl":
+        return JsonWriter(out, engine, ids, settings, options.candidates)
+    return TextWriter(out, engine, ids, options.candidates)
+
+
+def _write(
+    writer: Writer, engine: Engine, request: StreamRequest, control: Control, meter: "Meter"
+) -> None:
+    """Pass the engine's events on."""
+    writer.begin()
+    for event in engine.stream(request, control):
+        match event:
+            case Progress():
+                meter.show(event)
+                continue
+            case ScoredToken():
+                meter.clear()
+                writer.scored(event)
+            case DrawnToken():
+                meter.clear()
+                writer.drawn(event)
+            case StreamEnded(_, reason):
+                meter.clear()
+                writer.end(reason)
+
+
+class JsonWriter:
+    """One JSON object a line."""
+
+    def __init__(
+        self,
+        out: BinaryIO,
+        engine: Engine,
+        ids: tuple[int, ...],
+        settings: SamplingSettings,
+        candidates: int,
+    ) -> None:
+        self._out = out
+        self._engine = engine
+        self._prompt = ids
+        self._settings = settings
+        self._candidates = candidates
+        self._generated: list[int] = []
+
+    def begin(self) -> None:
+        self._print(jsonl.run_line(self._engine.info, self._settings, self._prompt))
+
+    def scored(self, event: ScoredToken) -> None:
+        self._print(jsonl.step_line(event, self._engine.vocabulary, self._candidates))
+
+    def drawn(self, event: DrawnToken) -> None:
+        self._generated.append(event.standing.token)
+        self._print(jsonl.step_line(event, self._engine.vocabulary, self._candidates))
+
+    def end(self, reason: str) -> None:
+        self._print(jsonl.end_line(reason, self._engine.vocabulary.text(self._generated)))
+
+    def _print(self, line: bytes) -> None:
+        self._out.write(line)
+        self._out.flush()
+
+
+class TextWriter:
+    """The text as it comes, then a table for each step, then the reason of the end."""
+
+    def __init__(
+        self, out: BinaryIO, engine: Engine, ids: tuple[int, ...], candidates: int
+    ) -> None:
+        self._out = out
+        self._vocabulary = engine.vocabulary
+        self._path = list(ids)
+        self._candidates = candidates
+        self._text = RunningText()
+        self._steps: list[DrawnToken] = []
+
+    def begin(self) -> None:
+        for token in self._path:
+            self._print_token(token)
+
+    def scored(self, event: ScoredToken) -> None:
+        """The prompt's own tokens are not told."""
+
+    def drawn(self, event: DrawnToken) -> None:
+        self._steps.append(event)
+        self._path.append(event.standing.token)
+        self._print_token(event.standing.token)
+
+    def end(self, reason: str) -> None:
+        self._print(plain_text(self._text.finish()) + "\n")
+        for number, drawn in enumerate(self._steps, 1):
+            before = self._path[max(0, drawn.position - SHOWN_BEFORE) : drawn.position]
+            lines = step_table(number, drawn, before, self._vocabulary, self._candidates)
+            self._print("\n" + "\n".join(lines) + "\n")
+        self._print(f"\nend: {reason} after {len(self._steps)} tokens\n")
+
+    def _print_token(self, token: int) -> None:
+        if token not in self._vocabulary.special:
+            self._print(plain_text(self._text.push(self._vocabulary.bytes_of(token))))
+
+    def _print(self, text: str) -> None:
+        self._out.write(text.encode("utf-8"))
+        self._out.flush()
+
+
+class Meter:
+    """Progress on one line of standard error where that is a terminal; notices there always."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._moving = stream.isatty() and os.environ.get("TERM") != "dumb"
+        self._shown = False
+
+    def __enter__(self) -> "Meter":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.clear()
+
+    def show(self, progress: Progress) -> None:
+        """Show how far it is."""
+        if self._moving:
+            share = f" {progress.done / progress.total:.0%}" if progress.total else ""
+            self._stream.write(f"\r\x1b[K{safe_text(progress.stage)}{share}")
+            self._stream.flush()
+            self._shown = True
+
+    def clear(self) -> None:
+        """Take the line away."""
+        if self._shown:
+            self._stream.write("\r\x1b[K")
+            self._stream.flush()
+            self._shown = False
+
+    def say(self, text: str) -> None:
+        """Write a notice."""
+        self.clear()
+        self._stream.write(f"tokexplore: {plain_text(text)}\n")
+        self._stream.flush()
+
+
+class Interruption(msgspec.Struct):
+    """What a signal has asked for."""
+
+    control: Control | None = None
+    """The stream to end; None while there is none."""
+    code: int = OK
+
+
+@contextmanager
+def interruptible() -> Iterator[Interruption]:
+    """Let Ctrl-C and SIGTERM end the stream between two tokens; the second one ends the program.
+
+    Before there is a stream they end the program at once.
+    """
+    interruption = Interruption()
+
+    def interrupt(number: int, _frame: FrameType | None) -> None:
+        code = INTERRUPTED if number == signal.SIGINT else TERMINATED
+        if interruption.control is None or interruption.code:
+            raise SystemExit(code)
+        interruption.code = code
+        interruption.control.cancelled = True
+
+    before = {n: signal.signal(n, interrupt) for n in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield interruption
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,110 @@
+"""`tokexplore run --format jsonl`: one JSON object a line, numbers in nats, exact.
+
+The lines hold no control character, whatever the tokens and names hold: what a terminal would obey
+is written as a JSON escape, which every reader turns back into the same text.
+"""
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+
+import msgspec
+
+from tokexplore import __version__
+from tokexplore.models.display import safe_character
+from tokexplore.models.distribution import Distribution
+from tokexplore.models.protocol import DrawnToken, ModelInfo, ScoredToken
+from tokexplore.models.sampling import SamplingSettings
+from tokexplore.models.tokens import Vocabulary
+
+_encode = msgspec.json.Encoder().encode
+_NOT_PLAIN = re.compile(r"[^\x20-\x7e]")
+
+
+def line(value: dict[str, object]) -> bytes:
+    """An object as one line; a number that is not finite is null."""
+    text = _encode(value).decode("utf-8")
+    return (_NOT_PLAIN.sub(_escaped, text) + "\n").encode("utf-8")
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return _escape(found.group())
+
+
+@lru_cache(4096)
+def _escape(character: str) -> str:
+    if safe_character(character) == character:
+        return character
+    units = character.encode("utf-16-be")
+    return "".join(f"\\u{units[i]:02x}{units[i + 1]:02x}" for i in range(0, len(units), 2))
+
+
+def run_line(info: ModelInfo, settings: SamplingSettings, prompt_ids: Sequence[int]) -> bytes:
+    """The first line: what runs, on what."""
+    return line(
+        {
+            "type": "run",
+            "model": info.source,
+            "revision": info.revision,
+            "dtype": info.dtype,
+            "device": info.device,
+            "seed": settings.seed,
+            "sampling": {
+                "temperature": settings.temperature,
+                "top_k": settings.top_k,
+                "top_p": settings.top_p,
+                "min_p": settings.min_p,
+            },
+            "prompt_ids": list(prompt_ids),
+            "version": __version__,
+        }
+    )
+
+
+def step_line(event: ScoredToken | DrawnToken, vocabulary: Vocabulary, count: int) -> bytes:
+    """The line of one position; `count` candidates are listed.
+
+    A token of the prompt was not chosen: its `chosen_by` and `sampler_logprob` are null.
+    """
+    drawn = event if isinstance(event, DrawnToken) else None
+    standing, distribution = event.standing, event.distribution
+    return line(
+        {
+            "type": "step",
+            "position": event.position,
+            "origin": "generated" if drawn else "prompt",
+            **_token(vocabulary, standing.token),
+            "logprob": standing.logprob,
+            "sampler_logprob": drawn.sampler_logprob if drawn else None,
+            "chosen_by": drawn.chosen_by if drawn else None,
+            "rank": standing.rank,
+            "entropy": distribution.entropy,
+            "margin": distribution.margin,
+            "lse": distribution.lse,
+            "tail_mass": distribution.tail_mass(count),
+            "candidates": _candidates(distribution, vocabulary, count),
+        }
+    )
+
+
+def end_line(reason: str, text: str) -> bytes:
+    """The last line: why it ended, and the generated text."""
+    return line({"type": "end", "reason": reason, "text": text})
+
+
+def _token(vocabulary: Vocabulary, token: int) -> dict[str, object]:
+    return {
+        "id": token,
+        "text": vocabulary.show(token),
+        "bytes": vocabulary.bytes_of(token).hex(),
+    }
+
+
+def _candidates(
+    distribution: Distribution, vocabulary: Vocabulary, count: int
+) -> list[dict[str, object]]:
+    ids = distribution.id_view[:count]
+    return [
+        {**_token(vocabulary, token), "logprob": distribution.logprob(index)}
+        for index, token in enumerate(ids)
+    ]

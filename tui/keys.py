@@ -1,0 +1,258 @@
+"""The keys of the main screen: one list, from which bindings, help and palette are made."""
+
+from typing import NamedTuple
+
+from textual.binding import Binding
+
+
+class Command(NamedTuple):
+    """One thing that the user can do in BROWSE mode."""
+
+    id: str
+    """Stable id, by which users rebind it."""
+    keys: str
+    """Keys as Textual names them, separated by commas."""
+    shown: str
+    """The keys as help shows them."""
+    action: str
+    label: str
+    tooltip: str
+    bar: int = 0
+    """Place in the key bar, from 1; 0 keeps it out."""
+
+
+GROUPS: dict[str, tuple[Command, ...]] = {
+    "Steps": (
+        Command(
+            "step.previous", "left,h", "← h", "step(-1)", "previous step", "One token back.", 1
+        ),
+        Command("step.next", "right,l", "→ l", "step(1)", "next step", "One token on."),
+        Command("step.back10", "H", "H", "step(-10)", "ten back", "Ten tokens back."),
+        Command("step.on10", "L", "L", "step(10)", "ten on", "Ten tokens on."),
+        Command("step.line_back", "(", "(", "line(-1)", "line back", "To the line before."),
+        Command("step.line_on", ")", ")", "line(1)", "line on", "To the next line."),
+        Command(
+            "step.first", "home", "home", "first", "first step", "To the first generated token."
+        ),
+        Command("step.follow", "end,e", "end e", "follow", "follow", "Stay with the newest token."),
+        Command(
+            "step.goto",
+            "g",
+            "g",
+            "goto",
+            "go to",
+            "Go to a step (123), from the end (-40), a branch (#3).",
+        ),
+        Command(
+            "step.back",
+            "backspace",
+            "⌫",
+            "back",
+            "jump back",
+            "Back to where the last jump came from.",
+        ),
+    ),
+    "Candidates": (
+        Command("row.up", "up,k", "↑ k", "row(-1)", "candidate up", "One candidate up.", 2),
+        Command("row.down", "down,j", "↓ j", "row(1)", "candidate down", "One candidate down."),
+        Command("row.page_up", "pageup", "pgup", "page(-1)", "page up", "A page of candidates up."),
+        Command(
+            "row.page_down",
+            "pagedown",
+            "pgdn",
+            "page(1)",
+            "page down",
+            "A page down, through the whole vocabulary.",
+        ),
+        Command(
+            "row.taken",
+            "0",
+            "0",
+            "taken_row",
+            "taken row",
+            "To the row of the token that was taken.",
+        ),
+        Command(
+            "row.find", "/", "/", "find", "find", "Search the whole vocabulary at this step.", 7
+        ),
+    ),
+    "Act": (
+        Command(
+            "act.take",
+            "enter",
+            "⏎",
+            "take",
+            "branch",
+            "Take the candidate under the cursor and go on.",
+            3,
+        ),
+        *(
+            Command(
+                f"act.take{n}",
+                str(n),
+                str(n),
+                f"take_nth({n})",
+                f"take no. {n}",
+                f"Take the candidate in row {n}.",
+            )
+            for n in range(1, 10)
+        ),
+        Command(
+            "act.play",
+            "space",
+            "space",
+            "play",
+            "pause",
+            "Pause the stream, or go on from the end of the path.",
+            4,
+        ),
+        Command("act.one", ".", ".", "one", "one token", "Generate one token."),
+        Command(
+            "act.draw",
+            "r",
+            "r",
+            "draw_again",
+            "draw again",
+            "Draw this step once more (temperature above 0).",
+        ),
+        Command(
+            "act.single",
+            "S",
+            "S",
+            "single_step",
+            "single-step",
+            "Generate one token at a time, on or off.",
+        ),
+        Command(
+            "act.type", "t", "t", "type_text", "type text", "Branch at this step with typed text."
+        ),
+        Command(
+            "act.prompt", "p", "p", "prompt", "prompt", "Start from another prompt; the tree stays."
+        ),
+        Command("act.turn", "T", "T", "turn", "next turn", "Add the next user turn of a chat."),
+        Command("act.undo", "u", "u", "undo", "undo", "Take the last change of the tree back."),
+        Command("act.redo", "U", "U", "redo", "redo", "Make it again."),
+    ),
+    "Branches": (
+        Command(
+            "branch.next", "J", "J", "neighbour(1)", "next branch", "Switch to the next branch."
+        ),
+        Command(
+            "branch.previous",
+            "K",
+            "K",
+            "neighbour(-1)",
+            "previous branch",
+            "Switch to the previous branch.",
+        ),
+        Command(
+            "branch.last",
+            "o",
+            "o",
+            "other",
+            "last branch",
+            "Switch to the branch that was left last.",
+        ),
+        Command("branch.list", "b", "b", "branches", "branches", "The list of branches.", 9),
+        Command("branch.name", "B", "B", "name", "name", "Name this branch."),
+        Command("branch.hide", "x", "x", "hide", "hide", "Hide this branch; nothing is deleted."),
+        Command(
+            "branch.hidden",
+            "X",
+            "X",
+            "show_hidden",
+            "show hidden",
+            "List hidden branches too, or not.",
+        ),
+        Command("branch.mark", "m", "m", "mark", "mark", "Mark this branch for comparison."),
+        Command(
+            "branch.compare", "d", "d", "compare", "compare", "Align branches from their fork.", 5
+        ),
+    ),
+    "Jumps": (
+        Command(
+            "jump.close", "n", "n", "close_call(1)", "close call", "To the next close call.", 8
+        ),
+        Command(
+            "jump.close_back",
+            "N",
+            "N",
+            "close_call(-1)",
+            "close call back",
+            "To the previous close call.",
+        ),
+        Command(
+            "jump.fork_back", "[", "[", "fork(-1)", "tree fork back", "To the previous tree fork."
+        ),
+        Command("jump.fork", "]", "]", "fork(1)", "tree fork", "To the next tree fork."),
+    ),
+    "View": (
+        Command(
+            "view.colour",
+            "c",
+            "c",
+            "colouring",
+            "colouring",
+            "Colour by surprisal, probability or entropy.",
+        ),
+        Command(
+            "view.columns", "v", "v", "columns", "columns", "Other columns in the candidate table."
+        ),
+        Command("view.unit", "V", "V", "unit", "nats/bits", "Logprobs in nats or in bits."),
+        Command(
+            "view.fold",
+            "z",
+            "z",
+            "fold",
+            "fold prompt",
+            "Fold a long prompt to one line, or unfold it.",
+        ),
+        Command(
+            "view.inspect", "i", "i", "inspect", "inspect", "This token and this model in detail."
+        ),
+        Command(
+            "view.settings",
+            "s",
+            "s",
+            "settings",
+            "sampling",
+            "Temperature, top-k, top-p, min-p, seed, length.",
+            6,
+        ),
+        Command(
+            "view.theme",
+            "ctrl+t",
+            "^t",
+            "theme",
+            "light/dark",
+            "Switch between the dark and the light theme.",
+        ),
+    ),
+    "Program": (
+        Command("program.models", "M", "M", "models", "models", "Open another model."),
+        Command("program.help", "?,？", "?", "help", "help", "All keys.", 10),
+        Command("program.palette", ":,：", ":", "palette", "palette", "All commands by name."),
+        Command(
+            "program.redraw", "ctrl+l", "^l", "redraw", "redraw", "Paint the whole screen again."
+        ),
+        Command("program.quit", "q", "q q", "quit_twice", "quit", "Quit, when pressed twice."),
+    ),
+}
+
+COMMANDS = tuple(command for group in GROUPS.values() for command in group)
+
+
+def bindings() -> list[Binding]:
+    """The commands as Textual bindings, rebindable by id."""
+    return [
+        Binding(
+            command.keys,
+            command.action,
+            command.label,
+            tooltip=command.tooltip,
+            id=command.id,
+            show=bool(command.bar),
+            key_display=command.shown,
+        )
+        for command in COMMANDS
+    ]

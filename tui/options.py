@@ -1,0 +1,80 @@
+"""What the command line asks for, as values: the same for the app and for `tokexplore run`."""
+
+from typing import Literal
+
+import msgspec
+
+from tokexplore.models.options import EMBEDDED, LoadOptions, PromptSpec
+from tokexplore.models.protocol import ModelInfo
+from tokexplore.models.sampling import SamplingSettings
+
+STOCK_PROMPT = "Once upon a time there was a king who had a"
+"""What the embedded model starts on when no prompt is given."""
+
+MAX_NEW_TOKENS = 256
+"""How far a stream goes when nothing else was asked."""
+
+CLOSE_CALL = 0.5
+"""Margin (nats) under which a step is a close call."""
+
+
+class AppOptions(msgspec.Struct, frozen=True):
+    """Everything that the user asked for on the command line, checked."""
+
+    load: LoadOptions = LoadOptions()
+    prompt: PromptSpec | None = None
+    """None where no prompt was given: see `starting_prompt`."""
+    settings: SamplingSettings = SamplingSettings()
+    given: frozenset[str] = frozenset()
+    """Names of the fields of `settings` that the user gave: they win over the model's own."""
+    model_defaults: bool = False
+    """Adopt the model's suggested sampling settings (`starting_settings`)."""
+    max_new_tokens: int = MAX_NEW_TOKENS
+    stop_texts: tuple[str, ...] = ()
+    stop_ids: tuple[int, ...] = ()
+    ignore_eos: bool = False
+    theme: str = ""
+    """Name of a theme; empty is the default."""
+    directories: tuple[str, ...] = ()
+    """More folders to look for models in."""
+    close_call: float = CLOSE_CALL
+
+    def starting_prompt(self) -> PromptSpec | None:
+        """The prompt to start on: the one given, else the stock prompt of the embedded model.
+
+        None means that the user is asked for one.
+        """
+        if self.prompt is None and self.load.model == EMBEDDED:
+            return PromptSpec(text=STOCK_PROMPT)
+        return self.prompt
+
+    def starting_settings(self, info: ModelInfo) -> SamplingSettings:
+        """The settings to start with, now that the model's suggestions are known."""
+        if not self.model_defaults:
+            return self.settings
+        return adopted(self.settings, self.given, info.suggested)
+
+
+class RunOptions(msgspec.Struct, frozen=True):
+    """What `tokexplore run` adds."""
+
+    app: AppOptions = AppOptions()
+    candidates: int = 10
+    """Candidates to list for each step."""
+    format: Literal["text", "jsonl"] = "text"
+
+
+class ListOptions(msgspec.Struct, frozen=True):
+    """What `tokexplore models` takes."""
+
+    directories: tuple[str, ...] = ()
+
+
+def adopted(
+    settings: SamplingSettings, given: frozenset[str], suggested: SamplingSettings | None
+) -> SamplingSettings:
+    """The model's suggestions, except where the user gave a value; the seed is always ours."""
+    if suggested is None:
+        return settings
+    kept = {name: getattr(settings, name) for name in given | {"seed"}}
+    return msgspec.structs.replace(suggested, **kept)

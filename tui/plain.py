@@ -1,0 +1,116 @@
+"""`tokexplore run --format text`: the running text, then a table for each step."""
+
+import math
+from collections.abc import Iterable, Sequence
+
+from wcwidth import wcswidth
+
+from tokexplore.models.display import safe_character, visible
+from tokexplore.models.protocol import DrawnToken
+from tokexplore.models.tokens import Vocabulary
+
+_LONGEST_TOKEN = 32
+"""Cells that a token's text may take in a table."""
+SHOWN_BEFORE = 5
+"""Tokens of the path that a step's heading shows."""
+_HEADER = ("", "rank", "token", "id", "logprob", "model", "sampler")
+_SIDES = "<><>>>>"
+
+
+def plain_text(text: str) -> str:
+    """Running text for a terminal: line breaks stay, every other control is made visible."""
+    return "".join(c if c == "\n" else safe_character(c) for c in text)
+
+
+def step_table(
+    step: int, drawn: DrawnToken, before: Sequence[int], vocabulary: Vocabulary, count: int
+) -> list[str]:
+    """The lines of one step, counted from 1.
+
+    Args:
+        before: the last ids of the path that the step goes on from.
+        count: candidates to list; the chosen one is listed in any case.
+    """
+    standing, distribution = drawn.standing, drawn.distribution
+    after = visible(b"".join(map(vocabulary.bytes_of, before)))
+    heading = (
+        f'step {step} · position {drawn.position} · after "{after}" · entropy '
+        f"{distribution.entropy:.4f} nats · margin {_number(distribution.margin)}"
+    )
+    chosen = (
+        f"  chosen: {vocabulary.show(standing.token)} (id {standing.token}, {drawn.chosen_by}), "
+        f"rank {standing.rank}{'=' if standing.tied else ''} of {distribution.vocabulary:,}: "
+        f"model {_percent(standing.logprob)} (logprob {_number(standing.logprob)}), "
+        f"sampler {_percent(drawn.sampler_logprob)}"
+    )
+    rows = [_HEADER, *_rows(drawn, vocabulary, count)]
+    rest = distribution.vocabulary - min(count, len(distribution))
+    lines = [heading, chosen, *aligned(rows, _SIDES)]
+    if rest > 0:
+        lines.append(f"    {rest:,} more hold {distribution.tail_mass(count):.2%} of the model's")
+    return lines
+
+
+def _rows(drawn: DrawnToken, vocabulary: Vocabulary, count: int) -> Iterable[tuple[str, ...]]:
+    distribution, chosen = drawn.distribution, drawn.standing
+    ids = distribution.id_view[:count]
+    for index, token in enumerate(ids):
+        logprob = distribution.logprob(index)
+        sampler = drawn.sampler.logprob(index, distribution.logit_view[index])
+        rank = f"{distribution.rank(index)}{'=' if distribution.tied(index) else ''}"
+        yield _row(token == chosen.token, rank, token, logprob, sampler, vocabulary)
+    if chosen.token not in ids:
+        rank = f"{chosen.rank}{'=' if chosen.tied else ''}"
+        yield _row(True, rank, chosen.token, chosen.logprob, drawn.sampler_logprob, vocabulary)
+
+
+def _row(
+    chosen: bool, rank: str, token: int, logprob: float, sampler: float, vocabulary: Vocabulary
+) -> tuple[str, ...]:
+    return (
+        "  *" if chosen else "",
+        rank,
+        cut(vocabulary.show(token), _LONGEST_TOKEN),
+        str(token),
+        _number(logprob),
+        _percent(logprob),
+        _percent(sampler),
+    )
+
+
+def aligned(rows: Sequence[Sequence[str]], sides: str) -> list[str]:
+    """Rows of cells as lines of columns, by display width; `sides` has `<` or `>` a column."""
+    widths = [max(map(wide, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            _padded(cell, width, side) for cell, width, side in zip(row, widths, sides, strict=True)
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def cut(text: str, cells: int) -> str:
+    """Text that takes at most so many cells, with an ellipsis where something is missing."""
+    if wide(text) <= cells:
+        return text
+    while text and wide(text) > cells - 1:
+        text = text[:-1]
+    return text + "…"
+
+
+def wide(text: str) -> int:
+    """Cells that a text takes."""
+    return max(0, wcswidth(text))
+
+
+def _padded(cell: str, width: int, side: str) -> str:
+    space = " " * (width - wide(cell))
+    return space + cell if side == ">" else cell + space
+
+
+def _percent(logprob: float) -> str:
+    return "cut" if logprob == -math.inf else f"{math.exp(logprob):.2%}"
+
+
+def _number(value: float) -> str:
+    return f"{value:.4f}" if math.isfinite(value) else "-inf" if value < 0 else "none"

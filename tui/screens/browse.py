@@ -1,0 +1,256 @@
+"""The main screen: transcript, candidates, branches, entropy, painted at most 30 times a second."""
+
+from typing import ClassVar
+
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal
+
+from tokexplore.models.distribution import Distribution
+from tokexplore.models.tree import ROOT
+from tokexplore.tui.actions.base import Host
+from tokexplore.tui.actions.branching import Branching
+from tokexplore.tui.actions.prompting import Prompting
+from tokexplore.tui.actions.taking import Taking
+from tokexplore.tui.actions.viewing import Viewing
+from tokexplore.tui.actions.walking import Walking
+from tokexplore.tui.branch_view import BranchRows
+from tokexplore.tui.candidate_view import CandidateList
+from tokexplore.tui.driver import Driver
+from tokexplore.tui.keys import COMMANDS, bindings
+from tokexplore.tui.path_view import PathView
+from tokexplore.tui.status import header_values, step_figures, step_title, story_title
+from tokexplore.widgets.branches import BranchList
+from tokexplore.widgets.candidates import CandidateTable
+from tokexplore.widgets.header import Header
+from tokexplore.widgets.keybar import KeyBar, KeyHint
+from tokexplore.widgets.rule import Part, TitleRule, legend_parts
+from tokexplore.widgets.strip import EntropyStrip
+from tokexplore.widgets.transcript import Transcript
+from tokexplore.widgets.transcript_lines import Aside
+
+FRAMES_PER_SECOND = 30
+NARROW = 104
+"""Width under which the branch list is one key away instead of beside the candidates."""
+FIXED_ROWS = 7
+"""Header, two rules, strip of two rows, its rule and the key bar."""
+ASIDES = 2
+PAGE = 256
+"""Candidates fetched at once beyond those that are stored."""
+
+
+class BrowseScreen(Branching, Prompting, Taking, Walking, Viewing):
+    """BROWSE mode: letters are commands, arrows are step and candidate."""
+
+    BINDINGS: ClassVar[list[BindingType]] = list(bindings())
+
+    def __init__(self, driver: Driver, host: Host) -> None:
+        super().__init__(driver, host)
+        self.path_view = PathView(self.explorer)
+        self.branch_rows = BranchRows(self.explorer)
+        self._list: CandidateList | None = None
+        self._fetching = False
+        self._dirty = True
+
+    def compose(self) -> ComposeResult:
+        yield Header()
+        yield TitleRule(id="story-rule")
+        yield Transcript(id="story")
+        yield TitleRule(id="step-rule")
+        with Horizontal(id="step"):
+            yield CandidateTable(id="candidates")
+            yield BranchList(id="branches")
+        yield TitleRule(id="strip-rule")
+        yield EntropyStrip(id="strip")
+        yield KeyBar()
+
+    def on_mount(self) -> None:
+        """Start painting, and whatever the command line asked for."""
+        self.set_interval(1 / FRAMES_PER_SECOND, self.paint)
+        self.query_one(KeyBar).show(*_hints())
+        self.begin()
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Share the rows between text and candidates."""
+        rows = event.size.height - FIXED_ROWS
+        table = max(11, min(24, rows * 3 // 5))
+        self.query_one("#step").styles.height = min(table, rows - 5) if rows > 12 else table
+        self.set_class(event.size.width < NARROW, "-narrow")
+        self.changed()
+
+    def changed(self) -> None:
+        """The next frame has something new to show."""
+        self._dirty = True
+
+    def paint(self) -> None:
+        """Bring every widget up to the state of explorer and driver."""
+        if not self._dirty or not self.is_attached:
+            return
+        self._dirty = False
+        driver, explorer = self.driver, self.explorer
+        distribution = driver.distribution()
+        self.query_one(Header).show(header_values(driver))
+        self._paint_story()
+        self._paint_step(distribution)
+        self._paint_branches()
+        self._paint_strip()
+        self.painted = explorer.cursor
+
+    def _paint_story(self) -> None:
+        explorer, view = self.explorer, self.path_view
+        keep = view.update()
+        story = self.query_one(Transcript)
+        story.live = (
+            self.driver.stream_leaf is not None and self.driver.stream_leaf == explorer.leaf
+        )
+        story.following = explorer.following
+        story.show(view.cells, keep)
+        story.cursor = explorer.cursor
+        story.aside(self._asides())
+        self.query_one("#story-rule", TitleRule).show(
+            [Part(story_title(explorer), "text")], legend_parts(view.colouring)
+        )
+
+    def _asides(self) -> list[Aside]:
+        explorer, tree = self.explorer, self.explorer.tree
+        vocabulary = explorer.vocabulary
+        asides: list[Aside] = []
+        if vocabulary is None:
+            return asides
+        for leaf in reversed(explorer.left):
+            number = tree.branch_of[leaf]
+            fork = tree.common(leaf, explorer.leaf)
+            if fork in (leaf, explorer.leaf) or tree.is_hidden(number):
+                continue
+            path = tree.path(leaf)
+            at = tree.depth[fork]
+            before = vocabulary.text(tree.token[n] for n in path[max(0, at - 4) : at])
+            after = vocabulary.text(tree.token[n] for n in path[at : at + 60])
+            asides.append(Aside(number, before, after))
+            if len(asides) == ASIDES:
+                break
+        return asides
+
+    def _paint_step(self, distribution: Distribution | None) -> None:
+        driver, explorer = self.driver, self.explorer
+        table = self.query_one(CandidateTable)
+        view = driver.sampler_view()
+        self.query_one("#step-rule", TitleRule).show(
+            step_title(explorer), step_figures(driver, distribution, view)
+        )
+        if distribution is None:
+            self._list = None
+            table.empty_text = self._why_empty()
+            table.show(None)
+            return
+        known = self._list
+        if known is None or known.node != explorer.before or known.distribution is not distribution:
+            known = self._list = CandidateList(explorer.before, distribution)
+        first = min(table.top, explorer.row)
+        rows = range(first, max(first + table.visible_rows, explorer.row + 1))
+        if rows.stop > len(known):
+            self.fetch(known)
+        note = "live" if driver.streaming and explorer.following else ""
+        table.show(known.page(explorer, view, rows, note), explorer.row)
+
+    def _why_empty(self) -> str:
+        if self.driver.state == "loading":
+            return "the model is loading; a prompt can be typed meanwhile (p)"
+        if self.driver.state == "lost":
+            return "the engine is gone; space starts it again"
+        if self.explorer.before == ROOT:
+            return "nothing comes before the first token" if self.explorer.nodes else "p: a prompt"
+        return "computing…"
+
+    def fetch(self, known: CandidateList) -> None:
+        """Ask for the candidates after those that are known."""
+        if self._fetching or len(known) >= known.distribution.vocabulary:
+            return
+        self._fetching = True
+
+        async def work() -> None:
+            try:
+                known.add(await self.driver.rows(known.node, len(known), PAGE))
+            finally:
+                self._fetching = False
+
+        self.driver.run(work())
+
+    @property
+    def known_rows(self) -> int:
+        """How many candidates of this step can be walked at once."""
+        return len(self._list) if self._list else 0
+
+    @property
+    def candidate_token(self) -> int | None:
+        """The token under the candidate cursor."""
+        known, row = self._list, self.explorer.row
+        return known.ids[row] if known and row < len(known) else None
+
+    def token_at(self, row: int) -> int | None:
+        """The token of a candidate row."""
+        return self._list.ids[row] if self._list and row < len(self._list) else None
+
+    def _paint_branches(self) -> None:
+        rows = self.branch_rows
+        rows.update(self.driver.stream_leaf)
+        branches = self.query_one(BranchList)
+        if branches.display:
+            branches.show(rows, rows.current, rows.depths)
+
+    def _paint_strip(self) -> None:
+        explorer, view = self.explorer, self.path_view
+        self.query_one(EntropyStrip).show(
+            view.entropies,
+            close=view.close,
+            cursor=explorer.cursor if explorer.nodes else None,
+            first_step=1 - explorer.first_step,
+        )
+
+    def on_transcript_picked(self, event: Transcript.Picked) -> None:
+        """A click stands on a token."""
+        self.explorer.place(event.index, jump=True)
+        self.changed()
+
+    def on_transcript_aside_picked(self, event: Transcript.AsidePicked) -> None:
+        """A click on a branch that was left goes back to it."""
+        self.switch(event.branch)
+
+    def on_entropy_strip_picked(self, event: EntropyStrip.Picked) -> None:
+        """A click stands on a step."""
+        self.explorer.place(event.index, jump=True)
+        self.changed()
+
+    def on_candidate_table_highlighted(self, event: CandidateTable.Highlighted) -> None:
+        """A click moves the candidate cursor."""
+        self.explorer.row = event.index
+        self.changed()
+
+    def on_candidate_table_picked(self, event: CandidateTable.Picked) -> None:
+        """A double click takes the row."""
+        self.explorer.row = event.index
+        self.action_take()
+
+    def on_candidate_table_page_wanted(self) -> None:
+        """The table was scrolled past what it was given."""
+        self.changed()
+
+    def on_branch_list_chosen(self, event: BranchList.Chosen) -> None:
+        """A click switches."""
+        self.switch(event.number)
+
+    async def on_key_bar_pressed(self, event: KeyBar.Pressed) -> None:
+        """A click on a hint is its key."""
+        await self.run_action(event.hint.action)
+
+
+def _hints() -> tuple[list[KeyHint], KeyHint]:
+    """The key bar, from the commands that have a place in it."""
+    shown = sorted((c for c in COMMANDS if c.bar), key=lambda c: c.bar)
+    merged = {"step.previous": ("←→", "step"), "row.up": ("↑↓", "candidate")}
+    hints = []
+    for command in shown:
+        key, label = merged.get(command.id, (command.shown, command.label))
+        hints.append(KeyHint(key, label, 20 - command.bar, command.action))
+    return hints[:-1], hints[-1]

@@ -1,0 +1,90 @@
+"""`d`: branches side by side from their fork, live."""
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+
+from tokexplore.tui.compare_view import chosen, compare
+from tokexplore.tui.driver import Driver
+from tokexplore.tui.status import header_values
+from tokexplore.widgets.compare import CompareView
+from tokexplore.widgets.header import Header
+from tokexplore.widgets.keybar import KeyBar, KeyHint
+
+FRAMES_PER_SECOND = 15
+
+
+class CompareScreen(Screen[None]):
+    """Two to four branches; the one that streams grows as it does."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("q,backspace,d,escape,ctrl+g", "close", "close", id="compare.close"),
+        Binding("v", "mode", "text or tokens", id="compare.mode"),
+        Binding("space", "play", "pause, go on", id="compare.play"),
+        Binding("o", "other", "go to the other branch", id="compare.other"),
+    ]
+
+    def __init__(self, driver: Driver) -> None:
+        super().__init__()
+        self.driver = driver
+        self.numbers = chosen(driver.explorer)
+        self._seen: tuple[object, ...] = ()
+
+    def compose(self) -> ComposeResult:
+        yield Header()
+        yield CompareView()
+        yield KeyBar()
+
+    def on_mount(self) -> None:
+        """Show the branches and keep them live."""
+        hints = [
+            KeyHint("↑↓", "scroll", 9),
+            KeyHint("v", "text/tokens", 8, "mode"),
+            KeyHint("space", "pause/go on", 7, "play"),
+            KeyHint("o", "other branch", 6, "other"),
+        ]
+        self.query_one(KeyBar).show(hints, KeyHint("q", "close", 10, "close"))
+        self.query_one(CompareView).focus()
+        self.set_interval(1 / FRAMES_PER_SECOND, self.paint)
+        self.paint()
+
+    def paint(self) -> None:
+        """Bring the view up to date where something has changed."""
+        driver, explorer = self.driver, self.driver.explorer
+        self.query_one(Header).show(header_values(driver)._replace(mode="COMPARE"))
+        tips = tuple(explorer.tree.branch(n).tip for n in self.numbers)
+        seen = (tips, driver.stream_leaf, self.numbers)
+        if seen == self._seen or not tips:
+            return
+        self._seen = seen
+        self.query_one(CompareView).show(*compare(explorer, self.numbers, driver.stream_leaf))
+
+    def action_mode(self) -> None:
+        """Running text, or one token a line."""
+        self.query_one(CompareView).toggle_mode()
+
+    def action_play(self) -> None:
+        """Pause, or go on with the branch in view."""
+        driver = self.driver
+        if driver.streaming:
+            driver.run(driver.pause())
+        else:
+            driver.play()
+
+    def action_other(self) -> None:
+        """Make the next of these branches the one in view."""
+        explorer = self.driver.explorer
+        current = explorer.branch.number if explorer.branch else 0
+        at = self.numbers.index(current) if current in self.numbers else -1
+        self.driver.run(self._switch(self.numbers[(at + 1) % len(self.numbers)]))
+
+    async def _switch(self, number: int) -> None:
+        await self.driver.pause()
+        self.driver.explorer.switch(number)
+        self.app.notify(f"Branch {number} is in view.", timeout=2, markup=False)
+
+    def action_close(self) -> None:
+        """Back to the main screen."""
+        self.dismiss(None)

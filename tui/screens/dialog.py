@@ -1,0 +1,93 @@
+"""What every dialog shares: a titled box that keys alone open, use and close."""
+
+from typing import ClassVar, TypeVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Input, Static
+
+from tokexplore.models.display import safe_text
+
+Result = TypeVar("Result")
+
+
+class Dialog(ModalScreen[Result]):
+    """A box in the middle of the screen; `ctrl+g` closes it without a result."""
+
+    DEFAULT_CSS = """
+    Dialog {
+        align: center middle;
+        & > .dialog--box {
+            width: 90%; max-width: 100; height: auto; max-height: 90%;
+            background: $surface; padding: 0 2 1 2; border-top: tall $here;
+        }
+        & .dialog--title { color: $here; text-style: bold; height: 1; margin-bottom: 1; }
+        & .dialog--hint { color: $text-muted; height: 1; margin-top: 1; }
+        & Input, & TextArea { border: none; padding: 0 1; background: $panel; height: 1; }
+        & TextArea { height: 8; }
+    }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+g,escape", "cancel", "close", id="dialog.cancel", priority=True)
+    ]
+    title_text = ""
+    hint_text = "ctrl+g closes"
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog--box"):
+            yield Static(Content(safe_text(self.title_text)), classes="dialog--title")
+            yield from self.body()
+            yield Static(Content(self.hint_text), classes="dialog--hint")
+
+    def body(self) -> ComposeResult:
+        """The dialog's own widgets."""
+        yield from ()
+
+    def action_cancel(self) -> None:
+        """Close without a result."""
+        self.dismiss(None)
+
+
+class Ask(Dialog[str | None]):
+    """One line of text, or None."""
+
+    hint_text = "⏎ done · ctrl+g cancels"
+
+    def __init__(self, title: str, value: str = "", placeholder: str = "") -> None:
+        super().__init__()
+        self.title_text = title
+        self._value, self._placeholder = value, placeholder
+
+    def body(self) -> ComposeResult:
+        yield Input(self._value, placeholder=self._placeholder, select_on_focus=False)
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Hand the line over."""
+        self.dismiss(event.value)
+
+
+class Sheet(Dialog[None]):
+    """Text to read: scrolls by the arrows, closed by `q` or backspace."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("q,backspace,enter,question_mark", "cancel", "close", id="sheet.close")
+    ]
+    hint_text = "↑↓ scroll · q closes"
+
+    def __init__(self, title: str, content: Content) -> None:
+        super().__init__()
+        self.title_text = title
+        self._content = content
+
+    def body(self) -> ComposeResult:
+        with VerticalScroll() as scroll:
+            scroll.styles.height = "auto"
+            scroll.styles.max_height = max(6, self.app.size.height - 8)
+            yield Static(self._content)
+
+    def on_mount(self) -> None:
+        """Let the arrows scroll at once."""
+        self.query_one(VerticalScroll).focus()

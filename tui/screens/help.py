@@ -1,0 +1,43 @@
+"""Help, made from the bindings that are in force."""
+
+from collections.abc import Mapping
+
+from textual.content import Content
+
+from tokexplore.tui.keys import GROUPS
+from tokexplore.tui.screens.dialog import Sheet
+
+WORDS = (
+    ("surprisal", "minus the token's logprob: 0 is certain, 7 nats is one in a thousand"),
+    ("entropy H", "how open the step is, over the whole vocabulary"),
+    ("margin", "the logprob gap between the first and the second candidate"),
+    ("≈ close call", "a step whose margin is small: little would have changed it"),
+    ("┬ tree fork", "a step at which more than one token was taken"),
+    ("model / sampler", "the raw distribution / what is left of it after temperature and filters"),
+)
+
+
+def help_sheet(rebound: Mapping[str, str]) -> Sheet:
+    """All keys by group, then the words; `rebound` maps ids to the user's own keys."""
+    lines: list[Content] = []
+    for group, commands in GROUPS.items():
+        lines.append(Content.styled(group, "bold $here"))
+        for command in commands:
+            if command.id.startswith("act.take") and command.id[-1] in "23456789":
+                continue
+            keys = rebound.get(command.id, command.shown)
+            if command.id == "act.take1":
+                keys, tooltip = "1 … 9", "Take the candidate in that row."
+            else:
+                tooltip = command.tooltip
+            lines.append(
+                Content.assemble(
+                    (f"  {keys:<8}", "bold"),
+                    (f"{command.label:<16}", "$text"),
+                    (tooltip, "$text-muted"),
+                )
+            )
+        lines.append(Content(""))
+    lines.append(Content.styled("Words", "bold $here"))
+    lines += [Content.assemble((f"  {a:<18}", "$text"), (b, "$text-muted")) for a, b in WORDS]
+    return Sheet("Keys", Content("\n").join(lines))

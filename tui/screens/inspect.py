@@ -1,0 +1,81 @@
+"""`i`: one token and the model, in detail."""
+
+import math
+
+from textual.content import Content
+
+from tokexplore.models.display import safe_text
+from tokexplore.models.protocol import ModelInfo
+from tokexplore.tui.explorer import Explorer
+from tokexplore.tui.screens.dialog import Sheet
+
+Lines = list[tuple[str, str]]
+
+
+def inspect_sheet(explorer: Explorer, info: ModelInfo) -> Sheet:
+    """What is under the cursor, and what is loaded."""
+    parts = []
+    for title, lines in (("This token", _token(explorer)), ("Model", _model(explorer, info))):
+        parts.append(Content.styled(title, "bold $here"))
+        parts += [
+            Content.assemble((f"  {name:<18}", "$text-muted"), safe_text(value))
+            for name, value in lines
+        ]
+        parts.append(Content(""))
+    return Sheet("Inspect", Content("\n").join(parts[:-1]))
+
+
+def _token(explorer: Explorer) -> Lines:
+    node, tree, vocabulary = explorer.taken, explorer.tree, explorer.vocabulary
+    if node is None or vocabulary is None:
+        return [("", "the open end: nothing is taken here yet")]
+    token = tree.token[node]
+    data = vocabulary.bytes_of(token)
+    lines = [
+        ("text", vocabulary.show(token) + ("  (special)" if token in vocabulary.special else "")),
+        ("id", f"{token}"),
+        ("bytes", " ".join(f"{b:02x}" for b in data) or "none: a padding row of the logits"),
+        ("characters", " ".join(f"U+{ord(c):04X}" for c in data.decode("utf-8", "ignore"))),
+        ("step, position", f"{tree.step[node]}, {tree.depth[node] - 1}"),
+        ("came as", tree.origin[node]),
+    ]
+    if tree.rank[node]:
+        nats = tree.logprob[node]
+        lines += [
+            ("rank", f"{tree.rank[node]:,}"),
+            ("model", f"{nats:.4f} nats = {nats / math.log(2):.4f} bits = {math.exp(nats):.4%}"),
+        ]
+    if not math.isnan(tree.sampler_logprob[node]):
+        settings = tree.settings[tree.settings_of[node]]
+        share = math.exp(tree.sampler_logprob[node])
+        lines.append(("sampler", f"{share:.4%} under {settings.short()}"))
+        lines.append(("draw", f"{tree.draw[node] + 1}"))
+    distribution = tree.distribution.get(tree.parent[node])
+    if distribution is not None:
+        h = distribution.entropy
+        lines += [
+            ("entropy", f"{h:.4f} nats = {h / math.log(2):.4f} bits; {math.exp(h):.1f} choices"),
+            ("margin", f"{distribution.margin:.4f} nats"),
+            ("computed by", f"{distribution.source}, {distribution.seconds * 1000:.1f} ms"),
+        ]
+    return [line for line in lines if line[1]]
+
+
+def _model(explorer: Explorer, info: ModelInfo) -> Lines:
+    cached = info.kv_bytes_per_token * len(explorer.nodes)
+    return [
+        ("name", info.name),
+        ("from", info.source + (f" @ {info.revision}" if info.revision else "")),
+        ("family", info.family),
+        ("parameters", f"{info.parameters:,}"),
+        ("shape", f"{info.layers} layers, {info.heads} heads, width {info.hidden}"),
+        ("vocabulary", f"{info.vocabulary:,} rows, {len(explorer.vocabulary or ()):,} tokens"),
+        ("context", f"{info.context:,} positions" if info.context else "not stated"),
+        ("computes in", f"{info.dtype} on {info.device}, attention {info.attention}"),
+        ("weights", f"{info.weight_bytes / 1e9:.3f} GB, loaded in {info.seconds:.1f} s"),
+        ("KV cache", f"{info.kv_bytes_per_token:,} bytes a token; this path {cached / 1e9:.4f} GB"),
+        ("branching", f"{info.cache}; several tokens go in {info.feed}"),
+        ("ends at", ", ".join(map(str, info.eos_ids)) or "no end-of-text token"),
+        ("chat template", "yes" if info.chat_template else "no"),
+        ("suggests", info.suggested.short() if info.suggested else "no sampling settings"),
+    ]

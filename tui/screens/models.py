@@ -1,0 +1,83 @@
+"""`M`: pick another model from what is on this machine."""
+
+from typing import ClassVar
+
+from textual import work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.widgets import OptionList, Static
+from textual.widgets.option_list import Option
+
+from tokexplore.models.catalog import ModelEntry, list_models
+from tokexplore.models.display import safe_text
+from tokexplore.models.errors import TokexploreError
+from tokexplore.models.options import EMBEDDED
+from tokexplore.tui.screens.dialog import Dialog
+from tokexplore.widgets.figures import short_count
+
+
+class ModelPicker(Dialog[str | None]):
+    """The list of `tokexplore models`, by the arrows; the tree in view is given up."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("q,backspace", "cancel", "close", id="models.close")
+    ]
+    title_text = "Open another model"
+    hint_text = "⏎ open: the present tree is given up · q closes"
+
+    def __init__(self, directories: tuple[str, ...]) -> None:
+        super().__init__()
+        self._directories = directories
+        self._entries: list[ModelEntry] = []
+
+    def body(self) -> ComposeResult:
+        yield Static(Content.styled("looking…", "$text-muted"), id="looking")
+        yield OptionList(markup=False)
+
+    def on_mount(self) -> None:
+        """Look for models beside the event loop."""
+        self.query_one(OptionList).focus()
+        self._look()
+
+    @work(thread=True)
+    def _look(self) -> None:
+        try:
+            self._entries = list_models(self._directories)
+            said = ""
+        except TokexploreError as error:
+            said = str(error)
+        self.app.call_from_thread(self._show, said)
+
+    def _show(self, said: str) -> None:
+        self.query_one("#looking", Static).update(Content(safe_text(said)))
+        options = self.query_one(OptionList)
+        options.add_options(
+            Option(_line(entry), disabled=not _usable(entry)) for entry in self._entries
+        )
+        options.focus()
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        """Hand the model over."""
+        entry = self._entries[event.option_index]
+        self.dismiss(EMBEDDED if entry.origin == "embedded" else entry.name)
+
+
+def _usable(entry: ModelEntry) -> bool:
+    return entry.complete and entry.causal is not False
+
+
+def _line(entry: ModelEntry) -> Content:
+    size = short_count(entry.parameters) if entry.parameters is not None else "?"
+    notes = [safe_text(problem) for problem in entry.problems]
+    if entry.causal is False:
+        notes.append("no causal language model")
+    if not entry.fits:
+        notes.append("more than the free memory")
+    if entry.chat_template:
+        notes.append("chat")
+    return Content.assemble(
+        (f"{safe_text(entry.name):<36}", "bold"),
+        f"{size:>7}  {entry.dtype:<9}{entry.disk_bytes / 1e9:>8.2f} GB  ",
+        (", ".join(notes), "$text-muted"),
+    )

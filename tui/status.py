@@ -1,0 +1,131 @@
+"""What the header and the rules say, from the state of driver and explorer."""
+
+import math
+
+from tokexplore.models.display import NEWLINE
+from tokexplore.models.distribution import Distribution
+from tokexplore.models.sampling import SamplerView
+from tokexplore.models.tree import ROOT
+from tokexplore.tui.driver import Driver
+from tokexplore.tui.explorer import Explorer
+from tokexplore.widgets.figures import count, short_count
+from tokexplore.widgets.header import HeaderValues
+from tokexplore.widgets.header import State as HeaderState
+from tokexplore.widgets.rule import Part
+
+SHORT_DTYPES = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
+MANTISSA_BITS = {"bfloat16": 7, "float16": 10}
+CONTEXT_WORDS = 3
+"""Tokens that the step's title repeats from before it."""
+
+
+def header_values(driver: Driver) -> HeaderValues:
+    """The header of this moment."""
+    info = getattr(driver.client, "info", None)
+    explorer, progress = driver.explorer, driver.progress
+    settings = explorer.settings
+    values = HeaderValues(
+        model=driver.options.load.model,
+        sampler=settings.short(with_seed=False) + (" · single step" if driver.single_step else ""),
+        seed=None if settings.greedy else settings.seed,
+        state="loading",
+        detail=_detail(driver),
+        progress=progress.done / progress.total if progress and progress.total else None,
+    )
+    if info is None or driver.state == "loading":
+        return values
+    return values._replace(
+        model=info.name,
+        parameters=short_count(info.parameters),
+        device=info.device,
+        dtype=SHORT_DTYPES.get(info.dtype, info.dtype),
+        state=_state(driver),
+        tokens_per_second=driver.rate if driver.streaming else None,
+        context_used=len(explorer.nodes),
+        context_size=info.context or None,
+    )
+
+
+def _state(driver: Driver) -> HeaderState:
+    if driver.state == "lost":
+        return "lost"
+    if driver.progress:
+        return "prefill"
+    if driver.streaming:
+        return "streaming"
+    if driver.state == "asking":
+        return "waiting"
+    ended = driver.explorer.tree.ended.get(driver.explorer.leaf)
+    return "paused" if ended in (None, "interrupted") else "ended"
+
+
+def _detail(driver: Driver) -> str:
+    progress = driver.progress
+    if progress is None:
+        if driver.state == "loading":
+            return "starting"
+        return driver.explorer.tree.ended.get(driver.explorer.leaf, "")
+    if progress.unit == "bytes":
+        return f"{progress.stage} {progress.done / 1e9:.1f}/{progress.total / 1e9:.1f} GB"
+    return f"{progress.stage} {progress.done:,}/{progress.total:,}"
+
+
+def story_title(explorer: Explorer) -> str:
+    """Which path is in view."""
+    branch, tree = explorer.branch, explorer.tree
+    if branch is None:
+        return "story"
+    name = f" {branch.name}" if branch.name else ""
+    chat = " · chat" if any(tree.prompts.get(n) == "chat" for n in explorer.nodes) else ""
+    return f"story{chat} · branch {branch.number}{name} of {len(tree.branches)}"
+
+
+def step_title(explorer: Explorer) -> list[Part]:
+    """Which step is shown: both counts, and the words before it."""
+    tree, vocabulary, node = explorer.tree, explorer.vocabulary, explorer.taken
+    if not explorer.nodes or vocabulary is None:
+        return [Part("candidates")]
+    if node is None:
+        step = tree.step[explorer.leaf] + 1
+        name = f"step {step} · open end"
+    elif tree.origin[node] == "prompt":
+        name = "prompt"
+    else:
+        name = f"step {tree.step[node]}"
+    start = max(0, explorer.cursor - CONTEXT_WORDS)
+    ids = [tree.token[n] for n in explorer.nodes[start : explorer.cursor]]
+    words = vocabulary.text(ids).replace("\n", NEWLINE).strip()
+    parts = [Part(name, "here"), Part(f"position {explorer.cursor}", "text")]
+    if words:
+        parts.append(Part(f"after “{words}”", "text"))
+    return parts
+
+
+def step_figures(
+    driver: Driver, distribution: Distribution | None, view: SamplerView | None
+) -> list[Part]:
+    """Entropy, margin and what the sampler kept."""
+    if distribution is None or driver.explorer.before == ROOT:
+        return []
+    parts = [f"H {distribution.entropy:.2f} nats", f"margin {_margin(driver, distribution)}"]
+    if distribution.source not in ("step", "prefill", "fork"):
+        parts.append(distribution.source)
+    if view is not None:
+        parts.append(
+            "greedy" if view.settings.greedy
+            else f"kept {count(view.kept)} of {count(distribution.vocabulary)}"
+        )  # fmt: skip
+    return [Part(part) for part in parts]
+
+
+def _margin(driver: Driver, distribution: Distribution) -> str:
+    """The margin in nats and, where logits are of low precision, in steps of their grid."""
+    margin, info = distribution.margin, driver.client.info
+    if margin == 0:
+        return "0 (tie)"
+    bits = MANTISSA_BITS.get(info.dtype)
+    top = abs(distribution.logit_view[0])
+    if bits is None or not top or math.isinf(margin):
+        return f"{margin:.2f}"
+    grid = 2.0 ** (math.floor(math.log2(top)) - bits)
+    return f"{margin:.2f} = {margin / grid:.0f} {SHORT_DTYPES[info.dtype]} steps"

@@ -1,0 +1,65 @@
+"""What must be right about the terminal and the standard streams before anything is shown."""
+
+import codecs
+import locale
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import BinaryIO
+
+from tokexplore.models.errors import UsageError
+
+
+def ensure_utf8() -> None:
+    """Start again in Python's UTF-8 mode where the locale is not UTF-8; returns where it is.
+
+    In a Latin-1 locale every character of a table would be counted and written wrongly.
+    """
+    if sys.flags.utf8_mode or codecs.lookup(locale.getencoding()).name == "utf-8":
+        return
+    os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
+
+
+def check_terminal() -> None:
+    """Refuse a terminal that cannot show the explorer.
+
+    Raises:
+        UsageError: naming `tokexplore run`, which needs no such terminal.
+    """
+    if os.environ.get("TERM") == "dumb":
+        raise UsageError(
+            "this terminal cannot show the explorer (TERM is dumb): use `tokexplore run`, or set "
+            "TERM to what your terminal is, such as xterm-256color."
+        )
+
+
+def take_keys_from_terminal() -> None:
+    """Make the controlling terminal standard input, where a pipe was.
+
+    Textual's driver reads the descriptor of `sys.__stdin__`, which is 0.
+
+    Raises:
+        UsageError: when the process has no terminal.
+    """
+    if os.isatty(0):
+        return
+    try:
+        terminal = os.open("/dev/tty", os.O_RDWR)
+    except OSError:
+        raise UsageError("there is no terminal to take keys from: use `tokexplore run`.") from None
+    os.dup2(terminal, 0)
+    os.close(terminal)
+
+
+@contextmanager
+def private_stdout() -> Iterator[BinaryIO]:
+    """Standard output for ourselves; what libraries print meanwhile goes to standard error."""
+    sys.stdout.flush()
+    with os.fdopen(os.dup(1), "wb") as ours:
+        os.dup2(2, 1)
+        try:
+            yield ours
+        finally:
+            sys.stdout.flush()
+            os.dup2(ours.fileno(), 1)

@@ -1,0 +1,208 @@
+"""The branch list's values and their drawing: the tree as a flat list of visible rows."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+from rich.segment import Segment
+from rich.style import Style
+from textual.strip import Strip
+
+from tokexplore.widgets.cells import cut, fit, line, width
+from tokexplore.widgets.figures import logprob_text, short_count
+
+CURSOR, CURRENT, LIVE, ENDED, HIDDEN, MARKED = "›", "●", "▶", "■", "×", "◆"
+_DEEPER, _MORE, _LAST, _THROUGH, _NOTHING = "…", "├", "└", "│", " "
+
+
+class BranchRow(NamedTuple):
+    """One branch. Texts are display forms."""
+
+    number: int
+    depth: int
+    """How many forks it is away from the branch that the list starts with."""
+    fork_step: int | None
+    """Step of its first own token; None for a branch that left no other."""
+    token: str
+    """Its first own token."""
+    length: int
+    """Tokens since the fork."""
+    mean_logprob: float | None
+    """Mean of the model's logprobs (nats) since the fork; None where none is known."""
+    words: str
+    """The beginning of its text."""
+    current: bool = False
+    hidden: bool = False
+    live: bool = False
+    marked: bool = False
+    name: str = ""
+    ended: str = ""
+    """Why it ended (`eos`); empty where it did not."""
+
+
+class BranchStyles(NamedTuple):
+    """The colours of a row, background included."""
+
+    base: Style
+    head: Style
+    here: Style
+    current: Style
+    token: Style
+    muted: Style
+    words: Style
+    live: Style
+    tree: Style
+
+    def on(self, background: Style) -> "BranchStyles":
+        """The same colours on another background."""
+        return BranchStyles(*(style + background for style in self))
+
+
+class BranchColumns(NamedTuple):
+    """Widths in cells; 0 leaves a column out."""
+
+    width: int
+    tree: int
+    """Guide lines and the number."""
+    at: int
+    token: int
+    words: int
+    """Words on the same line; 0 where they stand below, or nowhere."""
+    length: int
+    mean: int
+
+
+@lru_cache(maxsize=64)
+def columns_for(cells: int, *, words_beside: bool = False) -> BranchColumns:
+    """Column widths that fill `cells` cells; with `words_beside` the words share the line."""
+    tree = 6 if cells < 60 else 10
+    mean = 7 if cells >= 30 else 0
+    length = 5 if cells >= 24 else 0
+    at = 6 if cells >= 20 else 0
+    free = cells - 2 - tree - at - 1 - length - mean - 3
+    words = max(0, free - 26) if words_beside else 0
+    return BranchColumns(cells, tree, at, max(0, free - words), words, length, mean)
+
+
+def guides(depths: Sequence[int], first: int, last: int) -> list[list[bool]]:
+    """For rows `first` to `last` (not included): per level from 1, whether that level goes on.
+
+    A level goes on where a later row stands on it before a shallower one comes. Looks ahead
+    only as far as the levels of these rows are undecided.
+    """
+    deepest = max(depths[first:last], default=0)
+    going = [False] * (deepest + 1)
+    undecided = deepest
+    for index in range(last, len(depths)):
+        depth = depths[index]
+        if depth <= undecided:
+            going[depth] = depth > 0
+            undecided = depth - 1
+        if undecided < 1:
+            break
+    result: list[list[bool]] = []
+    for index in range(last - 1, first - 1, -1):
+        depth = depths[index]
+        result.append(going[1 : depth + 1])
+        if depth:
+            going[depth] = True
+        for level in range(depth + 1, deepest + 1):
+            going[level] = False
+    result.reverse()
+    return result
+
+
+def tree_text(going: Sequence[bool], label: str, cells: int) -> str:
+    """Guide lines and a label: `│└3`; the outermost levels give way to `…` when it is deep."""
+    lines = [_THROUGH if level else _NOTHING for level in going[:-1]]
+    if going:
+        lines.append(_MORE if going[-1] else _LAST)
+    return _from_the_right(lines, label, cells)
+
+
+def below_text(going: Sequence[bool], deeper: bool, cells: int) -> str:
+    """The guide lines of a row's second line."""
+    lines = [_THROUGH if level else _NOTHING for level in going]
+    return _from_the_right(lines, _THROUGH if deeper else " ", cells)
+
+
+def _from_the_right(lines: list[str], label: str, cells: int) -> str:
+    room = max(0, cells - len(label))
+    if len(lines) > room:
+        lines = [_DEEPER, *lines[len(lines) - room + 1 :]] if room else []
+    return fit("".join(lines) + label, cells)
+
+
+def head_strip(columns: BranchColumns, styles: BranchStyles) -> Strip:
+    """The line of column names."""
+    parts = ["  ", fit("#", columns.tree), fit("at", columns.at), " " * bool(columns.at)]
+    parts += [fit("token", columns.token), fit("", columns.words)]
+    parts += [fit("len", columns.length, "right"), fit("lp/tok", columns.mean, "right")]
+    return line([Segment("".join(parts), styles.head)], columns.width, styles.base)
+
+
+def row_strip(
+    row: BranchRow,
+    going: Sequence[bool],
+    columns: BranchColumns,
+    styles: BranchStyles,
+    *,
+    cursor: bool,
+) -> Strip:
+    """A branch's numbers; `styles` carry the cursor's background already."""
+    quiet = row.hidden
+    text_style = styles.muted if quiet else styles.current if row.current else styles.token
+    at = "" if row.fork_step is None else f"@{row.fork_step}"
+    mean = "" if row.mean_logprob is None else logprob_text(row.mean_logprob, digits=2)
+    numbers = fit(short_count(row.length), columns.length, "right")
+    tree = tree_text(going, str(row.number), columns.tree)
+    split = len(tree.rstrip()) - len(str(row.number))
+    segments = [
+        Segment(CURSOR if cursor else " ", styles.here),
+        Segment(CURRENT if row.current else " ", styles.current),
+        Segment(tree[:split], styles.tree),
+        Segment(tree[split:], text_style),
+        Segment(fit(at, columns.at) + " " * bool(columns.at), styles.muted),
+        *_token_segments(row, columns.token, text_style, styles),
+    ]
+    if columns.words:
+        segments.append(
+            Segment(fit(cut(row.words, columns.words - 1), columns.words), styles.words)
+        )
+    segments.append(Segment(numbers, styles.muted))
+    segments.append(Segment(fit(mean, columns.mean, "right"), styles.token))
+    segments.append(Segment(f" {state_of(row) or ' '}", styles.live if row.live else styles.muted))
+    segments.append(Segment(MARKED if row.marked else " ", styles.here))
+    return line(segments, columns.width, styles.base)
+
+
+def words_strip(
+    row: BranchRow,
+    going: Sequence[bool],
+    deeper: bool,
+    columns: BranchColumns,
+    styles: BranchStyles,
+) -> Strip:
+    """A branch's second line: its first words, under the token."""
+    lead = below_text(going, deeper, columns.tree)
+    text = " ".join(filter(None, (row.ended and f"{ENDED} {row.ended}", row.words)))
+    room = columns.width - 2 - columns.tree - 1
+    segments = [Segment("  " + lead, styles.tree), Segment(cut(text, room), styles.words)]
+    return line(segments, columns.width, styles.base)
+
+
+def state_of(row: BranchRow) -> str:
+    """One sign for what a branch is doing: streaming, hidden, ended."""
+    return LIVE if row.live else HIDDEN if row.hidden else ENDED if row.ended else ""
+
+
+def _token_segments(row: BranchRow, room: int, style: Style, styles: BranchStyles) -> list[Segment]:
+    token = cut(row.token, room)
+    left = room - width(token)
+    if not row.name:
+        return [Segment(token + " " * left, style)]
+    if not token:
+        return [Segment(fit(row.name, room), style)]
+    name = cut(f" {row.name}", left - 1) if left > 3 else ""
+    blank = " " * (left - width(name))
+    return [Segment(token, style), Segment(name, styles.muted), Segment(blank, styles.base)]

@@ -1,0 +1,48 @@
+"""Numbers as a table shows them: short, and never a false zero or a false one."""
+
+import math
+
+NATS_PER_BIT = math.log(2)
+MINUS_INFINITY = "-∞"
+
+
+def percent(share: float) -> str:
+    """A probability as text: `19.8%`, `0.03%`, `<0.01%`, `>99.9%`; `0%` and `100%` are exact."""
+    if share <= 0:
+        return "0%"
+    if share >= 1:
+        return "100%"
+    if share < 0.0001:
+        return "<0.01%"
+    if share < 0.001:
+        return f"{100 * share:.2f}%"
+    return f"{100 * share:.1f}%" if share < 0.9995 else ">99.9%"
+
+
+def logprob_text(nats: float, *, bits: bool = False, digits: int = 4) -> str:
+    """A logprob (nats) with `digits` decimals, in bits on demand; never a rounded `-0.0000`.
+
+    A value that would round to zero is shown in powers of ten: `-3.1e-06`.
+    """
+    if nats == -math.inf:
+        return MINUS_INFINITY
+    value = nats / NATS_PER_BIT if bits else nats
+    if value and abs(value) < 0.5 * 10.0**-digits:
+        return f"{value:.1e}"
+    return f"{value + 0.0:.{digits}f}"
+
+
+def count(number: int) -> str:
+    """A whole number with thousands separated: `151,936`."""
+    return f"{number:,}"
+
+
+def short_count(number: int) -> str:
+    """A whole number in at most five cells: `4096`, `12.3k`, `1.2M`."""
+    if number < 10_000:
+        return str(number)
+    for unit, size in (("k", 1_000), ("M", 1_000_000), ("G", 1_000_000_000)):
+        if number < 999.5 * size:
+            value = number / size
+            return f"{value:.1f}{unit}" if value < 99.95 else f"{value:.0f}{unit}"
+    return f"{number:.0e}"

@@ -1,0 +1,255 @@
+"""Entropy over the steps as a row of bars that never loses a peak, with step numbers below."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from rich.segment import Segment
+from rich.style import Style
+from textual import events
+from textual.message import Message
+from textual.strip import Strip
+from textual.widget import Widget
+
+from tokexplore.widgets.cells import line
+
+BARS = "▁▂▃▄▅▆▇█"
+UNKNOWN_HERE = "·"
+CLOSE_CALL = "≈"
+
+_LABEL_FROM = 60
+_NUMBER_EVERY = 10
+_LOWEST_SCALE = 1.0
+
+
+class Series(NamedTuple):
+    """What the strip shows: one value a step, and which of the steps are special."""
+
+    values: Sequence[float | None] = ()
+    """Entropy by step, in `unit`; None where it is not known."""
+    close: Collection[int] = frozenset()
+    """Indices of close calls."""
+    cursor: int | None = None
+    """Index of the step that the user stands on."""
+    first_step: int = 1
+    """The number of the first step."""
+    unit: str = "nats"
+    label: str = "entropy"
+
+
+class StripLooks(NamedTuple):
+    """The styles of the parts, as resolved from the component classes of the same names."""
+
+    bar: Style
+    close: Style
+    here: Style
+    quiet: Style
+
+
+class Frame(NamedTuple):
+    """Where things are at one width: `left` cells of label, then bars of `per` steps a cell."""
+
+    left: str
+    room: int
+    per: int
+    scale: float
+    top: str
+    """What stands right of the bars."""
+    note: str
+    """What stands right of the step numbers."""
+
+
+def squeeze(values: Sequence[float | None], per: int) -> list[float | None]:
+    """The largest known value of every `per` steps in a row; None where none of them is known."""
+    if per == 1:
+        return list(values)
+    cells = []
+    for start in range(0, len(values), per):
+        known = [v for v in values[start : start + per] if v is not None]
+        cells.append(max(known) if known else None)
+    return cells
+
+
+def frame(series: Series, columns: int) -> Frame:
+    """How a series is laid out in `columns` cells."""
+    known = [v for v in series.values if v is not None]
+    scale = max([_LOWEST_SCALE, *known])
+    top = f" {scale:.1f}" + (f" {series.unit}" if columns >= _LABEL_FROM else "")
+    left = f"{series.label} " if columns >= _LABEL_FROM else ""
+    steps = max(1, len(series.values))
+    room = max(1, columns - len(left) - len(top))
+    per, note = 1, ""
+    if steps > room:
+        room = max(1, columns - len(left) - max(len(top), len(f" max of {steps}")))
+        per = -(-steps // room)
+        note = f" max of {per}"
+    return Frame(left, room, per, scale, top, note)
+
+
+def index_at(series: Series, columns: int, x: int) -> int | None:
+    """The index of the step at a cell: of several in one cell, the one whose value it shows."""
+    shape = frame(series, columns)
+    cell = x - len(shape.left)
+    if not 0 <= cell < shape.room:
+        return None
+    steps = range(cell * shape.per, min((cell + 1) * shape.per, len(series.values)))
+    return max(steps, key=lambda i: series.values[i] or 0.0, default=None)
+
+
+def draw_strip(series: Series, columns: int, looks: StripLooks) -> tuple[Strip, Strip]:
+    """The bars and the row of step numbers, each in exactly `columns` cells."""
+    shape = frame(series, columns)
+    close = {index // shape.per for index in series.close}
+    here = None if series.cursor is None else series.cursor // shape.per
+    return (
+        _draw_bars(series, shape, close, here, columns, looks),
+        _draw_numbers(series, shape, close, here, columns, looks),
+    )
+
+
+def _bar(value: float | None, scale: float) -> str:
+    if value is None:
+        return " "
+    return BARS[min(len(BARS) - 1, max(0, round(value / scale * len(BARS)) - 1))]
+
+
+def _draw_bars(
+    series: Series,
+    shape: Frame,
+    close: set[int],
+    here: int | None,
+    columns: int,
+    looks: StripLooks,
+) -> Strip:
+    segments = [Segment(shape.left, looks.quiet)]
+    for cell, value in enumerate(squeeze(series.values, shape.per)):
+        text = _bar(value, shape.scale)
+        style = looks.close if cell in close else looks.bar
+        if cell == here:
+            text, style = (UNKNOWN_HERE if value is None else text), looks.here
+        if segments[-1].style is style:
+            segments[-1] = Segment(segments[-1].text + text, style)
+        else:
+            segments.append(Segment(text, style))
+    if series.values:
+        segments.append(Segment(shape.top, looks.quiet))
+    return line(segments, columns, looks.quiet)
+
+
+def _draw_numbers(
+    series: Series,
+    shape: Frame,
+    close: set[int],
+    here: int | None,
+    columns: int,
+    looks: StripLooks,
+) -> Strip:
+    """The cursor's number, then the marks of close calls, then numbers where there is room."""
+    row: list[tuple[str, Style]] = [(" ", looks.quiet)] * shape.room
+    taken = [False] * (shape.room + 1)
+    if here is not None and series.cursor is not None:
+        _write(row, taken, here, str(series.first_step + series.cursor), looks.here)
+    for cell in sorted(close):
+        if cell < shape.room and not taken[cell]:
+            row[cell], taken[cell] = (CLOSE_CALL, looks.close), True
+    cells = -(-len(series.values) // shape.per)
+    for cell in range(0, cells, _NUMBER_EVERY):
+        number = str(series.first_step + cell * shape.per)
+        span = range(max(0, cell - 1), min(cell + len(number) + 1, shape.room + 1))
+        if cell + len(number) <= shape.room and not any(taken[at] for at in span):
+            _write(row, taken, cell, number, looks.quiet)
+    segments = [Segment(" " * len(shape.left), looks.quiet)]
+    segments += [Segment(text, style) for text, style in row]
+    segments.append(Segment(shape.note, looks.quiet))
+    return line(segments, columns, looks.quiet)
+
+
+def _write(
+    row: list[tuple[str, Style]], taken: list[bool], cell: int, text: str, style: Style
+) -> None:
+    """Write `text` from `cell` on, moved left where the row ends before it."""
+    start = max(0, min(cell, len(row) - len(text)))
+    for at, character in enumerate(text[: len(row)], start):
+        row[at], taken[at] = (character, style), True
+
+
+class EntropyStrip(Widget):
+    """Two rows: the bars of all steps, and step numbers with the marks of close calls."""
+
+    COMPONENT_CLASSES = {f"entropy-strip--{part}" for part in StripLooks._fields}
+    DEFAULT_CSS = """
+    EntropyStrip {
+        height: 2;
+        padding: 0 1;
+        background: $background;
+        & > .entropy-strip--bar { color: $model-bar; }
+        & > .entropy-strip--close { color: $close; }
+        & > .entropy-strip--here { color: $here; text-style: bold; }
+        & > .entropy-strip--quiet { color: $muted; }
+    }
+    """
+
+    @dataclass
+    class Picked(Message):
+        """The user clicked on a step."""
+
+        strip: "EntropyStrip"
+        index: int
+
+        @property
+        def control(self) -> "EntropyStrip":
+            return self.strip
+
+    def __init__(
+        self, *, name: str | None = None, id: str | None = None, classes: str | None = None
+    ) -> None:
+        super().__init__(name=name, id=id, classes=classes)
+        self._series = Series()
+        self._drawn: tuple[int, tuple[Strip, Strip]] | None = None
+
+    def show(
+        self,
+        values: Sequence[float | None],
+        *,
+        close: Collection[int] = frozenset(),
+        cursor: int | None = None,
+        first_step: int = 1,
+        unit: str = "nats",
+    ) -> None:
+        """Show these values, one a step.
+
+        Args:
+            values: entropy by step in `unit`; None where it is not known, which is drawn blank.
+            close: indices (not step numbers) of close calls.
+            cursor: index of the step that the user stands on.
+            first_step: number of the first step, for the row below.
+            unit: what the values are in.
+        """
+        series = Series(values, close, cursor, first_step, unit)
+        self._series = series._replace(values=list(values), close=set(close))
+        self._drawn = None
+        self.refresh()
+
+    def notify_style_update(self) -> None:
+        """Drop what was drawn in the styles before."""
+        super().notify_style_update()
+        self._drawn = None
+
+    def render_line(self, y: int) -> Strip:
+        """The bars, then the numbers."""
+        columns = self.size.width
+        if self._drawn is None or self._drawn[0] != columns:
+            looks = StripLooks(
+                *(self.get_component_rich_style(f"entropy-strip--{p}") for p in StripLooks._fields)
+            )
+            self._drawn = columns, draw_strip(self._series, columns, looks)
+        rows = self._drawn[1]
+        return rows[y] if y < len(rows) else Strip.blank(columns, self.rich_style)
+
+    def on_click(self, event: events.Click) -> None:
+        offset = event.get_content_offset(self)
+        if offset is None:
+            return
+        index = index_at(self._series, self.size.width, offset.x)
+        if index is not None:
+            self.post_message(self.Picked(self, index))

@@ -1,0 +1,364 @@
+"""The path's running text: every token coloured by how unlikely it was, the cursor's one marked."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.style import Style
+from textual import events
+from textual.geometry import Region
+from textual.message import Message
+from textual.reactive import reactive
+from textual.strip import Strip
+from textual.widget import Widget
+
+from tokexplore.widgets.cells import width
+from tokexplore.widgets.heat import LEVELS
+from tokexplore.widgets.transcript_layout import Cell, Layout
+from tokexplore.widgets.transcript_lines import Aside, Looks, draw_aside, draw_fold, draw_line
+
+_PARTS = (
+    "text", "prompt", "picked", "typed", "special", "mark", "fork", "cursor", "live", "aside",
+    "quiet",
+)  # fmt: skip
+_WHEEL = 3
+
+
+class Transcript(Widget):
+    """Tokens as wrapped text, with the branches that were left as dim lines below.
+
+    It scrolls by half pages, so that following a stream repaints the screen rarely. It has no
+    scroll bar and takes no focus: arrows belong to the app.
+    """
+
+    COMPONENT_CLASSES = {f"transcript--{part}" for part in _PARTS} | {
+        f"transcript--heat-{level}" for level in range(LEVELS)
+    }
+    DEFAULT_CSS = """
+    Transcript {
+        height: 1fr;
+        padding: 0 1;
+        background: $background;
+        & > .transcript--text { color: $foreground; }
+        & > .transcript--prompt { color: $muted; text-style: italic; }
+        & > .transcript--picked { color: $foreground; text-style: underline; }
+        & > .transcript--typed { color: $foreground; text-style: italic underline; }
+        & > .transcript--special { color: $special; }
+        & > .transcript--mark { color: $muted; }
+        & > .transcript--fork { color: $muted; }
+        & > .transcript--cursor { color: $here; background: $here-text; text-style: bold reverse; }
+        & > .transcript--live { color: $foreground; }
+        & > .transcript--aside { color: $muted; text-style: italic; }
+        & > .transcript--quiet { color: $muted; }
+        & > .transcript--heat-0 { color: $heat-text-0; background: $heat-0; }
+        & > .transcript--heat-1 { color: $heat-text-1; background: $heat-1; }
+        & > .transcript--heat-2 { color: $heat-text-2; background: $heat-2; }
+        & > .transcript--heat-3 { color: $heat-text-3; background: $heat-3; }
+        & > .transcript--heat-4 { color: $heat-text-4; background: $heat-4; }
+        & > .transcript--heat-5 { color: $heat-text-5; background: $heat-5; }
+        &:nocolor > .transcript--heat-3 { text-style: bold; }
+        &:nocolor > .transcript--heat-4 { text-style: bold; }
+        &:nocolor > .transcript--heat-5 { text-style: bold underline; }
+    }
+    """
+
+    cursor: reactive[int | None] = reactive(None, repaint=False)
+    """Index of the token that the user stands on."""
+    following: reactive[bool] = reactive(True, repaint=False)
+    """Whether the end of the text is kept in view as it grows."""
+    live: reactive[bool] = reactive(False, repaint=False)
+    """Whether a stream is writing at the open end."""
+    folded: reactive[bool] = reactive(True, repaint=False)
+    """Whether a prompt of more than `fold_over` lines is shown as one."""
+
+    @dataclass
+    class Picked(Message):
+        """The user clicked on a token."""
+
+        transcript: "Transcript"
+        index: int
+
+        @property
+        def control(self) -> "Transcript":
+            return self.transcript
+
+    @dataclass
+    class AsidePicked(Message):
+        """The user clicked on a branch that was left."""
+
+        transcript: "Transcript"
+        branch: int
+
+        @property
+        def control(self) -> "Transcript":
+            return self.transcript
+
+    def __init__(
+        self,
+        *,
+        fold_over: int = 3,
+        name: str | None = None,
+        id: str | None = None,
+        classes: str | None = None,
+    ) -> None:
+        super().__init__(name=name, id=id, classes=classes)
+        self.fold_over = fold_over
+        self._cells: list[Cell] = []
+        self._levels: list[int] = []
+        self._asides: list[Aside] = []
+        self._given = 0
+        self._given_cells = 0
+        self._layout_lines: Layout | None = None
+        self._top = 0
+        self._strips: dict[int, Strip] = {}
+        self._known_looks: Looks | None = None
+
+    # What the app tells it
+
+    def show(self, cells: Sequence[Cell], keep: int) -> None:
+        """Show a path; only the tokens from `keep` on are laid out again.
+
+        Args:
+            cells: the path's tokens in order.
+            keep: how many of them are the same as in the last call.
+        """
+        keep = max(0, min(keep, len(cells), len(self._cells)))
+        was_at_end = self._rows() <= self._top + self._text_rows()
+        self._cells[keep:] = cells[keep:]
+        self._levels[keep:] = [cell.level for cell in cells[keep:]]
+        if keep <= self._given:
+            self._measure_prompt()
+        self._lay_out(keep)
+        if self.following and was_at_end:
+            self._reveal(self._rows() - 1)
+        self._keep_in_range()
+
+    def recolour(self, levels: Sequence[int], start: int = 0) -> None:
+        """Give the tokens from `start` on new heat levels; nothing is laid out again."""
+        end = min(start + len(levels), len(self._levels))
+        if end <= start:
+            return
+        self._levels[start:end] = levels[: end - start]
+        if self._layout_lines is not None:
+            first = self._layout_lines.rows_of(start).start
+            stop = self._layout_lines.rows_of(end - 1).stop
+            self._touch(first + self._fold_rows, stop + self._fold_rows)
+
+    def aside(self, lines: Sequence[Aside]) -> None:
+        """Show these branches below the text, as many as a third of the height allows."""
+        if list(lines) != self._asides:
+            self._asides = list(lines)
+            self._keep_in_range()
+            self.refresh()
+
+    def scroll_page(self, pages: int) -> None:
+        """Move the view by pages, down or (below 0) up."""
+        self._scroll_by(pages * max(1, self._text_rows() - 1))
+
+    @property
+    def hidden_rows(self) -> tuple[int, int]:
+        """Lines above and below the view."""
+        return self._top, max(0, self._rows() - self._top - self._text_rows())
+
+    # Geometry: rows count from the fold line, if there is one, or the first line of the text
+
+    @property
+    def _fold_rows(self) -> int:
+        return int(self._layout_lines is not None and self._layout_lines.first > 0)
+
+    def _rows(self) -> int:
+        lines = self._layout_lines.lines if self._layout_lines else ()
+        return len(lines) + self._fold_rows
+
+    def _aside_rows(self) -> int:
+        return min(len(self._asides), max(1, self.size.height // 3))
+
+    def _text_rows(self) -> int:
+        return max(1, self.size.height - self._aside_rows())
+
+    def _cursor_row(self, cursor: int | None) -> int | None:
+        layout = self._layout_lines
+        if layout is None or cursor is None or not 0 <= cursor < len(self._cells):
+            return None
+        return 0 if cursor < layout.first else layout.row_of(cursor) + self._fold_rows
+
+    def _measure_prompt(self) -> None:
+        """Count the leading prompt tokens, and about how many cells their text takes."""
+        self._given, self._given_cells = 0, 0
+        for cell in self._cells:
+            if cell.origin != "prompt":
+                break
+            self._given += 1
+            breaks = cell.text.count("\n") * self.size.width
+            self._given_cells += width(cell.text) + breaks
+
+    def _first_laid_out(self) -> int:
+        too_long = self._given_cells > self.fold_over * max(1, self.size.width)
+        return self._given if self.folded and too_long else 0
+
+    def _lay_out(self, keep: int) -> None:
+        columns = self.size.width
+        if columns < 1:
+            return
+        first = self._first_laid_out()
+        layout = self._layout_lines
+        if layout is None or layout.columns != columns or layout.first != first:
+            layout, keep = Layout(columns, first), 0
+            self._layout_lines = layout
+            self._strips.clear()
+            self.refresh()
+        rows = self._rows()
+        changed = layout.update(self._cells, keep) + self._fold_rows
+        self._touch(changed, max(rows, self._rows()) + len(self._asides))
+
+    # Looks
+
+    @property
+    def _looks(self) -> Looks:
+        if self._known_looks is None:
+            parts = {part: self._style_of(part) for part in _PARTS}
+            heat = tuple(self._style_of(f"heat-{level}") for level in range(LEVELS))
+            self._known_looks = Looks(**parts, heat=heat)
+        return self._known_looks
+
+    def _style_of(self, part: str) -> Style:
+        return self.get_component_rich_style(f"transcript--{part}")
+
+    def notify_style_update(self) -> None:
+        """Drop what was drawn in the styles before."""
+        super().notify_style_update()
+        self._known_looks = None
+        self._strips.clear()
+
+    # Painting
+
+    def render_line(self, y: int) -> Strip:
+        """One row of the view: a line of text, a branch that was left, or nothing."""
+        row, columns, layout = self._top + y, self.size.width, self._layout_lines
+        text_rows = min(self._text_rows(), max(0, self._rows() - self._top))
+        if layout is not None and y < text_rows:
+            if row not in self._strips:
+                self._strips[row] = self._draw(layout, row)
+            return self._strips[row]
+        if y - text_rows < self._aside_rows():
+            return draw_aside(self._asides[y - text_rows], columns, self._looks)
+        return Strip.blank(columns, self._looks.text)
+
+    def _draw(self, layout: Layout, row: int) -> Strip:
+        columns, cursor = self.size.width, self.cursor
+        if row < self._fold_rows:
+            tail = "".join(
+                cell.text for cell in self._cells[max(0, layout.first - 40) : layout.first]
+            )
+            inside = cursor is not None and cursor < layout.first
+            return draw_fold(layout.first, tail, columns, self._looks, at_cursor=inside)
+        return draw_line(
+            layout.lines[row - self._fold_rows],
+            columns,
+            self._cells,
+            self._levels,
+            cursor,
+            self._looks,
+            live=self.live and row == self._rows() - 1,
+            reveal=self._cursor_row(cursor) == row and not self._cells[cursor or 0].text,
+        )
+
+    def _touch(self, first: int, stop: int) -> None:
+        """Paint the rows from `first` up to `stop` again."""
+        for row in [row for row in self._strips if first <= row < stop]:
+            del self._strips[row]
+        top, bottom = max(first, self._top), min(stop, self._top + self.size.height)
+        if top < bottom:
+            self.refresh(Region(0, top - self._top, self.size.width, bottom - top))
+
+    def _touch_token(self, token: int | None) -> None:
+        layout, row = self._layout_lines, self._cursor_row(token)
+        if layout is None or token is None or row is None:
+            return
+        rows = layout.rows_of(token) if token >= layout.first else range(1)
+        shift = self._fold_rows if token >= layout.first else 0
+        self._touch(rows.start + shift, rows.stop + shift)
+
+    # Scrolling
+
+    def _scroll_to_row(self, top: int) -> None:
+        if top != self._top:
+            self._top = top
+            if len(self._strips) > 512:
+                self._strips.clear()
+            self.refresh()
+
+    def _scroll_by(self, rows: int) -> None:
+        most = max(0, self._rows() - self._text_rows())
+        self._scroll_to_row(max(0, min(most, self._top + rows)))
+
+    def _reveal(self, row: int) -> None:
+        """Bring a row into view, by half a page when it is out of it."""
+        page = self._text_rows()
+        if self._top <= row < self._top + page:
+            return
+        most = max(0, self._rows() - page)
+        if self.live and row == self._rows() - 1:
+            most += page // 2
+        self._scroll_to_row(max(0, min(most, row - page // 2)))
+
+    def _keep_in_range(self) -> None:
+        page = self._text_rows()
+        self._scroll_to_row(max(0, min(self._top, self._rows() - 1 - page // 2)))
+
+    # What changes
+
+    def watch_cursor(self, before: int | None, cursor: int | None) -> None:
+        self._touch_token(before)
+        self._touch_token(cursor)
+        row = self._cursor_row(cursor)
+        if row is not None and not self.following:
+            self._reveal(row)
+
+    def watch_following(self, following: bool) -> None:
+        row = self._rows() - 1 if following else self._cursor_row(self.cursor)
+        if row is not None and row >= 0:
+            self._reveal(row)
+
+    def watch_live(self) -> None:
+        self._touch(self._rows() - 1, self._rows())
+
+    def watch_folded(self) -> None:
+        self._lay_out(0)
+        row = self._rows() - 1 if self.following else self._cursor_row(self.cursor)
+        self._keep_in_range()
+        if row is not None and row >= 0:
+            self._reveal(row)
+
+    def on_resize(self) -> None:
+        self._measure_prompt()
+        self._lay_out(0)
+        row = self._rows() - 1 if self.following else self._cursor_row(self.cursor)
+        self._keep_in_range()
+        if row is not None and row >= 0:
+            self._reveal(row)
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        event.stop()
+        self._scroll_by(_WHEEL)
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        event.stop()
+        self._scroll_by(-_WHEEL)
+
+    def on_click(self, event: events.Click) -> None:
+        offset = event.get_content_offset(self)
+        if offset is None or self._layout_lines is None:
+            return
+        row = self._top + offset.y
+        text_rows = min(self._text_rows(), max(0, self._rows() - self._top))
+        if offset.y >= text_rows:
+            if offset.y - text_rows < self._aside_rows():
+                branch = self._asides[offset.y - text_rows].branch
+                self.post_message(self.AsidePicked(self, branch))
+            return
+        if row < self._fold_rows:
+            self.folded = False
+            return
+        token = self._layout_lines.token_at(row - self._fold_rows, offset.x)
+        if token is not None:
+            self.post_message(self.Picked(self, token))

@@ -1,0 +1,300 @@
+"""Running text wrapped into lines, token by token, so that an appended token costs two lines.
+
+A line wraps at spaces and between wide characters; a run without either is cut by cells. One cell
+at the right edge is left to a hanging space, so that a line never begins with the space that a
+token begins with, and marking the cursor never moves anything.
+"""
+
+import re
+from bisect import bisect_left
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+from tokexplore.models.display import DOTTED_CIRCLE, NEWLINE, SPACE, TAB, safe_character
+from tokexplore.models.events import Origin
+from tokexplore.widgets.cells import chop, width
+from tokexplore.widgets.heat import NONE
+
+FORK = "┬"
+
+WORD, BLANK, WIDE, CLOSING, OPENING, MARK, BREAK = range(7)
+"""What a piece of text is to the wrapping: CLOSING and MARK never begin a line, OPENING never ends
+one, BREAK ends it."""
+
+_CLOSERS = frozenset("，。、；：！？）」』】》〉〕…—·％〗〙〛ー～")
+_OPENERS = frozenset("（「『【《〈〔〖〘〚")
+_ASCII = re.compile(r"\n|\t| +|[^ \t\n]+")
+_IDEOGRAPHIC_SPACE = "\u3000"
+_FIXED_SPACES = frozenset("\u00a0\u202f")
+
+
+class Cell(NamedTuple):
+    """One token of the path as the transcript shows it."""
+
+    text: str
+    """What it adds to the running text, raw as `Vocabulary.pieces` has it; may be empty."""
+    origin: Origin
+    level: int = NONE
+    """Heat level (`widgets.heat`), NONE where the value is not known."""
+    fork: bool = False
+    """Whether the tree forks after this token."""
+    special: bool = False
+    shown: str = ""
+    """Its visible form (`Vocabulary.show`): drawn while the cursor is on a token without text."""
+
+
+class Atom(NamedTuple):
+    """A piece of one token's safe text that wrapping treats as one."""
+
+    offset: int
+    """Characters of the token's safe text before it."""
+    text: str
+    kind: int
+    width: int
+
+
+class Run(NamedTuple):
+    """A piece of one token on one line."""
+
+    token: int
+    text: str
+    kind: int
+    width: int
+
+
+class Line(NamedTuple):
+    """One line, and where in the text it begins."""
+
+    token: int
+    skip: int
+    """Characters of that token's safe text which are on earlier lines."""
+    runs: tuple[Run, ...]
+
+
+def _numbered(pieces: list[tuple[str, int]]) -> tuple[Atom, ...]:
+    atoms, offset = [], 0
+    for text, kind in pieces:
+        atoms.append(Atom(offset, text, kind, width(text)))
+        offset += len(text)
+    return tuple(atoms)
+
+
+def _ascii_kind(piece: str) -> tuple[str, int]:
+    if piece == "\n":
+        return NEWLINE, BREAK
+    if piece == "\t":
+        return TAB, BLANK
+    if piece[0] == " ":
+        return piece, BLANK
+    return (piece if piece.isprintable() else "".join(map(safe_character, piece))), WORD
+
+
+def _character_kind(character: str) -> tuple[str, int]:
+    if character in "\n\t ":
+        return _ascii_kind(character)
+    if character == _IDEOGRAPHIC_SPACE:
+        return character, BLANK
+    if character in _FIXED_SPACES:
+        return SPACE, WORD
+    safe = safe_character(character)
+    size = width(safe)
+    if not size:
+        return safe, MARK
+    if safe in _CLOSERS:
+        return safe, CLOSING
+    if safe in _OPENERS:
+        return safe, OPENING
+    return safe, WIDE if size > 1 and len(safe) == 1 else WORD
+
+
+@lru_cache(maxsize=16_384)
+def atoms_of(text: str, fork: bool = False) -> tuple[Atom, ...]:
+    """The pieces of one token, made safe; its fork mark stands before a line break that ends it."""
+    if text.isascii():
+        pieces = [_ascii_kind(piece) for piece in _ASCII.findall(text)]
+    else:
+        pieces = []
+        for character in text:
+            safe, kind = _character_kind(character)
+            joins = pieces and pieces[-1][1] in ((WORD, BLANK) if kind != MARK else range(BREAK))
+            if joins and (kind == MARK or kind == pieces[-1][1]):
+                pieces[-1] = (pieces[-1][0] + safe, pieces[-1][1])
+            else:
+                pieces.append((safe, kind))
+    if fork:
+        before_break = bool(pieces) and pieces[-1][1] == BREAK
+        pieces.insert(len(pieces) - before_break, (FORK, MARK))
+    return _numbered(pieces)
+
+
+class _Wrapper:
+    """Greedy wrapping of atoms into lines, from the beginning of a line on."""
+
+    def __init__(self, lines: list[Line], columns: int) -> None:
+        self.lines = lines
+        self.columns = max(columns, 4)
+        self.room = self.columns - 1
+        self.begin: tuple[int, int] | None = None
+        self.runs: list[Run] = []
+        self.column = 0
+        self.unit: list[tuple[int, Atom]] = []
+        self.unit_width = 0
+
+    def feed(self, token: int, atom: Atom) -> None:
+        kind = atom.kind
+        if kind == BLANK:
+            self._flush()
+            self._blank(token, atom)
+        elif kind == BREAK:
+            self._flush()
+            self._place(token, atom)
+            self._end_line()
+        else:
+            if self.unit and not self._glued(kind):
+                self._flush()
+            self.unit.append((token, atom))
+            self.unit_width += atom.width
+
+    def finish(self, tokens: int) -> None:
+        """Write the line that is still open; an empty one begins after the last of the tokens."""
+        self._flush()
+        token, skip = self.begin or (tokens, 0)
+        self.lines.append(Line(token, skip, tuple(self.runs)))
+
+    def _glued(self, kind: int) -> bool:
+        before = next((a.kind for _, a in reversed(self.unit) if a.kind != MARK), WORD)
+        if kind in (CLOSING, MARK) or before == OPENING:
+            return True
+        return kind == WORD and before == WORD
+
+    def _flush(self) -> None:
+        if not self.unit:
+            return
+        if self.runs and self.column + self.unit_width > self.room:
+            self._end_line()
+        for token, atom in self.unit:
+            if self.column + atom.width <= self.room:
+                self._place(token, atom)
+            else:
+                self._chop(token, atom)
+        self.unit.clear()
+        self.unit_width = 0
+
+    def _chop(self, token: int, atom: Atom) -> None:
+        """Place a piece that is longer than the rest of its line, filling each line."""
+        while atom.width:
+            head, tail = chop(atom.text, self.room - self.column)
+            if head:
+                size = width(head)
+                self._place(token, atom._replace(text=head, width=size))
+                offset = atom.offset + len(head)
+                atom = Atom(offset, tail, atom.kind, atom.width - size)
+            if atom.width:
+                self._end_line()
+        if atom.text:
+            self._place(token, atom)
+
+    def _blank(self, token: int, atom: Atom) -> None:
+        """Place spaces; one may hang in the last column, more of them begin the next line."""
+        while self.column + atom.width > self.columns:
+            head, tail = chop(atom.text, self.columns - self.column)
+            if head:
+                self._place(token, atom._replace(text=head, width=width(head)))
+                atom = Atom(atom.offset + len(head), tail, BLANK, width(tail))
+            self._end_line()
+        self._place(token, atom)
+
+    def _place(self, token: int, atom: Atom) -> None:
+        text, size = atom.text, atom.width
+        if not self.runs:
+            self.begin = (token, atom.offset)
+            if not width(text[0]):
+                text, size = DOTTED_CIRCLE + text, size + 1
+        self.runs.append(Run(token, text, atom.kind, size))
+        self.column += size
+
+    def _end_line(self) -> None:
+        token, skip = self.begin or (0, 0)
+        self.lines.append(Line(token, skip, tuple(self.runs)))
+        self.begin, self.runs, self.column = None, [], 0
+
+
+class Layout:
+    """The lines of a text of tokens at one width, laid out again only from where it changed."""
+
+    def __init__(self, columns: int, first: int = 0) -> None:
+        self.columns = columns
+        self.first = first
+        """The first cell that is laid out; those before it are shown otherwise (folded)."""
+        self.lines: list[Line] = [Line(first, 0, ())]
+        self._starts: list[int] = [first]
+
+    def update(self, cells: Sequence[Cell], keep: int) -> int:
+        """Lay out `cells`, of which the first `keep` are as before; the first line that changed."""
+        last = max(keep - 1, self.first)
+        line = max(0, self._line_at(last) - 1)
+        token, skip = self.lines[line][:2] if line else (self.first, 0)
+        del self.lines[line:], self._starts[line:]
+        wrapper = _Wrapper(self.lines, self.columns)
+        for index in range(token, len(cells)):
+            cell = cells[index]
+            for atom in atoms_of(cell.text, cell.fork):
+                if skip:
+                    atom, skip = _after(atom, skip)
+                    if not atom.text:
+                        continue
+                wrapper.feed(index, atom)
+            skip = 0
+        wrapper.finish(len(cells))
+        self._starts.extend(each.token for each in self.lines[line:])
+        return line
+
+    def row_of(self, token: int) -> int:
+        """The line where a token's text begins, spaces before it left out.
+
+        For a token without text, the line of the text that comes next.
+        """
+        seen = None
+        for row in range(self._line_at(token), len(self.lines)):
+            for run in self.lines[row].runs:
+                if run.token == token and run.kind != BLANK:
+                    return row
+                if run.token == token and seen is None:
+                    seen = row
+                elif run.token > token:
+                    return row if seen is None else seen
+        return len(self.lines) - 1 if seen is None else seen
+
+    def rows_of(self, token: int) -> range:
+        """The lines that change their looks with a token's."""
+        end = bisect_left(self._starts, token + 1)
+        return range(self._line_at(token), max(end, self.row_of(token) + 1))
+
+    def token_at(self, row: int, column: int) -> int | None:
+        """The token at a cell of a line; None beyond the text."""
+        edge = 0
+        for run in self.lines[row].runs if 0 <= row < len(self.lines) else ():
+            edge += run.width
+            if column < edge:
+                return run.token
+        return None
+
+    def _line_at(self, token: int) -> int:
+        """The line on which a token's text begins."""
+        line = bisect_left(self._starts, token)
+        begins_here = (
+            line < len(self.lines) and self._starts[line] == token and not self.lines[line].skip
+        )
+        return line if begins_here else max(0, line - 1)
+
+
+def _after(atom: Atom, skip: int) -> tuple[Atom, int]:
+    """What is left of an atom after the first `skip` characters of its token; what to skip then."""
+    begin = skip - atom.offset
+    if begin <= 0:
+        return atom, 0
+    if begin >= len(atom.text):
+        return atom._replace(text="", width=0), skip
+    text = atom.text[begin:]
+    return Atom(skip, text, atom.kind, width(text)), skip

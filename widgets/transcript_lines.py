@@ -1,0 +1,148 @@
+"""Lines of the transcript as strips: pure drawing, from laid out runs to styled segments."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from rich.segment import Segment
+from rich.style import Style
+from textual.strip import Strip
+
+from tokexplore.models.display import NEWLINE, TAB, safe_text
+from tokexplore.widgets.cells import cut, cut_left, line, width
+from tokexplore.widgets.transcript_layout import BLANK, BREAK, FORK, MARK, Cell, Line, Run
+
+LIVE = "▌"
+FOLD = "▸"
+
+
+class Aside(NamedTuple):
+    """A branch that was left, as one dim line under the text: `2 ┬ … had a son, who was ...`."""
+
+    branch: int
+    """The branch's number."""
+    before: str
+    """The last shared words before the fork, raw."""
+    text: str
+    """The words of the branch from its fork on, raw."""
+
+
+class Looks(NamedTuple):
+    """The styles of the parts, as resolved from the component classes of the same names."""
+
+    text: Style
+    prompt: Style
+    picked: Style
+    typed: Style
+    special: Style
+    mark: Style
+    fork: Style
+    cursor: Style
+    live: Style
+    aside: Style
+    quiet: Style
+    heat: tuple[Style, ...]
+
+
+def token_style(cell: Cell, level: int, looks: Looks) -> Style:
+    """The style of a token's text: where it came from, under the heat of its level.
+
+    A level above 0 brings its own readable text colour, so that origin shows by attributes.
+    """
+    base = looks.special if cell.special else _origin_style(cell, looks)
+    if level <= 0:
+        return base
+    heat = looks.heat[level]
+    return base + heat if base is not looks.text else heat
+
+
+def _origin_style(cell: Cell, looks: Looks) -> Style:
+    if cell.origin == "prompt":
+        return looks.prompt
+    if cell.origin == "picked":
+        return looks.picked
+    return looks.typed if cell.origin == "typed" else looks.text
+
+
+def _is_blank(cell: Cell) -> bool:
+    return not cell.text.strip(" \u3000\t")
+
+
+def _run_style(run: Run, cell: Cell, level: int, at_cursor: bool, looks: Looks) -> Style:
+    if run.kind == MARK and run.text == FORK:
+        return looks.fork
+    if run.kind == BLANK and not _is_blank(cell):
+        return looks.mark if run.text == TAB else looks.text
+    if at_cursor:
+        return looks.cursor
+    style = token_style(cell, level, looks)
+    quiet = run.kind == BREAK or run.text == TAB
+    return style + looks.mark if quiet and level <= 0 else style
+
+
+def draw_line(
+    text: Line,
+    columns: int,
+    cells: Sequence[Cell],
+    levels: Sequence[int],
+    cursor: int | None,
+    looks: Looks,
+    *,
+    live: bool = False,
+    reveal: bool = False,
+) -> Strip:
+    """One line of the text in exactly `columns` cells.
+
+    Args:
+        text: the laid out line.
+        columns: width in cells.
+        cells: the tokens that its runs point to.
+        levels: heat level of each token.
+        cursor: index of the cursor's token.
+        looks: the styles.
+        live: whether the open end of a stream is on this line.
+        reveal: whether the cursor's token has no text of its own and belongs on this line: its
+            visible form is drawn in front of the text that follows it.
+    """
+    segments: list[Segment] = []
+    for run in text.runs:
+        if reveal and cursor is not None and run.token > cursor:
+            segments.append(Segment(safe_text(cells[cursor].shown), looks.cursor))
+            reveal = False
+        cell, level = cells[run.token], levels[run.token]
+        style = _run_style(run, cell, level, run.token == cursor, looks)
+        if segments and segments[-1].style == style:
+            segments[-1] = Segment(segments[-1].text + run.text, style)
+        else:
+            segments.append(Segment(run.text, style))
+    if reveal and cursor is not None:
+        segments.append(Segment(safe_text(cells[cursor].shown), looks.cursor))
+    if not live:
+        return line(segments, columns, looks.text)
+    used = min(sum(width(segment.text) for segment in segments), columns - 1)
+    block = Segment(LIVE, looks.live)
+    return line([*line(segments, used, looks.text), block], columns, looks.text)
+
+
+def _one_line(text: str) -> str:
+    return safe_text(text.replace("\n", NEWLINE))
+
+
+def draw_aside(aside: Aside, columns: int, looks: Looks) -> Strip:
+    """A branch that was left, in exactly `columns` cells."""
+    head = f"{aside.branch} {FORK} "
+    before = cut_left(_one_line(aside.before[-columns:]), max(8, columns // 4))
+    tail = cut(_one_line(aside.text[: 2 * columns]), columns - width(head) - width(before))
+    segments = [
+        Segment(head, looks.fork),
+        Segment(before, looks.quiet),
+        Segment(tail, looks.aside),
+    ]
+    return line(segments, columns, looks.text)
+
+
+def draw_fold(tokens: int, tail: str, columns: int, looks: Looks, *, at_cursor: bool) -> Strip:
+    """A folded prompt: how many tokens it has and its last words, in exactly `columns` cells."""
+    head = f"{FOLD} prompt: {tokens:,} tokens "
+    words = cut_left(_one_line(tail[-2 * columns :]), max(columns - width(head) - 1, 0))
+    first = Segment(head, looks.cursor if at_cursor else looks.quiet)
+    return line([first, Segment(words, looks.prompt)], columns, looks.text)
