@@ -1,6 +1,5 @@
 """`tokexplore run`: the engine in this process, its tokens on standard output."""
 
-import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -10,7 +9,7 @@ from typing import BinaryIO, Protocol, TextIO
 
 import msgspec
 
-from tokexplore.models.display import RunningText, safe_text
+from tokexplore.models.display import RunningText
 from tokexplore.models.errors import UsageError
 from tokexplore.models.options import LoadOptions, PromptSpec
 from tokexplore.models.protocol import (
@@ -24,6 +23,7 @@ from tokexplore.models.protocol import (
 )
 from tokexplore.models.sampling import SamplingSettings
 from tokexplore.tui import jsonl
+from tokexplore.tui.meter import Meter
 from tokexplore.tui.options import RunOptions
 from tokexplore.tui.plain import SHOWN_BEFORE, plain_text, step_table
 
@@ -89,7 +89,7 @@ def run(
         return interruption.code
 
 
-def _prompt_ids(engine: Engine, prompt: PromptSpec, meter: "Meter") -> tuple[int, ...]:
+def _prompt_ids(engine: Engine, prompt: PromptSpec, meter: Meter) -> tuple[int, ...]:
     if prompt.chat is not None:
         rendered = engine.render(prompt.chat)
         if rendered.warning:
@@ -135,7 +135,7 @@ def _writer(
 
 
 def _write(
-    writer: Writer, engine: Engine, request: StreamRequest, control: Control, meter: "Meter"
+    writer: Writer, engine: Engine, request: StreamRequest, control: Control, meter: Meter
 ) -> None:
     """Pass the engine's events on."""
     writer.begin()
@@ -231,42 +231,6 @@ class TextWriter:
     def _print(self, text: str) -> None:
         self._out.write(text.encode("utf-8"))
         self._out.flush()
-
-
-class Meter:
-    """Progress on one line of standard error where that is a terminal; notices there always."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self._moving = stream.isatty() and os.environ.get("TERM") != "dumb"
-        self._shown = False
-
-    def __enter__(self) -> "Meter":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.clear()
-
-    def show(self, progress: Progress) -> None:
-        """Show how far it is."""
-        if self._moving:
-            share = f" {progress.done / progress.total:.0%}" if progress.total else ""
-            self._stream.write(f"\r\x1b[K{safe_text(progress.stage)}{share}")
-            self._stream.flush()
-            self._shown = True
-
-    def clear(self) -> None:
-        """Take the line away."""
-        if self._shown:
-            self._stream.write("\r\x1b[K")
-            self._stream.flush()
-            self._shown = False
-
-    def say(self, text: str) -> None:
-        """Write a notice."""
-        self.clear()
-        self._stream.write(f"tokexplore: {plain_text(text)}\n")
-        self._stream.flush()
 
 
 class Interruption(msgspec.Struct):

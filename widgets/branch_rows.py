@@ -75,12 +75,12 @@ class BranchColumns(NamedTuple):
 @lru_cache(maxsize=64)
 def columns_for(cells: int, *, words_beside: bool = False) -> BranchColumns:
     """Column widths that fill `cells` cells; with `words_beside` the words share the line."""
-    tree = 6 if cells < 60 else 10
-    mean = 7 if cells >= 30 else 0
-    length = 5 if cells >= 24 else 0
-    at = 6 if cells >= 20 else 0
-    free = cells - 2 - tree - at - 1 - length - mean - 3
-    words = max(0, free - 26) if words_beside else 0
+    tree = 5 if cells < 60 else 8
+    mean = 7 if cells >= 28 else 0
+    length = 5 if cells >= 22 else 0
+    at = 6 if cells >= 17 else 0
+    free = cells - 2 - tree - at - length - mean - 1
+    words = max(0, free - 22) if words_beside else 0
     return BranchColumns(cells, tree, at, max(0, free - words), words, length, mean)
 
 
@@ -135,9 +135,9 @@ def _from_the_right(lines: list[str], label: str, cells: int) -> str:
 
 def head_strip(columns: BranchColumns, styles: BranchStyles) -> Strip:
     """The line of column names."""
-    parts = ["  ", fit("#", columns.tree), fit("at", columns.at), " " * bool(columns.at)]
-    parts += [fit("token", columns.token), fit("", columns.words)]
-    parts += [fit("len", columns.length, "right"), fit("lp/tok", columns.mean, "right")]
+    parts = ["  ", fit("#", columns.tree), fit("at", columns.at), fit("token", columns.token)]
+    parts += [fit("", columns.words), fit("len", columns.length, "right")]
+    parts += [fit("lp/tok", columns.mean, "right")]
     return line([Segment("".join(parts), styles.head)], columns.width, styles.base)
 
 
@@ -150,29 +150,29 @@ def row_strip(
     cursor: bool,
 ) -> Strip:
     """A branch's numbers; `styles` carry the cursor's background already."""
-    quiet = row.hidden
-    text_style = styles.muted if quiet else styles.current if row.current else styles.token
-    at = "" if row.fork_step is None else f"@{row.fork_step}"
+    style = styles.muted if row.hidden else styles.current if row.current else styles.token
+    at = "" if row.fork_step is None else f"@{short_count(row.fork_step)}"
     mean = "" if row.mean_logprob is None else logprob_text(row.mean_logprob, digits=2)
-    numbers = fit(short_count(row.length), columns.length, "right")
-    tree = tree_text(going, str(row.number), columns.tree)
-    split = len(tree.rstrip()) - len(str(row.number))
+    label = f"{row.number}{MARKED if row.marked else ''}"
+    tree = tree_text(going, label, columns.tree)
+    split = len(tree.rstrip()) - len(label)
     segments = [
         Segment(CURSOR if cursor else " ", styles.here),
-        Segment(CURRENT if row.current else " ", styles.current),
-        Segment(tree[:split], styles.tree),
-        Segment(tree[split:], text_style),
-        Segment(fit(at, columns.at) + " " * bool(columns.at), styles.muted),
-        *_token_segments(row, columns.token, text_style, styles),
+        Segment(state_of(row), styles.live if row.live else style),
+        Segment(tree[: max(0, split)], styles.tree),
+        Segment(tree[max(0, split) :], styles.current if row.marked else style),
+        Segment(fit(at, columns.at), styles.muted),
+        *_token_segments(row, columns.token - 1, style, styles),
     ]
     if columns.words:
         segments.append(
-            Segment(fit(cut(row.words, columns.words - 1), columns.words), styles.words)
+            Segment(fit(cut(_words(row), columns.words - 1), columns.words), styles.words)
         )
-    segments.append(Segment(numbers, styles.muted))
-    segments.append(Segment(fit(mean, columns.mean, "right"), styles.token))
-    segments.append(Segment(f" {state_of(row) or ' '}", styles.live if row.live else styles.muted))
-    segments.append(Segment(MARKED if row.marked else " ", styles.here))
+    numbers = fit(short_count(row.length), columns.length, "right")
+    segments += [
+        Segment(numbers, styles.muted),
+        Segment(fit(mean, columns.mean, "right"), styles.token),
+    ]
     return line(segments, columns.width, styles.base)
 
 
@@ -183,26 +183,28 @@ def words_strip(
     columns: BranchColumns,
     styles: BranchStyles,
 ) -> Strip:
-    """A branch's second line: its first words, under the token."""
+    """A branch's second line: its first words, under its step and token."""
     lead = below_text(going, deeper, columns.tree)
-    text = " ".join(filter(None, (row.ended and f"{ENDED} {row.ended}", row.words)))
     room = columns.width - 2 - columns.tree - 1
-    segments = [Segment("  " + lead, styles.tree), Segment(cut(text, room), styles.words)]
+    segments = [Segment("  " + lead, styles.tree), Segment(cut(_words(row), room), styles.words)]
     return line(segments, columns.width, styles.base)
 
 
 def state_of(row: BranchRow) -> str:
-    """One sign for what a branch is doing: streaming, hidden, ended."""
-    return LIVE if row.live else HIDDEN if row.hidden else ENDED if row.ended else ""
+    """One sign for how a branch stands: streaming, in view, hidden."""
+    return LIVE if row.live else CURRENT if row.current else HIDDEN if row.hidden else " "
+
+
+def _words(row: BranchRow) -> str:
+    """The words of a branch, after the reason why it ended."""
+    return f"{ENDED} {row.ended}  {row.words}" if row.ended else row.words
 
 
 def _token_segments(row: BranchRow, room: int, style: Style, styles: BranchStyles) -> list[Segment]:
     token = cut(row.token, room)
     left = room - width(token)
-    if not row.name:
-        return [Segment(token + " " * left, style)]
     if not token:
-        return [Segment(fit(row.name, room), style)]
-    name = cut(f" {row.name}", left - 1) if left > 3 else ""
-    blank = " " * (left - width(name))
+        return [Segment(fit(row.name, room) + " ", style)]
+    name = cut(f" {row.name}", left) if row.name and left > 3 else ""
+    blank = " " * (left - width(name) + 1)
     return [Segment(token, style), Segment(name, styles.muted), Segment(blank, styles.base)]

@@ -46,6 +46,7 @@ class BranchList(Widget):
 
     DEFAULT_CSS = """
     BranchList {
+        width: 1fr;
         height: 1fr;
         background: $background;
         color: $foreground;

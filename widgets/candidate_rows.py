@@ -135,7 +135,8 @@ _ADMISSION: dict[ColumnSet, tuple[tuple[str, int, int], ...]] = {
     "text": (("model", 8, 8), ("sampler", 11, 16), ("logprob", 11, 24)),
 }
 _GAP = 2
-_WIDEST_BAR, _WIDEST_TOKEN = 56, 40
+_WIDEST_BAR = 72
+_SHORTEST_TOKEN, _TOKEN, _WIDEST_TOKEN = 12, 26, 40
 
 
 @lru_cache(maxsize=64)
@@ -149,11 +150,12 @@ def columns_for(cells: int, column_set: ColumnSet = "standard", rank_digits: int
             break
         cost[name] = need - _GAP
         free -= need
+    token = free
     if "bar" in cost:
-        extra = min(max(0, (free - 12) * 3 // 5), _WIDEST_BAR - cost["bar"])
-        cost["bar"] += extra
-        free -= extra
-    token = free if column_set == "text" else min(free, _WIDEST_TOKEN)
+        token = min(free, _TOKEN, _SHORTEST_TOKEN + max(0, free - _SHORTEST_TOKEN) * 2 // 5)
+        longer = min(free - token, _WIDEST_BAR - cost["bar"])
+        cost["bar"] += longer
+        token = min(free - longer, _WIDEST_TOKEN)
     return Columns(
         cells,
         rank,
@@ -272,13 +274,19 @@ def skipped_strip(columns: Columns, styles: CandidateStyles) -> Strip:
     return line([Segment(text, styles.muted)], columns.width, styles.base)
 
 
-def rest_strip(columns: Columns, number: int, mass: float | None, styles: CandidateStyles) -> Strip:
-    """The last line: how many rows are not shown, and their probability together."""
-    lead = 2 + columns.rank + 1
+def rest_strip(
+    columns: Columns, number: int, mass: float | None, note: str, styles: CandidateStyles
+) -> Strip:
+    """The last line: how many rows are not shown, and their probability together.
+
+    The note stands at its end where there are no bars for it to stand over.
+    """
     before = columns.token + _span(columns.id) + _span(columns.logprob)
-    text = " " * lead + fit(f"{count(number)} more", before)
-    if mass is not None:
-        text += _right(percent(mass), columns.model)
+    text = " " * (2 + columns.rank + 1)
+    text += fit(f"{count(number)} more" if number else "", before)
+    text += _right("" if mass is None or not number else percent(mass), columns.model)
+    if not columns.bar:
+        text += fit(note, columns.width - width(text) - 1, "right")
     return line([Segment(text, styles.muted)], columns.width, styles.base)
 
 

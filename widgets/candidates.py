@@ -54,6 +54,7 @@ class CandidateTable(Widget):
 
     DEFAULT_CSS = """
     CandidateTable {
+        width: 1fr;
         height: 1fr;
         background: $background;
         color: $foreground;
@@ -164,7 +165,7 @@ class CandidateTable(Widget):
             row, here = window.pinned, False
         elif line == window.rows + 2 * bool(window.pinned):
             number, mass = rest_of(page, window)
-            return rest_strip(columns, number, mass, plain) if number else self._blank(cells)
+            return rest_strip(columns, number, mass, page.note, plain)
         else:
             return self._blank(cells)
         styles = lit if here else plain

@@ -43,6 +43,7 @@ class CompareView(ScrollView, can_focus=True):
 
     DEFAULT_CSS = """
     CompareView {
+        width: 1fr;
         height: 1fr;
         background: $background;
         color: $foreground;
@@ -53,7 +54,7 @@ class CompareView(ScrollView, can_focus=True):
         & .compare--rule { color: $rule; }
         & .compare--head { color: $foreground; text-style: bold; }
         & .compare--live { color: $sampler; }
-        & .compare--meets { color: $here; text-style: italic; }
+        & .compare--meets { color: $foreground; text-style: italic; }
         & .compare--heat-0 { background: $heat-0; color: $heat-text-0; }
         & .compare--heat-1 { background: $heat-1; color: $heat-text-1; }
         & .compare--heat-2 { background: $heat-2; color: $heat-text-2; }

@@ -18,6 +18,7 @@ LIVE, ENDED, MEETS = "▶", "■", "═"
 NARROWEST = 36
 """Cells that a column needs to stand beside others."""
 RULE = " │ "
+UNIT = "logprob since the fork, nats"
 
 Mode = Literal["text", "tokens"]
 """`text` runs the tokens on and wraps them; `tokens` gives each its own line with its surprisal."""
@@ -207,8 +208,14 @@ def _aligned(lines: list[list[Line]], meets: Sequence[Meeting]) -> list[list[Lin
 def shared_strip(text: str, tokens: int, cells: int, styles: CompareStyles) -> Strip:
     """The prefix that the branches share, folded to the end of its text."""
     label = f" shared {count(tokens)} {'token' if tokens == 1 else 'tokens'}  "
-    shown = cut_left(text, max(0, cells - width(label) - 1))
-    return line([Segment(label, styles.muted), Segment(shown, styles.base)], cells, styles.base)
+    unit = f"  {UNIT} " if cells >= 2 * len(UNIT) else ""
+    room = max(0, cells - width(label) - width(unit))
+    shown = fit(cut_left(text, room), room)
+    return line(
+        [Segment(label, styles.muted), Segment(shown, styles.base), Segment(unit, styles.muted)],
+        cells,
+        styles.base,
+    )
 
 
 def row_strip(
@@ -238,7 +245,7 @@ def line_segments(
         case "numbers":
             return [Segment(fit(_numbers(column), cells), styles.muted)]
         case "meets":
-            return [Segment(fit(_meets(column, one.first), cells), styles.meets)]
+            return _meets(column, one.first, cells, styles)
         case "blank":
             return [Segment(" " * cells, styles.base)]
         case "cells" if mode == "tokens":
@@ -260,18 +267,20 @@ def _head(column: CompareColumn, cells: int, styles: CompareStyles) -> list[Segm
 
 
 def _numbers(column: CompareColumn) -> str:
-    number = len(column.cells)
-    parts = [f"{count(number)} {'token' if number == 1 else 'tokens'}"]
+    parts = []
     if column.mean is not None:
         parts.append(f"mean {logprob_text(column.mean, digits=2)}")
     if column.sum is not None:
         parts.append(f"sum {logprob_text(column.sum, digits=2)}")
-    return " · ".join(parts)
+    number = len(column.cells)
+    return " · ".join([*parts, f"{count(number)} {'token' if number == 1 else 'tokens'}"])
 
 
-def _meets(column: CompareColumn, first: int) -> str:
+def _meets(column: CompareColumn, first: int, cells: int, styles: CompareStyles) -> list[Segment]:
     text = "".join(cell.text for cell in column.cells[first : first + MEETING_RUN]).strip()
-    return f"{MEETS} meets again: “{text}…”"
+    shown = cut(f"{MEETS} meets again: “{text}…” ", cells)
+    rest = MEETS * max(0, cells - width(shown))
+    return [Segment(shown, styles.meets), Segment(rest, styles.rule)]
 
 
 def _text_line(tokens: Sequence[CompareCell], cells: int, styles: CompareStyles) -> list[Segment]:

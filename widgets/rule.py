@@ -59,15 +59,20 @@ def _size(groups: list[list[Part]]) -> int:
     return texts + len(SEPARATOR) * max(0, len(groups) - 1)
 
 
-def _cut_last(groups: list[list[Part]], over: int, least: int) -> None:
-    """Shorten the last title by up to `over` cells, down to `least`."""
-    if not groups or len(groups[-1]) > 1:
-        return
+def _cut_last(groups: list[list[Part]], over: int) -> list[list[Part]]:
+    """The groups with the last title up to `over` cells shorter, if it is long."""
+    if over <= 0 or not groups or len(groups[-1]) > 1:
+        return groups
     part = groups[-1][0]
     size = width(part.text)
-    cells = max(least, size - over)
-    if cells < size:
-        groups[-1] = [part._replace(text=cut(part.text, cells))]
+    cells = min(size, max(_SHORTEST_TITLE, size - over))
+    return [*groups[:-1], [part._replace(text=cut(part.text, cells))]]
+
+
+def _over(lefts: list[list[Part]], rights: list[list[Part]], columns: int) -> int:
+    """Cells that the titles and the fewest dashes have too many; below 0 what is left over."""
+    edges = len("─  ") * bool(lefts) + len("  ─") * bool(rights)
+    return _size(lefts) + _size(rights) + edges + _FEWEST_DASHES - columns
 
 
 def _segments(groups: list[list[Part]], styles: dict[str, Style]) -> list[Segment]:
@@ -84,8 +89,8 @@ def draw_rule(
 ) -> Strip:
     """`─ left ───── right ─` in exactly `columns` cells.
 
-    Where that is too wide the last title on the left is shortened, then titles on the right are
-    dropped from the end, then the left is cut.
+    Where that is too wide, the last title on the left is shortened and titles on the right are
+    dropped, from the end, until the rest fits; after that the left is cut.
 
     Args:
         left: titles from the left edge on.
@@ -95,19 +100,14 @@ def draw_rule(
     """
     lefts, rights = _groups(left), _groups(right)
 
-    def over() -> int:
-        edges = len("─  ") * bool(lefts) + len("  ─") * bool(rights)
-        return _size(lefts) + _size(rights) + edges + _FEWEST_DASHES - columns
-
-    if over() > 0:
-        _cut_last(lefts, over(), _SHORTEST_TITLE)
-    while over() > 0 and rights:
+    while rights and _over(_cut_last(lefts, columns), rights, columns) > 0:
         rights.pop()
+    lefts = _cut_last(lefts, _over(lefts, rights, columns))
     dashes, space = styles["line"], Segment(" ", styles["quiet"])
     segments = []
     if lefts:
         segments += [Segment(DASH, dashes), space, *_segments(lefts, styles), space]
-    fill = DASH * (_FEWEST_DASHES + max(0, -over()))
+    fill = DASH * (_FEWEST_DASHES + max(0, -_over(lefts, rights, columns)))
     segments.append(Segment(fill, dashes))
     if rights:
         segments += [space, *_segments(rights, styles), space, Segment(DASH, dashes)]

@@ -146,31 +146,30 @@ def _draw_numbers(
 ) -> Strip:
     """The cursor's number, then the marks of close calls, then numbers where there is room."""
     row: list[tuple[str, Style]] = [(" ", looks.quiet)] * shape.room
-    taken = [False] * (shape.room + 1)
     if here is not None and series.cursor is not None:
-        _write(row, taken, here, str(series.first_step + series.cursor), looks.here)
+        _write(row, here, str(series.first_step + series.cursor), looks.here)
     for cell in sorted(close):
-        if cell < shape.room and not taken[cell]:
-            row[cell], taken[cell] = (CLOSE_CALL, looks.close), True
+        if cell < shape.room and row[cell][0] == " ":
+            row[cell] = (CLOSE_CALL, looks.close)
     cells = -(-len(series.values) // shape.per)
     for cell in range(0, cells, _NUMBER_EVERY):
         number = str(series.first_step + cell * shape.per)
-        span = range(max(0, cell - 1), min(cell + len(number) + 1, shape.room + 1))
-        if cell + len(number) <= shape.room and not any(taken[at] for at in span):
-            _write(row, taken, cell, number, looks.quiet)
+        end = cell + len(number)
+        beside = "".join(text for text, _ in row[max(0, cell - 2) : end + 2])
+        free = all(text == " " for text, _ in row[cell:end])
+        if end <= shape.room and free and not any(map(str.isdigit, beside)):
+            _write(row, cell, number, looks.quiet)
     segments = [Segment(" " * len(shape.left), looks.quiet)]
     segments += [Segment(text, style) for text, style in row]
     segments.append(Segment(shape.note, looks.quiet))
     return line(segments, columns, looks.quiet)
 
 
-def _write(
-    row: list[tuple[str, Style]], taken: list[bool], cell: int, text: str, style: Style
-) -> None:
+def _write(row: list[tuple[str, Style]], cell: int, text: str, style: Style) -> None:
     """Write `text` from `cell` on, moved left where the row ends before it."""
     start = max(0, min(cell, len(row) - len(text)))
     for at, character in enumerate(text[: len(row)], start):
-        row[at], taken[at] = (character, style), True
+        row[at] = (character, style)
 
 
 class EntropyStrip(Widget):

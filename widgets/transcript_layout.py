@@ -19,8 +19,8 @@ from tokexplore.widgets.heat import NONE
 FORK = "┬"
 
 WORD, BLANK, WIDE, CLOSING, OPENING, MARK, BREAK = range(7)
-"""What a piece of text is to the wrapping: CLOSING and MARK never begin a line, OPENING never ends
-one, BREAK ends it."""
+"""What a piece of text is to the wrapping: CLOSING and MARK (a fork or a combining mark) never
+begin a line, OPENING never ends one, BREAK ends it."""
 
 _CLOSERS = frozenset("，。、；：！？）」』】》〉〕…—·％〗〙〛ー～")
 _OPENERS = frozenset("（「『【《〈〔〖〘〚")
@@ -148,6 +148,8 @@ class _Wrapper:
             self._blank(token, atom)
         elif kind == BREAK:
             self._flush()
+            if self.column == self.columns:
+                self._end_line()
             self._place(token, atom)
             self._end_line()
         else:
@@ -163,7 +165,7 @@ class _Wrapper:
         self.lines.append(Line(token, skip, tuple(self.runs)))
 
     def _glued(self, kind: int) -> bool:
-        before = next((a.kind for _, a in reversed(self.unit) if a.kind != MARK), WORD)
+        before = next((a.kind for _, a in reversed(self.unit) if a.width), WORD)
         if kind in (CLOSING, MARK) or before == OPENING:
             return True
         return kind == WORD and before == WORD

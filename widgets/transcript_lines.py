@@ -8,7 +8,7 @@ from rich.style import Style
 from textual.strip import Strip
 
 from tokexplore.models.display import NEWLINE, TAB, safe_text
-from tokexplore.widgets.cells import cut, cut_left, line, width
+from tokexplore.widgets.cells import ELLIPSIS, cut, cut_left, line, width
 from tokexplore.widgets.transcript_layout import BLANK, BREAK, FORK, MARK, Cell, Line, Run
 
 LIVE = "▌"
@@ -127,10 +127,17 @@ def _one_line(text: str) -> str:
     return safe_text(text.replace("\n", NEWLINE))
 
 
+def _last_words(text: str, cells: int) -> str:
+    """The end of `text` in at most `cells` cells, from a whole word on if there is one."""
+    shown = cut_left(text, cells)
+    space = shown.find(" ", 0, -1)
+    return ELLIPSIS + shown[space:] if shown != text and space > 0 else shown
+
+
 def draw_aside(aside: Aside, columns: int, looks: Looks) -> Strip:
     """A branch that was left, in exactly `columns` cells."""
     head = f"{aside.branch} {FORK} "
-    before = cut_left(_one_line(aside.before[-columns:]), max(8, columns // 4))
+    before = _last_words(_one_line(aside.before[-columns:]), max(8, columns // 4))
     tail = cut(_one_line(aside.text[: 2 * columns]), columns - width(head) - width(before))
     segments = [
         Segment(head, looks.fork),
@@ -143,6 +150,6 @@ def draw_aside(aside: Aside, columns: int, looks: Looks) -> Strip:
 def draw_fold(tokens: int, tail: str, columns: int, looks: Looks, *, at_cursor: bool) -> Strip:
     """A folded prompt: how many tokens it has and its last words, in exactly `columns` cells."""
     head = f"{FOLD} prompt: {tokens:,} tokens "
-    words = cut_left(_one_line(tail[-2 * columns :]), max(columns - width(head) - 1, 0))
+    words = _last_words(_one_line(tail[-2 * columns :]), max(columns - width(head) - 1, 0))
     first = Segment(head, looks.cursor if at_cursor else looks.quiet)
     return line([first, Segment(words, looks.prompt)], columns, looks.text)

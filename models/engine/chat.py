@@ -1,5 +1,6 @@
 """Conversations as token ids, through the model's own chat template."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -70,15 +71,24 @@ def next_turn(loaded: Loaded, ids: Sequence[int], chat: Chat, user: str) -> Rend
     before = before or [{"role": "user", "content": "Hello"}]
     turns = [{"role": "assistant", "content": _ANSWER}, {"role": "user", "content": user}]
     text = _apply(loaded, chat, [*before, *turns], add_generation_prompt=True)
-    _, stand_in, after = text.rpartition(_ANSWER)
-    if not stand_in:
+    cut = text.rfind(_ANSWER) + len(_ANSWER)
+    if _ANSWER not in text:
         raise UsageError(
             f"the chat template of {loaded.name} leaves earlier answers out, so no further turn "
             "can follow this path: start a new chat with --messages."
         )
-    added = encode(loaded, after, continuation=True)
-    closing = encode(loaded, after[: max(0, after.find(user.strip()))], continuation=True)
-    return _joined(loaded, list(ids), added, len(closing))
+    closing = encode(loaded, text[cut : max(cut, text.find(user.strip(), cut))], continuation=True)
+    return _joined(loaded, list(ids), _after(loaded, text, cut), len(closing))
+
+
+def _after(loaded: Loaded, text: str, cut: int) -> list[int]:
+    """The ids of text[cut:] as the tokenizer writes them inside the whole text; on their own
+    where a token spans the cut."""
+    whole = token_ids(loaded, text, special=False)
+    head = token_ids(loaded, text[:cut], special=False)
+    if whole[: len(head)] == head:
+        return whole[len(head) :]
+    return encode(loaded, text[cut:], continuation=True)
 
 
 def _joined(loaded: Loaded, path: list[int], added: list[int], closing: int) -> Rendered:
@@ -136,7 +146,7 @@ def _warning(loaded: Loaded, chat: Chat, text: str) -> str:
             f"the template changes the prefill: the prompt ends with {end!r}, not {chat.prefill!r}"
         )
     template = loaded.tokenizer.get_chat_template()
-    unused = [name for name in chat.template_args if name not in template]
+    unused = [n for n in chat.template_args if not re.search(rf"\b{re.escape(n)}\b", template)]
     if unused:
         warnings.append(f"the template does not use {', '.join(unused)}")
     return "; ".join(warnings)

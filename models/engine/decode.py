@@ -18,9 +18,11 @@ _GROWTH = 1024
 class Forward:
     """A model's forward pass with the arguments that its signature takes."""
 
-    def __init__(self, model: PreTrainedModel) -> None:
+    def __init__(self, model: PreTrainedModel, rows: int) -> None:
         parameters = inspect.signature(model.forward).parameters
         self.model = model
+        self.rows = rows
+        """V, the rows of the logits."""
         self.cache_argument = next((n for n in _CACHE_ARGUMENTS if n in parameters), None)
         """The keyword that takes a transformers Cache; None where the model takes none."""
         self._takes_positions = "position_ids" in parameters

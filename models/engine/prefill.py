@@ -64,6 +64,11 @@ def start(
     return Start(Leaf(twin, source.ids[:best], snapshots), best, own=False)
 
 
+def forked(leaf: Leaf) -> Leaf:
+    """An independent leaf at the same place."""
+    return Leaf(kv.fork(leaf.cache, len(leaf)), leaf.ids[:], list(leaf.snapshots))
+
+
 def fresh(forward: Forward, probed: Probed) -> Leaf:
     """A leaf that holds nothing yet."""
     return Leaf(None if probed.feed == "whole" else kv.new_cache(forward.model))

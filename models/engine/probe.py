@@ -34,11 +34,11 @@ class Probed:
     """A fallback that the user should know of."""
 
 
-def probe(forward: Forward, rows: int) -> Probed:
+def probe(forward: Forward) -> Probed:
     """Try one-token steps and a batch of 16 on top of a forked cache of 8 tokens: six passes."""
     if forward.cache_argument is None:
         return _whole("its forward pass takes no transformers cache")
-    ids = np.random.default_rng(0).integers(0, rows, _IDS).tolist()
+    ids = np.random.default_rng(0).integers(0, forward.rows, _IDS).tolist()
     truth = forward(ids, 0, None, _IDS)  # [24, V]
     try:
         return _tried(forward, ids, truth)

@@ -42,7 +42,7 @@ class Leaf:
     """The live cache at the end of a path, and snapshots on the way there."""
 
     cache: DynamicCache
-    ids: array[int] = field(default_factory=lambda: array("I"))
+    ids: "array[int]" = field(default_factory=lambda: array("I"))
     """The tokens that the cache holds."""
     snapshots: list[kv.Snapshot] = field(default_factory=list)
     """By rising length; of croppable caches none."""

@@ -13,6 +13,7 @@ import torch
 
 from tokexplore.models.distribution import Distribution, Rows, Standing
 from tokexplore.models.errors import TokexploreError, UsageError
+from tokexplore.models.tokens import Vocabulary
 
 Floats = np.ndarray[tuple[int], np.dtype[np.float32]]
 Indices = np.ndarray[tuple[int], np.dtype[np.int64]]
@@ -143,6 +144,28 @@ def found(row: Row, tokens: Sequence[int], limit: int, source: str) -> Rows:
     place = np.empty(len(row.order), dtype=np.int64)
     place[row.order] = np.arange(len(row.order))
     return _rows(row, ids, place[ids], len(tokens), source)
+
+
+class Searcher:
+    """Finds tokens by text, case ignored: in what the table shows of them and in their own text."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        shown = (vocabulary.show(token) for token in range(vocabulary.rows))
+        texts = (
+            vocabulary.bytes_of(token).decode("utf-8", "replace")
+            for token in range(vocabulary.rows)
+        )
+        self._texts = [f"{text}\0{show}".lower() for text, show in zip(texts, shown, strict=True)]
+
+    def tokens(self, text: str) -> list[int]:
+        """Ids whose text holds `text`; its leading spaces may be missing where a word starts."""
+        needle = text.lower()
+        bare = needle.lstrip(" ") or needle
+        return [
+            token
+            for token, held in enumerate(self._texts)
+            if needle in held or (bare != needle and held.startswith(bare))
+        ]
 
 
 def _rows(row: Row, ids: Indices, places: Indices, total: int, source: str) -> Rows:

@@ -1,5 +1,7 @@
 """Text to token ids: as a prompt, or as the continuation of a path."""
 
+import re
+
 from tokexplore.models.engine.loading import Loaded
 from tokexplore.models.errors import UsageError
 
@@ -56,7 +58,8 @@ def token_ids(loaded: Loaded, text: str, *, special: bool) -> list[int]:
 
 
 def _continuation(loaded: Loaded, text: str) -> list[int]:
-    """Without an anchor first; where that adds a space, after an anchor that is cut off again.
+    """Without an anchor first; where that adds a space, after an anchor that is cut off again;
+    where special tokens bring in more spaces, piece by piece between them.
 
     A tokenizer that changes the text itself (lower case, NFKC) has no exact answer: then the
     tokens that it would write after an anchor, else those that it would write alone.
@@ -74,7 +77,20 @@ def _continuation(loaded: Loaded, text: str) -> list[int]:
         if _spells(loaded, tail, text):
             return tail
         inexact.append(tail)
+    pieces = _split_at_added(loaded, text)
+    if len(pieces) > 1:
+        joined = [i for piece in pieces for i in _continuation(loaded, piece)]
+        if _spells(loaded, joined, text):
+            return joined
     return inexact[0] if inexact else alone
+
+
+def _split_at_added(loaded: Loaded, text: str) -> list[str]:
+    """The text cut before and after each literal of an added token, nothing left out."""
+    literals = sorted(loaded.tokenizer.added_tokens_encoder, key=len, reverse=True)
+    if not literals:
+        return [text]
+    return [p for p in re.split(f"({'|'.join(map(re.escape, literals))})", text) if p]
 
 
 def _spells(loaded: Loaded, ids: list[int], text: str) -> bool:

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -52,10 +51,10 @@ def explained(name: str, where: str) -> Iterator[None]:
             "--device-map auto."
         ) from error
     except SafetensorError as error:
-        raise ModelError(f"{name} has a corrupt weight file: {_first_line(error)}") from error
+        raise ModelError(f"{name} has a corrupt weight file: {_sentence(error)}") from error
     except ImportError as error:
         raise ModelError(
-            f"{name} needs a package that is not installed: {_first_line(error)}"
+            f"{name} needs a package that is not installed: {_sentence(error)}"
         ) from error
     except Exception as error:
         if "does not recognize this architecture" in str(error):
@@ -63,7 +62,7 @@ def explained(name: str, where: str) -> Iterator[None]:
                 f"{name} is of an architecture that transformers {transformers_version} does not "
                 "know: a newer transformers may."
             ) from error
-        raise ModelError(f"{name} could not be loaded: {_first_line(error)}") from error
+        raise ModelError(f"{name} could not be loaded: {_sentence(error)}") from error
 
 
 def open_config(opening: Opening) -> PreTrainedConfig:
@@ -78,7 +77,7 @@ def open_config(opening: Opening) -> PreTrainedConfig:
 
 def open_tokenizer(opening: Opening) -> PreTrainedTokenizerBase:
     """The model's tokenizer."""
-    with explained(opening.name, "the machine"):
+    with explained(f"{opening.name}'s tokenizer", "the machine"):
         tokenizer = AutoTokenizer.from_pretrained(
             opening.path, trust_remote_code=opening.trust_remote_code, local_files_only=True
         )
@@ -128,6 +127,7 @@ def _tensor_bytes(checkpoint: Checkpoint) -> dict[str, int]:
     return sizes
 
 
-def _first_line(error: BaseException) -> str:
-    lines: list[Any] = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
+def _sentence(error: BaseException) -> str:
+    """The first line of what a library says, ended like a sentence."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[0] if lines else type(error).__name__).rstrip(".:") + "."

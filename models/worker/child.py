@@ -225,6 +225,8 @@ def answer(engine: Engine, question: messages.Question) -> object:
             return engine.encode(text, continuation=continuation)
         case messages.Render(chat):
             return engine.render(chat)
+        case messages.NextTurn(ids, chat, user):
+            return engine.next_turn(ids, chat, user)
         case messages.Describe(ids):
             return engine.describe(ids)
         case messages.FindRows(ids, start, count):

@@ -149,6 +149,10 @@ class EngineClient:
         """See `Engine.render`."""
         return cast(Rendered, await self._ask(messages.Render(chat)))
 
+    async def next_turn(self, ids: Sequence[int], chat: Chat, user: str) -> Rendered:
+        """See `Engine.next_turn`."""
+        return cast(Rendered, await self._ask(messages.NextTurn(tuple(ids), chat, user)))
+
     async def describe(self, ids: Sequence[int]) -> Distribution:
         """See `Engine.describe`."""
         return cast(Distribution, await self._ask(messages.Describe(tuple(ids))))

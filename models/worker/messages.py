@@ -43,6 +43,12 @@ class Render(msgspec.Struct, frozen=True, tag=True):
     chat: Chat
 
 
+class NextTurn(msgspec.Struct, frozen=True, tag=True):
+    ids: tuple[int, ...]
+    chat: Chat
+    user: str
+
+
 class Describe(msgspec.Struct, frozen=True, tag=True):
     ids: tuple[int, ...]
 
@@ -69,11 +75,12 @@ class Reshape(msgspec.Struct, frozen=True, tag=True):
     settings: SamplingSettings
 
 
-Question = Encode | Render | Describe | FindRows | Search | FindStandings | Reshape
+Question = Encode | Render | NextTurn | Describe | FindRows | Search | FindStandings | Reshape
 
 ANSWERS: dict[type, Any] = {
     Encode: list[int],
     Render: Rendered,
+    NextTurn: Rendered,
     Describe: Distribution,
     FindRows: Rows,
     Search: Rows,

@@ -128,6 +128,15 @@ class FakeEngine:
         ids += [vocabulary.ASSISTANT, *vocabulary.encode(chat.prefill)]
         return Rendered(tuple(ids))
 
+    def next_turn(self, ids: Sequence[int], chat: Chat, user: str) -> Rendered:
+        if not self.info.chat_template or not chat.messages:
+            raise UsageError("there is no chat to go on with.")
+        if not user.strip():
+            raise UsageError("the next user turn is empty: type at least one character.")
+        closed = ids[-1] == vocabulary.END
+        turn = [vocabulary.USER, *vocabulary.encode(user), vocabulary.END, vocabulary.ASSISTANT]
+        return Rendered(tuple(turn if closed else [vocabulary.END, *turn]))
+
     def stream(self, request: StreamRequest, control: Control) -> Iterator[StreamEvent]:
         if len(request.ids) > self.info.context:
             raise UsageError(

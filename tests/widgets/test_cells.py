@@ -15,7 +15,8 @@ from tokexplore.widgets.cells import chop, cut, cut_left, fit, line, width
 PLAIN = Style()
 texts = st.text(
     st.one_of(
-        st.sampled_from("abc 日本語한，。é\u0301\u3099👍🏽🇩\x1b\x9b\u202e\ufe0f\u200d[]"), st.characters()
+        st.sampled_from("abc 日本語한，。é\u0301\u3099👍🏽🇩\x1b\x9b\u202e\ufe0f\u200d[]"),
+        st.characters(),
     ),
     max_size=30,
 ).map(safe_text)

@@ -1,16 +1,16 @@
 """Exact bytes of every token, and text to tokens and back, on every kind of tokenizer."""
 
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import made_tokenizers as made
+from support.made_models import loaded_with
 from tokenizers import Tokenizer
 
-from tokexplore.models.engine.byte_table import byte_characters, vocabulary_of
+from tokexplore.models.engine.byte_table import byte_characters
 from tokexplore.models.engine.text import encode
 from tokexplore.models.errors import UsageError
 
@@ -32,19 +32,6 @@ TEXTS = st.text(
     ),
     max_size=24,
 ).filter(lambda text: "<s>" not in text and "</s>" not in text)
-
-
-def loaded_with(tokenizer: Any, rows: int = 10_000) -> Any:
-    vocabulary = vocabulary_of(tokenizer, rows)
-    eos = () if tokenizer.eos_token_id is None else (tokenizer.eos_token_id,)
-    return SimpleNamespace(
-        tokenizer=tokenizer,
-        vocabulary=vocabulary,
-        name="made",
-        rows=rows,
-        bos_id=tokenizer.bos_token_id,
-        eos_ids=eos,
-    )
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -89,6 +76,18 @@ def test_every_id_has_bytes_and_agrees_with_the_decoder(kind: tuple[str, Any]) -
             continue
         decoded = tokenizer.decode([*before, token], clean_up_tokenization_spaces=False)
         assert decoded.endswith("the" + text), token
+
+
+def test_special_tokens_in_a_continuation_bring_no_spaces(kind: tuple[str, Any]) -> None:
+    _, loaded = kind
+    text = "the wolf</s>in<s>国王</s>"
+    ids = encode(loaded, text, continuation=True)
+    assert joined(loaded, ids) == text.encode()
+    assert [i for i in ids if i in loaded.vocabulary.special] == [
+        *loaded.eos_ids,
+        loaded.bos_id,
+        *loaded.eos_ids,
+    ]
 
 
 def test_chinese_is_whole_or_in_bytes() -> None:

@@ -77,6 +77,7 @@ async def test_questions_have_the_engine_s_own_answers() -> None:
     assert await client.encode(" a", continuation=True) == engine.encode(" a", continuation=True)
     chat = Chat((Message("user", "who"),), "well", {"thinking": False})
     assert await client.render(chat) == engine.render(chat)
+    assert await client.next_turn(PATH, chat, "so") == engine.next_turn(PATH, chat, "so")
     assert (await client.describe(PATH)).ids == engine.describe(PATH).ids
     assert await client.rows(PATH, 5, 20) == engine.rows(PATH, 5, 20)
     assert await client.search(PATH, "KING", 5) == engine.search(PATH, "KING", 5)

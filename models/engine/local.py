@@ -1,0 +1,262 @@
+"""The engine on a local model: streams, scores and answers questions about any path."""
+
+import gc
+import time
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+
+import torch
+
+from tokexplore.models.distribution import STORED_CANDIDATES, Distribution, Rows, Standing
+from tokexplore.models.engine import chat as chats
+from tokexplore.models.engine import filters, loading, prefill, summary, text
+from tokexplore.models.engine.decode import Forward
+from tokexplore.models.engine.probe import probe
+from tokexplore.models.engine.store import ROW_BYTES, Leaf, LeafStore, Path, RowStore
+from tokexplore.models.engine.stream import Stream
+from tokexplore.models.engine.summary import Row
+from tokexplore.models.errors import OutOfMemoryError, UsageError
+from tokexplore.models.footprint import free_memory
+from tokexplore.models.options import LoadOptions
+from tokexplore.models.protocol import (
+    Chat,
+    Control,
+    ModelInfo,
+    Progress,
+    Rendered,
+    ScoredToken,
+    StreamEvent,
+    StreamRequest,
+)
+from tokexplore.models.sampling import SamplerView, SamplingSettings
+from tokexplore.models.tokens import Vocabulary
+
+CACHE_SHARE = 0.4
+"""Share of the memory that is free after loading that live caches may take."""
+
+
+class LocalEngine:
+    """Implements `models.protocol.Engine` on a transformers model. For one thread at a time.
+
+    Args:
+        cache_bytes: limit of the live KV caches; a share of the free memory by default.
+        row_bytes: limit of the full rows kept.
+    """
+
+    def __init__(
+        self, loaded: loading.Loaded, *, cache_bytes: int | None = None, row_bytes: int = ROW_BYTES
+    ) -> None:
+        self._loaded = loaded
+        self.forward = Forward(loaded.model, loaded.rows)
+        self.leaves = LeafStore(cache_bytes or _share_of_free(loaded.model.device))
+        self.rows_held = RowStore(row_bytes)
+        with self._memory_guarded():
+            self.probed = probe(self.forward)
+
+    @classmethod
+    def open(cls, options: LoadOptions, report: Callable[[Progress], None]) -> "LocalEngine":
+        """Load a model and find out how its cache may be used.
+
+        Raises:
+            UsageError: a device, dtype or name that is not here.
+            ModelError: files that are not a model that can do the job.
+        """
+        loaded = loading.load(options, report)
+        report(Progress("probe", 0, 1, "probes"))
+        engine = cls(loaded)
+        report(Progress("probe", 1, 1, "probes"))
+        return engine
+
+    @cached_property
+    def info(self) -> ModelInfo:
+        loaded, probed = self._loaded, self.probed
+        return ModelInfo(
+            name=loaded.name,
+            source=loaded.source,
+            revision=loaded.revision,
+            family=loaded.family,
+            parameters=loaded.parameters,
+            layers=loaded.layers,
+            heads=loaded.heads,
+            hidden=loaded.hidden,
+            vocabulary=loaded.rows,
+            context=loaded.context,
+            dtype=loaded.dtype,
+            device=loaded.device,
+            attention=getattr(loaded.model.config, "_attn_implementation", None) or "none",
+            cache=probed.words,
+            feed=probed.feed,
+            bos_id=loaded.bos_id,
+            eos_ids=loaded.eos_ids,
+            chat_template=loaded.chat_template,
+            suggested=loaded.suggested,
+            weight_bytes=loaded.weight_bytes,
+            kv_bytes_per_token=probed.kv_bytes_per_token,
+            seconds=loaded.seconds,
+            notices=(*loaded.notices, *([probed.notice] if probed.notice else [])),
+        )
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        return self._loaded.vocabulary
+
+    def encode(self, text_: str, *, continuation: bool = False) -> list[int]:
+        return text.encode(self._loaded, text_, continuation=continuation)
+
+    def render(self, chat: Chat) -> Rendered:
+        return chats.render(self._loaded, chat)
+
+    def stream(self, request: StreamRequest, control: Control) -> Iterator[StreamEvent]:
+        self._check(request.ids)
+        return self._guarded(Stream(self, request, control).events())
+
+    def score(
+        self, ids: Sequence[int], start: int, control: Control
+    ) -> Iterator[Progress | ScoredToken]:
+        self._check(ids)
+        if start < 1:
+            raise UsageError(f"scoring from position {start} is not possible: give 1 or more.")
+        return self._guarded(self._score(ids, start, control))
+
+    def describe(self, ids: Sequence[int]) -> Distribution:
+        return summary.distribution(self._row(ids)[0], STORED_CANDIDATES)
+
+    def rows(self, ids: Sequence[int], start: int, count: int) -> Rows:
+        row, source = self._row(ids)
+        return summary.page(row, start, count, source)
+
+    def search(self, ids: Sequence[int], text: str, limit: int) -> Rows:
+        row, source = self._row(ids)
+        return summary.found(row, self._searcher.tokens(text), limit, source)
+
+    def standings(self, ids: Sequence[int], tokens: Sequence[int]) -> list[Standing]:
+        row, _ = self._row(ids)
+        return [summary.standing(row, token) for token in tokens]
+
+    def reshape(self, ids: Sequence[int], settings: SamplingSettings) -> SamplerView:
+        return filters.reshape(self._row(ids)[0], settings.checked())
+
+    # What streams and questions share
+
+    def begin(self, path: Path) -> prefill.Start:
+        """The cache to feed `path` on; it holds all but one token where the row is to be had."""
+        held = self.rows_held.get(path.key) is not None
+        wanted = len(path) if held else len(path) - 1
+        return prefill.start(self.forward, self.probed, self.leaves, path.ids, wanted)
+
+    def keep(self, leaf: Leaf) -> None:
+        """Put a leaf that holds something among the live ones."""
+        if self.probed.feed != "whole" and len(leaf):
+            self.leaves.put(leaf)
+
+    def feed(
+        self, leaf: Leaf, ids: "array[int]", *, score_from: int | None = None
+    ) -> Iterator[tuple[int, torch.Tensor]]:
+        """`prefill.feed` of this model."""
+        return prefill.feed(self.forward, self.probed, leaf, ids, score_from=score_from)
+
+    def _row(self, ids: Sequence[int]) -> tuple[Row, str]:
+        """The row after a path, and whether it was `stored` or `recomputed`."""
+        path = Path(ids)
+        row = self.rows_held.get(path.key)
+        if row is not None:
+            return row, "stored"
+        self._check(ids)
+        with self._memory_guarded():
+            began = time.perf_counter()
+            start = self.begin(path)
+            leaf = start.leaf
+            for _, logits in self.feed(leaf, path.ids):
+                last = logits
+            if start.own or len(path) - start.kept > 1:
+                self.keep(leaf)
+        source = "recomputed" if self.rows_held.seen(path.key) else start.source(len(path))
+        row = summary.summarise(last[-1], source, time.perf_counter() - began)
+        self.rows_held.put(path.key, row)
+        return row, "recomputed"
+
+    def _score(
+        self, ids: Sequence[int], first: int, control: Control
+    ) -> Iterator[Progress | ScoredToken]:
+        path = Path(ids[:-1])
+        if len(ids) <= first:
+            return
+        start = prefill.start(self.forward, self.probed, self.leaves, path.ids, first - 1)
+        leaf = start.leaf
+        if start.own and start.kept:
+            leaf = prefill.forked(leaf)
+        total = len(ids) - first
+        for done, logits in self.feed(leaf, path.ids, score_from=first - 1):
+            if done >= first:
+                yield from self.scored(ids, done, logits, STORED_CANDIDATES)
+            yield Progress("scoring", max(0, done + 1 - first), total)
+            if control.cancelled:
+                return
+
+    def scored(
+        self, ids: Sequence[int], done: int, logits: torch.Tensor, top: int
+    ) -> Iterator[ScoredToken]:
+        """The tokens whose distributions are `logits` [k, V], those after ids[:done] last.
+
+        The distribution after all of `ids` has no token to score.
+        """
+        for back in range(logits.shape[0]):
+            position = done - logits.shape[0] + 1 + back
+            if position < len(ids):
+                row = summary.summarise(logits[back], "prefill")
+                standing = summary.standing(row, ids[position])
+                yield ScoredToken(position, summary.distribution(row, top), standing)
+
+    @cached_property
+    def _searcher(self) -> summary.Searcher:
+        return summary.Searcher(self.vocabulary)
+
+    def _check(self, ids: Sequence[int]) -> None:
+        name, context = self._loaded.name, self._loaded.context
+        if not ids:
+            raise UsageError("an empty path has no distribution: give at least one token.")
+        if 0 < context < len(ids):
+            raise UsageError(
+                f"the path is {len(ids)} tokens long and the context of {name} is {context}: "
+                "shorten the prompt."
+            )
+        if bad := [token for token in ids if not 0 <= token < self._loaded.rows]:
+            raise UsageError(f"token {bad[0]} is not in the vocabulary of {self._loaded.rows} ids.")
+
+    def _guarded(self, events: Iterator[StreamEvent]) -> Iterator[StreamEvent]:
+        with self._memory_guarded():
+            yield from events
+
+    @contextmanager
+    def _memory_guarded(self) -> Iterator[None]:
+        """Out of memory becomes a clear error, with every cache released."""
+        try:
+            yield
+            return
+        except (torch.OutOfMemoryError, MemoryError) as error:
+            reason = error
+        except RuntimeError as error:
+            if "allocate memory" not in str(error):
+                raise
+            reason = error
+        reason.__traceback__ = None  # its frames hold the tensors of the failed pass
+        self.release()
+        raise OutOfMemoryError(
+            f"no memory is left on {self._loaded.device} for this path: the caches were released; "
+            "try again, shorten the path, or use a smaller model or dtype."
+        )
+
+    def release(self) -> None:
+        """Give back what live caches and rows hold."""
+        self.leaves.clear()
+        self.rows_held.clear()
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+
+def _share_of_free(device: torch.device) -> int:
+    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else free_memory()
+    return int(free * CACHE_SHARE)

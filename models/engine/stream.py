@@ -1,0 +1,213 @@
+"""One running stream: extend a path token by token until there is a reason to end."""
+
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from tokexplore.models.distribution import Distribution, Standing
+from tokexplore.models.engine import filters, prefill, summary
+from tokexplore.models.engine.store import Leaf, Path
+from tokexplore.models.engine.summary import Row
+from tokexplore.models.protocol import (
+    Control,
+    Described,
+    DrawnToken,
+    EndReason,
+    Progress,
+    StreamEnded,
+    StreamEvent,
+    StreamRequest,
+)
+from tokexplore.models.randomness import extend_key, path_key, uniform
+from tokexplore.models.sampling import SamplingSettings
+
+if TYPE_CHECKING:
+    from tokexplore.models.engine.local import LocalEngine
+
+
+class Stream:
+    """The state of one `Engine.stream` call."""
+
+    def __init__(self, engine: "LocalEngine", request: StreamRequest, control: Control) -> None:
+        self._engine = engine
+        self._request = request
+        self._control = control
+        self._path = Path(request.ids)
+        self._leaf: Leaf | None = None
+        self._row: Row | None = None
+        """The row after the path, once it is known."""
+        self._uniforms = _Uniforms()
+        self._stops = _Stops(engine, request)
+        self._asked: SamplingSettings | None = None
+        self._settings = request.settings.checked()
+
+    def events(self) -> Iterator[StreamEvent]:
+        try:
+            yield from self._opening()
+            if self._row is None:
+                yield StreamEnded(len(self._path), "interrupted")
+                return
+            reason = yield from self._tokens()
+            if self._request.describe_end and reason != "context":
+                row = self._row or self._step()
+                distribution = summary.distribution(row, self._request.top)
+                yield Described(len(self._path), distribution)
+            detail = self._stops.met if reason == "stop" else ""
+            yield StreamEnded(len(self._path), reason, detail)
+        finally:
+            if self._leaf is not None:
+                self._leaf.busy = False
+                self._engine.keep(self._leaf)
+
+    def _opening(self) -> Iterator[StreamEvent]:
+        """Bring a cache and a row to the path's end; no row when cancelled on the way."""
+        engine, path, score = self._engine, self._path, self._request.score_prompt
+        began = time.perf_counter()
+        if score:
+            start = prefill.Start(prefill.fresh(engine.forward, engine.probed), 0, own=True)
+        else:
+            start = engine.begin(path)
+        self._leaf = start.leaf
+        self._leaf.busy = True
+        row = engine.rows_held.get(path.key)
+        total = len(path) - start.kept
+        if not total or (row and engine.probed.feed == "whole" and not score):
+            self._row = row
+            return
+        for done, logits in engine.feed(self._leaf, path.ids, score_from=0 if score else None):
+            if score:
+                yield from engine.scored(path.ids, done, logits, self._request.top)
+            if done < len(path) and (score or done % prefill.SNAPSHOT_EVERY == 0):
+                yield Progress("prefill", done - start.kept, total)
+            if self._control.cancelled and done < len(path):
+                return
+        engine.keep(self._leaf)
+        if row is None:
+            seconds = time.perf_counter() - began
+            row = summary.summarise(logits[-1], start.source(len(path)), seconds)
+            engine.rows_held.put(path.key, row)
+        self._row = row
+
+    def _tokens(self) -> Iterator[StreamEvent]:
+        """Draw until there is a reason to end, which is returned."""
+        reason = None
+        while reason is None:
+            reason = self._limit()
+            if reason is None:
+                drawn = self._drawn(self._row or self._step())
+                self._path.append(drawn.standing.token)
+                self._row = None
+                yield drawn
+                reason = self._stops.reason(drawn.standing.token)
+        return reason
+
+    def _limit(self) -> EndReason | None:
+        """Why no token may be drawn here."""
+        if self._control.cancelled:
+            return "interrupted"
+        if len(self._path) - len(self._request.ids) >= self._request.max_new_tokens:
+            return "length"
+        context = self._engine.info.context
+        return "context" if context and len(self._path) >= context else None
+
+    def _step(self) -> Row:
+        """Feed the last token; the row after the path."""
+        engine, path = self._engine, self._path
+        assert self._leaf is not None
+        began = time.perf_counter()
+        for _, logits in engine.feed(self._leaf, path.ids):
+            last = logits
+        self._row = summary.summarise(last[-1], "step", time.perf_counter() - began)
+        engine.rows_held.put(path.key, self._row)
+        return self._row
+
+    def _drawn(self, row: Row) -> DrawnToken:
+        settings = self._in_force()
+        distribution = summary.distribution(row, self._request.top)
+        view = filters.reshape(row, settings)
+        first = len(self._path) == len(self._request.ids)
+        draw = self._request.draw if first else 0
+        number = None
+        if settings.greedy:
+            index, token = 0, distribution.id_view[0]
+        else:
+            number = self._uniforms.after(self._path, settings.seed, draw)
+            index, token = filters.draw(row, view, number)
+        standing = _standing(row, distribution, index, token)
+        return DrawnToken(
+            position=len(self._path),
+            distribution=distribution,
+            standing=standing,
+            sampler=view,
+            chosen_by="greedy" if settings.greedy else "sampled",
+            sampler_logprob=view.logprob(index, standing.logit),
+            draw=draw,
+            uniform=number,
+        )
+
+    def _in_force(self) -> SamplingSettings:
+        asked = self._control.settings or self._request.settings
+        if asked is not self._asked:
+            self._asked, self._settings = asked, asked.checked()
+        return self._settings
+
+
+def _standing(row: Row, distribution: Distribution, index: int, token: int) -> Standing:
+    """From the stored candidates where those tell all, else from the whole row."""
+    if index + 1 >= len(distribution):
+        return summary.standing(row, token)
+    logit = distribution.logit_view[index]
+    rank = distribution.rank(index)
+    return Standing(token, logit, logit - row.lse, rank, index, distribution.tied(index))
+
+
+class _Uniforms:
+    """The uniform number of each node along a path that only grows."""
+
+    def __init__(self) -> None:
+        self._seed: int | None = None
+        self._key = b""
+        self._length = 0
+
+    def after(self, path: Path, seed: int, draw: int) -> float:
+        """The number for the token after `path`."""
+        if seed != self._seed:
+            self._seed, self._key = seed, path_key(seed, path.ids)
+        else:
+            for token in path.ids[self._length :]:
+                self._key = extend_key(self._key, token)
+        self._length = len(path)
+        return uniform(self._key, draw)
+
+
+class _Stops:
+    """End-of-text tokens, stop ids, and stop texts over the bytes of the generated part."""
+
+    def __init__(self, engine: "LocalEngine", request: StreamRequest) -> None:
+        self._bytes_of = engine.vocabulary.bytes_of
+        self._eos = frozenset(() if request.ignore_eos else engine.info.eos_ids)
+        self._ids = frozenset(request.stop_ids)
+        self._texts = [(text, text.encode()) for text in request.stop_texts if text]
+        self._window = max((len(data) for _, data in self._texts), default=1) - 1
+        self._tail = b""
+        for token in request.ids[request.prompt_length :]:
+            self._remember(token)
+        self.met = ""
+        """The stop text that was met."""
+
+    def reason(self, token: int) -> EndReason | None:
+        """Whether the path ends with this new token."""
+        if token in self._eos:
+            return "eos"
+        if token in self._ids:
+            return "stop"
+        if self._texts:
+            seen = self._tail + self._bytes_of(token)
+            self._remember(token)
+            self.met = next((text for text, data in self._texts if data in seen), "")
+        return "stop" if self.met else None
+
+    def _remember(self, token: int) -> None:
+        """Keep as many bytes as can be the start of a stop text, one less than the longest."""
+        seen = self._tail + self._bytes_of(token)
+        self._tail = seen[len(seen) - self._window :] if len(seen) > self._window else seen

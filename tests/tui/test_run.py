@@ -1,0 +1,298 @@
+"""`tokexplore run`: both formats, the signals, what reaches a terminal; on the fake engine."""
+
+import io
+import json
+import math
+import os
+import pty
+import signal
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from support.command import fake_command
+from support.fake_engine import FakeEngine, planted_text
+from support.fake_vocabulary import token_id
+
+from tokexplore.models.errors import OutOfMemoryError, UsageError
+from tokexplore.models.options import LoadOptions, PromptSpec
+from tokexplore.models.protocol import Chat, Message
+from tokexplore.models.sampling import SamplingSettings
+from tokexplore.tui import headless
+from tokexplore.tui.options import AppOptions, RunOptions
+
+HOT = SamplingSettings(temperature=0.9, top_k=40, seed=5)
+FIELDS = {
+    "run": "type model revision dtype device seed sampling prompt_ids version",
+    "step": "type position origin id text bytes logprob sampler_logprob chosen_by rank entropy "
+    "margin lse tail_mass candidates",
+    "end": "type reason text",
+}
+
+
+def ran(engine: FakeEngine, prompt: PromptSpec | None, **more: Any) -> tuple[int, str]:
+    """The exit code and the output of a run."""
+    run = {name: more.pop(name) for name in ("format", "candidates") if name in more}
+    more.setdefault("max_new_tokens", 4)
+    app = AppOptions(load=LoadOptions("fake"), prompt=prompt, **more)
+    out = io.BytesIO()
+    code = headless.run(
+        RunOptions(app, **run), out, open_engine=lambda *_: engine, errors=io.StringIO()
+    )
+    return code, out.getvalue().decode()
+
+
+def lines(engine: FakeEngine, prompt: str = "Once upon", **more: Any) -> list[dict[str, Any]]:
+    code, text = ran(engine, PromptSpec(text=prompt), format="jsonl", **more)
+    assert code == 0
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_jsonl_has_exactly_these_fields_in_this_order() -> None:
+    for line in lines(FakeEngine(), settings=HOT):
+        assert list(line) == FIELDS[line["type"]].split()
+        for candidate in line.get("candidates", ()):
+            assert list(candidate) == ["id", "text", "bytes", "logprob"]
+
+
+def test_jsonl_numbers_are_the_engine_s() -> None:
+    engine = FakeEngine()
+    head, *steps, end = lines(engine, settings=HOT, candidates=7)
+    ids = head["prompt_ids"]
+    assert ids == engine.encode("Once upon")
+    assert head["sampling"] == {"temperature": 0.9, "top_k": 40, "top_p": 1.0, "min_p": 0.0}
+    assert head["seed"] == 5
+    assert [s["position"] for s in steps] == list(range(1, len(ids) + 4))
+    assert [s["origin"] for s in steps] == ["prompt"] * (len(ids) - 1) + ["generated"] * 4
+    path = ids + [s["id"] for s in steps if s["origin"] == "generated"]
+    for step in steps:
+        before = path[: step["position"]]
+        told, (standing,) = engine.describe(before), engine.standings(before, [step["id"]])
+        assert path[step["position"]] == step["id"]
+        assert step["logprob"] == standing.logprob
+        assert step["rank"] == standing.rank
+        assert (step["entropy"], step["lse"]) == (told.entropy, told.lse)
+        listed = step["candidates"]
+        assert [c["id"] for c in listed] == list(told.id_view[:7])
+        assert step["margin"] == pytest.approx(listed[0]["logprob"] - listed[1]["logprob"])
+        assert step["tail_mass"] == pytest.approx(
+            1 - sum(math.exp(c["logprob"]) for c in listed), abs=1e-9
+        )
+        assert bytes.fromhex(step["bytes"]) == engine.vocabulary.bytes_of(step["id"])
+        assert step["text"] == engine.vocabulary.show(step["id"])
+    text = engine.vocabulary.text(path[len(ids) :])
+    assert end == {"type": "end", "reason": "length", "text": text}
+
+
+def test_jsonl_tells_how_a_token_was_chosen() -> None:
+    engine = FakeEngine()
+    for settings, name in ((SamplingSettings(), "greedy"), (HOT, "sampled")):
+        for step in lines(engine, settings=settings)[1:-1]:
+            if step["origin"] == "prompt":
+                assert step["chosen_by"] is None
+                assert step["sampler_logprob"] is None
+            else:
+                assert step["chosen_by"] == name
+                assert step["sampler_logprob"] <= 0
+
+
+def test_jsonl_has_null_for_minus_infinity() -> None:
+    engine = FakeEngine()
+    impossible = engine.vocabulary.rows - 1
+    rows = lines(engine, candidates=1000, max_new_tokens=1)[-2]["candidates"]
+    assert rows[-1] == {
+        "id": impossible,
+        "text": f"<id {impossible}>",
+        "bytes": "",
+        "logprob": None,
+    }
+
+
+def test_jsonl_holds_no_control_and_loses_none() -> None:
+    engine = FakeEngine()
+    hostile = " a\x1b]0;owned\x07\x9b2J\u202e\x7f[/x]你\U0001f1e6"
+    planted_text(engine, "Once", hostile, logit=50)
+    code, text = ran(engine, PromptSpec(text="Once"), format="jsonl", max_new_tokens=50)
+    assert code == 0
+    assert not set(text) & {chr(c) for c in [*range(10), *range(11, 32), *range(127, 160), 0x202E]}
+    end = json.loads(text.splitlines()[-1])
+    assert end["reason"] == "eos"
+    assert end["text"] == hostile
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        ({"max_new_tokens": 100}, "eos"),
+        ({"max_new_tokens": 2}, "length"),
+        ({"stop_texts": ("said",)}, "stop"),
+        ({"stop_ids": (token_id(" king"),)}, "stop"),
+        ({"max_new_tokens": 12, "ignore_eos": True}, "length"),
+    ],
+)
+def test_the_reason_of_the_end_is_told(more: dict[str, Any], reason: str) -> None:
+    engine = FakeEngine()
+    planted_text(engine, "Once", " the king said so")
+    more = {"max_new_tokens": 20, **more}
+    assert lines(engine, "Once", **more)[-1]["reason"] == reason
+    _, text = ran(engine, PromptSpec(text="Once"), **more)
+    assert f"\nend: {reason} after " in text
+
+
+def test_the_context_s_end_is_told() -> None:
+    engine = FakeEngine(context=6)
+    assert lines(engine, "Once upon")[-1]["reason"] == "context"
+
+
+def test_a_prompt_longer_than_the_context_is_refused_with_both_numbers() -> None:
+    with pytest.raises(UsageError, match=r"13 tokens .* is 10"):
+        ran(FakeEngine(context=10), PromptSpec(text=" the" * 12))
+
+
+def test_a_model_of_ones_own_needs_a_prompt() -> None:
+    with pytest.raises(UsageError, match="fake needs a prompt"):
+        ran(FakeEngine(), None)
+
+
+def test_a_chat_is_rendered() -> None:
+    engine = FakeEngine()
+    chat = Chat((Message("user", "who"),), "the king")
+    _, text = ran(engine, PromptSpec(chat=chat), format="jsonl")
+    assert tuple(json.loads(text.splitlines()[0])["prompt_ids"]) == engine.render(chat).ids
+
+
+def test_the_model_s_defaults_are_adopted_except_what_was_given() -> None:
+    given = SamplingSettings(temperature=0.5, seed=9)
+    head, *_ = lines(
+        FakeEngine(), settings=given, given=frozenset({"temperature"}), model_defaults=True
+    )
+    assert head["sampling"] == {"temperature": 0.5, "top_k": 20, "top_p": 0.8, "min_p": 0.0}
+    assert head["seed"] == 9
+
+
+def test_text_streams_whole_characters_and_then_tells_every_step() -> None:
+    engine = FakeEngine()
+    planted_text(engine, "Once", " the 你 king")
+    _, text = ran(engine, PromptSpec(text="Once"), settings=HOT, max_new_tokens=20, candidates=3)
+    story, *blocks, end = text.split("\n\n")
+    assert story == "Once the 你 king"
+    assert [b.split(" · ")[0] for b in blocks] == [f"step {n}" for n in range(1, 8)]
+    assert 'after "Once␣the␣<E4><BD>"' in blocks[4]
+    assert "(id 166, sampled)" in blocks[4]
+    assert end == "end: eos after 7 tokens\n"
+
+
+def test_text_names_both_probabilities_of_the_chosen_token() -> None:
+    engine = FakeEngine()
+    _, text = ran(engine, PromptSpec(text="Once"), settings=HOT, candidates=3, max_new_tokens=1)
+    drawn = lines(engine, "Once", settings=HOT, max_new_tokens=1)[-2]
+    model, sampler = (f"{math.exp(drawn[k]):.2%}" for k in ("logprob", "sampler_logprob"))
+    assert f": model {model} (logprob {drawn['logprob']:.4f}), sampler {sampler}\n" in text
+
+
+def test_text_lists_a_chosen_token_outside_the_list_at_its_rank() -> None:
+    engine = FakeEngine()
+    wild = SamplingSettings(temperature=3.0, seed=2)
+    _, text = ran(engine, PromptSpec(text="Once"), settings=wild, candidates=1, max_new_tokens=3)
+    starred = [line.split() for line in text.splitlines() if line.startswith("  *")]
+    assert [row[0] for row in starred] == ["*"] * 3
+    assert any(int(row[1].rstrip("=")) > 1 for row in starred)
+
+
+def test_text_shows_controls_and_keeps_line_breaks() -> None:
+    engine = FakeEngine()
+    planted_text(engine, "Once", " a\x1b]0;owned\x07\r\n[/x] the", logit=50)
+    _, text = ran(engine, PromptSpec(text="Once"), max_new_tokens=50)
+    assert text.startswith("Once a␛]0;owned␇␍\n[/x] the\n")
+    assert "\x1b" not in text
+
+
+def test_a_failure_is_raised_and_what_was_told_stays() -> None:
+    engine = FakeEngine(failures={3: OutOfMemoryError("full")})
+    out = io.BytesIO()
+    app = AppOptions(load=LoadOptions("fake"), prompt=PromptSpec(text="Once"))
+    with pytest.raises(OutOfMemoryError):
+        headless.run(RunOptions(app), out, open_engine=lambda *_: engine, errors=io.StringIO())
+    assert out.getvalue().decode().startswith("Once")
+
+
+# As a program
+
+
+def started(tmp_path: Path, *arguments: str, **engine: object) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [*fake_command(**engine), "run", str(tmp_path), "--prompt", "Once", *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_it_with_the_end_line(
+    tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    slow = {"seconds_per_token": 0.02}
+    with started(tmp_path, "--format", "jsonl", "--max-new-tokens", "900", **slow) as process:
+        assert process.stdout is not None
+        told = [process.stdout.readline() for _ in range(6)]
+        process.send_signal(number)
+        rest = process.stdout.read().splitlines()
+    assert process.returncode == code
+    assert json.loads(told[1])["type"] == "run"
+    end = json.loads(rest[-1])
+    assert (end["type"], end["reason"]) == ("end", "interrupted")
+
+
+def test_what_libraries_print_is_kept_out_of_the_output(tmp_path: Path) -> None:
+    with started(tmp_path, "--max-new-tokens", "2", "--format", "jsonl") as process:
+        output, errors = process.communicate()
+    first, *rest = output.splitlines()
+    assert first == "a library prints while loading"  # before the command line began
+    assert all(json.loads(line) for line in rest)
+    assert errors == ""
+
+
+def test_lines_come_one_by_one(tmp_path: Path) -> None:
+    """The second token is never computed, so only a flushed line can be read."""
+    with started(tmp_path, "--format", "jsonl", failures={}, seconds_per_token=60) as process:
+        assert process.stdout is not None
+        read = [process.stdout.readline() for _ in range(3)]
+        process.kill()
+    assert [json.loads(line)["type"] for line in read[1:]] == ["run", "step"]
+
+
+def test_a_reader_that_leaves_ends_it_quietly(tmp_path: Path) -> None:
+    with started(tmp_path, "--format", "jsonl", "--max-new-tokens", "900") as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.wait() == 141
+        assert process.stderr.read() == ""
+
+
+def test_progress_is_shown_on_a_terminal_only(tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    command = [*fake_command(), "run", str(tmp_path), "--prompt", "Once", "--max-new-tokens", "1"]
+    subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=theirs,
+        check=True,
+        env={**os.environ, "TERM": "xterm"},
+    )
+    os.close(theirs)
+    shown = os.read(ours, 4096).decode()
+    os.close(ours)
+    assert "weights 50%" in shown
+    assert shown.endswith("\r\x1b[K")
+
+
+def test_the_sampling_fields_are_all_told() -> None:
+    head, *_ = lines(FakeEngine())
+    assert {*head["sampling"], "seed"} == set(msgspec.structs.asdict(SamplingSettings()))

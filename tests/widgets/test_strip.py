@@ -1,0 +1,123 @@
+"""The entropy strip: no peak lost, nothing unknown drawn as zero, every row exactly as wide."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.style import Style
+from textual import on
+from textual.app import ComposeResult
+
+from tokexplore.tui.theme import ThemedApp
+from tokexplore.widgets.strip import (
+    BARS,
+    EntropyStrip,
+    Series,
+    StripLooks,
+    draw_strip,
+    frame,
+    index_at,
+    squeeze,
+)
+
+LOOKS = StripLooks(*(Style(color=f"color({n})") for n in (10, 20, 30, 40)))
+
+values = st.lists(st.none() | st.floats(0, 12), max_size=300)
+
+
+def rows(series: Series, columns: int) -> list[str]:
+    return [strip.text for strip in draw_strip(series, columns, LOOKS)]
+
+
+@given(values, st.integers(1, 130), st.integers(0, 400), st.sets(st.integers(0, 299)))
+def test_both_rows_have_exactly_the_cells(
+    steps: list[float | None], columns: int, cursor: int, close: set[int]
+) -> None:
+    close = {index for index in close if index < len(steps)}
+    series = Series(steps, close, cursor if cursor < len(steps) else None)
+    for strip in draw_strip(series, columns, LOOKS):
+        assert strip.cell_length == columns == len(strip.text)
+        assert all(segment.style is not None for segment in strip)
+
+
+@given(values, st.integers(20, 130))
+def test_the_peak_is_always_there(steps: list[float | None], columns: int) -> None:
+    shape = frame(Series(steps), columns)
+    cells = squeeze(steps, shape.per)
+    known = [value for value in steps if value is not None]
+    assert len(cells) <= shape.room
+    assert max((c for c in cells if c is not None), default=None) == max(known, default=None)
+    if known and max(known) >= 1:
+        assert BARS[-1] in rows(Series(steps), columns)[0]
+
+
+@given(values.filter(bool), st.integers(20, 130))
+def test_a_click_on_a_bar_finds_the_step_that_it_shows(
+    steps: list[float | None], columns: int
+) -> None:
+    series = Series(steps)
+    shape = frame(series, columns)
+    for cell, value in enumerate(squeeze(steps, shape.per)):
+        index = index_at(series, columns, len(shape.left) + cell)
+        assert index is not None
+        assert value is None or steps[index] == value
+    assert index_at(series, columns, columns) is None
+    assert index_at(series, columns, -1) is None
+
+
+def test_bars_scale_and_numbers() -> None:
+    series = Series([4.0, 2.0, None, 0.0, 0.5] + [1.0] * 8)
+    assert rows(series, 70)[0].rstrip() == "entropy █▄ ▁▁▂▂▂▂▂▂▂▂ 4.0 nats"
+    assert rows(series, 70)[1].rstrip() == "        1         11"
+    assert rows(series, 40)[0].rstrip() == "█▄ ▁▁▂▂▂▂▂▂▂▂ 4.0"
+
+
+def test_low_entropies_are_not_blown_up() -> None:
+    assert rows(Series([0.01, 0.02]), 40)[0].rstrip() == "▁▁ 1.0"
+
+
+def test_squeezed_cells_say_so() -> None:
+    steps = [0.0] * 100
+    steps[41] = 5.0
+    bars, numbers = rows(Series(steps), 40)
+    assert bars.count("█") == 1
+    assert numbers.rstrip().endswith(" max of 4")
+    assert numbers.split()[:3] == ["1", "41", "81"]
+
+
+def test_the_current_step_and_close_calls_are_marked() -> None:
+    series = Series([1.0] * 30, {3, 12, 20}, cursor=13)
+    bars, numbers = draw_strip(series, 50, LOOKS)
+    assert numbers.text.rstrip() == "1  ≈        ≈14     ≈"
+    assert [s.text for s in numbers if s.style == LOOKS.here] == ["1", "4"]
+    assert [s.text for s in bars if s.style == LOOKS.here] == ["█"]
+    assert sum(len(s.text) for s in bars if s.style == LOOKS.close) == 3
+
+
+def test_the_cursor_shows_on_a_step_that_is_not_known() -> None:
+    bars, _ = draw_strip(Series([1.0, None], cursor=1), 30, LOOKS)
+    assert [s.text for s in bars if s.style == LOOKS.here] == ["·"]
+
+
+class StripApp(ThemedApp[None]):
+    picked: int | None = None
+
+    def compose(self) -> ComposeResult:
+        yield EntropyStrip()
+
+    @on(EntropyStrip.Picked)
+    def keep(self, message: EntropyStrip.Picked) -> None:
+        self.picked = message.index
+
+
+async def test_the_widget_shows_and_answers_a_click() -> None:
+    app = StripApp()
+    async with app.run_test(size=(62, 4)) as pilot:
+        strip = app.query_one(EntropyStrip)
+        strip.show([1.0, 2.0, 0.5], close={1}, cursor=2, first_step=7)
+        await pilot.pause()
+        assert strip.render_line(0).text.rstrip() == "entropy ▄█▂ 2.0 nats"
+        assert strip.render_line(1).text.rstrip() == "         ≈9"
+        await pilot.click(EntropyStrip, offset=(1 + 9, 0))
+        assert app.picked == 1
+        await pilot.resize_terminal(30, 4)
+        await pilot.pause()
+        assert strip.render_line(0).text.rstrip() == "▄█▂ 2.0"

@@ -1,0 +1,315 @@
+"""The transcript in an app: what is in view, what is painted again, what a click means."""
+
+import random
+from collections.abc import Iterable
+
+import pytest
+from textual import on
+from textual.app import ComposeResult
+from textual.message import Message
+from textual.strip import Strip
+
+from tokexplore.tui.theme import DARK, LIGHT, ThemedApp
+from tokexplore.widgets.transcript import Transcript
+from tokexplore.widgets.transcript_layout import Cell
+from tokexplore.widgets.transcript_lines import Aside
+
+
+class TranscriptApp(ThemedApp[None]):
+    def __init__(self) -> None:
+        super().__init__()
+        self.picked: list[Message] = []
+
+    def compose(self) -> ComposeResult:
+        yield Transcript()
+
+    @on(Transcript.Picked)
+    @on(Transcript.AsidePicked)
+    def keep(self, message: Message) -> None:
+        self.picked.append(message)
+
+    @property
+    def transcript(self) -> Transcript:
+        return self.query_one(Transcript)
+
+
+def words(count: int, start: int = 0) -> list[Cell]:
+    return [Cell(f" w{number:03}", "sampled", 0) for number in range(start, start + count)]
+
+
+def prompt(count: int) -> list[Cell]:
+    return [Cell(f" p{number:03}", "prompt", 0) for number in range(count)]
+
+
+def screen(app: TranscriptApp) -> list[str]:
+    transcript = app.transcript
+    return [transcript.render_line(y).text.rstrip() for y in range(transcript.size.height)]
+
+
+def marked(app: TranscriptApp) -> str:
+    """The text in the accent colour."""
+    here = app.theme_variables["here"]
+    rows: Iterable = (app.transcript.render_line(y) for y in range(app.transcript.size.height))
+    return "".join(
+        segment.text
+        for row in rows
+        for segment in row
+        if segment.style.color is not None and segment.style.color.get_truecolor().hex == here
+    )
+
+
+async def test_it_shows_the_path_and_marks_the_cursor() -> None:
+    app = TranscriptApp()
+    async with app.run_test(size=(22, 6)) as pilot:
+        app.transcript.show(words(6), 0)
+        app.transcript.cursor = 2
+        await pilot.pause()
+        assert screen(app) == [" w000 w001 w002", "w003 w004 w005", "", "", "", ""]
+        assert marked(app) == "w002"
+        app.transcript.cursor = 3
+        assert marked(app) == "w003"
+
+
+async def test_following_keeps_the_end_in_view_and_jumps_by_half_a_page() -> None:
+    app = TranscriptApp()
+    async with app.run_test(size=(22, 6)):
+        transcript, text, tops = app.transcript, words(0), []
+        transcript.live = True
+        for number in range(60):
+            text += words(1, number)
+            transcript.show(text, number)
+            shown = screen(app)
+            assert any(f"w{number:03}" in row for row in shown)
+            assert sum("▌" in row for row in shown) == 1
+            tops.append(transcript.hidden_rows[0])
+        jumps = [b - a for a, b in zip(tops, tops[1:], strict=False) if a != b]
+        assert jumps
+        assert set(jumps) == {3}
+
+
+async def test_scrolled_away_from_the_end_it_stays_there_until_told_to_follow() -> None:
+    app = TranscriptApp()
+    async with app.run_test(size=(22, 6)):
+        transcript = app.transcript
+        transcript.show(words(60), 0)
+        transcript.scroll_page(-2)
+        before = screen(app)
+        transcript.show(words(90), 60)
+        assert screen(app) == before
+        transcript.following = False
+        transcript.following = True
+        assert screen(app)[-1].endswith("w089")
+
+
+async def test_the_cursor_is_brought_into_view_by_half_a_page() -> None:
+    app = TranscriptApp()
+    async with app.run_test(size=(22, 6)):
+        transcript = app.transcript
+        transcript.show(words(60), 0)
+        transcript.following = False
+        tops = []
+        for cursor in range(59, -1, -1):
+            transcript.cursor = cursor
+            assert marked(app) == f"w{cursor:03}"
+            tops.append(transcript.hidden_rows[0])
+        assert {a - b for a, b in zip(tops, tops[1:], strict=False)} <= {0, 1, 2, 3, 4}
+        assert len(set(tops)) < 8
+        assert tops[-1] == 0
+
+
+async def test_a_long_prompt_folds_to_one_line() -> None:
+    app = TranscriptApp()
+    async with app.run_test(size=(40, 6)) as pilot:
+        transcript = app.transcript
+        transcript.show(prompt(60) + words(3), 0)
+        assert screen(app)[:2] == ["▸ prompt: 60 tokens … p057 p058 p059", " w000 w001 w002"]
+        transcript.cursor = 5
+        assert marked(app) == "▸ prompt: 60 tokens "
+        transcript.following = False
+        transcript.folded = False
+        assert marked(app) == "p005"
+        assert len(screen(app)[0]) > 30
+        transcript.folded = True
+        await pilot.click(Transcript, offset=(5, 0))
+        assert not transcript.folded
+
+
+async def test_a_short_prompt_does_not_fold() -> None:
+    app = TranscriptApp()
+    async with app.run_test(size=(40, 6)):
+        app.transcript.show(prompt(12) + words(1), 0)
+        assert screen(app)[0].startswith(" p000 p001")
+
+
+async def test_the_branch_that_was_left_stays_in_view() -> None:
+    app = TranscriptApp()
+    async with app.run_test(size=(42, 6)) as pilot:
+        transcript = app.transcript
+        transcript.show(words(8), 0)
+        transcript.aside([Aside(2, "who had a", " son, who was")])
+        assert screen(app) == [
+            " w000 w001 w002 w003 w004 w005 w006",
+            "w007",
+            "2 ┬ who had a son, who was",
+            "",
+            "",
+            "",
+        ]
+        transcript.show(words(100), 8)
+        assert screen(app)[-2:] == ["w095 w096 w097 w098 w099", "2 ┬ who had a son, who was"]
+        await pilot.click(Transcript, offset=(10, 5))
+        (message,) = app.picked
+        assert isinstance(message, Transcript.AsidePicked)
+        assert message.branch == 2
+
+
+async def test_a_click_on_a_token_picks_it() -> None:
+    app = TranscriptApp()
+    async with app.run_test(size=(22, 6)) as pilot:
+        app.transcript.show(words(5), 0)
+        await pilot.click(Transcript, offset=(1 + 7, 1))
+        await pilot.click(Transcript, offset=(1 + 12, 1))
+        await pilot.click(Transcript, offset=(1 + 2, 2))
+        (message,) = app.picked
+        assert isinstance(message, Transcript.Picked)
+        assert message.index == 4
+        assert message.control is app.transcript
+
+
+async def test_a_branch_replaces_the_end_and_nothing_of_the_old_one_is_left() -> None:
+    app = TranscriptApp()
+    async with app.run_test(size=(22, 6)) as pilot:
+        transcript = app.transcript
+        transcript.show(words(60), 0)
+        transcript.show(words(3) + words(2, 900), 3)
+        await pilot.pause()
+        assert screen(app) == [" w000 w001 w002", "w900 w901", "", "", "", ""]
+
+
+async def test_recolouring_changes_colours_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    app = TranscriptApp()
+    async with app.run_test(size=(22, 6)):
+        transcript = app.transcript
+        transcript.show(words(60), 0)
+        before, plain = screen(app), [transcript.render_line(y) for y in range(6)]
+
+        def refuse(*_: object) -> None:
+            raise AssertionError("laid out again")
+
+        monkeypatch.setattr("tokexplore.widgets.transcript_layout.Layout.update", refuse)
+        transcript.recolour([5] * 60)
+        hot = app.theme_variables["heat-5"]
+        assert screen(app) == before
+        assert [transcript.render_line(y) for y in range(6)] != plain
+        segment = next(s for s in transcript.render_line(0) if s.text.startswith("w"))
+        assert segment.style is not None
+        assert segment.style.bgcolor is not None
+        assert segment.style.bgcolor.get_truecolor().hex == hot
+        transcript.recolour([0], 59)
+        assert "w059" in [
+            s.text.strip()
+            for y in range(6)
+            for s in transcript.render_line(y)
+            if s.style and s.style.bgcolor and s.style.bgcolor.get_truecolor().hex != hot
+        ]
+
+
+async def test_what_is_painted_in_part_is_what_would_be_painted_whole() -> None:
+    """Only some rows are painted again after a change: the screen must not keep an old one."""
+    app, chance = TranscriptApp(), random.Random(5)
+    async with app.run_test(size=(30, 9)) as pilot:
+        transcript, text = app.transcript, prompt(40)
+        transcript.show(text, 0)
+        for turn in range(120):
+            change = chance.randrange(9)
+            if change < 4:
+                keep = len(text)
+                text = text + words(chance.randrange(1, 4), turn)
+                transcript.show(text, keep)
+            elif change == 4:
+                keep = chance.randrange(len(text))
+                text = text[:keep] + words(3, 500 + turn)
+                transcript.show(text, keep)
+            elif change == 5:
+                transcript.cursor = chance.randrange(len(text))
+            elif change == 6:
+                transcript.recolour([chance.randrange(6)] * 5, chance.randrange(len(text)))
+            elif change == 7:
+                transcript.aside([Aside(n, "x", f"y{turn}") for n in range(chance.randrange(3))])
+            else:
+                name = chance.choice(["following", "live", "folded"])
+                setattr(transcript, name, not getattr(transcript, name))
+            await pilot.pause()
+            painted = app.screen._compositor.render_strips()
+            transcript._strips.clear()
+            whole = [transcript.render_line(y) for y in range(9)]
+            assert [strip.crop(1, 29).text for strip in painted] == [s.text for s in whole], change
+            assert [colours(s.crop(1, 29)) for s in painted] == [colours(s) for s in whole], change
+
+
+def colours(strip: Strip) -> list[object]:
+    """The style of each cell."""
+    return [
+        (segment.style.color, segment.style.bgcolor, segment.style.reverse)
+        for segment in strip
+        if segment.style is not None
+        for _ in range(segment.cell_length)
+    ]
+
+
+async def test_it_wraps_again_when_its_width_changes() -> None:
+    app = TranscriptApp()
+    async with app.run_test(size=(22, 6)) as pilot:
+        app.transcript.show(words(6), 0)
+        await pilot.resize_terminal(14, 6)
+        await pilot.pause()
+        assert screen(app)[:3] == [" w000 w001", "w002 w003", "w004 w005"]
+
+
+async def test_a_change_of_theme_reaches_the_lines() -> None:
+    app = TranscriptApp()
+    async with app.run_test(size=(22, 6)) as pilot:
+        app.transcript.show(words(6), 0)
+        app.transcript.cursor = 1
+        assert marked(app) == "w001"
+        for theme in (LIGHT, DARK):
+            app.theme = theme.name
+            await pilot.pause()
+            assert marked(app) == "w001"
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 2), (8, 1), (200, 60)])
+async def test_any_size_and_any_text_can_be_painted(size: tuple[int, int]) -> None:
+    app = TranscriptApp()
+    hostile = [Cell(t, "sampled", 5, True) for t in ("\x1b]0;x\x07", "日本", "\u0301", "[/x]", "")]
+    async with app.run_test(size=size) as pilot:
+        transcript = app.transcript
+        transcript.show(hostile, 0)
+        transcript.aside([Aside(2, "[/x]", "\x9b31m"), Aside(3, "", "")])
+        for cursor in (0, 4, None):
+            transcript.cursor = cursor
+            await pilot.pause()
+        transcript.show([], 0)
+        await pilot.pause()
+        assert all(row.isprintable() for row in screen(app))
+
+
+async def test_without_colour_the_cursor_and_the_hottest_tokens_still_show(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    app = TranscriptApp()
+    async with app.run_test(size=(40, 6)) as pilot:
+        text = [Cell(f"w{level} ", "sampled", level) for level in range(6)]
+        app.transcript.show([*text, Cell("here", "sampled")], 0)
+        app.transcript.cursor = 6
+        await pilot.pause()
+        looks = {s.text: s.style for s in app.transcript.render_line(0) if s.style}
+        assert not looks["w1"].bold
+        assert looks["w3"].bold
+        assert looks["w5"].bold
+        assert looks["w5"].underline
+        assert looks["here"].reverse
+        assert not any(looks[f"w{level}"].reverse for level in range(1, 6))

@@ -1,0 +1,153 @@
+"""Drawn lines: exact widths, the right styles, and nothing that a terminal would obey."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
+from rich.style import Style
+from textual.strip import Strip
+
+from tokexplore.widgets.heat import LEVELS
+from tokexplore.widgets.transcript_layout import Cell, Layout
+from tokexplore.widgets.transcript_lines import Aside, Looks, draw_aside, draw_fold, draw_line
+
+NAMES = [name for name in Looks._fields if name != "heat"]
+LOOKS = Looks(
+    **{name: Style(color=f"color({number + 30})") for number, name in enumerate(NAMES)},
+    heat=tuple(Style(color="white", bgcolor=f"color({level + 60})") for level in range(LEVELS)),
+)
+
+hostile = st.one_of(
+    st.sampled_from(
+        [
+            "\x1b]52;c;AAAA\x07",
+            "\x9b31m",
+            "\u202eabc",
+            "[/x]",
+            "日本",
+            "👩\u200d👩",
+            "\u0301",
+            "a\n",
+        ]
+    ),
+    st.text(max_size=12),
+)
+cells = st.builds(
+    Cell,
+    hostile,
+    st.sampled_from(["prompt", "greedy", "sampled", "picked", "typed"]),
+    st.integers(-1, LEVELS - 1),
+    st.booleans(),
+    st.booleans(),
+    hostile,
+)
+
+
+def draw(
+    text: list[Cell], columns: int, cursor: int | None = None, *, live: bool = False
+) -> list[Strip]:
+    layout = Layout(columns)
+    layout.update(text, 0)
+    levels = [cell.level for cell in text]
+    rows = len(layout.lines)
+    return [
+        draw_line(
+            line,
+            columns,
+            text,
+            levels,
+            cursor,
+            LOOKS,
+            live=live and row == rows - 1,
+            reveal=cursor is not None and not text[cursor].text and layout.row_of(cursor) == row,
+        )
+        for row, line in enumerate(layout.lines)
+    ]
+
+
+def is_clean(strip: Strip, columns: int) -> bool:
+    """Exactly as wide as asked, every segment styled, nothing but printable text."""
+    return (
+        sum(cell_len(segment.text) for segment in strip) == strip.cell_length == columns
+        and all(segment.style is not None for segment in strip)
+        and strip.text.replace("\u3000", "").isprintable()
+    )
+
+
+def styles(strip: Strip) -> dict[str, Style]:
+    return {segment.text: segment.style for segment in strip if segment.style is not None}
+
+
+@given(st.lists(cells, max_size=20), st.integers(1, 40), st.integers(0, 19), st.booleans())
+def test_every_line_is_clean(text: list[Cell], columns: int, cursor: int, live: bool) -> None:
+    for strip in draw(text, columns, cursor if cursor < len(text) else None, live=live):
+        assert is_clean(strip, columns)
+
+
+@given(hostile, hostile, st.integers(1, 60), st.booleans())
+def test_asides_and_folds_are_clean(before: str, text: str, columns: int, at: bool) -> None:
+    assert is_clean(draw_aside(Aside(2, before, text), columns, LOOKS), columns)
+    assert is_clean(draw_fold(1234, before + text, columns, LOOKS, at_cursor=at), columns)
+
+
+def test_origin_and_heat_show_in_the_style() -> None:
+    text = [
+        Cell("Once", "prompt", 0),
+        Cell(" hot", "prompt", 5),
+        Cell(" a", "sampled", 0),
+        Cell(" b", "picked", -1),
+        Cell(" c", "typed", 0),
+        Cell(" d", "greedy", 2),
+        Cell("</s>", "sampled", 0, special=True),
+    ]
+    (strip,) = draw(text, 40)
+    expected = {
+        "Once": LOOKS.prompt,
+        "hot": LOOKS.prompt + LOOKS.heat[5],
+        " a ": LOOKS.text,
+        "b": LOOKS.picked,
+        "c": LOOKS.typed,
+        "d": LOOKS.heat[2],
+        "</s>": LOOKS.special,
+    }
+    assert {piece: styles(strip)[piece] for piece in expected} == expected
+
+
+def test_marking_the_cursor_moves_nothing() -> None:
+    text = [Cell(t, "sampled", 3) for t in ("Once", " upon", " a", " time", ",", " there", "\n")]
+    plain = [strip.text for strip in draw(text, 12)]
+    for cursor in range(len(text)):
+        strips = draw(text, 12, cursor)
+        assert [strip.text for strip in strips] == plain
+        marked = [s.text for strip in strips for s in strip if s.style == LOOKS.cursor]
+        assert marked == [text[cursor].text.strip(" ").replace("\n", "⏎")]
+
+
+def test_a_token_of_spaces_can_be_seen_under_the_cursor_and_by_its_heat() -> None:
+    text = [Cell("a", "sampled", 0), Cell("  ", "sampled", 4), Cell("b", "sampled", 0)]
+    assert styles(draw(text, 10)[0])["  "] == LOOKS.heat[4]
+    assert styles(draw(text, 10, 1)[0])["  "] == LOOKS.cursor
+
+
+def test_a_token_without_text_shows_its_bytes_under_the_cursor() -> None:
+    text = [Cell("a", "sampled"), Cell("", "sampled", shown="<E6>"), Cell("日", "sampled")]
+    assert draw(text, 10)[0].text.rstrip() == "a日"
+    strip = draw(text, 10, 1)[0]
+    assert strip.text.rstrip() == "a<E6>日"
+    assert styles(strip)["<E6>"] == LOOKS.cursor
+
+
+def test_the_open_end_has_a_block_even_on_a_full_line() -> None:
+    text = [Cell("abcde", "sampled"), Cell(" ", "sampled")]
+    assert [strip.text for strip in draw(text, 10, live=True)] == ["abcde ▌   "]
+    assert [strip.text for strip in draw(text, 6, live=True)] == ["abcde▌"]
+
+
+def test_an_aside_names_its_branch_and_is_cut_at_the_edge() -> None:
+    aside = Aside(2, "who had a", " son, who was so clever that no one\ncould")
+    assert draw_aside(aside, 60, LOOKS).text.startswith("2 ┬ who had a son, who was so clever")
+    assert draw_aside(aside, 30, LOOKS).text.rstrip() == "2 ┬ … had a son, who was so c…"
+
+
+def test_a_folded_prompt_says_how_long_it_is_and_how_it_ends() -> None:
+    strip = draw_fold(1234, "and then the king had a", 44, LOOKS, at_cursor=False)
+    assert strip.text == "▸ prompt: 1,234 tokens … the king had a     "

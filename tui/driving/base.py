@@ -1,0 +1,128 @@
+"""The engine's life, and how background work reports."""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Literal, Protocol
+
+from tokexplore.models.errors import EngineLostError, TokexploreError
+from tokexplore.models.protocol import Chat, Progress
+from tokexplore.models.sampling import SamplerView
+from tokexplore.models.worker.client import EngineClient
+from tokexplore.tui.explorer import Explorer
+from tokexplore.tui.options import AppOptions
+
+State = Literal["loading", "asking", "streaming", "paused", "lost"]
+
+
+class Notify(Protocol):
+    """Says something to the user."""
+
+    def __call__(
+        self, text: str, *, severity: Literal["information", "warning", "error"] = ...
+    ) -> None: ...
+
+
+class DriverBase:
+    """One engine, one explorer, one live stream at a time."""
+
+    def __init__(
+        self,
+        explorer: Explorer,
+        options: AppOptions,
+        client: EngineClient,
+        changed: Callable[[], None],
+        notify: Notify,
+    ) -> None:
+        self.explorer = explorer
+        self.options = options
+        self.client = client
+        self.state: State = "loading"
+        self.progress: Progress | None = None
+        self.max_new_tokens = options.max_new_tokens
+        self.single_step = False
+        self.chats: dict[int, Chat] = {}
+        """By node: the conversation so far, where a rendered chat prompt ends."""
+        self.stream_leaf: int | None = None
+        """The node that the live stream extends."""
+        self.views: dict[tuple[int, int], SamplerView] = {}
+        """By node and settings number: the sampler's view of distributions asked for."""
+        self._changed = changed
+        self._notify = notify
+        self._stream: asyncio.Task[None] | None = None
+        self._jobs: set[asyncio.Task[None]] = set()
+        self._asked: set[tuple[int, int]] = set()
+        self._times: deque[float] = deque(maxlen=64)
+
+    async def open(self) -> None:
+        """Load the model, then take the first prompt up or ask for one."""
+        self.state, self.progress = "loading", None
+        try:
+            await self.client.start(self._report)
+        except EngineLostError as error:
+            self.lose(error)
+            return
+        explorer = self.explorer
+        explorer.vocabulary = self.client.vocabulary
+        explorer.settings = self.options.starting_settings(self.client.info)
+        self.state, self.progress = "asking", None
+        for notice in self.client.info.notices:
+            self._notify(notice)
+        self._changed()
+
+    def _report(self, progress: Progress) -> None:
+        self.progress = progress
+        self._changed()
+
+    async def close(self) -> None:
+        """End the stream and the engine."""
+        for job in self._jobs:
+            job.cancel()
+        await self.client.close()
+
+    async def restart(self, client: EngineClient) -> None:
+        """Go on with a new engine process from the same node."""
+        self.client, self.stream_leaf = client, None
+        self._asked.clear()
+        await self.open()
+        if self.state == "asking" and self.explorer.nodes:
+            self.state = "paused"
+            self._changed()
+
+    def lose(self, error: EngineLostError) -> None:
+        """The engine's process is gone: say why, once; the tree stays."""
+        if self.state != "lost":
+            self.state, self.progress, self.stream_leaf = "lost", None, None
+            self._notify(f"{error} Space starts it again.", severity="error")
+            self._changed()
+
+    def run(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
+        """Do a piece of work in the background; its errors become notices."""
+        task = asyncio.create_task(self._guarded(work))
+        self._jobs.add(task)
+        task.add_done_callback(self._jobs.discard)
+        return task
+
+    async def _guarded(self, work: Awaitable[None]) -> None:
+        try:
+            await work
+        except EngineLostError as error:
+            self.lose(error)
+        except TokexploreError as error:
+            self._notify(str(error), severity="error")
+        self._changed()
+
+    def ids_of(self, node: int) -> tuple[int, ...]:
+        """The token ids of the path to a node."""
+        return tuple(self.explorer.tree.ids(node))
+
+    @property
+    def streaming(self) -> bool:
+        """Whether a stream is live."""
+        return self.state == "streaming"
+
+    @property
+    def chat(self) -> Chat | None:
+        """The conversation that the path in view belongs to."""
+        nodes = reversed(self.explorer.nodes)
+        return next((self.chats[n] for n in nodes if n in self.chats), None)

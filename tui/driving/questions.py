@@ -1,0 +1,66 @@
+"""Questions about a step: its distribution, the sampler's view, any row of the vocabulary."""
+
+from collections.abc import Coroutine
+
+from tokexplore.models.distribution import Distribution, Rows
+from tokexplore.models.sampling import SamplerView
+from tokexplore.models.tree import ROOT
+from tokexplore.tui.driving.streaming import Streaming
+
+
+class Questions(Streaming):
+    """Answers at once where it is known, else asks the engine once and lets the screen follow."""
+
+    def settings_at_cursor(self) -> int | None:
+        """Number of the settings that the cursor's step is shown under; None for a prompt token."""
+        explorer, tree = self.explorer, self.explorer.tree
+        if explorer.taken is None:
+            return tree.configure(explorer.settings)
+        if tree.origin[explorer.taken] == "prompt":
+            return None
+        return tree.settings_of[explorer.taken]
+
+    def sampler_view(self) -> SamplerView | None:
+        """The sampler's view of the cursor's step, once known; asks for it where it is not."""
+        explorer, tree = self.explorer, self.explorer.tree
+        if explorer.taken is not None and explorer.taken in tree.sampler:
+            return tree.sampler[explorer.taken]
+        number, before = self.settings_at_cursor(), explorer.before
+        if number is None or before == ROOT or before not in tree.distribution:
+            return None
+        view = self.views.get((before, number))
+        if view is None:
+            self._ask((before, number), self._reshape(before, number))
+        return view
+
+    def distribution(self) -> Distribution | None:
+        """The distribution at the cursor's step, once known; asks for it where it is not."""
+        before = self.explorer.before
+        known = self.explorer.tree.distribution.get(before)
+        if known is None and before != ROOT and not (self.streaming and before == self.stream_leaf):
+            self._ask((before, -1), self._describe(before))
+        return known
+
+    def _ask(self, key: tuple[int, int], work: Coroutine[object, object, None]) -> None:
+        if key in self._asked or self.state in ("loading", "lost"):
+            work.close()
+            return
+        self._asked.add(key)
+        self.run(work)
+
+    async def _describe(self, node: int) -> None:
+        self.explorer.tree.tell(node, await self.client.describe(self.ids_of(node)))
+        if node == self.explorer.before:
+            self.explorer.to_taken()
+
+    async def _reshape(self, node: int, number: int) -> None:
+        settings = self.explorer.tree.settings[number]
+        self.views[node, number] = await self.client.reshape(self.ids_of(node), settings)
+
+    async def rows(self, node: int, start: int, count: int) -> Rows:
+        """A page of the whole candidate order after a node."""
+        return await self.client.rows(self.ids_of(node), start, count)
+
+    async def search(self, node: int, text: str, limit: int) -> Rows:
+        """The most probable tokens after a node whose text holds `text`."""
+        return await self.client.search(self.ids_of(node), text, limit)

@@ -1,0 +1,137 @@
+"""The live stream: starting, applying what arrives, stopping."""
+
+import asyncio
+import time
+
+from tokexplore.models.errors import UsageError
+from tokexplore.models.events import Ended
+from tokexplore.models.protocol import (
+    Described,
+    DrawnToken,
+    Progress,
+    ScoredToken,
+    StreamEnded,
+    StreamEvent,
+    StreamRequest,
+)
+from tokexplore.models.sampling import SamplingSettings
+from tokexplore.tui.driving.scoring import Scoring
+from tokexplore.tui.options import adopted
+
+SCORE_AT_ONCE = 2_000_000
+"""Logits (positions x vocabulary) up to which a prompt is scored in the pass that reads it."""
+ENDINGS = {
+    "eos": "the model ended the text",
+    "stop": "a stop text was met",
+    "context": "the context is full",
+}
+
+
+class Streaming(Scoring):
+    """Extends the path in view."""
+
+    @property
+    def rate(self) -> float | None:
+        """Tokens a second over the last tokens of the live stream."""
+        times = self._times
+        if len(times) < 2 or times[-1] == times[0]:
+            return None
+        return (len(times) - 1) / (times[-1] - times[0])
+
+    def play(self, count: int | None = None, *, draw: int = 0) -> None:
+        """Go on from the leaf of the path in view, by `count` tokens or the set length."""
+        explorer = self.explorer
+        if self.streaming or self.state in ("loading", "lost") or not explorer.nodes:
+            return
+        if explorer.tree.ended.get(explorer.leaf) == "context":
+            self._notify("The context is full: branch earlier to go on.", severity="warning")
+            return
+        self._stream = self.run(self._play(count or (1 if self.single_step else None), draw))
+
+    async def _play(self, count: int | None, draw: int) -> None:
+        explorer, tree = self.explorer, self.explorer.tree
+        ids, leaf = explorer.ids(), explorer.leaf
+        prompt_length = len(ids) if tree.ended.get(leaf) == "stop" else explorer.prompt_length
+        vocabulary = self.client.info.vocabulary
+        request = StreamRequest(
+            ids=ids,
+            settings=explorer.settings,
+            max_new_tokens=count or self.max_new_tokens,
+            prompt_length=prompt_length,
+            draw=draw,
+            stop_texts=self.options.stop_texts,
+            stop_ids=self.options.stop_ids,
+            ignore_eos=self.options.ignore_eos,
+            score_prompt=len(ids) * vocabulary <= SCORE_AT_ONCE and self.unscored(leaf) is not None,
+            describe_end=True,
+        )
+        self.state, self.stream_leaf = "streaming", leaf
+        self._times.clear()
+        try:
+            async for batch in self.client.stream(request):
+                for event in batch:
+                    self._apply(event)
+                self._changed()
+        finally:
+            if self.state == "streaming":
+                self.state = "paused"
+            self.stream_leaf, self.progress = None, None
+        self.run(self.score_rest())
+
+    def _apply(self, event: StreamEvent) -> None:
+        explorer, tree = self.explorer, self.explorer.tree
+        leaf = self.stream_leaf
+        if leaf is None:
+            return
+        match event:
+            case Progress():
+                self.progress = event if event.done < event.total else None
+            case ScoredToken():
+                self.scored(tree.path(leaf), event)
+            case DrawnToken(_, distribution, standing, sampler, chosen_by, sampler_logprob, draw):
+                self.progress = None
+                self._times.append(time.monotonic())
+                tree.tell(leaf, distribution)
+                number = tree.configure(sampler.settings)
+                forked, known = bool(tree.children[leaf]), tree.child(leaf, standing.token)
+                node = tree.take(
+                    leaf, standing.token, chosen_by,
+                    settings=number, draw=draw, logprob=standing.logprob, rank=standing.rank,
+                    sampler_logprob=sampler_logprob, sampler=sampler,
+                )  # fmt: skip
+                if forked and known is None:
+                    explorer.touch(tree.depth[leaf] - 1)
+                self.stream_leaf = node
+                explorer.grown(node)
+            case Described(_, distribution):
+                tree.tell(leaf, distribution)
+            case StreamEnded(_, reason, detail):
+                self._end(leaf, reason, detail)
+
+    def _end(self, leaf: int, reason: str, detail: str) -> None:
+        self.explorer.tree.append(Ended(leaf, reason))
+        if reason in ("eos", "stop", "context"):
+            what = ENDINGS[reason] + (f": {detail!r}" if detail else "")
+            more = "" if reason == "context" else "; space goes on"
+            self._notify(f"Ended: {what}{more}.")
+
+    async def pause(self) -> None:
+        """Stop the live stream between two tokens and wait until it has stopped."""
+        if self._stream is not None and not self._stream.done():
+            self.client.cancel()
+            await asyncio.wait([self._stream])
+
+    def configure(self, settings: SamplingSettings, max_new_tokens: int) -> None:
+        """New settings, from the next token on."""
+        self.explorer.settings, self.max_new_tokens = settings.checked(), max_new_tokens
+        if self.streaming:
+            self.client.configure(self.explorer.settings)
+        self._changed()
+
+    def adopt_suggested(self) -> None:
+        """Take the sampling settings that the model's makers suggest."""
+        suggested = self.client.info.suggested
+        if suggested is None:
+            raise UsageError("This model suggests no sampling settings.")
+        settings = adopted(self.explorer.settings, frozenset(), suggested)
+        self.configure(settings, self.max_new_tokens)

@@ -1,0 +1,75 @@
+"""Taking tokens: picks, and drawing a step again."""
+
+import asyncio
+
+from tokexplore.models.distribution import Standing
+from tokexplore.models.errors import UsageError
+from tokexplore.models.tree import ROOT
+from tokexplore.tui.driving.streaming import Streaming
+
+
+class Taking(Streaming):
+    """Branches at the cursor by a token."""
+
+    async def take(self, token: int) -> None:
+        """Take a token at the cursor's step and go on from there; a taken one is gone to."""
+        await self.pause()
+        explorer, tree = self.explorer, self.explorer.tree
+        before, cursor = explorer.before, explorer.cursor
+        known = tree.child(before, token)
+        if known is not None:
+            if tree.is_hidden(tree.branch_of[known]):
+                explorer.unhide(tree.branch_of[known])
+            explorer.go_to(explorer.tip_through(known), cursor)
+            self._changed()
+            return
+        standing = await self._standing(before, token)
+        forked = bool(tree.children[before])
+        node = tree.take(
+            before, token, "picked",
+            settings=tree.configure(explorer.settings),
+            logprob=standing.logprob, rank=standing.rank,
+        )  # fmt: skip
+        if forked:
+            tree.note_branch(tree.branch_of[node])
+        explorer.go_to(node)
+        explorer.touch(cursor - 1)
+        self.play()
+        self._changed()
+
+    async def _standing(self, node: int, token: int) -> Standing:
+        distribution = self.explorer.tree.distribution.get(node)
+        index = distribution.index_of(token) if distribution else None
+        if distribution is None or index is None:
+            return (await self.client.standings(self.ids_of(node), [token]))[0]
+        return Standing(
+            token, distribution.logit_view[index], distribution.logprob(index),
+            distribution.rank(index), index, distribution.tied(index),
+        )  # fmt: skip
+
+    async def draw_again(self) -> None:
+        """Draw the cursor's step once more, under the next draw number."""
+        explorer, tree = self.explorer, self.explorer.tree
+        if explorer.settings.greedy:
+            raise UsageError(
+                "Temperature 0 always takes the first candidate: set one above 0 (s) to draw."
+            )
+        await self.pause()
+        before, cursor = explorer.before, explorer.cursor
+        if before == ROOT:
+            return
+        draw = 1 + max((tree.draw[n] for n in tree.children[before]), default=-1)
+        explorer.go_to(before)
+        known = set(tree.children[before])
+        self.play(1, draw=draw)
+        if self._stream is not None:
+            await asyncio.wait([self._stream])
+        node = explorer.leaf
+        if node in known:
+            explorer.go_to(explorer.tip_through(node), cursor)
+            self._notify(f"Draw {draw + 1} gave the same token as an earlier draw.")
+        elif node != before:
+            if known:
+                tree.note_branch(tree.branch_of[node])
+            self.play()
+        self._changed()

@@ -1,0 +1,44 @@
+"""How far loading and prefill are, on one line of standard error."""
+
+import os
+from typing import TextIO
+
+from tokexplore.models.display import safe_text
+from tokexplore.models.protocol import Progress
+from tokexplore.tui.plain import plain_text
+
+
+class Meter:
+    """Progress on one line of standard error where that is a terminal; notices there always."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._moving = stream.isatty() and os.environ.get("TERM") != "dumb"
+        self._shown = False
+
+    def __enter__(self) -> "Meter":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.clear()
+
+    def show(self, progress: Progress) -> None:
+        """Show how far it is."""
+        if self._moving:
+            share = f" {progress.done / progress.total:.0%}" if progress.total else ""
+            self._stream.write(f"\r\x1b[K{safe_text(progress.stage)}{share}")
+            self._stream.flush()
+            self._shown = True
+
+    def clear(self) -> None:
+        """Take the line away."""
+        if self._shown:
+            self._stream.write("\r\x1b[K")
+            self._stream.flush()
+            self._shown = False
+
+    def say(self, text: str) -> None:
+        """Write a notice."""
+        self.clear()
+        self._stream.write(f"tokexplore: {plain_text(text)}\n")
+        self._stream.flush()
