@@ -66,6 +66,8 @@ def locate(model: str, revision: str = "") -> Located:
         ModelError: for a directory that is not there, and a hub id that is not in the cache while
             offline.
     """
+    if not model.strip():
+        raise UsageError("the name of the model is empty: leave it out for the embedded model.")
     if model == EMBEDDED:
         return _embedded(revision)
     path = Path(model).expanduser()

@@ -116,12 +116,8 @@ def _first(config: dict[str, Any], *names: str) -> int:
 
 def _cgroup_headroom() -> list[int]:
     """Headroom under each memory limit that this process's control groups (v1 or v2) set."""
-    try:
-        lines = Path("/proc/self/cgroup").read_text().splitlines()
-    except OSError:
-        return []
     rooms = []
-    for line in lines:
+    for line in _own_groups():
         _, controllers, place = line.split(":", 2)
         if controllers == "memory":
             root, names = _CGROUPS / "memory", ("memory.limit_in_bytes", "memory.usage_in_bytes")
@@ -134,6 +130,13 @@ def _cgroup_headroom() -> list[int]:
             if group.is_relative_to(root) and (room := _headroom(group, *names)) is not None:
                 rooms.append(room)
     return rooms
+
+
+def _own_groups() -> list[str]:
+    try:
+        return Path("/proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return []
 
 
 def _headroom(group: Path, limit_name: str, usage_name: str) -> int | None:

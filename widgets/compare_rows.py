@@ -175,7 +175,7 @@ def rows_of(
 
 
 def _lines(wrapper: Wrapper, total: int) -> list[Line]:
-    ends = [*wrapper.starts[1:], total]
+    ends = [*wrapper.starts[1:], total][: len(wrapper.starts)]
     return [Line("cells", first, last) for first, last in zip(wrapper.starts, ends, strict=True)]
 
 

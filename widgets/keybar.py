@@ -42,18 +42,17 @@ def place(hints: Sequence[KeyHint], last: KeyHint | None, cells: int) -> list[Pl
     stands at the right edge and goes only where even it has no room.
     """
     taken = last.cells + 2 if last and last.cells + 2 <= cells else 0
-    kept: list[KeyHint] = []
+    kept: set[int] = set()
     free = cells - 1 - taken
-    for hint in sorted(hints, key=lambda hint: -hint.priority):
-        if hint.cells + 1 > free:
+    for index in sorted(range(len(hints)), key=lambda index: -hints[index].priority):
+        free -= hints[index].cells + 1
+        if free < 0:
             break
-        kept.append(hint)
-        free -= hint.cells + 1
+        kept.add(index)
     placed, start = [], 1
-    for hint in hints:
-        if hint in kept:
-            placed.append(Placed(start, hint))
-            start += hint.cells + 1
+    for index in sorted(kept):
+        placed.append(Placed(start, hints[index]))
+        start += hints[index].cells + 1
     if last and taken:
         placed.append(Placed(cells - last.cells - 1, last))
     return placed

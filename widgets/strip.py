@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from rich.segment import Segment
 from rich.style import Style
@@ -15,6 +15,7 @@ from tokexplore.widgets.cells import line
 
 BARS = "▁▂▃▄▅▆▇█"
 UNKNOWN_HERE = "·"
+PROMPT_HERE = "^"
 CLOSE_CALL = "≈"
 
 _LABEL_FROM = 60
@@ -32,7 +33,7 @@ class Series(NamedTuple):
     cursor: int | None = None
     """Index of the step that the user stands on."""
     first_step: int = 1
-    """The number of the first step."""
+    """The number of the first step; those below 1 are prompt tokens."""
     unit: str = "nats"
     label: str = "entropy"
 
@@ -147,13 +148,14 @@ def _draw_numbers(
     """The cursor's number, then the marks of close calls, then numbers where there is room."""
     row: list[tuple[str, Style]] = [(" ", looks.quiet)] * shape.room
     if here is not None and series.cursor is not None:
-        _write(row, here, str(series.first_step + series.cursor), looks.here)
+        step = series.first_step + series.cursor
+        _write(row, here, str(step) if step > 0 else PROMPT_HERE, looks.here)
     for cell in sorted(close):
         if cell < shape.room and row[cell][0] == " ":
             row[cell] = (CLOSE_CALL, looks.close)
     cells = -(-len(series.values) // shape.per)
-    for cell in range(0, cells, _NUMBER_EVERY):
-        number = str(series.first_step + cell * shape.per)
+    for cell in range(max(0, 1 - series.first_step) // shape.per, cells, _NUMBER_EVERY):
+        number = str(max(1, series.first_step + cell * shape.per))
         end = cell + len(number)
         beside = "".join(text for text, _ in row[max(0, cell - 2) : end + 2])
         free = all(text == " " for text, _ in row[cell:end])
@@ -175,7 +177,9 @@ def _write(row: list[tuple[str, Style]], cell: int, text: str, style: Style) -> 
 class EntropyStrip(Widget):
     """Two rows: the bars of all steps, and step numbers with the marks of close calls."""
 
-    COMPONENT_CLASSES = {f"entropy-strip--{part}" for part in StripLooks._fields}
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        f"entropy-strip--{part}" for part in StripLooks._fields
+    }
     DEFAULT_CSS = """
     EntropyStrip {
         height: 2;
@@ -221,13 +225,14 @@ class EntropyStrip(Widget):
             values: entropy by step in `unit`; None where it is not known, which is drawn blank.
             close: indices (not step numbers) of close calls.
             cursor: index of the step that the user stands on.
-            first_step: number of the first step, for the row below.
+            first_step: number of the first step, for the row below; steps below 1 are prompt
+                tokens and go without a number.
             unit: what the values are in.
         """
-        series = Series(values, close, cursor, first_step, unit)
-        self._series = series._replace(values=list(values), close=set(close))
-        self._drawn = None
-        self.refresh()
+        series = Series(list(values), set(close), cursor, first_step, unit)
+        if series != self._series:
+            self._series, self._drawn = series, None
+            self.refresh()
 
     def notify_style_update(self) -> None:
         """Drop what was drawn in the styles before."""

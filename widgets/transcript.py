@@ -1,6 +1,7 @@
 """The path's running text: every token coloured by how unlikely it was, the cursor's one marked."""
 
-from collections.abc import Sequence
+import operator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from rich.style import Style
@@ -21,6 +22,18 @@ _PARTS = (
     "quiet",
 )  # fmt: skip
 _WHEEL = 3
+
+
+def _first_difference(
+    old: Sequence[Cell], new: Sequence[Cell], start: int, differ: Callable[[Cell, Cell], bool]
+) -> int:
+    """The first index from `start` on at which two paths differ; the shorter one's end counts."""
+    common = min(len(old), len(new))
+    return next((i for i in range(start, common) if differ(old[i], new[i])), common)
+
+
+def _differ_in_text(a: Cell, b: Cell) -> bool:
+    return a.text != b.text or a.fork != b.fork
 
 
 class Transcript(Widget):
@@ -103,7 +116,6 @@ class Transcript(Widget):
         super().__init__(name=name, id=id, classes=classes)
         self.fold_over = fold_over
         self._cells: list[Cell] = []
-        self._levels: list[int] = []
         self._asides: list[Aside] = []
         self._given = 0
         self._given_cells = 0
@@ -115,33 +127,28 @@ class Transcript(Widget):
     # What the app tells it
 
     def show(self, cells: Sequence[Cell], keep: int) -> None:
-        """Show a path; only the tokens from `keep` on are laid out again.
+        """Show a path; text is laid out again only from where it changed, colours never.
 
         Args:
             cells: the path's tokens in order.
-            keep: how many of them are the same as in the last call.
+            keep: how many of them are known to be the same as in the last call.
         """
-        keep = max(0, min(keep, len(cells), len(self._cells)))
+        before = len(self._cells)
+        keep = min(keep, before, len(cells))
+        keep = _first_difference(self._cells, cells, keep, operator.ne)
+        if keep == before == len(cells):
+            return
+        relaid = _first_difference(self._cells, cells, keep, _differ_in_text)
         was_at_end = self._rows() <= self._top + self._text_rows()
         self._cells[keep:] = cells[keep:]
-        self._levels[keep:] = [cell.level for cell in cells[keep:]]
         if keep <= self._given:
             self._measure_prompt()
-        self._lay_out(keep)
+        self._lay_out(None if relaid == before == len(cells) else relaid)
+        if self._layout_lines is not None:
+            self._touch(self._layout_lines.rows_of(keep).start + self._fold_rows, self._rows())
         if self.following and was_at_end:
             self._reveal(self._rows() - 1)
         self._keep_in_range()
-
-    def recolour(self, levels: Sequence[int], start: int = 0) -> None:
-        """Give the tokens from `start` on new heat levels; nothing is laid out again."""
-        end = min(start + len(levels), len(self._levels))
-        if end <= start:
-            return
-        self._levels[start:end] = levels[: end - start]
-        if self._layout_lines is not None:
-            first = self._layout_lines.rows_of(start).start
-            stop = self._layout_lines.rows_of(end - 1).stop
-            self._touch(first + self._fold_rows, stop + self._fold_rows)
 
     def aside(self, lines: Sequence[Aside]) -> None:
         """Show these branches below the text, as many as a third of the height allows."""
@@ -195,7 +202,8 @@ class Transcript(Widget):
         too_long = self._given_cells > self.fold_over * max(1, self.size.width)
         return self._given if self.folded and too_long else 0
 
-    def _lay_out(self, keep: int) -> None:
+    def _lay_out(self, keep: int | None) -> None:
+        """Lay the text out again from token `keep` on (None: its text is as it was)."""
         columns = self.size.width
         if columns < 1:
             return
@@ -206,6 +214,8 @@ class Transcript(Widget):
             self._layout_lines = layout
             self._strips.clear()
             self.refresh()
+        if keep is None:
+            return
         rows = self._rows()
         changed = layout.update(self._cells, keep) + self._fold_rows
         self._touch(changed, max(rows, self._rows()) + len(self._asides))
@@ -246,16 +256,15 @@ class Transcript(Widget):
     def _draw(self, layout: Layout, row: int) -> Strip:
         columns, cursor = self.size.width, self.cursor
         if row < self._fold_rows:
-            tail = "".join(
-                cell.text for cell in self._cells[max(0, layout.first - 40) : layout.first]
-            )
             inside = cursor is not None and cursor < layout.first
-            return draw_fold(layout.first, tail, columns, self._looks, at_cursor=inside)
+            end = cursor if inside and cursor is not None else layout.first
+            tail = "".join(cell.text for cell in self._cells[max(0, end - columns) : end])
+            here = (self._cells[end].shown or self._cells[end].text) if inside else ""
+            return draw_fold(layout.first, tail, here, columns, self._looks)
         return draw_line(
             layout.lines[row - self._fold_rows],
             columns,
             self._cells,
-            self._levels,
             cursor,
             self._looks,
             live=self.live and row == self._rows() - 1,

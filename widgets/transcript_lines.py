@@ -43,15 +43,15 @@ class Looks(NamedTuple):
     heat: tuple[Style, ...]
 
 
-def token_style(cell: Cell, level: int, looks: Looks) -> Style:
+def token_style(cell: Cell, looks: Looks) -> Style:
     """The style of a token's text: where it came from, under the heat of its level.
 
     A level above 0 brings its own readable text colour, so that origin shows by attributes.
     """
     base = looks.special if cell.special else _origin_style(cell, looks)
-    if level <= 0:
+    if cell.level <= 0:
         return base
-    heat = looks.heat[level]
+    heat = looks.heat[cell.level]
     return base + heat if base is not looks.text else heat
 
 
@@ -67,23 +67,22 @@ def _is_blank(cell: Cell) -> bool:
     return not cell.text.strip(" \u3000\t")
 
 
-def _run_style(run: Run, cell: Cell, level: int, at_cursor: bool, looks: Looks) -> Style:
+def _run_style(run: Run, cell: Cell, at_cursor: bool, looks: Looks) -> Style:
     if run.kind == MARK and run.text == FORK:
         return looks.fork
     if run.kind == BLANK and not _is_blank(cell):
         return looks.mark if run.text == TAB else looks.text
     if at_cursor:
         return looks.cursor
-    style = token_style(cell, level, looks)
+    style = token_style(cell, looks)
     quiet = run.kind == BREAK or run.text == TAB
-    return style + looks.mark if quiet and level <= 0 else style
+    return style + looks.mark if quiet and cell.level <= 0 else style
 
 
 def draw_line(
     text: Line,
     columns: int,
     cells: Sequence[Cell],
-    levels: Sequence[int],
     cursor: int | None,
     looks: Looks,
     *,
@@ -96,7 +95,6 @@ def draw_line(
         text: the laid out line.
         columns: width in cells.
         cells: the tokens that its runs point to.
-        levels: heat level of each token.
         cursor: index of the cursor's token.
         looks: the styles.
         live: whether the open end of a stream is on this line.
@@ -108,8 +106,7 @@ def draw_line(
         if reveal and cursor is not None and run.token > cursor:
             segments.append(Segment(safe_text(cells[cursor].shown), looks.cursor))
             reveal = False
-        cell, level = cells[run.token], levels[run.token]
-        style = _run_style(run, cell, level, run.token == cursor, looks)
+        style = _run_style(run, cells[run.token], run.token == cursor, looks)
         if segments and segments[-1].style == style:
             segments[-1] = Segment(segments[-1].text + run.text, style)
         else:
@@ -147,9 +144,23 @@ def draw_aside(aside: Aside, columns: int, looks: Looks) -> Strip:
     return line(segments, columns, looks.text)
 
 
-def draw_fold(tokens: int, tail: str, columns: int, looks: Looks, *, at_cursor: bool) -> Strip:
-    """A folded prompt: how many tokens it has and its last words, in exactly `columns` cells."""
+def draw_fold(tokens: int, tail: str, here: str, columns: int, looks: Looks) -> Strip:
+    """A folded prompt: how many tokens it has and its last words, in exactly `columns` cells.
+
+    Args:
+        tokens: length of the prompt.
+        tail: the end of its text, raw; while the cursor is in the prompt, of the text before it.
+        here: the visible form of the cursor's token; empty while the cursor is elsewhere.
+        columns: width in cells.
+        looks: the styles.
+    """
     head = f"{FOLD} prompt: {tokens:,} tokens "
-    words = _last_words(_one_line(tail[-2 * columns :]), max(columns - width(head) - 1, 0))
-    first = Segment(head, looks.cursor if at_cursor else looks.quiet)
-    return line([first, Segment(words, looks.prompt)], columns, looks.text)
+    token = cut(_one_line(here), max(columns - width(head), 0))
+    room = columns - width(head) - width(token) - (not token)
+    words = _last_words(_one_line(tail[-2 * columns :]), max(room, 0))
+    segments = [
+        Segment(head, looks.quiet),
+        Segment(words, looks.prompt),
+        Segment(token, looks.cursor),
+    ]
+    return line(segments, columns, looks.text)

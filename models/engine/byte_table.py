@@ -17,7 +17,7 @@ from tokexplore.models.tokens import Vocabulary
 SPACE_MARK = "▁"
 _BYTE_TOKEN = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 
-Rule = Callable[[str], bytes]
+Rule = Callable[[Any], bytes]
 
 
 def vocabulary_of(tokenizer: PreTrainedTokenizerBase, rows: int) -> Vocabulary:
@@ -88,13 +88,15 @@ def _spells_bytes(backend: Any) -> bool:
     return any(part["type"] == "ByteLevel" for part in before)
 
 
-_BYTE_OF = byte_characters()
+_UNSPELLED = dict.fromkeys(range(256), 256)
+_SPELLING = str.maketrans(_UNSPELLED | {ord(c): chr(b) for c, b in byte_characters().items()})
 
 
 def _byte_level(token: str) -> bytes:
+    """A token that is not all byte characters is its literal."""
     try:
-        return bytes(_BYTE_OF[c] for c in token)
-    except KeyError:
+        return token.translate(_SPELLING).encode("latin-1")
+    except UnicodeEncodeError:
         return token.encode()
 
 
@@ -140,14 +142,16 @@ def _rewrite(step: dict[str, Any]) -> Callable[[str], str] | None:
 
 
 def _slow_rule(tokenizer: PreTrainedTokenizerBase) -> Rule:
-    """For a tokenizer written in Python: its own byte map if it has one, else SentencePiece's."""
+    """For a tokenizer written in Python: bytes as they are, its own byte map if it has one, else
+    SentencePiece's rules."""
     byte_of = getattr(tokenizer, "byte_decoder", None)
-    if isinstance(byte_of, dict):
-        return lambda token: (
-            bytes(byte_of[c] for c in token) if all(c in byte_of for c in token) else token.encode()
-        )
 
-    def rule(token: str) -> bytes:
+    def rule(token: str | bytes) -> bytes:
+        if isinstance(token, bytes):
+            return token
+        if isinstance(byte_of, dict):
+            spelled = all(c in byte_of for c in token)
+            return bytes(byte_of[c] for c in token) if spelled else token.encode()
         if match := _BYTE_TOKEN.fullmatch(token):
             return bytes([int(match[1], 16)])
         return token.replace(SPACE_MARK, " ").encode(errors="surrogatepass")

@@ -27,6 +27,8 @@ class Forward:
         """The keyword that takes a transformers Cache; None where the model takes none."""
         self._takes_positions = "position_ids" in parameters
         self._takes_mask = "attention_mask" in parameters
+        self._recurrent = self.cache_argument == "cache_params"
+        # Purely recurrent models multiply the tokens fed by their mask: it has their length only.
         self._takes_keep = "logits_to_keep" in parameters
         self._device = _input_device(model)
         self._positions = torch.empty(1, 0, dtype=torch.long)
@@ -54,7 +56,8 @@ class Forward:
         if self._takes_positions:
             arguments["position_ids"] = self._positions[:, start:end]  # [1, n]
         if self._takes_mask:
-            arguments["attention_mask"] = self._ones[:, :end]  # [1, start + n]
+            span = count if self._recurrent else end
+            arguments["attention_mask"] = self._ones[:, :span]  # [1, start + n], or [1, n]
         if self._takes_keep and keep < count:
             arguments["logits_to_keep"] = keep
         logits = self.model(input_ids=inputs, **arguments).logits[0]  # [n or keep, V]

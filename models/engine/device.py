@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from transformers import PreTrainedModel
 
+from tokexplore.models.checkpoint import Checkpoint
 from tokexplore.models.errors import UsageError
 from tokexplore.models.footprint import free_memory, gb
 from tokexplore.models.options import Dtype
@@ -109,18 +110,20 @@ def devices_of(model: PreTrainedModel) -> str:
     return "+".join(dict.fromkeys(names))
 
 
-def choose_dtype(asked: Dtype, kind: str, own: str) -> str:
+def choose_dtype(asked: Dtype, kind: str, checkpoint: Checkpoint) -> str:
     """The name of the dtype to load in: `auto` is float32 on a CPU, elsewhere the checkpoint's own.
 
-    A CPU gets float32 because its half-precision kernels are slow and forks in them are noise.
-    `own` may be a dtype that we do not hold weights in (float64, quantised): then `auto` stays and
-    transformers decides.
+    A CPU gets float32 because half precision there is slow and its noise flips close calls.
+    `auto` stays where transformers must decide: quantised weights, and dtypes beyond the three
+    that can be asked for.
     """
     if asked != "auto":
         return asked
+    if checkpoint.quantization:
+        return "auto"
     if kind == "cpu":
         return "float32"
-    return own if own in _DTYPES else "auto"
+    return checkpoint.dtype if checkpoint.dtype in _DTYPES else "auto"
 
 
 def torch_dtype(name: str) -> torch.dtype | str:

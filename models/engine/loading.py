@@ -22,6 +22,8 @@ from tokexplore.models.protocol import Progress
 from tokexplore.models.sampling import SamplingSettings
 from tokexplore.models.tokens import Vocabulary
 
+_CONTEXT_NAMES = ("max_position_embeddings", "max_seq_len", "max_sequence_length", "seq_length")
+
 
 @dataclass(frozen=True)
 class Loaded:
@@ -84,7 +86,7 @@ def load(options: LoadOptions, report: Callable[[Progress], None]) -> Loaded:
         tokenizer = open_tokenizer(opening)
         report(Progress("reading", 2, 2, "files"))
         placement = place(options.device, options.device_map)
-        dtype = choose_dtype(options.dtype, placement.kind, checkpoint.dtype)
+        dtype = choose_dtype(options.dtype, placement.kind, checkpoint)
         need = footprint(checkpoint, dtype)
         near = need.check(placement.free, placement.label, located.name)
         sentence = f"{located.name} {need.sentence(placement.free, placement.label)}"
@@ -136,8 +138,8 @@ def _describe(
         family=type(model).__name__,
         dtype=str(model.dtype).removeprefix("torch."),
         device=devices_of(model),
-        context=_integer(config, "max_position_embeddings"),
-        parameters=checkpoint.parameters or model.num_parameters(),
+        context=_integer(config, *_CONTEXT_NAMES),
+        parameters=model.num_parameters(),
         layers=_integer(config, "num_hidden_layers"),
         heads=_integer(config, "num_attention_heads"),
         hidden=_integer(config, "hidden_size"),
@@ -160,9 +162,10 @@ def _rows(model: PreTrainedModel) -> int:
     return int(getattr(head, "out_features", head.weight.shape[0]))
 
 
-def _integer(config: PreTrainedConfig, name: str) -> int:
-    value = getattr(config, name, 0)
-    return value if isinstance(value, int) else 0
+def _integer(config: PreTrainedConfig, *names: str) -> int:
+    """The first of `names` that the config has as an integer, else 0."""
+    values = (getattr(config, name, None) for name in names)
+    return next((value for value in values if isinstance(value, int)), 0)
 
 
 def _snapshot_commit(path: Path) -> str:

@@ -3,6 +3,7 @@
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 
@@ -131,8 +132,10 @@ def _spans(
             yield 0, first
             start = first
         size = 1
-    for first in range(start, end, size):
-        yield first, min(first + size, end)
+    # A last snapshot close to the end: what branches off there is near one.
+    last_snapshot = end if probed.croppable else (end - 1) // SNAPSHOT_EVERY * SNAPSHOT_EVERY
+    borders = {last_snapshot, end, *range(start, end, size)}
+    yield from pairwise(sorted(at for at in borders if start <= at))
 
 
 def scored_rows(forward: Forward) -> int:

@@ -24,6 +24,8 @@ from tokexplore.models.engine.quiet import bars_to
 from tokexplore.models.engine.suitability import check_family, check_loaded
 from tokexplore.models.errors import ModelError, OutOfMemoryError, TokexploreError
 
+_OUT_OF_MEMORY = (torch.OutOfMemoryError, MemoryError)
+
 
 @dataclass(frozen=True)
 class Opening:
@@ -45,11 +47,6 @@ def explained(name: str, where: str) -> Iterator[None]:
         yield
     except TokexploreError:
         raise
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        raise OutOfMemoryError(
-            f"{where} has no memory left for {name}: choose another device, a smaller --dtype, or "
-            "--device-map auto."
-        ) from error
     except SafetensorError as error:
         raise ModelError(f"{name} has a corrupt weight file: {_sentence(error)}") from error
     except ImportError as error:
@@ -57,6 +54,11 @@ def explained(name: str, where: str) -> Iterator[None]:
             f"{name} needs a package that is not installed: {_sentence(error)}"
         ) from error
     except Exception as error:
+        if isinstance(error, _OUT_OF_MEMORY) or "can't allocate memory" in str(error):
+            raise OutOfMemoryError(
+                f"{where} has no memory left for {name}: choose another device, a smaller --dtype, "
+                "or --device-map auto."
+            ) from error
         if "does not recognize this architecture" in str(error):
             raise ModelError(
                 f"{name} is of an architecture that transformers {transformers_version} does not "

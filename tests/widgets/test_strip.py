@@ -92,6 +92,12 @@ def test_the_current_step_and_close_calls_are_marked() -> None:
     assert sum(len(s.text) for s in bars if s.style == LOOKS.close) == 3
 
 
+def test_prompt_tokens_go_without_a_number() -> None:
+    series = Series([1.0] * 30, cursor=4, first_step=-10)
+    assert rows(series, 50)[1].rstrip() == "    ^      1         11"
+    assert rows(series._replace(values=[1.0] * 11), 50)[1].rstrip() == "    ^"
+
+
 def test_the_cursor_shows_on_a_step_that_is_not_known() -> None:
     bars, _ = draw_strip(Series([1.0, None], cursor=1), 30, LOOKS)
     assert [s.text for s in bars if s.style == LOOKS.here] == ["·"]

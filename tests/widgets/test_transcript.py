@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterable
+from itertools import pairwise
 
 import pytest
 from textual import on
@@ -82,7 +83,7 @@ async def test_following_keeps_the_end_in_view_and_jumps_by_half_a_page() -> Non
             assert any(f"w{number:03}" in row for row in shown)
             assert sum("▌" in row for row in shown) == 1
             tops.append(transcript.hidden_rows[0])
-        jumps = [b - a for a, b in zip(tops, tops[1:], strict=False) if a != b]
+        jumps = [b - a for a, b in pairwise(tops) if a != b]
         assert jumps
         assert set(jumps) == {3}
 
@@ -112,7 +113,7 @@ async def test_the_cursor_is_brought_into_view_by_half_a_page() -> None:
             transcript.cursor = cursor
             assert marked(app) == f"w{cursor:03}"
             tops.append(transcript.hidden_rows[0])
-        assert {a - b for a, b in zip(tops, tops[1:], strict=False)} <= {0, 1, 2, 3, 4}
+        assert {a - b for a, b in pairwise(tops)} <= {0, 1, 2, 3, 4}
         assert len(set(tops)) < 8
         assert tops[-1] == 0
 
@@ -124,7 +125,8 @@ async def test_a_long_prompt_folds_to_one_line() -> None:
         transcript.show(prompt(60) + words(3), 0)
         assert screen(app)[:2] == ["▸ prompt: 60 tokens … p057 p058 p059", " w000 w001 w002"]
         transcript.cursor = 5
-        assert marked(app) == "▸ prompt: 60 tokens "
+        assert marked(app) == " p005"
+        assert screen(app)[0] == "▸ prompt: 60 tokens … p003 p004 p005"
         transcript.following = False
         transcript.folded = False
         assert marked(app) == "p005"
@@ -199,7 +201,7 @@ async def test_recolouring_changes_colours_and_nothing_else(
             raise AssertionError("laid out again")
 
         monkeypatch.setattr("tokexplore.widgets.transcript_layout.Layout.update", refuse)
-        transcript.recolour([5] * 60)
+        transcript.show([cell._replace(level=5) for cell in words(60)], 0)
         hot = app.theme_variables["heat-5"]
         assert screen(app) == before
         assert [transcript.render_line(y) for y in range(6)] != plain
@@ -207,13 +209,22 @@ async def test_recolouring_changes_colours_and_nothing_else(
         assert segment.style is not None
         assert segment.style.bgcolor is not None
         assert segment.style.bgcolor.get_truecolor().hex == hot
-        transcript.recolour([0], 59)
-        assert "w059" in [
-            s.text.strip()
-            for y in range(6)
-            for s in transcript.render_line(y)
-            if s.style and s.style.bgcolor and s.style.bgcolor.get_truecolor().hex != hot
-        ]
+
+
+async def test_a_path_that_did_not_change_paints_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = TranscriptApp()
+    async with app.run_test(size=(22, 6)):
+        transcript = app.transcript
+        transcript.show(words(60), 0)
+
+        def refuse(*_: object) -> None:
+            raise AssertionError("painted again")
+
+        monkeypatch.setattr(transcript, "refresh", refuse)
+        transcript.show(words(60), 56)
+        transcript.show(words(60), 0)
+        with pytest.raises(AssertionError, match="painted again"):
+            transcript.show(words(61), 0)
 
 
 async def test_what_is_painted_in_part_is_what_would_be_painted_whole() -> None:
@@ -235,7 +246,9 @@ async def test_what_is_painted_in_part_is_what_would_be_painted_whole() -> None:
             elif change == 5:
                 transcript.cursor = chance.randrange(len(text))
             elif change == 6:
-                transcript.recolour([chance.randrange(6)] * 5, chance.randrange(len(text)))
+                at = chance.randrange(len(text))
+                text = [*text[:at], text[at]._replace(level=chance.randrange(6)), *text[at + 1 :]]
+                transcript.show(text, chance.choice([0, at]))
             elif change == 7:
                 transcript.aside([Aside(n, "x", f"y{turn}") for n in range(chance.randrange(3))])
             else:

@@ -9,8 +9,8 @@ from tokexplore.widgets.transcript_layout import BLANK, Cell, Layout, atoms_of
 pieces = st.one_of(
     st.sampled_from(
         ["", " ", "\n", " the", " daughter", ",", "a", "  ", "\n\n", "\t", "日", "本語", "。", "「",
-         "\u0301", "\u3099", "👍🏽", "\x1b[31m", "\x9b", "\u202e", "[/x]", "x" * 25, " " * 25, "한국",
-         "\u3000", "\u00a0!", "—", "\r\n", "日" * 20]
+         "\u0301", "\u3099", "👍🏽", "\x1b[31m", "\x9b", "\u202e", "[/x]", "x" * 25, " " * 25,
+         "한국", "\u3000", "\u00a0!", "—", "\r\n", "日" * 20]
     ),
     st.text(max_size=6),
 )  # fmt: skip

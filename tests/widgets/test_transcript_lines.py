@@ -47,14 +47,12 @@ def draw(
 ) -> list[Strip]:
     layout = Layout(columns)
     layout.update(text, 0)
-    levels = [cell.level for cell in text]
     rows = len(layout.lines)
     return [
         draw_line(
             line,
             columns,
             text,
-            levels,
             cursor,
             LOOKS,
             live=live and row == rows - 1,
@@ -83,10 +81,10 @@ def test_every_line_is_clean(text: list[Cell], columns: int, cursor: int, live: 
         assert is_clean(strip, columns)
 
 
-@given(hostile, hostile, st.integers(1, 60), st.booleans())
-def test_asides_and_folds_are_clean(before: str, text: str, columns: int, at: bool) -> None:
+@given(hostile, hostile, st.integers(1, 60))
+def test_asides_and_folds_are_clean(before: str, text: str, columns: int) -> None:
     assert is_clean(draw_aside(Aside(2, before, text), columns, LOOKS), columns)
-    assert is_clean(draw_fold(1234, before + text, columns, LOOKS, at_cursor=at), columns)
+    assert is_clean(draw_fold(1234, before, text, columns, LOOKS), columns)
 
 
 def test_origin_and_heat_show_in_the_style() -> None:
@@ -149,5 +147,13 @@ def test_an_aside_names_its_branch_and_is_cut_at_the_edge() -> None:
 
 
 def test_a_folded_prompt_says_how_long_it_is_and_how_it_ends() -> None:
-    strip = draw_fold(1234, "and then the king had a", 44, LOOKS, at_cursor=False)
+    strip = draw_fold(1234, "and then the king had a", "", 44, LOOKS)
     assert strip.text == "▸ prompt: 1,234 tokens … the king had a     "
+
+
+def test_a_folded_prompt_shows_the_cursor_in_it() -> None:
+    strip = draw_fold(1234, "and then the king", " had", 44, LOOKS)
+    assert strip.text == "▸ prompt: 1,234 tokens and then the king had"
+    assert styles(strip)[" had"] == LOOKS.cursor
+    strip = draw_fold(1234, "and then the king", " had", 40, LOOKS)
+    assert strip.text == "▸ prompt: 1,234 tokens … the king had   "

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file
 from support.made_models import SMALL, drop_tensor, edit_json, llama, save, save_llama, tokenizer
 from transformers import (
+    CONFIG_MAPPING,
     BertConfig,
     BertForMaskedLM,
     BertLMHeadModel,
@@ -20,9 +21,12 @@ from transformers import (
     LlamaForSequenceClassification,
     T5Config,
     T5ForConditionalGeneration,
+    dynamic_module_utils,
 )
+from transformers.models.auto import modeling_auto
 
 from tokexplore.models.catalog import locate
+from tokexplore.models.checkpoint import ENCODER_FAMILIES, read_checkpoint
 from tokexplore.models.engine import device as devices
 from tokexplore.models.engine.loading import Loaded, load
 from tokexplore.models.errors import ModelError, TokexploreError, UsageError
@@ -88,11 +92,15 @@ def test_the_dtype_asked_for_is_had(whole: Path, dtype: str) -> None:
     assert {p.dtype for p in loaded.model.parameters()} == {getattr(torch, dtype)}
 
 
-def test_auto_dtype_is_the_checkpoints_own_off_the_cpu() -> None:
-    assert devices.choose_dtype("auto", "cpu", "bfloat16") == "float32"
-    assert devices.choose_dtype("auto", "cuda", "bfloat16") == "bfloat16"
-    assert devices.choose_dtype("auto", "cuda", "gptq") == "auto"
-    assert devices.choose_dtype("float16", "cuda", "bfloat16") == "float16"
+def test_auto_dtype_is_the_checkpoints_own_off_the_cpu(whole: Path, tmp_path: Path) -> None:
+    plain = read_checkpoint(whole)
+    assert devices.choose_dtype("auto", "cpu", plain) == "float32"
+    assert devices.choose_dtype("auto", "cuda", plain) == "bfloat16"
+    assert devices.choose_dtype("float16", "cuda", plain) == "float16"
+    path = Path(shutil.copytree(whole, tmp_path / "packed"))
+    edit_json(path / "config.json", quantization_config={"quant_method": "gptq"})
+    for kind in ("cpu", "cuda"):
+        assert devices.choose_dtype("auto", kind, read_checkpoint(path)) == "auto"
 
 
 def test_progress_is_monotonic_and_in_bytes(tmp_path: Path) -> None:
@@ -386,6 +394,16 @@ def test_encoders_and_encoder_decoders(tmp_path: Path) -> None:
     assert "is an encoder-decoder model" in refusal(pair)
 
 
+def test_the_encoder_families_are_those_of_this_transformers() -> None:
+    """Families that transformers opens both masked and causal, encoder-decoders aside."""
+    both = (
+        modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.keys()
+        & modeling_auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES.keys()
+    )
+    alone = {t for t in both if not CONFIG_MAPPING[t]().is_encoder_decoder}
+    assert alone == ENCODER_FAMILIES
+
+
 def test_a_classifier_is_no_language_model(tmp_path: Path) -> None:
     words = tokenizer()
     config = LlamaConfig(vocab_size=len(words), pad_token_id=0, **SMALL)
@@ -454,3 +472,53 @@ def test_a_cached_hub_model_loads_by_id_with_its_commit(
     assert (loaded.name, loaded.source, loaded.revision) == ("story", "someone/story", commit)
     assert opened(repository / "snapshots" / commit).revision == commit
     assert locate("story").source == "someone/story"
+
+
+# Code that a model brings along
+
+
+CUSTOM = """
+from transformers import LlamaConfig, LlamaForCausalLM
+
+print("hello from the model's own code")
+
+
+class OwnConfig(LlamaConfig):
+    model_type = "own_llama"
+
+
+class OwnModel(LlamaForCausalLM):
+    config_class = OwnConfig
+
+    def forward(self, *args, **kwargs):
+        out = super().forward(*args, **kwargs)
+        if self.config.attention_bias:
+            out.logits = out.logits + out.logits.flip(1)
+        return out
+"""
+
+
+@pytest.mark.parametrize("looks_ahead", [False, True])
+def test_own_code_runs_only_when_trusted(
+    model_dir: Path,
+    looks_ahead: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(dynamic_module_utils, "HF_MODULES_CACHE", str(tmp_path / "modules"))
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (model_dir / "own.py").write_text(CUSTOM)
+    edit_json(
+        model_dir / "config.json",
+        model_type="own_llama",
+        architectures=["OwnModel"],
+        auto_map={"AutoConfig": "own.OwnConfig", "AutoModelForCausalLM": "own.OwnModel"},
+    )
+    assert "give --trust-remote-code" in refusal(model_dir)
+    if looks_ahead:
+        (model_dir / "own.py").write_text(CUSTOM.replace("if self.config.attention_bias:", "if 1:"))
+        assert "looks ahead" in refusal(model_dir, trust_remote_code=True)
+    else:
+        assert opened(model_dir, trust_remote_code=True).family == "OwnModel"
+    assert capfd.readouterr() == ("", "")

@@ -1,0 +1,67 @@
+"""The app on a fake engine in a thread: no torch, no sleeping."""
+
+import threading
+from collections.abc import Callable
+from functools import partial
+
+from textual.pilot import Pilot
+
+from support.connect import in_thread
+from support.fake_engine import FakeEngine
+from tokexplore.models.errors import EngineLostError
+from tokexplore.models.options import LoadOptions, PromptSpec
+from tokexplore.models.worker.client import EngineClient
+from tokexplore.tui.app import TokexploreApp
+from tokexplore.tui.options import AppOptions
+
+PROMPT = "Once upon a time there was"
+LENGTH = 24
+
+
+def make_app(
+    *, options: AppOptions | None = None, gate: threading.Semaphore | None = None, **config: object
+) -> TokexploreApp:
+    """An app whose engine is a fake; `config` goes to the engine."""
+
+    def client(load: LoadOptions, on_lost: Callable[[EngineLostError], None]) -> EngineClient:
+        opened = partial(FakeEngine.open, gate=gate, **config)
+        return EngineClient(load, connect=in_thread(opened), on_lost=on_lost)
+
+    default = AppOptions(prompt=PromptSpec(text=PROMPT), max_new_tokens=LENGTH)
+    return TokexploreApp(options or default, client)
+
+
+async def until(pilot: Pilot[int], holds: Callable[[], bool]) -> None:
+    """Let the app run until something holds; fail when it does not come true."""
+    for _ in range(400):
+        if holds():
+            break
+        await pilot.pause(0.01)
+    assert holds(), "it did not come true in time"
+    await settle(pilot)
+
+
+async def settle(pilot: Pilot[int]) -> None:
+    """Let what was asked for be done and painted."""
+    app = pilot.app
+    assert isinstance(app, TokexploreApp)
+    for _ in range(400):
+        await pilot.pause()
+        screen = app._browse
+        busy = any(not job.done() for job in app.driver._jobs)
+        if screen is not None and not busy and not screen._dirty:
+            return
+        await pilot.pause(0.01)
+
+
+async def press(pilot: Pilot[int], *keys: str) -> None:
+    """Press keys one after the other, each one's work done before the next."""
+    for key in keys:
+        await pilot.press(key)
+        await settle(pilot)
+
+
+def screen_text(app: TokexploreApp) -> str:
+    """What the compositor has on the screen, as text."""
+    strips = app.screen._compositor.render_strips()
+    return "\n".join("".join(s.text for s in strip).rstrip() for strip in strips)

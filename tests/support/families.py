@@ -1,0 +1,128 @@
+"""Randomly initialised tiny models of many families, with logits of standard deviation near 2.
+
+Matrices at their default initialisation give logits near 0.16, on which a wrong cache hardly shows.
+"""
+
+from collections.abc import Callable
+
+import torch
+import transformers as hf
+from transformers import PreTrainedConfig, PreTrainedModel
+
+from tokexplore.models.engine.loading import Loaded
+from tokexplore.models.tokens import Vocabulary
+
+ROWS = 96
+CONTEXT = 160
+WINDOW = 8
+"""Sliding window, far shorter than the paths of the tests."""
+EOS = 95
+
+_SHAPE = {
+    "vocab_size": ROWS,
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "bos_token_id": 0,
+    "eos_token_id": EOS,
+    "pad_token_id": 0,
+}
+_ATTENTION = {
+    **_SHAPE,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 8,
+    "intermediate_size": 48,
+    "max_position_embeddings": CONTEXT,
+}
+_MOE = {**_ATTENTION, "num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 24}
+
+_CONFIGS: dict[str, Callable[[], PreTrainedConfig]] = {
+    "llama": lambda: hf.LlamaConfig(**_ATTENTION),
+    "gpt2": lambda: hf.GPT2Config(
+        vocab_size=ROWS, n_embd=32, n_layer=2, n_head=4, n_positions=CONTEXT, eos_token_id=EOS
+    ),
+    "qwen2": lambda: hf.Qwen2Config(**_ATTENTION),
+    "qwen3_moe": lambda: hf.Qwen3MoeConfig(**_MOE),
+    "mixtral": lambda: hf.MixtralConfig(
+        **_ATTENTION, num_local_experts=4, num_experts_per_tok=2
+    ),
+    "gemma3": lambda: hf.Gemma3TextConfig(
+        **{**_ATTENTION, "num_hidden_layers": 3},
+        sliding_window=WINDOW,
+        layer_types=["sliding_attention", "sliding_attention", "full_attention"],
+    ),
+    "mistral": lambda: hf.MistralConfig(**_ATTENTION, sliding_window=WINDOW),
+    "qwen3_next": lambda: hf.Qwen3NextConfig(
+        **_MOE,
+        shared_expert_intermediate_size=24,
+        linear_num_key_heads=2,
+        linear_num_value_heads=4,
+        linear_key_head_dim=8,
+        linear_value_head_dim=8,
+        layer_types=["linear_attention", "full_attention"],
+    ),
+    "lfm2": lambda: hf.Lfm2Config(
+        **{**_ATTENTION, "num_hidden_layers": 3},
+        layer_types=["conv", "full_attention", "conv"],
+        block_auto_adjust_ff_dim=False,
+    ),
+    "mamba": lambda: hf.MambaConfig(**_SHAPE, state_size=8),
+    "mamba2": lambda: hf.Mamba2Config(
+        **_SHAPE, state_size=8, head_dim=8, num_heads=8, n_groups=1, chunk_size=16
+    ),
+}
+
+FAMILIES = tuple(_CONFIGS)
+CROPPABLE = ("llama", "gpt2", "qwen2", "qwen3_moe", "mixtral", "gemma3", "mistral")
+RECURRENT = ("qwen3_next", "lfm2", "mamba", "mamba2")
+
+
+def tolerance(family: str) -> float:
+    """Largest difference of a logprob from a plain full pass; gated-delta has its own noise."""
+    return 5e-3 if family == "qwen3_next" else 1e-4
+
+
+def model(family: str, seed: int = 0) -> PreTrainedModel:
+    """A random model in f32 on the CPU."""
+    torch.manual_seed(seed)
+    made = hf.AutoModelForCausalLM.from_config(_CONFIGS[family](), dtype=torch.float32)
+    made.eval().requires_grad_(False)
+    for name, parameter in made.named_parameters():
+        if parameter.ndim > 1 and "conv" not in name and "A_log" not in name:
+            torch.nn.init.normal_(parameter, std=0.25)
+    head = made.get_output_embeddings().weight
+    ids = torch.randint(0, ROWS, (1, 32))
+    head *= 2.0 / made(input_ids=ids).logits.std()
+    spread = made(input_ids=ids).logits.std().item()
+    if made.config.tie_word_embeddings and not 1.5 < spread < 3:
+        made.lm_head.weight = torch.nn.Parameter(head.clone(), requires_grad=False)
+    return made
+
+
+def loaded(made: PreTrainedModel, **changes: object) -> Loaded:
+    """What `loading.load` would say of a model; token ids stand for one printable byte each."""
+    facts: dict[str, object] = {
+        "model": made,
+        "tokenizer": None,
+        "vocabulary": Vocabulary.pack([bytes([32 + i]) for i in range(ROWS - 1)], (), ROWS),
+        "name": "tiny",
+        "source": "memory",
+        "revision": "",
+        "family": type(made).__name__,
+        "dtype": "float32",
+        "device": "cpu",
+        "context": CONTEXT,
+        "parameters": made.num_parameters(),
+        "layers": 2,
+        "heads": 4,
+        "hidden": 32,
+        "rows": ROWS,
+        "bos_id": 0,
+        "eos_ids": (EOS,),
+        "chat_template": False,
+        "suggested": None,
+        "weight_bytes": made.num_parameters() * 4,
+        "seconds": 0.0,
+        "notices": (),
+    }
+    return Loaded(**{**facts, **changes})  # type: ignore[arg-type]

@@ -1,0 +1,443 @@
+"""Keys on the whole app, with a fake engine: what each one does to the tree and the screen."""
+
+import threading
+
+from support.app import LENGTH, make_app, press, screen_text, settle, until
+
+from tokexplore.models.options import LoadOptions, PromptSpec
+from tokexplore.models.sampling import SamplingSettings
+from tokexplore.tui.app import TokexploreApp
+from tokexplore.tui.options import AppOptions
+from tokexplore.tui.screens.compare import CompareScreen
+from tokexplore.tui.screens.dialog import Ask, Sheet
+from tokexplore.tui.screens.editor import PromptEditor, TextEditor
+from tokexplore.tui.screens.find import FindToken
+from tokexplore.tui.screens.settings import SettingsDialog
+
+SIZE = (120, 40)
+
+
+def ended(app: TokexploreApp) -> bool:
+    return app.driver.state == "paused" and bool(app.driver.explorer.tree.ended)
+
+
+async def test_it_streams_the_prompt_and_stops_at_the_length() -> None:
+    app = make_app()
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: ended(app))
+        explorer = app.driver.explorer
+        assert explorer.tree.step[explorer.leaf] == LENGTH
+        assert explorer.tree.ended[explorer.leaf] == "length"
+        text = screen_text(app)
+        assert "Once upon a time there was" in text
+        assert f"step {LENGTH}" in text
+        assert "ended: length" in text
+
+
+async def test_every_prompt_token_but_the_first_is_scored() -> None:
+    app = make_app()
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: ended(app))
+        tree, nodes = app.driver.explorer.tree, app.driver.explorer.nodes
+        assert not tree.rank[nodes[0]]
+        assert all(tree.rank[n] for n in nodes[1:])
+
+
+async def test_walking_shows_each_step_with_its_taken_token() -> None:
+    app = make_app()
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: ended(app))
+        explorer = app.driver.explorer
+        await press(pilot, "home")
+        assert explorer.tree.step[explorer.taken or 0] == 1
+        await press(pilot, "l", "right")
+        assert "step 3 · position" in screen_text(app)
+        await press(pilot, "h", "L", "H")
+        assert explorer.tree.step[explorer.taken or 0] == 2
+        await press(pilot, "e")
+        assert explorer.following
+        await press(pilot, "right")
+        assert "open end" in screen_text(app)
+
+
+async def test_taking_the_second_candidate_branches_and_keeps_the_old_story_in_view() -> None:
+    app = make_app()
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: ended(app))
+        explorer, tree = app.driver.explorer, app.driver.explorer.tree
+        old = explorer.leaf
+        await press(pilot, "home", "down", "enter")
+        await until(pilot, lambda: not app.driver.streaming)
+        assert len(tree.branches) == 2
+        assert explorer.branch is not None
+        assert explorer.branch.number == 2
+        first = explorer.nodes[explorer.first_step]
+        assert tree.origin[first] == "picked"
+        assert tree.rank[first] == 2
+        assert tree.step[explorer.leaf] > 1, "it goes on from the branch"
+        text = screen_text(app)
+        assert "branch 2 of 2" in text
+        assert "1 ┬" in text, "the branch that was left stays as a dim line"
+        await press(pilot, "o")
+        assert explorer.leaf == old
+
+
+async def test_a_token_that_was_taken_already_is_gone_to_and_not_doubled() -> None:
+    app = make_app()
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: ended(app))
+        explorer = app.driver.explorer
+        await press(pilot, "home", "2")
+        await until(pilot, lambda: not app.driver.streaming)
+        size, tip = len(explorer.tree), explorer.leaf
+        await press(pilot, "o", "home", "2")
+        assert len(explorer.tree) == size
+        assert explorer.leaf == tip
+        assert not app.driver.streaming
+
+
+async def test_undo_hides_the_branch_and_redo_brings_it_back() -> None:
+    app = make_app()
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: ended(app))
+        explorer = app.driver.explorer
+        await press(pilot, "home", "2", "u")
+        assert explorer.branch is not None
+        assert explorer.branch.number == 1
+        assert explorer.tree.is_hidden(2)
+        await press(pilot, "U")
+        assert explorer.branch.number == 2
+
+
+async def test_a_pick_while_streaming_only_pins_the_step_that_was_seen(
+    gate: threading.Semaphore,
+) -> None:
+    app = make_app(gate=gate)
+    async with app.run_test(size=SIZE) as pilot:
+        explorer = app.driver.explorer
+        gate.release(5)
+        await until(pilot, lambda: explorer.tree.step[explorer.leaf] == 5)
+        seen = explorer.taken
+        assert app.driver.streaming
+        gate.release(2)
+        await pilot.press("2")
+        gate.release(1)
+        await until(pilot, lambda: not app.driver.streaming)
+        assert explorer.taken == seen
+        assert len(explorer.tree.branches) == 1, "nothing was taken by the first press"
+        step = explorer.cursor
+        gate.release(100)
+        await press(pilot, "2")
+        await until(pilot, lambda: not app.driver.streaming)
+        taken = explorer.nodes[step]
+        assert explorer.tree.rank[taken] == 2
+        assert explorer.tree.parent[taken] == explorer.tree.parent[seen or 0]
+
+
+async def test_space_pauses_and_goes_on(gate: threading.Semaphore) -> None:
+    app = make_app(gate=gate)
+    async with app.run_test(size=SIZE) as pilot:
+        explorer = app.driver.explorer
+        gate.release(3)
+        await until(pilot, lambda: explorer.tree.step[explorer.leaf] == 3)
+        await press(pilot, "space")
+        await until(pilot, lambda: not app.driver.streaming)
+        paused_at = len(explorer.nodes)
+        gate.release(100)
+        await settle(pilot)
+        assert len(explorer.nodes) == paused_at
+        await press(pilot, "space")
+        await until(pilot, lambda: explorer.tree.step[explorer.leaf] >= LENGTH)
+
+
+async def test_one_token_and_single_step() -> None:
+    app = make_app()
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: ended(app))
+        explorer = app.driver.explorer
+        await press(pilot, "full_stop")
+        await until(pilot, lambda: not app.driver.streaming)
+        assert explorer.tree.step[explorer.leaf] == LENGTH + 1
+        await press(pilot, "S", "space")
+        await until(pilot, lambda: not app.driver.streaming)
+        assert explorer.tree.step[explorer.leaf] == LENGTH + 2
+        assert "single step" in screen_text(app)
+
+
+async def test_draw_again_makes_another_child_of_the_same_step() -> None:
+    options = AppOptions(
+        prompt=PromptSpec(text="Once"), settings=SamplingSettings(temperature=2.0), max_new_tokens=4
+    )
+    app = make_app(options=options)
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: ended(app))
+        explorer, tree = app.driver.explorer, app.driver.explorer.tree
+        await press(pilot, "home")
+        before = explorer.before
+        for _ in range(4):
+            await press(pilot, "r")
+            await until(pilot, lambda: not app.driver.streaming)
+            await press(pilot, "home")
+        children = tree.children[before]
+        assert len(children) > 1
+        assert len({tree.draw[n] for n in children}) == len(children)
+
+
+async def test_draw_again_is_refused_at_temperature_0() -> None:
+    app = make_app()
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: ended(app))
+        size = len(app.driver.explorer.tree)
+        await press(pilot, "r")
+        assert len(app.driver.explorer.tree) == size
+        assert any("Temperature 0" in n.message for n in app._notifications)
+
+
+async def test_find_takes_a_token_by_its_text() -> None:
+    app = make_app()
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: ended(app))
+        explorer = app.driver.explorer
+        await press(pilot, "home", "slash")
+        assert isinstance(app.screen, FindToken)
+        await pilot.press(*"forest")
+        await until(pilot, lambda: "␣forest" in screen_text(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: len(explorer.tree.branches) == 2)
+        assert explorer.vocabulary is not None
+        taken = explorer.nodes[explorer.first_step]
+        assert explorer.vocabulary.show(explorer.tree.token[taken]) == "␣forest"
+        assert explorer.tree.rank[taken] > 1
+
+
+async def test_typed_text_branches_and_is_scored_token_by_token() -> None:
+    app = make_app()
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: ended(app))
+        explorer, tree = app.driver.explorer, app.driver.explorer.tree
+        await press(pilot, "home", "t")
+        assert isinstance(app.screen, TextEditor)
+        await pilot.press("space", *"the", "space", *"wolf")
+        await pilot.press("enter")
+        await until(
+            pilot, lambda: any(n.message.startswith("2 tokens") for n in app._notifications)
+        )
+        typed = [n for n in explorer.nodes if tree.origin[n] == "typed"]
+        assert len(typed) == 2
+        assert all(tree.rank[n] and tree.logprob[n] < 0 for n in typed)
+
+
+async def test_a_new_prompt_is_a_new_root_and_the_old_tree_stays() -> None:
+    app = make_app()
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: ended(app))
+        explorer, size = app.driver.explorer, len(app.driver.explorer.tree)
+        await press(pilot, "p")
+        assert isinstance(app.screen, PromptEditor)
+        await pilot.press("ctrl+u", *"The king", "enter")
+        await until(pilot, lambda: ended(app) and len(explorer.tree.prompts) == 2)
+        assert explorer.vocabulary is not None
+        assert "The king" in explorer.vocabulary.text(explorer.ids())
+        assert len(explorer.tree) > size
+
+
+async def test_settings_change_what_comes_next_and_old_tokens_keep_theirs() -> None:
+    app = make_app()
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: ended(app))
+        explorer, tree = app.driver.explorer, app.driver.explorer.tree
+        old = explorer.leaf
+        await press(pilot, "s")
+        assert isinstance(app.screen, SettingsDialog)
+        await pilot.press(*"0.8", "down", "down", "left", "enter")
+        await settle(pilot)
+        assert explorer.settings == SamplingSettings(temperature=0.8, top_p=0.99)
+        await press(pilot, "full_stop")
+        await until(pilot, lambda: explorer.leaf != old and not app.driver.streaming)
+        assert tree.settings[tree.settings_of[old]].greedy
+        assert tree.settings[tree.settings_of[explorer.leaf]].temperature == 0.8
+        assert tree.origin[explorer.leaf] == "sampled"
+
+
+async def test_an_impossible_setting_is_refused_by_name_and_the_dialog_stays() -> None:
+    app = make_app()
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: ended(app))
+        await press(pilot, "s")
+        await pilot.press(*"-3", "enter")
+        await pilot.pause()
+        assert isinstance(app.screen, SettingsDialog)
+        assert any("temperature -3" in n.message for n in app._notifications)
+
+
+async def test_compare_shows_both_continuations_side_by_side() -> None:
+    app = make_app()
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: ended(app))
+        await press(pilot, "d")
+        assert not isinstance(app.screen, CompareScreen), "one branch has nothing to compare"
+        await press(pilot, "home", "2")
+        await until(pilot, lambda: not app.driver.streaming)
+        await press(pilot, "d")
+        assert isinstance(app.screen, CompareScreen)
+        await pilot.pause(0.1)
+        assert sorted(app.screen.numbers) == [1, 2]
+        await pilot.press("q")
+        await settle(pilot)
+        assert not isinstance(app.screen, CompareScreen)
+
+
+async def test_branches_can_be_named_marked_hidden_and_listed() -> None:
+    app = make_app()
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: ended(app))
+        explorer = app.driver.explorer
+        await press(pilot, "home", "2")
+        await until(pilot, lambda: not app.driver.streaming)
+        await press(pilot, "B")
+        assert isinstance(app.screen, Ask)
+        await pilot.press(*"wild", "enter")
+        await settle(pilot)
+        assert explorer.tree.branch(2).name == "wild"
+        await press(pilot, "m", "K", "m")
+        assert explorer.marked == [2, 1]
+        await press(pilot, "J", "x")
+        assert explorer.tree.branch(2).hidden
+        await press(pilot, "X")
+        assert [b.number for b, _ in explorer.listed()] == [1, 2]
+        await press(pilot, "b", "down", "enter")
+        await settle(pilot)
+        assert explorer.branch is not None
+        assert explorer.branch.number == 2
+
+
+async def test_goto_understands_steps_ends_and_branches() -> None:
+    app = make_app()
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: ended(app))
+        explorer = app.driver.explorer
+        for text, step in (("7", 7), ("-1", LENGTH), ("#1", LENGTH)):
+            await press(pilot, "g")
+            await pilot.press(*text, "enter")
+            await settle(pilot)
+            assert explorer.tree.step[explorer.taken or 0] == step
+        await press(pilot, "backspace")
+        await press(pilot, "g")
+        await pilot.press(*"nowhere", "enter")
+        await settle(pilot)
+        assert any("no place" in n.message for n in app._notifications)
+
+
+async def test_the_whole_vocabulary_can_be_paged_through() -> None:
+    app = make_app()
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: ended(app))
+        total = app.driver.client.info.vocabulary
+        await press(pilot, "home")
+        for _ in range(40):
+            await press(pilot, "pagedown")
+        assert app._browse is not None
+        assert app._browse.known_rows >= total - 1
+        await press(pilot, "0")
+        assert app.driver.explorer.row == 0
+
+
+async def test_views_change_and_help_opens() -> None:
+    app = make_app()
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: ended(app))
+        await press(pilot, "c")
+        assert "probability" in screen_text(app)
+        await press(pilot, "c")
+        assert "entropy" in screen_text(app).splitlines()[1]
+        await press(pilot, "V")
+        assert " bits" in screen_text(app)
+        await press(pilot, "v", "z", "ctrl+t", "ctrl+l")
+        assert app.theme == "tokexplore-light"
+        await press(pilot, "question_mark")
+        assert isinstance(app.screen, Sheet)
+        await press(pilot, "q", "i")
+        assert isinstance(app.screen, Sheet)
+        assert "Model" in screen_text(app)
+
+
+async def test_jumps_to_close_calls_and_forks() -> None:
+    app = make_app()
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: ended(app))
+        explorer = app.driver.explorer
+        await press(pilot, "home", "n")
+        assert explorer.is_close_call(explorer.cursor)
+        await press(pilot, "g")
+        await pilot.press("9", "enter")
+        await press(pilot, "2")
+        await until(pilot, lambda: not app.driver.streaming)
+        await press(pilot, "home", "right_square_bracket")
+        assert explorer.tree.step[explorer.taken or 0] == 9
+
+
+async def test_a_dead_engine_loses_nothing_and_space_goes_on_from_the_same_node() -> None:
+    app = make_app(failures={8: "die"})
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: app.driver.state == "lost")
+        explorer = app.driver.explorer
+        kept = list(explorer.nodes)
+        assert len(kept) > 3
+        await press(pilot, "left", "right")
+        await press(pilot, "space")
+        await until(pilot, lambda: app.driver.state == "paused")
+        assert explorer.nodes == kept
+
+
+async def test_a_load_error_is_said_and_the_app_stays() -> None:
+    from tokexplore.models.errors import ModelError
+
+    app = make_app(load_error=ModelError("no weights in /models/x: give another directory."))
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: bool(app._notifications))
+        assert any("no weights" in n.message for n in app._notifications)
+        assert app.driver.state == "lost"
+
+
+async def test_another_model_without_a_prompt_waits_in_the_prompt_box() -> None:
+    app = make_app(options=AppOptions(load=LoadOptions(model="other"), max_new_tokens=4))
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: isinstance(app.screen, PromptEditor))
+        assert not app.driver.explorer.nodes
+        await pilot.press(*"Once", "enter")
+        await until(pilot, lambda: ended(app))
+        assert app.driver.explorer.tree.step[app.driver.explorer.leaf] == 4
+
+
+async def test_hostile_tokens_are_shown_and_never_obeyed() -> None:
+    hostile = "\x1b]0;owned\x07\x1b[2J[/x][bold]\u202e"
+    app = make_app(options=AppOptions(prompt=PromptSpec(text=hostile), max_new_tokens=4))
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: ended(app))
+        await press(pilot, "home", "i")
+        text = screen_text(app)
+        assert not any(ord(c) < 32 and c != "\n" for c in text)
+        assert "\x9b" not in text
+        assert "\u202e" not in text
+
+
+async def test_80_by_24_has_the_room_that_was_promised() -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: ended(app))
+        assert app._browse is not None
+        assert app._browse.query_one("#story").size.height >= 5
+        assert app._browse.query_one("#candidates", expect_type=None).visible_rows >= 9  # type: ignore[attr-defined]
+        await press(pilot, "b")
+        assert "Branches" in screen_text(app)
+
+
+async def test_quitting_takes_two_presses() -> None:
+    app = make_app()
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: ended(app))
+        await press(pilot, "q")
+        assert app.is_running
+        await pilot.press("q")
+        await pilot.pause(0.1)
+    assert app.return_code == 0
