@@ -19,15 +19,25 @@ class Vocabulary(msgspec.Struct, frozen=True):
     """Ids of special tokens; their bytes are their literal (`</s>`)."""
     rows: int
     """Rows of the model's logits, which can be more than the tokenizer has tokens (padding)."""
+    leading_space: bool = False
+    """The tokenizer puts a space in front of a text (SentencePiece): a byte of the first token,
+    which `text` and `pieces` leave out behind the special token that a path begins with."""
 
     @classmethod
-    def pack(cls, tokens: Sequence[bytes], special: Iterable[int], rows: int) -> "Vocabulary":
+    def pack(
+        cls,
+        tokens: Sequence[bytes],
+        special: Iterable[int],
+        rows: int,
+        *,
+        leading_space: bool = False,
+    ) -> "Vocabulary":
         """A vocabulary from the bytes of each id in order; an unused id has empty bytes."""
         ends, total = array("I"), 0
         for token in tokens:
             total += len(token)
             ends.append(total)
-        return cls(b"".join(tokens), ends.tobytes(), frozenset(special), rows)
+        return cls(b"".join(tokens), ends.tobytes(), frozenset(special), rows, leading_space)
 
     def __len__(self) -> int:
         return len(self.ends) // 4
@@ -46,10 +56,19 @@ class Vocabulary(msgspec.Struct, frozen=True):
 
     def text(self, tokens: Iterable[int]) -> str:
         """The running text of a path, characters across tokens joined, special tokens left out."""
-        return "".join(
-            running((self.bytes_of(t) for t in tokens if t not in self.special), complete=True)
-        )
+        path = list(tokens)
+        parts = zip(path, self._parts(path), strict=True)
+        spoken = (data for t, data in parts if t not in self.special and self.bytes_of(t))
+        return "".join(running(spoken, complete=True))
 
     def pieces(self, tokens: Sequence[int]) -> list[str]:
         """What each token adds to the running text; special tokens as their literal."""
-        return running((self.bytes_of(t) or f"<id {t}>".encode() for t in tokens), complete=True)
+        return running(self._parts(tokens), complete=True)
+
+    def _parts(self, path: Sequence[int]) -> list[bytes]:
+        """The bytes that each token of a path adds to its text."""
+        parts = [self.bytes_of(t) or f"<id {t}>".encode() for t in path]
+        if self.leading_space and path and path[0] in self.special:
+            first = next((i for i, t in enumerate(path) if t not in self.special), 0)
+            parts[first] = parts[first].removeprefix(b" ")
+        return parts

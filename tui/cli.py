@@ -17,6 +17,7 @@ from tokexplore.tui.terminal import (
     check_terminal,
     ensure_utf8,
     private_stdout,
+    screen_on_stderr,
     take_keys_from_terminal,
 )
 
@@ -67,4 +68,5 @@ def _dispatch(asked: Invocation, open_engine: OpenEngine) -> int:
     take_keys_from_terminal()
     from tokexplore.tui.app import run_app
 
-    return run_app(app)
+    with screen_on_stderr():
+        return run_app(app)

@@ -5,13 +5,16 @@ tokens and, marked, the token that was taken there. At `len(path)` it stands on 
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from tokexplore.models.events import Hidden, Unhidden
 from tokexplore.models.sampling import SamplingSettings
 from tokexplore.models.tokens import Vocabulary
 from tokexplore.models.tree import ROOT, Branch, TokenTree
+
+LONGEST_CHARACTER = 4
+"""Bytes of UTF-8 in one character, so tokens that it can span."""
 
 
 class Place(NamedTuple):
@@ -89,6 +92,16 @@ class Explorer:
         """Token ids of the first `count` tokens of the path (all by default)."""
         token = self.tree.token
         return tuple(token[n] for n in self.nodes[:count])
+
+    def words(self, nodes: Sequence[int], start: int, stop: int) -> str:
+        """The running text of nodes[start:stop] of a path, its characters whole."""
+        vocabulary, token = self.vocabulary, self.tree.token
+        if vocabulary is None:
+            return ""
+        early = max(0, start - LONGEST_CHARACTER)
+        pieces = vocabulary.pieces([token[n] for n in nodes[early:stop]])[start - early :]
+        shown = zip(nodes[start:stop], pieces, strict=True)
+        return "".join(piece for node, piece in shown if token[node] not in vocabulary.special)
 
     def settle(self) -> int:
         """How much of the path is as it was at the last call; views redraw the rest."""

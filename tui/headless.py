@@ -10,7 +10,7 @@ from typing import BinaryIO, Protocol, TextIO
 import msgspec
 
 from tokexplore.models.display import RunningText
-from tokexplore.models.errors import UsageError
+from tokexplore.models.errors import TokexploreError, UsageError
 from tokexplore.models.options import LoadOptions, PromptSpec
 from tokexplore.models.protocol import (
     Control,
@@ -19,6 +19,7 @@ from tokexplore.models.protocol import (
     Progress,
     ScoredToken,
     StreamEnded,
+    StreamEvent,
     StreamRequest,
 )
 from tokexplore.models.sampling import SamplingSettings
@@ -71,6 +72,8 @@ def run(
         )
     with interruptible() as interruption, meter:
         engine = open_engine(app.load, meter.show)
+        for notice in engine.info.notices:
+            meter.note(notice)
         ids = _prompt_ids(engine, prompt, meter)
         settings = app.starting_settings(engine.info)
         control = interruption.control = Control(settings)
@@ -121,6 +124,9 @@ class Writer(Protocol):
     def end(self, reason: str) -> None:
         """The end of it."""
 
+    def fail(self) -> None:
+        """The engine failed: what it said before is not lost."""
+
 
 def _writer(
     options: RunOptions,
@@ -139,20 +145,27 @@ def _write(
 ) -> None:
     """Pass the engine's events on."""
     writer.begin()
-    for event in engine.stream(request, control):
-        match event:
-            case Progress():
-                meter.show(event)
-                continue
-            case ScoredToken():
-                meter.clear()
-                writer.scored(event)
-            case DrawnToken():
-                meter.clear()
-                writer.drawn(event)
-            case StreamEnded(_, reason):
-                meter.clear()
-                writer.end(reason)
+    try:
+        for event in engine.stream(request, control):
+            _pass_on(event, writer, meter)
+    except TokexploreError:
+        meter.clear()
+        writer.fail()
+        raise
+
+
+def _pass_on(event: StreamEvent, writer: Writer, meter: Meter) -> None:
+    if isinstance(event, Progress):
+        meter.show(event)
+        return
+    meter.clear()
+    match event:
+        case ScoredToken():
+            writer.scored(event)
+        case DrawnToken():
+            writer.drawn(event)
+        case StreamEnded(_, reason):
+            writer.end(reason)
 
 
 class JsonWriter:
@@ -172,19 +185,23 @@ class JsonWriter:
         self._settings = settings
         self._candidates = candidates
         self._generated: list[int] = []
+        self._tokens = jsonl.TokenFields(engine.vocabulary)
 
     def begin(self) -> None:
         self._print(jsonl.run_line(self._engine.info, self._settings, self._prompt))
 
     def scored(self, event: ScoredToken) -> None:
-        self._print(jsonl.step_line(event, self._engine.vocabulary, self._candidates))
+        self._print(jsonl.step_line(event, self._tokens, self._candidates))
 
     def drawn(self, event: DrawnToken) -> None:
         self._generated.append(event.standing.token)
-        self._print(jsonl.step_line(event, self._engine.vocabulary, self._candidates))
+        self._print(jsonl.step_line(event, self._tokens, self._candidates))
 
     def end(self, reason: str) -> None:
         self._print(jsonl.end_line(reason, self._engine.vocabulary.text(self._generated)))
+
+    def fail(self) -> None:
+        """Every line is written; the one that tells the end is not."""
 
     def _print(self, line: bytes) -> None:
         self._out.write(line)
@@ -223,6 +240,9 @@ class TextWriter:
             lines = step_table(number, drawn, before, self._vocabulary, self._candidates)
             self._print("\n" + "\n".join(lines) + "\n")
         self._print(f"\nend: {reason} after {len(self._steps)} tokens\n")
+
+    def fail(self) -> None:
+        self.end("failure")
 
     def _print_token(self, token: int) -> None:
         if token not in self._vocabulary.special:

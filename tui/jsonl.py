@@ -4,7 +4,6 @@ The lines hold no control character, whatever the tokens and names hold: what a 
 is written as a JSON escape, which every reader turns back into the same text.
 """
 
-import re
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -18,25 +17,43 @@ from tokexplore.models.sampling import SamplingSettings
 from tokexplore.models.tokens import Vocabulary
 
 _encode = msgspec.json.Encoder().encode
-_NOT_PLAIN = re.compile(r"[^\x20-\x7e]")
 
 
 def line(value: dict[str, object]) -> bytes:
     """An object as one line; a number that is not finite is null."""
     text = _encode(value).decode("utf-8")
-    return (_NOT_PLAIN.sub(_escaped, text) + "\n").encode("utf-8")
-
-
-def _escaped(found: re.Match[str]) -> str:
-    return _escape(found.group())
+    for character in set(text):
+        if not " " <= character <= "~":
+            text = text.replace(character, _escaped(character))
+    return (text + "\n").encode("utf-8")
 
 
 @lru_cache(4096)
-def _escape(character: str) -> str:
+def _escaped(character: str) -> str:
+    """A character that a terminal would obey as a JSON escape, any other as it is."""
     if safe_character(character) == character:
         return character
     units = character.encode("utf-16-be")
     return "".join(f"\\u{units[i]:02x}{units[i + 1]:02x}" for i in range(0, len(units), 2))
+
+
+class TokenFields:
+    """What a line tells of a token; made once for each, for most of a step's work is in it."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self._vocabulary = vocabulary
+        self._known: dict[int, dict[str, object]] = {}
+
+    def of(self, token: int) -> dict[str, object]:
+        """Its id, display form and bytes."""
+        fields = self._known.get(token)
+        if fields is None:
+            fields = self._known[token] = {
+                "id": token,
+                "text": self._vocabulary.show(token),
+                "bytes": self._vocabulary.bytes_of(token).hex(),
+            }
+        return fields
 
 
 def run_line(info: ModelInfo, settings: SamplingSettings, prompt_ids: Sequence[int]) -> bytes:
@@ -61,7 +78,7 @@ def run_line(info: ModelInfo, settings: SamplingSettings, prompt_ids: Sequence[i
     )
 
 
-def step_line(event: ScoredToken | DrawnToken, vocabulary: Vocabulary, count: int) -> bytes:
+def step_line(event: ScoredToken | DrawnToken, tokens: TokenFields, count: int) -> bytes:
     """The line of one position; `count` candidates are listed.
 
     A token of the prompt was not chosen: its `chosen_by` and `sampler_logprob` are null.
@@ -73,7 +90,7 @@ def step_line(event: ScoredToken | DrawnToken, vocabulary: Vocabulary, count: in
             "type": "step",
             "position": event.position,
             "origin": "generated" if drawn else "prompt",
-            **_token(vocabulary, standing.token),
+            **tokens.of(standing.token),
             "logprob": standing.logprob,
             "sampler_logprob": drawn.sampler_logprob if drawn else None,
             "chosen_by": drawn.chosen_by if drawn else None,
@@ -82,7 +99,7 @@ def step_line(event: ScoredToken | DrawnToken, vocabulary: Vocabulary, count: in
             "margin": distribution.margin,
             "lse": distribution.lse,
             "tail_mass": distribution.tail_mass(count),
-            "candidates": _candidates(distribution, vocabulary, count),
+            "candidates": _candidates(distribution, tokens, count),
         }
     )
 
@@ -92,19 +109,11 @@ def end_line(reason: str, text: str) -> bytes:
     return line({"type": "end", "reason": reason, "text": text})
 
 
-def _token(vocabulary: Vocabulary, token: int) -> dict[str, object]:
-    return {
-        "id": token,
-        "text": vocabulary.show(token),
-        "bytes": vocabulary.bytes_of(token).hex(),
-    }
-
-
 def _candidates(
-    distribution: Distribution, vocabulary: Vocabulary, count: int
+    distribution: Distribution, tokens: TokenFields, count: int
 ) -> list[dict[str, object]]:
-    ids = distribution.id_view[:count]
+    ids, logits = distribution.id_view[:count], distribution.logit_view[:count]
     return [
-        {**_token(vocabulary, token), "logprob": distribution.logprob(index)}
-        for index, token in enumerate(ids)
+        {**tokens.of(token), "logprob": logit - distribution.lse}
+        for token, logit in zip(ids, logits, strict=True)
     ]

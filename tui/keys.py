@@ -243,7 +243,11 @@ COMMANDS = tuple(command for group in GROUPS.values() for command in group)
 
 
 def bindings() -> list[Binding]:
-    """The commands as Textual bindings, rebindable by id."""
+    """The commands as Textual bindings, rebindable by id.
+
+    They have priority because such bindings are acted on before the next key is handed out: what
+    is typed ahead on a slow line then reaches the dialog that an earlier key opens.
+    """
     return [
         Binding(
             command.keys,
@@ -252,6 +256,7 @@ def bindings() -> list[Binding]:
             tooltip=command.tooltip,
             id=command.id,
             show=bool(command.bar),
+            priority=True,
             key_display=command.shown,
         )
         for command in COMMANDS

@@ -5,7 +5,7 @@ from typing import TextIO
 
 from tokexplore.models.display import safe_text
 from tokexplore.models.protocol import Progress
-from tokexplore.tui.plain import plain_text
+from tokexplore.tui.plain import cut, plain_text
 
 
 class Meter:
@@ -26,7 +26,10 @@ class Meter:
         """Show how far it is."""
         if self._moving:
             share = f" {progress.done / progress.total:.0%}" if progress.total else ""
-            self._stream.write(f"\r\x1b[K{safe_text(progress.stage)}{share}")
+            detail = f" · {progress.detail}" if progress.detail else ""
+            columns = os.get_terminal_size(self._stream.fileno()).columns
+            line = cut(safe_text(f"{progress.stage}{share}{detail}"), max(columns, 20) - 1)
+            self._stream.write(f"\r\x1b[K{line}")
             self._stream.flush()
             self._shown = True
 
@@ -37,8 +40,13 @@ class Meter:
             self._stream.flush()
             self._shown = False
 
+    def note(self, text: str) -> None:
+        """Tell something that may be of use, where somebody watches."""
+        if self._moving:
+            self.say(text)
+
     def say(self, text: str) -> None:
-        """Write a notice."""
+        """Tell something that the user must know."""
         self.clear()
         self._stream.write(f"tokexplore: {plain_text(text)}\n")
         self._stream.flush()

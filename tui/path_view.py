@@ -4,12 +4,9 @@ import math
 
 from tokexplore.models.distribution import Distribution
 from tokexplore.models.tree import ROOT
-from tokexplore.tui.explorer import Explorer
+from tokexplore.tui.explorer import LONGEST_CHARACTER, Explorer
 from tokexplore.widgets.heat import NONE, Colouring, level
 from tokexplore.widgets.transcript import Cell
-
-LONGEST_CHARACTER = 4
-"""Bytes of UTF-8 in one character, so tokens that it can span."""
 
 
 class PathView:

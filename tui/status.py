@@ -82,8 +82,8 @@ def story_title(explorer: Explorer) -> str:
 
 def step_title(explorer: Explorer) -> list[Part]:
     """Which step is shown: both counts, and the words before it."""
-    tree, vocabulary, node = explorer.tree, explorer.vocabulary, explorer.taken
-    if not explorer.nodes or vocabulary is None:
+    tree, node = explorer.tree, explorer.taken
+    if not explorer.nodes:
         return [Part("candidates")]
     if node is None:
         step = tree.step[explorer.leaf] + 1
@@ -93,8 +93,7 @@ def step_title(explorer: Explorer) -> list[Part]:
     else:
         name = f"step {tree.step[node]}"
     start = max(0, explorer.cursor - CONTEXT_WORDS)
-    ids = [tree.token[n] for n in explorer.nodes[start : explorer.cursor]]
-    words = vocabulary.text(ids).replace("\n", NEWLINE).strip()
+    words = explorer.words(explorer.nodes, start, explorer.cursor).replace("\n", NEWLINE).strip()
     parts = [Part(name, "here"), Part(f"position {explorer.cursor}", "text")]
     if words:
         parts.append(Part(f"after “{words}”", "text"))

@@ -53,6 +53,26 @@ def take_keys_from_terminal() -> None:
 
 
 @contextmanager
+def screen_on_stderr() -> Iterator[None]:
+    """Make standard error the terminal while the app runs, because Textual's driver writes there.
+
+    Without this `tokexplore 2>log` would draw the app into the log.
+    """
+    if os.isatty(2):
+        yield
+        return
+    sys.stderr.flush()
+    errors = os.dup(2)
+    os.dup2(1, 2)
+    try:
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(errors, 2)
+        os.close(errors)
+
+
+@contextmanager
 def private_stdout() -> Iterator[BinaryIO]:
     """Standard output for ourselves; what libraries print meanwhile goes to standard error."""
     sys.stdout.flush()

@@ -10,7 +10,7 @@
 | `sampler` | the sampler's numbers, and what the sampler does |
 | `cut`, `cut-text` | bar and text of a candidate that the sampler cut |
 | `special` | special tokens, control pictures |
-| `close` | close calls ≈ |
+| `close`, `close-bar` | close calls ≈, and the bars of their entropy |
 | `heat-0` ... `heat-5` | the ramp, as backgrounds; `heat-text-0` ... are readable on them |
 """
 
@@ -71,6 +71,7 @@ DARK = Theme(
         "cut-text": "#8b93a1",
         "special": "#79c0c9",
         "close": "#a5d8f6",
+        "close-bar": "#80c1e8",
         **_quiet("#98a0ae", "#333d4b", "#0e1118"),
         **_heat(DARK_RAMP),
     },
@@ -81,7 +82,7 @@ LIGHT = Theme(
     dark=False,
     primary="#1f6f9f",
     secondary="#1d6b35",
-    accent="#8f5200",
+    accent="#a34b00",
     foreground="#1c2129",
     background="#fbfaf7",
     surface="#f3f2ee",
@@ -90,7 +91,7 @@ LIGHT = Theme(
     error="#b3261e",
     success="#1d6b35",
     variables={
-        "here": "#8f5200",
+        "here": "#a34b00",
         "here-text": "#ffffff",
         "here-row": "#e3e8ee",
         "model-bar": "#3d8fbf",
@@ -99,6 +100,7 @@ LIGHT = Theme(
         "cut-text": "#5b6270",
         "special": "#0f6470",
         "close": "#0b4f7d",
+        "close-bar": "#2678a8",
         **_quiet("#59606d", "#c9c8c2", "#fbfaf7"),
         **_heat(LIGHT_RAMP),
     },

@@ -8,15 +8,17 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
+from tokexplore.models.display import safe_text
 from tokexplore.widgets.cells import cut, fit, line, width
 from tokexplore.widgets.figures import logprob_text, short_count
 
-CURSOR, CURRENT, LIVE, ENDED, HIDDEN, MARKED = "›", "●", "▶", "■", "×", "◆"
+CURSOR, CURRENT, LIVE, HIDDEN, MARKED = "›", "●", "▶", "×", "◆"
+ENDED, STOPPED = "■", "‖"
 _DEEPER, _MORE, _LAST, _THROUGH, _NOTHING = "…", "├", "└", "│", " "
 
 
 class BranchRow(NamedTuple):
-    """One branch. Texts are display forms."""
+    """One branch."""
 
     number: int
     depth: int
@@ -24,7 +26,7 @@ class BranchRow(NamedTuple):
     fork_step: int | None
     """Step of its first own token; None for a branch that left no other."""
     token: str
-    """Its first own token."""
+    """Its first own token, in display form."""
     length: int
     """Tokens since the fork."""
     mean_logprob: float | None
@@ -37,7 +39,7 @@ class BranchRow(NamedTuple):
     marked: bool = False
     name: str = ""
     ended: str = ""
-    """Why it ended (`eos`); empty where it did not."""
+    """Why it ended (`eos`, `interrupted`); empty where it did not."""
 
 
 class BranchStyles(NamedTuple):
@@ -80,7 +82,7 @@ def columns_for(cells: int, *, words_beside: bool = False) -> BranchColumns:
     length = 5 if cells >= 22 else 0
     at = 6 if cells >= 17 else 0
     free = cells - 2 - tree - at - length - mean - 1
-    words = max(0, free - 22) if words_beside else 0
+    words = max(0, free - (16 if cells < 96 else 24)) if words_beside else 0
     return BranchColumns(cells, tree, at, max(0, free - words), words, length, mean)
 
 
@@ -195,16 +197,22 @@ def state_of(row: BranchRow) -> str:
     return LIVE if row.live else CURRENT if row.current else HIDDEN if row.hidden else " "
 
 
+def end_mark(reason: str) -> str:
+    """How a branch ended, in a sign and a word; one that was only stopped has the sign alone."""
+    return STOPPED if reason == "interrupted" else f"{ENDED} {safe_text(reason)}"
+
+
 def _words(row: BranchRow) -> str:
     """The words of a branch, after the reason why it ended."""
-    return f"{ENDED} {row.ended}  {row.words}" if row.ended else row.words
+    words = safe_text(row.words)
+    return f"{end_mark(row.ended)}  {words}" if row.ended else words
 
 
 def _token_segments(row: BranchRow, room: int, style: Style, styles: BranchStyles) -> list[Segment]:
-    token = cut(row.token, room)
+    token, name = cut(safe_text(row.token), room), safe_text(row.name)
     left = room - width(token)
     if not token:
-        return [Segment(fit(row.name, room) + " ", style)]
-    name = cut(f" {row.name}", left) if row.name and left > 3 else ""
+        return [Segment(fit(name, room) + " ", style)]
+    name = cut(f" {name}", left) if name and left > 3 else ""
     blank = " " * (left - width(name) + 1)
     return [Segment(token, style), Segment(name, styles.muted), Segment(blank, styles.base)]

@@ -9,7 +9,6 @@ from textual import events
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.strip import Strip
-from textual.widget import Widget
 
 from tokexplore.widgets.branch_rows import (
     BranchRow,
@@ -21,6 +20,7 @@ from tokexplore.widgets.branch_rows import (
     words_strip,
 )
 from tokexplore.widgets.cells import line
+from tokexplore.widgets.changed_lines import ChangedLines
 
 __all__ = ["BranchList", "BranchRow"]
 
@@ -29,7 +29,7 @@ WORDS_BESIDE = 64
 """From this width on, in cells, a branch's words stand on its own line."""
 
 
-class BranchList(Widget):
+class BranchList(ChangedLines):
     """Shows the branches that it was given last; the cursor belongs to whoever gives it."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
@@ -118,7 +118,7 @@ class BranchList(Widget):
             self._place()
         else:
             self._look_at(self._top)
-        self.refresh()
+        self.repaint_changed()
 
     @property
     def visible_rows(self) -> int:
@@ -131,7 +131,7 @@ class BranchList(Widget):
         roomy = self.size.width < WORDS_BESIDE and 2 * len(self._rows) < self.size.height
         return 2 if roomy else 1
 
-    def render_line(self, y: int) -> Strip:
+    def draw_line(self, y: int) -> Strip:
         plain, lit = self._row_styles()
         cells = self.size.width
         columns = columns_for(cells, words_beside=cells >= WORDS_BESIDE)
@@ -167,10 +167,12 @@ class BranchList(Widget):
     def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
         event.stop()
         self._look_at(self._top + WHEEL_ROWS)
+        self.repaint_changed()
 
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
         event.stop()
         self._look_at(self._top - WHEEL_ROWS)
+        self.repaint_changed()
 
     def action_move(self, rows: int) -> None:
         """Ask for the cursor to be some rows further down."""
@@ -194,7 +196,6 @@ class BranchList(Widget):
     def _look_at(self, top: int) -> None:
         self._top = max(0, min(top, len(self._rows) - self.visible_rows))
         self._guides = None
-        self.refresh()
 
     def _place(self) -> None:
         """Bring the cursor's row into view, moving as little as possible."""

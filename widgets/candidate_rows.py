@@ -9,7 +9,7 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
-from tokexplore.models.display import SPACE
+from tokexplore.models.display import SPACE, safe_text
 from tokexplore.widgets.bars import bar
 from tokexplore.widgets.cells import cut, fit, line, width
 from tokexplore.widgets.figures import count, logprob_text, percent
@@ -22,17 +22,18 @@ COLUMN_SETS: tuple[ColumnSet, ...] = get_args(ColumnSet)
 
 
 class CandidateRow(NamedTuple):
-    """One candidate. Texts are display forms; logprobs are in nats."""
+    """One candidate."""
 
     rank: int
     """1 + the number of strictly larger logits."""
     tied: bool
     """Whether another token has the same logit."""
     text: str
+    """The token's display form."""
     special: bool
     id: int
     logprob: float
-    """The model's raw logprob."""
+    """The model's raw logprob (nats)."""
     cumulative: float | None
     """The model's probability of this row and all rows above it; None leaves the cell empty."""
     sampler: float | None
@@ -64,6 +65,8 @@ class CandidatePage(NamedTuple):
     """Where the numbers come from, in a word or two: `live`, `recomputed`."""
     outside: CandidateRow | None = None
     """The taken token where it is not in this page."""
+    step: int = 0
+    """Which distribution this is a page of: the view of another one begins at its top."""
 
 
 class Columns(NamedTuple):
@@ -135,6 +138,7 @@ _ADMISSION: dict[ColumnSet, tuple[tuple[str, int, int], ...]] = {
     "text": (("model", 8, 8), ("sampler", 11, 16), ("logprob", 11, 24)),
 }
 _GAP = 2
+_PIN_FROM = 4  # lines; in fewer a pinned row would leave too little of the order itself
 _WIDEST_BAR = 72
 _SHORTEST_TOKEN, _TOKEN, _WIDEST_TOKEN = 12, 26, 40
 
@@ -180,14 +184,26 @@ def rank_digits(page: CandidatePage) -> int:
 
 def window_of(page: CandidatePage, cursor: int, top: int, height: int) -> Window:
     """The rows to show in `height` lines so that `cursor` is among them, moving as little as
-    possible from `top`. A taken row further down takes two lines more, for itself and a mark.
+    possible from `top`.
+
+    A taken row further down takes two lines more, for itself and a mark; a cursor on it is seen
+    there, so the view does not leave the most probable rows for it.
     """
-    fitted = _fitted(page.total, cursor, top, height)
+    on_taken = (row := row_at(page, cursor)) is not None and row.taken
+    pin = height >= _PIN_FROM and on_taken and cursor >= top + height
+    follow = min(max(0, top), max(0, page.total - height)) if pin else cursor
+    fitted = _fitted(page.total, follow, top, height)
     pinned = _taken_below(page, fitted + height)
-    if pinned is None or height < 4:
+    if pinned is None or height < _PIN_FROM:
         return Window(fitted, min(height, page.total - fitted), None)
-    fitted = _fitted(page.total, cursor, top, height - 2)
+    fitted = _fitted(page.total, follow, top, height - 2)
     return Window(fitted, min(height - 2, page.total - fitted), pinned)
+
+
+def row_at(page: CandidatePage, index: int) -> CandidateRow | None:
+    """The row at an index of the candidate order; None where the page does not have it."""
+    at = index - page.first
+    return page.rows[at] if 0 <= at < len(page.rows) else None
 
 
 def _fitted(total: int, cursor: int, top: int, height: int) -> int:
@@ -292,12 +308,12 @@ def rest_strip(
 
 def message_strip(cells: int, text: str, style: Style) -> Strip:
     """A line of plain words where there are no rows."""
-    return line([Segment("  " + text, style)], cells, style)
+    return line([Segment("  " + safe_text(text), style)], cells, style)
 
 
 def _token_segments(row: CandidateRow, room: int, styles: CandidateStyles) -> list[Segment]:
     mark = _branch_mark(row.branches, max(0, room - 6))
-    text = cut(row.text, room - len(mark))
+    text = cut(safe_text(row.text), room - len(mark))
     if row.taken:
         style = styles.taken
     elif row.special:

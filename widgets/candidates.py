@@ -8,7 +8,6 @@ from textual import events
 from textual.message import Message
 from textual.reactive import reactive
 from textual.strip import Strip
-from textual.widget import Widget
 
 from tokexplore.widgets.candidate_rows import (
     CandidatePage,
@@ -23,17 +22,19 @@ from tokexplore.widgets.candidate_rows import (
     rank_digits,
     rest_of,
     rest_strip,
+    row_at,
     row_strip,
     skipped_strip,
     window_of,
 )
+from tokexplore.widgets.changed_lines import ChangedLines
 
 __all__ = ["CandidatePage", "CandidateRow", "CandidateTable"]
 
 WHEEL_ROWS = 3
 
 
-class CandidateTable(Widget):
+class CandidateTable(ChangedLines):
     """Shows the page that it was given last; the cursor belongs to whoever gives it."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
@@ -121,11 +122,13 @@ class CandidateTable(Widget):
     def show(self, page: CandidatePage | None, cursor: int = 0) -> None:
         """Show a page with the cursor on the row of index `cursor` (from 0, in candidate order).
 
-        None stands for no distribution yet. Cheap: drawing waits for the next frame.
+        None stands for no distribution yet.
         """
+        if page is not None and (self._page is None or page.step != self._page.step):
+            self._top = 0
         self._page, self._cursor = page, cursor
         self._place()
-        self.refresh()
+        self.repaint_changed()
 
     @property
     def visible_rows(self) -> int:
@@ -143,7 +146,7 @@ class CandidateTable(Widget):
         self.column_set = next_column_set(self.column_set, self.size.width, digits)
         return self.column_set
 
-    def render_line(self, y: int) -> Strip:
+    def draw_line(self, y: int) -> Strip:
         plain, lit = self._row_styles()
         cells, page = self.size.width, self._page
         if page is None or not page.total:
@@ -156,13 +159,13 @@ class CandidateTable(Widget):
         if line < window.rows:
             index = window.top + line
             here = index == self._cursor
-            row = _row_at(page, index)
+            row = row_at(page, index)
             if row is None:
                 return message_strip(cells, "…", (lit if here else plain).muted)
         elif line == window.rows and window.pinned:
             return skipped_strip(columns, plain)
         elif line == window.rows + 1 and window.pinned:
-            row, here = window.pinned, False
+            row, here = window.pinned, row_at(page, self._cursor) == window.pinned
         elif line == window.rows + 2 * bool(window.pinned):
             number, mass = rest_of(page, window)
             return rest_strip(columns, number, mass, page.note, plain)
@@ -230,8 +233,3 @@ class CandidateTable(Widget):
             background = Style(bgcolor=part("cursor").bgcolor)
             self._styles = (plain, plain.on(background))
         return self._styles
-
-
-def _row_at(page: CandidatePage, index: int) -> CandidateRow | None:
-    at = index - page.first
-    return page.rows[at] if 0 <= at < len(page.rows) else None

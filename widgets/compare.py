@@ -9,6 +9,7 @@ from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from tokexplore.widgets.changed_lines import ChangedLines
 from tokexplore.widgets.compare_rows import (
     CompareCell,
     CompareColumn,
@@ -29,7 +30,7 @@ from tokexplore.widgets.heat import LEVELS
 __all__ = ["CompareCell", "CompareColumn", "CompareView", "meeting"]
 
 
-class CompareView(ScrollView, can_focus=True):
+class CompareView(ChangedLines, ScrollView, can_focus=True):
     """The shared prefix folded to one line, then the texts; stacked where the screen is narrow."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
@@ -108,12 +109,13 @@ class CompareView(ScrollView, can_focus=True):
 
     def on_resize(self) -> None:
         self._arrange()
+        self.refresh()
 
     def notify_style_update(self) -> None:
         super().notify_style_update()
         self._styles = None
 
-    def render_line(self, y: int) -> Strip:
+    def draw_line(self, y: int) -> Strip:
         styles, cells = self._all_styles(), self.scrollable_content_region.width
         if y == 0:
             return shared_strip(self._shared, self._shared_tokens, cells, styles)
@@ -128,7 +130,7 @@ class CompareView(ScrollView, can_focus=True):
         """Lay the columns out; a stream only wraps what is new, and keeps its end in view."""
         cells = self.scrollable_content_region.width
         if not cells or not self._columns:
-            self.refresh()
+            self.repaint_changed()
             return
         widths = column_widths(cells, len(self._columns))
         stacked = len(widths) < len(self._columns)
@@ -143,7 +145,7 @@ class CompareView(ScrollView, can_focus=True):
         self.virtual_size = Size(cells, 1 + len(self._heads) + len(self._rows))
         if following and any(column.live for column in self._columns):
             self.scroll_to(y=self.max_scroll_y, animate=False, immediate=True)
-        self.refresh()
+        self.repaint_changed()
 
     def _wrapped(self, index: int, stacked: bool) -> Wrapper:
         column = self._columns[index]

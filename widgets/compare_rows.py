@@ -2,19 +2,22 @@
 
 import math
 from collections.abc import Hashable, Sequence
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
+from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
-from tokexplore.models.display import NEWLINE, SPACE
+from tokexplore.models.display import NEWLINE, SPACE, TAB, safe_text
+from tokexplore.widgets.branch_rows import end_mark
 from tokexplore.widgets.cells import cut, cut_left, fit, line, width
 from tokexplore.widgets.figures import count, logprob_text
 
 MEETING_RUN = 8
 """Tokens that must be the same in a row before two texts are said to meet again."""
-LIVE, ENDED, MEETS = "▶", "■", "═"
+LIVE, MEETS = "▶", "═"
 NARROWEST = 36
 """Cells that a column needs to stand beside others."""
 RULE = " │ "
@@ -28,7 +31,7 @@ class CompareCell(NamedTuple):
     """A token of a branch."""
 
     text: str
-    """What it adds to the running text, made safe to show."""
+    """What it adds to the running text."""
     surprisal: float | None
     """Nats; None where it is not known."""
     level: int
@@ -78,6 +81,12 @@ Row = list[tuple[int, Line]]
 """The lines that stand side by side, each with the index of its column."""
 
 
+@lru_cache(maxsize=8192)
+def shown(text: str) -> str:
+    """Running text on one line and safe: breaks as `⏎`, controls visible."""
+    return safe_text(text.replace("\n", NEWLINE).replace("\t", TAB))
+
+
 def meeting(
     a: Sequence[Hashable], b: Sequence[Hashable], run: int = MEETING_RUN
 ) -> tuple[int, int] | None:
@@ -97,7 +106,11 @@ def meeting(
 
 
 class Wrapper:
-    """Where the lines of a growing text begin; tokens that were wrapped are not wrapped again."""
+    """Where the lines of a growing text begin; lines before the last word are never touched again.
+
+    A word of several tokens goes to the next line whole. Wide characters (Chinese) begin a word
+    each.
+    """
 
     def __init__(self, cells: int, breaks: Sequence[int], mode: Mode) -> None:
         """Lines of `cells` cells, a new one at each index of `breaks` in any case."""
@@ -106,6 +119,9 @@ class Wrapper:
         """Index of the first token of each line."""
         self._cells, self._breaks, self._mode = cells, frozenset(breaks), mode
         self._used = 0
+        self._word = 0
+        """Index of the token that the last word begins with."""
+        self._word_used = 0
         self._seen: list[CompareCell] = []
 
     def extend(self, tokens: Sequence[CompareCell]) -> bool:
@@ -118,24 +134,37 @@ class Wrapper:
         if len(tokens) < len(seen) or (seen and tokens[len(seen) - 1] != seen[-1]):
             return False
         for index in range(len(seen), len(tokens)):
-            self._add(index, tokens[index])
+            self._add(index, shown(tokens[index].text))
             seen.append(tokens[index])
         return True
 
-    def _add(self, index: int, token: CompareCell) -> None:
-        wide = width(token.text)
-        after_newline = bool(self._seen) and self._seen[-1].text.endswith(NEWLINE)
-        if (
+    def _add(self, index: int, text: str) -> None:
+        wide = width(text)
+        joined = bool(text) and text[0] != " " and cell_len(text[0]) == 1
+        if self._must_begin(index):
+            self._begin(index, width(_at_line_start(text)))
+        elif self._used + wide <= self._cells:
+            self._used += wide
+        elif joined and self._word > self.starts[-1] and self._word_used + wide <= self._cells:
+            self._begin(self._word, self._word_used + wide)
+        else:
+            self._begin(index, width(_at_line_start(text)))
+        if joined and self._word >= self.starts[-1]:
+            self._word_used += wide
+        else:
+            self._word, self._word_used = index, width(_at_line_start(text))
+
+    def _must_begin(self, index: int) -> bool:
+        return (
             not self.starts
             or self._mode == "tokens"
             or index in self._breaks
-            or after_newline
-            or self._used + wide > self._cells
-        ):
-            self.starts.append(index)
-            self._used = width(_at_line_start(token.text))
-        else:
-            self._used += wide
+            or shown(self._seen[-1].text).endswith(NEWLINE)
+        )
+
+    def _begin(self, index: int, used: int) -> None:
+        self.starts.append(index)
+        self._used = used
 
 
 def column_widths(cells: int, columns: int) -> list[int]:
@@ -210,9 +239,9 @@ def shared_strip(text: str, tokens: int, cells: int, styles: CompareStyles) -> S
     label = f" shared {count(tokens)} {'token' if tokens == 1 else 'tokens'}  "
     unit = f"  {UNIT} " if cells >= 2 * len(UNIT) else ""
     room = max(0, cells - width(label) - width(unit))
-    shown = fit(cut_left(text, room), room)
+    end = fit(cut_left(shown(text), room), room)
     return line(
-        [Segment(label, styles.muted), Segment(shown, styles.base), Segment(unit, styles.muted)],
+        [Segment(label, styles.muted), Segment(end, styles.base), Segment(unit, styles.muted)],
         cells,
         styles.base,
     )
@@ -255,8 +284,10 @@ def line_segments(
 
 
 def _head(column: CompareColumn, cells: int, styles: CompareStyles) -> list[Segment]:
-    state = LIVE if column.live else f"{ENDED} {column.ended}" if column.ended else ""
-    title = cut(f"{column.number} {column.name}".rstrip(), max(0, cells - width(state) - 1))
+    state = LIVE if column.live else end_mark(column.ended) if column.ended else ""
+    title = cut(
+        f"{column.number} {safe_text(column.name)}".rstrip(), max(0, cells - width(state) - 1)
+    )
     blank = " " * max(0, cells - width(title) - width(state))
     state_style = styles.live if column.live else styles.muted
     return [
@@ -277,17 +308,18 @@ def _numbers(column: CompareColumn) -> str:
 
 
 def _meets(column: CompareColumn, first: int, cells: int, styles: CompareStyles) -> list[Segment]:
-    text = "".join(cell.text for cell in column.cells[first : first + MEETING_RUN]).strip()
-    shown = cut(f"{MEETS} meets again: “{text}…” ", cells)
-    rest = MEETS * max(0, cells - width(shown))
-    return [Segment(shown, styles.meets), Segment(rest, styles.rule)]
+    text = "".join(shown(cell.text) for cell in column.cells[first : first + MEETING_RUN]).strip()
+    words = cut(f"{MEETS} meets again: “{text}…” ", cells)
+    rest = MEETS * max(0, cells - width(words))
+    return [Segment(words, styles.meets), Segment(rest, styles.rule)]
 
 
 def _text_line(tokens: Sequence[CompareCell], cells: int, styles: CompareStyles) -> list[Segment]:
     segments: list[Segment] = []
     free = cells
     for place, token in enumerate(tokens):
-        text = cut(_at_line_start(token.text) if not place else token.text, free)
+        text = shown(token.text)
+        text = cut(text if place else _at_line_start(text), free)
         lead = len(text) - len(text.lstrip(" "))
         segments.append(Segment(text[:lead], styles.base))
         segments.append(Segment(text[lead:], _heat(token.level, styles)))
@@ -301,7 +333,7 @@ def _token_line(index: int, token: CompareCell, cells: int, styles: CompareStyle
     value = token.surprisal
     known = value is not None and not math.isnan(value)
     figure = fit(f"{value:.2f}" if known else "", 8, "right")
-    text = cut(token.text.replace(" ", SPACE), max(0, cells - 15))
+    text = cut(shown(token.text).replace(" ", SPACE), max(0, cells - 15))
     blank = " " * max(0, cells - 15 - width(text))
     return [
         Segment(f"{number}  ", styles.muted),

@@ -8,6 +8,7 @@ from textual.reactive import reactive
 from textual.strip import Strip
 from textual.widget import Widget
 
+from tokexplore.models.display import safe_text
 from tokexplore.widgets.bars import bar
 from tokexplore.widgets.cells import cut, line, width
 from tokexplore.widgets.figures import short_count
@@ -23,7 +24,7 @@ _GAP = 2
 
 
 class HeaderValues(NamedTuple):
-    """What the header says. Texts are display forms; an empty one is left out."""
+    """What the header says; an empty text is left out."""
 
     mode: str = "BROWSE"
     model: str = ""
@@ -79,6 +80,11 @@ def header_strip(values: HeaderValues, cells: int, styles: HeaderStyles) -> Stri
 
     The model's name is shortened before anything but the first part is left out.
     """
+    values = values._replace(
+        model=safe_text(values.model),
+        device=safe_text(values.device),
+        detail=safe_text(values.detail),
+    )
     pieces = [*_left(values, styles), *_right(values, cells, styles)]
     name, give = width(values.model), 0
     while (slack := cells - _GAP - sum(piece.cells for piece in pieces)) + give < 0:

@@ -42,6 +42,7 @@ class StripLooks(NamedTuple):
     """The styles of the parts, as resolved from the component classes of the same names."""
 
     bar: Style
+    close_bar: Style
     close: Style
     here: Style
     quiet: Style
@@ -125,7 +126,7 @@ def _draw_bars(
     segments = [Segment(shape.left, looks.quiet)]
     for cell, value in enumerate(squeeze(series.values, shape.per)):
         text = _bar(value, shape.scale)
-        style = looks.close if cell in close else looks.bar
+        style = looks.close_bar if cell in close else looks.bar
         if cell == here:
             text, style = (UNKNOWN_HERE if value is None else text), looks.here
         if segments[-1].style is style:
@@ -145,24 +146,27 @@ def _draw_numbers(
     columns: int,
     looks: StripLooks,
 ) -> Strip:
-    """The cursor's number, then the marks of close calls, then numbers where there is room."""
+    """The cursor's number, then the other numbers, then the marks of close calls between them."""
     row: list[tuple[str, Style]] = [(" ", looks.quiet)] * shape.room
     if here is not None and series.cursor is not None:
         step = series.first_step + series.cursor
         _write(row, here, str(step) if step > 0 else PROMPT_HERE, looks.here)
-    for cell in sorted(close):
-        if cell < shape.room and row[cell][0] == " ":
-            row[cell] = (CLOSE_CALL, looks.close)
     cells = -(-len(series.values) // shape.per)
     for cell in range(max(0, 1 - series.first_step) // shape.per, cells, _NUMBER_EVERY):
         number = str(max(1, series.first_step + cell * shape.per))
         end = cell + len(number)
-        beside = "".join(text for text, _ in row[max(0, cell - 2) : end + 2])
-        free = all(text == " " for text, _ in row[cell:end])
-        if end <= shape.room and free and not any(map(str.isdigit, beside)):
+        around = row[max(0, cell - 2) : end + 2]
+        if end <= shape.room and all(text == " " for text, _ in around):
             _write(row, cell, number, looks.quiet)
+    # Squeezed marks stand close together: numbers among them need a gap to be read.
+    gap = shape.per > 1
+    numbers = {at + by for at, (text, _) in enumerate(row) if text != " " for by in (-gap, 0, gap)}
+    for cell in close - numbers:
+        if cell < shape.room:
+            row[cell] = (CLOSE_CALL, looks.close)
     segments = [Segment(" " * len(shape.left), looks.quiet)]
-    segments += [Segment(text, style) for text, style in row]
+    end = max((at + 1 for at, (text, _) in enumerate(row) if text != " "), default=0)
+    segments += [Segment(text, style) for text, style in row[: max(cells, end)]]
     segments.append(Segment(shape.note, looks.quiet))
     return line(segments, columns, looks.quiet)
 
@@ -186,6 +190,7 @@ class EntropyStrip(Widget):
         padding: 0 1;
         background: $background;
         & > .entropy-strip--bar { color: $model-bar; }
+        & > .entropy-strip--close_bar { color: $close-bar; }
         & > .entropy-strip--close { color: $close; }
         & > .entropy-strip--here { color: $here; text-style: bold; }
         & > .entropy-strip--quiet { color: $muted; }

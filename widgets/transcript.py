@@ -1,7 +1,6 @@
 """The path's running text: every token coloured by how unlikely it was, the cursor's one marked."""
 
-import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.style import Style
@@ -12,9 +11,9 @@ from textual.reactive import reactive
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tokexplore.widgets.cells import width
 from tokexplore.widgets.heat import LEVELS
-from tokexplore.widgets.transcript_layout import Cell, Layout
+from tokexplore.widgets.transcript_cells import Cell, first_difference, prompt_extent
+from tokexplore.widgets.transcript_layout import Layout
 from tokexplore.widgets.transcript_lines import Aside, Looks, draw_aside, draw_fold, draw_line
 
 _PARTS = (
@@ -22,18 +21,6 @@ _PARTS = (
     "quiet",
 )  # fmt: skip
 _WHEEL = 3
-
-
-def _first_difference(
-    old: Sequence[Cell], new: Sequence[Cell], start: int, differ: Callable[[Cell, Cell], bool]
-) -> int:
-    """The first index from `start` on at which two paths differ; the shorter one's end counts."""
-    common = min(len(old), len(new))
-    return next((i for i in range(start, common) if differ(old[i], new[i])), common)
-
-
-def _differ_in_text(a: Cell, b: Cell) -> bool:
-    return a.text != b.text or a.fork != b.fork
 
 
 class Transcript(Widget):
@@ -117,8 +104,7 @@ class Transcript(Widget):
         self.fold_over = fold_over
         self._cells: list[Cell] = []
         self._asides: list[Aside] = []
-        self._given = 0
-        self._given_cells = 0
+        self._given, self._given_lines = 0, 0
         self._layout_lines: Layout | None = None
         self._top = 0
         self._strips: dict[int, Strip] = {}
@@ -135,17 +121,16 @@ class Transcript(Widget):
         """
         before = len(self._cells)
         keep = min(keep, before, len(cells))
-        keep = _first_difference(self._cells, cells, keep, operator.ne)
+        keep = first_difference(self._cells, cells, keep)
         if keep == before == len(cells):
             return
-        relaid = _first_difference(self._cells, cells, keep, _differ_in_text)
+        relaid = first_difference(self._cells, cells, keep, in_text=True)
         was_at_end = self._rows() <= self._top + self._text_rows()
         self._cells[keep:] = cells[keep:]
         if keep <= self._given:
-            self._measure_prompt()
+            self._given, self._given_lines = prompt_extent(self._cells, self.size.width)
         self._lay_out(None if relaid == before == len(cells) else relaid)
-        if self._layout_lines is not None:
-            self._touch(self._layout_lines.rows_of(keep).start + self._fold_rows, self._rows())
+        self._touch(self._rows_of(keep).start, self._rows())
         if self.following and was_at_end:
             self._reveal(self._rows() - 1)
         self._keep_in_range()
@@ -154,7 +139,7 @@ class Transcript(Widget):
         """Show these branches below the text, as many as a third of the height allows."""
         if list(lines) != self._asides:
             self._asides = list(lines)
-            self._keep_in_range()
+            self._settle()
             self.refresh()
 
     def scroll_page(self, pages: int) -> None:
@@ -188,26 +173,23 @@ class Transcript(Widget):
             return None
         return 0 if cursor < layout.first else layout.row_of(cursor) + self._fold_rows
 
-    def _measure_prompt(self) -> None:
-        """Count the leading prompt tokens, and about how many cells their text takes."""
-        self._given, self._given_cells = 0, 0
-        for cell in self._cells:
-            if cell.origin != "prompt":
-                break
-            self._given += 1
-            breaks = cell.text.count("\n") * self.size.width
-            self._given_cells += width(cell.text) + breaks
-
-    def _first_laid_out(self) -> int:
-        too_long = self._given_cells > self.fold_over * max(1, self.size.width)
-        return self._given if self.folded and too_long else 0
+    def _rows_of(self, token: int | None) -> range:
+        """The rows that change their looks with a token's; the fold line for those folded."""
+        layout = self._layout_lines
+        if layout is None or token is None:
+            return range(0)
+        if token < layout.first:
+            return range(1)
+        rows = layout.rows_of(token)
+        return range(rows.start + self._fold_rows, rows.stop + self._fold_rows)
 
     def _lay_out(self, keep: int | None) -> None:
         """Lay the text out again from token `keep` on (None: its text is as it was)."""
         columns = self.size.width
         if columns < 1:
             return
-        first = self._first_laid_out()
+        fold = self.folded and self._given_lines > self.fold_over
+        first = self._given if fold else 0
         layout = self._layout_lines
         if layout is None or layout.columns != columns or layout.first != first:
             layout, keep = Layout(columns, first), 0
@@ -256,11 +238,12 @@ class Transcript(Widget):
     def _draw(self, layout: Layout, row: int) -> Strip:
         columns, cursor = self.size.width, self.cursor
         if row < self._fold_rows:
-            inside = cursor is not None and cursor < layout.first
-            end = cursor if inside and cursor is not None else layout.first
-            tail = "".join(cell.text for cell in self._cells[max(0, end - columns) : end])
-            here = (self._cells[end].shown or self._cells[end].text) if inside else ""
-            return draw_fold(layout.first, tail, here, columns, self._looks)
+            inside = cursor is not None and 0 <= cursor < layout.first
+            here = self._cells[cursor] if inside and cursor is not None else None
+            end = cursor if here else layout.first
+            tail = "".join(cell.text for cell in self._cells[:end][-columns:])
+            shown = (here.shown or here.text) if here else ""
+            return draw_fold(layout.first, tail, shown, columns, self._looks)
         return draw_line(
             layout.lines[row - self._fold_rows],
             columns,
@@ -278,14 +261,6 @@ class Transcript(Widget):
         top, bottom = max(first, self._top), min(stop, self._top + self.size.height)
         if top < bottom:
             self.refresh(Region(0, top - self._top, self.size.width, bottom - top))
-
-    def _touch_token(self, token: int | None) -> None:
-        layout, row = self._layout_lines, self._cursor_row(token)
-        if layout is None or token is None or row is None:
-            return
-        rows = layout.rows_of(token) if token >= layout.first else range(1)
-        shift = self._fold_rows if token >= layout.first else 0
-        self._touch(rows.start + shift, rows.stop + shift)
 
     # Scrolling
 
@@ -314,37 +289,36 @@ class Transcript(Widget):
         page = self._text_rows()
         self._scroll_to_row(max(0, min(self._top, self._rows() - 1 - page // 2)))
 
+    def _settle(self) -> None:
+        """Bring into view what is followed: the end, or else the cursor."""
+        self._keep_in_range()
+        row = self._rows() - 1 if self.following else self._cursor_row(self.cursor)
+        if row is not None and row >= 0:
+            self._reveal(row)
+
     # What changes
 
     def watch_cursor(self, before: int | None, cursor: int | None) -> None:
-        self._touch_token(before)
-        self._touch_token(cursor)
+        for rows in (self._rows_of(before), self._rows_of(cursor)):
+            self._touch(rows.start, rows.stop)
         row = self._cursor_row(cursor)
         if row is not None and not self.following:
             self._reveal(row)
 
-    def watch_following(self, following: bool) -> None:
-        row = self._rows() - 1 if following else self._cursor_row(self.cursor)
-        if row is not None and row >= 0:
-            self._reveal(row)
+    def watch_following(self) -> None:
+        self._settle()
 
     def watch_live(self) -> None:
         self._touch(self._rows() - 1, self._rows())
 
     def watch_folded(self) -> None:
         self._lay_out(0)
-        row = self._rows() - 1 if self.following else self._cursor_row(self.cursor)
-        self._keep_in_range()
-        if row is not None and row >= 0:
-            self._reveal(row)
+        self._settle()
 
     def on_resize(self) -> None:
-        self._measure_prompt()
+        self._given, self._given_lines = prompt_extent(self._cells, self.size.width)
         self._lay_out(0)
-        row = self._rows() - 1 if self.following else self._cursor_row(self.cursor)
-        self._keep_in_range()
-        if row is not None and row >= 0:
-            self._reveal(row)
+        self._settle()
 
     def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
         event.stop()

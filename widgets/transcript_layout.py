@@ -5,53 +5,23 @@ at the right edge is left to a hanging space, so that a line never begins with t
 token begins with, and marking the cursor never moves anything.
 """
 
-import re
 from bisect import bisect_left
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
-from tokexplore.models.display import DOTTED_CIRCLE, NEWLINE, SPACE, TAB, safe_character
-from tokexplore.models.events import Origin
+from tokexplore.models.display import DOTTED_CIRCLE
 from tokexplore.widgets.cells import chop, width
-from tokexplore.widgets.heat import NONE
-
-FORK = "┬"
-
-WORD, BLANK, WIDE, CLOSING, OPENING, MARK, BREAK = range(7)
-"""What a piece of text is to the wrapping: CLOSING and MARK (a fork or a combining mark) never
-begin a line, OPENING never ends one, BREAK ends it."""
-
-_CLOSERS = frozenset("，。、；：！？）」』】》〉〕…—·％〗〙〛ー～")
-_OPENERS = frozenset("（「『【《〈〔〖〘〚")
-_ASCII = re.compile(r"\n|\t| +|[^ \t\n]+")
-_IDEOGRAPHIC_SPACE = "\u3000"
-_FIXED_SPACES = frozenset("\u00a0\u202f")
-
-
-class Cell(NamedTuple):
-    """One token of the path as the transcript shows it."""
-
-    text: str
-    """What it adds to the running text, raw as `Vocabulary.pieces` has it; may be empty."""
-    origin: Origin
-    level: int = NONE
-    """Heat level (`widgets.heat`), NONE where the value is not known."""
-    fork: bool = False
-    """Whether the tree forks after this token."""
-    special: bool = False
-    shown: str = ""
-    """Its visible form (`Vocabulary.show`): drawn while the cursor is on a token without text."""
-
-
-class Atom(NamedTuple):
-    """A piece of one token's safe text that wrapping treats as one."""
-
-    offset: int
-    """Characters of the token's safe text before it."""
-    text: str
-    kind: int
-    width: int
+from tokexplore.widgets.transcript_cells import (
+    BLANK,
+    BREAK,
+    CLOSING,
+    MARK,
+    OPENING,
+    WORD,
+    Atom,
+    Cell,
+    atoms_of,
+)
 
 
 class Run(NamedTuple):
@@ -70,62 +40,6 @@ class Line(NamedTuple):
     skip: int
     """Characters of that token's safe text which are on earlier lines."""
     runs: tuple[Run, ...]
-
-
-def _numbered(pieces: list[tuple[str, int]]) -> tuple[Atom, ...]:
-    atoms, offset = [], 0
-    for text, kind in pieces:
-        atoms.append(Atom(offset, text, kind, width(text)))
-        offset += len(text)
-    return tuple(atoms)
-
-
-def _ascii_kind(piece: str) -> tuple[str, int]:
-    if piece == "\n":
-        return NEWLINE, BREAK
-    if piece == "\t":
-        return TAB, BLANK
-    if piece[0] == " ":
-        return piece, BLANK
-    return (piece if piece.isprintable() else "".join(map(safe_character, piece))), WORD
-
-
-def _character_kind(character: str) -> tuple[str, int]:
-    if character in "\n\t ":
-        return _ascii_kind(character)
-    if character == _IDEOGRAPHIC_SPACE:
-        return character, BLANK
-    if character in _FIXED_SPACES:
-        return SPACE, WORD
-    safe = safe_character(character)
-    size = width(safe)
-    if not size:
-        return safe, MARK
-    if safe in _CLOSERS:
-        return safe, CLOSING
-    if safe in _OPENERS:
-        return safe, OPENING
-    return safe, WIDE if size > 1 and len(safe) == 1 else WORD
-
-
-@lru_cache(maxsize=16_384)
-def atoms_of(text: str, fork: bool = False) -> tuple[Atom, ...]:
-    """The pieces of one token, made safe; its fork mark stands before a line break that ends it."""
-    if text.isascii():
-        pieces = [_ascii_kind(piece) for piece in _ASCII.findall(text)]
-    else:
-        pieces = []
-        for character in text:
-            safe, kind = _character_kind(character)
-            joins = pieces and pieces[-1][1] in ((WORD, BLANK) if kind != MARK else range(BREAK))
-            if joins and (kind == MARK or kind == pieces[-1][1]):
-                pieces[-1] = (pieces[-1][0] + safe, pieces[-1][1])
-            else:
-                pieces.append((safe, kind))
-    if fork:
-        before_break = bool(pieces) and pieces[-1][1] == BREAK
-        pieces.insert(len(pieces) - before_break, (FORK, MARK))
-    return _numbered(pieces)
 
 
 class _Wrapper:

@@ -9,7 +9,8 @@ from textual.strip import Strip
 
 from tokexplore.models.display import NEWLINE, TAB, safe_text
 from tokexplore.widgets.cells import ELLIPSIS, cut, cut_left, line, width
-from tokexplore.widgets.transcript_layout import BLANK, BREAK, FORK, MARK, Cell, Line, Run
+from tokexplore.widgets.transcript_cells import BLANK, BREAK, FORK, MARK, Cell
+from tokexplore.widgets.transcript_layout import Line, Run
 
 LIVE = "▌"
 FOLD = "▸"
@@ -134,7 +135,8 @@ def _last_words(text: str, cells: int) -> str:
 def draw_aside(aside: Aside, columns: int, looks: Looks) -> Strip:
     """A branch that was left, in exactly `columns` cells."""
     head = f"{aside.branch} {FORK} "
-    before = _last_words(_one_line(aside.before[-columns:]), max(8, columns // 4))
+    shared = f"{ELLIPSIS} {aside.before[-columns:].lstrip()}"
+    before = _last_words(_one_line(shared), max(8, columns // 3))
     tail = cut(_one_line(aside.text[: 2 * columns]), columns - width(head) - width(before))
     segments = [
         Segment(head, looks.fork),

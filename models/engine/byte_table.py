@@ -40,7 +40,13 @@ def vocabulary_of(tokenizer: PreTrainedTokenizerBase, rows: int) -> Vocabulary:
     for token_id in special - added.keys():
         table[token_id] = tokenizer.convert_ids_to_tokens(token_id).encode()
     size = max(table, default=-1) + 1
-    return Vocabulary.pack([table.get(i, b"") for i in range(size)], special, rows)
+    alone = tokenizer("a", add_special_tokens=False)["input_ids"]
+    return Vocabulary.pack(
+        [table.get(i, b"") for i in range(size)],
+        special,
+        rows,
+        leading_space=table.get(alone[0], b"").startswith(b" ") if alone else False,
+    )
 
 
 def byte_characters() -> dict[str, int]:

@@ -1,8 +1,8 @@
 """KV caches forked by reference, and what it takes to go back along a path.
 
-A transformers `DynamicLayer` appends by concatenation into a new tensor and never writes old keys
-or values, so a fork is copied references and a shorter prefix is a view. Convolution and recurrent
-states are written in place: those are cloned, and going back needs a snapshot of them.
+Keys and values of a position are never written again, so a fork is copied references and a shorter
+prefix is a view. Convolution and recurrent states are written in place: those are cloned, and going
+back needs a snapshot of them.
 """
 
 import copy
@@ -20,8 +20,72 @@ from transformers.cache_utils import (
     LinearAttentionCacheLayerMixin,
 )
 
-_GROWING = (DynamicLayer, LinearAttentionAndFullAttentionLayer)
-"""Layers whose keys and values hold every position: a prefix of them is a view."""
+_LEAST_ROOM = 64
+
+
+@dataclass
+class Buffer:
+    """Keys and values of one layer with room to grow, shared by its forks."""
+
+    keys: torch.Tensor
+    """[1, heads, room, head_dim]."""
+    values: torch.Tensor
+    fill: int
+    """Positions that some fork has written; the fork of this length may write the next."""
+
+    @property
+    def bytes(self) -> int:
+        return sum(t.numel() * t.element_size() for t in (self.keys, self.values))
+
+
+class GrowingLayer(DynamicLayer):
+    """Full attention that appends in place where `DynamicLayer` copies all keys for each token.
+
+    `keys` and `values` are views of the first positions of a buffer. Of the forks that share it,
+    the first to go on owns the tail; any other one copies when it goes on.
+    """
+
+    buffer: Buffer | None = None
+
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Append states of shape [1, heads, n, head_dim]; all keys and values."""
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+        start = self.get_seq_length()
+        count = key_states.shape[-2]
+        end = start + count
+        buffer = self.buffer
+        if buffer is None or buffer.fill != start or end > buffer.keys.shape[-2]:
+            buffer = self._moved(key_states, value_states, start, end)
+        buffer.keys.narrow(-2, start, count).copy_(key_states)
+        buffer.values.narrow(-2, start, count).copy_(value_states)
+        buffer.fill = end
+        self.keys = buffer.keys.narrow(-2, 0, end)  # [1, heads, end, head_dim]
+        self.values = buffer.values.narrow(-2, 0, end)
+        return self.keys, self.values
+
+    def cropped(self, length: int) -> "GrowingLayer":
+        """A fork of the first `length` positions."""
+        twin = copy.copy(self)
+        if self.get_seq_length():
+            twin.keys = self.keys.narrow(-2, 0, length)
+            twin.values = self.values.narrow(-2, 0, length)
+        return twin
+
+    def _moved(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, start: int, end: int
+    ) -> Buffer:
+        """A buffer of its own that holds what the layer holds, with room for more."""
+        room = end + max(_LEAST_ROOM, end // 4)
+        keys = key_states.new_empty((*key_states.shape[:-2], room, key_states.shape[-1]))
+        values = value_states.new_empty((*value_states.shape[:-2], room, value_states.shape[-1]))
+        if start:
+            keys.narrow(-2, 0, start).copy_(self.keys)
+            values.narrow(-2, 0, start).copy_(self.values)
+        self.buffer = Buffer(keys, values, start)
+        return self.buffer
 
 
 @dataclass(frozen=True)
@@ -40,7 +104,7 @@ def new_cache(model: PreTrainedModel) -> DynamicCache:
     """
     cache = DynamicCache(config=model.config)
     cache.layers = [
-        DynamicLayer() if type(layer) is DynamicSlidingWindowLayer else layer
+        GrowingLayer() if type(layer) in (DynamicLayer, DynamicSlidingWindowLayer) else layer
         for layer in cache.layers
     ]
     return cache
@@ -48,7 +112,7 @@ def new_cache(model: PreTrainedModel) -> DynamicCache:
 
 def is_croppable(cache: DynamicCache) -> bool:
     """Whether any prefix of this cache is a view of it."""
-    return all(type(layer) in (DynamicLayer, DummyLayer) for layer in cache.layers)
+    return all(type(layer) in (GrowingLayer, DummyLayer) for layer in cache.layers)
 
 
 @torch.inference_mode()
@@ -76,6 +140,8 @@ def snapshot(cache: DynamicCache, length: int) -> Snapshot:
 
 def layer_bytes(layer: Any) -> int:
     """Bytes of all tensors that a layer holds."""
+    if type(layer) is GrowingLayer:
+        return layer.buffer.bytes if layer.buffer else 0
     return sum(t.numel() * t.element_size() for t in _tensors(layer))
 
 
@@ -96,28 +162,32 @@ def growing_bytes(cache: DynamicCache) -> int:
 
 
 def _fork_layer(layer: Any, grown: Any, length: int) -> Any:
+    if type(grown) is GrowingLayer:
+        return grown.cropped(length)
     twin = _copied(layer)
-    if type(twin) in _GROWING and grown.keys is not None and grown.keys.numel():
-        twin.keys = grown.keys[..., :length, :]  # [1, heads, length, head_dim]
-        twin.values = grown.values[..., :length, :]
+    if type(twin) is LinearAttentionAndFullAttentionLayer and grown.get_seq_length():
+        twin.keys = grown.keys.narrow(-2, 0, length)  # [1, heads, length, head_dim]
+        twin.values = grown.values.narrow(-2, 0, length)
     return twin
 
 
 def _frozen(layer: Any) -> Any:
+    if type(layer) is GrowingLayer:
+        return GrowingLayer()
     twin = _copied(layer)
-    if type(twin) in _GROWING:
+    if type(twin) is LinearAttentionAndFullAttentionLayer:
         twin.keys = twin.values = None
     return twin
 
 
 def _copied(layer: Any) -> Any:
-    """A copy that shares keys and values with the layer and owns every state written in place."""
+    """A copy that owns every state written in place; keys and values of attention are shared."""
     twin = copy.copy(layer)
-    kept = type(layer) in (*_GROWING, DynamicSlidingWindowLayer)
+    appends = isinstance(layer, LinearAttentionCacheLayerMixin | DynamicSlidingWindowLayer)
     for name, value in vars(layer).items():
         if isinstance(value, dict):
             setattr(twin, name, {k: _cloned(v) for k, v in value.items()})
-        elif not kept and not isinstance(layer, LinearAttentionCacheLayerMixin):
+        elif not appends:
             setattr(twin, name, _cloned(value))
     return twin
 

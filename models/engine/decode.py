@@ -36,7 +36,9 @@ class Forward:
         self._experts = _Experts(model, self._device)
 
     @torch.inference_mode()
-    def __call__(self, tokens: Sequence[int], start: int, cache: Any, keep: int = 1) -> torch.Tensor:
+    def __call__(
+        self, tokens: Sequence[int], start: int, cache: Any, keep: int = 1
+    ) -> torch.Tensor:
         """Logits after the last `keep` of `tokens`: f32 on the CPU, shape [keep, V].
 
         Args:

@@ -6,7 +6,6 @@ from typing import Any
 from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub.errors import (
     GatedRepoError,
-    HfHubHTTPError,
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
@@ -54,7 +53,7 @@ def download(located: Located, report: Report, *, trust_remote_code: bool) -> Pa
             f"{name} is neither a directory nor a model on the hub that you may read: check the "
             "name, or log in with `hf auth login`."
         ) from error
-    except (HfHubHTTPError, OSError) as error:
+    except Exception as error:
         raise ModelError(
             f"{name} is not complete in the hub cache ({hub_cache()}) and the hub cannot be "
             f"reached: {type(error).__name__}."

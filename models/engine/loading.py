@@ -134,7 +134,7 @@ def _describe(
         vocabulary=vocabulary,
         name=located.name,
         source=located.source,
-        revision=located.revision or _snapshot_commit(checkpoint.path),
+        revision=_snapshot_commit(checkpoint.path) or located.revision,
         family=type(model).__name__,
         dtype=str(model.dtype).removeprefix("torch."),
         device=devices_of(model),

@@ -6,12 +6,14 @@ from array import array
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
+from typing import TypeVar
 
 import torch
 
 from tokexplore.models.distribution import STORED_CANDIDATES, Distribution, Rows, Standing
 from tokexplore.models.engine import chat as chats
-from tokexplore.models.engine import filters, loading, prefill, summary, text
+from tokexplore.models.engine import filters, loading, prefill, summary
+from tokexplore.models.engine import text as texts
 from tokexplore.models.engine.decode import Forward
 from tokexplore.models.engine.probe import probe
 from tokexplore.models.engine.store import ROW_BYTES, Leaf, LeafStore, Path, RowStore
@@ -35,6 +37,9 @@ from tokexplore.models.tokens import Vocabulary
 
 CACHE_SHARE = 0.4
 """Share of the memory that is free after loading that live caches may take."""
+
+
+_Event = TypeVar("_Event", bound=StreamEvent)
 
 
 class LocalEngine:
@@ -102,11 +107,14 @@ class LocalEngine:
     def vocabulary(self) -> Vocabulary:
         return self._loaded.vocabulary
 
-    def encode(self, text_: str, *, continuation: bool = False) -> list[int]:
-        return text.encode(self._loaded, text_, continuation=continuation)
+    def encode(self, text: str, *, continuation: bool = False) -> list[int]:
+        return texts.encode(self._loaded, text, continuation=continuation)
 
     def render(self, chat: Chat) -> Rendered:
         return chats.render(self._loaded, chat)
+
+    def next_turn(self, ids: Sequence[int], chat: Chat, user: str) -> Rendered:
+        return chats.next_turn(self._loaded, ids, chat, user)
 
     def stream(self, request: StreamRequest, control: Control) -> Iterator[StreamEvent]:
         self._check(request.ids)
@@ -225,7 +233,7 @@ class LocalEngine:
         if bad := [token for token in ids if not 0 <= token < self._loaded.rows]:
             raise UsageError(f"token {bad[0]} is not in the vocabulary of {self._loaded.rows} ids.")
 
-    def _guarded(self, events: Iterator[StreamEvent]) -> Iterator[StreamEvent]:
+    def _guarded(self, events: Iterator[_Event]) -> Iterator[_Event]:
         with self._memory_guarded():
             yield from events
 
@@ -235,13 +243,10 @@ class LocalEngine:
         try:
             yield
             return
-        except (torch.OutOfMemoryError, MemoryError) as error:
-            reason = error
-        except RuntimeError as error:
-            if "allocate memory" not in str(error):
+        except (RuntimeError, MemoryError) as error:
+            if not _is_out_of_memory(error):
                 raise
-            reason = error
-        reason.__traceback__ = None  # its frames hold the tensors of the failed pass
+            error.__traceback__ = None  # its frames hold the tensors of the failed pass
         self.release()
         raise OutOfMemoryError(
             f"no memory is left on {self._loaded.device} for this path: the caches were released; "
@@ -255,6 +260,12 @@ class LocalEngine:
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
+
+
+def _is_out_of_memory(error: RuntimeError | MemoryError) -> bool:
+    """torch has a class for it on GPUs only; its CPU allocator raises a plain RuntimeError."""
+    known = isinstance(error, torch.OutOfMemoryError | MemoryError)
+    return known or "allocate memory" in str(error)
 
 
 def _share_of_free(device: torch.device) -> int:

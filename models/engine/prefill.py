@@ -76,7 +76,12 @@ def fresh(forward: Forward, probed: Probed) -> Leaf:
 
 
 def feed(
-    forward: Forward, probed: Probed, leaf: Leaf, ids: "array[int]", *, score_from: int | None = None
+    forward: Forward,
+    probed: Probed,
+    leaf: Leaf,
+    ids: "array[int]",
+    *,
+    score_from: int | None = None,
 ) -> Iterator[tuple[int, torch.Tensor]]:
     """Feed ids[len(leaf):], a chunk at a time.
 

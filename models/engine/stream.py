@@ -1,7 +1,7 @@
 """One running stream: extend a path token by token until there is a reason to end."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING
 
 from tokexplore.models.distribution import Distribution, Standing
@@ -74,12 +74,16 @@ class Stream:
         if not total or (row and engine.probed.feed == "whole" and not score):
             self._row = row
             return
+        told = start.kept
         for done, logits in engine.feed(self._leaf, path.ids, score_from=0 if score else None):
             if score:
                 yield from engine.scored(path.ids, done, logits, self._request.top)
-            if done < len(path) and (score or done % prefill.SNAPSHOT_EVERY == 0):
+            if done == len(path):
+                break
+            if done - told >= min(prefill.CHUNK, prefill.SNAPSHOT_EVERY):
+                told = done
                 yield Progress("prefill", done - start.kept, total)
-            if self._control.cancelled and done < len(path):
+            if self._control.cancelled:
                 return
         engine.keep(self._leaf)
         if row is None:
@@ -88,9 +92,9 @@ class Stream:
             engine.rows_held.put(path.key, row)
         self._row = row
 
-    def _tokens(self) -> Iterator[StreamEvent]:
+    def _tokens(self) -> Generator[DrawnToken, None, EndReason]:
         """Draw until there is a reason to end, which is returned."""
-        reason = None
+        reason: EndReason | None = None
         while reason is None:
             reason = self._limit()
             if reason is None:

@@ -155,15 +155,17 @@ class Searcher:
             vocabulary.bytes_of(token).decode("utf-8", "replace")
             for token in range(vocabulary.rows)
         )
-        self._texts = [f"{text}\0{show}".lower() for text, show in zip(texts, shown, strict=True)]
+        self._own = [text.lower() for text in texts]
+        self._texts = [f"{own}\0{show.lower()}" for own, show in zip(self._own, shown, strict=True)]
 
     def tokens(self, text: str) -> list[int]:
         """Ids whose text holds `text`; its leading spaces may be missing where a word starts."""
         needle = text.lower()
         bare = needle.lstrip(" ") or needle
+        searched = self._own if needle.isspace() else self._texts  # `<id 7>` holds a space
         return [
             token
-            for token, held in enumerate(self._texts)
+            for token, held in enumerate(searched)
             if needle in held or (bare != needle and held.startswith(bare))
         ]
 

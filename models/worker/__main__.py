@@ -29,4 +29,5 @@ def main() -> None:
     serve(link, open_engine, leave=lambda: os._exit(0))
 
 
-main()
+if __name__ == "__main__":
+    main()

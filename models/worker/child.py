@@ -101,6 +101,8 @@ class Child:
                     self._take(message)
         except OSError:
             pass  # a reset socket means the same as its end
+        except Exception:
+            traceback.print_exc()  # the two sides have lost each other: nothing can be said there
         self._leave()
         with self._changed:
             self._gone = True

@@ -132,6 +132,9 @@ class EngineClient:
         self._report = report
         self._loaded = loop.create_future()
         self._connection = await self._connect()
+        if self._closing:
+            await self.close()
+            raise EngineLostError("the engine was closed.")
         transport, _ = await loop.create_connection(
             lambda: _Receiver(self), sock=self._connection.socket
         )

@@ -227,7 +227,7 @@ class Inbox:
         """The messages that are complete now.
 
         Raises:
-            ValueError: for bytes that are no messages of ours.
+            ValueError, msgspec.DecodeError: for bytes that are no messages of ours.
         """
         self._data += data
         at = 0

@@ -43,9 +43,7 @@ _CONFIGS: dict[str, Callable[[], PreTrainedConfig]] = {
     ),
     "qwen2": lambda: hf.Qwen2Config(**_ATTENTION),
     "qwen3_moe": lambda: hf.Qwen3MoeConfig(**_MOE),
-    "mixtral": lambda: hf.MixtralConfig(
-        **_ATTENTION, num_local_experts=4, num_experts_per_tok=2
-    ),
+    "mixtral": lambda: hf.MixtralConfig(**_ATTENTION, num_local_experts=4, num_experts_per_tok=2),
     "gemma3": lambda: hf.Gemma3TextConfig(
         **{**_ATTENTION, "num_hidden_layers": 3},
         sliding_window=WINDOW,
@@ -88,7 +86,7 @@ def model(family: str, seed: int = 0) -> PreTrainedModel:
     made = hf.AutoModelForCausalLM.from_config(_CONFIGS[family](), dtype=torch.float32)
     made.eval().requires_grad_(False)
     for name, parameter in made.named_parameters():
-        if parameter.ndim > 1 and "conv" not in name and "A_log" not in name:
+        if parameter.ndim > 1 and "A_log" not in name:
             torch.nn.init.normal_(parameter, std=0.25)
     head = made.get_output_embeddings().weight
     ids = torch.randint(0, ROWS, (1, 32))

@@ -86,7 +86,11 @@ def run(
 ) -> Run:
     """Stream `count` tokens to the end."""
     request = StreamRequest(
-        tuple(ids), settings, count, ignore_eos=ignore_eos, **options  # type: ignore[arg-type]
+        tuple(ids),
+        settings,
+        count,
+        ignore_eos=ignore_eos,
+        **options,  # type: ignore[arg-type]
     )
     return Run(ids, engine.stream(request, control or Control()))
 

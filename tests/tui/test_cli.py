@@ -310,30 +310,39 @@ fcntl.ioctl(1, termios.TIOCSCTTY, 0)
 import tokexplore.tui.app
 from tokexplore.tui import cli
 def run_app(options):
-    print(options.prompt.text, os.isatty(sys.__stdin__.fileno()), flush=True)
+    print(options.prompt.text, os.isatty(0), file=sys.__stderr__, flush=True)
     return 3 if os.read(sys.__stdin__.fileno(), 1) == b"k" else 4
 tokexplore.tui.app.run_app = run_app
-sys.exit(cli.main([{model!r}]))
+code = cli.main([{model!r}])
+print("an error", file=sys.stderr)
+sys.exit(code)
 """
 
 
 def test_a_pipe_is_the_prompt_and_keys_come_from_the_terminal(tmp_path: Path) -> None:
+    """And standard error, where Textual draws, is the terminal while the app runs."""
     ours, theirs = pty.openpty()
     script = WITH_TERMINAL.format(tests=str(TESTS), model=str(tmp_path))
     process = subprocess.Popen(
-        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=theirs, stderr=theirs,
+        [sys.executable, "-c", script],
+        stdin=subprocess.PIPE,
+        stdout=theirs,
+        stderr=subprocess.PIPE,
         env={**os.environ, "TERM": "xterm"},
-    )  # fmt: skip
+    )
     os.close(theirs)
     assert process.stdin is not None
     process.stdin.write(b"Once upon\n")
+    process.stdin.flush()
     process.stdin.close()
+    process.stdin = None
     shown = b""
     while b"\n" not in shown:
         shown += os.read(ours, 1024)
     assert shown == b"Once upon True\r\n"
     os.write(ours, b"k\n")
-    assert process.wait() == 3
+    assert process.communicate()[1] == b"an error\n"
+    assert process.returncode == 3
     os.close(ours)
 
 

@@ -215,7 +215,10 @@ def test_a_failure_is_raised_and_what_was_told_stays() -> None:
     app = AppOptions(load=LoadOptions("fake"), prompt=PromptSpec(text="Once"))
     with pytest.raises(OutOfMemoryError):
         headless.run(RunOptions(app), out, open_engine=lambda *_: engine, errors=io.StringIO())
-    assert out.getvalue().decode().startswith("Once")
+    text = out.getvalue().decode()
+    assert text.startswith("Once")
+    assert "step 2" in text
+    assert text.endswith("end: failure after 2 tokens\n")
 
 
 # As a program

@@ -120,6 +120,8 @@ def test_states_have_signs_that_need_no_colour() -> None:
     assert "2◆" in drawn(branch(2, marked=True))
     words = words_strip(branch(2, ended="eos"), (True,), False, columns_for(40), STYLES)
     assert "■ eos" in words.text
+    stopped = words_strip(branch(2, ended="interrupted"), (True,), False, columns_for(40), STYLES)
+    assert "‖  words 2" in stopped.text
 
 
 class LazyRows(Sequence[BranchRow]):
@@ -251,7 +253,8 @@ async def test_a_list_beside_the_table_leaves_the_keys_to_the_screen() -> None:
 async def test_hostile_names_and_words_are_shown_literally() -> None:
     app = ListApp()
     async with app.run_test(size=(80, 6)) as pilot:
-        name, words = safe_text("\x1b]0;x\x07"), safe_text("\u202e[/b] [red]")
+        name, words = "\x1b]0;x\x07", "\u202e[/b] [red]"
         await shown(pilot, [branch(1, 0, token="", name=name, words=words)])
-        assert name in app.lines[1]
-        assert words in app.lines[1]
+        assert safe_text(name) in app.lines[1]
+        assert safe_text(words) in app.lines[1]
+        assert app.lines[1].isprintable()

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
-from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
@@ -215,9 +214,11 @@ def test_many_branches_are_counted_where_there_is_no_room() -> None:
 def test_hostile_tokens_are_shown_literally(data: bytes) -> None:
     text = visible(data)
     strip = drawn(candidate(text=text), 200)
-    assert text in "".join(segment.text for segment in strip)
-    assert all(segment.text.isprintable() for segment in strip)
-    assert not any(isinstance(segment, Segment) and segment.control for segment in strip)
+    assert text in strip.text
+    raw = drawn(candidate(text=data.decode("utf-8", "replace")), 200)
+    for segment in (*strip, *raw):
+        assert segment.text.isprintable()
+        assert not segment.control
 
 
 # Which rows are in view
@@ -249,8 +250,20 @@ def test_a_taken_row_below_the_window_is_pinned_at_its_rank() -> None:
     assert window.rows == 18
     assert window.pinned is not None
     assert window.pinned.rank == 41
-    assert window_of(page, 40, 0, 20).pinned is None
     assert window_of(page, 59, 0, 20).pinned is None
+
+
+def test_a_cursor_on_a_taken_row_far_down_does_not_hide_the_top() -> None:
+    page = page_of(60)
+    rows = list(page.rows)
+    rows[40] = rows[40]._replace(taken=True)
+    page = page._replace(rows=rows)
+    window = window_of(page, 40, 0, 20)
+    assert (window.top, window.rows) == (0, 18)
+    assert window.pinned == rows[40]
+    assert window_of(page, 40, 25, 20) == (25, 20, None), "it is in view already"
+    assert window_of(page, 39, 0, 20).top == 22
+    assert window_of(page, 41, 0, 20) == (22, 20, None)
 
 
 def test_a_taken_row_outside_the_page_is_pinned_until_the_view_is_past_it() -> None:

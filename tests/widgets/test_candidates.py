@@ -115,6 +115,24 @@ async def test_the_view_moves_no_more_than_it_must() -> None:
         assert app.table.top == 3
 
 
+async def test_the_cursor_is_seen_on_a_pinned_row_and_another_step_begins_at_its_top() -> None:
+    app = TableApp()
+    async with app.run_test(size=(80, 12)) as pilot:
+        page = page_of()
+        rows = [row._replace(taken=row.id == 30) for row in page.rows]
+        await shown(pilot, page._replace(rows=rows), 30)
+        assert app.table.top == 0
+        assert app.lines[9].split() == ["┊"]
+        assert app.lines[10].startswith("›●")
+        assert app.lines[10].split()[1] == "31"
+        await shown(pilot, page, 35)
+        assert app.table.top == 26
+        await shown(pilot, page._replace(step=1), 30)
+        assert app.table.top == 21
+        await shown(pilot, page._replace(rows=rows, step=2), 30)
+        assert app.table.top == 0
+
+
 async def test_a_click_asks_for_the_cursor_and_a_double_click_for_the_token() -> None:
     app = TableApp()
     async with app.run_test(size=(80, 12)) as pilot:

@@ -26,6 +26,7 @@ from tokexplore.widgets.compare_rows import (
     meeting,
     rows_of,
     shared_strip,
+    shown,
 )
 from tokexplore.widgets.heat import LEVELS
 
@@ -37,7 +38,7 @@ STYLES = CompareStyles(
 tokens = st.lists(
     st.builds(
         CompareCell,
-        st.text(" abc中[]/é⏎", max_size=50).map(safe_text),
+        st.text(" abc中[]/é⏎\n\t\x1b", max_size=50),
         st.none() | st.floats(0, 40),
         st.integers(-1, LEVELS - 1),
     ),
@@ -119,8 +120,25 @@ def test_another_text_is_not_taken_for_a_continuation() -> None:
     assert not wrapper.extend(words("one two four five"))
 
 
+@given(tokens, st.integers(1, 60))
+def test_nothing_is_cut_off_a_line_but_the_end_of_a_token_that_is_too_long(
+    cells: list[CompareCell], width: int
+) -> None:
+    starts = wrapped(cells, width).starts
+    for first, last in zip(starts, [*starts[1:], len(cells)], strict=True):
+        text = "".join(shown(cell.text) for cell in cells[first:last])
+        assert cell_len(text.lstrip(" ")) <= width or last - first == 1
+
+
+def test_a_word_of_several_tokens_is_not_broken() -> None:
+    cells = [CompareCell(text, 1.0, 0) for text in ("one", " two", " thr", "ee", ".", " four")]
+    assert wrapped(cells, 11).starts == [0, 2]
+    chinese = [CompareCell(text, 1.0, 0) for text in "从前有一个国王"]
+    assert wrapped(chinese, 6).starts == [0, 3, 6]
+
+
 def test_a_line_ends_with_its_newline() -> None:
-    cells = [CompareCell(text, 1.0, 0) for text in (" end", ".⏎", "New", " line")]
+    cells = [CompareCell(text, 1.0, 0) for text in (" end", ".\n", "New", " line")]
     assert wrapped(cells, 40).starts == [0, 2]
 
 
@@ -259,7 +277,7 @@ class CompareApp(ThemedApp[None]):
         return [self.view.render_line(y).text for y in range(self.view.size.height)]
 
 
-async def shown(pilot: Pilot[None], *columns: CompareColumn) -> CompareApp:
+async def mounted(pilot: Pilot[None], *columns: CompareColumn) -> CompareApp:
     app = pilot.app
     assert isinstance(app, CompareApp)
     app.view.show(columns, "there was a king", 5)
@@ -270,7 +288,7 @@ async def shown(pilot: Pilot[None], *columns: CompareColumn) -> CompareApp:
 async def test_side_by_side_when_wide_and_stacked_when_narrow() -> None:
     app = CompareApp()
     async with app.run_test(size=(90, 14)) as pilot:
-        await shown(pilot, column(words("alpha beta")), column(words("gamma delta"), 2))
+        await mounted(pilot, column(words("alpha beta")), column(words("gamma delta"), 2))
         assert any("alpha beta" in line and "gamma delta" in line for line in app.lines)
         await pilot.resize_terminal(60, 14)
         await pilot.pause()
@@ -284,7 +302,7 @@ async def test_columns_scroll_together_under_heads_that_stay() -> None:
     async with app.run_test(size=(90, 10)) as pilot:
         first = words(" ".join(f"a{n}" for n in range(400)))
         second = words(" ".join(f"b{n}" for n in range(400)))
-        await shown(pilot, column(first), column(second, 2))
+        await mounted(pilot, column(first), column(second, 2))
         app.view.focus()
         await pilot.press("down", "down", "down")
         await pilot.pause()
@@ -299,18 +317,18 @@ async def test_a_live_column_keeps_its_end_in_view_unless_the_user_looks_elsewhe
         known = column(words("one two"))
         for count in range(0, 300, 30):
             live = words(" ".join(f"t{n}" for n in range(count)))
-            await shown(pilot, known, column(live, 2, live=True))
+            await mounted(pilot, known, column(live, 2, live=True))
         assert any("t269" in line for line in app.lines)
         app.view.scroll_to(y=0, animate=False, immediate=True)
         live += words("more " * 60)
-        await shown(pilot, known, column(live, 2, live=True))
+        await mounted(pilot, known, column(live, 2, live=True))
         assert any("t0" in line for line in app.lines)
 
 
 async def test_the_mode_changes_between_text_and_tokens() -> None:
     app = CompareApp()
     async with app.run_test(size=(90, 14)) as pilot:
-        await shown(pilot, column(words("alpha beta")), column(words("gamma delta"), 2))
+        await mounted(pilot, column(words("alpha beta")), column(words("gamma delta"), 2))
         assert app.view.toggle_mode() == "tokens"
         assert any("1  ␣alpha" in line and "1  ␣gamma" in line for line in app.lines)
         assert app.view.toggle_mode() == "text"
@@ -319,9 +337,10 @@ async def test_the_mode_changes_between_text_and_tokens() -> None:
 async def test_hostile_tokens_are_shown_literally() -> None:
     app = CompareApp()
     async with app.run_test(size=(90, 14)) as pilot:
-        hostile = [safe_text(t) for t in ("\x1b[31m", "[/x]", "[bold]", "arr[i]", "\u202e")]
-        await shown(pilot, column([CompareCell(t, 1.0, 1) for t in hostile]), column([], 2))
-        assert "".join(hostile) in "".join(app.lines)
+        hostile = ("\x1b[31m", "[/x]", "[bold]", "arr[i]", "\u202e")
+        await mounted(pilot, column([CompareCell(t, 1.0, 1) for t in hostile]), column([], 2))
+        assert "".join(map(safe_text, hostile)) in "".join(app.lines)
+        assert all(line.isprintable() for line in app.lines)
 
 
 def test_long_random_branches_are_quick_to_extend() -> None:

@@ -18,7 +18,7 @@ from tokexplore.widgets.strip import (
     squeeze,
 )
 
-LOOKS = StripLooks(*(Style(color=f"color({n})") for n in (10, 20, 30, 40)))
+LOOKS = StripLooks(*(Style(color=f"color({n})") for n in (10, 15, 20, 30, 40)))
 
 values = st.lists(st.none() | st.floats(0, 12), max_size=300)
 
@@ -79,17 +79,22 @@ def test_squeezed_cells_say_so() -> None:
     steps[41] = 5.0
     bars, numbers = rows(Series(steps), 40)
     assert bars.count("█") == 1
-    assert numbers.rstrip().endswith(" max of 4")
+    assert numbers[bars.index(" 5.0") :].rstrip() == " max of 4"
     assert numbers.split()[:3] == ["1", "41", "81"]
 
 
 def test_the_current_step_and_close_calls_are_marked() -> None:
-    series = Series([1.0] * 30, {3, 12, 20}, cursor=13)
+    series = Series([1.0] * 30, {3, 12, 20}, cursor=13)  # step 21 is a close call too
     bars, numbers = draw_strip(series, 50, LOOKS)
-    assert numbers.text.rstrip() == "1  ≈        ≈14     ≈"
+    assert numbers.text.rstrip() == "1  ≈        ≈14     21"
     assert [s.text for s in numbers if s.style == LOOKS.here] == ["1", "4"]
     assert [s.text for s in bars if s.style == LOOKS.here] == ["█"]
-    assert sum(len(s.text) for s in bars if s.style == LOOKS.close) == 3
+    assert sum(len(s.text) for s in bars if s.style == LOOKS.close_bar) == 3
+
+
+def test_squeezed_marks_leave_a_gap_around_numbers() -> None:
+    _, numbers = rows(Series([1.0] * 60, set(range(60)), cursor=40), 40)
+    assert numbers.startswith("1 ≈≈≈≈≈≈≈ 21 ≈≈≈≈≈≈ 41 ≈≈≈≈")
 
 
 def test_prompt_tokens_go_without_a_number() -> None:

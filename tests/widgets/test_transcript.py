@@ -12,7 +12,7 @@ from textual.strip import Strip
 
 from tokexplore.tui.theme import DARK, LIGHT, ThemedApp
 from tokexplore.widgets.transcript import Transcript
-from tokexplore.widgets.transcript_layout import Cell
+from tokexplore.widgets.transcript_cells import Cell
 from tokexplore.widgets.transcript_lines import Aside
 
 
@@ -136,6 +136,17 @@ async def test_a_long_prompt_folds_to_one_line() -> None:
         assert not transcript.folded
 
 
+async def test_a_folded_prompt_that_is_edited_shows_its_new_end() -> None:
+    app = TranscriptApp()
+    async with app.run_test(size=(40, 6)) as pilot:
+        app.transcript.show(prompt(60) + words(3), 0)
+        await pilot.pause()
+        edited = prompt(60)
+        edited[-1] = Cell(" new", "prompt")
+        app.transcript.show(edited + words(3), 59)
+        assert screen(app)[0] == "▸ prompt: 60 tokens … p057 p058 new"
+
+
 async def test_a_short_prompt_does_not_fold() -> None:
     app = TranscriptApp()
     async with app.run_test(size=(40, 6)):
@@ -152,13 +163,15 @@ async def test_the_branch_that_was_left_stays_in_view() -> None:
         assert screen(app) == [
             " w000 w001 w002 w003 w004 w005 w006",
             "w007",
-            "2 ┬ who had a son, who was",
+            "2 ┬ … who had a son, who was",
             "",
             "",
             "",
         ]
+        transcript.aside([])
         transcript.show(words(100), 8)
-        assert screen(app)[-2:] == ["w095 w096 w097 w098 w099", "2 ┬ who had a son, who was"]
+        transcript.aside([Aside(2, "who had a", " son, who was")])
+        assert screen(app)[-2:] == ["w095 w096 w097 w098 w099", "2 ┬ … who had a son, who was"]
         await pilot.click(Transcript, offset=(10, 5))
         (message,) = app.picked
         assert isinstance(message, Transcript.AsidePicked)

@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokexplore.widgets.cells import width
-from tokexplore.widgets.transcript_layout import BLANK, Cell, Layout, atoms_of
+from tokexplore.widgets.transcript_cells import BLANK, Cell, atoms_of
+from tokexplore.widgets.transcript_layout import Layout
 
 pieces = st.one_of(
     st.sampled_from(

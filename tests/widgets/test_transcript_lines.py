@@ -7,7 +7,8 @@ from rich.style import Style
 from textual.strip import Strip
 
 from tokexplore.widgets.heat import LEVELS
-from tokexplore.widgets.transcript_layout import Cell, Layout
+from tokexplore.widgets.transcript_cells import Cell
+from tokexplore.widgets.transcript_layout import Layout
 from tokexplore.widgets.transcript_lines import Aside, Looks, draw_aside, draw_fold, draw_line
 
 NAMES = [name for name in Looks._fields if name != "heat"]
@@ -141,8 +142,8 @@ def test_the_open_end_has_a_block_even_on_a_full_line() -> None:
 
 
 def test_an_aside_names_its_branch_and_is_cut_at_the_edge() -> None:
-    aside = Aside(2, "who had a", " son, who was so clever that no one\ncould")
-    assert draw_aside(aside, 60, LOOKS).text.startswith("2 ┬ who had a son, who was so clever")
+    aside = Aside(2, " who had a", " son, who was so clever that no one\ncould")
+    assert draw_aside(aside, 60, LOOKS).text.startswith("2 ┬ … who had a son, who was so clever")
     assert draw_aside(aside, 30, LOOKS).text.rstrip() == "2 ┬ … had a son, who was so c…"
 
 

@@ -1,12 +1,16 @@
 """What all actions of the main screen stand on."""
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import Protocol, TypeVar
 
 from textual.screen import Screen
 
 from tokexplore.models.options import LoadOptions
 from tokexplore.models.worker.client import EngineClient
 from tokexplore.tui.driver import Driver
+from tokexplore.tui.screens.dialog import Dialog
+
+Result = TypeVar("Result")
 
 
 class Host(Protocol):
@@ -46,6 +50,13 @@ class Actions(Screen[None]):
         driver.run(driver.pause())
         self.changed()
         return True
+
+    async def open(
+        self, dialog: Dialog[Result], done: Callable[[Result | None], None] | None = None
+    ) -> None:
+        """Open a dialog and wait until it takes keys."""
+        await self.app.push_screen(dialog, done)
+        await dialog.opened.wait()
 
     def nothing(self, what: str) -> None:
         """There is none of this."""

@@ -40,16 +40,16 @@ class Branching(Actions):
         else:
             self.nothing("other branch was visited")
 
-    def action_branches(self) -> None:
+    async def action_branches(self) -> None:
         """The list of branches on a screen of its own."""
 
         def chosen(number: int | None) -> None:
             if number is not None:
                 self.switch(number)
 
-        self.app.push_screen(BranchesDialog(self.driver), chosen)
+        await self.open(BranchesDialog(self.driver), chosen)
 
-    def action_name(self) -> None:
+    async def action_name(self) -> None:
         """Name this branch."""
         branch = self.explorer.branch
         if branch is None:
@@ -60,7 +60,7 @@ class Branching(Actions):
                 self.explorer.tree.change(Named(branch.number, name.strip()))
                 self.changed()
 
-        self.app.push_screen(Ask(f"Name of branch {branch.number}", branch.name), named)
+        await self.open(Ask(f"Name of branch {branch.number}", branch.name), named)
 
     def action_hide(self) -> None:
         """Hide this branch."""
@@ -90,9 +90,9 @@ class Branching(Actions):
         )
         self.changed()
 
-    def action_compare(self) -> None:
+    async def action_compare(self) -> None:
         """Align the marked branches, or this one with the one that was left last."""
         if len(self.explorer.listed()) < 2:
             self.nothing("second branch yet: take another candidate first")
             return
-        self.app.push_screen(CompareScreen(self.driver))
+        await self.app.push_screen(CompareScreen(self.driver))

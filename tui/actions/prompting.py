@@ -20,7 +20,7 @@ class Prompting(Actions):
         waiting = self.driver.options.starting_prompt() is None
         self.driver.run(self._begin())
         if waiting:
-            self.action_prompt()
+            self.call_after_refresh(self.action_prompt)
 
     async def _begin(self) -> None:
         driver = self.driver
@@ -34,13 +34,13 @@ class Prompting(Actions):
         if spec.chat is not None:
             self.app.notify("This is the rendered template; space goes on.", markup=False)
 
-    def action_type_text(self) -> None:
+    async def action_type_text(self) -> None:
         """Branch with typed text."""
         self.pin()
         if not self.explorer.nodes:
             self.nothing("prompt yet: p asks for one")
             return
-        self.app.push_screen(
+        await self.open(
             TextEditor("Type a continuation at this step", "", self._preview_more), self._type
         )
 
@@ -61,7 +61,7 @@ class Prompting(Actions):
         shown = "│".join(vocabulary.show(t) for t in ids[-PREVIEW_TOKENS:])
         return f"{len(ids):,} tokens  {'…' if len(ids) > PREVIEW_TOKENS else ''}{shown}"
 
-    def action_prompt(self) -> None:
+    async def action_prompt(self) -> None:
         """Edit the prompt; the result is a new root."""
         driver = self.driver
         loaded = driver.state not in ("loading", "lost")
@@ -70,7 +70,7 @@ class Prompting(Actions):
         can_chat = loaded and driver.client.info.chat_template
         preview = self._preview if loaded else None
         editor = PromptEditor(spec, preview, can_chat=can_chat, placeholder=example)
-        self.app.push_screen(editor, self._prompted)
+        await self.open(editor, self._prompted)
 
     def _spec(self) -> PromptSpec:
         """The prompt of the path in view, to be edited."""
@@ -91,7 +91,7 @@ class Prompting(Actions):
         else:
             self.driver.run(self._start(spec))
 
-    def action_turn(self) -> None:
+    async def action_turn(self) -> None:
         """Ask for the next user turn of a chat."""
         if self.driver.chat is None:
             self.warn("There is no chat here: start one with p, ctrl+r (or --chat).")
@@ -101,4 +101,4 @@ class Prompting(Actions):
             if text:
                 self.driver.run(self.driver.add_turn(text))
 
-        self.app.push_screen(TextEditor("The next user turn", "", None), said)
+        await self.open(TextEditor("The next user turn", "", None), said)

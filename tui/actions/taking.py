@@ -22,7 +22,7 @@ class Taking(Actions):
             return
         self.driver.run(self.driver.take(token))
 
-    def action_play(self) -> None:
+    async def action_play(self) -> None:
         """Pause or go on; start a lost engine again."""
         driver = self.driver
         if driver.state == "lost":
@@ -31,7 +31,7 @@ class Taking(Actions):
             if not self.pin():
                 driver.run(driver.pause())
         elif driver.state == "asking":
-            self.action_prompt()
+            await self.action_prompt()
         else:
             self.explorer.follow()
             driver.play()
@@ -52,7 +52,7 @@ class Taking(Actions):
         self.driver.single_step = not self.driver.single_step
         self.changed()
 
-    def action_find(self) -> None:
+    async def action_find(self) -> None:
         """Search the vocabulary at this step, and take what is found."""
         explorer, driver = self.explorer, self.driver
         distribution = driver.distribution()
@@ -66,7 +66,7 @@ class Taking(Actions):
             if token is not None:
                 driver.run(driver.take(token))
 
-        self.app.push_screen(
+        await self.open(
             FindToken(
                 explorer.vocabulary,
                 distribution.logprob(0),
@@ -97,6 +97,6 @@ class Taking(Actions):
         """The token of a candidate row."""
         raise NotImplementedError
 
-    def action_prompt(self) -> None:
+    async def action_prompt(self) -> None:
         """Ask for a prompt."""
         raise NotImplementedError

@@ -46,15 +46,15 @@ class Viewing(Actions):
         story = self.query_one(Transcript)
         story.folded = not story.folded
 
-    def action_inspect(self) -> None:
+    async def action_inspect(self) -> None:
         """Token and model in detail."""
         info = getattr(self.driver.client, "info", None)
         if info is None:
             self.nothing("model yet")
         else:
-            self.app.push_screen(inspect_sheet(self.explorer, info))
+            await self.open(inspect_sheet(self.explorer, info))
 
-    def action_settings(self) -> None:
+    async def action_settings(self) -> None:
         """Sampling and length."""
         driver = self.driver
         info = getattr(driver.client, "info", None)
@@ -64,7 +64,7 @@ class Viewing(Actions):
             if setup is not None:
                 driver.configure(setup.sampling, setup.max_new_tokens)
 
-        self.app.push_screen(
+        await self.open(
             SettingsDialog(
                 Setup(self.explorer.settings, driver.max_new_tokens),
                 suggested,
@@ -77,7 +77,7 @@ class Viewing(Actions):
         """Dark or light."""
         self.app.theme = LIGHT.name if self.app.theme == DARK.name else DARK.name
 
-    def action_models(self) -> None:
+    async def action_models(self) -> None:
         """Pick another model."""
 
         def chosen(model: str | None) -> None:
@@ -85,11 +85,11 @@ class Viewing(Actions):
                 load = msgspec.structs.replace(self.driver.options.load, model=model, revision="")
                 self.host.open_model(load)
 
-        self.app.push_screen(ModelPicker(self.driver.options.directories), chosen)
+        await self.open(ModelPicker(self.driver.options.directories), chosen)
 
-    def action_help(self) -> None:
+    async def action_help(self) -> None:
         """All keys."""
-        self.app.push_screen(help_sheet({}))
+        await self.open(help_sheet({}))
 
     def action_palette(self) -> None:
         """All commands by name."""

@@ -33,9 +33,9 @@ class Walking(Actions):
         self.explorer.follow()
         self.changed()
 
-    def action_goto(self) -> None:
+    async def action_goto(self) -> None:
         """Ask for a place and go there."""
-        self.app.push_screen(Ask("Go to step 123, -40 from the end, branch #3"), self._go)
+        await self.open(Ask("Go to step 123, -40 from the end, branch #3"), self._go)
 
     def _go(self, text: str | None) -> None:
         if not text:

@@ -21,7 +21,7 @@ class BranchesDialog(Dialog[int | None]):
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("q,backspace", "cancel", "close", id="branches.close"),
+        Binding("q,backspace", "cancel", "close", id="branches.close", priority=True),
         Binding("m", "mark", "mark", id="branches.mark"),
         Binding("X", "show_hidden", "show hidden", id="branches.hidden"),
     ]

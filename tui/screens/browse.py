@@ -36,6 +36,8 @@ NARROW = 104
 FIXED_ROWS = 7
 """Header, two rules, strip of two rows, its rule and the key bar."""
 ASIDES = 2
+ASIDE_BEFORE, ASIDE_TOKENS = 4, 60
+"""Tokens of a branch that was left that are shown before its fork and after it."""
 PAGE = 256
 """Candidates fetched at once beyond those that are stored."""
 
@@ -114,10 +116,7 @@ class BrowseScreen(Branching, Prompting, Taking, Walking, Viewing):
 
     def _asides(self) -> list[Aside]:
         explorer, tree = self.explorer, self.explorer.tree
-        vocabulary = explorer.vocabulary
         asides: list[Aside] = []
-        if vocabulary is None:
-            return asides
         for leaf in reversed(explorer.left):
             number = tree.branch_of[leaf]
             fork = tree.common(leaf, explorer.leaf)
@@ -125,8 +124,8 @@ class BrowseScreen(Branching, Prompting, Taking, Walking, Viewing):
                 continue
             path = tree.path(leaf)
             at = tree.depth[fork]
-            before = vocabulary.text(tree.token[n] for n in path[max(0, at - 4) : at])
-            after = vocabulary.text(tree.token[n] for n in path[at : at + 60])
+            before = explorer.words(path, max(0, at - ASIDE_BEFORE), at)
+            after = explorer.words(path, at, at + ASIDE_TOKENS)
             asides.append(Aside(number, before, after))
             if len(asides) == ASIDES:
                 break

@@ -20,7 +20,7 @@ class CompareScreen(Screen[None]):
     """Two to four branches; the one that streams grows as it does."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("q,backspace,d,escape,ctrl+g", "close", "close", id="compare.close"),
+        Binding("q,backspace,d,escape,ctrl+g", "close", "close", id="compare.close", priority=True),
         Binding("v", "mode", "text or tokens", id="compare.mode"),
         Binding("space", "play", "pause, go on", id="compare.play"),
         Binding("o", "other", "go to the other branch", id="compare.other"),

@@ -1,5 +1,6 @@
 """What every dialog shares: a titled box that keys alone open, use and close."""
 
+import asyncio
 from typing import ClassVar, TypeVar
 
 from textual.app import ComposeResult
@@ -35,6 +36,15 @@ class Dialog(ModalScreen[Result]):
     ]
     title_text = ""
     hint_text = "ctrl+g closes"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.opened = asyncio.Event()
+        """Set once the dialog takes keys."""
+
+    def on_screen_resume(self) -> None:
+        """Focus is given with the first refresh."""
+        self.call_after_refresh(self.opened.set)
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog--box"):
@@ -73,7 +83,9 @@ class Sheet(Dialog[None]):
     """Text to read: scrolls by the arrows, closed by `q` or backspace."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("q,backspace,enter,question_mark", "cancel", "close", id="sheet.close")
+        Binding(
+            "q,backspace,enter,question_mark", "cancel", "close", id="sheet.close", priority=True
+        )
     ]
     hint_text = "↑↓ scroll · q closes"
 

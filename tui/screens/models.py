@@ -21,7 +21,7 @@ class ModelPicker(Dialog[str | None]):
     """The list of `tokexplore models`, by the arrows; the tree in view is given up."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("q,backspace", "cancel", "close", id="models.close")
+        Binding("q,backspace", "cancel", "close", id="models.close", priority=True)
     ]
     title_text = "Open another model"
     hint_text = "⏎ open: the present tree is given up · q closes"

@@ -55,8 +55,8 @@ class SettingsDialog(Dialog[Setup | None]):
         Binding("n", "neutral", "neutral", id="settings.neutral"),
         Binding("m", "suggested", "the model's own", id="settings.suggested"),
         Binding("backspace", "rub_out", "rub out", id="settings.rub_out"),
-        Binding("enter", "apply", "apply", id="settings.apply"),
-        Binding("q", "cancel", "discard", id="settings.discard"),
+        Binding("enter", "apply", "apply", id="settings.apply", priority=True),
+        Binding("q", "cancel", "discard", id="settings.discard", priority=True),
     ]
     title_text = "Sampling, from the next token on"
     hint_text = "↑↓ knob · ←→ fine · H L coarse · digits set · n neutral · ⏎ apply · q discard"

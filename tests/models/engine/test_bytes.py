@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from support import made_tokenizers as made
 from support.made_models import loaded_with
 from tokenizers import Tokenizer
+from transformers import PythonBackend
 
-from tokexplore.models.engine.byte_table import byte_characters
+from tokexplore.models.engine.byte_table import byte_characters, vocabulary_of
 from tokexplore.models.engine.text import encode
 from tokexplore.models.errors import UsageError
 
@@ -104,6 +105,29 @@ def test_the_first_space_of_a_prompt_is_kept_as_a_byte() -> None:
     assert [loaded.vocabulary.show(i) for i in ids[:2]] == ["<s>", "␣the"]
 
 
+@settings(max_examples=40, deadline=None)
+@given(text=TEXTS)
+def test_the_running_text_of_a_prompt_is_the_prompt(kind: tuple[str, Any], text: str) -> None:
+    name, loaded = kind
+    assert loaded.vocabulary.leading_space == (name in SPACED)
+    ids = encode(loaded, text, continuation=False)
+    if b" " + text.encode() == joined(loaded, ids[1:]) or name not in SPACED:
+        assert loaded.vocabulary.text(ids) == text
+        assert "".join(loaded.vocabulary.pieces(ids)) == "<s>" + text
+
+
+def test_only_the_first_space_of_a_path_is_left_out() -> None:
+    vocabulary = loaded_with(made.wrapped(made.llama_two())).vocabulary
+    assert vocabulary.leading_space
+    names = {vocabulary.show(i): i for i in range(len(vocabulary))}
+    start, the, space = names["<s>"], names["␣the"], names["␣"]
+    assert vocabulary.text([start, the, the]) == "the the"
+    assert vocabulary.text([the, the]) == " the the"
+    assert vocabulary.pieces([start, space, the]) == ["<s>", "", " the"]
+    assert vocabulary.text([start]) == ""
+    assert vocabulary.text([start, the, 9_999]) == "the"
+
+
 def test_special_tokens_are_literal_and_flagged() -> None:
     loaded = loaded_with(made.wrapped(made.byte_level(extra=["<｜begin▁of▁turn｜>"])))
     turn = loaded.tokenizer.convert_tokens_to_ids("<｜begin▁of▁turn｜>")
@@ -167,3 +191,42 @@ def test_a_token_beyond_the_model_is_refused() -> None:
     loaded = loaded_with(made.wrapped(made.byte_level()), rows=50)
     with pytest.raises(UsageError, match="no row"):
         encode(loaded, "国王", continuation=False)
+
+
+class Slow(PythonBackend):
+    """A tokenizer written in Python, one token for a character, with the vocabulary given."""
+
+    def __init__(self, vocabulary: dict[Any, int], **more: Any) -> None:
+        self._own = vocabulary
+        super().__init__(**more)
+
+    @property
+    def vocab_size(self) -> int:
+        return len(self._own)
+
+    def get_vocab(self) -> dict[Any, int]:
+        return dict(self._own)
+
+    def _tokenize(self, text: str, **_: Any) -> list[str]:
+        return list(text)
+
+    def _convert_token_to_id(self, token: str) -> int:
+        return self._own.get(token, 0)
+
+    def _convert_id_to_token(self, index: int) -> Any:
+        return next((token for token, i in self._own.items() if i == index), "")
+
+
+def test_tokenizers_written_in_python() -> None:
+    pieces = vocabulary_of(Slow({"▁a": 0, "<0xE5>": 1, "国": 2, "</s>": 3}, eos_token="</s>"), 4)
+    assert [pieces.bytes_of(i) for i in range(4)] == [b" a", b"\xe5", "国".encode(), b"</s>"]
+    assert pieces.special == {3}
+    raw = vocabulary_of(Slow({b"\xe5\x9b": 0, b"\xbd": 1}), 2)
+    assert [raw.bytes_of(i) for i in range(2)] == [b"\xe5\x9b", b"\xbd"]
+    spelled = Slow({"Ġa": 0, "å": 1, "国": 2})
+    spelled.byte_decoder = byte_characters()
+    assert [vocabulary_of(spelled, 3).bytes_of(i) for i in range(3)] == [
+        b" a",
+        b"\xe5",
+        "国".encode(),
+    ]

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 import torch
 from support import families, truth
-from support.truth import GREEDY, SAMPLED, Said
-from transformers import PreTrainedModel
+from support.truth import SAMPLED, Said
+from transformers import DynamicCache, PreTrainedModel
 
 from tokexplore.models.engine import cache as kv
 from tokexplore.models.engine import prefill
@@ -69,7 +69,7 @@ def test_a_prompt_in_chunks_is_scored_as_one_pass(
     assert truth.worst_error(model_of(family), said) <= families.tolerance(family)
 
 
-def crop_off_by_one(engine: LocalEngine, patch: pytest.MonkeyPatch) -> None:
+def crop_off_by_one(patch: pytest.MonkeyPatch) -> None:
     honest = kv._fork_layer
 
     def planted(layer: object, grown: object, length: int) -> object:
@@ -81,34 +81,39 @@ def crop_off_by_one(engine: LocalEngine, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(kv, "_fork_layer", planted)
 
 
-def positions_restart(engine: LocalEngine, patch: pytest.MonkeyPatch) -> None:
+def positions_restart(patch: pytest.MonkeyPatch) -> None:
     honest = Forward.__call__
 
     def planted(self: Forward, tokens: list[int], start: int, cache: object, keep: int = 1):  # type: ignore[no-untyped-def]
         if len(tokens) == 1:
-            self._positions.zero_()
+            self._positions = torch.zeros_like(self._positions)
         return honest(self, tokens, start, cache, keep)
 
     patch.setattr(Forward, "__call__", planted)
 
 
-def states_are_shared(engine: LocalEngine, patch: pytest.MonkeyPatch) -> None:
+def states_are_shared(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(kv, "_cloned", lambda value: value)
 
 
-def windows_are_cropped(engine: LocalEngine, patch: pytest.MonkeyPatch) -> None:
-    from transformers.cache_utils import DynamicCache
-
+def windows_are_cropped(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(kv, "new_cache", lambda model: DynamicCache(config=model.config))
 
 
-def batches_are_forced(engine: LocalEngine, patch: pytest.MonkeyPatch) -> None:
-    engine.probed = replace(engine.probed, feed="batched")
+def batches_are_forced(patch: pytest.MonkeyPatch) -> None:
+    honest = prefill.feed
+
+    def planted(forward, probed, *args, **kwargs):  # type: ignore[no-untyped-def]
+        return honest(forward, replace(probed, feed="batched"), *args, **kwargs)
+
+    patch.setattr(prefill, "feed", planted)
 
 
-def states_come_too_early(engine: LocalEngine, patch: pytest.MonkeyPatch) -> None:
+def states_come_too_early(patch: pytest.MonkeyPatch) -> None:
     honest = kv.snapshot
-    patch.setattr(kv, "snapshot", lambda cache, length: replace(honest(cache, length), length=length - 1))
+    patch.setattr(
+        kv, "snapshot", lambda cache, length: replace(honest(cache, length), length=length - 1)
+    )
 
 
 PLANTS = {
@@ -131,6 +136,6 @@ def test_a_planted_bug_is_seen(
     family: str, engine_of: EngineOf, model_of: ModelOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = engine_of(family)
-    PLANTS[family](engine, monkeypatch)
+    PLANTS[family](monkeypatch)
 
     assert truth.worst_error(model_of(family), explored(engine)) > 10 * families.tolerance(family)

@@ -32,6 +32,7 @@ from tokexplore.models.protocol import (
 from tokexplore.models.sampling import SamplingSettings
 from tokexplore.models.worker.client import EngineClient
 from tokexplore.models.worker.messages import AHEAD
+from tokexplore.models.worker.process import Connection
 
 GREEDY = SamplingSettings()
 PATH = (0, 300, 310, 290)
@@ -289,6 +290,36 @@ async def test_closing_fails_what_waits() -> None:
     await client.close()
     with pytest.raises(EngineLostError, match="closed"):
         await streaming
+
+
+async def test_closing_while_it_is_being_connected_starts_nothing() -> None:
+    connected = asyncio.Event()
+
+    async def connect() -> Connection:
+        await connected.wait()
+        return await in_thread(FakeEngine.open)()
+
+    client = EngineClient(LoadOptions("fake"), connect=connect)
+    starting = asyncio.ensure_future(client.start(lambda _: None))
+    await asyncio.sleep(0)
+    await client.close()
+    connected.set()
+    with pytest.raises(EngineLostError, match="closed"):
+        await starting
+
+
+async def test_closing_while_it_loads_ends_the_wait() -> None:
+    gate = threading.Semaphore(3)
+    opening = functools.partial(FakeEngine.open, load_gate=gate)
+    client = EngineClient(LoadOptions("fake"), connect=in_thread(opening))
+    starting = asyncio.ensure_future(client.start(lambda p: p.done == 300 and reached.set()))
+    reached = asyncio.Event()
+    await reached.wait()
+    closing = asyncio.ensure_future(client.close())
+    gate.release(10)
+    await closing
+    with pytest.raises(EngineLostError, match="closed"):
+        await starting
 
 
 async def test_planted_text_comes_over_the_socket() -> None:

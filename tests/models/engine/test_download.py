@@ -1,0 +1,175 @@
+"""Fetching a hub model, with the hub's client replaced by a folder."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import httpx2
+import pytest
+from huggingface_hub import errors as hub_errors
+from support.made_models import save_llama
+
+from tokexplore.models.engine import download as module
+from tokexplore.models.engine.download import wanted_files
+from tokexplore.models.engine.loading import load
+from tokexplore.models.errors import ModelError, TokexploreError, UsageError
+from tokexplore.models.options import LoadOptions
+from tokexplore.models.protocol import Progress
+
+COMMIT = "c" * 40
+
+
+class FakeHub:
+    """One repository on a fake hub, and what was asked of it."""
+
+    def __init__(self, folder: Path, cache: Path) -> None:
+        self.folder = folder
+        self.snapshot = cache / "models--owner--story" / "snapshots" / COMMIT
+        self.error: Exception | None = None
+        self.asked: list[Any] = []
+
+    def model_info(self, name: str, *, revision: str | None, files_metadata: bool) -> Any:
+        self.asked.append((name, revision))
+        if self.error:
+            raise self.error
+        assert files_metadata
+        files = [
+            SimpleNamespace(rfilename=f.name, size=f.stat().st_size) for f in self.folder.iterdir()
+        ]
+        return SimpleNamespace(sha=COMMIT, siblings=files)
+
+    def snapshot_download(
+        self,
+        name: str,
+        *,
+        revision: str,
+        cache_dir: Path,
+        allow_patterns: list[str],
+        tqdm_class: Callable[..., Any],
+    ) -> str:
+        assert (name, revision) == ("owner/story", COMMIT)
+        assert cache_dir == self.snapshot.parents[2]
+        self.snapshot.mkdir(parents=True, exist_ok=True)
+        received = tqdm_class(desc="Downloading bytes", total=0, unit="B", name="hub.transfer")
+        written = tqdm_class(desc="Reconstructing", total=0, unit="B", name="hub")
+        files = tqdm_class(desc="Fetching", total=len(allow_patterns))
+        for pattern in allow_patterns:
+            size = Path(shutil.copy(self.folder / pattern, self.snapshot)).stat().st_size
+            for bar in (received, written):
+                bar.update(size // 2)
+                bar.update(size - size // 2)
+            files.update(1)
+        return str(self.snapshot)
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeHub:
+    for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
+    fake = FakeHub(save_llama(tmp_path / "remote"), tmp_path / "cache")
+    monkeypatch.setattr(module, "HfApi", lambda: fake)
+    monkeypatch.setattr(module, "snapshot_download", fake.snapshot_download)
+    return fake
+
+
+def test_a_hub_model_is_fetched_once_and_told_in_bytes(hub: FakeHub) -> None:
+    reports: list[Progress] = []
+    loaded = load(LoadOptions(model="owner/story", revision="v2"), reports.append)
+    assert (loaded.source, loaded.revision) == ("owner/story", COMMIT)
+    assert hub.asked == [("owner/story", "v2")]
+    fetched = [r for r in reports if r.stage == "download"]
+    done = [r.done for r in fetched]
+    total = sum(f.stat().st_size for f in hub.snapshot.iterdir())
+    assert done == sorted(set(done))
+    assert (done[-1], {r.total for r in fetched}) == (total, {total})
+    assert load(LoadOptions(model="owner/story"), reports.append).revision == COMMIT
+    assert len(hub.asked) == 1
+
+
+def test_a_partial_snapshot_is_completed(hub: FakeHub) -> None:
+    load(LoadOptions(model="owner/story"), lambda _: None)
+    (hub.snapshot / "model.safetensors").unlink()
+    load(LoadOptions(model="owner/story"), lambda _: None)
+    assert len(hub.asked) == 2
+
+
+def test_a_partial_snapshot_is_refused_offline(
+    hub: FakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load(LoadOptions(model="owner/story"), lambda _: None)
+    (hub.snapshot / "model.safetensors").unlink()
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(ModelError, match="story has no weights"):
+        load(LoadOptions(model="owner/story"), lambda _: None)
+
+
+def answer(status: int) -> httpx2.Response:
+    return httpx2.Response(status, request=httpx2.Request("GET", "https://hub.invalid/owner"))
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "sentence"),
+    [
+        (
+            hub_errors.RepositoryNotFoundError("404", response=answer(404)),
+            ModelError,
+            "owner/story is neither a directory nor a model on the hub that you may read",
+        ),
+        (
+            hub_errors.GatedRepoError("403", response=answer(403)),
+            ModelError,
+            "owner/story is gated: accept its terms",
+        ),
+        (
+            hub_errors.RevisionNotFoundError("404", response=answer(404)),
+            UsageError,
+            "owner/story has no revision v9 on the hub",
+        ),
+        (
+            hub_errors.HfHubHTTPError("500", response=answer(500)),
+            ModelError,
+            "the hub cannot be reached: HfHubHTTPError",
+        ),
+        (
+            httpx2.ConnectError("no route"),
+            ModelError,
+            "the hub cannot be reached: ConnectError",
+        ),
+        (OSError("disk full"), ModelError, "the hub cannot be reached: OSError"),
+    ],
+)
+def test_what_goes_wrong_is_one_sentence(
+    hub: FakeHub, error: Exception, kind: type[TokexploreError], sentence: str
+) -> None:
+    hub.error = error
+    with pytest.raises(kind) as caught:
+        load(LoadOptions(model="owner/story", revision="v9"), lambda _: None)
+    assert sentence in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_only_what_is_loaded_is_fetched() -> None:
+    both = [
+        "README.md",
+        "config.json",
+        "generation_config.json",
+        "model-00001-of-00002.safetensors",
+        "model-00002-of-00002.safetensors",
+        "model.safetensors.index.json",
+        "modeling_own.py",
+        "onnx/model.onnx",
+        "original/consolidated.safetensors",
+        "pytorch_model.bin",
+        "tokenizer.json",
+        "tokenizer.model",
+    ]
+    chosen = set(wanted_files(both, trust_remote_code=False))
+    assert chosen == {n for n in both if n.endswith((".json", ".safetensors", ".model"))} - {
+        "original/consolidated.safetensors"
+    }
+    assert "modeling_own.py" in wanted_files(both, trust_remote_code=True)
+    pickled = [name for name in both if not name.endswith(".safetensors")]
+    assert "pytorch_model.bin" in wanted_files(pickled, trust_remote_code=False)

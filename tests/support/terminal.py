@@ -1,0 +1,129 @@
+"""A real program on a real pseudo-terminal; what it shows is what pyte makes of its bytes."""
+
+import fcntl
+import os
+import pty
+import signal
+import struct
+import termios
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import pyte
+
+KEYS = {
+    "enter": "\r",
+    "left": "\x1b[D",
+    "right": "\x1b[C",
+    "up": "\x1b[A",
+    "down": "\x1b[B",
+    "home": "\x1b[H",
+    "end": "\x1b[F",
+    "pgdn": "\x1b[6~",
+    "backspace": "\x7f",
+    "ctrl+c": "\x03",
+    "ctrl+g": "\x07",
+}
+GIVE_UP = 60.0
+"""Seconds until something that should come has come."""
+
+
+class Terminal:
+    """One program on a terminal of its own.
+
+    Args:
+        command: the program and its arguments.
+        delay: seconds between a read of the program's output and its arrival on the screen: a
+            slow line.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        columns: int = 120,
+        lines: int = 40,
+        delay: float = 0.0,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self.screen = pyte.Screen(columns, lines)
+        self.raw = bytearray()
+        """Every byte that the program wrote."""
+        self._stream = pyte.ByteStream(self.screen)
+        self._delay = delay
+        self._lock = threading.Lock()
+        self.code: int | None = None
+        """The exit code, once it has ended."""
+        size = struct.pack("HHHH", lines, columns, 0, 0)
+        self.pid, self._fd = pty.fork()
+        if self.pid == 0:
+            fcntl.ioctl(0, termios.TIOCSWINSZ, size)
+            os.environ.update({"TERM": "xterm-256color", "COLORTERM": "truecolor"})
+            os.environ.update(environment or {})
+            os.execvp(command[0], list(command))
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        while True:
+            try:
+                data = os.read(self._fd, 65536)
+            except OSError:
+                break
+            if not data:
+                break
+            if self._delay:
+                time.sleep(self._delay)
+            with self._lock:
+                self.raw += data
+                self._stream.feed(data)
+
+    def send(self, *keys: str) -> None:
+        """Type keys: names of `KEYS`, or text as it is."""
+        for key in keys:
+            os.write(self._fd, KEYS.get(key, key).encode())
+
+    @property
+    def text(self) -> str:
+        """The screen now."""
+        with self._lock:
+            return "\n".join(line.rstrip() for line in self.screen.display)
+
+    def until(self, holds: str | Callable[[str], object], seconds: float = GIVE_UP) -> str:
+        """Wait until a text stands on the screen, or a condition on it holds; the screen then."""
+        end = time.monotonic() + seconds
+        while True:
+            shown = self.text
+            if holds in shown if isinstance(holds, str) else holds(shown):
+                return shown
+            assert time.monotonic() < end, f"{holds!r} did not come:\n{shown}"
+            assert self.poll() is None, f"it ended with {self.code}:\n{shown}"
+            time.sleep(0.02)
+
+    def poll(self) -> int | None:
+        """The exit code, or None while it runs."""
+        if self.code is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self.code = os.waitstatus_to_exitcode(status)
+        return self.code
+
+    def wait(self, seconds: float = GIVE_UP) -> int:
+        """Wait for the end; the exit code."""
+        end = time.monotonic() + seconds
+        while self.poll() is None:
+            assert time.monotonic() < end, f"it did not end:\n{self.text}"
+            time.sleep(0.02)
+        self._reader.join(2)
+        assert self.code is not None
+        return self.code
+
+    def close(self) -> None:
+        """End it, whatever it does."""
+        if self.poll() is None:
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+            self.code = -signal.SIGKILL
+        self._reader.join(2)
+        os.close(self._fd)

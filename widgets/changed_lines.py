@@ -1,0 +1,35 @@
+"""Widgets drawn line by line that repaint only the lines that are not as they were.
+
+Textual sends every repainted line to the terminal again, in full: on a slow line that is what a
+stream costs (a branch list with one live branch changes one line in twenty).
+"""
+
+from textual.geometry import Region
+from textual.strip import Strip
+from textual.widget import Widget
+
+
+class ChangedLines(Widget):
+    """The Line API with a memory: `draw_line` says how a line looks now."""
+
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
+        super().__init__(id=id, classes=classes)
+        self._painted: dict[int, Strip] = {}
+        """Each line as it was drawn for the screen last."""
+
+    def draw_line(self, y: int) -> Strip:
+        """The line `y` cells below the widget's top, as it is to look now."""
+        raise NotImplementedError
+
+    def render_line(self, y: int) -> Strip:
+        strip = self._painted[y] = self.draw_line(y)
+        return strip
+
+    def repaint_changed(self) -> None:
+        """Repaint the lines that would look different now; costs one drawing of each line."""
+        width, height = self.size
+        stale = [
+            y for y, known in self._painted.items() if y < height and self.draw_line(y) != known
+        ]
+        if stale:
+            self.refresh(*(Region(0, y, width, 1) for y in stale))
