@@ -205,7 +205,7 @@ def end_mark(reason: str) -> str:
 def _words(row: BranchRow) -> str:
     """The words of a branch, after the reason why it ended."""
     words = safe_text(row.words)
-    return f"{end_mark(row.ended)}  {words}" if row.ended else words
+    return f"{end_mark(row.ended)} {words}" if row.ended else words
 
 
 def _token_segments(row: BranchRow, room: int, style: Style, styles: BranchStyles) -> list[Segment]:

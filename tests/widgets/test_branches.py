@@ -121,7 +121,7 @@ def test_states_have_signs_that_need_no_colour() -> None:
     words = words_strip(branch(2, ended="eos"), (True,), False, columns_for(40), STYLES)
     assert "■ eos" in words.text
     stopped = words_strip(branch(2, ended="interrupted"), (True,), False, columns_for(40), STYLES)
-    assert "‖  words 2" in stopped.text
+    assert "‖ words 2" in stopped.text
 
 
 class LazyRows(Sequence[BranchRow]):

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Sequence
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -125,7 +126,7 @@ def test_nothing_is_cut_off_a_line_but_the_end_of_a_token_that_is_too_long(
     cells: list[CompareCell], width: int
 ) -> None:
     starts = wrapped(cells, width).starts
-    for first, last in zip(starts, [*starts[1:], len(cells)], strict=True):
+    for first, last in pairwise([*starts, len(cells)]):
         text = "".join(shown(cell.text) for cell in cells[first:last])
         assert cell_len(text.lstrip(" ")) <= width or last - first == 1
 

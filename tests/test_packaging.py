@@ -1,0 +1,62 @@
+"""What an editable install hides: packages and files that the wheel would miss."""
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+SETUPTOOLS = PROJECT["tool"]["setuptools"]
+
+
+def test_every_package_is_named() -> None:
+    folders = {
+        "tokexplore." + ".".join(init.parent.relative_to(ROOT).parts)
+        for room in ("tui", "widgets", "models")
+        for init in (ROOT / room).rglob("__init__.py")
+    }
+    named = set(SETUPTOOLS["packages"]) - {"tokexplore"}
+    assert named == folders - {"tokexplore.tui.launch"}
+
+
+def test_every_folder_with_code_is_a_package() -> None:
+    for room in ("tui", "widgets", "models"):
+        for file in (ROOT / room).rglob("*.py"):
+            assert (file.parent / "__init__.py").exists(), file
+
+
+@pytest.mark.parametrize(
+    "name", ["config.json", "model.safetensors", "tokenizer.json", "README.md"]
+)
+def test_the_embedded_model_is_whole(name: str) -> None:
+    assert (ROOT / "models" / "embedded" / name).stat().st_size > 0
+
+
+def test_torch_is_pinned_and_every_direct_dependency_too() -> None:
+    pinned = {
+        line.split("==")[0].lower().replace("_", "-")
+        for line in (ROOT / "constraints.txt").read_text().split()
+    }
+    assert "torch==2.13.0" in (ROOT / "constraints.txt").read_text().split()
+    wanted = PROJECT["project"]["dependencies"] + PROJECT["project"]["optional-dependencies"]["dev"]
+    for requirement in wanted:
+        name = requirement.split(">=")[0].split("[")[0].lower()
+        assert name in pinned, requirement
+
+
+def test_the_interface_does_not_import_torch_or_transformers() -> None:
+    code = (
+        "import sys, tokexplore.tui.app, tokexplore.tui.cli;"
+        "print([m for m in ('torch', 'transformers', 'accelerate') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_version_is_stated_once() -> None:
+    from tokexplore import __version__
+
+    assert PROJECT["project"]["version"] == __version__

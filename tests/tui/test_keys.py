@@ -1,0 +1,48 @@
+"""One key list: what must never be bound, and that help and palette come from it."""
+
+from textual.binding import Binding
+from textual.keys import _character_to_key
+
+from tokexplore.tui.keys import COMMANDS, GROUPS, bindings
+from tokexplore.tui.screens.help import help_sheet
+
+FORBIDDEN = {
+    "ctrl+b", "ctrl+a", "tilde", "~", "ctrl+s", "ctrl+backslash", "ctrl+h", "ctrl+i", "ctrl+m",
+    "ctrl+left_square_bracket", "escape",
+}  # fmt: skip
+
+
+def keys_of(command_keys: str) -> list[str]:
+    return [key if len(key) > 1 else _character_to_key(key) for key in command_keys.split(",")]
+
+
+def test_no_key_means_two_things() -> None:
+    keys = [key for command in COMMANDS for key in keys_of(command.keys)]
+    assert len(keys) == len(set(keys))
+    assert len({command.id for command in COMMANDS}) == len(COMMANDS)
+
+
+def test_keys_that_lines_and_multiplexers_take_are_never_bound() -> None:
+    for command in COMMANDS:
+        for key in keys_of(command.keys):
+            assert key not in FORBIDDEN
+            assert not key.startswith("alt+")
+            assert not (key[0] == "f" and key[1:].isdigit())
+
+
+def test_every_binding_has_a_label_a_tooltip_and_an_id() -> None:
+    for binding in bindings():
+        assert isinstance(binding, Binding)
+        assert binding.description
+        assert binding.tooltip.endswith(".")
+        assert binding.id
+
+
+def test_help_names_every_command_and_follows_a_rebinding() -> None:
+    text = help_sheet({})._content.plain
+    for group, commands in GROUPS.items():
+        assert group in text
+        for command in commands:
+            if not command.id.startswith("act.take"):
+                assert command.label in text
+    assert "ctrl+y" in help_sheet({"act.draw": "ctrl+y"})._content.plain
