@@ -108,7 +108,7 @@ class Progress(msgspec.Struct, frozen=True, tag=True):
     """How far a long piece of work is."""
 
     stage: str
-    """`reading`, `download`, `weights`, `probe`, `prefill`, `scoring`."""
+    """`libraries`, `reading`, `download`, `weights`, `probe`, `prefill`, `scoring`."""
     done: int
     total: int
     unit: str = "tokens"

@@ -12,6 +12,10 @@ WORDS = 24
 """Tokens of a branch that its first words are taken from."""
 
 
+TOLD = ("eos", "stop", "context")
+"""Ends that say something about the text; the others only say when the user stopped."""
+
+
 def tokens_of(explorer: Explorer, branch: Branch, limit: int) -> list[int]:
     """The first `limit` nodes that belong to a branch, prompt tokens left out."""
     tree, node = explorer.tree, branch.head
@@ -100,5 +104,5 @@ class BranchRows(Sequence[BranchRow]):
             live=live,
             marked=branch.number in explorer.marked,
             name=branch.name or ("main" if main and branch.number == 1 else ""),
-            ended=tree.ended.get(branch.tip, ""),
+            ended=reason if (reason := tree.ended.get(branch.tip, "")) in TOLD else "",
         )

@@ -138,7 +138,7 @@ _ADMISSION: dict[ColumnSet, tuple[tuple[str, int, int], ...]] = {
     "text": (("model", 8, 8), ("sampler", 11, 16), ("logprob", 11, 24)),
 }
 _GAP = 2
-_PIN_FROM = 4  # lines; in fewer a pinned row would leave too little of the order itself
+_PIN_FROM = 3  # lines; in fewer a pinned row would leave too little of the order itself
 _WIDEST_BAR = 72
 _SHORTEST_TOKEN, _TOKEN, _WIDEST_TOKEN = 12, 26, 40
 
@@ -186,8 +186,8 @@ def window_of(page: CandidatePage, cursor: int, top: int, height: int) -> Window
     """The rows to show in `height` lines so that `cursor` is among them, moving as little as
     possible from `top`.
 
-    A taken row further down takes two lines more, for itself and a mark; a cursor on it is seen
-    there, so the view does not leave the most probable rows for it.
+    A taken row further down gets the last line, below the rest; a cursor on it is seen there, so
+    the view does not leave the most probable rows for it.
     """
     on_taken = (row := row_at(page, cursor)) is not None and row.taken
     pin = height >= _PIN_FROM and on_taken and cursor >= top + height
@@ -196,8 +196,8 @@ def window_of(page: CandidatePage, cursor: int, top: int, height: int) -> Window
     pinned = _taken_below(page, fitted + height)
     if pinned is None or height < _PIN_FROM:
         return Window(fitted, min(height, page.total - fitted), None)
-    fitted = _fitted(page.total, follow, top, height - 2)
-    return Window(fitted, min(height - 2, page.total - fitted), pinned)
+    fitted = _fitted(page.total, follow, top, height - 1)
+    return Window(fitted, min(height - 1, page.total - fitted), pinned)
 
 
 def row_at(page: CandidatePage, index: int) -> CandidateRow | None:
@@ -284,21 +284,22 @@ def row_strip(
     return line(segments, columns.width, styles.base)
 
 
-def skipped_strip(columns: Columns, styles: CandidateStyles) -> Strip:
-    """The line between the rows in order and a taken row far below them."""
-    text = " " * 2 + SKIPPED.rjust(columns.rank - 1)
-    return line([Segment(text, styles.muted)], columns.width, styles.base)
-
-
 def rest_strip(
-    columns: Columns, number: int, mass: float | None, note: str, styles: CandidateStyles
+    columns: Columns,
+    number: int,
+    mass: float | None,
+    note: str,
+    styles: CandidateStyles,
+    *,
+    skipped: bool = False,
 ) -> Strip:
-    """The last line: how many rows are not shown, and their probability together.
+    """How many rows are not shown, and their probability together; the last line, but for a
+    taken row far down, which it is `skipped` to.
 
     The note stands at its end where there are no bars for it to stand over.
     """
     before = columns.token + _span(columns.id) + _span(columns.logprob)
-    text = " " * (2 + columns.rank + 1)
+    text = "  " + fit(SKIPPED if skipped else "", columns.rank - 1, "right") + "  "
     text += fit(f"{count(number)} more" if number else "", before)
     text += _right("" if mass is None or not number else percent(mass), columns.model)
     if not columns.bar:

@@ -24,7 +24,6 @@ from tokexplore.widgets.candidate_rows import (
     rest_strip,
     row_at,
     row_strip,
-    skipped_strip,
     window_of,
 )
 from tokexplore.widgets.changed_lines import ChangedLines
@@ -162,13 +161,12 @@ class CandidateTable(ChangedLines):
             row = row_at(page, index)
             if row is None:
                 return message_strip(cells, "…", (lit if here else plain).muted)
-        elif line == window.rows and window.pinned:
-            return skipped_strip(columns, plain)
+        elif line == window.rows:
+            number, mass = rest_of(page, window)
+            skipped = window.pinned is not None
+            return rest_strip(columns, number, mass, page.note, plain, skipped=skipped)
         elif line == window.rows + 1 and window.pinned:
             row, here = window.pinned, row_at(page, self._cursor) == window.pinned
-        elif line == window.rows + 2 * bool(window.pinned):
-            number, mass = rest_of(page, window)
-            return rest_strip(columns, number, mass, page.note, plain)
         else:
             return self._blank(cells)
         styles = lit if here else plain

@@ -48,8 +48,7 @@ async def settle(pilot: Pilot[int]) -> None:
     for _ in range(400):
         await pilot.pause()
         screen = app._browse
-        busy = any(not job.done() for job in app.driver._jobs)
-        if screen is not None and not busy and not screen._dirty:
+        if screen is not None and not app.driver.busy and not screen._dirty:
             return
         await pilot.pause(0.01)
 

@@ -4,16 +4,15 @@ The logits depend on the whole path through a hash, so branches diverge as a mod
 plant logits after a path, hold the stream at a gate, and plant failures.
 """
 
-import math
 import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-import msgspec
 import numpy as np
 
 from support import fake_vocabulary as vocabulary
+from support.fake_numbers import drawn_place, log_sum_exp, rows_at, sampler_view, standing_of
 from tokexplore.models.distribution import Distribution, Rows, Standing
 from tokexplore.models.errors import UsageError
 from tokexplore.models.options import LoadOptions
@@ -32,7 +31,7 @@ from tokexplore.models.protocol import (
     StreamRequest,
 )
 from tokexplore.models.randomness import extend_key, path_key, seed_key, uniform
-from tokexplore.models.sampling import Cut, SamplerView, SamplingSettings
+from tokexplore.models.sampling import SamplerView, SamplingSettings
 from tokexplore.models.tokens import Vocabulary
 
 SUGGESTED = SamplingSettings(temperature=0.7, top_k=20, top_p=0.8)
@@ -178,7 +177,7 @@ class FakeEngine:
                     return
             self._forward()
             distribution, order, logits = self._distribution(ids[:position], key, 256, "prefill")
-            standing = _standing(order, logits, ids[position], distribution.lse)
+            standing = standing_of(order, logits, ids[position], distribution.lse)
             yield ScoredToken(position, distribution, standing)
             key = extend_key(key, ids[position])
 
@@ -187,7 +186,7 @@ class FakeEngine:
 
     def rows(self, ids: Sequence[int], start: int, count: int) -> Rows:
         order, logits, lse = self._full(ids)
-        return _rows(
+        return rows_at(
             np.arange(start, min(start + count, len(order))), order, logits, len(order), lse
         )
 
@@ -200,11 +199,11 @@ class FakeEngine:
             if wanted in self.vocabulary.bytes_of(int(token)).decode("utf-8", "replace").lower()
             and self.vocabulary.bytes_of(int(token))
         ]
-        return _rows(np.array(hits[:limit], dtype=np.int64), order, logits, len(hits), lse)
+        return rows_at(np.array(hits[:limit], dtype=np.int64), order, logits, len(hits), lse)
 
     def standings(self, ids: Sequence[int], tokens: Sequence[int]) -> list[Standing]:
         order, logits, lse = self._full(ids)
-        return [_standing(order, logits, token, lse) for token in tokens]
+        return [standing_of(order, logits, token, lse) for token in tokens]
 
     def reshape(self, ids: Sequence[int], settings: SamplingSettings) -> SamplerView:
         order, logits, _ = self._full(ids)
@@ -232,7 +231,7 @@ class FakeEngine:
 
     def _full(self, ids: Sequence[int]) -> tuple[np.ndarray, np.ndarray, float]:
         logits = self._logits(ids, _model_key(ids))
-        return np.argsort(-logits, kind="stable"), logits, _lse(logits)
+        return np.argsort(-logits, kind="stable"), logits, log_sum_exp(logits)
 
     def _distribution(
         self, ids: Sequence[int], key: bytes, top: int, source: str
@@ -241,7 +240,7 @@ class FakeEngine:
         began = time.perf_counter()
         logits = self._logits(ids, key)
         order = np.argsort(-logits, kind="stable")
-        lse = _lse(logits)
+        lse = log_sum_exp(logits)
         logprobs = logits.astype(np.float64) - lse
         p = np.exp(logprobs)
         entropy = float(-np.sum(p[p > 0] * logprobs[p > 0]))
@@ -278,9 +277,9 @@ class FakeEngine:
         place = 0
         if not settings.greedy:
             number = uniform(path_key(settings.seed, ids), draw)
-            place = _drawn(logits[order[: view.kept]].astype(np.float64), settings, number)
+            place = drawn_place(logits[order[: view.kept]].astype(np.float64), settings, number)
         token = int(order[place])
-        standing = _standing(order, logits, token, distribution.lse)
+        standing = standing_of(order, logits, token, distribution.lse)
         return DrawnToken(
             position=len(ids),
             distribution=distribution,
@@ -312,84 +311,6 @@ class FakeEngine:
         if ids[-1] in self.info.eos_ids and not request.ignore_eos:
             return "eos"
         return "stop" if ids[-1] in request.stop_ids or _detail(ids, request) else None
-
-
-def sampler_view(ordered: np.ndarray, settings: SamplingSettings) -> SamplerView:
-    """What a sampler keeps of raw logits in candidate order, f64 [V]: T, top-k, top-p, min-p."""
-    if settings.greedy:
-        return SamplerView(settings, 1, 0.0)
-    scaled = ordered / settings.temperature
-    kept, cuts = int(np.sum(scaled > -np.inf)), []
-    for stage, value in (
-        ("top-k", settings.top_k),
-        ("top-p", settings.top_p),
-        ("min-p", settings.min_p),
-    ):
-        p = np.exp(scaled[:kept] - scaled[0])
-        p /= p.sum()
-        keep = _keep(stage, value, scaled[:kept], p)
-        if keep < kept:
-            tie = bool(ordered[keep - 1] == ordered[keep])
-            cuts.append(Cut(stage, float(value), keep, float(p[keep:].sum()), tie))
-            kept = keep
-    return SamplerView(settings, kept, _lse(scaled[:kept]), tuple(cuts))
-
-
-def _keep(stage: str, value: float, scaled: np.ndarray, p: np.ndarray) -> int:
-    """How many of the sorted candidates a stage keeps; all of them where it is off."""
-    if stage == "top-k" and 0 < value < len(p):
-        return int(np.sum(scaled >= scaled[int(value) - 1]))
-    if stage == "top-p" and value < 1:
-        return max(1, int(np.sum(np.cumsum(p) - p < value)))
-    if stage == "min-p" and value > 0:
-        return max(1, int(np.sum(p >= value * p[0])))
-    return len(p)
-
-
-def _drawn(kept: np.ndarray, settings: SamplingSettings, number: float) -> int:
-    """The place that a uniform number falls on: inverse of the cumulative sum, shape [kept]."""
-    p = np.exp(kept / settings.temperature - kept[0] / settings.temperature)
-    total = np.cumsum(p)
-    return min(int(np.searchsorted(total, number * total[-1], side="right")), len(p) - 1)
-
-
-def _lse(logits: np.ndarray) -> float:
-    """Log-sum-exp in f64."""
-    values = logits.astype(np.float64)
-    top = values.max()
-    return float(top + math.log(np.exp(values - top).sum()))
-
-
-def _standing(order: np.ndarray, logits: np.ndarray, token: int, lse: float) -> Standing:
-    if not 0 <= token < len(logits):
-        raise UsageError(f"token {token} is not in the vocabulary of {len(logits)}.")
-    logit = logits[token]
-    equal = int(np.sum(logits == logit))
-    return Standing(
-        token=token,
-        logit=float(logit),
-        logprob=float(logit) - lse,
-        rank=1 + int(np.sum(logits > logit)),
-        index=int(np.nonzero(order == token)[0][0]),
-        tied=equal > 1,
-    )
-
-
-def _rows(
-    places: np.ndarray, order: np.ndarray, logits: np.ndarray, total: int, lse: float
-) -> Rows:
-    """The rows at these places of the candidate order."""
-    ids = order[places]
-    ascending = np.sort(logits)
-    ranks = 1 + len(logits) - np.searchsorted(ascending, logits[ids], side="right")
-    return Rows(
-        ids.astype(np.uint32).tobytes(),
-        logits[ids].tobytes(),
-        places.astype(np.uint32).tobytes(),
-        ranks.astype(np.uint32).tobytes(),
-        total,
-        lse,
-    )
 
 
 def _model_key(ids: Sequence[int]) -> bytes:
@@ -445,9 +366,3 @@ def planted_text(
         engine.planted[tuple(path)] = {**planted, token: logit}
         path.append(token)
     return start, said
-
-
-def renamed(engine: FakeEngine, **changes: object) -> FakeEngine:
-    """Change what the engine says of itself, such as `dtype` or `suggested`."""
-    engine._info = msgspec.structs.replace(engine._info, **changes)
-    return engine

@@ -24,7 +24,6 @@ from tokexplore.widgets.candidate_rows import (
     rest_of,
     rest_strip,
     row_strip,
-    skipped_strip,
     window_of,
 )
 
@@ -90,8 +89,7 @@ def test_every_row_has_exactly_the_width(
     strips = [
         row_strip(row, columns, -0.5, STYLES, cursor=flag, bits=flag),
         head_strip(columns, row.text, STYLES, bits=flag),
-        rest_strip(columns, row.id, row.sampler, row.text, STYLES),
-        skipped_strip(columns, STYLES),
+        rest_strip(columns, row.id, row.sampler, row.text, STYLES, skipped=flag),
         message_strip(width, row.text, STYLES.muted),
     ]
     for strip in strips:
@@ -237,8 +235,8 @@ def test_the_cursor_is_always_in_the_window(
     assert window.top <= cursor < window.top + window.rows
     assert window.top >= 0
     assert window.top + window.rows <= total
-    assert window.rows + 2 * (window.pinned is not None) <= height
-    assert window.rows == min(height - 2 * (window.pinned is not None), total)
+    assert window.rows + (window.pinned is not None) <= height
+    assert window.rows == min(height - (window.pinned is not None), total)
 
 
 def test_a_taken_row_below_the_window_is_pinned_at_its_rank() -> None:
@@ -247,7 +245,7 @@ def test_a_taken_row_below_the_window_is_pinned_at_its_rank() -> None:
     rows[40] = rows[40]._replace(taken=True)
     page = page._replace(rows=rows)
     window = window_of(page, 0, 0, 20)
-    assert window.rows == 18
+    assert window.rows == 19
     assert window.pinned is not None
     assert window.pinned.rank == 41
     assert window_of(page, 59, 0, 20).pinned is None
@@ -259,10 +257,10 @@ def test_a_cursor_on_a_taken_row_far_down_does_not_hide_the_top() -> None:
     rows[40] = rows[40]._replace(taken=True)
     page = page._replace(rows=rows)
     window = window_of(page, 40, 0, 20)
-    assert (window.top, window.rows) == (0, 18)
+    assert (window.top, window.rows) == (0, 19)
     assert window.pinned == rows[40]
     assert window_of(page, 40, 25, 20) == (25, 20, None), "it is in view already"
-    assert window_of(page, 39, 0, 20).top == 22
+    assert window_of(page, 39, 0, 20).top == 21
     assert window_of(page, 41, 0, 20) == (22, 20, None)
 
 

@@ -117,6 +117,11 @@ class DriverBase:
         return tuple(self.explorer.tree.ids(node))
 
     @property
+    def busy(self) -> bool:
+        """Whether any piece of work is under way."""
+        return any(not job.done() for job in self._jobs)
+
+    @property
     def streaming(self) -> bool:
         """Whether a stream is live."""
         return self.state == "streaming"

@@ -1,0 +1,87 @@
+"""The fake engine's arithmetic, in f64: log-sum-exp, ranks, and what a sampler keeps."""
+
+import math
+
+import numpy as np
+
+from tokexplore.models.distribution import Rows, Standing
+from tokexplore.models.errors import UsageError
+from tokexplore.models.sampling import Cut, SamplerView, SamplingSettings
+
+
+def sampler_view(ordered: np.ndarray, settings: SamplingSettings) -> SamplerView:
+    """What a sampler keeps of raw logits in candidate order, f64 [V]: T, top-k, top-p, min-p."""
+    if settings.greedy:
+        return SamplerView(settings, 1, 0.0)
+    scaled = ordered / settings.temperature
+    kept, cuts = int(np.sum(scaled > -np.inf)), []
+    for stage, value in (
+        ("top-k", settings.top_k),
+        ("top-p", settings.top_p),
+        ("min-p", settings.min_p),
+    ):
+        p = np.exp(scaled[:kept] - scaled[0])
+        p /= p.sum()
+        keep = _keep(stage, value, scaled[:kept], p)
+        if keep < kept:
+            tie = bool(ordered[keep - 1] == ordered[keep])
+            cuts.append(Cut(stage, float(value), keep, float(p[keep:].sum()), tie))
+            kept = keep
+    return SamplerView(settings, kept, log_sum_exp(scaled[:kept]), tuple(cuts))
+
+
+def _keep(stage: str, value: float, scaled: np.ndarray, p: np.ndarray) -> int:
+    """How many of the sorted candidates a stage keeps; all of them where it is off."""
+    if stage == "top-k" and 0 < value < len(p):
+        return int(np.sum(scaled >= scaled[int(value) - 1]))
+    if stage == "top-p" and value < 1:
+        return max(1, int(np.sum(np.cumsum(p) - p < value)))
+    if stage == "min-p" and value > 0:
+        return max(1, int(np.sum(p >= value * p[0])))
+    return len(p)
+
+
+def drawn_place(kept: np.ndarray, settings: SamplingSettings, number: float) -> int:
+    """The place that a uniform number falls on: inverse of the cumulative sum, shape [kept]."""
+    p = np.exp(kept / settings.temperature - kept[0] / settings.temperature)
+    total = np.cumsum(p)
+    return min(int(np.searchsorted(total, number * total[-1], side="right")), len(p) - 1)
+
+
+def log_sum_exp(logits: np.ndarray) -> float:
+    """Log-sum-exp in f64."""
+    values = logits.astype(np.float64)
+    top = values.max()
+    return float(top + math.log(np.exp(values - top).sum()))
+
+
+def standing_of(order: np.ndarray, logits: np.ndarray, token: int, lse: float) -> Standing:
+    if not 0 <= token < len(logits):
+        raise UsageError(f"token {token} is not in the vocabulary of {len(logits)}.")
+    logit = logits[token]
+    equal = int(np.sum(logits == logit))
+    return Standing(
+        token=token,
+        logit=float(logit),
+        logprob=float(logit) - lse,
+        rank=1 + int(np.sum(logits > logit)),
+        index=int(np.nonzero(order == token)[0][0]),
+        tied=equal > 1,
+    )
+
+
+def rows_at(
+    places: np.ndarray, order: np.ndarray, logits: np.ndarray, total: int, lse: float
+) -> Rows:
+    """The rows at these places of the candidate order."""
+    ids = order[places]
+    ascending = np.sort(logits)
+    ranks = 1 + len(logits) - np.searchsorted(ascending, logits[ids], side="right")
+    return Rows(
+        ids.astype(np.uint32).tobytes(),
+        logits[ids].tobytes(),
+        places.astype(np.uint32).tobytes(),
+        ranks.astype(np.uint32).tobytes(),
+        total,
+        lse,
+    )
