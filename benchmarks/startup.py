@@ -21,6 +21,7 @@ import subprocess
 import sys
 import termios
 import time
+from typing import NoReturn
 
 import pyte
 
@@ -84,10 +85,15 @@ class Screen:
         while text not in " ".join(" ".join(self._screen.display).split()):
             left = self._began + GIVE_UP - time.perf_counter()
             if left < 0 or not select.select([self._terminal], [], [], left)[0]:
-                shown = "\n".join(self._screen.display)
-                raise SystemExit(f"{text!r} did not come in {GIVE_UP:g} s:\n{shown}")
-            self._stream.feed(os.read(self._terminal, 65536))
+                self._give_up(f"{text!r} did not come in {GIVE_UP:g} s")
+            try:
+                self._stream.feed(os.read(self._terminal, 65536))
+            except OSError:
+                self._give_up(f"the program ended before {text!r} came")
         return time.perf_counter() - self._began
+
+    def _give_up(self, reason: str) -> NoReturn:
+        raise SystemExit("\n".join([reason, *self._screen.display]))
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import ClassVar, Literal
 
 import msgspec
+from rich.text import Text
 from textual import work
 from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
@@ -69,7 +70,7 @@ class TokexploreApp(ThemedApp[int]):
     def on_mount(self) -> None:
         """Show the screen at once; load behind it."""
         self.theme = self.options.theme or DARK.name
-        self.push_screen(BrowseScreen(self.driver, self))
+        self.push_screen(BrowseScreen(self.driver, self, first=True))
 
     def changed(self) -> None:
         """Something that is on screen is not as it was."""
@@ -133,13 +134,13 @@ class TokexploreApp(ThemedApp[int]):
         """Leave now."""
         await self.leave(0)
 
-    async def leave(self, code: int) -> None:
-        """End the engine, then the app."""
+    async def leave(self, code: int, said: str = "") -> None:
+        """End the engine, then the app; `said` is printed once the screen is the user's again."""
         try:
             await asyncio.wait_for(asyncio.gather(*(c.close() for c in self._clients)), 5)
         except (TimeoutError, TokexploreError):
             self.log.error("the engine did not end in time")
-        self.exit(code, return_code=code)
+        self.exit(code, return_code=code, message=Text(safe_text(said)) if said else None)
 
 
 def run_app(options: AppOptions) -> int:

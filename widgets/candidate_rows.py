@@ -1,20 +1,9 @@
-"""The candidate table's values and their drawing: pure functions from values to strips."""
+"""The candidate table's values, and which rows and columns of them fit."""
 
 import math
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Literal, NamedTuple, get_args
-
-from rich.segment import Segment
-from rich.style import Style
-from textual.strip import Strip
-
-from tokexplore.models.display import SPACE, safe_text
-from tokexplore.widgets.bars import bar
-from tokexplore.widgets.cells import cut, fit, line, width
-from tokexplore.widgets.figures import count, logprob_text, percent
-
-CURSOR, TAKEN, FORK, SKIPPED, TIED = "›", "●", "┬", "┊", "="
 
 ColumnSet = Literal["standard", "id", "text"]
 """`standard` shows what fits, `id` never leaves the id out, `text` leaves room for long tokens."""
@@ -83,31 +72,6 @@ class Columns(NamedTuple):
     sampler: int
 
 
-class CandidateStyles(NamedTuple):
-    """The colours of a row, background included."""
-
-    base: Style
-    head: Style
-    here: Style
-    """The cursor's mark."""
-    taken: Style
-    """The taken row's mark and token."""
-    token: Style
-    special: Style
-    """Special tokens, so that a text that only looks like one is told apart."""
-    fork: Style
-    number: Style
-    muted: Style
-    bar: Style
-    sampler: Style
-    cut: Style
-    cut_bar: Style
-
-    def on(self, background: Style) -> "CandidateStyles":
-        """The same colours on another background."""
-        return CandidateStyles(*(style + background for style in self))
-
-
 class Window(NamedTuple):
     """Which rows are on screen: `rows` of them from index `top`, and a taken row below them."""
 
@@ -137,7 +101,7 @@ _ADMISSION: dict[ColumnSet, tuple[tuple[str, int, int], ...]] = {
     ),
     "text": (("model", 8, 8), ("sampler", 11, 16), ("logprob", 11, 24)),
 }
-_GAP = 2
+GAP = 2
 _PIN_FROM = 3  # lines; in fewer a pinned row would leave too little of the order itself
 _WIDEST_BAR = 72
 _SHORTEST_TOKEN, _TOKEN, _WIDEST_TOKEN = 12, 26, 40
@@ -152,7 +116,7 @@ def columns_for(cells: int, column_set: ColumnSet = "standard", rank_digits: int
     for name, need, spare in _ADMISSION[column_set]:
         if free - need < spare:
             break
-        cost[name] = need - _GAP
+        cost[name] = need - GAP
         free -= need
     token = free
     if "bar" in cost:
@@ -232,126 +196,3 @@ def rest_of(page: CandidatePage, window: Window) -> tuple[int, float | None]:
     if window.pinned is not None:
         mass -= math.exp(window.pinned.logprob)
     return number, max(0.0, mass)
-
-
-def head_strip(columns: Columns, note: str, styles: CandidateStyles, *, bits: bool) -> Strip:
-    """The line of column names; the note stands over the bars, or after the last name."""
-    parts = [" " * 2, "#".rjust(columns.rank - 1), "  ", "token".ljust(columns.token)]
-    parts += [_right("id", columns.id), _right("bits" if bits else "logprob", columns.logprob)]
-    parts += [_right("model", columns.model)]
-    if columns.bar:
-        parts.append(" " * _GAP + fit(note, columns.bar))
-    parts += [_right("cum", columns.cumulative), _right("sampler", columns.sampler)]
-    return line([Segment("".join(parts), styles.head)], columns.width, styles.base)
-
-
-def row_strip(
-    row: CandidateRow,
-    columns: Columns,
-    top_logprob: float,
-    styles: CandidateStyles,
-    *,
-    cursor: bool,
-    bits: bool,
-) -> Strip:
-    """One candidate; `styles` carry the cursor's background already."""
-    number, muted = (styles.cut, styles.cut) if row.cut else (styles.number, styles.muted)
-    rank = f"{row.rank}".rjust(columns.rank - 1) + (TIED if row.tied else " ")
-    segments = [
-        Segment(CURSOR if cursor else " ", styles.here),
-        Segment(TAKEN if row.taken else " ", styles.taken),
-        Segment(rank + " ", muted),
-        *_token_segments(row, columns.token, styles),
-        Segment(_right(str(row.id), columns.id), muted),
-        Segment(
-            _right(logprob_text(row.logprob, bits=bits), columns.logprob)
-            + _right(percent(math.exp(row.logprob)), columns.model),
-            number,
-        ),
-    ]
-    if columns.bar:
-        share = math.exp(row.logprob - top_logprob) if row.logprob > -math.inf else 0.0
-        style = styles.cut_bar if row.cut else styles.bar
-        segments.append(Segment(" " * _GAP + bar(share, columns.bar), style))
-    if columns.cumulative:
-        text = "" if row.cumulative is None else percent(row.cumulative)
-        segments.append(Segment(_right(text, columns.cumulative), muted))
-    if columns.sampler:
-        style = styles.cut if row.cut else styles.sampler
-        segments.append(
-            Segment(_right(_sampler_text(row, columns.sampler), columns.sampler), style)
-        )
-    return line(segments, columns.width, styles.base)
-
-
-def rest_strip(
-    columns: Columns,
-    number: int,
-    mass: float | None,
-    note: str,
-    styles: CandidateStyles,
-    *,
-    skipped: bool = False,
-) -> Strip:
-    """How many rows are not shown, and their probability together; the last line, but for a
-    taken row far down, which it is `skipped` to.
-
-    The note stands at its end where there are no bars for it to stand over.
-    """
-    before = columns.token + _span(columns.id) + _span(columns.logprob)
-    text = "  " + fit(SKIPPED if skipped else "", columns.rank - 1, "right") + "  "
-    text += fit(f"{count(number)} more" if number else "", before)
-    text += _right("" if mass is None or not number else percent(mass), columns.model)
-    if not columns.bar:
-        text += fit(note, columns.width - width(text) - 1, "right")
-    return line([Segment(text, styles.muted)], columns.width, styles.base)
-
-
-def message_strip(cells: int, text: str, style: Style) -> Strip:
-    """A line of plain words where there are no rows."""
-    return line([Segment("  " + safe_text(text), style)], cells, style)
-
-
-def _token_segments(row: CandidateRow, room: int, styles: CandidateStyles) -> list[Segment]:
-    mark = _branch_mark(row.branches, max(0, room - 6))
-    text = cut(safe_text(row.text), room - len(mark))
-    if row.taken:
-        style = styles.taken
-    elif row.special:
-        style = styles.special
-    else:
-        style = styles.cut if row.cut else styles.token
-    lead = len(text) - len(text.lstrip(SPACE)) if style is styles.token else 0
-    blank = " " * (room - width(text) - len(mark))
-    return [
-        Segment(text[:lead], styles.muted),
-        Segment(text[lead:], style),
-        Segment(mark, styles.fork),
-        Segment(blank, styles.base),
-    ]
-
-
-def _branch_mark(branches: tuple[int, ...], room: int) -> str:
-    """` ┬2,5`, shortened to ` ┬2+1` and then to ` ┬` where there is no room."""
-    if not branches:
-        return ""
-    forms = [f" {FORK}{','.join(map(str, branches))}", f" {FORK}"]
-    if len(branches) > 1:
-        forms.insert(1, f" {FORK}{branches[0]}+{len(branches) - 1}")
-    return next((form for form in forms if len(form) <= room), "")
-
-
-def _sampler_text(row: CandidateRow, room: int) -> str:
-    text = row.cut or ("" if row.sampler is None else percent(row.sampler))
-    if not row.tie:
-        return text
-    return f"{text} tie" if len(text) + 4 <= room else f"{text}{TIED}"
-
-
-def _right(text: str, cells: int) -> str:
-    """Text at the right of a column, with the gap before it; nothing where the column is out."""
-    return " " * _GAP + fit(text, cells, "right") if cells else ""
-
-
-def _span(cells: int) -> int:
-    return cells + _GAP if cells else 0

@@ -9,21 +9,23 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.strip import Strip
 
+from tokexplore.widgets.candidate_drawing import (
+    CandidateStyles,
+    head_strip,
+    message_strip,
+    rest_strip,
+    row_strip,
+)
 from tokexplore.widgets.candidate_rows import (
     CandidatePage,
     CandidateRow,
-    CandidateStyles,
     ColumnSet,
     Window,
     columns_for,
-    head_strip,
-    message_strip,
     next_column_set,
     rank_digits,
     rest_of,
-    rest_strip,
     row_at,
-    row_strip,
     window_of,
 )
 from tokexplore.widgets.changed_lines import ChangedLines
@@ -181,8 +183,8 @@ class CandidateTable(ChangedLines):
         self.refresh()
 
     def on_click(self, event: events.Click) -> None:
-        index = self._window.top + event.y - 1
-        if self._page is None or not 0 < event.y <= self._window.rows:
+        index = self._index_at(event.y)
+        if index is None:
             return
         message = self.Picked if event.chain == 2 else self.Highlighted
         self.post_message(message(self, index))
@@ -194,6 +196,17 @@ class CandidateTable(ChangedLines):
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
         event.stop()
         self._wheel(-WHEEL_ROWS)
+
+    def _index_at(self, y: int) -> int | None:
+        """Index of the row on line `y`; None where there is none, or its index is not known."""
+        page, window = self._page, self._window
+        if page is None or not y:
+            return None
+        if y <= window.rows:
+            return window.top + y - 1
+        if window.pinned is None or y != window.rows + 2 or window.pinned not in page.rows:
+            return None
+        return page.first + page.rows.index(window.pinned)
 
     def _wheel(self, rows: int) -> None:
         if self._page is not None and self._page.total:

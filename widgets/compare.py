@@ -10,10 +10,10 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from tokexplore.widgets.changed_lines import ChangedLines
+from tokexplore.widgets.compare_drawing import CompareStyles, row_strip, shared_strip
 from tokexplore.widgets.compare_rows import (
     CompareCell,
     CompareColumn,
-    CompareStyles,
     Line,
     Meeting,
     Mode,
@@ -21,9 +21,7 @@ from tokexplore.widgets.compare_rows import (
     Wrapper,
     column_widths,
     meeting,
-    row_strip,
     rows_of,
-    shared_strip,
 )
 from tokexplore.widgets.heat import LEVELS
 

@@ -1,27 +1,19 @@
-"""Branches compared from their fork on: values, wrapping, and drawing as pure functions."""
+"""Branches compared from their fork on: values, where they meet again, and their lines."""
 
-import math
 from collections.abc import Hashable, Sequence
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from rich.cells import cell_len
-from rich.segment import Segment
-from rich.style import Style
-from textual.strip import Strip
 
-from tokexplore.models.display import NEWLINE, SPACE, TAB, safe_text
-from tokexplore.widgets.branch_rows import end_mark
-from tokexplore.widgets.cells import cut, cut_left, fit, line, width
-from tokexplore.widgets.figures import count, logprob_text
+from tokexplore.models.display import NEWLINE, TAB, safe_text
+from tokexplore.widgets.cells import width
 
 MEETING_RUN = 8
 """Tokens that must be the same in a row before two texts are said to meet again."""
-LIVE, MEETS = "▶", "═"
 NARROWEST = 36
 """Cells that a column needs to stand beside others."""
 RULE = " │ "
-UNIT = "logprob since the fork, nats"
 
 Mode = Literal["text", "tokens"]
 """`text` runs the tokens on and wraps them; `tokens` gives each its own line with its surprisal."""
@@ -56,19 +48,6 @@ Meeting = tuple[int | None, ...]
 """For each column the index of the cell where it meets others again; None where it does not."""
 
 
-class CompareStyles(NamedTuple):
-    """The colours of the comparison, background included."""
-
-    base: Style
-    muted: Style
-    rule: Style
-    head: Style
-    live: Style
-    meets: Style
-    heat: tuple[Style, ...]
-    """One for each level of the heat ramp."""
-
-
 class Line(NamedTuple):
     """A line of one column: `kind` and the cells from `first` to `last` (not included)."""
 
@@ -85,6 +64,11 @@ Row = list[tuple[int, Line]]
 def shown(text: str) -> str:
     """Running text on one line and safe: breaks as `⏎`, controls visible."""
     return safe_text(text.replace("\n", NEWLINE).replace("\t", TAB))
+
+
+def at_line_start(text: str) -> str:
+    """A line does not begin with the space that parted its first word from the line above."""
+    return text.lstrip(" ") or text
 
 
 def meeting(
@@ -142,17 +126,17 @@ class Wrapper:
         wide = width(text)
         joined = bool(text) and text[0] != " " and cell_len(text[0]) == 1
         if self._must_begin(index):
-            self._begin(index, width(_at_line_start(text)))
+            self._begin(index, width(at_line_start(text)))
         elif self._used + wide <= self._cells:
             self._used += wide
         elif joined and self._word > self.starts[-1] and self._word_used + wide <= self._cells:
             self._begin(self._word, self._word_used + wide)
         else:
-            self._begin(index, width(_at_line_start(text)))
+            self._begin(index, width(at_line_start(text)))
         if joined and self._word >= self.starts[-1]:
             self._word_used += wide
         else:
-            self._word, self._word_used = index, width(_at_line_start(text))
+            self._word, self._word_used = index, width(at_line_start(text))
 
     def _must_begin(self, index: int) -> bool:
         return (
@@ -232,120 +216,3 @@ def _aligned(lines: list[list[Line]], meets: Sequence[Meeting]) -> list[list[Lin
             done[c] += [Line("blank")] * (height - len(done[c]))
             done[c].append(Line("meets", meet[c] or 0))
     return [own + rest[start:] for own, rest, start in zip(done, lines, at, strict=True)]
-
-
-def shared_strip(text: str, tokens: int, cells: int, styles: CompareStyles) -> Strip:
-    """The prefix that the branches share, folded to the end of its text."""
-    label = f" shared {count(tokens)} {'token' if tokens == 1 else 'tokens'}  "
-    unit = f"  {UNIT} " if cells >= 2 * len(UNIT) else ""
-    room = max(0, cells - width(label) - width(unit))
-    end = fit(cut_left(shown(text), room), room)
-    return line(
-        [Segment(label, styles.muted), Segment(end, styles.base), Segment(unit, styles.muted)],
-        cells,
-        styles.base,
-    )
-
-
-def row_strip(
-    row: Row,
-    columns: Sequence[CompareColumn],
-    widths: Sequence[int],
-    mode: Mode,
-    cells: int,
-    styles: CompareStyles,
-) -> Strip:
-    """One row of the comparison in exactly `cells` cells."""
-    segments = [Segment(" ", styles.base)]
-    for place, (index, one) in enumerate(row):
-        if place:
-            segments.append(Segment(RULE, styles.rule))
-        segments += line_segments(one, columns[index], widths[place], mode, styles)
-    return line(segments, cells, styles.base)
-
-
-def line_segments(
-    one: Line, column: CompareColumn, cells: int, mode: Mode, styles: CompareStyles
-) -> list[Segment]:
-    """One line of one column in exactly `cells` cells."""
-    match one.kind:
-        case "head":
-            return _head(column, cells, styles)
-        case "numbers":
-            return [Segment(fit(_numbers(column), cells), styles.muted)]
-        case "meets":
-            return _meets(column, one.first, cells, styles)
-        case "blank":
-            return [Segment(" " * cells, styles.base)]
-        case "cells" if mode == "tokens":
-            return _token_line(one.first, column.cells[one.first], cells, styles)
-        case "cells":
-            return _text_line(column.cells[one.first : one.last], cells, styles)
-
-
-def _head(column: CompareColumn, cells: int, styles: CompareStyles) -> list[Segment]:
-    state = LIVE if column.live else end_mark(column.ended) if column.ended else ""
-    title = cut(
-        f"{column.number} {safe_text(column.name)}".rstrip(), max(0, cells - width(state) - 1)
-    )
-    blank = " " * max(0, cells - width(title) - width(state))
-    state_style = styles.live if column.live else styles.muted
-    return [
-        Segment(title, styles.head),
-        Segment(blank, styles.base),
-        Segment(cut(state, cells), state_style),
-    ]
-
-
-def _numbers(column: CompareColumn) -> str:
-    parts = []
-    if column.mean is not None:
-        parts.append(f"mean {logprob_text(column.mean, digits=2)}")
-    if column.sum is not None:
-        parts.append(f"sum {logprob_text(column.sum, digits=2)}")
-    number = len(column.cells)
-    return " · ".join([*parts, f"{count(number)} {'token' if number == 1 else 'tokens'}"])
-
-
-def _meets(column: CompareColumn, first: int, cells: int, styles: CompareStyles) -> list[Segment]:
-    text = "".join(shown(cell.text) for cell in column.cells[first : first + MEETING_RUN]).strip()
-    words = cut(f"{MEETS} meets again: “{text}…” ", cells)
-    rest = MEETS * max(0, cells - width(words))
-    return [Segment(words, styles.meets), Segment(rest, styles.rule)]
-
-
-def _text_line(tokens: Sequence[CompareCell], cells: int, styles: CompareStyles) -> list[Segment]:
-    segments: list[Segment] = []
-    free = cells
-    for place, token in enumerate(tokens):
-        text = shown(token.text)
-        text = cut(text if place else _at_line_start(text), free)
-        lead = len(text) - len(text.lstrip(" "))
-        segments.append(Segment(text[:lead], styles.base))
-        segments.append(Segment(text[lead:], _heat(token.level, styles)))
-        free -= width(text)
-    segments.append(Segment(" " * free, styles.base))
-    return segments
-
-
-def _token_line(index: int, token: CompareCell, cells: int, styles: CompareStyles) -> list[Segment]:
-    number = fit(str(index + 1), 5, "right")
-    value = token.surprisal
-    known = value is not None and not math.isnan(value)
-    figure = fit(f"{value:.2f}" if known else "", 8, "right")
-    text = cut(shown(token.text).replace(" ", SPACE), max(0, cells - 15))
-    blank = " " * max(0, cells - 15 - width(text))
-    return [
-        Segment(f"{number}  ", styles.muted),
-        Segment(text, _heat(token.level, styles)),
-        Segment(blank + figure, styles.base),
-    ]
-
-
-def _heat(level: int, styles: CompareStyles) -> Style:
-    return styles.heat[level] if 0 <= level < len(styles.heat) else styles.base
-
-
-def _at_line_start(text: str) -> str:
-    """A line does not begin with the space that parted its first word from the line above."""
-    return text.lstrip(" ") or text

@@ -51,6 +51,7 @@ def _train_parser() -> argparse.ArgumentParser:
     add("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="(%(default)s)")
     add("--bf16", action="store_true", help="multiply matrices in bfloat16")
     add("--compile", action="store_true", help="compile the model first (needs a C++ compiler)")
+    add("--save-every", type=int, default=250, metavar="STEPS", help="(%(default)s)")
     add("--report-every", type=int, default=1000, metavar="STEPS", help="(%(default)s)")
     return parser
 
@@ -81,6 +82,7 @@ def _train(options: argparse.Namespace) -> int:
         device=options.device,
         bf16=options.bf16,
         compiled=options.compile,
+        save_every=options.save_every,
         report_every=options.report_every,
     )
     texts = (book.text for book in corpus.training)

@@ -19,6 +19,8 @@ TEXT = [
     "The wolf said: let me in, or I'll huff and puff.\n\nAnd the little pig said no.",
 ]
 MARK = "▁"
+TURN = "<｜end▁of▁turn｜>"
+"""A control token of the piece vocabularies, whose U+2581 is no space."""
 BYTES = [f"<0x{b:02X}>" for b in range(256)]
 
 
@@ -60,7 +62,7 @@ def pieces_vocabulary() -> tuple[dict[str, int], list[tuple[str, str]]]:
     merges += [("国", "王"), ("你", "好"), ("i", "n"), (MARK, "w"), ("e", "r")]
     characters = dict.fromkeys([*"abcdefghijklmnopqrstuvwxyzOTI.,!", MARK, *"国王你好世界，"])
     pieces = [*characters, *("".join(pair) for pair in merges)]
-    names = ["<unk>", "<s>", "</s>", *BYTES, *pieces]
+    names = ["<unk>", "<s>", "</s>", TURN, *BYTES, *pieces]
     return {name: i for i, name in enumerate(dict.fromkeys(names))}, merges
 
 

@@ -2,8 +2,11 @@
 
 import threading
 
+import pytest
 from support.app import LENGTH, make_app, press, screen_text, settle, until
+from textual.widgets import TextArea
 
+from tokexplore.models.errors import ModelError
 from tokexplore.models.options import LoadOptions, PromptSpec
 from tokexplore.models.sampling import SamplingSettings
 from tokexplore.tui.app import TokexploreApp
@@ -389,14 +392,35 @@ async def test_a_dead_engine_loses_nothing_and_space_goes_on_from_the_same_node(
         assert explorer.nodes == kept
 
 
-async def test_a_load_error_is_said_and_the_app_stays() -> None:
-    from tokexplore.models.errors import ModelError
-
-    app = make_app(load_error=ModelError("no weights in /models/x: give another directory."))
+@pytest.mark.parametrize(
+    ("config", "prompt"),
+    [
+        ({"load_error": ModelError("no weights in /models/x: give another directory.")}, "Once"),
+        ({"context": 8}, "Once upon a time there was a king who had a daughter"),
+    ],
+)
+async def test_a_mistake_of_the_command_line_ends_the_program_with_2(
+    config: dict[str, object], prompt: str
+) -> None:
+    app = make_app(options=AppOptions(prompt=PromptSpec(text=prompt)), **config)
     async with app.run_test(size=SIZE) as pilot:
-        await until(pilot, lambda: bool(app._notifications))
-        assert any("no weights" in n.message for n in app._notifications)
-        assert app.driver.state == "lost"
+        for _ in range(200):
+            await pilot.pause(0.01)
+            if app.return_code is not None:
+                break
+    assert app.return_code == 2
+
+
+async def test_a_prompt_longer_than_the_context_is_refused_and_the_story_stays() -> None:
+    app = make_app(context=64)
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: ended(app))
+        kept = list(app.driver.explorer.nodes)
+        await press(pilot, "p")
+        app.screen.query_one(TextArea).text = "the king " * 60
+        await pilot.press("enter")
+        await until(pilot, lambda: any("context" in n.message for n in app._notifications))
+        assert app.driver.explorer.nodes == kept
 
 
 async def test_another_model_without_a_prompt_waits_in_the_prompt_box() -> None:

@@ -10,20 +10,22 @@ from rich.style import Style
 from textual.strip import Strip
 
 from tokexplore.models.display import visible
+from tokexplore.widgets.candidate_drawing import (
+    CandidateStyles,
+    head_strip,
+    message_strip,
+    rest_strip,
+    row_strip,
+)
 from tokexplore.widgets.candidate_rows import (
     COLUMN_SETS,
     CandidatePage,
     CandidateRow,
-    CandidateStyles,
     ColumnSet,
     columns_for,
-    head_strip,
-    message_strip,
     next_column_set,
     rank_digits,
     rest_of,
-    rest_strip,
-    row_strip,
     window_of,
 )
 

@@ -125,6 +125,9 @@ async def test_the_cursor_is_seen_on_a_pinned_row_and_another_step_begins_at_its
         assert app.lines[10].split()[:3] == ["┊", "490", "more"]
         assert app.lines[11].startswith("›●")
         assert app.lines[11].split()[1] == "31"
+        await pilot.click(CandidateTable, offset=(10, 11))
+        await pilot.click(CandidateTable, offset=(10, 10))
+        assert app.seen == [("Highlighted", 30)]
         await shown(pilot, page, 35)
         assert app.table.top == 26
         await shown(pilot, page._replace(step=1), 30)

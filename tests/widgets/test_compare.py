@@ -14,19 +14,17 @@ from textual.pilot import Pilot
 from tokexplore.models.display import safe_text
 from tokexplore.tui.theme import ThemedApp
 from tokexplore.widgets.compare import CompareView
+from tokexplore.widgets.compare_drawing import CompareStyles, line_segments, shared_strip
 from tokexplore.widgets.compare_rows import (
     CompareCell,
     CompareColumn,
-    CompareStyles,
     Line,
     Meeting,
     Mode,
     Wrapper,
     column_widths,
-    line_segments,
     meeting,
     rows_of,
-    shared_strip,
     shown,
 )
 from tokexplore.widgets.heat import LEVELS

@@ -22,8 +22,8 @@ class Host(Protocol):
     def open_model(self, load: LoadOptions) -> None:
         """Give up this engine and tree for another model."""
 
-    async def leave(self, code: int) -> None:
-        """End the engine, then the app."""
+    async def leave(self, code: int, said: str = "") -> None:
+        """End the engine, then the app; `said` is printed once the screen is the user's again."""
 
 
 class Actions(Screen[None]):

@@ -1,5 +1,6 @@
 """Prompts, typed text and chat turns."""
 
+from tokexplore.models.errors import TokexploreError
 from tokexplore.models.options import EMBEDDED, PromptSpec
 from tokexplore.tui.actions.base import Actions
 from tokexplore.tui.options import STOCK_PROMPT
@@ -12,6 +13,8 @@ EXAMPLE = "The capital of France is"
 class Prompting(Actions):
     """What goes in as text."""
 
+    first: bool
+    """Whether this is what the command line asked for: a mistake in it ends the program."""
     _typed: PromptSpec | None = None
     """A prompt that was typed before the model was loaded."""
 
@@ -24,10 +27,15 @@ class Prompting(Actions):
 
     async def _begin(self) -> None:
         driver = self.driver
-        await driver.open()
-        spec = driver.options.starting_prompt() if self._typed is None else self._typed
-        if driver.state == "asking" and spec is not None:
-            await self._start(spec)
+        try:
+            await driver.open()
+            spec = driver.options.starting_prompt() if self._typed is None else self._typed
+            if driver.state == "asking" and spec is not None:
+                await self._start(spec)
+        except TokexploreError as error:
+            if not self.first:
+                raise
+            await self.host.leave(error.exit_code, f"tokexplore: {error}")
 
     async def _start(self, spec: PromptSpec) -> None:
         await self.driver.prompt(spec, go_on=spec.chat is None)

@@ -68,6 +68,10 @@ class DriverBase:
         self.state, self.progress = "asking", None
         for notice in self.client.info.notices:
             self._notify(notice)
+        suggested = self.client.info.suggested
+        if suggested is not None and not self.options.model_defaults:
+            said = suggested.short(with_seed=False)
+            self._notify(f"This model's makers suggest {said}: s m adopts that.")
         self._changed()
 
     def _report(self, progress: Progress) -> None:

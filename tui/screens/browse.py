@@ -47,8 +47,9 @@ class BrowseScreen(Branching, Prompting, Taking, Walking, Viewing):
 
     BINDINGS: ClassVar[list[BindingType]] = list(bindings())
 
-    def __init__(self, driver: Driver, host: Host) -> None:
+    def __init__(self, driver: Driver, host: Host, *, first: bool = False) -> None:
         super().__init__(driver, host)
+        self.first = first
         self.path_view = PathView(self.explorer)
         self.branch_rows = BranchRows(self.explorer)
         self._list: CandidateList | None = None

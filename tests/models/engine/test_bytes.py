@@ -136,6 +136,16 @@ def test_special_tokens_are_literal_and_flagged() -> None:
     assert encode(loaded, "</s>", continuation=True) == list(loaded.eos_ids)
 
 
+def test_a_special_token_of_the_base_vocabulary_is_literal() -> None:
+    tokenizer = made.gemma()
+    tokenizer.add_special_tokens([made.TURN])
+    loaded = loaded_with(made.wrapped(tokenizer))
+    turn = made.pieces_vocabulary()[0][made.TURN]
+    assert encode(loaded, made.TURN, continuation=True) == [turn]
+    assert loaded.vocabulary.bytes_of(turn) == made.TURN.encode()
+    assert turn in loaded.vocabulary.special
+
+
 def test_ordinary_added_tokens_are_their_literal_and_not_special() -> None:
     tokenizer = made.with_added(made.byte_level(), "naïve café", "国王说")
     loaded = loaded_with(made.wrapped(tokenizer))

@@ -1,0 +1,245 @@
+"""How quick the interface stays: beside a stream, on a long path, among many branches.
+
+    python benchmarks/interface.py stream [MODEL]  the app's tokens a second against `generate`,
+                                                   and the gaps of its event loop
+    python benchmarks/interface.py keys            key to paint: 10,000 tokens, 10,000 branches
+
+The app is the real one on a pseudo-terminal of 120 x 40 that is always read. For `stream` the
+engine is in its worker process, and rounds alternate with `model.generate` (greedy, same prompt,
+length and threads) in a bare process. A gap is what a sleep of 5 ms in the event loop oversleeps;
+its own CPU is what the loop's thread computed meanwhile, which a busy machine changes little.
+
+For `keys` the tree comes from the tests' fake engine; a key is typed into the terminal, and its
+paint is the last byte that comes before 0.12 s of silence. CPU is that of the app's process.
+"""
+
+import argparse
+import fcntl
+import json
+import math
+import os
+import pty
+import random
+import select
+import signal
+import statistics
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from tokexplore.models.options import EMBEDDED, LoadOptions
+from tokexplore.tui.options import STOCK_PROMPT
+
+COLUMNS, LINES = 120, 40
+GIVE_UP = 120.0
+"""Seconds."""
+SILENCE = 0.12
+"""Seconds without output after which a key's paint is over."""
+LEFT, DOWN, PAGE_DOWN, END, HOME, ENTER = (
+    b"\x1b[D", b"\x1b[B", b"\x1b[6~", b"\x1b[F", b"\x1b[H", b"\r",
+)  # fmt: skip
+
+
+class Terminal:
+    """The watched app on a terminal of ours."""
+
+    def __init__(self, pid: int, terminal: int, report: int) -> None:
+        self.pid = pid
+        self._terminal = terminal
+        self._report = report
+        self.output = 0
+        """Bytes so far."""
+        self.tail = b""
+
+    def _read(self) -> None:
+        self.tail = (self.tail + (data := os.read(self._terminal, 65536)))[-4000:]
+        self.output += len(data)
+
+    def told(self) -> dict[str, object]:
+        """What the app reports next; its output is read meanwhile."""
+        said, end = b"", time.monotonic() + GIVE_UP
+        while not said.endswith(b"\n"):
+            ready = select.select([self._terminal, self._report], [], [], end - time.monotonic())[0]
+            try:
+                if self._report in ready:
+                    said += (data := os.read(self._report, 65536))
+                    assert data
+                elif ready:
+                    self._read()
+                assert ready
+            except (OSError, AssertionError):
+                raise SystemExit(f"the app did not report:\n{self.tail.decode()}") from None
+        return json.loads(said)  # type: ignore[no-any-return]
+
+    def press(self, keys: bytes) -> tuple[float, float]:
+        """Type; seconds until the last byte of the answer, and the app's CPU seconds for it."""
+        busy = cpu_seconds(self.pid)
+        began = last = time.perf_counter()
+        os.write(self._terminal, keys)
+        before = self.output
+        while select.select([self._terminal], [], [], SILENCE if self.output > before else 2)[0]:
+            self._read()
+            last = time.perf_counter()
+        if self.output == before:
+            raise SystemExit(f"{keys!r} painted nothing")
+        return last - began, cpu_seconds(self.pid) - busy
+
+
+def cpu_seconds(pid: int) -> float:
+    """CPU time of another process: Linux's clock of it, to the nanosecond."""
+    return time.clock_gettime((~pid << 3) | 2)
+
+
+@contextmanager
+def watched(job: str, model: str, tokens: int) -> Iterator[Terminal]:
+    """The watched app, from its start to its end."""
+    report, writing = os.pipe()
+    os.set_inheritable(writing, True)
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.environ.update({"TERM": "xterm-256color", "COLORTERM": "truecolor"})
+        script = Path(__file__).with_name("watched_app.py")
+        arguments = [str(script), job, str(writing), model, str(tokens)]
+        os.execv(sys.executable, [sys.executable, *arguments])
+    os.close(writing)
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
+    try:
+        yield Terminal(pid, terminal, report)
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        os.close(terminal)
+        os.close(report)
+
+
+def generate_rate(model: str, tokens: int) -> float:
+    """Tokens a second of `model.generate`, in a process of its own."""
+    command = [sys.executable, __file__, "generate", model, "--tokens", str(tokens)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return float(done.stdout)
+
+
+def generate(model: str, tokens: int) -> None:
+    """Print the tokens a second of `model.generate`, after a warm-up, with the engine's threads."""
+    import torch
+
+    from tokexplore.models.engine.loading import load
+
+    loaded = load(LoadOptions(model), lambda _: None)
+    inputs = loaded.tokenizer(STOCK_PROMPT, return_tensors="pt").to(loaded.device)
+    loaded.model.generation_config.eos_token_id = None
+    with torch.inference_mode():
+        for length in (16, tokens):
+            began = time.perf_counter()
+            loaded.model.generate(**inputs, max_new_tokens=length, do_sample=False)
+            took = time.perf_counter() - began
+    print(tokens / took)
+
+
+def at(values: Sequence[float], share: float) -> float:
+    """The value that this share of all values does not exceed."""
+    return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
+
+
+def stream(model: str, tokens: int, rounds: int) -> None:
+    """Rates in alternating rounds, then the gaps of all rounds together."""
+    ratios, shares = [], []
+    gaps: dict[str, list[float]] = {"loading": [], "streaming": []}
+    own: dict[str, list[float]] = {"loading": [], "streaming": []}
+    for number in range(rounds):
+        bare = generate_rate(model, tokens)
+        with watched("stream", model, tokens) as terminal:
+            told = terminal.told()
+            size = terminal.output
+        ratios.append(told["rate"] / bare)  # type: ignore[operator]
+        shares.append(told["share"])
+        for state in gaps:
+            gaps[state] += told["gaps"][state]  # type: ignore[index]
+            own[state] += told["own"][state]  # type: ignore[index]
+        print(
+            f"round {number}: generate {bare:.0f}/s, app {told['rate']:.0f}/s: {ratios[-1]:.3f}; "
+            f"interface {told['share']:.0%} of a core; {size / tokens:,.0f} bytes a token"
+        )
+    print(
+        f"ratio: median {statistics.median(ratios):.3f} of {rounds} (target 0.95 on 2 cores, 1.0 "
+        f"on 4); interface: median {statistics.median(shares):.0%} of a core"
+    )
+    for state, values in gaps.items():
+        print(
+            f"gaps while {state}: p50 {at(values, 0.5) * 1e3:.1f}, p99 {at(values, 0.99) * 1e3:.1f}"
+            f", p99.9 {at(values, 0.999) * 1e3:.1f} (target 50), worst {max(values) * 1e3:.1f} ms "
+            f"(target 100), {len(values):,} beats; own CPU p99.9 {at(own[state], 0.999) * 1e3:.1f},"
+            f" worst {max(own[state]) * 1e3:.1f} ms"
+        )
+
+
+def measure(terminal: Terminal, what: str, presses: Sequence[Sequence[bytes]]) -> None:
+    """Press keys, the last of each sequence timed."""
+    paints, busy = [], []
+    for keys in presses:
+        for key in keys[:-1]:
+            terminal.press(key)
+        paint, cpu = terminal.press(keys[-1])
+        paints.append(paint * 1e3)
+        busy.append(cpu * 1e3)
+    print(
+        f"  {what:<28} paint p50 {at(paints, 0.5):5.1f}  p95 {at(paints, 0.95):5.1f}  CPU p50 "
+        f"{at(busy, 0.5):5.1f}  p95 {at(busy, 0.95):5.1f} ms"
+    )
+
+
+def keys(presses: int) -> None:
+    """Key to paint on a long path and among many branches, against short and few."""
+    chance = random.Random(0)
+    for tokens in (100, 10_000):
+        print(f"{tokens:,} tokens (target: p95 50 ms)")
+        with watched("path", "fake", tokens) as terminal:
+            terminal.told()
+            terminal.press(HOME)
+            places = [str(chance.randrange(2, tokens)).encode() for _ in range(presses)]
+            measure(terminal, "go to a step", [[b"g", p, ENTER] for p in places])
+            terminal.press(END)
+            measure(terminal, "one step back", [[LEFT]] * presses)
+            terminal.press(END)
+            measure(terminal, "ten steps back", [[b"H"]] * min(presses, tokens // 12))
+            measure(terminal, "next colouring", [[b"c"]] * presses)
+            measure(terminal, "next candidate", [[DOWN]] * presses)
+            terminal.press(HOME)
+            measure(terminal, "switch branch, halfway", [[b"J"], [b"K"]] * (presses // 2))
+    for branches in (10, 10_000):
+        print(f"{branches:,} branches (target: 10,000 as quick as ten)")
+        with watched("branches", "fake", branches) as terminal:
+            terminal.told()
+            terminal.press(LEFT)
+            measure(terminal, "one step back", [[LEFT]] * presses)
+            far = min(presses, branches - 2)
+            measure(terminal, "next branch", [[b"J"]] * far)
+            measure(terminal, "previous branch", [[b"K"]] * far)
+            measure(terminal, "open the list", [[b"b"], *[[b"q", b"b"]] * (presses // 2)])
+            measure(terminal, "down in the list", [[DOWN]] * far)
+            measure(terminal, "last and first in the list", [[END], [HOME]] * (presses // 2))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("job", choices=["stream", "keys", "generate"])
+    parser.add_argument("model", nargs="?", default=EMBEDDED)
+    parser.add_argument("--tokens", type=int, default=800)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--presses", type=int, default=40)
+    asked = parser.parse_args()
+    if asked.job == "keys":
+        keys(asked.presses)
+    elif asked.job == "generate":
+        generate(asked.model, asked.tokens)
+    else:
+        stream(asked.model, asked.tokens, asked.rounds)
+
+
+if __name__ == "__main__":
+    main()
