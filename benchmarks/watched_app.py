@@ -27,6 +27,7 @@ from tokexplore.models.protocol import Control, DrawnToken, StreamRequest
 from tokexplore.models.sampling import SamplerView
 from tokexplore.models.tree import ROOT
 from tokexplore.models.worker.client import EngineClient
+from tokexplore.tui import app
 from tokexplore.tui.app import TokexploreApp, spawn_client
 from tokexplore.tui.explorer import Explorer
 from tokexplore.tui.options import STOCK_PROMPT, AppOptions
@@ -39,6 +40,8 @@ SPREAD = 8
 
 class WatchedApp(TokexploreApp):
     """The app with a heart that beats in its event loop while it loads and streams."""
+
+    CSS_PATH = Path(app.__file__).with_name("tokexplore.tcss")
 
     def __init__(self, options: AppOptions, report: int, client: object = spawn_client) -> None:
         super().__init__(options, client)  # type: ignore[arg-type]

@@ -52,19 +52,20 @@ class SamplingSettings(msgspec.Struct, frozen=True):
         """The settings in a few characters: `T .80 p .75 seed 11` or `greedy`."""
         if self.greedy:
             return "greedy"
-        parts = [f"T {_trim(self.temperature)}"]
+        parts = [f"T {short_value(self.temperature)}"]
         if self.top_k:
             parts.append(f"k {self.top_k}")
         if self.top_p < 1:
-            parts.append(f"p {_trim(self.top_p)}")
+            parts.append(f"p {short_value(self.top_p)}")
         if self.min_p:
-            parts.append(f"min-p {_trim(self.min_p)}")
+            parts.append(f"min-p {short_value(self.min_p)}")
         if with_seed:
             parts.append(f"seed {self.seed}")
         return " ".join(parts)
 
 
-def _trim(value: float) -> str:
+def short_value(value: float) -> str:
+    """A setting's value in a few characters: `.80`, `1.50`, `.125`."""
     text = f"{value:.2f}" if round(value, 2) == value else f"{value:g}"
     return text[1:] if text.startswith("0.") else text
 

@@ -4,7 +4,7 @@ import math
 from array import array
 
 from tokexplore.models.distribution import Distribution, Rows
-from tokexplore.models.sampling import Cut, SamplerView
+from tokexplore.models.sampling import Cut, SamplerView, short_value
 from tokexplore.tui.explorer import Explorer
 from tokexplore.widgets.candidates import CandidatePage, CandidateRow
 
@@ -15,8 +15,8 @@ def cut_label(cut: Cut | None) -> str:
     """A stage and its value in a few characters: `p .75`."""
     if cut is None:
         return ""
-    value = f"{cut.value:g}"
-    return f"{CUT_NAMES.get(cut.stage, cut.stage)} {value[1:] if value.startswith('0.') else value}"
+    value = f"{cut.value:g}" if cut.stage == "top-k" else short_value(cut.value)
+    return f"{CUT_NAMES.get(cut.stage, cut.stage)} {value}"
 
 
 class CandidateList:
@@ -75,6 +75,7 @@ class CandidateList:
             top_logprob=self.distribution.logprob(0),
             note=note or ("recomputed" if self.source == "recomputed" else ""),
             outside=self._taken_outside(explorer, rows),
+            step=self.node,
         )
 
     def _row(self, explorer: Explorer, view: SamplerView | None, index: int) -> CandidateRow:

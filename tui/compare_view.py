@@ -53,16 +53,23 @@ def compare(explorer: Explorer, numbers: list[int], live: int | None) -> Compari
     columns = [
         _column(explorer, number, rest, live) for number, rest in zip(numbers, rests, strict=True)
     ]
-    met: Meeting | None = None
-    if len(rests) == 2:
-        first, second = ([tree.token[n] for n in rest] for rest in rests)
-        met = meeting(first, second)
     return Comparison(
         columns,
         safe_text(vocabulary.text(tree.token[n] for n in shared)),
         len(shared),
-        [met] if met else [],
+        _meetings([[tree.token[n] for n in rest] for rest in rests]),
     )
+
+
+def _meetings(rests: list[list[int]]) -> list[Meeting]:
+    """Where the first text runs the same again as each of the others, in order of position."""
+    meets: list[Meeting] = []
+    for other, rest in enumerate(rests[1:], 1):
+        if met := meeting(rests[0], rest):
+            places: list[int | None] = [None] * len(rests)
+            places[0], places[other] = met
+            meets.append(tuple(places))
+    return sorted(meets, key=lambda places: places[0] or 0)
 
 
 def _column(explorer: Explorer, number: int, nodes: list[int], live: int | None) -> CompareColumn:
@@ -80,7 +87,7 @@ def _column(explorer: Explorer, number: int, nodes: list[int], live: int | None)
         cells.append(CompareCell(piece, surprisal, heat))
     return CompareColumn(
         number,
-        branch.name,
+        branch.name or vocabulary.show(tree.token[nodes[0] if nodes else branch.tip]),
         cells,
         sum(known) / len(known) if known else None,
         math.fsum(known) if known else None,

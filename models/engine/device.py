@@ -8,7 +8,7 @@ from transformers import PreTrainedModel
 
 from tokexplore.models.checkpoint import Checkpoint
 from tokexplore.models.errors import UsageError
-from tokexplore.models.footprint import free_memory, gb
+from tokexplore.models.footprint import free_by_gpu, free_memory, gb
 from tokexplore.models.options import Dtype
 
 FEW_CORES = 4
@@ -67,10 +67,16 @@ def place(asked: str, device_map: str = "") -> Placement:
 
 
 def free_gpus() -> list[int]:
-    """Free bytes of each CUDA GPU that this process sees."""
-    if not torch.cuda.is_available():
-        return []
-    return [torch.cuda.mem_get_info(i)[0] for i in range(torch.cuda.device_count())]
+    """Free bytes of each CUDA GPU that this process sees.
+
+    Several are asked about through the driver, one through CUDA (`free_by_gpu` says why).
+    """
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    told = free_by_gpu() if count > 1 else {}
+    names = [f"GPU-{torch.cuda.get_device_properties(i).uuid}" for i in range(count if told else 0)]
+    if names and all(name in told for name in names):
+        return [told[name] for name in names]
+    return [torch.cuda.mem_get_info(i)[0] for i in range(count)]
 
 
 def _on(device: str, free: int, notice: str = "") -> Placement:

@@ -129,7 +129,7 @@ def test_the_emptiest_gpu_by_the_drivers_tool(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tool = tmp_path / "nvidia-smi"
-    tool.write_text("#!/bin/sh\necho 1000\necho 81000\n")
+    tool.write_text("#!/bin/sh\necho GPU-a, 1000\necho GPU-b, 81000\necho GPU-c, [N/A]\n")
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin")
     assert free_gpu_memory() == 81000 * 2**20

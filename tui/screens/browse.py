@@ -33,6 +33,10 @@ from tokexplore.widgets.transcript_lines import Aside
 FRAMES_PER_SECOND = 30
 NARROW = 104
 """Width under which the branch list is one key away instead of beside the candidates."""
+WIDE = 168
+"""Width from which the branch list has room for words beside its numbers."""
+LEAST_STORY, LEAST_TABLE = 5, 11
+"""Rows of the transcript, and of the candidates with their head and the line of the rest."""
 FIXED_ROWS = 7
 """Header, two rules, strip of two rows, its rule and the key bar."""
 ASIDES = 2
@@ -77,8 +81,9 @@ class BrowseScreen(Branching, Prompting, Taking, Walking, Viewing):
     def on_resize(self, event: events.Resize) -> None:
         """Share the rows between text and candidates."""
         rows = event.size.height - FIXED_ROWS
-        table = max(11, min(24, rows * 3 // 5))
-        self.query_one("#step").styles.height = min(table, rows - 5) if rows > 12 else table
+        table = min(rows - LEAST_STORY, max(LEAST_TABLE, rows * 3 // 5))
+        self.query_one("#step").styles.height = max(3, table)
+        self.query_one("#branches").styles.width = 36 if event.size.width < WIDE else 68
         self.set_class(event.size.width < NARROW, "-narrow")
         self.changed()
 

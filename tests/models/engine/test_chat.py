@@ -164,11 +164,16 @@ def test_a_path_beyond_its_end_of_turn_gets_only_what_is_missing(chatml: Any) ->
     assert literal(chatml, added.ids).startswith("<|im_start|>user\nno<|im_end|>")
 
 
-def test_an_answer_in_the_conversation_stands_for_the_path(chatml: Any) -> None:
+@pytest.mark.parametrize("name", ["chatml", "inst"])
+def test_an_answer_in_the_conversation_stands_for_the_path(
+    name: str, request: pytest.FixtureRequest
+) -> None:
+    """The second template refuses two answers in a row."""
+    loaded = request.getfixturevalue(name)
     chat = user()
-    path = said(chatml, chat, "yes")
+    path = said(loaded, chat, "yes")
     known = Chat((*chat.messages, Message("assistant", "yes")))
-    assert next_turn(chatml, path, known, "no") == next_turn(chatml, path, chat, "no")
+    assert next_turn(loaded, path, known, "no") == next_turn(loaded, path, chat, "no")
 
 
 def test_the_third_turn(chatml: Any) -> None:
@@ -192,6 +197,26 @@ def test_a_template_that_writes_a_space_before_its_end(inst: Any, ended: bool) -
     whole = literal(inst, render(inst, Chat(turns)).ids)
     assert whole.endswith(" the wolf</s> [INST] the end [/INST]")
     assert literal(inst, [*path, *added.ids]) == whole
+
+
+def test_an_end_that_the_model_wrote_sooner_than_the_template_is_not_doubled() -> None:
+    """Llama-2's template writes a space before its end; the model does not always."""
+    spaced = INST.replace("{{ m.content }}{{ eos_token }}", "{{ m.content }} {{ eos_token }}")
+    loaded = chat_model(spaced)
+    chat = user()
+    open_path = said(loaded, chat, " yes")
+    assert literal(loaded, next_turn(loaded, open_path, chat, "no").ids) == " </s>[INST] no [/INST]"
+    ended = [*open_path, *loaded.eos_ids]
+    assert literal(loaded, next_turn(loaded, ended, chat, "no").ids) == "[INST] no [/INST]"
+
+
+def test_an_end_in_the_users_text_is_not_the_assistants() -> None:
+    endless = chat_model(INST.replace("{{ eos_token }}", ""))
+    chat = user()
+    path = said(endless, chat, " yes</s>")
+    added = next_turn(endless, path, chat, "what is </s> for")
+    assert literal(endless, added.ids) == "[INST] what is </s> for [/INST]"
+    assert "which the chat template never writes there" in added.warning
 
 
 def test_the_users_own_text_is_never_taken_for_the_end(chatml: Any) -> None:

@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -59,19 +60,51 @@ def test_device_maps_are_checked(whole: Path) -> None:
     assert "exclude each other" in both
 
 
-def test_auto_takes_the_gpu_with_the_most_free_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    free = [10 * 10**9, 70 * 10**9, 40 * 10**9]
+FREE = [10 * 10**9, 70 * 10**9, 40 * 10**9]
+
+
+@pytest.fixture
+def three_gpus(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """A machine with three GPUs; returns those that CUDA itself was asked about."""
+    asked: list[int] = []
+
+    def mem_get_info(index: int) -> tuple[int, int]:
+        asked.append(index)
+        return FREE[index], 80 * 10**9
+
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: len(free))
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda i: (free[i], 80 * 10**9))
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: len(FREE))
+    monkeypatch.setattr(torch.cuda, "mem_get_info", mem_get_info)
+    monkeypatch.setattr(
+        torch.cuda, "get_device_properties", lambda i: SimpleNamespace(uuid=f"number-{i}")
+    )
+    monkeypatch.setattr(devices, "free_by_gpu", dict)
+    return asked
+
+
+@pytest.mark.usefixtures("three_gpus")
+def test_auto_takes_the_gpu_with_the_most_free_memory() -> None:
     for asked in ("auto", "cuda"):
         placement = devices.place(asked)
         assert placement.label == "cuda:1"
         assert placement.notice == "device cuda:1: the most free memory of 3 GPUs (70.0 GB)"
-    assert devices.place("cuda:2").free == free[2]
-    assert devices.place("auto", "auto").free > sum(free)
+    assert devices.place("cuda:2").free == FREE[2]
+    assert devices.place("auto", "auto").free > sum(FREE)
     with pytest.raises(UsageError, match="the last GPU is cuda:2"):
         devices.place("cuda:3")
+
+
+def test_several_gpus_are_asked_about_through_the_driver(
+    three_gpus: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the driver's order, which need not be CUDA's."""
+    told = {"GPU-other": 99 * 10**9, "GPU-number-2": 3, "GPU-number-0": 1, "GPU-number-1": 2}
+    monkeypatch.setattr(devices, "free_by_gpu", lambda: told)
+    assert devices.free_gpus() == [1, 2, 3]
+    assert not three_gpus
+    del told["GPU-number-0"]
+    assert devices.free_gpus() == FREE
+    assert three_gpus == [0, 1, 2]
 
 
 @pytest.mark.parametrize(("cores", "threads"), [(1, 1), (3, 3), (4, 3), (16, 15)])
