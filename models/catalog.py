@@ -76,16 +76,16 @@ def locate(model: str, revision: str = "") -> Located:
     if cached := _cached(model, revision):
         return cached
     if _looks_like_path(model):
-        raise ModelError(f"there is no directory {model}: check the path.{_suggest(model)}")
+        raise ModelError(f"there is no directory {model}: check the path.{suggestion(model)}")
     if not _HUB_ID.fullmatch(model):
         raise UsageError(
-            f"{model!r} is neither a directory nor a hub id (owner/name).{_suggest(model)}"
+            f"{model!r} is neither a directory nor a hub id (owner/name).{suggestion(model)}"
         )
     if offline():
         at = f" at revision {revision}" if revision else ""
         raise ModelError(
             f"{model}{at} is not in the hub cache ({hub_cache()}) and this machine is set to be "
-            f"offline.{_suggest(model)}"
+            f"offline.{suggestion(model)}"
         )
     return Located(model.rsplit("/", 1)[-1], model, "hub", None, revision)
 
@@ -118,6 +118,13 @@ def nearest(name: str, entries: Sequence[ModelEntry | Located], count: int = 3) 
     close = difflib.get_close_matches(name.lower(), names, n=2 * count, cutoff=0.5)
     close += [key for key in names if len(name) > 2 and name.lower() in key]
     return list(dict.fromkeys(names[key] for key in close))[:count]
+
+
+def suggestion(model: str) -> str:
+    """A last sentence for an error: the names here that look most like `model`, if any do."""
+    here = [Located(EMBEDDED, EMBEDDED, "embedded", None), *hub_models()]
+    close = nearest(model.rstrip("/").rsplit("/", 1)[-1], here)
+    return f" Did you mean {' or '.join(close)}?" if close else ""
 
 
 def hub_cache() -> Path:
@@ -232,12 +239,6 @@ def _repository_id(repository: Path) -> str:
 
 def _looks_like_path(model: str) -> bool:
     return model.startswith((".", "/", "~")) or model.count("/") > 1 or model.endswith("/")
-
-
-def _suggest(model: str) -> str:
-    here = [Located(EMBEDDED, EMBEDDED, "embedded", None), *hub_models()]
-    close = nearest(model.rstrip("/").rsplit("/", 1)[-1], here)
-    return f" Did you mean {' or '.join(close)}?" if close else ""
 
 
 def describe_problems(name: str, checkpoint: Checkpoint) -> str:

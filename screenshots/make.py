@@ -61,9 +61,9 @@ async def press(pilot: Pilot[int], *keys: str) -> None:
 
 
 async def branched(pilot: Pilot[int]) -> None:
-    """A story, three other beginnings of it, and the first step in view."""
-    await press(pilot, "home", "2", "o", "home", "3", "K", "K")
-    await press(pilot, "g", "1", "0", "enter", "2", "K", "home", "down")
+    """Three other ways from two steps of the story, and the first step in view."""
+    await press(pilot, "home", "1", "o", "home", "3", "K", "K")
+    await press(pilot, "g", "6", "enter", "1", "K", "home")
 
 
 async def compared(pilot: Pilot[int]) -> None:

@@ -13,6 +13,8 @@ from tokexplore.models.sampling import SamplingSettings
 from tokexplore.models.tokens import Vocabulary
 from tokexplore.models.tree import ROOT, Branch, TokenTree
 
+NEAR = 9
+"""Rows that any screen shows: a taken token below them leaves the cursor on the first one."""
 LONGEST_CHARACTER = 4
 """Bytes of UTF-8 in one character, so tokens that it can span."""
 
@@ -120,7 +122,7 @@ class Explorer:
             self._remember()
         self.cursor = max(0 if self.tree.distribution.get(ROOT) else 1, min(index, len(self.nodes)))
         self.following = False
-        self.to_taken()
+        self.to_taken(within=NEAR)
 
     def follow(self) -> None:
         """Stay with the newest token: on it, or on the open end where nothing is generated yet."""
@@ -131,15 +133,18 @@ class Explorer:
         last = len(self.nodes) - 1
         generated = last >= 0 and self.tree.origin[self.nodes[last]] != "prompt"
         self.cursor = last if generated else len(self.nodes)
-        self.to_taken()
+        self.to_taken(within=NEAR)
 
-    def to_taken(self) -> None:
-        """The candidate cursor to the row of the taken token, the first row on the open end."""
+    def to_taken(self, *, within: int | None = None) -> None:
+        """The candidate cursor to the row of the taken token, where it is one of the stored ones.
+
+        With `within` only where it is among that many: else, and on the open end, to the first.
+        """
         distribution = self.tree.distribution.get(self.before)
         index = None
         if distribution is not None and self.taken is not None:
             index = distribution.index_of(self.tree.token[self.taken])
-        self.row = index or 0
+        self.row = index if index is not None and (within is None or index < within) else 0
 
     def jump(self, direction: int, wanted: Callable[[int], bool]) -> bool:
         """Pin the cursor to the next (or previous) index of the path that is `wanted`."""

@@ -11,7 +11,7 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.utils import tqdm
 
-from tokexplore.models.catalog import Located, hub_cache
+from tokexplore.models.catalog import Located, hub_cache, suggestion
 from tokexplore.models.engine.meter import Report
 from tokexplore.models.errors import ModelError, UsageError
 from tokexplore.models.protocol import Progress
@@ -51,12 +51,12 @@ def download(located: Located, report: Report, *, trust_remote_code: bool) -> Pa
     except RepositoryNotFoundError as error:
         raise ModelError(
             f"{name} is neither a directory nor a model on the hub that you may read: check the "
-            "name, or log in with `hf auth login`."
+            f"name, or log in with `hf auth login`.{suggestion(name)}"
         ) from error
     except Exception as error:
         raise ModelError(
-            f"{name} is not complete in the hub cache ({hub_cache()}) and the hub cannot be "
-            f"reached: {type(error).__name__}."
+            f"{name} is neither a directory nor complete in the hub cache ({hub_cache()}), and the "
+            f"hub cannot be reached ({type(error).__name__}).{suggestion(name)}"
         ) from error
     return Path(folder)
 

@@ -6,6 +6,7 @@ from tokexplore.models.distribution import Distribution, Rows
 from tokexplore.models.sampling import SamplerView
 from tokexplore.models.tree import ROOT
 from tokexplore.tui.driving.streaming import Streaming
+from tokexplore.tui.explorer import NEAR
 
 
 class Questions(Streaming):
@@ -51,7 +52,7 @@ class Questions(Streaming):
     async def _describe(self, node: int) -> None:
         self.explorer.tree.tell(node, await self.client.describe(self.ids_of(node)))
         if node == self.explorer.before:
-            self.explorer.to_taken()
+            self.explorer.to_taken(within=NEAR)
 
     async def _reshape(self, node: int, number: int) -> None:
         settings = self.explorer.tree.settings[number]

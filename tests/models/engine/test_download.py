@@ -131,14 +131,14 @@ def answer(status: int) -> httpx2.Response:
         (
             hub_errors.HfHubHTTPError("500", response=answer(500)),
             ModelError,
-            "the hub cannot be reached: HfHubHTTPError",
+            "the hub cannot be reached (HfHubHTTPError)",
         ),
         (
             httpx2.ConnectError("no route"),
             ModelError,
-            "the hub cannot be reached: ConnectError",
+            "the hub cannot be reached (ConnectError)",
         ),
-        (OSError("disk full"), ModelError, "the hub cannot be reached: OSError"),
+        (OSError("disk full"), ModelError, "the hub cannot be reached (OSError)"),
     ],
 )
 def test_what_goes_wrong_is_one_sentence(
@@ -149,6 +149,16 @@ def test_what_goes_wrong_is_one_sentence(
         load(LoadOptions(model="owner/story", revision="v9"), lambda _: None)
     assert sentence in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_mistyped_name_is_answered_with_the_nearest(hub: FakeHub) -> None:
+    for error in (
+        httpx2.ConnectError("no route"),
+        hub_errors.RepositoryNotFoundError("404", response=answer(404)),
+    ):
+        hub.error = error
+        with pytest.raises(ModelError, match=r"Did you mean embedded\?$"):
+            load(LoadOptions(model="embeddd"), lambda _: None)
 
 
 def test_only_what_is_loaded_is_fetched() -> None:
