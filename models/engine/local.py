@@ -165,6 +165,10 @@ class LocalEngine:
         """`prefill.feed` of this model."""
         return prefill.feed(self.forward, self.probed, leaf, ids, score_from=score_from)
 
+    def step(self, leaf: Leaf, ids: "array[int]") -> torch.Tensor:
+        """`prefill.step` of this model."""
+        return prefill.step(self.forward, self.probed, leaf, ids)
+
     def _row(self, ids: Sequence[int]) -> tuple[Row, str]:
         """The row after a path, and whether it was `stored` or `recomputed`."""
         path = Path(ids)

@@ -119,9 +119,8 @@ class Stream:
         engine, path = self._engine, self._path
         assert self._leaf is not None
         began = time.perf_counter()
-        for _, logits in engine.feed(self._leaf, path.ids):
-            last = logits
-        self._row = summary.summarise(last[-1], "step", time.perf_counter() - began)
+        logits = engine.step(self._leaf, path.ids)
+        self._row = summary.summarise(logits[-1], "step", time.perf_counter() - began)
         engine.rows_held.put(path.key, self._row)
         return self._row
 

@@ -62,19 +62,18 @@ def summarise(logits: torch.Tensor, source: str, seconds: float = 0.0) -> Row:
     """
     values = logits.numpy()  # [V]; numpy starts these few small operations faster than torch
     top = float(values.max())
-    centred = values - np.float32(top)
-    np.maximum(centred, _VANISHES, out=centred)
-    weights = np.exp(centred)
-    total = float(weights.sum(dtype=np.float64))
-    lse = top + math.log(total) if total > 0 else math.nan
-    if not math.isfinite(lse):
+    if not math.isfinite(top):
         raise TokexploreError(
             "the model's logits are no numbers (NaN or infinite): its weights or this dtype are "
             "broken here; try --dtype float32."
         )
+    centred = values - np.float32(top)
+    np.maximum(centred, _VANISHES, out=centred)
+    weights = np.exp(centred)
+    total = float(weights.sum(dtype=np.float64))
     np.multiply(weights, centred, out=weights)
     entropy = max(0.0, math.log(total) - float(weights.sum(dtype=np.float64)) / total)
-    return Row(values, lse, entropy, source, seconds)
+    return Row(values, top + math.log(total), entropy, source, seconds)
 
 
 def distribution(row: Row, top: int, seconds: float | None = None) -> Distribution:
@@ -101,7 +100,8 @@ def candidates(logits: Floats, top: int) -> tuple[Indices, Floats]:
     largest, places = torch.topk(torch.from_numpy(logits), count)
     values, ids = largest.numpy(), places.numpy()
     border = values[-1]
-    if (values[1:] < values[:-1]).all() and np.count_nonzero(logits >= border) == count:
+    distinct = border > -math.inf and (values[1:] < values[:-1]).all()
+    if distinct and np.count_nonzero(logits >= border) == count:
         return ids, values
     inside = ids[values > border]
     if border > -math.inf and len(inside) < count:

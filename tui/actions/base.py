@@ -1,14 +1,16 @@
 """What all actions of the main screen stand on."""
 
 from collections.abc import Callable
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from textual.screen import Screen
 
 from tokexplore.models.options import LoadOptions
 from tokexplore.models.worker.client import EngineClient
 from tokexplore.tui.driver import Driver
-from tokexplore.tui.screens.dialog import Dialog
+
+if TYPE_CHECKING:
+    from tokexplore.tui.screens.dialog import Dialog
 
 Result = TypeVar("Result")
 
@@ -52,7 +54,7 @@ class Actions(Screen[None]):
         return True
 
     async def open(
-        self, dialog: Dialog[Result], done: Callable[[Result | None], None] | None = None
+        self, dialog: "Dialog[Result]", done: Callable[[Result | None], None] | None = None
     ) -> None:
         """Open a dialog and wait until it takes keys."""
         await self.app.push_screen(dialog, done)

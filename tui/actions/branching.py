@@ -2,9 +2,6 @@
 
 from tokexplore.models.events import Named
 from tokexplore.tui.actions.base import Actions
-from tokexplore.tui.screens.branches import BranchesDialog
-from tokexplore.tui.screens.compare import CompareScreen
-from tokexplore.tui.screens.dialog import Ask
 
 
 class Branching(Actions):
@@ -42,6 +39,7 @@ class Branching(Actions):
 
     async def action_branches(self) -> None:
         """The list of branches on a screen of its own."""
+        from tokexplore.tui.screens.branches import BranchesDialog
 
         def chosen(number: int | None) -> None:
             if number is not None:
@@ -51,6 +49,8 @@ class Branching(Actions):
 
     async def action_name(self) -> None:
         """Name this branch."""
+        from tokexplore.tui.screens.dialog import Ask
+
         branch = self.explorer.branch
         if branch is None:
             return
@@ -92,6 +92,8 @@ class Branching(Actions):
 
     async def action_compare(self) -> None:
         """Align the marked branches, or this one with the one that was left last."""
+        from tokexplore.tui.screens.compare import CompareScreen
+
         if len(self.explorer.listed()) < 2:
             self.nothing("second branch yet: take another candidate first")
             return

@@ -4,7 +4,6 @@ from tokexplore.models.errors import TokexploreError
 from tokexplore.models.options import EMBEDDED, PromptSpec
 from tokexplore.tui.actions.base import Actions
 from tokexplore.tui.options import STOCK_PROMPT
-from tokexplore.tui.screens.editor import PromptEditor, TextEditor
 
 PREVIEW_TOKENS = 24
 EXAMPLE = "The capital of France is"
@@ -44,6 +43,8 @@ class Prompting(Actions):
 
     async def action_type_text(self) -> None:
         """Branch with typed text."""
+        from tokexplore.tui.screens.editor import TextEditor
+
         self.pin()
         if not self.explorer.nodes:
             self.nothing("prompt yet: p asks for one")
@@ -71,6 +72,8 @@ class Prompting(Actions):
 
     async def action_prompt(self) -> None:
         """Edit the prompt; the result is a new root."""
+        from tokexplore.tui.screens.editor import PromptEditor
+
         driver = self.driver
         loaded = driver.state not in ("loading", "lost")
         spec = self._spec()
@@ -101,6 +104,8 @@ class Prompting(Actions):
 
     async def action_turn(self) -> None:
         """Ask for the next user turn of a chat."""
+        from tokexplore.tui.screens.editor import TextEditor
+
         if self.driver.chat is None:
             self.warn("There is no chat here: start one with p, ctrl+r (or --chat).")
             return

@@ -1,7 +1,6 @@
 """Streaming, and taking tokens."""
 
 from tokexplore.tui.actions.base import Actions
-from tokexplore.tui.screens.find import HITS, FindToken
 
 
 class Taking(Actions):
@@ -54,6 +53,8 @@ class Taking(Actions):
 
     async def action_find(self) -> None:
         """Search the vocabulary at this step, and take what is found."""
+        from tokexplore.tui.screens.find import HITS, FindToken
+
         explorer, driver = self.explorer, self.driver
         distribution = driver.distribution()
         if distribution is None or explorer.vocabulary is None:

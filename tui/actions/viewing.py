@@ -7,10 +7,6 @@ import msgspec
 from tokexplore.tui.actions.base import Actions
 from tokexplore.tui.options import adopted
 from tokexplore.tui.path_view import PathView
-from tokexplore.tui.screens.help import help_sheet
-from tokexplore.tui.screens.inspect import inspect_sheet
-from tokexplore.tui.screens.models import ModelPicker
-from tokexplore.tui.screens.settings import SettingsDialog, Setup
 from tokexplore.tui.theme import DARK, LIGHT
 from tokexplore.widgets.candidates import CandidateTable
 from tokexplore.widgets.heat import COLOURINGS
@@ -48,6 +44,8 @@ class Viewing(Actions):
 
     async def action_inspect(self) -> None:
         """Token and model in detail."""
+        from tokexplore.tui.screens.inspect import inspect_sheet
+
         info = getattr(self.driver.client, "info", None)
         if info is None:
             self.nothing("model yet")
@@ -56,6 +54,8 @@ class Viewing(Actions):
 
     async def action_settings(self) -> None:
         """Sampling and length."""
+        from tokexplore.tui.screens.settings import SettingsDialog, Setup
+
         driver = self.driver
         info = getattr(driver.client, "info", None)
         suggested = info.suggested if info else None
@@ -79,6 +79,7 @@ class Viewing(Actions):
 
     async def action_models(self) -> None:
         """Pick another model."""
+        from tokexplore.tui.screens.models import ModelPicker
 
         def chosen(model: str | None) -> None:
             if model is not None:
@@ -89,6 +90,8 @@ class Viewing(Actions):
 
     async def action_help(self) -> None:
         """All keys."""
+        from tokexplore.tui.screens.help import help_sheet
+
         await self.open(help_sheet({}))
 
     def action_palette(self) -> None:

@@ -3,7 +3,6 @@
 import re
 
 from tokexplore.tui.actions.base import Actions
-from tokexplore.tui.screens.dialog import Ask
 from tokexplore.widgets.candidates import CandidateTable
 
 PLACE = re.compile(r"\s*(?:#(?P<branch>\d+)|(?P<back>-\d+)|(?P<step>\d+))\s*")
@@ -35,6 +34,8 @@ class Walking(Actions):
 
     async def action_goto(self) -> None:
         """Ask for a place and go there."""
+        from tokexplore.tui.screens.dialog import Ask
+
         await self.open(Ask("Go to step 123, -40 from the end, branch #3"), self._go)
 
     def _go(self, text: str | None) -> None:

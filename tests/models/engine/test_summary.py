@@ -71,6 +71,7 @@ def test_sums_are_exact_over_a_large_vocabulary() -> None:
 
 
 def test_candidates_without_probability_are_not_listed() -> None:
+    assert list(summary.distribution(row_of([-math.inf, 2.0, 1.0]), 10).id_view) == [1, 2]
     distribution = summary.distribution(row_of([-math.inf, 1.0, -math.inf, 1.0]), 10)
 
     assert list(distribution.id_view) == [1, 3]
