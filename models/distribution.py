@@ -7,7 +7,7 @@ import msgspec
 STORED_CANDIDATES = 256
 
 
-class Distribution(msgspec.Struct, frozen=True):
+class Distribution(msgspec.Struct, frozen=True, gc=False):
     """The model's raw next-token distribution after a path.
 
     Exact: `lse` and `entropy` cover the whole vocabulary; the first candidates are stored, in

@@ -70,7 +70,7 @@ def short_value(value: float) -> str:
     return text[1:] if text.startswith("0.") else text
 
 
-class Cut(msgspec.Struct, frozen=True):
+class Cut(msgspec.Struct, frozen=True, gc=False):
     """What one stage of the sampler removed."""
 
     stage: str
@@ -85,7 +85,7 @@ class Cut(msgspec.Struct, frozen=True):
     """The cut falls between two equal logits."""
 
 
-class SamplerView(msgspec.Struct, frozen=True):
+class SamplerView(msgspec.Struct, frozen=True, gc=False):
     """A distribution as the sampler sees it.
 
     Temperature, top-k, top-p and min-p are monotone in the logit, so the kept set is always the

@@ -79,6 +79,8 @@ class TokenTree:
         self.settings: list[SamplingSettings] = []
         self.branches: list[Branch] = []
         """Branch number n is at n - 1."""
+        self.shape = 0
+        """Grows when a branch opens, is hidden or is shown again: lists of branches go by it."""
         self._child: dict[tuple[int, int], int] = {}
         self._undo: list[tuple[Event, Event]] = []
         self._redo: list[tuple[Event, Event]] = []
@@ -219,9 +221,13 @@ class TokenTree:
             case Named(branch, name):
                 self.branch(branch).name = name
             case Hidden(branch):
-                self.branch(branch).hidden = True
+                self._hide(branch, True)
             case Unhidden(branch):
-                self.branch(branch).hidden = False
+                self._hide(branch, False)
+
+    def _hide(self, number: int, hidden: bool) -> None:
+        self.branch(number).hidden = hidden
+        self.shape += 1
 
     def _known(self, node: int) -> int:
         if not 0 <= node < len(self.parent):
@@ -265,6 +271,7 @@ class TokenTree:
         if self.children[parent] or parent == ROOT:
             number = len(self.branches) + 1
             self.branches.append(Branch(number, node, node))
+            self.shape += 1
             if parent != ROOT:
                 self.branch(self.branch_of[parent]).children.append(number)
         else:

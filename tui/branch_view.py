@@ -43,7 +43,6 @@ class BranchRows(Sequence[BranchRow]):
     def __init__(self, explorer: Explorer) -> None:
         self._explorer = explorer
         self._listed: list[tuple[Branch, int]] = []
-        self._shape: tuple[object, ...] = ()
         self.live_leaf: int | None = None
         self.depths: list[int] = []
         """The indent of each row."""
@@ -51,11 +50,10 @@ class BranchRows(Sequence[BranchRow]):
     def update(self, live_leaf: int | None) -> None:
         """Bring the order up to date."""
         explorer, self.live_leaf = self._explorer, live_leaf
-        hidden = sum(b.hidden for b in explorer.tree.branches)
-        shape = (len(explorer.tree.branches), hidden, explorer.show_hidden)
-        if shape != self._shape:
-            self._shape, self._listed = shape, explorer.listed()
-            self.depths = [indent for _, indent in self._listed]
+        listed = explorer.listed()
+        if listed is not self._listed:
+            self._listed = listed
+            self.depths = [indent for _, indent in listed]
 
     def __len__(self) -> int:
         return len(self._listed)
@@ -75,7 +73,7 @@ class BranchRows(Sequence[BranchRow]):
 
     def index_of(self, number: int) -> int:
         """The row of a branch; 0 where it is not listed."""
-        return next((i for i, (b, _) in enumerate(self._listed) if b.number == number), 0)
+        return self._explorer.row_of(number) or 0
 
     @property
     def current(self) -> int:

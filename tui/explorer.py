@@ -12,6 +12,7 @@ from tokexplore.models.events import Hidden, Unhidden
 from tokexplore.models.sampling import SamplingSettings
 from tokexplore.models.tokens import Vocabulary
 from tokexplore.models.tree import ROOT, Branch, TokenTree
+from tokexplore.tui.branch_order import BranchOrder
 
 NEAR = 9
 """Rows that any screen shows: a taken token below them leaves the cursor on the first one."""
@@ -50,6 +51,7 @@ class Explorer:
         self.unchanged = 0
         """Nodes at the start of the path that are as they were at the last `settle`."""
         self._jumps: list[Place] = []
+        self._order = BranchOrder(self.tree)
 
     # Where we are
 
@@ -218,25 +220,18 @@ class Explorer:
 
     def listed(self) -> list[tuple[Branch, int]]:
         """The branches in tree order, each with its depth; hidden ones only when asked for."""
-        tree, rows = self.tree, []
-        stack = [(b.number, 0) for b in reversed(tree.branches) if tree.fork_of(b) == ROOT]
-        while stack:
-            number, indent = stack.pop()
-            branch = tree.branch(number)
-            if branch.hidden and not self.show_hidden:
-                continue
-            rows.append((branch, indent))
-            children = sorted(branch.children, key=lambda n: (tree.depth[tree.branch(n).head], n))
-            stack.extend((n, indent + 1) for n in reversed(children))
-        return rows
+        return self._order.listed(self.show_hidden)
+
+    def row_of(self, number: int) -> int | None:
+        """Where a branch stands in the list; None where it is not in it."""
+        return self._order.row_of(number, self.show_hidden)
 
     def neighbour(self, direction: int) -> int | None:
         """Number of the next (or previous) branch in the list."""
-        numbers = [branch.number for branch, _ in self.listed()]
-        if self.branch is None or self.branch.number not in numbers:
-            return numbers[0] if numbers else None
-        index = numbers.index(self.branch.number) + direction
-        return numbers[index] if 0 <= index < len(numbers) else None
+        listed = self.listed()
+        row = None if self.branch is None else self.row_of(self.branch.number)
+        index = 0 if row is None else row + direction
+        return listed[index][0].number if 0 <= index < len(listed) else None
 
     def hide(self, number: int) -> bool:
         """Hide a branch; the path moves to one that is left. False when none would be."""

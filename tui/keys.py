@@ -130,6 +130,14 @@ GROUPS: dict[str, tuple[Command, ...]] = {
             "act.prompt", "p", "p", "prompt", "prompt", "Start from another prompt; the tree stays."
         ),
         Command("act.turn", "T", "T", "turn", "next turn", "Add the next user turn of a chat."),
+        Command(
+            "act.adopt",
+            "A",
+            "A",
+            "adopt",
+            "model's settings",
+            "Adopt the sampling settings that the model's makers suggest.",
+        ),
         Command("act.undo", "u", "u", "undo", "undo", "Take the last change of the tree back."),
         Command("act.redo", "U", "U", "redo", "redo", "Make it again."),
     ),

@@ -19,11 +19,18 @@ class PathView:
         self.entropies: list[float | None] = []
         self.close: set[int] = set()
         """Indices of close calls."""
+        self._shown: dict[int, str] = {}
+        """Visible forms by token id, of the tokens that were met."""
 
     def recolour(self, colouring: Colouring) -> None:
         """Colour by something else from the next update on."""
         self.colouring = colouring
-        self._explorer.touch(0)
+        nodes, told = self._explorer.nodes[: len(self.cells)], self._explorer.tree.distribution
+        before = [told.get(node) for node in (ROOT, *nodes)]
+        self.cells = [
+            cell._replace(level=self._level(node, distribution))
+            for cell, node, distribution in zip(self.cells, nodes, before, strict=False)
+        ]
 
     def update(self) -> int:
         """Bring the lists up to date; how many cells at the start stayed as they were."""

@@ -21,7 +21,7 @@ CONTEXT_WORDS = 3
 
 def header_values(driver: Driver) -> HeaderValues:
     """The header of this moment."""
-    info = getattr(driver.client, "info", None)
+    info = driver.info
     explorer, progress = driver.explorer, driver.progress
     settings = explorer.settings
     values = HeaderValues(

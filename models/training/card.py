@@ -123,7 +123,12 @@ def _training(recipe: Recipe, progress: Progress) -> str:
         {recipe.warmup} steps of warm-up, then a plateau, then over the last
         {recipe.decay_share:.0%} of the steps a line down to zero. Seed {recipe.seed}. The code is
         `tokexplore.models.training`.""")
-    return f"## How it was trained\n\n{schedule}"
+    changes = "".join(
+        f" From step {step:,} on the schedule was that of {tokens:,} tokens."
+        for step, tokens in progress.budgets
+        if len(progress.budgets) > 1
+    )
+    return f"## How it was trained\n\n{_prose(schedule + changes)}"
 
 
 def _limits() -> str:

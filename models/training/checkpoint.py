@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -23,6 +23,8 @@ class Progress:
     """Time spent, all resumed parts together."""
     loss: float = float("nan")
     """Training loss in nats per token, averaged over the latest steps."""
+    budgets: tuple[tuple[int, int], ...] = ()
+    """Each budget of tokens that shaped the learning rate, after the step from which it did."""
 
 
 def save(
@@ -58,3 +60,10 @@ def restore(
     for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
         optimizer.load_state_dict(saved)
     return Progress(**state["progress"])
+
+
+def with_budget(progress: Progress, tokens: int) -> Progress:
+    """The same progress under a budget that may be new from here on."""
+    if progress.budgets and progress.budgets[-1][1] == tokens:
+        return progress
+    return replace(progress, budgets=(*progress.budgets, (progress.step, tokens)))

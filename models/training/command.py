@@ -53,6 +53,7 @@ def _train_parser() -> argparse.ArgumentParser:
     add("--compile", action="store_true", help="compile the model first (needs a C++ compiler)")
     add("--save-every", type=int, default=250, metavar="STEPS", help="(%(default)s)")
     add("--report-every", type=int, default=1000, metavar="STEPS", help="(%(default)s)")
+    add("--stop-after", type=int, metavar="STEP", help="leave here, to --resume later")
     return parser
 
 
@@ -84,6 +85,7 @@ def _train(options: argparse.Namespace) -> int:
         compiled=options.compile,
         save_every=options.save_every,
         report_every=options.report_every,
+        stop_after=options.stop_after,
     )
     texts = (book.text for book in corpus.training)
     tokenizer = train_tokenizer(texts, recipe.vocabulary, recipe.context)
@@ -97,7 +99,10 @@ def _train(options: argparse.Namespace) -> int:
         print(_progress_line(progress, recipe, scores), flush=True)
 
     model, progress = train(recipe, run, tokenizer, stream, report)
-    publish(options.out, options.name, corpus, recipe, progress, model, tokenizer)
+    if progress.step < recipe.steps:
+        return 0
+    facts = publish(options.out, options.name, corpus, recipe, progress, model, tokenizer)
+    print(_progress_line(progress, recipe, facts.scores))
     return 0
 
 

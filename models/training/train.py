@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -76,16 +76,22 @@ def train(
     progress = Progress()
     if run.resume and run.checkpoint.exists():
         progress = checkpoint.restore(run.checkpoint, recipe, model, optimizers)
+    progress = checkpoint.with_budget(progress, recipe.tokens)
     batches = _Batches(recipe, stream)
     loss_of = _loss_function(model, run)
     last = recipe.steps if run.stop_after is None else min(run.stop_after, recipe.steps)
     began = time.monotonic() - progress.seconds
     for step in range(progress.step, last):
         loss = _step(recipe, step, loss_of, batches.at(step).to(run.device), model, optimizers)
-        progress = Progress(step + 1, time.monotonic() - began, _smooth(progress.loss, loss))
+        progress = replace(
+            progress,
+            step=step + 1,
+            seconds=time.monotonic() - began,
+            loss=_smooth(progress.loss, loss),
+        )
         if progress.step % run.save_every == 0 or progress.step == last:
             checkpoint.save(run.checkpoint, recipe, progress, model, optimizers)
-        if progress.step % run.report_every == 0 or progress.step == last:
+        if progress.step % run.report_every == 0:
             report(progress, model)
     return model, progress
 

@@ -262,6 +262,16 @@ async def test_settings_change_what_comes_next_and_old_tokens_keep_theirs() -> N
         assert tree.origin[explorer.leaf] == "sampled"
 
 
+async def test_the_model_s_own_settings_are_adopted_by_one_key() -> None:
+    app = make_app()
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: ended(app))
+        assert any("A adopts" in n.message for n in app._notifications)
+        await press(pilot, "A")
+        settings = app.driver.explorer.settings
+        assert (settings.temperature, settings.top_k, settings.top_p) == (0.7, 20, 0.8)
+
+
 async def test_an_impossible_setting_is_refused_by_name_and_the_dialog_stays() -> None:
     app = make_app()
     async with app.run_test(size=SIZE) as pilot:

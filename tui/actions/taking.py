@@ -76,6 +76,14 @@ class Taking(Actions):
             taken,
         )
 
+    def action_adopt(self) -> None:
+        """Take the model's own sampling settings."""
+        if self.driver.suggested is None:
+            self.nothing("sampling settings that this model suggests")
+            return
+        self.driver.adopt_suggested()
+        self.app.notify(f"Sampling: {self.explorer.settings.short()}.", markup=False)
+
     def action_undo(self) -> None:
         """Take the last change back."""
         self.driver.run(self._undo())

@@ -46,7 +46,7 @@ class Viewing(Actions):
         """Token and model in detail."""
         from tokexplore.tui.screens.inspect import inspect_sheet
 
-        info = getattr(self.driver.client, "info", None)
+        info = self.driver.info
         if info is None:
             self.nothing("model yet")
         else:
@@ -57,8 +57,7 @@ class Viewing(Actions):
         from tokexplore.tui.screens.settings import SettingsDialog, Setup
 
         driver = self.driver
-        info = getattr(driver.client, "info", None)
-        suggested = info.suggested if info else None
+        suggested = driver.suggested
 
         def chosen(setup: Setup | None) -> None:
             if setup is not None:

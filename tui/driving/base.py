@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Literal, Protocol
 
 from tokexplore.models.errors import EngineLostError, TokexploreError
-from tokexplore.models.protocol import Chat, Progress
-from tokexplore.models.sampling import SamplerView
+from tokexplore.models.protocol import Chat, ModelInfo, Progress
+from tokexplore.models.sampling import SamplerView, SamplingSettings
 from tokexplore.models.worker.client import EngineClient
 from tokexplore.tui.explorer import Explorer
 from tokexplore.tui.options import AppOptions
@@ -68,10 +68,9 @@ class DriverBase:
         self.state, self.progress = "asking", None
         for notice in self.client.info.notices:
             self._notify(notice)
-        suggested = self.client.info.suggested
-        if suggested is not None and not self.options.model_defaults:
-            said = suggested.short(with_seed=False)
-            self._notify(f"This model's makers suggest {said}: s m adopts that.")
+        if self.suggested is not None and not self.options.model_defaults:
+            said = self.suggested.short(with_seed=False)
+            self._notify(f"This model's makers suggest {said}: A adopts that.")
         self._changed()
 
     def _report(self, progress: Progress) -> None:
@@ -119,6 +118,16 @@ class DriverBase:
     def ids_of(self, node: int) -> tuple[int, ...]:
         """The token ids of the path to a node."""
         return tuple(self.explorer.tree.ids(node))
+
+    @property
+    def info(self) -> ModelInfo | None:
+        """What is loaded; None before that."""
+        return getattr(self.client, "info", None)
+
+    @property
+    def suggested(self) -> SamplingSettings | None:
+        """The sampling settings that the model's makers suggest."""
+        return self.info.suggested if self.info else None
 
     @property
     def busy(self) -> bool:

@@ -3,7 +3,6 @@
 import asyncio
 import time
 
-from tokexplore.models.errors import UsageError
 from tokexplore.models.events import Ended
 from tokexplore.models.protocol import (
     Described,
@@ -129,9 +128,6 @@ class Streaming(Scoring):
         self._changed()
 
     def adopt_suggested(self) -> None:
-        """Take the sampling settings that the model's makers suggest."""
-        suggested = self.client.info.suggested
-        if suggested is None:
-            raise UsageError("This model suggests no sampling settings.")
-        settings = adopted(self.explorer.settings, frozenset(), suggested)
+        """Take the sampling settings that the model's makers suggest, where there are any."""
+        settings = adopted(self.explorer.settings, frozenset(), self.suggested)
         self.configure(settings, self.max_new_tokens)

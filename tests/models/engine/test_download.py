@@ -6,7 +6,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import httpx2
 import pytest
 from huggingface_hub import errors as hub_errors
 from support.made_models import save_llama
@@ -106,38 +105,34 @@ def test_a_partial_snapshot_is_refused_offline(
         load(LoadOptions(model="owner/story"), lambda _: None)
 
 
-def answer(status: int) -> httpx2.Response:
-    return httpx2.Response(status, request=httpx2.Request("GET", "https://hub.invalid/owner"))
+ANSWER: Any = SimpleNamespace(headers={}, request=SimpleNamespace(method="GET", url="hub"))
+"""As much of an HTTP response as the hub's errors look at."""
 
 
 @pytest.mark.parametrize(
     ("error", "kind", "sentence"),
     [
         (
-            hub_errors.RepositoryNotFoundError("404", response=answer(404)),
+            hub_errors.RepositoryNotFoundError("404", response=ANSWER),
             ModelError,
             "owner/story is neither a directory nor a model on the hub that you may read",
         ),
         (
-            hub_errors.GatedRepoError("403", response=answer(403)),
+            hub_errors.GatedRepoError("403", response=ANSWER),
             ModelError,
             "owner/story is gated: accept its terms",
         ),
         (
-            hub_errors.RevisionNotFoundError("404", response=answer(404)),
+            hub_errors.RevisionNotFoundError("404", response=ANSWER),
             UsageError,
             "owner/story has no revision v9 on the hub",
         ),
         (
-            hub_errors.HfHubHTTPError("500", response=answer(500)),
+            hub_errors.HfHubHTTPError("500", response=ANSWER),
             ModelError,
             "the hub cannot be reached (HfHubHTTPError)",
         ),
-        (
-            httpx2.ConnectError("no route"),
-            ModelError,
-            "the hub cannot be reached (ConnectError)",
-        ),
+        (Exception("no route"), ModelError, "the hub cannot be reached (Exception)"),
         (OSError("disk full"), ModelError, "the hub cannot be reached (OSError)"),
     ],
 )
@@ -153,8 +148,8 @@ def test_what_goes_wrong_is_one_sentence(
 
 def test_a_mistyped_name_is_answered_with_the_nearest(hub: FakeHub) -> None:
     for error in (
-        httpx2.ConnectError("no route"),
-        hub_errors.RepositoryNotFoundError("404", response=answer(404)),
+        ConnectionError("no route"),
+        hub_errors.RepositoryNotFoundError("404", response=ANSWER),
     ):
         hub.error = error
         with pytest.raises(ModelError, match=r"Did you mean embedded\?$"):
