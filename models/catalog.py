@@ -12,7 +12,7 @@ import msgspec
 from tokexplore.models.checkpoint import Checkpoint, read_checkpoint
 from tokexplore.models.errors import ModelError, UsageError
 from tokexplore.models.footprint import footprint, free_gpu_memory, free_memory
-from tokexplore.models.options import EMBEDDED
+from tokexplore.models.options import EMBEDDED, EMBEDDED_TITLE
 
 Origin = Literal["embedded", "hub", "directory"]
 EMBEDDED_DIRECTORY = Path(__file__).parent / "embedded"
@@ -92,7 +92,7 @@ def locate(model: str, revision: str = "") -> Located:
 
 def list_models(directories: Iterable[str | Path] = ()) -> list[ModelEntry]:
     """The embedded model, the hub cache, and the models in `directories` (or one level below)."""
-    found = [Located(EMBEDDED, EMBEDDED, "embedded", EMBEDDED_DIRECTORY)]
+    found = [Located(EMBEDDED_TITLE, EMBEDDED, "embedded", EMBEDDED_DIRECTORY)]
     found += hub_models()
     for directory in directories:
         root = Path(directory).expanduser()
@@ -122,7 +122,7 @@ def nearest(name: str, entries: Sequence[ModelEntry | Located], count: int = 3) 
 
 def suggestion(model: str) -> str:
     """A last sentence for an error: the names here that look most like `model`, if any do."""
-    here = [Located(EMBEDDED, EMBEDDED, "embedded", None), *hub_models()]
+    here = [Located(EMBEDDED_TITLE, EMBEDDED, "embedded", None), *hub_models()]
     close = nearest(model.rstrip("/").rsplit("/", 1)[-1], here)
     return f" Did you mean {' or '.join(close)}?" if close else ""
 
@@ -182,7 +182,7 @@ def _embedded(revision: str) -> Located:
             "the embedded model is not part of this installation: name another MODEL, or install "
             "tokexplore again."
         )
-    return Located(EMBEDDED, EMBEDDED, "embedded", EMBEDDED_DIRECTORY)
+    return Located(EMBEDDED_TITLE, EMBEDDED, "embedded", EMBEDDED_DIRECTORY)
 
 
 def _directory(path: Path, revision: str) -> Located:

@@ -9,6 +9,8 @@ from tokexplore.models.protocol import Chat
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 EMBEDDED = "embedded"
 """The name that stands for the model we ship."""
+EMBEDDED_TITLE = "fable"
+"""What that model is called on screen."""
 
 
 class LoadOptions(msgspec.Struct, frozen=True):

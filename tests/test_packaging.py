@@ -43,7 +43,7 @@ def test_torch_is_pinned_and_every_direct_dependency_too() -> None:
     assert "torch==2.13.0" in (ROOT / "constraints.txt").read_text().split()
     wanted = PROJECT["project"]["dependencies"] + PROJECT["project"]["optional-dependencies"]["dev"]
     for requirement in wanted:
-        name = requirement.split(">=")[0].split("[")[0].lower()
+        name = requirement.split(">=")[0].split("[")[0].lower().replace("_", "-")
         assert name in pinned, requirement
 
 

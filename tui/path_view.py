@@ -21,27 +21,28 @@ class PathView:
         """Indices of close calls."""
         self._shown: dict[int, str] = {}
         """Visible forms by token id, of the tokens that were met."""
+        self._recoloured = False
 
     def recolour(self, colouring: Colouring) -> None:
         """Colour by something else from the next update on."""
-        self.colouring = colouring
-        nodes, told = self._explorer.nodes[: len(self.cells)], self._explorer.tree.distribution
-        before = [told.get(node) for node in (ROOT, *nodes)]
-        self.cells = [
-            cell._replace(level=self._level(node, distribution))
-            for cell, node, distribution in zip(self.cells, nodes, before, strict=False)
-        ]
+        self.colouring, self._recoloured = colouring, True
 
     def update(self) -> int:
         """Bring the lists up to date; how many cells at the start stayed as they were."""
         explorer = self._explorer
-        keep = max(0, min(explorer.settle(), len(self.cells)) - LONGEST_CHARACTER)
+        known = len(self.cells)
+        keep = max(0, min(explorer.settle(), known) - LONGEST_CHARACTER)
         pieces = self._pieces(keep)
         del self.cells[keep:], self.entropies[keep:]
-        self.close = {index for index in self.close if index < keep}
+        self.close.difference_update(range(keep, known))
+        recoloured, self._recoloured = self._recoloured, False
+        if recoloured:
+            self.cells = [
+                cell._replace(level=self._level(index)) for index, cell in enumerate(self.cells)
+            ]
         for index in range(keep, len(explorer.nodes)):
             self._add(index, pieces[index - keep])
-        return keep
+        return 0 if recoloured else keep
 
     def _pieces(self, start: int) -> list[str]:
         """Running text from `start` on, decoded from far enough before it."""
@@ -57,30 +58,37 @@ class PathView:
         assert explorer.vocabulary is not None
         node = explorer.nodes[index]
         token = tree.token[node]
-        before = tree.distribution.get(explorer.nodes[index - 1] if index else ROOT)
-        value = self._value(node, before)
+        before = self._before(index)
+        shown = self._shown.get(token)
+        if shown is None:
+            shown = self._shown[token] = explorer.vocabulary.show(token)
         self.cells.append(
             Cell(
                 text=piece,
                 origin=tree.origin[node],
-                level=NONE if value is None else level(self.colouring, value),
+                level=self._level(index),
                 fork=tree.is_fork(node),
                 special=token in explorer.vocabulary.special,
-                shown=explorer.vocabulary.show(token),
+                shown=shown,
             )
         )
         self.entropies.append(None if before is None else before.entropy)
         if before is not None and before.margin < explorer.close_call:
             self.close.add(index)
 
-    def _value(self, node: int, before: Distribution | None) -> float | None:
+    def _before(self, index: int) -> Distribution | None:
+        """The distribution that the token at an index came from."""
+        explorer = self._explorer
+        return explorer.tree.distribution.get(explorer.nodes[index - 1] if index else ROOT)
+
+    def _level(self, index: int) -> int:
+        """The heat of the token at an index; NONE where its value is not known."""
+        before = self._before(index)
         if before is None:
-            return None
+            return NONE
         if self.colouring == "entropy":
-            return before.entropy
-        logprob = self._explorer.tree.logprob[node]
-        if math.isnan(logprob):
-            return None
-        if self.colouring == "surprisal":
-            return -logprob
-        return math.exp(min(0.0, logprob - before.logprob(0)))
+            return level("entropy", before.entropy)
+        logprob = self._explorer.tree.logprob[self._explorer.nodes[index]]
+        if self.colouring == "surprisal" or math.isnan(logprob):
+            return level("surprisal", -logprob)
+        return level("probability", math.exp(min(0.0, logprob - before.logprob(0))))

@@ -309,7 +309,8 @@ def test_mistyped_names_get_the_nearest(cache: Path) -> None:
 def test_the_embedded_model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(catalog, "EMBEDDED_DIRECTORY", make(tmp_path / "embedded"))
     found = locate("embedded")
-    assert (found.name, found.origin, found.path) == (
+    assert (found.name, found.source, found.origin, found.path) == (
+        "fable",
         "embedded",
         "embedded",
         tmp_path / "embedded",

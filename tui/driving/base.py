@@ -74,6 +74,8 @@ class DriverBase:
         self._changed()
 
     def _report(self, progress: Progress) -> None:
+        if progress.detail:
+            self._notify(progress.detail)
         self.progress = progress
         self._changed()
 
