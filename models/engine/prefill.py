@@ -102,9 +102,7 @@ def feed(
         yield last, logits
 
 
-def step(
-    forward: Forward, probed: Probed, leaf: Leaf, ids: "array[int]"
-) -> torch.Tensor:
+def step(forward: Forward, probed: Probed, leaf: Leaf, ids: "array[int]") -> torch.Tensor:
     """Feed the last of `ids` on top of a leaf that holds the others; f32 CPU logits [1, V]."""
     if probed.feed == "whole":
         return forward(ids, 0, None)

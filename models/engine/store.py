@@ -2,7 +2,7 @@
 
 from array import array
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
@@ -13,7 +13,7 @@ from tokexplore.models.engine import cache as kv
 from tokexplore.models.engine.summary import Row
 
 ROW_BYTES = 256 * 2**20
-_SEPARATE = 4
+_SNAPSHOT_SHARE = 4
 """A leaf may keep this share (one in so many) of the budget in snapshots."""
 
 
@@ -75,7 +75,7 @@ class LeafStore:
     def __len__(self) -> int:
         return len(self._leaves)
 
-    def __iter__(self):  # type: ignore[no-untyped-def]
+    def __iter__(self) -> Iterator[Leaf]:
         return iter(self._leaves)
 
     @property
@@ -92,7 +92,7 @@ class LeafStore:
         if not leaf.snapshots:
             self._leaves = [old for old in self._leaves if old.busy or not _covers(leaf, old)]
         self._leaves.append(leaf)
-        while leaf.bytes > self.limit // _SEPARATE and len(leaf.snapshots) > 1:
+        while leaf.bytes > self.limit // _SNAPSHOT_SHARE and len(leaf.snapshots) > 1:
             del leaf.snapshots[:-1:2]
         held = self.bytes
         while held > self.limit and len(self._leaves) > 1:
@@ -130,9 +130,10 @@ class RowStore:
 
     def get(self, key: bytes) -> Row | None:
         row = self._rows.get(key)
-        if row is not None:
-            self._rows.move_to_end(key)
-        return row
+        if row is None:
+            return None
+        self._rows.move_to_end(key)
+        return row.bare()  # sorted copies that are made of it go with it
 
     def put(self, key: bytes, row: Row) -> None:
         """Keep a row; the first one of a path stays while it is held."""
@@ -140,7 +141,7 @@ class RowStore:
             self._rows.move_to_end(key)
             return
         self._seen.add(key)
-        self._rows[key] = row
+        self._rows[key] = row.bare()
         self._bytes += row.logits.nbytes
         while self._bytes > self.limit and len(self._rows) > 1:
             _, old = self._rows.popitem(last=False)

@@ -43,14 +43,8 @@ class Row:
         """Ids in candidate order, shape [V]."""
         return np.argsort(-self.logits, kind="stable")
 
-    @property
-    def bytes(self) -> int:
-        """Memory of the logits and of the views kept beside them."""
-        kept = [v for v in vars(self).values() if isinstance(v, np.ndarray)]
-        return sum(array.nbytes for array in kept)
-
-    def without_views(self) -> "Row":
-        """This row without its sorted copies."""
+    def bare(self) -> "Row":
+        """This row without the sorted copies made so far."""
         return Row(self.logits, self.lse, self.entropy, self.source, self.seconds)
 
 

@@ -71,6 +71,21 @@ _CONFIGS: dict[str, Callable[[], PreTrainedConfig]] = {
 }
 
 FAMILIES = tuple(_CONFIGS)
+
+_CONFIGS |= {
+    "rwkv": lambda: hf.RwkvConfig(
+        vocab_size=ROWS,
+        hidden_size=32,
+        num_hidden_layers=2,
+        attention_hidden_size=32,
+        context_length=CONTEXT,
+    ),
+    "recurrent_gemma": lambda: hf.RecurrentGemmaConfig(
+        **{**_ATTENTION, "num_hidden_layers": 3}, attention_window_size=WINDOW, lru_width=32
+    ),
+}
+UNFORKABLE = ("rwkv", "recurrent_gemma")
+"""Families whose state cannot be forked from outside."""
 CROPPABLE = ("llama", "gpt2", "qwen2", "qwen3_moe", "mixtral", "gemma3", "mistral")
 RECURRENT = ("qwen3_next", "lfm2", "mamba", "mamba2")
 

@@ -27,8 +27,11 @@ class Dialog(ModalScreen[Result]):
         }
         & .dialog--title { color: $here; text-style: bold; height: 1; margin-bottom: 1; }
         & .dialog--hint { color: $text-muted; height: 1; margin-top: 1; }
-        & Input, & TextArea { border: none; padding: 0 1; background: $panel; height: 1; }
-        & TextArea { height: 8; }
+        & Static { text-wrap: nowrap; text-overflow: ellipsis; }
+        & Input, & Input:focus { border: none; padding: 0 1; background: $panel; height: 1; }
+        & TextArea, & TextArea:focus {
+            border: none; padding: 0 1; background: $panel; height: 8;
+        }
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -20,6 +20,12 @@ from tokexplore.widgets.figures import short_count
 class ModelPicker(Dialog[str | None]):
     """The list of `tokexplore models`, by the arrows; the tree in view is given up."""
 
+    DEFAULT_CSS = """
+    ModelPicker OptionList, ModelPicker OptionList:focus {
+        border: none; background: $surface; height: auto; max-height: 16;
+        text-wrap: nowrap; text-overflow: ellipsis;
+    }
+    """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("q,backspace", "cancel", "close", id="models.close", priority=True)
     ]
@@ -77,7 +83,7 @@ def _line(entry: ModelEntry) -> Content:
     if entry.chat_template:
         notes.append("chat")
     return Content.assemble(
-        (f"{safe_text(entry.name):<36}", "bold"),
+        (f"{safe_text(entry.name):<28}", "bold"),
         f"{size:>7}  {entry.dtype:<9}{entry.disk_bytes / 1e9:>8.2f} GB  ",
         (", ".join(notes), "$text-muted"),
     )

@@ -35,9 +35,9 @@ class Knob(NamedTuple):
 KNOBS = (
     Knob("temperature", "temperature", 0.05, 0.5, 0.0, "0 is greedy; higher is flatter"),
     Knob("top-k", "top_k", 1, 10, 0, "keep the k most probable; 0 is off"),
-    Knob("top-p", "top_p", 0.01, 0.1, 1.0, "nucleus: keep this much probability; 1 is off"),
-    Knob("min-p", "min_p", 0.01, 0.1, 0.0, "keep this share of the top probability; 0 is off"),
-    Knob("seed", "seed", 1, 100, 0, "the same seed and path draw the same token"),
+    Knob("top-p", "top_p", 0.01, 0.1, 1.0, "nucleus of this probability; 1 is off"),
+    Knob("min-p", "min_p", 0.01, 0.1, 0.0, "least share of the top one; 0 is off"),
+    Knob("seed", "seed", 1, 100, 0, "same seed, same path: same token"),
     Knob("length", "max_new_tokens", 1, 64, 256, "tokens a stream may add"),
 )
 
@@ -59,7 +59,7 @@ class SettingsDialog(Dialog[Setup | None]):
         Binding("q", "cancel", "discard", id="settings.discard", priority=True),
     ]
     title_text = "Sampling, from the next token on"
-    hint_text = "↑↓ knob · ←→ fine · H L coarse · digits set · n neutral · ⏎ apply · q discard"
+    hint_text = "↑↓ knob · ←→ H L turn · 0.8 types · n neutral · ⏎ apply · q discard"
 
     def __init__(
         self,

@@ -260,7 +260,15 @@ def test_a_failed_pass_leaves_no_half_fed_cache(
 
 
 class TestProbe:
-    def test_an_unforkable_model_is_run_whole_and_says_so(
+    @pytest.mark.parametrize("family", families.UNFORKABLE)
+    def test_a_family_that_cannot_fork_is_run_whole(self, family: str, engine_of: EngineOf) -> None:
+        info = engine_of(family).info
+
+        assert info.feed == "whole"
+        assert info.cache.startswith("none")
+        assert any("no KV cache is used" in notice for notice in info.notices)
+
+    def test_states_that_are_not_cloned_are_seen(
         self, engine_of: EngineOf, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(kv, "_frozen", lambda layer: layer)
@@ -322,7 +330,7 @@ class TestStores:
         rows.put(b"d", row)
 
         assert rows.get(b"b") is None
-        assert rows.get(b"a") is row
+        assert rows.get(b"a").logits is row.logits
         assert rows.seen(b"b")
         assert not rows.seen(b"z")
 

@@ -37,7 +37,7 @@ def explored(engine: LocalEngine) -> list[Said]:
     return said
 
 
-@pytest.mark.parametrize("family", families.FAMILIES)
+@pytest.mark.parametrize("family", [*families.FAMILIES, *families.UNFORKABLE])
 def test_all_numbers_are_those_of_a_full_pass(
     family: str, engine_of: EngineOf, model_of: ModelOf
 ) -> None:
