@@ -1,6 +1,7 @@
 """The application: one explorer, one engine, the browse screen over both."""
 
 import asyncio
+import gc
 import time
 from collections.abc import Callable, Iterable
 from typing import ClassVar, Literal
@@ -71,6 +72,8 @@ class TokexploreApp(ThemedApp[int]):
         """Show the screen at once; load behind it."""
         self.theme = self.options.theme or DARK.name
         self.push_screen(BrowseScreen(self.driver, self, first=True))
+        # Most of what the collector would walk through, at 50 ms each time, is here to stay.
+        self.call_after_refresh(gc.freeze)
 
     def changed(self) -> None:
         """Something that is on screen is not as it was."""
@@ -97,6 +100,7 @@ class TokexploreApp(ThemedApp[int]):
     async def _open_model(self, load: LoadOptions) -> None:
         old = self.driver
         await old.close()
+        gc.unfreeze()
         self.driver = self._new_driver(
             msgspec.structs.replace(self.options, load=load, prompt=None)
         )

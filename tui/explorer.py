@@ -78,6 +78,11 @@ class Explorer:
         """The branch of the path's leaf."""
         return self.tree.branch(self.tree.branch_of[self.leaf]) if self.nodes else None
 
+    def on_path(self, node: int) -> bool:
+        """Whether a node is on the path in view."""
+        depth = self.tree.depth[node]
+        return 0 < depth <= len(self.nodes) and self.nodes[depth - 1] == node
+
     @property
     def prompt_length(self) -> int:
         """Tokens at the end of which the last prompt part of the path lies."""

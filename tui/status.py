@@ -76,7 +76,8 @@ def story_title(explorer: Explorer) -> str:
     if branch is None:
         return "story"
     name = f" {branch.name}" if branch.name else ""
-    chat = " · chat" if any(tree.prompts.get(n) == "chat" for n in explorer.nodes) else ""
+    chats = (node for node, form in tree.prompts.items() if form == "chat")
+    chat = " · chat" if any(explorer.on_path(node) for node in chats) else ""
     return f"story{chat} · branch {branch.number}{name} of {len(tree.branches)}"
 
 
@@ -119,12 +120,13 @@ def step_figures(
 
 def _margin(driver: Driver, distribution: Distribution) -> str:
     """The margin in nats and, where logits are of low precision, in steps of their grid."""
-    margin, info = distribution.margin, driver.client.info
+    margin = distribution.margin
+    dtype = driver.info.dtype if driver.info else ""
     if margin == 0:
         return "0 (tie)"
-    bits = MANTISSA_BITS.get(info.dtype)
+    bits = MANTISSA_BITS.get(dtype)
     top = abs(distribution.logit_view[0])
     if bits is None or not top or math.isinf(margin):
         return f"{margin:.2f}"
     grid = 2.0 ** (math.floor(math.log2(top)) - bits)
-    return f"{margin:.2f} = {margin / grid:.0f} {SHORT_DTYPES[info.dtype]} steps"
+    return f"{margin:.2f} = {margin / grid:.0f} {SHORT_DTYPES[dtype]} steps"

@@ -72,19 +72,20 @@ def test_a_pick_on_a_slow_line_pins_the_step_before_it_acts(terminals: list[Term
     terminal = start(terminals, "--max-new-tokens", "400", delay=0.15)
     terminal.until(lambda s: re.search(r"step [2-9]\d* · position", s))
     terminal.send("3")
-    pinned = terminal.until("Paused at the step you saw")
-    pinned = terminal.until(lambda s: "▶" not in s.splitlines()[0])
-    step = re.search(r"step (\d+) · position", terminal.text)
+    terminal.until("Paused at the step you saw")
+    pinned = terminal.still()
+    step = re.search(r"step (\d+) · position", pinned)
     assert step, pinned
     assert "branch 1 of 1" in pinned, "the first press took nothing"
-    row = re.search(r"^.{0,3} +3 +(\S+)", terminal.text, re.MULTILINE)
+    row = re.search(r"^.{0,3} +3 +(\S+)", pinned, re.MULTILINE)
     assert row
     terminal.send("3")
     terminal.until("branch 2 of 2")
     terminal.send(" ")
     terminal.until(lambda s: "▶" not in s.splitlines()[0])
     terminal.send("g", step[1], "enter")
-    landed = terminal.until(f"step {step[1]} · position")
+    terminal.until(f"step {step[1]} · position")
+    landed = terminal.still()
     taken = re.search(r"● +3 +(\S+)", landed)
     assert taken, landed
     assert taken[1] == row[1]

@@ -48,7 +48,8 @@ async def settle(pilot: Pilot[int]) -> None:
     for _ in range(400):
         await pilot.pause()
         screen = app._browse
-        if screen is not None and not app.driver.busy and not screen._dirty:
+        working = app.driver.busy and not app.driver.streaming
+        if screen is not None and not working and not screen._dirty:
             return
         await pilot.pause(0.01)
 

@@ -101,6 +101,18 @@ class Terminal:
             assert self.poll() is None, f"it ended with {self.code}:\n{shown}"
             time.sleep(0.02)
 
+    def still(self, seconds: float = 1.0) -> str:
+        """Wait until the screen has not changed for so long; the screen then."""
+        seen, since = self.text, time.monotonic()
+
+        def unchanged(shown: str) -> bool:
+            nonlocal seen, since
+            if shown != seen:
+                seen, since = shown, time.monotonic()
+            return time.monotonic() - since >= seconds
+
+        return self.until(unchanged)
+
     def poll(self) -> int | None:
         """The exit code, or None while it runs."""
         if self.code is None:

@@ -38,6 +38,8 @@ class DriverBase:
         self.options = options
         self.client = client
         self.state: State = "loading"
+        self.info: ModelInfo | None = None
+        """What is loaded, or was before the engine was lost; None before the first load."""
         self.progress: Progress | None = None
         self.max_new_tokens = options.max_new_tokens
         self.single_step = False
@@ -62,16 +64,21 @@ class DriverBase:
         except EngineLostError as error:
             self.lose(error)
             return
-        explorer = self.explorer
-        explorer.vocabulary = self.client.vocabulary
-        explorer.settings = self.options.starting_settings(self.client.info)
-        self.state, self.progress = "asking", None
-        for notice in self.client.info.notices:
-            self._notify(notice)
-        if self.suggested is not None and not self.options.model_defaults:
-            said = self.suggested.short(with_seed=False)
-            self._notify(f"This model's makers suggest {said}: A adopts that.")
+        first, self.info = self.info is None, self.client.info
+        self.explorer.vocabulary = self.client.vocabulary
+        self.state, self.progress = "paused" if self.explorer.nodes else "asking", None
+        if first:
+            self._introduce(self.info)
         self._changed()
+
+    def _introduce(self, info: ModelInfo) -> None:
+        """Start with the settings that were asked for, and say what the user should know."""
+        self.explorer.settings = self.options.starting_settings(info)
+        for notice in info.notices:
+            self._notify(notice)
+        if info.suggested is not None and not self.options.model_defaults:
+            said = info.suggested.short(with_seed=False)
+            self._notify(f"This model's makers suggest {said}: A adopts that.")
 
     def _report(self, progress: Progress) -> None:
         if progress.detail:
@@ -90,9 +97,6 @@ class DriverBase:
         self.client, self.stream_leaf = client, None
         self._asked.clear()
         await self.open()
-        if self.state == "asking" and self.explorer.nodes:
-            self.state = "paused"
-            self._changed()
 
     def lose(self, error: EngineLostError) -> None:
         """The engine's process is gone: say why, once; the tree stays."""
@@ -120,11 +124,6 @@ class DriverBase:
     def ids_of(self, node: int) -> tuple[int, ...]:
         """The token ids of the path to a node."""
         return tuple(self.explorer.tree.ids(node))
-
-    @property
-    def info(self) -> ModelInfo | None:
-        """What is loaded; None before that."""
-        return getattr(self.client, "info", None)
 
     @property
     def suggested(self) -> SamplingSettings | None:

@@ -1,5 +1,6 @@
 """The main screen: transcript, candidates, branches, entropy, painted at most 30 times a second."""
 
+import time
 from typing import ClassVar
 
 from textual import events
@@ -58,7 +59,8 @@ class BrowseScreen(Branching, Prompting, Taking, Walking, Viewing):
         self.branch_rows = BranchRows(self.explorer)
         self._list: CandidateList | None = None
         self._fetching = False
-        self._dirty = True
+        self._dirty = False
+        self._painted_at = 0.0
 
     def compose(self) -> ComposeResult:
         yield Header()
@@ -73,8 +75,8 @@ class BrowseScreen(Branching, Prompting, Taking, Walking, Viewing):
         yield KeyBar()
 
     def on_mount(self) -> None:
-        """Start painting, and whatever the command line asked for."""
-        self.set_interval(1 / FRAMES_PER_SECOND, self.paint)
+        """Paint, and begin with whatever the command line asked for."""
+        self.changed()
         self.query_one(KeyBar).show(*_hints())
         self.begin()
 
@@ -88,14 +90,20 @@ class BrowseScreen(Branching, Prompting, Taking, Walking, Viewing):
         self.changed()
 
     def changed(self) -> None:
-        """The next frame has something new to show."""
-        self._dirty = True
+        """Something new is to be shown: at once, or when the last frame is old enough."""
+        if not self._dirty and self.is_attached:
+            self._dirty = True
+            wait = self._painted_at + 1 / FRAMES_PER_SECOND - time.monotonic()
+            if wait > 0:
+                self.set_timer(wait, self.paint)
+            else:
+                self.call_next(self.paint)
 
     def paint(self) -> None:
         """Bring every widget up to the state of explorer and driver."""
         if not self._dirty or not self.is_attached:
             return
-        self._dirty = False
+        self._dirty, self._painted_at = False, time.monotonic()
         driver, explorer = self.driver, self.explorer
         distribution = driver.distribution()
         self.query_one(Header).show(header_values(driver))

@@ -135,6 +135,21 @@ def test_recurrent_families_go_back_to_a_snapshot(
         assert branch.sources == [f"re-fed {gap}"]
 
 
+@pytest.mark.parametrize("family", families.RECURRENT)
+def test_recurrent_families_come_back_to_a_leaf_at_once(
+    family: str, engine_of: EngineOf, passes: Passes
+) -> None:
+    engine = engine_of(family)
+    main = truth.run(engine, PROMPT, 33)
+    engine.describe([*main.ids, 70])
+    passes.clear()
+
+    back = truth.run(engine, main.ids, 1)
+
+    assert passes == [(44, 1)]
+    assert back.sources == ["fork"]
+
+
 @pytest.mark.parametrize("family", [*families.CROPPABLE, *families.RECURRENT])
 def test_the_end_of_a_stream_goes_on_by_one_token(
     family: str, engine_of: EngineOf, passes: Passes
@@ -235,6 +250,23 @@ def test_a_fork_shares_memory_and_leaves_the_original(engine_of: EngineOf) -> No
     assert twin.get_seq_length() == 3
     for layer, keys in zip(cache.layers, before, strict=True):
         assert torch.equal(layer.keys, keys)
+
+
+def test_forks_of_one_length_do_not_write_over_each_other(engine_of: EngineOf) -> None:
+    engine = engine_of()
+    cache = three_tokens(engine)
+    twins = [kv.fork(cache, 3) for _ in range(3)]
+    tokens = (10, 20, 30)
+
+    for token, twin in zip(tokens, twins, strict=True):
+        engine.forward([token], 3, twin)
+    after = [engine.forward([5], 4, twin) for twin in twins]
+
+    shared = [twin.layers[0].keys.data_ptr() == cache.layers[0].keys.data_ptr() for twin in twins]
+    assert shared == [True, False, False]
+    for token, logits in zip(tokens, after, strict=True):
+        alone = engine.forward([1, 2, 3, token, 5], 0, None)
+        assert torch.allclose(logits, alone, atol=1e-4)
 
 
 def test_a_failed_pass_leaves_no_half_fed_cache(
