@@ -95,6 +95,8 @@ class RunningText:
 
     def push(self, token: bytes) -> str:
         """What this token adds."""
+        if not self._held and token.isascii():
+            return token.decode()
         data = self._held + token
         pending = _pending_length(data)
         ready, self._held = (data[:-pending], data[-pending:]) if pending else (data, b"")

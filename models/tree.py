@@ -27,7 +27,7 @@ from tokexplore.models.sampling import SamplerView, SamplingSettings
 ROOT = 0
 
 
-class Branch(msgspec.Struct):
+class Branch(msgspec.Struct, gc=False):
     """A chain of first children, from the node after its fork to its tip."""
 
     number: int
@@ -72,7 +72,8 @@ class TokenTree:
         self.draw: list[int] = [0]
         self.settings_of: list[int] = [0]
         self.branch_of: list[int] = [0]
-        self.children: list[list[int]] = [[]]
+        self.children: list[tuple[int, ...]] = [()]
+        """Tuples, because the garbage collector lets go of those that hold only numbers."""
         self.distribution: dict[int, Distribution] = {}
         self.ended: dict[int, str] = {}
         self.prompts: dict[int, str] = {}
@@ -130,12 +131,14 @@ class TokenTree:
 
     def common(self, a: int, b: int) -> int:
         """The deepest node that is on both paths."""
-        while a != b:
-            if self.depth[a] >= self.depth[b]:
-                a = self.parent[a]
+        while self.branch_of[a] != self.branch_of[b]:
+            # The branch with the deeper head cannot hold the node: leave it whole.
+            heads = [self.branch(self.branch_of[n]).head if n else ROOT for n in (a, b)]
+            if self.depth[heads[0]] >= self.depth[heads[1]]:
+                a = self.parent[heads[0]]
             else:
-                b = self.parent[b]
-        return a
+                b = self.parent[heads[1]]
+        return a if self.depth[a] <= self.depth[b] else b
 
     # The one way to change it
 
@@ -261,10 +264,10 @@ class TokenTree:
             self.sampler[node] = event.sampler
         self.draw.append(event.draw)
         self.settings_of.append(event.settings)
-        self.children.append([])
+        self.children.append(())
         self._child[parent, event.token] = node
         self._extend_branch(node, parent)
-        self.children[parent].append(node)
+        self.children[parent] += (node,)
         self.branch(self.branch_of[node]).generated += not given
 
     def _extend_branch(self, node: int, parent: int) -> None:

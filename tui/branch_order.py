@@ -1,4 +1,4 @@
-"""The branches in the order in which they are listed, worked out once for each shape of the tree."""
+"""The branches in the order in which they are listed, worked out once for a shape of the tree."""
 
 from tokexplore.models.tree import ROOT, Branch, TokenTree
 

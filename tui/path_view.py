@@ -37,11 +37,9 @@ class PathView:
         self.close.difference_update(range(keep, known))
         recoloured, self._recoloured = self._recoloured, False
         if recoloured:
-            self.cells = [
-                cell._replace(level=self._level(index)) for index, cell in enumerate(self.cells)
-            ]
-        for index in range(keep, len(explorer.nodes)):
-            self._add(index, pieces[index - keep])
+            self.cells = self._recolour_cells()
+        for index, piece in enumerate(pieces, keep):
+            self._add(index, piece)
         return 0 if recoloured else keep
 
     def _pieces(self, start: int) -> list[str]:
@@ -58,7 +56,7 @@ class PathView:
         assert explorer.vocabulary is not None
         node = explorer.nodes[index]
         token = tree.token[node]
-        before = self._before(index)
+        before = tree.distribution.get(explorer.nodes[index - 1] if index else ROOT)
         shown = self._shown.get(token)
         if shown is None:
             shown = self._shown[token] = explorer.vocabulary.show(token)
@@ -66,7 +64,7 @@ class PathView:
             Cell(
                 text=piece,
                 origin=tree.origin[node],
-                level=self._level(index),
+                level=self._level(node, before),
                 fork=tree.is_fork(node),
                 special=token in explorer.vocabulary.special,
                 shown=shown,
@@ -76,19 +74,20 @@ class PathView:
         if before is not None and before.margin < explorer.close_call:
             self.close.add(index)
 
-    def _before(self, index: int) -> Distribution | None:
-        """The distribution that the token at an index came from."""
-        explorer = self._explorer
-        return explorer.tree.distribution.get(explorer.nodes[index - 1] if index else ROOT)
+    def _recolour_cells(self) -> list[Cell]:
+        nodes, told = self._explorer.nodes, self._explorer.tree.distribution
+        before = map(told.get, (ROOT, *nodes))
+        colours = map(self._level, nodes, before)
+        pairs = zip(self.cells, colours, strict=False)
+        return [cell if cell.level == new else cell._replace(level=new) for cell, new in pairs]
 
-    def _level(self, index: int) -> int:
-        """The heat of the token at an index; NONE where its value is not known."""
-        before = self._before(index)
+    def _level(self, node: int, before: Distribution | None) -> int:
+        """The heat of a token that came from a distribution; NONE where it is not known."""
         if before is None:
             return NONE
         if self.colouring == "entropy":
             return level("entropy", before.entropy)
-        logprob = self._explorer.tree.logprob[self._explorer.nodes[index]]
+        logprob = self._explorer.tree.logprob[node]
         if self.colouring == "surprisal" or math.isnan(logprob):
             return level("surprisal", -logprob)
         return level("probability", math.exp(min(0.0, logprob - before.logprob(0))))

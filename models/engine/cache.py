@@ -48,7 +48,7 @@ class GrowingLayer(DynamicLayer):
     buffer: Buffer | None = None
 
     def update(
-        self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *_args: Any, **_kwargs: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Append states of shape [1, heads, n, head_dim]; all keys and values."""
         if not self.is_initialized:

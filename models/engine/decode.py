@@ -31,6 +31,7 @@ class Forward:
         # Purely recurrent models multiply the tokens fed by their mask: it has their length only.
         self._takes_keep = "logits_to_keep" in parameters
         self._device = _input_device(model)
+        self._away = self._device.type != "cpu" or hasattr(model, "hf_device_map")
         self._positions = torch.empty(1, 0, dtype=torch.long)
         self._ones = torch.empty(1, 0, dtype=torch.long)
         self._experts = _Experts(model, self._device)
@@ -65,7 +66,9 @@ class Forward:
         logits = self.model(input_ids=inputs, **arguments).logits[0]  # [n or keep, V]
         if logits.shape[0] > keep:
             logits = logits[-keep:].clone()  # a view would hold the whole chunk
-        return logits.to("cpu", torch.float32)  # [keep, V]
+        if logits.dtype != torch.float32 or self._away:
+            logits = logits.to("cpu", torch.float32)
+        return logits  # [keep, V]
 
     def _grow(self, length: int) -> None:
         size = -(-length // _GROWTH) * _GROWTH

@@ -59,6 +59,8 @@ def start(
     if source is None or (stepping and len(ids) <= _ONE_PASS):
         return Start(fresh(forward, probed), 0, own=True)
     if best == len(source) and not source.busy:
+        if not probed.croppable:
+            _remember(source)  # this place was of use: one may come back to it
         return Start(source, best, own=True)
     twin = kv.fork(source.cache, best, snapshot)
     snapshots = [s for s in source.snapshots if s.length <= best]
@@ -127,8 +129,14 @@ def extend(
     if not probed.croppable:
         taken = leaf.snapshots[-1].length if leaf.snapshots else 0
         if len(leaf) // SNAPSHOT_EVERY > taken // SNAPSHOT_EVERY:
-            leaf.snapshots.append(kv.snapshot(leaf.cache, len(leaf)))
+            _remember(leaf)
     return logits
+
+
+def _remember(leaf: Leaf) -> None:
+    """Take a snapshot where the leaf is, unless there is one."""
+    if not leaf.snapshots or leaf.snapshots[-1].length < len(leaf):
+        leaf.snapshots.append(kv.snapshot(leaf.cache, len(leaf)))
 
 
 def _spans(

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from tokexplore.models.engine.local import LocalEngine
 
 
+_SETTLE_EVERY = 256
+"""After so many tokens the growing cache is weighed again against the others."""
+
+
 class Stream:
     """The state of one `Engine.stream` call."""
 
@@ -120,6 +124,8 @@ class Stream:
         assert self._leaf is not None
         began = time.perf_counter()
         logits = engine.step(self._leaf, path.ids)
+        if len(path) % _SETTLE_EVERY == 0:
+            engine.keep(self._leaf)
         self._row = summary.summarise(logits[-1], "step", time.perf_counter() - began)
         engine.rows_held.put(path.key, self._row)
         return self._row

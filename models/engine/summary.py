@@ -18,9 +18,6 @@ from tokexplore.models.tokens import Vocabulary
 Floats = np.ndarray[tuple[int], np.dtype[np.float32]]
 Indices = np.ndarray[tuple[int], np.dtype[np.int64]]
 
-_VANISHES = np.float32(-150.0)
-"""exp of this is 0 in f32: a floor under -inf that keeps 0 * -inf out of the entropy."""
-
 
 @dataclass(frozen=True)
 class Row:
@@ -62,11 +59,13 @@ def summarise(logits: torch.Tensor, source: str, seconds: float = 0.0) -> Row:
             "broken here; try --dtype float32."
         )
     centred = values - np.float32(top)
-    np.maximum(centred, _VANISHES, out=centred)
     weights = np.exp(centred)
-    total = float(weights.sum(dtype=np.float64))
-    np.multiply(weights, centred, out=weights)
-    entropy = max(0.0, math.log(total) - float(weights.sum(dtype=np.float64)) / total)
+    total = float(weights.sum())  # numpy adds pairwise: 1e-7 of it at any vocabulary size
+    with np.errstate(invalid="ignore"):
+        weighted = float(np.multiply(weights, centred, out=weights).sum())
+    if math.isnan(weighted):  # 0 * -inf: what has no probability adds nothing
+        weighted = float(weights[~np.isnan(weights)].sum())
+    entropy = max(0.0, math.log(total) - weighted / total)
     return Row(values, top + math.log(total), entropy, source, seconds)
 
 

@@ -140,3 +140,27 @@ def test_replaying_the_events_gives_the_same_tree(paths: list[list[int]]) -> Non
     assert leaves <= prefixes
     assert len(tree) - 1 == len(prefixes)
     assert sum(len(tree.children[n]) > 0 for n in range(len(tree))) + len(leaves) == len(tree)
+
+
+@given(st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=6), min_size=1, max_size=9))
+def test_common_is_the_deepest_node_of_both_paths(paths: list[list[int]]) -> None:
+    tree = TokenTree()
+    leaves = [grow(tree, ROOT, *path) for path in paths]
+    for a in leaves:
+        for b in (ROOT, *leaves):
+            shared = [n for n in tree.path(a) if n in tree.path(b)]
+            assert tree.common(a, b) == tree.common(b, a) == (shared or [ROOT])[-1]
+
+
+def test_the_shape_changes_with_the_branches_alone() -> None:
+    tree = TokenTree()
+    tip = grow(tree, ROOT, 1, 2, 3)
+    shape = tree.shape
+    grow(tree, tip, 4)
+    assert tree.shape == shape
+    grow(tree, tip, 5)
+    opened = tree.shape
+    tree.change(Hidden(2))
+    hidden = tree.shape
+    tree.undo()
+    assert shape < opened < hidden < tree.shape

@@ -59,6 +59,8 @@ class BrowseScreen(Branching, Prompting, Taking, Walking, Viewing):
         self.branch_rows = BranchRows(self.explorer)
         self._list: CandidateList | None = None
         self._fetching = False
+        self._known_asides: dict[tuple[int, int], Aside] = {}
+        """By leaf and fork; a branch that was left stays as it is."""
         self._dirty = False
         self._painted_at = 0.0
 
@@ -136,14 +138,20 @@ class BrowseScreen(Branching, Prompting, Taking, Walking, Viewing):
             fork = tree.common(leaf, explorer.leaf)
             if fork in (leaf, explorer.leaf) or tree.is_hidden(number):
                 continue
-            path = tree.path(leaf)
-            at = tree.depth[fork]
-            before = explorer.words(path, max(0, at - ASIDE_BEFORE), at)
-            after = explorer.words(path, at, at + ASIDE_TOKENS)
-            asides.append(Aside(number, before, after))
+            known = self._known_asides.get((leaf, fork))
+            if known is None:
+                known = self._known_asides[leaf, fork] = self._aside(leaf, fork)
+            asides.append(known)
             if len(asides) == ASIDES:
                 break
         return asides
+
+    def _aside(self, leaf: int, fork: int) -> Aside:
+        explorer, tree = self.explorer, self.explorer.tree
+        path, at = tree.path(leaf), tree.depth[fork]
+        before = explorer.words(path, max(0, at - ASIDE_BEFORE), at)
+        after = explorer.words(path, at, at + ASIDE_TOKENS)
+        return Aside(tree.branch_of[leaf], before, after)
 
     def _paint_step(self, distribution: Distribution | None) -> None:
         driver, explorer = self.driver, self.explorer

@@ -117,6 +117,16 @@ def test_a_checkpoint_of_another_recipe_is_refused(
         train(replace(TINY, seed=5), run, tokenizer, stream, lambda *_: None)
 
 
+def test_a_budget_may_change_in_mid_run(tokenizer: PreTrainedTokenizerBase, tmp_path: Path) -> None:
+    stream = encode_stream(tokenizer, [BOOK])
+    run = Run(tmp_path / "run", resume=True, stop_after=3)
+    train(TINY, run, tokenizer, stream, lambda *_: None)
+    shorter = replace(TINY, tokens=64 * 5)
+    _, progress = train(shorter, replace(run, stop_after=None), tokenizer, stream, lambda *_: None)
+    assert progress.step == 5
+    assert progress.budgets == ((0, TINY.tokens), (3, shorter.tokens))
+
+
 def test_titles_and_editions_come_from_the_list(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text(TEXT)
     (tmp_path / "b.txt").write_text(TEXT)
