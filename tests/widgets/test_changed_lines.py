@@ -60,3 +60,22 @@ async def test_a_change_of_theme_paints_everything() -> None:
         app.theme = "tokexplore-light"
         await pilot.pause()
         assert set(letters.painted) >= {0, 1, 2}
+
+
+async def test_what_was_drawn_to_be_compared_never_outlives_a_later_change() -> None:
+    app = LettersApp()
+    async with app.run_test(size=(30, 8)) as pilot:
+        letters = app.query_one(Letters)
+        await pilot.pause()
+        letters.words[1] = "zwei"
+        letters.repaint_changed()
+        letters.words[1] = "deux"
+        letters.refresh()
+        await pilot.pause()
+        assert "deux" in app.export_screenshot()
+        letters.words[1] = "dos"
+        letters.repaint_changed()
+        letters.words[1] = "deux"
+        letters.repaint_changed()
+        await pilot.pause()
+        assert "deux" in app.export_screenshot()

@@ -1,0 +1,60 @@
+"""The path as its widgets show it: redone only where it changed, and right all the same."""
+
+import pytest
+from support.fake_engine import FakeEngine
+
+from tokexplore.models.protocol import Control, DrawnToken, StreamRequest
+from tokexplore.models.sampling import SamplingSettings
+from tokexplore.models.tree import ROOT
+from tokexplore.tui.explorer import Explorer
+from tokexplore.tui.path_view import PathView
+from tokexplore.widgets.heat import COLOURINGS, Colouring
+
+
+@pytest.fixture
+def explorer() -> Explorer:
+    """A path of a prompt and 40 generated tokens, all with their distributions."""
+    engine, explorer = FakeEngine(), Explorer(SamplingSettings(), 0.5)
+    explorer.vocabulary = engine.vocabulary
+    leaf = ROOT
+    for token in engine.encode("Once upon a time"):
+        leaf = explorer.tree.take(leaf, token, "prompt")
+    request = StreamRequest(tuple(explorer.tree.ids(leaf)), SamplingSettings(), 40, ignore_eos=True)
+    for event in engine.stream(request, Control()):
+        if isinstance(event, DrawnToken):
+            explorer.tree.tell(leaf, event.distribution)
+            standing = event.standing
+            leaf = explorer.tree.take(
+                leaf, standing.token, "greedy", logprob=standing.logprob, rank=standing.rank
+            )
+    explorer.go_to(leaf)
+    return explorer
+
+
+def fresh(explorer: Explorer, colouring: Colouring) -> PathView:
+    view = PathView(explorer)
+    view.colouring = colouring
+    view.update()
+    return view
+
+
+@pytest.mark.parametrize("colouring", COLOURINGS)
+def test_recolouring_gives_what_a_new_view_gives(explorer: Explorer, colouring: Colouring) -> None:
+    view = fresh(explorer, "surprisal")
+    view.recolour(colouring)
+    assert view.update() == 0
+    assert view.cells == fresh(explorer, colouring).cells
+    explorer.settle()
+    assert view.update() > 0
+
+
+def test_recolouring_and_another_path_in_one_frame(explorer: Explorer) -> None:
+    view = fresh(explorer, "surprisal")
+    middle = explorer.nodes[20]
+    explorer.go_to(explorer.tree.take(middle, 300, "picked"))
+    view.recolour("entropy")
+    view.update()
+    expected = fresh(explorer, "entropy")
+    assert view.cells == expected.cells
+    assert view.entropies == expected.entropies
+    assert view.close == expected.close
