@@ -163,7 +163,8 @@ def stream(model: str, tokens: int, rounds: int) -> None:
             own[state] += told["own"][state]  # type: ignore[index]
         print(
             f"round {number}: generate {bare:.0f}/s, app {told['rate']:.0f}/s: {ratios[-1]:.3f}; "
-            f"interface {told['share']:.0%} of a core; {size / tokens:,.0f} bytes a token"
+            f"interface {told['share']:.0%} of a core; {size / tokens:,.0f} bytes a token",
+            flush=True,
         )
     print(
         f"ratio: median {statistics.median(ratios):.3f} of {rounds} (target 0.95 on 2 cores, 1.0 "

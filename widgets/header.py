@@ -194,6 +194,7 @@ class Header(Widget):
     """
 
     values: reactive[HeaderValues] = reactive(HeaderValues())
+    _styles: HeaderStyles | None = None
 
     def show(self, values: HeaderValues) -> None:
         """Show these values; nothing is drawn where they are the same."""
@@ -202,6 +203,13 @@ class Header(Widget):
     def render_line(self, y: int) -> Strip:
         if y:
             return line([], self.size.width, self.rich_style)
-        names = ("title", "muted", "sampler", "good", "bad", "bar")
-        parts = (self.get_component_rich_style(f"header--{name}") for name in names)
-        return header_strip(self.values, self.size.width, HeaderStyles(self.rich_style, *parts))
+        if self._styles is None:
+            names = ("title", "muted", "sampler", "good", "bad", "bar")
+            parts = (self.get_component_rich_style(f"header--{name}") for name in names)
+            self._styles = HeaderStyles(self.rich_style, *parts)
+        return header_strip(self.values, self.size.width, self._styles)
+
+    def notify_style_update(self) -> None:
+        """Drop the styles before."""
+        super().notify_style_update()
+        self._styles = None

@@ -148,6 +148,7 @@ class TitleRule(Widget):
         super().__init__(name=name, id=id, classes=classes)
         self._left: list[Part] = []
         self._right: list[Part] = []
+        self._styles: dict[str, Style] | None = None
 
     def show(self, left: Sequence[Part], right: Sequence[Part] = ()) -> None:
         """Show these titles; on the right the most important first."""
@@ -157,6 +158,12 @@ class TitleRule(Widget):
 
     def render_line(self, y: int) -> Strip:  # noqa: ARG002
         """The rule, in every row that there is."""
-        roles = (*_PLAIN_ROLES, *(f"heat-{level}" for level in range(LEVELS)))
-        styles = {role: self.get_component_rich_style(f"title-rule--{role}") for role in roles}
-        return draw_rule(self._left, self._right, self.size.width, styles)
+        if self._styles is None:
+            roles = (*_PLAIN_ROLES, *(f"heat-{level}" for level in range(LEVELS)))
+            self._styles = {r: self.get_component_rich_style(f"title-rule--{r}") for r in roles}
+        return draw_rule(self._left, self._right, self.size.width, self._styles)
+
+    def notify_style_update(self) -> None:
+        """Drop the styles before."""
+        super().notify_style_update()
+        self._styles = None

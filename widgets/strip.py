@@ -214,6 +214,7 @@ class EntropyStrip(Widget):
         super().__init__(name=name, id=id, classes=classes)
         self._series = Series()
         self._drawn: tuple[int, tuple[Strip, Strip]] | None = None
+        self._looks: StripLooks | None = None
 
     def show(
         self,
@@ -242,16 +243,16 @@ class EntropyStrip(Widget):
     def notify_style_update(self) -> None:
         """Drop what was drawn in the styles before."""
         super().notify_style_update()
-        self._drawn = None
+        self._drawn = self._looks = None
 
     def render_line(self, y: int) -> Strip:
         """The bars, then the numbers."""
         columns = self.size.width
         if self._drawn is None or self._drawn[0] != columns:
-            looks = StripLooks(
-                *(self.get_component_rich_style(f"entropy-strip--{p}") for p in StripLooks._fields)
-            )
-            self._drawn = columns, draw_strip(self._series, columns, looks)
+            if self._looks is None:
+                names = (f"entropy-strip--{part}" for part in StripLooks._fields)
+                self._looks = StripLooks(*map(self.get_component_rich_style, names))
+            self._drawn = columns, draw_strip(self._series, columns, self._looks)
         rows = self._drawn[1]
         return rows[y] if y < len(rows) else Strip.blank(columns, self.rich_style)
 
