@@ -123,12 +123,15 @@ def _training(recipe: Recipe, progress: Progress) -> str:
         {recipe.warmup} steps of warm-up, then a plateau, then over the last
         {recipe.decay_share:.0%} of the steps a line down to zero. Seed {recipe.seed}. The code is
         `tokexplore.models.training`.""")
-    changes = "".join(
-        f" From step {step:,} on the schedule was that of {tokens:,} tokens."
-        for step, tokens in progress.budgets
-        if len(progress.budgets) > 1
+    changes = ", ".join(
+        f"{tokens:,} from step {step:,} on" for step, tokens in progress.budgets[1:]
     )
-    return f"## How it was trained\n\n{_prose(schedule + changes)}"
+    if changes:
+        first = progress.budgets[0][1]
+        schedule += (
+            f" The budget, which sets the schedule, was {first:,} tokens at first, {changes}."
+        )
+    return f"## How it was trained\n\n{_prose(schedule)}"
 
 
 def _limits() -> str:
@@ -137,7 +140,8 @@ def _limits() -> str:
         and 1920, with that time's views of people, peoples, women and animals, some of them
         hurtful. It follows no instructions, answers no questions, loses its thread after a few
         sentences, and says nothing that is to be relied on. Other languages, code and modern words
-        reach it as loose bytes. It has seen no more positions than it declares.""")
+        reach it as loose bytes. It has read its books several times over and knows them better than
+        it knows the language of others. It has seen no more positions than it declares.""")
     return f"## What it can't do\n\n{limits}"
 
 

@@ -71,7 +71,8 @@ def _with_editions(books: list[Book], table: Path) -> list[Book]:
     listed = {name: (title, int(edition)) for name, title, edition in _LISTED.findall(listing)}
     default = ("", None)
     return [
-        replace(book, title=title or book.name, edition=edition)
+        # such lists are made from file names, which have no apostrophes
+        replace(book, title=title.replace(" s ", "'s ") or book.name, edition=edition)
         for book in books
         for title, edition in [listed.get(book.name, default)]
     ]
