@@ -126,18 +126,15 @@ def generate_rate(model: str, tokens: int) -> float:
 
 def generate(model: str, tokens: int) -> None:
     """Print the tokens a second of `model.generate`, after a warm-up, with the engine's threads."""
-    import torch
-
     from tokexplore.models.engine.loading import load
 
     loaded = load(LoadOptions(model), lambda _: None)
     inputs = loaded.tokenizer(STOCK_PROMPT, return_tensors="pt").to(loaded.device)
     loaded.model.generation_config.eos_token_id = None
-    with torch.inference_mode():
-        for length in (16, tokens):
-            began = time.perf_counter()
-            loaded.model.generate(**inputs, max_new_tokens=length, do_sample=False)
-            took = time.perf_counter() - began
+    for length in (16, tokens):
+        began = time.perf_counter()
+        loaded.model.generate(**inputs, max_new_tokens=length, do_sample=False)
+        took = time.perf_counter() - began
     print(tokens / took)
 
 

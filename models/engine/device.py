@@ -12,7 +12,9 @@ from tokexplore.models.footprint import free_by_gpu, free_memory, gb
 from tokexplore.models.options import Dtype
 
 FEW_CORES = 4
-"""With fewer cores than this the engine takes them all."""
+"""With fewer cores than this the engine takes them all, for all but small models."""
+SMALL_MODEL = 50_000_000
+"""Parameters under which a thread more gains less than waiting for a shared core costs."""
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -137,15 +139,21 @@ def torch_dtype(name: str) -> torch.dtype | str:
     return _DTYPES.get(name, name)
 
 
-def set_threads() -> int:
+def set_threads(parameters: int | None) -> int:
     """Use all allowed cores when they are few, else leave one to the interface; the number.
 
-    OMP_NUM_THREADS, where the user set it, stays in force.
+    A small model leaves one always: its steps are so short that its threads spend them waiting for
+    the one whose core the interface has. The rule knows sizes only, no timing, so that the same
+    machine always computes the same numbers. OMP_NUM_THREADS, where set, stays in force.
+
+    Args:
+        parameters: of the model; None where the checkpoint does not tell.
     """
     if os.environ.get("OMP_NUM_THREADS"):
         return torch.get_num_threads()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     cores = cores or 1
-    threads = cores if cores < FEW_CORES else cores - 1
+    small = parameters is not None and parameters < SMALL_MODEL
+    threads = cores if cores < FEW_CORES and not small else max(1, cores - 1)
     torch.set_num_threads(threads)
     return threads

@@ -73,11 +73,11 @@ def load(options: LoadOptions, report: Callable[[Progress], None]) -> Loaded:
         OutOfMemoryError: the device ran out of memory all the same.
     """
     started = time.perf_counter()
-    set_threads()
     located = locate(options.model, options.revision)
     with quietly() as heard:
         report = heard.aloud(report)
         checkpoint = _checkpoint(located, options, report)
+        set_threads(checkpoint.parameters)
         opening = Opening(located.name, checkpoint, options.trust_remote_code)
         check_files(located.name, checkpoint, trust_remote_code=options.trust_remote_code)
         report(Progress("reading", 0, 2, "files"))

@@ -1,4 +1,4 @@
-"""The main screen: transcript, candidates, branches, entropy, painted at most 30 times a second."""
+"""The main screen: transcript, candidates, branches, entropy, painted as often as eyes follow."""
 
 import time
 from typing import ClassVar
@@ -31,7 +31,8 @@ from tokexplore.widgets.strip import EntropyStrip
 from tokexplore.widgets.transcript import Transcript
 from tokexplore.widgets.transcript_lines import Aside
 
-FRAMES_PER_SECOND = 30
+FRAMES_PER_SECOND = 20
+"""At most; a key is painted at once where the last frame is older than this allows."""
 NARROW = 104
 """Width under which the branch list is one key away instead of beside the candidates."""
 WIDE = 168

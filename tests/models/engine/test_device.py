@@ -107,15 +107,21 @@ def test_several_gpus_are_asked_about_through_the_driver(
     assert three_gpus == [0, 1, 2]
 
 
-@pytest.mark.parametrize(("cores", "threads"), [(1, 1), (3, 3), (4, 3), (16, 15)])
+@pytest.mark.parametrize(
+    ("cores", "parameters", "threads"),
+    [
+        (1, None, 1), (3, None, 3), (4, None, 3), (16, None, 15),
+        (1, 5_000_000, 1), (2, 5_000_000, 1), (2, 500_000_000, 2), (16, 5_000_000, 15),
+    ],
+)  # fmt: skip
 def test_threads_leave_a_core_to_the_interface_where_there_are_many(
-    monkeypatch: pytest.MonkeyPatch, cores: int, threads: int
+    monkeypatch: pytest.MonkeyPatch, cores: int, parameters: int | None, threads: int
 ) -> None:
     asked: list[int] = []
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setattr(devices.os, "sched_getaffinity", lambda _: range(cores), raising=False)
     monkeypatch.setattr(torch, "set_num_threads", asked.append)
-    devices.set_threads()
+    devices.set_threads(parameters)
     assert asked == [threads]
 
 
