@@ -46,6 +46,8 @@ from tokexplore.models.worker.process import Connect, Connection, spawn_process
 _GRACE = 2.0
 """Seconds that a child has to end by itself."""
 _LAST_WORDS = 3
+_CREDIT_FROM = messages.AHEAD // 4
+"""Tokens that are credited at once: each message interrupts the engine's thread for a moment."""
 
 E = TypeVar("E", bound=StreamEvent)
 
@@ -244,12 +246,14 @@ class EngineClient:
         return flow
 
     async def _batches(self, flow: Flow[E]) -> AsyncIterator[list[E]]:
+        owed = 0
         try:
             while batch := await flow.take():
                 yield batch
-                cost = messages.total_cost(batch)
-                if cost and not flow.done:
-                    self._send(Credit(flow.number, cost))
+                owed += messages.total_cost(batch)
+                if owed >= _CREDIT_FROM and not flow.done:
+                    self._send(Credit(flow.number, owed))
+                    owed = 0
         finally:
             if not flow.done and not self.lost and not self._closing:
                 self._send(Cancel(flow.number))
