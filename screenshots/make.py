@@ -20,7 +20,7 @@ from tokexplore.tui.app import TokexploreApp
 from tokexplore.tui.options import STOCK_PROMPT, AppOptions
 
 HERE = Path(__file__).parent
-STORY = SamplingSettings(temperature=0.8, top_p=0.75, seed=11)
+STORY = SamplingSettings(temperature=0.8, top_p=0.75, seed=10)
 GIVE_UP = 6000
 """Frames until something that should come has come."""
 
@@ -82,7 +82,7 @@ async def asked_for_help(pilot: Pilot[int]) -> None:
 PICTURES = (
     Picture("main", (120, 36), branched),
     Picture("main-light", (120, 36), branched, theme="tokexplore-light"),
-    Picture("compare", (120, 24), compared),
+    Picture("compare", (120, 22), compared, length=150),
     Picture("small", (80, 24), branched, length=40),
     Picture("help", (120, 40), asked_for_help),
 )

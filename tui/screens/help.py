@@ -27,13 +27,13 @@ def help_sheet(rebound: Mapping[str, str]) -> Sheet:
                 continue
             keys = rebound.get(command.id, command.shown)
             if command.id == "act.take1":
-                keys, tooltip = "1 … 9", "Take the candidate in that row."
+                keys, label, tooltip = "1 … 9", "take by number", "Take the candidate in that row."
             else:
-                tooltip = command.tooltip
+                label, tooltip = command.label, command.tooltip
             lines.append(
                 Content.assemble(
                     (f"  {keys:<8}", "bold"),
-                    (f"{command.label:<16}", "$text"),
+                    (f"{label:<18}", "$text"),
                     (tooltip, "$text-muted"),
                 )
             )
