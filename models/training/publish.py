@@ -15,6 +15,8 @@ from tokexplore.models.training.recipe import Recipe
 from tokexplore.models.training.samples import draw_samples
 
 _TIED = "lm_head.weight"
+SUGGESTED = {"do_sample": True, "temperature": 0.8, "top_p": 0.9}
+"""What the model suggests to who samples from it: at temperature 0 so small a model goes round."""
 
 
 def write_model(folder: Path, model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase) -> None:
@@ -24,7 +26,7 @@ def write_model(folder: Path, model: LlamaForCausalLM, tokenizer: PreTrainedToke
     config = model.config.to_dict() | {"architectures": ["LlamaForCausalLM"], "dtype": "bfloat16"}
     type(model.config).from_dict(config).save_pretrained(folder)
     GenerationConfig(
-        bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id
+        bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, **SUGGESTED
     ).save_pretrained(folder)
     weights = {
         name: tensor.detach().to("cpu", torch.bfloat16).contiguous()
