@@ -166,6 +166,8 @@ class Control:
         self.cancelled = False
         self.settings = settings
         """New settings, in force from the next token on; None keeps the request's."""
+        self.max_new_tokens: int | None = None
+        """A new length; None keeps the request's."""
 
 
 class Engine(Protocol):

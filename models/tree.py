@@ -70,6 +70,8 @@ class TokenTree:
         self.sampler: dict[int, SamplerView] = {}
         """By node: how the sampler saw the distribution that a generated token came from."""
         self.draw: list[int] = [0]
+        self.draws: dict[int, int] = {}
+        """By node: how often a token was drawn after it, repeats included."""
         self.settings_of: list[int] = [0]
         self.branch_of: list[int] = [0]
         self.children: list[tuple[int, ...]] = [()]
@@ -246,6 +248,8 @@ class TokenTree:
             self._add(event)
         elif known != event.node:
             raise ValueError(f"token {event.token} after node {parent} is node {known}")
+        if event.origin == "sampled":
+            self.draws[parent] = max(self.draws.get(parent, 0), event.draw + 1)
         if event.logprob is not None and event.rank is not None:
             self._score(event.node, event.logprob, event.rank)
 

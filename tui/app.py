@@ -56,6 +56,7 @@ class TokexploreApp(ThemedApp[int]):
         self._make_client = make_client
         self._interrupted = 0.0
         self._clients: list[EngineClient] = []
+        self._previous: Driver | None = None
         self.driver = self._new_driver(options)
 
     def _new_driver(self, options: AppOptions) -> Driver:
@@ -98,13 +99,24 @@ class TokexploreApp(ThemedApp[int]):
 
     @work(exclusive=True)
     async def _open_model(self, load: LoadOptions) -> None:
-        old = self.driver
+        old = self._previous = self.driver
         await old.close()
         gc.unfreeze()
-        self.driver = self._new_driver(
-            msgspec.structs.replace(self.options, load=load, prompt=None)
-        )
+        options = msgspec.structs.replace(self.options, load=load, prompt=None)
+        self.driver = self._new_driver(options)
         self.switch_screen(BrowseScreen(self.driver, self))
+
+    def model_opened(self) -> None:
+        """The other model is there: nothing of the one before is kept."""
+        self._previous = None
+
+    async def model_refused(self, error: TokexploreError) -> None:
+        """The other model cannot be opened: back to the one before, and its tree."""
+        self.say(str(error), severity="error")
+        if self._previous is not None:
+            await self.driver.client.close()
+            self.driver, self._previous = self._previous, None
+            self.switch_screen(BrowseScreen(self.driver, self))
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Everything that a key does, by name, whatever `screen` is in front."""

@@ -127,7 +127,8 @@ class Explorer:
         """Pin the cursor to an index of the path."""
         if jump:
             self._remember()
-        self.cursor = max(0 if self.tree.distribution.get(ROOT) else 1, min(index, len(self.nodes)))
+        first = 0 if ROOT in self.tree.distribution else 1
+        self.cursor = min(len(self.nodes), max(first, index))
         self.following = False
         self.to_taken(within=NEAR)
 
@@ -207,6 +208,9 @@ class Explorer:
 
     def back(self) -> bool:
         """Return to where the last jump or switch came from."""
+        hidden, branch_of = self.tree.is_hidden, self.tree.branch_of
+        while self._jumps and hidden(branch_of[self._jumps[-1].leaf]):
+            self._jumps.pop()
         if not self._jumps:
             return False
         place = self._jumps.pop()

@@ -33,7 +33,7 @@ def header_values(driver: Driver) -> HeaderValues:
         progress=progress.done / progress.total if progress and progress.total else None,
     )
     if info is None or driver.state == "loading":
-        return values
+        return values._replace(state="lost") if driver.state == "lost" else values
     return values._replace(
         model=info.name,
         parameters=short_count(info.parameters),

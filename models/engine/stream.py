@@ -113,7 +113,8 @@ class Stream:
         """Why no token may be drawn here."""
         if self._control.cancelled:
             return "interrupted"
-        if len(self._path) - len(self._request.ids) >= self._request.max_new_tokens:
+        length = self._control.max_new_tokens or self._request.max_new_tokens
+        if len(self._path) - len(self._request.ids) >= length:
             return "length"
         context = self._engine.info.context
         return "context" if context and len(self._path) >= context else None

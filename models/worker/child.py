@@ -114,8 +114,9 @@ class Child:
         """Apply at once what concerns a job that runs or waits; let the rest wait in line."""
         with self._changed:
             match message:
-                case Configure(number, settings) if number in self._jobs:
-                    self._jobs[number].control.settings = settings
+                case Configure(number, settings, length) if number in self._jobs:
+                    control = self._jobs[number].control
+                    control.settings, control.max_new_tokens = settings, length
                 case Cancel(number) if number in self._jobs:
                     self._jobs[number].control.cancelled = True
                 case Credit(number, tokens) if number in self._jobs:

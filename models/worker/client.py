@@ -204,10 +204,10 @@ class EngineClient:
         self._send(Score(flow.number, tuple(ids), start))
         return self._batches(flow)
 
-    def configure(self, settings: SamplingSettings) -> None:
-        """Sampling settings for the running stream, from its next token on."""
+    def configure(self, settings: SamplingSettings, max_new_tokens: int | None = None) -> None:
+        """Settings, and length where given, for the running stream, from its next token on."""
         if self._stream:
-            self._send(Configure(self._stream.number, settings))
+            self._send(Configure(self._stream.number, settings, max_new_tokens))
 
     def cancel(self) -> None:
         """End the running stream between two tokens or chunks, as interrupted."""
@@ -326,7 +326,7 @@ class EngineClient:
         words = connection.log().splitlines()[-_LAST_WORDS:]
         last = "".join(f"\n  {line}" for line in words)
         self.lost = EngineLostError(f"the engine's process ended ({how}).{last}")
-        failed_to_load = self._loaded is not None and not self._loaded.done()
+        failed_to_load = not hasattr(self, "info")
         self._fail_all(self.lost)
         if self._on_lost and not failed_to_load:
             self._on_lost(self.lost)

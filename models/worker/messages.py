@@ -122,10 +122,11 @@ class Score(msgspec.Struct, frozen=True, tag=True):
 
 
 class Configure(msgspec.Struct, frozen=True, tag=True):
-    """New sampling settings for a running stream."""
+    """New sampling settings, and length, for a running stream."""
 
     number: int
     settings: SamplingSettings
+    max_new_tokens: int | None = None
 
 
 class Cancel(msgspec.Struct, frozen=True, tag=True):

@@ -303,7 +303,8 @@ class FakeEngine:
     def _limit(self, ids: list[int], request: StreamRequest, control: Control) -> EndReason | None:
         if control.cancelled:
             return "interrupted"
-        if len(ids) - len(request.ids) >= request.max_new_tokens:
+        length = control.max_new_tokens or request.max_new_tokens
+        if len(ids) - len(request.ids) >= length:
             return "length"
         return "context" if len(ids) >= self.info.context else None
 

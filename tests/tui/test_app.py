@@ -1,14 +1,19 @@
 """Keys on the whole app, with a fake engine: what each one does to the tree and the screen."""
 
 import threading
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 from support.app import LENGTH, make_app, press, screen_text, settle, until
+from support.connect import in_thread
+from support.fake_engine import FakeEngine
 from textual.widgets import TextArea
 
-from tokexplore.models.errors import ModelError
+from tokexplore.models.errors import EngineLostError, ModelError
 from tokexplore.models.options import LoadOptions, PromptSpec
 from tokexplore.models.sampling import SamplingSettings
+from tokexplore.models.worker.client import EngineClient
 from tokexplore.tui.app import TokexploreApp
 from tokexplore.tui.options import AppOptions
 from tokexplore.tui.screens.compare import CompareScreen
@@ -453,6 +458,123 @@ async def test_hostile_tokens_are_shown_and_never_obeyed() -> None:
         assert not any(ord(c) < 32 and c != "\n" for c in text)
         assert "\x9b" not in text
         assert "\u202e" not in text
+
+
+async def test_keys_before_there_is_a_path_do_no_harm() -> None:
+    load_gate = threading.Semaphore(0)
+    app = make_app(load_gate=load_gate)
+    async with app.run_test(size=SIZE) as pilot:
+        await pilot.press(
+            "left", "h", "L", "H", "home", "end", "n", "d", "u", "1", "enter", "r", "0"
+        )
+        load_gate.release(10)
+        await until(pilot, lambda: ended(app))
+
+
+async def test_keys_in_one_burst_act_on_what_was_seen_and_in_order() -> None:
+    app = make_app()
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: ended(app))
+        explorer, tree = app.driver.explorer, app.driver.explorer.tree
+        await press(pilot, "home")
+        await pilot.press("right", "2")
+        await until(pilot, lambda: not app.driver.streaming and len(tree.branches) == 2)
+        head = tree.branch(2).head
+        assert (tree.step[head], tree.rank[head]) == (2, 2)
+        await press(pilot, "o", "home")
+        assert app._browse is not None
+        app._browse.action_take_nth(2)
+        app._browse.action_take_nth(3)
+        await until(pilot, lambda: not app.driver.streaming and len(tree.branches) == 4)
+        heads = [tree.branch(n).head for n in (3, 4)]
+        assert [(tree.step[n], tree.rank[n]) for n in heads] == [(1, 2), (1, 3)]
+        assert explorer.branch is not None
+        assert explorer.branch.number == 4
+
+
+async def test_two_spaces_in_one_burst_leave_the_stream_paused_and_whole() -> None:
+    app = make_app()
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: ended(app))
+        explorer = app.driver.explorer
+        await pilot.press("space", "space")
+        await until(pilot, lambda: not app.driver.streaming)
+        before = len(explorer.nodes)
+        await pilot.press("full_stop", "full_stop")
+        await until(pilot, lambda: len(explorer.nodes) >= before + 2)
+        await press(pilot, "space")
+        await until(pilot, lambda: not app.driver.streaming)
+        assert len(explorer.nodes) > before + 2
+
+
+async def test_a_jump_back_stops_the_stream_that_is_left() -> None:
+    app = make_app()
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: ended(app))
+        await press(pilot, "home", "2", "backspace")
+        await until(pilot, lambda: not app.driver.busy)
+        assert not app.driver.streaming
+        assert app.driver.explorer.branch is not None
+        assert app.driver.explorer.branch.number == 1
+
+
+async def test_find_on_a_lost_engine_says_so_and_the_tree_stays() -> None:
+    app = make_app(failures={8: "die"})
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: app.driver.state == "lost")
+        kept = list(app.driver.explorer.nodes)
+        await press(pilot, "left", "slash")
+        await pilot.press("t")
+        await until(pilot, lambda: "ended" in screen_text(app))
+        assert app.driver.explorer.nodes == kept
+
+
+async def test_drawing_again_raises_the_number_also_when_the_token_is_known() -> None:
+    cold = SamplingSettings(temperature=0.3, seed=1)
+    app = make_app(
+        options=AppOptions(prompt=PromptSpec(text="Once"), settings=cold, max_new_tokens=2)
+    )
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: ended(app))
+        await press(pilot, "home")
+        before = app.driver.explorer.before
+        for count in (2, 3, 4):
+            await press(pilot, "home", "r")
+            await until(pilot, lambda: not app.driver.busy)
+            assert app.driver.explorer.tree.draws[before] == count
+
+
+async def test_another_model_that_cannot_be_opened_gives_the_tree_back() -> None:
+    app = make_app()
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: ended(app))
+        kept, making = list(app.driver.explorer.nodes), app._make_client
+
+        def refused(load: LoadOptions, on_lost: Callable[[EngineLostError], None]) -> EngineClient:
+            app._make_client = making
+            error = ModelError("no weights there: give another directory.")
+            opened = partial(FakeEngine.open, load_error=error)
+            return EngineClient(load, connect=in_thread(opened), on_lost=on_lost)
+
+        app._make_client = refused
+        app.open_model(LoadOptions(model="other"))
+        await until(pilot, lambda: any("no weights" in n.message for n in app._notifications))
+        await until(pilot, lambda: app.driver.state == "paused")
+        assert app.driver.explorer.nodes == kept
+
+
+async def test_a_seed_stays_exact_and_the_length_is_live(gate: threading.Semaphore) -> None:
+    options = AppOptions(prompt=PromptSpec(text="Once"), max_new_tokens=50)
+    app = make_app(options=options, gate=gate)
+    async with app.run_test(size=SIZE) as pilot:
+        explorer = app.driver.explorer
+        gate.release(3)
+        await until(pilot, lambda: explorer.tree.step[explorer.leaf] == 3)
+        await pilot.press("s", *["down"] * 4, *"12345678901234567890", "down", "5", "enter")
+        await until(pilot, lambda: explorer.settings.seed == 12345678901234567890)
+        gate.release(50)
+        await until(pilot, lambda: ended(app))
+        assert explorer.tree.step[explorer.leaf] == 5
 
 
 async def test_80_by_24_has_the_room_that_was_promised() -> None:

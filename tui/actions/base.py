@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from textual.screen import Screen
 
+from tokexplore.models.errors import TokexploreError
 from tokexplore.models.options import LoadOptions
 from tokexplore.models.worker.client import EngineClient
 from tokexplore.tui.driver import Driver
@@ -24,6 +25,12 @@ class Host(Protocol):
     def open_model(self, load: LoadOptions) -> None:
         """Give up this engine and tree for another model."""
 
+    def model_opened(self) -> None:
+        """The other model is there."""
+
+    async def model_refused(self, error: TokexploreError) -> None:
+        """The other model cannot be opened."""
+
     async def leave(self, code: int, said: str = "") -> None:
         """End the engine, then the app; `said` is printed once the screen is the user's again."""
 
@@ -38,6 +45,8 @@ class Actions(Screen[None]):
         self.host = host
         self.painted = 0
         """The cursor's index in the frame that was painted last."""
+        self.painted_row = 0
+        """The candidate cursor in that frame."""
 
     def changed(self) -> None:
         """The next frame has something new to show."""

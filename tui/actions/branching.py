@@ -15,8 +15,9 @@ class Branching(Actions):
         self.driver.run(self._switch(number))
 
     async def _switch(self, number: int) -> None:
-        await self.driver.pause()
-        self.explorer.switch(number)
+        async with self.driver.turn:
+            await self.driver.pause()
+            self.explorer.switch(number)
 
     def action_neighbour(self, direction: int) -> None:
         """To the next or previous branch in the list."""
@@ -67,12 +68,15 @@ class Branching(Actions):
         self.driver.run(self._hide())
 
     async def _hide(self) -> None:
-        await self.driver.pause()
-        branch = self.explorer.branch
-        if branch is None or not self.explorer.hide(branch.number):
-            self.warn("This is the only visible branch: it stays.")
-        else:
-            self.app.notify(f"Branch {branch.number} is hidden; u brings it back.", markup=False)
+        async with self.driver.turn:
+            await self.driver.pause()
+            branch = self.explorer.branch
+            if branch is None or not self.explorer.hide(branch.number):
+                self.warn("No branch would be left in view: hide those that leave this one first.")
+            else:
+                self.app.notify(
+                    f"Branch {branch.number} is hidden; u brings it back.", markup=False
+                )
 
     def action_show_hidden(self) -> None:
         """List hidden branches, or not."""

@@ -19,6 +19,9 @@ class Prompting(Actions):
 
     def begin(self) -> None:
         """Load the model; then start on the prompt, or on what is typed meanwhile."""
+        if self.explorer.nodes:
+            self.driver.run(self.restart())
+            return
         waiting = self.driver.options.starting_prompt() is None
         self.driver.run(self._begin())
         if waiting:
@@ -28,15 +31,28 @@ class Prompting(Actions):
         driver = self.driver
         try:
             await driver.open()
+            if driver.state == "asking":
+                self.host.model_opened()
             spec = driver.options.starting_prompt() if self._typed is None else self._typed
             if driver.state == "asking" and spec is not None:
                 await self._start(spec)
         except TokexploreError as error:
-            if not self.first:
+            if self.first:
+                await self.host.leave(error.exit_code, f"tokexplore: {error}")
+            elif driver.state == "loading":
+                await self.host.model_refused(error)
+            else:
                 raise
-            await self.host.leave(error.exit_code, f"tokexplore: {error}")
+
+    async def restart(self) -> None:
+        """Start a lost engine again, then on a prompt that was typed meanwhile."""
+        driver = self.driver
+        await driver.restart(self.host.new_client(driver.options.load))
+        if driver.state in ("asking", "paused") and self._typed is not None:
+            await self._start(self._typed)
 
     async def _start(self, spec: PromptSpec) -> None:
+        self._typed = None
         await self.driver.prompt(spec, go_on=spec.chat is None)
         if spec.chat is not None:
             self.app.notify("This is the rendered template; space goes on.", markup=False)
@@ -90,15 +106,17 @@ class Prompting(Actions):
             return PromptSpec(chat=driver.chat)
         if explorer.vocabulary is None or not explorer.nodes:
             return driver.options.prompt or PromptSpec(text="")
-        ids = explorer.ids(explorer.first_step)
+        prompts = [i for i, n in enumerate(explorer.nodes, 1) if n in explorer.tree.prompts]
+        ids = explorer.ids(prompts[-1] if prompts else explorer.first_step)
         return PromptSpec(text=explorer.vocabulary.text(ids))
 
     def _prompted(self, spec: PromptSpec | None) -> None:
         if spec is None:
             return
-        if self.driver.state == "loading":
+        if self.driver.state in ("loading", "lost"):
             self._typed = spec
-            self.app.notify("Starts as soon as the model is loaded.", markup=False)
+            when = "the model is loaded" if self.driver.state == "loading" else "space was pressed"
+            self.app.notify(f"Starts as soon as {when}.", markup=False)
         else:
             self.driver.run(self._start(spec))
 

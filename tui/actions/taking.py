@@ -15,31 +15,45 @@ class Taking(Actions):
         if self.pin():
             self.app.notify("Paused at the step you saw: press again to take.", markup=False)
             return
-        token = self.token_at(number - 1)
-        if token is None:
+        shown = self.candidate(number - 1)
+        if shown is None:
             self.nothing(f"candidate in row {number}")
             return
-        self.driver.run(self.driver.take(token))
+        self.driver.run(self.driver.take(*shown))
 
     async def action_play(self) -> None:
         """Pause or go on; start a lost engine again."""
         driver = self.driver
         if driver.state == "lost":
-            driver.run(driver.restart(self.host.new_client(driver.options.load)))
+            driver.state = "loading"
+            driver.run(self.restart())
         elif driver.streaming:
             if not self.pin():
                 driver.run(driver.pause())
         elif driver.state == "asking":
             await self.action_prompt()
         else:
-            self.explorer.follow()
-            driver.play()
+            driver.run(self._go_on())
         self.changed()
+
+    async def _go_on(self) -> None:
+        """Go on, or pause what a key before this one started."""
+        async with self.driver.turn:
+            if self.driver.streaming:
+                await self.driver.pause()
+                return
+            self.explorer.follow()
+            self.driver.play()
 
     def action_one(self) -> None:
         """Generate one token."""
-        self.explorer.follow()
-        self.driver.play(1)
+        self.driver.run(self._one())
+
+    async def _one(self) -> None:
+        async with self.driver.turn:
+            self.explorer.follow()
+            self.driver.play(1)
+            await self.driver.finished()
 
     def action_draw_again(self) -> None:
         """Draw this step once more."""
@@ -56,16 +70,16 @@ class Taking(Actions):
         from tokexplore.tui.screens.find import HITS, FindToken
 
         explorer, driver = self.explorer, self.driver
+        self.pin()
         distribution = driver.distribution()
         if distribution is None or explorer.vocabulary is None:
             self.nothing("candidates here yet")
             return
-        self.pin()
         node = explorer.before
 
         def taken(token: int | None) -> None:
             if token is not None:
-                driver.run(driver.take(token))
+                driver.run(driver.take(token, node))
 
         await self.open(
             FindToken(
@@ -89,21 +103,27 @@ class Taking(Actions):
         self.driver.run(self._undo())
 
     async def _undo(self) -> None:
-        await self.driver.pause()
-        if not self.explorer.undo():
-            self.nothing("to undo")
+        async with self.driver.turn:
+            await self.driver.pause()
+            if not self.explorer.undo():
+                self.nothing("to undo")
 
     def action_redo(self) -> None:
         """Make it again."""
         self.driver.run(self._redo())
 
     async def _redo(self) -> None:
-        await self.driver.pause()
-        if not self.explorer.redo():
-            self.nothing("to redo")
+        async with self.driver.turn:
+            await self.driver.pause()
+            if not self.explorer.redo():
+                self.nothing("to redo")
 
-    def token_at(self, row: int) -> int | None:
-        """The token of a candidate row."""
+    def candidate(self, row: int) -> tuple[int, int] | None:
+        """The token of a candidate row, and the node that it comes after."""
+        raise NotImplementedError
+
+    async def restart(self) -> None:
+        """Start a lost engine again."""
         raise NotImplementedError
 
     async def action_prompt(self) -> None:

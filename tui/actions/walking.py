@@ -64,21 +64,25 @@ class Walking(Actions):
 
     def action_back(self) -> None:
         """Back to where the last jump came from."""
-        if not self.explorer.back():
-            self.nothing("earlier places")
-        self.changed()
+        self.driver.run(self._back())
+
+    async def _back(self) -> None:
+        async with self.driver.turn:
+            await self.driver.pause()
+            if not self.explorer.back():
+                self.nothing("earlier places")
 
     def action_row(self, by: int) -> None:
         """Move the candidate cursor."""
-        self._to_row(self.explorer.row + by)
+        self._move_row(by)
 
     def action_page(self, by: int) -> None:
         """Move the candidate cursor by a page."""
-        self._to_row(self.explorer.row + by * self.query_one(CandidateTable).visible_rows)
+        self._move_row(by * self.query_one(CandidateTable).visible_rows)
 
-    def _to_row(self, row: int) -> None:
-        if self.driver.streaming and self.explorer.following:
-            self.pin()
+    def _move_row(self, by: int) -> None:
+        seen = self.painted_row
+        row = (seen if self.pin() else self.explorer.row) + by
         self.explorer.row = max(0, min(row, self.known_rows))
         self.changed()
 

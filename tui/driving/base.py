@@ -1,9 +1,10 @@
 """The engine's life, and how background work reports."""
 
 import asyncio
+import functools
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Literal, Protocol
+from typing import Concatenate, Literal, ParamSpec, Protocol, TypeVar
 
 from tokexplore.models.errors import EngineLostError, TokexploreError
 from tokexplore.models.protocol import Chat, ModelInfo, Progress
@@ -12,6 +13,8 @@ from tokexplore.models.worker.client import EngineClient
 from tokexplore.tui.explorer import Explorer
 from tokexplore.tui.options import AppOptions
 
+Driving = TypeVar("Driving", bound="DriverBase")
+Arguments = ParamSpec("Arguments")
 State = Literal["loading", "asking", "streaming", "paused", "lost"]
 
 
@@ -21,6 +24,20 @@ class Notify(Protocol):
     def __call__(
         self, text: str, *, severity: Literal["information", "warning", "error"] = ...
     ) -> None: ...
+
+
+Method = Callable[Concatenate[Driving, Arguments], Coroutine[object, object, None]]
+
+
+def in_turn(method: Method[Driving, Arguments]) -> Method[Driving, Arguments]:
+    """Let a method wait until what changed the path before it is done."""
+
+    @functools.wraps(method)
+    async def waits(self: Driving, *args: Arguments.args, **kwargs: Arguments.kwargs) -> None:
+        async with self.turn:
+            await method(self, *args, **kwargs)
+
+    return waits
 
 
 class DriverBase:
@@ -49,6 +66,8 @@ class DriverBase:
         """The node that the live stream extends."""
         self.views: dict[tuple[int, int], SamplerView] = {}
         """By node and settings number: the sampler's view of distributions asked for."""
+        self.turn = asyncio.Lock()
+        """Held by whatever changes the path, so that keys typed ahead act one after the other."""
         self._changed = changed
         self._notify = notify
         self._stream: asyncio.Task[None] | None = None
@@ -94,7 +113,7 @@ class DriverBase:
 
     async def restart(self, client: EngineClient) -> None:
         """Go on with a new engine process from the same node."""
-        self.client, self.stream_leaf = client, None
+        self.client, self.stream_leaf, self.state = client, None, "loading"
         self._asked.clear()
         await self.open()
 
@@ -116,6 +135,8 @@ class DriverBase:
         try:
             await work
         except EngineLostError as error:
+            if self.state == "lost":
+                self._notify("The engine is gone: space starts it again.", severity="error")
             self.lose(error)
         except TokexploreError as error:
             self._notify(str(error), severity="error")

@@ -1,5 +1,7 @@
 """Prompts, chat turns and typed text."""
 
+import math
+
 import msgspec
 
 from tokexplore.models.errors import UsageError
@@ -7,12 +9,14 @@ from tokexplore.models.events import Origin, Prompted
 from tokexplore.models.options import PromptSpec
 from tokexplore.models.protocol import Message
 from tokexplore.models.tree import ROOT
+from tokexplore.tui.driving.base import in_turn
 from tokexplore.tui.driving.streaming import Streaming
 
 
 class Prompting(Streaming):
     """What goes in as text."""
 
+    @in_turn
     async def prompt(self, spec: PromptSpec, *, go_on: bool = True) -> None:
         """Start a new root on a prompt; the old tree stays."""
         await self.pause()
@@ -23,7 +27,7 @@ class Prompting(Streaming):
                 self._notify(rendered.warning, severity="warning")
         else:
             ids, form = await self.client.encode(spec.text or ""), "text"
-        self._check_length(ids)
+        self._check_length(len(ids), "This prompt has")
         leaf = ROOT
         for token in ids:
             leaf = self.explorer.tree.take(leaf, token, "prompt")
@@ -35,14 +39,14 @@ class Prompting(Streaming):
         if go_on:
             self.play()
 
-    def _check_length(self, ids: list[int]) -> None:
+    def _check_length(self, length: int, what: str) -> None:
         context = self.client.info.context
-        if context and len(ids) > context:
+        if 0 < context < length:
             raise UsageError(
-                f"This prompt has {len(ids):,} tokens but the model's context holds {context:,}: "
-                "shorten it."
+                f"{what} {length:,} tokens but the model's context holds {context:,}: shorten it."
             )
 
+    @in_turn
     async def add_turn(self, user: str) -> None:
         """Append the next user turn of a chat, then let the assistant answer."""
         chat, explorer = self.chat, self.explorer
@@ -55,6 +59,7 @@ class Prompting(Streaming):
         rendered = await self.client.next_turn(explorer.ids(), so_far, user)
         if rendered.warning:
             self._notify(rendered.warning, severity="warning")
+        self._check_length(len(explorer.nodes) + len(rendered.ids), "With this turn the path has")
         self._give(rendered.ids, "prompt")
         turns = (*said, Message("user", user))
         self.chats[explorer.leaf] = msgspec.structs.replace(so_far, messages=turns)
@@ -71,6 +76,7 @@ class Prompting(Streaming):
                 tree.note_branch(tree.branch_of[leaf])
         self.explorer.go_to(leaf)
 
+    @in_turn
     async def type_text(self, text: str) -> None:
         """Branch at the cursor with typed text: it takes the place of what was taken there."""
         await self.pause()
@@ -79,14 +85,20 @@ class Prompting(Streaming):
         if not ids:
             return
         keep = explorer.cursor
+        self._check_length(keep + len(ids), "With this text the path has")
         explorer.go_to(explorer.before)
         start = len(explorer.nodes)
         self._give(ids, "typed")
         explorer.place(keep)
-        await self.score(explorer.leaf, max(1, start))
-        sums = [explorer.tree.logprob[n] for n in explorer.nodes[start:]]
-        self._notify(
-            f"{len(ids)} tokens typed; the model gave them {sum(sums):.2f} nats in all, "
-            f"{sum(sums) / len(sums):.2f} a token."
-        )
+        leaf = explorer.leaf
+        typed = explorer.tree.path(leaf)[start:]
+        await self.score(leaf, max(1, start))
+        known = [explorer.tree.logprob[n] for n in typed if explorer.tree.rank[n]]
+        said = f"{len(typed)} tokens typed"
+        if known:
+            total = math.fsum(known)
+            said += (
+                f"; the model gave them {total:.2f} nats in all, {total / len(known):.2f} a token"
+            )
+        self._notify(f"{said}.")
         self._changed()

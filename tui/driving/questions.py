@@ -38,7 +38,9 @@ class Questions(Streaming):
         """The distribution at the cursor's step, once known; asks for it where it is not."""
         before = self.explorer.before
         known = self.explorer.tree.distribution.get(before)
-        if known is None and before != ROOT and not (self.streaming and before == self.stream_leaf):
+        told = self.streaming and before == self.stream_leaf
+        stopped = self.explorer.tree.ended.get(before) == "interrupted"
+        if known is None and before != ROOT and not told and not stopped:
             self._ask((before, -1), self._describe(before))
         return known
 

@@ -2,7 +2,9 @@
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
 
+from tokexplore.models.errors import EngineLostError
 from tokexplore.models.events import Ended
 from tokexplore.models.protocol import (
     Described,
@@ -29,6 +31,9 @@ ENDINGS = {
 class Streaming(Scoring):
     """Extends the path in view."""
 
+    _limited = False
+    """Whether the live stream was asked for a number of tokens of its own."""
+
     @property
     def rate(self) -> float | None:
         """Tokens a second over the last tokens of the live stream."""
@@ -45,29 +50,40 @@ class Streaming(Scoring):
         if explorer.tree.ended.get(explorer.leaf) == "context":
             self._notify("The context is full: branch earlier to go on.", severity="warning")
             return
-        self._stream = self.run(self._play(count or (1 if self.single_step else None), draw))
+        self._limited = count is not None or self.single_step
+        request = self._request(count or (1 if self.single_step else self.max_new_tokens), draw)
+        self.state, self.stream_leaf = "streaming", explorer.leaf
+        self._times.clear()
+        # The request is under way from here on, so that a pause always has something to end.
+        try:
+            batches = self.client.stream(request)
+        except EngineLostError as error:
+            self.lose(error)
+            return
+        self._stream = self.run(self._follow(batches))
 
-    async def _play(self, count: int | None, draw: int) -> None:
-        explorer, tree = self.explorer, self.explorer.tree
+    def _request(self, count: int, draw: int) -> StreamRequest:
+        explorer = self.explorer
         ids, leaf = explorer.ids(), explorer.leaf
-        prompt_length = len(ids) if tree.ended.get(leaf) == "stop" else explorer.prompt_length
-        vocabulary = self.client.info.vocabulary
-        request = StreamRequest(
+        scored_at_once = len(ids) * self.client.info.vocabulary <= SCORE_AT_ONCE
+        return StreamRequest(
             ids=ids,
             settings=explorer.settings,
-            max_new_tokens=count or self.max_new_tokens,
-            prompt_length=prompt_length,
+            max_new_tokens=count,
+            prompt_length=(
+                len(ids) if explorer.tree.ended.get(leaf) == "stop" else explorer.prompt_length
+            ),
             draw=draw,
             stop_texts=self.options.stop_texts,
             stop_ids=self.options.stop_ids,
             ignore_eos=self.options.ignore_eos,
-            score_prompt=len(ids) * vocabulary <= SCORE_AT_ONCE and self.unscored(leaf) is not None,
+            score_prompt=scored_at_once and self.unscored(leaf) is not None,
             describe_end=True,
         )
-        self.state, self.stream_leaf = "streaming", leaf
-        self._times.clear()
+
+    async def _follow(self, batches: AsyncIterator[list[StreamEvent]]) -> None:
         try:
-            async for batch in self.client.stream(request):
+            async for batch in batches:
                 for event in batch:
                     self._apply(event)
                 self._changed()
@@ -76,6 +92,11 @@ class Streaming(Scoring):
                 self.state = "paused"
             self.stream_leaf, self.progress = None, None
         self.run(self.score_rest())
+
+    async def finished(self) -> None:
+        """Wait until the live stream, if there is one, has ended."""
+        if self._stream is not None and not self._stream.done():
+            await asyncio.wait([self._stream])
 
     def _apply(self, event: StreamEvent) -> None:
         explorer, tree = self.explorer, self.explorer.tree
@@ -118,13 +139,14 @@ class Streaming(Scoring):
         """Stop the live stream between two tokens and wait until it has stopped."""
         if self._stream is not None and not self._stream.done():
             self.client.cancel()
-            await asyncio.wait([self._stream])
+        await self.finished()
 
     def configure(self, settings: SamplingSettings, max_new_tokens: int) -> None:
         """New settings, from the next token on."""
         self.explorer.settings, self.max_new_tokens = settings.checked(), max_new_tokens
         if self.streaming:
-            self.client.configure(self.explorer.settings)
+            length = None if self._limited else max_new_tokens
+            self.client.configure(self.explorer.settings, length)
         self._changed()
 
     def adopt_suggested(self) -> None:

@@ -1,21 +1,24 @@
 """Taking tokens: picks, and drawing a step again."""
 
-import asyncio
-
 from tokexplore.models.distribution import Standing
 from tokexplore.models.errors import UsageError
 from tokexplore.models.tree import ROOT
-from tokexplore.tui.driving.streaming import Streaming
+from tokexplore.tui.driving.base import in_turn
+from tokexplore.tui.driving.streaming import ENDINGS, Streaming
 
 
 class Taking(Streaming):
     """Branches at the cursor by a token."""
 
-    async def take(self, token: int) -> None:
-        """Take a token at the cursor's step and go on from there; a taken one is gone to."""
+    @in_turn
+    async def take(self, token: int, before: int) -> None:
+        """Take a token after the node `before` and go on from there; a taken one is gone to."""
         await self.pause()
         explorer, tree = self.explorer, self.explorer.tree
-        before, cursor = explorer.before, explorer.cursor
+        cursor = tree.depth[before]
+        if before != explorer.leaf and not explorer.on_path(before):
+            explorer.go_to(explorer.tip_through(before), cursor)
+        explorer.place(cursor)
         known = tree.child(before, token)
         if known is not None:
             if tree.is_hidden(tree.branch_of[known]):
@@ -47,6 +50,7 @@ class Taking(Streaming):
             distribution.rank(index), index, distribution.tied(index),
         )  # fmt: skip
 
+    @in_turn
     async def draw_again(self) -> None:
         """Draw the cursor's step once more, under the next draw number."""
         explorer, tree = self.explorer, self.explorer.tree
@@ -58,18 +62,20 @@ class Taking(Streaming):
         before, cursor = explorer.before, explorer.cursor
         if before == ROOT:
             return
-        draw = 1 + max((tree.draw[n] for n in tree.children[before]), default=-1)
+        draw = tree.draws.get(before, 0)
         explorer.go_to(before)
         known = set(tree.children[before])
         self.play(1, draw=draw)
-        if self._stream is not None:
-            await asyncio.wait([self._stream])
+        await self.finished()
         node = explorer.leaf
         if node in known:
+            if tree.is_hidden(tree.branch_of[node]):
+                explorer.unhide(tree.branch_of[node])
             explorer.go_to(explorer.tip_through(node), cursor)
             self._notify(f"Draw {draw + 1} gave the same token as an earlier draw.")
         elif node != before:
             if known:
                 tree.note_branch(tree.branch_of[node])
-            self.play()
+            if tree.ended.get(node) not in ENDINGS:
+                self.play()
         self._changed()

@@ -114,7 +114,7 @@ class BrowseScreen(Branching, Prompting, Taking, Walking, Viewing):
         self._paint_step(distribution)
         self._paint_branches()
         self._paint_strip()
-        self.painted = explorer.cursor
+        self.painted, self.painted_row = explorer.cursor, explorer.row
 
     def _paint_story(self) -> None:
         explorer, view = self.explorer, self.path_view
@@ -183,11 +183,14 @@ class BrowseScreen(Branching, Prompting, Taking, Walking, Viewing):
             return "the engine is gone; space starts it again"
         if self.explorer.before == ROOT:
             return "nothing comes before the first token" if self.explorer.nodes else "p: a prompt"
+        if self.explorer.tree.ended.get(self.explorer.before) == "interrupted":
+            return "stopped before the model came here; space goes on"
         return "computing…"
 
     def fetch(self, known: CandidateList) -> None:
         """Ask for the candidates after those that are known."""
-        if self._fetching or len(known) >= known.distribution.vocabulary:
+        absent = self.driver.state in ("loading", "lost")
+        if self._fetching or absent or len(known) >= known.distribution.vocabulary:
             return
         self._fetching = True
 
@@ -204,15 +207,11 @@ class BrowseScreen(Branching, Prompting, Taking, Walking, Viewing):
         """How many candidates of this step can be walked at once."""
         return len(self._list) if self._list else 0
 
-    @property
-    def candidate_token(self) -> int | None:
-        """The token under the candidate cursor."""
-        known, row = self._list, self.explorer.row
-        return known.ids[row] if known and row < len(known) else None
-
-    def token_at(self, row: int) -> int | None:
-        """The token of a candidate row."""
-        return self._list.ids[row] if self._list and row < len(self._list) else None
+    def candidate(self, row: int) -> tuple[int, int] | None:
+        """The token of a candidate row, and the node that it comes after."""
+        self.paint()
+        known = self._list
+        return (known.ids[row], known.node) if known and row < len(known) else None
 
     def _paint_branches(self) -> None:
         rows = self.branch_rows

@@ -81,8 +81,9 @@ class CompareScreen(Screen[None]):
         self.driver.run(self._switch(self.numbers[(at + 1) % len(self.numbers)]))
 
     async def _switch(self, number: int) -> None:
-        await self.driver.pause()
-        self.driver.explorer.switch(number)
+        async with self.driver.turn:
+            await self.driver.pause()
+            self.driver.explorer.switch(number)
         self.app.notify(f"Branch {number} is in view.", timeout=2, markup=False)
 
     def action_close(self) -> None:

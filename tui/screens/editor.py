@@ -182,9 +182,17 @@ class PromptEditor(Dialog[PromptSpec | None]):
         if not self._chat:
             self.dismiss(PromptSpec(text=text or self._placeholder))
             return
+        before = self._spec.chat.messages if self._spec.chat else ()
+        earlier = [m for m in _without_last_user(before) if m.role != "system"]
         system = self.query_one("#system", Input).value
         messages = [Message("system", system)] if system else []
-        messages.append(Message("user", text))
+        messages += [*earlier, Message("user", text)]
         args = self._spec.chat.template_args if self._spec.chat else {}
         prefill = self.query_one("#prefill", Input).value
         self.dismiss(PromptSpec(chat=Chat(tuple(messages), prefill, args)))
+
+
+def _without_last_user(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    """The turns before the one that the editor shows."""
+    last = max((i for i, m in enumerate(messages) if m.role == "user"), default=len(messages))
+    return messages[:last]

@@ -9,12 +9,15 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import Input
 
+from tokexplore.models.display import safe_text
 from tokexplore.models.distribution import Rows
+from tokexplore.models.errors import TokexploreError
 from tokexplore.models.tokens import Vocabulary
 from tokexplore.tui.screens.dialog import Dialog
 from tokexplore.widgets.candidates import CandidatePage, CandidateRow, CandidateTable
 
 HITS = 200
+EMPTY = "type a part of the token; case does not matter"
 
 
 class FindToken(Dialog[int | None]):
@@ -38,12 +41,17 @@ class FindToken(Dialog[int | None]):
         super().__init__()
         self._vocabulary, self._top, self._search = vocabulary, top_logprob, search
         self._hits: Rows | None = None
+        self._said = ""
+        self._answered = ""
+        """The text that the hits are for."""
+        self._waited_for: str | None = None
+        """A text that was submitted before its hits were there."""
         self._row = 0
 
     def body(self) -> ComposeResult:
         yield Input(placeholder="part of a token's text", id="needle")
         table = CandidateTable()
-        table.empty_text = "type a part of the token; case does not matter"
+        table.empty_text = EMPTY
         yield table
 
     def on_input_changed(self, event: Input.Changed) -> None:
@@ -52,13 +60,20 @@ class FindToken(Dialog[int | None]):
 
     @work(exclusive=True)
     async def _find(self, text: str) -> None:
-        self._hits = await self._search(text) if text else None
-        self._row = 0
+        self._hits, self._said = None, ""
+        try:
+            self._hits = await self._search(text) if text else None
+        except TokexploreError as error:
+            self._said = safe_text(str(error))
+        self._answered, self._row = text, 0
         self._show()
+        if self._waited_for == text:
+            self.on_input_submitted()
 
     def _show(self) -> None:
         table, hits = self.query_one(CandidateTable), self._hits
         if hits is None:
+            table.empty_text = self._said or EMPTY
             table.show(None)
             return
         note = "" if hits.total else "no token holds this text"
@@ -98,6 +113,9 @@ class FindToken(Dialog[int | None]):
         self.on_input_submitted()
 
     def on_input_submitted(self) -> None:
-        """Hand the token over."""
-        if self._hits is not None and len(self._hits):
+        """Hand the token over, once the hits are those of the text that stands there."""
+        text = self.query_one(Input).value
+        if text != self._answered:
+            self._waited_for = text
+        elif self._hits is not None and len(self._hits):
             self.dismiss(array("I", self._hits.ids)[self._row])

@@ -1,5 +1,6 @@
 """Sampling settings and length, changed knob by knob."""
 
+import math
 from collections.abc import Callable
 from typing import ClassVar, NamedTuple
 
@@ -42,6 +43,15 @@ KNOBS = (
 )
 
 
+def _number(typed: str) -> float | None:
+    """A whole number exactly, any other as a float; None for what is no finite number."""
+    try:
+        value = int(typed) if typed.lstrip("-").isdigit() else float(typed)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
 class SettingsDialog(Dialog[Setup | None]):
     """Knobs by the arrows; a typed number sets one."""
 
@@ -75,7 +85,7 @@ class SettingsDialog(Dialog[Setup | None]):
     @staticmethod
     def _read(setup: Setup, field: str) -> float:
         owner: object = setup if field == "max_new_tokens" else setup.sampling
-        return float(getattr(owner, field))
+        return getattr(owner, field)
 
     def body(self) -> ComposeResult:
         yield Static(id="knobs")
@@ -97,7 +107,9 @@ class SettingsDialog(Dialog[Setup | None]):
 
     def _line(self, index: int, knob: Knob) -> Content:
         here = index == self._index
-        value = f"{self._typed}▌" if here and self._typed else f"{self._values[knob.field]:g}"
+        known = self._values[knob.field]
+        shown = str(known) if isinstance(known, int) else f"{known:g}"
+        value = f"{self._typed}▌" if here and self._typed else shown
         return Content.assemble(
             ("› " if here else "  ", "bold $here"),
             (f"{knob.name:<13}", "bold" if here else ""),
@@ -116,12 +128,12 @@ class SettingsDialog(Dialog[Setup | None]):
         """Take a typed number over; False when it is none."""
         if self._typed:
             typed, self._typed = self._typed, ""
-            try:
-                self._values[KNOBS[self._index].field] = float(typed)
-            except ValueError:
+            value = _number(typed)
+            if value is None:
                 self.app.notify(f"{typed!r} is not a number.", severity="error", markup=False)
                 self._draw()
                 return False
+            self._values[KNOBS[self._index].field] = value
         return True
 
     def action_select(self, direction: int) -> None:
@@ -138,7 +150,8 @@ class SettingsDialog(Dialog[Setup | None]):
         low, high = 0.0, 1.0 if knob.field in ("top_p", "min_p") else float("inf")
         if knob.field in ("top_p", "max_new_tokens"):
             low = knob.fine
-        self._values[knob.field] = round(min(high, max(low, value)), 6)
+        value = min(high, max(low, value))
+        self._values[knob.field] = int(value) if knob.fine == 1 else round(value, 6)
         self._draw()
 
     def action_neutral(self) -> None:
@@ -153,7 +166,7 @@ class SettingsDialog(Dialog[Setup | None]):
             self.app.notify("This model suggests no sampling settings.", markup=False)
             return
         adopted = self._adopt(self._sampling())
-        self._values |= {f: float(v) for f, v in msgspec.structs.asdict(adopted).items()}
+        self._values |= msgspec.structs.asdict(adopted)
         self._draw()
 
     def action_rub_out(self) -> None:
