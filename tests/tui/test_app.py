@@ -10,7 +10,7 @@ from support.connect import in_thread
 from support.fake_engine import FakeEngine
 from textual.widgets import TextArea
 
-from tokexplore.models.errors import EngineLostError, ModelError
+from tokexplore.models.errors import EngineLostError, ModelError, OutOfMemoryError
 from tokexplore.models.options import LoadOptions, PromptSpec
 from tokexplore.models.sampling import SamplingSettings
 from tokexplore.models.worker.client import EngineClient
@@ -407,6 +407,26 @@ async def test_a_dead_engine_loses_nothing_and_space_goes_on_from_the_same_node(
         assert explorer.nodes == kept
 
 
+async def test_an_engine_that_cannot_start_again_can_be_tried_once_more() -> None:
+    app = make_app(failures={8: "die"})
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: app.driver.state == "lost")
+        kept, making = list(app.driver.explorer.nodes), app._make_client
+
+        def full(load: LoadOptions, on_lost: Callable[[EngineLostError], None]) -> EngineClient:
+            app._make_client = making
+            opened = partial(FakeEngine.open, load_error=OutOfMemoryError("no memory is left."))
+            return EngineClient(load, connect=in_thread(opened), on_lost=on_lost)
+
+        app._make_client = full
+        await press(pilot, "space")
+        await until(pilot, lambda: any("no memory" in n.message for n in app._notifications))
+        assert app.driver.state == "lost"
+        await press(pilot, "space")
+        await until(pilot, lambda: app.driver.state == "paused")
+        assert app.driver.explorer.nodes == kept
+
+
 @pytest.mark.parametrize(
     ("config", "prompt"),
     [
@@ -505,6 +525,18 @@ async def test_two_spaces_in_one_burst_leave_the_stream_paused_and_whole() -> No
         await press(pilot, "space")
         await until(pilot, lambda: not app.driver.streaming)
         assert len(explorer.nodes) > before + 2
+
+
+async def test_one_token_asked_for_on_a_live_stream_pauses_it(gate: threading.Semaphore) -> None:
+    app = make_app(gate=gate)
+    async with app.run_test(size=SIZE) as pilot:
+        explorer = app.driver.explorer
+        gate.release(3)
+        await until(pilot, lambda: explorer.tree.step[explorer.leaf] == 3)
+        await pilot.press("full_stop")
+        gate.release(1)
+        await until(pilot, lambda: not app.driver.streaming)
+        assert not app.driver.turn.locked()
 
 
 async def test_a_jump_back_stops_the_stream_that_is_left() -> None:

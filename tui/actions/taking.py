@@ -51,6 +51,9 @@ class Taking(Actions):
 
     async def _one(self) -> None:
         async with self.driver.turn:
+            if self.driver.streaming:
+                await self.driver.pause()
+                return
             self.explorer.follow()
             self.driver.play(1)
             await self.driver.finished()

@@ -115,7 +115,11 @@ class DriverBase:
         """Go on with a new engine process from the same node."""
         self.client, self.stream_leaf, self.state = client, None, "loading"
         self._asked.clear()
-        await self.open()
+        try:
+            await self.open()
+        except TokexploreError:
+            self.state, self.progress = "lost", None
+            raise
 
     def lose(self, error: EngineLostError) -> None:
         """The engine's process is gone: say why, once; the tree stays."""

@@ -90,10 +90,14 @@ class Prompting(Streaming):
         start = len(explorer.nodes)
         self._give(ids, "typed")
         explorer.place(keep)
-        leaf = explorer.leaf
-        typed = explorer.tree.path(leaf)[start:]
+        self.run(self._score_typed(explorer.leaf, start))
+
+    async def _score_typed(self, leaf: int, start: int) -> None:
+        """Score the tokens that were typed, and say what they cost the model."""
+        tree = self.explorer.tree
+        typed = tree.path(leaf)[start:]
         await self.score(leaf, max(1, start))
-        known = [explorer.tree.logprob[n] for n in typed if explorer.tree.rank[n]]
+        known = [tree.logprob[n] for n in typed if tree.rank[n]]
         said = f"{len(typed)} tokens typed"
         if known:
             total = math.fsum(known)
@@ -101,4 +105,3 @@ class Prompting(Streaming):
                 f"; the model gave them {total:.2f} nats in all, {total / len(known):.2f} a token"
             )
         self._notify(f"{said}.")
-        self._changed()
