@@ -50,11 +50,6 @@ class Distribution(msgspec.Struct, frozen=True, gc=False):
         logits = self.logit_view
         return logits[0] - logits[1] if len(logits) > 1 else math.inf
 
-    @property
-    def listed_mass(self) -> float:
-        """Probability of the stored candidates together."""
-        return min(1.0, math.fsum(math.exp(logit - self.lse) for logit in self.logit_view))
-
     def tail_mass(self, count: int | None = None) -> float:
         """Probability outside the first `count` stored candidates (all of them by default)."""
         logits = self.logit_view[:count]

@@ -4,7 +4,6 @@ The cursor is an index into the path: at `i` the screen shows the distribution a
 tokens and, marked, the token that was taken there. At `len(path)` it stands on the open end.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -306,8 +305,3 @@ class Explorer:
             self.nodes.append(node)
             if self.following:
                 self._stay_at_end()
-
-    def surprisal(self, index: int) -> float | None:
-        """Surprisal (nats) of the token at `index` of the path; None where it is not scored."""
-        logprob = self.tree.logprob[self.nodes[index]]
-        return None if math.isnan(logprob) else -logprob

@@ -65,6 +65,9 @@ GROUPS: dict[str, tuple[Command, ...]] = {
             "A page down, through the whole vocabulary.",
         ),
         Command(
+            "row.pane", "tab", "tab", "pane", "other pane", "pgup and pgdn: story or candidates."
+        ),
+        Command(
             "row.taken",
             "0",
             "0",

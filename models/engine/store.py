@@ -98,11 +98,6 @@ class LeafStore:
         while held > self.limit and len(self._leaves) > 1:
             held -= self._leaves.pop(0).bytes
 
-    def drop(self, leaf: Leaf) -> None:
-        """Forget a leaf, if it is here."""
-        if leaf in self._leaves:
-            self._leaves.remove(leaf)
-
     def clear(self) -> None:
         self._leaves.clear()
 

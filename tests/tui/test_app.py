@@ -21,6 +21,7 @@ from tokexplore.tui.screens.dialog import Ask, Sheet
 from tokexplore.tui.screens.editor import PromptEditor, TextEditor
 from tokexplore.tui.screens.find import FindToken
 from tokexplore.tui.screens.settings import SettingsDialog
+from tokexplore.widgets.transcript import Transcript
 
 SIZE = (120, 40)
 
@@ -358,6 +359,21 @@ async def test_the_whole_vocabulary_can_be_paged_through() -> None:
         assert app._browse.known_rows >= total - 1
         await press(pilot, "0")
         assert app.driver.explorer.row == 0
+
+
+async def test_tab_lets_the_page_keys_move_the_story() -> None:
+    options = AppOptions(prompt=PromptSpec(text="Once"), max_new_tokens=900)
+    app = make_app(options=options)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: ended(app))
+        assert app._browse is not None
+        story = app._browse.query_one(Transcript)
+        above, row = story.hidden_rows[0], app.driver.explorer.row
+        await press(pilot, "tab", "pageup")
+        assert story.hidden_rows[0] < above
+        assert app.driver.explorer.row == row
+        await press(pilot, "tab", "pagedown")
+        assert app.driver.explorer.row > row
 
 
 async def test_views_change_and_help_opens() -> None:

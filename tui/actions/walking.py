@@ -4,12 +4,22 @@ import re
 
 from tokexplore.tui.actions.base import Actions
 from tokexplore.widgets.candidates import CandidateTable
+from tokexplore.widgets.transcript import Transcript
 
 PLACE = re.compile(r"\s*(?:#(?P<branch>\d+)|(?P<back>-\d+)|(?P<step>\d+))\s*")
 
 
 class Walking(Actions):
     """Steps, candidate rows and jumps."""
+
+    pages_story = False
+    """Whether pgup and pgdn move the story's view instead of the candidate cursor."""
+
+    def action_pane(self) -> None:
+        """Let pgup and pgdn move the other part of the screen."""
+        self.pages_story = not self.pages_story
+        part = "the story" if self.pages_story else "the candidates"
+        self.app.notify(f"pgup and pgdn: {part}.", timeout=3, markup=False)
 
     def action_step(self, by: int) -> None:
         """Walk along the path; back from the open end is the last token."""
@@ -77,7 +87,10 @@ class Walking(Actions):
         self._move_row(by)
 
     def action_page(self, by: int) -> None:
-        """Move the candidate cursor by a page."""
+        """Move the candidate cursor by a page, or the story's view."""
+        if self.pages_story:
+            self.query_one(Transcript).scroll_page(by)
+            return
         self._move_row(by * self.query_one(CandidateTable).visible_rows)
 
     def _move_row(self, by: int) -> None:
