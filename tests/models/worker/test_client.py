@@ -183,14 +183,19 @@ async def test_cancelling_ends_a_prefill_between_two_chunks() -> None:
 
 
 async def test_a_question_is_answered_in_mid_stream() -> None:
-    gate = threading.Semaphore(2)
+    gate = threading.Semaphore(0)
     client = await started(FakeEngine(gate=gate))
-    batches = client.stream(request(tokens=4))
+    batches = client.stream(request(tokens=100_000))
     asked = asyncio.ensure_future(client.describe(PATH))
+    while not asked.done():
+        gate.release()  # the engine waits inside a step: it answers between two of them
+        await asyncio.sleep(0.001)
+    assert len(asked.result()) > 0
+    client.cancel()
     gate.release()
-    await asked
-    gate.release()
-    assert len(await gathered(batches)) == 5
+    events = await gathered(batches)
+    assert isinstance(events[-1], StreamEnded)
+    assert events[-1].reason == "interrupted"
     await client.close()
 
 
@@ -198,22 +203,23 @@ async def test_new_settings_hold_from_the_next_token_on() -> None:
     gate = threading.Semaphore(2)
     engine = FakeEngine(gate=gate)
     client = await started(engine)
-    batches = client.stream(request(tokens=4))
+    batches = client.stream(request(tokens=100_000))
     await until(passes, engine, 2)
     hot = SamplingSettings(temperature=1.5, seed=3)
     client.configure(hot)
-    await client_has_written(client)
+    asked = asyncio.ensure_future(client.describe(PATH))
+    while not asked.done():  # the answer comes after the settings were read
+        gate.release()
+        await asyncio.sleep(0.001)
+    drawn_before = engine.passes
     gate.release(2)
+    await until(passes, engine, drawn_before + 2)
+    client.cancel()
+    gate.release()
     drawn = [e for e in await gathered(batches) if isinstance(e, DrawnToken)]
     assert [d.sampler.settings for d in drawn[:2]] == [GREEDY, GREEDY]
-    assert drawn[3].sampler.settings == hot
+    assert drawn[-1].sampler.settings == hot
     await client.close()
-
-
-async def client_has_written(client: EngineClient) -> None:
-    """What was sent before is in the socket."""
-    while client._transport is not None and client._transport.get_write_buffer_size():
-        await asyncio.sleep(0)
 
 
 async def test_a_new_stream_ends_the_one_before() -> None:
