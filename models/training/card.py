@@ -119,7 +119,10 @@ def _training(recipe: Recipe, progress: Progress) -> str:
         {progress.seconds / 60:.0f} minutes: windows of {recipe.window} tokens, in the last
         {recipe.long_share:.0%} of the steps of {recipe.context:,}. Muon at {recipe.matrix_rate:g}
         for the matrices of the layers, AdamW at {recipe.other_rate:g} for the embedding and the
-        norms, weight decay {recipe.weight_decay:g}, gradients clipped at {recipe.clip:g};
+        norms, weight decay {recipe.weight_decay:g}, gradients clipped at {recipe.clip:g}, dropout
+        {recipe.dropout:g} on all that enters the residual stream. In each epoch, of the proper
+        names {recipe.renamed:.0%} are replaced by other names of the corpus, each by the same one
+        for the length of a scene, so that names have to be read from the context;
         {recipe.warmup} steps of warm-up, then a plateau, then over the last
         {recipe.decay_share:.0%} of the steps a line down to zero. Seed {recipe.seed}. The code is
         `tokexplore.models.training`.""")

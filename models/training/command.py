@@ -11,7 +11,7 @@ from transformers import LlamaForCausalLM
 
 from tokexplore.models.errors import TokexploreError
 from tokexplore.models.training.checkpoint import Progress
-from tokexplore.models.training.corpus import encode_stream, read_book, read_corpus
+from tokexplore.models.training.corpus import Epochs, read_book, read_corpus
 from tokexplore.models.training.evaluate import Score, load, score_books, total
 from tokexplore.models.training.publish import publish
 from tokexplore.models.training.recipe import Recipe
@@ -89,16 +89,17 @@ def _train(options: argparse.Namespace) -> int:
     )
     texts = (book.text for book in corpus.training)
     tokenizer = train_tokenizer(texts, recipe.vocabulary, recipe.context)
-    stream = encode_stream(tokenizer, corpus.training)
+    epochs = Epochs(tokenizer, corpus.training, recipe.renamed, recipe.seed)
     print(
-        f"{len(corpus.training)} books, {len(stream):,} tokens; {recipe.steps:,} steps", flush=True
+        f"{len(corpus.training)} books, {len(epochs.plain):,} tokens; {recipe.steps:,} steps",
+        flush=True,
     )
 
     def report(progress: Progress, model: LlamaForCausalLM) -> None:
         scores = score_books(model.eval(), tokenizer, corpus.held_out)
         print(_progress_line(progress, recipe, scores), flush=True)
 
-    model, progress = train(recipe, run, tokenizer, stream, report)
+    model, progress = train(recipe, run, tokenizer, epochs, report)
     if progress.step < recipe.steps:
         return 0
     facts = publish(options.out, options.name, corpus, recipe, progress, model, tokenizer)

@@ -1,7 +1,8 @@
 """A folder of plain text as books, books as one stream of token ids, the stream as windows."""
 
+import random
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from tokexplore.models.errors import UsageError
+from tokexplore.models.training.names import find_names, renamed
 
 
 @dataclass(frozen=True)
@@ -90,29 +92,71 @@ def encode_stream(tokenizer: PreTrainedTokenizerBase, books: Sequence[Book]) -> 
     return torch.tensor([token for book in books for token in (*encode(tokenizer, book), eos)])
 
 
+class Epochs:
+    """The stream of each epoch: the same books, a share of their names dealt anew.
+
+    An epoch's stream follows from the seed and its number alone.
+    """
+
+    def __init__(
+        self, tokenizer: PreTrainedTokenizerBase, books: Sequence[Book], share: float, seed: int
+    ) -> None:
+        self._tokenizer = tokenizer
+        self._books = books
+        self._share = share
+        self._seed = seed
+        self._names = find_names(book.text for book in books) if share else ()
+        self.plain = encode_stream(tokenizer, books)
+        """The books as they are, int64 [tokens]."""
+
+    def stream(self, epoch: int) -> torch.Tensor:
+        """All books of one epoch end to end: int64 [tokens]."""
+        if not self._names:
+            return self.plain
+        rng = random.Random(f"{self._seed} {epoch}")
+        books = [
+            replace(book, text=renamed(book.text, self._names, self._share, rng))
+            for book in self._books
+        ]
+        return encode_stream(self._tokenizer, books)
+
+
 class Windows:
     """An endless order of windows over a stream: every epoch a new shuffle from a new offset.
 
     A window's content follows from the seed and its number alone, so a resumed run sees what an
     uninterrupted one would have seen, with nothing but the step to remember.
+
+    Args:
+        plain: sets how many windows make an epoch, int64 [tokens].
+        stream_of: the stream of an epoch, about as long as `plain`.
     """
 
-    def __init__(self, stream: torch.Tensor, length: int, seed: int) -> None:
-        self._stream = stream
+    def __init__(
+        self, plain: torch.Tensor, stream_of: Callable[[int], torch.Tensor], length: int, seed: int
+    ) -> None:
+        self._stream_of = stream_of
         self._length = length
         self._seed = seed
-        self._per_epoch = (len(stream) - 1) // length - 1
+        self._per_epoch = (len(plain) - 1) // length - 1
+        self._epoch, self._stream, self._starts = -1, plain, torch.empty(0)
         if self._per_epoch < 1:
-            raise UsageError(f"{len(stream)} tokens of text are too few for windows of {length}.")
+            raise UsageError(f"{len(plain)} tokens of text are too few for windows of {length}.")
 
     def batch(self, number: int, rows: int) -> torch.Tensor:
         """One batch, with the target after the last input: int64 [rows, length + 1]."""
-        starts = [self._start(number * rows + row) for row in range(rows)]
-        return torch.stack([self._stream[start : start + self._length + 1] for start in starts])
+        return torch.stack([self._window(number * rows + row) for row in range(rows)])
 
-    def _start(self, window: int) -> int:
-        epoch, place = divmod(window, self._per_epoch)
+    def _window(self, number: int) -> torch.Tensor:
+        epoch, place = divmod(number, self._per_epoch)
+        if epoch != self._epoch:
+            self._begin(epoch)
+        start = int(self._starts[place % len(self._starts)])
+        return self._stream[start : start + self._length + 1]
+
+    def _begin(self, epoch: int) -> None:
+        self._epoch, self._stream = epoch, self._stream_of(epoch)
         generator = torch.Generator().manual_seed(self._seed * 1_000_003 + epoch)
         offset = int(torch.randint(self._length, (1,), generator=generator))
-        order = torch.randperm(self._per_epoch, generator=generator)
-        return offset + int(order[place]) * self._length
+        count = (len(self._stream) - 1) // self._length - 1
+        self._starts = offset + torch.randperm(count, generator=generator) * self._length

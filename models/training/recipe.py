@@ -13,19 +13,19 @@ class Recipe:
 
     seed: int = 11
     vocabulary: int = 4096
-    hidden: int = 256
+    hidden: int = 320
     layers: int = 6
-    heads: int = 4
-    feed_forward: int = 704
+    heads: int = 5
+    feed_forward: int = 832
     context: int = 1024
     """Positions that the model is trained for; also the length of the last windows."""
-    window: int = 512
+    window: int = 256
     """Length of the windows before the last ones: short ones cost less attention."""
-    long_share: float = 0.2
+    long_share: float = 0.1
     """Share of the steps, at the end, whose windows are as long as the context."""
-    batch: int = 4096
+    batch: int = 8192
     """Tokens in a step."""
-    tokens: int = 24_000_000
+    tokens: int = 44_000_000
     """Tokens in all; the learning rate reaches zero with the last of them."""
     warmup: int = 100
     """Steps before the full learning rate."""
@@ -35,7 +35,11 @@ class Recipe:
     """Learning rate of Muon, for the matrices of the layers."""
     other_rate: float = 3e-3
     """Learning rate of AdamW, for the embedding and the norms."""
-    weight_decay: float = 0.1
+    weight_decay: float = 0.3
+    dropout: float = 0.1
+    """Share of what the embedding and each block's halves put out that is left out at random."""
+    renamed: float = 0.5
+    """Share of the proper names that are replaced by others, in each epoch anew."""
     clip: float = 1.0
     """Largest norm of the gradient of a step."""
 

@@ -4,16 +4,19 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import nn
 from torch.nn import functional
 from torch.optim import AdamW, Muon, Optimizer
 from transformers import LlamaForCausalLM, PreTrainedTokenizerBase
 
 from tokexplore.models.training import checkpoint
 from tokexplore.models.training.checkpoint import Progress
-from tokexplore.models.training.corpus import Windows
+from tokexplore.models.training.corpus import Epochs, Windows
 from tokexplore.models.training.recipe import Recipe
 
 Report = Callable[[Progress, LlamaForCausalLM], None]
@@ -63,21 +66,38 @@ def build_optimizers(model: LlamaForCausalLM, recipe: Recipe) -> list[Optimizer]
     ]
 
 
+def _add_dropout(model: LlamaForCausalLM, share: float) -> None:
+    """Dropout where GPT-2 has it and Llama has none: on all that enters the residual stream."""
+
+    def drop(module: nn.Module, _inputs: object, output: Any) -> Any:
+        if not module.training:
+            return output
+        if isinstance(output, tuple):
+            return functional.dropout(output[0], share), *output[1:]
+        return functional.dropout(output, share)
+
+    inner = model.model
+    halves = [half for layer in inner.layers for half in (layer.self_attn, layer.mlp)]
+    for module in (inner.embed_tokens, *halves) if share else ():
+        module.register_forward_hook(drop)
+
+
 def train(
     recipe: Recipe,
     run: Run,
     tokenizer: PreTrainedTokenizerBase,
-    stream: torch.Tensor,
+    epochs: Epochs,
     report: Report,
 ) -> tuple[LlamaForCausalLM, Progress]:
-    """Carry the recipe out on a stream, int64 [tokens], from the start or from the checkpoint."""
+    """Carry the recipe out on streams of tokens, from the start or from the checkpoint."""
     model = build_model(recipe, tokenizer).to(run.device)
+    _add_dropout(model, recipe.dropout)
     optimizers = build_optimizers(model, recipe)
     progress = Progress()
     if run.resume and run.checkpoint.exists():
         progress = checkpoint.restore(run.checkpoint, recipe, model, optimizers)
     progress = checkpoint.with_budget(progress, recipe.tokens)
-    batches = _Batches(recipe, stream)
+    batches = _Batches(recipe, epochs)
     loss_of = _loss_function(model, run)
     last = recipe.steps if run.stop_after is None else min(run.stop_after, recipe.steps)
     began = time.monotonic() - progress.seconds
@@ -99,10 +119,11 @@ def train(
 class _Batches:
     """The batch of each step: short windows first, at the end windows as long as the context."""
 
-    def __init__(self, recipe: Recipe, stream: torch.Tensor) -> None:
+    def __init__(self, recipe: Recipe, epochs: Epochs) -> None:
         self._recipe = recipe
-        self._short = Windows(stream, recipe.window, recipe.seed)
-        self._long = Windows(stream, recipe.context, recipe.seed + 1)
+        stream_of = lru_cache(1)(epochs.stream)
+        self._short = Windows(epochs.plain, stream_of, recipe.window, recipe.seed)
+        self._long = Windows(epochs.plain, stream_of, recipe.context, recipe.seed + 1)
 
     def at(self, step: int) -> torch.Tensor:
         """A step's windows, with the target after the last input: int64 [rows, length + 1]."""
@@ -132,6 +153,7 @@ def _step(
     optimizers: list[Optimizer],
 ) -> float:
     """One step of all optimizers; returns the batch's loss in nats per token."""
+    torch.manual_seed(recipe.seed * 1_000_003 + step)  # of the dropout: a resumed run drops alike
     model.train()
     loss = loss_of(batch[:, :-1].contiguous(), batch[:, 1:].contiguous())
     loss.backward()

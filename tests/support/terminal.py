@@ -27,10 +27,15 @@ KEYS = {
 }
 GIVE_UP = 60.0
 """Seconds until something that should come has come."""
+ASKS_FOR_FRAMES = b"\x1b[?2026$p"
+GIVES_FRAMES = b"\x1b[?2026;2$y"
+FRAME_BEGINS, FRAME_ENDS = b"\x1b[?2026h", b"\x1b[?2026l"
 
 
 class Terminal:
-    """One program on a terminal of its own.
+    """One program on a terminal of its own, which offers synchronized output.
+
+    So `text` never is half a frame: the screen is looked at between frames only.
 
     Args:
         command: the program and its arguments.
@@ -51,6 +56,7 @@ class Terminal:
         self.raw = bytearray()
         """Every byte that the program wrote."""
         self._stream = pyte.ByteStream(self.screen)
+        self._shown = "\n" * (lines - 1)
         self._delay = delay
         self._lock = threading.Lock()
         self.code: int | None = None
@@ -76,8 +82,18 @@ class Terminal:
             if self._delay:
                 time.sleep(self._delay)
             with self._lock:
-                self.raw += data
-                self._stream.feed(data)
+                self._feed(data)
+
+    def _feed(self, data: bytes) -> None:
+        start = max(0, len(self.raw) - len(ASKS_FOR_FRAMES) + 1)
+        if ASKS_FOR_FRAMES in self.raw[start:] + data:
+            os.write(self._fd, GIVES_FRAMES)
+        cut = data.rfind(FRAME_ENDS) + len(FRAME_ENDS) if FRAME_ENDS in data else 0
+        for part in (data[:cut], data[cut:]):
+            self.raw += part
+            self._stream.feed(part)
+            if self.raw.rfind(FRAME_BEGINS) <= self.raw.rfind(FRAME_ENDS):
+                self._shown = "\n".join(line.rstrip() for line in self.screen.display)
 
     def send(self, *keys: str) -> None:
         """Type keys: names of `KEYS`, or text as it is."""
@@ -86,9 +102,9 @@ class Terminal:
 
     @property
     def text(self) -> str:
-        """The screen now."""
+        """The screen as of its last whole frame."""
         with self._lock:
-            return "\n".join(line.rstrip() for line in self.screen.display)
+            return self._shown
 
     def until(self, holds: str | Callable[[str], object], seconds: float = GIVE_UP) -> str:
         """Wait until a text stands on the screen, or a condition on it holds; the screen then."""

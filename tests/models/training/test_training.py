@@ -1,5 +1,7 @@
 """The recipe on a tiny corpus: the tokenizer, the windows, the loop, the resumed loop."""
 
+import random
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +11,14 @@ from transformers import PreTrainedTokenizerBase
 
 from tokexplore.models.errors import UsageError
 from tokexplore.models.training.command import main
-from tokexplore.models.training.corpus import Book, Windows, encode_stream, read_corpus
+from tokexplore.models.training.corpus import (
+    Book,
+    Epochs,
+    Windows,
+    encode_stream,
+    read_corpus,
+)
+from tokexplore.models.training.names import find_names, renamed
 from tokexplore.models.training.recipe import Recipe
 from tokexplore.models.training.tokenizer import train_tokenizer
 from tokexplore.models.training.train import Run, train
@@ -69,14 +78,43 @@ def test_a_stream_marks_each_book(tokenizer: PreTrainedTokenizerBase) -> None:
 
 
 def test_an_epoch_shows_no_token_twice() -> None:
-    windows = Windows(torch.arange(100), 9, seed=3)
+    stream = torch.arange(100)
+    windows = Windows(stream, lambda _: stream, 9, seed=3)
     seen = torch.cat([windows.batch(number, 2)[:, :-1].flatten() for number in range(5)])
     assert len(seen.unique()) == len(seen) == 90
     assert not torch.equal(windows.batch(0, 2), windows.batch(5, 2))
 
 
+NAMED = "Then Anna met Bert, and Anna said to Bert: Good day, Mr. Bert. Good, said Carl.\n"
+
+
+def test_names_are_what_is_capitalised_within_sentences() -> None:
+    names = find_names([NAMED, NAMED, "It was a good day.", "So on Monday a monday came."])
+    assert names == ("Anna", "Bert", "Carl")
+
+
+def test_a_name_is_the_same_other_one_all_through_a_stretch() -> None:
+    text = renamed(NAMED * 3, ("Anna", "Bert", "Dora", "Emil"), 1.0, random.Random(5))
+    words = re.findall(r"Then (\w+) met (\w+), and (\w+) said to (\w+): Good day, Mr. (\w+)", text)
+    assert len(words) == 3
+    assert len(set(words)) == 1
+    anna, bert, *again = words[0]
+    assert again == [anna, bert, bert]
+    assert text.replace(anna, "Anna").replace(bert, "Bert").count("said Carl") == 3
+    assert renamed(NAMED, ("Anna", "Bert", "Dora"), 0.0, random.Random(5)) == NAMED
+
+
+def test_each_epoch_has_names_of_its_own(tokenizer: PreTrainedTokenizerBase) -> None:
+    books = [Book("a.txt", NAMED * 40), Book("b.txt", "They met Dora and saw Emil. " * 9)]
+    epochs = Epochs(tokenizer, books, 1.0, seed=3)
+    first, second = epochs.stream(0), epochs.stream(1)
+    assert not torch.equal(first, second)
+    assert torch.equal(first, epochs.stream(0))
+    assert torch.equal(Epochs(tokenizer, books, 0.0, seed=3).stream(1), epochs.plain)
+
+
 def test_the_rate_rises_stays_and_falls_to_zero() -> None:
-    recipe = replace(Recipe(), tokens=4096 * 1000, warmup=10, decay_share=0.5)
+    recipe = replace(Recipe(), batch=4096, tokens=4096 * 1000, warmup=10, decay_share=0.5)
     assert recipe.rate_at(0) == pytest.approx(0.1)
     assert recipe.rate_at(10) == recipe.rate_at(500) == 1.0
     assert recipe.rate_at(999) == pytest.approx(1 / 500)
@@ -85,22 +123,22 @@ def test_the_rate_rises_stays_and_falls_to_zero() -> None:
 def test_a_resumed_run_ends_with_the_same_bits(
     tokenizer: PreTrainedTokenizerBase, tmp_path: Path
 ) -> None:
-    stream = encode_stream(tokenizer, [BOOK])
-    whole = _weights(Run(tmp_path / "whole"), tokenizer, stream)
+    epochs = Epochs(tokenizer, [BOOK], 0.5, seed=3)
+    whole = _weights(Run(tmp_path / "whole"), tokenizer, epochs)
     half = Run(tmp_path / "half", resume=True, stop_after=5)
-    assert not _equal(_weights(half, tokenizer, stream), whole)
-    resumed = _weights(replace(half, stop_after=None), tokenizer, stream)
+    assert not _equal(_weights(half, tokenizer, epochs), whole)
+    resumed = _weights(replace(half, stop_after=None), tokenizer, epochs)
     assert _equal(resumed, whole)
 
 
 def test_training_lowers_the_loss(tokenizer: PreTrainedTokenizerBase, tmp_path: Path) -> None:
-    stream = encode_stream(tokenizer, [BOOK])
+    epochs = Epochs(tokenizer, [BOOK], 0.5, seed=3)
     losses: list[float] = []
     train(
         replace(TINY, tokens=64 * 60),
         Run(tmp_path / "run", report_every=20),
         tokenizer,
-        stream,
+        epochs,
         lambda progress, _model: losses.append(progress.loss),
     )
     assert losses == sorted(losses, reverse=True)
@@ -110,19 +148,19 @@ def test_training_lowers_the_loss(tokenizer: PreTrainedTokenizerBase, tmp_path: 
 def test_a_checkpoint_of_another_recipe_is_refused(
     tokenizer: PreTrainedTokenizerBase, tmp_path: Path
 ) -> None:
-    stream = encode_stream(tokenizer, [BOOK])
+    epochs = Epochs(tokenizer, [BOOK], 0.5, seed=3)
     run = Run(tmp_path / "run", resume=True, stop_after=1)
-    train(TINY, run, tokenizer, stream, lambda *_: None)
+    train(TINY, run, tokenizer, epochs, lambda *_: None)
     with pytest.raises(UsageError, match="seed"):
-        train(replace(TINY, seed=5), run, tokenizer, stream, lambda *_: None)
+        train(replace(TINY, seed=5), run, tokenizer, epochs, lambda *_: None)
 
 
 def test_a_budget_may_change_in_mid_run(tokenizer: PreTrainedTokenizerBase, tmp_path: Path) -> None:
-    stream = encode_stream(tokenizer, [BOOK])
+    epochs = Epochs(tokenizer, [BOOK], 0.5, seed=3)
     run = Run(tmp_path / "run", resume=True, stop_after=3)
-    train(TINY, run, tokenizer, stream, lambda *_: None)
+    train(TINY, run, tokenizer, epochs, lambda *_: None)
     shorter = replace(TINY, tokens=64 * 5)
-    _, progress = train(shorter, replace(run, stop_after=None), tokenizer, stream, lambda *_: None)
+    _, progress = train(shorter, replace(run, stop_after=None), tokenizer, epochs, lambda *_: None)
     assert progress.step == 5
     assert progress.budgets == ((0, TINY.tokens), (3, shorter.tokens))
 
@@ -164,9 +202,9 @@ def test_bad_input_is_one_sentence_and_exit_code_2(
 
 
 def _weights(
-    run: Run, tokenizer: PreTrainedTokenizerBase, stream: torch.Tensor
+    run: Run, tokenizer: PreTrainedTokenizerBase, epochs: Epochs
 ) -> dict[str, torch.Tensor]:
-    model, _ = train(TINY, run, tokenizer, stream, lambda *_: None)
+    model, _ = train(TINY, run, tokenizer, epochs, lambda *_: None)
     return model.state_dict()
 
 
