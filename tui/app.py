@@ -21,8 +21,9 @@ from tokexplore.tui.driver import Driver
 from tokexplore.tui.explorer import Explorer
 from tokexplore.tui.keys import COMMANDS
 from tokexplore.tui.options import AppOptions
+from tokexplore.tui.output.seam import PacedApp
 from tokexplore.tui.screens.browse import BrowseScreen
-from tokexplore.tui.theme import DARK, ThemedApp
+from tokexplore.tui.theme import DARK
 
 INTERRUPTED = 130
 TWICE = 2.0
@@ -36,7 +37,7 @@ def spawn_client(load: LoadOptions, on_lost: Callable[[EngineLostError], None]) 
     return EngineClient(load, on_lost=on_lost)
 
 
-class TokexploreApp(ThemedApp[int]):
+class TokexploreApp(PacedApp[int]):
     """Wires explorer, engine and screen; owns what outlives a model: theme and exit."""
 
     TITLE = "tokexplore"
@@ -51,7 +52,7 @@ class TokexploreApp(ThemedApp[int]):
     ]
 
     def __init__(self, options: AppOptions, make_client: MakeClient = spawn_client) -> None:
-        super().__init__()
+        super().__init__(stock=options.stock_output)
         self.options = options
         self._make_client = make_client
         self._interrupted = 0.0
@@ -133,6 +134,11 @@ class TokexploreApp(ThemedApp[int]):
         if (screen := self._browse) is not None:
             self.call_later(screen.run_action, action)
 
+    async def action_suspend_process(self) -> None:  # type: ignore[override]
+        """Leave the terminal to the shell; what the line still answers must not reach it."""
+        await self.quieten()
+        super().action_suspend_process()
+
     async def action_interrupt(self) -> None:
         """Stop the work that is going on; twice leaves."""
         now = time.monotonic()
@@ -152,8 +158,9 @@ class TokexploreApp(ThemedApp[int]):
 
     async def leave(self, code: int, said: str = "") -> None:
         """End the engine, then the app; `said` is printed once the screen is the user's again."""
+        ended = asyncio.gather(*(client.close() for client in self._clients), self.quieten())
         try:
-            await asyncio.wait_for(asyncio.gather(*(c.close() for c in self._clients)), 5)
+            await asyncio.wait_for(ended, 5)
         except (TimeoutError, TokexploreError):
             self.log.error("the engine did not end in time")
         self.exit(code, return_code=code, message=Text(safe_text(said)) if said else None)

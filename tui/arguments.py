@@ -89,6 +89,7 @@ def _invocation(command: str, given: argparse.Namespace) -> Invocation:
         theme=THEMES[given.theme] if command == "app" and given.theme else "",
         directories=tuple(given.models_dir) if command == "app" else (),
         close_call=given.close_call if command == "app" else CLOSE_CALL,
+        stock_output=command == "app" and given.output == "stock",
     )
     if any(not text for text in app.stop_texts):
         raise UsageError("--stop '' is empty: give a text that ends the stream.")
@@ -119,6 +120,13 @@ def _app_parser() -> Parser:
     _add_shared(parser)
     screen = parser.add_argument_group("screen")
     screen.add_argument("--theme", choices=tuple(THEMES), help="colours of the screen")
+    screen.add_argument(
+        "--output",
+        choices=("paced", "stock"),
+        default="paced",
+        help="paced: send what changed, as fast as the line takes it; stock: Textual's own output "
+        "(%(default)s)",
+    )
     screen.add_argument(
         "--close-call",
         type=_positive,

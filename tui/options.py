@@ -38,6 +38,8 @@ class AppOptions(msgspec.Struct, frozen=True):
     directories: tuple[str, ...] = ()
     """More folders to look for models in."""
     close_call: float = CLOSE_CALL
+    stock_output: bool = False
+    """Leave the output to Textual instead of sending only what changed, as the line takes it."""
 
     def starting_prompt(self) -> PromptSpec | None:
         """The prompt to start on: the one given, else the stock prompt of the embedded model.

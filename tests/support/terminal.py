@@ -55,6 +55,7 @@ class Terminal:
         self.screen = pyte.Screen(columns, lines)
         self.raw = bytearray()
         """Every byte that the program wrote."""
+        self.screen.write_process_input = self._answer
         self._stream = pyte.ByteStream(self.screen)
         self._shown = "\n" * (lines - 1)
         self._delay = delay
@@ -94,6 +95,9 @@ class Terminal:
             self._stream.feed(part)
             if self.raw.rfind(FRAME_BEGINS) <= self.raw.rfind(FRAME_ENDS):
                 self._shown = "\n".join(line.rstrip() for line in self.screen.display)
+
+    def _answer(self, data: str) -> None:
+        os.write(self._fd, data.encode())
 
     def send(self, *keys: str) -> None:
         """Type keys: names of `KEYS`, or text as it is."""

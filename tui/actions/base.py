@@ -9,6 +9,7 @@ from tokexplore.models.errors import TokexploreError
 from tokexplore.models.options import LoadOptions
 from tokexplore.models.worker.client import EngineClient
 from tokexplore.tui.driver import Driver
+from tokexplore.tui.output.seam import Seen
 
 if TYPE_CHECKING:
     from tokexplore.tui.screens.dialog import Dialog
@@ -31,6 +32,16 @@ class Host(Protocol):
     async def model_refused(self, error: TokexploreError) -> None:
         """The other model cannot be opened."""
 
+    @property
+    def seen(self) -> Seen:
+        """Where the screen stands that the user has before them."""
+
+    def painted(self, seen: Seen) -> None:
+        """The next frame shows this."""
+
+    def forget_screen(self) -> None:
+        """The terminal may show anything: paint it whole."""
+
     async def leave(self, code: int, said: str = "") -> None:
         """End the engine, then the app; `said` is printed once the screen is the user's again."""
 
@@ -43,21 +54,17 @@ class Actions(Screen[None]):
         self.driver = driver
         self.explorer = driver.explorer
         self.host = host
-        self.painted = 0
-        """The cursor's index in the frame that was painted last."""
-        self.painted_row = 0
-        """The candidate cursor in that frame."""
 
     def changed(self) -> None:
         """The next frame has something new to show."""
         raise NotImplementedError
 
     def pin(self) -> bool:
-        """Pause a live stream on the step that was painted last; whether there was one."""
+        """Pause a live stream on the step that the user sees; whether there was one."""
         driver, explorer = self.driver, self.explorer
         if not driver.streaming or not explorer.following:
             return False
-        explorer.place(min(self.painted, len(explorer.nodes)))
+        explorer.place(min(self.host.seen.cursor, len(explorer.nodes)))
         driver.run(driver.pause())
         self.changed()
         return True

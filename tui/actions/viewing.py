@@ -99,8 +99,8 @@ class Viewing(Actions):
 
     def action_redraw(self) -> None:
         """Paint everything again."""
+        self.host.forget_screen()
         self.refresh(layout=True)
-        self.app.refresh()
 
     async def action_quit_twice(self) -> None:
         """Quit when pressed twice."""

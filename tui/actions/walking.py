@@ -94,7 +94,7 @@ class Walking(Actions):
         self._move_row(by * self.query_one(CandidateTable).visible_rows)
 
     def _move_row(self, by: int) -> None:
-        seen = self.painted_row
+        seen = self.host.seen.row
         row = (seen if self.pin() else self.explorer.row) + by
         self.explorer.row = max(0, min(row, self.known_rows))
         self.changed()

@@ -20,6 +20,7 @@ from tokexplore.tui.branch_view import BranchRows
 from tokexplore.tui.candidate_view import CandidateList
 from tokexplore.tui.driver import Driver
 from tokexplore.tui.keys import COMMANDS, bindings
+from tokexplore.tui.output.seam import Seen
 from tokexplore.tui.path_view import PathView
 from tokexplore.tui.status import header_values, step_figures, step_title, story_title
 from tokexplore.widgets.branches import BranchList
@@ -114,7 +115,7 @@ class BrowseScreen(Branching, Prompting, Taking, Walking, Viewing):
         self._paint_step(distribution)
         self._paint_branches()
         self._paint_strip()
-        self.painted, self.painted_row = explorer.cursor, explorer.row
+        self.host.painted(Seen(explorer.cursor, explorer.row))
 
     def _paint_story(self) -> None:
         explorer, view = self.explorer, self.path_view

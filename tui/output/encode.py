@@ -1,0 +1,217 @@
+"""Changed cells as bytes for a terminal: grouped by style, so that each is set once a frame."""
+
+import unicodedata
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+from rich.color import Color, ColorSystem
+from rich.style import Style
+
+from tokexplore.tui.output.grid import HALF, Grid, Styles, glyph_text
+
+_ATTRIBUTES = (
+    ("bold", "1", "22"),
+    ("dim", "2", "22"),
+    ("italic", "3", "23"),
+    ("underline", "4", "24"),
+    ("blink", "5", "25"),
+    ("reverse", "7", "27"),
+    ("strike", "9", "29"),
+    ("underline2", "21", "24"),
+    ("overline", "53", "55"),
+)
+_BRIDGE = 4
+"""Unchanged cells of the same style between two changes that are cheaper sent than jumped over."""
+_SURE = ((0x20, 0x2FF), (0x2500, 0x259F), (0x3041, 0x3096), (0x30A1, 0x30FA), (0x4E00, 0x9FFF))
+"""Ranges in which every terminal agrees with Unicode on the width: Latin, boxes, kana, Han."""
+_SURE_CHARACTERS = frozenset("…‘’“”–—␣⏎⇥●›≈")
+
+
+class Ink(NamedTuple):
+    """A style as the parameters of SGR (ECMA-48 8.3.117)."""
+
+    attributes: frozenset[tuple[str, str]]
+    """Parameter that sets and parameter that ends each."""
+    foreground: str
+    background: str
+
+    @classmethod
+    def of(cls, style: Style, system: ColorSystem | None) -> "Ink":
+        """What a style is in a colour system; None has no colours. Links are left out."""
+        set_ones = frozenset((on, off) for name, on, off in _ATTRIBUTES if getattr(style, name))
+        return cls(
+            set_ones,
+            _colour(style.color, system, foreground=True),
+            _colour(style.bgcolor, system, foreground=False),
+        )
+
+    def after(self, before: "Ink") -> str:
+        """The shortest sequence that turns `before` into this; empty where they are alike."""
+        if self == before:
+            return ""
+        return min(self._from(before), self._from_nothing(), key=len)
+
+    def _from(self, before: "Ink") -> str:
+        ended = {off for _, off in before.attributes - self.attributes}
+        parts = sorted(ended)
+        parts += sorted(
+            on for on, off in self.attributes if off in ended or (on, off) not in before.attributes
+        )
+        if self.foreground != before.foreground:
+            parts.append(self.foreground)
+        if self.background != before.background:
+            parts.append(self.background)
+        return _sgr(parts)
+
+    def _from_nothing(self) -> str:
+        parts = ["", *sorted(on for on, _ in self.attributes)]
+        parts += [c for c, none in ((self.foreground, "39"), (self.background, "49")) if c != none]
+        return _sgr(parts)
+
+
+PLAIN = Ink(frozenset(), "39", "49")
+
+
+class Encoder:
+    """Turns the changes of a grid into what is written to a terminal.
+
+    After a character on whose width terminals differ the place of the next one is said again, so
+    that a wrong guess never shifts the rest of a row.
+    """
+
+    def __init__(self, styles: Styles, system: ColorSystem | None) -> None:
+        self._styles = styles
+        self._system = system
+        self._inks: list[Ink] = []
+
+    def frame(self, grid: Grid) -> str:
+        """What brings the terminal from what it shows to what is wanted; empty for no change."""
+        rows, columns = np.nonzero(grid.changes())
+        if not len(rows):
+            return ""
+        inks = grid.inks[rows, columns]
+        order = np.lexsort((columns, rows, inks))
+        pen = _Pen(grid)
+        current = PLAIN
+        for ink, row, start, end in _runs(grid, inks[order], rows[order], columns[order]):
+            wanted = self._ink(ink)
+            pen.write(wanted.after(current))
+            current = wanted
+            pen.draw(row, start, end)
+        pen.write(PLAIN.after(current))
+        return pen.text
+
+    def _ink(self, number: int) -> Ink:
+        while len(self._inks) <= number:
+            self._inks.append(Ink.of(self._styles.all[len(self._inks)], self._system))
+        return self._inks[number]
+
+
+def _runs(
+    grid: Grid, inks: np.ndarray, rows: np.ndarray, columns: np.ndarray
+) -> "list[tuple[int, int, int, int]]":
+    """Ink, row, first column and the column after the last of cells that are written in one go."""
+    breaks = (np.diff(inks) != 0) | (np.diff(rows) != 0) | (np.diff(columns) != 1)
+    starts = np.concatenate([[0], np.nonzero(breaks)[0] + 1])
+    ends = np.concatenate([starts[1:], [len(rows)]]) - 1
+    parts = zip(
+        inks[starts].tolist(),
+        rows[starts].tolist(),
+        columns[starts].tolist(),
+        (columns[ends] + 1).tolist(),
+        strict=True,
+    )
+    runs: list[tuple[int, int, int, int]] = []
+    for ink, row, start, end in parts:
+        if runs:
+            last_ink, last_row, first, last = runs[-1]
+            near = last_ink == ink and last_row == row and start - last <= _BRIDGE
+            if near and (grid.inks[row, last:start] == ink).all():
+                runs[-1] = (ink, row, first, end)
+                continue
+        runs.append((ink, row, start, end))
+    return runs
+
+
+class _Pen:
+    """Writes at places of the screen and knows where the cursor is, while it can know."""
+
+    def __init__(self, grid: Grid) -> None:
+        self._grid = grid
+        self._parts: list[str] = []
+        self._row, self._column = -1, -1
+
+    @property
+    def text(self) -> str:
+        return "".join(self._parts)
+
+    def write(self, sequence: str) -> None:
+        if sequence:
+            self._parts.append(sequence)
+
+    def draw(self, row: int, start: int, end: int) -> None:
+        """Write the cells of a row from `start` to `end`, whole characters only."""
+        cells = self._grid.glyphs[row, start:end]
+        self._move(row, start)
+        if int(cells.max()) <= 0x2FF and int(cells.min()) > HALF:
+            self._parts.append(cells.tobytes().decode("utf-32-le"))
+            self._leave(row, end)
+            return
+        column = start
+        for glyph in cells.tolist():
+            if glyph != HALF:
+                self._character(row, column, glyph)
+            column += 1
+        if self._column >= 0:
+            self._leave(row, end)
+
+    def _character(self, row: int, column: int, glyph: int) -> None:
+        self._move(row, column)
+        wide = column + 1 < self._grid.width and self._grid.glyphs[row, column + 1] == HALF
+        if _is_sure(glyph):
+            self._parts.append(glyph_text(glyph))
+            self._leave(row, column + 1 + wide)
+            return
+        if wide:
+            # What a terminal leaves of the two cells where it draws but one has to be blank.
+            self._parts.append("  ")
+            self._leave(row, column + 2)
+            self._move(row, column)
+        self._parts.append(glyph_text(glyph))
+        self._column = -1
+
+    def _leave(self, row: int, column: int) -> None:
+        # In the last column terminals stay where they are, or wait beyond it.
+        self._row, self._column = row, column if column < self._grid.width else -1
+
+    def _move(self, row: int, column: int) -> None:
+        if (row, column) == (self._row, self._column):
+            return
+        if row != self._row:
+            self._parts.append(f"\x1b[{row + 1};{column + 1}H")
+        elif 0 <= self._column < column:
+            forward = column - self._column
+            self._parts.append("\x1b[C" if forward == 1 else f"\x1b[{forward}C")
+        else:
+            self._parts.append(f"\x1b[{column + 1}G")
+        self._row, self._column = row, column
+
+
+@lru_cache(4096)
+def _is_sure(glyph: int) -> bool:
+    text = glyph_text(glyph)
+    if len(text) > 1:
+        return False
+    sure = any(first <= glyph <= last for first, last in _SURE) or text in _SURE_CHARACTERS
+    return sure and not unicodedata.combining(text)
+
+
+def _colour(colour: Color | None, system: ColorSystem | None, *, foreground: bool) -> str:
+    if colour is None or system is None:
+        return "39" if foreground else "49"
+    return ";".join(colour.downgrade(system).get_ansi_codes(foreground=foreground))
+
+
+def _sgr(parts: list[str]) -> str:
+    return f"\x1b[{';'.join(parts)}m"
