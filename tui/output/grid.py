@@ -109,7 +109,7 @@ class Grid:
             return
         row_glyphs, row_inks = self.glyphs[y], self.inks[y]
         for text, style, control in segments:
-            if control:
+            if control or not text:
                 continue
             cells = glyphs(text)
             end = min(x + len(cells), self.width)

@@ -106,8 +106,9 @@ class PacedApp(ThemedApp[ReturnType]):
             return
         for y, first, last in update.spans:
             for end, (x, strip) in zip(update.chop_ends[y], update.chops[y].items(), strict=False):
-                if strip is not None and x <= last and end > first:
-                    grid.put(x, y, strip)
+                # What lies beyond the span is not what is on top there, but what was rendered.
+                if strip is not None and x < last and end > first:
+                    grid.put(x, y, strip.crop(0, min(end, last) - x))
 
     # Frames
 

@@ -133,6 +133,13 @@ def test_only_what_changed_is_sent() -> None:
     assert referee.frame() == "\x1b[31m\x1b[3;17H5\x1b[m"
 
 
+def test_a_segment_without_text_is_nothing() -> None:
+    referee = Referee()
+    referee.grid.put(0, 0, [Segment("a"), Segment("", Style(bold=True)), Segment("b")])
+    referee.frame()
+    assert referee.screen.display[0].startswith("ab")
+
+
 def test_noise_is_painted_over_once_the_screen_is_forgotten() -> None:
     referee = Referee()
     referee.grid.put(3, 1, [Segment("text", Style(bold=True))])
