@@ -128,8 +128,15 @@ class TokenTree:
         return False
 
     def is_fork(self, node: int) -> bool:
-        """Whether two or more tokens were taken after `node`."""
-        return len(self.children[node]) > 1
+        """Whether two or more tokens were taken after `node`; hidden branches don't count."""
+        if len(self.children[node]) < 2:
+            return False
+        heads = [c for c in self.children[node] if not self.begins_prompt(c)]
+        return sum(not self.is_hidden(self.branch_of[head]) for head in heads) > 1
+
+    def begins_prompt(self, node: int) -> bool:
+        """Whether nothing but a prompt leads up to `node`."""
+        return self.origin[node] == "prompt" and self.step[node] == 0
 
     def common(self, a: int, b: int) -> int:
         """The deepest node that is on both paths."""
@@ -248,10 +255,28 @@ class TokenTree:
             self._add(event)
         elif known != event.node:
             raise ValueError(f"token {event.token} after node {parent} is node {known}")
+        elif (self.origin[known] == "prompt") != (event.origin == "prompt"):
+            self._turn(known, event.origin)
         if event.origin == "sampled":
             self.draws[parent] = max(self.draws.get(parent, 0), event.draw + 1)
         if event.logprob is not None and event.rank is not None:
             self._score(event.node, event.logprob, event.rank)
+
+    def _turn(self, node: int, origin: Origin) -> None:
+        """A prompt's token was taken by the model, or the other way: what came last counts."""
+        more = 1 if self.origin[node] == "prompt" else -1
+        self.origin[node] = origin
+        branch = self.branch(self.branch_of[node])
+        branch.generated += more
+        if self.rank[node]:
+            branch.scored += more
+            branch.logprob_sum += more * self.logprob[node]
+        self.shape += 1
+        reached = [node]
+        while reached:
+            below = reached.pop()
+            self.step[below] += more
+            reached.extend(self.children[below])
 
     def _add(self, event: Taken) -> None:
         node, parent, given = event.node, event.parent, event.origin == "prompt"

@@ -44,11 +44,36 @@ class TokexploreApp(PacedApp[int]):
     CSS_PATH = "tokexplore.tcss"
     ENABLE_COMMAND_PALETTE = True
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+c", "interrupt", "stop", priority=True, show=False, id="app.interrupt"),
         Binding(
-            "ctrl+z", "suspend_process", "suspend", priority=True, show=False, id="app.suspend"
+            "ctrl+c",
+            "interrupt",
+            "stop",
+            priority=True,
+            show=False,
+            id="app.interrupt",
+            key_display="^c",
+            tooltip="Stop what is going on; twice leaves.",
         ),
-        Binding("ctrl+q", "quit", "quit now", priority=True, show=False, id="app.quit"),
+        Binding(
+            "ctrl+z",
+            "suspend_process",
+            "suspend",
+            priority=True,
+            show=False,
+            id="app.suspend",
+            key_display="^z",
+            tooltip="Give the terminal to the shell; fg comes back.",
+        ),
+        Binding(
+            "ctrl+q",
+            "quit",
+            "quit now",
+            priority=True,
+            show=False,
+            id="app.quit",
+            key_display="^q",
+            tooltip="Quit at once.",
+        ),
     ]
 
     def __init__(self, options: AppOptions, make_client: MakeClient = spawn_client) -> None:

@@ -39,5 +39,6 @@ class BranchOrder:
             if len(children) > 1:
                 children = sorted(children, key=lambda n: (depth[branches[n - 1].head], n))
             for child in reversed(children):
-                stack.append((child, indent + 1))
+                prompt = tree.begins_prompt(branches[child - 1].head)
+                stack.append((child, indent if prompt else indent + 1))
         return rows

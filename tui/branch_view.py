@@ -12,8 +12,8 @@ WORDS = 24
 """Tokens of a branch that its first words are taken from."""
 
 
-TOLD = ("eos", "stop", "context")
-"""Ends that say something about the text; the others only say when the user stopped."""
+TOLD = ("eos", "stop", "context", "interrupted")
+"""Ends that are marked; the length that was asked for says nothing about the text."""
 
 
 def tokens_of(explorer: Explorer, branch: Branch, limit: int) -> list[int]:
@@ -34,6 +34,20 @@ def first_words(explorer: Explorer, branch: Branch, limit: int = WORDS) -> str:
     if explorer.vocabulary is None:
         return ""
     ids = [explorer.tree.token[n] for n in tokens_of(explorer, branch, limit)]
+    return explorer.vocabulary.text(ids).replace("\n", NEWLINE).strip()
+
+
+def prompt_words(explorer: Explorer, branch: Branch) -> str:
+    """The first words of a branch's prompt that no earlier prompt begins with, on one line."""
+    tree, node = explorer.tree, branch.head
+    if explorer.vocabulary is None:
+        return ""
+    ids: list[int] = []
+    while len(ids) < WORDS and tree.origin[node] == "prompt":
+        ids.append(tree.token[node])
+        if node == branch.tip:
+            break
+        node = tree.children[node][0]
     return explorer.vocabulary.text(ids).replace("\n", NEWLINE).strip()
 
 
@@ -81,18 +95,24 @@ class BranchRows(Sequence[BranchRow]):
         branch = self._explorer.branch
         return self.index_of(branch.number) if branch else 0
 
+    def _prompt_name(self, branch: Branch) -> str:
+        """What a root is called: the first one main, any other by where its prompt is another."""
+        if branch.number == 1:
+            return "main"
+        return f"“{prompt_words(self._explorer, branch)}”"
+
     def _row(self, branch: Branch, indent: int) -> BranchRow:
         explorer, tree = self._explorer, self._explorer.tree
         fork = tree.fork_of(branch)
-        main = fork == ROOT
+        root = fork == ROOT or tree.begins_prompt(branch.head)
         current = explorer.branch is not None and explorer.branch.number == branch.number
         live = self.live_leaf is not None and tree.branch_of[self.live_leaf] == branch.number
         vocabulary = explorer.vocabulary
-        token = "" if main or vocabulary is None else vocabulary.show(tree.token[branch.head])
+        token = "" if root or vocabulary is None else vocabulary.show(tree.token[branch.head])
         return BranchRow(
             number=branch.number,
             depth=indent,
-            fork_step=None if main else tree.step[branch.head],
+            fork_step=None if root else tree.step[branch.head],
             token=token,
             length=branch.generated,
             mean_logprob=branch.mean_logprob,
@@ -101,6 +121,6 @@ class BranchRows(Sequence[BranchRow]):
             hidden=tree.is_hidden(branch.number),
             live=live,
             marked=branch.number in explorer.marked,
-            name=branch.name or ("main" if main and branch.number == 1 else ""),
+            name=branch.name or (self._prompt_name(branch) if root else ""),
             ended=reason if (reason := tree.ended.get(branch.tip, "")) in TOLD else "",
         )

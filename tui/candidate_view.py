@@ -74,7 +74,7 @@ class CandidateList:
             rest_mass=max(0.0, 1.0 - seen),
             top_logprob=self.distribution.logprob(0),
             note=note or ("recomputed" if self.source == "recomputed" else ""),
-            outside=self._taken_outside(explorer, rows),
+            outside=self._taken_outside(explorer, view, rows),
             step=self.node,
         )
 
@@ -105,7 +105,9 @@ class CandidateList:
             branches=(tree.branch_of[child],) if forks and child is not None else (),
         )
 
-    def _taken_outside(self, explorer: Explorer, rows: range) -> CandidateRow | None:
+    def _taken_outside(
+        self, explorer: Explorer, view: SamplerView | None, rows: range
+    ) -> CandidateRow | None:
         """The row of a taken token that is not among the indices `rows`."""
         tree, taken, vocabulary = explorer.tree, explorer.taken, explorer.vocabulary
         if taken is None or vocabulary is None or not tree.rank[taken]:
@@ -114,6 +116,7 @@ class CandidateList:
         if token in self.ids[rows.start : rows.stop]:
             return None
         known = tree.sampler_logprob[taken]
+        cut = view.cut_by(tree.rank[taken] - 1) if view else None
         return CandidateRow(
             rank=tree.rank[taken],
             tied=False,
@@ -123,8 +126,8 @@ class CandidateList:
             logprob=tree.logprob[taken],
             cumulative=None,
             sampler=None if math.isnan(known) else math.exp(known),
-            cut="",
-            tie=False,
+            cut="greedy" if view and view.settings.greedy else cut_label(cut),
+            tie=bool(cut and cut.tie),
             taken=True,
             branches=(tree.branch_of[taken],) if tree.is_fork(self.node) else (),
         )

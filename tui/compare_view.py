@@ -1,9 +1,10 @@
 """Branches aligned from the token at which they part, as the compare view shows them."""
 
 import math
+from itertools import combinations
 from typing import NamedTuple
 
-from tokexplore.models.display import safe_text
+from tokexplore.models.display import NEWLINE, safe_text
 from tokexplore.tui.explorer import Explorer
 from tokexplore.widgets.compare import CompareCell, CompareColumn, meeting
 from tokexplore.widgets.compare_rows import Meeting
@@ -23,17 +24,17 @@ class Comparison(NamedTuple):
 
 
 def chosen(explorer: Explorer) -> list[int]:
-    """Numbers of the branches to compare: the marked ones, else this one and the last left.
+    """Numbers of the branches to compare: this one with the marked ones, else with the last left.
 
     Without a branch that was left, one that leaves this path is taken.
     """
     tree = explorer.tree
     visible = [b.number for b, _ in explorer.listed()]
-    marked = [n for n in explorer.marked if n in visible]
-    if len(marked) > 1:
-        return marked[:MOST]
     here = [explorer.branch.number] if explorer.branch else []
-    others = marked + [tree.branch_of[leaf] for leaf in reversed(explorer.left)]
+    marked = [n for n in explorer.marked if n in visible and n not in here]
+    if marked:
+        return [*here, *marked][:MOST]
+    others = [tree.branch_of[leaf] for leaf in reversed(explorer.left)]
     on_path = set(explorer.nodes)
     others += [n for n in visible if tree.fork_of(tree.branch(n)) in on_path]
     others += visible
@@ -55,21 +56,21 @@ def compare(explorer: Explorer, numbers: list[int], live: int | None) -> Compari
     ]
     return Comparison(
         columns,
-        safe_text(vocabulary.text(tree.token[n] for n in shared)),
+        safe_text(vocabulary.text(tree.token[n] for n in shared).replace("\n", NEWLINE)),
         len(shared),
         _meetings([[tree.token[n] for n in rest] for rest in rests]),
     )
 
 
 def _meetings(rests: list[list[int]]) -> list[Meeting]:
-    """Where the first text runs the same again as each of the others, in order of position."""
+    """Where any two texts run the same again, in order of position."""
     meets: list[Meeting] = []
-    for other, rest in enumerate(rests[1:], 1):
-        if met := meeting(rests[0], rest):
+    for one, other in combinations(range(len(rests)), 2):
+        if met := meeting(rests[one], rests[other]):
             places: list[int | None] = [None] * len(rests)
-            places[0], places[other] = met
+            places[one], places[other] = met
             meets.append(tuple(places))
-    return sorted(meets, key=lambda places: places[0] or 0)
+    return sorted(meets, key=lambda places: min(at for at in places if at is not None))
 
 
 def _column(explorer: Explorer, number: int, nodes: list[int], live: int | None) -> CompareColumn:

@@ -7,7 +7,7 @@ tokens and, marked, the token that was taken there. At `len(path)` it stands on 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from tokexplore.models.events import Hidden, Unhidden
+from tokexplore.models.events import Event, Hidden, Unhidden
 from tokexplore.models.sampling import SamplingSettings
 from tokexplore.models.tokens import Vocabulary
 from tokexplore.models.tree import ROOT, Branch, TokenTree
@@ -250,7 +250,14 @@ class Explorer:
             return False
         tree.change(Hidden(number))
         self._step_aside(tree.fork_of(tree.branch(number)))
+        self._redraw_fork(number)
         return True
+
+    def _redraw_fork(self, number: int) -> None:
+        """A branch came into sight or left it: its fork may be one no more, or be one again."""
+        fork = self.tree.fork_of(self.tree.branch(number))
+        if self.on_path(fork):
+            self.touch(self.tree.depth[fork] - 1)
 
     def mark(self, number: int) -> None:
         """Mark a branch for comparison, or take its mark off."""
@@ -262,6 +269,7 @@ class Explorer:
     def unhide(self, number: int) -> None:
         """Show a hidden branch again."""
         self.tree.change(Unhidden(number))
+        self._redraw_fork(number)
 
     def _descends(self, number: int, ancestor: int) -> bool:
         while number:
@@ -276,25 +284,26 @@ class Explorer:
             return
         visible = [b for b, _ in self.listed()]
         home = next((b for b in visible if b.number == self.tree.branch_of[fork]), visible[0])
-        self.go_to(home.tip, None)
+        at_fork = home.number == self.tree.branch_of[fork]
+        self.go_to(home.tip, self.tree.depth[fork] if at_fork else None)
         self.left = [n for n in self.left if not self.tree.is_hidden(self.tree.branch_of[n])]
 
     def undo(self) -> bool:
         """Take the last change back."""
-        event = self.tree.undo()
-        if isinstance(event, Hidden):
-            self._step_aside(self.tree.fork_of(self.tree.branch(event.branch)))
-        elif isinstance(event, Unhidden):
-            self.switch(event.branch)
-        return event is not None
+        return self._followed(self.tree.undo())
 
     def redo(self) -> bool:
         """Make the last change that was taken back again."""
-        event = self.tree.redo()
-        if isinstance(event, Unhidden):
-            self.switch(event.branch)
-        elif isinstance(event, Hidden):
+        return self._followed(self.tree.redo())
+
+    def _followed(self, event: Event | None) -> bool:
+        """Go where a change that was taken back, or made again, leaves the path in view."""
+        if isinstance(event, Hidden):
             self._step_aside(self.tree.fork_of(self.tree.branch(event.branch)))
+            self._redraw_fork(event.branch)
+        elif isinstance(event, Unhidden):
+            self.switch(event.branch)
+            self._redraw_fork(event.branch)
         return event is not None
 
     # Growing

@@ -2,12 +2,14 @@
 
 import math
 
-from tokexplore.models.display import NEWLINE
+from tokexplore.models.display import NEWLINE, safe_text
 from tokexplore.models.distribution import Distribution
 from tokexplore.models.sampling import SamplerView
 from tokexplore.models.tree import ROOT
 from tokexplore.tui.driver import Driver
 from tokexplore.tui.explorer import Explorer
+from tokexplore.tui.options import adopted
+from tokexplore.widgets.cells import cut_left
 from tokexplore.widgets.figures import count, short_count
 from tokexplore.widgets.header import HeaderValues
 from tokexplore.widgets.header import State as HeaderState
@@ -61,6 +63,8 @@ def _state(driver: Driver) -> HeaderState:
 
 def _detail(driver: Driver) -> str:
     progress = driver.progress
+    if driver.state == "lost":
+        return ""
     if progress is None:
         if driver.state == "loading":
             return "starting"
@@ -81,8 +85,16 @@ def story_title(explorer: Explorer) -> str:
     return f"story{chat} · branch {branch.number}{name} of {len(tree.branches)}"
 
 
-def step_title(explorer: Explorer) -> list[Part]:
-    """Which step is shown: both counts, and the words before it."""
+def suggestion(driver: Driver) -> list[Part]:
+    """The sampling that the model's makers suggest, where it is not what is set."""
+    suggested, settings = driver.suggested, driver.explorer.settings
+    if suggested is None or settings == adopted(settings, frozenset(), suggested):
+        return []
+    return [Part(f"suggested by the model's makers: {suggested.short(with_seed=False)} · A adopts")]
+
+
+def step_title(explorer: Explorer, room: int) -> list[Part]:
+    """Which step is shown: both counts, and the words before it, their last `room` cells."""
     tree, node = explorer.tree, explorer.taken
     if not explorer.nodes:
         return [Part("candidates")]
@@ -97,7 +109,7 @@ def step_title(explorer: Explorer) -> list[Part]:
     words = explorer.words(explorer.nodes, start, explorer.cursor).replace("\n", NEWLINE).strip()
     parts = [Part(name, "here"), Part(f"position {explorer.cursor}", "text")]
     if words:
-        parts.append(Part(f"after “{words}”", "text"))
+        parts.append(Part(f"after “{cut_left(safe_text(words), room)}”", "text"))
     return parts
 
 
@@ -107,7 +119,7 @@ def step_figures(
     """Entropy, margin and what the sampler kept."""
     if distribution is None or driver.explorer.before == ROOT:
         return []
-    parts = [f"H {distribution.entropy:.2f} nats", f"margin {_margin(driver, distribution)}"]
+    parts = [f"H {distribution.entropy:.2f} nats", f"margin {_margin(driver, distribution)} nats"]
     if distribution.source not in ("step", "prefill", "fork"):
         parts.append(distribution.source)
     if view is not None:
@@ -123,10 +135,10 @@ def _margin(driver: Driver, distribution: Distribution) -> str:
     margin = distribution.margin
     dtype = driver.info.dtype if driver.info else ""
     if margin == 0:
-        return "0 (tie)"
+        return "0 (tie):"
     bits = MANTISSA_BITS.get(dtype)
     top = abs(distribution.logit_view[0])
     if bits is None or not top or math.isinf(margin):
         return f"{margin:.2f}"
     grid = 2.0 ** (math.floor(math.log2(top)) - bits)
-    return f"{margin:.2f} = {margin / grid:.0f} {SHORT_DTYPES[dtype]} steps"
+    return f"{margin / grid:.0f} {SHORT_DTYPES[dtype]} steps = {margin:.2f}"

@@ -121,6 +121,11 @@ class BranchList(ChangedLines):
         self.repaint_changed()
 
     @property
+    def cursor(self) -> int:
+        """The row that the next key acts on."""
+        return self._cursor
+
+    @property
     def visible_rows(self) -> int:
         """How many branches fit below the column names."""
         return max(1, (self.size.height - 1) // self._lines_each)
@@ -178,6 +183,7 @@ class BranchList(ChangedLines):
         """Ask for the cursor to be some rows further down."""
         if self._rows:
             index = min(max(0, self._cursor + rows), len(self._rows) - 1)
+            self._cursor = index  # the next key may come before the answer
             self.post_message(self.Highlighted(self, self._rows[index].number))
 
     def action_page(self, pages: int) -> None:

@@ -11,7 +11,7 @@ from tokexplore.widgets.cells import width
 
 MEETING_RUN = 8
 """Tokens that must be the same in a row before two texts are said to meet again."""
-NARROWEST = 36
+NARROWEST = 26
 """Cells that a column needs to stand beside others."""
 RULE = " │ "
 

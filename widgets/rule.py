@@ -138,7 +138,7 @@ class TitleRule(Widget):
         & > .title-rule--heat-5 { color: $heat-text-5; background: $heat-5; }
         &:nocolor > .title-rule--heat-3 { text-style: bold; }
         &:nocolor > .title-rule--heat-4 { text-style: bold; }
-        &:nocolor > .title-rule--heat-5 { text-style: bold underline; }
+        &:nocolor > .title-rule--heat-5 { text-style: bold italic; }
     }
     """
 

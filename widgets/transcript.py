@@ -57,7 +57,7 @@ class Transcript(Widget):
         & > .transcript--heat-5 { color: $heat-text-5; background: $heat-5; }
         &:nocolor > .transcript--heat-3 { text-style: bold; }
         &:nocolor > .transcript--heat-4 { text-style: bold; }
-        &:nocolor > .transcript--heat-5 { text-style: bold underline; }
+        &:nocolor > .transcript--heat-5 { text-style: bold italic; }
     }
     """
 
@@ -152,6 +152,11 @@ class Transcript(Widget):
         return self._top, max(0, self._rows() - self._top - self._text_rows())
 
     # Geometry: rows count from the fold line, if there is one, or the first line of the text
+
+    @property
+    def folds(self) -> bool:
+        """Whether a long prompt is shown as one line at present."""
+        return self._fold_rows > 0
 
     @property
     def _fold_rows(self) -> int:

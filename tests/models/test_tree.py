@@ -21,10 +21,38 @@ def grow(tree: TokenTree, parent: int, *tokens: int, origin: str = "greedy") -> 
 def test_taking_a_token_again_returns_its_node() -> None:
     tree = TokenTree()
     first = tree.take(ROOT, 7, "prompt")
-    assert tree.take(ROOT, 7, "picked") == first
+    assert tree.take(ROOT, 7, "prompt") == first
     assert len(tree) == 2
     assert tree.origin[first] == "prompt"
     assert len(tree.events) == 2
+
+
+def test_whether_a_token_is_prompt_is_what_it_was_taken_as_last() -> None:
+    tree = TokenTree()
+    long = grow(tree, ROOT, 1, 2, 3, origin="prompt")
+    told = tree.take(long, 4, "greedy", logprob=-0.5, rank=1)
+    tree.take(tree.parent[long], 3, "sampled", logprob=-2.0, rank=3)
+    assert (tree.origin[long], tree.step[long], tree.step[told]) == ("sampled", 1, 2)
+    branch = tree.branch(1)
+    assert (branch.generated, branch.scored, branch.logprob_sum) == (2, 2, -2.5)
+    tree.take(tree.parent[long], 3, "prompt")
+    tree.take(long, 4, "prompt")
+    assert (tree.step[long], tree.step[told]) == (0, 0)
+    assert (branch.generated, branch.scored, branch.logprob_sum) == (0, 0, 0.0)
+
+
+def test_hidden_branches_and_other_prompts_make_no_fork() -> None:
+    tree = TokenTree()
+    begin = grow(tree, ROOT, 1, origin="prompt")
+    grow(tree, begin, 2, 3, origin="prompt")
+    grow(tree, begin, 5, 6, origin="prompt")
+    assert not tree.is_fork(begin)
+    leaf = grow(tree, begin, 2, 3, origin="prompt")
+    grow(tree, leaf, 8)
+    other = grow(tree, leaf, 9, origin="picked")
+    assert tree.is_fork(leaf)
+    tree.change(Hidden(tree.branch_of[other]))
+    assert not tree.is_fork(leaf)
 
 
 def test_the_first_child_carries_the_branch_on_and_later_ones_open_new_ones() -> None:

@@ -272,7 +272,7 @@ async def test_the_model_s_own_settings_are_adopted_by_one_key() -> None:
     app = make_app()
     async with app.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: ended(app))
-        assert any("A adopts" in n.message for n in app._notifications)
+        assert "A adopts" in screen_text(app)
         await press(pilot, "A")
         settings = app.driver.explorer.settings
         assert (settings.temperature, settings.top_k, settings.top_p) == (0.7, 20, 0.8)
@@ -418,19 +418,20 @@ async def test_a_dead_engine_loses_nothing_and_space_goes_on_from_the_same_node(
         kept = list(explorer.nodes)
         assert len(kept) > 3
         await press(pilot, "left", "right")
+        app._make_client = make_app()._make_client
         await press(pilot, "space")
         await until(pilot, lambda: app.driver.state == "paused")
-        assert explorer.nodes == kept
+        assert explorer.nodes[: len(kept)] == kept
+        assert len(explorer.nodes) > len(kept), "the stream that was cut off goes on"
 
 
 async def test_an_engine_that_cannot_start_again_can_be_tried_once_more() -> None:
     app = make_app(failures={8: "die"})
     async with app.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: app.driver.state == "lost")
-        kept, making = list(app.driver.explorer.nodes), app._make_client
+        kept = list(app.driver.explorer.nodes)
 
         def full(load: LoadOptions, on_lost: Callable[[EngineLostError], None]) -> EngineClient:
-            app._make_client = making
             opened = partial(FakeEngine.open, load_error=OutOfMemoryError("no memory is left."))
             return EngineClient(load, connect=in_thread(opened), on_lost=on_lost)
 
@@ -438,9 +439,10 @@ async def test_an_engine_that_cannot_start_again_can_be_tried_once_more() -> Non
         await press(pilot, "space")
         await until(pilot, lambda: any("no memory" in n.message for n in app._notifications))
         assert app.driver.state == "lost"
+        app._make_client = make_app()._make_client
         await press(pilot, "space")
         await until(pilot, lambda: app.driver.state == "paused")
-        assert app.driver.explorer.nodes == kept
+        assert app.driver.explorer.nodes[: len(kept)] == kept
 
 
 @pytest.mark.parametrize(

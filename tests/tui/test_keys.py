@@ -3,7 +3,9 @@
 from textual.binding import Binding
 from textual.keys import _character_to_key
 
+from tokexplore.tui.app import TokexploreApp
 from tokexplore.tui.keys import COMMANDS, GROUPS, bindings
+from tokexplore.tui.screens.compare import CompareScreen
 from tokexplore.tui.screens.help import help_sheet
 
 FORBIDDEN = {
@@ -39,10 +41,14 @@ def test_every_binding_has_a_label_a_tooltip_and_an_id() -> None:
 
 
 def test_help_names_every_command_and_follows_a_rebinding() -> None:
-    text = help_sheet({})._content.plain
+    others = {"Comparing": CompareScreen.BINDINGS, "Everywhere": TokexploreApp.BINDINGS}
+    text = help_sheet({}, others)._content.plain
     for group, commands in GROUPS.items():
         assert group in text
         for command in commands:
             if not command.id.startswith("act.take"):
                 assert command.label in text
-    assert "ctrl+y" in help_sheet({"act.draw": "ctrl+y"})._content.plain
+    for binding in (b for place in others.values() for b in place):
+        assert isinstance(binding, Binding)
+        assert binding.tooltip in text
+    assert "ctrl+y" in help_sheet({"act.draw": "ctrl+y"}, {})._content.plain

@@ -16,6 +16,7 @@ from tokexplore.tui.theme import ThemedApp
 from tokexplore.widgets.compare import CompareView
 from tokexplore.widgets.compare_drawing import CompareStyles, line_segments, shared_strip
 from tokexplore.widgets.compare_rows import (
+    NARROWEST,
     CompareCell,
     CompareColumn,
     Line,
@@ -170,10 +171,11 @@ def test_columns_stand_side_by_side_only_where_they_have_room(cells: int, number
     widths = column_widths(cells, number)
     if len(widths) > 1:
         assert len(widths) == number
-        assert min(widths) >= 36
+        assert min(widths) >= NARROWEST
         assert sum(widths) + 3 * (number - 1) + 2 == cells
     assert len(column_widths(80, 2)) == 2
-    assert len(column_widths(70, 2)) == 1
+    assert len(column_widths(118, 4)) == 4
+    assert len(column_widths(56, 2)) == 1
 
 
 def test_texts_that_meet_again_are_brought_to_one_height() -> None:
@@ -289,7 +291,7 @@ async def test_side_by_side_when_wide_and_stacked_when_narrow() -> None:
     async with app.run_test(size=(90, 14)) as pilot:
         await mounted(pilot, column(words("alpha beta")), column(words("gamma delta"), 2))
         assert any("alpha beta" in line and "gamma delta" in line for line in app.lines)
-        await pilot.resize_terminal(60, 14)
+        await pilot.resize_terminal(50, 14)
         await pilot.pause()
         assert any("alpha beta" in line for line in app.lines)
         assert not any("alpha beta" in line and "gamma delta" in line for line in app.lines)

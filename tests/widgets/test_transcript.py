@@ -336,6 +336,7 @@ async def test_without_colour_the_cursor_and_the_hottest_tokens_still_show(
         assert not looks["w1"].bold
         assert looks["w3"].bold
         assert looks["w5"].bold
-        assert looks["w5"].underline
+        assert looks["w5"].italic, "underlined is what was picked"
+        assert not looks["w5"].underline
         assert looks["here"].reverse
         assert not any(looks[f"w{level}"].reverse for level in range(1, 6))

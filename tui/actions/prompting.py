@@ -48,8 +48,13 @@ class Prompting(Actions):
         """Start a lost engine again, then on a prompt that was typed meanwhile."""
         driver = self.driver
         await driver.restart(self.host.new_client(driver.options.load))
-        if driver.state in ("asking", "paused") and self._typed is not None:
+        if driver.state not in ("asking", "paused"):
+            return
+        if self._typed is not None:
             await self._start(self._typed)
+        elif driver.goes_on:
+            self.explorer.follow()
+            driver.play()
 
     async def _start(self, spec: PromptSpec) -> None:
         self._typed = None
@@ -64,6 +69,9 @@ class Prompting(Actions):
         self.pin()
         if not self.explorer.nodes:
             self.nothing("prompt yet: p asks for one")
+            return
+        if self.driver.state in ("loading", "lost"):
+            self.nothing("engine to read what is typed: space starts it again")
             return
         await self.open(
             TextEditor("Type a continuation at this step", "", self._preview_more), self._type

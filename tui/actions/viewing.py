@@ -85,13 +85,17 @@ class Viewing(Actions):
                 load = msgspec.structs.replace(self.driver.options.load, model=model, revision="")
                 self.host.open_model(load)
 
-        await self.open(ModelPicker(self.driver.options.directories), chosen)
+        await self.open(
+            ModelPicker(self.driver.options.directories, self.driver.options.load.model), chosen
+        )
 
     async def action_help(self) -> None:
         """All keys."""
+        from tokexplore.tui.screens.compare import CompareScreen
         from tokexplore.tui.screens.help import help_sheet
 
-        await self.open(help_sheet({}))
+        others = {"Comparing (d)": CompareScreen.BINDINGS, "Everywhere": self.app.BINDINGS}
+        await self.open(help_sheet({}, others))
 
     def action_palette(self) -> None:
         """All commands by name."""

@@ -58,6 +58,8 @@ class DriverBase:
         self.info: ModelInfo | None = None
         """What is loaded, or was before the engine was lost; None before the first load."""
         self.progress: Progress | None = None
+        self.memory = ""
+        """What the model needs and what is free, as told before loading."""
         self.max_new_tokens = options.max_new_tokens
         self.single_step = False
         self.chats: dict[int, Chat] = {}
@@ -73,6 +75,8 @@ class DriverBase:
         self._stream: asyncio.Task[None] | None = None
         self._jobs: set[asyncio.Task[None]] = set()
         self._asked: set[tuple[int, int]] = set()
+        self.goes_on = False
+        """A stream was live when the engine was lost."""
         self._times: deque[float] = deque(maxlen=64)
 
     async def open(self) -> None:
@@ -95,13 +99,9 @@ class DriverBase:
         self.explorer.settings = self.options.starting_settings(info)
         for notice in info.notices:
             self._notify(notice)
-        if info.suggested is not None and not self.options.model_defaults:
-            said = info.suggested.short(with_seed=False)
-            self._notify(f"This model's makers suggest {said}: A adopts that.")
 
     def _report(self, progress: Progress) -> None:
-        if progress.detail:
-            self._notify(progress.detail)
+        self.memory = progress.detail or self.memory
         self.progress = progress
         self._changed()
 
@@ -124,6 +124,7 @@ class DriverBase:
     def lose(self, error: EngineLostError) -> None:
         """The engine's process is gone: say why, once; the tree stays."""
         if self.state != "lost":
+            self.goes_on = self.streaming
             self.state, self.progress, self.stream_leaf = "lost", None, None
             self._notify(f"{error} Space starts it again.", severity="error")
             self._changed()

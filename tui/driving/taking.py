@@ -23,6 +23,8 @@ class Taking(Streaming):
         if known is not None:
             if tree.is_hidden(tree.branch_of[known]):
                 explorer.unhide(tree.branch_of[known])
+            if explorer.taken == known:
+                self._notify("This is the branch in view: space goes on at its end.")
             explorer.go_to(explorer.tip_through(known), cursor)
             self._changed()
             return

@@ -23,10 +23,11 @@ class BranchesDialog(Dialog[int | None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("q,backspace", "cancel", "close", id="branches.close", priority=True),
         Binding("m", "mark", "mark", id="branches.mark"),
+        Binding("x", "hide", "hide or show again", id="branches.hide"),
         Binding("X", "show_hidden", "show hidden", id="branches.hidden"),
     ]
     title_text = "Branches"
-    hint_text = "↑↓ branch · ⏎ go to · m mark for comparison · X hidden ones · q closes"
+    hint_text = "↑↓ branch · ⏎ go to · m mark to compare · x hide · X hidden ones · q closes"
 
     def __init__(self, driver: Driver) -> None:
         super().__init__()
@@ -45,6 +46,8 @@ class BranchesDialog(Dialog[int | None]):
         self.call_after_refresh(self._show)
 
     def _show(self) -> None:
+        if not self.is_attached:
+            return
         self._rows.update(self._driver.stream_leaf)
         self._cursor = max(0, min(self._cursor, len(self._rows) - 1))
         self.query_one(BranchList).show(self._rows, self._cursor, self._rows.depths)
@@ -58,11 +61,32 @@ class BranchesDialog(Dialog[int | None]):
         """Enter goes to a branch."""
         self.dismiss(event.number)
 
+    @property
+    def _chosen(self) -> int | None:
+        """Number of the branch under the list's cursor, which is ahead of ours by keys."""
+        cursor = self.query_one(BranchList).cursor
+        return self._rows.number(cursor) if 0 <= cursor < len(self._rows) else None
+
     def action_mark(self) -> None:
         """Mark the branch under the cursor, or take the mark off."""
-        if len(self._rows):
-            self._driver.explorer.mark(self._rows.number(self._cursor))
+        if (number := self._chosen) is not None:
+            self._driver.explorer.mark(number)
             self._show()
+
+    def action_hide(self) -> None:
+        """Hide the branch under the cursor, or show it again."""
+        if (number := self._chosen) is not None:
+            self._driver.run(self._hide(number))
+
+    async def _hide(self, number: int) -> None:
+        driver, explorer = self._driver, self._driver.explorer
+        async with driver.turn:
+            await driver.pause()
+            if explorer.tree.branch(number).hidden:
+                explorer.unhide(number)
+            elif not explorer.hide(number):
+                self.app.notify("No branch would be left in view.", markup=False)
+        self._show()
 
     def action_show_hidden(self) -> None:
         """List hidden branches, or not."""

@@ -22,7 +22,13 @@ from tokexplore.tui.driver import Driver
 from tokexplore.tui.keys import COMMANDS, bindings
 from tokexplore.tui.output.seam import Seen
 from tokexplore.tui.path_view import PathView
-from tokexplore.tui.status import header_values, step_figures, step_title, story_title
+from tokexplore.tui.status import (
+    header_values,
+    step_figures,
+    step_title,
+    story_title,
+    suggestion,
+)
 from tokexplore.widgets.branches import BranchList
 from tokexplore.widgets.candidates import CandidateTable
 from tokexplore.widgets.header import Header
@@ -43,8 +49,14 @@ LEAST_STORY, LEAST_TABLE = 5, 11
 FIXED_ROWS = 7
 """Header, two rules, strip of two rows, its rule and the key bar."""
 ASIDES = 2
+ROOMY = 30
+"""Rows from which more than one branch that was left stays in view."""
 ASIDE_BEFORE, ASIDE_TOKENS = 4, 60
 """Tokens of a branch that was left that are shown before its fork and after it."""
+STRIP_PROMPT = 16
+"""Tokens of a folded prompt that stay in the entropy strip."""
+LEAST_WORDS = 12
+"""Cells of the words before a step that its title shows on any screen."""
 PAGE = 256
 """Candidates fetched at once beyond those that are stored."""
 
@@ -143,8 +155,9 @@ class BrowseScreen(Branching, Prompting, Taking, Walking, Viewing):
             known = self._known_asides.get((leaf, fork))
             if known is None:
                 known = self._known_asides[leaf, fork] = self._aside(leaf, fork)
-            asides.append(known)
-            if len(asides) == ASIDES:
+            if all((known.before, known.text) != (one.before, one.text) for one in asides):
+                asides.append(known)
+            if len(asides) == (ASIDES if self.size.height >= ROOMY else 1):
                 break
         return asides
 
@@ -159,8 +172,9 @@ class BrowseScreen(Branching, Prompting, Taking, Walking, Viewing):
         driver, explorer = self.driver, self.explorer
         table = self.query_one(CandidateTable)
         view = driver.sampler_view()
+        room = max(LEAST_WORDS, self.size.width // 4)
         self.query_one("#step-rule", TitleRule).show(
-            step_title(explorer), step_figures(driver, distribution, view)
+            step_title(explorer, room), step_figures(driver, distribution, view)
         )
         if distribution is None:
             self._list = None
@@ -179,7 +193,8 @@ class BrowseScreen(Branching, Prompting, Taking, Walking, Viewing):
 
     def _why_empty(self) -> str:
         if self.driver.state == "loading":
-            return "the model is loading; a prompt can be typed meanwhile (p)"
+            said = "the model is loading; a prompt can be typed meanwhile (p)"
+            return f"{said} · {self.driver.memory}" if self.driver.memory else said
         if self.driver.state == "lost":
             return "the engine is gone; space starts it again"
         if self.explorer.before == ROOT:
@@ -223,12 +238,21 @@ class BrowseScreen(Branching, Prompting, Taking, Walking, Viewing):
 
     def _paint_strip(self) -> None:
         explorer, view = self.explorer, self.path_view
+        start = self._strip_start()
         self.query_one(EntropyStrip).show(
-            view.entropies,
-            close=view.close,
-            cursor=explorer.cursor if explorer.nodes else None,
-            first_step=1 - explorer.first_step,
+            view.entropies[start:],
+            close={at - start for at in view.close if at >= start},
+            cursor=explorer.cursor - start if explorer.nodes and explorer.cursor >= start else None,
+            first_step=1 - explorer.first_step + start,
         )
+        self.query_one("#strip-rule", TitleRule).show([], suggestion(self.driver))
+
+    def _strip_start(self) -> int:
+        """Index of the strip's first token: it leaves out most of a prompt that is folded."""
+        explorer, story = self.explorer, self.query_one(Transcript)
+        first, cursor = explorer.first_step, explorer.cursor
+        folds = story.folds and first > STRIP_PROMPT
+        return first - STRIP_PROMPT if folds and cursor >= first - STRIP_PROMPT else 0
 
     def on_transcript_picked(self, event: Transcript.Picked) -> None:
         """A click stands on a token."""
@@ -241,7 +265,7 @@ class BrowseScreen(Branching, Prompting, Taking, Walking, Viewing):
 
     def on_entropy_strip_picked(self, event: EntropyStrip.Picked) -> None:
         """A click stands on a step."""
-        self.explorer.place(event.index, jump=True)
+        self.explorer.place(event.index + self._strip_start(), jump=True)
         self.changed()
 
     def on_candidate_table_highlighted(self, event: CandidateTable.Highlighted) -> None:
@@ -258,7 +282,7 @@ class BrowseScreen(Branching, Prompting, Taking, Walking, Viewing):
         """The table was scrolled past what it was given."""
         self.changed()
 
-    def on_branch_list_chosen(self, event: BranchList.Chosen) -> None:
+    def on_branch_list_highlighted(self, event: BranchList.Highlighted) -> None:
         """A click switches."""
         self.switch(event.number)
 

@@ -12,6 +12,7 @@ from tokexplore.tui.status import header_values
 from tokexplore.widgets.compare import CompareView
 from tokexplore.widgets.header import Header
 from tokexplore.widgets.keybar import KeyBar, KeyHint
+from tokexplore.widgets.rule import Part, TitleRule, legend_parts
 
 FRAMES_PER_SECOND = 15
 
@@ -20,10 +21,36 @@ class CompareScreen(Screen[None]):
     """Two to four branches; the one that streams grows as it does."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("q,backspace,d,escape,ctrl+g", "close", "close", id="compare.close", priority=True),
-        Binding("v", "mode", "text or tokens", id="compare.mode"),
-        Binding("space", "play", "pause, go on", id="compare.play"),
-        Binding("o", "other", "go to the other branch", id="compare.other"),
+        Binding(
+            "q,backspace,d,escape,ctrl+g",
+            "close",
+            "close",
+            id="compare.close",
+            priority=True,
+            key_display="q d ⌫",
+            tooltip="Back to the main screen.",
+        ),
+        Binding(
+            "v",
+            "mode",
+            "text or tokens",
+            id="compare.mode",
+            tooltip="Running text, or one token a line with its surprisal.",
+        ),
+        Binding(
+            "space",
+            "play",
+            "pause, go on",
+            id="compare.play",
+            tooltip="Pause the stream, or go on with the branch in view.",
+        ),
+        Binding(
+            "o",
+            "other",
+            "other branch",
+            id="compare.other",
+            tooltip="Make the next of these branches the one in view.",
+        ),
     ]
 
     def __init__(self, driver: Driver) -> None:
@@ -34,6 +61,7 @@ class CompareScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         yield Header()
+        yield TitleRule()
         yield CompareView()
         yield KeyBar()
 
@@ -46,6 +74,8 @@ class CompareScreen(Screen[None]):
             KeyHint("o", "other branch", 6, "other"),
         ]
         self.query_one(KeyBar).show(hints, KeyHint("q", "close", 10, "close"))
+        title = f"{len(self.numbers)} branches from their fork"
+        self.query_one(TitleRule).show([Part(title, "text")], legend_parts("surprisal"))
         self.query_one(CompareView).focus()
         self.set_interval(1 / FRAMES_PER_SECOND, self.paint)
         self.paint()

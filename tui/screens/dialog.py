@@ -90,6 +90,9 @@ class Sheet(Dialog[None]):
             "q,backspace,enter,question_mark", "cancel", "close", id="sheet.close", priority=True
         )
     ]
+    DEFAULT_CSS = """
+    Sheet VerticalScroll Static { text-wrap: wrap; text-overflow: clip; }
+    """
     hint_text = "↑↓ scroll · q closes"
 
     def __init__(self, title: str, content: Content) -> None:
@@ -100,7 +103,7 @@ class Sheet(Dialog[None]):
     def body(self) -> ComposeResult:
         with VerticalScroll() as scroll:
             scroll.styles.height = "auto"
-            scroll.styles.max_height = max(6, self.app.size.height - 8)
+            scroll.styles.max_height = max(6, self.app.size.height - 10)
             yield Static(self._content)
 
     def on_mount(self) -> None:

@@ -87,11 +87,11 @@ class TextEditor(Dialog[str | None]):
     async def _show_tokens(self) -> None:
         if self._preview is None:
             return
+        line = self.query_one("#tokens", Static)  # the dialog may be closed before the answer
         try:
             tokens = await self._preview(self.query_one(Draft).text)
         except TokexploreError as error:
             tokens = str(error)
-        line = self.query_one("#tokens", Static)
         line.update(Content(tokens))
 
     def action_submit(self) -> None:
@@ -114,6 +114,8 @@ class PromptEditor(Dialog[PromptSpec | None]):
         self._spec, self._preview, self._can_chat = spec, preview, can_chat
         self._chat = spec.chat is not None
         self._placeholder = placeholder
+        self._unedited = ""
+        """What the editor makes of the text that it was given: it knows one kind of line break."""
         self.title_text = "Prompt"
         more = "ctrl+r plain/chat · " if can_chat else ""
         self.hint_text = f"⏎ start · {more}ctrl+j new line · ctrl+o $EDITOR · ctrl+g cancels"
@@ -139,6 +141,7 @@ class PromptEditor(Dialog[PromptSpec | None]):
         draft = self.query_one(Draft)
         draft.move_cursor(draft.document.end)
         draft.focus()
+        self._unedited = draft.text
         self._show_form()
         self._show_tokens()
 
@@ -179,6 +182,8 @@ class PromptEditor(Dialog[PromptSpec | None]):
     def action_submit(self) -> None:
         """Hand the prompt over."""
         text = self.query_one(Draft).text
+        if text == self._unedited and self._spec.text is not None:
+            text = self._spec.text
         if not self._chat:
             self.dismiss(PromptSpec(text=text or self._placeholder))
             return

@@ -17,6 +17,8 @@ from tokexplore.tui.screens.dialog import Dialog
 from tokexplore.widgets.candidates import CandidatePage, CandidateRow, CandidateTable
 
 HITS = 200
+TALLEST, OTHER_ROWS = 16, 9
+"""Rows of the table, and those of the dialog beside it."""
 EMPTY = "type a part of the token; case does not matter"
 
 
@@ -24,7 +26,7 @@ class FindToken(Dialog[int | None]):
     """A filtered list of the step's candidates; the result is a token id."""
 
     DEFAULT_CSS = """
-    FindToken CandidateTable { height: 16; margin-top: 1; }
+    FindToken CandidateTable { margin-top: 1; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up", "row(-1)", "up", priority=True, id="find.up"),
@@ -52,6 +54,7 @@ class FindToken(Dialog[int | None]):
         yield Input(placeholder="part of a token's text", id="needle")
         table = CandidateTable()
         table.empty_text = EMPTY
+        table.styles.height = max(4, min(TALLEST, self.app.size.height * 9 // 10 - OTHER_ROWS))
         yield table
 
     def on_input_changed(self, event: Input.Changed) -> None:

@@ -1,7 +1,8 @@
 """Help, made from the bindings that are in force."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from textual.binding import Binding, BindingType
 from textual.content import Content
 
 from tokexplore.tui.keys import GROUPS
@@ -17,8 +18,13 @@ WORDS = (
 )
 
 
-def help_sheet(rebound: Mapping[str, str]) -> Sheet:
-    """All keys by group, then the words; `rebound` maps ids to the user's own keys."""
+def help_sheet(rebound: Mapping[str, str], others: Mapping[str, Sequence[BindingType]]) -> Sheet:
+    """All keys by group, then the words.
+
+    Args:
+        rebound: the user's own keys by id.
+        others: bindings of other places than the main screen, by the place's name.
+    """
     lines: list[Content] = []
     for group, commands in GROUPS.items():
         lines.append(Content.styled(group, "bold $here"))
@@ -30,14 +36,21 @@ def help_sheet(rebound: Mapping[str, str]) -> Sheet:
                 keys, label, tooltip = "1 … 9", "take by number", "Take the candidate in that row."
             else:
                 label, tooltip = command.label, command.tooltip
-            lines.append(
-                Content.assemble(
-                    (f"  {keys:<8}", "bold"),
-                    (f"{label:<18}", "$text"),
-                    (tooltip, "$text-muted"),
-                )
-            )
+            lines.append(_key_line(keys, label, tooltip))
+        lines.append(Content(""))
+    for place, bindings in others.items():
+        lines.append(Content.styled(place, "bold $here"))
+        for binding in bindings:
+            if isinstance(binding, Binding):
+                keys = rebound.get(binding.id or "", binding.key_display or binding.key)
+                lines.append(_key_line(keys, binding.description, binding.tooltip))
         lines.append(Content(""))
     lines.append(Content.styled("Words", "bold $here"))
     lines += [Content.assemble((f"  {a:<18}", "$text"), (b, "$text-muted")) for a, b in WORDS]
     return Sheet("Keys", Content("\n").join(lines))
+
+
+def _key_line(keys: str, label: str, tooltip: str) -> Content:
+    return Content.assemble(
+        (f"  {keys:<8}", "bold"), (f"{label:<18}", "$text"), (tooltip, "$text-muted")
+    )

@@ -43,7 +43,7 @@ def _token(explorer: Explorer) -> Lines:
         nats = tree.logprob[node]
         lines += [
             ("rank", f"{tree.rank[node]:,}"),
-            ("model", f"{nats:.4f} nats = {nats / math.log(2):.4f} bits = {math.exp(nats):.4%}"),
+            ("model", f"{nats:.4f} nats = {nats / math.log(2):.4f} bits = {math.exp(nats):.4g}"),
         ]
     if not math.isnan(tree.sampler_logprob[node]):
         settings = tree.settings[tree.settings_of[node]]
@@ -56,9 +56,14 @@ def _token(explorer: Explorer) -> Lines:
         lines += [
             ("entropy", f"{h:.4f} nats = {h / math.log(2):.4f} bits; {math.exp(h):.1f} choices"),
             ("margin", f"{distribution.margin:.4f} nats"),
-            ("computed by", f"{distribution.source}, {distribution.seconds * 1000:.1f} ms"),
+            ("computed by", distribution.source + _milliseconds(distribution.seconds)),
         ]
     return [line for line in lines if line[1]]
+
+
+def _milliseconds(seconds: float) -> str:
+    """Time taken; nothing for a distribution that came out of a pass over many positions."""
+    return f", {seconds * 1000:.1f} ms" if seconds else ""
 
 
 def _model(explorer: Explorer, info: ModelInfo) -> Lines:
@@ -77,5 +82,8 @@ def _model(explorer: Explorer, info: ModelInfo) -> Lines:
         ("branching", f"{info.cache}; several tokens go in {info.feed}"),
         ("ends at", ", ".join(map(str, info.eos_ids)) or "no end-of-text token"),
         ("chat template", "yes" if info.chat_template else "no"),
-        ("suggests", info.suggested.short() if info.suggested else "no sampling settings"),
+        (
+            "suggests",
+            info.suggested.short(with_seed=False) if info.suggested else "no sampling settings",
+        ),
     ]

@@ -14,6 +14,7 @@ from tokexplore.models.display import safe_text
 from tokexplore.models.errors import TokexploreError
 from tokexplore.models.options import EMBEDDED
 from tokexplore.tui.screens.dialog import Dialog
+from tokexplore.widgets.cells import fit
 from tokexplore.widgets.figures import short_count
 
 
@@ -32,9 +33,13 @@ class ModelPicker(Dialog[str | None]):
     title_text = "Open another model"
     hint_text = "⏎ open: the present tree is given up · q closes"
 
-    def __init__(self, directories: tuple[str, ...]) -> None:
+    def __init__(self, directories: tuple[str, ...], opened: str) -> None:
         super().__init__()
         self._directories = directories
+        self._opened = opened
+        """The model that is open."""
+        self._sure: str | None = None
+        """The model that was chosen once: twice opens it."""
         self._entries: list[ModelEntry] = []
 
     def body(self) -> ComposeResult:
@@ -66,7 +71,14 @@ class ModelPicker(Dialog[str | None]):
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         """Hand the model over."""
         entry = self._entries[event.option_index]
-        self.dismiss(EMBEDDED if entry.origin == "embedded" else entry.name)
+        model = EMBEDDED if entry.origin == "embedded" else entry.name
+        if model == self._opened:
+            self.app.notify("This model is open.", markup=False)
+        elif model == self._sure:
+            self.dismiss(model)
+        else:
+            self._sure = model
+            self.app.notify("The tree will be given up: ⏎ again opens the model.", markup=False)
 
 
 def _usable(entry: ModelEntry) -> bool:
@@ -83,7 +95,7 @@ def _line(entry: ModelEntry) -> Content:
     if entry.chat_template:
         notes.append("chat")
     return Content.assemble(
-        (f"{safe_text(entry.name):<28}", "bold"),
+        (fit(safe_text(entry.name), 28), "bold"),
         f"{size:>7}  {entry.dtype:<9}{entry.disk_bytes / 1e9:>8.2f} GB  ",
         (", ".join(notes), "$text-muted"),
     )
