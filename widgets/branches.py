@@ -91,7 +91,10 @@ class BranchList(ChangedLines):
     def __init__(
         self, *, focusable: bool = False, id: str | None = None, classes: str | None = None
     ) -> None:
-        """With `focusable` it takes the focus, and the keys of a list with it."""
+        """With `focusable` it takes the focus, and the keys of a list with it.
+
+        Its cursor then moves with each key, also with one that comes before the answer to another.
+        """
         super().__init__(id=id, classes=classes)
         self.can_focus = focusable
         self._rows: Sequence[BranchRow] = ()
@@ -122,7 +125,7 @@ class BranchList(ChangedLines):
 
     @property
     def cursor(self) -> int:
-        """The row that the next key acts on."""
+        """The row that the next key acts on, from 0."""
         return self._cursor
 
     @property
@@ -166,6 +169,8 @@ class BranchList(ChangedLines):
     def on_click(self, event: events.Click) -> None:
         index = self._top + (event.y - 1) // self._lines_each
         if event.y and index < len(self._rows):
+            if self.can_focus:
+                self._cursor = index
             message = self.Chosen if event.chain == 2 else self.Highlighted
             self.post_message(message(self, self._rows[index].number))
 
@@ -183,7 +188,7 @@ class BranchList(ChangedLines):
         """Ask for the cursor to be some rows further down."""
         if self._rows:
             index = min(max(0, self._cursor + rows), len(self._rows) - 1)
-            self._cursor = index  # the next key may come before the answer
+            self._cursor = index
             self.post_message(self.Highlighted(self, self._rows[index].number))
 
     def action_page(self, pages: int) -> None:

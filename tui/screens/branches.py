@@ -33,7 +33,6 @@ class BranchesDialog(Dialog[int | None]):
         super().__init__()
         self._driver = driver
         self._rows = BranchRows(driver.explorer)
-        self._cursor = 0
 
     def body(self) -> ComposeResult:
         yield BranchList(focusable=True)
@@ -41,20 +40,20 @@ class BranchesDialog(Dialog[int | None]):
     def on_mount(self) -> None:
         """Stand on the branch in view."""
         self._rows.update(self._driver.stream_leaf)
-        self._cursor = self._rows.current
         self.query_one(BranchList).focus()
+        self.query_one(BranchList).show(self._rows, self._rows.current, self._rows.depths)
         self.call_after_refresh(self._show)
 
     def _show(self) -> None:
         if not self.is_attached:
             return
         self._rows.update(self._driver.stream_leaf)
-        self._cursor = max(0, min(self._cursor, len(self._rows) - 1))
-        self.query_one(BranchList).show(self._rows, self._cursor, self._rows.depths)
+        branches = self.query_one(BranchList)
+        cursor = max(0, min(branches.cursor, len(self._rows) - 1))
+        branches.show(self._rows, cursor, self._rows.depths)
 
-    def on_branch_list_highlighted(self, event: BranchList.Highlighted) -> None:
-        """The list's own keys move the cursor."""
-        self._cursor = self._rows.index_of(event.number)
+    def on_branch_list_highlighted(self) -> None:
+        """The list's own keys moved the cursor."""
         self._show()
 
     def on_branch_list_chosen(self, event: BranchList.Chosen) -> None:
@@ -63,7 +62,7 @@ class BranchesDialog(Dialog[int | None]):
 
     @property
     def _chosen(self) -> int | None:
-        """Number of the branch under the list's cursor, which is ahead of ours by keys."""
+        """Number of the branch under the cursor."""
         cursor = self.query_one(BranchList).cursor
         return self._rows.number(cursor) if 0 <= cursor < len(self._rows) else None
 

@@ -23,7 +23,10 @@ Preview = Callable[[str], Awaitable[str]]
 
 
 class Draft(TextArea):
-    """A text area in which enter submits and ctrl+j breaks the line."""
+    """A text area in which enter submits and ctrl+j breaks the line.
+
+    Both are acted on after the keys that wait in the queue: text that comes in one burst is whole.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "submit", "done", priority=True, id="type.submit"),
@@ -33,11 +36,11 @@ class Draft(TextArea):
 
     def action_newline(self) -> None:
         """Break the line."""
-        self.insert("\n")
+        self.call_later(self.insert, "\n")
 
-    async def action_submit(self) -> None:
+    def action_submit(self) -> None:
         """Hand the text to the dialog."""
-        await self.screen.run_action("submit")
+        self.call_later(self.screen.run_action, "submit")
 
     async def action_editor(self) -> None:
         """Edit the text in the user's own editor."""
