@@ -38,6 +38,8 @@ from tokexplore.tui.options import STOCK_PROMPT
 COLUMNS, LINES = 120, 40
 GIVE_UP = 120.0
 """Seconds."""
+ASK, ANSWER = b"\x1b[6n", b"\x1b[1;1R"
+"""Where is the cursor, and a place: what a terminal answers once it has drawn a frame."""
 SILENCE = 0.12
 """Seconds without output after which a key's paint is over."""
 LEFT, DOWN, PAGE_DOWN, END, HOME, ENTER = (
@@ -57,7 +59,11 @@ class Terminal:
         self.tail = b""
 
     def _read(self) -> None:
-        self.tail = (self.tail + (data := os.read(self._terminal, 65536)))[-4000:]
+        data = os.read(self._terminal, 65536)
+        seam = self.tail[-len(ASK) + 1 :]  # a request may come in two parts
+        for _ in range((seam + data).count(ASK)):
+            os.write(self._terminal, ANSWER)
+        self.tail = (self.tail + data)[-4000:]
         self.output += len(data)
 
     def told(self) -> dict[str, object]:

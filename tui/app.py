@@ -2,11 +2,13 @@
 
 import asyncio
 import gc
+import signal
 import time
 from collections.abc import Callable, Iterable
 from typing import ClassVar, Literal
 
 import msgspec
+import textual
 from rich.text import Text
 from textual import work
 from textual.app import SystemCommand
@@ -18,6 +20,13 @@ from tokexplore.models.errors import EngineLostError, TokexploreError
 from tokexplore.models.options import LoadOptions
 from tokexplore.models.worker.client import EngineClient
 from tokexplore.tui.driver import Driver
+from tokexplore.tui.endings import (
+    CODES,
+    LOOK_EVERY,
+    is_line_lost,
+    leave_in_time,
+    watch_signals,
+)
 from tokexplore.tui.explorer import Explorer
 from tokexplore.tui.keys import COMMANDS
 from tokexplore.tui.options import AppOptions
@@ -81,6 +90,7 @@ class TokexploreApp(PacedApp[int]):
         self.options = options
         self._make_client = make_client
         self._interrupted = 0.0
+        self._ending = False
         self._clients: list[EngineClient] = []
         self._previous: Driver | None = None
         self.driver = self._new_driver(options)
@@ -99,8 +109,29 @@ class TokexploreApp(PacedApp[int]):
         """Show the screen at once; load behind it."""
         self.theme = self.options.theme or DARK.name
         self.push_screen(BrowseScreen(self.driver, self, first=True))
+        if not self.is_headless:
+            watch_signals(self.end_by)
+            self.set_interval(LOOK_EVERY, self._look_at_line)
+        if self.stock_output and not self.options.stock_output:
+            self.say(
+                f"Textual {textual.__version__} is not the one that our output was tested on: "
+                "its own is used.",
+                severity="warning",
+            )
         # Most of what the collector would walk through, at 50 ms each time, is here to stay.
         self.call_after_refresh(gc.freeze)
+
+    def _look_at_line(self) -> None:
+        if is_line_lost():
+            self.end_by(CODES[signal.SIGHUP])
+
+    def end_by(self, code: int) -> None:
+        """End because of a signal or a lost line: nothing is asked, nothing may block it."""
+        if not self._ending:
+            self._ending = True
+            leave_in_time(code)
+            self.pacer.forget()
+            self.run_worker(self.leave(code))
 
     def changed(self) -> None:
         """Something that is on screen is not as it was."""

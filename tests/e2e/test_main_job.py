@@ -3,7 +3,6 @@
 import os
 import re
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -12,15 +11,6 @@ from support.terminal import Terminal
 
 PROGRAM = [sys.executable, "-P", "-m", "tokexplore"]
 PROMPT = "Once upon a time there was a king who had a"
-
-
-@pytest.fixture
-def terminals() -> Iterator[list[Terminal]]:
-    """Terminals that are closed at the end of the test, whatever happens."""
-    opened: list[Terminal] = []
-    yield opened
-    for terminal in opened:
-        terminal.close()
 
 
 def start(terminals: list[Terminal], *arguments: str, **how: object) -> Terminal:

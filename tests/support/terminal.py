@@ -9,6 +9,7 @@ import termios
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
 import pyte
 
@@ -59,6 +60,7 @@ class Terminal:
         self._stream = pyte.ByteStream(self.screen)
         self._shown = "\n" * (lines - 1)
         self._delay = delay
+        self._hung_up = False
         self._lock = threading.Lock()
         self.code: int | None = None
         """The exit code, once it has ended."""
@@ -66,9 +68,10 @@ class Terminal:
         self.pid, self._fd = pty.fork()
         if self.pid == 0:
             fcntl.ioctl(0, termios.TIOCSWINSZ, size)
-            os.environ.update({"TERM": "xterm-256color", "COLORTERM": "truecolor"})
-            os.environ.update(environment or {})
-            os.execvp(command[0], list(command))
+            terminal = {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
+            # Not the C library's environment: readline writes a size of the terminal into it.
+            child = {**os.environ, **terminal, **(environment or {})}
+            os.execvpe(command[0], list(command), child)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -88,7 +91,7 @@ class Terminal:
     def _feed(self, data: bytes) -> None:
         start = max(0, len(self.raw) - len(ASKS_FOR_FRAMES) + 1)
         if ASKS_FOR_FRAMES in self.raw[start:] + data:
-            os.write(self._fd, GIVES_FRAMES)
+            self._answer(GIVES_FRAMES.decode())
         cut = data.rfind(FRAME_ENDS) + len(FRAME_ENDS) if FRAME_ENDS in data else 0
         for part in (data[:cut], data[cut:]):
             self.raw += part
@@ -97,12 +100,25 @@ class Terminal:
                 self._shown = "\n".join(line.rstrip() for line in self.screen.display)
 
     def _answer(self, data: str) -> None:
-        os.write(self._fd, data.encode())
+        with suppress(OSError):  # the program may be gone by now
+            os.write(self._fd, data.encode())
 
     def send(self, *keys: str) -> None:
         """Type keys: names of `KEYS`, or text as it is."""
         for key in keys:
             os.write(self._fd, KEYS.get(key, key).encode())
+
+    def resize(self, columns: int, lines: int) -> None:
+        """Give the terminal another size; the program hears of it."""
+        with self._lock:
+            self.screen.resize(lines, columns)
+            size = struct.pack("HHHH", lines, columns, 0, 0)
+            fcntl.ioctl(self._fd, termios.TIOCSWINSZ, size)
+
+    def hang_up(self) -> None:
+        """Close our end, as a lost line does."""
+        os.close(self._fd)
+        self._hung_up = True
 
     @property
     def text(self) -> str:
@@ -158,4 +174,5 @@ class Terminal:
             os.waitpid(self.pid, 0)
             self.code = -signal.SIGKILL
         self._reader.join(2)
-        os.close(self._fd)
+        if not self._hung_up:
+            os.close(self._fd)

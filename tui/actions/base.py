@@ -9,6 +9,7 @@ from tokexplore.models.errors import TokexploreError
 from tokexplore.models.options import LoadOptions
 from tokexplore.models.worker.client import EngineClient
 from tokexplore.tui.driver import Driver
+from tokexplore.tui.output.pacing import Figures
 from tokexplore.tui.output.seam import Seen
 
 if TYPE_CHECKING:
@@ -38,6 +39,10 @@ class Host(Protocol):
 
     def painted(self, seen: Seen) -> None:
         """The next frame shows this."""
+
+    @property
+    def figures(self) -> Figures | None:
+        """What the line to the terminal does at present, where that is known."""
 
     def forget_screen(self) -> None:
         """The terminal may show anything: paint it whole."""

@@ -50,7 +50,7 @@ class Viewing(Actions):
         if info is None:
             self.nothing("model yet")
         else:
-            await self.open(inspect_sheet(self.explorer, info))
+            await self.open(inspect_sheet(self.explorer, info, self.host.figures))
 
     async def action_settings(self) -> None:
         """Sampling and length."""

@@ -91,6 +91,10 @@ class Pacer(Generic[Mark]):
             self._round_trip = now - sent
             self._given_up = 0
 
+    def forget(self) -> None:
+        """Await no answer any more."""
+        self._unanswered.clear()
+
     @property
     def awaits(self) -> bool:
         """Whether an answer is still to come."""

@@ -7,10 +7,13 @@ from typing import Any, NamedTuple
 
 import textual
 from rich.color import ColorSystem
+from rich.text import Text
 from textual import events
 from textual._compositor import ChopsUpdate, LayoutUpdate
 from textual.screen import Screen
 
+from tokexplore.models.display import safe_text
+from tokexplore.tui.endings import write_crash
 from tokexplore.tui.output.encode import Encoder
 from tokexplore.tui.output.grid import Grid, Styles
 from tokexplore.tui.output.net import SafeFilter
@@ -110,6 +113,15 @@ class PacedApp(ThemedApp[ReturnType]):
                 if strip is not None and x < last and end > first:
                     grid.put(x, y, strip.crop(0, min(end, last) - x))
 
+    def _fatal_error(self) -> None:
+        """One line in place of pages of traceback, which go into a file."""
+        error = self._exception
+        if error is not None:
+            said = f"tokexplore failed: {type(error).__name__}. The details are in "
+            line = Text(safe_text(said + str(write_crash(error))), no_wrap=True)
+            self._exit_renderables.append(line)
+        self._close_messages_no_wait()
+
     # Frames
 
     def send_frame(self) -> None:
@@ -188,8 +200,11 @@ class PacedApp(ThemedApp[ReturnType]):
         self.pacer = Pacer(asks=line_answers(), mark=self.pacer.seen)
         self.forget_screen()
 
-    def figures(self) -> Figures:
-        """What the line does at present."""
+    @property
+    def figures(self) -> Figures | None:
+        """What the line does at present; None where the output is not ours."""
+        if self.stock_output or self.is_headless:
+            return None
         return self.pacer.figures(time.monotonic())
 
     async def quieten(self) -> None:

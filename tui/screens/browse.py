@@ -7,6 +7,9 @@ from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal
+from textual.content import Content
+from textual.geometry import Size
+from textual.widgets import Static
 
 from tokexplore.models.distribution import Distribution
 from tokexplore.models.tree import ROOT
@@ -40,6 +43,7 @@ from tokexplore.widgets.transcript_lines import Aside
 
 FRAMES_PER_SECOND = 20
 """At most; a key is painted at once where the last frame is older than this allows."""
+SMALLEST = Size(60, 15)
 NARROW = 104
 """Width under which the branch list is one key away instead of beside the candidates."""
 WIDE = 168
@@ -89,6 +93,7 @@ class BrowseScreen(Branching, Prompting, Taking, Walking, Viewing):
         yield TitleRule(id="strip-rule")
         yield EntropyStrip(id="strip")
         yield KeyBar()
+        yield Static(id="too-small")
 
     def on_mount(self) -> None:
         """Paint, and begin with whatever the command line asked for."""
@@ -103,7 +108,20 @@ class BrowseScreen(Branching, Prompting, Taking, Walking, Viewing):
         self.query_one("#step").styles.height = max(3, table)
         self.query_one("#branches").styles.width = 36 if event.size.width < WIDE else 68
         self.set_class(event.size.width < NARROW, "-narrow")
+        self._show_whether_it_fits(event.size)
         self.changed()
+
+    def _show_whether_it_fits(self, size: Size) -> None:
+        """On a terminal that is too small for anything useful, say so and nothing else."""
+        fits = size.width >= SMALLEST.width and size.height >= SMALLEST.height
+        for child in self.children:
+            child.display = (child.id == "too-small") != fits
+        self.query_one("#too-small", Static).update(
+            Content(
+                f"tokexplore needs {SMALLEST.width} x {SMALLEST.height} cells: this terminal has "
+                f"{size.width} x {size.height}. Make it larger, or ctrl+q."
+            )
+        )
 
     def changed(self) -> None:
         """Something new is to be shown: at once, or when the last frame is old enough."""

@@ -7,15 +7,21 @@ from textual.content import Content
 from tokexplore.models.display import safe_text
 from tokexplore.models.protocol import ModelInfo
 from tokexplore.tui.explorer import Explorer
+from tokexplore.tui.output.pacing import Figures
 from tokexplore.tui.screens.dialog import Sheet
 
 Lines = list[tuple[str, str]]
 
 
-def inspect_sheet(explorer: Explorer, info: ModelInfo) -> Sheet:
-    """What is under the cursor, and what is loaded."""
+def inspect_sheet(explorer: Explorer, info: ModelInfo, figures: Figures | None) -> Sheet:
+    """What is under the cursor, what is loaded, and what the line does (None: nobody knows)."""
     parts = []
-    for title, lines in (("This token", _token(explorer)), ("Model", _model(explorer, info))):
+    rooms = {
+        "This token": _token(explorer),
+        "Model": _model(explorer, info),
+        "Line": _line(figures),
+    }
+    for title, lines in rooms.items():
         parts.append(Content.styled(title, "bold $here"))
         parts += [
             Content.assemble((f"  {name:<18}", "$text-muted"), safe_text(value))
@@ -64,6 +70,18 @@ def _token(explorer: Explorer) -> Lines:
 def _milliseconds(seconds: float) -> str:
     """Time taken; nothing for a distribution that came out of a pass over many positions."""
     return f", {seconds * 1000:.1f} ms" if seconds else ""
+
+
+def _line(figures: Figures | None) -> Lines:
+    if figures is None:
+        return [("output", "Textual's own: not measured")]
+    trip = figures.round_trip
+    return [
+        ("frames", f"{figures.frames:.1f} a second"),
+        ("bytes", f"{figures.bytes / 1000:.1f} kB a second"),
+        ("round trip", "not known" if trip is None else f"{trip * 1000:.0f} ms"),
+        ("pace", "as the terminal answers" if figures.asked else "a fixed budget: nobody answers"),
+    ]
 
 
 def _model(explorer: Explorer, info: ModelInfo) -> Lines:

@@ -1,0 +1,143 @@
+"""What the terminal shows is what the compositor has, after whatever happened between the two."""
+
+import os
+import signal
+import sys
+import time
+import unicodedata
+from pathlib import Path
+
+import psutil
+import pytest
+from support.terminal import Terminal
+
+DUMPING = """
+import sys
+from tokexplore.tui.actions.viewing import Viewing
+from tokexplore.tui.cli import main
+
+def dump(self):
+    strips = self.app.screen._compositor.render_strips()
+    lines = ["".join(s.text for s in strip).rstrip() for strip in strips]
+    open({file!r}, "w").write(chr(10).join(lines))
+
+Viewing.action_inspect = dump
+sys.argv = ["tokexplore", *{arguments!r}]
+raise SystemExit(main())
+"""
+"""The real program, in which `i` writes what the compositor has into a file."""
+PROMPT = "今天 fu\u0301nf 🦊 한국 \u0e19\u0e49\u0e33 \u200d\u202e The king"
+
+
+def start(terminals: list[Terminal], file: Path, *arguments: str, **how: object) -> Terminal:
+    given = ["--max-new-tokens", "60", "--prompt", PROMPT, *arguments]
+    code = DUMPING.format(file=str(file), arguments=given)
+    terminal = Terminal([sys.executable, "-P", "-c", code], **how)  # type: ignore[arg-type]
+    terminals.append(terminal)
+    return terminal
+
+
+def check(terminal: Terminal, file: Path) -> None:
+    """The screen against what the compositor has."""
+    shown = terminal.still(0.6).rstrip().splitlines()
+    file.unlink(missing_ok=True)
+    terminal.send("i")
+    end = time.monotonic() + 20
+    while not (file.exists() and file.stat().st_size):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    wanted = file.read_text().rstrip().splitlines()
+    assert [_cells(line) for line in shown] == [_cells(line) for line in wanted]
+
+
+def _cells(line: str) -> str:
+    """A line as the two sides can be compared: pyte leaves a blank beside some wide characters."""
+    composed = unicodedata.normalize("NFC", line)
+    return "".join(c for c in composed if c.isascii() and not c.isspace())
+
+
+@pytest.mark.parametrize("how", [(), ("--output", "stock")], ids=["paced", "stock"])
+def test_after_a_stream_and_after_a_resize_in_its_midst(
+    terminals: list[Terminal], tmp_path: Path, how: tuple[str, ...]
+) -> None:
+    file = tmp_path / "screen"
+    terminal = start(terminals, file, *how)
+    terminal.until(lambda s: "▶" in s.splitlines()[0])
+    terminal.resize(100, 30)
+    terminal.until("ended: length")
+    check(terminal, file)
+    terminal.resize(130, 34)
+    terminal.send("home", "down", "enter")
+    terminal.until("branch 2 of 2")
+    terminal.until("ended: length")
+    check(terminal, file)
+
+
+def test_after_ctrl_z_and_with_the_light_theme(terminals: list[Terminal], tmp_path: Path) -> None:
+    file = tmp_path / "screen"
+    terminal = start(terminals, file, "--theme", "light")
+    terminal.until("ended: length")
+    terminal.send("\x1a")
+    process = psutil.Process(terminal.pid)
+    end = time.monotonic() + 20
+    while process.status() != psutil.STATUS_STOPPED:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    terminal.screen.reset()
+    os.kill(terminal.pid, signal.SIGCONT)
+    terminal.until("ended: length")
+    check(terminal, file)
+
+
+def test_line_noise_is_gone_after_ctrl_l(terminals: list[Terminal], tmp_path: Path) -> None:
+    file = tmp_path / "screen"
+    terminal = start(terminals, file)
+    terminal.until("ended: length")
+    terminal.still(0.3)
+    terminal.screen.cursor_position(3, 1)
+    terminal.screen.draw("XXXXXXXXXXXXXXXXXXXX")
+    terminal.send("\x0c")
+    check(terminal, file)
+
+
+@pytest.mark.parametrize("size", [(20, 5), (59, 14), (60, 15), (300, 100)])
+def test_any_size_is_answered_in_peace(
+    terminals: list[Terminal], tmp_path: Path, size: tuple[int, int]
+) -> None:
+    terminal = start(terminals, tmp_path / "screen", columns=size[0], lines=size[1])
+    small = size[0] < 60 or size[1] < 15
+    terminal.until("tokexplore needs" if small else "ended: length")
+    terminal.send("\x11")
+    assert terminal.wait() == 0
+    assert b"Traceback" not in terminal.raw
+
+
+def test_nothing_of_a_hostile_prompt_is_obeyed(terminals: list[Terminal], tmp_path: Path) -> None:
+    attack = (
+        "\x1b]0;owned\x07\x1b]52;c;cHduZWQ=\x07\x1b[31m\x9b2J\x1bP+q\x1b\\ [/x][bold]"
+        "\u202eabc\u202c\u200b\u2066x"
+    )
+    prompt = tmp_path / "prompt.txt"
+    prompt.write_text(attack)
+    file = tmp_path / "screen"
+    code = DUMPING.format(
+        file=str(file), arguments=["--prompt-file", str(prompt), "--max-new-tokens", "4"]
+    )
+    for how in ("paced", "stock"):
+        command = code.replace('"tokexplore", *', f'"tokexplore", "--output", "{how}", *')
+        terminal = Terminal([sys.executable, "-P", "-c", command])
+        terminals.append(terminal)
+        terminal.until("ended: length")
+        terminal.send("p")
+        terminal.until("Prompt")
+        terminal.still(0.5)
+        terminal.send("\x07")
+        for key in ("t", "\x07", "b", "q", "c", "c", "v", "g", "\x07"):
+            terminal.send(key)
+        terminal.still(0.5)
+        terminal.send("\x11")
+        assert terminal.wait() == 0
+        for bad in ("\x1b]0;owned", "\x1b]52;c", "\x1b[31m\x9b", "\x9b2J", "\x1bP+q"):
+            assert bad.encode() not in terminal.raw, how
+        for bad in ("\u202e", "\u200b", "\u2066"):
+            assert bad.encode() not in terminal.raw, how
