@@ -48,8 +48,12 @@ def bare_load(directory: str, prompt: str) -> tuple[float, str]:
     """Seconds of a bare load and one forward pass, and the first token's text."""
     began = time.perf_counter()
     command = [sys.executable, "-c", BARE, directory, prompt]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return time.perf_counter() - began, done.stdout
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert process.stdout is not None
+        first = process.stdout.read(1)
+        seconds = time.perf_counter() - began
+        said = first + process.stdout.read()
+    return seconds, said.decode()
 
 
 def explorer(model: str, prompt: str, first: str) -> tuple[float, float]:

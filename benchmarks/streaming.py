@@ -29,7 +29,7 @@ def generate_rate(model: PreTrainedModel, prompt: list[int], tokens: int) -> flo
         inputs,
         attention_mask=torch.ones_like(inputs),
         max_new_tokens=tokens,
-        min_new_tokens=tokens,
+        eos_token_id=None,
         do_sample=False,
     )
     return tokens / (time.perf_counter() - began)

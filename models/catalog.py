@@ -123,8 +123,18 @@ def nearest(name: str, entries: Sequence[ModelEntry | Located], count: int = 3) 
 def suggestion(model: str) -> str:
     """A last sentence for an error: the names here that look most like `model`, if any do."""
     here = [Located(EMBEDDED_TITLE, EMBEDDED, "embedded", None), *hub_models()]
+    if _looks_like_path(model):
+        here += _siblings(Path(model).expanduser())
     close = nearest(model.rstrip("/").rsplit("/", 1)[-1], here)
     return f" Did you mean {' or '.join(close)}?" if close else ""
+
+
+def _siblings(path: Path) -> list[Located]:
+    """The model directories beside a path."""
+    parent = path.parent
+    beside = sorted(p for p in parent.iterdir() if p.is_dir()) if parent.is_dir() else []
+    found = [p for p in beside if (p / "config.json").is_file()]
+    return [Located(p.name, str(p), "directory", p) for p in found]
 
 
 def hub_cache() -> Path:

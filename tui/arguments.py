@@ -2,13 +2,14 @@
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn, get_args
 
 import msgspec
 
 from tokexplore import __version__
 from tokexplore.models.errors import UsageError
-from tokexplore.models.options import EMBEDDED, Dtype, LoadOptions
+from tokexplore.models.options import EMBEDDED, EMBEDDED_TITLE, Dtype, LoadOptions
 from tokexplore.models.sampling import SamplingSettings
 from tokexplore.tui.options import CLOSE_CALL, MAX_NEW_TOKENS, AppOptions, ListOptions, RunOptions
 from tokexplore.tui.prompts import PromptArguments, check_utf8
@@ -67,8 +68,9 @@ def parse(arguments: Sequence[str]) -> Invocation:
 
 
 def _invocation(command: str, given: argparse.Namespace) -> Invocation:
+    title = given.model == EMBEDDED_TITLE and not Path(given.model).exists()
     load = LoadOptions(
-        model=given.model,
+        model=EMBEDDED if title else given.model,
         device=given.device,
         dtype=given.dtype,
         device_map=given.device_map,

@@ -21,7 +21,7 @@ from tokexplore.tui.terminal import (
     take_keys_from_terminal,
 )
 
-PIPE_CLOSED = 141
+FAILURE, PIPE_CLOSED = 1, 141
 
 
 def main(argv: Sequence[str] | None = None, *, open_engine: OpenEngine = open_local) -> int:
@@ -37,6 +37,9 @@ def main(argv: Sequence[str] | None = None, *, open_engine: OpenEngine = open_lo
     if argv is None:
         ensure_utf8()
         argv = sys.argv[1:]
+    if sys.stdout is None:
+        print("tokexplore: standard output is closed: there is nowhere to write.", file=sys.stderr)
+        return FAILURE
     try:
         return _dispatch(parse(argv), open_engine)
     except TokexploreError as error:
@@ -45,9 +48,22 @@ def main(argv: Sequence[str] | None = None, *, open_engine: OpenEngine = open_lo
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # What is still in Python's buffer would fail once more when the interpreter ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        _drop_output()
         return PIPE_CLOSED
+    except OSError as error:
+        if error.filename is not None:
+            raise  # not what we write to
+        print(
+            f"tokexplore: writing failed: {(error.strerror or str(error)).lower()}.",
+            file=sys.stderr,
+        )
+        _drop_output()
+        return FAILURE
+
+
+def _drop_output() -> None:
+    """What is still in Python's buffer would fail once more when the interpreter ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _dispatch(asked: Invocation, open_engine: OpenEngine) -> int:

@@ -9,6 +9,7 @@ from typing import BinaryIO, Protocol, TextIO
 
 import msgspec
 
+from tokexplore.models.catalog import suggestion
 from tokexplore.models.display import RunningText
 from tokexplore.models.errors import TokexploreError, UsageError
 from tokexplore.models.options import LoadOptions, PromptSpec
@@ -25,7 +26,7 @@ from tokexplore.models.protocol import (
 from tokexplore.models.sampling import SamplingSettings
 from tokexplore.tui import jsonl
 from tokexplore.tui.meter import Meter
-from tokexplore.tui.options import RunOptions
+from tokexplore.tui.options import RunOptions, check_stop_ids
 from tokexplore.tui.plain import SHOWN_BEFORE, plain_text, step_table
 
 OpenEngine = Callable[[LoadOptions, Callable[[Progress], None]], Engine]
@@ -68,12 +69,17 @@ def run(
     if prompt is None:
         raise UsageError(
             f"{app.load.model} needs a prompt: give --prompt TEXT, --prompt-file FILE, --user TEXT "
-            "or a pipe on standard input."
+            f"or a pipe on standard input.{suggestion(app.load.model)}"
         )
     with interruptible() as interruption, meter:
-        engine = open_engine(app.load, meter.show)
+        try:
+            engine = open_engine(app.load, meter.show)
+        except SystemExit:
+            _end_unbegun(options, out)
+            raise
         for notice in engine.info.notices:
-            meter.note(notice)
+            meter.say(notice)
+        check_stop_ids(app.stop_ids, engine.info)
         ids = _prompt_ids(engine, prompt, meter)
         settings = app.starting_settings(engine.info)
         control = interruption.control = Control(settings)
@@ -88,8 +94,18 @@ def run(
             score_prompt=options.format == "jsonl",
             top=max(options.candidates, _AT_LEAST),
         )
-        _write(_writer(options, out, engine, ids, settings), engine, request, control, meter)
+        writer = _writer(options, out, engine, ids, settings)
+        # On a terminal the text and the meter's line would be in each other's way.
+        shown = (lambda _: None) if out.isatty() else meter.show
+        _write(writer, engine.stream(request, control), meter, shown)
         return interruption.code
+
+
+def _end_unbegun(options: RunOptions, out: BinaryIO) -> None:
+    """The end of a run that was interrupted while its model was loaded."""
+    text = b"end: interrupted after 0 tokens\n"
+    out.write(jsonl.end_line("interrupted", "") if options.format == "jsonl" else text)
+    out.flush()
 
 
 def _prompt_ids(engine: Engine, prompt: PromptSpec, meter: Meter) -> tuple[int, ...]:
@@ -141,24 +157,25 @@ def _writer(
 
 
 def _write(
-    writer: Writer, engine: Engine, request: StreamRequest, control: Control, meter: Meter
+    writer: Writer, events: Iterator[StreamEvent], meter: Meter, show: Callable[[Progress], None]
 ) -> None:
     """Pass the engine's events on."""
+    meter.clear()
     writer.begin()
     try:
-        for event in engine.stream(request, control):
-            _pass_on(event, writer, meter)
+        for event in events:
+            if isinstance(event, Progress):
+                show(event)
+            else:
+                meter.clear()
+                _pass_on(event, writer)
     except TokexploreError:
         meter.clear()
         writer.fail()
         raise
 
 
-def _pass_on(event: StreamEvent, writer: Writer, meter: Meter) -> None:
-    if isinstance(event, Progress):
-        meter.show(event)
-        return
-    meter.clear()
+def _pass_on(event: StreamEvent, writer: Writer) -> None:
     match event:
         case ScoredToken():
             writer.scored(event)
@@ -216,13 +233,15 @@ class TextWriter:
     ) -> None:
         self._out = out
         self._vocabulary = engine.vocabulary
+        self._bos = engine.info.bos_id
         self._path = list(ids)
         self._candidates = candidates
         self._text = RunningText()
         self._steps: list[DrawnToken] = []
 
     def begin(self) -> None:
-        for token in self._path:
+        begins = bool(self._path) and self._path[0] == self._bos
+        for token in self._path[begins:]:
             self._print_token(token)
 
     def scored(self, event: ScoredToken) -> None:
@@ -245,8 +264,7 @@ class TextWriter:
         self.end("failure")
 
     def _print_token(self, token: int) -> None:
-        if token not in self._vocabulary.special:
-            self._print(plain_text(self._text.push(self._vocabulary.bytes_of(token))))
+        self._print(plain_text(self._text.push(self._vocabulary.bytes_of(token))))
 
     def _print(self, text: str) -> None:
         self._out.write(text.encode("utf-8"))

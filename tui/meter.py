@@ -9,7 +9,7 @@ from tokexplore.tui.plain import cut, plain_text
 
 
 class Meter:
-    """Progress on one line of standard error where that is a terminal; notices there always."""
+    """Progress on one line of standard error where that is a terminal; notices always."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -39,11 +39,6 @@ class Meter:
             self._stream.write("\r\x1b[K")
             self._stream.flush()
             self._shown = False
-
-    def note(self, text: str) -> None:
-        """Tell something that may be of use, where somebody watches."""
-        if self._moving:
-            self.say(text)
 
     def say(self, text: str) -> None:
         """Tell something that the user must know."""

@@ -4,6 +4,7 @@ from typing import Literal
 
 import msgspec
 
+from tokexplore.models.errors import UsageError
 from tokexplore.models.options import EMBEDDED, LoadOptions, PromptSpec
 from tokexplore.models.protocol import ModelInfo
 from tokexplore.models.sampling import SamplingSettings
@@ -70,6 +71,19 @@ class ListOptions(msgspec.Struct, frozen=True):
     """What `tokexplore models` takes."""
 
     directories: tuple[str, ...] = ()
+
+
+def check_stop_ids(ids: tuple[int, ...], info: ModelInfo) -> None:
+    """Refuse ids that no token of the model has.
+
+    Raises:
+        UsageError: naming the first of them.
+    """
+    if bad := [i for i in ids if i >= info.vocabulary]:
+        raise UsageError(
+            f"--stop-id {bad[0]} is no token of {info.name}: its ids go up to "
+            f"{info.vocabulary - 1}."
+        )
 
 
 def adopted(

@@ -32,7 +32,7 @@ def step_table(
         count: candidates to list; the chosen one is listed in any case.
     """
     standing, distribution = drawn.standing, drawn.distribution
-    after = visible(b"".join(map(vocabulary.bytes_of, before)))
+    after = visible(_from_a_character(b"".join(map(vocabulary.bytes_of, before))))
     heading = (
         f'step {step} · position {drawn.position} · after "{after}" · entropy '
         f"{distribution.entropy:.4f} nats · margin {_number(distribution.margin)}"
@@ -49,6 +49,12 @@ def step_table(
     if rest > 0:
         lines.append(f"    {rest:,} more hold {distribution.tail_mass(count):.2%} of the model's")
     return lines
+
+
+def _from_a_character(data: bytes) -> bytes:
+    """Bytes without those at their start that end a character that began before."""
+    start = next((i for i, byte in enumerate(data[:3]) if byte & 0xC0 != 0x80), min(3, len(data)))
+    return data[start:]
 
 
 def _rows(drawn: DrawnToken, vocabulary: Vocabulary, count: int) -> Iterable[tuple[str, ...]]:

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, cache_utils
 from transformers.cache_utils import (
-    DummyLayer,
     DynamicCache,
     DynamicLayer,
     DynamicSlidingWindowLayer,
@@ -21,6 +20,8 @@ from transformers.cache_utils import (
 )
 
 _LEAST_ROOM = 64
+_EMPTY_LAYERS = tuple(filter(None, [getattr(cache_utils, "DummyLayer", None)]))
+"""Classes of layers that keep nothing; transformers has one from 5.23 on."""
 
 
 @dataclass
@@ -112,7 +113,7 @@ def new_cache(model: PreTrainedModel) -> DynamicCache:
 
 def is_croppable(cache: DynamicCache) -> bool:
     """Whether any prefix of this cache is a view of it."""
-    return all(type(layer) in (GrowingLayer, DummyLayer) for layer in cache.layers)
+    return all(type(layer) in (GrowingLayer, *_EMPTY_LAYERS) for layer in cache.layers)
 
 
 @torch.inference_mode()

@@ -14,16 +14,18 @@ _NOT_OURS = ("repetition_penalty", "no_repeat_ngram_size", "typical_p")
 _NEUTRAL = (None, 0, 1, 1.0, 0.0)
 
 
-def read_generation_config(path: Path) -> dict[str, Any]:
-    """generation_config.json as it is written; empty where there is none or it is broken."""
+def read_generation_config(path: Path) -> tuple[dict[str, Any], list[str]]:
+    """generation_config.json as it is written, with a notice where it is there and broken."""
     file = path / "generation_config.json"
     if not file.is_file():
-        return {}
+        return {}, []
     try:
         value = json.loads(file.read_bytes())
     except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}
+        value = None
+    if isinstance(value, dict):
+        return value, []
+    return {}, ["generation_config.json is broken: the ends of text that it names are not known"]
 
 
 def eos_ids(

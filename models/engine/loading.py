@@ -120,7 +120,8 @@ def _describe(
     started: float,
 ) -> Loaded:
     config = model.config.get_text_config()
-    generation = read_generation_config(checkpoint.path)
+    generation, broken = read_generation_config(checkpoint.path)
+    notices += broken
     settings, left_out = suggested(generation)
     vocabulary = vocabulary_of(tokenizer, rows)
     if len(vocabulary) > rows:
@@ -165,7 +166,7 @@ def _rows(model: PreTrainedModel) -> int:
 def _integer(config: PreTrainedConfig, *names: str) -> int:
     """The first of `names` that the config has as an integer, else 0."""
     values = (getattr(config, name, None) for name in names)
-    return next((value for value in values if isinstance(value, int)), 0)
+    return next((value for value in values if isinstance(value, int) and value > 0), 0)
 
 
 def _snapshot_commit(path: Path) -> str:

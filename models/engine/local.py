@@ -58,7 +58,7 @@ class LocalEngine:
         self.leaves = LeafStore(cache_bytes or _share_of_free(loaded.model.device))
         self.rows_held = RowStore(row_bytes)
         with self._memory_guarded():
-            self.probed = probe(self.forward)
+            self.probed = probe(self.forward, loaded.context)
 
     @classmethod
     def open(cls, options: LoadOptions, report: Callable[[Progress], None]) -> "LocalEngine":

@@ -34,8 +34,14 @@ class Probed:
     """A fallback that the user should know of."""
 
 
-def probe(forward: Forward) -> Probed:
-    """Try one-token steps and a batch of 16 on top of a forked cache of 8 tokens: six passes."""
+def probe(forward: Forward, context: int) -> Probed:
+    """Try one-token steps and a batch of 16 on top of a forked cache of 8 tokens: six passes.
+
+    Args:
+        context: positions that the model has; 0 where it does not say.
+    """
+    if 0 < context < _IDS:
+        return _whole(f"its context of {context} is too short to try one on")
     if forward.cache_argument is None:
         return _whole("its forward pass takes no transformers cache")
     ids = np.random.default_rng(0).integers(0, forward.rows, _IDS).tolist()
@@ -80,6 +86,8 @@ def _tried(forward: Forward, ids: list[int], truth: torch.Tensor) -> Probed:
 def _agrees(found: torch.Tensor, truth: torch.Tensor, model: PreTrainedModel) -> bool:
     tolerance = _TOLERANCE.get(model.dtype, 0.2)
     finite = torch.isfinite(truth)
+    if not finite.any():
+        return True  # the first row that is asked for is refused
     difference = (found - truth)[finite].square().mean().sqrt().item()
     return difference <= tolerance * truth[finite].std().item()
 

@@ -12,6 +12,8 @@ from transformers.utils import logging as transformers_logging
 
 _LOGGERS = ("transformers", "accelerate", "huggingface_hub", "torch")
 _LONGEST = 200
+_REPORT = "LOAD REPORT"
+"""transformers' table of tensors that do not fit, for a terminal; we say it in a sentence."""
 T = TypeVar("T")
 
 
@@ -36,6 +38,8 @@ class Heard(logging.Handler):
         self.add(record.getMessage())
 
     def add(self, message: str) -> None:
+        if _REPORT in message:
+            return
         line = next((part.strip() for part in message.splitlines() if part.strip()), "")
         line = line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"
         if line and line not in self.messages:

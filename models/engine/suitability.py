@@ -1,5 +1,6 @@
 """Refuse, in one sentence each, what transformers would open but what cannot do the job."""
 
+import re
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from tokexplore.models.checkpoint import Checkpoint
 from tokexplore.models.errors import ModelError
 
 _SHOWN = 3
+_LAYER = re.compile(r"\b(?:layers|h|blocks|layer)\.(\d+)\.")
 
 
 def check_files(name: str, checkpoint: Checkpoint, *, trust_remote_code: bool) -> None:
@@ -80,6 +82,11 @@ def check_loaded(name: str, info: dict[str, Any], layers: int) -> list[str]:
     if errors := info.get("error_msgs"):
         raise ModelError(f"{name} could not be loaded: {errors[0]}")
     if unexpected := sorted(info["unexpected_keys"]):
+        if beyond := [key for key in unexpected if _layer(key) >= layers > 0]:
+            raise ModelError(
+                f"{name} has weights for more layers than the {layers} that its config asks for "
+                f"({_some(beyond)}): the files do not belong together."
+            )
         return [f"{len(unexpected)} tensors of the checkpoint are not used ({_some(unexpected)})"]
     return []
 
@@ -108,6 +115,12 @@ def check_causality(name: str, model: PreTrainedModel, rows: int) -> None:
             f"{name} looks ahead: its logits change with later tokens, so it is not a causal "
             "language model."
         )
+
+
+def _layer(key: str) -> int:
+    """The number of the layer that a tensor's name tells; -1 where it tells none."""
+    found = _LAYER.search(key)
+    return int(found[1]) if found else -1
 
 
 def _some(names: list[str]) -> str:

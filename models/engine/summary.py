@@ -55,8 +55,8 @@ def summarise(logits: torch.Tensor, source: str, seconds: float = 0.0) -> Row:
     top = float(values.max())
     if not math.isfinite(top):
         raise TokexploreError(
-            "the model's logits are no numbers (NaN or infinite): its weights or this dtype are "
-            "broken here; try --dtype float32."
+            "the model's logits are no numbers (NaN or infinite): its weights are broken, or this "
+            "dtype is too coarse for them (--dtype float32 is not)."
         )
     centred = values - np.float32(top)
     weights = np.exp(centred)

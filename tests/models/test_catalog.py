@@ -306,6 +306,14 @@ def test_mistyped_names_get_the_nearest(cache: Path) -> None:
     assert nearest("story", catalog.hub_models()) == ["owner/Tiny-Story-1B"]
 
 
+@pytest.mark.usefixtures("cache")
+def test_a_mistyped_directory_gets_its_neighbours(tmp_path: Path) -> None:
+    (tmp_path / "trunc").mkdir()
+    (tmp_path / "trunc" / "config.json").write_text("{}")
+    with pytest.raises(ModelError, match=r"Did you mean .*trunc\?"):
+        locate(str(tmp_path / "trunk"))
+
+
 def test_the_embedded_model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(catalog, "EMBEDDED_DIRECTORY", make(tmp_path / "embedded"))
     found = locate("embedded")

@@ -260,6 +260,24 @@ def test_a_mistake_ends_with_2_and_one_safe_sentence(
     assert "\x1b" not in shown.err
 
 
+@pytest.mark.parametrize("command", [["models"], ["run", "--max-new-tokens", "1"]])
+def test_an_output_that_cannot_be_written_is_one_sentence(command: list[str]) -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "tokexplore", *command],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert done.returncode == 1
+    assert "no space left" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_embedded_model_has_two_names() -> None:
+    assert parse(["fable"]).options.app.load.model == "embedded"
+
+
 def test_version_and_help_import_nothing_heavy() -> None:
     check = (
         "import sys\nfrom tokexplore.tui.cli import main\n"

@@ -5,6 +5,7 @@ import json
 import math
 import os
 import pty
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -177,7 +178,7 @@ def test_text_streams_whole_characters_and_then_tells_every_step() -> None:
     planted_text(engine, "Once", " the 你 king")
     _, text = ran(engine, PromptSpec(text="Once"), settings=HOT, max_new_tokens=20, candidates=3)
     story, *blocks, end = text.split("\n\n")
-    assert story == "Once the 你 king"
+    assert story == "Once the 你 king</s>", "the end of the text is a token to be seen"
     assert [b.split(" · ")[0] for b in blocks] == [f"step {n}" for n in range(1, 8)]
     assert 'after "Once␣the␣<E4><BD>"' in blocks[4]
     assert "(id 166, sampled)" in blocks[4]
@@ -205,7 +206,7 @@ def test_text_shows_controls_and_keeps_line_breaks() -> None:
     engine = FakeEngine()
     planted_text(engine, "Once", " a\x1b]0;owned\x07\r\n[/x] the", logit=50)
     _, text = ran(engine, PromptSpec(text="Once"), max_new_tokens=50)
-    assert text.startswith("Once a␛]0;owned␇␍\n[/x] the\n")
+    assert text.startswith("Once a␛]0;owned␇␍\n[/x] the</s>\n")
     assert "\x1b" not in text
 
 
@@ -276,6 +277,50 @@ def test_a_reader_that_leaves_ends_it_quietly(tmp_path: Path) -> None:
         process.stdout.close()
         assert process.wait() == 141
         assert process.stderr.read() == ""
+
+
+@pytest.mark.parametrize("format", ["jsonl", "text"])
+def test_an_interruption_while_the_model_loads_has_an_end_too(format: str) -> None:
+    def interrupted(*_: object) -> FakeEngine:
+        os.kill(os.getpid(), signal.SIGINT)
+        raise AssertionError("the signal came first")
+
+    out = io.BytesIO()
+    options = RunOptions(AppOptions(prompt=PromptSpec(text="Once")), format=format)  # type: ignore[arg-type]
+    with pytest.raises(SystemExit) as ended:
+        headless.run(options, out, open_engine=interrupted, errors=io.StringIO())
+    assert ended.value.code == 130
+    last = out.getvalue().decode()
+    if format == "jsonl":
+        assert json.loads(last) == {"type": "end", "reason": "interrupted", "text": ""}
+    else:
+        assert last == "end: interrupted after 0 tokens\n"
+
+
+def test_a_stop_id_that_is_no_token_is_refused() -> None:
+    with pytest.raises(UsageError, match="99999"):
+        ran(FakeEngine(), PromptSpec(text="Once"), stop_ids=(99_999,))
+
+
+def test_a_heading_begins_with_a_whole_character() -> None:
+    engine = FakeEngine()
+    planted_text(engine, "Once", "你 the king of the")
+    _, text = ran(engine, PromptSpec(text="Once"), max_new_tokens=9)
+    headings = [line for line in text.splitlines() if line.startswith("step ")]
+    for heading in headings:
+        assert not re.search(r'after "<[89AB]', heading), heading
+
+
+def test_the_prompt_stays_on_a_terminal(tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    command = [*fake_command(), "run", str(tmp_path), "--prompt", "Once", "--max-new-tokens", "1"]
+    environment = {**os.environ, "TERM": "xterm"}
+    subprocess.run(command, stdin=theirs, stdout=theirs, stderr=theirs, check=True, env=environment)
+    os.close(theirs)
+    shown = os.read(ours, 65536).decode()
+    os.close(ours)
+    assert "\r\x1b[K" not in shown[shown.index("Once") :]
+    assert "Once" in shown.splitlines()[-1] or "\x1b[KOnce" in shown
 
 
 def test_progress_is_shown_on_a_terminal_only(tmp_path: Path) -> None:

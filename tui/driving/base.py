@@ -11,7 +11,7 @@ from tokexplore.models.protocol import Chat, ModelInfo, Progress
 from tokexplore.models.sampling import SamplerView, SamplingSettings
 from tokexplore.models.worker.client import EngineClient
 from tokexplore.tui.explorer import Explorer
-from tokexplore.tui.options import AppOptions
+from tokexplore.tui.options import AppOptions, check_stop_ids
 
 Driving = TypeVar("Driving", bound="DriverBase")
 Arguments = ParamSpec("Arguments")
@@ -96,6 +96,7 @@ class DriverBase:
 
     def _introduce(self, info: ModelInfo) -> None:
         """Start with the settings that were asked for, and say what the user should know."""
+        check_stop_ids(self.options.stop_ids, info)
         self.explorer.settings = self.options.starting_settings(info)
         for notice in info.notices:
             self._notify(notice)

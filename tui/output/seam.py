@@ -108,10 +108,10 @@ class PacedApp(ThemedApp[ReturnType]):
                     x += strip.cell_length
             return
         for y, first, last in update.spans:
-            for end, (x, strip) in zip(update.chop_ends[y], update.chops[y].items(), strict=False):
+            for end, (x, chop) in zip(update.chop_ends[y], update.chops[y].items(), strict=False):
                 # What lies beyond the span is not what is on top there, but what was rendered.
-                if strip is not None and x < last and end > first:
-                    grid.put(x, y, strip.crop(0, min(end, last) - x))
+                if chop is not None and x < last and end > first:
+                    grid.put(x, y, chop.crop(0, min(end, last) - x))
 
     def _fatal_error(self) -> None:
         """One line in place of pages of traceback, which go into a file."""

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+import transformers as hf
 from support import families, truth
 from support.truth import SAMPLED
 
@@ -375,3 +376,12 @@ class TestStores:
             store.put(leaf)
 
         assert list(store) == [other, long]
+
+
+def test_a_context_too_short_to_probe_needs_no_cache() -> None:
+    torch.manual_seed(0)
+    config = hf.GPT2Config(vocab_size=96, n_embd=32, n_layer=2, n_head=4, n_positions=16)
+    engine = LocalEngine(families.loaded(hf.GPT2LMHeadModel(config).eval(), context=16))
+    assert engine.probed.feed == "whole"
+    assert "too short" in engine.probed.notice
+    assert engine.describe([1, 2, 3]).vocabulary == 96

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from support.made_models import edit_json, llama, save_llama, tokenizer
 from support.opening import opened, refusal
 
@@ -80,12 +80,14 @@ def test_progress_is_monotonic_and_in_bytes(tmp_path: Path) -> None:
 def test_nothing_reaches_the_terminal_but_what_the_caller_prints(
     model_dir: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    edit_json(model_dir / "config.json", num_hidden_layers=1)
+    weights = load_file(model_dir / "model.safetensors")
+    save_file({**weights, "visual.patch": torch.zeros(3)}, model_dir / "model.safetensors")
     loaded = load(LoadOptions(model=str(model_dir)), lambda r: print(r.stage, file=sys.stderr))
     out, err = capfd.readouterr()
     assert out == ""
     assert set(err.split()) == {"reading", "weights"}
-    assert any("9 tensors of the checkpoint are not used" in n for n in loaded.notices)
+    assert any("1 tensors of the checkpoint are not used" in n for n in loaded.notices)
+    assert not any("LOAD REPORT" in n or "\x1b" in n for n in loaded.notices)
 
 
 def test_tied_weights_are_not_missing(tmp_path: Path) -> None:
@@ -115,6 +117,11 @@ def test_the_eos_list_is_generation_configs_and_the_tokenizers(model_dir: Path) 
     assert opened(model_dir).eos_ids == (7, 5, own)
     edit_json(model_dir / "generation_config.json", eos_token_id=9)
     assert opened(model_dir).eos_ids == (9, own)
+
+
+def test_a_broken_generation_config_is_said(model_dir: Path) -> None:
+    (model_dir / "generation_config.json").write_text("{")
+    assert any("generation_config.json is broken" in n for n in opened(model_dir).notices)
 
 
 def test_a_default_that_no_file_states_is_no_eos(model_dir: Path) -> None:

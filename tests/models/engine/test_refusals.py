@@ -62,6 +62,10 @@ BROKEN: dict[str, tuple[Break, str]] = {
         lambda p: (p / "config.json").write_text("[1]"),
         "a config.json that is not a JSON object",
     ),
+    "fewer layers in the config": (
+        lambda p: edit_json(p / "config.json", num_hidden_layers=1),
+        "weights for more layers than the 1 that its config asks for",
+    ),
     "no weights": (lambda p: (p / "model.safetensors").unlink(), "has no weights"),
     "corrupt weights": (
         lambda p: (p / "model.safetensors").write_bytes(b"\xff" * 5000),
