@@ -41,7 +41,7 @@ from tokexplore.widgets.strip import EntropyStrip
 from tokexplore.widgets.transcript import Transcript
 from tokexplore.widgets.transcript_lines import Aside
 
-FRAMES_PER_SECOND = 20
+FRAMES_PER_SECOND = 15
 """At most; a key is painted at once where the last frame is older than this allows."""
 SMALLEST = Size(60, 15)
 NARROW = 104
