@@ -97,7 +97,12 @@ class Terminal:
             self.raw += part
             self._stream.feed(part)
             if self.raw.rfind(FRAME_BEGINS) <= self.raw.rfind(FRAME_ENDS):
-                self._shown = "\n".join(line.rstrip() for line in self.screen.display)
+                self._shown = "\n".join(map(self._line, range(self.screen.lines)))
+
+    def _line(self, y: int) -> str:
+        """A line of the screen; pyte's own `display` fails where half a wide character is left."""
+        row = self.screen.buffer[y]
+        return "".join(row[x].data for x in range(self.screen.columns)).rstrip()
 
     def _answer(self, data: str) -> None:
         with suppress(OSError):  # the program may be gone by now

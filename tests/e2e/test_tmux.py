@@ -1,0 +1,74 @@
+"""The real program inside tmux, under the names that terminals go by."""
+
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
+GIVE_UP = 60.0
+PROGRAM = f"{sys.executable} -P -m tokexplore --max-new-tokens 16; echo left with $?; sleep 60"
+
+
+class Pane:
+    """One tmux server with one pane, the user's own configuration left out."""
+
+    def __init__(self, name: str) -> None:
+        self._tmux = ["tmux", "-L", f"tokexplore-{name}", "-f", "/dev/null"]
+
+    def run(self, *command: str) -> str:
+        done = subprocess.run([*self._tmux, *command], capture_output=True, text=True, check=True)
+        return done.stdout
+
+    def start(self, term: str, columns: int, lines: int) -> None:
+        size = ("-x", str(columns), "-y", str(lines))
+        self.run("new-session", "-d", *size, f"exec env TERM={term} sh -c '{PROGRAM}'")
+
+    def until(self, holds: Callable[[str], object]) -> str:
+        end = time.monotonic() + GIVE_UP
+        while not holds(shown := self.run("capture-pane", "-p")):
+            assert time.monotonic() < end, shown
+            time.sleep(0.1)
+        return shown
+
+    def keys(self, *keys: str) -> None:
+        self.run("send-keys", *keys)
+
+    def stop(self) -> None:
+        subprocess.run([*self._tmux, "kill-server"], capture_output=True)
+
+
+@pytest.fixture
+def pane(request: pytest.FixtureRequest) -> Iterator[Pane]:
+    opened = Pane(str(abs(hash(request.node.name))))
+    yield opened
+    opened.stop()
+
+
+@pytest.mark.parametrize(
+    ("term", "columns", "lines"),
+    [
+        ("xterm-256color", 80, 24),
+        ("screen-256color", 120, 40),
+        ("tmux-256color", 80, 24),
+        ("linux", 120, 40),
+    ],
+)
+def test_it_streams_branches_compares_and_leaves(
+    pane: Pane, term: str, columns: int, lines: int
+) -> None:
+    pane.start(term, columns, lines)
+    pane.until(lambda s: "ended: length" in s)
+    pane.keys("Home", "Down", "Enter")
+    pane.until(lambda s: "branch 2 of 2" in s and "ended: length" in s)
+    pane.keys("d")
+    pane.until(lambda s: "COMPARE" in s and "mean" in s)
+    pane.keys("q")
+    pane.until(lambda s: "BROWSE" in s)
+    pane.keys("q", "q")
+    left = pane.until(lambda s: "left with 0" in s)
+    assert "Traceback" not in left
+    assert "[?" not in left, "no answer of the terminal came after the program had left"
