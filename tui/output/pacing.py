@@ -5,7 +5,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 Mark = TypeVar("Mark")
 
-FRAMES_PER_SECOND = 30
+FRAMES_PER_SECOND = 60
 IN_FLIGHT = 2
 """Frames that may be unanswered."""
 GIVE_UP = 1.5
