@@ -14,6 +14,7 @@ import fcntl
 import os
 import pty
 import select
+import shlex
 import signal
 import statistics
 import struct
@@ -53,6 +54,8 @@ def bare_load(directory: str, prompt: str) -> tuple[float, str]:
         first = process.stdout.read(1)
         seconds = time.perf_counter() - began
         said = first + process.stdout.read()
+    if process.returncode:
+        raise SystemExit(f"the bare load failed: {shlex.join(command)}")
     return seconds, said.decode()
 
 

@@ -115,6 +115,8 @@ def nearest(name: str, entries: Sequence[ModelEntry | Located], count: int = 3) 
         full = entry.name if isinstance(entry, ModelEntry) else entry.source
         names[full.lower()] = full
         names.setdefault(full.rsplit("/", 1)[-1].lower(), full)
+        if full == EMBEDDED:
+            names.setdefault(EMBEDDED_TITLE, full)
     close = difflib.get_close_matches(name.lower(), names, n=2 * count, cutoff=0.5)
     close += [key for key in names if len(name) > 2 and name.lower() in key]
     return list(dict.fromkeys(names[key] for key in close))[:count]

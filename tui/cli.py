@@ -15,6 +15,7 @@ from tokexplore.tui.plain import plain_text
 from tokexplore.tui.prompts import piped_stdin, read_prompt
 from tokexplore.tui.terminal import (
     check_terminal,
+    ensure_stderr,
     ensure_utf8,
     private_stdout,
     screen_on_stderr,
@@ -36,6 +37,7 @@ def main(argv: Sequence[str] | None = None, *, open_engine: OpenEngine = open_lo
     """
     if argv is None:
         ensure_utf8()
+        ensure_stderr()
         argv = sys.argv[1:]
     if sys.stdout is None:
         print("tokexplore: standard output is closed: there is nowhere to write.", file=sys.stderr)

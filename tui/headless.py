@@ -72,11 +72,11 @@ def run(
             f"or a pipe on standard input.{suggestion(app.load.model)}"
         )
     with interruptible() as interruption, meter:
-        try:
-            engine = open_engine(app.load, meter.show)
-        except SystemExit:
+        engine = _opened(app.load, open_engine, meter, interruption)
+        if engine is None:
+            meter.clear()
             _end_unbegun(options, out)
-            raise
+            return interruption.code
         for notice in engine.info.notices:
             meter.say(notice)
         check_stop_ids(app.stop_ids, engine.info)
@@ -99,6 +99,22 @@ def run(
         shown = (lambda _: None) if out.isatty() else meter.show
         _write(writer, engine.stream(request, control), meter, shown)
         return interruption.code
+
+
+def _opened(
+    options: LoadOptions, open_engine: OpenEngine, meter: Meter, interruption: "Interruption"
+) -> Engine | None:
+    """The engine, or None where a signal came first.
+
+    What that raises is not trusted to arrive: libraries turn it into errors of their own.
+    """
+    try:
+        engine = open_engine(options, meter.show)
+    except BaseException:
+        if not interruption.code:
+            raise
+        return None
+    return None if interruption.code else engine
 
 
 def _end_unbegun(options: RunOptions, out: BinaryIO) -> None:
@@ -289,9 +305,9 @@ def interruptible() -> Iterator[Interruption]:
 
     def interrupt(number: int, _frame: FrameType | None) -> None:
         code = INTERRUPTED if number == signal.SIGINT else TERMINATED
-        if interruption.control is None or interruption.code:
+        again, interruption.code = bool(interruption.code), code
+        if interruption.control is None or again:
             raise SystemExit(code)
-        interruption.code = code
         interruption.control.cancelled = True
 
     before = {n: signal.signal(n, interrupt) for n in (signal.SIGINT, signal.SIGTERM)}

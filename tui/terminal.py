@@ -21,6 +21,14 @@ def ensure_utf8() -> None:
     os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
 
 
+def ensure_stderr() -> None:
+    """Make standard error the null device where it is closed: what is said there may be lost."""
+    if sys.stderr is None:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, 2)
+        sys.stderr = os.fdopen(2, "w", encoding="utf-8", closefd=False)
+
+
 def check_terminal() -> None:
     """Refuse a terminal that cannot show the explorer.
 

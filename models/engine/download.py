@@ -54,9 +54,10 @@ def download(located: Located, report: Report, *, trust_remote_code: bool) -> Pa
             f"name, or log in with `hf auth login`.{suggestion(name)}"
         ) from error
     except Exception as error:
+        at = f" at revision {located.revision}" if located.revision else ""
         raise ModelError(
-            f"{name} is neither a directory nor complete in the hub cache ({hub_cache()}), and the "
-            f"hub cannot be reached ({type(error).__name__}).{suggestion(name)}"
+            f"{name}{at} is neither a directory nor complete in the hub cache ({hub_cache()}), and "
+            f"the hub cannot be reached ({type(error).__name__}).{suggestion(name)}"
         ) from error
     return Path(folder)
 

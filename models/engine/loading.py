@@ -93,7 +93,7 @@ def load(options: LoadOptions, report: Callable[[Progress], None]) -> Loaded:
         model, notices = open_model(opening, config, dtype, placement, report, sentence)
         rows = _rows(model)
         if not plainly_causal(checkpoint):
-            check_causality(located.name, model, rows)
+            check_causality(located.name, model, rows, _context(model))
     notices = [n for n in (placement.notice, near, *notices, *heard.messages) if n]
     return _describe(located, checkpoint, model, tokenizer, rows, notices, started)
 
@@ -139,7 +139,7 @@ def _describe(
         family=type(model).__name__,
         dtype=str(model.dtype).removeprefix("torch."),
         device=devices_of(model),
-        context=_integer(config, *_CONTEXT_NAMES),
+        context=_context(model),
         parameters=model.num_parameters(),
         layers=_integer(config, "num_hidden_layers"),
         heads=_integer(config, "num_attention_heads"),
@@ -161,6 +161,11 @@ def _rows(model: PreTrainedModel) -> int:
     if head is None:
         return int(model.config.get_text_config().vocab_size)
     return int(getattr(head, "out_features", head.weight.shape[0]))
+
+
+def _context(model: PreTrainedModel) -> int:
+    """Positions that the model was made for; 0 where its config names none."""
+    return _integer(model.config.get_text_config(), *_CONTEXT_NAMES)
 
 
 def _integer(config: PreTrainedConfig, *names: str) -> int:

@@ -61,12 +61,14 @@ def check_family(name: str, config: PreTrainedConfig, *, trust_remote_code: bool
         )
 
 
-def check_loaded(name: str, info: dict[str, Any], layers: int) -> list[str]:
+def check_loaded(name: str, info: dict[str, Any], model: PreTrainedModel) -> list[str]:
     """Refuse weights that do not fill the model; a notice for those that it does not use.
 
     Raises:
-        ModelError: for missing and for mismatched tensors, which transformers fills at random.
+        ModelError: for missing and for mismatched tensors, which transformers fills at random, and
+            for layers beyond the model's.
     """
+    layers = getattr(model.config.get_text_config(), "num_hidden_layers", 0)
     if missing := sorted(info["missing_keys"]):
         raise ModelError(
             f"{name} lacks {len(missing)} of the tensors that its config asks for "
@@ -82,7 +84,7 @@ def check_loaded(name: str, info: dict[str, Any], layers: int) -> list[str]:
     if errors := info.get("error_msgs"):
         raise ModelError(f"{name} could not be loaded: {errors[0]}")
     if unexpected := sorted(info["unexpected_keys"]):
-        if beyond := [key for key in unexpected if _layer(key) >= layers > 0]:
+        if beyond := _beyond(unexpected, model):
             raise ModelError(
                 f"{name} has weights for more layers than the {layers} that its config asks for "
                 f"({_some(beyond)}): the files do not belong together."
@@ -97,18 +99,21 @@ def plainly_causal(checkpoint: Checkpoint) -> bool:
     return known and not checkpoint.custom_code and checkpoint.family.endswith("ForCausalLM")
 
 
-def check_causality(name: str, model: PreTrainedModel, rows: int) -> None:
+def check_causality(name: str, model: PreTrainedModel, rows: int, context: int) -> None:
     """Refuse a model whose earlier logits change with a later token.
 
-    Two rows of eight ids that differ in the last one only: all earlier logits must agree, up to
-    the noise of a batched kernel.
+    Two rows of eight ids, or of the whole context, that differ in the last one only: all earlier
+    logits must agree, up to the noise of a batched kernel.
     """
-    ids = torch.arange(8).mul(7).add(3).remainder(rows).repeat(2, 1)  # [2, 8]
+    count = min(8, context or 8)
+    if count < 2:
+        return
+    ids = torch.arange(count).mul(7).add(3).remainder(rows).repeat(2, 1)  # [2, count]
     ids[1, -1] = (int(ids[1, -1]) + 1) % rows
     ids = ids.to(model.get_input_embeddings().weight.device)
     with torch.inference_mode():
         logits = model(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False).logits
-    before = logits[:, :-1].float()  # [2, 7, rows]
+    before = logits[:, :-1].float()  # [2, count - 1, rows]
     scale = before.std().clamp_min(1e-6)
     if (before[0] - before[1]).abs().max() > 0.05 * scale:
         raise ModelError(
@@ -117,10 +122,30 @@ def check_causality(name: str, model: PreTrainedModel, rows: int) -> None:
         )
 
 
-def _layer(key: str) -> int:
-    """The number of the layer that a tensor's name tells; -1 where it tells none."""
+def _beyond(unexpected: list[str], model: PreTrainedModel) -> list[str]:
+    """The tensors of layers that would follow the model's last one.
+
+    Neither those of another stack, such as a vision tower, nor those of heads that predict further
+    tokens, which some families number as layers.
+    """
+    further = getattr(model.config.get_text_config(), "num_nextn_predict_layers", 0) or 0
+    last: dict[str, int] = {}
+    for key in model.state_dict():
+        stack, number = _layer(key)
+        last[stack] = max(number, last.get(stack, -1))
+
+    def beyond(stack: str, number: int) -> bool:
+        # A checkpoint's names may lack the prefix of the model's.
+        ends = [end for name, end in last.items() if stack and name.endswith(stack)]
+        return bool(ends) and number > max(ends) + further
+
+    return [key for key in unexpected if beyond(*_layer(key))]
+
+
+def _layer(key: str) -> tuple[str, int]:
+    """The stack of layers that a tensor's name tells and its number there; empty for none."""
     found = _LAYER.search(key)
-    return int(found[1]) if found else -1
+    return (key[: found.start(1)], int(found[1])) if found else ("", -1)
 
 
 def _some(names: list[str]) -> str:

@@ -111,9 +111,7 @@ def open_model(
             ignore_mismatched_sizes=True,
             output_loading_info=True,
         )
-    notices = check_loaded(
-        opening.name, info, getattr(config.get_text_config(), "num_hidden_layers", 0)
-    )
+    notices = check_loaded(opening.name, info, model)
     meter.finish()
     return model.requires_grad_(False).eval(), notices
 

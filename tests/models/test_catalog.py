@@ -300,6 +300,8 @@ def test_mistyped_names_get_the_nearest(cache: Path) -> None:
     cached(cache, "owner/Tiny-Story-1B", COMMIT)
     with pytest.raises(ModelError, match=r"Did you mean embedded\?"):
         locate("embeded")
+    with pytest.raises(ModelError, match=r"Did you mean embedded\?"):
+        locate("fabel")
     with pytest.raises(ModelError, match=r"Did you mean owner/Tiny-Story-1B\?"):
         locate("tiny-stroy-1b")
     assert nearest("qqqq", catalog.hub_models()) == []

@@ -274,6 +274,20 @@ def test_an_output_that_cannot_be_written_is_one_sentence(command: list[str]) ->
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("command", [["models"], ["run", "--max-new-tokens", "1"]])
+def test_a_closed_output_is_one_sentence_and_closed_errors_are_no_failure(
+    command: list[str],
+) -> None:
+    line = [sys.executable, "-P", "-m", "tokexplore", *command]
+    closed = subprocess.run(["sh", "-c", '"$@" >&-', "sh", *line], stderr=subprocess.PIPE)
+    assert closed.returncode == 1
+    assert closed.stderr.startswith(b"tokexplore: standard output is closed")
+    assert closed.stderr.count(b"\n") == 1
+    unheard = subprocess.run(["sh", "-c", '"$@" 2>&-', "sh", *line], stdout=subprocess.PIPE)
+    assert unheard.returncode == 0
+    assert unheard.stdout
+
+
 def test_the_embedded_model_has_two_names() -> None:
     assert parse(["fable"]).options.app.load.model == "embedded"
 

@@ -280,16 +280,20 @@ def test_a_reader_that_leaves_ends_it_quietly(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("format", ["jsonl", "text"])
-def test_an_interruption_while_the_model_loads_has_an_end_too(format: str) -> None:
+@pytest.mark.parametrize("swallowed", [False, True])
+def test_an_interruption_while_the_model_loads_has_an_end_too(format: str, swallowed: bool) -> None:
     def interrupted(*_: object) -> FakeEngine:
-        os.kill(os.getpid(), signal.SIGINT)
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+        except SystemExit:
+            if swallowed:
+                raise ImportError("a library makes this of it") from None
+            raise
         raise AssertionError("the signal came first")
 
     out = io.BytesIO()
     options = RunOptions(AppOptions(prompt=PromptSpec(text="Once")), format=format)  # type: ignore[arg-type]
-    with pytest.raises(SystemExit) as ended:
-        headless.run(options, out, open_engine=interrupted, errors=io.StringIO())
-    assert ended.value.code == 130
+    assert headless.run(options, out, open_engine=interrupted, errors=io.StringIO()) == 130
     last = out.getvalue().decode()
     if format == "jsonl":
         assert json.loads(last) == {"type": "end", "reason": "interrupted", "text": ""}
@@ -319,8 +323,8 @@ def test_the_prompt_stays_on_a_terminal(tmp_path: Path) -> None:
     os.close(theirs)
     shown = os.read(ours, 65536).decode()
     os.close(ours)
+    assert "\x1b[KOnce" in shown
     assert "\r\x1b[K" not in shown[shown.index("Once") :]
-    assert "Once" in shown.splitlines()[-1] or "\x1b[KOnce" in shown
 
 
 def test_progress_is_shown_on_a_terminal_only(tmp_path: Path) -> None:

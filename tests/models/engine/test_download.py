@@ -134,6 +134,7 @@ ANSWER: Any = SimpleNamespace(headers={}, request=SimpleNamespace(method="GET", 
         ),
         (Exception("no route"), ModelError, "the hub cannot be reached (Exception)"),
         (OSError("disk full"), ModelError, "the hub cannot be reached (OSError)"),
+        (Exception("no route"), ModelError, "owner/story at revision v9 is neither"),
     ],
 )
 def test_what_goes_wrong_is_one_sentence(

@@ -119,6 +119,11 @@ def test_the_eos_list_is_generation_configs_and_the_tokenizers(model_dir: Path) 
     assert opened(model_dir).eos_ids == (9, own)
 
 
+def test_a_context_below_one_is_none(model_dir: Path) -> None:
+    edit_json(model_dir / "config.json", max_position_embeddings=-1)
+    assert opened(model_dir).context == 0
+
+
 def test_a_broken_generation_config_is_said(model_dir: Path) -> None:
     (model_dir / "generation_config.json").write_text("{")
     assert any("generation_config.json is broken" in n for n in opened(model_dir).notices)

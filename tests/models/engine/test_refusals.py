@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from support.made_models import SMALL, drop_tensor, edit_json, save, save_llama, tokenizer
 from support.opening import opened, refusal
 from transformers import (
@@ -157,6 +158,16 @@ def test_a_broken_model_is_refused(
     assert expected in sentence
 
 
+def test_layers_of_another_kind_are_left_aside(model_dir: Path) -> None:
+    """A vision tower may be deeper than the text model; a head that looks further is a layer."""
+    file = model_dir / "model.safetensors"
+    more = {"visual.blocks.30.w": torch.zeros(3), "model.layers.2.eh_proj.weight": torch.zeros(3)}
+    save_file({**load_file(file), **more}, file)
+    assert "(model.layers.2.eh_proj.weight)" in refusal(model_dir)
+    edit_json(model_dir / "config.json", num_nextn_predict_layers=1)
+    assert any("2 tensors of the checkpoint are not used" in n for n in opened(model_dir).notices)
+
+
 def test_a_missing_shard(tmp_path: Path) -> None:
     path = save_llama(tmp_path / "sharded", shards="20KB")
     shards = sorted(path.glob("model-*.safetensors"))
@@ -210,6 +221,9 @@ def test_a_model_that_looks_ahead_is_refused(
     torch.manual_seed(1)
     path = save(tmp_path / "gpt", GPT2LMHeadModel(config), words)
     assert opened(path).context == 64
+    config.n_positions = 6
+    short = save(tmp_path / "short", GPT2LMHeadModel(config), words)
+    assert opened(short).context == 6
     forward = GPT2LMHeadModel.forward
 
     def ahead(self: GPT2LMHeadModel, input_ids: torch.Tensor, **more: object) -> object:
