@@ -224,6 +224,19 @@ async def test_a_shorter_prompt_makes_what_follows_it_generated() -> None:
         assert "“The" in screen_text(app)
 
 
+async def test_a_terminal_that_was_too_small_shows_all_again() -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: bool(app.driver.explorer.tree.ended))
+        await pilot.resize_terminal(50, 12)
+        await until(pilot, lambda: "needs 60 x 15" in screen_text(app))
+        assert "story" not in screen_text(app)
+        await pilot.resize_terminal(80, 24)
+        await until(pilot, lambda: screen_text(app).splitlines()[1].startswith("─ story"))
+        assert screen_text(app).splitlines()[2].startswith(" <s>Once")
+        assert not app.screen.query_one("#textual-tooltip").display
+
+
 async def test_the_table_is_there_on_a_small_screen_with_hints() -> None:
     app = make_app()
     async with app.run_test(size=(80, 24)) as pilot:

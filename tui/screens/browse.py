@@ -115,7 +115,8 @@ class BrowseScreen(Branching, Prompting, Taking, Walking, Viewing):
         """On a terminal that is too small for anything useful, say so and nothing else."""
         fits = size.width >= SMALLEST.width and size.height >= SMALLEST.height
         for child in self.children:
-            child.display = (child.id == "too-small") != fits
+            if not child.has_class("-textual-system"):  # tooltips and notices show themselves
+                child.display = (child.id == "too-small") != fits
         self.query_one("#too-small", Static).update(
             Content(
                 f"tokexplore needs {SMALLEST.width} x {SMALLEST.height} cells: this terminal has "
