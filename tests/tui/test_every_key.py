@@ -226,7 +226,7 @@ async def test_a_shorter_prompt_makes_what_follows_it_generated() -> None:
 
 async def test_a_terminal_that_was_too_small_shows_all_again() -> None:
     app = make_app()
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with app.run_test(size=(80, 24), tooltips=True) as pilot:
         await until(pilot, lambda: bool(app.driver.explorer.tree.ended))
         await pilot.resize_terminal(50, 12)
         await until(pilot, lambda: "needs 60 x 15" in screen_text(app))
