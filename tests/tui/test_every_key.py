@@ -245,3 +245,15 @@ async def test_the_table_is_there_on_a_small_screen_with_hints() -> None:
         await until(pilot, lambda: "ctrl+g cancels" in screen_text(app))
         table = app.screen.query_one(CandidateTable)
         assert table.region.bottom < 23
+
+
+async def test_branches_made_on_a_narrow_screen_are_listed_on_a_wider_one() -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: bool(app.driver.explorer.tree.ended))
+        for number in ("2", "3"):
+            await press(pilot, "home", number)
+            await until(pilot, lambda: not app.driver.streaming)
+        await pilot.resize_terminal(120, 40)
+        await until(pilot, lambda: "lp/tok" in screen_text(app))
+        assert "main" in screen_text(app)

@@ -251,9 +251,8 @@ class BrowseScreen(Branching, Prompting, Taking, Walking, Viewing):
     def _paint_branches(self) -> None:
         rows = self.branch_rows
         rows.update(self.driver.stream_leaf)
-        branches = self.query_one(BranchList)
-        if branches.display:
-            branches.show(rows, rows.current, rows.depths)
+        # Also while it is out of sight: a wider terminal draws it before the next frame.
+        self.query_one(BranchList).show(rows, rows.current, rows.depths)
 
     def _paint_strip(self) -> None:
         explorer, view = self.explorer, self.path_view
