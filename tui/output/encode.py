@@ -188,14 +188,30 @@ class _Pen:
     def _move(self, row: int, column: int) -> None:
         if (row, column) == (self._row, self._column):
             return
-        if row != self._row:
-            self._parts.append(f"\x1b[{row + 1};{column + 1}H")
-        elif 0 <= self._column < column:
-            forward = column - self._column
-            self._parts.append("\x1b[C" if forward == 1 else f"\x1b[{forward}C")
-        else:
-            self._parts.append(f"\x1b[{column + 1}G")
+        ways = [f"\x1b[{row + 1};{column + 1}H"]
+        if self._column >= 0:
+            down = _steps(row - self._row, "B", "A")
+            ways.append(down + _across(self._column, column))
+        elif row == self._row:
+            ways.append(f"\x1b[{column + 1}G")
+        self._parts.append(min(ways, key=len))
         self._row, self._column = row, column
+
+
+def _across(start: int, end: int) -> str:
+    """The shortest way from a column to another one of the same row (ECMA-48 8.3.9, 18, 20, 22)."""
+    ways = [_steps(end - start, "C", "D"), f"\x1b[{end + 1}G"]
+    if end < start:
+        ways += ["\b" * (start - end), "\r" + _steps(end, "C", "D")]
+    return min(ways, key=len)
+
+
+def _steps(count: int, ahead: str, back: str) -> str:
+    """A relative move; nothing for none."""
+    if not count:
+        return ""
+    size = "" if abs(count) == 1 else abs(count)
+    return f"\x1b[{size}{ahead if count > 0 else back}"
 
 
 @lru_cache(4096)
