@@ -4,7 +4,7 @@ import asyncio
 import gc
 import signal
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import ClassVar, Literal
 
 import msgspec
@@ -16,13 +16,16 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 from tokexplore.models.display import safe_text
-from tokexplore.models.errors import EngineLostError, TokexploreError
+from tokexplore.models.errors import TokexploreError
 from tokexplore.models.options import LoadOptions
 from tokexplore.models.worker.client import EngineClient
 from tokexplore.tui.driver import Driver
+from tokexplore.tui.driving.base import MakeClient, spawn_client
 from tokexplore.tui.endings import (
     CODES,
+    INTERRUPTED,
     LOOK_EVERY,
+    TWICE,
     is_line_lost,
     leave_in_time,
     watch_signals,
@@ -33,17 +36,6 @@ from tokexplore.tui.options import AppOptions
 from tokexplore.tui.output.seam import PacedApp
 from tokexplore.tui.screens.browse import BrowseScreen
 from tokexplore.tui.theme import DARK
-
-INTERRUPTED = 130
-TWICE = 2.0
-"""Seconds within which a second ctrl+c leaves."""
-
-MakeClient = Callable[[LoadOptions, Callable[[EngineLostError], None]], EngineClient]
-
-
-def spawn_client(load: LoadOptions, on_lost: Callable[[EngineLostError], None]) -> EngineClient:
-    """An engine in a child process."""
-    return EngineClient(load, on_lost=on_lost)
 
 
 class TokexploreApp(PacedApp[int]):

@@ -91,6 +91,7 @@ def _invocation(command: str, given: argparse.Namespace) -> Invocation:
         theme=THEMES[given.theme] if command == "app" and given.theme else "",
         directories=tuple(given.models_dir) if command == "app" else (),
         close_call=given.close_call if command == "app" else CLOSE_CALL,
+        plain=command == "app" and given.plain,
         stock_output=command == "app" and given.output == "stock",
     )
     if any(not text for text in app.stop_texts):
@@ -122,6 +123,12 @@ def _app_parser() -> Parser:
     _add_shared(parser)
     screen = parser.add_argument_group("screen")
     screen.add_argument("--theme", choices=tuple(THEMES), help="colours of the screen")
+    screen.add_argument(
+        "--plain",
+        action="store_true",
+        help="lines instead of a screen, for screen readers and logs: commands are read from "
+        "standard input (`help` lists them)",
+    )
     screen.add_argument(
         "--output",
         choices=("paced", "stock"),

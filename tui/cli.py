@@ -11,12 +11,13 @@ from tokexplore.models.errors import TokexploreError
 from tokexplore.tui.arguments import Invocation, parse
 from tokexplore.tui.headless import INTERRUPTED, OpenEngine, open_local, run
 from tokexplore.tui.model_list import model_table
+from tokexplore.tui.options import AppOptions
 from tokexplore.tui.plain import plain_text
 from tokexplore.tui.prompts import piped_stdin, read_prompt
 from tokexplore.tui.terminal import (
-    check_terminal,
     ensure_stderr,
     ensure_utf8,
+    is_dumb,
     private_stdout,
     screen_on_stderr,
     take_keys_from_terminal,
@@ -73,18 +74,32 @@ def _dispatch(asked: Invocation, open_engine: OpenEngine) -> int:
         print(model_table(asked.listing.directories), end="", flush=True)
         return 0
     app = asked.options.app
-    on_screen = asked.command == "app" and os.isatty(1)
-    if on_screen:
-        check_terminal()
     locate(app.load.model, app.load.revision)
-    app = msgspec.structs.replace(app, prompt=read_prompt(asked.prompt, piped_stdin()))
-    if not on_screen:
+    stdin = None if app.plain else piped_stdin()
+    app = msgspec.structs.replace(app, prompt=read_prompt(asked.prompt, stdin))
+    if app.plain:
+        return _in_lines(app)
+    if asked.command == "run" or not os.isatty(1):
         with private_stdout() as out:
             return run(
                 msgspec.structs.replace(asked.options, app=app), out, open_engine=open_engine
             )
     take_keys_from_terminal()
+    if is_dumb():
+        print(
+            "tokexplore: this terminal shows no more than lines (TERM is dumb), so lines it is; "
+            "set TERM to what it is, such as xterm-256color, for the screen.",
+            file=sys.stderr,
+        )
+        return _in_lines(app)
     from tokexplore.tui.app import run_app
 
     with screen_on_stderr():
         return run_app(app)
+
+
+def _in_lines(app: AppOptions) -> int:
+    from tokexplore.tui.lines.session import run_lines
+
+    with private_stdout() as out:
+        return run_lines(app, out)

@@ -20,6 +20,10 @@ from tokexplore import __version__
 
 CODES = {signal.SIGHUP: 129, signal.SIGTERM: 143}
 """Exit codes, as shells know them, of the signals that end the program."""
+INTERRUPTED = 130
+"""Exit code after ctrl+c."""
+TWICE = 2.0
+"""Seconds within which a second ctrl+c leaves."""
 PATIENCE = 4.0
 """Seconds that an orderly end may take; what a dead terminal blocks is then left undone."""
 LOOK_EVERY = 1.0

@@ -39,6 +39,8 @@ class AppOptions(msgspec.Struct, frozen=True):
     directories: tuple[str, ...] = ()
     """More folders to look for models in."""
     close_call: float = CLOSE_CALL
+    plain: bool = False
+    """Tell lines and read commands instead of taking the screen."""
     stock_output: bool = False
     """Leave the output to Textual instead of sending only what changed, as the line takes it."""
 

@@ -9,7 +9,7 @@ from tokexplore.models.display import safe_character, visible
 from tokexplore.models.protocol import DrawnToken
 from tokexplore.models.tokens import Vocabulary
 
-_LONGEST_TOKEN = 32
+LONGEST_TOKEN = 32
 """Cells that a token's text may take in a table."""
 SHOWN_BEFORE = 5
 """Tokens of the path that a step's heading shows."""
@@ -35,13 +35,13 @@ def step_table(
     after = visible(_from_a_character(b"".join(map(vocabulary.bytes_of, before))))
     heading = (
         f'step {step} · position {drawn.position} · after "{after}" · entropy '
-        f"{distribution.entropy:.4f} nats · margin {_number(distribution.margin)}"
+        f"{distribution.entropy:.4f} nats · margin {number(distribution.margin)}"
     )
     chosen = (
         f"  chosen: {vocabulary.show(standing.token)} (id {standing.token}, {drawn.chosen_by}), "
         f"rank {standing.rank}{'=' if standing.tied else ''} of {distribution.vocabulary:,}: "
-        f"model {_percent(standing.logprob)} (logprob {_number(standing.logprob)}), "
-        f"sampler {_percent(drawn.sampler_logprob)}"
+        f"model {percent(standing.logprob)} (logprob {number(standing.logprob)}), "
+        f"sampler {percent(drawn.sampler_logprob)}"
     )
     rows = [_HEADER, *_rows(drawn, vocabulary, count)]
     rest = distribution.vocabulary - min(count, len(distribution))
@@ -76,11 +76,11 @@ def _row(
     return (
         "  *" if chosen else "",
         rank,
-        cut(vocabulary.show(token), _LONGEST_TOKEN),
+        cut(vocabulary.show(token), LONGEST_TOKEN),
         str(token),
-        _number(logprob),
-        _percent(logprob),
-        _percent(sampler),
+        number(logprob),
+        percent(logprob),
+        percent(sampler),
     )
 
 
@@ -114,9 +114,11 @@ def _padded(cell: str, width: int, side: str) -> str:
     return space + cell if side == ">" else cell + space
 
 
-def _percent(logprob: float) -> str:
+def percent(logprob: float) -> str:
+    """A probability from its logprob (nats); `cut` for none."""
     return "cut" if logprob == -math.inf else f"{math.exp(logprob):.2%}"
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """A logprob or a margin (nats) with four decimals."""
     return f"{value:.4f}" if math.isfinite(value) else "-inf" if value < 0 else "none"

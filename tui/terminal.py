@@ -29,17 +29,9 @@ def ensure_stderr() -> None:
         sys.stderr = os.fdopen(2, "w", encoding="utf-8", closefd=False)
 
 
-def check_terminal() -> None:
-    """Refuse a terminal that cannot show the explorer.
-
-    Raises:
-        UsageError: naming `tokexplore run`, which needs no such terminal.
-    """
-    if os.environ.get("TERM") == "dumb":
-        raise UsageError(
-            "this terminal cannot show the explorer (TERM is dumb): use `tokexplore run`, or set "
-            "TERM to what your terminal is, such as xterm-256color."
-        )
+def is_dumb() -> bool:
+    """Whether the terminal says that it can show lines of text and no more."""
+    return os.environ.get("TERM") == "dumb"
 
 
 def take_keys_from_terminal() -> None:

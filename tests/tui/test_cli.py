@@ -5,6 +5,7 @@ import os
 import pty
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -224,12 +225,24 @@ def test_the_app_is_opened_with_what_was_asked(opened: list[AppOptions], tmp_pat
     ]
 
 
-def test_a_dumb_terminal_is_refused(
-    opened: list[AppOptions], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("term", "arguments", "why"),
+    [("dumb", [], "TERM is dumb"), ("xterm", ["--plain"], "")],
+)
+def test_lines_where_they_are_asked_for_and_where_a_terminal_shows_no_more(
+    opened: list[AppOptions],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    term: str,
+    arguments: list[str],
+    why: str,
 ) -> None:
-    monkeypatch.setenv("TERM", "dumb")
-    assert cli.main([]) == 2
-    assert "tokexplore run" in capsys.readouterr().err
+    monkeypatch.setenv("TERM", term)
+    monkeypatch.setattr("tokexplore.tui.lines.session.run_lines", lambda *_: 5)
+    monkeypatch.setattr(cli, "private_stdout", lambda: nullcontext(io.BytesIO()))
+    assert cli.main(arguments) == 5
+    assert why in (said := capsys.readouterr().err)
+    assert len(said.splitlines()) == bool(why)
     assert not opened
 
 

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Concatenate, Literal, ParamSpec, Protocol, TypeVar
 
 from tokexplore.models.errors import EngineLostError, TokexploreError
+from tokexplore.models.options import LoadOptions
 from tokexplore.models.protocol import Chat, ModelInfo, Progress
 from tokexplore.models.sampling import SamplerView, SamplingSettings
 from tokexplore.models.worker.client import EngineClient
@@ -16,6 +17,13 @@ from tokexplore.tui.options import AppOptions, check_stop_ids
 Driving = TypeVar("Driving", bound="DriverBase")
 Arguments = ParamSpec("Arguments")
 State = Literal["loading", "asking", "streaming", "paused", "lost"]
+
+MakeClient = Callable[[LoadOptions, Callable[[EngineLostError], None]], EngineClient]
+
+
+def spawn_client(load: LoadOptions, on_lost: Callable[[EngineLostError], None]) -> EngineClient:
+    """An engine in a child process."""
+    return EngineClient(load, on_lost=on_lost)
 
 
 class Notify(Protocol):
@@ -42,6 +50,9 @@ def in_turn(method: Method[Driving, Arguments]) -> Method[Driving, Arguments]:
 
 class DriverBase:
     """One engine, one explorer, one live stream at a time."""
+
+    play_name = "space"
+    """The key or the command that goes on, as notices name it."""
 
     def __init__(
         self,
@@ -127,7 +138,9 @@ class DriverBase:
         if self.state != "lost":
             self.goes_on = self.streaming
             self.state, self.progress, self.stream_leaf = "lost", None, None
-            self._notify(f"{error} Space starts it again.", severity="error")
+            self._notify(
+                f"{error} {self.play_name.capitalize()} starts it again.", severity="error"
+            )
             self._changed()
 
     def run(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
@@ -142,7 +155,9 @@ class DriverBase:
             await work
         except EngineLostError as error:
             if self.state == "lost":
-                self._notify("The engine is gone: space starts it again.", severity="error")
+                self._notify(
+                    f"The engine is gone: {self.play_name} starts it again.", severity="error"
+                )
             self.lose(error)
         except TokexploreError as error:
             self._notify(str(error), severity="error")

@@ -132,7 +132,7 @@ class Streaming(Scoring):
         self.explorer.tree.append(Ended(leaf, reason))
         if reason in ("eos", "stop", "context"):
             what = ENDINGS[reason] + (f": {detail!r}" if detail else "")
-            more = "" if reason == "context" else "; space goes on"
+            more = "" if reason == "context" else f"; {self.play_name} goes on"
             self._notify(f"Ended: {what}{more}.")
 
     async def pause(self) -> None:

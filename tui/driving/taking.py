@@ -24,7 +24,7 @@ class Taking(Streaming):
             if tree.is_hidden(tree.branch_of[known]):
                 explorer.unhide(tree.branch_of[known])
             if explorer.taken == known:
-                self._notify("This is the branch in view: space goes on at its end.")
+                self._notify(f"This is the branch in view: {self.play_name} goes on at its end.")
             explorer.go_to(explorer.tip_through(known), cursor)
             self._changed()
             return

@@ -1,0 +1,55 @@
+"""Lines of standard input as they come, without a thread that would hold up the end."""
+
+import asyncio
+import os
+from contextlib import suppress
+
+
+class LineReader:
+    """Whole lines from a descriptor: a terminal, a pipe or a file.
+
+    Args:
+        arrived: called whenever there is something new to `take`.
+    """
+
+    def __init__(self, descriptor: int, arrived: "asyncio.Event") -> None:
+        self._descriptor = descriptor
+        self._arrived = arrived
+        self._rest = b""
+        self._lines: list[str] = []
+        self._ended = False
+
+    def start(self) -> None:
+        """Begin to read in the running event loop."""
+        try:
+            asyncio.get_running_loop().add_reader(self._descriptor, self._read)
+        except PermissionError:  # epoll knows no plain files; they never keep anybody waiting
+            while not self._ended:
+                self._read()
+
+    def stop(self) -> None:
+        """Read no more."""
+        with suppress(PermissionError, ValueError, OSError):
+            asyncio.get_running_loop().remove_reader(self._descriptor)
+
+    def _read(self) -> None:
+        try:
+            data = os.read(self._descriptor, 65536)
+        except OSError:  # the terminal is gone
+            data = b""
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        if not data:
+            lines, self._rest = [*lines, *([self._rest] if self._rest else [])], b""
+            self._ended = True
+            self.stop()
+        self._lines += [line.decode("utf-8", "replace").rstrip("\r") for line in lines]
+        self._arrived.set()
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a line, or the end, is there to be taken."""
+        return bool(self._lines) or self._ended
+
+    def take(self) -> str | None:
+        """The next line; None at the end. Only where something is `waiting`."""
+        return self._lines.pop(0) if self._lines else None
