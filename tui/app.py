@@ -35,7 +35,7 @@ from tokexplore.tui.keys import COMMANDS
 from tokexplore.tui.options import AppOptions
 from tokexplore.tui.output.seam import PacedApp
 from tokexplore.tui.screens.browse import BrowseScreen
-from tokexplore.tui.theme import DARK
+from tokexplore.tui.theme import ANSI, DARK
 
 
 class TokexploreApp(PacedApp[int]):
@@ -99,7 +99,8 @@ class TokexploreApp(PacedApp[int]):
 
     def on_mount(self) -> None:
         """Show the screen at once; load behind it."""
-        self.theme = self.options.theme or DARK.name
+        few_colours = self.console.color_system == "standard"
+        self.theme = self.options.theme or (ANSI.name if few_colours else DARK.name)
         self.push_screen(BrowseScreen(self.driver, self, first=True))
         if not self.is_headless:
             watch_signals(self.end_by)

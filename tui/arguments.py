@@ -15,7 +15,7 @@ from tokexplore.tui.options import CLOSE_CALL, MAX_NEW_TOKENS, AppOptions, ListO
 from tokexplore.tui.prompts import PromptArguments, check_utf8
 
 COMMANDS = ("run", "models")
-THEMES = {"dark": "tokexplore-dark", "light": "tokexplore-light"}
+THEMES = {"dark": "tokexplore-dark", "light": "tokexplore-light", "ansi": "tokexplore-ansi"}
 _LARGEST = 2**31 - 1
 _SAMPLING = ("temperature", "top_k", "top_p", "min_p", "seed")
 
@@ -122,7 +122,18 @@ def _app_parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"tokexplore {__version__}")
     _add_shared(parser)
     screen = parser.add_argument_group("screen")
-    screen.add_argument("--theme", choices=tuple(THEMES), help="colours of the screen")
+    screen.add_argument(
+        "--theme",
+        choices=tuple(THEMES),
+        help="colours of the screen (dark; ansi where the terminal has 16 colours)",
+    )
+    screen.add_argument(
+        "--ansi",
+        action="store_const",
+        dest="theme",
+        const="ansi",
+        help="the terminal's own palette: the same as --theme ansi",
+    )
     screen.add_argument(
         "--plain",
         action="store_true",

@@ -1,4 +1,4 @@
-"""The two themes, dark and light, and the colours that our widgets ask for by name.
+"""The themes, dark, light and the terminal's own, and the colours that widgets ask for by name.
 
 | variable | role |
 |---|---|
@@ -17,9 +17,9 @@
 from typing import TypeVar
 
 from textual.app import App
-from textual.theme import Theme
+from textual.theme import BUILTIN_THEMES, Theme
 
-from tokexplore.widgets.heat import DARK_RAMP, LIGHT_RAMP, Ramp
+from tokexplore.widgets.heat import ANSI_RAMP, DARK_RAMP, LIGHT_RAMP, Ramp
 
 ReturnType = TypeVar("ReturnType")
 
@@ -82,7 +82,7 @@ LIGHT = Theme(
     dark=False,
     primary="#1f6f9f",
     secondary="#1d6b35",
-    accent="#a34b00",
+    accent="#9a4500",
     foreground="#1c2129",
     background="#fbfaf7",
     surface="#f3f2ee",
@@ -91,7 +91,7 @@ LIGHT = Theme(
     error="#b3261e",
     success="#1d6b35",
     variables={
-        "here": "#a34b00",
+        "here": "#9a4500",
         "here-text": "#ffffff",
         "here-row": "#e3e8ee",
         "model-bar": "#3d8fbf",
@@ -106,6 +106,46 @@ LIGHT = Theme(
     },
 )
 
+ANSI = Theme(
+    name="tokexplore-ansi",
+    dark=True,
+    ansi=True,
+    primary="ansi_blue",
+    secondary="ansi_green",
+    accent="ansi_yellow",
+    foreground="ansi_default",
+    background="ansi_default",
+    surface="ansi_default",
+    panel="ansi_default",
+    boost="ansi_default",
+    warning="ansi_yellow",
+    error="ansi_red",
+    success="ansi_green",
+    variables={
+        **BUILTIN_THEMES["ansi-dark"].variables,
+        "here": "ansi_yellow",
+        "here-text": "ansi_black",
+        "here-row": "ansi_default",
+        "model-bar": "ansi_blue",
+        "sampler": "ansi_green",
+        "cut": "ansi_bright_black",
+        "cut-text": "ansi_default",
+        "special": "ansi_cyan",
+        "close": "ansi_cyan",
+        "close-bar": "ansi_cyan",
+        "border": "ansi_default",
+        "border-blurred": "ansi_default",
+        "block-cursor-foreground": "ansi_black",
+        "block-cursor-background": "ansi_yellow",
+        "input-cursor-foreground": "ansi_black",
+        "input-cursor-background": "ansi_yellow",
+        **_quiet("ansi_default", "ansi_bright_black", "ansi_default"),
+        **_heat(ANSI_RAMP),
+    },
+)
+"""Nobody knows what is on which side of the terminal's palette, so text is in colours that are
+readable on dark and light ones, and nothing but the heat and the accent has a background."""
+
 
 class ThemedApp(App[ReturnType]):
     """An app that knows our themes; under any other theme our colours fall back by its darkness."""
@@ -114,6 +154,7 @@ class ThemedApp(App[ReturnType]):
         super().__init__(ansi_color=ansi_color)
         self.register_theme(DARK)
         self.register_theme(LIGHT)
+        self.register_theme(ANSI)
         self.theme = DARK.name
 
     def get_theme_variable_defaults(self) -> dict[str, str]:

@@ -33,7 +33,7 @@ _LEGENDS: dict[Colouring, tuple[str, ...]] = {
 
 
 class Ramp(NamedTuple):
-    """The colours of the levels on one kind of background (`#rrggbb`, LEVELS of each)."""
+    """The colours of the levels on one kind of background (as CSS has them, LEVELS of each)."""
 
     backgrounds: tuple[str, ...]
     texts: tuple[str, ...]
@@ -48,6 +48,14 @@ LIGHT_RAMP = Ramp(
     ("#fbfaf7", "#e8edf8", "#cfdaf4", "#c8bdf0", "#e4a5d0", "#b3275a"),
     ("#1c2129", "#1c2129", "#1a2030", "#1a1730", "#2a1024", "#ffffff"),
 )
+
+ANSI_RAMP = Ramp(
+    (*["ansi_default"] * 5, "ansi_red"),
+    (
+        "ansi_default", "ansi_cyan", "ansi_green", "ansi_magenta", "ansi_red", "ansi_bright_white",
+    ),
+)  # fmt: skip
+"""For a terminal's own palette: colours of the text, which loud backgrounds would drown."""
 
 
 def level(colouring: Colouring, value: float) -> int:

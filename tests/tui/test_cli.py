@@ -67,9 +67,9 @@ def test_the_app_has_options_of_its_own() -> None:
 
 
 def test_the_themes_are_the_app_s() -> None:
-    from tokexplore.tui.theme import DARK, LIGHT
+    from tokexplore.tui.theme import ANSI, DARK, LIGHT
 
-    assert {"dark": DARK.name, "light": LIGHT.name} == THEMES
+    assert {"dark": DARK.name, "light": LIGHT.name, "ansi": ANSI.name} == THEMES
 
 
 def test_the_embedded_model_starts_on_the_stock_prompt() -> None:

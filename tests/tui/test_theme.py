@@ -3,11 +3,14 @@
 from itertools import pairwise
 
 import pytest
+from rich.color import EIGHT_BIT_PALETTE, ColorSystem
+from rich.style import Style
 from textual.color import Color
 from textual.theme import Theme
 from textual.widgets import Label
 
-from tokexplore.tui.theme import DARK, LIGHT, TEXT_ROLES, ThemedApp
+from tokexplore.tui.output.encode import Ink
+from tokexplore.tui.theme import ANSI, DARK, LIGHT, TEXT_ROLES, ThemedApp
 from tokexplore.widgets.heat import LEVELS
 
 both = pytest.mark.parametrize("theme", [DARK, LIGHT], ids=lambda theme: theme.name)
@@ -61,8 +64,33 @@ def test_bars_can_be_told_from_the_background_and_from_cut_ones(theme: Theme) ->
     assert ratio(known["model-bar"], known["cut"]) >= 1.3
 
 
-def test_both_themes_define_the_same_variables() -> None:
+def test_the_themes_define_the_same_variables() -> None:
     assert DARK.variables.keys() == LIGHT.variables.keys()
+    assert DARK.variables.keys() <= ANSI.variables.keys()
+
+
+def test_the_terminal_s_own_palette_is_all_that_its_theme_uses() -> None:
+    known = colours(ANSI)
+    assert all(Color.parse(known[name]).ansi is not None for name in DARK.variables)
+    assert len({(known[f"heat-{n}"], known[f"heat-text-{n}"]) for n in range(LEVELS)}) == LEVELS
+
+
+@both
+def test_in_256_colours_the_levels_of_heat_still_differ_and_are_readable(theme: Theme) -> None:
+    known = colours(theme)
+
+    def nearest(name: str) -> str:
+        style = Style(color=known[name])
+        parts = Ink.of(style, ColorSystem.EIGHT_BIT).foreground.split(";")
+        return "#{:02x}{:02x}{:02x}".format(*EIGHT_BIT_PALETTE[int(parts[2])])
+
+    grounds = [nearest(f"heat-{n}") for n in range(LEVELS)]
+    assert len(set(grounds)) == LEVELS
+    for level, ground in enumerate(grounds):
+        assert ratio(nearest(f"heat-text-{level}"), ground) >= 4.5
+    for role in TEXT_ROLES:
+        for ground in ("background", "surface", "panel", "here-row"):
+            assert ratio(nearest(role), nearest(ground)) >= 4.5
 
 
 async def test_a_foreign_theme_gets_our_colours_by_its_darkness() -> None:

@@ -5,7 +5,8 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from rich.color import Color, ColorSystem
+from rich.color import EIGHT_BIT_PALETTE, Color, ColorSystem
+from rich.palette import Palette
 from rich.style import Style
 
 from tokexplore.tui.output.grid import HALF, Grid, Styles, glyph_text
@@ -21,6 +22,8 @@ _ATTRIBUTES = (
     ("underline2", "21", "24"),
     ("overline", "53", "55"),
 )
+_FIXED = 16
+"""The first of 256 colours that no user's palette changes."""
 _BRIDGE = 4
 """Unchanged cells of the same style between two changes that are cheaper sent than jumped over."""
 _SURE = ((0x20, 0x2FF), (0x2500, 0x259F), (0x3041, 0x3096), (0x30A1, 0x30FA), (0x4E00, 0x9FFF))
@@ -226,7 +229,17 @@ def _is_sure(glyph: int) -> bool:
 def _colour(colour: Color | None, system: ColorSystem | None, *, foreground: bool) -> str:
     if colour is None or system is None:
         return "39" if foreground else "49"
+    if system is ColorSystem.EIGHT_BIT and colour.triplet is not None:
+        colour = Color.from_ansi(_FIXED + _fixed_palette().match(tuple(colour.triplet)))
     return ";".join(colour.downgrade(system).get_ansi_codes(foreground=foreground))
+
+
+@lru_cache(1)
+def _fixed_palette() -> Palette:
+    """The colours of 256 that are the same in every terminal."""
+    return Palette(
+        [(c.red, c.green, c.blue) for c in map(EIGHT_BIT_PALETTE.__getitem__, range(_FIXED, 256))]
+    )
 
 
 def _sgr(parts: list[str]) -> str:

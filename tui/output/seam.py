@@ -145,7 +145,8 @@ class PacedApp(ThemedApp[ReturnType]):
 
     def _encode(self, grid: Grid) -> str:
         if self._encoder is None:
-            self._encoder = Encoder(self._styles, _SYSTEMS.get(self.console.color_system or ""))
+            system = None if self.no_color else _SYSTEMS.get(self.console.color_system or "")
+            self._encoder = Encoder(self._styles, system)
         return self._encoder.frame(grid)
 
     def _write(self, changes: str) -> None:
