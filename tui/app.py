@@ -105,10 +105,12 @@ class TokexploreApp(PacedApp[int]):
         if not self.is_headless:
             watch_signals(self.end_by)
             self.set_interval(LOOK_EVERY, self._look_at_line)
-        if self.stock_output and not self.options.stock_output:
+        if self.options.stock_output:
+            self.say("Textual's own output, as asked: nothing waits for a slow line.")
+        elif self.stock_output:
             self.say(
                 f"Textual {textual.__version__} is not the one that our output was tested on: "
-                "its own is used.",
+                "its own is used, and nothing waits for a slow line.",
                 severity="warning",
             )
         # Most of what the collector would walk through, at 50 ms each time, is here to stay.

@@ -112,32 +112,24 @@ def test_any_size_is_answered_in_peace(
     assert b"Traceback" not in terminal.raw
 
 
-def test_nothing_of_a_hostile_prompt_is_obeyed(terminals: list[Terminal], tmp_path: Path) -> None:
-    attack = (
-        "\x1b]0;owned\x07\x1b]52;c;cHduZWQ=\x07\x1b[31m\x9b2J\x1bP+q\x1b\\ [/x][bold]"
-        "\u202eabc\u202c\u200b\u2066x"
-    )
-    prompt = tmp_path / "prompt.txt"
-    prompt.write_text(attack)
-    file = tmp_path / "screen"
-    code = DUMPING.format(
-        file=str(file), arguments=["--prompt-file", str(prompt), "--max-new-tokens", "4"]
-    )
-    for how in ("paced", "stock"):
-        command = code.replace('"tokexplore", *', f'"tokexplore", "--output", "{how}", *')
-        terminal = Terminal([sys.executable, "-P", "-c", command])
-        terminals.append(terminal)
-        terminal.until("ended: length")
-        terminal.send("p")
-        terminal.until("Prompt")
-        terminal.still(0.5)
-        terminal.send("\x07")
-        for key in ("t", "\x07", "b", "q", "c", "c", "v", "g", "\x07"):
-            terminal.send(key)
-        terminal.still(0.5)
-        terminal.send("\x11")
-        assert terminal.wait() == 0
-        for bad in ("\x1b]0;owned", "\x1b]52;c", "\x1b[31m\x9b", "\x9b2J", "\x1bP+q"):
-            assert bad.encode() not in terminal.raw, how
-        for bad in ("\u202e", "\u200b", "\u2066"):
-            assert bad.encode() not in terminal.raw, how
+OTHER_TEXTUAL = """
+import sys, textual
+textual.__version__ = "8.9.0"
+from tokexplore.tui.cli import main
+sys.argv = ["tokexplore", "--max-new-tokens", "20"]
+raise SystemExit(main())
+"""
+
+
+def test_on_another_textual_its_own_output_is_used_and_told_once(
+    terminals: list[Terminal],
+) -> None:
+    terminal = Terminal([sys.executable, "-P", "-c", OTHER_TEXTUAL])
+    terminals.append(terminal)
+    terminal.until("Textual 8.9.0 is not the one that our output was tested on")
+    terminal.until("ended: length")
+    assert b"\x1b[6n" not in terminal.raw, "a line is asked only where frames are ours"
+    terminal.send("home", "down", "enter")
+    terminal.until("branch 2 of 2")
+    terminal.send("\x11")
+    assert terminal.wait() == 0

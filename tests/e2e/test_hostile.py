@@ -1,0 +1,117 @@
+"""Text that fights back, through every part of the screen; a pseudo-terminal is the referee."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support.attacks import ATTACKS, EVERY, IN_A_FILE_NAME, ON_A_LINE, leaks
+from support.command import TESTS, fake_command
+from support.terminal import Terminal
+
+APP = """
+import sys
+sys.path.insert(0, {tests!r})
+from support.attacks import EVERY
+from support.connect import in_thread
+from support.fake_engine import FakeEngine
+from support.fake_vocabulary import HOSTILE, TOKENS
+from tokexplore.models.errors import UsageError
+from tokexplore.models.options import LoadOptions, PromptSpec
+from tokexplore.models.worker.client import EngineClient
+from tokexplore.tui.app import TokexploreApp
+from tokexplore.tui.options import AppOptions
+
+HOSTILE_IDS = [TOKENS.index(token) for token in HOSTILE]
+
+class Hostile(FakeEngine):
+    def _logits(self, ids, key):
+        logits = super()._logits(ids, key)
+        for place, token in enumerate(HOSTILE_IDS):
+            logits[token] = 20 + (place + len(ids)) % len(HOSTILE_IDS) / 4
+        return logits
+    def search(self, ids, text, limit):
+        if "fail" in text:
+            raise UsageError(EVERY)
+        return super().search(ids, text, limit)
+
+engine = Hostile(name=EVERY)
+options = AppOptions(
+    load=LoadOptions(EVERY), prompt=PromptSpec(text=EVERY), max_new_tokens=24,
+    directories=({folder!r},), stock_output={stock}, stop_texts=(EVERY,),
+)
+def client(load, on_lost):
+    return EngineClient(load, connect=in_thread(lambda *_: engine), on_lost=on_lost)
+app = TokexploreApp(options, client)
+app.run()
+print(app.return_code)
+"""
+"""The app on an engine whose best tokens are attacks, under a name and a prompt that are, too."""
+
+
+def paste(text: str) -> str:
+    """Text as a terminal brackets it; ESC is left out of it, as terminals do."""
+    return "\x1b[200~" + text.replace("\x1b", "") + "\x1b[201~"
+
+
+@pytest.mark.parametrize("name", [n for n in ATTACKS if n not in ("markup", "marks")])
+def test_the_referee_sees_each_attack_that_comes_through(name: str) -> None:
+    assert leaks(f"\x1b[1;1Hbefore {ATTACKS[name]} after".encode())
+
+
+@pytest.mark.parametrize("stock", [False, True], ids=["paced", "stock"])
+def test_no_part_of_the_screen_obeys(
+    terminals: list[Terminal], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, stock: bool
+) -> None:
+    (tmp_path / IN_A_FILE_NAME).mkdir()
+    (tmp_path / IN_A_FILE_NAME / "config.json").write_text('{"model_type": "llama"}')
+    monkeypatch.chdir(tmp_path)
+    code = APP.format(tests=str(TESTS), folder=".", stock=stock)
+    terminal = Terminal([sys.executable, "-P", "-c", code])
+    terminals.append(terminal)
+    terminal.until("ended: length")
+    steps: list[tuple[tuple[str, ...], str]] = [
+        (("home", "down", "enter"), "branch 2 of 2"),
+        (("B", paste(ON_A_LINE), "enter"), "owned"),
+        (("d",), "COMPARE"),
+        (("q",), "BROWSE"),
+        (("b",), "to compare"),
+        (("q", "i"), "bytes"),
+        (("q", "?"), "scroll"),
+        (("q", ":"), "Search"),
+        ((paste(ON_A_LINE),), "owned"),
+        (("\x1b",), "BROWSE"),
+        (("g",), "Go to"),
+        ((paste(ON_A_LINE), "enter"), "is no place"),
+        (("p",), "Prompt"),
+        (("ctrl+g", "t", paste(EVERY)), "tokens"),
+        (("enter",), "tokens typed"),
+        (("/", paste(ON_A_LINE)), ""),
+        (("ctrl+g", "/", "fail"), "owned"),
+        (("ctrl+g", "M"), "another model"),
+    ]
+    for keys, wanted in steps:
+        terminal.send(*keys)
+        terminal.until(wanted)
+        terminal.still(0.3)
+        assert not leaks(bytes(terminal.raw)), keys
+    terminal.send("\x11")
+    terminal.wait(15)
+    assert not leaks(bytes(terminal.raw))
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_plain_output_and_errors_obey_nothing(name: str) -> None:
+    attack = ATTACKS[name]
+    for arguments, code in (
+        (["run", "x", "--prompt", f"a{attack}", "--max-new-tokens", "3"], 0),
+        (["run", "x", "--prompt", f"a{attack}", "--max-new-tokens", "3", "--format=jsonl"], 0),
+        (["run", "x", "--prompt", "a", "--temperature", attack], 2),
+        (["run", "x", "--prompt-file", attack], 2),
+        ([attack, "--prompt", "a"], 2),
+        (["models", attack], 2),
+        (["--" + attack], 2),
+    ):
+        done = subprocess.run([*fake_command(), *arguments], capture_output=True, check=False)
+        assert not leaks(done.stdout + done.stderr), arguments
+        assert done.returncode == code or name in ("markup", "marks"), (arguments, done)
