@@ -6,7 +6,8 @@
 The app is the real one on a pseudo-terminal of 120 x 40 with the tests' fake engine at a fixed
 rate. For `echo` what it writes is read at 50 kB/s and arrives 50 ms later; keys and the terminal's
 answers take as long on their way back. A key is `c`, its echo the new colouring's name on the
-screen. With `--inside` the app is told that it runs in a multiplexer, and keeps to its budget.
+screen. With `--inside` the app is told that it runs in a multiplexer, and keeps to its budget. With
+`--ssh` it runs behind a real sshd on loopback, and the line between the two is throttled.
 """
 
 import argparse
@@ -24,6 +25,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pyte
+from sshd import SlowSsh
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
@@ -62,15 +64,24 @@ def run_app(rate: float, output: str) -> None:
     TokexploreApp(options, client).run()
 
 
+def app_command(tokens: float, output: str) -> list[str]:
+    """The command line of `run_app` in a process of its own."""
+    script = str(Path(__file__).resolve())
+    return [sys.executable, script, "app", "--tokens", str(tokens), "--how", output]
+
+
 class Line:
     """The app at the far end of a line.
 
     Args:
+        command: what runs there.
         rate: bytes a second; 0 reads what there is.
         one_way: seconds in each direction.
     """
 
-    def __init__(self, tokens: float, output: str, rate: int, one_way: float, inside: bool) -> None:
+    def __init__(
+        self, command: Sequence[str], rate: int, one_way: float, *, inside: bool = False
+    ) -> None:
         self._rate, self._one_way = rate, one_way
         self._credit, self._last = 0.0, time.monotonic()
         self._coming: deque[tuple[float, bytes]] = deque()
@@ -82,12 +93,11 @@ class Line:
         self.pid, self._terminal = pty.fork()
         if self.pid == 0:
             more = {"TERM": "tmux-256color" if inside else "xterm-256color"}
-            arguments = [sys.executable, __file__, "app", "--tokens", str(tokens), "--how", output]
             environment = {**os.environ, **more, "COLORTERM": "truecolor"}
             for name in ("TMUX", "STY", "COLUMNS", "LINES"):
                 environment.pop(name, None)
             time.sleep(0.2)
-            os.execve(sys.executable, arguments, environment)
+            os.execvpe(command[0], list(command), environment)
         fcntl.ioctl(self._terminal, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
 
     def send(self, data: bytes) -> None:
@@ -140,9 +150,15 @@ def echo(line: Line, colouring: str) -> float | None:
     return time.monotonic() - began
 
 
-def echoes(tokens: float, output: str, seconds: float, inside: bool) -> list[float | None]:
+def echoes(
+    tokens: float, output: str, seconds: float, inside: bool, ssh: SlowSsh | None
+) -> list[float | None]:
     """The echoes of keys over some time, in order."""
-    line = Line(tokens, output, RATE, ONE_WAY, inside)
+    command = app_command(tokens, output)
+    if ssh is None:
+        line = Line(command, RATE, ONE_WAY, inside=inside)
+    else:
+        line = Line(ssh.command(command), 0, 0.0)
     found: list[float | None] = []
     try:
         line.wait(5)
@@ -162,11 +178,11 @@ def at(values: Sequence[float], share: float) -> float:
     return sorted(values)[min(len(values) - 1, int(share * len(values)))]
 
 
-def measure_echo(seconds: float, inside: bool) -> None:
+def measure_echo(seconds: float, inside: bool, ssh: SlowSsh | None) -> None:
     """Our output and Textual's own on the same line, in the same run."""
     for tokens in (30, 300):
         for output in ("paced", "stock"):
-            found = echoes(tokens, output, seconds, inside)
+            found = echoes(tokens, output, seconds, inside, ssh)
             came = [e for e in found if e is not None]
             half = len(came) // 2
             told = "nothing came back"
@@ -185,7 +201,7 @@ def measure_bytes(seconds: float) -> None:
     """Bytes a token and CPU, on a line that is always read."""
     for tokens in (30, 300):
         for output in ("paced", "stock"):
-            line = Line(tokens, output, 0, 0.0, inside=False)
+            line = Line(app_command(tokens, output), 0, 0.0)
             try:
                 line.wait(4)
                 size, busy, began = line.bytes, line.cpu(), time.monotonic()
@@ -207,13 +223,19 @@ def main() -> None:
     parser.add_argument("job", choices=["echo", "bytes", "app"])
     parser.add_argument("--seconds", type=float, default=300)
     parser.add_argument("--inside", action="store_true")
+    parser.add_argument("--ssh", action="store_true")
     parser.add_argument("--tokens", type=float, default=30)
     parser.add_argument("--how", choices=["paced", "stock"], default="paced")
     asked = parser.parse_args()
     if asked.job == "app":
         run_app(asked.tokens, asked.how)
     elif asked.job == "echo":
-        measure_echo(asked.seconds, asked.inside)
+        ssh = SlowSsh(RATE, ONE_WAY) if asked.ssh else None
+        try:
+            measure_echo(asked.seconds, asked.inside, ssh)
+        finally:
+            if ssh is not None:
+                ssh.close()
     else:
         measure_bytes(min(asked.seconds, 20))
 
