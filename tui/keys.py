@@ -235,8 +235,8 @@ GROUPS: dict[str, tuple[Command, ...]] = {
             "ctrl+t",
             "^t",
             "theme",
-            "light/dark",
-            "Switch between the dark and the light theme.",
+            "theme",
+            "Another theme: dark, light, the terminal's own colours.",
         ),
     ),
     "Program": (

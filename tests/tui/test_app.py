@@ -388,6 +388,8 @@ async def test_views_change_and_help_opens() -> None:
         assert " bits" in screen_text(app)
         await press(pilot, "v", "z", "ctrl+t", "ctrl+l")
         assert app.theme == "tokexplore-light"
+        await press(pilot, "ctrl+t", "ctrl+t")
+        assert app.theme == "tokexplore-dark"
         await press(pilot, "question_mark")
         assert isinstance(app.screen, Sheet)
         await press(pilot, "q", "i")

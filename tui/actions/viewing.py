@@ -7,7 +7,7 @@ import msgspec
 from tokexplore.tui.actions.base import Actions
 from tokexplore.tui.options import adopted
 from tokexplore.tui.path_view import PathView
-from tokexplore.tui.theme import DARK, LIGHT
+from tokexplore.tui.theme import ANSI, DARK, LIGHT
 from tokexplore.widgets.candidates import CandidateTable
 from tokexplore.widgets.heat import COLOURINGS
 from tokexplore.widgets.transcript import Transcript
@@ -73,8 +73,9 @@ class Viewing(Actions):
         )
 
     def action_theme(self) -> None:
-        """Dark or light."""
-        self.app.theme = LIGHT.name if self.app.theme == DARK.name else DARK.name
+        """The next of dark, light and the terminal's own."""
+        following = {DARK.name: LIGHT.name, LIGHT.name: ANSI.name}
+        self.app.theme = following.get(self.app.theme, DARK.name)
 
     async def action_models(self) -> None:
         """Pick another model."""
