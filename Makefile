@@ -13,7 +13,7 @@ run: $(VENV)/installed
 	@$(BIN)/tokexplore $(ARGS)
 
 test: $(VENV)/installed-dev
-	@$(BIN)/pytest $(ARGS)
+	@$(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal $(ARGS)
 
 check: $(VENV)/installed-dev
 	@$(BIN)/ruff format --check .

@@ -9,6 +9,8 @@ from typing import Literal
 import msgspec
 
 from tokexplore.models.distribution import Distribution
+from tokexplore.models.protocol import Chat
+from tokexplore.models.provenance import Provenance
 from tokexplore.models.sampling import SamplerView, SamplingSettings
 
 Origin = Literal["prompt", "greedy", "sampled", "picked", "typed"]
@@ -41,6 +43,20 @@ class Told(msgspec.Struct, frozen=True, tag=True, gc=False):
     distribution: Distribution
 
 
+class Retold(msgspec.Struct, frozen=True, tag=True, gc=False):
+    """The distribution after `node` was computed again; it is shown beside the canonical one."""
+
+    node: int
+    distribution: Distribution
+
+
+class Loaded(msgspec.Struct, frozen=True, tag=True):
+    """From here on distributions come from this model, under a number of its own."""
+
+    number: int
+    provenance: Provenance
+
+
 class Scored(msgspec.Struct, frozen=True, tag=True, gc=False):
     """The model's numbers for a token that was given (prompt or typed text)."""
 
@@ -62,6 +78,8 @@ class Prompted(msgspec.Struct, frozen=True, tag=True):
     node: int
     form: str
     """How it was given: `text` or `chat`."""
+    chat: Chat | None = None
+    """The conversation that a chat prompt was rendered from."""
 
 
 class Ended(msgspec.Struct, frozen=True, tag=True):
@@ -90,4 +108,38 @@ class Unhidden(msgspec.Struct, frozen=True, tag=True):
     branch: int
 
 
-Event = Taken | Told | Scored | Configured | Prompted | Ended | Named | Hidden | Unhidden
+class Opened(msgspec.Struct, frozen=True, tag=True):
+    """The user opened a branch: taken back, it is hidden."""
+
+    branch: int
+
+
+class Bookmarked(msgspec.Struct, frozen=True, tag=True):
+    """A node got a bookmark, or lost it."""
+
+    node: int
+    kept: bool
+
+
+class Noted(msgspec.Struct, frozen=True, tag=True):
+    """A node got a note; an empty one takes it away."""
+
+    node: int
+    text: str
+
+
+class Viewed(msgspec.Struct, frozen=True, tag=True, gc=False):
+    """The user went to the path to `leaf`; this changes nothing, but tells how it was lived."""
+
+    leaf: int
+    cursor: int
+    """Index into the path; -1 stays with the newest token."""
+
+
+Change = Named | Hidden | Unhidden | Opened | Bookmarked | Noted
+"""What the user does to a tree that grew; each can be undone."""
+
+Event = Taken | Told | Retold | Loaded | Scored | Configured | Prompted | Ended | Viewed | Change
+
+Act = Literal["", "change", "undo", "redo"]
+"""How an event came about: by itself, as an undoable change, as one taken back or made again."""

@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from tokexplore.models.distribution import STORED_CANDIDATES, Distribution, Rows, Standing
+from tokexplore.models.provenance import Provenance
 from tokexplore.models.sampling import SamplerView, SamplingSettings
 from tokexplore.models.tokens import Vocabulary
 
@@ -56,6 +57,25 @@ class ModelInfo(msgspec.Struct, frozen=True):
     """What the user should know: a fallback that was taken, a device that was chosen."""
     full_vocabulary: bool = True
     """Whether every token's logprob can be had; else only the listed candidates."""
+    config_hash: str = ""
+    """SHA-256 of the model's config.json, in hexadecimal."""
+    versions: dict[str, str] = {}
+    """Versions of the programs that compute, by name."""
+
+    @property
+    def provenance(self) -> Provenance:
+        """Where this engine's numbers come from."""
+        return Provenance(
+            model=self.name,
+            source=self.source,
+            revision=self.revision,
+            config_hash=self.config_hash,
+            dtype=self.dtype,
+            device=self.device,
+            attention=self.attention,
+            vocabulary=self.vocabulary,
+            versions=self.versions,
+        )
 
 
 class Message(msgspec.Struct, frozen=True):

@@ -5,24 +5,37 @@ carries its parent's branch on, every later child opens a new one.
 """
 
 import math
+from collections.abc import Callable
 
 import msgspec
 
 from tokexplore.models.distribution import Distribution
 from tokexplore.models.events import (
+    Act,
+    Bookmarked,
+    Change,
     Configured,
     Ended,
     Event,
     Hidden,
+    Loaded,
     Named,
+    Noted,
+    Opened,
     Origin,
     Prompted,
+    Retold,
     Scored,
     Taken,
     Told,
     Unhidden,
+    Viewed,
 )
+from tokexplore.models.protocol import Chat
+from tokexplore.models.provenance import Provenance
 from tokexplore.models.sampling import SamplerView, SamplingSettings
+from tokexplore.models.shelf import Shelf
+from tokexplore.models.undo import again, inverse
 
 ROOT = 0
 
@@ -56,7 +69,8 @@ class TokenTree:
     """Nodes are small ints; node 0 is the tokenless root. Lists are indexed by node."""
 
     def __init__(self) -> None:
-        self.events: list[Event] = []
+        self.recorder: Callable[[Event, Act], None] | None = None
+        """Told of every event, in order."""
         self.parent: list[int] = [-1]
         self.token: list[int] = [-1]
         self.origin: list[Origin] = ["prompt"]
@@ -76,17 +90,27 @@ class TokenTree:
         self.branch_of: list[int] = [0]
         self.children: list[tuple[int, ...]] = [()]
         """Tuples, because the garbage collector lets go of those that hold only numbers."""
-        self.distribution: dict[int, Distribution] = {}
+        self.distribution = Shelf()
+        """What the model said after a node, the first time that it was computed."""
+        self.retold: dict[int, Distribution] = {}
+        """By node: the last distribution that was computed again."""
+        self.provenance: list[Provenance] = []
+        """The models that the distributions come from, in the order in which they were loaded."""
+        self.bookmarks: set[int] = set()
+        self.notes: dict[int, str] = {}
         self.ended: dict[int, str] = {}
         self.prompts: dict[int, str] = {}
+        self.chats: dict[int, Chat] = {}
+        """By node: the conversation so far, where a rendered chat prompt ends."""
         self.settings: list[SamplingSettings] = []
         self.branches: list[Branch] = []
         """Branch number n is at n - 1."""
         self.shape = 0
         """Grows when a branch opens, is hidden or is shown again: lists of branches go by it."""
         self._child: dict[tuple[int, int], int] = {}
-        self._undo: list[tuple[Event, Event]] = []
-        self._redo: list[tuple[Event, Event]] = []
+        self._undo: list[tuple[Change, Change]] = []
+        """Of each change that can be taken back: what makes it again, and its inverse."""
+        self._redo: list[tuple[Change, Change]] = []
 
     def __len__(self) -> int:
         return len(self.parent)
@@ -112,6 +136,16 @@ class TokenTree:
 
     def branch(self, number: int) -> Branch:
         """The branch with this number."""
+        return self.branches[number - 1]
+
+    def known_branch(self, number: int) -> Branch:
+        """The branch with this number.
+
+        Raises:
+            ValueError: when there is none.
+        """
+        if not 0 < number <= len(self.branches):
+            raise ValueError(f"branch {number} is not in the tree")
         return self.branches[number - 1]
 
     def fork_of(self, branch: Branch) -> int:
@@ -151,14 +185,29 @@ class TokenTree:
 
     # The one way to change it
 
-    def append(self, event: Event) -> None:
+    def append(self, event: Event, act: Act = "") -> None:
         """Append an event and apply it.
 
         Raises:
             ValueError: when the event does not fit the tree.
         """
         self._apply(event)
-        self.events.append(event)
+        if self.recorder is not None:
+            self.recorder(event, act)
+
+    def replay(self, event: Event, act: Act) -> None:
+        """Append an event as it was recorded, what can be undone since then included.
+
+        Raises:
+            ValueError: when the event does not fit the tree.
+        """
+        if act == "change" and isinstance(event, Change):
+            self.change(event)
+        elif act in ("undo", "redo"):
+            if (self.undo() if act == "undo" else self.redo()) != event:
+                raise ValueError(f"an {act} that does not fit what came before it")
+        else:
+            self.append(event)
 
     def take(self, parent: int, token: int, origin: Origin, **known: object) -> int:
         """Take `token` after `parent`: its node, new or the one that is there already."""
@@ -178,67 +227,83 @@ class TokenTree:
         self.append(Configured(len(self.settings), settings))
         return len(self.settings) - 1
 
-    def change(self, event: Named | Hidden | Unhidden) -> None:
+    def load(self, provenance: Provenance) -> None:
+        """From here on distributions come from this model."""
+        if not self.provenance or self.provenance[-1] != provenance:
+            self.append(Loaded(len(self.provenance), provenance))
+
+    def change(self, event: Change) -> None:
         """A change by the user, which can be undone."""
-        self._undo.append((event, self._inverse(event)))
+        self._undo.append((again(event), inverse(self, event)))
         self._redo.clear()
-        self.append(event)
+        self.append(event, "change")
 
-    def note_branch(self, number: int) -> None:
-        """Let `undo` take a branch that the user just opened out of sight."""
-        self._undo.append((Unhidden(number), Hidden(number)))
-        self._redo.clear()
-
-    def undo(self) -> Event | None:
+    def undo(self) -> Change | None:
         """Append the inverse of the last undoable change; that inverse, or None."""
         if not self._undo:
             return None
         forward, inverse = self._undo.pop()
-        self.append(inverse)
+        self.append(inverse, "undo")
         self._redo.append((forward, inverse))
         return inverse
 
-    def redo(self) -> Event | None:
+    def redo(self) -> Change | None:
         """Append the last undone change again; that change, or None."""
         if not self._redo:
             return None
         forward, inverse = self._redo.pop()
-        self.append(forward)
+        self.append(forward, "redo")
         self._undo.append((forward, inverse))
         return forward
 
     # How events apply
-
-    def _inverse(self, event: Named | Hidden | Unhidden) -> Event:
-        if isinstance(event, Named):
-            return Named(event.branch, self.branch(event.branch).name)
-        return Unhidden(event.branch) if isinstance(event, Hidden) else Hidden(event.branch)
 
     def _apply(self, event: Event) -> None:
         match event:
             case Taken():
                 self._take(event)
             case Told(node, distribution):
-                self.distribution.setdefault(self._known(node), distribution)
+                if self._known(node) not in self.distribution:
+                    self.distribution.add(
+                        node, distribution, len(self.provenance) - 1 if self.provenance else None
+                    )
+            case Retold(node, distribution):
+                self.retold[self._known(node)] = distribution
+            case Loaded(number, provenance):
+                if number != len(self.provenance):
+                    raise ValueError(f"model number {number} is not next")
+                self.provenance.append(provenance)
             case Scored(node, logprob, rank):
                 self._score(self._known(node), logprob, rank)
             case Configured(number, settings):
                 if number != len(self.settings):
                     raise ValueError(f"settings number {number} is not next")
                 self.settings.append(settings)
-            case Prompted(node, form):
+            case Prompted(node, form, chat):
                 self.prompts[self._known(node)] = form
+                if chat is not None:
+                    self.chats[node] = chat
             case Ended(node, reason):
                 self.ended[self._known(node)] = reason
             case Named(branch, name):
-                self.branch(branch).name = name
+                self.known_branch(branch).name = name
             case Hidden(branch):
                 self._hide(branch, True)
             case Unhidden(branch):
                 self._hide(branch, False)
+            case Opened(branch):
+                self.known_branch(branch)
+            case Bookmarked(node, kept):
+                (self.bookmarks.add if kept else self.bookmarks.discard)(self._known(node))
+            case Noted(node, text):
+                self.notes[self._known(node)] = text
+                if not text:
+                    del self.notes[node]
+            case Viewed(leaf):
+                self._known(leaf)
 
     def _hide(self, number: int, hidden: bool) -> None:
-        self.branch(number).hidden = hidden
+        self.known_branch(number).hidden = hidden
         self.shape += 1
 
     def _known(self, node: int) -> int:

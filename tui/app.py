@@ -5,6 +5,9 @@ import gc
 import signal
 import time
 from collections.abc import Iterable
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
 from typing import ClassVar, Literal
 
 import msgspec
@@ -18,11 +21,14 @@ from textual.screen import Screen
 from tokexplore.models.display import safe_text
 from tokexplore.models.errors import TokexploreError
 from tokexplore.models.options import LoadOptions
+from tokexplore.models.session.places import all_files
+from tokexplore.models.session.reading import listed
 from tokexplore.models.worker.client import EngineClient
 from tokexplore.tui.driver import Driver
 from tokexplore.tui.driving.base import MakeClient, spawn_client
 from tokexplore.tui.endings import (
     CODES,
+    ENDED,
     INTERRUPTED,
     LOOK_EVERY,
     TWICE,
@@ -31,11 +37,20 @@ from tokexplore.tui.endings import (
     watch_signals,
 )
 from tokexplore.tui.explorer import Explorer
+from tokexplore.tui.keeping import LOOK_EVERY as KEEP_EVERY
+from tokexplore.tui.keeping import Keeping, Kept, ScreenState, resumed
 from tokexplore.tui.keys import COMMANDS
 from tokexplore.tui.options import AppOptions
 from tokexplore.tui.output.seam import PacedApp
 from tokexplore.tui.screens.browse import BrowseScreen
 from tokexplore.tui.theme import ANSI, DARK
+
+ENDS = {
+    "hangup": "when its line was lost",
+    "terminated": "by a signal",
+    "crashed": "by an error of ours",
+}
+"""Ends of sessions in words."""
 
 
 class TokexploreApp(PacedApp[int]):
@@ -77,19 +92,49 @@ class TokexploreApp(PacedApp[int]):
         ),
     ]
 
-    def __init__(self, options: AppOptions, make_client: MakeClient = spawn_client) -> None:
+    def __init__(
+        self,
+        options: AppOptions,
+        make_client: MakeClient = spawn_client,
+        kept: Kept | None = None,
+    ) -> None:
         super().__init__(stock=options.stock_output)
         self.options = options
         self._make_client = make_client
         self._interrupted = 0.0
         self._ending = False
         self._clients: list[EngineClient] = []
-        self._previous: Driver | None = None
-        self.driver = self._new_driver(options)
+        self._previous: tuple[Driver, Keeping] | None = None
+        self._screen_state = kept.state.screen if kept else ScreenState()
+        self._kept = kept
+        self.driver, self.keeping = self._new_driver(options, kept)
 
-    def _new_driver(self, options: AppOptions) -> Driver:
-        explorer = Explorer(options.settings, options.close_call)
-        return Driver(explorer, options, self.new_client(options.load), self.changed, self.say)
+    def _new_driver(
+        self, options: AppOptions, kept: Kept | None = None, previous: Path | None = None
+    ) -> tuple[Driver, Keeping]:
+        explorer = resumed(kept) if kept else Explorer(options.settings, options.close_call)
+        client = self.new_client(options.load)
+        driver = Driver(explorer, options, client, self.changed, self.say)
+        if kept:
+            driver.max_new_tokens = kept.state.max_new_tokens
+            driver.single_step = kept.state.single_step
+        file = Path(options.session) if options.session and not previous else None
+        keeping = Keeping(
+            driver, self._tell, file=file, kept=kept, previous=previous, screen=self._screen_now
+        )
+        return driver, keeping
+
+    def _tell(self, text: str, bad: bool) -> None:
+        """A notice from another thread."""
+        with suppress(RuntimeError):  # the loop may be gone
+            self._loop_of_app.call_soon_threadsafe(
+                partial(self.say, text, severity="warning" if bad else "information")
+            )
+
+    def _screen_now(self) -> ScreenState:
+        if (screen := self._browse) is not None:
+            self._screen_state = screen.shown_as()
+        return self._screen_state
 
     def new_client(self, load: LoadOptions) -> EngineClient:
         """An engine client whose loss the driver hears of."""
@@ -101,7 +146,11 @@ class TokexploreApp(PacedApp[int]):
         """Show the screen at once; load behind it."""
         few_colours = self.console.color_system == "standard"
         self.theme = self.options.theme or (ANSI.name if few_colours else DARK.name)
-        self.push_screen(BrowseScreen(self.driver, self, first=True))
+        self._loop_of_app = asyncio.get_running_loop()
+        self.push_screen(BrowseScreen(self.driver, self, first=True, state=self._screen_state))
+        self.set_interval(KEEP_EVERY, self._keep)
+        if self._kept is None:
+            self._offer_last()
         if not self.is_headless:
             watch_signals(self.end_by)
             self.set_interval(LOOK_EVERY, self._look_at_line)
@@ -115,6 +164,22 @@ class TokexploreApp(PacedApp[int]):
             )
         # Most of what the collector would walk through, at 50 ms each time, is here to stay.
         self.call_after_refresh(gc.freeze)
+
+    def _keep(self) -> None:
+        self.keeping.look()
+
+    @work(thread=True)
+    def _offer_last(self) -> None:
+        """Say so where the latest session ended without the user's will."""
+        last = next(iter(all_files()), None)
+        known = listed(last) if last else None
+        if known and not known.problem and not known.live and known.ended != "quit":
+            words = known.summary.words
+            self._tell(
+                f"The last session ended {ENDS.get(known.ended, 'without a sign')} "
+                f"({known.summary.nodes:,} tokens, “{words}”): O opens it.",
+                False,
+            )
 
     def _look_at_line(self) -> None:
         if is_line_lost():
@@ -151,24 +216,29 @@ class TokexploreApp(PacedApp[int]):
 
     @work(exclusive=True)
     async def _open_model(self, load: LoadOptions) -> None:
-        old = self._previous = self.driver
-        await old.close()
+        self._screen_now()
+        self._previous = self.driver, self.keeping
+        await self.driver.close()
+        self.keeping.look()
         gc.unfreeze()
         options = msgspec.structs.replace(self.options, load=load, prompt=None)
-        self.driver = self._new_driver(options)
-        self.switch_screen(BrowseScreen(self.driver, self))
+        self.driver, self.keeping = self._new_driver(options, previous=self.keeping.path)
+        self.switch_screen(BrowseScreen(self.driver, self, state=self._screen_state))
 
     def model_opened(self) -> None:
         """The other model is there: nothing of the one before is kept."""
-        self._previous = None
+        if self._previous is not None:
+            _, keeping = self._previous
+            self._previous = None
+            self.run_worker(asyncio.to_thread(keeping.close, "quit"))
 
     async def model_refused(self, error: TokexploreError) -> None:
         """The other model cannot be opened: back to the one before, and its tree."""
         self.say(str(error), severity="error")
         if self._previous is not None:
             await self.driver.client.close()
-            self.driver, self._previous = self._previous, None
-            self.switch_screen(BrowseScreen(self.driver, self))
+            (self.driver, self.keeping), self._previous = self._previous, None
+            self.switch_screen(BrowseScreen(self.driver, self, state=self._screen_state))
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Everything that a key does, by name, whatever `screen` is in front."""
@@ -209,16 +279,31 @@ class TokexploreApp(PacedApp[int]):
 
     async def leave(self, code: int, said: str = "") -> None:
         """End the engine, then the app; `said` is printed once the screen is the user's again."""
+        self.driver.halt()
+        self.keeping.look()
+        kept = asyncio.create_task(asyncio.to_thread(self.close_session, ENDED.get(code, "quit")))
         ended = asyncio.gather(*(client.close() for client in self._clients), self.quieten())
         try:
             await asyncio.wait_for(ended, 5)
         except (TimeoutError, TokexploreError):
             self.log.error("the engine did not end in time")
-        self.exit(code, return_code=code, message=Text(safe_text(said)) if said else None)
+        last = "\n".join(filter(None, (said, await kept)))
+        self.exit(code, return_code=code, message=Text(safe_text(last)) if last else None)
+
+    def close_session(self, ended: str) -> str:
+        """Write the rest of the session; what the user should know of that. Waits for the disk."""
+        if self._previous is not None:
+            self._previous[1].close("quit")
+        return self.keeping.close(ended)
 
 
-def run_app(options: AppOptions) -> int:
-    """Run the app in this terminal; its exit code."""
-    app = TokexploreApp(options)
+def run_app(options: AppOptions, kept: Kept | None = None) -> int:
+    """Run the app in this terminal; its exit code.
+
+    Args:
+        kept: a session to go on with.
+    """
+    app = TokexploreApp(options, kept=kept)
     code = app.run()
+    app.close_session("crashed")
     return app.return_code or code or 0

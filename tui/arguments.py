@@ -11,17 +11,27 @@ from tokexplore import __version__
 from tokexplore.models.errors import UsageError
 from tokexplore.models.options import EMBEDDED, EMBEDDED_TITLE, Dtype, LoadOptions
 from tokexplore.models.sampling import SamplingSettings
-from tokexplore.tui.options import CLOSE_CALL, MAX_NEW_TOKENS, AppOptions, ListOptions, RunOptions
+from tokexplore.tui.options import (
+    CLOSE_CALL,
+    MAX_NEW_TOKENS,
+    AppOptions,
+    ListOptions,
+    OpenOptions,
+    RunOptions,
+)
 from tokexplore.tui.prompts import PromptArguments, check_utf8
 
-COMMANDS = ("run", "models")
+COMMANDS = ("run", "models", "sessions", "open")
 THEMES = {"dark": "tokexplore-dark", "light": "tokexplore-light", "ansi": "tokexplore-ansi"}
 _LARGEST = 2**31 - 1
+_LOADING = ("device", "dtype", "device_map", "revision", "trust_remote_code")
 _SAMPLING = ("temperature", "top_k", "top_p", "min_p", "seed")
 
 _COMMAND_HELP = """commands:
   tokexplore run [MODEL] ...     the same engine without the screen: text or JSON lines
   tokexplore models [DIR ...]    the models that are here
+  tokexplore sessions            the sessions that were kept
+  tokexplore open [SESSION]      one of them as it was left (default: the latest)
   (each has its own --help; a model directory of that name is given as ./run)"""
 
 
@@ -29,11 +39,12 @@ class Invocation(msgspec.Struct, frozen=True):
     """What was asked for, before the prompt is read."""
 
     command: str
-    """`app`, `run` or `models`."""
+    """`app`, or one of `COMMANDS`."""
     options: RunOptions
     """Those of the app are its `app` field."""
     prompt: PromptArguments = PromptArguments()
     listing: ListOptions = ListOptions()
+    opening: OpenOptions = OpenOptions()
 
 
 class Parser(argparse.ArgumentParser):
@@ -58,6 +69,12 @@ def parse(arguments: Sequence[str]) -> Invocation:
         return Invocation(command, RunOptions(), listing=ListOptions(tuple(given.directories)))
     if command == "run":
         return _invocation(command, _run_parser().parse_args(arguments[1:]))
+    if command == "sessions":
+        _sessions_parser().parse_args(arguments[1:])
+        return Invocation(command, RunOptions())
+    if command == "open":
+        opening = _opening(_open_parser().parse_args(arguments[1:]))
+        return Invocation(command, RunOptions(), opening=opening)
     given = _app_parser().parse_args(arguments)
     if given.model in COMMANDS:
         raise UsageError(
@@ -93,6 +110,7 @@ def _invocation(command: str, given: argparse.Namespace) -> Invocation:
         close_call=given.close_call if command == "app" else CLOSE_CALL,
         plain=command == "app" and given.plain,
         stock_output=command == "app" and given.output == "stock",
+        session=given.session if command == "app" else "",
     )
     if any(not text for text in app.stop_texts):
         raise UsageError("--stop '' is empty: give a text that ends the stream.")
@@ -116,11 +134,77 @@ def _app_parser() -> Parser:
     parser = _parser(
         "tokexplore",
         "Open the explorer: stream a language model, see every candidate, branch anywhere.",
-        usage="tokexplore [MODEL] [options]\n       tokexplore run|models ...",
+        usage="tokexplore [MODEL] [options]\n       tokexplore run|models|sessions|open ...",
         epilog=_COMMAND_HELP,
     )
     parser.add_argument("--version", action="version", version=f"tokexplore {__version__}")
     _add_shared(parser)
+    screen = _add_screen(parser)
+    screen.add_argument(
+        "--close-call",
+        type=_positive,
+        default=CLOSE_CALL,
+        metavar="NATS",
+        help="mark steps whose first two candidates are closer than this (%(default)s)",
+    )
+    screen.add_argument(
+        "--models-dir",
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="also list the models in this folder; may be repeated",
+    )
+    parser.add_argument_group("session").add_argument(
+        "--session",
+        default="",
+        metavar="FILE",
+        help="keep the session in this new file (default: one in the state directory)",
+    )
+    return parser
+
+
+def _open_parser() -> Parser:
+    parser = _parser(
+        "tokexplore open",
+        "Open a session as it was left. Its model is loaded when it is asked to go on.",
+        usage="tokexplore open [SESSION] [options]",
+    )
+    parser.add_argument(
+        "session",
+        nargs="?",
+        default="",
+        metavar="SESSION",
+        help="a file, a name that `tokexplore sessions` lists, or how one begins (default: the "
+        "latest)",
+    )
+    _add_screen(parser)
+    _add_loading(parser)
+    parser.set_defaults(**dict.fromkeys(_LOADING))
+    return parser
+
+
+def _opening(given: argparse.Namespace) -> OpenOptions:
+    chosen = {name: getattr(given, name) for name in _LOADING}
+    return OpenOptions(
+        session=given.session,
+        load={name: value for name, value in chosen.items() if value is not None},
+        app=AppOptions(
+            theme=THEMES[given.theme] if given.theme else "",
+            plain=given.plain,
+            stock_output=given.output == "stock",
+        ),
+    )
+
+
+def _sessions_parser() -> Parser:
+    return _parser(
+        "tokexplore sessions",
+        "List the sessions that were kept, the latest first.",
+        usage="tokexplore sessions",
+    )
+
+
+def _add_screen(parser: Parser) -> argparse._ArgumentGroup:
     screen = parser.add_argument_group("screen")
     screen.add_argument(
         "--theme",
@@ -147,21 +231,7 @@ def _app_parser() -> Parser:
         help="paced: send what changed, as fast as the line takes it; stock: Textual's own output "
         "(%(default)s)",
     )
-    screen.add_argument(
-        "--close-call",
-        type=_positive,
-        default=CLOSE_CALL,
-        metavar="NATS",
-        help="mark steps whose first two candidates are closer than this (%(default)s)",
-    )
-    screen.add_argument(
-        "--models-dir",
-        action="append",
-        default=[],
-        metavar="DIR",
-        help="also list the models in this folder; may be repeated",
-    )
-    return parser
+    return screen
 
 
 def _run_parser() -> Parser:

@@ -1,17 +1,19 @@
 """The `tokexplore` command: reads the command line and hands over to the app or to `run`."""
 
 import os
+import shutil
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from tokexplore.models.catalog import locate
-from tokexplore.models.errors import TokexploreError
+from tokexplore.models.errors import TokexploreError, UsageError
 from tokexplore.tui.arguments import Invocation, parse
 from tokexplore.tui.headless import INTERRUPTED, OpenEngine, open_local, run
 from tokexplore.tui.model_list import model_table
-from tokexplore.tui.options import AppOptions
+from tokexplore.tui.options import AppOptions, OpenOptions, check_new
 from tokexplore.tui.plain import plain_text
 from tokexplore.tui.prompts import piped_stdin, read_prompt
 from tokexplore.tui.terminal import (
@@ -22,6 +24,9 @@ from tokexplore.tui.terminal import (
     screen_on_stderr,
     take_keys_from_terminal,
 )
+
+if TYPE_CHECKING:
+    from tokexplore.tui.keeping import Kept
 
 FAILURE, PIPE_CLOSED = 1, 141
 
@@ -73,7 +78,17 @@ def _dispatch(asked: Invocation, open_engine: OpenEngine) -> int:
     if asked.command == "models":
         print(model_table(asked.listing.directories), end="", flush=True)
         return 0
+    if asked.command == "sessions":
+        from tokexplore.tui.commands.sessions import session_table
+
+        width = shutil.get_terminal_size().columns if os.isatty(1) else 0
+        print(session_table(width), end="", flush=True)
+        return 0
+    if asked.command == "open":
+        return _open(asked.opening)
     app = asked.options.app
+    if app.session:
+        check_new(app.session)
     locate(app.load.model, app.load.revision)
     stdin = None if app.plain else piped_stdin()
     app = msgspec.structs.replace(app, prompt=read_prompt(asked.prompt, stdin))
@@ -84,6 +99,22 @@ def _dispatch(asked: Invocation, open_engine: OpenEngine) -> int:
             return run(
                 msgspec.structs.replace(asked.options, app=app), out, open_engine=open_engine
             )
+    return _on_screen(app)
+
+
+def _open(asked: OpenOptions) -> int:
+    if not asked.app.plain and not os.isatty(1):
+        raise UsageError("open needs a terminal: --plain opens it in lines.")
+    from tokexplore.tui.commands.opening import keep_on, options_for
+
+    kept, said = keep_on(asked.session)
+    if said:
+        print(f"tokexplore: {plain_text(said)}", file=sys.stderr)
+    app = options_for(kept, asked)
+    return _in_lines(app, kept) if app.plain else _on_screen(app, kept)
+
+
+def _on_screen(app: AppOptions, kept: "Kept | None" = None) -> int:
     take_keys_from_terminal()
     if is_dumb():
         print(
@@ -91,15 +122,15 @@ def _dispatch(asked: Invocation, open_engine: OpenEngine) -> int:
             "set TERM to what it is, such as xterm-256color, for the screen.",
             file=sys.stderr,
         )
-        return _in_lines(app)
+        return _in_lines(app, kept)
     from tokexplore.tui.app import run_app
 
     with screen_on_stderr():
-        return run_app(app)
+        return run_app(app, kept)
 
 
-def _in_lines(app: AppOptions) -> int:
+def _in_lines(app: AppOptions, kept: "Kept | None" = None) -> int:
     from tokexplore.tui.lines.session import run_lines
 
     with private_stdout() as out:
-        return run_lines(app, out)
+        return run_lines(app, out, kept)

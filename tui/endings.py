@@ -22,6 +22,8 @@ CODES = {signal.SIGHUP: 129, signal.SIGTERM: 143}
 """Exit codes, as shells know them, of the signals that end the program."""
 INTERRUPTED = 130
 """Exit code after ctrl+c."""
+ENDED = {129: "hangup", 143: "terminated"}
+"""What a session says of its end, by exit code, where it is not `quit`."""
 TWICE = 2.0
 """Seconds within which a second ctrl+c leaves."""
 PATIENCE = 4.0

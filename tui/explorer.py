@@ -7,7 +7,7 @@ tokens and, marked, the token that was taken there. At `len(path)` it stands on 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from tokexplore.models.events import Event, Hidden, Unhidden
+from tokexplore.models.events import Event, Hidden, Unhidden, Viewed
 from tokexplore.models.sampling import SamplingSettings
 from tokexplore.models.tokens import Vocabulary
 from tokexplore.models.tree import ROOT, Branch, TokenTree
@@ -30,8 +30,10 @@ class Place(NamedTuple):
 class Explorer:
     """The state of one exploration, without engine and without widgets."""
 
-    def __init__(self, settings: SamplingSettings, close_call: float) -> None:
-        self.tree = TokenTree()
+    def __init__(
+        self, settings: SamplingSettings, close_call: float, tree: TokenTree | None = None
+    ) -> None:
+        self.tree = tree or TokenTree()
         self.vocabulary: Vocabulary | None = None
         self.settings = settings
         self.close_call = close_call
@@ -50,6 +52,8 @@ class Explorer:
         self.unchanged = 0
         """Nodes at the start of the path that are as they were at the last `settle`."""
         self._jumps: list[Place] = []
+        self._viewed: tuple[int, int] | None = None
+        """The last `Viewed` event: leaf and cursor."""
         self._order = BranchOrder(self.tree)
 
     # Where we are
@@ -130,11 +134,20 @@ class Explorer:
         self.cursor = min(len(self.nodes), max(first, index))
         self.following = False
         self.to_taken(within=NEAR)
+        self._record_view()
+
+    def _record_view(self) -> None:
+        """Let the tree's record tell where the user went."""
+        viewed = self.leaf, -1 if self.following else self.cursor
+        if self.nodes and viewed != self._viewed:
+            self._viewed = viewed
+            self.tree.append(Viewed(*viewed))
 
     def follow(self) -> None:
         """Stay with the newest token: on it, or on the open end where nothing is generated yet."""
         self.following = True
         self._stay_at_end()
+        self._record_view()
 
     def _stay_at_end(self) -> None:
         last = len(self.nodes) - 1
@@ -169,8 +182,8 @@ class Explorer:
     def is_close_call(self, index: int) -> bool:
         """Whether the margin of the step at `index` is under the user's value."""
         before = self.nodes[index - 1] if index else ROOT
-        distribution = self.tree.distribution.get(before)
-        return distribution is not None and distribution.margin < self.close_call
+        figures = self.tree.distribution.figures(before)
+        return figures is not None and figures.margin < self.close_call
 
     def is_fork(self, index: int) -> bool:
         """Whether another token was taken too at the step at `index`."""
@@ -216,6 +229,15 @@ class Explorer:
         cursor = None if place.following else place.cursor
         self.go_to(self.tip_through(place.leaf), cursor, remember=False)
         return True
+
+    def resume(self, leaf: int, cursor: int) -> None:
+        """Stand where a session was left: on the branch of `leaf`, at `cursor` (-1 follows)."""
+        self.nodes = self.tree.path(self.tip_through(leaf))
+        self._viewed = self.leaf, cursor
+        if cursor < 0:
+            self.follow()
+        else:
+            self.place(cursor)
 
     def tip_through(self, node: int) -> int:
         """The tip of the branch that `node` is on."""
@@ -314,3 +336,5 @@ class Explorer:
             self.nodes.append(node)
             if self.following:
                 self._stay_at_end()
+            if self.tree.branch_of[node] != self.tree.branch_of[self.tree.parent[node]]:
+                self._record_view()

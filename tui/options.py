@@ -1,5 +1,7 @@
 """What the command line asks for, as values: the same for the app and for `tokexplore run`."""
 
+import os
+from pathlib import Path
 from typing import Literal
 
 import msgspec
@@ -41,6 +43,8 @@ class AppOptions(msgspec.Struct, frozen=True):
     close_call: float = CLOSE_CALL
     plain: bool = False
     """Tell lines and read commands instead of taking the screen."""
+    session: str = ""
+    """File to keep the session in; empty is a new one in the usual folder."""
     stock_output: bool = False
     """Leave the output to Textual instead of sending only what changed, as the line takes it."""
 
@@ -73,6 +77,34 @@ class ListOptions(msgspec.Struct, frozen=True):
     """What `tokexplore models` takes."""
 
     directories: tuple[str, ...] = ()
+
+
+class OpenOptions(msgspec.Struct, frozen=True):
+    """What `tokexplore open` takes."""
+
+    session: str = ""
+    """Its path, name or the beginning of it; empty is the latest."""
+    load: dict[str, object] = {}
+    """Fields of `LoadOptions` that the user gave: they win over those that were recorded."""
+    app: AppOptions = AppOptions()
+    """How the screen is to be."""
+
+
+def check_new(file: str) -> None:
+    """Refuse a file that a new session cannot be kept in.
+
+    Raises:
+        UsageError: when it is there already, or its folder is not.
+    """
+    path = Path(file)
+    if path.exists():
+        raise UsageError(
+            f"--session {file} is there already: `tokexplore open {file}` goes on with it."
+        )
+    if not path.parent.is_dir():
+        raise UsageError(f"--session {file}: there is no folder {path.parent}.")
+    if not os.access(path.parent, os.W_OK):
+        raise UsageError(f"--session {file}: the folder {path.parent} cannot be written.")
 
 
 def check_stop_ids(ids: tuple[int, ...], info: ModelInfo) -> None:

@@ -2,7 +2,7 @@
 
 import math
 
-from tokexplore.models.distribution import Distribution
+from tokexplore.models.shelf import Figures
 from tokexplore.models.tree import ROOT
 from tokexplore.tui.explorer import LONGEST_CHARACTER, Explorer
 from tokexplore.widgets.heat import NONE, Colouring, level
@@ -56,7 +56,7 @@ class PathView:
         assert explorer.vocabulary is not None
         node = explorer.nodes[index]
         token = tree.token[node]
-        before = tree.distribution.get(explorer.nodes[index - 1] if index else ROOT)
+        before = tree.distribution.figures(explorer.nodes[index - 1] if index else ROOT)
         shown = self._shown.get(token)
         if shown is None:
             shown = self._shown[token] = explorer.vocabulary.show(token)
@@ -76,12 +76,12 @@ class PathView:
 
     def _recolour_cells(self) -> list[Cell]:
         nodes, told = self._explorer.nodes, self._explorer.tree.distribution
-        before = map(told.get, (ROOT, *nodes))
+        before = map(told.figures, (ROOT, *nodes))
         colours = map(self._level, nodes, before)
         pairs = zip(self.cells, colours, strict=False)
         return [cell if cell.level == new else cell._replace(level=new) for cell, new in pairs]
 
-    def _level(self, node: int, before: Distribution | None) -> int:
+    def _level(self, node: int, before: Figures | None) -> int:
         """The heat of a token that came from a distribution; NONE where it is not known."""
         if before is None:
             return NONE
@@ -90,4 +90,4 @@ class PathView:
         logprob = self._explorer.tree.logprob[node]
         if self.colouring == "surprisal" or math.isnan(logprob):
             return level("surprisal", -logprob)
-        return level("probability", math.exp(min(0.0, logprob - before.logprob(0))))
+        return level("probability", math.exp(min(0.0, logprob - before.top_logprob)))

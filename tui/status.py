@@ -27,7 +27,7 @@ def header_values(driver: Driver) -> HeaderValues:
     explorer, progress = driver.explorer, driver.progress
     settings = explorer.settings
     values = HeaderValues(
-        model=driver.options.load.model,
+        model=driver.recorded_name or driver.options.load.model,
         sampler=settings.short(with_seed=False) + (" · single step" if driver.single_step else ""),
         seed=None if settings.greedy else settings.seed,
         state="loading",
@@ -35,7 +35,9 @@ def header_values(driver: Driver) -> HeaderValues:
         progress=progress.done / progress.total if progress and progress.total else None,
     )
     if info is None or driver.state == "loading":
-        return values._replace(state="lost") if driver.state == "lost" else values
+        if driver.state in ("lost", "recorded"):
+            return values._replace(state=driver.state, context_used=len(explorer.nodes))
+        return values
     return values._replace(
         model=info.name,
         parameters=short_count(info.parameters),

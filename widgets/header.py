@@ -13,9 +13,11 @@ from tokexplore.widgets.bars import bar
 from tokexplore.widgets.cells import cut, line, width
 from tokexplore.widgets.figures import short_count
 
-State = Literal["loading", "waiting", "prefill", "streaming", "paused", "ended", "lost"]
+State = Literal["recorded", "loading", "waiting", "prefill", "streaming", "paused", "ended", "lost"]
 
-GLYPHS: dict[State, str] = {"streaming": "▶", "paused": "‖", "ended": "■", "lost": "×"}
+GLYPHS: dict[State, str] = {
+    "recorded": "○", "streaming": "▶", "paused": "‖", "ended": "■", "lost": "×"
+}  # fmt: skip
 
 TITLE = "tokexplore"
 BAR_CELLS = 12
@@ -155,6 +157,8 @@ def _state(values: HeaderValues, room: int, styles: HeaderStyles) -> list[Segmen
             style = styles.bad if values.state == "lost" else styles.base
         case "paused" | "waiting":
             words = values.state if values.state == "paused" else values.detail or values.state
+        case "recorded":
+            words = "recorded · space loads the model"
         case "loading" | "prefill":
             words = values.detail or values.state
     words = cut(words, max(room, SHORTEST_STATE))

@@ -1,5 +1,6 @@
 """Open a model: resolve its name, choose device and dtype, load, refuse what cannot do the job."""
 
+import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -58,6 +59,8 @@ class Loaded:
     weight_bytes: int
     seconds: float
     notices: tuple[str, ...]
+    config_hash: str
+    """SHA-256 of config.json."""
 
 
 def load(options: LoadOptions, report: Callable[[Progress], None]) -> Loaded:
@@ -152,6 +155,7 @@ def _describe(
         weight_bytes=sum(p.numel() * p.element_size() for p in model.parameters()),
         seconds=time.perf_counter() - started,
         notices=tuple(dict.fromkeys([*notices, *left_out])),
+        config_hash=hashlib.sha256((checkpoint.path / "config.json").read_bytes()).hexdigest(),
     )
 
 

@@ -1,6 +1,7 @@
 """The engine on a local model: streams, scores and answers questions about any path."""
 
 import gc
+import platform
 import time
 from array import array
 from collections.abc import Callable, Iterator, Sequence
@@ -9,7 +10,9 @@ from functools import cached_property
 from typing import TypeVar
 
 import torch
+import transformers
 
+from tokexplore import __version__
 from tokexplore.models.distribution import STORED_CANDIDATES, Distribution, Rows, Standing
 from tokexplore.models.engine import chat as chats
 from tokexplore.models.engine import filters, loading, prefill, summary
@@ -101,6 +104,13 @@ class LocalEngine:
             kv_bytes_per_token=probed.kv_bytes_per_token,
             seconds=loaded.seconds,
             notices=(*loaded.notices, *([probed.notice] if probed.notice else [])),
+            config_hash=loaded.config_hash,
+            versions={
+                "tokexplore": __version__,
+                "torch": str(torch.__version__),
+                "transformers": transformers.__version__,
+                "python": platform.python_version(),
+            },
         )
 
     @property

@@ -7,7 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokexplore.models.distribution import Distribution
-from tokexplore.models.events import Hidden, Named, Taken
+from tokexplore.models.events import (
+    Act,
+    Bookmarked,
+    Event,
+    Hidden,
+    Named,
+    Noted,
+    Opened,
+    Taken,
+)
 from tokexplore.models.sampling import SamplingSettings
 from tokexplore.models.tree import ROOT, TokenTree
 
@@ -18,13 +27,20 @@ def grow(tree: TokenTree, parent: int, *tokens: int, origin: str = "greedy") -> 
     return parent
 
 
+def recorded() -> tuple[TokenTree, list[tuple[Event, Act]]]:
+    """A tree, and the list of its events as they come."""
+    tree, events = TokenTree(), []
+    tree.recorder = lambda event, act: events.append((event, act))
+    return tree, events
+
+
 def test_taking_a_token_again_returns_its_node() -> None:
-    tree = TokenTree()
+    tree, events = recorded()
     first = tree.take(ROOT, 7, "prompt")
     assert tree.take(ROOT, 7, "prompt") == first
     assert len(tree) == 2
     assert tree.origin[first] == "prompt"
-    assert len(tree.events) == 2
+    assert len(events) == 2
 
 
 def test_whether_a_token_is_prompt_is_what_it_was_taken_as_last() -> None:
@@ -93,9 +109,9 @@ def test_branch_mean_is_over_its_own_generated_tokens() -> None:
 def test_the_first_distribution_is_canonical() -> None:
     tree = TokenTree()
     node = tree.take(ROOT, 1, "prompt")
-    first = Distribution(b"", b"", 10, 0.0, 1.0)
+    first = Distribution(bytes(4), bytes(4), 10, 0.0, 1.0)
     tree.tell(node, first)
-    tree.tell(node, Distribution(b"", b"", 10, 0.0, 2.0))
+    tree.tell(node, Distribution(bytes(4), bytes(4), 10, 0.0, 2.0))
     assert tree.distribution[node] is first
 
 
@@ -104,7 +120,7 @@ def test_undo_hides_a_branch_and_redo_shows_it_again() -> None:
     prompt = tree.take(ROOT, 1, "prompt")
     tree.take(prompt, 2, "greedy")
     tree.take(prompt, 3, "picked")
-    tree.note_branch(2)
+    tree.change(Opened(2))
     tree.undo()
     assert tree.is_hidden(2)
     tree.redo()
@@ -113,7 +129,7 @@ def test_undo_hides_a_branch_and_redo_shows_it_again() -> None:
 
 
 def test_names_and_hiding_are_undone_in_reverse_order() -> None:
-    tree = TokenTree()
+    tree, events = recorded()
     grow(tree, ROOT, 1, 2)
     tree.change(Named(1, "a"))
     tree.change(Named(1, "b"))
@@ -121,7 +137,34 @@ def test_names_and_hiding_are_undone_in_reverse_order() -> None:
     tree.undo()
     tree.undo()
     assert (tree.branch(1).name, tree.branch(1).hidden) == ("a", False)
-    assert len(tree.events) == 7, "nothing recorded is ever removed"
+    assert len(events) == 7, "nothing recorded is ever removed"
+
+
+def test_bookmarks_and_notes_are_undone_also_after_a_replay() -> None:
+    tree, events = recorded()
+    node = grow(tree, ROOT, 1, 2)
+    tree.change(Bookmarked(node, True))
+    tree.change(Noted(node, "odd"))
+    tree.change(Noted(node, "very odd"))
+    tree.undo()
+    again = TokenTree()
+    for event, act in events:
+        again.replay(event, act)
+    assert (again.bookmarks, again.notes) == ({node}, {node: "odd"})
+    assert again.redo() == Noted(node, "very odd")
+    for _ in range(3):
+        again.undo()
+    assert (again.bookmarks, again.notes) == (set(), {})
+    assert again.undo() is None
+
+
+def test_an_undo_that_was_not_recorded_so_is_refused() -> None:
+    tree = TokenTree()
+    grow(tree, ROOT, 1, 2)
+    with pytest.raises(ValueError, match="undo"):
+        tree.replay(Named(1, "x"), "undo")
+    with pytest.raises(ValueError, match="branch 7"):
+        tree.replay(Named(7, "x"), "change")
 
 
 def test_a_branch_of_a_hidden_branch_is_hidden() -> None:
@@ -140,11 +183,11 @@ def test_a_branch_of_a_hidden_branch_is_hidden() -> None:
     "event", [Taken(5, 0, 1, "greedy"), Taken(1, 9, 1, "greedy"), Taken(1, -1, 1, "greedy")]
 )
 def test_an_event_that_does_not_fit_is_refused_and_changes_nothing(event: Taken) -> None:
-    tree = TokenTree()
+    tree, events = recorded()
     with pytest.raises(ValueError, match="node"):
         tree.append(event)
     assert len(tree) == 1
-    assert tree.events == []
+    assert events == []
 
 
 def test_settings_keep_their_number() -> None:
@@ -155,12 +198,12 @@ def test_settings_keep_their_number() -> None:
 
 @given(st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=6), min_size=1, max_size=12))
 def test_replaying_the_events_gives_the_same_tree(paths: list[list[int]]) -> None:
-    tree = TokenTree()
+    tree, events = recorded()
     for path in paths:
         grow(tree, ROOT, *path)
     again = TokenTree()
-    for event in tree.events:
-        again.append(event)
+    for event, act in events:
+        again.replay(event, act)
     assert again.parent == tree.parent
     assert again.branches == tree.branches
     leaves = {tuple(tree.ids(branch.tip)) for branch in tree.branches}

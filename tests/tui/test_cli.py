@@ -206,7 +206,9 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[AppOptions]:
     import tokexplore.tui.app
 
     calls: list[AppOptions] = []
-    monkeypatch.setattr(tokexplore.tui.app, "run_app", lambda options: calls.append(options) or 7)
+    monkeypatch.setattr(
+        tokexplore.tui.app, "run_app", lambda options, _: calls.append(options) or 7
+    )
     monkeypatch.setattr(os, "isatty", lambda _: True)
     monkeypatch.setattr(cli, "piped_stdin", lambda: None)
     monkeypatch.setenv("TERM", "xterm")
@@ -354,7 +356,7 @@ os.setsid()
 fcntl.ioctl(1, termios.TIOCSCTTY, 0)
 import tokexplore.tui.app
 from tokexplore.tui import cli
-def run_app(options):
+def run_app(options, kept):
     print(options.prompt.text, os.isatty(0), file=sys.__stderr__, flush=True)
     return 3 if os.read(sys.__stdin__.fileno(), 1) == b"k" else 4
 tokexplore.tui.app.run_app = run_app

@@ -19,6 +19,8 @@ class Prompting(Actions):
 
     def begin(self) -> None:
         """Load the model; then start on the prompt, or on what is typed meanwhile."""
+        if self.driver.state == "recorded":
+            return
         if self.explorer.nodes:
             self.driver.run(self.restart())
             return
@@ -73,9 +75,8 @@ class Prompting(Actions):
         if self.driver.state in ("loading", "lost"):
             self.nothing("engine to read what is typed: space starts it again")
             return
-        await self.open(
-            TextEditor("Type a continuation at this step", "", self._preview_more), self._type
-        )
+        preview = None if self.driver.absent else self._preview_more
+        await self.open(TextEditor("Type a continuation at this step", "", preview), self._type)
 
     def _type(self, text: str | None) -> None:
         if text:
@@ -99,7 +100,7 @@ class Prompting(Actions):
         from tokexplore.tui.screens.editor import PromptEditor
 
         driver = self.driver
-        loaded = driver.state not in ("loading", "lost")
+        loaded = not driver.absent
         spec = self._spec()
         example = STOCK_PROMPT if driver.options.load.model == EMBEDDED else EXAMPLE
         can_chat = loaded and driver.client.info.chat_template

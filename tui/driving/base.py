@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Concatenate, Literal, ParamSpec, Protocol, TypeVar
 
-from tokexplore.models.errors import EngineLostError, TokexploreError
+from tokexplore.models.errors import EngineLostError, ModelError, TokexploreError
 from tokexplore.models.options import LoadOptions
 from tokexplore.models.protocol import Chat, ModelInfo, Progress
 from tokexplore.models.sampling import SamplerView, SamplingSettings
@@ -16,7 +16,8 @@ from tokexplore.tui.options import AppOptions, check_stop_ids
 
 Driving = TypeVar("Driving", bound="DriverBase")
 Arguments = ParamSpec("Arguments")
-State = Literal["loading", "asking", "streaming", "paused", "lost"]
+State = Literal["recorded", "loading", "asking", "streaming", "paused", "lost"]
+"""`recorded`: a session is open whose model was not asked for yet."""
 
 MakeClient = Callable[[LoadOptions, Callable[[EngineLostError], None]], EngineClient]
 
@@ -65,7 +66,7 @@ class DriverBase:
         self.explorer = explorer
         self.options = options
         self.client = client
-        self.state: State = "loading"
+        self.state: State = "recorded" if explorer.nodes else "loading"
         self.info: ModelInfo | None = None
         """What is loaded, or was before the engine was lost; None before the first load."""
         self.progress: Progress | None = None
@@ -73,8 +74,6 @@ class DriverBase:
         """What the model needs and what is free, as told before loading."""
         self.max_new_tokens = options.max_new_tokens
         self.single_step = False
-        self.chats: dict[int, Chat] = {}
-        """By node: the conversation so far, where a rendered chat prompt ends."""
         self.stream_leaf: int | None = None
         """The node that the live stream extends."""
         self.views: dict[tuple[int, int], SamplerView] = {}
@@ -89,6 +88,19 @@ class DriverBase:
         self.goes_on = False
         """A stream was live when the engine was lost."""
         self._times: deque[float] = deque(maxlen=64)
+        self.differs = False
+        """The model is another than the one that most of the session was recorded with."""
+
+    @property
+    def absent(self) -> bool:
+        """Whether there is no engine to ask."""
+        return self.state in ("recorded", "loading", "lost")
+
+    @property
+    def recorded_name(self) -> str:
+        """The model that the session was recorded with last; empty where there is none."""
+        provenance = self.explorer.tree.provenance
+        return provenance[-1].model if provenance else ""
 
     async def open(self) -> None:
         """Load the model, then take the first prompt up or ask for one."""
@@ -98,29 +110,68 @@ class DriverBase:
         except EngineLostError as error:
             self.lose(error)
             return
+        self._check_vocabulary()
         first, self.info = self.info is None, self.client.info
-        self.explorer.vocabulary = self.client.vocabulary
         self.state, self.progress = "paused" if self.explorer.nodes else "asking", None
         if first:
             self._introduce(self.info)
+        self.explorer.tree.load(self.info.provenance)
         self._changed()
+
+    def _check_vocabulary(self) -> None:
+        """Take the engine's vocabulary, which has to be the one that the tree was made with."""
+        explorer, vocabulary = self.explorer, self.client.vocabulary
+        if explorer.nodes and explorer.vocabulary not in (None, vocabulary):
+            raise ModelError(
+                f"{self.options.load.model} has another vocabulary than this session was recorded "
+                "with: M opens it in a session of its own."
+            )
+        explorer.vocabulary = vocabulary
 
     def _introduce(self, info: ModelInfo) -> None:
         """Start with the settings that were asked for, and say what the user should know."""
         check_stop_ids(self.options.stop_ids, info)
-        self.explorer.settings = self.options.starting_settings(info)
+        recorded = self.explorer.tree.provenance
+        if not self.explorer.nodes:
+            self.explorer.settings = self.options.starting_settings(info)
+        elif recorded and (others := recorded[-1].differences(info.provenance)):
+            self.differs = True
+            self._notify(
+                f"Not as recorded: {'; '.join(others)}. What was recorded stays; a step that is "
+                "looked at is computed again and both are shown.",
+                severity="warning",
+            )
         for notice in info.notices:
             self._notify(notice)
+
+    async def wake(self) -> None:
+        """Load the model of a session that is open without it.
+
+        Raises:
+            TokexploreError: see `EngineClient.start`; ModelError also where it cannot go on with
+                this session.
+        """
+        if self.state != "recorded":
+            return
+        try:
+            await self.open()
+        except TokexploreError:
+            self.state, self.progress = "lost", None
+            raise
 
     def _report(self, progress: Progress) -> None:
         self.memory = progress.detail or self.memory
         self.progress = progress
         self._changed()
 
+    def halt(self) -> None:
+        """Let nothing more happen to the tree, but what the caller itself may do."""
+        for job in self._jobs - {asyncio.current_task()}:
+            job.cancel()
+
     async def close(self) -> None:
         """End the stream and the engine."""
-        for job in self._jobs:
-            job.cancel()
+        self.halt()
         await self.client.close()
 
     async def restart(self, client: EngineClient) -> None:
@@ -185,5 +236,5 @@ class DriverBase:
     @property
     def chat(self) -> Chat | None:
         """The conversation that the path in view belongs to."""
-        nodes = reversed(self.explorer.nodes)
-        return next((self.chats[n] for n in nodes if n in self.chats), None)
+        nodes, chats = reversed(self.explorer.nodes), self.explorer.tree.chats
+        return next((chats[n] for n in nodes if n in chats), None)

@@ -5,7 +5,7 @@ import math
 import msgspec
 
 from tokexplore.models.errors import UsageError
-from tokexplore.models.events import Origin, Prompted
+from tokexplore.models.events import Opened, Origin, Prompted
 from tokexplore.models.options import PromptSpec
 from tokexplore.models.protocol import Message
 from tokexplore.models.tree import ROOT
@@ -19,6 +19,7 @@ class Prompting(Streaming):
     @in_turn
     async def prompt(self, spec: PromptSpec, *, go_on: bool = True) -> None:
         """Start a new root on a prompt; the old tree stays."""
+        await self.wake()
         await self.pause()
         if spec.chat is not None:
             rendered = await self.client.render(spec.chat)
@@ -31,9 +32,7 @@ class Prompting(Streaming):
         leaf = ROOT
         for token in ids:
             leaf = self.explorer.tree.take(leaf, token, "prompt")
-        self.explorer.tree.append(Prompted(leaf, form))
-        if spec.chat is not None:
-            self.chats[leaf] = spec.chat
+        self.explorer.tree.append(Prompted(leaf, form, spec.chat))
         self.explorer.go_to(leaf)
         self.state = "paused"
         if go_on:
@@ -52,6 +51,7 @@ class Prompting(Streaming):
         chat, explorer = self.chat, self.explorer
         if chat is None or explorer.vocabulary is None:
             raise UsageError("There is no chat on this path: start one first, or type text.")
+        await self.wake()
         await self.pause()
         answer = chat.prefill + explorer.vocabulary.text(explorer.ids()[explorer.prompt_length :])
         said = (*chat.messages, Message("assistant", answer))
@@ -62,7 +62,8 @@ class Prompting(Streaming):
         self._check_length(len(explorer.nodes) + len(rendered.ids), "With this turn the path has")
         self._give(rendered.ids, "prompt")
         turns = (*said, Message("user", user))
-        self.chats[explorer.leaf] = msgspec.structs.replace(so_far, messages=turns)
+        so_far = msgspec.structs.replace(so_far, messages=turns)
+        explorer.tree.append(Prompted(explorer.leaf, "chat", so_far))
         self.play()
 
     def _give(self, ids: tuple[int, ...] | list[int], origin: Origin) -> None:
@@ -73,12 +74,13 @@ class Prompting(Streaming):
             known = tree.child(leaf, token)
             leaf = tree.take(leaf, token, origin, settings=number)
             if known is None and fork and not index:
-                tree.note_branch(tree.branch_of[leaf])
+                tree.change(Opened(tree.branch_of[leaf]))
         self.explorer.go_to(leaf)
 
     @in_turn
     async def type_text(self, text: str) -> None:
         """Branch at the cursor with typed text: it takes the place of what was taken there."""
+        await self.wake()
         await self.pause()
         explorer = self.explorer
         ids = await self.client.encode(text, continuation=True)

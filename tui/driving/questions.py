@@ -45,7 +45,7 @@ class Questions(Streaming):
         return known
 
     def _ask(self, key: tuple[int, int], work: Coroutine[object, object, None]) -> None:
-        if key in self._asked or self.state in ("loading", "lost"):
+        if key in self._asked or self.absent:
             work.close()
             return
         self._asked.add(key)

@@ -45,7 +45,9 @@ class Streaming(Scoring):
     def play(self, count: int | None = None, *, draw: int = 0) -> None:
         """Go on from the leaf of the path in view, by `count` tokens or the set length."""
         explorer = self.explorer
-        if self.streaming or self.state in ("loading", "lost") or not explorer.nodes:
+        if self.state == "recorded":
+            self.run(self._wake_and_play(count, draw))
+        if self.streaming or self.absent or not explorer.nodes:
             return
         if explorer.tree.ended.get(explorer.leaf) == "context":
             self._notify("The context is full: branch earlier to go on.", severity="warning")
@@ -61,6 +63,11 @@ class Streaming(Scoring):
             self.lose(error)
             return
         self._stream = self.run(self._follow(batches))
+
+    async def _wake_and_play(self, count: int | None, draw: int) -> None:
+        async with self.turn:
+            await self.wake()
+            self.play(count, draw=draw)
 
     def _request(self, count: int, draw: int) -> StreamRequest:
         explorer = self.explorer
@@ -144,6 +151,7 @@ class Streaming(Scoring):
     def configure(self, settings: SamplingSettings, max_new_tokens: int) -> None:
         """New settings, from the next token on."""
         self.explorer.settings, self.max_new_tokens = settings.checked(), max_new_tokens
+        self.explorer.tree.configure(self.explorer.settings)
         if self.streaming:
             length = None if self._limited else max_new_tokens
             self.client.configure(self.explorer.settings, length)

@@ -2,6 +2,7 @@
 
 from tokexplore.models.distribution import Standing
 from tokexplore.models.errors import UsageError
+from tokexplore.models.events import Opened
 from tokexplore.models.tree import ROOT
 from tokexplore.tui.driving.base import in_turn
 from tokexplore.tui.driving.streaming import ENDINGS, Streaming
@@ -36,7 +37,7 @@ class Taking(Streaming):
             logprob=standing.logprob, rank=standing.rank,
         )  # fmt: skip
         if forked:
-            tree.note_branch(tree.branch_of[node])
+            tree.change(Opened(tree.branch_of[node]))
         explorer.go_to(node)
         explorer.touch(cursor - 1)
         self.play()
@@ -46,6 +47,7 @@ class Taking(Streaming):
         distribution = self.explorer.tree.distribution.get(node)
         index = distribution.index_of(token) if distribution else None
         if distribution is None or index is None:
+            await self.wake()
             return (await self.client.standings(self.ids_of(node), [token]))[0]
         return Standing(
             token, distribution.logit_view[index], distribution.logprob(index),
@@ -60,6 +62,7 @@ class Taking(Streaming):
             raise UsageError(
                 "Temperature 0 always takes the first candidate: set one above 0 (s) to draw."
             )
+        await self.wake()
         await self.pause()
         before, cursor = explorer.before, explorer.cursor
         if before == ROOT:
@@ -77,7 +80,7 @@ class Taking(Streaming):
             self._notify(f"Draw {draw + 1} gave the same token as an earlier draw.")
         elif node != before:
             if known:
-                tree.note_branch(tree.branch_of[node])
+                tree.change(Opened(tree.branch_of[node]))
             if tree.ended.get(node) not in ENDINGS:
                 self.play()
         self._changed()

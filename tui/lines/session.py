@@ -9,7 +9,8 @@ from typing import BinaryIO
 
 from tokexplore.models.errors import TokexploreError
 from tokexplore.tui.driving.base import MakeClient, spawn_client
-from tokexplore.tui.endings import CODES, INTERRUPTED, TWICE
+from tokexplore.tui.endings import CODES, ENDED, INTERRUPTED, TWICE
+from tokexplore.tui.keeping import LOOK_EVERY, Kept
 from tokexplore.tui.lines.commands import Commands, find_command
 from tokexplore.tui.lines.reading import LineReader
 from tokexplore.tui.options import AppOptions
@@ -27,9 +28,15 @@ class LineSession(Commands):
     """
 
     def __init__(
-        self, options: AppOptions, make_client: MakeClient, out: BinaryIO, descriptor: int = 0
+        self,
+        options: AppOptions,
+        make_client: MakeClient,
+        out: BinaryIO,
+        descriptor: int = 0,
+        kept: Kept | None = None,
     ) -> None:
-        super().__init__(options, make_client, out)
+        super().__init__(options, make_client, out, kept)
+        self._kept = kept
         self._typed = os.isatty(descriptor)
         self._reader = LineReader(descriptor, self.moved)
         self._code: int | None = None
@@ -48,18 +55,40 @@ class LineSession(Commands):
         loop.add_signal_handler(signal.SIGINT, self._interrupt, task)
         for number, code in CODES.items():
             loop.add_signal_handler(number, self._end, task, code)
+        keep = asyncio.create_task(self._keep())
+        ended = "crashed"
         try:
-            await self._open()
+            await (self._open_kept(self._kept) if self._kept else self._open())
             self._reader.start()
             await self._converse()
+            ended = "quit"
         except asyncio.CancelledError:
             if self._code is None:
                 raise
         finally:
+            keep.cancel()
             self._reader.stop()
+            self.driver.halt()
+            self.keeping.look()
+            said = self.keeping.close(ENDED.get(self._code or 0, ended))
+            if said:
+                self.say(said)
             with suppress(TokexploreError, TimeoutError):
                 await asyncio.wait_for(self.driver.close(), 5)
         return self._code or 0
+
+    async def _keep(self) -> None:
+        """Keep where the user stands, again and again."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY)
+            self.keeping.look()
+
+    async def _open_kept(self, kept: Kept) -> None:
+        """Tell a session as it was left; its model is loaded when it is to go on."""
+        self.say(f"{kept.session.path.name}, recorded with {self.driver.recorded_name}")
+        self.tell_from(0)
+        self.tell()
+        self.say("go loads the model and goes on; help lists the commands")
 
     def _end(self, task: "asyncio.Task[int]", code: int) -> None:
         self._code, self.ended = code, True
@@ -160,10 +189,14 @@ class LineSession(Commands):
             self.say(str(error))
 
 
-def run_lines(options: AppOptions, out: BinaryIO) -> int:
-    """Run the line mode on standard input; its exit code."""
+def run_lines(options: AppOptions, out: BinaryIO, kept: Kept | None = None) -> int:
+    """Run the line mode on standard input; its exit code.
+
+    Args:
+        kept: a session to go on with.
+    """
 
     async def session() -> int:
-        return await LineSession(options, spawn_client, out).run()
+        return await LineSession(options, spawn_client, out, kept=kept).run()
 
     return asyncio.run(session())

@@ -1,6 +1,8 @@
 """What the line mode stands on: a driver, and lines that are written whole."""
 
 import asyncio
+from contextlib import suppress
+from pathlib import Path
 from typing import BinaryIO, Literal
 
 from tokexplore.models.display import RunningText, safe_text
@@ -8,8 +10,11 @@ from tokexplore.models.worker.client import EngineClient
 from tokexplore.tui.driver import Driver
 from tokexplore.tui.driving.base import MakeClient
 from tokexplore.tui.explorer import Explorer
+from tokexplore.tui.keeping import Keeping, Kept, resumed
 from tokexplore.tui.options import AppOptions
 from tokexplore.tui.plain import plain_text
+
+Severity = Literal["information", "warning", "error"]
 
 
 class Talk:
@@ -17,16 +22,24 @@ class Talk:
 
     Args:
         out: where the lines go.
+        kept: a session to go on with.
     """
 
-    def __init__(self, options: AppOptions, make_client: MakeClient, out: BinaryIO) -> None:
+    def __init__(
+        self,
+        options: AppOptions,
+        make_client: MakeClient,
+        out: BinaryIO,
+        kept: Kept | None = None,
+    ) -> None:
         self.options = options
-        self.explorer = Explorer(options.settings, options.close_call)
+        self.explorer = resumed(kept) if kept else Explorer(options.settings, options.close_call)
         self._make_client = make_client
         self._out = out
         self._mid_line = False
         self._notices: list[str] = []
         self._text = RunningText()
+        self._loop = asyncio.get_running_loop()
         self._told = 0
         """Tokens of the path in view that were told."""
         self.moved = asyncio.Event()
@@ -35,14 +48,20 @@ class Talk:
             self.explorer, options, self.new_client(), self.moved.set, self._notice
         )
         self.driver.play_name = "go"
+        file = Path(options.session) if options.session else None
+        self.keeping = Keeping(self.driver, self._tell, file=file, kept=kept)
+
+    def _tell(self, text: str, bad: bool) -> None:
+        """A notice from another thread."""
+        with suppress(RuntimeError):  # the loop may be gone
+            severity: Severity = "warning" if bad else "information"
+            self._loop.call_soon_threadsafe(lambda: self._notice(text, severity=severity))
 
     def new_client(self) -> EngineClient:
         """An engine that is not started yet, of whose loss the driver hears."""
         return self._make_client(self.options.load, lambda error: self.driver.lose(error))
 
-    def _notice(
-        self, text: str, *, severity: Literal["information", "warning", "error"] = "information"
-    ) -> None:
+    def _notice(self, text: str, *, severity: Severity = "information") -> None:
         self._notices.append(text if severity == "information" else f"{severity}: {text}")
         self.moved.set()
 

@@ -22,6 +22,7 @@ from tokexplore.tui.actions.walking import Walking
 from tokexplore.tui.branch_view import BranchRows
 from tokexplore.tui.candidate_view import CandidateList
 from tokexplore.tui.driver import Driver
+from tokexplore.tui.keeping import ScreenState
 from tokexplore.tui.keys import COMMANDS, bindings
 from tokexplore.tui.output.seam import Seen
 from tokexplore.tui.path_view import PathView
@@ -70,8 +71,16 @@ class BrowseScreen(Branching, Prompting, Taking, Walking, Viewing):
 
     BINDINGS: ClassVar[list[BindingType]] = list(bindings())
 
-    def __init__(self, driver: Driver, host: Host, *, first: bool = False) -> None:
+    def __init__(
+        self,
+        driver: Driver,
+        host: Host,
+        *,
+        first: bool = False,
+        state: ScreenState = ScreenState(),  # noqa: B008 -- it is frozen
+    ) -> None:
         super().__init__(driver, host)
+        self._state = state
         self.first = first
         self.path_view = PathView(self.explorer)
         self.branch_rows = BranchRows(self.explorer)
@@ -97,9 +106,25 @@ class BrowseScreen(Branching, Prompting, Taking, Walking, Viewing):
 
     def on_mount(self) -> None:
         """Paint, and begin with whatever the command line asked for."""
+        self.query_one(CandidateTable).column_set = self._state.columns
+        self.query_one(CandidateTable).bits = self._state.bits
+        self.query_one(Transcript).folded = self._state.folded
+        self.path_view.recolour(self._state.colouring)
         self.changed()
         self.query_one(KeyBar).show(*_hints())
         self.begin()
+
+    def shown_as(self) -> ScreenState:
+        """How things are shown at present."""
+        if not self.is_attached:
+            return self._state
+        table = self.query_one(CandidateTable)
+        return ScreenState(
+            self.path_view.colouring,
+            table.column_set,
+            table.bits,
+            self.query_one(Transcript).folded,
+        )
 
     def on_resize(self, event: events.Resize) -> None:
         """Share the rows between text and candidates."""
@@ -216,6 +241,8 @@ class BrowseScreen(Branching, Prompting, Taking, Walking, Viewing):
             return f"{said} · {self.driver.memory}" if self.driver.memory else said
         if self.driver.state == "lost":
             return "the engine is gone; space starts it again"
+        if self.driver.state == "recorded":
+            return "nothing is recorded here; space loads the model and goes on"
         if self.explorer.before == ROOT:
             return "nothing comes before the first token" if self.explorer.nodes else "p: a prompt"
         if self.explorer.tree.ended.get(self.explorer.before) == "interrupted":
@@ -224,8 +251,7 @@ class BrowseScreen(Branching, Prompting, Taking, Walking, Viewing):
 
     def fetch(self, known: CandidateList) -> None:
         """Ask for the candidates after those that are known."""
-        absent = self.driver.state in ("loading", "lost")
-        if self._fetching or absent or len(known) >= known.distribution.vocabulary:
+        if self._fetching or self.driver.absent or len(known) >= known.distribution.vocabulary:
             return
         self._fetching = True
 

@@ -1,0 +1,109 @@
+"""What a session file says about itself: who writes it, how it ended, where the user stood."""
+
+import os
+import socket
+import sqlite3
+import time
+from pathlib import Path
+
+import msgspec
+import psutil
+
+from tokexplore.models.errors import UsageError
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """A session in a line of a list."""
+
+    model: str = ""
+    nodes: int = 0
+    words: str = ""
+    """How it begins: raw text, to be made safe where it is shown."""
+    updated: float = 0.0
+    """Unix time of the last change."""
+
+
+class Holder(msgspec.Struct, frozen=True):
+    """The process that writes a session."""
+
+    host: str
+    pid: int
+    started: float
+    """Unix time; with the process id it names one process for ever."""
+
+    @classmethod
+    def this_process(cls) -> "Holder":
+        """Ourselves."""
+        return cls(socket.gethostname(), os.getpid(), psutil.Process().create_time())
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still runs; of another machine nothing is known, so yes."""
+        if self.host != socket.gethostname():
+            return True
+        try:
+            return abs(psutil.Process(self.pid).create_time() - self.started) < 2
+        except psutil.Error:
+            return False
+
+
+def get(connection: sqlite3.Connection, key: str) -> str | None:
+    """A value of the table `meta`."""
+    row = connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+    return row[0] if row and isinstance(row[0], str) else None
+
+
+def put(connection: sqlite3.Connection, key: str, value: str | None) -> None:
+    """Set a value of the table `meta`; None takes it away."""
+    if value is None:
+        connection.execute("DELETE FROM meta WHERE key = ?", (key,))
+    else:
+        connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+
+
+def created(connection: sqlite3.Connection) -> float:
+    """Unix time at which the session was made; now, where the file does not say."""
+    try:
+        return float(get(connection, "created") or "")
+    except ValueError:
+        return time.time()
+
+
+def summary(connection: sqlite3.Connection) -> Summary:
+    """The session in a line; empty where the file does not say."""
+    try:
+        return msgspec.json.decode(get(connection, "summary") or "{}", type=Summary)
+    except (msgspec.DecodeError, UnicodeError):
+        return Summary()
+
+
+def holder(connection: sqlite3.Connection) -> Holder | None:
+    """Who writes the session, or wrote it when they ended without a sign."""
+    try:
+        return msgspec.json.decode(get(connection, "holder") or "null", type=Holder | None)
+    except (msgspec.DecodeError, UnicodeError):
+        return None
+
+
+def hold(connection: sqlite3.Connection, path: Path) -> None:
+    """Become the one process that writes a session.
+
+    Raises:
+        UsageError: when another one does.
+    """
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        other = holder(connection)
+        if other is not None and other != Holder.this_process() and other.alive:
+            here = other.host == socket.gethostname()
+            where = "" if here else f" on {other.host}"
+            raise UsageError(
+                f"{path} is open in another tokexplore (process {other.pid}{where}): close it "
+                "there first, or export the session."
+            )
+        put(connection, "holder", msgspec.json.encode(Holder.this_process()).decode())
+        put(connection, "ended", None)
+    except BaseException:
+        connection.rollback()
+        raise
+    connection.commit()

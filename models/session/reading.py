@@ -1,0 +1,264 @@
+"""Opens sessions: whole, with the candidates left on disk until they are asked for, or to list."""
+
+import math
+import os
+import sqlite3
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote
+
+import msgspec
+
+from tokexplore.models.distribution import Distribution
+from tokexplore.models.errors import UsageError
+from tokexplore.models.events import Retold
+from tokexplore.models.session import meta, places, rows, schema
+from tokexplore.models.session.meta import Holder, Summary
+from tokexplore.models.session.packing import unpack
+from tokexplore.models.shelf import Figures
+from tokexplore.models.tokens import Vocabulary
+from tokexplore.models.tree import TokenTree
+
+_BROKEN = (
+    ValueError, TypeError, IndexError, OverflowError, UnicodeError, msgspec.MsgspecError,
+    sqlite3.DatabaseError,
+)  # fmt: skip
+"""What a damaged file can raise while it is read."""
+
+
+class Listed(NamedTuple):
+    """A session as lists show it."""
+
+    path: Path
+    summary: Summary
+    created: float
+    """Unix time."""
+    live: bool
+    """Whether a process writes it now."""
+    ended: str
+    """How it ended: `quit`, `hangup`, `terminated`, `crashed`; empty where it ended without a sign
+    or goes on."""
+    problem: str = ""
+    """Why nothing more is known of it."""
+
+
+class Session(NamedTuple):
+    """A session as it was left."""
+
+    path: Path
+    tree: TokenTree
+    vocabulary: Vocabulary
+    view: str
+    """JSON of the interface; empty where it wrote none."""
+    leaf: int
+    cursor: int
+    """Index into the path to `leaf`; -1 stays with the newest token."""
+    created: float
+    next_event: int
+    read_only: bool
+    """The file cannot be written."""
+    migrated: bool
+    """The file is a copy of one in an older format."""
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """A connection that only reads, also where nothing can be written.
+
+    Raises:
+        UsageError: when the file cannot be opened.
+    """
+    name = quote(str(path.absolute()))
+    try:
+        with path.open("rb") as file:
+            file.read(1)
+        connection = sqlite3.connect(
+            f"file:{name}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
+        )
+        try:
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        except sqlite3.OperationalError:
+            # A log beside the file needs a shared index, which cannot be made in a folder that
+            # cannot be written: what the log holds is then not seen.
+            connection.close()
+            connection = sqlite3.connect(
+                f"file:{name}?mode=ro&immutable=1", uri=True, isolation_level=None,
+                check_same_thread=False,
+            )  # fmt: skip
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be opened: {(error.strerror or str(error)).lower()}."
+        ) from None
+    except sqlite3.DatabaseError as error:
+        raise UsageError(
+            f"{path} is no session of tokexplore, or it is damaged: {error}."
+        ) from None
+    connection.execute("PRAGMA query_only = 1")
+    return connection
+
+
+def listed(path: Path) -> Listed:
+    """What a list shows of a session; never raises."""
+    try:
+        with closing(connect(path)) as connection:
+            schema.check(connection, path)
+            holder = meta.holder(connection)
+            return Listed(
+                path, meta.summary(connection), meta.created(connection),
+                holder is not None and holder.alive, meta.get(connection, "ended") or "",
+            )  # fmt: skip
+    except (UsageError, *_BROKEN) as error:
+        return Listed(path, Summary(), 0.0, False, "", str(error))
+
+
+def open_session(path: Path, *, to_write: bool = True) -> Session:
+    """A session as it was left.
+
+    One of an older format is copied, and the copy brought up to date.
+
+    Args:
+        to_write: whether it will be gone on with: it must then not be open elsewhere.
+
+    Raises:
+        UsageError: no session, a damaged one, one of a newer program, one that is open elsewhere.
+    """
+    with closing(connect(path)) as connection:
+        version = schema.check(connection, path)
+        holder = meta.holder(connection)
+    if to_write and holder is not None and holder.alive and holder != Holder.this_process():
+        raise UsageError(
+            f"{path} is open in another tokexplore (process {holder.pid} on {holder.host}): close "
+            "it there first, or export the session."
+        )
+    if migrated := version < schema.VERSION:
+        path = _migrated(path, version)
+    connection = connect(path)
+    try:
+        return _restored(connection, path, migrated)
+    except _BROKEN as error:
+        connection.close()
+        raise UsageError(f"{path} is damaged: {error}.") from None
+
+
+def _migrated(path: Path, version: int) -> Path:
+    """A copy of an older session in the present format, beside it or among the usual ones."""
+    name = f"{path.stem}-format{schema.VERSION}{places.SUFFIX}"
+    folders = (path.parent, places.sessions_folder(), places.spare_folder())
+    for folder in folders:
+        with suppress(OSError):
+            places.make_private(folder)
+            copy = places.create_file(folder / name)
+            break
+    else:
+        raise UsageError(
+            f"{path} has an older format, and no copy of it can be written: make room in "
+            f"{folders[0]} or {folders[1]}."
+        )
+    with closing(connect(path)) as source, closing(sqlite3.connect(copy)) as target:
+        source.backup(target)
+        schema.migrate(target, version)
+    return copy
+
+
+def _restored(connection: sqlite3.Connection, path: Path, migrated: bool) -> Session:
+    tree = TokenTree()
+    found = connection.execute("SELECT * FROM vocabulary").fetchone()
+    if found is None:
+        raise UsageError(f"{path} is empty: nothing was kept in it.")
+    vocabulary = rows.vocabulary_of(msgspec.convert(found, rows.VocabularyRow))
+    leaf, cursor, last = _replay(connection, tree)
+    last = max(last, _shelve(connection, tree))
+    return Session(
+        path=path,
+        tree=tree,
+        vocabulary=vocabulary,
+        view=meta.get(connection, "view") or "",
+        leaf=leaf,
+        cursor=cursor,
+        created=meta.created(connection),
+        next_event=last + 1,
+        read_only=not os.access(path, os.W_OK) or not os.access(path.parent, os.W_OK),
+        migrated=migrated,
+    )
+
+
+def _replay(connection: sqlite3.Connection, tree: TokenTree) -> tuple[int, int, int]:
+    """Bring a tree to where the events lead; the last leaf and cursor in view, and event number."""
+    leaf, cursor, last = 0, -1, -1
+    cursor_of_rows = connection.execute(f"SELECT {rows.COLUMNS} FROM event ORDER BY seq")
+    for row in msgspec.convert(cursor_of_rows.fetchall(), list[rows.EventRow]):
+        try:
+            event = rows.event_of(row, tree.settings)
+            tree.replay(event, row.act or "")
+        except (ValueError, IndexError, msgspec.MsgspecError) as error:
+            raise ValueError(f"event {row.seq}: {error}") from None
+        last = row.seq
+        if row.kind == "viewed":
+            leaf, cursor = row.node or 0, -1 if row.cursor is None else row.cursor
+    return leaf, cursor, last
+
+
+_Told = tuple[rows.Count, rows.Count, rows.Count, rows.Count | None, float, float | None, float]
+"""Seq, node, again, model, entropy, margin, top logprob: what views of whole paths need."""
+
+
+def _shelve(connection: sqlite3.Connection, tree: TokenTree) -> int:
+    """Let the tree's distributions be read from the file; the number of the last one."""
+    table = msgspec.convert(
+        connection.execute(
+            "SELECT seq, node, again, model, entropy, margin, top_logprob FROM distribution "
+            "ORDER BY seq"
+        ).fetchall(),
+        list[_Told],
+    )
+    where: dict[int, int] = {}
+    figures: dict[int, Figures] = {}
+    for seq, node, again, model, entropy, margin, top in table:
+        if again:
+            tree.append(Retold(node, _distribution(connection, seq)))
+        elif node not in where:
+            where[node] = seq
+            figures[node] = Figures(entropy, math.inf if margin is None else margin, top, model)
+    if figures and max(figures) >= len(tree):
+        raise ValueError(f"a distribution belongs to node {max(figures)}, which is not there")
+    tree.distribution.add_figures(figures)
+
+    def fetch(node: int) -> Distribution | None:
+        try:
+            return _distribution(connection, where[node])
+        except _BROKEN:
+            return None
+
+    tree.distribution.read_from(fetch)
+    return table[-1][0] if table else -1
+
+
+def _distribution(connection: sqlite3.Connection, seq: int) -> Distribution:
+    found = connection.execute(
+        f"SELECT {rows.DISTRIBUTION_COLUMNS} FROM distribution WHERE seq = ?", (seq,)
+    ).fetchone()
+    row = msgspec.convert(found, rows.DistributionRow)
+    packed = connection.execute("SELECT packed FROM candidates WHERE seq = ?", (seq,)).fetchone()
+    if packed is None or not isinstance(packed[0], bytes):
+        raise ValueError(f"the candidates of node {row.node} are missing")
+    ids, logits = unpack(packed[0], min(row.vocabulary, rows.MOST_TOKENS))
+    return Distribution(ids, logits, row.vocabulary, row.lse, row.entropy, row.source, row.seconds)
+
+
+def copy_of(session: Session) -> Path:
+    """A copy of a session's file among the usual ones, to go on with where it cannot be written.
+
+    Raises:
+        UsageError: when no copy can be written either.
+    """
+    folder = places.sessions_folder()
+    try:
+        places.make_private(folder)
+        copy = places.create_named(folder, session.path.stem, session.created)
+        with closing(connect(session.path)) as source, closing(sqlite3.connect(copy)) as target:
+            source.backup(target)
+    except (OSError, sqlite3.Error) as error:
+        raise UsageError(
+            f"{session.path} cannot be written, and neither can a copy in {folder}: {error}."
+        ) from None
+    return copy

@@ -1,0 +1,265 @@
+"""Events as rows of a session file, and back."""
+
+import zlib
+from collections.abc import Iterator, Sequence
+from typing import Annotated
+
+import msgspec
+import numpy as np
+
+from tokexplore.models.events import (
+    Act,
+    Bookmarked,
+    Configured,
+    Ended,
+    Event,
+    Hidden,
+    Loaded,
+    Named,
+    Noted,
+    Opened,
+    Origin,
+    Prompted,
+    Scored,
+    Taken,
+    Unhidden,
+    Viewed,
+)
+from tokexplore.models.protocol import Chat
+from tokexplore.models.provenance import Provenance
+from tokexplore.models.sampling import Cut, SamplerView, SamplingSettings
+from tokexplore.models.session.packing import inflate
+from tokexplore.models.tokens import Vocabulary
+
+MOST_TOKENS, MOST_TOKEN_BYTES = 1 << 24, 1 << 28
+"""A vocabulary beyond these is taken for damage."""
+
+Count = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
+
+
+class EventRow(msgspec.Struct, array_like=True, forbid_unknown_fields=True, gc=False):
+    """A row of the table `event`, its columns in order."""
+
+    seq: Count
+    at: int
+    """Microseconds since the session was made."""
+    kind: str
+    """The event's class in lower case."""
+    act: Act | None = None
+    node: Count | None = None
+    parent: Count | None = None
+    token: Count | None = None
+    origin: Origin | None = None
+    settings: Count | None = None
+    model: Count | None = None
+    branch: Count | None = None
+    draw: Count | None = None
+    cursor: Annotated[int, msgspec.Meta(ge=-1, lt=2**32)] | None = None
+    logprob: float | None = None
+    rank: Count | None = None
+    sampler_logprob: float | None = None
+    kept: Count | None = None
+    log_norm: float | None = None
+    body: str | None = None
+    """JSON of what has no column of its own."""
+
+
+COLUMNS = ", ".join(field.name for field in msgspec.structs.fields(EventRow))
+INSERT = f"INSERT INTO event ({COLUMNS}) VALUES ({', '.join('?' * 19)})"
+
+
+class _PromptBody(msgspec.Struct):
+    form: str
+    chat: Chat | None = None
+
+
+_CUTS = msgspec.json.Decoder(tuple[Cut, ...])
+_PROMPT = msgspec.json.Decoder(_PromptBody)
+_SETTINGS = msgspec.json.Decoder(SamplingSettings)
+_PROVENANCE = msgspec.json.Decoder(Provenance)
+_TEXT = msgspec.json.Decoder(str)
+_FLAG = msgspec.json.Decoder(bool)
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def row_of(event: Event, act: Act, seq: int, at: int) -> tuple[object, ...]:
+    """An event as the values of its row; distributions have tables of their own."""
+    row = EventRow(seq, at, type(event).__name__.lower(), act or None)
+    match event:
+        case Taken():
+            _fill_taken(row, event)
+        case Scored(node, logprob, rank):
+            row.node, row.logprob, row.rank = node, logprob, rank
+        case Configured(number, settings):
+            row.settings, row.body = number, _json(settings)
+        case Loaded(number, provenance):
+            row.model, row.body = number, _json(provenance)
+        case Prompted(node, form, chat):
+            row.node, row.body = node, _json(_PromptBody(form, chat))
+        case Ended(node, text) | Noted(node, text):
+            row.node, row.body = node, _json(text)
+        case Bookmarked(node, kept):
+            row.node, row.body = node, _json(kept)
+        case Named(branch, name):
+            row.branch, row.body = branch, _json(name)
+        case Hidden(branch) | Unhidden(branch) | Opened(branch):
+            row.branch = branch
+        case Viewed(leaf, cursor):
+            row.node, row.cursor = leaf, cursor
+        case _:
+            raise TypeError(f"{type(event).__name__} is not kept as a row of events")
+    return msgspec.structs.astuple(row)
+
+
+def _fill_taken(row: EventRow, event: Taken) -> None:
+    row.node, row.parent, row.token, row.origin = (
+        event.node, event.parent, event.token, event.origin
+    )  # fmt: skip
+    row.settings, row.draw = event.settings, event.draw or None
+    row.logprob, row.rank, row.sampler_logprob = event.logprob, event.rank, event.sampler_logprob
+    if (view := event.sampler) is not None:
+        row.kept, row.log_norm = view.kept, view.log_norm
+        row.body = _json(view.cuts) if view.cuts else None
+
+
+def event_of(row: EventRow, settings: Sequence[SamplingSettings]) -> Event:
+    """The event that a row tells.
+
+    Args:
+        settings: those that the events before it brought, by number.
+
+    Raises:
+        ValueError: for a row that tells none.
+    """
+    body = row.body or ""
+    match row.kind:
+        case "taken":
+            return _taken(row, settings)
+        case "scored":
+            return Scored(_known(row.node), _number(row.logprob), _known(row.rank))
+        case "configured":
+            return Configured(_known(row.settings), _SETTINGS.decode(body).checked())
+        case "loaded":
+            return Loaded(_known(row.model), _PROVENANCE.decode(body))
+        case "prompted":
+            prompt = _PROMPT.decode(body)
+            return Prompted(_known(row.node), prompt.form, prompt.chat)
+        case "ended":
+            return Ended(_known(row.node), _TEXT.decode(body))
+        case "noted":
+            return Noted(_known(row.node), _TEXT.decode(body))
+        case "bookmarked":
+            return Bookmarked(_known(row.node), _FLAG.decode(body))
+        case "named":
+            return Named(_known(row.branch), _TEXT.decode(body))
+        case "hidden":
+            return Hidden(_known(row.branch))
+        case "unhidden":
+            return Unhidden(_known(row.branch))
+        case "opened":
+            return Opened(_known(row.branch))
+        case "viewed":
+            return Viewed(_known(row.node), -1 if row.cursor is None else row.cursor)
+    raise ValueError(f"{row.kind!r} is no kind of event")
+
+
+def _taken(row: EventRow, settings: Sequence[SamplingSettings]) -> Taken:
+    number, view = row.settings or 0, None
+    if row.kept is not None:
+        if number >= len(settings):
+            raise ValueError(f"settings number {number} are not known")
+        cuts = _CUTS.decode(row.body) if row.body else ()
+        view = SamplerView(settings[number], row.kept, _number(row.log_norm), cuts)
+    if row.origin is None:
+        raise ValueError("the origin of a token is missing")
+    return Taken(
+        _known(row.node), _known(row.parent), _known(row.token), row.origin, number, row.draw or 0,
+        row.logprob, row.rank, row.sampler_logprob, view,
+    )  # fmt: skip
+
+
+def _known(value: int | None) -> int:
+    if value is None:
+        raise ValueError("a number is missing")
+    return value
+
+
+def _number(value: float | None) -> float:
+    if value is None:
+        raise ValueError("a number is missing")
+    return value
+
+
+class DistributionRow(msgspec.Struct, array_like=True, forbid_unknown_fields=True, gc=False):
+    """A row of the table `distribution`, its columns in order; nats."""
+
+    seq: Count
+    node: Count
+    again: Count
+    """1 where the distribution of this node was computed before."""
+    model: Count | None
+    vocabulary: Count
+    lse: float
+    entropy: float
+    margin: float | None
+    """None is infinity: a vocabulary of one token."""
+    top_logprob: float
+    source: str
+    seconds: float
+
+
+DISTRIBUTION_COLUMNS = ", ".join(f.name for f in msgspec.structs.fields(DistributionRow))
+INSERT_DISTRIBUTION = (
+    f"INSERT INTO distribution ({DISTRIBUTION_COLUMNS}) VALUES ({', '.join('?' * 11)})"
+)
+INSERT_CANDIDATES = "INSERT INTO candidates (seq, packed) VALUES (?, ?)"
+
+
+def typed(rows: Sequence[tuple[object, ...]], first: int) -> Iterator[EventRow]:
+    """Rows of `event` with their types checked; `first` is the number of the first, for errors."""
+    for number, row in enumerate(rows, first):
+        try:
+            yield msgspec.convert(row, EventRow)
+        except msgspec.ValidationError as error:
+            raise ValueError(f"event {number}: {error}") from None
+
+
+def vocabulary_row(vocabulary: Vocabulary) -> tuple[object, ...]:
+    """A vocabulary as the values of its row, but for the id."""
+    special = msgspec.json.encode(sorted(vocabulary.special)).decode()
+    ends = np.frombuffer(vocabulary.ends, "u4").astype("<u4").tobytes()
+    return (
+        vocabulary.rows, int(vocabulary.leading_space), special,
+        zlib.compress(ends), zlib.compress(vocabulary.blob),
+    )  # fmt: skip
+
+
+class VocabularyRow(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
+    """A row of the table `vocabulary`, its columns in order."""
+
+    id: int
+    rows: Count
+    leading_space: int
+    special: str
+    """JSON list of ids."""
+    ends: bytes
+    """Deflated u32, little endian: where each token's bytes end."""
+    bytes: bytes
+    """Deflated: the bytes of all tokens, one after the other."""
+
+
+def vocabulary_of(row: VocabularyRow) -> Vocabulary:
+    """The vocabulary that a row tells.
+
+    Raises:
+        ValueError: for a row that tells none.
+    """
+    ends = np.frombuffer(inflate(row.ends, 4 * MOST_TOKENS), "<u4")
+    blob = inflate(row.bytes, MOST_TOKEN_BYTES)
+    if len(ends) and (np.any(np.diff(ends.astype("i8")) < 0) or ends[-1] != len(blob)):
+        raise ValueError("the vocabulary's bytes do not fit its tokens")
+    special = msgspec.json.decode(row.special, type=frozenset[int])
+    return Vocabulary(blob, ends.astype("u4").tobytes(), special, row.rows, bool(row.leading_space))

@@ -1,0 +1,86 @@
+"""The tables of a session file; `FORMAT.md` tells what is in them."""
+
+import sqlite3
+from collections.abc import Mapping
+from pathlib import Path
+
+from tokexplore.models.errors import UsageError
+
+VERSION = 1
+APPLICATION_ID = 0x746F6B78
+"""`tokx` in ASCII, in the header of every session file."""
+PAGE_SIZE = 16384
+"""Rows of packed candidates fill pages of this size well."""
+
+TABLES = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
+CREATE TABLE vocabulary (
+    id INTEGER PRIMARY KEY CHECK (id = 1), rows INTEGER NOT NULL, leading_space INTEGER NOT NULL,
+    special TEXT NOT NULL, ends BLOB NOT NULL, bytes BLOB NOT NULL
+);
+CREATE TABLE event (
+    seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, kind TEXT NOT NULL, act TEXT,
+    node INTEGER, parent INTEGER, token INTEGER, origin TEXT,
+    settings INTEGER, model INTEGER, branch INTEGER, draw INTEGER, cursor INTEGER,
+    logprob REAL, rank INTEGER, sampler_logprob REAL, kept INTEGER, log_norm REAL, body TEXT
+);
+CREATE TABLE distribution (
+    seq INTEGER PRIMARY KEY, node INTEGER NOT NULL, again INTEGER NOT NULL, model INTEGER,
+    vocabulary INTEGER NOT NULL, lse REAL NOT NULL, entropy REAL NOT NULL, margin REAL,
+    top_logprob REAL NOT NULL, source TEXT NOT NULL, seconds REAL NOT NULL
+);
+CREATE TABLE candidates (seq INTEGER PRIMARY KEY, packed BLOB NOT NULL);
+"""
+MIGRATIONS: dict[int, str] = {}
+"""By version: the SQL that makes a file of it one of the next version."""
+_EXPECTED = {"meta", "vocabulary", "event", "distribution", "candidates"}
+
+
+def create(connection: sqlite3.Connection, meta: Mapping[str, str]) -> None:
+    """Make the tables in an empty database, all or none."""
+    connection.execute("BEGIN IMMEDIATE")
+    for statement in filter(str.strip, TABLES.split(";")):
+        connection.execute(statement)
+    connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version = {VERSION}")
+    connection.execute("COMMIT")
+
+
+def check(connection: sqlite3.Connection, path: Path) -> int:
+    """The version of the schema of an open file.
+
+    Raises:
+        UsageError: for a file that is no session, or one that a newer program wrote.
+    """
+    try:
+        ours = connection.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        names = {
+            name
+            for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        }
+    except sqlite3.DatabaseError as error:
+        raise UsageError(
+            f"{path} is no session of tokexplore, or it is damaged: {error}."
+        ) from None
+    if not names and not version:
+        raise UsageError(f"{path} is empty: nothing was kept in it.")
+    if not ours:
+        raise UsageError(f"{path} is no session of tokexplore.")
+    if version > VERSION:
+        raise UsageError(
+            f"{path} was written by a newer tokexplore (format {version}; this one reads up to "
+            f"{VERSION}): update tokexplore to open it."
+        )
+    if version < 1 or not names >= _EXPECTED:
+        raise UsageError(f"{path} is a damaged session: it lacks tables.")
+    return int(version)
+
+
+def migrate(connection: sqlite3.Connection, version: int) -> None:
+    """Bring an open file of an older version up to the present one."""
+    for old in range(version, VERSION):
+        connection.executescript(
+            f"BEGIN; {MIGRATIONS[old]} PRAGMA user_version = {old + 1}; COMMIT;"
+        )

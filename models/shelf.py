@@ -1,0 +1,88 @@
+"""The distributions of a tree, by node: in memory, or read from where they are stored."""
+
+import math
+from array import array
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import NamedTuple
+
+from tokexplore.models.distribution import Distribution
+
+RECENT = 512
+"""Distributions read from the file that are kept in memory."""
+
+
+class Figures(NamedTuple):
+    """What views of a whole path need of a distribution: no candidates (nats)."""
+
+    entropy: float
+    margin: float
+    top_logprob: float
+    model: int | None = None
+    """Number of the model that it comes from (`Loaded`)."""
+
+
+_WIDTH = 4
+
+Fetch = Callable[[int], Distribution | None]
+
+
+class Shelf:
+    """Distributions by node; their figures are always at hand, their candidates may be on disk."""
+
+    def __init__(self) -> None:
+        self._here: dict[int, Distribution] = {}
+        self._figures = array("d")
+        """Of each node: entropy, margin, top logprob, number of the model. NaN is unknown."""
+        self._fetch: Fetch | None = None
+
+    def __contains__(self, node: int) -> bool:
+        at = _WIDTH * node
+        return at < len(self._figures) and not math.isnan(self._figures[at])
+
+    def __getitem__(self, node: int) -> Distribution:
+        distribution = self.get(node)
+        if distribution is None:
+            raise KeyError(node)
+        return distribution
+
+    def get(self, node: int) -> Distribution | None:
+        """The distribution after a node; None where none is known or its record is damaged."""
+        known = self._here.get(node)
+        if known is None and self._fetch is not None and node in self:
+            return self._fetch(node)
+        return known
+
+    def figures(self, node: int) -> Figures | None:
+        """Entropy, margin and top logprob after a node, where its distribution is known."""
+        if node not in self:
+            return None
+        at = _WIDTH * node
+        entropy, margin, top, model = self._figures[at : at + _WIDTH]
+        return Figures(entropy, margin, top, None if math.isnan(model) else int(model))
+
+    def add(self, node: int, distribution: Distribution, model: int | None = None) -> None:
+        """Keep the distribution after a node, and the number of the model that it comes from."""
+        self._here[node] = distribution
+        self.add_figures(
+            {
+                node: Figures(
+                    distribution.entropy, distribution.margin, distribution.logprob(0), model
+                )
+            }
+        )
+
+    def add_figures(self, figures: Mapping[int, Figures]) -> None:
+        """Keep figures, by node, of distributions whose candidates are where `read_from` says."""
+        missing = _WIDTH * (max(figures, default=-1) + 1) - len(self._figures)
+        if missing > 0:
+            self._figures.extend([math.nan] * missing)
+        known = self._figures
+        for node, (entropy, margin, top, model) in figures.items():
+            at = _WIDTH * node
+            known[at], known[at + 1], known[at + 2] = entropy, margin, top
+            known[at + 3] = math.nan if model is None else model
+
+    def read_from(self, fetch: Fetch) -> None:
+        """Get distributions that are not in memory from `fetch`."""
+        self._fetch = lru_cache(RECENT)(fetch)

@@ -1,0 +1,294 @@
+"""What happens is in the file, and comes back as it was."""
+
+import os
+import sqlite3
+import stat
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.sessions import (
+    SETTINGS,
+    VOCABULARY,
+    distribution,
+    grow,
+    journal_of,
+    kept,
+    prompted,
+    same,
+)
+
+from tokexplore.models.errors import UsageError
+from tokexplore.models.events import (
+    Bookmarked,
+    Ended,
+    Hidden,
+    Named,
+    Noted,
+    Opened,
+    Prompted,
+    Retold,
+    Scored,
+    Unhidden,
+    Viewed,
+)
+from tokexplore.models.protocol import Chat, Message
+from tokexplore.models.session import journal, meta, places, schema
+from tokexplore.models.session.meta import Holder
+from tokexplore.models.session.reading import connect, copy_of, listed, open_session
+from tokexplore.models.tree import TokenTree
+
+
+def test_a_tree_comes_back_whole_with_its_candidates(tmp_path: Path) -> None:
+    tree = kept(tmp_path / "a.tokx")
+    session = open_session(tmp_path / "a.tokx")
+    assert same(session.tree, tree)
+    assert session.vocabulary == VOCABULARY
+    for node in range(len(tree)):
+        assert session.tree.distribution.get(node) == tree.distribution.get(node)
+    assert session.tree.distribution.get(5) is session.tree.distribution.get(5)
+
+
+def test_every_kind_of_event_comes_back_and_undo_goes_on(tmp_path: Path) -> None:
+    tree = TokenTree()
+    book = journal_of(tree, tmp_path / "a.tokx")
+    leaf = prompted(tree)
+    chat = Chat((Message("user", "why?"),), "well", {"deep": [1, None]})
+    tree.append(Prompted(leaf, "chat", chat))
+    tip = grow(tree, leaf, 3)
+    other = tree.take(leaf, 9, "picked", logprob=float("-inf"), rank=300)
+    tree.change(Opened(tree.branch_of[other]))
+    tree.append(Scored(tree.path(leaf)[1], -3.5, 12))
+    tree.append(Retold(leaf, distribution(77)))
+    tree.append(Ended(tip, "length"))
+    tree.append(Viewed(tip, 5))
+    for change in (Named(1, "main\u202e"), Bookmarked(tip, True), Noted(tip, "odd"), Hidden(2)):
+        tree.change(change)
+    tree.undo()
+    tree.undo()
+    tree.change(Unhidden(2))
+    tree.undo()
+    book.close("quit")
+    session = open_session(tmp_path / "a.tokx")
+    assert same(session.tree, tree)
+    assert (session.leaf, session.cursor) == (tip, 5)
+    for _ in range(6):
+        assert session.tree.redo() == tree.redo()
+        assert session.tree.undo() == tree.undo()
+        assert session.tree.undo() == tree.undo()
+    assert same(session.tree, tree)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 40), st.integers(1, 4)), min_size=1, max_size=8))
+def test_random_trees_come_back(
+    tmp_path_factory: pytest.TempPathFactory, growth: list[tuple[int, int]]
+) -> None:
+    path = tmp_path_factory.mktemp("random") / "a.tokx"
+    tree = TokenTree()
+    book = journal_of(tree, path)
+    prompted(tree)
+    for seed, (at, count) in enumerate(growth):
+        grow(tree, 1 + at % (len(tree) - 1), count, seed)
+    book.close("quit")
+    assert same(open_session(path).tree, tree)
+
+
+def test_nothing_is_written_before_the_first_token(tmp_path: Path) -> None:
+    tree = TokenTree()
+    book = journal_of(tree, tmp_path / "a.tokx")
+    tree.configure(SETTINGS)
+    assert book.close("quit") == ""
+    assert not (tmp_path / "a.tokx").exists()
+
+
+def test_a_session_goes_on_where_it_was_left(tmp_path: Path) -> None:
+    path = tmp_path / "a.tokx"
+    kept(path)
+    session = open_session(path)
+    book = journal.Journal(
+        lambda: path, print, created=session.created, first=session.next_event, model=0
+    )
+    session.tree.recorder = book.record
+    grow(session.tree, session.tree.branches[0].tip, 5, seed=50)
+    book.close("quit")
+    again = open_session(path)
+    assert same(again.tree, session.tree)
+    assert again.created == session.created
+
+
+def test_only_its_user_can_read_it(tmp_path: Path) -> None:
+    old = os.umask(0)
+    try:
+        path = places.create_named(tmp_path / "new" / "sessions", "org/Mödel x", 0.0)
+        tree = TokenTree()
+        book = journal_of(tree, path)
+        grow(tree, prompted(tree), 3)
+        while not path.with_name(f"{path.name}-wal").exists():
+            time.sleep(0.01)
+        modes = {p.suffix: stat.S_IMODE(p.stat().st_mode) for p in path.parent.iterdir()}
+        book.close("quit")
+    finally:
+        os.umask(old)
+    assert set(modes.values()) == {0o600}
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    assert path.name.endswith("-org-M-del-x.tokx")
+    second = places.create_named(path.parent, "org/Mödel x", 0.0)
+    assert second.stem == f"{path.stem}-2"
+
+
+def test_a_file_that_another_one_writes_is_not_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.tokx"
+    kept(path)
+    other = Holder("elsewhere", 12, 0.0)
+    with sqlite3.connect(path) as connection:
+        meta.put(connection, "holder", '{"host": "elsewhere", "pid": 12, "started": 0.0}')
+    assert other.alive, "nothing is known of another machine"
+    with pytest.raises(UsageError, match=r"open in another tokexplore .process 12"):
+        open_session(path)
+    assert len(open_session(path, to_write=False).tree) > 20
+    said: list[str] = []
+    tree = TokenTree()
+    monkeypatch.setattr(journal, "RETRY", 0.05)
+    before = path.read_bytes()
+    book = journal_of(tree, path, said)
+    grow(tree, prompted(tree), 3)
+    assert "process 12 on elsewhere" in book.close("quit")
+    assert path.read_bytes() == before, "nothing is overwritten"
+    with sqlite3.connect(path) as connection:
+        meta.put(
+            connection, "holder", f'{{"host": "{os.uname().nodename}", "pid": 1, "started": 1}}'
+        )
+    assert len(open_session(path).tree) > 20, "its process is gone"
+
+
+def test_a_newer_format_is_refused_and_an_older_one_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.tokx"
+    tree = kept(path)
+    monkeypatch.setattr(schema, "VERSION", 2)
+    monkeypatch.setitem(schema.MIGRATIONS, 1, "INSERT INTO meta VALUES ('migrated', 'yes');")
+    before = path.read_bytes()
+    session = open_session(path)
+    assert session.migrated
+    assert session.path == tmp_path / "a-format2.tokx"
+    assert same(session.tree, tree)
+    assert path.read_bytes() == before
+    assert meta.get(connect(session.path), "migrated") == "yes"
+    monkeypatch.setattr(schema, "VERSION", 1)
+    with pytest.raises(UsageError, match=r"newer tokexplore .format 2"):
+        open_session(session.path)
+
+
+def test_a_disk_that_is_full_loses_nothing_when_there_is_room_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal, "RETRY", 0.05)
+    path, said, full = tmp_path / "a.tokx", [], threading.Event()
+    written = journal._Writer._write
+
+    def write(self: journal._Writer) -> None:
+        written(self)
+        if full.is_set():
+            raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(journal._Writer, "_write", write)
+    tree = TokenTree()
+    book = journal_of(tree, path, said)
+    leaf = grow(tree, prompted(tree), 3)
+    full.set()
+    leaf = grow(tree, leaf, 5, seed=30)
+    while not said:
+        time.sleep(0.01)
+    assert "database or disk is full" in said[0]
+    assert len(said) == 1, "it is said once"
+    full.clear()
+    grow(tree, leaf, 5, seed=60)
+    while len(said) < 2:
+        time.sleep(0.01)
+    assert "nothing is missing" in said[1]
+    assert book.close("quit") == ""
+    assert same(open_session(path).tree, tree)
+
+
+def test_a_folder_that_cannot_be_made_is_told_and_the_tree_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal, "RETRY", 0.05)
+    (tmp_path / "file").write_text("no folder")
+    said: list[str] = []
+    tree = TokenTree()
+    place = tmp_path / "file" / "sessions"
+    book = journal.Journal(
+        lambda: places.create_named(place, "fake", 0.0), lambda text, _: said.append(text)
+    )
+    tree.recorder = book.record
+    grow(tree, prompted(tree), 3)
+    while not said:
+        time.sleep(0.01)
+    assert str(place) in said[0]
+    assert len(tree) == 8
+    assert "Not a directory" in book.close("quit")
+
+
+def test_a_session_that_cannot_be_written_is_read_and_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.tokx"
+    tree = kept(path)
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    session = open_session(path)
+    assert session.read_only
+    copy = copy_of(session)
+    assert copy.parent == places.sessions_folder()
+    assert same(open_session(copy).tree, tree)
+
+
+def test_on_a_network_file_system_another_journal_is_used_and_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mounts = tmp_path / "mounts"
+    mounts.write_text(
+        f"/dev/x / ext4 rw 0 0\nserver:/home {str(tmp_path).replace(' ', chr(92) + '040')} "
+        "nfs4 rw 0 0\nbroken\n"
+    )
+    monkeypatch.setattr(places, "_MOUNTS", mounts)
+    said: list[str] = []
+    tree = TokenTree()
+    path = tmp_path / "a.tokx"
+    book = journal_of(tree, path, said)
+    grow(tree, prompted(tree), 3)
+    while not said:
+        time.sleep(0.01)
+    assert "network file system (nfs4)" in said[0]
+    assert not path.with_name("a.tokx-wal").exists()
+    assert book.close("quit") == ""
+    assert same(open_session(path).tree, tree)
+    monkeypatch.setattr(places, "_MOUNTS", tmp_path / "none")
+    assert places.network_type(path) == ""
+
+
+def test_a_list_shows_each_session_and_finds_it_by_its_name() -> None:
+    folder = places.sessions_folder()
+    folder.mkdir(parents=True)
+    kept(folder / "first.tokx")
+    kept(folder / "fourth.tokx")
+    (folder / "broken.tokx").write_bytes(b"SQLite format 3\0" + bytes(200))
+    os.utime(folder / "first.tokx", (2e9, 2e9))
+    assert places.all_files()[0].stem == "first"
+    known = listed(folder / "first.tokx")
+    assert (known.summary.model, known.summary.nodes, known.ended) == ("fake", 44, "quit")
+    assert not known.live
+    assert "damaged" in listed(folder / "broken.tokx").problem
+    assert places.find("fir") == folder / "first.tokx"
+    assert places.find("first") == places.find(str(folder / "first.tokx"))
+    with pytest.raises(UsageError, match="begins the names of 2 sessions"):
+        places.find("f")
+    with pytest.raises(UsageError, match="no session 'x'"):
+        places.find("x")

@@ -1,0 +1,206 @@
+"""A driver's session on disk: everything that happens is kept, and where the user stands."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import msgspec
+
+from tokexplore.models.display import safe_text
+from tokexplore.models.errors import UsageError
+from tokexplore.models.events import Act, Event
+from tokexplore.models.options import LoadOptions
+from tokexplore.models.sampling import SamplingSettings
+from tokexplore.models.session import places
+from tokexplore.models.session.journal import Journal, View
+from tokexplore.models.session.meta import Summary
+from tokexplore.models.session.reading import Session
+from tokexplore.tui.driver import Driver
+from tokexplore.tui.explorer import Explorer
+from tokexplore.widgets.candidate_rows import ColumnSet
+from tokexplore.widgets.heat import Colouring
+
+LOOK_EVERY = 1.0
+"""Seconds between looks at whether the user stands elsewhere."""
+FIRST_WORDS = 12
+"""Tokens of the story that stand for it in a list."""
+
+
+class ScreenState(msgspec.Struct, frozen=True):
+    """How the main screen shows things."""
+
+    colouring: Colouring = "surprisal"
+    columns: ColumnSet = "standard"
+    bits: bool = False
+    folded: bool = True
+
+
+class ViewState(msgspec.Struct, frozen=True):
+    """What the interface finds again when a session is opened."""
+
+    load: LoadOptions = LoadOptions()
+    settings: SamplingSettings = SamplingSettings()
+    max_new_tokens: int = 256
+    single_step: bool = False
+    stop_texts: tuple[str, ...] = ()
+    stop_ids: tuple[int, ...] = ()
+    ignore_eos: bool = False
+    close_call: float = 0.5
+    row: int = 0
+    marked: tuple[int, ...] = ()
+    left: tuple[int, ...] = ()
+    show_hidden: bool = False
+    screen: ScreenState = ScreenState()
+
+
+class Kept(NamedTuple):
+    """A session that is gone on with: the file to write, and what was in it."""
+
+    session: Session
+    state: ViewState
+    file: Path
+
+
+class Tell(Protocol):
+    """Says something to the user, from any thread."""
+
+    def __call__(self, text: str, bad: bool) -> None: ...
+
+
+def read_state(text: str) -> ViewState:
+    """The interface's part of a session; the default where it is missing or damaged."""
+    try:
+        state = msgspec.json.decode(text or "{}", type=ViewState)
+    except (msgspec.MsgspecError, UnicodeError):
+        return ViewState()
+    try:
+        state.settings.checked()
+    except UsageError:
+        state = msgspec.structs.replace(state, settings=SamplingSettings())
+    # Code that comes with a model is never run because a file says so.
+    return msgspec.structs.replace(
+        state, load=msgspec.structs.replace(state.load, trust_remote_code=False)
+    )
+
+
+def resumed(kept: Kept) -> Explorer:
+    """An explorer that stands where a session was left."""
+    session, state = kept.session, kept.state
+    explorer = Explorer(state.settings, state.close_call, session.tree)
+    explorer.vocabulary = session.vocabulary
+    explorer.resume(session.leaf, session.cursor)
+    explorer.row = max(0, state.row)
+    explorer.marked = [n for n in state.marked if 0 < n <= len(session.tree.branches)]
+    explorer.left = [n for n in state.left if 0 < n < len(session.tree)]
+    explorer.show_hidden = state.show_hidden
+    return explorer
+
+
+class Keeping:
+    """Keeps one driver's session.
+
+    Args:
+        file: where to write; None is a new file in the usual folder.
+        kept: the session that is gone on with.
+        previous: the session that this one follows, with another model.
+    """
+
+    def __init__(
+        self,
+        driver: Driver,
+        tell: Tell,
+        *,
+        file: Path | None = None,
+        kept: Kept | None = None,
+        previous: Path | None = None,
+        screen: Callable[[], ScreenState] = ScreenState,
+    ) -> None:
+        self._driver, self._tell, self._file, self._screen = driver, tell, file, screen
+        self._shown: tuple[int, ViewState] | None = None
+        self._vocabulary_kept = kept is not None
+        self._closed = False
+        if kept is None:
+            self.journal = Journal(self._place, tell, previous=str(previous or ""))
+        else:
+            self.journal = Journal(
+                lambda: kept.file, tell, created=kept.session.created,
+                first=kept.session.next_event, model=len(kept.session.tree.provenance) - 1,
+            )  # fmt: skip
+        driver.explorer.tree.recorder = self._record
+        if kept is not None:
+            self.journal.hold()
+
+    def _record(self, event: Event, act: Act) -> None:
+        vocabulary = self._driver.explorer.vocabulary
+        if not self._vocabulary_kept and vocabulary is not None:
+            self._vocabulary_kept = True
+            self.journal.vocabulary(vocabulary)
+        self.journal.record(event, act)
+
+    @property
+    def path(self) -> Path | None:
+        """The file, once there is one."""
+        return self.journal.path
+
+    def _place(self) -> Path:
+        """Make the session's file; on the journal's thread."""
+        model, when = self._driver.options.load.model, self.journal.created
+        model = Path(model).name or model
+        if self._file is not None:
+            return places.create_file(self._file)
+        try:
+            return places.create_named(places.sessions_folder(), model, when)
+        except OSError as error:
+            spare = places.create_named(places.spare_folder(), model, when)
+            self._tell(
+                f"{places.sessions_folder()} cannot be written "
+                f"({(error.strerror or str(error)).lower()}): the session is in {spare}.",
+                True,
+            )
+            return spare
+
+    def look(self) -> None:
+        """Keep where the user stands, if it is elsewhere than at the last look."""
+        driver, explorer = self._driver, self._driver.explorer
+        if explorer.vocabulary is None or not explorer.nodes:
+            return
+        now = len(explorer.tree), self._state()
+        if now != self._shown:
+            self._shown = now
+            words = explorer.words(explorer.nodes, 0, FIRST_WORDS).strip()
+            name = driver.info.name if driver.info else driver.recorded_name
+            summary = Summary(name, len(explorer.tree) - 1, words, time.time())
+            self.journal.view(View(summary, msgspec.json.encode(now[1]).decode()))
+
+    def _state(self) -> ViewState:
+        driver, explorer, options = self._driver, self._driver.explorer, self._driver.options
+        return ViewState(
+            load=options.load,
+            settings=explorer.settings,
+            max_new_tokens=driver.max_new_tokens,
+            single_step=driver.single_step,
+            stop_texts=options.stop_texts,
+            stop_ids=options.stop_ids,
+            ignore_eos=options.ignore_eos,
+            close_call=explorer.close_call,
+            row=explorer.row,
+            marked=tuple(explorer.marked),
+            left=tuple(explorer.left),
+            show_hidden=explorer.show_hidden,
+            screen=self._screen(),
+        )
+
+    def close(self, ended: str) -> str:
+        """Write the rest, once; a sentence where something could not be written, else nothing.
+
+        Waits for the disk: a few seconds at most.
+        """
+        if self._closed:
+            return ""
+        self._closed = True
+        problem = self.journal.close(ended)
+        if not problem:
+            return ""
+        where = self.path or "its file"
+        return safe_text(f"The end of the session is not in {where}: {problem}.")
