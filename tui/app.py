@@ -24,6 +24,7 @@ from tokexplore.models.options import LoadOptions
 from tokexplore.models.session.places import all_files
 from tokexplore.models.session.reading import listed
 from tokexplore.models.worker.client import EngineClient
+from tokexplore.tui.commands.opening import keep_on, options_for
 from tokexplore.tui.driver import Driver
 from tokexplore.tui.driving.base import MakeClient, spawn_client
 from tokexplore.tui.endings import (
@@ -40,7 +41,7 @@ from tokexplore.tui.explorer import Explorer
 from tokexplore.tui.keeping import LOOK_EVERY as KEEP_EVERY
 from tokexplore.tui.keeping import Keeping, Kept, ScreenState, resumed
 from tokexplore.tui.keys import COMMANDS
-from tokexplore.tui.options import AppOptions
+from tokexplore.tui.options import AppOptions, OpenOptions
 from tokexplore.tui.output.seam import PacedApp
 from tokexplore.tui.screens.browse import BrowseScreen
 from tokexplore.tui.theme import ANSI, DARK
@@ -224,6 +225,37 @@ class TokexploreApp(PacedApp[int]):
         options = msgspec.structs.replace(self.options, load=load, prompt=None)
         self.driver, self.keeping = self._new_driver(options, previous=self.keeping.path)
         self.switch_screen(BrowseScreen(self.driver, self, state=self._screen_state))
+
+    @property
+    def session_path(self) -> Path | None:
+        """The file of the present session, once there is one."""
+        return self.keeping.path
+
+    def open_kept(self, path: Path) -> None:
+        """Leave the present session, which is kept, for another one."""
+        self._open_kept(path)
+
+    @work(exclusive=True)
+    async def _open_kept(self, path: Path) -> None:
+        if path == self.keeping.path:
+            self.say("This session is open.")
+            return
+        try:
+            kept, said = await asyncio.to_thread(keep_on, str(path))
+        except TokexploreError as error:
+            self.say(str(error), severity="error")
+            return
+        await self.driver.close()
+        self.keeping.look()
+        if problem := await asyncio.to_thread(self.keeping.close, "quit"):
+            self.say(problem, severity="warning")
+        gc.unfreeze()
+        options = options_for(kept, OpenOptions(app=self.options))
+        self._screen_state = kept.state.screen
+        self.driver, self.keeping = self._new_driver(options, kept)
+        self.switch_screen(BrowseScreen(self.driver, self, state=self._screen_state))
+        if said:
+            self.say(said)
 
     def model_opened(self) -> None:
         """The other model is there: nothing of the one before is kept."""

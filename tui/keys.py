@@ -41,7 +41,7 @@ GROUPS: dict[str, tuple[Command, ...]] = {
             "g",
             "goto",
             "go to",
-            "Go to a step (123), from the end (-40), a branch (#3).",
+            "Go to a step (123), from the end (-40), a branch (#3), or a name or note by its text.",
         ),
         Command(
             "step.back",
@@ -166,6 +166,15 @@ GROUPS: dict[str, tuple[Command, ...]] = {
         ),
         Command("branch.list", "b", "b", "branches", "branches", "The list of branches.", 9),
         Command("branch.name", "B", "B", "name", "name", "Name this branch."),
+        Command("branch.note", "a", "a", "note", "note", "Write a note on this step."),
+        Command(
+            "branch.bookmark",
+            "apostrophe",
+            "'",
+            "bookmark",
+            "bookmark",
+            "Bookmark this step, or take the bookmark away.",
+        ),
         Command("branch.hide", "x", "x", "hide", "hide", "Hide this branch; nothing is deleted."),
         Command(
             "branch.hidden",
@@ -196,6 +205,33 @@ GROUPS: dict[str, tuple[Command, ...]] = {
             "jump.fork_back", "[", "[", "fork(-1)", "tree fork back", "To the previous tree fork."
         ),
         Command("jump.fork", "]", "]", "fork(1)", "tree fork", "To the next tree fork."),
+        Command(
+            "jump.text", "f", "f", "find_text", "find text", "Find a text anywhere in the tree."
+        ),
+        Command(
+            "jump.match",
+            "semicolon,；",
+            ";",
+            "match(1)",
+            "next match",
+            "To the next match of the text.",
+        ),
+        Command(
+            "jump.match_back",
+            "comma,，",
+            ",",
+            "match(-1)",
+            "match before",
+            "To the match before.",
+        ),
+        Command(
+            "jump.bookmark",
+            "quotation_mark",
+            '"',
+            "next_bookmark",
+            "next bookmark",
+            "To the next bookmark or note, anywhere in the tree.",
+        ),
     ),
     "View": (
         Command(
@@ -239,8 +275,12 @@ GROUPS: dict[str, tuple[Command, ...]] = {
             "Another theme: dark, light, the terminal's own colours.",
         ),
     ),
+    "Files": (
+        Command("file.models", "M", "M", "models", "models", "Open another model."),
+        Command("file.sessions", "O", "O", "sessions", "sessions", "Open a session that was kept."),
+        Command("file.copy", "y", "y", "copy", "copy text", "Copy the text of this path."),
+    ),
     "Program": (
-        Command("program.models", "M", "M", "models", "models", "Open another model."),
         Command("program.help", "?,？", "?", "help", "help", "All keys.", 10),
         Command("program.palette", ":,：", ":", "palette", "palette", "All commands by name."),
         Command(

@@ -9,7 +9,7 @@ from tokexplore.models.tree import ROOT
 from tokexplore.tui.driver import Driver
 from tokexplore.tui.explorer import Explorer
 from tokexplore.tui.options import adopted
-from tokexplore.widgets.cells import cut_left
+from tokexplore.widgets.cells import cut, cut_left
 from tokexplore.widgets.figures import count, short_count
 from tokexplore.widgets.header import HeaderValues
 from tokexplore.widgets.header import State as HeaderState
@@ -110,6 +110,11 @@ def step_title(explorer: Explorer, room: int) -> list[Part]:
     start = max(0, explorer.cursor - CONTEXT_WORDS)
     words = explorer.words(explorer.nodes, start, explorer.cursor).replace("\n", NEWLINE).strip()
     parts = [Part(name, "here"), Part(f"position {explorer.cursor}", "text")]
+    here = explorer.leaf if node is None else node
+    if here in tree.bookmarks:
+        parts.append(Part("◆ bookmark", "here"))
+    if note := tree.notes.get(here):
+        parts.append(Part(f"note: {cut(safe_text(note), room)}", "here"))
     if words:
         parts.append(Part(f"after “{cut_left(safe_text(words), room)}”", "text"))
     return parts
@@ -129,7 +134,12 @@ def step_figures(
             "greedy" if view.settings.greedy
             else f"kept {count(view.kept)} of {count(distribution.vocabulary)}"
         )  # fmt: skip
-    return [Part(part) for part in parts]
+    shown = [Part(part) for part in parts]
+    again = driver.explorer.tree.retold.get(driver.explorer.before)
+    if again is not None:
+        margin = "tie" if again.margin == 0 else f"{again.margin:.2f}"
+        shown.append(Part(f"computed again: H {again.entropy:.2f} margin {margin}", "here"))
+    return shown
 
 
 def _margin(driver: Driver, distribution: Distribution) -> str:

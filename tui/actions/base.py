@@ -1,6 +1,7 @@
 """What all actions of the main screen stand on."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from textual.screen import Screen
@@ -26,6 +27,16 @@ class Host(Protocol):
 
     def open_model(self, load: LoadOptions) -> None:
         """Give up this engine and tree for another model."""
+
+    def open_kept(self, path: Path) -> None:
+        """Leave this session, which is kept, for another one."""
+
+    @property
+    def session_path(self) -> Path | None:
+        """The file of this session, once there is one."""
+
+    def say(self, text: str) -> None:
+        """A notice, as plain safe text."""
 
     def model_opened(self) -> None:
         """The other model is there."""
@@ -80,6 +91,10 @@ class Actions(Screen[None]):
         """Open a dialog and wait until it takes keys."""
         await self.app.push_screen(dialog, done)
         await dialog.opened.wait()
+
+    def go_to_node(self, node: int, *, through: int | None = None) -> None:
+        """Stand on a node."""
+        raise NotImplementedError
 
     def nothing(self, what: str) -> None:
         """There is none of this."""

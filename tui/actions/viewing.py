@@ -46,11 +46,11 @@ class Viewing(Actions):
         """Token and model in detail."""
         from tokexplore.tui.screens.inspect import inspect_sheet
 
-        info = self.driver.info
-        if info is None:
+        info, host = self.driver.info, self.host
+        if info is None and not self.explorer.nodes:
             self.nothing("model yet")
         else:
-            await self.open(inspect_sheet(self.explorer, info, self.host.figures))
+            await self.open(inspect_sheet(self.explorer, info, host.session_path, host.figures))
 
     async def action_settings(self) -> None:
         """Sampling and length."""

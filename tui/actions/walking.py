@@ -46,7 +46,9 @@ class Walking(Actions):
         """Ask for a place and go there."""
         from tokexplore.tui.screens.dialog import Ask
 
-        await self.open(Ask("Go to step 123, -40 from the end, branch #3"), self._go)
+        await self.open(
+            Ask("Go to step 123, -40 from the end, branch #3, a name or a note"), self._go
+        )
 
     def _go(self, text: str | None) -> None:
         if not text:
@@ -54,7 +56,7 @@ class Walking(Actions):
         match = PLACE.fullmatch(text)
         explorer = self.explorer
         if match is None:
-            self.warn(f"{text!r} is no place: type a step (123), -40 from the end, or #3.")
+            self._go_to_named(text.strip())
         elif match["branch"]:
             self.switch(int(match["branch"]))
         elif match["back"]:
@@ -62,6 +64,22 @@ class Walking(Actions):
         else:
             self._go_to_step(int(match["step"]))
         self.changed()
+
+    def _go_to_named(self, text: str) -> None:
+        """To a branch with this name, else one whose name holds it, else a note that holds it."""
+        tree, sought = self.explorer.tree, text.casefold()
+        named = [b for b in tree.branches if sought in b.name.casefold()]
+        named.sort(key=lambda b: b.name.casefold() != sought)
+        noted = sorted(n for n, note in tree.notes.items() if sought in note.casefold())
+        if named:
+            self.switch(named[0].number)
+        elif noted:
+            self.go_to_node(noted[0])
+        else:
+            self.warn(
+                f"{text!r} is no place, and no name or note holds it: type a step (123), -40 from "
+                "the end, or #3; f finds text in the tree."
+            )
 
     def _go_to_step(self, step: int) -> None:
         explorer = self.explorer

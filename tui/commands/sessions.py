@@ -29,11 +29,18 @@ def session_line(known: Listed) -> str:
     summary = known.summary
     when = time.strftime("%Y-%m-%d %H:%M", time.localtime(summary.updated or known.created))
     said = plain_text(" ".join(summary.words.split()))
-    how = "open now" if known.live else "" if known.ended == "quit" else known.ended or "cut off"
+    how = ending(known)
     return (
         f"{name} {fit(plain_text(summary.model), _MODEL)} {when:<16} {summary.nodes:>9,}  "
         f"{said}{f'  [{how}]' if how else ''}"
     )
+
+
+def ending(known: Listed) -> str:
+    """How a session ended, in a word or two; empty where its user quit it."""
+    if known.live:
+        return "open now"
+    return "" if known.ended == "quit" else known.ended or "cut off"
 
 
 def latest() -> Listed:

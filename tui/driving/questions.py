@@ -3,6 +3,7 @@
 from collections.abc import Coroutine
 
 from tokexplore.models.distribution import Distribution, Rows
+from tokexplore.models.events import Retold
 from tokexplore.models.sampling import SamplerView
 from tokexplore.models.tree import ROOT
 from tokexplore.tui.driving.streaming import Streaming
@@ -42,7 +43,21 @@ class Questions(Streaming):
         stopped = self.explorer.tree.ended.get(before) == "interrupted"
         if known is None and before != ROOT and not told and not stopped:
             self._ask((before, -1), self._describe(before))
+        elif known is not None and self.differs and not self.streaming:
+            self._compare(before)
         return known
+
+    def _compare(self, node: int) -> None:
+        """Compute a distribution of another model's again, so that both can be shown."""
+        tree = self.explorer.tree
+        figures = tree.distribution.figures(node)
+        ours = figures is None or figures.model == len(tree.provenance) - 1
+        if node != ROOT and not ours and node not in tree.retold:
+            self._ask((node, -2), self._describe_again(node))
+
+    async def _describe_again(self, node: int) -> None:
+        again = await self.client.describe(self.ids_of(node))
+        self.explorer.tree.append(Retold(node, again))
 
     def _ask(self, key: tuple[int, int], work: Coroutine[object, object, None]) -> None:
         if key in self._asked or self.absent:

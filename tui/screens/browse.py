@@ -16,6 +16,7 @@ from tokexplore.models.tree import ROOT
 from tokexplore.tui.actions.base import Host
 from tokexplore.tui.actions.branching import Branching
 from tokexplore.tui.actions.prompting import Prompting
+from tokexplore.tui.actions.remembering import Remembering
 from tokexplore.tui.actions.taking import Taking
 from tokexplore.tui.actions.viewing import Viewing
 from tokexplore.tui.actions.walking import Walking
@@ -66,7 +67,7 @@ PAGE = 256
 """Candidates fetched at once beyond those that are stored."""
 
 
-class BrowseScreen(Branching, Prompting, Taking, Walking, Viewing):
+class BrowseScreen(Branching, Prompting, Taking, Walking, Viewing, Remembering):
     """BROWSE mode: letters are commands, arrows are step and candidate."""
 
     BINDINGS: ClassVar[list[BindingType]] = list(bindings())

@@ -1,11 +1,14 @@
 """`i`: one token and the model, in detail."""
 
 import math
+from pathlib import Path
 
 from textual.content import Content
 
 from tokexplore.models.display import safe_text
 from tokexplore.models.protocol import ModelInfo
+from tokexplore.models.provenance import Provenance
+from tokexplore.models.tree import TokenTree
 from tokexplore.tui.explorer import Explorer
 from tokexplore.tui.output.pacing import Figures
 from tokexplore.tui.screens.dialog import Sheet
@@ -13,12 +16,15 @@ from tokexplore.tui.screens.dialog import Sheet
 Lines = list[tuple[str, str]]
 
 
-def inspect_sheet(explorer: Explorer, info: ModelInfo, figures: Figures | None) -> Sheet:
-    """What is under the cursor, what is loaded, and what the line does (None: nobody knows)."""
+def inspect_sheet(
+    explorer: Explorer, info: ModelInfo | None, session: Path | None, figures: Figures | None
+) -> Sheet:
+    """What is under the cursor, what is loaded (None: nothing yet), and what the line does."""
     parts = []
     rooms = {
         "This token": _token(explorer),
-        "Model": _model(explorer, info),
+        "Model": _model(explorer, info) if info else [("", "not loaded: space loads it")],
+        "Session": _session(explorer, session),
         "Line": _line(figures),
     }
     for title, lines in rooms.items():
@@ -56,15 +62,54 @@ def _token(explorer: Explorer) -> Lines:
         share = math.exp(tree.sampler_logprob[node])
         lines.append(("sampler", f"{share:.4%} under {settings.short()}"))
         lines.append(("draw", f"{tree.draw[node] + 1}"))
-    distribution = tree.distribution.get(tree.parent[node])
-    if distribution is not None:
-        h = distribution.entropy
+    lines.append(("note", tree.notes.get(node, "")))
+    return [line for line in lines if line[1]] + _computed(tree, tree.parent[node])
+
+
+def _computed(tree: TokenTree, node: int) -> Lines:
+    """The distribution after a node, and what it was when it was computed again."""
+    distribution, figures = tree.distribution.get(node), tree.distribution.figures(node)
+    if distribution is None or figures is None:
+        return []
+    h = distribution.entropy
+    by = "" if figures.model is None else f" · {_by(tree.provenance[figures.model])}"
+    lines = [
+        ("entropy", f"{h:.4f} nats = {h / math.log(2):.4f} bits; {math.exp(h):.1f} choices"),
+        ("margin", f"{distribution.margin:.4f} nats"),
+        ("computed by", distribution.source + _milliseconds(distribution.seconds) + by),
+    ]
+    again = tree.retold.get(node)
+    if again is not None:
+        known = dict(zip(again.id_view, again.logit_view, strict=True))
+        shared = [i for i, token in enumerate(distribution.id_view) if token in known]
+        apart = max(
+            abs(known[distribution.id_view[i]] - again.lse - distribution.logprob(i))
+            for i in shared
+        )
         lines += [
-            ("entropy", f"{h:.4f} nats = {h / math.log(2):.4f} bits; {math.exp(h):.1f} choices"),
-            ("margin", f"{distribution.margin:.4f} nats"),
-            ("computed by", distribution.source + _milliseconds(distribution.seconds)),
+            ("computed again", f"{again.source} · {_by(tree.provenance[-1])}"),
+            ("", f"entropy {again.entropy:.4f}, margin {again.margin:.4f} nats"),
+            ("", f"logprobs at most {apart:.2g} nats apart, over {len(shared)} candidates"),
         ]
-    return [line for line in lines if line[1]]
+    return lines
+
+
+def _by(provenance: Provenance) -> str:
+    """Where a distribution comes from, in a few words."""
+    revision = f" @ {provenance.revision[:12]}" if provenance.revision else ""
+    return (
+        f"{provenance.model}{revision}, {provenance.dtype} on {provenance.device}, attention "
+        f"{provenance.attention}"
+    )
+
+
+def _session(explorer: Explorer, path: Path | None) -> Lines:
+    tree = explorer.tree
+    return [
+        ("file", str(path) if path else "none yet: it is made with the first token"),
+        ("holds", f"{len(tree) - 1:,} tokens in {len(tree.branches):,} branches"),
+        *(("recorded with", _by(provenance)) for provenance in tree.provenance),
+    ]
 
 
 def _milliseconds(seconds: float) -> str:

@@ -19,7 +19,7 @@ from tokexplore.widgets.figures import short_count
 
 
 class ModelPicker(Dialog[str | None]):
-    """The list of `tokexplore models`, by the arrows; the tree in view is given up."""
+    """The list of `tokexplore models`, by the arrows; the present session is kept."""
 
     DEFAULT_CSS = """
     ModelPicker OptionList, ModelPicker OptionList:focus {
@@ -31,7 +31,7 @@ class ModelPicker(Dialog[str | None]):
         Binding("q,backspace", "cancel", "close", id="models.close", priority=True)
     ]
     title_text = "Open another model"
-    hint_text = "⏎ open: the present tree is given up · q closes"
+    hint_text = "⏎ twice opens: the present session is kept · q closes"
 
     def __init__(self, directories: tuple[str, ...], opened: str) -> None:
         super().__init__()
@@ -78,7 +78,7 @@ class ModelPicker(Dialog[str | None]):
             self.dismiss(model)
         else:
             self._sure = model
-            self.app.notify("The tree will be given up: ⏎ again opens the model.", markup=False)
+            self.app.notify("This session is kept: ⏎ again opens the model.", markup=False)
 
 
 def _usable(entry: ModelEntry) -> bool:

@@ -1,0 +1,156 @@
+"""What makes a place in the tree easy to find again, and what leaves the tree: text, sessions."""
+
+import os
+import time
+from pathlib import Path
+
+from textual import work
+
+from tokexplore.models.events import Bookmarked, Noted
+from tokexplore.models.search import Match, find_text
+from tokexplore.tui.actions.base import Actions
+from tokexplore.tui.clipboard import copy, write_text
+
+AGAIN = 10.0
+"""Seconds within which a second `y` writes a file."""
+
+
+class Remembering(Actions):
+    """Bookmarks, notes, text search, copying, and the list of sessions."""
+
+    _matches: tuple[Match, ...] = ()
+    _sought = ""
+    _copied = 0.0
+
+    @property
+    def _marked_node(self) -> int | None:
+        """The node that a note or a bookmark of now belongs to: the step under the cursor."""
+        explorer = self.explorer
+        if not explorer.nodes:
+            return None
+        return explorer.leaf if explorer.taken is None else explorer.taken
+
+    def action_bookmark(self) -> None:
+        """Bookmark this step, or take the bookmark away."""
+        node, tree = self._marked_node, self.explorer.tree
+        if node is None:
+            self.nothing("step to bookmark yet")
+            return
+        tree.change(Bookmarked(node, node not in tree.bookmarks))
+        self.changed()
+
+    def action_next_bookmark(self) -> None:
+        """To the next bookmark or note of the tree, in the order of its nodes, round and round."""
+        tree, here = self.explorer.tree, self._marked_node
+        hidden = {n for n in tree.bookmarks | tree.notes.keys() if self._hidden(n)}
+        nodes = sorted((tree.bookmarks | tree.notes.keys()) - hidden)
+        if not nodes or here is None:
+            self.nothing("bookmarks or notes")
+            return
+        self.go_to_node(next((n for n in nodes if n > here), nodes[0]))
+
+    def _hidden(self, node: int) -> bool:
+        return self.explorer.tree.is_hidden(self.explorer.tree.branch_of[node])
+
+    async def action_note(self) -> None:
+        """Write a note on this step; an empty one takes it away."""
+        from tokexplore.tui.screens.dialog import Ask
+
+        node, tree = self._marked_node, self.explorer.tree
+        if node is None:
+            self.nothing("step to write a note on yet")
+            return
+
+        def noted(text: str | None) -> None:
+            if text is not None and text.strip() != tree.notes.get(node, ""):
+                tree.change(Noted(node, text.strip()))
+                self.changed()
+
+        where = f"step {tree.step[node]}" if tree.step[node] else "the prompt"
+        await self.open(Ask(f"Note on {where}", tree.notes.get(node, "")), noted)
+
+    async def action_find_text(self) -> None:
+        """Ask for a text and go to where the tree holds it."""
+        from tokexplore.tui.screens.dialog import Ask
+
+        await self.open(Ask("Find text in the tree", self._sought), self._find)
+
+    def _find(self, text: str | None) -> None:
+        explorer = self.explorer
+        if not text or explorer.vocabulary is None:
+            return
+        self._sought = text
+        self._matches = tuple(
+            find_text(explorer.tree, explorer.vocabulary, text, hidden=explorer.show_hidden)
+        )
+        self.action_match(0)
+
+    def action_match(self, direction: int) -> None:
+        """To the next match (1), the one before (-1), or the first from here on (0)."""
+        matches, here = self._matches, self._marked_node
+        if not matches or here is None:
+            self.nothing(f"match of {self._sought!r}" if self._sought else "text sought: f asks")
+            return
+        on_path = [i for i, m in enumerate(matches) if self.explorer.on_path(m.last)]
+        order = self.explorer.tree.depth
+        at = next((i for i, m in enumerate(matches) if m.first == here), None)
+        if at is not None and direction:
+            index = (at + direction) % len(matches)
+        else:
+            after = (i for i in on_path if order[matches[i].first] >= order[here])
+            index = next(after, on_path[0] if on_path else 0)
+        self.go_to_node(matches[index].first, through=matches[index].last)
+        self.app.notify(
+            f"Match {index + 1:,} of {len(matches):,}; ; and , go on.", markup=False, timeout=3
+        )
+
+    def go_to_node(self, node: int, *, through: int | None = None) -> None:
+        """Stand on a node: on the path in view where it lies there, else on its branch.
+
+        Args:
+            through: a later node that the path has to hold too.
+        """
+        self.driver.run(self._go_to_node(node, node if through is None else through))
+
+    async def _go_to_node(self, node: int, through: int) -> None:
+        async with self.driver.turn:
+            explorer = self.explorer
+            cursor = explorer.tree.depth[node] - 1
+            if explorer.on_path(through):
+                explorer.place(cursor, jump=True)
+                return
+            await self.driver.pause()
+            explorer.go_to(explorer.tip_through(through), cursor)
+
+    def action_copy(self) -> None:
+        """Copy the text of the path in view; a second time soon after writes a file."""
+        explorer = self.explorer
+        if explorer.vocabulary is None or not explorer.nodes:
+            self.nothing("text to copy yet")
+            return
+        again, self._copied = time.monotonic() - self._copied < AGAIN, time.monotonic()
+        self._copy(explorer.vocabulary.text(explorer.ids()), again)
+
+    @work(thread=True, exclusive=True)
+    def _copy(self, text: str, to_file: bool) -> None:
+        def osc52(text: str) -> None:
+            self.app.call_from_thread(self.app.copy_to_clipboard, text)
+
+        try:
+            if to_file:
+                said = f"The text is in {write_text(text)}."
+            else:
+                said = copy(text, osc52, os.environ)
+        except OSError as error:
+            said = f"The text cannot be copied: no file can be written ({error})."
+        self.app.call_from_thread(self.host.say, said)
+
+    async def action_sessions(self) -> None:
+        """The sessions that were kept; another one can be opened."""
+        from tokexplore.tui.screens.sessions import SessionPicker
+
+        def chosen(path: Path | None) -> None:
+            if path is not None:
+                self.host.open_kept(path)
+
+        await self.open(SessionPicker(self.host.session_path), chosen)
