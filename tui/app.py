@@ -111,7 +111,7 @@ class TokexploreApp(PacedApp[int]):
         self.driver, self.keeping = self._new_driver(options, kept)
 
     def _new_driver(
-        self, options: AppOptions, kept: Kept | None = None, previous: Path | None = None
+        self, options: AppOptions, kept: Kept | None = None, previous: Keeping | None = None
     ) -> tuple[Driver, Keeping]:
         explorer = resumed(kept) if kept else Explorer(options.settings, options.close_call)
         client = self.new_client(options.load)
@@ -223,7 +223,7 @@ class TokexploreApp(PacedApp[int]):
         self.keeping.look()
         gc.unfreeze()
         options = msgspec.structs.replace(self.options, load=load, prompt=None)
-        self.driver, self.keeping = self._new_driver(options, previous=self.keeping.path)
+        self.driver, self.keeping = self._new_driver(options, previous=self.keeping)
         self.switch_screen(BrowseScreen(self.driver, self, state=self._screen_state))
 
     @property

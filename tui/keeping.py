@@ -113,7 +113,7 @@ class Keeping:
         *,
         file: Path | None = None,
         kept: Kept | None = None,
-        previous: Path | None = None,
+        previous: "Keeping | None" = None,
         screen: Callable[[], ScreenState] = ScreenState,
     ) -> None:
         self._driver, self._tell, self._file, self._screen = driver, tell, file, screen
@@ -121,7 +121,9 @@ class Keeping:
         self._vocabulary_kept = kept is not None
         self._closed = False
         if kept is None:
-            self.journal = Journal(self._place, tell, previous=str(previous or ""))
+            self.journal = Journal(
+                self._place, tell, previous=lambda: str(previous.path or "") if previous else ""
+            )
         else:
             self.journal = Journal(
                 lambda: kept.file, tell, created=kept.session.created,

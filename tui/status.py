@@ -126,7 +126,11 @@ def step_figures(
     """Entropy, margin and what the sampler kept."""
     if distribution is None or driver.explorer.before == ROOT:
         return []
-    parts = [f"H {distribution.entropy:.2f} nats", f"margin {_margin(driver, distribution)} nats"]
+    again = driver.explorer.tree.retold.get(driver.explorer.before)
+    parts = [
+        f"H {distribution.entropy:.2f}{_again(again.entropy if again else None)} nats",
+        f"margin {_margin(driver, distribution)}{_again(again.margin if again else None)} nats",
+    ]
     if distribution.source not in ("step", "prefill", "fork"):
         parts.append(distribution.source)
     if view is not None:
@@ -134,18 +138,20 @@ def step_figures(
             "greedy" if view.settings.greedy
             else f"kept {count(view.kept)} of {count(distribution.vocabulary)}"
         )  # fmt: skip
-    shown = [Part(part) for part in parts]
-    again = driver.explorer.tree.retold.get(driver.explorer.before)
-    if again is not None:
-        margin = "tie" if again.margin == 0 else f"{again.margin:.2f}"
-        shown.append(Part(f"computed again: H {again.entropy:.2f} margin {margin}", "here"))
-    return shown
+    return [Part(part) for part in parts]
+
+
+def _again(value: float | None) -> str:
+    """A figure of a distribution that was computed again, beside the recorded one."""
+    return "" if value is None else f" (now {value:.2f})"
 
 
 def _margin(driver: Driver, distribution: Distribution) -> str:
     """The margin in nats and, where logits are of low precision, in steps of their grid."""
-    margin = distribution.margin
-    dtype = driver.info.dtype if driver.info else ""
+    margin, tree = distribution.margin, driver.explorer.tree
+    figures = tree.distribution.figures(driver.explorer.before)
+    model = figures.model if figures else None
+    dtype = "" if model is None else tree.provenance[model].dtype
     if margin == 0:
         return "0 (tie):"
     bits = MANTISSA_BITS.get(dtype)

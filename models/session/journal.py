@@ -48,7 +48,8 @@ class Journal:
         tell: hears, on the thread, what the user should know: a sentence, and whether it is bad.
         created: unix time at which the session began.
         first: number of the first event.
-        previous: path of the session that this one goes on from with another model.
+        previous: tells, on the thread, the path of the session that this one follows with another
+            model; empty for none.
     """
 
     def __init__(
@@ -59,7 +60,7 @@ class Journal:
         created: float | None = None,
         first: int = 0,
         model: int | None = None,
-        previous: str = "",
+        previous: Callable[[], str] = str,
     ) -> None:
         self.path: Path | None = None
         self.created = time.time() if created is None else created
@@ -138,7 +139,9 @@ class Journal:
         """Write what waits; whether all of it has reached the disk."""
         if self._writer is None:
             self.path = self.path or self._place()
-            self._writer = _Writer(self.path, self.created, self._previous, self._seq, self._model)
+            self._writer = _Writer(
+                self.path, self.created, self._previous(), self._seq, self._model
+            )
             if self._writer.notice:
                 self._tell(self._writer.notice, False)
         while self._waiting:

@@ -12,6 +12,7 @@ from tokexplore.models.errors import EngineLostError
 from tokexplore.models.options import LoadOptions, PromptSpec
 from tokexplore.models.worker.client import EngineClient
 from tokexplore.tui.app import TokexploreApp
+from tokexplore.tui.keeping import Kept
 from tokexplore.tui.options import AppOptions
 
 PROMPT = "Once upon a time there was"
@@ -19,16 +20,24 @@ LENGTH = 24
 
 
 def make_app(
-    *, options: AppOptions | None = None, gate: threading.Semaphore | None = None, **config: object
+    *,
+    options: AppOptions | None = None,
+    gate: threading.Semaphore | None = None,
+    kept: Kept | None = None,
+    **config: object,
 ) -> TokexploreApp:
-    """An app whose engine is a fake; `config` goes to the engine."""
+    """An app whose engine is a fake; `config` goes to the engine.
+
+    Args:
+        kept: a session to go on with.
+    """
 
     def client(load: LoadOptions, on_lost: Callable[[EngineLostError], None]) -> EngineClient:
         opened = partial(FakeEngine.open, gate=gate, **config)
         return EngineClient(load, connect=in_thread(opened), on_lost=on_lost)
 
     default = AppOptions(prompt=PromptSpec(text=PROMPT), max_new_tokens=LENGTH)
-    return TokexploreApp(options or default, client)
+    return TokexploreApp(options or default, client, kept)
 
 
 async def until(pilot: Pilot[int], holds: Callable[[], bool]) -> None:

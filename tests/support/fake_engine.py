@@ -67,6 +67,7 @@ class FakeEngine:
         context: int = 1024,
         chunk: int = 64,
         chat_template: bool = True,
+        dtype: str = "float32",
         on_death: Callable[[], None] = lambda: os._exit(70),
     ) -> None:
         self.planted = dict(planted or {})
@@ -77,7 +78,7 @@ class FakeEngine:
         self.on_death = on_death
         self.passes = 0
         """Forward passes of streams and scores so far."""
-        self._info = _info(name, context, chat_template)
+        self._info = _info(name, context, chat_template, dtype)
 
     @classmethod
     def open(
@@ -329,7 +330,7 @@ def _detail(ids: Sequence[int], request: StreamRequest) -> str:
     return next((stop for stop in request.stop_texts if stop in text), "")
 
 
-def _info(name: str, context: int, chat_template: bool) -> ModelInfo:
+def _info(name: str, context: int, chat_template: bool, dtype: str) -> ModelInfo:
     return ModelInfo(
         name=name,
         source=name,
@@ -341,7 +342,7 @@ def _info(name: str, context: int, chat_template: bool) -> ModelInfo:
         hidden=64,
         vocabulary=vocabulary.VOCABULARY.rows,
         context=context,
-        dtype="float32",
+        dtype=dtype,
         device="cpu",
         attention="none",
         cache="whole-path hash",

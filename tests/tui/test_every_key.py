@@ -18,6 +18,7 @@ from tokexplore.tui.screens.dialog import Ask, Sheet
 from tokexplore.tui.screens.editor import PromptEditor, TextEditor
 from tokexplore.tui.screens.find import FindToken
 from tokexplore.tui.screens.models import ModelPicker
+from tokexplore.tui.screens.sessions import SessionPicker
 from tokexplore.tui.screens.settings import SettingsDialog
 from tokexplore.widgets.candidates import CandidateTable
 
@@ -41,6 +42,11 @@ BEFORE: dict[str, tuple[str, ...]] = {
     "end": ("home",),
     "e": ("home",),
     "J": ("K",),
+    "semicolon": ("f", "a", "enter"),
+    "；": ("f", "a", "enter"),
+    "comma": ("f", "a", "enter"),
+    "，": ("f", "a", "enter"),
+    "quotation_mark": ("apostrophe", "home"),
     "A": (),
     "S": (),
 }
@@ -90,17 +96,23 @@ EFFECTS: dict[str, See] = {
     "act.redo": tree,
     **dict.fromkeys(("branch.next", "branch.previous", "branch.last", "branch.hide"), tree),
     "branch.list": dialog(BranchesDialog),
+    "branch.note": dialog(Ask),
+    "branch.bookmark": lambda app: set(app.driver.explorer.tree.bookmarks),
     "branch.name": dialog(Ask),
     "branch.hidden": lambda app: app.driver.explorer.show_hidden,
     "branch.mark": lambda app: list(app.driver.explorer.marked),
     "branch.compare": dialog(CompareScreen),
     **dict.fromkeys(("jump.close", "jump.close_back", "jump.fork_back", "jump.fork"), cursor),
+    "jump.text": dialog(Ask),
+    **dict.fromkeys(("jump.match", "jump.match_back", "jump.bookmark"), cursor),
+    "file.models": dialog(ModelPicker),
+    "file.sessions": dialog(SessionPicker),
+    "file.copy": lambda app: (app.clipboard, told(app)),
     **dict.fromkeys(("view.colour", "view.columns", "view.unit"), screen_text),
     "view.fold": screen_text,
     "view.inspect": dialog(Sheet),
     "view.settings": dialog(SettingsDialog),
     "view.theme": lambda app: app.theme,
-    "program.models": dialog(ModelPicker),
     "program.help": dialog(Sheet),
     "program.palette": dialog(CommandPalette),
     "program.quit": told,

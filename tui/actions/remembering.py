@@ -80,9 +80,9 @@ class Remembering(Actions):
         if not text or explorer.vocabulary is None:
             return
         self._sought = text
-        self._matches = tuple(
-            find_text(explorer.tree, explorer.vocabulary, text, hidden=explorer.show_hidden)
-        )
+        found = find_text(explorer.tree, explorer.vocabulary, text, hidden=explorer.show_hidden)
+        # Two in one token are one place to go to.
+        self._matches = tuple({match.first: match for match in reversed(found)}.values())[::-1]
         self.action_match(0)
 
     def action_match(self, direction: int) -> None:

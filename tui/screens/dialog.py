@@ -1,9 +1,11 @@
 """What every dialog shares: a titled box that keys alone open, use and close."""
 
 import asyncio
+from contextlib import suppress
 from typing import ClassVar, TypeVar
 
 from textual.app import ComposeResult
+from textual.await_complete import AwaitComplete
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
@@ -13,6 +15,9 @@ from textual.widgets import Input, Static
 from tokexplore.models.display import safe_text
 
 Result = TypeVar("Result")
+
+CLOSES_WITHIN = 0.5
+"""Seconds that keys wait for a dialog that was submitted: one that stays open takes them then."""
 
 
 class Dialog(ModalScreen[Result]):
@@ -44,6 +49,23 @@ class Dialog(ModalScreen[Result]):
         super().__init__()
         self.opened = asyncio.Event()
         """Set once the dialog takes keys."""
+        self._dismissed = asyncio.Event()
+
+    def dismiss(self, result: Result | None = None) -> AwaitComplete:
+        """Close with a result; once, however often a key that closes was pressed."""
+        if self._dismissed.is_set():
+            return AwaitComplete.nothing()
+        self._dismissed.set()
+        return super().dismiss(result)
+
+    async def closing(self) -> None:
+        """Wait until what was submitted has closed the dialog, but not for long.
+
+        An action that waits for this keeps the next key back: one that was typed ahead then
+        reaches the screen below.
+        """
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._dismissed.wait(), CLOSES_WITHIN)
 
     def on_screen_resume(self) -> None:
         """Focus is given with the first refresh."""
@@ -67,6 +89,9 @@ class Dialog(ModalScreen[Result]):
 class Ask(Dialog[str | None]):
     """One line of text, or None."""
 
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "submit", "done", priority=True, show=False, id="ask.submit")
+    ]
     hint_text = "⏎ done · ctrl+g cancels"
 
     def __init__(self, title: str, value: str = "", placeholder: str = "") -> None:
@@ -76,6 +101,12 @@ class Ask(Dialog[str | None]):
 
     def body(self) -> ComposeResult:
         yield Input(self._value, placeholder=self._placeholder, select_on_focus=False)
+
+    async def action_submit(self) -> None:
+        """Hand the line over, after the keys that wait in the queue."""
+        line = self.query_one(Input)
+        line.call_later(line.action_submit)
+        await self.closing()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Hand the line over."""

@@ -38,9 +38,12 @@ class Draft(TextArea):
         """Break the line."""
         self.call_later(self.insert, "\n")
 
-    def action_submit(self) -> None:
+    async def action_submit(self) -> None:
         """Hand the text to the dialog."""
-        self.call_later(self.screen.run_action, "submit")
+        dialog = self.screen
+        self.call_later(dialog.run_action, "submit")
+        if isinstance(dialog, Dialog):
+            await dialog.closing()
 
     async def action_editor(self) -> None:
         """Edit the text in the user's own editor."""

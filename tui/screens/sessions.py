@@ -81,8 +81,8 @@ class SessionPicker(Dialog[Path | None]):
         return Content.assemble(
             (fit(safe_text(summary.model), 20), "bold"),
             f" {when}  {summary.nodes:>8,}  ",
+            (fit(how, 11), "$text-muted"),
             safe_text(" ".join(summary.words.split())),
-            (f"  {how}" if how else "", "$text-muted"),
         )
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:

@@ -1,0 +1,319 @@
+"""The app keeps a session of everything, and opens one as it was left, without its model."""
+
+import re
+import sqlite3
+from pathlib import Path
+
+import pytest
+from support.app import PROMPT, make_app, press, screen_text, settle, until
+from textual import events
+
+from tokexplore.models.errors import UsageError
+from tokexplore.models.events import Named
+from tokexplore.models.options import LoadOptions, PromptSpec
+from tokexplore.models.protocol import Chat, Message
+from tokexplore.models.sampling import SamplingSettings
+from tokexplore.models.session import meta
+from tokexplore.models.session.places import all_files
+from tokexplore.models.session.reading import listed, open_session
+from tokexplore.tui.app import TokexploreApp
+from tokexplore.tui.commands.opening import keep_on, options_for
+from tokexplore.tui.commands.sessions import latest, session_table
+from tokexplore.tui.keeping import read_state
+from tokexplore.tui.options import AppOptions, OpenOptions
+from tokexplore.widgets.candidates import CandidateTable
+
+SIZE = (120, 40)
+SETTINGS = SamplingSettings(temperature=1.2, seed=4)
+OPTIONS = AppOptions(prompt=PromptSpec(text=PROMPT), max_new_tokens=24, settings=SETTINGS)
+
+
+def ended(app: TokexploreApp) -> bool:
+    return app.driver.state == "paused" and bool(app.driver.explorer.tree.ended)
+
+
+def reopened(**config: object) -> TokexploreApp:
+    kept, _ = keep_on("")
+    return make_app(options=options_for(kept, OpenOptions()), kept=kept, **config)
+
+
+async def lived(*keys: str, options: AppOptions = OPTIONS) -> TokexploreApp:
+    """A session in which some keys were pressed after the first stream, left by quitting."""
+    app = make_app(options=options)
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: ended(app))
+        await press(pilot, *keys)
+        await until(pilot, lambda: not app.driver.streaming)
+        await app.action_quit()
+    return app
+
+
+async def test_it_opens_at_the_same_place_without_a_model() -> None:
+    before = await lived("home", "l", "3", "home", "l", "l", "down", "c", "c", "V", "v", "m")
+    app = reopened()
+    async with app.run_test(size=SIZE) as pilot:
+        await settle(pilot)
+        explorer, screen = app.driver.explorer, app._browse
+        assert app.driver.state == "recorded"
+        assert (len(explorer.tree.branches), explorer.branch.number) == (2, 2)
+        assert (explorer.tree.step[explorer.taken], explorer.row) == (3, before.driver.explorer.row)
+        assert (explorer.settings, explorer.marked) == (SETTINGS, [2])
+        assert screen.path_view.colouring == "entropy"
+        table = screen.query_one(CandidateTable)
+        assert (table.bits, table.column_set) == (True, "text")
+        text = screen_text(app)
+        assert "recorded · space loads the model" in text
+        assert PROMPT in text
+        await press(pilot, "left", "left", "K", "end", "pagedown", "pagedown", "d")
+        assert app.driver.state == "recorded", "nothing of this needs the model"
+
+
+async def test_the_model_is_loaded_when_it_is_asked_to_go_on() -> None:
+    await lived("home", "l", "3")
+    app = reopened()
+    async with app.run_test(size=SIZE) as pilot:
+        await settle(pilot)
+        before = len(app.driver.explorer.tree)
+        await press(pilot, "space")
+        await until(pilot, lambda: ended(app) and not app.driver.busy)
+        tree = app.driver.explorer.tree
+        assert len(tree) == before + 24
+        assert len(tree.provenance) == 1, "it is the model that was recorded"
+        await app.action_quit()
+    session = open_session(all_files()[0])
+    assert len(all_files()) == 1, "it went on in the same file"
+    assert len(session.tree) == before + 24
+
+
+async def test_a_pick_beyond_what_is_recorded_loads_it_too() -> None:
+    await lived("home", "l")
+    app = reopened()
+    async with app.run_test(size=SIZE) as pilot:
+        await settle(pilot)
+        await press(pilot, "3")
+        await until(pilot, lambda: ended(app) and not app.driver.busy)
+        assert len(app.driver.explorer.tree.branches) == 2
+
+
+async def test_the_same_seed_goes_on_as_if_it_had_never_been_left() -> None:
+    await lived(options=OPTIONS)
+    app = reopened()
+    async with app.run_test(size=SIZE) as pilot:
+        await press(pilot, "space")
+        await until(pilot, lambda: ended(app) and len(app.driver.explorer.nodes) > 50)
+        resumed = app.driver.explorer.ids()
+    whole = make_app(options=AppOptions(OPTIONS.load, OPTIONS.prompt, SETTINGS, max_new_tokens=48))
+    async with whole.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: ended(whole))
+        assert whole.driver.explorer.ids() == resumed
+
+
+async def test_another_dtype_is_told_and_both_numbers_are_shown() -> None:
+    await lived("home", "l")
+    app = reopened(dtype="bfloat16")
+    async with app.run_test(size=SIZE) as pilot:
+        await settle(pilot)
+        node = app.driver.explorer.before
+        await press(pilot, ".")
+        await until(pilot, lambda: app.driver.state == "paused" and not app.driver.busy)
+        said = [n.message for n in app._notifications]
+        assert any("dtype float32, now bfloat16" in text for text in said)
+        await press(pilot, "home", "l")
+        await until(pilot, lambda: node in app.driver.explorer.tree.retold)
+        assert re.search(r"H [\d.]+ \(now [\d.]+\) nats · margin [\d.]+ \(now", screen_text(app))
+        assert node in app.driver.explorer.tree.distribution
+        await press(pilot, "i")
+        assert "embedded, bfloat16 on cpu" in screen_text(app)
+        await press(pilot, "q")
+        await app.action_quit()
+    tree = open_session(all_files()[0]).tree
+    assert [p.dtype for p in tree.provenance] == ["float32", "bfloat16"]
+    assert node in tree.retold
+    assert tree.distribution.figures(node).model == 0
+
+
+async def test_another_vocabulary_is_refused_and_the_tree_stays() -> None:
+    await lived()
+    kept, _ = keep_on("")
+    other = kept.session.vocabulary.pack([b"a", b"b"], [], 2)
+    kept = kept._replace(session=kept.session._replace(vocabulary=other))
+    app = make_app(options=options_for(kept, OpenOptions()), kept=kept)
+    async with app.run_test(size=SIZE) as pilot:
+        await press(pilot, "space")
+        await until(pilot, lambda: app.driver.state == "lost")
+        assert any("another vocabulary" in n.message for n in app._notifications)
+        assert len(app.driver.explorer.nodes) > 24
+
+
+async def test_a_chat_goes_on_with_its_messages() -> None:
+    chat = Chat((Message("user", "why?"),))
+    options = AppOptions(prompt=PromptSpec(chat=chat), max_new_tokens=5)
+    app = make_app(options=options)
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: app.driver.state == "paused" and bool(app.driver.chat))
+        await press(pilot, "space")
+        await until(pilot, lambda: ended(app))
+        await app.action_quit()
+    again = reopened()
+    async with again.run_test(size=SIZE) as pilot:
+        await settle(pilot)
+        assert again.driver.chat == chat
+        assert "chat" in screen_text(again).splitlines()[1]
+
+
+async def test_undo_goes_on_after_a_session_was_opened() -> None:
+    await lived("home", "l", "3", "x")
+    app = reopened()
+    async with app.run_test(size=SIZE) as pilot:
+        await settle(pilot)
+        tree = app.driver.explorer.tree
+        assert tree.is_hidden(2)
+        await press(pilot, "u")
+        assert not tree.is_hidden(2)
+        await press(pilot, "u")
+        assert tree.is_hidden(2), "the branch that was opened is taken back"
+
+
+async def test_notes_bookmarks_and_names_are_found_again() -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: ended(app))
+        await press(pilot, "home", "l", "l", "a", "o", "d", "d", "enter", "apostrophe")
+        explorer = app.driver.explorer
+        third = explorer.taken
+        assert explorer.tree.notes == {third: "odd"}
+        assert "note: odd" in screen_text(app)
+        assert "bookmark" in screen_text(app)
+        await press(pilot, "end", "quotation_mark")
+        assert explorer.taken == third
+        await press(pilot, "end", "g", "O", "D", "enter")
+        assert explorer.taken == third
+        explorer.tree.change(Named(1, "first try"))
+        await press(pilot, "home", "4")
+        await until(pilot, lambda: not app.driver.streaming)
+        await press(pilot, "g", "t", "r", "y", "enter")
+        assert explorer.branch.number == 1
+        await press(pilot, "g", "z", "z", "z", "enter")
+        assert any("no name or note holds it" in n.message for n in app._notifications)
+        await press(pilot, "u", "u")
+        assert explorer.tree.branches[0].name == ""
+
+
+async def test_text_is_found_in_every_branch() -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: ended(app))
+        await press(pilot, "home", "l", "4")
+        await until(pilot, lambda: not app.driver.streaming)
+        explorer = app.driver.explorer
+        other = explorer.tree.branches[0]
+        token = explorer.tree.token[other.tip]
+        word = explorer.vocabulary.bytes_of(token).decode("utf-8", "ignore").strip()
+        assert word
+        await press(pilot, "f", *word, "enter")
+        places = set()
+        for _ in range(len(app._browse._matches)):
+            places.add(explorer.taken)
+            await press(pilot, "semicolon")
+        assert other.tip in places or any(m.last == other.tip for m in app._browse._matches)
+        assert len(places) > 1
+        here = explorer.taken
+        await press(pilot, "comma", "semicolon")
+        assert explorer.taken == here
+
+
+async def test_keys_typed_ahead_act_after_a_dialog_was_answered() -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: ended(app))
+        for key in ("g", "3", "enter", "a", "h", "o", "enter", "g", "8", "enter", "enter"):
+            character = key if len(key) == 1 else "\r"
+            app.post_message(events.Key(key, character))
+        await until(pilot, lambda: len(app.driver.explorer.tree.branches) > 1)
+        explorer = app.driver.explorer
+        assert [type(s).__name__ for s in app.screen_stack] == ["Screen", "BrowseScreen"]
+        assert [explorer.tree.step[n] for n in explorer.tree.notes] == [3]
+        assert explorer.tree.step[explorer.tree.branches[1].head] == 8
+
+
+async def test_the_text_of_the_path_is_copied(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TMUX", raising=False)
+    monkeypatch.delenv("STY", raising=False)
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: ended(app))
+        explorer = app.driver.explorer
+        text = explorer.vocabulary.text(explorer.ids())
+        await press(pilot, "y")
+        await until(pilot, lambda: app.clipboard == text)
+        assert any("OSC 52" in n.message for n in app._notifications)
+        await press(pilot, "y")
+        await until(pilot, lambda: any("The text is in" in n.message for n in app._notifications))
+        said = next(n.message for n in app._notifications if "The text is in" in n.message)
+        assert Path(said.removeprefix("The text is in ").rstrip(".")).read_text() == text
+
+
+@pytest.mark.parametrize(
+    ("end", "said"), [("hangup", "its line was lost"), (None, "without a sign")]
+)
+async def test_a_session_that_ended_badly_is_offered_at_the_next_start(
+    end: str | None, said: str
+) -> None:
+    await lived("home")
+    path = all_files()[0]
+    with sqlite3.connect(path) as connection:
+        meta.put(connection, "ended", end)
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: any(said in n.message for n in app._notifications))
+        await until(pilot, lambda: ended(app) and app.session_path is not None)
+        await press(pilot, "O")
+        await until(pilot, lambda: "this one" in screen_text(app))
+        await press(pilot, "down", "enter")
+        await until(pilot, lambda: app.driver.state == "recorded")
+        assert app.session_path == path
+        assert not any(said in n.message for n in app._notifications if "O opens" not in n.message)
+
+
+async def test_another_model_begins_a_session_that_names_the_one_before() -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: ended(app) and app.session_path is not None)
+        first = app.session_path
+        app.open_model(LoadOptions(model="other"))
+        await until(pilot, lambda: app.driver.state == "asking")
+        await press(pilot, "h", "i", "enter")
+        await until(pilot, lambda: ended(app) and app.session_path is not None)
+        second = app.session_path
+        await app.action_quit()
+    assert second != first
+    with sqlite3.connect(second) as connection:
+        assert meta.get(connection, "previous") == str(first)
+    assert [listed(p).ended for p in (first, second)] == ["quit", "quit"]
+
+
+async def test_the_list_tells_model_size_and_first_words() -> None:
+    await lived("home")
+    table = session_table(0)
+    assert f"{'name':<36}" in table
+    assert "Once upon a time" in table
+    assert "fake" in table or "embedded" in table
+    assert latest().path == all_files()[0]
+
+
+def test_without_sessions_there_is_nothing_to_open() -> None:
+    assert "No sessions yet" in session_table(80)
+    with pytest.raises(UsageError, match="no session to open yet"):
+        latest()
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"row": "x"}', '{"settings": {"temperature": -1}}', "null"]
+)
+def test_a_damaged_state_is_the_default_one(text: str) -> None:
+    assert read_state(text).settings == SamplingSettings()
+
+
+def test_a_file_never_makes_code_of_a_model_run() -> None:
+    text = '{"load": {"model": "x", "trust_remote_code": true}}'
+    assert read_state(text).load == LoadOptions(model="x")
