@@ -89,7 +89,7 @@ def connect(path: Path) -> sqlite3.Connection:
         raise UsageError(
             f"{path} cannot be opened: {(error.strerror or str(error)).lower()}."
         ) from None
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, UnicodeError) as error:
         raise UsageError(
             f"{path} is no session of tokexplore, or it is damaged: {error}."
         ) from None
@@ -190,7 +190,7 @@ def _replay(connection: sqlite3.Connection, tree: TokenTree) -> tuple[int, int, 
         try:
             event = rows.event_of(row, tree.settings)
             tree.replay(event, row.act or "")
-        except (ValueError, IndexError, msgspec.MsgspecError) as error:
+        except (UsageError, ValueError, IndexError, msgspec.MsgspecError) as error:
             raise ValueError(f"event {row.seq}: {error}") from None
         last = row.seq
         if row.kind == "viewed":

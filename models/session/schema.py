@@ -60,7 +60,7 @@ def check(connection: sqlite3.Connection, path: Path) -> int:
             name
             for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
         }
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, UnicodeError) as error:
         raise UsageError(
             f"{path} is no session of tokexplore, or it is damaged: {error}."
         ) from None

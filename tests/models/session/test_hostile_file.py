@@ -1,0 +1,129 @@
+"""A file that is damaged, or made to do harm, is refused in a sentence or read as it is."""
+
+import random
+import sqlite3
+from pathlib import Path
+
+import pytest
+from support.sessions import kept
+
+from tokexplore.models.errors import UsageError
+from tokexplore.models.session.reading import listed, open_session
+
+EDITS = {
+    "a token that is a text": "UPDATE event SET token = 'x' WHERE node = 5",
+    "a token below zero": "UPDATE event SET token = -1 WHERE node = 5",
+    "a token beyond 32 bits": "UPDATE event SET token = 99999999999 WHERE node = 5",
+    "a node that is its own parent": "UPDATE event SET parent = 5 WHERE node = 5",
+    "a parent that comes later": "UPDATE event SET parent = 9 WHERE node = 5",
+    "a node that is left out": "DELETE FROM event WHERE node = 5",
+    "a huge node": "UPDATE event SET node = 4000000000 WHERE node = 5",
+    "an unknown kind": "UPDATE event SET kind = 'boom' WHERE node = 5",
+    "an unknown origin": "UPDATE event SET origin = 'god' WHERE node = 5",
+    "no origin": "UPDATE event SET origin = NULL WHERE node = 5",
+    "an unknown act": "UPDATE event SET act = 'x' WHERE node = 5",
+    "an undo of nothing": "UPDATE event SET act = 'undo' WHERE node = 5",
+    "settings that are not there": "UPDATE event SET settings = 9 WHERE node = 6",
+    "settings that are no JSON": "UPDATE event SET body = '{' WHERE kind = 'configured'",
+    "settings out of range": (
+        "UPDATE event SET body = '{\"temperature\": -4}' WHERE kind = 'configured'"
+    ),
+    "cuts that are no cuts": "UPDATE event SET body = '[1]' WHERE node = 6",
+    "a logprob that is a text": "UPDATE event SET logprob = 'low' WHERE node = 6",
+    "a text that is no UTF-8": "UPDATE event SET kind = CAST(x'ff' AS TEXT) WHERE node = 5",
+    "a blob for a number": "UPDATE event SET rank = x'00' WHERE node = 6",
+    "no vocabulary": "DELETE FROM vocabulary",
+    "a vocabulary of another size": "UPDATE vocabulary SET ends = x'789c03000000000001'",
+    "a vocabulary that is no data": "UPDATE vocabulary SET bytes = x'00'",
+    "special tokens that are texts": "UPDATE vocabulary SET special = '[\"x\"]'",
+    "distributions of nodes that are not there": "UPDATE distribution SET node = node + 500",
+    "an entropy that is a text": "UPDATE distribution SET entropy = 'much'",
+    "no table of events": "DROP TABLE event",
+    "another table in its place": "DROP TABLE event; CREATE TABLE event (x)",
+    "a deep settings body": (
+        "UPDATE event SET body = '" + "[" * 5000 + "' WHERE kind = 'configured'"
+    ),
+}
+
+
+@pytest.mark.parametrize("edit", EDITS.values(), ids=EDITS.keys())
+def test_what_cannot_be_meant_is_refused_in_a_sentence(tmp_path: Path, edit: str) -> None:
+    path = tmp_path / "a.tokx"
+    kept(path)
+    with sqlite3.connect(path) as connection:
+        connection.executescript(edit)
+    before = path.read_bytes()
+    with pytest.raises(UsageError) as told:
+        open_session(path)
+    assert "\n" not in str(told.value)
+    assert str(path) in str(told.value)
+    assert path.read_bytes() == before
+    listed(path)
+
+
+CANDIDATES = {
+    "no data": "x'00'",
+    "cut off": "substr(packed, 1, 20)",
+    "a text": "'candidates'",
+    "empty": "x''",
+}
+
+
+@pytest.mark.parametrize("value", CANDIDATES.values(), ids=CANDIDATES.keys())
+def test_damaged_candidates_are_missing_and_the_rest_is_there(tmp_path: Path, value: str) -> None:
+    path = tmp_path / "a.tokx"
+    tree = kept(path)
+    with sqlite3.connect(path) as connection:
+        connection.execute(
+            f"UPDATE candidates SET packed = {value} WHERE seq = "
+            "(SELECT seq FROM distribution WHERE node = 8)"
+        )
+    session = open_session(path)
+    assert session.tree.distribution.get(8) is None
+    assert session.tree.distribution.figures(8) == tree.distribution.figures(8)
+    assert session.tree.distribution.get(9) == tree.distribution.get(9)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_flipped_bytes_and_cut_files_are_refused_or_read(tmp_path: Path, seed: int) -> None:
+    whole = tmp_path / "whole.tokx"
+    kept(whole, count=40)
+    data, chance = whole.read_bytes(), random.Random(seed)
+    path = tmp_path / "a.tokx"
+    for _ in range(25):
+        damaged = bytearray(data)
+        for _ in range(chance.choice([1, 3, 30])):
+            damaged[chance.randrange(len(damaged))] = chance.randrange(256)
+        if chance.random() < 0.3:
+            del damaged[chance.randrange(len(damaged)) :]
+        path.write_bytes(damaged)
+        listed(path)
+        try:
+            session = open_session(path)
+        except UsageError:
+            continue
+        for node in range(len(session.tree)):
+            session.tree.distribution.get(node)
+            session.vocabulary.show(session.tree.token[node])
+
+
+@pytest.mark.parametrize("data", [b"", b"hello", b"SQLite format 3\0", bytes(40_000)])
+def test_what_is_no_session_is_told(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "a.tokx"
+    path.write_bytes(data)
+    with pytest.raises(UsageError, match=r"is empty|no session"):
+        open_session(path)
+    with pytest.raises(UsageError, match="cannot be opened"):
+        open_session(tmp_path)
+    with pytest.raises(UsageError, match="cannot be opened"):
+        open_session(tmp_path / "none.tokx")
+
+
+def test_another_program_s_database_is_told_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "a.tokx"
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE mine (x)")
+    before = path.read_bytes()
+    with pytest.raises(UsageError, match="no session of tokexplore"):
+        open_session(path)
+    assert path.read_bytes() == before
