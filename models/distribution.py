@@ -93,6 +93,8 @@ class Rows(msgspec.Struct, frozen=True):
     """Log-sum-exp of the raw logits over the whole vocabulary (nats)."""
     source: str = "stored"
     """How the full row was had: `stored` or `recomputed`."""
+    of: int = 0
+    """How many candidates were looked at, where it was not the whole vocabulary; else 0."""
 
     def __len__(self) -> int:
         return len(self.ids) // 4

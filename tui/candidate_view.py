@@ -2,21 +2,55 @@
 
 import math
 from array import array
+from typing import NamedTuple
 
+from tokexplore.models.bounds import BoundedView
 from tokexplore.models.distribution import Distribution, Rows
-from tokexplore.models.sampling import Cut, SamplerView, short_value
+from tokexplore.models.sampling import SamplerView, short_value
 from tokexplore.tui.explorer import Explorer
 from tokexplore.widgets.candidates import CandidatePage, CandidateRow
 
 CUT_NAMES = {"top-k": "k", "top-p": "p", "min-p": "min-p"}
 
 
-def cut_label(cut: Cut | None) -> str:
+View = SamplerView | BoundedView
+"""What the sampler makes of a step: exactly or, without an engine to ask, within bounds."""
+
+
+def cut_label(stage: str, value: float) -> str:
     """A stage and its value in a few characters: `p .75`."""
-    if cut is None:
-        return ""
-    value = f"{cut.value:g}" if cut.stage == "top-k" else short_value(cut.value)
-    return f"{CUT_NAMES.get(cut.stage, cut.stage)} {value}"
+    shown = f"{value:g}" if stage == "top-k" else short_value(value)
+    return f"{CUT_NAMES.get(stage, stage)} {shown}"
+
+
+class Share(NamedTuple):
+    """What a row shows of the sampler."""
+
+    sampler: float | None = None
+    sampler_high: float | None = None
+    cut: str = ""
+    tie: bool = False
+
+
+def share_of(view: View | None, index: int, logit: float) -> Share:
+    """What the sampler makes of the candidate at an index."""
+    if view is None:
+        return Share()
+    if isinstance(view, BoundedView):
+        if view.settings.greedy and index:
+            return Share(cut="greedy")
+        if (stage := view.cut_by(index)) is not None:
+            return Share(cut=cut_label(*stage))
+        if index >= len(view.weights):
+            return Share()
+        low, high = view.share(index)
+        return Share(low, None if low == high else high)
+    cut = view.cut_by(index)
+    if view.settings.greedy and index >= view.kept:
+        return Share(cut="greedy")
+    if cut is not None:
+        return Share(cut=cut_label(cut.stage, cut.value), tie=cut.tie)
+    return Share(math.exp(view.logprob(index, logit)) if index < view.kept else None)
 
 
 class CandidateList:
@@ -59,9 +93,7 @@ class CandidateList:
             index + 1 < len(self) and self.logits[index + 1] == here
         )
 
-    def page(
-        self, explorer: Explorer, view: SamplerView | None, rows: range, note: str
-    ) -> CandidatePage:
+    def page(self, explorer: Explorer, view: View | None, rows: range, note: str) -> CandidatePage:
         """The candidates at the indices `rows`, and the taken one where it is not among them."""
         rows = range(rows.start, min(len(self), rows.stop))
         total = self.distribution.vocabulary
@@ -78,14 +110,11 @@ class CandidateList:
             step=self.node,
         )
 
-    def _row(self, explorer: Explorer, view: SamplerView | None, index: int) -> CandidateRow:
+    def _row(self, explorer: Explorer, view: View | None, index: int) -> CandidateRow:
         tree, vocabulary = explorer.tree, explorer.vocabulary
         assert vocabulary is not None
         token, logit = self.ids[index], self.logits[index]
-        sampler = cut = None
-        if view is not None:
-            cut = view.cut_by(index)
-            sampler = math.exp(view.logprob(index, logit)) if index < view.kept else None
+        share = share_of(view, index, logit)
         child = tree.child(self.node, token)
         forks = tree.is_fork(self.node) and child is not None
         return CandidateRow(
@@ -96,17 +125,16 @@ class CandidateList:
             id=token,
             logprob=logit - self.distribution.lse,
             cumulative=min(1.0, self._cumulative[index]),
-            sampler=sampler,
-            cut="greedy"
-            if view and view.settings.greedy and index >= view.kept
-            else cut_label(cut),
-            tie=bool(cut and cut.tie),
+            sampler=share.sampler,
+            sampler_high=share.sampler_high,
+            cut=share.cut,
+            tie=share.tie,
             taken=child is not None and child == explorer.taken,
             branches=(tree.branch_of[child],) if forks and child is not None else (),
         )
 
     def _taken_outside(
-        self, explorer: Explorer, view: SamplerView | None, rows: range
+        self, explorer: Explorer, view: View | None, rows: range
     ) -> CandidateRow | None:
         """The row of a taken token that is not among the indices `rows`."""
         tree, taken, vocabulary = explorer.tree, explorer.taken, explorer.vocabulary
@@ -116,7 +144,7 @@ class CandidateList:
         if token in self.ids[rows.start : rows.stop]:
             return None
         known = tree.sampler_logprob[taken]
-        cut = view.cut_by(tree.rank[taken] - 1) if view else None
+        share = share_of(view, tree.rank[taken] - 1, -math.inf)
         return CandidateRow(
             rank=tree.rank[taken],
             tied=False,
@@ -126,8 +154,8 @@ class CandidateList:
             logprob=tree.logprob[taken],
             cumulative=None,
             sampler=None if math.isnan(known) else math.exp(known),
-            cut="greedy" if view and view.settings.greedy else cut_label(cut),
-            tie=bool(cut and cut.tie),
+            cut=share.cut,
+            tie=share.tie,
             taken=True,
             branches=(tree.branch_of[taken],) if tree.is_fork(self.node) else (),
         )

@@ -2,6 +2,7 @@
 
 import math
 
+from tokexplore.models.bounds import BoundedView
 from tokexplore.models.display import NEWLINE, safe_text
 from tokexplore.models.distribution import Distribution
 from tokexplore.models.sampling import SamplerView
@@ -121,7 +122,7 @@ def step_title(explorer: Explorer, room: int) -> list[Part]:
 
 
 def step_figures(
-    driver: Driver, distribution: Distribution | None, view: SamplerView | None
+    driver: Driver, distribution: Distribution | None, view: SamplerView | BoundedView | None
 ) -> list[Part]:
     """Entropy, margin and what the sampler kept."""
     if distribution is None or driver.explorer.before == ROOT:
@@ -134,11 +135,19 @@ def step_figures(
     if distribution.source not in ("step", "prefill", "fork"):
         parts.append(distribution.source)
     if view is not None:
-        parts.append(
-            "greedy" if view.settings.greedy
-            else f"kept {count(view.kept)} of {count(distribution.vocabulary)}"
-        )  # fmt: skip
+        parts.append(kept(view, distribution.vocabulary))
     return [Part(part) for part in parts]
+
+
+def kept(view: SamplerView | BoundedView, vocabulary: int) -> str:
+    """How many candidates the sampler keeps, or at least and at most."""
+    if view.settings.greedy:
+        return "greedy"
+    if isinstance(view, SamplerView):
+        return f"kept {count(view.kept)} of {count(vocabulary)}"
+    low, high = int(view.kept.low), int(view.kept.high)
+    shown = count(low) if low == high else f"{count(low)} to {count(high)}"
+    return f"kept {shown} of {count(vocabulary)}{'' if view.total.exact else ' (bounds)'}"
 
 
 def _again(value: float | None) -> str:

@@ -149,10 +149,25 @@ def _branch_mark(branches: tuple[int, ...], room: int) -> str:
 
 
 def _sampler_text(row: CandidateRow, room: int) -> str:
-    text = row.cut or ("" if row.sampler is None else percent(row.sampler))
+    text = row.cut or _share_text(row, room)
     if not row.tie:
         return text
     return f"{text} tie" if len(text) + 4 <= room else f"{text}{TIED}"
+
+
+def _share_text(row: CandidateRow, room: int) -> str:
+    """The sampler's probability; bounds of it are rounded outwards."""
+    low, high = row.sampler, row.sampler_high
+    if low is None:
+        return ""
+    if high is None or percent(low) == percent(high):
+        return percent(low)
+    forms = [
+        f"{math.floor(low * scale) / scale * 100:.{digits}f}–"
+        f"{math.ceil(high * scale) / scale * 100:.{digits}f}%"
+        for digits, scale in ((1, 1000), (0, 100))
+    ]
+    return next((form for form in forms if width(form) <= room), forms[-1])
 
 
 def _right(text: str, cells: int) -> str:

@@ -34,6 +34,8 @@ class CandidateRow(NamedTuple):
     taken: bool = False
     branches: tuple[int, ...] = ()
     """Numbers of the branches that have this token here."""
+    sampler_high: float | None = None
+    """Where only bounds of it are known: the upper one, `sampler` being the lower one."""
 
 
 class CandidatePage(NamedTuple):

@@ -1,10 +1,12 @@
 """The app keeps a session of everything, and opens one as it was left, without its model."""
 
+import math
 import re
 import sqlite3
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from support.app import PROMPT, make_app, press, screen_text, settle, until
 from textual import events
 
@@ -317,3 +319,35 @@ def test_a_damaged_state_is_the_default_one(text: str) -> None:
 def test_a_file_never_makes_code_of_a_model_run() -> None:
     text = '{"load": {"model": "x", "trust_remote_code": true}}'
     assert read_state(text).load == LoadOptions(model="x")
+
+
+async def test_without_the_model_the_sampler_is_given_as_bounds() -> None:
+    hot = SamplingSettings(temperature=4.0, top_p=0.5)
+    await lived("home", "l", "l", "t", "x", "enter", options=replace(OPTIONS, settings=hot))
+    kept, _ = keep_on("")
+    tree = kept.session.tree
+    node = next(n for n in range(len(tree)) if tree.origin[n] == "typed")
+    app = make_app(options=options_for(kept, OpenOptions()), kept=kept)
+    async with app.run_test(size=SIZE) as pilot:
+        await settle(pilot)
+        app.driver.explorer.place(tree.depth[node] - 1)
+        app.changed()
+        await settle(pilot)
+        assert app.driver.state == "recorded"
+        text = screen_text(app)
+        assert "(bounds)" in text
+        assert re.search(r"\d+\.\d–\d+\.\d%", text)
+        low, high = app.driver.sampler_view().share(0)
+        await press(pilot, "slash")
+        await pilot.press("e")
+        await until(pilot, lambda: re.search(r"of the \d+ recorded", screen_text(app)))
+        await press(pilot, "ctrl+g")
+        await press(pilot, "space")
+        await until(pilot, lambda: ended(app) and not app.driver.busy)
+        app.driver.explorer.place(tree.depth[node] - 1)
+        app.changed()
+        await until(pilot, lambda: app.driver.sampler_view() is not None)
+        view = app.driver.sampler_view()
+        exact = math.exp(view.logprob(0, tree.distribution[tree.parent[node]].logit_view[0]))
+        assert low - 1e-6 <= exact <= high + 1e-6
+        assert "(bounds)" not in screen_text(app)

@@ -1,8 +1,11 @@
 """Questions about a step: its distribution, the sampler's view, any row of the vocabulary."""
 
+from array import array
 from collections.abc import Coroutine
 
+from tokexplore.models.bounds import BoundedView, bounded_view
 from tokexplore.models.distribution import Distribution, Rows
+from tokexplore.models.errors import UsageError
 from tokexplore.models.events import Retold
 from tokexplore.models.sampling import SamplerView
 from tokexplore.models.tree import ROOT
@@ -22,8 +25,11 @@ class Questions(Streaming):
             return None
         return tree.settings_of[explorer.taken]
 
-    def sampler_view(self) -> SamplerView | None:
-        """The sampler's view of the cursor's step, once known; asks for it where it is not."""
+    def sampler_view(self) -> SamplerView | BoundedView | None:
+        """The sampler's view of the cursor's step, once known; asks for it where it is not.
+
+        Without an engine to ask it is bounds.
+        """
         explorer, tree = self.explorer, self.explorer.tree
         if explorer.taken is not None and explorer.taken in tree.sampler:
             return tree.sampler[explorer.taken]
@@ -31,6 +37,9 @@ class Questions(Streaming):
         if number is None or before == ROOT or before not in tree.distribution:
             return None
         view = self.views.get((before, number))
+        if view is None and self.absent:
+            distribution = tree.distribution.get(before)
+            return bounded_view(distribution, tree.settings[number]) if distribution else None
         if view is None:
             self._ask((before, number), self._reshape(before, number))
         return view
@@ -80,5 +89,34 @@ class Questions(Streaming):
         return await self.client.rows(self.ids_of(node), start, count)
 
     async def search(self, node: int, text: str, limit: int) -> Rows:
-        """The most probable tokens after a node whose text holds `text`."""
+        """The most probable tokens after a node whose text holds `text`.
+
+        Without an engine to ask, of those that are stored.
+        """
+        if self.absent:
+            return self._search_stored(node, text, limit)
         return await self.client.search(self.ids_of(node), text, limit)
+
+    def _search_stored(self, node: int, text: str, limit: int) -> Rows:
+        distribution, vocabulary = (
+            self.explorer.tree.distribution.get(node),
+            self.explorer.vocabulary,
+        )
+        if distribution is None or vocabulary is None:
+            raise UsageError("Nothing is recorded at this step: space loads the model.")
+        sought = text.casefold()
+        hits = [
+            index
+            for index, token in enumerate(distribution.id_view)
+            if sought in vocabulary.bytes_of(token).decode("utf-8", "replace").casefold()
+        ]
+        shown = hits[:limit]
+        return Rows(
+            ids=array("I", [distribution.id_view[i] for i in shown]).tobytes(),
+            logits=array("f", [distribution.logit_view[i] for i in shown]).tobytes(),
+            indices=array("I", shown).tobytes(),
+            ranks=array("I", [distribution.rank(i) for i in shown]).tobytes(),
+            total=len(hits),
+            lse=distribution.lse,
+            of=len(distribution),
+        )

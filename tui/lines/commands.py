@@ -10,8 +10,9 @@ from tokexplore.models.distribution import Distribution
 from tokexplore.models.errors import UsageError
 from tokexplore.models.events import Named
 from tokexplore.models.options import PromptSpec
-from tokexplore.models.sampling import SamplerView, SamplingSettings
+from tokexplore.models.sampling import SamplingSettings
 from tokexplore.models.tree import ROOT
+from tokexplore.tui.candidate_view import View
 from tokexplore.tui.explorer import Explorer
 from tokexplore.tui.lines.talk import Talk
 from tokexplore.tui.lines.telling import (
@@ -26,7 +27,7 @@ ROWS = 10
 """Candidates that `table` lists when no number is given."""
 
 
-StepShown = tuple[Explorer, Distribution | None, SamplerView | None]
+StepShown = tuple[Explorer, Distribution | None, View | None]
 
 
 class Commands(Talk):

@@ -5,13 +5,13 @@ from collections.abc import Iterable
 
 from tokexplore.models.display import safe_text, visible
 from tokexplore.models.distribution import Distribution
-from tokexplore.models.sampling import SamplerView
 from tokexplore.models.tree import ROOT
 from tokexplore.tui.branch_view import BranchRows
-from tokexplore.tui.candidate_view import cut_label
+from tokexplore.tui.candidate_view import Share, View, share_of
 from tokexplore.tui.compare_view import chosen, compare
 from tokexplore.tui.explorer import Explorer
 from tokexplore.tui.plain import LONGEST_TOKEN, SHOWN_BEFORE, aligned, cut, number, percent
+from tokexplore.tui.status import kept
 
 _HEADER = ("row", "rank", "token", "id", "logprob", "model", "sampler", "")
 _SIDES = "><" + "<>>>><"
@@ -37,17 +37,19 @@ def place(explorer: Explorer) -> str:
 
 
 def step_lines(
-    explorer: Explorer, distribution: Distribution | None, view: SamplerView | None, count: int
+    explorer: Explorer, distribution: Distribution | None, view: View | None, count: int
 ) -> Iterable[str]:
     """The candidates of the cursor's step, numbered as `pick` takes them."""
     yield place(explorer)
     if distribution is None:
         yield "No distribution is known here: the first token follows nothing."
         return
-    kept = "" if view is None or view.settings.greedy else f", sampler kept {view.kept:,}"
+    told = ""
+    if view is not None and not view.settings.greedy:
+        told = f", sampler {kept(view, distribution.vocabulary)}"
     yield (
         f"entropy {distribution.entropy:.4f} nats, margin {number(distribution.margin)}"
-        f"{' nats' if math.isfinite(distribution.margin) else ''}{kept}"
+        f"{' nats' if math.isfinite(distribution.margin) else ''}{told}"
     )
     yield from aligned([_HEADER, *_rows(explorer, distribution, view, count)], _SIDES)
     shown = min(count, len(distribution))
@@ -57,22 +59,19 @@ def step_lines(
 
 
 def _rows(
-    explorer: Explorer, distribution: Distribution, view: SamplerView | None, count: int
+    explorer: Explorer, distribution: Distribution, view: View | None, count: int
 ) -> Iterable[tuple[str, ...]]:
     tree, vocabulary, taken = explorer.tree, explorer.vocabulary, explorer.taken
     assert vocabulary is not None
     ids = distribution.id_view[:count]
     for index, token in enumerate(ids):
         logprob = distribution.logprob(index)
-        sampler, why = "", ""
-        if view is not None:
-            sampler = percent(view.logprob(index, distribution.logit_view[index]))
-            why = cut_label(view.cut_by(index))
+        share = share_of(view, index, distribution.logit_view[index])
         rank = f"{distribution.rank(index)}{'=' if distribution.tied(index) else ''}"
-        notes = [*_said_of(explorer, token), *([f"cut by {why}"] if why else [])]
+        notes = [*_said_of(explorer, token), *([f"cut by {share.cut}"] if share.cut else [])]
         yield (
             str(index + 1), rank, cut(vocabulary.show(token), LONGEST_TOKEN), str(token),
-            number(logprob), percent(logprob), sampler, ", ".join(notes),
+            number(logprob), percent(logprob), _sampler(share), ", ".join(notes),
         )  # fmt: skip
     if taken is not None and tree.token[taken] not in ids and tree.rank[taken]:
         token, logprob = tree.token[taken], tree.logprob[taken]
@@ -81,6 +80,14 @@ def _rows(
             "", str(tree.rank[taken]), cut(vocabulary.show(token), LONGEST_TOKEN), str(token),
             number(logprob), percent(logprob), "" if math.isnan(drawn) else percent(drawn), "taken",
         )  # fmt: skip
+
+
+def _sampler(share: Share) -> str:
+    """The sampler's probability, or the bounds within which it lies."""
+    if share.sampler is None:
+        return "cut" if share.cut else ""
+    low, high = f"{share.sampler:.2%}", f"{share.sampler_high or share.sampler:.2%}"
+    return low if low == high else f"{low} to {high}"
 
 
 def _said_of(explorer: Explorer, token: int) -> list[str]:
