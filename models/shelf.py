@@ -2,7 +2,7 @@
 
 import math
 from array import array
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -64,24 +64,27 @@ class Shelf:
     def add(self, node: int, distribution: Distribution, model: int | None = None) -> None:
         """Keep the distribution after a node, and the number of the model that it comes from."""
         self._here[node] = distribution
-        self.add_figures(
-            {
-                node: Figures(
-                    distribution.entropy, distribution.margin, distribution.logprob(0), model
-                )
-            }
+        self.reserve(node)
+        self.keep_figures(
+            node, distribution.entropy, distribution.margin, distribution.logprob(0), model
         )
 
-    def add_figures(self, figures: Mapping[int, Figures]) -> None:
-        """Keep figures, by node, of distributions whose candidates are where `read_from` says."""
-        missing = _WIDTH * (max(figures, default=-1) + 1) - len(self._figures)
+    def reserve(self, node: int) -> None:
+        """Make room for figures up to a node's."""
+        missing = _WIDTH * (node + 1) - len(self._figures)
         if missing > 0:
-            self._figures.extend([math.nan] * missing)
-        known = self._figures
-        for node, (entropy, margin, top, model) in figures.items():
-            at = _WIDTH * node
-            known[at], known[at + 1], known[at + 2] = entropy, margin, top
-            known[at + 3] = math.nan if model is None else model
+            self._figures.frombytes(array("d", [math.nan]).tobytes() * missing)
+
+    def keep_figures(
+        self, node: int, entropy: float, margin: float, top_logprob: float, model: int | None
+    ) -> None:
+        """Keep the figures of a distribution whose candidates are where `read_from` says.
+
+        There has to be room for them (`reserve`).
+        """
+        at, known = _WIDTH * node, self._figures
+        known[at], known[at + 1], known[at + 2] = entropy, margin, top_logprob
+        known[at + 3] = math.nan if model is None else model
 
     def read_from(self, fetch: Fetch) -> None:
         """Get distributions that are not in memory from `fetch`."""

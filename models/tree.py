@@ -312,11 +312,11 @@ class TokenTree:
         return node
 
     def _take(self, event: Taken) -> None:
-        parent, key = self._known(event.parent), (event.parent, event.token)
-        known = self._child.get(key)
+        parent = event.parent
+        known = self._child.get((parent, event.token))
         if known is None:
-            if event.node != len(self.parent):
-                raise ValueError(f"node {event.node} is not next")
+            if event.node != len(self.parent) or not 0 <= parent < event.node:
+                raise ValueError(f"node {event.node} after node {parent} is not next")
             self._add(event)
         elif known != event.node:
             raise ValueError(f"token {event.token} after node {parent} is node {known}")
@@ -362,7 +362,8 @@ class TokenTree:
         self._child[parent, event.token] = node
         self._extend_branch(node, parent)
         self.children[parent] += (node,)
-        self.branch(self.branch_of[node]).generated += not given
+        if not given:
+            self.branches[self.branch_of[node] - 1].generated += 1
 
     def _extend_branch(self, node: int, parent: int) -> None:
         if self.children[parent] or parent == ROOT:
@@ -373,7 +374,7 @@ class TokenTree:
                 self.branch(self.branch_of[parent]).children.append(number)
         else:
             number = self.branch_of[parent]
-            self.branch(number).tip = node
+            self.branches[number - 1].tip = node
         self.branch_of.append(number)
 
     def _score(self, node: int, logprob: float, rank: int) -> None:

@@ -1,5 +1,6 @@
 """The `tokexplore` command: reads the command line and hands over to the app or to `run`."""
 
+import gc
 import os
 import shutil
 import sys
@@ -108,6 +109,7 @@ def _open(asked: OpenOptions) -> int:
     from tokexplore.tui.commands.opening import keep_on, options_for
 
     kept, said = keep_on(asked.session)
+    gc.freeze()  # a large tree is here to stay: the collector need not walk through it
     if said:
         print(f"tokexplore: {plain_text(said)}", file=sys.stderr)
     app = options_for(kept, asked)

@@ -42,7 +42,9 @@ class Holder(msgspec.Struct, frozen=True):
         if self.host != socket.gethostname():
             return True
         try:
-            return abs(psutil.Process(self.pid).create_time() - self.started) < 2
+            process = psutil.Process(self.pid)
+            same = abs(process.create_time() - self.started) < 2
+            return same and process.status() != psutil.STATUS_ZOMBIE
         except psutil.Error:
             return False
 

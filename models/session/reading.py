@@ -1,5 +1,6 @@
 """Opens sessions: whole, with the candidates left on disk until they are asked for, or to list."""
 
+import gc
 import math
 import os
 import sqlite3
@@ -12,11 +13,10 @@ import msgspec
 
 from tokexplore.models.distribution import Distribution
 from tokexplore.models.errors import UsageError
-from tokexplore.models.events import Retold
+from tokexplore.models.events import Retold, Viewed
 from tokexplore.models.session import meta, places, rows, schema
 from tokexplore.models.session.meta import Holder, Summary
 from tokexplore.models.session.packing import unpack
-from tokexplore.models.shelf import Figures
 from tokexplore.models.tokens import Vocabulary
 from tokexplore.models.tree import TokenTree
 
@@ -133,11 +133,17 @@ def open_session(path: Path, *, to_write: bool = True) -> Session:
     if migrated := version < schema.VERSION:
         path = _migrated(path, version)
     connection = connect(path)
+    # The collector would walk through all that is being built, again and again.
+    collecting = gc.isenabled()
+    gc.disable()
     try:
         return _restored(connection, path, migrated)
     except _BROKEN as error:
         connection.close()
         raise UsageError(f"{path} is damaged: {error}.") from None
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def _migrated(path: Path, version: int) -> Path:
@@ -167,13 +173,15 @@ def _restored(connection: sqlite3.Connection, path: Path, migrated: bool) -> Ses
         raise UsageError(f"{path} is empty: nothing was kept in it.")
     vocabulary = rows.vocabulary_of(msgspec.convert(found, rows.VocabularyRow))
     leaf, cursor, last = _replay(connection, tree)
+    if not tree.branches:
+        raise UsageError(f"{path} is empty: nothing was kept in it.")
     last = max(last, _shelve(connection, tree))
     return Session(
         path=path,
         tree=tree,
         vocabulary=vocabulary,
         view=meta.get(connection, "view") or "",
-        leaf=leaf,
+        leaf=leaf or tree.branches[0].tip,
         cursor=cursor,
         created=meta.created(connection),
         next_event=last + 1,
@@ -185,16 +193,19 @@ def _restored(connection: sqlite3.Connection, path: Path, migrated: bool) -> Ses
 def _replay(connection: sqlite3.Connection, tree: TokenTree) -> tuple[int, int, int]:
     """Bring a tree to where the events lead; the last leaf and cursor in view, and event number."""
     leaf, cursor, last = 0, -1, -1
-    cursor_of_rows = connection.execute(f"SELECT {rows.COLUMNS} FROM event ORDER BY seq")
-    for row in msgspec.convert(cursor_of_rows.fetchall(), list[rows.EventRow]):
+    found = connection.execute(f"SELECT {rows.COLUMNS} FROM event ORDER BY seq").fetchall()
+    for row in msgspec.convert(found, list[rows.EventRow]):
         try:
             event = rows.event_of(row, tree.settings)
-            tree.replay(event, row.act or "")
+            if row.act is None:
+                tree.append(event)
+            else:
+                tree.replay(event, row.act)
         except (UsageError, ValueError, IndexError, msgspec.MsgspecError) as error:
             raise ValueError(f"event {row.seq}: {error}") from None
         last = row.seq
-        if row.kind == "viewed":
-            leaf, cursor = row.node or 0, -1 if row.cursor is None else row.cursor
+        if isinstance(event, Viewed):
+            leaf, cursor = event.leaf, event.cursor
     return leaf, cursor, last
 
 
@@ -211,17 +222,18 @@ def _shelve(connection: sqlite3.Connection, tree: TokenTree) -> int:
         ).fetchall(),
         list[_Told],
     )
+    last = max((row[1] for row in table), default=0)
+    if last >= len(tree):
+        raise ValueError(f"a distribution belongs to node {last}, which is not there")
     where: dict[int, int] = {}
-    figures: dict[int, Figures] = {}
+    keep = tree.distribution.keep_figures
+    tree.distribution.reserve(last)
     for seq, node, again, model, entropy, margin, top in table:
         if again:
             tree.append(Retold(node, _distribution(connection, seq)))
         elif node not in where:
             where[node] = seq
-            figures[node] = Figures(entropy, math.inf if margin is None else margin, top, model)
-    if figures and max(figures) >= len(tree):
-        raise ValueError(f"a distribution belongs to node {max(figures)}, which is not there")
-    tree.distribution.add_figures(figures)
+            keep(node, entropy, math.inf if margin is None else margin, top, model)
 
     def fetch(node: int) -> Distribution | None:
         try:

@@ -167,16 +167,17 @@ def event_of(row: EventRow, settings: Sequence[SamplingSettings]) -> Event:
 
 
 def _taken(row: EventRow, settings: Sequence[SamplingSettings]) -> Taken:
+    node, parent, token, origin = row.node, row.parent, row.token, row.origin
+    if node is None or parent is None or token is None or origin is None:
+        raise ValueError("a taken token lacks its node, parent, id or origin")
     number, view = row.settings or 0, None
     if row.kept is not None:
-        if number >= len(settings):
+        if number >= len(settings) or row.log_norm is None:
             raise ValueError(f"settings number {number} are not known")
         cuts = _CUTS.decode(row.body) if row.body else ()
-        view = SamplerView(settings[number], row.kept, _number(row.log_norm), cuts)
-    if row.origin is None:
-        raise ValueError("the origin of a token is missing")
+        view = SamplerView(settings[number], row.kept, row.log_norm, cuts)
     return Taken(
-        _known(row.node), _known(row.parent), _known(row.token), row.origin, number, row.draw or 0,
+        node, parent, token, origin, number, row.draw or 0,
         row.logprob, row.rank, row.sampler_logprob, view,
     )  # fmt: skip
 
