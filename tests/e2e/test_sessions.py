@@ -32,6 +32,7 @@ def test_a_killed_session_is_whole_and_offered(terminals: list[Terminal]) -> Non
     terminal.until(lambda s: "▶" in s.splitlines()[0])
     time.sleep(2.5)
     os.kill(terminal.pid, signal.SIGKILL)
+    terminal.wait(15)
     [path] = all_files()
     known = listed(path)
     assert (known.live, known.ended) == (False, "")
@@ -39,7 +40,7 @@ def test_a_killed_session_is_whole_and_offered(terminals: list[Terminal]) -> Non
     assert "[cut off]" in run("sessions").stdout
     again = start(terminals, [*COMMAND, "--max-new-tokens", "5"])
     again.until("ended without a sign")
-    again.until("ended: length")
+    again.until(lambda s: "ended: length" in s and len(all_files()) == 2)
     again.send("O")
     again.until("this one")
     again.send("\x1b[B\r")
