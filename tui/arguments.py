@@ -15,15 +15,17 @@ from tokexplore.tui.options import (
     CLOSE_CALL,
     MAX_NEW_TOKENS,
     AppOptions,
+    ExportOptions,
     ListOptions,
     OpenOptions,
     RunOptions,
 )
 from tokexplore.tui.prompts import PromptArguments, check_utf8
 
-COMMANDS = ("run", "models", "sessions", "open")
+COMMANDS = ("run", "models", "sessions", "open", "export")
 THEMES = {"dark": "tokexplore-dark", "light": "tokexplore-light", "ansi": "tokexplore-ansi"}
 _LARGEST = 2**31 - 1
+EXPORT_FORMATS = ("jsonl", "json", "csv", "markdown", "html", "dot")
 _LOADING = ("device", "dtype", "device_map", "revision", "trust_remote_code")
 _SAMPLING = ("temperature", "top_k", "top_p", "min_p", "seed")
 
@@ -32,6 +34,7 @@ _COMMAND_HELP = """commands:
   tokexplore models [DIR ...]    the models that are here
   tokexplore sessions            the sessions that were kept
   tokexplore open [SESSION]      one of them as it was left (default: the latest)
+  tokexplore export [SESSION]    one of them as HTML, Markdown, CSV, JSON, JSON lines or a graph
   (each has its own --help; a model directory of that name is given as ./run)"""
 
 
@@ -45,6 +48,7 @@ class Invocation(msgspec.Struct, frozen=True):
     prompt: PromptArguments = PromptArguments()
     listing: ListOptions = ListOptions()
     opening: OpenOptions = OpenOptions()
+    exporting: ExportOptions = ExportOptions()
 
 
 class Parser(argparse.ArgumentParser):
@@ -75,6 +79,9 @@ def parse(arguments: Sequence[str]) -> Invocation:
     if command == "open":
         opening = _opening(_open_parser().parse_args(arguments[1:]))
         return Invocation(command, RunOptions(), opening=opening)
+    if command == "export":
+        exporting = ExportOptions(**vars(_export_parser().parse_args(arguments[1:])))
+        return Invocation(command, RunOptions(), exporting=exporting)
     given = _app_parser().parse_args(arguments)
     if given.model in COMMANDS:
         raise UsageError(
@@ -134,7 +141,7 @@ def _app_parser() -> Parser:
     parser = _parser(
         "tokexplore",
         "Open the explorer: stream a language model, see every candidate, branch anywhere.",
-        usage="tokexplore [MODEL] [options]\n       tokexplore run|models|sessions|open ...",
+        usage="tokexplore [MODEL] [options]\n       tokexplore run|models|sessions|open|export ...",
         epilog=_COMMAND_HELP,
     )
     parser.add_argument("--version", action="version", version=f"tokexplore {__version__}")
@@ -169,14 +176,7 @@ def _open_parser() -> Parser:
         "Open a session as it was left. Its model is loaded when it is asked to go on.",
         usage="tokexplore open [SESSION] [options]",
     )
-    parser.add_argument(
-        "session",
-        nargs="?",
-        default="",
-        metavar="SESSION",
-        help="a file, a name that `tokexplore sessions` lists, or how one begins (default: the "
-        "latest)",
-    )
+    _add_session(parser)
     _add_screen(parser)
     _add_loading(parser)
     parser.set_defaults(**dict.fromkeys(_LOADING))
@@ -201,6 +201,48 @@ def _sessions_parser() -> Parser:
         "tokexplore sessions",
         "List the sessions that were kept, the latest first.",
         usage="tokexplore sessions",
+    )
+
+
+def _export_parser() -> Parser:
+    parser = _parser(
+        "tokexplore export",
+        "Write a session to a file for others to read. Its model is not needed.",
+        usage="tokexplore export [SESSION] [options]",
+    )
+    _add_session(parser)
+    parser.add_argument(
+        "--format",
+        choices=EXPORT_FORMATS,
+        default="",
+        help="default: what the name of the output tells; jsonl on standard output",
+    )
+    parser.add_argument(
+        "--scope",
+        choices=("path", "visible", "all"),
+        default=ExportOptions().scope,
+        help="the path in view, all branches but hidden ones, or all (%(default)s)",
+    )
+    parser.add_argument(
+        "--candidates",
+        type=_count,
+        default=ExportOptions().candidates,
+        metavar="K",
+        help="candidates of each step, of the 256 that are kept; 0 for none (%(default)s)",
+    )
+    parser.add_argument("-o", "--output", default="", metavar="FILE", help="a new file to write")
+    parser.add_argument("--force", action="store_true", help="write over a file that is there")
+    return parser
+
+
+def _add_session(parser: Parser) -> None:
+    parser.add_argument(
+        "session",
+        nargs="?",
+        default="",
+        metavar="SESSION",
+        help="a file, a name that `tokexplore sessions` lists, or how one begins (default: the "
+        "latest)",
     )
 
 

@@ -87,6 +87,12 @@ def _dispatch(asked: Invocation, open_engine: OpenEngine) -> int:
         return 0
     if asked.command == "open":
         return _open(asked.opening)
+    if asked.command == "export":
+        from tokexplore.tui.commands.exporting import export_session
+
+        with private_stdout() as out:
+            export_session(asked.exporting, out)
+        return 0
     app = asked.options.app
     if app.session:
         check_new(app.session)

@@ -4,6 +4,7 @@ The lines hold no control character, whatever the tokens and names hold: what a 
 is written as a JSON escape, which every reader turns back into the same text.
 """
 
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -38,11 +39,12 @@ def _escaped(character: str) -> str:
 
 
 class TokenFields:
-    """What a line tells of a token; made once for each, for most of a step's work is in it."""
+    """What lines tell of a token; made once for each, for most of a line's work is in it."""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self._vocabulary = vocabulary
         self._known: dict[int, dict[str, object]] = {}
+        self._begun: dict[int, bytes] = {}
 
     def of(self, token: int) -> dict[str, object]:
         """Its id, display form and bytes."""
@@ -55,6 +57,31 @@ class TokenFields:
             }
         return fields
 
+    def candidates(self, distribution: Distribution, count: int) -> bytes:
+        """The first candidates with their logprobs, as a JSON array."""
+        ids, logits = distribution.id_view[:count], distribution.logit_view[:count]
+        begun, lse = self._begun, distribution.lse
+        for token in ids:
+            if token not in begun:
+                begun[token] = line(self.of(token))[:-2] + b',"logprob":'
+        if len(logits) and math.isfinite(logits[-1]) and math.isfinite(lse):
+            parts = [b"%b%a}" % (begun[t], x - lse) for t, x in zip(ids, logits, strict=True)]
+        else:
+            numbers = [_encode(x - lse) for x in logits]
+            parts = [b"%b%b}" % (begun[t], x) for t, x in zip(ids, numbers, strict=True)]
+        return b"[%b]" % b",".join(parts)
+
+
+def sampling_fields(settings: SamplingSettings) -> dict[str, object]:
+    """Sampling settings by name."""
+    return {
+        "temperature": settings.temperature,
+        "top_k": settings.top_k,
+        "top_p": settings.top_p,
+        "min_p": settings.min_p,
+        "seed": settings.seed,
+    }
+
 
 def run_line(info: ModelInfo, settings: SamplingSettings, prompt_ids: Sequence[int]) -> bytes:
     """The first line: what runs, on what."""
@@ -66,14 +93,10 @@ def run_line(info: ModelInfo, settings: SamplingSettings, prompt_ids: Sequence[i
             "dtype": info.dtype,
             "device": info.device,
             "seed": settings.seed,
-            "sampling": {
-                "temperature": settings.temperature,
-                "top_k": settings.top_k,
-                "top_p": settings.top_p,
-                "min_p": settings.min_p,
-            },
+            "sampling": {k: v for k, v in sampling_fields(settings).items() if k != "seed"},
             "prompt_ids": list(prompt_ids),
             "version": __version__,
+            "vocabulary": info.vocabulary,
         }
     )
 
@@ -85,35 +108,37 @@ def step_line(event: ScoredToken | DrawnToken, tokens: TokenFields, count: int) 
     """
     drawn = event if isinstance(event, DrawnToken) else None
     standing, distribution = event.standing, event.distribution
-    return line(
-        {
-            "type": "step",
-            "position": event.position,
-            "origin": "generated" if drawn else "prompt",
-            **tokens.of(standing.token),
-            "logprob": standing.logprob,
-            "sampler_logprob": drawn.sampler_logprob if drawn else None,
-            "chosen_by": drawn.chosen_by if drawn else None,
-            "rank": standing.rank,
-            "entropy": distribution.entropy,
-            "margin": distribution.margin,
-            "lse": distribution.lse,
-            "tail_mass": distribution.tail_mass(count),
-            "candidates": _candidates(distribution, tokens, count),
-        }
-    )
+    step = {
+        "type": "step",
+        "position": event.position,
+        "origin": "generated" if drawn else "prompt",
+        **tokens.of(standing.token),
+        "logprob": standing.logprob,
+        "sampler_logprob": drawn.sampler_logprob if drawn else None,
+        "chosen_by": drawn.chosen_by if drawn else None,
+        "rank": standing.rank,
+    }
+    return line_with(step, distribution, tokens, count)
+
+
+def line_with(
+    fields: dict[str, object], distribution: Distribution | None, tokens: TokenFields, count: int
+) -> bytes:
+    """A line of some fields and what the model said there; `count` candidates are listed."""
+    if distribution is None:
+        unknown = dict.fromkeys(("entropy", "margin", "lse", "tail_mass"))
+        return line({**fields, **unknown, "candidates": []})
+    known = {
+        **fields,
+        "entropy": distribution.entropy,
+        "margin": distribution.margin,
+        "lse": distribution.lse,
+        "tail_mass": distribution.tail_mass(count),
+    }
+    listed = tokens.candidates(distribution, count)
+    return b'%b,"candidates":%b}\n' % (line(known)[:-2], listed)
 
 
 def end_line(reason: str, text: str) -> bytes:
     """The last line: why it ended, and the generated text."""
     return line({"type": "end", "reason": reason, "text": text})
-
-
-def _candidates(
-    distribution: Distribution, tokens: TokenFields, count: int
-) -> list[dict[str, object]]:
-    ids, logits = distribution.id_view[:count], distribution.logit_view[:count]
-    return [
-        {**tokens.of(token), "logprob": logit - distribution.lse}
-        for token, logit in zip(ids, logits, strict=True)
-    ]

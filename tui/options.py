@@ -90,6 +90,21 @@ class OpenOptions(msgspec.Struct, frozen=True):
     """How the screen is to be."""
 
 
+class ExportOptions(msgspec.Struct, frozen=True):
+    """What `tokexplore export` takes."""
+
+    session: str = ""
+    """Its path, name or the beginning of it; empty is the latest."""
+    format: str = ""
+    """Empty goes by the name of the output, else JSON lines."""
+    scope: Literal["path", "visible", "all"] = "visible"
+    candidates: int = 20
+    output: str = ""
+    """File to write; empty is standard output."""
+    force: bool = False
+    """Write over a file that is there."""
+
+
 def check_new(file: str) -> None:
     """Refuse a file that a new session cannot be kept in.
 

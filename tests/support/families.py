@@ -137,5 +137,6 @@ def loaded(made: PreTrainedModel, **changes: object) -> Loaded:
         "weight_bytes": made.num_parameters() * 4,
         "seconds": 0.0,
         "notices": (),
+        "config_hash": "",
     }
     return Loaded(**{**facts, **changes})  # type: ignore[arg-type]

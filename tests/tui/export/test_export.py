@@ -1,0 +1,303 @@
+"""Exports tell the truth, and what a model says in them is text and nothing else."""
+
+import csv
+import html.parser
+import io
+import json
+import math
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.sessions import PROVENANCE, SETTINGS, distribution, grow, prompted
+
+from tokexplore.models.errors import UsageError
+from tokexplore.models.events import Bookmarked, Ended, Hidden, Named, Noted, Opened
+from tokexplore.models.tokens import Vocabulary
+from tokexplore.models.tree import TokenTree
+from tokexplore.tui.export.reading import Lines
+from tokexplore.tui.export.source import Scope, Source
+from tokexplore.tui.export.write import FORMATS, Format, export
+
+HOSTILE = [
+    b"<script>document.title='owned'</script>", b"</script><img src=x onerror=alert(1)>", b"]]>",
+    b"</style>", b"-->", b"\x1b]0;owned\x07", b"\xc2\x9b31m", "\u202eevil".encode(), b"\xff\xfe",
+    b'"quoted"', b"'", b"&lt;", b"=1+1", b"@SUM(A1)", b"| pipe |", b"`code`", b"[x](y)", b"\n",
+    b"\t", b"\\", b"{", "\u2028".encode(), "e\u0301".encode(), "🦊".encode(),
+]  # fmt: skip
+WORDS = [b"<s>", *HOSTILE, *(b" w%d" % n for n in range(len(HOSTILE) + 1, 300))]
+VOCABULARY = Vocabulary.pack(WORDS, [0], 300)
+
+
+def source_of(tree: TokenTree, leaf: int = 0) -> Source:
+    return Source(tree, VOCABULARY, leaf or tree.branches[0].tip, "a <b>title</b>", SETTINGS)
+
+
+def sample() -> Source:
+    """Two prompts, three branches, one hidden; all hostile tokens on one path."""
+    tree = TokenTree()
+    leaf = prompted(tree)
+    for token in range(1, len(HOSTILE) + 1):
+        tree.tell(leaf, distribution(token))
+        leaf = tree.take(leaf, token, "typed", logprob=-1.5, rank=3)
+    fork = tree.path(leaf)[6]
+    other = grow(tree, fork, 5, seed=100)
+    tree.change(Opened(tree.branch_of[other]))
+    third = grow(tree, fork, 4, seed=200)
+    tree.tell(third, distribution(999))
+    tree.append(Ended(third, "eos"))
+    tree.change(Hidden(tree.branch_of[third]))
+    tree.change(Named(2, "<i>second</i>"))
+    tree.change(Noted(leaf, "=note | <b>"))
+    tree.change(Bookmarked(other, True))
+    return source_of(tree, other)
+
+
+def written(source: Source, form: Format, scope: Scope = "all", candidates: int = 20) -> bytes:
+    out = io.BytesIO()
+    export(source, form, scope, candidates, out)
+    return out.getvalue()
+
+
+def imported(data: bytes) -> Source:
+    tree = TokenTree()
+    lines = Lines(data.splitlines(keepends=True), "x.jsonl")
+    told = lines.make(tree)
+    return Source(tree, told.vocabulary, told.leaf, "x", told.settings)
+
+
+def test_a_path_is_what_a_run_writes() -> None:
+    source = sample()
+    lines = [json.loads(line) for line in written(source, "jsonl", "path").splitlines()]
+    path = source.tree.path(source.leaf)
+    assert [line["type"] for line in lines] == ["run", *["step"] * (len(path) - 1), "end"]
+    assert lines[0]["prompt_ids"] == [0, 5, 6, 7]
+    assert lines[0]["model"] == PROVENANCE.source
+    assert [line["id"] for line in lines[1:-1]] == [source.tree.token[n] for n in path[1:]]
+    assert [line["position"] for line in lines[1:-1]] == list(range(1, len(path)))
+    last, told = lines[-2], source.tree.distribution[path[-2]]
+    assert last["origin"] == "generated"
+    assert last["chosen_by"] == "sampled"
+    assert last["candidates"][3]["logprob"] == told.logprob(3)
+    assert last["tail_mass"] == told.tail_mass(20)
+    assert "node" not in last
+
+
+def test_numbers_that_are_not_finite_are_null() -> None:
+    tree = TokenTree()
+    leaf = prompted(tree)
+    told = distribution(1, count=4)
+    logits = bytes(told.logits[:12]) + b"\x00\x00\x80\xff"  # the last one is -inf
+    tree.tell(leaf, type(told)(told.ids, logits, 300, told.lse, told.entropy))
+    tree.take(leaf, told.id_view[0], "picked")
+    line = json.loads(written(source_of(tree), "jsonl").splitlines()[-2])
+    steps = [
+        json.loads(x) for x in written(source_of(tree), "jsonl").splitlines() if b'"step"' in x
+    ]
+    assert steps[-1]["candidates"][3]["logprob"] is None
+    assert line["type"] != "run"
+
+
+def test_scopes_leave_out_what_they_say() -> None:
+    source = sample()
+    tree = source.tree
+    counts = {scope: len(list(source.nodes(scope))) for scope in ("path", "visible", "all")}
+    hidden = sum(tree.is_hidden(tree.branch_of[n]) for n in range(1, len(tree)))
+    assert counts["all"] == len(tree) - 1
+    assert counts["visible"] == counts["all"] - hidden
+    assert counts["path"] == len(tree.path(source.leaf))
+    assert b'"hidden":true' not in written(source, "json", "visible")
+    assert b'"hidden":true' in written(source, "json", "all")
+
+
+@pytest.mark.parametrize("count", [0, 3, 256])
+def test_json_is_one_object_with_every_node(count: int) -> None:
+    source = sample()
+    data = json.loads(written(source, "json", candidates=count))
+    assert len(data["nodes"]) == len(source.tree) - 1
+    assert [b["branch"] for b in data["branches"]] == [1, 2, 3]
+    assert data["branches"][1]["name"] == "<i>second</i>"
+    assert max(len(node["candidates"]) for node in data["nodes"]) == min(count, 64)
+
+
+def test_csv_has_a_row_a_node_and_no_formulas() -> None:
+    source = sample()
+    rows = list(csv.DictReader(io.StringIO(written(source, "csv", candidates=2).decode())))
+    assert len(rows) == len(source.tree) - 1
+    assert not [
+        r for r in rows if r["text"].startswith(("=", "+", "-", "@")) or r["note"][:1] == "="
+    ]
+    by_id = {int(row["id"]): row for row in rows}
+    assert bytes.fromhex(by_id[13]["bytes"]) == b"=1+1"
+    assert by_id[13]["text"] == "'=1+1"
+    assert float(rows[8]["candidate1_logprob"]) <= 0
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("scope", ["path", "visible", "all"])
+def test_no_format_holds_a_control(form: Format, scope: Scope) -> None:
+    text = written(sample(), form, scope).decode()
+    allowed = {"\n", "\r"} if form == "csv" else {"\n"}
+    assert not {c for c in text if not c.isprintable()} - allowed
+
+
+def test_markdown_shows_text_as_text() -> None:
+    text = written(sample(), "markdown").decode()
+    assert "<script>" not in text
+    assert r"\<script\>" in text
+    assert "\n| " in text
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {7}
+    assert "| step |" not in written(sample(), "markdown", candidates=0).decode()
+
+
+class Page(html.parser.HTMLParser):
+    """The tags of a page, and what stands in some of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.sources: list[tuple[str, str | None]] = []
+        self.data = ""
+        self._inside = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.sources += [(n, v) for n, v in attrs if n in ("src", "href", "onerror", "onload")]
+        self._inside = "data" if ("id", "data") in attrs else ""
+
+    def handle_data(self, data: str) -> None:
+        if self._inside == "data":
+            self.data += data
+
+    def handle_endtag(self, _tag: str) -> None:
+        self._inside = ""
+
+
+def test_the_page_loads_nothing_and_its_tokens_are_text() -> None:
+    source = sample()
+    text = written(source, "html").decode()
+    page = Page()
+    page.feed(text)
+    assert page.tags.count("script") == 2
+    assert "img" not in page.tags
+    assert page.sources == []
+    assert "url(" not in text
+    assert "default-src 'none'" in text
+    data = json.loads(page.data)
+    assert len(data["nodes"]) == len(source.tree) - 1
+    first = source.tree.path(source.leaf)[4]
+    told = source.tree.distribution[source.tree.parent[first]]
+    shown = data["told"][str(source.tree.parent[first])]
+    assert shown[2] == list(told.id_view[:20])
+    assert math.isclose(shown[3][5], told.logprob(5), abs_tol=5e-5)
+    assert page.tags.count("details") == 3
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="Chromium is not installed")
+def test_a_browser_runs_our_script_and_no_token_s(tmp_path: Path) -> None:
+    source = sample()
+    path = tmp_path / "page.html"
+    path.write_bytes(written(source, "html"))
+    node = source.tree.path(source.leaf)[5]
+    command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"]
+    done = subprocess.run(
+        [*command, f"file://{path}#n{node}"], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert "owned</title>" not in done.stdout
+    assert "<title>a &lt;b&gt;title&lt;/b&gt;</title>" in done.stdout
+    assert '<aside id="tip"><div>' in done.stdout, "the token that is named is shown"
+    assert '<td class="token">' in done.stdout
+
+
+@pytest.mark.skipif(shutil.which("dot") is None, reason="Graphviz is not installed")
+def test_graphviz_draws_the_graph() -> None:
+    done = subprocess.run(
+        ["dot", "-Tsvg"], input=written(sample(), "dot"), capture_output=True, check=False
+    )
+    assert done.returncode == 0
+    assert b"second" in done.stdout
+
+
+def test_a_graph_has_a_box_a_branch() -> None:
+    text = written(sample(), "dot").decode()
+    assert len(re.findall(r"^  b\d+ \[", text, re.MULTILINE)) == 3
+    assert text.count(" -> ") == 2
+    assert all(
+        line.count('"') % 2 == 0 for line in text.replace(r"\\", "").replace(r"\"", "").splitlines()
+    )
+
+
+def test_what_is_imported_is_what_was_exported() -> None:
+    source = sample()
+    first = written(source, "jsonl", "all", 256)
+    again = imported(first)
+    assert written(again, "jsonl", "all", 256) == first
+    for name in ("parent", "token", "origin", "step", "rank", "draw", "branch_of", "notes"):
+        assert getattr(again.tree, name) == getattr(source.tree, name)
+    assert [b.hidden for b in again.tree.branches] == [False, False, True]
+    for node in range(len(source.tree)):
+        told, known = source.tree.distribution.get(node), again.tree.distribution.get(node)
+        assert (told is None) == (known is None)
+        if told is not None and known is not None:
+            assert (told.ids, told.logits, told.lse) == (known.ids, known.logits, known.lse)
+
+
+def test_a_part_of_a_tree_is_imported_too() -> None:
+    source = sample()
+    visible = imported(written(source, "jsonl", "visible", 5))
+    assert len(visible.tree) - 1 == len(list(source.nodes("visible")))
+    path = imported(written(source, "jsonl", "path", 5))
+    assert path.tree.ids(path.leaf) == source.tree.ids(source.leaf)
+    assert path.tree.bookmarks == set()
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 40), st.integers(1, 4)), min_size=1, max_size=6))
+def test_random_trees_come_back(growth: list[tuple[int, int]]) -> None:
+    tree = TokenTree()
+    prompted(tree)
+    for seed, (at, count) in enumerate(growth):
+        grow(tree, 1 + at % (len(tree) - 1), count, seed)
+    first = written(source_of(tree), "jsonl", "all", 256)
+    assert written(imported(first), "jsonl", "all", 256) == first
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_lines_that_are_not_ours_are_refused_in_a_sentence(data: st.DataObject) -> None:
+    lines = written(sample(), "jsonl", "visible", 2).splitlines(keepends=True)
+    index = data.draw(st.integers(0, len(lines) - 1))
+    kind = data.draw(st.sampled_from(["field", "bytes", "swap", "drop"]))
+    if kind == "field":
+        line = json.loads(lines[index])
+        name = data.draw(st.sampled_from(sorted(line)))
+        line[name] = data.draw(
+            st.one_of(
+                st.none(), st.integers(-5, 10**20), st.floats(), st.text(max_size=3), st.just([[]])
+            )
+        )
+        lines[index] = json.dumps(line).encode() + b"\n"
+    elif kind == "bytes":
+        lines[index] = data.draw(st.binary(min_size=1, max_size=30)) + b"\n"
+    elif kind == "swap":
+        other = data.draw(st.integers(0, len(lines) - 1))
+        lines[index], lines[other] = lines[other], lines[index]
+    else:
+        del lines[index]
+    try:
+        again = imported(b"".join(lines))
+    except UsageError:
+        return
+    written(again, "html", "all")
+
+
+def test_deep_nesting_is_refused() -> None:
+    with pytest.raises(UsageError, match="line 1"):
+        imported(b'{"type":"run","prompt_ids":' + b"[" * 100_000 + b"\n")
+    with pytest.raises(UsageError, match="no export of ours"):
+        imported(b"")

@@ -1,0 +1,85 @@
+"""`tokexplore export`: a session as a file for others to read."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from tokexplore.models.errors import UsageError
+from tokexplore.models.session.places import find
+from tokexplore.models.session.reading import Session, open_session
+from tokexplore.tui.commands.sessions import latest
+from tokexplore.tui.export.source import Source
+from tokexplore.tui.export.write import FORMATS, SUFFIXES, Format, export
+from tokexplore.tui.keeping import read_state
+from tokexplore.tui.options import ExportOptions
+
+
+def source_of(session: Session) -> Source:
+    """A session as an export takes it."""
+    tree = session.tree
+    number = tree.branch_of[session.leaf]
+    tip = tree.branch(number).tip if number else session.leaf
+    settings = read_state(session.view).settings
+    return Source(tree, session.vocabulary, tip, session.path.stem, settings)
+
+
+def export_session(options: ExportOptions, out: BinaryIO) -> None:
+    """Write a session to `out`, or to the file that was asked for.
+
+    Raises:
+        UsageError: no such session, no such format, a file that is there already.
+        OSError: writing failed.
+    """
+    form = format_for(options.format, options.output)
+    session = open_session(
+        find(options.session) if options.session else latest().path, to_write=False
+    )
+    with target(options.output, out, force=options.force) as file:
+        export(source_of(session), form, options.scope, options.candidates, file)
+
+
+def format_for(name: str, output: str) -> Format:
+    """The format that was named, or that a file's name tells; JSON lines for standard output.
+
+    Raises:
+        UsageError: when neither tells one.
+    """
+    if name:
+        return next(form for form in FORMATS if form == name)
+    suffix = Path(output).suffix.lower()
+    if not output:
+        return "jsonl"
+    if suffix not in SUFFIXES:
+        raise UsageError(
+            f"{output!r} does not tell its format: end it with one of {', '.join(SUFFIXES)}, or "
+            "give --format."
+        )
+    return SUFFIXES[suffix]
+
+
+@contextmanager
+def target(output: str, out: BinaryIO, *, force: bool = False) -> Iterator[BinaryIO]:
+    """A new file that is in its place only once it is whole, or `out` where none is named.
+
+    Raises:
+        UsageError: it is there already and not to be written over, or it cannot be written.
+    """
+    if not output:
+        yield out
+        return
+    path = Path(output)
+    if path.exists() and not force:
+        raise UsageError(f"{output} is there already: give another name, or --force.")
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with unfinished.open("wb") as file:
+            yield file
+        unfinished.replace(path)
+    except OSError as error:
+        raise UsageError(
+            f"{output} cannot be written: {(error.strerror or str(error)).lower()}."
+        ) from None
+    finally:
+        unfinished.unlink(missing_ok=True)

@@ -1,0 +1,149 @@
+"""JSON lines as `tokexplore run` writes them, and the same of whole trees; JSON in one object.
+
+The lines of a path are a run's. Those of a tree say more, so that the tree can be made from them
+again: each step has its node, its parent, the settings and the draw that it came from, and lines of
+other types tell settings, prompts, branches, bookmarks, notes, ends, and what the model said after
+the last token of each branch.
+"""
+
+import math
+from collections.abc import Iterator
+
+from tokexplore import __version__
+from tokexplore.models.distribution import Distribution
+from tokexplore.models.sampling import SamplingSettings
+from tokexplore.tui.export.source import Scope, Source
+from tokexplore.tui.jsonl import TokenFields, end_line, line, line_with, sampling_fields
+
+GENERATED = ("greedy", "sampled")
+
+
+def path_lines(source: Source, count: int) -> Iterator[bytes]:
+    """The path in view, as a run tells it."""
+    tree, tokens = source.tree, TokenFields(source.vocabulary)
+    path = tree.path(source.leaf)
+    prompt = next((i for i, n in enumerate(path) if tree.origin[n] != "prompt"), len(path))
+    yield run_line(source, [tree.token[n] for n in path[:prompt]])
+    for node in path[1:]:
+        yield line_with(step_fields(source, node, tokens), _before(source, node), tokens, count)
+    reason = tree.ended.get(source.leaf, "interrupted")
+    yield end_line(reason, source.vocabulary.text(tree.token[n] for n in path[prompt:]))
+
+
+def tree_lines(source: Source, scope: Scope, count: int) -> Iterator[bytes]:
+    """The nodes of a scope, each after its parent."""
+    tree, tokens = source.tree, TokenFields(source.vocabulary)
+    yield run_line(source, [])
+    for number, settings in enumerate(tree.settings):
+        yield line({"type": "settings", "number": number, **sampling_fields(settings)})
+    kept = {0}
+    for node in source.nodes(scope):
+        kept.add(node)
+        fields = step_fields(source, node, tokens)
+        fields |= {
+            "node": node,
+            "parent": tree.parent[node],
+            "branch": tree.branch_of[node],
+            "settings": tree.settings_of[node],
+            "draw": tree.draw[node],
+        }
+        yield line_with(fields, _before(source, node), tokens, count)
+    yield from _about(source, scope, kept, tokens, count)
+    yield line({"type": "end", "reason": "complete", "text": "", "nodes": len(kept) - 1})
+
+
+def _about(
+    source: Source, scope: Scope, kept: set[int], tokens: TokenFields, count: int
+) -> Iterator[bytes]:
+    """What else is known of the nodes and branches that were told."""
+    tree = source.tree
+    for node in sorted(kept):
+        after = tree.distribution.get(node)
+        if after is not None and not any(child in kept for child in tree.children[node]):
+            yield line_with({"type": "next", "node": node}, after, tokens, count)
+        if node in tree.prompts:
+            yield line({"type": "prompt", "node": node, "form": tree.prompts[node]})
+        if node in tree.ended:
+            yield line({"type": "ended", "node": node, "reason": tree.ended[node]})
+        if node in tree.bookmarks:
+            yield line({"type": "bookmark", "node": node})
+        if node in tree.notes:
+            yield line({"type": "note", "node": node, "text": tree.notes[node]})
+    for branch in source.branches(scope):
+        if branch.name or branch.hidden:
+            fields = {"branch": branch.number, "name": branch.name, "hidden": branch.hidden}
+            yield line({"type": "branch", **fields})
+
+
+def run_line(source: Source, prompt_ids: list[int]) -> bytes:
+    """The first line: what the numbers come from."""
+    by = source.provenance
+    return line(
+        {
+            "type": "run",
+            "model": by.source if by else "",
+            "revision": by.revision if by else "",
+            "dtype": by.dtype if by else "",
+            "device": by.device if by else "",
+            "seed": source.settings.seed,
+            "sampling": _without_seed(source.settings),
+            "prompt_ids": prompt_ids,
+            "version": __version__,
+            "vocabulary": source.vocabulary.rows,
+            "special": sorted(source.vocabulary.special),
+            "attention": by.attention if by else "",
+            "config_hash": by.config_hash if by else "",
+        }
+    )
+
+
+def _without_seed(settings: SamplingSettings) -> dict[str, object]:
+    return {name: value for name, value in sampling_fields(settings).items() if name != "seed"}
+
+
+def step_fields(source: Source, node: int, tokens: TokenFields) -> dict[str, object]:
+    """A token as a run tells it, without what the model said before it."""
+    tree, origin = source.tree, source.tree.origin[node]
+    known, drawn = bool(tree.rank[node]), tree.sampler_logprob[node]
+    return {
+        "type": "step",
+        "position": tree.depth[node] - 1,
+        "origin": "generated" if origin in GENERATED else origin,
+        **tokens.of(tree.token[node]),
+        "logprob": tree.logprob[node] if known else None,
+        "sampler_logprob": None if math.isnan(drawn) else drawn,
+        "chosen_by": None if origin == "prompt" else origin,
+        "rank": tree.rank[node] if known else None,
+    }
+
+
+def _before(source: Source, node: int) -> Distribution | None:
+    return source.tree.distribution.get(source.tree.parent[node])
+
+
+def json_parts(source: Source, scope: Scope, count: int) -> Iterator[bytes]:
+    """One JSON object: the run, its settings, branches and nodes; the fields are those of lines."""
+    tree, tokens = source.tree, TokenFields(source.vocabulary)
+    yield b'{"run":' + run_line(source, [])[:-1] + b',\n"branches":[\n'
+    for index, branch in enumerate(source.branches(scope)):
+        fields: dict[str, object] = {
+            "branch": branch.number,
+            "name": branch.name,
+            "hidden": branch.hidden,
+            "fork": tree.fork_of(branch),
+            "head": branch.head,
+            "tip": branch.tip,
+            "mean_logprob": branch.mean_logprob,
+            "ended": tree.ended.get(branch.tip),
+            "text": source.vocabulary.text(tree.token[n] for n in source.chain(branch)),
+        }
+        yield (b",\n" if index else b"") + line(fields)[:-1]
+    yield b'\n],\n"nodes":[\n'
+    for index, node in enumerate(source.nodes(scope)):
+        fields = {"node": node, "parent": tree.parent[node], "branch": tree.branch_of[node]}
+        fields |= step_fields(source, node, tokens)
+        fields |= {"note": tree.notes.get(node), "bookmark": node in tree.bookmarks}
+        del fields["type"]
+        told = line_with(fields, _before(source, node), tokens, count)
+        yield (b",\n" if index else b"") + told[:-1]
+    yield b"\n]}\n"

@@ -1,0 +1,90 @@
+"""A report to read: where it comes from, each branch's text, and its steps as tables."""
+
+import math
+import re
+from collections.abc import Iterator
+
+from tokexplore.models.display import safe_text
+from tokexplore.models.tree import Branch
+from tokexplore.tui.export.source import Scope, Source
+
+_SPECIAL = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~&$^=:@])")
+
+
+def escaped(text: str) -> str:
+    """Text that Markdown shows as it is."""
+    return _SPECIAL.sub(r"\\\1", safe_text(text))
+
+
+def markdown_parts(source: Source, scope: Scope, count: int) -> Iterator[bytes]:
+    """The whole report; `count` candidates a step, none without the tables."""
+    yield _encoded(f"# {escaped(source.title)}\n\n{facts(source)}\n")
+    for branch in source.branches(scope):
+        yield _encoded(_heading(source, branch))
+        chain = source.chain(branch)
+        if scope == "path":
+            on_path = set(source.tree.path(source.leaf))
+            chain = [node for node in chain if node in on_path]
+        yield _encoded(_story(source, chain))
+        if count:
+            yield from map(_encoded, _table(source, chain, count))
+
+
+def facts(source: Source) -> str:
+    """Where the numbers come from."""
+    settings = source.settings.short()
+    lines = [
+        f"- model: {escaped(by.model)}, {escaped(by.dtype)} on {escaped(by.device)}, attention "
+        f"{escaped(by.attention)}{f', revision {escaped(by.revision)}' if by.revision else ''}"
+        for by in source.tree.provenance
+    ]
+    lines.append(f"- sampling: {escaped(settings)}")
+    lines.append("- logprobs, surprisal, entropy and margin in nats, of the model's distribution")
+    return "\n".join(lines) + "\n"
+
+
+def _heading(source: Source, branch: Branch) -> str:
+    tree = source.tree
+    name = f" “{escaped(branch.name)}”" if branch.name else ""
+    if source.is_root(branch):
+        where = "a prompt"
+    else:
+        token = source.vocabulary.show(tree.token[branch.head])
+        where = (
+            f"leaves branch {tree.branch_of[tree.fork_of(branch)]} at step "
+            f"{tree.step[branch.head]} by {escaped(token)}"
+        )
+    mean = branch.mean_logprob
+    figures = "" if mean is None else f", mean logprob {mean:.3f} a token"
+    return f"## Branch {branch.number}{name}: {where}{figures}\n\n"
+
+
+def _story(source: Source, chain: list[int]) -> str:
+    """The branch's own text as a quotation, line by line."""
+    text = source.vocabulary.text(source.tree.token[n] for n in chain)
+    return "".join(f"> {escaped(part)}  \n" for part in text.split("\n")) + "\n"
+
+
+def _table(source: Source, chain: list[int], count: int) -> Iterator[str]:
+    tree, vocabulary = source.tree, source.vocabulary
+    yield "| step | token | logprob | rank | H | candidates |\n|--:|---|--:|--:|--:|---|\n"
+    for node in chain:
+        told = tree.distribution.get(tree.parent[node])
+        known = bool(tree.rank[node])
+        candidates = ""
+        if told is not None:
+            shown = enumerate(told.id_view[:count])
+            candidates = ", ".join(
+                f"{escaped(vocabulary.show(t))} {math.exp(told.logprob(i)):.1%}" for i, t in shown
+            )
+        yield (
+            f"| {tree.step[node] or ''} | {escaped(vocabulary.show(tree.token[node]))} "
+            f"| {f'{tree.logprob[node]:.4f}' if known else ''} "
+            f"| {tree.rank[node] if known else ''} "
+            f"| {'' if told is None else f'{told.entropy:.3f}'} | {candidates} |\n"
+        )
+    yield "\n"
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "backslashreplace")

@@ -1,0 +1,84 @@
+"use strict";
+(() => {
+  const data = JSON.parse(document.getElementById("data").textContent);
+  const tip = document.getElementById("tip");
+  const tokens = [...document.querySelectorAll(".t")];
+  let on = null;
+
+  const add = (parent, name, text, kind) => {
+    const made = document.createElement(name);
+    if (text !== undefined) made.textContent = text;
+    if (kind) made.className = kind;
+    parent.append(made);
+    return made;
+  };
+  const percent = (logprob) => {
+    const share = 100 * Math.exp(logprob);
+    return share >= 0.1 ? share.toFixed(1) + "%" : share.toPrecision(2) + "%";
+  };
+
+  const show = (token) => {
+    if (on) on.classList.remove("on");
+    on = token;
+    token.classList.add("on");
+    const [id, parent, logprob, rank, step, how, note] = data.nodes[token.dataset.n];
+    const told = data.told[parent];
+    tip.replaceChildren();
+    const box = add(tip, "div");
+    const head = add(box, "div", undefined, "head");
+    add(head, "b", data.tokens[id]);
+    add(head, "span", step ? "step " + step : "prompt");
+    add(head, "span", "id " + id);
+    if (logprob !== null) add(head, "span", "logprob " + logprob.toFixed(4) + " nats, " + percent(logprob));
+    if (rank) add(head, "span", "rank " + rank);
+    add(head, "span", how);
+    if (told) {
+      add(head, "span", "H " + told[0].toFixed(2) + " nats");
+      if (told[1] !== null) add(head, "span", "margin " + told[1].toFixed(2) + " nats");
+    }
+    if (note) add(head, "span", "note: " + note);
+    if (told && told[2].length) {
+      const table = add(box, "table");
+      told[2].forEach((candidate, index) => {
+        const row = add(table, "tr", undefined, candidate === id ? "taken" : "");
+        add(row, "td", String(index + 1));
+        add(row, "td", data.tokens[candidate], "token");
+        add(row, "td", told[3][index].toFixed(4));
+        add(row, "td", percent(told[3][index]));
+        const bar = add(add(row, "td", undefined, "bar"), "i");
+        bar.style.width = 100 * Math.exp(told[3][index] - told[3][0]) + "%";
+      });
+    }
+    tip.hidden = false;
+  };
+
+  for (const token of tokens) token.removeAttribute("title");
+  if (tokens.length) tokens[0].tabIndex = 0;
+  document.addEventListener("mouseover", (event) => {
+    const token = event.target.closest(".t");
+    if (token) show(token);
+  });
+  document.addEventListener("focusin", (event) => {
+    if (event.target.classList.contains("t")) show(event.target);
+  });
+  document.addEventListener("click", (event) => {
+    const token = event.target.closest(".t");
+    if (token) { token.tabIndex = 0; token.focus(); }
+  });
+  document.addEventListener("keydown", (event) => {
+    const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (event.key === "Escape") tip.hidden = true;
+    if (!by || !on) return;
+    const next = tokens[tokens.indexOf(on) + by];
+    if (next) { next.tabIndex = 0; next.focus(); event.preventDefault(); }
+  });
+  const named = () => {
+    const token = tokens.find((token) => "#n" + token.dataset.n === location.hash);
+    if (token) { show(token); token.scrollIntoView({ block: "center" }); }
+  };
+  addEventListener("hashchange", named);
+  named();
+  addEventListener("beforeprint", () => {
+    for (const branch of document.querySelectorAll("details")) branch.open = true;
+  });
+})();

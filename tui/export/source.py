@@ -1,0 +1,63 @@
+"""What is exported: a tree, its vocabulary, and which of its nodes."""
+
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+from tokexplore.models.provenance import Provenance
+from tokexplore.models.sampling import SamplingSettings
+from tokexplore.models.tokens import Vocabulary
+from tokexplore.models.tree import ROOT, Branch, TokenTree
+
+Scope = Literal["path", "visible", "all"]
+"""The path in view, all branches but hidden ones, or all of them."""
+
+
+class Source(NamedTuple):
+    """What an export is made from."""
+
+    tree: TokenTree
+    vocabulary: Vocabulary
+    leaf: int
+    """Where the path in view ends."""
+    title: str
+    settings: SamplingSettings
+    """Those in force."""
+
+    @property
+    def provenance(self) -> Provenance | None:
+        """The model that the first distributions come from."""
+        return self.tree.provenance[0] if self.tree.provenance else None
+
+    def branches(self, scope: Scope) -> list[Branch]:
+        """The branches of a scope, in order of creation; of the path, those that it runs on."""
+        tree = self.tree
+        if scope == "path":
+            numbers = sorted({tree.branch_of[node] for node in tree.path(self.leaf)})
+            return [tree.branch(number) for number in numbers]
+        shown = scope == "all"
+        return [b for b in tree.branches if shown or not tree.is_hidden(b.number)]
+
+    def nodes(self, scope: Scope) -> Iterator[int]:
+        """The nodes of a scope, each after its parent."""
+        tree = self.tree
+        if scope == "path":
+            yield from tree.path(self.leaf)
+        elif scope == "all":
+            yield from range(1, len(tree))
+        else:
+            shown = {b.number for b in self.branches(scope)}
+            yield from (n for n in range(1, len(tree)) if tree.branch_of[n] in shown)
+
+    def chain(self, branch: Branch) -> list[int]:
+        """The nodes that belong to a branch alone."""
+        tree, node = self.tree, branch.head
+        nodes = [node]
+        while node != branch.tip:
+            node = tree.children[node][0]
+            nodes.append(node)
+        return nodes
+
+    def is_root(self, branch: Branch) -> bool:
+        """Whether a branch is a prompt of its own and left no other."""
+        tree = self.tree
+        return tree.fork_of(branch) == ROOT or tree.begins_prompt(branch.head)
