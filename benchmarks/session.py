@@ -30,7 +30,6 @@ from tokexplore.models.engine.local import LocalEngine
 from tokexplore.models.options import LoadOptions
 from tokexplore.models.protocol import Control, DrawnToken, StreamRequest
 from tokexplore.models.sampling import SamplingSettings
-from tokexplore.models.session import journal as journals
 from tokexplore.models.session.journal import Journal, View
 from tokexplore.models.session.meta import Summary
 from tokexplore.models.tree import ROOT, TokenTree
@@ -90,7 +89,7 @@ def keep(
     began = time.perf_counter()
     tree, spent = grow(engine, ids, drawn, nodes, book)
     book.view(View(Summary("fable", len(tree) - 1, STOCK_PROMPT, time.time()), ""))
-    problem = book.close("quit")
+    problem = book.close("quit", patience=600)
     if problem:
         raise SystemExit(problem)
     return spent, time.perf_counter() - began
@@ -139,7 +138,6 @@ def main() -> None:
     parser.add_argument("--nodes", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=5)
     asked = parser.parse_args()
-    journals.PATIENCE = 600.0
     engine, ids, drawn = stream()
     with tempfile.TemporaryDirectory() as folder:
         large, small = Path(folder, "large.tokx"), Path(folder, "small.tokx")

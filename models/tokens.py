@@ -49,6 +49,15 @@ class Vocabulary(msgspec.Struct, frozen=True):
         ends = memoryview(self.ends).cast("I")
         return self.blob[ends[token - 1] if token else 0 : ends[token]]
 
+    def agrees_with(self, other: "Vocabulary") -> bool:
+        """Whether another one has the same bytes for every token of which this one knows some."""
+        if self == other:
+            return True
+        if self.rows > other.rows:
+            return False
+        known = ((token, self.bytes_of(token)) for token in range(len(self)))
+        return all(not data or data == other.bytes_of(token) for token, data in known)
+
     def show(self, token: int) -> str:
         """The display form of one token (JSONL's `text`); `<id N>` where there are no bytes."""
         data = self.bytes_of(token)

@@ -93,6 +93,12 @@ def _dispatch(asked: Invocation, open_engine: OpenEngine) -> int:
         with private_stdout() as out:
             export_session(asked.exporting, out)
         return 0
+    if asked.command == "score":
+        from tokexplore.tui.commands.scoring import score_text
+
+        locate(asked.scoring.app.load.model, asked.scoring.app.load.revision)
+        with private_stdout() as out:
+            return score_text(asked.scoring, out, open_engine=open_engine)
     app = asked.options.app
     if app.session:
         check_new(app.session)

@@ -72,7 +72,7 @@ def run(
             f"or a pipe on standard input.{suggestion(app.load.model)}"
         )
     with interruptible() as interruption, meter:
-        engine = _opened(app.load, open_engine, meter, interruption)
+        engine = opened(app.load, open_engine, meter, interruption)
         if engine is None:
             meter.clear()
             _end_unbegun(options, out)
@@ -101,7 +101,7 @@ def run(
         return interruption.code
 
 
-def _opened(
+def opened(
     options: LoadOptions, open_engine: OpenEngine, meter: Meter, interruption: "Interruption"
 ) -> Engine | None:
     """The engine, or None where a signal came first.

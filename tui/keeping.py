@@ -118,7 +118,8 @@ class Keeping:
     ) -> None:
         self._driver, self._tell, self._file, self._screen = driver, tell, file, screen
         self._shown: tuple[int, ViewState] | None = None
-        self._vocabulary_kept = kept is not None
+        self._vocabulary = kept.session.vocabulary if kept else None
+        """The one that is in the file."""
         self._closed = False
         if kept is None:
             self.journal = Journal(
@@ -135,8 +136,8 @@ class Keeping:
 
     def _record(self, event: Event, act: Act) -> None:
         vocabulary = self._driver.explorer.vocabulary
-        if not self._vocabulary_kept and vocabulary is not None:
-            self._vocabulary_kept = True
+        if vocabulary is not None and vocabulary is not self._vocabulary:
+            self._vocabulary = vocabulary
             self.journal.vocabulary(vocabulary)
         self.journal.record(event, act)
 

@@ -278,6 +278,14 @@ GROUPS: dict[str, tuple[Command, ...]] = {
     "Files": (
         Command("file.models", "M", "M", "models", "models", "Open another model."),
         Command("file.sessions", "O", "O", "sessions", "sessions", "Open a session that was kept."),
+        Command(
+            "file.export",
+            "E",
+            "E",
+            "export",
+            "export",
+            "Write the tree to a file: HTML, Markdown, CSV, JSON, JSON lines, Graphviz.",
+        ),
         Command("file.copy", "y", "y", "copy", "copy text", "Copy the text of this path."),
     ),
     "Program": (

@@ -73,6 +73,18 @@ class RunOptions(msgspec.Struct, frozen=True):
     format: Literal["text", "jsonl"] = "text"
 
 
+class ScoreOptions(msgspec.Struct, frozen=True):
+    """What `tokexplore score` takes."""
+
+    file: str = "-"
+    """UTF-8 text; `-` is standard input."""
+    app: AppOptions = AppOptions()
+    """How the model is loaded."""
+    format: Literal["text", "jsonl", "html"] = "text"
+    candidates: int = 0
+    """Candidates to list for each token; 0 leaves the table of all tokens out."""
+
+
 class ListOptions(msgspec.Struct, frozen=True):
     """What `tokexplore models` takes."""
 

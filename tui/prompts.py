@@ -168,6 +168,15 @@ def _read_file(option: str, file: str) -> str:
     return _decoded(f"{option} {file}", data)
 
 
+def read_text(file: str) -> str:
+    """A UTF-8 file as it is; `-` is standard input.
+
+    Raises:
+        UsageError: it cannot be read, or is not UTF-8.
+    """
+    return _read_file("FILE", file)
+
+
 def _decoded(name: str, data: bytes) -> str:
     try:
         return data.decode("utf-8")

@@ -95,17 +95,18 @@ class Journal:
         """Begin to write at once, before any event: for a session that is gone on with."""
         self._start()
 
-    def close(self, ended: str) -> str:
+    def close(self, ended: str, patience: float = PATIENCE) -> str:
         """Write what waits and say how the session ended; what could not be written, if anything.
 
-        Waits a few seconds at most.
+        Args:
+            patience: seconds to wait at most.
         """
         self._ended = ended
         if not self._started:
             return ""
         self._stop.set()
         self._wake.set()
-        self._thread.join(PATIENCE)
+        self._thread.join(patience)
         return self._failing or (
             "the disk did not answer in time" if self._thread.is_alive() else ""
         )

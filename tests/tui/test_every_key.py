@@ -106,6 +106,7 @@ EFFECTS: dict[str, See] = {
     "jump.text": dialog(Ask),
     **dict.fromkeys(("jump.match", "jump.match_back", "jump.bookmark"), cursor),
     "file.models": dialog(ModelPicker),
+    "file.export": dialog(Ask),
     "file.sessions": dialog(SessionPicker),
     "file.copy": lambda app: (app.clipboard, told(app)),
     **dict.fromkeys(("view.colour", "view.columns", "view.unit"), screen_text),

@@ -19,8 +19,10 @@ from tokexplore.models.session import meta
 from tokexplore.models.session.places import all_files
 from tokexplore.models.session.reading import listed, open_session
 from tokexplore.tui.app import TokexploreApp
+from tokexplore.tui.commands.exporting import source_of
 from tokexplore.tui.commands.opening import keep_on, options_for
 from tokexplore.tui.commands.sessions import latest, session_table
+from tokexplore.tui.export.write import export
 from tokexplore.tui.keeping import read_state
 from tokexplore.tui.options import AppOptions, OpenOptions
 from tokexplore.widgets.candidates import CandidateTable
@@ -351,3 +353,55 @@ async def test_without_the_model_the_sampler_is_given_as_bounds() -> None:
         exact = math.exp(view.logprob(0, tree.distribution[tree.parent[node]].logit_view[0]))
         assert low - 1e-6 <= exact <= high + 1e-6
         assert "(bounds)" not in screen_text(app)
+
+
+async def test_the_tree_is_exported_from_the_app(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: ended(app))
+        await press(pilot, "home", "3")
+        await until(pilot, lambda: not app.driver.streaming)
+
+        async def exported(name: str, said: str) -> None:
+            app.clear_notifications()
+            await press(pilot, "E", *["backspace"] * 60)
+            await pilot.press(*(character for character in name))
+            await press(pilot, "enter")
+            await until(pilot, lambda: any(said in n.message for n in app._notifications))
+
+        await exported("tree.html", "The export is in")
+        assert (tmp_path / "tree.html").read_text().startswith("<!doctype html>")
+        await exported("tree.html", "is there already")
+        await exported("tree.xyz", "does not tell its format")
+        await exported("my path.jsonl path", "The export is in")
+        lines = (tmp_path / "my path.jsonl").read_text().splitlines()
+        assert len(lines) == len(app.driver.explorer.nodes) + 1
+
+
+async def test_json_lines_are_opened_as_a_session_of_their_own(tmp_path: Path) -> None:
+    await lived("home", "l", "3")
+    source = source_of(open_session(all_files()[0]))
+    path = tmp_path / "tree.jsonl"
+    with path.open("wb") as file:
+        export(source, "jsonl", "all", 20, file)
+    kept, said = keep_on(str(path))
+    assert "a session of its own" in said
+    assert len(all_files()) == 2
+    app = make_app(options=options_for(kept, OpenOptions()), kept=kept)
+    async with app.run_test(size=SIZE) as pilot:
+        await settle(pilot)
+        assert app.driver.explorer.ids() == tuple(source.tree.ids(source.leaf))
+        assert app.driver.explorer.settings == SETTINGS
+        await press(pilot, "space")
+        await until(pilot, lambda: ended(app) and not app.driver.busy)
+        await app.action_quit()
+    again = open_session(kept.file)
+    assert len(again.tree) > len(source.tree)
+    assert again.vocabulary.bytes_of(300), "the model's vocabulary is in the file now"
+    (tmp_path / "bad.jsonl").write_text("{}")
+    with pytest.raises(UsageError, match=r"bad.jsonl, line 1"):
+        keep_on(str(tmp_path / "bad.jsonl"))
+    assert len(all_files()) == 2

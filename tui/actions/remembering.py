@@ -6,10 +6,13 @@ from pathlib import Path
 
 from textual import work
 
+from tokexplore.models.errors import TokexploreError
 from tokexplore.models.events import Bookmarked, Noted
 from tokexplore.models.search import Match, find_text
 from tokexplore.tui.actions.base import Actions
 from tokexplore.tui.clipboard import copy, write_text
+from tokexplore.tui.commands.exporting import write_export
+from tokexplore.tui.export.source import Source
 
 AGAIN = 10.0
 """Seconds within which a second `y` writes a file."""
@@ -143,6 +146,37 @@ class Remembering(Actions):
                 said = copy(text, osc52, os.environ)
         except OSError as error:
             said = f"The text cannot be copied: no file can be written ({error})."
+        self.app.call_from_thread(self.host.say, said)
+
+    async def action_export(self) -> None:
+        """Ask for a file and write the tree to it."""
+        from tokexplore.tui.screens.dialog import Ask
+
+        explorer = self.explorer
+        if explorer.vocabulary is None or not explorer.nodes:
+            self.nothing("tree to export yet")
+            return
+        title = "Export to FILE .html .md .csv .json .jsonl .dot, and path, visible or all"
+        session = self.host.session_path
+        name = f"{session.stem if session else 'tokexplore'}.html"
+        await self.open(Ask(title, name), self._export)
+
+    def _export(self, text: str | None) -> None:
+        explorer = self.explorer
+        if text and text.strip() and explorer.vocabulary is not None:
+            session = self.host.session_path
+            title = session.stem if session else "tokexplore"
+            source = Source(
+                explorer.tree, explorer.vocabulary, explorer.leaf, title, explorer.settings
+            )
+            self._write(source, text.strip())
+
+    @work(thread=True)
+    def _write(self, source: Source, asked: str) -> None:
+        try:
+            said = f"The export is in {write_export(source, asked)}."
+        except TokexploreError as error:
+            said = str(error)
         self.app.call_from_thread(self.host.say, said)
 
     async def action_sessions(self) -> None:

@@ -10,10 +10,12 @@ from tokexplore.models.errors import UsageError
 from tokexplore.models.session.places import find
 from tokexplore.models.session.reading import Session, open_session
 from tokexplore.tui.commands.sessions import latest
-from tokexplore.tui.export.source import Source
+from tokexplore.tui.export.source import SCOPES, Scope, Source
 from tokexplore.tui.export.write import FORMATS, SUFFIXES, Format, export
 from tokexplore.tui.keeping import read_state
 from tokexplore.tui.options import ExportOptions
+
+DEFAULTS = ExportOptions()
 
 
 def source_of(session: Session) -> Source:
@@ -36,8 +38,29 @@ def export_session(options: ExportOptions, out: BinaryIO) -> None:
     session = open_session(
         find(options.session) if options.session else latest().path, to_write=False
     )
-    with target(options.output, out, force=options.force) as file:
-        export(source_of(session), form, options.scope, options.candidates, file)
+    source = source_of(session)
+    if not options.output:
+        export(source, form, options.scope, options.candidates, out)
+        return
+    with new_file(options.output, force=options.force) as file:
+        export(source, form, options.scope, options.candidates, file)
+
+
+def write_export(source: Source, asked: str) -> Path:
+    """Write a tree to the file that a line names, `FILE [path|visible|all]`; the file's full path.
+
+    Raises:
+        UsageError: the file is there already or cannot be written, or no format goes by its name.
+    """
+    name, _, last = asked.rpartition(" ")
+    scopes: dict[str, Scope] = {scope: scope for scope in SCOPES}
+    if not name or last not in scopes:
+        name, last = asked, DEFAULTS.scope
+    output = str(Path(name.strip()).expanduser())
+    form = format_for("", output)
+    with new_file(output) as file:
+        export(source, form, scopes[last], DEFAULTS.candidates, file)
+    return Path(output).absolute()
 
 
 def format_for(name: str, output: str) -> Format:
@@ -60,15 +83,12 @@ def format_for(name: str, output: str) -> Format:
 
 
 @contextmanager
-def target(output: str, out: BinaryIO, *, force: bool = False) -> Iterator[BinaryIO]:
-    """A new file that is in its place only once it is whole, or `out` where none is named.
+def new_file(output: str, *, force: bool = False) -> Iterator[BinaryIO]:
+    """A new file that is in its place only once it is whole.
 
     Raises:
         UsageError: it is there already and not to be written over, or it cannot be written.
     """
-    if not output:
-        yield out
-        return
     path = Path(output)
     if path.exists() and not force:
         raise UsageError(f"{output} is there already: give another name, or --force.")

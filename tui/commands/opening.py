@@ -1,20 +1,41 @@
 """`tokexplore open`: a session as it was left, without its model."""
 
+import time
+from pathlib import Path
+
 import msgspec
 
+from tokexplore.models.errors import UsageError
+from tokexplore.models.events import Act, Event, Viewed
+from tokexplore.models.options import LoadOptions
+from tokexplore.models.session import places
+from tokexplore.models.session.journal import Journal, View
+from tokexplore.models.session.meta import Summary
 from tokexplore.models.session.places import find
 from tokexplore.models.session.reading import copy_of, open_session
+from tokexplore.models.tree import TokenTree
 from tokexplore.tui.commands.sessions import latest
-from tokexplore.tui.keeping import Kept, read_state
+from tokexplore.tui.export.reading import Lines
+from tokexplore.tui.keeping import FIRST_WORDS, Kept, ViewState, read_state
 from tokexplore.tui.options import AppOptions, OpenOptions
+
+LINES = ".jsonl"
+PATIENCE = 600.0
+"""Seconds that a large import may take to be written."""
 
 
 def keep_on(name: str) -> tuple[Kept, str]:
     """A session to go on with, and what the user should know of its file.
 
+    JSON lines of ours become a new session.
+
     Raises:
         UsageError: there is none of this name, or it cannot be opened.
     """
+    if name.endswith(LINES) and Path(name).is_file():
+        session = open_session(imported(Path(name)))
+        said = f"{name} is kept as a session of its own, {session.path}."
+        return Kept(session, read_state(session.view), session.path), said
     session = open_session(find(name) if name else latest().path)
     file, said = session.path, ""
     if session.migrated:
@@ -23,6 +44,38 @@ def keep_on(name: str) -> tuple[Kept, str]:
         file = copy_of(session)
         said = f"{session.path} cannot be written: what you do is kept in a copy, {file}."
     return Kept(session, read_state(session.view), file), said
+
+
+def imported(path: Path) -> Path:
+    """A new session of what JSON lines of ours tell.
+
+    Raises:
+        UsageError: the file cannot be read or is none of ours, or no session can be written.
+    """
+    tree, events = TokenTree(), list[tuple[Event, Act]]()
+    tree.recorder = lambda event, act: events.append((event, act))
+    try:
+        with path.open("rb") as file:
+            lines = Lines(file, path.name)
+        told = lines.make(tree)
+        model = tree.provenance[0].model
+        made = places.create_named(places.sessions_folder(), model, time.time())
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be imported: {(error.strerror or str(error)).lower()}."
+        ) from None
+    journal = Journal(lambda: made, lambda _text, _bad: None)
+    journal.vocabulary(told.vocabulary)
+    for event, act in events:
+        journal.record(event, act)
+    journal.record(Viewed(told.leaf, -1))
+    words = told.vocabulary.text(tree.ids(told.leaf)[:FIRST_WORDS])
+    summary = Summary(model, len(tree) - 1, words, time.time())
+    state = ViewState(LoadOptions(model=tree.provenance[0].source), told.settings)
+    journal.view(View(summary, msgspec.json.encode(state).decode()))
+    if problem := journal.close("quit", patience=PATIENCE):
+        raise UsageError(f"{path} cannot be imported: {problem}.")
+    return made
 
 
 def options_for(kept: Kept, asked: OpenOptions) -> AppOptions:

@@ -121,7 +121,8 @@ class DriverBase:
     def _check_vocabulary(self) -> None:
         """Take the engine's vocabulary, which has to be the one that the tree was made with."""
         explorer, vocabulary = self.explorer, self.client.vocabulary
-        if explorer.nodes and explorer.vocabulary not in (None, vocabulary):
+        known = explorer.vocabulary
+        if explorer.nodes and known is not None and not known.agrees_with(vocabulary):
             raise ModelError(
                 f"{self.options.load.model} has another vocabulary than this session was recorded "
                 "with: M opens it in a session of its own."

@@ -1,7 +1,7 @@
 """What is exported: a tree, its vocabulary, and which of its nodes."""
 
 from collections.abc import Iterator
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 from tokexplore.models.provenance import Provenance
 from tokexplore.models.sampling import SamplingSettings
@@ -10,6 +10,7 @@ from tokexplore.models.tree import ROOT, Branch, TokenTree
 
 Scope = Literal["path", "visible", "all"]
 """The path in view, all branches but hidden ones, or all of them."""
+SCOPES: tuple[Scope, ...] = get_args(Scope)
 
 
 class Source(NamedTuple):

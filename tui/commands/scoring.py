@@ -1,0 +1,150 @@
+"""`tokexplore score`: what the model thinks of a text, token by token."""
+
+import math
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, TextIO
+
+from tokexplore.models.display import safe_text
+from tokexplore.models.errors import UsageError
+from tokexplore.models.events import Prompted, Scored
+from tokexplore.models.protocol import Control, Engine, Progress
+from tokexplore.models.tree import ROOT, TokenTree
+from tokexplore.tui.export.source import Source
+from tokexplore.tui.export.write import export
+from tokexplore.tui.headless import OpenEngine, interruptible, open_local, opened
+from tokexplore.tui.meter import Meter
+from tokexplore.tui.options import ScoreOptions
+from tokexplore.tui.plain import LONGEST_TOKEN, aligned, cut, number, percent
+from tokexplore.tui.prompts import read_text
+
+SURPRISING = 10
+"""Tokens that are listed as the most surprising."""
+
+
+def score_text(
+    options: ScoreOptions,
+    out: BinaryIO,
+    *,
+    open_engine: OpenEngine = open_local,
+    errors: TextIO | None = None,
+) -> int:
+    """Score a text in prefill passes and write what was asked for; the exit code.
+
+    Raises:
+        UsageError: no such file, no text in it, or one that is longer than the context.
+        TokexploreError: see `Engine`.
+    """
+    text = read_text(options.file)
+    name = Path(options.file).name if options.file != "-" else "standard input"
+    if not text:
+        raise UsageError(f"{name} holds no text: there is nothing to score.")
+    meter = Meter(errors or sys.stderr)
+    with interruptible() as interruption, meter:
+        engine = opened(options.app.load, open_engine, meter, interruption)
+        if engine is None:
+            return interruption.code
+        for notice in engine.info.notices:
+            meter.say(notice)
+        control = interruption.control = Control()
+        tree, leaf = _scored(engine, text, name, control, meter)
+        meter.clear()
+        source = Source(tree, engine.vocabulary, leaf, name, options.app.settings)
+        if options.format == "text":
+            for line in report(source, text, options.candidates):
+                out.write(f"{line}\n".encode("utf-8", "backslashreplace"))
+            out.flush()
+        else:
+            export(source, options.format, "path", options.candidates, out)
+        return interruption.code
+
+
+def _scored(
+    engine: Engine, text: str, name: str, control: Control, meter: Meter
+) -> tuple[TokenTree, int]:
+    """The text as a path whose tokens have the model's numbers."""
+    ids = engine.encode(text)
+    context = engine.info.context
+    if context and len(ids) > context:
+        raise UsageError(
+            f"{name} is {len(ids):,} tokens long and the context of {engine.info.name} is "
+            f"{context:,}: score a shorter part of it."
+        )
+    tree, leaf = TokenTree(), ROOT
+    tree.load(engine.info.provenance)
+    for token in ids:
+        leaf = tree.take(leaf, token, "prompt")
+    tree.append(Prompted(leaf, "text"))
+    path = tree.path(leaf)
+    for event in engine.score(ids, 1, control) if len(ids) > 1 else ():
+        if isinstance(event, Progress):
+            meter.show(event)
+            continue
+        tree.tell(path[event.position - 1], event.distribution)
+        standing = event.standing
+        tree.append(Scored(path[event.position], standing.logprob, standing.rank))
+    return tree, leaf
+
+
+def report(source: Source, text: str, candidates: int) -> Iterator[str]:
+    """The figures of the whole text, its most surprising tokens, and a line for each token."""
+    tree, vocabulary = source.tree, source.vocabulary
+    path = tree.path(source.leaf)
+    known = [node for node in path if tree.rank[node]]
+    if not known:
+        yield "One token, and nothing comes before it: the model said nothing about it."
+        return
+    total = -math.fsum(tree.logprob[node] for node in known)
+    pieces = vocabulary.pieces([tree.token[n] for n in path])
+    size = len("".join(pieces[len(path) - len(known) :]).encode())
+    yield f"{safe_text(source.title)}: {len(path):,} tokens, {len(text.encode()):,} bytes of UTF-8"
+    yield (
+        f"{len(known):,} tokens of {size:,} bytes are counted: the first token has nothing before "
+        "it to be predicted from"
+    )
+    yield f"surprisal     {total:,.4f} nats = {total / math.log(2):,.4f} bits"
+    mean = total / len(known)
+    yield f"a token       {mean:.4f} nats, perplexity {_perplexity(mean)}"
+    if size:
+        yield f"a byte        {total / math.log(2) / size:.4f} bits"
+    first = sum(tree.rank[node] == 1 for node in known)
+    yield f"rank 1        {first / len(known):.1%} of the tokens"
+    yield ""
+    yield "The most surprising tokens:"
+    worst = sorted(known, key=lambda node: tree.logprob[node])[:SURPRISING]
+    yield from _table(source, worst, 3)
+    if candidates:
+        yield ""
+        yield "Every token:"
+        yield from _table(source, known, candidates)
+
+
+def _perplexity(nats: float) -> str:
+    return f"{math.exp(nats):,.2f}" if nats < 700 else f"e^{nats:.0f}"
+
+
+def _table(source: Source, nodes: list[int], candidates: int) -> Iterator[str]:
+    tree, vocabulary = source.tree, source.vocabulary
+    rows: list[tuple[str, ...]] = [
+        ("position", "token", "logprob", "model", "rank", "H", "instead")
+    ]
+    for node in nodes:
+        told = tree.distribution.get(tree.parent[node])
+        assert told is not None
+        instead = ", ".join(
+            f"{cut(vocabulary.show(token), LONGEST_TOKEN)} {percent(told.logprob(index))}"
+            for index, token in enumerate(told.id_view[:candidates])
+        )
+        rows.append(
+            (
+                str(tree.depth[node] - 1),
+                cut(vocabulary.show(tree.token[node]), LONGEST_TOKEN),
+                number(tree.logprob[node]),
+                percent(tree.logprob[node]),
+                f"{tree.rank[node]:,}",
+                f"{told.entropy:.3f}",
+                instead,
+            )
+        )
+    yield from aligned(rows, "><>>>><")

@@ -1,0 +1,154 @@
+"""Groups of options that several commands share, and the numbers that they take."""
+
+import argparse
+from typing import get_args
+
+from tokexplore.models.options import EMBEDDED, Dtype
+from tokexplore.tui.options import MAX_NEW_TOKENS
+
+LOADING = ("device", "dtype", "device_map", "revision", "trust_remote_code")
+_LARGEST = 2**31 - 1
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "model",
+        nargs="?",
+        default=EMBEDDED,
+        metavar="MODEL",
+        help="a directory, a name in the hub cache or a hub id (default: the embedded model)",
+    )
+
+
+def add_prompt(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group(
+        "prompt", "Standard input is the prompt where it is a pipe and no option names one."
+    )
+    group.add_argument("--prompt", metavar="TEXT", help="plain text to go on from")
+    group.add_argument(
+        "--prompt-file",
+        metavar="FILE",
+        help="read it from a UTF-8 file, - for standard input; one line break at the end is left "
+        "out",
+    )
+
+
+def add_chat(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group(
+        "chat", "Any of these renders the prompt with the model's chat template."
+    )
+    group.add_argument("--chat", action="store_true", help="the prompt is the user's message")
+    group.add_argument("--system", metavar="TEXT", help="the system's message")
+    group.add_argument("--user", metavar="TEXT", help="the user's message")
+    group.add_argument(
+        "--prefill",
+        metavar="TEXT",
+        help="the assistant's first words, which the model goes on from",
+    )
+    group.add_argument(
+        "--messages", metavar="FILE.json", help='a list of {"role": ..., "content": ...}'
+    )
+    group.add_argument(
+        "--template-arg",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="an argument of the template, such as enable_thinking=false; may be repeated",
+    )
+
+
+def add_sampling(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("sampling", "Greedy unless --temperature is above 0.")
+    group.add_argument("--temperature", type=number, metavar="T", help="0 is greedy")
+    group.add_argument("--top-k", type=whole, metavar="K", help="keep the K most probable; 0: off")
+    group.add_argument("--top-p", type=number, metavar="P", help="nucleus of mass P; 1: off")
+    group.add_argument(
+        "--min-p", type=number, metavar="P", help="keep at least P of the top probability; 0: off"
+    )
+    group.add_argument("--seed", type=whole, metavar="N", help="seed of the draws (default: 0)")
+    group.add_argument(
+        "--model-defaults",
+        action="store_true",
+        help="adopt the model's own suggestions where no option is given",
+    )
+
+
+def add_ending(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("length and end")
+    group.add_argument(
+        "--max-new-tokens",
+        type=count,
+        default=MAX_NEW_TOKENS,
+        metavar="N",
+        help="tokens to generate at most (%(default)s)",
+    )
+    group.add_argument(
+        "--stop",
+        action="append",
+        default=[],
+        metavar="TEXT",
+        help="end where this text appears; may be repeated",
+    )
+    group.add_argument(
+        "--stop-id",
+        action="append",
+        type=count,
+        default=[],
+        metavar="ID",
+        help="end at this token; may be repeated",
+    )
+    group.add_argument("--ignore-eos", action="store_true", help="go on past the end of the text")
+
+
+def add_loading(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("loading")
+    group.add_argument(
+        "--device",
+        default="auto",
+        metavar="NAME",
+        help="auto (the GPU with the most free memory, else the CPU), cpu, cuda, cuda:1, mps",
+    )
+    group.add_argument(
+        "--dtype",
+        choices=get_args(Dtype),
+        default="auto",
+        help="auto: float32 on a CPU, the checkpoint's own on a GPU",
+    )
+    group.add_argument(
+        "--device-map",
+        choices=("auto",),
+        default="",
+        help="spread the model over several devices",
+    )
+    group.add_argument("--revision", default="", metavar="REF", help="branch, tag or commit")
+    group.add_argument(
+        "--trust-remote-code", action="store_true", help="run the code that comes with the model"
+    )
+
+
+def number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+
+
+def positive(text: str) -> float:
+    value = number(text)
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not possible: give 0 or more")
+    return value
+
+
+def whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+
+
+def count(text: str) -> int:
+    value = whole(text)
+    if not 0 <= value <= _LARGEST:
+        raise argparse.ArgumentTypeError(f"{text} is not possible: give 0 to {_LARGEST}")
+    return value

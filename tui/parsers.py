@@ -1,0 +1,249 @@
+"""The parsers of the program and of each of its commands."""
+
+import argparse
+from typing import NoReturn
+
+from tokexplore import __version__
+from tokexplore.models.errors import UsageError
+from tokexplore.tui.options import CLOSE_CALL, ExportOptions, RunOptions
+from tokexplore.tui.parser_groups import (
+    LOADING,
+    add_chat,
+    add_ending,
+    add_loading,
+    add_model,
+    add_prompt,
+    add_sampling,
+    count,
+    positive,
+)
+
+COMMANDS = ("run", "models", "sessions", "open", "export", "score")
+THEMES = {"dark": "tokexplore-dark", "light": "tokexplore-light", "ansi": "tokexplore-ansi"}
+EXPORT_FORMATS = ("jsonl", "json", "csv", "markdown", "html", "dot")
+
+_COMMAND_HELP = """commands:
+  tokexplore run [MODEL] ...     the same engine without the screen: text or JSON lines
+  tokexplore score FILE          what the model thinks of a text, token by token
+  tokexplore models [DIR ...]    the models that are here
+  tokexplore sessions            the sessions that were kept
+  tokexplore open [SESSION]      one of them as it was left (default: the latest)
+  tokexplore export [SESSION]    one of them as HTML, Markdown, CSV, JSON, JSON lines or a graph
+  (each has its own --help; a model directory of that name is given as ./run)"""
+
+
+class Parser(argparse.ArgumentParser):
+    """Tells a mistake as a `UsageError`, in one sentence."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message.removeprefix('argument ')}; see `{self.prog} --help`.")
+
+
+def app_parser() -> Parser:
+    parser = _parser(
+        "tokexplore",
+        "Open the explorer: stream a language model, see every candidate, branch anywhere.",
+        usage="tokexplore [MODEL] [options]\n       tokexplore COMMAND ...",
+        epilog=_COMMAND_HELP,
+    )
+    parser.add_argument("--version", action="version", version=f"tokexplore {__version__}")
+    add_shared(parser)
+    screen = _add_screen(parser)
+    screen.add_argument(
+        "--close-call",
+        type=positive,
+        default=CLOSE_CALL,
+        metavar="NATS",
+        help="mark steps whose first two candidates are closer than this (%(default)s)",
+    )
+    screen.add_argument(
+        "--models-dir",
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="also list the models in this folder; may be repeated",
+    )
+    parser.add_argument_group("session").add_argument(
+        "--session",
+        default="",
+        metavar="FILE",
+        help="keep the session in this new file (default: one in the state directory)",
+    )
+    return parser
+
+
+def open_parser() -> Parser:
+    parser = _parser(
+        "tokexplore open",
+        "Open a session as it was left. Its model is loaded when it is asked to go on.",
+        usage="tokexplore open [SESSION] [options]",
+    )
+    _add_session(parser)
+    _add_screen(parser)
+    add_loading(parser)
+    parser.set_defaults(**dict.fromkeys(LOADING))
+    return parser
+
+
+def sessions_parser() -> Parser:
+    return _parser(
+        "tokexplore sessions",
+        "List the sessions that were kept, the latest first.",
+        usage="tokexplore sessions",
+    )
+
+
+def score_parser() -> Parser:
+    parser = _parser(
+        "tokexplore score",
+        "Score a text: every token's surprisal, and what the model would have said instead.",
+        usage="tokexplore score FILE [MODEL] [options]",
+    )
+    parser.add_argument("file", metavar="FILE", help="UTF-8 text; - is standard input")
+    add_model(parser)
+    parser.add_argument(
+        "--format",
+        choices=("text", "jsonl", "html"),
+        default="text",
+        help="text: figures and tables; jsonl: as `run` has it; html: a page (%(default)s)",
+    )
+    parser.add_argument(
+        "--candidates",
+        type=count,
+        default=None,
+        metavar="K",
+        help="candidates of each token (0 in text, which then leaves out the table of all tokens; "
+        "20 otherwise)",
+    )
+    add_loading(parser)
+    return parser
+
+
+def export_parser() -> Parser:
+    parser = _parser(
+        "tokexplore export",
+        "Write a session to a file for others to read. Its model is not needed.",
+        usage="tokexplore export [SESSION] [options]",
+    )
+    _add_session(parser)
+    parser.add_argument(
+        "--format",
+        choices=EXPORT_FORMATS,
+        default="",
+        help="default: what the name of the output tells; jsonl on standard output",
+    )
+    parser.add_argument(
+        "--scope",
+        choices=("path", "visible", "all"),
+        default=ExportOptions().scope,
+        help="the path in view, all branches but hidden ones, or all (%(default)s)",
+    )
+    parser.add_argument(
+        "--candidates",
+        type=count,
+        default=ExportOptions().candidates,
+        metavar="K",
+        help="candidates of each step, of the 256 that are kept; 0 for none (%(default)s)",
+    )
+    parser.add_argument("-o", "--output", default="", metavar="FILE", help="a new file to write")
+    parser.add_argument("--force", action="store_true", help="write over a file that is there")
+    return parser
+
+
+def _add_session(parser: Parser) -> None:
+    parser.add_argument(
+        "session",
+        nargs="?",
+        default="",
+        metavar="SESSION",
+        help="a file, a name that `tokexplore sessions` lists, or how one begins (default: the "
+        "latest)",
+    )
+
+
+def _add_screen(parser: Parser) -> argparse._ArgumentGroup:
+    screen = parser.add_argument_group("screen")
+    screen.add_argument(
+        "--theme",
+        choices=tuple(THEMES),
+        help="colours of the screen (dark; ansi where the terminal has 16 colours)",
+    )
+    screen.add_argument(
+        "--ansi",
+        action="store_const",
+        dest="theme",
+        const="ansi",
+        help="the terminal's own palette: the same as --theme ansi",
+    )
+    screen.add_argument(
+        "--plain",
+        action="store_true",
+        help="lines instead of a screen, for screen readers and logs: commands are read from "
+        "standard input (`help` lists them)",
+    )
+    screen.add_argument(
+        "--output",
+        choices=("paced", "stock"),
+        default="paced",
+        help="paced: send what changed, as fast as the line takes it; stock: Textual's own output "
+        "(%(default)s)",
+    )
+    return screen
+
+
+def run_parser() -> Parser:
+    parser = _parser(
+        "tokexplore run",
+        "Generate without the screen; every step is told with its exact distribution.",
+        usage="tokexplore run [MODEL] [options]",
+    )
+    add_shared(parser)
+    output = parser.add_argument_group("output")
+    output.add_argument(
+        "--format",
+        choices=("text", "jsonl"),
+        default="text",
+        help="text: the text, then a table for each step; jsonl: one JSON object a line, the "
+        "prompt's positions too (%(default)s)",
+    )
+    output.add_argument(
+        "--candidates",
+        type=count,
+        default=RunOptions().candidates,
+        metavar="K",
+        help="candidates to list for each step (%(default)s)",
+    )
+    return parser
+
+
+def models_parser() -> Parser:
+    parser = _parser(
+        "tokexplore models",
+        "List the embedded model, the hub cache and the models in the folders given.",
+        usage="tokexplore models [DIR ...]",
+    )
+    parser.add_argument(
+        "directories", nargs="*", metavar="DIR", help="a model, or a folder of them"
+    )
+    return parser
+
+
+def _parser(prog: str, description: str, usage: str, epilog: str = "") -> Parser:
+    return Parser(
+        prog=prog,
+        description=description,
+        usage=usage,
+        epilog=epilog,
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def add_shared(parser: Parser) -> None:
+    """The options that the app and `run` have in common."""
+    add_model(parser)
+    add_prompt(parser)
+    add_chat(parser)
+    add_sampling(parser)
+    add_ending(parser)
+    add_loading(parser)
