@@ -23,6 +23,7 @@ from tokexplore.models.errors import TokexploreError
 from tokexplore.models.options import LoadOptions
 from tokexplore.models.session.places import all_files
 from tokexplore.models.session.reading import listed
+from tokexplore.models.session.timeline import Timeline
 from tokexplore.models.worker.client import EngineClient
 from tokexplore.tui.commands.opening import keep_on, options_for
 from tokexplore.tui.driver import Driver
@@ -43,6 +44,7 @@ from tokexplore.tui.keeping import Keeping, Kept, ScreenState, resumed
 from tokexplore.tui.keys import COMMANDS
 from tokexplore.tui.options import AppOptions, OpenOptions
 from tokexplore.tui.output.seam import PacedApp
+from tokexplore.tui.replay import Replay
 from tokexplore.tui.screens.browse import BrowseScreen
 from tokexplore.tui.theme import ANSI, DARK
 
@@ -98,6 +100,7 @@ class TokexploreApp(PacedApp[int]):
         options: AppOptions,
         make_client: MakeClient = spawn_client,
         kept: Kept | None = None,
+        timeline: Timeline | None = None,
     ) -> None:
         super().__init__(stock=options.stock_output)
         self.options = options
@@ -108,10 +111,15 @@ class TokexploreApp(PacedApp[int]):
         self._previous: tuple[Driver, Keeping] | None = None
         self._screen_state = kept.state.screen if kept else ScreenState()
         self._kept = kept
-        self.driver, self.keeping = self._new_driver(options, kept)
+        self._timeline = timeline
+        self.driver, self.keeping = self._new_driver(options, kept, timeline=timeline)
 
     def _new_driver(
-        self, options: AppOptions, kept: Kept | None = None, previous: Keeping | None = None
+        self,
+        options: AppOptions,
+        kept: Kept | None = None,
+        previous: Keeping | None = None,
+        timeline: Timeline | None = None,
     ) -> tuple[Driver, Keeping]:
         explorer = resumed(kept) if kept else Explorer(options.settings, options.close_call)
         client = self.new_client(options.load)
@@ -119,9 +127,22 @@ class TokexploreApp(PacedApp[int]):
         if kept:
             driver.max_new_tokens = kept.state.max_new_tokens
             driver.single_step = kept.state.single_step
+        replay = None
+        if timeline is not None:
+            replay = Replay(
+                timeline, explorer, speed=options.speed, idle_cap=options.idle_cap,
+                changed=self.changed,
+            )  # fmt: skip
+            driver.state, driver.replay = "replaying", replay
         file = Path(options.session) if options.session and not previous else None
         keeping = Keeping(
-            driver, self._tell, file=file, kept=kept, previous=previous, screen=self._screen_now
+            driver,
+            self._tell,
+            file=file,
+            kept=kept,
+            previous=previous,
+            replay=replay,
+            screen=self._screen_now,
         )
         return driver, keeping
 
@@ -150,7 +171,9 @@ class TokexploreApp(PacedApp[int]):
         self._loop_of_app = asyncio.get_running_loop()
         self.push_screen(BrowseScreen(self.driver, self, first=True, state=self._screen_state))
         self.set_interval(KEEP_EVERY, self._keep)
-        if self._kept is None:
+        if self.driver.replay is not None:
+            self.driver.begin_replay(self.driver.replay)
+        elif self._kept is None:
             self._offer_last()
         if not self.is_headless:
             watch_signals(self.end_by)
@@ -329,13 +352,14 @@ class TokexploreApp(PacedApp[int]):
         return self.keeping.close(ended)
 
 
-def run_app(options: AppOptions, kept: Kept | None = None) -> int:
+def run_app(options: AppOptions, kept: Kept | None = None, timeline: Timeline | None = None) -> int:
     """Run the app in this terminal; its exit code.
 
     Args:
         kept: a session to go on with.
+        timeline: a session to live again.
     """
-    app = TokexploreApp(options, kept=kept)
+    app = TokexploreApp(options, kept=kept, timeline=timeline)
     code = app.run()
     app.close_session("crashed")
     return app.return_code or code or 0

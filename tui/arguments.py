@@ -12,6 +12,7 @@ from tokexplore.models.sampling import SamplingSettings
 from tokexplore.tui import parsers
 from tokexplore.tui.options import (
     CLOSE_CALL,
+    IDLE_CAP,
     AppOptions,
     ExportOptions,
     ListOptions,
@@ -58,6 +59,10 @@ def parse(arguments: Sequence[str]) -> Invocation:
     if command == "sessions":
         parsers.sessions_parser().parse_args(arguments[1:])
         return Invocation(command, RunOptions())
+    if command == "replay":
+        given = parsers.replay_parser().parse_args(arguments[1:])
+        opening = OpenOptions(given.session, app=_screen_options(given))
+        return Invocation(command, RunOptions(), opening=opening)
     if command == "open":
         opening = _opening(parsers.open_parser().parse_args(arguments[1:]))
         return Invocation(command, RunOptions(), opening=opening)
@@ -139,9 +144,15 @@ def _opening(given: argparse.Namespace) -> OpenOptions:
     return OpenOptions(
         session=given.session,
         load={name: value for name, value in chosen.items() if value is not None},
-        app=AppOptions(
-            theme=THEMES[given.theme] if given.theme else "",
-            plain=given.plain,
-            stock_output=given.output == "stock",
-        ),
+        app=_screen_options(given),
+    )
+
+
+def _screen_options(given: argparse.Namespace) -> AppOptions:
+    return AppOptions(
+        theme=THEMES[given.theme] if given.theme else "",
+        plain=given.plain,
+        stock_output=given.output == "stock",
+        speed=getattr(given, "speed", 1.0),
+        idle_cap=getattr(given, "idle_cap", IDLE_CAP),
     )

@@ -87,6 +87,8 @@ def _dispatch(asked: Invocation, open_engine: OpenEngine) -> int:
         return 0
     if asked.command == "open":
         return _open(asked.opening)
+    if asked.command == "replay":
+        return _replay(asked.opening)
     if asked.command == "export":
         from tokexplore.tui.commands.exporting import export_session
 
@@ -126,6 +128,18 @@ def _open(asked: OpenOptions) -> int:
         print(f"tokexplore: {plain_text(said)}", file=sys.stderr)
     app = options_for(kept, asked)
     return _in_lines(app, kept) if app.plain else _on_screen(app, kept)
+
+
+def _replay(asked: OpenOptions) -> int:
+    if asked.app.plain or not os.isatty(1) or is_dumb():
+        raise UsageError("replay needs a terminal with a screen: export writes a session to read.")
+    from tokexplore.tui.app import run_app
+    from tokexplore.tui.commands.opening import to_replay
+
+    timeline, app = to_replay(asked)
+    take_keys_from_terminal()
+    with screen_on_stderr():
+        return run_app(app, timeline=timeline)
 
 
 def _on_screen(app: AppOptions, kept: "Kept | None" = None) -> int:

@@ -232,8 +232,17 @@ class Explorer:
 
     def resume(self, leaf: int, cursor: int) -> None:
         """Stand where a session was left: on the branch of `leaf`, at `cursor` (-1 follows)."""
-        self.nodes = self.tree.path(self.tip_through(leaf))
-        self._viewed = self.leaf, cursor
+        self.show(self.tip_through(leaf), cursor)
+
+    def show(self, leaf: int, cursor: int) -> None:
+        """Stand where the user once stood: on the path to `leaf`, at `cursor` (-1 follows)."""
+        if leaf != self.leaf:
+            self.touch(self.tree.depth[self.tree.common(leaf, self.leaf)] - 1)
+            if self.nodes and self.tree.common(leaf, self.leaf) not in (leaf, self.leaf):
+                self.left = [*(n for n in self.left if n != self.leaf), self.leaf]
+            self.nodes = self.tree.path(leaf)
+            self.left = [n for n in self.left if n != leaf]
+        self._viewed = leaf, cursor
         if cursor < 0:
             self.follow()
         else:

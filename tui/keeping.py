@@ -9,7 +9,7 @@ import msgspec
 
 from tokexplore.models.display import safe_text
 from tokexplore.models.errors import UsageError
-from tokexplore.models.events import Act, Event
+from tokexplore.models.events import Act, Event, Viewed
 from tokexplore.models.options import LoadOptions
 from tokexplore.models.sampling import SamplingSettings
 from tokexplore.models.session import places
@@ -18,6 +18,7 @@ from tokexplore.models.session.meta import Summary
 from tokexplore.models.session.reading import Session
 from tokexplore.tui.driver import Driver
 from tokexplore.tui.explorer import Explorer
+from tokexplore.tui.replay import Replay
 from tokexplore.widgets.candidate_rows import ColumnSet
 from tokexplore.widgets.heat import Colouring
 
@@ -104,6 +105,8 @@ class Keeping:
         file: where to write; None is a new file in the usual folder.
         kept: the session that is gone on with.
         previous: the session that this one follows, with another model.
+        replay: what lives an old session again: nothing is kept until the user changes the tree,
+            and then all of it in a session of its own.
     """
 
     def __init__(
@@ -114,6 +117,7 @@ class Keeping:
         file: Path | None = None,
         kept: Kept | None = None,
         previous: "Keeping | None" = None,
+        replay: Replay | None = None,
         screen: Callable[[], ScreenState] = ScreenState,
     ) -> None:
         self._driver, self._tell, self._file, self._screen = driver, tell, file, screen
@@ -121,6 +125,9 @@ class Keeping:
         self._vocabulary = kept.session.vocabulary if kept else None
         """The one that is in the file."""
         self._closed = False
+        self._replay = replay
+        self._held: list[tuple[Event, Act]] = []
+        """What was lived again, to be kept when the user takes over."""
         if kept is None:
             self.journal = Journal(
                 self._place, tell, previous=lambda: str(previous.path or "") if previous else ""
@@ -139,7 +146,16 @@ class Keeping:
         if vocabulary is not None and vocabulary is not self._vocabulary:
             self._vocabulary = vocabulary
             self.journal.vocabulary(vocabulary)
-        self.journal.record(event, act)
+        if self._replay is None:
+            self.journal.record(event, act)
+            return
+        self._held.append((event, act))
+        if not self._replay.applying and not isinstance(event, Viewed):
+            self._replay = None
+            for lived in self._held:
+                self.journal.record(*lived)
+            self._held.clear()
+            self._driver.take_over()
 
     @property
     def path(self) -> Path | None:
@@ -166,7 +182,7 @@ class Keeping:
     def look(self) -> None:
         """Keep where the user stands, if it is elsewhere than at the last look."""
         driver, explorer = self._driver, self._driver.explorer
-        if explorer.vocabulary is None or not explorer.nodes:
+        if explorer.vocabulary is None or not explorer.nodes or self._replay is not None:
             return
         now = len(explorer.tree), self._state()
         if now != self._shown:

@@ -17,6 +17,8 @@ STOCK_PROMPT = "Once upon a time there was a king who had a"
 MAX_NEW_TOKENS = 256
 """How far a stream goes when nothing else was asked."""
 
+IDLE_CAP = 2.0
+
 CLOSE_CALL = 0.5
 """Margin (nats) under which a step is a close call."""
 
@@ -45,6 +47,10 @@ class AppOptions(msgspec.Struct, frozen=True):
     """Tell lines and read commands instead of taking the screen."""
     session: str = ""
     """File to keep the session in; empty is a new one in the usual folder."""
+    speed: float = 1.0
+    """Times as fast as it was lived that a replay goes."""
+    idle_cap: float = IDLE_CAP
+    """Seconds that a pause of a replay lasts at most."""
     stock_output: bool = False
     """Leave the output to Textual instead of sending only what changed, as the line takes it."""
 

@@ -5,7 +5,7 @@ from typing import NoReturn
 
 from tokexplore import __version__
 from tokexplore.models.errors import UsageError
-from tokexplore.tui.options import CLOSE_CALL, ExportOptions, RunOptions
+from tokexplore.tui.options import CLOSE_CALL, IDLE_CAP, ExportOptions, RunOptions
 from tokexplore.tui.parser_groups import (
     LOADING,
     add_chat,
@@ -18,7 +18,7 @@ from tokexplore.tui.parser_groups import (
     positive,
 )
 
-COMMANDS = ("run", "models", "sessions", "open", "export", "score")
+COMMANDS = ("run", "models", "sessions", "open", "export", "score", "replay")
 THEMES = {"dark": "tokexplore-dark", "light": "tokexplore-light", "ansi": "tokexplore-ansi"}
 EXPORT_FORMATS = ("jsonl", "json", "csv", "markdown", "html", "dot")
 
@@ -28,6 +28,7 @@ _COMMAND_HELP = """commands:
   tokexplore models [DIR ...]    the models that are here
   tokexplore sessions            the sessions that were kept
   tokexplore open [SESSION]      one of them as it was left (default: the latest)
+  tokexplore replay [SESSION]    one of them as it was lived, without its model
   tokexplore export [SESSION]    one of them as HTML, Markdown, CSV, JSON, JSON lines or a graph
   (each has its own --help; a model directory of that name is given as ./run)"""
 
@@ -83,6 +84,35 @@ def open_parser() -> Parser:
     add_loading(parser)
     parser.set_defaults(**dict.fromkeys(LOADING))
     return parser
+
+
+def replay_parser() -> Parser:
+    parser = _parser(
+        "tokexplore replay",
+        "Live a session again: it streams, branches and switches as it did. space pauses, a dot "
+        "steps,\nand whatever changes the tree takes over, in a session of its own.",
+        usage="tokexplore replay [SESSION] [options]",
+    )
+    _add_session(parser)
+    parser.add_argument(
+        "--speed", type=_speed, default=1.0, metavar="X", help="times as fast as it was lived (1)"
+    )
+    parser.add_argument(
+        "--idle-cap",
+        type=positive,
+        default=IDLE_CAP,
+        metavar="S",
+        help="seconds that a pause lasts at most (%(default)s)",
+    )
+    _add_screen(parser)
+    return parser
+
+
+def _speed(text: str) -> float:
+    value = positive(text)
+    if not value:
+        raise argparse.ArgumentTypeError(f"{text} is not possible: give more than 0")
+    return value
 
 
 def sessions_parser() -> Parser:

@@ -10,6 +10,7 @@ from tokexplore.models.tree import ROOT
 from tokexplore.tui.driver import Driver
 from tokexplore.tui.explorer import Explorer
 from tokexplore.tui.options import adopted
+from tokexplore.tui.replay import Replay
 from tokexplore.widgets.cells import cut, cut_left
 from tokexplore.widgets.figures import count, short_count
 from tokexplore.widgets.header import HeaderValues
@@ -36,6 +37,8 @@ def header_values(driver: Driver) -> HeaderValues:
         progress=progress.done / progress.total if progress and progress.total else None,
     )
     if info is None or driver.state == "loading":
+        if driver.replay is not None:
+            return values._replace(state="replaying", detail=_clock(driver.replay))
         if driver.state in ("lost", "recorded"):
             return values._replace(state=driver.state, context_used=len(explorer.nodes))
         return values
@@ -49,6 +52,12 @@ def header_values(driver: Driver) -> HeaderValues:
         context_used=len(explorer.nodes),
         context_size=info.context or None,
     )
+
+
+def _clock(replay: Replay) -> str:
+    """How far a replay is: `0:12 of 1:30`."""
+    now, end = (f"{int(t) // 60}:{int(t) % 60:02}" for t in replay.clock)
+    return f"{'paused at ' if replay.paused else ''}{now} of {end}"
 
 
 def _state(driver: Driver) -> HeaderState:

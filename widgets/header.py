@@ -13,10 +13,20 @@ from tokexplore.widgets.bars import bar
 from tokexplore.widgets.cells import cut, line, width
 from tokexplore.widgets.figures import short_count
 
-State = Literal["recorded", "loading", "waiting", "prefill", "streaming", "paused", "ended", "lost"]
+State = Literal[
+    "replaying",
+    "recorded",
+    "loading",
+    "waiting",
+    "prefill",
+    "streaming",
+    "paused",
+    "ended",
+    "lost",
+]
 
 GLYPHS: dict[State, str] = {
-    "recorded": "○", "streaming": "▶", "paused": "‖", "ended": "■", "lost": "×"
+    "replaying": "▷", "recorded": "○", "streaming": "▶", "paused": "‖", "ended": "■", "lost": "×"
 }  # fmt: skip
 
 TITLE = "tokexplore"
@@ -157,6 +167,8 @@ def _state(values: HeaderValues, room: int, styles: HeaderStyles) -> list[Segmen
             style = styles.bad if values.state == "lost" else styles.base
         case "paused" | "waiting":
             words = values.state if values.state == "paused" else values.detail or values.state
+        case "replaying":
+            words = f"replay {values.detail}"
         case "recorded":
             words = "recorded · space loads the model"
         case "loading" | "prefill":

@@ -230,14 +230,14 @@ def _shelve(connection: sqlite3.Connection, tree: TokenTree) -> int:
     tree.distribution.reserve(last)
     for seq, node, again, model, entropy, margin, top in table:
         if again:
-            tree.append(Retold(node, _distribution(connection, seq)))
+            tree.append(Retold(node, read_distribution(connection, seq)))
         elif node not in where:
             where[node] = seq
             keep(node, entropy, math.inf if margin is None else margin, top, model)
 
     def fetch(node: int) -> Distribution | None:
         try:
-            return _distribution(connection, where[node])
+            return read_distribution(connection, where[node])
         except _BROKEN:
             return None
 
@@ -245,7 +245,12 @@ def _shelve(connection: sqlite3.Connection, tree: TokenTree) -> int:
     return table[-1][0] if table else -1
 
 
-def _distribution(connection: sqlite3.Connection, seq: int) -> Distribution:
+def read_distribution(connection: sqlite3.Connection, seq: int) -> Distribution:
+    """The distribution that was kept under a number, with its candidates.
+
+    Raises:
+        ValueError, TypeError, msgspec.MsgspecError: its record is damaged.
+    """
     found = connection.execute(
         f"SELECT {rows.DISTRIBUTION_COLUMNS} FROM distribution WHERE seq = ?", (seq,)
     ).fetchone()

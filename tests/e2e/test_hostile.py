@@ -82,7 +82,7 @@ def test_no_part_of_the_screen_obeys(
         ((paste(ON_A_LINE),), "owned"),
         (("\x1b",), "BROWSE"),
         (("g",), "Go to"),
-        ((paste(ON_A_LINE), "enter"), "is no place"),
+        ((paste(f"?{ON_A_LINE}"), "enter"), "No place"),
         (("p",), "Prompt"),
         (("ctrl+g", "t", paste(EVERY)), "tokens"),
         (("enter",), "tokens typed"),

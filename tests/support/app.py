@@ -10,6 +10,7 @@ from support.connect import in_thread
 from support.fake_engine import FakeEngine
 from tokexplore.models.errors import EngineLostError
 from tokexplore.models.options import LoadOptions, PromptSpec
+from tokexplore.models.session.timeline import Timeline
 from tokexplore.models.worker.client import EngineClient
 from tokexplore.tui.app import TokexploreApp
 from tokexplore.tui.keeping import Kept
@@ -24,12 +25,14 @@ def make_app(
     options: AppOptions | None = None,
     gate: threading.Semaphore | None = None,
     kept: Kept | None = None,
+    timeline: Timeline | None = None,
     **config: object,
 ) -> TokexploreApp:
     """An app whose engine is a fake; `config` goes to the engine.
 
     Args:
         kept: a session to go on with.
+        timeline: a session to live again.
     """
 
     def client(load: LoadOptions, on_lost: Callable[[EngineLostError], None]) -> EngineClient:
@@ -37,7 +40,7 @@ def make_app(
         return EngineClient(load, connect=in_thread(opened), on_lost=on_lost)
 
     default = AppOptions(prompt=PromptSpec(text=PROMPT), max_new_tokens=LENGTH)
-    return TokexploreApp(options or default, client, kept)
+    return TokexploreApp(options or default, client, kept, timeline)
 
 
 async def until(pilot: Pilot[int], holds: Callable[[], bool]) -> None:
@@ -57,7 +60,8 @@ async def settle(pilot: Pilot[int]) -> None:
     for _ in range(400):
         await pilot.pause()
         screen = app._browse
-        working = app.driver.busy and not app.driver.streaming
+        flows = app.driver.streaming or app.driver.replay is not None
+        working = app.driver.busy and not flows
         if screen is not None and not working and not screen._dirty:
             return
         await pilot.pause(0.01)

@@ -570,14 +570,14 @@ async def test_a_jump_back_stops_the_stream_that_is_left() -> None:
         assert app.driver.explorer.branch.number == 1
 
 
-async def test_find_on_a_lost_engine_says_so_and_the_tree_stays() -> None:
+async def test_find_on_a_lost_engine_looks_in_what_is_recorded() -> None:
     app = make_app(failures={8: "die"})
     async with app.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: app.driver.state == "lost")
         kept = list(app.driver.explorer.nodes)
         await press(pilot, "left", "slash")
         await pilot.press("t")
-        await until(pilot, lambda: "ended" in screen_text(app))
+        await until(pilot, lambda: "recorded" in screen_text(app))
         assert app.driver.explorer.nodes == kept
 
 

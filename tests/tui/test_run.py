@@ -26,7 +26,7 @@ from tokexplore.tui.options import AppOptions, RunOptions
 
 HOT = SamplingSettings(temperature=0.9, top_k=40, seed=5)
 FIELDS = {
-    "run": "type model revision dtype device seed sampling prompt_ids version",
+    "run": "type model revision dtype device seed sampling prompt_ids version vocabulary",
     "step": "type position origin id text bytes logprob sampler_logprob chosen_by rank entropy "
     "margin lse tail_mass candidates",
     "end": "type reason text",

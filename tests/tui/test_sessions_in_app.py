@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 from support.app import PROMPT, make_app, press, screen_text, settle, until
+from support.lived import OPTIONS, SETTINGS, ended, lived, reopened
 from textual import events
 
 from tokexplore.models.errors import UsageError
@@ -18,7 +19,6 @@ from tokexplore.models.sampling import SamplingSettings
 from tokexplore.models.session import meta
 from tokexplore.models.session.places import all_files
 from tokexplore.models.session.reading import listed, open_session
-from tokexplore.tui.app import TokexploreApp
 from tokexplore.tui.commands.exporting import source_of
 from tokexplore.tui.commands.opening import keep_on, options_for
 from tokexplore.tui.commands.sessions import latest, session_table
@@ -28,28 +28,6 @@ from tokexplore.tui.options import AppOptions, OpenOptions
 from tokexplore.widgets.candidates import CandidateTable
 
 SIZE = (120, 40)
-SETTINGS = SamplingSettings(temperature=1.2, seed=4)
-OPTIONS = AppOptions(prompt=PromptSpec(text=PROMPT), max_new_tokens=24, settings=SETTINGS)
-
-
-def ended(app: TokexploreApp) -> bool:
-    return app.driver.state == "paused" and bool(app.driver.explorer.tree.ended)
-
-
-def reopened(**config: object) -> TokexploreApp:
-    kept, _ = keep_on("")
-    return make_app(options=options_for(kept, OpenOptions()), kept=kept, **config)
-
-
-async def lived(*keys: str, options: AppOptions = OPTIONS) -> TokexploreApp:
-    """A session in which some keys were pressed after the first stream, left by quitting."""
-    app = make_app(options=options)
-    async with app.run_test(size=SIZE) as pilot:
-        await until(pilot, lambda: ended(app))
-        await press(pilot, *keys)
-        await until(pilot, lambda: not app.driver.streaming)
-        await app.action_quit()
-    return app
 
 
 async def test_it_opens_at_the_same_place_without_a_model() -> None:
@@ -198,7 +176,7 @@ async def test_notes_bookmarks_and_names_are_found_again() -> None:
         await press(pilot, "g", "t", "r", "y", "enter")
         assert explorer.branch.number == 1
         await press(pilot, "g", "z", "z", "z", "enter")
-        assert any("no name or note holds it" in n.message for n in app._notifications)
+        assert any("No place, name or note is" in n.message for n in app._notifications)
         await press(pilot, "u", "u")
         assert explorer.tree.branches[0].name == ""
 

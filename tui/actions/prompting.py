@@ -19,7 +19,7 @@ class Prompting(Actions):
 
     def begin(self) -> None:
         """Load the model; then start on the prompt, or on what is typed meanwhile."""
-        if self.driver.state == "recorded":
+        if self.driver.state in ("recorded", "replaying"):
             return
         if self.explorer.nodes:
             self.driver.run(self.restart())

@@ -24,7 +24,9 @@ class Taking(Actions):
     async def action_play(self) -> None:
         """Pause or go on; start a lost engine again."""
         driver = self.driver
-        if driver.state == "lost":
+        if driver.replay is not None:
+            driver.replay.toggle()
+        elif driver.state == "lost":
             driver.state = "loading"
             driver.run(self.restart())
         elif driver.streaming:
@@ -46,8 +48,11 @@ class Taking(Actions):
             self.driver.play()
 
     def action_one(self) -> None:
-        """Generate one token."""
-        self.driver.run(self._one())
+        """Generate one token; of a replay, live the next one again."""
+        if self.driver.replay is not None:
+            self.driver.replay.step()
+        else:
+            self.driver.run(self._one())
 
     async def _one(self) -> None:
         async with self.driver.turn:

@@ -77,8 +77,8 @@ class Walking(Actions):
             self.go_to_node(noted[0])
         else:
             self.warn(
-                f"{text!r} is no place, and no name or note holds it: type a step (123), -40 from "
-                "the end, or #3; f finds text in the tree."
+                f"No place, name or note is {text!r}: type a step (123), -40 from the end or #3; f "
+                "finds text in the tree."
             )
 
     def _go_to_step(self, step: int) -> None:

@@ -8,11 +8,13 @@ import msgspec
 from tokexplore.models.errors import UsageError
 from tokexplore.models.events import Act, Event, Viewed
 from tokexplore.models.options import LoadOptions
+from tokexplore.models.sampling import SamplingSettings
 from tokexplore.models.session import places
 from tokexplore.models.session.journal import Journal, View
 from tokexplore.models.session.meta import Summary
 from tokexplore.models.session.places import find
 from tokexplore.models.session.reading import copy_of, open_session
+from tokexplore.models.session.timeline import Timeline, open_timeline
 from tokexplore.models.tree import TokenTree
 from tokexplore.tui.commands.sessions import latest
 from tokexplore.tui.export.reading import Lines
@@ -78,9 +80,25 @@ def imported(path: Path) -> Path:
     return made
 
 
+def to_replay(asked: OpenOptions) -> tuple[Timeline, AppOptions]:
+    """A session to live again, and the options for that.
+
+    Raises:
+        UsageError: there is none of this name, or it cannot be opened.
+    """
+    timeline = open_timeline(find(asked.session) if asked.session else latest().path)
+    state = read_state(timeline.view)
+    options = options_from(msgspec.structs.replace(state, settings=SamplingSettings()), asked)
+    return timeline, options
+
+
 def options_for(kept: Kept, asked: OpenOptions) -> AppOptions:
     """The options under which a session is gone on with."""
-    state = kept.state
+    return options_from(kept.state, asked)
+
+
+def options_from(state: ViewState, asked: OpenOptions) -> AppOptions:
+    """The options that a session had, with what is asked for now."""
     return msgspec.structs.replace(
         asked.app,
         load=msgspec.structs.replace(state.load, **asked.load),

@@ -13,11 +13,12 @@ from tokexplore.models.sampling import SamplerView, SamplingSettings
 from tokexplore.models.worker.client import EngineClient
 from tokexplore.tui.explorer import Explorer
 from tokexplore.tui.options import AppOptions, check_stop_ids
+from tokexplore.tui.replay import Replay
 
 Driving = TypeVar("Driving", bound="DriverBase")
 Arguments = ParamSpec("Arguments")
-State = Literal["recorded", "loading", "asking", "streaming", "paused", "lost"]
-"""`recorded`: a session is open whose model was not asked for yet."""
+State = Literal["replaying", "recorded", "loading", "asking", "streaming", "paused", "lost"]
+"""`recorded`: a session is open and its model not yet asked for; `replaying`: it is lived again."""
 
 MakeClient = Callable[[LoadOptions, Callable[[EngineLostError], None]], EngineClient]
 
@@ -88,13 +89,14 @@ class DriverBase:
         self.goes_on = False
         """A stream was live when the engine was lost."""
         self._times: deque[float] = deque(maxlen=64)
+        self.replay: Replay | None = None
         self.differs = False
         """The model is another than the one that most of the session was recorded with."""
 
     @property
     def absent(self) -> bool:
         """Whether there is no engine to ask."""
-        return self.state in ("recorded", "loading", "lost")
+        return self.state in ("replaying", "recorded", "loading", "lost")
 
     @property
     def recorded_name(self) -> str:
@@ -145,6 +147,25 @@ class DriverBase:
         for notice in info.notices:
             self._notify(notice)
 
+    def begin_replay(self, replay: Replay) -> None:
+        """Live a session again."""
+        self.replay, self.state = replay, "replaying"
+        self.run(self._live(replay))
+
+    async def _live(self, replay: Replay) -> None:
+        await replay.run()
+        self.take_over()
+
+    def take_over(self) -> None:
+        """The replay is over, or its user goes on alone from where it is."""
+        if self.state == "replaying" and self.replay is not None:
+            ended = self.replay.over
+            self.replay.pause()
+            self.replay, self.state = None, "recorded"
+            said = "The replay is over" if ended else "The replay is left"
+            self._notify(f"{said}: what you do from here on is a session of its own.")
+            self._changed()
+
     async def wake(self) -> None:
         """Load the model of a session that is open without it.
 
@@ -152,6 +173,7 @@ class DriverBase:
             TokexploreError: see `EngineClient.start`; ModelError also where it cannot go on with
                 this session.
         """
+        self.take_over()
         if self.state != "recorded":
             return
         try:

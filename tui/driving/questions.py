@@ -33,6 +33,8 @@ class Questions(Streaming):
         explorer, tree = self.explorer, self.explorer.tree
         if explorer.taken is not None and explorer.taken in tree.sampler:
             return tree.sampler[explorer.taken]
+        if explorer.taken is None and self.replay is not None:
+            return None
         number, before = self.settings_at_cursor(), explorer.before
         if number is None or before == ROOT or before not in tree.distribution:
             return None

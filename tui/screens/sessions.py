@@ -71,12 +71,12 @@ class SessionPicker(Dialog[Path | None]):
         options.focus()
 
     def _line(self, known: Listed) -> Content:
-        if known.problem:
+        here = self._opened is not None and known.path == self._opened
+        if known.problem and not here:
             name = fit(safe_text(known.path.stem), 40)
             return Content.assemble(name, (safe_text(known.problem), "$text-muted"))
         summary = known.summary
         when = time.strftime("%d %b %H:%M", time.localtime(summary.updated or known.created))
-        here = self._opened is not None and known.path == self._opened
         how = "this one" if here else ending(known)
         return Content.assemble(
             (fit(safe_text(summary.model), 20), "bold"),

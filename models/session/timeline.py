@@ -1,0 +1,81 @@
+"""A session in the order in which it was lived."""
+
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from tokexplore.models.events import Act, Event, Retold, Told
+from tokexplore.models.sampling import SamplingSettings
+from tokexplore.models.session import rows
+from tokexplore.models.session.reading import connect, open_session, read_distribution
+from tokexplore.models.tokens import Vocabulary
+
+
+class Moment(NamedTuple):
+    """One event of a session as it was lived."""
+
+    at: float
+    """Seconds since the session began."""
+    event: Event
+    act: Act
+
+
+class Timeline(NamedTuple):
+    """A session as it was lived, event by event."""
+
+    path: Path
+    vocabulary: Vocabulary
+    view: str
+    """JSON of the interface."""
+    rows: list[rows.EventRow | int]
+    """In order; a number stands for the distribution that was told then."""
+    connection: sqlite3.Connection
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def time_of(self, index: int) -> float:
+        """Seconds since the session began; a distribution came with the event after it."""
+        for later in range(index, len(self.rows)):
+            row = self.rows[later]
+            if not isinstance(row, int):
+                return row.at / 1e6
+        return self.time_of(index - 1) if index else 0.0
+
+    def moment(self, index: int, settings: Sequence[SamplingSettings]) -> Moment:
+        """An event, from the file.
+
+        Args:
+            settings: those that the events before it brought, by number.
+
+        Raises:
+            ValueError: its record is damaged.
+        """
+        row = self.rows[index]
+        if not isinstance(row, int):
+            return Moment(row.at / 1e6, rows.event_of(row, settings), row.act or "")
+        found = self.connection.execute(
+            "SELECT node, again FROM distribution WHERE seq = ?", (row,)
+        ).fetchone()
+        node, again = msgspec.convert(found, tuple[rows.Count, rows.Count])
+        told = read_distribution(self.connection, row)
+        event = Retold(node, told) if again else Told(node, told)
+        return Moment(self.time_of(index), event, "")
+
+
+def open_timeline(path: Path) -> Timeline:
+    """A session to be lived again.
+
+    Raises:
+        UsageError: see `open_session`; a session that is open elsewhere can be replayed.
+    """
+    session = open_session(path, to_write=False)
+    connection = connect(session.path)
+    found = connection.execute(f"SELECT {rows.COLUMNS} FROM event ORDER BY seq").fetchall()
+    lived = msgspec.convert(found, list[rows.EventRow])
+    told = [seq for (seq,) in connection.execute("SELECT seq FROM distribution ORDER BY seq")]
+    merged = sorted([*lived, *told], key=lambda row: row if isinstance(row, int) else row.seq)
+    return Timeline(session.path, session.vocabulary, session.view, merged, connection)
