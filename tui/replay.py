@@ -58,9 +58,10 @@ class Replay:
         (self._going.set if self.paused else self._going.clear)()
         self._changed()
 
-    def pause(self) -> None:
-        """Stop until `toggle`."""
-        self._going.clear()
+    def leave(self) -> None:
+        """End here: what is left is not lived."""
+        self.position = len(self.timeline)
+        self._going.set()
 
     def step(self) -> None:
         """Pause, and go on to the next token or the next place that was looked at."""

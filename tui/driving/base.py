@@ -160,7 +160,7 @@ class DriverBase:
         """The replay is over, or its user goes on alone from where it is."""
         if self.state == "replaying" and self.replay is not None:
             ended = self.replay.over
-            self.replay.pause()
+            self.replay.leave()
             self.replay, self.state = None, "recorded"
             said = "The replay is over" if ended else "The replay is left"
             self._notify(f"{said}: what you do from here on is a session of its own.")
