@@ -32,7 +32,10 @@ from tokexplore.models.protocol import Control, DrawnToken, StreamRequest
 from tokexplore.models.sampling import SamplingSettings
 from tokexplore.models.session.journal import Journal, View
 from tokexplore.models.session.meta import Summary
+from tokexplore.models.session.reading import open_session
 from tokexplore.models.tree import ROOT, TokenTree
+from tokexplore.tui.commands.exporting import source_of
+from tokexplore.tui.export.write import export
 from tokexplore.tui.options import STOCK_PROMPT
 
 DRAWN = 900
@@ -133,6 +136,17 @@ def move(path: Path, presses: int) -> None:
         os.close(device)
 
 
+def exports(path: Path) -> None:
+    """JSON lines of a session, read from its file and written."""
+    source = source_of(open_session(path, to_write=False))
+    for count, target in ((0, 20_000), (20, 20_000), (256, 4_000)):
+        with open(os.devnull, "wb") as out:
+            began = time.perf_counter()
+            export(source, "jsonl", "all", count, out)
+            rate = len(source.tree) / (time.perf_counter() - began)
+        print(f"JSON lines with {count} candidates: {rate:,.0f} nodes a second (target {target:,})")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--nodes", type=int, default=100_000)
@@ -164,6 +178,7 @@ def main() -> None:
         )
         print("moves (target 50 ms)")
         move(large, 20)
+        exports(large)
 
 
 if __name__ == "__main__":

@@ -30,13 +30,9 @@ def unpack(packed: bytes, most: int) -> tuple[bytes, bytes]:
     data = inflate(packed, 8 * most)
     if not data or len(data) % 8:
         raise ValueError(f"{len(data)} bytes are no whole number of candidates")
-    half = len(data) // 2
-    ids, steps = (
-        np.frombuffer(part, "u1").reshape(4, -1).T.copy().view("<u4").ravel()
-        for part in (data[:half], data[half:])
-    )
-    bits = np.cumsum(steps, dtype="u4")
-    return ids.astype("u4").tobytes(), bits.tobytes()
+    planes = np.frombuffer(data, "u1").reshape(2, 4, -1)
+    ids, steps = np.ascontiguousarray(planes.transpose(0, 2, 1)).view("<u4")[:, :, 0]
+    return ids.astype("u4").tobytes(), np.cumsum(steps, dtype="u4").tobytes()
 
 
 def inflate(packed: bytes, most: int) -> bytes:

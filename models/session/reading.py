@@ -245,6 +245,9 @@ def _shelve(connection: sqlite3.Connection, tree: TokenTree) -> int:
     return table[-1][0] if table else -1
 
 
+_Record = tuple[rows.Count, float, float, str, float, bytes]
+
+
 def read_distribution(connection: sqlite3.Connection, seq: int) -> Distribution:
     """The distribution that was kept under a number, with its candidates.
 
@@ -252,14 +255,15 @@ def read_distribution(connection: sqlite3.Connection, seq: int) -> Distribution:
         ValueError, TypeError, msgspec.MsgspecError: its record is damaged.
     """
     found = connection.execute(
-        f"SELECT {rows.DISTRIBUTION_COLUMNS} FROM distribution WHERE seq = ?", (seq,)
+        "SELECT vocabulary, lse, entropy, source, seconds, packed FROM distribution "
+        "JOIN candidates USING (seq) WHERE seq = ?",
+        (seq,),
     ).fetchone()
-    row = msgspec.convert(found, rows.DistributionRow)
-    packed = connection.execute("SELECT packed FROM candidates WHERE seq = ?", (seq,)).fetchone()
-    if packed is None or not isinstance(packed[0], bytes):
-        raise ValueError(f"the candidates of node {row.node} are missing")
-    ids, logits = unpack(packed[0], min(row.vocabulary, rows.MOST_TOKENS))
-    return Distribution(ids, logits, row.vocabulary, row.lse, row.entropy, row.source, row.seconds)
+    if found is None:
+        raise ValueError(f"the candidates of event {seq} are missing")
+    vocabulary, lse, entropy, source, seconds, packed = msgspec.convert(found, _Record)
+    ids, logits = unpack(packed, min(vocabulary, rows.MOST_TOKENS))
+    return Distribution(ids, logits, vocabulary, lse, entropy, source, seconds)
 
 
 def copy_of(session: Session) -> Path:

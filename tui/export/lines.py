@@ -58,8 +58,9 @@ def _about(
     """What else is known of the nodes and branches that were told."""
     tree = source.tree
     for node in sorted(kept):
-        after = tree.distribution.get(node)
-        if after is not None and not any(child in kept for child in tree.children[node]):
+        told_by_a_child = any(child in kept for child in tree.children[node])
+        after = None if told_by_a_child else tree.distribution.get(node)
+        if after is not None:
             yield line_with({"type": "next", "node": node}, after, tokens, count)
         if node in tree.prompts:
             yield line({"type": "prompt", "node": node, "form": tree.prompts[node]})
