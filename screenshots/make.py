@@ -6,7 +6,6 @@ Each picture is an SVG without web fonts, so that it shows anywhere and loads no
 """
 
 import asyncio
-import re
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -18,6 +17,7 @@ from tokexplore.models.options import PromptSpec
 from tokexplore.models.sampling import SamplingSettings
 from tokexplore.tui.app import TokexploreApp
 from tokexplore.tui.options import STOCK_PROMPT, AppOptions
+from tokexplore.tui.recording.picture import svg_of
 
 HERE = Path(__file__).parent
 STORY = SamplingSettings(temperature=0.8, top_p=0.75, seed=10)
@@ -103,9 +103,9 @@ async def take(picture: Picture) -> str:
         await picture.act(pilot)
         app.clear_notifications()
         await pilot.pause(0.3)
-        svg = app.export_screenshot(title="tokexplore")
+        svg = svg_of(app)
         await app.driver.close()
-    return re.sub(r"\s*@font-face\s*{[^}]*}", "", svg)
+    return svg
 
 
 def main() -> None:

@@ -44,6 +44,8 @@ from tokexplore.tui.keeping import Keeping, Kept, ScreenState, resumed
 from tokexplore.tui.keys import COMMANDS
 from tokexplore.tui.options import AppOptions, OpenOptions
 from tokexplore.tui.output.seam import PacedApp
+from tokexplore.tui.recording.camera import Recorder
+from tokexplore.tui.recording.cast import CastWriter
 from tokexplore.tui.replay import Replay
 from tokexplore.tui.screens.browse import BrowseScreen
 from tokexplore.tui.theme import ANSI, DARK
@@ -107,6 +109,7 @@ class TokexploreApp(PacedApp[int]):
         self._make_client = make_client
         self._interrupted = 0.0
         self._ending = False
+        self._recorder: Recorder | None = None
         self._clients: list[EngineClient] = []
         self._previous: tuple[Driver, Keeping] | None = None
         self._screen_state = kept.state.screen if kept else ScreenState()
@@ -171,6 +174,8 @@ class TokexploreApp(PacedApp[int]):
         self._loop_of_app = asyncio.get_running_loop()
         self.push_screen(BrowseScreen(self.driver, self, first=True, state=self._screen_state))
         self.set_interval(KEEP_EVERY, self._keep)
+        if self.options.record:
+            self.call_after_refresh(self.record, Path(self.options.record))
         if self.driver.replay is not None:
             self.driver.begin_replay(self.driver.replay)
         elif self._kept is None:
@@ -188,6 +193,37 @@ class TokexploreApp(PacedApp[int]):
             )
         # Most of what the collector would walk through, at 50 ms each time, is here to stay.
         self.call_after_refresh(gc.freeze)
+
+    # Recording
+
+    def post_display_hook(self) -> None:
+        """A frame was painted."""
+        if self.recorder is not None:
+            self.recorder.touched()
+
+    @property
+    def recorder(self) -> Recorder | None:
+        """What records the screen at present, if anything."""
+        return self._recorder
+
+    def record(self, path: Path) -> None:
+        """Record the screen to a new file from now on.
+
+        Raises:
+            UsageError: the file is there already, or cannot be written.
+        """
+        version, cap = self.options.cast_version, self.options.cast_idle_cap
+        self._recorder = Recorder(
+            self, lambda size: CastWriter(path, size, version=version, idle_cap=cap)
+        )
+
+    def stop_recording(self) -> Path | None:
+        """End the recording; its file."""
+        recorder, self._recorder = self._recorder, None
+        if recorder is None:
+            return None
+        recorder.stop()
+        return recorder.cast.path
 
     def _keep(self) -> None:
         self.keeping.look()
@@ -334,6 +370,7 @@ class TokexploreApp(PacedApp[int]):
 
     async def leave(self, code: int, said: str = "") -> None:
         """End the engine, then the app; `said` is printed once the screen is the user's again."""
+        self.stop_recording()
         self.driver.halt()
         self.keeping.look()
         kept = asyncio.create_task(asyncio.to_thread(self.close_session, ENDED.get(code, "quit")))

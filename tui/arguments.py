@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -15,6 +16,7 @@ from tokexplore.tui.options import (
     IDLE_CAP,
     AppOptions,
     ExportOptions,
+    GifOptions,
     ListOptions,
     OpenOptions,
     RunOptions,
@@ -39,6 +41,7 @@ class Invocation(msgspec.Struct, frozen=True):
     opening: OpenOptions = OpenOptions()
     exporting: ExportOptions = ExportOptions()
     scoring: ScoreOptions = ScoreOptions()
+    drawing: GifOptions = GifOptions()
 
 
 def parse(arguments: Sequence[str]) -> Invocation:
@@ -66,6 +69,9 @@ def parse(arguments: Sequence[str]) -> Invocation:
     if command == "open":
         opening = _opening(parsers.open_parser().parse_args(arguments[1:]))
         return Invocation(command, RunOptions(), opening=opening)
+    if command == "gif":
+        drawing = GifOptions(**vars(parsers.gif_parser().parse_args(arguments[1:])))
+        return Invocation(command, RunOptions(), drawing=drawing)
     if command == "score":
         scoring = _scoring(parsers.score_parser().parse_args(arguments[1:]))
         return Invocation(command, RunOptions(), scoring=scoring)
@@ -121,6 +127,8 @@ def _invocation(command: str, given: argparse.Namespace) -> Invocation:
         stock_output=command == "app" and given.output == "stock",
         session=given.session if command == "app" else "",
     )
+    if command == "app":
+        app = msgspec.structs.replace(app, **_recording(given))
     if any(not text for text in app.stop_texts):
         raise UsageError("--stop '' is empty: give a text that ends the stream.")
     prompt = PromptArguments(
@@ -153,6 +161,15 @@ def _screen_options(given: argparse.Namespace) -> AppOptions:
         theme=THEMES[given.theme] if given.theme else "",
         plain=given.plain,
         stock_output=given.output == "stock",
+        **_recording(given),
         speed=getattr(given, "speed", 1.0),
         idle_cap=getattr(given, "idle_cap", IDLE_CAP),
     )
+
+
+def _recording(given: argparse.Namespace) -> dict[str, Any]:
+    return {
+        "record": given.record,
+        "cast_version": given.cast_version,
+        "cast_idle_cap": given.cast_idle_cap,
+    }

@@ -5,6 +5,7 @@ import os
 import shutil
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -87,6 +88,13 @@ def _dispatch(asked: Invocation, open_engine: OpenEngine) -> int:
         return 0
     if asked.command == "open":
         return _open(asked.opening)
+    if asked.command == "gif":
+        from tokexplore.tui.recording.cast import read_cast
+        from tokexplore.tui.recording.gif import write_gif
+
+        frames = write_gif(read_cast(Path(asked.drawing.cast)), Path(asked.drawing.out))
+        print(f"{plain_text(asked.drawing.out)}: {frames} frames")
+        return 0
     if asked.command == "replay":
         return _replay(asked.opening)
     if asked.command == "export":
@@ -103,7 +111,8 @@ def _dispatch(asked: Invocation, open_engine: OpenEngine) -> int:
             return score_text(asked.scoring, out, open_engine=open_engine)
     app = asked.options.app
     if app.session:
-        check_new(app.session)
+        again = f"`tokexplore open {app.session}` goes on with it"
+        check_new(app.session, "--session", again)
     locate(app.load.model, app.load.revision)
     stdin = None if app.plain else piped_stdin()
     app = msgspec.structs.replace(app, prompt=read_prompt(asked.prompt, stdin))
@@ -153,6 +162,8 @@ def _on_screen(app: AppOptions, kept: "Kept | None" = None) -> int:
         return _in_lines(app, kept)
     from tokexplore.tui.app import run_app
 
+    if app.record:
+        check_new(app.record, "--record", "record to another file")
     with screen_on_stderr():
         return run_app(app, kept)
 

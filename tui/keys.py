@@ -286,6 +286,23 @@ GROUPS: dict[str, tuple[Command, ...]] = {
             "export",
             "Write the tree to a file: HTML, Markdown, CSV, JSON, JSON lines, Graphviz.",
         ),
+        Command(
+            "file.record",
+            "exclamation_mark,！",
+            "!",
+            "record",
+            "record",
+            "Record the screen (asciicast), or stop.",
+        ),
+        Command(
+            "file.mark",
+            "at,＠",
+            "@",
+            "mark_recording",
+            "mark",
+            "Mark this moment of the recording.",
+        ),
+        Command("file.picture", "P", "P", "picture", "picture", "Keep a picture of the screen."),
         Command("file.copy", "y", "y", "copy", "copy text", "Copy the text of this path."),
     ),
     "Program": (

@@ -47,6 +47,11 @@ class AppOptions(msgspec.Struct, frozen=True):
     """Tell lines and read commands instead of taking the screen."""
     session: str = ""
     """File to keep the session in; empty is a new one in the usual folder."""
+    record: str = ""
+    """File to record the screen to, from the start on."""
+    cast_version: Literal[2, 3] = 2
+    cast_idle_cap: float | None = None
+    """Seconds between two events of a recording at most."""
     speed: float = 1.0
     """Times as fast as it was lived that a replay goes."""
     idle_cap: float = IDLE_CAP
@@ -77,6 +82,13 @@ class RunOptions(msgspec.Struct, frozen=True):
     candidates: int = 10
     """Candidates to list for each step."""
     format: Literal["text", "jsonl"] = "text"
+
+
+class GifOptions(msgspec.Struct, frozen=True):
+    """What `tokexplore gif` takes."""
+
+    cast: str = ""
+    out: str = ""
 
 
 class ScoreOptions(msgspec.Struct, frozen=True):
@@ -123,21 +135,22 @@ class ExportOptions(msgspec.Struct, frozen=True):
     """Write over a file that is there."""
 
 
-def check_new(file: str) -> None:
-    """Refuse a file that a new session cannot be kept in.
+def check_new(file: str, option: str, instead: str) -> None:
+    """Refuse a file that cannot be made anew.
+
+    Args:
+        instead: what to do where it is there already.
 
     Raises:
-        UsageError: when it is there already, or its folder is not.
+        UsageError: it is there already, or its folder is not, or cannot be written.
     """
     path = Path(file)
     if path.exists():
-        raise UsageError(
-            f"--session {file} is there already: `tokexplore open {file}` goes on with it."
-        )
+        raise UsageError(f"{option} {file} is there already: {instead}.")
     if not path.parent.is_dir():
-        raise UsageError(f"--session {file}: there is no folder {path.parent}.")
+        raise UsageError(f"{option} {file}: there is no folder {path.parent}.")
     if not os.access(path.parent, os.W_OK):
-        raise UsageError(f"--session {file}: the folder {path.parent} cannot be written.")
+        raise UsageError(f"{option} {file}: the folder {path.parent} cannot be written.")
 
 
 def check_stop_ids(ids: tuple[int, ...], info: ModelInfo) -> None:

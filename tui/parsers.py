@@ -18,13 +18,14 @@ from tokexplore.tui.parser_groups import (
     positive,
 )
 
-COMMANDS = ("run", "models", "sessions", "open", "export", "score", "replay")
+COMMANDS = ("run", "models", "sessions", "open", "export", "score", "replay", "gif")
 THEMES = {"dark": "tokexplore-dark", "light": "tokexplore-light", "ansi": "tokexplore-ansi"}
 EXPORT_FORMATS = ("jsonl", "json", "csv", "markdown", "html", "dot")
 
 _COMMAND_HELP = """commands:
   tokexplore run [MODEL] ...     the same engine without the screen: text or JSON lines
   tokexplore score FILE          what the model thinks of a text, token by token
+  tokexplore gif CAST GIF        a recording of the screen as an animated picture
   tokexplore models [DIR ...]    the models that are here
   tokexplore sessions            the sessions that were kept
   tokexplore open [SESSION]      one of them as it was left (default: the latest)
@@ -113,6 +114,17 @@ def _speed(text: str) -> float:
     if not value:
         raise argparse.ArgumentTypeError(f"{text} is not possible: give more than 0")
     return value
+
+
+def gif_parser() -> Parser:
+    parser = _parser(
+        "tokexplore gif",
+        "Turn a recording (asciicast) into an animated picture. Needs the extra: tokexplore[gif].",
+        usage="tokexplore gif IN.cast OUT.gif",
+    )
+    parser.add_argument("cast", metavar="IN.cast", help="a recording of version 2 or 3")
+    parser.add_argument("out", metavar="OUT.gif", help="a new file")
+    return parser
 
 
 def sessions_parser() -> Parser:
@@ -217,6 +229,23 @@ def _add_screen(parser: Parser) -> argparse._ArgumentGroup:
         default="paced",
         help="paced: send what changed, as fast as the line takes it; stock: Textual's own output "
         "(%(default)s)",
+    )
+    screen.add_argument(
+        "--record", default="", metavar="FILE.cast", help="record the screen to this new file"
+    )
+    screen.add_argument(
+        "--cast-version",
+        type=int,
+        choices=(2, 3),
+        default=2,
+        help="version of the asciicast format of recordings (%(default)s)",
+    )
+    screen.add_argument(
+        "--cast-idle-cap",
+        type=positive,
+        default=None,
+        metavar="S",
+        help="seconds that a pause in a recording lasts at most",
     )
     return screen
 

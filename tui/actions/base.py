@@ -12,6 +12,7 @@ from tokexplore.models.worker.client import EngineClient
 from tokexplore.tui.driver import Driver
 from tokexplore.tui.output.pacing import Figures
 from tokexplore.tui.output.seam import Seen
+from tokexplore.tui.recording.camera import Recorder
 
 if TYPE_CHECKING:
     from tokexplore.tui.screens.dialog import Dialog
@@ -37,6 +38,16 @@ class Host(Protocol):
 
     def say(self, text: str) -> None:
         """A notice, as plain safe text."""
+
+    @property
+    def recorder(self) -> Recorder | None:
+        """What records the screen at present, if anything."""
+
+    def record(self, path: Path) -> None:
+        """Record the screen to a new file from now on."""
+
+    def stop_recording(self) -> Path | None:
+        """End the recording; its file."""
 
     def model_opened(self) -> None:
         """The other model is there."""

@@ -17,6 +17,7 @@ from tokexplore.tui.actions.base import Host
 from tokexplore.tui.actions.branching import Branching
 from tokexplore.tui.actions.prompting import Prompting
 from tokexplore.tui.actions.remembering import Remembering
+from tokexplore.tui.actions.showing import Showing
 from tokexplore.tui.actions.taking import Taking
 from tokexplore.tui.actions.viewing import Viewing
 from tokexplore.tui.actions.walking import Walking
@@ -67,7 +68,7 @@ PAGE = 256
 """Candidates fetched at once beyond those that are stored."""
 
 
-class BrowseScreen(Branching, Prompting, Taking, Walking, Viewing, Remembering):
+class BrowseScreen(Branching, Prompting, Taking, Walking, Viewing, Remembering, Showing):
     """BROWSE mode: letters are commands, arrows are step and candidate."""
 
     BINDINGS: ClassVar[list[BindingType]] = list(bindings())

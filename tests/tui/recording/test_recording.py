@@ -1,0 +1,236 @@
+"""A recording shows what the screen showed, and plays elsewhere."""
+
+import builtins
+import json
+import shutil
+from pathlib import Path
+
+import pyte
+import pytest
+from msgspec.structs import replace
+from support.app import make_app, press, screen_text, until
+from support.lived import OPTIONS, SIZE, ended
+from support.terminal import Terminal
+from textual.pilot import Pilot
+
+from tokexplore.models.errors import UsageError
+from tokexplore.tui.app import TokexploreApp
+from tokexplore.tui.recording.cast import CastWriter, new_path, read_cast
+from tokexplore.tui.recording.gif import write_gif
+
+
+def played(path: Path) -> pyte.Screen:
+    """The screen after a recording."""
+    cast = read_cast(path)
+    screen = pyte.Screen(cast.columns, cast.rows)
+    stream = pyte.Stream(screen)
+    for event in cast.events:
+        if event.code == "o":
+            stream.feed(event.data)
+        elif event.code == "r":
+            columns, rows = map(int, event.data.split("x"))
+            screen.resize(rows, columns)
+    return screen
+
+
+def same_screen(app: TokexploreApp, screen: pyte.Screen) -> bool:
+    """Whether a terminal shows what the compositor has, text and colours."""
+    strips = app.screen._compositor.render_strips()
+    for y, strip in enumerate(strips):
+        x = 0
+        for text, style, _ in strip:
+            for character in text:
+                cell = screen.buffer[y][x]
+                ground = (
+                    style.bgcolor.get_truecolor().hex[1:] if style and style.bgcolor else "default"
+                )
+                if (cell.data or character) != character or cell.bg != ground:
+                    return False
+                x += 1
+    return True
+
+
+async def recorded(pilot: Pilot[int], path: Path) -> None:
+    app = pilot.app
+    assert isinstance(app, TokexploreApp)
+    app.record(path)
+    await press(pilot, "home", "l", "3")
+    await until(pilot, lambda: not app.driver.streaming)
+    await press(pilot, "left", "c", "at", "b", "q")
+
+
+async def test_the_last_frame_is_the_screen(tmp_path: Path) -> None:
+    app = make_app(options=OPTIONS)
+    path = tmp_path / "a.cast"
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: ended(app))
+        await recorded(pilot, path)
+        app.clear_notifications()
+        await pilot.pause(0.3)
+        assert app.stop_recording() == path
+        assert same_screen(app, played(path))
+        assert screen_text(app).splitlines()[0].strip() in "\n".join(played(path).display)
+        assert app.stop_recording() is None
+    cast = read_cast(path)
+    assert [e.data for e in cast.events if e.code == "m"] == ["mark 1"]
+    text = "".join(e.data for e in cast.events)
+    assert not {"\x1b[6n", "\x1b[?1000h", "\x1b[?2026h", "\x1b[?1049h"} & {
+        sequence
+        for sequence in ("\x1b[6n", "\x1b[?1000h", "\x1b[?2026h", "\x1b[?1049h")
+        if sequence in text
+    }
+    assert {e.code for e in cast.events} == {"o", "m"}, "no key is in it"
+
+
+async def test_a_resize_is_in_it(tmp_path: Path) -> None:
+    app = make_app(options=OPTIONS)
+    path = tmp_path / "a.cast"
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: ended(app))
+        app.record(path)
+        await pilot.resize_terminal(90, 30)
+        await pilot.pause(0.3)
+        app.stop_recording()
+        assert same_screen(app, played(path))
+    assert [e.data for e in read_cast(path).events if e.code == "r"] == ["90x30"]
+
+
+async def test_the_keys_record_mark_and_take_a_picture(tmp_path: Path) -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: ended(app))
+        await press(pilot, "at")
+        assert any("! starts one" in n.message for n in app._notifications)
+        await press(pilot, "exclamation_mark", "at", "at", "exclamation_mark", "P")
+    folder = tmp_path / "state" / "tokexplore"
+    [path] = (folder / "recordings").glob("*.cast")
+    assert [e.data for e in read_cast(path).events if e.code == "m"] == ["mark 1", "mark 2"]
+    [picture] = (folder / "pictures").glob("*.svg")
+    assert "@font-face" not in picture.read_text()
+
+
+async def test_a_file_that_is_there_is_not_recorded_over(tmp_path: Path) -> None:
+    path = tmp_path / "a.cast"
+    path.write_text("mine")
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: ended(app))
+        with pytest.raises(UsageError, match="is there already"):
+            app.record(path)
+    assert path.read_text() == "mine"
+
+
+async def test_it_can_record_from_the_start_on(tmp_path: Path) -> None:
+    path = tmp_path / "a.cast"
+    options = replace(OPTIONS, record=str(path), cast_version=3)
+    app = make_app(options=options)
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: ended(app))
+        await app.action_quit()
+    assert "ended: length" in "\n".join(played(path).display)
+    assert json.loads(path.read_text().splitlines()[0])["term"]["cols"] == SIZE[0]
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_times_are_told_and_pauses_cut(tmp_path: Path, version: int) -> None:
+    clock, path = Clock(), tmp_path / "a.cast"
+    cast = CastWriter(path, (80, 24), version=version, idle_cap=2.0, clock=clock, stamp=7)  # type: ignore[arg-type]
+    for wait in (0.5, 10.0, 0.0):
+        clock.now += wait
+        cast.output("x\u2028\x1b[m")
+    clock.now += 1.0
+    cast.mark("here")
+    read = read_cast(path)  # not closed yet: every line is there at once
+    assert [e.at for e in read.events] == pytest.approx([0.5, 2.5, 2.5, 3.5])
+    assert (read.columns, read.rows) == (80, 24)
+    assert read.events[0].data == "x\u2028\x1b[m"
+    with path.open("a") as file:
+        file.write('[4.0, "o", "cut of')
+    assert len(read_cast(path).events) == 4
+    same = tmp_path / "b.cast"
+    clock.now = 100.0
+    CastWriter(same, (80, 24), version=version, clock=clock, stamp=7).close()  # type: ignore[arg-type]
+    assert same.read_text() == path.read_text().splitlines(keepends=True)[0]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[]", '{"version": 1}', '{"version": 2, "width": 0, "height": 5}', "\x00"]
+)
+def test_what_is_no_recording_is_told(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "a.cast"
+    path.write_text(text)
+    with pytest.raises(UsageError, match="no asciicast"):
+        read_cast(path)
+    with pytest.raises(UsageError, match="cannot be read"):
+        read_cast(tmp_path / "none.cast")
+
+
+def made(path: Path) -> Path:
+    clock = Clock()
+    cast = CastWriter(path, (20, 4), clock=clock)
+    for text in (
+        "\x1b[2J\x1b[Hhello",
+        "\x1b[2;1H\x1b[1;38;2;255;0;0;48;2;0;0;255mwide 你好\x1b[m",
+        "!",
+    ):
+        cast.output(text)
+        clock.now += 0.5
+    cast.resize(30, 5)
+    cast.close()
+    return path
+
+
+@pytest.mark.skipif(shutil.which("asciinema") is None, reason="asciinema is not installed")
+def test_asciinema_plays_it(tmp_path: Path) -> None:
+    path = made(tmp_path / "a.cast")
+    terminal = Terminal(["asciinema", "play", "-s", "10", str(path)], columns=40, lines=8)
+    try:
+        terminal.until(lambda text: "hello" in text and "wide 你好!" in "".join(text.split("  ")))
+        assert terminal.wait() == 0
+    finally:
+        terminal.close()
+
+
+def test_a_gif_has_the_frames_and_their_colours(tmp_path: Path) -> None:
+    image = pytest.importorskip("PIL.Image")
+    out = tmp_path / "a.gif"
+    assert write_gif(read_cast(made(tmp_path / "a.cast")), out) == 4
+    with image.open(out) as gif:
+        assert gif.n_frames >= 3
+        gif.seek(1)
+        colours = {colour for _, colour in gif.convert("RGB").getcolors(100_000)}
+    assert (0, 0, 255) in colours
+    with pytest.raises(UsageError, match="is there already"):
+        write_gif(read_cast(tmp_path / "a.cast"), out)
+
+
+def test_without_its_extra_a_gif_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = builtins.__import__
+
+    def without(name: str, *rest: object) -> object:
+        if name == "PIL":
+            raise ImportError("no", name="PIL")
+        return real(name, *rest)  # type: ignore[arg-type]
+
+    cast = read_cast(made(tmp_path / "a.cast"))
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(UsageError, match=r"GIFs need PIL: .*tokexplore\[gif\]"):
+        write_gif(cast, tmp_path / "a.gif")
+
+
+def test_names_that_are_taken_are_not_used_again(tmp_path: Path) -> None:
+    names = []
+    for _ in range(3):
+        names.append(new_path(tmp_path, ".cast"))
+        names[-1].touch()
+    assert len(set(names)) == 3

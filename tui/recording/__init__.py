@@ -1,0 +1,1 @@
+"""What a viewer of the screen sees, as a file: recordings, pictures."""

@@ -1,0 +1,163 @@
+"""Asciicast files, written as it happens (https://docs.asciinema.org/manual/asciicast/v2/)."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+from typing import Literal, NamedTuple, TextIO
+
+from tokexplore.models.errors import UsageError
+
+Version = Literal[2, 3]
+BEGINS = "\x1b[?25l\x1b[0m\x1b[2J\x1b[H"
+"""A clear screen without a cursor: what a recording starts from."""
+
+
+class CastWriter:
+    """Writes one recording; every line is whole, so a killed process loses what it had not written.
+
+    Args:
+        path: a new file.
+        size: columns and rows.
+        idle_cap: seconds between two events at most; None keeps them as they were.
+        clock: seconds from any beginning.
+
+    Raises:
+        UsageError: the file is there already, or cannot be written.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        size: tuple[int, int],
+        *,
+        version: Version = 2,
+        idle_cap: float | None = None,
+        title: str = "",
+        clock: Callable[[], float] = time.monotonic,
+        stamp: int | None = None,
+    ) -> None:
+        self.path = path
+        self._version, self._idle_cap, self._clock = version, idle_cap, clock
+        self._before, self._at = clock(), 0.0
+        self._told = 0.0
+        self._file = _create(path)
+        self._line(_header(version, size, title, int(time.time()) if stamp is None else stamp))
+
+    def output(self, text: str) -> None:
+        """Something is written to the terminal."""
+        self._event("o", text)
+
+    def resize(self, columns: int, rows: int) -> None:
+        """The terminal has another size."""
+        self._event("r", f"{columns}x{rows}")
+
+    def mark(self, label: str) -> None:
+        """A place to jump to."""
+        self._event("m", label)
+
+    def close(self) -> None:
+        """No more comes; a second time does nothing."""
+        self._file.close()
+
+    def _event(self, code: str, data: str) -> None:
+        now = self._clock()
+        passed, self._before = now - self._before, now
+        self._at += passed if self._idle_cap is None else min(passed, self._idle_cap)
+        at = round(self._at, 6)
+        # Version 3 tells the time since the event before; what rounding takes is not lost.
+        when = at if self._version == 2 else round(at - self._told, 6)
+        self._told = at
+        self._line([when, code, data])
+
+    def _line(self, value: object) -> None:
+        self._file.write(json.dumps(value, ensure_ascii=False) + "\n")
+        self._file.flush()
+
+
+def _header(version: Version, size: tuple[int, int], title: str, stamp: int) -> dict[str, object]:
+    columns, rows = size
+    header: dict[str, object] = {"version": version}
+    if version == 2:
+        header |= {"width": columns, "height": rows, "timestamp": stamp}
+        header["env"] = {"TERM": "xterm-256color"}
+    else:
+        header |= {"term": {"cols": columns, "rows": rows, "type": "xterm-256color"}}
+        header["timestamp"] = stamp
+    return header | ({"title": title} if title else {})
+
+
+def _create(path: Path) -> TextIO:
+    try:
+        return path.open("x", encoding="utf-8", errors="backslashreplace")
+    except FileExistsError:
+        raise UsageError(f"{path} is there already: record to another file.") from None
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise UsageError(f"{path} cannot be recorded to: {reason}.") from None
+
+
+class CastEvent(NamedTuple):
+    """One line of a recording."""
+
+    at: float
+    """Seconds since it began."""
+    code: str
+    """`o` output, `r` resize, `m` mark."""
+    data: str
+
+
+class Cast(NamedTuple):
+    """A recording that was read."""
+
+    columns: int
+    rows: int
+    events: list[CastEvent]
+
+
+def read_cast(path: Path) -> Cast:
+    """A recording of version 2 or 3; a last line that is cut off is left out.
+
+    Raises:
+        UsageError: the file cannot be read, or is no recording.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+        header = json.loads(lines[0])
+        version = header["version"]
+        term = header if version == 2 else header["term"]
+        columns, rows = (
+            (term["width"], term["height"]) if version == 2 else (term["cols"], term["rows"])
+        )
+        if version not in (2, 3) or not 0 < columns <= 1000 or not 0 < rows <= 1000:
+            raise ValueError(f"version {version}, {columns}x{rows}")
+        return Cast(int(columns), int(rows), list(_events(lines[1:], relative=version == 3)))
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be read: {(error.strerror or str(error)).lower()}."
+        ) from None
+    except (ValueError, LookupError, TypeError) as error:
+        raise UsageError(f"{path} is no asciicast of version 2 or 3: {error}.") from None
+
+
+def _events(lines: list[str], *, relative: bool) -> Iterator[CastEvent]:
+    at = 0.0
+    for number, text in enumerate(lines, 2):
+        if not text.strip() or (text.startswith("#") and relative):
+            continue
+        try:
+            when, code, data = json.loads(text)
+            at = at + float(when) if relative else float(when)
+            yield CastEvent(at, str(code), str(data))
+        except ValueError:
+            if number == len(lines) + 1:  # nothing ends it: it was being written
+                return
+            raise ValueError(f"line {number} is no event") from None
+
+
+def new_path(folder: Path, suffix: str) -> Path:
+    """A name that is not taken in a folder, by the time."""
+    stem = time.strftime("%Y%m%d-%H%M%S")
+    names = (folder / f"{stem}{f'-{n}' if n else ''}{suffix}" for n in count())
+    return next(path for path in names if not path.exists())
