@@ -43,9 +43,7 @@ from tokexplore.tui.keeping import LOOK_EVERY as KEEP_EVERY
 from tokexplore.tui.keeping import Keeping, Kept, ScreenState, resumed
 from tokexplore.tui.keys import COMMANDS
 from tokexplore.tui.options import AppOptions, OpenOptions
-from tokexplore.tui.output.seam import PacedApp
-from tokexplore.tui.recording.camera import Recorder
-from tokexplore.tui.recording.cast import CastWriter
+from tokexplore.tui.recording.showing import ShowingApp
 from tokexplore.tui.replay import Replay
 from tokexplore.tui.screens.browse import BrowseScreen
 from tokexplore.tui.theme import ANSI, DARK
@@ -58,11 +56,11 @@ ENDS = {
 """Ends of sessions in words."""
 
 
-class TokexploreApp(PacedApp[int]):
+class TokexploreApp(ShowingApp[int]):
     """Wires explorer, engine and screen; owns what outlives a model: theme and exit."""
 
     TITLE = "tokexplore"
-    CSS_PATH = "tokexplore.tcss"
+    CSS_PATH = Path(__file__).with_name("tokexplore.tcss")
     ENABLE_COMMAND_PALETTE = True
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
@@ -104,18 +102,25 @@ class TokexploreApp(PacedApp[int]):
         kept: Kept | None = None,
         timeline: Timeline | None = None,
     ) -> None:
-        super().__init__(stock=options.stock_output)
+        super().__init__(
+            stock=options.stock_output,
+            cast_version=options.cast_version,
+            cast_idle_cap=options.cast_idle_cap,
+        )
         self.options = options
         self._make_client = make_client
         self._interrupted = 0.0
         self._ending = False
-        self._recorder: Recorder | None = None
         self._clients: list[EngineClient] = []
         self._previous: tuple[Driver, Keeping] | None = None
         self._screen_state = kept.state.screen if kept else ScreenState()
         self._kept = kept
         self._timeline = timeline
         self.driver, self.keeping = self._new_driver(options, kept, timeline=timeline)
+        self.driver_made()
+
+    def driver_made(self) -> None:
+        """Another driver is in its place."""
 
     def _new_driver(
         self,
@@ -194,37 +199,6 @@ class TokexploreApp(PacedApp[int]):
         # Most of what the collector would walk through, at 50 ms each time, is here to stay.
         self.call_after_refresh(gc.freeze)
 
-    # Recording
-
-    def post_display_hook(self) -> None:
-        """A frame was painted."""
-        if self.recorder is not None:
-            self.recorder.touched()
-
-    @property
-    def recorder(self) -> Recorder | None:
-        """What records the screen at present, if anything."""
-        return self._recorder
-
-    def record(self, path: Path) -> None:
-        """Record the screen to a new file from now on.
-
-        Raises:
-            UsageError: the file is there already, or cannot be written.
-        """
-        version, cap = self.options.cast_version, self.options.cast_idle_cap
-        self._recorder = Recorder(
-            self, lambda size: CastWriter(path, size, version=version, idle_cap=cap)
-        )
-
-    def stop_recording(self) -> Path | None:
-        """End the recording; its file."""
-        recorder, self._recorder = self._recorder, None
-        if recorder is None:
-            return None
-        recorder.stop()
-        return recorder.cast.path
-
     def _keep(self) -> None:
         self.keeping.look()
 
@@ -283,6 +257,7 @@ class TokexploreApp(PacedApp[int]):
         gc.unfreeze()
         options = msgspec.structs.replace(self.options, load=load, prompt=None)
         self.driver, self.keeping = self._new_driver(options, previous=self.keeping)
+        self.driver_made()
         self.switch_screen(BrowseScreen(self.driver, self, state=self._screen_state))
 
     @property
@@ -312,6 +287,7 @@ class TokexploreApp(PacedApp[int]):
         options = options_for(kept, OpenOptions(app=self.options))
         self._screen_state = kept.state.screen
         self.driver, self.keeping = self._new_driver(options, kept)
+        self.driver_made()
         self.switch_screen(BrowseScreen(self.driver, self, state=self._screen_state))
         if said:
             self.say(said)
@@ -340,7 +316,15 @@ class TokexploreApp(PacedApp[int]):
                 f"{command.shown}  {command.tooltip}",
                 lambda action=command.action: self._run_from_palette(action),
             )
+        yield SystemCommand(
+            "save a tape",
+            "The keys since the start, or since the last mark (@), as a script to edit and play.",
+            self._save_tape,
+        )
         yield SystemCommand("quit now", "ctrl+q", self.action_quit)
+
+    def _save_tape(self) -> None:
+        self.say(self.save_tape(self.driver.options))
 
     def _run_from_palette(self, action: str) -> None:
         if (screen := self._browse) is not None:

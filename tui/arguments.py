@@ -21,6 +21,7 @@ from tokexplore.tui.options import (
     OpenOptions,
     RunOptions,
     ScoreOptions,
+    TapeOptions,
 )
 from tokexplore.tui.parser_groups import LOADING
 from tokexplore.tui.parsers import COMMANDS, THEMES
@@ -42,6 +43,7 @@ class Invocation(msgspec.Struct, frozen=True):
     exporting: ExportOptions = ExportOptions()
     scoring: ScoreOptions = ScoreOptions()
     drawing: GifOptions = GifOptions()
+    taping: TapeOptions = TapeOptions()
 
 
 def parse(arguments: Sequence[str]) -> Invocation:
@@ -69,6 +71,9 @@ def parse(arguments: Sequence[str]) -> Invocation:
     if command == "open":
         opening = _opening(parsers.open_parser().parse_args(arguments[1:]))
         return Invocation(command, RunOptions(), opening=opening)
+    if command == "tape":
+        taping = TapeOptions(**vars(parsers.tape_parser().parse_args(arguments[1:])))
+        return Invocation(command, RunOptions(), taping=taping)
     if command == "gif":
         drawing = GifOptions(**vars(parsers.gif_parser().parse_args(arguments[1:])))
         return Invocation(command, RunOptions(), drawing=drawing)

@@ -88,6 +88,11 @@ def _dispatch(asked: Invocation, open_engine: OpenEngine) -> int:
         return 0
     if asked.command == "open":
         return _open(asked.opening)
+    if asked.command == "tape":
+        from tokexplore.tui.commands.taping import run_tape
+
+        print(plain_text(run_tape(asked.taping)))
+        return 0
     if asked.command == "gif":
         from tokexplore.tui.recording.cast import read_cast
         from tokexplore.tui.recording.gif import write_gif

@@ -300,7 +300,7 @@ GROUPS: dict[str, tuple[Command, ...]] = {
             "@",
             "mark_recording",
             "mark",
-            "Mark this moment of the recording.",
+            "Mark this moment: of a recording, and as the beginning of a tape.",
         ),
         Command("file.picture", "P", "P", "picture", "picture", "Keep a picture of the screen."),
         Command("file.copy", "y", "y", "copy", "copy text", "Copy the text of this path."),

@@ -84,6 +84,18 @@ class RunOptions(msgspec.Struct, frozen=True):
     format: Literal["text", "jsonl"] = "text"
 
 
+class TapeOptions(msgspec.Struct, frozen=True):
+    """What `tokexplore tape` takes."""
+
+    tape: str = ""
+    cast: str = ""
+    gif: str = ""
+    svg: str = ""
+    """Folder of the screenshots."""
+    check: bool = False
+    """Play it and write nothing."""
+
+
 class GifOptions(msgspec.Struct, frozen=True):
     """What `tokexplore gif` takes."""
 

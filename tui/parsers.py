@@ -18,13 +18,14 @@ from tokexplore.tui.parser_groups import (
     positive,
 )
 
-COMMANDS = ("run", "models", "sessions", "open", "export", "score", "replay", "gif")
+COMMANDS = ("run", "models", "sessions", "open", "export", "score", "replay", "gif", "tape")
 THEMES = {"dark": "tokexplore-dark", "light": "tokexplore-light", "ansi": "tokexplore-ansi"}
 EXPORT_FORMATS = ("jsonl", "json", "csv", "markdown", "html", "dot")
 
 _COMMAND_HELP = """commands:
   tokexplore run [MODEL] ...     the same engine without the screen: text or JSON lines
   tokexplore score FILE          what the model thinks of a text, token by token
+  tokexplore tape FILE           a script that drives the app: recordings, pictures, tests
   tokexplore gif CAST GIF        a recording of the screen as an animated picture
   tokexplore models [DIR ...]    the models that are here
   tokexplore sessions            the sessions that were kept
@@ -114,6 +115,24 @@ def _speed(text: str) -> float:
     if not value:
         raise argparse.ArgumentTypeError(f"{text} is not possible: give more than 0")
     return value
+
+
+def tape_parser() -> Parser:
+    parser = _parser(
+        "tokexplore tape",
+        "Play a script that drives the real app, without a terminal and on a clock of its own.",
+        usage="tokexplore tape FILE [options]",
+        epilog="A tape has one command a line: Size, Theme and Options first, then Type, Key, "
+        "Repeat,\nWait, Until, Speed, Screenshot, Caption and Keys; # begins a comment.",
+    )
+    parser.add_argument("tape", metavar="FILE", help="the tape")
+    parser.add_argument("--cast", default="", metavar="OUT.cast", help="record it (asciicast)")
+    parser.add_argument(
+        "--gif", default="", metavar="OUT.gif", help="draw it; needs the extra tokexplore[gif]"
+    )
+    parser.add_argument("--svg", default="", metavar="DIR", help="where its screenshots go")
+    parser.add_argument("--check", action="store_true", help="only see whether it runs")
+    return parser
 
 
 def gif_parser() -> Parser:

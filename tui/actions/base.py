@@ -13,6 +13,7 @@ from tokexplore.tui.driver import Driver
 from tokexplore.tui.output.pacing import Figures
 from tokexplore.tui.output.seam import Seen
 from tokexplore.tui.recording.camera import Recorder
+from tokexplore.tui.tape.memory import KeyMemory
 
 if TYPE_CHECKING:
     from tokexplore.tui.screens.dialog import Dialog
@@ -38,6 +39,10 @@ class Host(Protocol):
 
     def say(self, text: str) -> None:
         """A notice, as plain safe text."""
+
+    @property
+    def keys_pressed(self) -> KeyMemory:
+        """The keys since the start or the last mark."""
 
     @property
     def recorder(self) -> Recorder | None:

@@ -29,13 +29,13 @@ class Showing(Actions):
         self.app.notify("Recording: ! stops, @ marks.", timeout=2, markup=False)
 
     def action_mark_recording(self) -> None:
-        """Mark this moment of the recording."""
-        recorder = self.host.recorder
-        if recorder is None:
-            self.nothing("recording to mark: ! starts one")
-            return
+        """Mark this moment: of the recording, and as the beginning of a tape that is saved."""
+        self.host.keys_pressed.mark()
         self._marks += 1
-        recorder.mark(f"mark {self._marks}")
+        if self.host.recorder is not None:
+            self.host.recorder.mark(f"mark {self._marks}")
+        else:
+            self.app.notify("Marked: a tape that is saved begins here.", timeout=3, markup=False)
 
     def action_picture(self) -> None:
         """Keep a picture of the screen."""

@@ -2,13 +2,14 @@
 
 import asyncio
 import functools
+import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Concatenate, Literal, ParamSpec, Protocol, TypeVar
 
 from tokexplore.models.errors import EngineLostError, ModelError, TokexploreError
 from tokexplore.models.options import LoadOptions
-from tokexplore.models.protocol import Chat, ModelInfo, Progress
+from tokexplore.models.protocol import Chat, ModelInfo, Progress, StreamEvent
 from tokexplore.models.sampling import SamplerView, SamplingSettings
 from tokexplore.models.worker.client import EngineClient
 from tokexplore.tui.explorer import Explorer
@@ -26,6 +27,9 @@ MakeClient = Callable[[LoadOptions, Callable[[EngineLostError], None]], EngineCl
 def spawn_client(load: LoadOptions, on_lost: Callable[[EngineLostError], None]) -> EngineClient:
     """An engine in a child process."""
     return EngineClient(load, on_lost=on_lost)
+
+
+Batches = AsyncIterator[list[StreamEvent]]
 
 
 class Notify(Protocol):
@@ -89,6 +93,10 @@ class DriverBase:
         self.goes_on = False
         """A stream was live when the engine was lost."""
         self._times: deque[float] = deque(maxlen=64)
+        self.clock: Callable[[], float] = time.monotonic
+        """Seconds by which the rate of a stream is measured."""
+        self.meter: Callable[[Batches], Batches] = lambda batches: batches
+        """What the events of a stream go through before they are applied."""
         self.replay: Replay | None = None
         self.differs = False
         """The model is another than the one that most of the session was recorded with."""
@@ -247,9 +255,14 @@ class DriverBase:
         return self.info.suggested if self.info else None
 
     @property
+    def jobs(self) -> int:
+        """How many pieces of work are under way."""
+        return sum(not job.done() for job in self._jobs)
+
+    @property
     def busy(self) -> bool:
         """Whether any piece of work is under way."""
-        return any(not job.done() for job in self._jobs)
+        return self.jobs > 0
 
     @property
     def streaming(self) -> bool:

@@ -1,7 +1,6 @@
 """The live stream: starting, applying what arrives, stopping."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 
 from tokexplore.models.errors import EngineLostError
@@ -90,7 +89,7 @@ class Streaming(Scoring):
 
     async def _follow(self, batches: AsyncIterator[list[StreamEvent]]) -> None:
         try:
-            async for batch in batches:
+            async for batch in self.meter(batches):
                 for event in batch:
                     self._apply(event)
                 self._changed()
@@ -117,7 +116,7 @@ class Streaming(Scoring):
                 self.scored(tree.path(leaf), event)
             case DrawnToken(_, distribution, standing, sampler, chosen_by, sampler_logprob, draw):
                 self.progress = None
-                self._times.append(time.monotonic())
+                self._times.append(self.clock())
                 tree.tell(leaf, distribution)
                 number = tree.configure(sampler.settings)
                 forked, known = bool(tree.children[leaf]), tree.child(leaf, standing.token)

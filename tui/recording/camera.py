@@ -1,11 +1,12 @@
 """Frames of the screen as a terminal would have to draw them, whatever the line to it does."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from rich.color import ColorSystem
 from textual.app import App
+from textual.strip import Strip
 
 from tokexplore.tui.output.encode import Encoder
 from tokexplore.tui.output.grid import Grid, Styles
@@ -39,10 +40,16 @@ class Camera:
         self._grid = Grid(*self._app.size, self._styles)
         return True
 
-    def look(self) -> str:
-        """The changes, as a terminal's output; empty for none."""
+    def look(self, overlay: Sequence[tuple[int, int, Strip]] = ()) -> str:
+        """The changes, as a terminal's output; empty for none.
+
+        Args:
+            overlay: what stands over the screen: column, row, cells.
+        """
         for y, strip in enumerate(self._app.screen._compositor.render_strips()):
             self._grid.put(0, y, strip)
+        for x, y, strip in overlay:
+            self._grid.put(x, y, strip)
         return self._encoder.frame(self._grid)
 
 

@@ -18,6 +18,7 @@ SHORTEST, LONGEST = 0.04, 5.0
 """Seconds that a frame is shown."""
 LAST = 2.0
 """Seconds that the last frame is shown."""
+COLOURS, SAMPLES = 96, 12
 INK, PAPER = "#e6e6e6", "#0e1118"
 _FONTS = ("DejaVu Sans Mono", "Liberation Mono", "Noto Sans Mono", "Menlo", "Consolas")
 _PLACES = (
@@ -54,7 +55,7 @@ def write_gif(cast: Cast, out: Path) -> int:
     shown = list(_frames(cast, screen, fonts))
     if not shown:
         raise UsageError("the recording shows nothing: there is no frame for a GIF.")
-    images = [image for image, _ in shown]
+    images = _with_one_palette([image for image, _ in shown])
     lengths = [round(1000 * seconds) for _, seconds in shown]
     images[0].save(
         out, save_all=True, append_images=images[1:], duration=lengths, loop=0, optimize=True
@@ -104,8 +105,20 @@ def _draw(screen: Any, size: tuple[int, int], fonts: "list[FreeTypeFont]") -> "I
                 draw.text((left, top + 1), cell.data, font=fonts[cell.bold], fill=ink)
             if cell.underscore:
                 draw.line((left, top + height - 2, left + width - 1, top + height - 2), fill=ink)
-    # One palette for all of a frame's colours, which are few: its edges stay sharp.
-    return image.quantize(colors=128, dither=Image.Dither.NONE)
+    return image
+
+
+def _with_one_palette(images: "list[Image]") -> "list[Image]":
+    """The same pictures in the colours of a few of them: a frame then holds only what changed."""
+    from PIL import Image
+
+    few = images[:: max(1, len(images) // SAMPLES)]
+    width, height = images[0].size
+    sheet = Image.new("RGB", (width, height * len(few)))
+    for index, image in enumerate(few):
+        sheet.paste(image, (0, height * index))
+    palette = sheet.quantize(colors=COLOURS, dither=Image.Dither.NONE)
+    return [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
 
 
 def _colour(name: str, default: str) -> str:

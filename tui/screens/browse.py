@@ -161,6 +161,11 @@ class BrowseScreen(Branching, Prompting, Taking, Walking, Viewing, Remembering, 
             else:
                 self.call_next(self.paint)
 
+    @property
+    def is_dirty(self) -> bool:
+        """Whether something new is to be shown with the next frame."""
+        return self._dirty
+
     def paint(self) -> None:
         """Bring every widget up to the state of explorer and driver."""
         if not self._dirty or not self.is_attached:

@@ -100,7 +100,7 @@ async def test_the_keys_record_mark_and_take_a_picture(tmp_path: Path) -> None:
     async with app.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: ended(app))
         await press(pilot, "at")
-        assert any("! starts one" in n.message for n in app._notifications)
+        assert any("begins here" in n.message for n in app._notifications)
         await press(pilot, "exclamation_mark", "at", "at", "exclamation_mark", "P")
     folder = tmp_path / "state" / "tokexplore"
     [path] = (folder / "recordings").glob("*.cast")

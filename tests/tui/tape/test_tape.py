@@ -1,0 +1,197 @@
+"""Tapes: their language, the same bytes each time, and what was just done as one."""
+
+from pathlib import Path
+
+import pyte
+import pytest
+from support.app import make_app, press, screen_text, until
+from support.connect import in_thread
+from support.fake_engine import FakeEngine
+from support.lived import OPTIONS, SIZE, ended
+
+from tokexplore.models.errors import ModelError, TokexploreError, UsageError
+from tokexplore.models.options import LoadOptions
+from tokexplore.models.worker.client import EngineClient
+from tokexplore.tui.commands.taping import app_options, run_tape
+from tokexplore.tui.options import TapeOptions
+from tokexplore.tui.recording.cast import read_cast
+from tokexplore.tui.tape.memory import KeyMemory, Pressed
+from tokexplore.tui.tape.player import play
+from tokexplore.tui.tape.script import Script, Step, parse_script, read_script
+
+TAPE = """
+# two stories
+Size 100x30
+Theme light
+Options --temperature 1.2 --seed 4 --max-new-tokens 12 --prompt "Once upon a time"
+
+Speed 10
+Wait 0.5
+Screenshot streaming
+Until ended
+Key home 3
+Caption another way
+Keys on
+Until ended
+Repeat 2 Key left
+Key a
+Type odd one
+Key enter
+Screenshot done
+"""
+
+
+def fake(load: LoadOptions, on_lost: object) -> EngineClient:
+    return EngineClient(load, connect=in_thread(FakeEngine.open), on_lost=on_lost)  # type: ignore[arg-type]
+
+
+async def played(text: str, folder: Path) -> Script:
+    script = parse_script(text, "test.tape")
+    folder.mkdir()
+    options = app_options(script)
+    await play(
+        script, options, cast=folder / "a.cast", pictures=folder, make_client=fake
+    )  # fmt: skip
+    return script
+
+
+async def test_the_same_tape_gives_the_same_bytes(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    await played(TAPE, one)
+    await played(TAPE, two)
+    assert sorted(p.name for p in one.iterdir()) == ["a.cast", "done.svg", "streaming.svg"]
+    for path in one.iterdir():
+        assert path.read_bytes() == (two / path.name).read_bytes(), path.name
+
+
+async def test_a_stream_comes_token_by_token_at_its_speed(tmp_path: Path) -> None:
+    await played(TAPE, tmp_path / "one")
+    cast = read_cast(tmp_path / "one" / "a.cast")
+    screen = pyte.Screen(cast.columns, cast.rows)
+    stream = pyte.Stream(screen)
+    seen, first = [], None
+    for event in cast.events:
+        stream.feed(event.data)
+        text = "\n".join(screen.display)
+        if "10 tok/s" in text and first is None:
+            first = event.at
+        seen.append(text)
+    assert first is not None
+    assert first < 1.0
+    assert (cast.columns, cast.rows) == (100, 30)
+    assert len({text.splitlines()[2] for text in seen}) > 8, "frames of a stream differ"
+    assert "another way" in seen[-1]
+    assert "note: odd one" in seen[-1]
+
+
+async def test_what_does_not_come_names_its_line(tmp_path: Path) -> None:
+    with pytest.raises(TokexploreError, match=r"test.tape, line 2: 'xyzzy' did not come"):
+        await played("Options --max-new-tokens 3\nUntil xyzzy\n", tmp_path / "one")
+
+
+async def test_a_model_that_cannot_be_loaded_ends_the_tape() -> None:
+    def broken(load: LoadOptions, on_lost: object) -> EngineClient:
+        def opened(*_: object) -> FakeEngine:
+            raise ModelError("no weights.")
+
+        return EngineClient(load, connect=in_thread(opened), on_lost=on_lost)  # type: ignore[arg-type]
+
+    script = parse_script("Wait 1", "a.tape")
+    with pytest.raises(TokexploreError, match="ended before the tape"):
+        await play(script, app_options(script), make_client=broken)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("Jump 3", "'Jump' is no command"),
+        ("Wait", "Wait needs seconds"),
+        ("Wait long", "not 'long'"),
+        ("Wait -1", "not '-1'"),
+        ("Speed 0", "not '0'"),
+        ("Size 3x4", "no size"),
+        ("Theme pink", "no theme"),
+        ("Keys maybe", "not 'maybe'"),
+        ("Screenshot ../x", "no name"),
+        ("Key ctrl+", "no key"),
+        ("Repeat 0 Key a", "not '0'"),
+        ("Repeat 3 Wait 1", "not 'Wait'"),
+        ("Options 'x", "cannot be read"),
+        ("Until", "Until needs text"),
+        ("Wait 1\nSize 80x24", "comes before"),
+    ],
+)
+def test_a_wrong_line_is_named(line: str, said: str) -> None:
+    number = 2 + line.count("\n")
+    with pytest.raises(UsageError, match=f"a.tape, line {number}: .*{said}"):
+        parse_script(f"# comment\n{line}", "a.tape")
+
+
+def test_a_tape_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.tape"
+    path.write_text(TAPE)
+    script = read_script(path)
+    assert (script.size, script.theme) == ((100, 30), "tokexplore-light")
+    assert app_options(script).settings.seed == 4
+    assert Step(15, "Key", "left", 2) in script.steps
+    with pytest.raises(UsageError, match="cannot be read"):
+        read_script(tmp_path / "none.tape")
+    with pytest.raises(UsageError, match="--cast, --gif, --svg or --check"):
+        run_tape(TapeOptions(str(path)))
+    with pytest.raises(UsageError, match="drives the app"):
+        app_options(parse_script("Options run --seed 3", "a.tape"))
+
+
+def test_keys_become_commands_and_typed_text() -> None:
+    memory = KeyMemory()
+    keys = [
+        ("g", ""),
+        ("3", "3"),
+        ("enter", ""),
+        ("space", ""),
+        ("t", ""),
+        ("a", "a"),
+        ("space", " "),
+    ]
+    for number, (key, character) in enumerate([*keys, ("b", "b"), ("enter", "")]):
+        memory.add(Pressed(number * 0.1 + (5 if number > 4 else 0), key, character))
+    assert memory.tape(OPTIONS, (100, 30)).splitlines() == [
+        "Size 100x30",
+        "Options --temperature 1.2 --seed 4 --max-new-tokens 24 "
+        "--prompt 'Once upon a time there was'",
+        "",
+        "Key g",
+        "Type 3",
+        "Key enter space t",
+        "Wait 2.0",
+        "Type a b",
+        "Key enter",
+    ]
+    memory.mark()
+    assert len(memory) == 0
+
+
+async def test_what_was_just_done_can_be_played_again(tmp_path: Path) -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: ended(app))
+        await press(pilot, "home", "l", "3")
+        await until(pilot, lambda: not app.driver.streaming)
+        await press(pilot, "a", "o", "k", "enter")
+        said = app.save_tape(app.driver.options)
+        shown = app.driver.explorer.ids()
+        notes = list(app.driver.explorer.tree.notes.values())
+        screen = screen_text(app)
+    path = Path(said.removeprefix("The tape is ").rstrip("."))
+    text = path.read_text()
+    assert "Key home l 3 a\nType ok\nKey enter" in text
+    text = text.replace("Key home l 3 a", "Until ended\nKey home l 3\nUntil ended\nKey a")
+    script = await played(text + "Until note: ok\n", tmp_path / "one")
+    assert script.size == SIZE
+    cast = read_cast(tmp_path / "one" / "a.cast")
+    terminal = pyte.Screen(cast.columns, cast.rows)
+    for event in cast.events:
+        pyte.Stream(terminal).feed(event.data)
+    assert notes == ["ok"]
+    assert shown
+    assert terminal.display[2].strip()[:60] == screen.splitlines()[2].strip()[:60]

@@ -1,0 +1,57 @@
+"""`tokexplore tape`: a script that drives the real app, for demos and tests."""
+
+import asyncio
+import tempfile
+from pathlib import Path
+
+import msgspec
+
+from tokexplore.models.errors import UsageError
+from tokexplore.tui.options import AppOptions, TapeOptions
+from tokexplore.tui.recording.cast import read_cast
+from tokexplore.tui.recording.gif import write_gif
+from tokexplore.tui.tape.player import play
+from tokexplore.tui.tape.script import Script, read_script
+from tokexplore.tui.theme import DARK
+
+
+def run_tape(options: TapeOptions) -> str:
+    """Play a tape and write what was asked for; a line that says what was done.
+
+    Raises:
+        UsageError: no such tape, a line of it that is wrong, an output that is there already.
+        TokexploreError: a line of it that cannot be done.
+    """
+    if not (options.cast or options.gif or options.svg or options.check):
+        raise UsageError("say what is to become of the tape: --cast, --gif, --svg or --check.")
+    script = read_script(Path(options.tape))
+    for name in filter(None, (options.cast, options.gif)):
+        if Path(name).exists():
+            raise UsageError(f"{name} is there already: give another name.")
+    pictures = Path(options.svg) if options.svg else None
+    if pictures is not None:
+        pictures.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        cast = Path(options.cast or f"{folder}/tape.cast") if options.cast or options.gif else None
+        asked = msgspec.structs.replace(
+            app_options(script), session=f"{folder}/tape.tokx", theme=script.theme or DARK.name
+        )
+        asyncio.run(play(script, asked, cast=cast, pictures=pictures))
+        if options.gif and cast is not None:
+            write_gif(read_cast(cast), Path(options.gif))
+    return f"{script.name}: {len(script.steps)} commands done"
+
+
+def app_options(script: Script) -> AppOptions:
+    """The options that a tape gives to the app.
+
+    Raises:
+        UsageError: options that tokexplore does not know.
+    """
+    from tokexplore.tui.arguments import parse
+    from tokexplore.tui.prompts import read_prompt
+
+    asked = parse(script.options)
+    if asked.command != "app":
+        raise UsageError(f"{script.name}: a tape drives the app, not `tokexplore {asked.command}`.")
+    return msgspec.structs.replace(asked.options.app, prompt=read_prompt(asked.prompt, None))

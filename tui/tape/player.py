@@ -1,0 +1,278 @@
+"""Plays a tape on the real app, headless, on a clock of its own."""
+
+import asyncio
+from contextlib import suppress
+from pathlib import Path
+from typing import Literal
+
+from rich.segment import Segment
+from rich.style import Style
+from textual.pilot import Pilot
+from textual.strip import Strip
+from textual.widgets import Input, TextArea
+
+from tokexplore.models.display import safe_text
+from tokexplore.models.errors import TokexploreError
+from tokexplore.tui.app import TokexploreApp
+from tokexplore.tui.driving.base import MakeClient, spawn_client
+from tokexplore.tui.options import AppOptions
+from tokexplore.tui.recording.camera import Camera
+from tokexplore.tui.recording.cast import BEGINS, CastWriter
+from tokexplore.tui.recording.picture import svg_of
+from tokexplore.tui.tape.gate import Gate
+from tokexplore.tui.tape.script import Script, Step
+from tokexplore.widgets.cells import cut, width
+
+FRAME = 1 / 15
+"""Seconds of the tape's clock between two frames."""
+SPEED = 15.0
+"""Tokens a second that a stream shows when the tape says nothing."""
+TYPING, PRESSING = 0.06, 0.3
+"""Seconds of the tape's clock that a typed character and a pressed key take."""
+NOTICE = 4.0
+"""Seconds of the tape's clock that a notice is shown at most."""
+GIVE_UP = 120.0
+"""Seconds of the tape's clock until a text has to be on the screen."""
+PATIENCE = 300.0
+"""Real seconds that one step of the app may take."""
+_FOREVER = 1e9
+_CAPTION = Style(color="#14100a", bgcolor="#ffb454", bold=True)
+
+
+class TapeApp(TokexploreApp):
+    """The app without anything that depends on the time of day or on how fast this machine is."""
+
+    def __init__(self, options: AppOptions, make_client: MakeClient) -> None:
+        self.now = 0.0
+        """Seconds of the tape's clock."""
+        self.gate = Gate()
+        self._ends: dict[str, float] = {}
+        super().__init__(options, make_client)
+        self.animation_level = "none"
+
+    def driver_made(self) -> None:
+        """Stream at the tape's pace."""
+        self.driver.clock = lambda: self.now
+        self.driver.meter = self.gate.meter
+
+    def _offer_last(self) -> None:  # type: ignore[override]
+        """Other sessions have no part in a tape."""
+
+    @property
+    def session_path(self) -> Path | None:
+        """No two runs share a file."""
+        return None
+
+    def notify(
+        self,
+        message: str,
+        *,
+        title: str = "",
+        severity: Literal["information", "warning", "error"] = "information",
+        timeout: float | None = None,
+        markup: bool = True,
+    ) -> None:
+        """A notice that goes when the tape's clock says so."""
+        self._ends[message] = self.now + min(timeout or NOTICE, NOTICE)
+        super().notify(message, title=title, severity=severity, timeout=_FOREVER, markup=markup)
+
+    def expire(self) -> bool:
+        """Take away the notices whose time is over; whether there were any."""
+        over = [
+            notification
+            for notification in self._notifications
+            if self.now >= self._ends.get(notification.message, 0.0)
+        ]
+        for notification in over:
+            self._unnotify(notification)
+        return bool(over)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing happens before a key is pressed or a token let through."""
+        driver, screen = self.driver, self._browse
+        if driver.state == "loading" or screen is None or screen.is_dirty:
+            return False
+        return driver.jobs == 0 or (driver.jobs == 1 and driver.streaming and self.gate.holding)
+
+    def screen_text(self) -> str:
+        """What is on the screen, as text."""
+        strips = self.screen._compositor.render_strips()
+        return "\n".join("".join(segment.text for segment in strip) for strip in strips)
+
+
+class Player:
+    """Does what a tape says.
+
+    Args:
+        cast: where the recording goes, made once the screen is there.
+        pictures: folder of the screenshots.
+    """
+
+    def __init__(
+        self,
+        script: Script,
+        app: TapeApp,
+        pilot: Pilot[int],
+        *,
+        cast: Path | None = None,
+        pictures: Path | None = None,
+    ) -> None:
+        self._script, self._app, self._pilot = script, app, pilot
+        self._cast_path, self._pictures = cast, pictures
+        self._cast: CastWriter | None = None
+        self._camera: Camera | None = None
+        self._speed, self._credit = SPEED, 0.0
+        self._caption, self._keys, self._pressed = "", False, ""
+
+    async def play(self) -> None:
+        """From the loaded model to the last line.
+
+        Raises:
+            TokexploreError: a line that cannot be done, with its number.
+        """
+        await self._settle()
+        self._camera = Camera(self._app)
+        if self._cast_path is not None:
+            self._cast = CastWriter(
+                self._cast_path, self._script.size, clock=lambda: self._app.now, stamp=0
+            )
+            self._cast.output(BEGINS)
+        await self._frame()
+        for step in self._script.steps:
+            for _ in range(step.times):
+                await self._do(step)
+        await self._advance(FRAME)
+        if self._cast is not None:
+            self._cast.close()
+
+    async def _do(self, step: Step) -> None:
+        match step.name:
+            case "Key":
+                for key in step.text.split():
+                    await self._press(key, PRESSING)
+            case "Type":
+                for character in step.text:
+                    await self._press(character, TYPING)
+            case "Wait":
+                await self._advance(float(step.text))
+            case "Until":
+                await self._until(step)
+            case "Speed":
+                self._speed = float(step.text)
+            case "Screenshot":
+                self._picture(step.text)
+            case "Caption":
+                self._caption = safe_text(step.text)
+                await self._frame()
+            case "Keys":
+                self._keys, self._pressed = step.text == "on", ""
+                await self._frame()
+
+    async def _press(self, key: str, seconds: float) -> None:
+        self._pressed = key
+        await self._pilot.press(key)
+        await self._settle()
+        await self._frame()
+        await self._advance(seconds)
+
+    async def _until(self, step: Step) -> None:
+        end = self._app.now + GIVE_UP
+        while step.text not in self._app.screen_text():
+            if self._app.now >= end:
+                raise TokexploreError(
+                    f"{self._script.name}, line {step.line}: {step.text!r} did not come to the "
+                    f"screen within {GIVE_UP:.0f} seconds of the tape."
+                )
+            await self._advance(FRAME)
+
+    def _picture(self, name: str) -> None:
+        if self._pictures is not None:
+            path = self._pictures / f"{name}.svg"
+            path.write_text(svg_of(self._app), encoding="utf-8")
+
+    async def _advance(self, seconds: float) -> None:
+        """Let the tape's clock run, and the tokens that are due come."""
+        for _ in range(max(1, round(seconds / FRAME))):
+            self._app.now += FRAME
+            self._credit = min(self._credit + self._speed * FRAME, max(1.0, self._speed))
+            moved = False
+            while self._credit >= 1 and self._app.gate.holding:
+                self._credit -= 1
+                self._app.gate.let_one_through()
+                await self._settle()
+                moved = True
+            if not self._app.gate.holding:
+                self._credit = 0.0
+            if self._app.expire() or moved:
+                await self._settle()
+                await self._frame()
+
+    async def _settle(self) -> None:
+        """Until nothing more happens by itself."""
+        loop = asyncio.get_running_loop()
+        end, calm = loop.time() + PATIENCE, 0
+        while calm < 2:
+            await self._pilot.pause()
+            for field in self._app.screen.query(Input):
+                field.cursor_blink = False
+            for area in self._app.screen.query(TextArea):
+                area.cursor_blink = False
+            calm = calm + 1 if self._app.idle else 0
+            if not calm:
+                await asyncio.sleep(0.002)
+                if loop.time() > end:
+                    raise TokexploreError(
+                        f"{self._script.name}: the app did not come to rest within "
+                        f"{PATIENCE:.0f} seconds."
+                    )
+
+    async def _frame(self) -> None:
+        if self._camera is not None and self._cast is not None:
+            changes = self._camera.look(self._overlay())
+            if changes:
+                self._cast.output(changes)
+
+    def _overlay(self) -> list[tuple[int, int, Strip]]:
+        """The caption and the last key, over the last line."""
+        columns, rows = self._script.size
+        shown = []
+        if self._caption:
+            text = f" {cut(self._caption, columns - 4)} "
+            shown.append((max(0, (columns - width(text)) // 2), text))
+        if self._keys and self._pressed:
+            text = f" {safe_text(self._pressed)} "
+            shown.append((columns - width(text) - 1, text))
+        return [(x, rows - 1, Strip([Segment(text, _CAPTION)])) for x, text in shown]
+
+
+async def play(
+    script: Script,
+    options: AppOptions,
+    *,
+    cast: Path | None = None,
+    pictures: Path | None = None,
+    make_client: MakeClient = spawn_client,
+) -> None:
+    """Play a tape from its start to its end.
+
+    Raises:
+        TokexploreError: a line that cannot be done, a model that cannot be loaded.
+    """
+    app = TapeApp(options, make_client)
+    try:
+        async with app.run_test(size=script.size, notifications=True) as pilot:
+            playing = asyncio.ensure_future(
+                Player(script, app, pilot, cast=cast, pictures=pictures).play()
+            )
+            while not playing.done() and app._running:
+                await asyncio.wait([playing], timeout=0.5)
+            if not playing.done():
+                playing.cancel()
+                with suppress(asyncio.CancelledError):
+                    await playing
+                raise TokexploreError(f"{script.name}: the app ended before the tape did.")
+            await playing
+    finally:
+        await app.driver.close()
+        await asyncio.to_thread(app.close_session, "quit")

@@ -1,0 +1,152 @@
+"""The language of tapes: one command a line."""
+
+import math
+import re
+import shlex
+from pathlib import Path
+from typing import NamedTuple
+
+from textual.keys import KEY_ALIASES, Keys
+
+from tokexplore.models.errors import UsageError
+from tokexplore.tui.parsers import THEMES
+
+COMMANDS = {
+    "Size": "COLUMNSxROWS: the screen, before anything else",
+    "Theme": "dark, light or ansi, before anything else",
+    "Options": "options of tokexplore, such as --temperature 0.8 --seed 3, before anything else",
+    "Speed": "tokens a second that a stream shows from here on",
+    "Type": "text, a character after the other",
+    "Key": "keys by name, one after the other: home enter 3 ctrl+t",
+    "Repeat": "N Key ... or N Type ...",
+    "Wait": "seconds",
+    "Until": "text that the screen is to show",
+    "Screenshot": "a name",
+    "Caption": "text over the last line; nothing takes it away",
+    "Keys": "on or off: show the keys that are pressed",
+}
+"""Each command with what follows it."""
+SETTING = ("Size", "Theme", "Options")
+LONGEST = 3600.0
+MOST = 10_000
+_SIZE = re.compile(r"(\d{1,4})x(\d{1,4})")
+_NAMED = {key.value for key in Keys} | set(KEY_ALIASES) | {"space", "full_stop", "question_mark"}
+
+
+class Step(NamedTuple):
+    """One command of a tape."""
+
+    line: int
+    """Its line, from 1."""
+    name: str
+    text: str = ""
+    """What follows it, checked."""
+    times: int = 1
+
+
+class Script(NamedTuple):
+    """A tape that was read."""
+
+    name: str
+    steps: tuple[Step, ...]
+    size: tuple[int, int] = (120, 40)
+    theme: str = ""
+    options: tuple[str, ...] = ()
+
+
+def read_script(path: Path) -> Script:
+    """A tape from its file.
+
+    Raises:
+        UsageError: the file cannot be read, or a line of it is wrong.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise UsageError(f"{path} cannot be read: {reason}.") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{path} is not UTF-8 text: convert it first.") from None
+    return parse_script(text, path.name)
+
+
+def parse_script(text: str, name: str) -> Script:
+    """A tape from its text.
+
+    Raises:
+        UsageError: naming the line that is wrong, and why.
+    """
+    script, steps = Script(name, ()), list[Step]()
+    for number, line in enumerate(text.split("\n"), 1):
+        command, _, rest = line.strip().partition(" ")
+        if not command or command.startswith("#"):
+            continue
+        try:
+            step = _step(number, command, rest.strip())
+            if step.name in SETTING:
+                if steps:
+                    raise ValueError(f"{step.name} comes before what is done")
+                script = _set(script, step)
+            else:
+                steps.append(step)
+        except ValueError as error:
+            raise UsageError(f"{name}, line {number}: {error}.") from None
+    return script._replace(steps=tuple(steps))
+
+
+def _step(line: int, command: str, rest: str) -> Step:
+    if command not in COMMANDS:
+        raise ValueError(f"{command!r} is no command: there are {', '.join(COMMANDS)}")
+    if command == "Repeat":
+        count, _, what = rest.partition(" ")
+        if not count.isdigit() or not 0 < int(count) <= MOST:
+            raise ValueError(f"Repeat needs a number from 1 to {MOST:,}, not {count!r}")
+        inner, _, text = what.strip().partition(" ")
+        if inner not in ("Key", "Type"):
+            raise ValueError(f"Repeat goes before Key or Type, not {inner!r}")
+        return _step(line, inner, text.strip())._replace(times=int(count))
+    if not rest and command != "Caption":
+        raise ValueError(f"{command} needs {COMMANDS[command]}")
+    _check(command, rest)
+    return Step(line, command, rest)
+
+
+def _check(command: str, rest: str) -> None:
+    if command in ("Wait", "Speed"):
+        try:
+            value = float(rest)
+        except ValueError:
+            value = math.nan
+        if not 0 < value <= LONGEST:
+            raise ValueError(
+                f"{command} needs a number above 0, at most {LONGEST:.0f}: not {rest!r}"
+            )
+    elif command == "Keys" and rest not in ("on", "off"):
+        raise ValueError(f"Keys is on or off, not {rest!r}")
+    elif command == "Screenshot" and not re.fullmatch(r"[A-Za-z0-9._-]+", rest):
+        raise ValueError(f"{rest!r} is no name: letters, digits, dots, _ and - make one")
+    elif command == "Key":
+        for key in rest.split():
+            if len(key) > 1 and not _is_key(key):
+                raise ValueError(f"{key!r} is no key")
+
+
+def _is_key(name: str) -> bool:
+    bare = name.removeprefix("ctrl+").removeprefix("shift+")
+    return bare in _NAMED or len(bare) == 1 or re.fullmatch(r"[a-z]+(_[a-z]+)*", bare) is not None
+
+
+def _set(script: Script, step: Step) -> Script:
+    if step.name == "Size":
+        match = _SIZE.fullmatch(step.text)
+        if match is None or not (20 <= int(match[1]) <= 500 and 5 <= int(match[2]) <= 200):
+            raise ValueError(f"{step.text!r} is no size: 120x40, from 20x5 to 500x200")
+        return script._replace(size=(int(match[1]), int(match[2])))
+    if step.name == "Theme":
+        if step.text not in THEMES:
+            raise ValueError(f"{step.text!r} is no theme: there are {', '.join(THEMES)}")
+        return script._replace(theme=THEMES[step.text])
+    try:
+        return script._replace(options=(*script.options, *shlex.split(step.text)))
+    except ValueError as error:
+        raise ValueError(f"options that cannot be read ({error})") from None
