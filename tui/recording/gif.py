@@ -18,7 +18,7 @@ SHORTEST, LONGEST = 0.04, 5.0
 """Seconds that a frame is shown."""
 LAST = 2.0
 """Seconds that the last frame is shown."""
-COLOURS, SAMPLES = 96, 12
+COLOURS, SAMPLES = 64, 12
 INK, PAPER = "#e6e6e6", "#0e1118"
 _FONTS = ("DejaVu Sans Mono", "Liberation Mono", "Noto Sans Mono", "Menlo", "Consolas")
 _PLACES = (

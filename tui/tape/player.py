@@ -33,6 +33,8 @@ NOTICE = 4.0
 """Seconds of the tape's clock that a notice is shown at most."""
 GIVE_UP = 120.0
 """Seconds of the tape's clock until a text has to be on the screen."""
+CALM = 3
+"""Rounds of messages in which nothing may happen before the app counts as at rest."""
 PATIENCE = 300.0
 """Real seconds that one step of the app may take."""
 _FOREVER = 1e9
@@ -94,6 +96,11 @@ class TapeApp(TokexploreApp):
         if driver.state == "loading" or screen is None or screen.is_dirty:
             return False
         return driver.jobs == 0 or (driver.jobs == 1 and driver.streaming and self.gate.holding)
+
+    def paint_now(self) -> None:
+        """Paint without waiting until the last frame is old enough for eyes."""
+        if (screen := self._browse) is not None:
+            screen.paint()
 
     def screen_text(self) -> str:
         """What is on the screen, as text."""
@@ -212,8 +219,9 @@ class Player:
         """Until nothing more happens by itself."""
         loop = asyncio.get_running_loop()
         end, calm = loop.time() + PATIENCE, 0
-        while calm < 2:
-            await self._pilot.pause()
+        while calm < CALM:
+            await self._messages_are_done()
+            self._app.paint_now()
             for field in self._app.screen.query(Input):
                 field.cursor_blink = False
             for area in self._app.screen.query(TextArea):
@@ -226,6 +234,31 @@ class Player:
                         f"{self._script.name}: the app did not come to rest within "
                         f"{PATIENCE:.0f} seconds."
                     )
+
+    async def _messages_are_done(self) -> None:
+        """Until every widget has had its turn with what waits for it, and the screen is painted.
+
+        The pilot's own pause waits for the whole process to be idle, which takes much longer.
+        """
+        app = self._app
+        waiting = [app, *app.screen.walk_children(with_self=True)]
+        done = asyncio.Event()
+
+        def one_less() -> None:
+            waiting.pop()
+            if not waiting:
+                done.set()
+
+        for widget in list(waiting):
+            if not widget.call_later(one_less):
+                waiting.pop()
+        if waiting:
+            with suppress(TimeoutError):  # a widget may go while it is waited for
+                await asyncio.wait_for(done.wait(), 1)
+        painted = asyncio.Event()
+        if app.screen.call_after_refresh(painted.set):
+            with suppress(TimeoutError):
+                await asyncio.wait_for(painted.wait(), 1)
 
     async def _frame(self) -> None:
         if self._camera is not None and self._cast is not None:
