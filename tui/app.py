@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import os
 import signal
 import time
 from collections.abc import Iterable
@@ -46,6 +47,7 @@ from tokexplore.tui.options import AppOptions, OpenOptions
 from tokexplore.tui.recording.showing import ShowingApp
 from tokexplore.tui.replay import Replay
 from tokexplore.tui.screens.browse import BrowseScreen
+from tokexplore.tui.terminal import warns_of_lost_line
 from tokexplore.tui.theme import ANSI, DARK
 
 ENDS = {
@@ -179,6 +181,11 @@ class TokexploreApp(ShowingApp[int]):
         self._loop_of_app = asyncio.get_running_loop()
         self.push_screen(BrowseScreen(self.driver, self, first=True, state=self._screen_state))
         self.set_interval(KEEP_EVERY, self._keep)
+        if warns_of_lost_line(os.environ):
+            self.say(
+                "A line that is lost ends the model, never the session: tokexplore open goes on. "
+                "In tmux the model goes on too."
+            )
         if self.options.record:
             self.call_after_refresh(self.record, Path(self.options.record))
         if self.driver.replay is not None:

@@ -130,7 +130,7 @@ def _invocation(command: str, given: argparse.Namespace) -> Invocation:
         close_call=given.close_call if command == "app" else CLOSE_CALL,
         plain=command == "app" and given.plain,
         stock_output=command == "app" and given.output == "stock",
-        session=given.session if command == "app" else "",
+        session=given.session,
     )
     if command == "app":
         app = msgspec.structs.replace(app, **_recording(given))

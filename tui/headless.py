@@ -4,13 +4,15 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
-from typing import BinaryIO, Protocol, TextIO
+from typing import TYPE_CHECKING, BinaryIO, Protocol, TextIO
 
 import msgspec
 
 from tokexplore.models.catalog import suggestion
 from tokexplore.models.display import RunningText
+from tokexplore.models.distribution import STORED_CANDIDATES
 from tokexplore.models.errors import TokexploreError, UsageError
 from tokexplore.models.options import LoadOptions, PromptSpec
 from tokexplore.models.protocol import (
@@ -26,8 +28,11 @@ from tokexplore.models.protocol import (
 from tokexplore.models.sampling import SamplingSettings
 from tokexplore.tui import jsonl
 from tokexplore.tui.meter import Meter
-from tokexplore.tui.options import RunOptions, check_stop_ids
+from tokexplore.tui.options import AppOptions, RunOptions, check_stop_ids
 from tokexplore.tui.plain import SHOWN_BEFORE, plain_text, step_table
+
+if TYPE_CHECKING:
+    from tokexplore.tui.run_session import RunSession
 
 OpenEngine = Callable[[LoadOptions, Callable[[Progress], None]], Engine]
 
@@ -91,14 +96,47 @@ def run(
             stop_texts=app.stop_texts,
             stop_ids=app.stop_ids,
             ignore_eos=app.ignore_eos,
-            score_prompt=options.format == "jsonl",
-            top=max(options.candidates, _AT_LEAST),
+            score_prompt=options.format == "jsonl" or bool(app.session),
+            describe_end=bool(app.session),
+            top=STORED_CANDIDATES if app.session else max(options.candidates, _AT_LEAST),
         )
         writer = _writer(options, out, engine, ids, settings)
+        session = _session(app, engine, ids, settings, prompt)
         # On a terminal the text and the meter's line would be in each other's way.
         shown = (lambda _: None) if out.isatty() else meter.show
-        _write(writer, engine.stream(request, control), meter, shown)
+        events = engine.stream(request, control)
+        if session is None:
+            _write(writer, events, meter, shown)
+            return interruption.code
+        try:
+            _write(writer, _kept(events, session), meter, shown)
+        finally:
+            if problem := session.close():
+                meter.say(problem)
         return interruption.code
+
+
+def _session(
+    app: AppOptions,
+    engine: Engine,
+    ids: tuple[int, ...],
+    settings: SamplingSettings,
+    prompt: PromptSpec,
+) -> "RunSession | None":
+    """What keeps this run, where that was asked for."""
+    if not app.session:
+        return None
+    from tokexplore.tui.run_session import RunSession
+
+    form = "text" if prompt.chat is None else "chat"
+    return RunSession(Path(app.session), engine, app.load, ids, settings, form)
+
+
+def _kept(events: Iterator[StreamEvent], session: "RunSession") -> Iterator[StreamEvent]:
+    """The same events, each kept before it is told."""
+    for event in events:
+        session.add(event)
+        yield event
 
 
 def opened(

@@ -66,12 +66,7 @@ def app_parser() -> Parser:
         metavar="DIR",
         help="also list the models in this folder; may be repeated",
     )
-    parser.add_argument_group("session").add_argument(
-        "--session",
-        default="",
-        metavar="FILE",
-        help="keep the session in this new file (default: one in the state directory)",
-    )
+    _add_keeping(parser, "default: one in the state directory")
     return parser
 
 
@@ -211,6 +206,15 @@ def export_parser() -> Parser:
     return parser
 
 
+def _add_keeping(parser: Parser, default: str) -> None:
+    parser.add_argument_group("session").add_argument(
+        "--session",
+        default="",
+        metavar="FILE",
+        help=f"keep the session in this new file ({default})",
+    )
+
+
 def _add_session(parser: Parser) -> None:
     parser.add_argument(
         "session",
@@ -291,6 +295,7 @@ def run_parser() -> Parser:
         metavar="K",
         help="candidates to list for each step (%(default)s)",
     )
+    _add_keeping(parser, "default: it is not kept")
     return parser
 
 

@@ -4,9 +4,11 @@ import codecs
 import locale
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import BinaryIO
+
+import platformdirs
 
 from tokexplore.models.errors import UsageError
 
@@ -83,3 +85,19 @@ def private_stdout() -> Iterator[BinaryIO]:
         finally:
             sys.stdout.flush()
             os.dup2(ours.fileno(), 1)
+
+
+def warns_of_lost_line(environment: Mapping[str, str]) -> bool:
+    """Whether this terminal may be lost with its line, and that was not told here before.
+
+    A multiplexer at the far end keeps the terminal when the line is lost.
+    """
+    if not environment.get("SSH_CONNECTION") or environment.get("TMUX") or environment.get("STY"):
+        return False
+    told = platformdirs.user_state_path("tokexplore") / "told-of-ssh"
+    try:
+        told.parent.mkdir(parents=True, exist_ok=True)
+        told.touch(exist_ok=False)
+    except OSError:
+        return False
+    return True

@@ -13,6 +13,7 @@ import torch
 from support.made_models import edit_json, save_llama
 from transformers import AutoModelForCausalLM, AutoTokenizer, BertConfig, BertForMaskedLM
 
+from tokexplore.models.session.reading import open_session
 from tokexplore.tui import cli
 
 PROMPT = "Once upon a time 从前"
@@ -156,3 +157,20 @@ def test_the_installed_program_runs(model: Path) -> None:
     assert done.stdout.startswith("Once upon")
     assert "end: " in done.stdout
     assert done.stderr == ""
+
+
+def test_a_run_can_be_kept_and_opened(
+    capfd: pytest.CaptureFixture[str], model: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "run.tokx"
+    asked = ("--prompt", PROMPT, "--max-new-tokens", "6", "--temperature", "1", "--seed", "3")
+    lines = told(capfd, model, *asked, "--session", str(file))
+    tree = open_session(file).tree
+    leaf = tree.branches[0].tip
+    steps = [line for line in lines if line["type"] == "step"]
+    assert tree.ids(leaf)[1:] == [step["id"] for step in steps]
+    assert [tree.logprob[n] for n in tree.path(leaf)[1:]] == [step["logprob"] for step in steps]
+    assert len(tree.distribution[tree.parent[leaf]]) == 256
+    assert leaf in tree.distribution
+    assert cli.main(["run", str(model), *asked, "--session", str(file)]) == 2
+    assert "is there already" in capfd.readouterr().err

@@ -383,3 +383,24 @@ async def test_json_lines_are_opened_as_a_session_of_their_own(tmp_path: Path) -
     with pytest.raises(UsageError, match=r"bad.jsonl, line 1"):
         keep_on(str(tmp_path / "bad.jsonl"))
     assert len(all_files()) == 2
+
+
+async def test_over_ssh_it_is_told_once_that_the_session_outlives_the_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def told() -> bool:
+        app = make_app(options=OPTIONS)
+        async with app.run_test(size=SIZE) as pilot:
+            await until(pilot, lambda: ended(app))
+            return any("never the session" in n.message for n in app._notifications)
+
+    for name in ("TMUX", "STY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv("SSH_CONNECTION", raising=False)
+    assert not await told()
+    monkeypatch.setenv("SSH_CONNECTION", "1.2.3.4 5 6.7.8.9 22")
+    monkeypatch.setenv("TMUX", "/tmp/tmux-0/default,1,0")
+    assert not await told()
+    monkeypatch.delenv("TMUX")
+    assert await told()
+    assert not await told()

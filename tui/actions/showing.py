@@ -7,7 +7,7 @@ import platformdirs
 from tokexplore.models.errors import TokexploreError
 from tokexplore.tui.actions.base import Actions
 from tokexplore.tui.recording.cast import new_path
-from tokexplore.tui.recording.picture import svg_of
+from tokexplore.tui.recording.picture import svg_of, write_png
 
 
 class Showing(Actions):
@@ -42,10 +42,11 @@ class Showing(Actions):
         try:
             path = new_path(_folder("pictures"), ".svg")
             path.write_text(svg_of(self.app), encoding="utf-8")
-        except OSError as error:
-            self.host.say(f"The picture cannot be written: {error}.")
+            too = " (and .png)" if write_png(self.app, path.with_suffix(".png")) else ""
+        except (OSError, TokexploreError) as error:
+            self.host.say(f"The picture cannot be written: {error}")
         else:
-            self.host.say(f"The picture is {path}.")
+            self.host.say(f"The picture is {path}{too}.")
 
 
 def _folder(name: str) -> Path:

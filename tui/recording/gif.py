@@ -42,7 +42,8 @@ def write_gif(cast: Cast, out: Path) -> int:
     """
     try:
         import pyte
-        from PIL import ImageFont
+
+        fonts = load_fonts()
     except ImportError as error:
         raise UsageError(
             f"GIFs need {error.name}: install tokexplore with its extra, `pip install "
@@ -50,7 +51,6 @@ def write_gif(cast: Cast, out: Path) -> int:
         ) from None
     if out.exists():
         raise UsageError(f"{out} is there already: give another name.")
-    fonts = [ImageFont.truetype(_font_file(bold), FONT_SIZE) for bold in (False, True)]
     screen = pyte.Screen(cast.columns, cast.rows)
     shown = list(_frames(cast, screen, fonts))
     if not shown:
@@ -61,6 +61,18 @@ def write_gif(cast: Cast, out: Path) -> int:
         out, save_all=True, append_images=images[1:], duration=lengths, loop=0, optimize=True
     )
     return len(images)
+
+
+def load_fonts() -> "list[FreeTypeFont]":
+    """A monospaced font of this machine, plain and bold.
+
+    Raises:
+        ImportError: Pillow is not installed.
+        UsageError: no font was found.
+    """
+    from PIL import ImageFont
+
+    return [ImageFont.truetype(_font_file(bold), FONT_SIZE) for bold in (False, True)]
 
 
 def _frames(
@@ -80,10 +92,11 @@ def _frames(
         last = index + 1 == len(outputs)
         seconds = LAST if last else outputs[index + 1].at - event.at
         if seconds >= SHORTEST:
-            yield _draw(screen, (cast.columns, cast.rows), fonts), min(seconds, LONGEST)
+            yield draw(screen, (cast.columns, cast.rows), fonts), min(seconds, LONGEST)
 
 
-def _draw(screen: Any, size: tuple[int, int], fonts: "list[FreeTypeFont]") -> "Image":
+def draw(screen: Any, size: tuple[int, int], fonts: "list[FreeTypeFont]") -> "Image":
+    """The screen of a terminal emulator as a picture."""
     from PIL import Image, ImageDraw
 
     width = round(fonts[0].getlength("M"))

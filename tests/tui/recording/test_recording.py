@@ -107,6 +107,7 @@ async def test_the_keys_record_mark_and_take_a_picture(tmp_path: Path) -> None:
     assert [e.data for e in read_cast(path).events if e.code == "m"] == ["mark 1", "mark 2"]
     [picture] = (folder / "pictures").glob("*.svg")
     assert "@font-face" not in picture.read_text()
+    assert picture.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
 
 
 async def test_a_file_that_is_there_is_not_recorded_over(tmp_path: Path) -> None:
