@@ -30,9 +30,10 @@ from tokexplore.models.engine.local import LocalEngine
 from tokexplore.models.options import LoadOptions
 from tokexplore.models.protocol import Control, DrawnToken, StreamRequest
 from tokexplore.models.sampling import SamplingSettings
-from tokexplore.models.session.journal import Journal, View
+from tokexplore.models.session.journal import Journal
 from tokexplore.models.session.meta import Summary
 from tokexplore.models.session.reading import open_session
+from tokexplore.models.session.writing import View
 from tokexplore.models.tree import ROOT, TokenTree
 from tokexplore.tui.commands.exporting import source_of
 from tokexplore.tui.export.write import export

@@ -13,9 +13,10 @@ from tokexplore.models.events import Act, Event, Viewed
 from tokexplore.models.options import LoadOptions
 from tokexplore.models.sampling import SamplingSettings
 from tokexplore.models.session import places
-from tokexplore.models.session.journal import Journal, View
+from tokexplore.models.session.journal import Journal
 from tokexplore.models.session.meta import Summary
 from tokexplore.models.session.reading import Session
+from tokexplore.models.session.writing import View
 from tokexplore.tui.driver import Driver
 from tokexplore.tui.explorer import Explorer
 from tokexplore.tui.replay import Replay

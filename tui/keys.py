@@ -41,7 +41,7 @@ GROUPS: dict[str, tuple[Command, ...]] = {
             "g",
             "goto",
             "go to",
-            "Go to a step (123), from the end (-40), a branch (#3), or a name or note by its text.",
+            "A step (123), from the end (-40), a branch (#3), a name or note.",
         ),
         Command(
             "step.back",

@@ -17,8 +17,9 @@ from tokexplore.models.protocol import (
 )
 from tokexplore.models.sampling import SamplingSettings
 from tokexplore.models.session import places
-from tokexplore.models.session.journal import Journal, View
+from tokexplore.models.session.journal import Journal
 from tokexplore.models.session.meta import Summary
+from tokexplore.models.session.writing import View
 from tokexplore.models.tree import ROOT, TokenTree
 from tokexplore.tui.keeping import FIRST_WORDS, ViewState
 

@@ -7,8 +7,9 @@ import numpy as np
 from tokexplore.models.distribution import Distribution
 from tokexplore.models.provenance import Provenance
 from tokexplore.models.sampling import Cut, SamplerView, SamplingSettings
-from tokexplore.models.session.journal import Journal, View
+from tokexplore.models.session.journal import Journal
 from tokexplore.models.session.meta import Summary
+from tokexplore.models.session.writing import View
 from tokexplore.models.tokens import Vocabulary
 from tokexplore.models.tree import ROOT, TokenTree
 

@@ -1,6 +1,7 @@
 """What happens is in the file, and comes back as it was."""
 
 import os
+import shutil
 import sqlite3
 import stat
 import threading
@@ -36,7 +37,7 @@ from tokexplore.models.events import (
     Viewed,
 )
 from tokexplore.models.protocol import Chat, Message
-from tokexplore.models.session import journal, meta, places, schema
+from tokexplore.models.session import journal, meta, places, schema, writing
 from tokexplore.models.session.meta import Holder
 from tokexplore.models.session.reading import connect, copy_of, listed, open_session
 from tokexplore.models.tree import TokenTree
@@ -191,14 +192,14 @@ def test_a_disk_that_is_full_loses_nothing_when_there_is_room_again(
 ) -> None:
     monkeypatch.setattr(journal, "RETRY", 0.05)
     path, said, full = tmp_path / "a.tokx", [], threading.Event()
-    written = journal._Writer._write
+    written = writing.Writer._write
 
-    def write(self: journal._Writer) -> None:
+    def write(self: writing.Writer) -> None:
         written(self)
         if full.is_set():
             raise sqlite3.OperationalError("database or disk is full")
 
-    monkeypatch.setattr(journal._Writer, "_write", write)
+    monkeypatch.setattr(writing.Writer, "_write", write)
     tree = TokenTree()
     book = journal_of(tree, path, said)
     leaf = grow(tree, prompted(tree), 3)
@@ -292,3 +293,24 @@ def test_a_list_shows_each_session_and_finds_it_by_its_name() -> None:
         places.find("f")
     with pytest.raises(UsageError, match="no session 'x'"):
         places.find("x")
+
+
+def test_a_file_that_is_removed_is_written_again(tmp_path: Path) -> None:
+    said: list[str] = []
+    tree, path = TokenTree(), tmp_path / "in" / "a.tokx"
+    path.parent.mkdir()
+    book = journal_of(tree, path, said)
+    leaf = grow(tree, prompted(tree), 5)
+    while not path.exists() or not listed(path).live:
+        time.sleep(0.02)
+    shutil.rmtree(path.parent)
+    leaf = grow(tree, leaf, 5, seed=30)
+    while not said:
+        time.sleep(0.02)
+    assert "was removed" in said[0]
+    grow(tree, leaf, 5, seed=60)
+    assert book.close("quit") == ""
+    assert book.path == path.with_name("a-again1.tokx")
+    assert same(open_session(book.path).tree, tree)
+    assert stat.S_IMODE(book.path.stat().st_mode) == 0o600
+    assert listed(book.path).ended == "quit"
