@@ -50,7 +50,7 @@ def share_of(view: View | None, index: int, logit: float) -> Share:
         return Share(cut="greedy")
     if cut is not None:
         return Share(cut=cut_label(cut.stage, cut.value), tie=cut.tie)
-    return Share(math.exp(view.logprob(index, logit)) if index < view.kept else None)
+    return Share(math.exp(min(0.0, view.logprob(index, logit))))
 
 
 class CandidateList:

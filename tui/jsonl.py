@@ -44,7 +44,7 @@ class TokenFields:
     def __init__(self, vocabulary: Vocabulary) -> None:
         self._vocabulary = vocabulary
         self._known: dict[int, dict[str, object]] = {}
-        self._begun: dict[int, bytes] = {}
+        self._begun: dict[int, str] = {}
 
     def of(self, token: int) -> dict[str, object]:
         """Its id, display form and bytes."""
@@ -63,13 +63,13 @@ class TokenFields:
         begun, lse = self._begun, distribution.lse
         for token in ids:
             if token not in begun:
-                begun[token] = line(self.of(token))[:-2] + b',"logprob":'
+                begun[token] = line(self.of(token))[:-2].decode() + ',"logprob":'
         if len(logits) and math.isfinite(logits[-1]) and math.isfinite(lse):
-            parts = [b"%b%a}" % (begun[t], x - lse) for t, x in zip(ids, logits, strict=True)]
+            parts = [f"{begun[t]}{x - lse!r}}}" for t, x in zip(ids, logits, strict=True)]
         else:
-            numbers = [_encode(x - lse) for x in logits]
-            parts = [b"%b%b}" % (begun[t], x) for t, x in zip(ids, numbers, strict=True)]
-        return b"[%b]" % b",".join(parts)
+            numbers = [_encode(x - lse).decode() for x in logits]
+            parts = [f"{begun[t]}{x}}}" for t, x in zip(ids, numbers, strict=True)]
+        return f"[{','.join(parts)}]".encode()
 
 
 def sampling_fields(settings: SamplingSettings) -> dict[str, object]:

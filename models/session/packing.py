@@ -49,3 +49,11 @@ def inflate(packed: bytes, most: int) -> bytes:
     if len(data) > most or not engine.eof:
         raise ValueError("packed data is longer than it can be, or cut off")
     return data
+
+
+def are_falling(logits: bytes, most: float) -> bool:
+    """Whether logits (f32) fall from `most` or less on, none of them being NaN."""
+    values = np.frombuffer(logits, "f4")
+    if not values[0] <= most or np.isnan(values).any():
+        return False
+    return not (values[1:] > values[:-1]).any()

@@ -16,7 +16,7 @@ from tokexplore.models.errors import UsageError
 from tokexplore.models.events import Retold, Viewed
 from tokexplore.models.session import meta, places, rows, schema
 from tokexplore.models.session.meta import Holder, Summary
-from tokexplore.models.session.packing import unpack
+from tokexplore.models.session.packing import are_falling, unpack
 from tokexplore.models.tokens import Vocabulary
 from tokexplore.models.tree import TokenTree
 
@@ -263,6 +263,8 @@ def read_distribution(connection: sqlite3.Connection, seq: int) -> Distribution:
         raise ValueError(f"the candidates of event {seq} are missing")
     vocabulary, lse, entropy, source, seconds, packed = msgspec.convert(found, _Record)
     ids, logits = unpack(packed, min(vocabulary, rows.MOST_TOKENS))
+    if not math.isfinite(lse) or not are_falling(logits, lse + 1e-3):
+        raise ValueError(f"the candidates of event {seq} are no distribution")
     return Distribution(ids, logits, vocabulary, lse, entropy, source, seconds)
 
 

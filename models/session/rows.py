@@ -34,6 +34,8 @@ from tokexplore.models.tokens import Vocabulary
 MOST_TOKENS, MOST_TOKEN_BYTES = 1 << 24, 1 << 28
 """A vocabulary beyond these is taken for damage."""
 
+Logprob = Annotated[float, msgspec.Meta(le=1e-3)]
+"""Nats; above 0 by no more than rounding leaves."""
 Count = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
 
 
@@ -55,9 +57,9 @@ class EventRow(msgspec.Struct, array_like=True, forbid_unknown_fields=True, gc=F
     branch: Count | None = None
     draw: Count | None = None
     cursor: Annotated[int, msgspec.Meta(ge=-1, lt=2**32)] | None = None
-    logprob: float | None = None
+    logprob: Logprob | None = None
     rank: Count | None = None
-    sampler_logprob: float | None = None
+    sampler_logprob: Logprob | None = None
     kept: Count | None = None
     log_norm: float | None = None
     body: str | None = None

@@ -11,7 +11,6 @@ from tokexplore.models.events import Bookmarked, Noted
 from tokexplore.models.search import Match, find_text
 from tokexplore.tui.actions.base import Actions
 from tokexplore.tui.clipboard import copy, write_text
-from tokexplore.tui.commands.exporting import write_export
 from tokexplore.tui.export.source import Source
 
 AGAIN = 10.0
@@ -173,6 +172,8 @@ class Remembering(Actions):
 
     @work(thread=True)
     def _write(self, source: Source, asked: str) -> None:
+        from tokexplore.tui.commands.exporting import write_export
+
         try:
             said = f"The export is in {write_export(source, asked)}."
         except TokexploreError as error:

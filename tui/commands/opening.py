@@ -18,7 +18,6 @@ from tokexplore.models.session.timeline import Timeline, open_timeline
 from tokexplore.models.session.writing import View
 from tokexplore.models.tree import TokenTree
 from tokexplore.tui.commands.sessions import latest
-from tokexplore.tui.export.reading import Lines
 from tokexplore.tui.keeping import FIRST_WORDS, Kept, ViewState, read_state
 from tokexplore.tui.options import AppOptions, OpenOptions
 
@@ -55,6 +54,8 @@ def imported(path: Path) -> Path:
     Raises:
         UsageError: the file cannot be read or is none of ours, or no session can be written.
     """
+    from tokexplore.tui.export.reading import Lines
+
     tree, events = TokenTree(), list[tuple[Event, Act]]()
     tree.recorder = lambda event, act: events.append((event, act))
     try:

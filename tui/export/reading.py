@@ -29,6 +29,8 @@ from tokexplore.models.tree import ROOT, TokenTree
 MOST_TOKENS = 1 << 24
 """An id beyond this is taken for damage."""
 
+Logprob = Annotated[float, msgspec.Meta(le=1e-3)]
+"""Nats; above 0 by no more than rounding leaves."""
 Count = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
 Id = Annotated[int, msgspec.Meta(ge=0, lt=MOST_TOKENS)]
 
@@ -49,7 +51,7 @@ class _Sampling(msgspec.Struct):
 class _Candidate(msgspec.Struct):
     id: Id
     bytes: str
-    logprob: float | None
+    logprob: Logprob | None
 
 
 class _Told(msgspec.Struct):
@@ -78,8 +80,8 @@ class _Step(_Told, tag="step", kw_only=True):
     position: Count
     id: Id
     bytes: str
-    logprob: float | None = None
-    sampler_logprob: float | None = None
+    logprob: Logprob | None = None
+    sampler_logprob: Logprob | None = None
     chosen_by: Origin | None = None
     rank: Count | None = None
     node: Count | None = None

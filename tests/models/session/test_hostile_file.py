@@ -30,6 +30,7 @@ EDITS = {
     ),
     "cuts that are no cuts": "UPDATE event SET body = '[1]' WHERE node = 6",
     "a logprob that is a text": "UPDATE event SET logprob = 'low' WHERE node = 6",
+    "a probability above one": "UPDATE event SET logprob = 710 WHERE node = 6",
     "a text that is no UTF-8": "UPDATE event SET kind = CAST(x'ff' AS TEXT) WHERE node = 5",
     "a blob for a number": "UPDATE event SET rank = x'00' WHERE node = 6",
     "no vocabulary": "DELETE FROM vocabulary",
@@ -82,6 +83,15 @@ def test_damaged_candidates_are_missing_and_the_rest_is_there(tmp_path: Path, va
     assert session.tree.distribution.get(8) is None
     assert session.tree.distribution.figures(8) == tree.distribution.figures(8)
     assert session.tree.distribution.get(9) == tree.distribution.get(9)
+
+
+@pytest.mark.parametrize("lse", [-800.0, float("inf")])
+def test_candidates_that_are_no_distribution_are_missing(tmp_path: Path, lse: float) -> None:
+    path = tmp_path / "a.tokx"
+    kept(path)
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE distribution SET lse = ? WHERE node = 8", (lse,))
+    assert open_session(path).tree.distribution.get(8) is None
 
 
 @pytest.mark.parametrize("seed", range(8))
