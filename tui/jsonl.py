@@ -5,6 +5,7 @@ is written as a JSON escape, which every reader turns back into the same text.
 """
 
 import math
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -18,15 +19,13 @@ from tokexplore.models.sampling import SamplingSettings
 from tokexplore.models.tokens import Vocabulary
 
 _encode = msgspec.json.Encoder().encode
+_BEYOND_ASCII = re.compile(r"[^ -~]")
 
 
 def line(value: dict[str, object]) -> bytes:
     """An object as one line; a number that is not finite is null."""
     text = _encode(value).decode("utf-8")
-    for character in set(text):
-        if not " " <= character <= "~":
-            text = text.replace(character, _escaped(character))
-    return (text + "\n").encode("utf-8")
+    return (_BEYOND_ASCII.sub(lambda found: _escaped(found[0]), text) + "\n").encode("utf-8")
 
 
 @lru_cache(4096)
