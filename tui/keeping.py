@@ -10,7 +10,7 @@ import msgspec
 from tokexplore.models.display import safe_text
 from tokexplore.models.errors import UsageError
 from tokexplore.models.events import Act, Event, Viewed
-from tokexplore.models.options import LoadOptions
+from tokexplore.models.options import EMBEDDED, EMBEDDED_TITLE, LoadOptions
 from tokexplore.models.sampling import SamplingSettings
 from tokexplore.models.session import places
 from tokexplore.models.session.journal import Journal
@@ -166,7 +166,7 @@ class Keeping:
     def _place(self) -> Path:
         """Make the session's file; on the journal's thread."""
         model, when = self._driver.options.load.model, self.journal.created
-        model = Path(model).name or model
+        model = EMBEDDED_TITLE if model == EMBEDDED else Path(model).name or model
         if self._file is not None:
             return places.create_file(self._file)
         try:

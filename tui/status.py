@@ -117,15 +117,14 @@ def step_title(explorer: Explorer, room: int) -> list[Part]:
         name = "prompt"
     else:
         name = f"step {tree.step[node]}"
+    here = explorer.leaf if node is None else node
+    mark = " ◆" if here in tree.bookmarks else ""
+    parts = [Part(name + mark, "here"), Part(f"position {explorer.cursor}", "text")]
     start = max(0, explorer.cursor - CONTEXT_WORDS)
     words = explorer.words(explorer.nodes, start, explorer.cursor).replace("\n", NEWLINE).strip()
-    parts = [Part(name, "here"), Part(f"position {explorer.cursor}", "text")]
-    here = explorer.leaf if node is None else node
-    if here in tree.bookmarks:
-        parts.append(Part("◆ bookmark", "here"))
     if note := tree.notes.get(here):
         parts.append(Part(f"note: {cut(safe_text(note), room)}", "here"))
-    if words:
+    elif words:
         parts.append(Part(f"after “{cut_left(safe_text(words), room)}”", "text"))
     return parts
 

@@ -165,7 +165,8 @@ async def test_notes_bookmarks_and_names_are_found_again() -> None:
         third = explorer.taken
         assert explorer.tree.notes == {third: "odd"}
         assert "note: odd" in screen_text(app)
-        assert "bookmark" in screen_text(app)
+        assert "step 3 ◆" in screen_text(app)
+        assert "nats" in screen_text(app).split("note: odd")[1].splitlines()[0]
         await press(pilot, "end", "quotation_mark")
         assert explorer.taken == third
         await press(pilot, "end", "g", "O", "D", "enter")
