@@ -88,7 +88,14 @@ def test_no_part_of_the_screen_obeys(
         (("enter",), "tokens typed"),
         (("/", paste(ON_A_LINE)), ""),
         (("ctrl+g", "/", "fail"), "owned"),
-        (("ctrl+g", "M"), "another model"),
+        (("ctrl+g", "a"), "Note on"),
+        ((paste(ON_A_LINE), "enter"), "note: "),
+        (("f",), "Find text"),
+        ((paste(ON_A_LINE), "enter"), ""),
+        (("O",), "this one"),
+        (("q", "E"), "Export to"),
+        ((paste(ON_A_LINE), "enter"), ""),
+        (("M",), "another model"),
     ]
     for keys, wanted in steps:
         terminal.send(*keys)
