@@ -268,13 +268,13 @@ def read_distribution(connection: sqlite3.Connection, seq: int) -> Distribution:
     return Distribution(ids, logits, vocabulary, lse, entropy, source, seconds)
 
 
-def copy_of(session: Session) -> Path:
-    """A copy of a session's file among the usual ones, to go on with where it cannot be written.
+def copy_of(session: Session, folder: Path | None = None) -> Path:
+    """A copy of a session's file in a folder, the usual one by default.
 
     Raises:
-        UsageError: when no copy can be written either.
+        UsageError: when it cannot be written.
     """
-    folder = places.sessions_folder()
+    folder = folder or places.sessions_folder()
     try:
         places.make_private(folder)
         copy = places.create_named(folder, session.path.stem, session.created)
@@ -282,6 +282,6 @@ def copy_of(session: Session) -> Path:
             source.backup(target)
     except (OSError, sqlite3.Error) as error:
         raise UsageError(
-            f"{session.path} cannot be written, and neither can a copy in {folder}: {error}."
+            f"a copy of {session.path} cannot be written in {folder}: {error}."
         ) from None
     return copy

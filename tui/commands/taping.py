@@ -7,7 +7,10 @@ from pathlib import Path
 import msgspec
 
 from tokexplore.models.errors import UsageError
-from tokexplore.tui.options import AppOptions, TapeOptions
+from tokexplore.models.session.reading import copy_of, open_session
+from tokexplore.tui.commands.opening import keep_on, options_for
+from tokexplore.tui.keeping import Kept
+from tokexplore.tui.options import AppOptions, OpenOptions, TapeOptions
 from tokexplore.tui.recording.cast import read_cast
 from tokexplore.tui.recording.gif import write_gif
 from tokexplore.tui.tape.player import play
@@ -33,13 +36,29 @@ def run_tape(options: TapeOptions) -> str:
         pictures.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         cast = Path(options.cast or f"{folder}/tape.cast") if options.cast or options.gif else None
-        asked = msgspec.structs.replace(
-            app_options(script), session=f"{folder}/tape.tokx", theme=script.theme or DARK.name
-        )
-        asyncio.run(play(script, asked, cast=cast, pictures=pictures))
+        asked, kept = opened(script, Path(options.tape).parent, Path(folder))
+        asyncio.run(play(script, asked, cast=cast, pictures=pictures, kept=kept))
         if options.gif and cast is not None:
             write_gif(read_cast(cast), Path(options.gif))
     return f"{script.name}: {len(script.steps)} commands done"
+
+
+def opened(script: Script, beside: Path, scratch: Path) -> tuple[AppOptions, Kept | None]:
+    """The options of a tape, and the session that it opens, if any.
+
+    Args:
+        beside: the tape's folder.
+        scratch: where the tape's own session goes: a copy of the one that it opens.
+
+    Raises:
+        UsageError: options that tokexplore does not know, a session that cannot be opened.
+    """
+    asked = msgspec.structs.replace(app_options(script), theme=script.theme or DARK.name)
+    if not script.session:
+        return msgspec.structs.replace(asked, session=str(scratch / "tape.tokx")), None
+    copy = copy_of(open_session(beside / script.session, to_write=False), scratch)
+    kept, _ = keep_on(str(copy))
+    return options_for(kept, OpenOptions(app=asked)), kept
 
 
 def app_options(script: Script) -> AppOptions:

@@ -15,6 +15,7 @@ from tokexplore.models.display import safe_text
 from tokexplore.models.errors import TokexploreError
 from tokexplore.tui.app import TokexploreApp
 from tokexplore.tui.driving.base import MakeClient, spawn_client
+from tokexplore.tui.keeping import Kept
 from tokexplore.tui.options import AppOptions
 from tokexplore.tui.recording.camera import Camera
 from tokexplore.tui.recording.cast import BEGINS, CastWriter
@@ -44,12 +45,14 @@ _CAPTION = Style(color="#14100a", bgcolor="#ffb454", bold=True)
 class TapeApp(TokexploreApp):
     """The app without anything that depends on the time of day or on how fast this machine is."""
 
-    def __init__(self, options: AppOptions, make_client: MakeClient) -> None:
+    def __init__(
+        self, options: AppOptions, make_client: MakeClient, kept: Kept | None = None
+    ) -> None:
         self.now = 0.0
         """Seconds of the tape's clock."""
         self.gate = Gate()
         self._ends: dict[str, float] = {}
-        super().__init__(options, make_client)
+        super().__init__(options, make_client, kept)
         self.animation_level = "none"
 
     def driver_made(self) -> None:
@@ -286,13 +289,17 @@ async def play(
     cast: Path | None = None,
     pictures: Path | None = None,
     make_client: MakeClient = spawn_client,
+    kept: Kept | None = None,
 ) -> None:
     """Play a tape from its start to its end.
+
+    Args:
+        kept: a session to open, as a copy that may be written.
 
     Raises:
         TokexploreError: a line that cannot be done, a model that cannot be loaded.
     """
-    app = TapeApp(options, make_client)
+    app = TapeApp(options, make_client, kept)
     try:
         async with app.run_test(size=script.size, notifications=True) as pilot:
             playing = asyncio.ensure_future(

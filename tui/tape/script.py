@@ -15,6 +15,7 @@ COMMANDS = {
     "Size": "COLUMNSxROWS: the screen, before anything else",
     "Theme": "dark, light or ansi, before anything else",
     "Options": "options of tokexplore, such as --temperature 0.8 --seed 3, before anything else",
+    "Session": "a session's file, beside the tape: it is opened as it was left, without its model",
     "Speed": "tokens a second that a stream shows from here on",
     "Type": "text, a character after the other",
     "Key": "keys by name, one after the other: home enter 3 ctrl+t",
@@ -26,7 +27,7 @@ COMMANDS = {
     "Keys": "on or off: show the keys that are pressed",
 }
 """Each command with what follows it."""
-SETTING = ("Size", "Theme", "Options")
+SETTING = ("Size", "Theme", "Options", "Session")
 LONGEST = 3600.0
 MOST = 10_000
 _SIZE = re.compile(r"(\d{1,4})x(\d{1,4})")
@@ -52,6 +53,8 @@ class Script(NamedTuple):
     size: tuple[int, int] = (120, 40)
     theme: str = ""
     options: tuple[str, ...] = ()
+    session: str = ""
+    """Path of the session that the tape opens, from the tape's folder; empty starts a new one."""
 
 
 def read_script(path: Path) -> Script:
@@ -146,6 +149,8 @@ def _set(script: Script, step: Step) -> Script:
         if step.text not in THEMES:
             raise ValueError(f"{step.text!r} is no theme: there are {', '.join(THEMES)}")
         return script._replace(theme=THEMES[step.text])
+    if step.name == "Session":
+        return script._replace(session=step.text)
     try:
         return script._replace(options=(*script.options, *shlex.split(step.text)))
     except ValueError as error:

@@ -1,18 +1,20 @@
 """Tapes: their language, the same bytes each time, and what was just done as one."""
 
 from pathlib import Path
+from typing import NoReturn
 
 import pyte
 import pytest
 from support.app import make_app, press, screen_text, until
 from support.connect import in_thread
 from support.fake_engine import FakeEngine
-from support.lived import OPTIONS, SIZE, ended
+from support.lived import OPTIONS, SIZE, ended, lived
 
 from tokexplore.models.errors import ModelError, TokexploreError, UsageError
 from tokexplore.models.options import LoadOptions
+from tokexplore.models.session.places import all_files
 from tokexplore.models.worker.client import EngineClient
-from tokexplore.tui.commands.taping import app_options, run_tape
+from tokexplore.tui.commands.taping import app_options, opened, run_tape
 from tokexplore.tui.options import TapeOptions
 from tokexplore.tui.recording.cast import read_cast
 from tokexplore.tui.tape.memory import KeyMemory, Pressed
@@ -195,3 +197,49 @@ async def test_what_was_just_done_can_be_played_again(tmp_path: Path) -> None:
     assert notes == ["ok"]
     assert shown
     assert terminal.display[2].strip()[:60] == screen.splitlines()[2].strip()[:60]
+
+
+async def test_a_tape_on_a_recorded_session_needs_no_model_and_changes_nothing(
+    tmp_path: Path,
+) -> None:
+    await lived("home", "l", "3")
+    recorded = all_files()[0]
+    data = recorded.read_bytes()
+    text = f"""
+Size 90x30
+Session {recorded.name}
+Key home l down
+Key b
+Wait 1
+Screenshot branches
+Key q
+Screenshot walked
+"""
+    script = parse_script(text, "test.tape")
+    for name in ("one", "two"):
+        folder = tmp_path / name
+        (folder / "scratch").mkdir(parents=True)
+        options, kept = opened(script, recorded.parent, folder / "scratch")
+        await play(
+            script,
+            options,
+            cast=folder / "a.cast",
+            pictures=folder,
+            make_client=no_model,
+            kept=kept,
+        )
+    for name in ("a.cast", "branches.svg", "walked.svg"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+    assert recorded.read_bytes() == data
+    assert "recorded" in (tmp_path / "one" / "walked.svg").read_text()
+    with pytest.raises(UsageError, match="cannot be opened"):
+        opened(parse_script("Session none.tokx", "a.tape"), tmp_path, tmp_path)
+
+
+def no_model(load: LoadOptions, on_lost: object) -> EngineClient:
+    """A client that must not be started."""
+
+    async def connect() -> NoReturn:
+        raise AssertionError("the tape asked for the model")
+
+    return EngineClient(load, connect=connect, on_lost=on_lost)  # type: ignore[arg-type]
