@@ -117,7 +117,6 @@ class TokexploreApp(ShowingApp[int]):
         self._previous: tuple[Driver, Keeping] | None = None
         self._screen_state = kept.state.screen if kept else ScreenState()
         self._kept = kept
-        self._timeline = timeline
         self.driver, self.keeping = self._new_driver(options, kept, timeline=timeline)
         self.driver_made()
 

@@ -2,10 +2,12 @@
 
 import math
 
+import numpy as np
+
 from tokexplore.models.shelf import Figures
 from tokexplore.models.tree import ROOT
 from tokexplore.tui.explorer import LONGEST_CHARACTER, Explorer
-from tokexplore.widgets.heat import NONE, Colouring, level
+from tokexplore.widgets.heat import NONE, Colouring, level, levels
 from tokexplore.widgets.transcript import Cell
 
 
@@ -75,11 +77,22 @@ class PathView:
             self.close.add(index)
 
     def _recolour_cells(self) -> list[Cell]:
-        nodes, told = self._explorer.nodes, self._explorer.tree.distribution
-        before = map(told.figures, (ROOT, *nodes))
-        colours = map(self._level, nodes, before)
-        pairs = zip(self.cells, colours, strict=False)
-        return [cell if cell.level == new else cell._replace(level=new) for cell, new in pairs]
+        """The cells in their new colours, all at once: a path may have 100,000 of them."""
+        explorer, tree = self._explorer, self._explorer.tree
+        count = len(self.cells)
+        before = np.array([ROOT, *explorer.nodes[: max(0, count - 1)]][:count], np.int64)
+        entropy, _, top = tree.distribution.table(before).T
+        if self.colouring == "entropy":
+            colours = levels("entropy", entropy)
+        else:
+            logprob = np.array([tree.logprob[n] for n in explorer.nodes[:count]], np.float64)
+            logprob[np.isnan(top)] = math.nan
+            if self.colouring == "surprisal":
+                colours = levels("surprisal", -logprob)
+            else:
+                colours = levels("probability", np.exp(np.minimum(0.0, logprob - top)))
+        pairs = zip(self.cells, colours, strict=True)
+        return [c if c.level == new else Cell(c[0], c[1], new, *c[3:]) for c, new in pairs]
 
     def _level(self, node: int, before: Figures | None) -> int:
         """The heat of a token that came from a distribution; NONE where it is not known."""
