@@ -66,21 +66,6 @@ class Shelf:
         entropy, margin, top, model = self._figures[at : at + _WIDTH]
         return Figures(entropy, margin, top, None if math.isnan(model) else int(model))
 
-    def table(self, nodes: Numbers) -> Figured:
-        """Entropy, margin and top logprob after each of some nodes, shape [n, 3].
-
-        Args:
-            nodes: shape [n].
-
-        Returns:
-            NaN where no distribution is known.
-        """
-        known = np.frombuffer(self._figures, "f8").reshape(-1, _WIDTH)[:, :3]
-        table = np.full((len(nodes), 3), math.nan)
-        inside = nodes < len(known)
-        table[inside] = known[nodes[inside]]
-        return table
-
     def add(self, node: int, distribution: Distribution, model: int | None = None) -> None:
         """Keep the distribution after a node, and the number of the model that it comes from."""
         self._here[node] = distribution

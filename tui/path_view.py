@@ -1,13 +1,13 @@
 """The path in view as what its widgets show, kept up to date by redoing only what changed."""
 
 import math
+from array import array
+from bisect import bisect_left
+from functools import partial
 
-import numpy as np
-
-from tokexplore.models.shelf import Figures
 from tokexplore.models.tree import ROOT
 from tokexplore.tui.explorer import LONGEST_CHARACTER, Explorer
-from tokexplore.widgets.heat import NONE, Colouring, level, levels
+from tokexplore.widgets.heat import NONE, Colouring, level
 from tokexplore.widgets.transcript import Cell
 
 
@@ -16,33 +16,34 @@ class PathView:
 
     def __init__(self, explorer: Explorer) -> None:
         self._explorer = explorer
-        self.colouring: Colouring = "surprisal"
         self.cells: list[Cell] = []
-        self.entropies: list[float | None] = []
-        self.close: set[int] = set()
-        """Indices of close calls."""
+        self.entropies = array("d")
+        """Nats; NaN where not known."""
+        self.close = array("q")
+        """Indices of close calls, rising."""
         self._shown: dict[int, str] = {}
         """Visible forms by token id, of the tokens that were met."""
-        self._recoloured = False
+        self.recolour("surprisal")
 
     def recolour(self, colouring: Colouring) -> None:
-        """Colour by something else from the next update on."""
-        self.colouring, self._recoloured = colouring, True
+        """Colour by something else: `level` is another function, of an index into `cells`."""
+        self.colouring: Colouring = colouring
+        self.level = partial(self._level, colouring)
 
     def update(self) -> int:
         """Bring the lists up to date; how many cells at the start stayed as they were."""
         explorer = self._explorer
         known = len(self.cells)
-        keep = max(0, min(explorer.settle(), known) - LONGEST_CHARACTER)
-        pieces = self._pieces(keep)
+        settled = min(explorer.settle(), known)
+        keep = max(0, settled - LONGEST_CHARACTER)
+        pieces, old = self._pieces(keep), self.cells[keep:settled]
         del self.cells[keep:], self.entropies[keep:]
-        self.close.difference_update(range(keep, known))
-        recoloured, self._recoloured = self._recoloured, False
-        if recoloured:
-            self.cells = self._recolour_cells()
+        del self.close[bisect_left(self.close, keep) :]
         for index, piece in enumerate(pieces, keep):
             self._add(index, piece)
-        return 0 if recoloured else keep
+        pairs = zip(old, self.cells[keep:], strict=False)
+        same = next((at for at, (a, b) in enumerate(pairs) if a != b), None)
+        return min(settled, len(self.cells)) if same is None else keep + same
 
     def _pieces(self, start: int) -> list[str]:
         """Running text from `start` on, decoded from far enough before it."""
@@ -66,41 +67,24 @@ class PathView:
             Cell(
                 text=piece,
                 origin=tree.origin[node],
-                level=self._level(node, before),
                 fork=tree.is_fork(node),
                 special=token in explorer.vocabulary.special,
                 shown=shown,
             )
         )
-        self.entropies.append(None if before is None else before.entropy)
+        self.entropies.append(math.nan if before is None else before.entropy)
         if before is not None and before.margin < explorer.close_call:
-            self.close.add(index)
+            self.close.append(index)
 
-    def _recolour_cells(self) -> list[Cell]:
-        """The cells in their new colours, all at once: a path may have 100,000 of them."""
+    def _level(self, colouring: Colouring, index: int) -> int:
+        """The heat of the token at an index; NONE where nothing is known before it."""
         explorer, tree = self._explorer, self._explorer.tree
-        count = len(self.cells)
-        before = np.array([ROOT, *explorer.nodes[: max(0, count - 1)]][:count], np.int64)
-        entropy, _, top = tree.distribution.table(before).T
-        if self.colouring == "entropy":
-            colours = levels("entropy", entropy)
-        else:
-            logprob = np.array([tree.logprob[n] for n in explorer.nodes[:count]], np.float64)
-            logprob[np.isnan(top)] = math.nan
-            if self.colouring == "surprisal":
-                colours = levels("surprisal", -logprob)
-            else:
-                colours = levels("probability", np.exp(np.minimum(0.0, logprob - top)))
-        pairs = zip(self.cells, colours, strict=True)
-        return [c if c.level == new else Cell(c[0], c[1], new, *c[3:]) for c, new in pairs]
-
-    def _level(self, node: int, before: Figures | None) -> int:
-        """The heat of a token that came from a distribution; NONE where it is not known."""
+        before = tree.distribution.figures(explorer.nodes[index - 1] if index else ROOT)
         if before is None:
             return NONE
-        if self.colouring == "entropy":
+        if colouring == "entropy":
             return level("entropy", before.entropy)
-        logprob = self._explorer.tree.logprob[node]
-        if self.colouring == "surprisal" or math.isnan(logprob):
+        logprob = tree.logprob[explorer.nodes[index]]
+        if colouring == "surprisal" or math.isnan(logprob):
             return level("surprisal", -logprob)
         return level("probability", math.exp(min(0.0, logprob - before.top_logprob)))

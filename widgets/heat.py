@@ -6,11 +6,7 @@ drawn from `legend` names exactly what the colours mean.
 
 import math
 from bisect import bisect_right
-from typing import Literal, NamedTuple, cast
-
-import numpy as np
-
-Values = np.ndarray[tuple[int], np.dtype[np.float64]]
+from typing import Literal, NamedTuple
 
 Colouring = Literal["surprisal", "probability", "entropy"]
 COLOURINGS: tuple[Colouring, ...] = ("surprisal", "probability", "entropy")
@@ -75,16 +71,6 @@ def level(colouring: Colouring, value: float) -> int:
     if colouring == "probability":
         return LEVELS - 1 - bisect_right(_RATIO, value)
     return bisect_right(_ENTROPY if colouring == "entropy" else _SURPRISAL, value)
-
-
-def levels(colouring: Colouring, values: Values) -> list[int]:
-    """The level of each of many values, as `level` has it; shape [n]."""
-    edges = {"surprisal": _SURPRISAL, "entropy": _ENTROPY, "probability": _RATIO}[colouring]
-    found = np.searchsorted(edges, values, side="right")
-    if colouring == "probability":
-        found = LEVELS - 1 - found
-    found[np.isnan(values)] = NONE
-    return cast(list[int], found.tolist())
 
 
 def legend(colouring: Colouring) -> list[tuple[str, int]]:

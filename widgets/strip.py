@@ -1,9 +1,11 @@
 """Entropy over the steps as a row of bars that never loses a peak, with step numbers below."""
 
-from collections.abc import Collection, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
+import numpy as np
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
@@ -22,14 +24,18 @@ _LABEL_FROM = 60
 _NUMBER_EVERY = 10
 _LOWEST_SCALE = 1.0
 
+Values = np.ndarray[tuple[int], np.dtype[np.float64]]
+"""One value a step, shape [n]; NaN where it is not known."""
+Indices = np.ndarray[tuple[int], np.dtype[np.int64]]
+
 
 class Series(NamedTuple):
     """What the strip shows: one value a step, and which of the steps are special."""
 
-    values: Sequence[float | None] = ()
-    """Entropy by step, in `unit`; None where it is not known."""
-    close: Collection[int] = frozenset()
-    """Indices of close calls."""
+    values: Values
+    """Entropy by step, in `unit`."""
+    close: Indices
+    """Of close calls."""
     cursor: int | None = None
     """Index of the step that the user stands on."""
     first_step: int = 1
@@ -61,21 +67,16 @@ class Frame(NamedTuple):
     """What stands right of the step numbers."""
 
 
-def squeeze(values: Sequence[float | None], per: int) -> list[float | None]:
-    """The largest known value of every `per` steps in a row; None where none of them is known."""
-    if per == 1:
-        return list(values)
-    cells = []
-    for start in range(0, len(values), per):
-        known = [v for v in values[start : start + per] if v is not None]
-        cells.append(max(known) if known else None)
-    return cells
+def squeeze(values: Values, per: int) -> list[float]:
+    """The largest known value of every `per` steps in a row; NaN where none of them is known."""
+    if per > 1 and len(values):
+        values = np.fmax.reduceat(values, np.arange(0, len(values), per))
+    return values.tolist()
 
 
 def frame(series: Series, columns: int) -> Frame:
     """How a series is laid out in `columns` cells."""
-    known = [v for v in series.values if v is not None]
-    scale = max([_LOWEST_SCALE, *known])
+    scale = float(np.fmax.reduce(series.values, initial=_LOWEST_SCALE))
     top = f" {scale:.1f}" + (f" {series.unit}" if columns >= _LABEL_FROM else "")
     left = f"{series.label} " if columns >= _LABEL_FROM else ""
     steps = max(1, len(series.values))
@@ -94,14 +95,15 @@ def index_at(series: Series, columns: int, x: int) -> int | None:
     cell = x - len(shape.left)
     if not 0 <= cell < shape.room:
         return None
-    steps = range(cell * shape.per, min((cell + 1) * shape.per, len(series.values)))
-    return max(steps, key=lambda i: series.values[i] or 0.0, default=None)
+    start = cell * shape.per
+    steps = series.values[start : start + shape.per]
+    return start + int(np.nan_to_num(steps).argmax()) if len(steps) else None
 
 
 def draw_strip(series: Series, columns: int, looks: StripLooks) -> tuple[Strip, Strip]:
     """The bars and the row of step numbers, each in exactly `columns` cells."""
     shape = frame(series, columns)
-    close = {index // shape.per for index in series.close}
+    close = set(np.unique(series.close // shape.per).tolist())
     here = None if series.cursor is None else series.cursor // shape.per
     return (
         _draw_bars(series, shape, close, here, columns, looks),
@@ -109,8 +111,8 @@ def draw_strip(series: Series, columns: int, looks: StripLooks) -> tuple[Strip, 
     )
 
 
-def _bar(value: float | None, scale: float) -> str:
-    if value is None:
+def _bar(value: float, scale: float) -> str:
+    if math.isnan(value):
         return " "
     return BARS[min(len(BARS) - 1, max(0, round(value / scale * len(BARS)) - 1))]
 
@@ -128,12 +130,12 @@ def _draw_bars(
         text = _bar(value, shape.scale)
         style = looks.close_bar if cell in close else looks.bar
         if cell == here:
-            text, style = (UNKNOWN_HERE if value is None else text), looks.here
+            text, style = (UNKNOWN_HERE if math.isnan(value) else text), looks.here
         if segments[-1].style is style:
             segments[-1] = Segment(segments[-1].text + text, style)
         else:
             segments.append(Segment(text, style))
-    if series.values:
+    if len(series.values):
         segments.append(Segment(shape.top, looks.quiet))
     return line(segments, columns, looks.quiet)
 
@@ -212,15 +214,15 @@ class EntropyStrip(Widget):
         self, *, name: str | None = None, id: str | None = None, classes: str | None = None
     ) -> None:
         super().__init__(name=name, id=id, classes=classes)
-        self._series = Series()
+        self._series = Series(np.empty(0), np.empty(0, np.int64))
         self._drawn: tuple[int, tuple[Strip, Strip]] | None = None
         self._looks: StripLooks | None = None
 
     def show(
         self,
-        values: Sequence[float | None],
+        values: Sequence[float],
         *,
-        close: Collection[int] = frozenset(),
+        close: Sequence[int] | Indices = (),
         cursor: int | None = None,
         first_step: int = 1,
         unit: str = "nats",
@@ -228,15 +230,20 @@ class EntropyStrip(Widget):
         """Show these values, one a step.
 
         Args:
-            values: entropy by step in `unit`; None where it is not known, which is drawn blank.
+            values: entropy by step in `unit`; NaN where it is not known, which is drawn blank.
             close: indices (not step numbers) of close calls.
             cursor: index of the step that the user stands on.
             first_step: number of the first step, for the row below; steps below 1 are prompt
                 tokens and go without a number.
             unit: what the values are in.
         """
-        series = Series(list(values), set(close), cursor, first_step, unit)
-        if series != self._series:
+        steps, marks = np.array(values, np.float64), np.array(close, np.int64)
+        series, before = Series(steps, marks, cursor, first_step, unit), self._series
+        if not (
+            series[2:] == before[2:]
+            and np.array_equal(marks, before.close)
+            and np.array_equal(steps, before.values, equal_nan=True)
+        ):
             self._series, self._drawn = series, None
             self.refresh()
 

@@ -1,6 +1,6 @@
 """The path's running text: every token coloured by how unlikely it was, the cursor's one marked."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from rich.style import Style
@@ -11,7 +11,7 @@ from textual.reactive import reactive
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tokexplore.widgets.heat import LEVELS
+from tokexplore.widgets.heat import LEVELS, NONE
 from tokexplore.widgets.transcript_cells import Cell, first_difference, prompt_extent
 from tokexplore.widgets.transcript_layout import Layout
 from tokexplore.widgets.transcript_lines import Aside, Looks, draw_aside, draw_fold, draw_line
@@ -21,6 +21,14 @@ _PARTS = (
     "quiet",
 )  # fmt: skip
 _WHEEL = 3
+
+LevelOf = Callable[[int], int]
+"""The heat level (`widgets.heat`) of the token at an index; NONE where its value is not known."""
+
+
+def no_heat(_: int) -> int:
+    """No colours."""
+    return NONE
 
 
 class Transcript(Widget):
@@ -103,6 +111,7 @@ class Transcript(Widget):
         super().__init__(name=name, id=id, classes=classes)
         self.fold_over = fold_over
         self._cells: list[Cell] = []
+        self._level: LevelOf = no_heat
         self._asides: list[Aside] = []
         self._given, self._given_lines = 0, 0
         self._layout_lines: Layout | None = None
@@ -112,19 +121,22 @@ class Transcript(Widget):
 
     # What the app tells it
 
-    def show(self, cells: Sequence[Cell], keep: int) -> None:
+    def show(self, cells: Sequence[Cell], keep: int, level: LevelOf = no_heat) -> None:
         """Show a path; text is laid out again only from where it changed, colours never.
 
         Args:
             cells: the path's tokens in order.
-            keep: how many of them are known to be the same as in the last call.
+            keep: how many of them, and of their levels, are known to be as in the last call.
+            level: gives the levels of those that are drawn; another function colours all anew.
         """
         before = len(self._cells)
         keep = min(keep, before, len(cells))
-        keep = first_difference(self._cells, cells, keep)
+        if level is not self._level:
+            self._level = level
+            self._touch(0, self._rows())
         if keep == before == len(cells):
             return
-        relaid = first_difference(self._cells, cells, keep, in_text=True)
+        relaid = first_difference(self._cells, cells, keep)
         was_at_end = self._rows() <= self._top + self._text_rows()
         self._cells[keep:] = cells[keep:]
         if keep <= self._given:
@@ -253,6 +265,7 @@ class Transcript(Widget):
             layout.lines[row - self._fold_rows],
             columns,
             self._cells,
+            self._level,
             cursor,
             self._looks,
             live=self.live and row == self._rows() - 1,

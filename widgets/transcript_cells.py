@@ -8,7 +8,6 @@ from typing import NamedTuple
 from tokexplore.models.display import NEWLINE, SPACE, TAB, safe_character
 from tokexplore.models.events import Origin
 from tokexplore.widgets.cells import width
-from tokexplore.widgets.heat import NONE
 
 FORK = "┬"
 
@@ -29,8 +28,6 @@ class Cell(NamedTuple):
     text: str
     """What it adds to the running text, raw as `Vocabulary.pieces` has it; may be empty."""
     origin: Origin
-    level: int = NONE
-    """Heat level (`widgets.heat`), NONE where the value is not known."""
     fork: bool = False
     """Whether the tree forks after this token."""
     special: bool = False
@@ -104,20 +101,14 @@ def atoms_of(text: str, fork: bool = False) -> tuple[Atom, ...]:
     return _numbered(pieces)
 
 
-def first_difference(
-    old: Sequence[Cell], new: Sequence[Cell], start: int, *, in_text: bool = False
-) -> int:
-    """The first index from `start` on at which two paths differ; the shorter one's end counts.
+def first_difference(old: Sequence[Cell], new: Sequence[Cell], start: int) -> int:
+    """The first index from `start` on at which two paths are laid out otherwise.
 
-    Args:
-        old: one path.
-        new: the other.
-        start: how many cells are known to be the same.
-        in_text: whether only what takes part in the layout counts, not colours.
+    The shorter one's end counts. The first `start` cells are known to be the same.
     """
     for index in range(start, min(len(old), len(new))):
         a, b = old[index], new[index]
-        if a != b and not (in_text and a.text == b.text and a.fork == b.fork):
+        if a.text != b.text or a.fork != b.fork:
             return index
     return min(len(old), len(new))
 

@@ -1,6 +1,6 @@
 """Lines of the transcript as strips: pure drawing, from laid out runs to styled segments."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from rich.segment import Segment
@@ -44,15 +44,15 @@ class Looks(NamedTuple):
     heat: tuple[Style, ...]
 
 
-def token_style(cell: Cell, looks: Looks) -> Style:
+def token_style(cell: Cell, level: int, looks: Looks) -> Style:
     """The style of a token's text: where it came from, under the heat of its level.
 
     A level above 0 brings its own readable text colour, so that origin shows by attributes.
     """
     base = looks.special if cell.special else _origin_style(cell, looks)
-    if cell.level <= 0:
+    if level <= 0:
         return base
-    heat = looks.heat[cell.level]
+    heat = looks.heat[level]
     return base + heat if base is not looks.text else heat
 
 
@@ -68,22 +68,23 @@ def _is_blank(cell: Cell) -> bool:
     return not cell.text.strip(" \u3000\t")
 
 
-def _run_style(run: Run, cell: Cell, at_cursor: bool, looks: Looks) -> Style:
+def _run_style(run: Run, cell: Cell, level: int, at_cursor: bool, looks: Looks) -> Style:
     if run.kind == MARK and run.text == FORK:
         return looks.fork
     if run.kind == BLANK and not _is_blank(cell):
         return looks.mark if run.text == TAB else looks.text
     if at_cursor:
         return looks.cursor
-    style = token_style(cell, looks)
+    style = token_style(cell, level, looks)
     quiet = run.kind == BREAK or run.text == TAB
-    return style + looks.mark if quiet and cell.level <= 0 else style
+    return style + looks.mark if quiet and level <= 0 else style
 
 
 def draw_line(
     text: Line,
     columns: int,
     cells: Sequence[Cell],
+    level: Callable[[int], int],
     cursor: int | None,
     looks: Looks,
     *,
@@ -96,6 +97,7 @@ def draw_line(
         text: the laid out line.
         columns: width in cells.
         cells: the tokens that its runs point to.
+        level: the heat level of a token by its index.
         cursor: index of the cursor's token.
         looks: the styles.
         live: whether the open end of a stream is on this line.
@@ -107,7 +109,8 @@ def draw_line(
         if reveal and cursor is not None and run.token > cursor:
             segments.append(Segment(safe_text(cells[cursor].shown), looks.cursor))
             reveal = False
-        style = _run_style(run, cells[run.token], run.token == cursor, looks)
+        at, heat = run.token, level(run.token)
+        style = _run_style(run, cells[at], heat, at == cursor, looks)
         if segments and segments[-1].style == style:
             segments[-1] = Segment(segments[-1].text + run.text, style)
         else:

@@ -1,5 +1,6 @@
 """The path as its widgets show it: redone only where it changed, and right all the same."""
 
+import numpy as np
 import pytest
 from support.fake_engine import FakeEngine
 
@@ -33,19 +34,25 @@ def explorer() -> Explorer:
 
 def fresh(explorer: Explorer, colouring: Colouring) -> PathView:
     view = PathView(explorer)
-    view.colouring = colouring
+    view.recolour(colouring)
     view.update()
     return view
 
 
+def levels(view: PathView) -> list[int]:
+    return [view.level(index) for index in range(len(view.cells))]
+
+
 @pytest.mark.parametrize("colouring", COLOURINGS)
-def test_recolouring_gives_what_a_new_view_gives(explorer: Explorer, colouring: Colouring) -> None:
+def test_recolouring_changes_levels_and_nothing_else(
+    explorer: Explorer, colouring: Colouring
+) -> None:
     view = fresh(explorer, "surprisal")
     view.recolour(colouring)
-    assert view.update() == 0
-    assert view.cells == fresh(explorer, colouring).cells
-    explorer.settle()
-    assert view.update() > 0
+    assert view.update() == len(view.cells)
+    expected = fresh(explorer, colouring)
+    assert (view.cells, levels(view)) == (expected.cells, levels(expected))
+    assert len(set(levels(view))) > 1
 
 
 def test_recolouring_and_another_path_in_one_frame(explorer: Explorer) -> None:
@@ -53,8 +60,8 @@ def test_recolouring_and_another_path_in_one_frame(explorer: Explorer) -> None:
     middle = explorer.nodes[20]
     explorer.go_to(explorer.tree.take(middle, 300, "picked"))
     view.recolour("entropy")
-    view.update()
+    assert view.update() == 20, "it is a fork now"
     expected = fresh(explorer, "entropy")
-    assert view.cells == expected.cells
-    assert view.entropies == expected.entropies
+    assert (view.cells, levels(view)) == (expected.cells, levels(expected))
+    assert np.array_equal(view.entropies, expected.entropies, equal_nan=True)
     assert view.close == expected.close

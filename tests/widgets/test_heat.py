@@ -2,12 +2,9 @@
 
 import math
 
-import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from tokexplore.widgets.heat import COLOURINGS, LEVELS, NONE, Colouring, legend, level, levels
+from tokexplore.widgets.heat import COLOURINGS, LEVELS, NONE, Colouring, legend, level
 
 
 @pytest.mark.parametrize(
@@ -49,8 +46,3 @@ def test_the_legend_names_the_value_at_which_each_level_begins(colouring: Colour
             assert level(colouring, below) == step - 1
         if colouring == "probability" and step < LEVELS - 1:
             assert level(colouring, below) == step + 1
-
-
-@given(st.lists(st.floats(allow_nan=True), max_size=30), st.sampled_from(COLOURINGS))
-def test_many_levels_at_once_are_the_same(values: list[float], colouring: Colouring) -> None:
-    assert levels(colouring, np.array(values, np.float64)) == [level(colouring, v) for v in values]

@@ -35,11 +35,11 @@ class TranscriptApp(ThemedApp[None]):
 
 
 def words(count: int, start: int = 0) -> list[Cell]:
-    return [Cell(f" w{number:03}", "sampled", 0) for number in range(start, start + count)]
+    return [Cell(f" w{number:03}", "sampled") for number in range(start, start + count)]
 
 
 def prompt(count: int) -> list[Cell]:
-    return [Cell(f" p{number:03}", "prompt", 0) for number in range(count)]
+    return [Cell(f" p{number:03}", "prompt") for number in range(count)]
 
 
 def screen(app: TranscriptApp) -> list[str]:
@@ -214,7 +214,7 @@ async def test_recolouring_changes_colours_and_nothing_else(
             raise AssertionError("laid out again")
 
         monkeypatch.setattr("tokexplore.widgets.transcript_layout.Layout.update", refuse)
-        transcript.show([cell._replace(level=5) for cell in words(60)], 0)
+        transcript.show(words(60), 60, lambda _: 5)
         hot = app.theme_variables["heat-5"]
         assert screen(app) == before
         assert [transcript.render_line(y) for y in range(6)] != plain
@@ -234,10 +234,9 @@ async def test_a_path_that_did_not_change_paints_nothing(monkeypatch: pytest.Mon
             raise AssertionError("painted again")
 
         monkeypatch.setattr(transcript, "refresh", refuse)
-        transcript.show(words(60), 56)
-        transcript.show(words(60), 0)
+        transcript.show(words(60), 60)
         with pytest.raises(AssertionError, match="painted again"):
-            transcript.show(words(61), 0)
+            transcript.show(words(61), 60)
 
 
 async def test_what_is_painted_in_part_is_what_would_be_painted_whole() -> None:
@@ -245,23 +244,31 @@ async def test_what_is_painted_in_part_is_what_would_be_painted_whole() -> None:
     app, chance = TranscriptApp(), random.Random(5)
     async with app.run_test(size=(30, 9)) as pilot:
         transcript, text = app.transcript, prompt(40)
-        transcript.show(text, 0)
+        levels: dict[int, int] = {}
+
+        def show(keep: int) -> None:
+            transcript.show(text, keep, level)
+
+        def level(token: int) -> int:
+            return levels.get(token, 0)
+
+        show(0)
         for turn in range(120):
             change = chance.randrange(9)
             if change < 4:
                 keep = len(text)
                 text = text + words(chance.randrange(1, 4), turn)
-                transcript.show(text, keep)
+                show(keep)
             elif change == 4:
                 keep = chance.randrange(len(text))
                 text = text[:keep] + words(3, 500 + turn)
-                transcript.show(text, keep)
+                show(keep)
             elif change == 5:
                 transcript.cursor = chance.randrange(len(text))
             elif change == 6:
                 at = chance.randrange(len(text))
-                text = [*text[:at], text[at]._replace(level=chance.randrange(6)), *text[at + 1 :]]
-                transcript.show(text, chance.choice([0, at]))
+                levels[at] = chance.randrange(6)
+                show(chance.choice([0, at]))
             elif change == 7:
                 transcript.aside([Aside(n, "x", f"y{turn}") for n in range(chance.randrange(3))])
             else:
@@ -309,10 +316,11 @@ async def test_a_change_of_theme_reaches_the_lines() -> None:
 @pytest.mark.parametrize("size", [(1, 1), (3, 2), (8, 1), (200, 60)])
 async def test_any_size_and_any_text_can_be_painted(size: tuple[int, int]) -> None:
     app = TranscriptApp()
-    hostile = [Cell(t, "sampled", 5, True) for t in ("\x1b]0;x\x07", "日本", "\u0301", "[/x]", "")]
+    texts = ("\x1b]0;x\x07", "日本", "\u0301", "[/x]", "")
+    hostile = [Cell(text, "sampled", fork=True) for text in texts]
     async with app.run_test(size=size) as pilot:
         transcript = app.transcript
-        transcript.show(hostile, 0)
+        transcript.show(hostile, 0, lambda _: 5)
         transcript.aside([Aside(2, "[/x]", "\x9b31m"), Aside(3, "", "")])
         for cursor in (0, 4, None):
             transcript.cursor = cursor
@@ -328,8 +336,8 @@ async def test_without_colour_the_cursor_and_the_hottest_tokens_still_show(
     monkeypatch.setenv("NO_COLOR", "1")
     app = TranscriptApp()
     async with app.run_test(size=(40, 6)) as pilot:
-        text = [Cell(f"w{level} ", "sampled", level) for level in range(6)]
-        app.transcript.show([*text, Cell("here", "sampled")], 0)
+        text = [Cell(f"w{level} ", "sampled") for level in range(6)]
+        app.transcript.show([*text, Cell("here", "sampled")], 0, lambda token: token)
         app.transcript.cursor = 6
         await pilot.pause()
         looks = {s.text: s.style for s in app.transcript.render_line(0) if s.style}

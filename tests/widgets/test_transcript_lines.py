@@ -1,12 +1,14 @@
 """Drawn lines: exact widths, the right styles, and nothing that a terminal would obey."""
 
+from collections.abc import Sequence
+
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.style import Style
 from textual.strip import Strip
 
-from tokexplore.widgets.heat import LEVELS
+from tokexplore.widgets.heat import LEVELS, NONE
 from tokexplore.widgets.transcript_cells import Cell
 from tokexplore.widgets.transcript_layout import Layout
 from tokexplore.widgets.transcript_lines import Aside, Looks, draw_aside, draw_fold, draw_line
@@ -36,7 +38,6 @@ cells = st.builds(
     Cell,
     hostile,
     st.sampled_from(["prompt", "greedy", "sampled", "picked", "typed"]),
-    st.integers(-1, LEVELS - 1),
     st.booleans(),
     st.booleans(),
     hostile,
@@ -44,8 +45,14 @@ cells = st.builds(
 
 
 def draw(
-    text: list[Cell], columns: int, cursor: int | None = None, *, live: bool = False
+    text: list[Cell],
+    columns: int,
+    cursor: int | None = None,
+    *,
+    live: bool = False,
+    heat: Sequence[int] = (NONE,),
 ) -> list[Strip]:
+    """The lines of a text whose tokens have these levels, over and over."""
     layout = Layout(columns)
     layout.update(text, 0)
     rows = len(layout.lines)
@@ -54,6 +61,7 @@ def draw(
             line,
             columns,
             text,
+            lambda token: heat[token % len(heat)],
             cursor,
             LOOKS,
             live=live and row == rows - 1,
@@ -90,15 +98,15 @@ def test_asides_and_folds_are_clean(before: str, text: str, columns: int) -> Non
 
 def test_origin_and_heat_show_in_the_style() -> None:
     text = [
-        Cell("Once", "prompt", 0),
-        Cell(" hot", "prompt", 5),
-        Cell(" a", "sampled", 0),
-        Cell(" b", "picked", -1),
-        Cell(" c", "typed", 0),
-        Cell(" d", "greedy", 2),
-        Cell("</s>", "sampled", 0, special=True),
+        Cell("Once", "prompt"),
+        Cell(" hot", "prompt"),
+        Cell(" a", "sampled"),
+        Cell(" b", "picked"),
+        Cell(" c", "typed"),
+        Cell(" d", "greedy"),
+        Cell("</s>", "sampled", special=True),
     ]
-    (strip,) = draw(text, 40)
+    (strip,) = draw(text, 40, heat=(0, 5, 0, NONE, 0, 2, 0))
     expected = {
         "Once": LOOKS.prompt,
         "hot": LOOKS.prompt + LOOKS.heat[5],
@@ -112,19 +120,19 @@ def test_origin_and_heat_show_in_the_style() -> None:
 
 
 def test_marking_the_cursor_moves_nothing() -> None:
-    text = [Cell(t, "sampled", 3) for t in ("Once", " upon", " a", " time", ",", " there", "\n")]
-    plain = [strip.text for strip in draw(text, 12)]
+    text = [Cell(t, "sampled") for t in ("Once", " upon", " a", " time", ",", " there", "\n")]
+    plain = [strip.text for strip in draw(text, 12, heat=[3])]
     for cursor in range(len(text)):
-        strips = draw(text, 12, cursor)
+        strips = draw(text, 12, cursor, heat=[3])
         assert [strip.text for strip in strips] == plain
         marked = [s.text for strip in strips for s in strip if s.style == LOOKS.cursor]
         assert marked == [text[cursor].text.strip(" ").replace("\n", "⏎")]
 
 
 def test_a_token_of_spaces_can_be_seen_under_the_cursor_and_by_its_heat() -> None:
-    text = [Cell("a", "sampled", 0), Cell("  ", "sampled", 4), Cell("b", "sampled", 0)]
-    assert styles(draw(text, 10)[0])["  "] == LOOKS.heat[4]
-    assert styles(draw(text, 10, 1)[0])["  "] == LOOKS.cursor
+    text = [Cell("a", "sampled"), Cell("  ", "sampled"), Cell("b", "sampled")]
+    assert styles(draw(text, 10, heat=[0, 4, 0])[0])["  "] == LOOKS.heat[4]
+    assert styles(draw(text, 10, 1, heat=[0, 4, 0])[0])["  "] == LOOKS.cursor
 
 
 def test_a_token_without_text_shows_its_bytes_under_the_cursor() -> None:

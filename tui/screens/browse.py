@@ -1,8 +1,10 @@
 """The main screen: transcript, candidates, branches, entropy, painted as often as eyes follow."""
 
 import time
+from bisect import bisect_left
 from typing import ClassVar
 
+import numpy as np
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
@@ -188,7 +190,7 @@ class BrowseScreen(Branching, Prompting, Taking, Walking, Viewing, Remembering, 
             self.driver.stream_leaf is not None and self.driver.stream_leaf == explorer.leaf
         )
         story.following = explorer.following
-        story.show(view.cells, keep)
+        story.show(view.cells, keep, view.level)
         story.cursor = explorer.cursor
         story.aside(self._asides())
         self.query_one("#story-rule", TitleRule).show(
@@ -292,7 +294,7 @@ class BrowseScreen(Branching, Prompting, Taking, Walking, Viewing, Remembering, 
         start = self._strip_start()
         self.query_one(EntropyStrip).show(
             view.entropies[start:],
-            close={at - start for at in view.close if at >= start},
+            close=np.array(view.close[bisect_left(view.close, start) :], np.int64) - start,
             cursor=explorer.cursor - start if explorer.nodes and explorer.cursor >= start else None,
             first_step=1 - explorer.first_step + start,
         )
