@@ -19,7 +19,7 @@ from tokexplore.models.engine.loading import load
 from tokexplore.models.engine.local import LocalEngine
 from tokexplore.models.options import LoadOptions
 from tokexplore.models.protocol import Control, DrawnToken, StreamRequest
-from tokexplore.models.sampling import SamplingSettings
+from tokexplore.models.sampling.settings import SamplingSettings
 
 PREFIXES = (128, 512, 1024, 2048, 4096)
 BEYOND = 48

@@ -29,7 +29,7 @@ from startup import COLUMNS, LINES, Screen
 from tokexplore.models.engine.local import LocalEngine
 from tokexplore.models.options import LoadOptions
 from tokexplore.models.protocol import Control, DrawnToken, StreamRequest
-from tokexplore.models.sampling import SamplingSettings
+from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.session.journal import Journal
 from tokexplore.models.session.meta import Summary
 from tokexplore.models.session.reading import open_session

@@ -18,7 +18,7 @@ from tokexplore.models.engine.loading import load
 from tokexplore.models.engine.local import LocalEngine
 from tokexplore.models.options import LoadOptions
 from tokexplore.models.protocol import Control, DrawnToken, StreamRequest
-from tokexplore.models.sampling import SamplingSettings
+from tokexplore.models.sampling.settings import SamplingSettings
 
 
 def generate_rate(model: PreTrainedModel, prompt: list[int], tokens: int) -> float:

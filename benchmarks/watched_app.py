@@ -24,7 +24,7 @@ from support.fake_engine import FakeEngine
 from tokexplore.models.errors import EngineLostError
 from tokexplore.models.options import LoadOptions, PromptSpec
 from tokexplore.models.protocol import Control, DrawnToken, StreamRequest
-from tokexplore.models.sampling import SamplerView
+from tokexplore.models.sampling.view import SamplerView
 from tokexplore.models.tree import ROOT
 from tokexplore.models.worker.client import EngineClient
 from tokexplore.tui import app

@@ -9,7 +9,7 @@ from itertools import accumulate
 from typing import NamedTuple
 
 from tokexplore.models.distribution import Distribution
-from tokexplore.models.sampling import SamplingSettings
+from tokexplore.models.sampling.settings import SamplingSettings
 
 _ROUNDING = 1e-6
 """Relative width of what f32 arithmetic may decide either way at a border."""

@@ -57,8 +57,10 @@ class Distribution(msgspec.Struct, frozen=True, gc=False):
 
     def index_of(self, token: int) -> int | None:
         """Where a token stands among the stored candidates, from 0; None when it is not stored."""
-        ids = self.id_view
-        return next((i for i in range(len(ids)) if ids[i] == token), None)
+        try:
+            return self.id_view.tolist().index(token)
+        except ValueError:
+            return None
 
     def rank(self, index: int) -> int:
         """1 + the number of strictly larger logits, for a stored candidate."""

@@ -11,7 +11,8 @@ import msgspec
 from tokexplore.models.distribution import Distribution
 from tokexplore.models.protocol import Chat
 from tokexplore.models.provenance import Provenance
-from tokexplore.models.sampling import SamplerView, SamplingSettings
+from tokexplore.models.sampling.settings import SamplingSettings
+from tokexplore.models.sampling.view import SamplerView
 
 Origin = Literal["prompt", "greedy", "sampled", "picked", "typed"]
 """Where a token came from; `greedy` and `sampled` are the two ways of being generated."""

@@ -11,7 +11,9 @@ import msgspec
 
 from tokexplore.models.distribution import STORED_CANDIDATES, Distribution, Rows, Standing
 from tokexplore.models.provenance import Provenance
-from tokexplore.models.sampling import SamplerView, SamplingSettings
+from tokexplore.models.sampling.effects import Draws, Effect
+from tokexplore.models.sampling.settings import SamplingSettings
+from tokexplore.models.sampling.view import SamplerView
 from tokexplore.models.tokens import Vocabulary
 
 EndReason = Literal["eos", "stop", "length", "context", "interrupted"]
@@ -110,7 +112,9 @@ class StreamRequest(msgspec.Struct, frozen=True):
     settings: SamplingSettings
     max_new_tokens: int
     prompt_length: int = 0
-    """Tokens of `ids` that are prompt: stop texts are looked for after them."""
+    """Tokens of `ids` that are prompt: presence and frequency are counted after them."""
+    stops_from: int = 0
+    """Stop texts are looked for after so many tokens of `ids`."""
     draw: int = 0
     """Draw number of the first token (`draw again` raises it); later tokens use 0."""
     stop_texts: tuple[str, ...] = ()
@@ -251,5 +255,25 @@ class Engine(Protocol):
     def standings(self, ids: Sequence[int], tokens: Sequence[int]) -> list[Standing]:
         """Where each of `tokens` stands in the distribution after a path."""
 
-    def reshape(self, ids: Sequence[int], settings: SamplingSettings) -> SamplerView:
-        """The distribution after a path as the sampler sees it under `settings`."""
+    def reshape(
+        self, ids: Sequence[int], settings: SamplingSettings, prompt_length: int = 0
+    ) -> SamplerView:
+        """The distribution after a path as the sampler sees it under `settings`.
+
+        Raises:
+            UsageError: when they ban every token.
+        """
+
+    def effects(
+        self, ids: Sequence[int], settings: Sequence[SamplingSettings], prompt_length: int = 0
+    ) -> list[Effect]:
+        """What each of some settings makes of the distribution after a path, in figures.
+
+        Raises:
+            UsageError: when one of them bans every token.
+        """
+
+    def draws(
+        self, ids: Sequence[int], settings: SamplingSettings, count: int, prompt_length: int = 0
+    ) -> Draws:
+        """What the first `count` draws after a path give: the draws that `draw again` makes."""

@@ -33,7 +33,8 @@ from tokexplore.models.events import (
 )
 from tokexplore.models.protocol import Chat
 from tokexplore.models.provenance import Provenance
-from tokexplore.models.sampling import SamplerView, SamplingSettings
+from tokexplore.models.sampling.settings import SamplingSettings
+from tokexplore.models.sampling.view import SamplerView
 from tokexplore.models.shelf import Shelf
 from tokexplore.models.undo import again, inverse
 
@@ -133,6 +134,12 @@ class TokenTree:
     def ids(self, node: int) -> list[int]:
         """The token ids of the path to `node`."""
         return [self.token[n] for n in self.path(node)]
+
+    def prompt_length(self, node: int) -> int:
+        """Tokens of the path to `node` up to its last prompt token."""
+        while node != ROOT and self.origin[node] != "prompt":
+            node = self.parent[node]
+        return self.depth[node]
 
     def branch(self, number: int) -> Branch:
         """The branch with this number."""

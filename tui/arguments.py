@@ -9,7 +9,7 @@ import msgspec
 
 from tokexplore.models.errors import UsageError
 from tokexplore.models.options import EMBEDDED, EMBEDDED_TITLE, LoadOptions
-from tokexplore.models.sampling import SamplingSettings
+from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.tui import parsers
 from tokexplore.tui.options import (
     CLOSE_CALL,

@@ -6,21 +6,12 @@ from typing import NamedTuple
 
 from tokexplore.models.bounds import BoundedView
 from tokexplore.models.distribution import Distribution, Rows
-from tokexplore.models.sampling import SamplerView, short_value
+from tokexplore.models.sampling.view import StepView, cut_label
 from tokexplore.tui.explorer import Explorer
 from tokexplore.widgets.candidates import CandidatePage, CandidateRow
 
-CUT_NAMES = {"top-k": "k", "top-p": "p", "min-p": "min-p"}
-
-
-View = SamplerView | BoundedView
+View = StepView | BoundedView
 """What the sampler makes of a step: exactly or, without an engine to ask, within bounds."""
-
-
-def cut_label(stage: str, value: float) -> str:
-    """A stage and its value in a few characters: `p .75`."""
-    shown = f"{value:g}" if stage == "top-k" else short_value(value)
-    return f"{CUT_NAMES.get(stage, stage)} {shown}"
 
 
 class Share(NamedTuple):
@@ -32,7 +23,7 @@ class Share(NamedTuple):
     tie: bool = False
 
 
-def share_of(view: View | None, index: int, logit: float) -> Share:
+def share_of(view: View | None, index: int, token: int, logit: float) -> Share:
     """What the sampler makes of the candidate at an index."""
     if view is None:
         return Share()
@@ -45,12 +36,12 @@ def share_of(view: View | None, index: int, logit: float) -> Share:
             return Share()
         low, high = view.share(index)
         return Share(low, None if low == high else high)
-    cut = view.cut_by(index)
-    if view.settings.greedy and index >= view.kept:
+    logprob, cut = view.fate(token, logit)
+    if view.settings.greedy and logprob == -math.inf:
         return Share(cut="greedy")
     if cut is not None:
         return Share(cut=cut_label(cut.stage, cut.value), tie=cut.tie)
-    return Share(math.exp(min(0.0, view.logprob(index, logit))))
+    return Share(math.exp(min(0.0, logprob)))
 
 
 class CandidateList:
@@ -114,7 +105,7 @@ class CandidateList:
         tree, vocabulary = explorer.tree, explorer.vocabulary
         assert vocabulary is not None
         token, logit = self.ids[index], self.logits[index]
-        share = share_of(view, index, logit)
+        share = share_of(view, index, token, logit)
         child = tree.child(self.node, token)
         forks = tree.is_fork(self.node) and child is not None
         return CandidateRow(
@@ -144,7 +135,8 @@ class CandidateList:
         if token in self.ids[rows.start : rows.stop]:
             return None
         known = tree.sampler_logprob[taken]
-        share = share_of(view, tree.rank[taken] - 1, -math.inf)
+        logit = tree.logprob[taken] + self.distribution.lse
+        share = share_of(view, tree.rank[taken] - 1, token, logit)
         return CandidateRow(
             rank=tree.rank[taken],
             tied=False,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from tokexplore.models.events import Event, Hidden, Unhidden, Viewed
-from tokexplore.models.sampling import SamplingSettings
+from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.tokens import Vocabulary
 from tokexplore.models.tree import ROOT, Branch, TokenTree
 from tokexplore.tui.branch_order import BranchOrder
@@ -89,10 +89,7 @@ class Explorer:
     @property
     def prompt_length(self) -> int:
         """Tokens at the end of which the last prompt part of the path lies."""
-        origin = self.tree.origin
-        return next(
-            (i for i in range(len(self.nodes), 0, -1) if origin[self.nodes[i - 1]] == "prompt"), 0
-        )
+        return self.tree.prompt_length(self.leaf)
 
     @property
     def first_step(self) -> int:

@@ -25,11 +25,11 @@ from tokexplore.models.protocol import (
     StreamEvent,
     StreamRequest,
 )
-from tokexplore.models.sampling import SamplingSettings
+from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.tui import jsonl
 from tokexplore.tui.meter import Meter
 from tokexplore.tui.options import AppOptions, RunOptions, check_stop_ids
-from tokexplore.tui.plain import SHOWN_BEFORE, plain_text, step_table
+from tokexplore.tui.plain import plain_text, step_table
 
 if TYPE_CHECKING:
     from tokexplore.tui.run_session import RunSession
@@ -93,6 +93,7 @@ def run(
             settings=settings,
             max_new_tokens=app.max_new_tokens,
             prompt_length=len(ids),
+            stops_from=len(ids),
             stop_texts=app.stop_texts,
             stop_ids=app.stop_ids,
             ignore_eos=app.ignore_eos,
@@ -289,6 +290,7 @@ class TextWriter:
         self._vocabulary = engine.vocabulary
         self._bos = engine.info.bos_id
         self._path = list(ids)
+        self._prompt_length = len(ids)
         self._candidates = candidates
         self._text = RunningText()
         self._steps: list[DrawnToken] = []
@@ -309,8 +311,10 @@ class TextWriter:
     def end(self, reason: str) -> None:
         self._print(plain_text(self._text.finish()) + "\n")
         for number, drawn in enumerate(self._steps, 1):
-            before = self._path[max(0, drawn.position - SHOWN_BEFORE) : drawn.position]
-            lines = step_table(number, drawn, before, self._vocabulary, self._candidates)
+            path = self._path[: drawn.position]
+            lines = step_table(
+                number, drawn, path, self._vocabulary, self._candidates, self._prompt_length
+            )
             self._print("\n" + "\n".join(lines) + "\n")
         self._print(f"\nend: {reason} after {len(self._steps)} tokens\n")
 

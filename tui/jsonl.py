@@ -15,7 +15,7 @@ from tokexplore import __version__
 from tokexplore.models.display import safe_character
 from tokexplore.models.distribution import Distribution
 from tokexplore.models.protocol import DrawnToken, ModelInfo, ScoredToken
-from tokexplore.models.sampling import SamplingSettings
+from tokexplore.models.sampling.settings import OFF, SamplingSettings
 from tokexplore.models.tokens import Vocabulary
 
 _encode = msgspec.json.Encoder().encode
@@ -72,14 +72,10 @@ class TokenFields:
 
 
 def sampling_fields(settings: SamplingSettings) -> dict[str, object]:
-    """Sampling settings by name."""
-    return {
-        "temperature": settings.temperature,
-        "top_k": settings.top_k,
-        "top_p": settings.top_p,
-        "min_p": settings.min_p,
-        "seed": settings.seed,
-    }
+    """Sampling settings by name; those that few people use only where they are on."""
+    given = msgspec.structs.asdict(settings)
+    common = ("temperature", "top_k", "top_p", "min_p", "seed")
+    return {name: value for name, value in given.items() if name in common or value != OFF[name]}
 
 
 def run_line(info: ModelInfo, settings: SamplingSettings, prompt_ids: Sequence[int]) -> bytes:

@@ -11,7 +11,7 @@ from tokexplore.models.display import safe_text
 from tokexplore.models.errors import UsageError
 from tokexplore.models.events import Act, Event, Viewed
 from tokexplore.models.options import EMBEDDED, EMBEDDED_TITLE, LoadOptions
-from tokexplore.models.sampling import SamplingSettings
+from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.session import places
 from tokexplore.models.session.journal import Journal
 from tokexplore.models.session.meta import Summary

@@ -9,7 +9,7 @@ import msgspec
 from tokexplore.models.errors import UsageError
 from tokexplore.models.options import EMBEDDED, LoadOptions, PromptSpec
 from tokexplore.models.protocol import ModelInfo
-from tokexplore.models.sampling import SamplingSettings
+from tokexplore.models.sampling.settings import SamplingSettings
 
 STOCK_PROMPT = "Once upon a time there was a king who had a"
 """What the embedded model starts on when no prompt is given."""
@@ -178,11 +178,21 @@ def check_stop_ids(ids: tuple[int, ...], info: ModelInfo) -> None:
         )
 
 
+_OURS = {
+    "seed",
+    "bias",
+    "banned",
+    "presence_penalty",
+    "frequency_penalty",
+    "dynamic_range",
+}
+
+
 def adopted(
     settings: SamplingSettings, given: frozenset[str], suggested: SamplingSettings | None
 ) -> SamplingSettings:
-    """The model's suggestions, except where the user gave a value; the seed is always ours."""
+    """The model's suggestions, except where the user gave a value or no model can suggest one."""
     if suggested is None:
         return settings
-    kept = {name: getattr(settings, name) for name in given | {"seed"}}
+    kept = {name: getattr(settings, name) for name in given | _OURS}
     return msgspec.structs.replace(suggested, **kept)

@@ -17,6 +17,8 @@ class PathView:
     def __init__(self, explorer: Explorer) -> None:
         self._explorer = explorer
         self.cells: list[Cell] = []
+        self._nodes: list[int] = []
+        """The node of each cell: the explorer may be on another path before the next update."""
         self.entropies = array("d")
         """Nats; NaN where not known."""
         self.close = array("q")
@@ -37,7 +39,7 @@ class PathView:
         settled = min(explorer.settle(), known)
         keep = max(0, settled - LONGEST_CHARACTER)
         pieces, old = self._pieces(keep), self.cells[keep:settled]
-        del self.cells[keep:], self.entropies[keep:]
+        del self.cells[keep:], self._nodes[keep:], self.entropies[keep:]
         del self.close[bisect_left(self.close, keep) :]
         for index, piece in enumerate(pieces, keep):
             self._add(index, piece)
@@ -60,6 +62,7 @@ class PathView:
         node = explorer.nodes[index]
         token = tree.token[node]
         before = tree.distribution.figures(explorer.nodes[index - 1] if index else ROOT)
+        self._nodes.append(node)
         shown = self._shown.get(token)
         if shown is None:
             shown = self._shown[token] = explorer.vocabulary.show(token)
@@ -78,13 +81,13 @@ class PathView:
 
     def _level(self, colouring: Colouring, index: int) -> int:
         """The heat of the token at an index; NONE where nothing is known before it."""
-        explorer, tree = self._explorer, self._explorer.tree
-        before = tree.distribution.figures(explorer.nodes[index - 1] if index else ROOT)
+        tree = self._explorer.tree
+        before = tree.distribution.figures(self._nodes[index - 1] if index else ROOT)
         if before is None:
             return NONE
         if colouring == "entropy":
             return level("entropy", before.entropy)
-        logprob = tree.logprob[explorer.nodes[index]]
+        logprob = tree.logprob[self._nodes[index]]
         if colouring == "surprisal" or math.isnan(logprob):
             return level("surprisal", -logprob)
         return level("probability", math.exp(min(0.0, logprob - before.top_logprob)))

@@ -7,6 +7,8 @@ from wcwidth import wcswidth
 
 from tokexplore.models.display import safe_character, visible
 from tokexplore.models.protocol import DrawnToken
+from tokexplore.models.sampling.changes import changes_of
+from tokexplore.models.sampling.view import StepView
 from tokexplore.models.tokens import Vocabulary
 
 LONGEST_TOKEN = 32
@@ -23,14 +25,22 @@ def plain_text(text: str) -> str:
 
 
 def step_table(
-    step: int, drawn: DrawnToken, before: Sequence[int], vocabulary: Vocabulary, count: int
+    step: int,
+    drawn: DrawnToken,
+    path: Sequence[int],
+    vocabulary: Vocabulary,
+    count: int,
+    prompt_length: int = 0,
 ) -> list[str]:
     """The lines of one step, counted from 1.
 
     Args:
-        before: the last ids of the path that the step goes on from.
+        path: the ids that the step goes on from, `prompt_length` of them the prompt's.
         count: candidates to list; the chosen one is listed in any case.
     """
+    changes = changes_of(drawn.sampler.settings, path, prompt_length)
+    view = StepView(drawn.sampler, changes)
+    before = path[max(0, len(path) - SHOWN_BEFORE) :]
     standing, distribution = drawn.standing, drawn.distribution
     after = visible(_from_a_character(b"".join(map(vocabulary.bytes_of, before))))
     heading = (
@@ -43,7 +53,7 @@ def step_table(
         f"model {percent(standing.logprob)} (logprob {number(standing.logprob)}), "
         f"sampler {percent(drawn.sampler_logprob)}"
     )
-    rows = [_HEADER, *_rows(drawn, vocabulary, count)]
+    rows = [_HEADER, *_rows(drawn, view, vocabulary, count)]
     rest = distribution.vocabulary - min(count, len(distribution))
     lines = [heading, chosen, *aligned(rows, _SIDES)]
     if rest > 0:
@@ -57,12 +67,14 @@ def _from_a_character(data: bytes) -> bytes:
     return data[start:]
 
 
-def _rows(drawn: DrawnToken, vocabulary: Vocabulary, count: int) -> Iterable[tuple[str, ...]]:
+def _rows(
+    drawn: DrawnToken, view: StepView, vocabulary: Vocabulary, count: int
+) -> Iterable[tuple[str, ...]]:
     distribution, chosen = drawn.distribution, drawn.standing
     ids = distribution.id_view[:count]
     for index, token in enumerate(ids):
         logprob = distribution.logprob(index)
-        sampler = drawn.sampler.logprob(index, distribution.logit_view[index])
+        sampler = view.fate(token, distribution.logit_view[index]).logprob
         rank = f"{distribution.rank(index)}{'=' if distribution.tied(index) else ''}"
         yield _row(token == chosen.token, rank, token, logprob, sampler, vocabulary)
     if chosen.token not in ids:

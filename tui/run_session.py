@@ -15,7 +15,7 @@ from tokexplore.models.protocol import (
     StreamEnded,
     StreamEvent,
 )
-from tokexplore.models.sampling import SamplingSettings
+from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.session import places
 from tokexplore.models.session.journal import Journal
 from tokexplore.models.session.meta import Summary

@@ -5,7 +5,7 @@ import math
 from tokexplore.models.bounds import BoundedView
 from tokexplore.models.display import NEWLINE, safe_text
 from tokexplore.models.distribution import Distribution
-from tokexplore.models.sampling import SamplerView
+from tokexplore.models.sampling.view import StepView
 from tokexplore.models.tree import ROOT
 from tokexplore.tui.driver import Driver
 from tokexplore.tui.explorer import Explorer
@@ -129,8 +129,14 @@ def step_title(explorer: Explorer, room: int) -> list[Part]:
     return parts
 
 
+def lens_title(explorer: Explorer, room: int) -> str:
+    """The heading of the sampling lens: which step it shows."""
+    words = " · ".join(part.text for part in step_title(explorer, room))
+    return f"Sampling lens · {words} · applied from the next token on"
+
+
 def step_figures(
-    driver: Driver, distribution: Distribution | None, view: SamplerView | BoundedView | None
+    driver: Driver, distribution: Distribution | None, view: StepView | BoundedView | None
 ) -> list[Part]:
     """Entropy, margin and what the sampler kept."""
     if distribution is None or driver.explorer.before == ROOT:
@@ -147,12 +153,12 @@ def step_figures(
     return [Part(part) for part in parts]
 
 
-def kept(view: SamplerView | BoundedView, vocabulary: int) -> str:
+def kept(view: StepView | BoundedView, vocabulary: int) -> str:
     """How many candidates the sampler keeps, or at least and at most."""
     if view.settings.greedy:
         return "greedy"
-    if isinstance(view, SamplerView):
-        return f"kept {count(view.kept)} of {count(vocabulary)}"
+    if isinstance(view, StepView):
+        return f"kept {count(view.sampler.kept)} of {count(vocabulary)}"
     low, high = int(view.kept.low), int(view.kept.high)
     shown = count(low) if low == high else f"{count(low)} to {count(high)}"
     return f"kept {shown} of {count(vocabulary)}{'' if view.total.exact else ' (bounds)'}"

@@ -7,11 +7,21 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase
 
 from tokexplore.models.errors import UsageError
-from tokexplore.models.sampling import SamplingSettings
+from tokexplore.models.sampling.settings import OFF, SamplingSettings
 
-_SUGGESTIONS = ("temperature", "top_k", "top_p", "min_p")
-_NOT_OURS = ("repetition_penalty", "no_repeat_ngram_size", "typical_p")
-_NEUTRAL = (None, 0, 1, 1.0, 0.0)
+_SUGGESTIONS = {
+    "temperature": "temperature",
+    "top_k": "top_k",
+    "top_p": "top_p",
+    "min_p": "min_p",
+    "typical_p": "typical_p",
+    "top_h": "top_h",
+    "epsilon_cutoff": "epsilon_cutoff",
+    "eta_cutoff": "eta_cutoff",
+    "repetition_penalty": "repetition_penalty",
+    "no_repeat_ngram_size": "no_repeat_ngram",
+}
+"""By name in the file, our name of it."""
 
 
 def read_generation_config(path: Path) -> tuple[dict[str, Any], list[str]]:
@@ -48,20 +58,21 @@ def eos_ids(
 
 
 def suggested(generation: dict[str, Any]) -> tuple[SamplingSettings | None, list[str]]:
-    """The sampling settings that the model suggests, if any, with notices of what is left out."""
-    given = {name: generation[name] for name in _SUGGESTIONS if generation.get(name) is not None}
+    """The sampling settings that the model suggests, if any, with a notice where they are broken.
+
+    A model that says not to sample suggests none.
+    """
+    given = {
+        ours: generation[theirs]
+        for theirs, ours in _SUGGESTIONS.items()
+        if generation.get(theirs) is not None
+    }
     sampling = generation.get("do_sample")
     if sampling is False or not (sampling or given):
         return None, []
-    unused = [name for name in _NOT_OURS if generation.get(name) not in _NEUTRAL]
-    notices = [f"the model suggests {n} {generation[n]}, which is not applied" for n in unused]
     try:
-        settings = SamplingSettings(
-            temperature=float(given.get("temperature", 1.0)),
-            top_k=int(given.get("top_k", 0)),
-            top_p=float(given.get("top_p", 1.0)),
-            min_p=float(given.get("min_p", 0.0)),
-        ).checked()
+        values = {name: type(OFF[name])(value) for name, value in given.items()}
+        settings = SamplingSettings(**{"temperature": 1.0, **values}).checked()
     except (UsageError, TypeError, ValueError) as error:
         return None, [f"the model's suggested sampling settings cannot be used: {error}"]
-    return settings, notices
+    return settings, []

@@ -20,7 +20,7 @@ from tokexplore.models.engine.weights import Opening, open_config, open_model, o
 from tokexplore.models.footprint import footprint
 from tokexplore.models.options import LoadOptions
 from tokexplore.models.protocol import Progress
-from tokexplore.models.sampling import SamplingSettings
+from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.tokens import Vocabulary
 
 _CONTEXT_NAMES = ("max_position_embeddings", "max_seq_len", "max_sequence_length", "seq_length")

@@ -15,7 +15,7 @@ import transformers
 from tokexplore import __version__
 from tokexplore.models.distribution import STORED_CANDIDATES, Distribution, Rows, Standing
 from tokexplore.models.engine import chat as chats
-from tokexplore.models.engine import filters, loading, prefill, summary
+from tokexplore.models.engine import lens, loading, prefill, sampler, summary
 from tokexplore.models.engine import text as texts
 from tokexplore.models.engine.decode import Forward
 from tokexplore.models.engine.probe import probe
@@ -35,7 +35,10 @@ from tokexplore.models.protocol import (
     StreamEvent,
     StreamRequest,
 )
-from tokexplore.models.sampling import SamplerView, SamplingSettings
+from tokexplore.models.sampling.changes import changes_of
+from tokexplore.models.sampling.effects import Draws, Effect
+from tokexplore.models.sampling.settings import SamplingSettings
+from tokexplore.models.sampling.view import SamplerView
 from tokexplore.models.tokens import Vocabulary
 
 CACHE_SHARE = 0.4
@@ -153,8 +156,24 @@ class LocalEngine:
         row, _ = self._row(ids)
         return [summary.standing(row, token) for token in tokens]
 
-    def reshape(self, ids: Sequence[int], settings: SamplingSettings) -> SamplerView:
-        return filters.reshape(self._row(ids)[0], settings.checked())
+    def reshape(
+        self, ids: Sequence[int], settings: SamplingSettings, prompt_length: int = 0
+    ) -> SamplerView:
+        changes = changes_of(settings, ids, prompt_length)
+        return sampler.reshape(self._row(ids)[0], settings.checked(), changes).view
+
+    def effects(
+        self, ids: Sequence[int], settings: Sequence[SamplingSettings], prompt_length: int = 0
+    ) -> list[Effect]:
+        row, _ = self._row(ids)
+        each = [chosen.checked() for chosen in settings]
+        return [lens.effect(row, s, changes_of(s, ids, prompt_length)) for s in each]
+
+    def draws(
+        self, ids: Sequence[int], settings: SamplingSettings, count: int, prompt_length: int = 0
+    ) -> Draws:
+        changes = changes_of(settings, ids, prompt_length)
+        return lens.draws(self._row(ids)[0], settings.checked(), ids, count, changes)
 
     # What streams and questions share
 

@@ -4,8 +4,10 @@ import time
 from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from tokexplore.models.distribution import Distribution, Standing
-from tokexplore.models.engine import filters, prefill, summary
+from tokexplore.models.engine import prefill, sampler, summary
 from tokexplore.models.engine.store import Leaf, Path
 from tokexplore.models.engine.summary import Row
 from tokexplore.models.protocol import (
@@ -19,7 +21,8 @@ from tokexplore.models.protocol import (
     StreamRequest,
 )
 from tokexplore.models.randomness import extend_key, path_key, uniform
-from tokexplore.models.sampling import SamplingSettings
+from tokexplore.models.sampling.changes import changes_of
+from tokexplore.models.sampling.settings import SamplingSettings
 
 if TYPE_CHECKING:
     from tokexplore.models.engine.local import LocalEngine
@@ -134,23 +137,22 @@ class Stream:
     def _drawn(self, row: Row) -> DrawnToken:
         settings = self._in_force()
         distribution = summary.distribution(row, self._request.top)
-        view = filters.reshape(row, settings)
+        changes = changes_of(settings, self._path.ids, self._request.prompt_length)
+        reshaped = sampler.reshape(row, settings, changes)
         first = len(self._path) == len(self._request.ids)
         draw = self._request.draw if first else 0
         number = None
-        if settings.greedy:
-            index, token = 0, distribution.id_view[0]
-        else:
+        if not settings.greedy:
             number = self._uniforms.after(self._path, settings.seed, draw)
-            index, token = filters.draw(row, view, number)
-        standing = _standing(row, distribution, index, token)
+        (token,) = sampler.draw(reshaped, np.array([number or 0.0]))
+        standing = _standing(row, distribution, token)
         return DrawnToken(
             position=len(self._path),
             distribution=distribution,
             standing=standing,
-            sampler=view,
+            sampler=reshaped.view,
             chosen_by="greedy" if settings.greedy else "sampled",
-            sampler_logprob=view.logprob(index, standing.logit),
+            sampler_logprob=reshaped.view.fate(token, standing.logit, changes).logprob,
             draw=draw,
             uniform=number,
         )
@@ -162,9 +164,10 @@ class Stream:
         return self._settings
 
 
-def _standing(row: Row, distribution: Distribution, index: int, token: int) -> Standing:
+def _standing(row: Row, distribution: Distribution, token: int) -> Standing:
     """From the stored candidates where those tell all, else from the whole row."""
-    if index + 1 >= len(distribution):
+    index = distribution.index_of(token)
+    if index is None or index + 1 >= len(distribution):
         return summary.standing(row, token)
     logit = distribution.logit_view[index]
     rank = distribution.rank(index)
@@ -200,7 +203,7 @@ class _Stops:
         self._texts = [(text, text.encode()) for text in request.stop_texts if text]
         self._window = max((len(data) for _, data in self._texts), default=1) - 1
         self._tail = b""
-        for token in request.ids[request.prompt_length :]:
+        for token in request.ids[request.stops_from :]:
             self._remember(token)
         self.met = ""
         """The stop text that was met."""

@@ -27,7 +27,8 @@ from tokexplore.models.events import (
 )
 from tokexplore.models.protocol import Chat
 from tokexplore.models.provenance import Provenance
-from tokexplore.models.sampling import Cut, SamplerView, SamplingSettings
+from tokexplore.models.sampling.settings import SamplingSettings
+from tokexplore.models.sampling.view import Cut, SamplerView
 from tokexplore.models.session.packing import inflate
 from tokexplore.models.tokens import Vocabulary
 
@@ -75,7 +76,14 @@ class _PromptBody(msgspec.Struct):
     chat: Chat | None = None
 
 
-_CUTS = msgspec.json.Decoder(tuple[Cut, ...])
+class _ViewBody(msgspec.Struct, array_like=True):
+    """What a sampler's view has besides its columns."""
+
+    cuts: tuple[Cut, ...] = ()
+    dynamic: float | None = None
+
+
+_VIEW = msgspec.json.Decoder(_ViewBody)
 _PROMPT = msgspec.json.Decoder(_PromptBody)
 _SETTINGS = msgspec.json.Decoder(SamplingSettings)
 _PROVENANCE = msgspec.json.Decoder(Provenance)
@@ -124,7 +132,8 @@ def _fill_taken(row: EventRow, event: Taken) -> None:
     row.logprob, row.rank, row.sampler_logprob = event.logprob, event.rank, event.sampler_logprob
     if (view := event.sampler) is not None:
         row.kept, row.log_norm = view.kept, view.log_norm
-        row.body = _json(view.cuts) if view.cuts else None
+        if view.cuts or view.dynamic is not None:
+            row.body = _json(_ViewBody(view.cuts, view.dynamic))
 
 
 def event_of(row: EventRow, settings: Sequence[SamplingSettings]) -> Event:
@@ -176,8 +185,11 @@ def _taken(row: EventRow, settings: Sequence[SamplingSettings]) -> Taken:
     if row.kept is not None:
         if number >= len(settings) or row.log_norm is None:
             raise ValueError(f"settings number {number} are not known")
-        cuts = _CUTS.decode(row.body) if row.body else ()
-        view = SamplerView(settings[number], row.kept, row.log_norm, cuts)
+        body = _VIEW.decode(row.body) if row.body else _ViewBody()
+        view = SamplerView(
+            settings[number], row.kept, row.log_norm, body.cuts, body.dynamic,
+            token if settings[number].greedy else None,
+        )  # fmt: skip
     return Taken(
         node, parent, token, origin, number, row.draw or 0,
         row.logprob, row.rank, row.sampler_logprob, view,

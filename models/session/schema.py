@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tokexplore.models.errors import UsageError
 
-VERSION = 1
+VERSION = 2
 APPLICATION_ID = 0x746F6B78
 """`tokx` in ASCII, in the header of every session file."""
 PAGE_SIZE = 16384
@@ -31,7 +31,10 @@ CREATE TABLE distribution (
 );
 CREATE TABLE candidates (seq INTEGER PRIMARY KEY, packed BLOB NOT NULL);
 """
-MIGRATIONS: dict[int, str] = {}
+MIGRATIONS = {
+    # What a stage keeps was a count of candidates, which tells nothing once a path changes logits.
+    1: "UPDATE event SET kept = NULL, log_norm = NULL, body = NULL WHERE kind = 'taken';"
+}
 """By version: the SQL that makes a file of it one of the next version."""
 _EXPECTED = {"meta", "vocabulary", "event", "distribution", "candidates"}
 

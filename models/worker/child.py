@@ -238,8 +238,12 @@ def answer(engine: Engine, question: messages.Question) -> object:
             return engine.search(ids, text, limit)
         case messages.FindStandings(ids, tokens):
             return engine.standings(ids, tokens)
-        case messages.Reshape(ids, settings):
-            return engine.reshape(ids, settings)
+        case messages.Reshape(ids, settings, prompt_length):
+            return engine.reshape(ids, settings, prompt_length)
+        case messages.FindEffects(ids, several, prompt_length):
+            return engine.effects(ids, several, prompt_length)
+        case messages.Draw(ids, settings, count, prompt_length):
+            return engine.draws(ids, settings, count, prompt_length)
 
 
 def serve(link: socket.socket, open_engine: OpenEngine, leave: Callable[[], None]) -> None:

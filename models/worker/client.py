@@ -23,7 +23,9 @@ from tokexplore.models.protocol import (
     StreamEvent,
     StreamRequest,
 )
-from tokexplore.models.sampling import SamplerView, SamplingSettings
+from tokexplore.models.sampling.effects import Draws, Effect
+from tokexplore.models.sampling.settings import SamplingSettings
+from tokexplore.models.sampling.view import SamplerView
 from tokexplore.models.tokens import Vocabulary
 from tokexplore.models.worker import messages
 from tokexplore.models.worker.messages import (
@@ -175,9 +177,26 @@ class EngineClient:
         question = messages.FindStandings(tuple(ids), tuple(tokens))
         return cast(list[Standing], await self._ask(question))
 
-    async def reshape(self, ids: Sequence[int], settings: SamplingSettings) -> SamplerView:
+    async def reshape(
+        self, ids: Sequence[int], settings: SamplingSettings, prompt_length: int = 0
+    ) -> SamplerView:
         """See `Engine.reshape`."""
-        return cast(SamplerView, await self._ask(messages.Reshape(tuple(ids), settings)))
+        question = messages.Reshape(tuple(ids), settings, prompt_length)
+        return cast(SamplerView, await self._ask(question))
+
+    async def effects(
+        self, ids: Sequence[int], settings: Sequence[SamplingSettings], prompt_length: int = 0
+    ) -> list[Effect]:
+        """See `Engine.effects`."""
+        question = messages.FindEffects(tuple(ids), tuple(settings), prompt_length)
+        return cast(list[Effect], await self._ask(question))
+
+    async def draws(
+        self, ids: Sequence[int], settings: SamplingSettings, count: int, prompt_length: int = 0
+    ) -> Draws:
+        """See `Engine.draws`."""
+        question = messages.Draw(tuple(ids), settings, count, prompt_length)
+        return cast(Draws, await self._ask(question))
 
     # Streams and scores
 

@@ -20,7 +20,9 @@ from tokexplore.models.protocol import (
     StreamEvent,
     StreamRequest,
 )
-from tokexplore.models.sampling import SamplerView, SamplingSettings
+from tokexplore.models.sampling.effects import Draws, Effect
+from tokexplore.models.sampling.settings import SamplingSettings
+from tokexplore.models.sampling.view import SamplerView
 from tokexplore.models.tokens import Vocabulary
 
 AHEAD = 64
@@ -73,9 +75,34 @@ class FindStandings(msgspec.Struct, frozen=True, tag=True):
 class Reshape(msgspec.Struct, frozen=True, tag=True):
     ids: tuple[int, ...]
     settings: SamplingSettings
+    prompt_length: int = 0
 
 
-Question = Encode | Render | NextTurn | Describe | FindRows | Search | FindStandings | Reshape
+class FindEffects(msgspec.Struct, frozen=True, tag=True):
+    ids: tuple[int, ...]
+    settings: tuple[SamplingSettings, ...]
+    prompt_length: int = 0
+
+
+class Draw(msgspec.Struct, frozen=True, tag=True):
+    ids: tuple[int, ...]
+    settings: SamplingSettings
+    count: int
+    prompt_length: int = 0
+
+
+Question = (
+    Encode
+    | Render
+    | NextTurn
+    | Describe
+    | FindRows
+    | Search
+    | FindStandings
+    | Reshape
+    | FindEffects
+    | Draw
+)
 
 ANSWERS: dict[type, Any] = {
     Encode: list[int],
@@ -86,6 +113,8 @@ ANSWERS: dict[type, Any] = {
     Search: Rows,
     FindStandings: list[Standing],
     Reshape: SamplerView,
+    FindEffects: list[Effect],
+    Draw: Draws,
 }
 """The type of each question's answer."""
 

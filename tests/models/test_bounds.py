@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tokexplore.models.bounds import bounded_view
 from tokexplore.models.distribution import Distribution
-from tokexplore.models.sampling import SamplingSettings
+from tokexplore.models.sampling.settings import SamplingSettings
 
 VOCABULARY = 200
 

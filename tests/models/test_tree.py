@@ -17,7 +17,7 @@ from tokexplore.models.events import (
     Opened,
     Taken,
 )
-from tokexplore.models.sampling import SamplingSettings
+from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.tree import ROOT, TokenTree
 
 

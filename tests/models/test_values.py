@@ -8,7 +8,8 @@ import pytest
 from tokexplore.models.distribution import Distribution
 from tokexplore.models.errors import UsageError
 from tokexplore.models.randomness import extend_key, path_key, seed_key, uniform
-from tokexplore.models.sampling import Cut, SamplerView, SamplingSettings
+from tokexplore.models.sampling.settings import SamplingSettings
+from tokexplore.models.sampling.view import Cut, SamplerView
 from tokexplore.models.tokens import Vocabulary
 
 
@@ -68,14 +69,17 @@ def test_short_settings_for_the_header() -> None:
 
 
 def test_the_sampler_view_names_the_stage_that_cut() -> None:
-    settings = SamplingSettings(temperature=1.0, top_k=3, top_p=0.9)
-    view = SamplerView(
-        settings, 2, math.log(math.e + 1), (Cut("top-k", 3, 3, 0.1), Cut("top-p", 0.9, 2, 0.05))
+    settings = SamplingSettings(temperature=2.0, top_k=3, top_p=0.9)
+    cuts = (
+        Cut("top-k", 3, 3, 0.1, low=-1.0),
+        Cut("top-p", 0.9, 2, 0.05, tie=True, low=0.0, kept_tied=(1,)),
     )
-    assert view.logprob(2, 0.0) == -math.inf
-    assert math.exp(view.logprob(0, 1.0)) + math.exp(view.logprob(1, 0.0)) == pytest.approx(1)
-    names = [cut.stage if (cut := view.cut_by(i)) else None for i in range(5)]
-    assert names == [None, None, "top-p", "top-k", "top-k"]
+    view = SamplerView(settings, 2, math.log(math.e + 1), cuts)
+    fates = [view.fate(token, logit) for token, logit in enumerate([2.0, 0.0, 0.0, -2.0, -3.0])]
+    assert sum(math.exp(fate.logprob) for fate in fates) == pytest.approx(1)
+    assert [fate.cut.stage if fate.cut else None for fate in fates] == [
+        None, None, "top-p", "top-p", "top-k",
+    ]  # fmt: skip
 
 
 def test_a_node_keeps_its_number_whatever_else_was_drawn() -> None:

@@ -7,12 +7,21 @@ plant logits after a path, hold the stream at a gate, and plant failures.
 import os
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
 from support import fake_vocabulary as vocabulary
-from support.fake_numbers import drawn_place, log_sum_exp, rows_at, sampler_view, standing_of
+from support.fake_numbers import (
+    drawn,
+    drawn_place,
+    effect_of,
+    log_sum_exp,
+    rows_at,
+    sampler_view,
+    standing_of,
+)
 from tokexplore.models.distribution import Distribution, Rows, Standing
 from tokexplore.models.errors import UsageError
 from tokexplore.models.options import LoadOptions
@@ -31,7 +40,9 @@ from tokexplore.models.protocol import (
     StreamRequest,
 )
 from tokexplore.models.randomness import extend_key, path_key, seed_key, uniform
-from tokexplore.models.sampling import SamplerView, SamplingSettings
+from tokexplore.models.sampling.effects import Draws, Effect
+from tokexplore.models.sampling.settings import SamplingSettings
+from tokexplore.models.sampling.view import SamplerView
 from tokexplore.models.tokens import Vocabulary
 
 SUGGESTED = SamplingSettings(temperature=0.7, top_k=20, top_p=0.8)
@@ -206,9 +217,30 @@ class FakeEngine:
         order, logits, lse = self._full(ids)
         return [standing_of(order, logits, token, lse) for token in tokens]
 
-    def reshape(self, ids: Sequence[int], settings: SamplingSettings) -> SamplerView:
+    def reshape(
+        self, ids: Sequence[int], settings: SamplingSettings, prompt_length: int = 0
+    ) -> SamplerView:
+        del prompt_length
         order, logits, _ = self._full(ids)
-        return sampler_view(logits[order].astype(np.float64), settings)
+        return sampler_view(order, logits, settings)
+
+    def effects(
+        self, ids: Sequence[int], settings: Sequence[SamplingSettings], prompt_length: int = 0
+    ) -> list[Effect]:
+        order, logits, _ = self._full(ids)
+        views = [self.reshape(ids, chosen, prompt_length) for chosen in settings]
+        return [effect_of(order, logits, view) for view in views]
+
+    def draws(
+        self, ids: Sequence[int], settings: SamplingSettings, count: int, prompt_length: int = 0
+    ) -> Draws:
+        order, logits, _ = self._full(ids)
+        view, key = self.reshape(ids, settings, prompt_length), path_key(settings.seed, ids)
+        if settings.greedy:
+            return drawn({int(order[0]): count})
+        kept = logits[order[: view.kept]].astype(np.float64)
+        places = [drawn_place(kept, settings, uniform(key, n)) for n in range(count)]
+        return drawn(Counter(int(order[place]) for place in places))
 
     # The model
 
@@ -272,7 +304,7 @@ class FakeEngine:
         source = "prefill" if first else "step"
         distribution, order, logits = self._distribution(ids, key, request.top, source)
         settings = control.settings or request.settings
-        view = sampler_view(logits[order].astype(np.float64), settings)
+        view = sampler_view(order, logits, settings)
         draw = request.draw if first else 0
         number = None
         place = 0
@@ -287,7 +319,7 @@ class FakeEngine:
             standing=standing,
             sampler=view,
             chosen_by="greedy" if settings.greedy else "sampled",
-            sampler_logprob=view.logprob(place, standing.logit),
+            sampler_logprob=view.fate(token, standing.logit).logprob,
             draw=draw,
             uniform=number,
         )
@@ -326,7 +358,7 @@ def _detail(ids: Sequence[int], request: StreamRequest) -> str:
     """The stop text that the text after the prompt holds; empty for none."""
     if not request.stop_texts:
         return ""
-    text = vocabulary.VOCABULARY.text(ids[request.prompt_length :])
+    text = vocabulary.VOCABULARY.text(ids[request.stops_from :])
     return next((stop for stop in request.stop_texts if stop in text), "")
 
 

@@ -1,19 +1,26 @@
 """The fake engine's arithmetic, in f64: log-sum-exp, ranks, and what a sampler keeps."""
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 
 from tokexplore.models.distribution import Rows, Standing
 from tokexplore.models.errors import UsageError
-from tokexplore.models.sampling import Cut, SamplerView, SamplingSettings
+from tokexplore.models.sampling.effects import SHOWN, Draws, Effect, StageEffect
+from tokexplore.models.sampling.settings import SamplingSettings
+from tokexplore.models.sampling.view import Cut, SamplerView
 
 
-def sampler_view(ordered: np.ndarray, settings: SamplingSettings) -> SamplerView:
-    """What a sampler keeps of raw logits in candidate order, f64 [V]: T, top-k, top-p, min-p."""
+def sampler_view(order: np.ndarray, logits: np.ndarray, settings: SamplingSettings) -> SamplerView:
+    """What a sampler keeps of raw logits (f32 [V], by id): T, top-k, top-p, min-p.
+
+    `order` has the ids in candidate order.
+    """
     if settings.greedy:
-        return SamplerView(settings, 1, 0.0)
-    scaled = ordered / settings.temperature
+        return SamplerView(settings, 1, 0.0, chosen=int(order[0]))
+    ordered = logits[order]
+    scaled = ordered.astype(np.float64) / settings.temperature
     kept, cuts = int(np.sum(scaled > -np.inf)), []
     for stage, value in (
         ("top-k", settings.top_k),
@@ -24,8 +31,12 @@ def sampler_view(ordered: np.ndarray, settings: SamplingSettings) -> SamplerView
         p /= p.sum()
         keep = _keep(stage, value, scaled[:kept], p)
         if keep < kept:
-            tie = bool(ordered[keep - 1] == ordered[keep])
-            cuts.append(Cut(stage, float(value), keep, float(p[keep:].sum()), tie))
+            border = ordered[keep - 1]
+            tie = bool(border == ordered[keep])
+            equal = order[:keep][ordered[:keep] == border].tolist() if tie else []
+            low = float(border / np.float32(settings.temperature))
+            mass = float(p[keep:].sum())
+            cuts.append(Cut(stage, float(value), keep, mass, tie, low, None, tuple(equal)))
             kept = keep
     return SamplerView(settings, kept, log_sum_exp(scaled[:kept]), tuple(cuts))
 
@@ -39,6 +50,30 @@ def _keep(stage: str, value: float, scaled: np.ndarray, p: np.ndarray) -> int:
     if stage == "min-p" and value > 0:
         return max(1, int(np.sum(p >= value * p[0])))
     return len(p)
+
+
+def effect_of(order: np.ndarray, logits: np.ndarray, view: SamplerView) -> Effect:
+    """What a view makes of raw logits (f32 [V], by id), told by its own logprobs."""
+    values = logits.astype(np.float64)
+    log_p = values - log_sum_exp(logits)
+    p = np.exp(log_p)
+    log_q = np.array([view.fate(t, float(x)).logprob for t, x in enumerate(logits)])
+    kept = np.isfinite(log_q)
+    q = np.where(kept, np.exp(log_q), 0.0)
+    first = order[: min(SHOWN, view.kept)]
+    entropy, kl = max(0.0, -float(q[kept] @ log_q[kept])), float(q[kept] @ (log_q - log_p)[kept])
+    stages = tuple(StageEffect(c.stage, c.value, c.kept, 1, c.mass, entropy) for c in view.cuts)
+    return Effect(
+        view, -float(p[p > 0] @ log_p[p > 0]), entropy, kl, float(p[~kept].sum()), stages,
+        first.astype(np.uint32).tobytes(), q[first].tobytes(),
+    )  # fmt: skip
+
+
+def drawn(counts: Mapping[int, int]) -> Draws:
+    """Counts by token as an answer."""
+    falling = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+    ids, numbers = (np.array(part, np.uint32).tobytes() for part in zip(*falling, strict=True))
+    return Draws(sum(counts.values()), ids, numbers)
 
 
 def drawn_place(kept: np.ndarray, settings: SamplingSettings, number: float) -> int:

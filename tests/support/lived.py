@@ -2,7 +2,7 @@
 
 from support.app import PROMPT, make_app, press, until
 from tokexplore.models.options import PromptSpec
-from tokexplore.models.sampling import SamplingSettings
+from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.tui.app import TokexploreApp
 from tokexplore.tui.commands.opening import keep_on, options_for
 from tokexplore.tui.options import AppOptions, OpenOptions

@@ -6,7 +6,8 @@ import numpy as np
 
 from tokexplore.models.distribution import Distribution
 from tokexplore.models.provenance import Provenance
-from tokexplore.models.sampling import Cut, SamplerView, SamplingSettings
+from tokexplore.models.sampling.settings import SamplingSettings
+from tokexplore.models.sampling.view import Cut, SamplerView
 from tokexplore.models.session.journal import Journal
 from tokexplore.models.session.meta import Summary
 from tokexplore.models.session.writing import View
@@ -43,7 +44,7 @@ def grow(tree: TokenTree, leaf: int, count: int, seed: int = 0) -> int:
         told = distribution(seed + index)
         tree.tell(leaf, told)
         at = index % 5
-        cuts = (Cut("top-p", 0.75, 9, 0.25, tie=index % 2 == 0),)
+        cuts = (Cut("top-p", 0.75, 9, 0.25, tie=index % 2 == 0, low=-2.5),)
         leaf = tree.take(
             leaf, told.id_view[at], "sampled", settings=number, draw=index % 3,
             logprob=told.logprob(at), rank=at + 1, sampler_logprob=-1.5,

@@ -18,7 +18,7 @@ from tokexplore.models.protocol import (
     StreamEvent,
     StreamRequest,
 )
-from tokexplore.models.sampling import SamplingSettings
+from tokexplore.models.sampling.settings import SamplingSettings
 
 GREEDY = SamplingSettings()
 SAMPLED = SamplingSettings(temperature=0.9, top_p=0.95, seed=7)

@@ -12,7 +12,7 @@ from textual.widgets import TextArea
 
 from tokexplore.models.errors import EngineLostError, ModelError, OutOfMemoryError
 from tokexplore.models.options import LoadOptions, PromptSpec
-from tokexplore.models.sampling import SamplingSettings
+from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.worker.client import EngineClient
 from tokexplore.tui.app import TokexploreApp
 from tokexplore.tui.options import AppOptions
@@ -20,7 +20,7 @@ from tokexplore.tui.screens.compare import CompareScreen
 from tokexplore.tui.screens.dialog import Ask, Sheet
 from tokexplore.tui.screens.editor import PromptEditor, TextEditor
 from tokexplore.tui.screens.find import FindToken
-from tokexplore.tui.screens.settings import SettingsDialog
+from tokexplore.tui.screens.lens import LensScreen
 from tokexplore.widgets.transcript import Transcript
 
 SIZE = (120, 40)
@@ -257,8 +257,8 @@ async def test_settings_change_what_comes_next_and_old_tokens_keep_theirs() -> N
         explorer, tree = app.driver.explorer, app.driver.explorer.tree
         old = explorer.leaf
         await press(pilot, "s")
-        assert isinstance(app.screen, SettingsDialog)
-        await pilot.press(*"0.8", "down", "down", "left", "enter")
+        assert isinstance(app.screen, LensScreen)
+        await pilot.press(*"0.8", *["down"] * 4, "left", "enter")
         await settle(pilot)
         assert explorer.settings == SamplingSettings(temperature=0.8, top_p=0.99)
         await press(pilot, "full_stop")
@@ -285,7 +285,7 @@ async def test_an_impossible_setting_is_refused_by_name_and_the_dialog_stays() -
         await press(pilot, "s")
         await pilot.press(*"-3", "enter")
         await pilot.pause()
-        assert isinstance(app.screen, SettingsDialog)
+        assert isinstance(app.screen, LensScreen)
         assert any("temperature -3" in n.message for n in app._notifications)
 
 
@@ -622,7 +622,7 @@ async def test_a_seed_stays_exact_and_the_length_is_live(gate: threading.Semapho
         explorer = app.driver.explorer
         gate.release(3)
         await until(pilot, lambda: explorer.tree.step[explorer.leaf] == 3)
-        await pilot.press("s", *["down"] * 4, *"12345678901234567890", "down", "5", "enter")
+        await pilot.press("s", *["down"] * 9, *"12345678901234567890", "down", "5", "enter")
         await until(pilot, lambda: explorer.settings.seed == 12345678901234567890)
         gate.release(50)
         await until(pilot, lambda: ended(app))

@@ -15,7 +15,7 @@ from tokexplore import __version__
 from tokexplore.models.errors import UsageError
 from tokexplore.models.options import LoadOptions, PromptSpec
 from tokexplore.models.protocol import Chat, Message
-from tokexplore.models.sampling import SamplingSettings
+from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.tui import cli
 from tokexplore.tui.arguments import THEMES, parse
 from tokexplore.tui.options import STOCK_PROMPT, AppOptions

@@ -8,7 +8,7 @@ from textual.command import CommandPalette
 from textual.pilot import Pilot
 
 from tokexplore.models.options import PromptSpec
-from tokexplore.models.sampling import SamplingSettings
+from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.tui.app import TokexploreApp
 from tokexplore.tui.keys import COMMANDS
 from tokexplore.tui.options import AppOptions
@@ -17,9 +17,9 @@ from tokexplore.tui.screens.compare import CompareScreen
 from tokexplore.tui.screens.dialog import Ask, Sheet
 from tokexplore.tui.screens.editor import PromptEditor, TextEditor
 from tokexplore.tui.screens.find import FindToken
+from tokexplore.tui.screens.lens import LensScreen
 from tokexplore.tui.screens.models import ModelPicker
 from tokexplore.tui.screens.sessions import SessionPicker
-from tokexplore.tui.screens.settings import SettingsDialog
 from tokexplore.widgets.candidates import CandidateTable
 
 See = Callable[[TokexploreApp], object]
@@ -115,7 +115,7 @@ EFFECTS: dict[str, See] = {
     **dict.fromkeys(("view.colour", "view.columns", "view.unit"), screen_text),
     "view.fold": screen_text,
     "view.inspect": dialog(Sheet),
-    "view.settings": dialog(SettingsDialog),
+    "view.settings": dialog(LensScreen),
     "view.theme": lambda app: app.theme,
     "program.help": dialog(Sheet),
     "program.palette": dialog(CommandPalette),

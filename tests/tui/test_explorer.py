@@ -6,7 +6,7 @@ import pytest
 
 from tokexplore.models.distribution import Distribution
 from tokexplore.models.events import Named
-from tokexplore.models.sampling import SamplingSettings
+from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.tokens import Vocabulary
 from tokexplore.models.tree import ROOT
 from tokexplore.tui.explorer import Explorer

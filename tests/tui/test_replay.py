@@ -11,7 +11,7 @@ from support.sessions import grow, journal_of, kept, prompted, same
 
 from tokexplore.models.errors import UsageError
 from tokexplore.models.events import Viewed
-from tokexplore.models.sampling import SamplingSettings
+from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.session.places import all_files
 from tokexplore.models.session.reading import open_session
 from tokexplore.models.session.timeline import open_timeline

@@ -20,7 +20,7 @@ from support.fake_vocabulary import token_id
 from tokexplore.models.errors import OutOfMemoryError, UsageError
 from tokexplore.models.options import LoadOptions, PromptSpec
 from tokexplore.models.protocol import Chat, Message
-from tokexplore.models.sampling import SamplingSettings
+from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.tui import headless
 from tokexplore.tui.options import AppOptions, RunOptions
 
@@ -347,4 +347,8 @@ def test_progress_is_shown_on_a_terminal_only(tmp_path: Path) -> None:
 
 def test_the_sampling_fields_are_all_told() -> None:
     head, *_ = lines(FakeEngine())
-    assert {*head["sampling"], "seed"} == set(msgspec.structs.asdict(SamplingSettings()))
+    assert head["sampling"] == {"temperature": 0.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0}
+    rare = SamplingSettings(temperature=1.0, typical_p=0.9, bias=(((5,), 2.0),), banned=((7, 8),))
+    head, *_ = lines(FakeEngine(), settings=rare)
+    told = {**head["sampling"], "seed": head["seed"]}
+    assert msgspec.convert(told, SamplingSettings) == rare

@@ -15,7 +15,7 @@ from tokexplore.models.errors import UsageError
 from tokexplore.models.events import Named
 from tokexplore.models.options import LoadOptions, PromptSpec
 from tokexplore.models.protocol import Chat, Message
-from tokexplore.models.sampling import SamplingSettings
+from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.session import meta
 from tokexplore.models.session.places import all_files
 from tokexplore.models.session.reading import listed, open_session
@@ -329,7 +329,8 @@ async def test_without_the_model_the_sampler_is_given_as_bounds() -> None:
         app.changed()
         await until(pilot, lambda: app.driver.sampler_view() is not None)
         view = app.driver.sampler_view()
-        exact = math.exp(view.logprob(0, tree.distribution[tree.parent[node]].logit_view[0]))
+        first = tree.distribution[tree.parent[node]]
+        exact = math.exp(view.fate(first.id_view[0], first.logit_view[0]).logprob)
         assert low - 1e-6 <= exact <= high + 1e-6
         assert "(bounds)" not in screen_text(app)
 

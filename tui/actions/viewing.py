@@ -5,8 +5,8 @@ import time
 import msgspec
 
 from tokexplore.tui.actions.base import Actions
-from tokexplore.tui.options import adopted
 from tokexplore.tui.path_view import PathView
+from tokexplore.tui.status import lens_title
 from tokexplore.tui.theme import ANSI, DARK, LIGHT
 from tokexplore.widgets.candidates import CandidateTable
 from tokexplore.widgets.heat import COLOURINGS
@@ -53,24 +53,16 @@ class Viewing(Actions):
             await self.open(inspect_sheet(self.explorer, info, host.session_path, host.figures))
 
     async def action_settings(self) -> None:
-        """Sampling and length."""
-        from tokexplore.tui.screens.settings import SettingsDialog, Setup
+        """The sampling lens at this step: sampling and length."""
+        from tokexplore.tui.screens.lens import LensScreen, Setup
 
         driver = self.driver
-        suggested = driver.suggested
 
         def chosen(setup: Setup | None) -> None:
             if setup is not None:
                 driver.configure(setup.sampling, setup.max_new_tokens)
 
-        await self.open(
-            SettingsDialog(
-                Setup(self.explorer.settings, driver.max_new_tokens),
-                suggested,
-                lambda settings: adopted(settings, frozenset(), suggested),
-            ),
-            chosen,
-        )
+        await self.open(LensScreen(driver, lens_title(self.explorer, self.size.width // 2)), chosen)
 
     def action_theme(self) -> None:
         """The next of dark, light and the terminal's own."""

@@ -8,7 +8,7 @@ import msgspec
 from tokexplore.models.errors import UsageError
 from tokexplore.models.events import Act, Event, Viewed
 from tokexplore.models.options import LoadOptions
-from tokexplore.models.sampling import SamplingSettings
+from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.session import places
 from tokexplore.models.session.journal import Journal
 from tokexplore.models.session.meta import Summary

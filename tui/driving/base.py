@@ -10,7 +10,9 @@ from typing import Concatenate, Literal, ParamSpec, Protocol, TypeVar
 from tokexplore.models.errors import EngineLostError, ModelError, TokexploreError
 from tokexplore.models.options import LoadOptions
 from tokexplore.models.protocol import Chat, ModelInfo, Progress, StreamEvent
-from tokexplore.models.sampling import SamplerView, SamplingSettings
+from tokexplore.models.sampling.changes import Changes
+from tokexplore.models.sampling.settings import SamplingSettings
+from tokexplore.models.sampling.view import SamplerView
 from tokexplore.models.worker.client import EngineClient
 from tokexplore.tui.explorer import Explorer
 from tokexplore.tui.options import AppOptions, check_stop_ids
@@ -83,6 +85,8 @@ class DriverBase:
         """The node that the live stream extends."""
         self.views: dict[tuple[int, int], SamplerView] = {}
         """By node and settings number: the sampler's view of distributions asked for."""
+        self._changes: dict[tuple[int, int], Changes] = {}
+        """What the path changes at the step that was shown last."""
         self.turn = asyncio.Lock()
         """Held by whatever changes the path, so that keys typed ahead act one after the other."""
         self._changed = changed

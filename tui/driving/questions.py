@@ -7,7 +7,9 @@ from tokexplore.models.bounds import BoundedView, bounded_view
 from tokexplore.models.distribution import Distribution, Rows
 from tokexplore.models.errors import UsageError
 from tokexplore.models.events import Retold
-from tokexplore.models.sampling import SamplerView
+from tokexplore.models.randomness import path_key, uniform
+from tokexplore.models.sampling.changes import NO_CHANGES, changes_of
+from tokexplore.models.sampling.view import SamplerView, StepView
 from tokexplore.models.tree import ROOT
 from tokexplore.tui.driving.streaming import Streaming
 from tokexplore.tui.explorer import NEAR
@@ -25,26 +27,47 @@ class Questions(Streaming):
             return None
         return tree.settings_of[explorer.taken]
 
-    def sampler_view(self) -> SamplerView | BoundedView | None:
+    def sampler_view(self) -> StepView | BoundedView | None:
         """The sampler's view of the cursor's step, once known; asks for it where it is not.
 
-        Without an engine to ask it is bounds.
+        Without an engine to ask it is bounds, or nothing where not even those are known.
         """
         explorer, tree = self.explorer, self.explorer.tree
-        if explorer.taken is not None and explorer.taken in tree.sampler:
-            return tree.sampler[explorer.taken]
-        if explorer.taken is None and self.replay is not None:
+        number, before, taken = self.settings_at_cursor(), explorer.before, explorer.taken
+        if number is None or before == ROOT:
             return None
-        number, before = self.settings_at_cursor(), explorer.before
-        if number is None or before == ROOT or before not in tree.distribution:
-            return None
-        view = self.views.get((before, number))
-        if view is None and self.absent:
+        known = tree.sampler.get(taken) if taken is not None else None
+        if known is None:
+            if taken is None and self.replay is not None:
+                return None
+            if before not in tree.distribution:
+                return None
+            known = self.views.get((before, number))
+        if known is None and self.absent:
             distribution = tree.distribution.get(before)
             return bounded_view(distribution, tree.settings[number]) if distribution else None
-        if view is None:
+        if known is None:
             self._ask((before, number), self._reshape(before, number))
-        return view
+            return None
+        return self._step_view(before, number, known)
+
+    def _step_view(self, node: int, number: int, view: SamplerView) -> StepView:
+        """A view with the changes of its path, which are worked out once a step."""
+        if not view.settings.looks_back:
+            return StepView(view, NO_CHANGES)
+        if (node, number) not in self._changes:
+            length = self.explorer.tree.prompt_length(node)
+            changes = changes_of(view.settings, self.ids_of(node), length)
+            self._changes = {(node, number): changes}
+        return StepView(view, self._changes[node, number])
+
+    def uniform_at_cursor(self) -> float | None:
+        """The number in [0, 1) that the cursor's token was drawn with; None if it was not."""
+        tree, taken = self.explorer.tree, self.explorer.taken
+        if taken is None or tree.origin[taken] != "sampled":
+            return None
+        seed = tree.settings[tree.settings_of[taken]].seed
+        return uniform(path_key(seed, self.ids_of(tree.parent[taken])), tree.draw[taken])
 
     def distribution(self) -> Distribution | None:
         """The distribution at the cursor's step, once known; asks for it where it is not."""
@@ -84,7 +107,8 @@ class Questions(Streaming):
 
     async def _reshape(self, node: int, number: int) -> None:
         settings = self.explorer.tree.settings[number]
-        self.views[node, number] = await self.client.reshape(self.ids_of(node), settings)
+        length = self.explorer.tree.prompt_length(node)
+        self.views[node, number] = await self.client.reshape(self.ids_of(node), settings, length)
 
     async def rows(self, node: int, start: int, count: int) -> Rows:
         """A page of the whole candidate order after a node."""

@@ -14,7 +14,7 @@ from tokexplore.models.protocol import (
     StreamEvent,
     StreamRequest,
 )
-from tokexplore.models.sampling import SamplingSettings
+from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.tui.driving.scoring import Scoring
 from tokexplore.tui.options import adopted
 
@@ -76,7 +76,8 @@ class Streaming(Scoring):
             ids=ids,
             settings=explorer.settings,
             max_new_tokens=count,
-            prompt_length=(
+            prompt_length=explorer.prompt_length,
+            stops_from=(
                 len(ids) if explorer.tree.ended.get(leaf) == "stop" else explorer.prompt_length
             ),
             draw=draw,
@@ -158,5 +159,8 @@ class Streaming(Scoring):
 
     def adopt_suggested(self) -> None:
         """Take the sampling settings that the model's makers suggest, where there are any."""
-        settings = adopted(self.explorer.settings, frozenset(), self.suggested)
-        self.configure(settings, self.max_new_tokens)
+        self.configure(self.suggestion(self.explorer.settings), self.max_new_tokens)
+
+    def suggestion(self, settings: SamplingSettings) -> SamplingSettings:
+        """These settings as the model's makers suggest them, where they do."""
+        return adopted(settings, frozenset(), self.suggested)

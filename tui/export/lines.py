@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from tokexplore import __version__
 from tokexplore.models.distribution import Distribution
-from tokexplore.models.sampling import SamplingSettings
+from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.tui.export.source import Scope, Source
 from tokexplore.tui.jsonl import TokenFields, end_line, line, line_with, sampling_fields
 

@@ -22,7 +22,7 @@ from tokexplore.models.events import (
     Taken,
 )
 from tokexplore.models.provenance import Provenance
-from tokexplore.models.sampling import SamplingSettings
+from tokexplore.models.sampling.settings import OFF, SamplingSettings
 from tokexplore.models.tokens import Vocabulary
 from tokexplore.models.tree import ROOT, TokenTree
 
@@ -33,19 +33,6 @@ Logprob = Annotated[float, msgspec.Meta(le=1e-3)]
 """Nats; above 0 by no more than rounding leaves."""
 Count = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
 Id = Annotated[int, msgspec.Meta(ge=0, lt=MOST_TOKENS)]
-
-
-class _Sampling(msgspec.Struct):
-    temperature: float = 0.0
-    top_k: int = 0
-    top_p: float = 1.0
-    min_p: float = 0.0
-    seed: int = 0
-
-    def settings(self) -> SamplingSettings:
-        return SamplingSettings(
-            self.temperature, self.top_k, self.top_p, self.min_p, self.seed
-        ).checked()
 
 
 class _Candidate(msgspec.Struct):
@@ -71,7 +58,7 @@ class _Run(msgspec.Struct, tag="run"):
     attention: str = ""
     config_hash: str = ""
     seed: int = 0
-    sampling: _Sampling = msgspec.field(default_factory=_Sampling)
+    sampling: SamplingSettings = msgspec.field(default_factory=SamplingSettings)
     vocabulary: Annotated[int, msgspec.Meta(ge=0, le=MOST_TOKENS)] = 0
     special: list[Id] = []
 
@@ -91,8 +78,11 @@ class _Step(_Told, tag="step", kw_only=True):
     draw: Count = 0
 
 
-class _Settings(_Sampling, tag="settings", kw_only=True):
+class _Settings(SamplingSettings, tag="settings", frozen=True, kw_only=True):
     number: Count
+
+    def plain(self) -> SamplingSettings:
+        return SamplingSettings(*(getattr(self, field) for field in OFF))
 
 
 class _Next(_Told, tag="next", kw_only=True):
@@ -202,10 +192,10 @@ class Lines:
         """
         run, leaf = self._run, ROOT
         tree.load(self._provenance())
-        settings = _Sampling(**{**msgspec.structs.asdict(run.sampling), "seed": run.seed})
+        settings = SamplingSettings(**{**msgspec.structs.asdict(run.sampling), "seed": run.seed})
         number = 0
         try:
-            in_force = settings.settings()
+            in_force = settings.checked()
             if not any(isinstance(line, _Settings) for _, line in self._lines):
                 tree.configure(in_force)
             if not any(isinstance(line, _Step) and not line.position for _, line in self._lines):
@@ -232,7 +222,7 @@ class Lines:
             case _Step():
                 return self._take(tree, line, leaf)
             case _Settings(number=number):
-                tree.append(Configured(number, line.settings()))
+                tree.append(Configured(number, line.plain().checked()))
             case _Next(node=node):
                 self._tell(tree, self._node(node), line)
             case _Prompt(node, form):

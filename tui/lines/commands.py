@@ -4,13 +4,11 @@ import math
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
-import msgspec
-
 from tokexplore.models.distribution import Distribution
 from tokexplore.models.errors import UsageError
 from tokexplore.models.events import Named
 from tokexplore.models.options import PromptSpec
-from tokexplore.models.sampling import SamplingSettings
+from tokexplore.models.sampling.knobs import BY_NAME, with_value
 from tokexplore.models.tree import ROOT
 from tokexplore.tui.candidate_view import View
 from tokexplore.tui.explorer import Explorer
@@ -172,21 +170,18 @@ class Commands(Talk):
             )
 
     async def change(self, rest: str) -> None:
-        """Set temperature, top-k, top-p, min-p, seed or length, from the next token on."""
+        """Set temperature, top-k, top-p or another number of the sampler, or length."""
         name, _, given = rest.partition(" ")
-        field = name.replace("-", "_")
-        if field == "length":
+        if name == "length":
             length = _whole(given, "set length", least=1)
             self.driver.configure(self.explorer.settings, length)
-        elif field in SamplingSettings.__struct_fields__:
-            whole = field in ("top_k", "seed")
-            value = _whole(given, f"set {name}") if whole else _number(given, f"set {name}")
-            changed = msgspec.structs.replace(self.explorer.settings, **{field: value})
+        elif (knob := BY_NAME.get(name)) is not None:
+            value = (_whole if knob.whole else _number)(given, f"set {name}")
+            changed = with_value(self.explorer.settings, knob, value)
             self.driver.configure(changed, self.driver.max_new_tokens)
         else:
-            raise UsageError(
-                f"{name!r} is no setting: temperature, top-k, top-p, min-p, seed or length."
-            )
+            names = ", ".join(BY_NAME)
+            raise UsageError(f"{name!r} is no setting: {names} or length.")
         self.say(f"sampling: {self._setup()}")
 
     def _setup(self) -> str:

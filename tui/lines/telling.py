@@ -66,7 +66,7 @@ def _rows(
     ids = distribution.id_view[:count]
     for index, token in enumerate(ids):
         logprob = distribution.logprob(index)
-        share = share_of(view, index, distribution.logit_view[index])
+        share = share_of(view, index, token, distribution.logit_view[index])
         rank = f"{distribution.rank(index)}{'=' if distribution.tied(index) else ''}"
         notes = [*_said_of(explorer, token), *([f"cut by {share.cut}"] if share.cut else [])]
         yield (

@@ -4,7 +4,7 @@ import shlex
 from typing import NamedTuple
 
 from tokexplore.models.options import EMBEDDED
-from tokexplore.models.sampling import SamplingSettings
+from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.tui.options import AppOptions
 
 MOST = 5_000

@@ -15,7 +15,7 @@ from tokexplore.models.catalog import locate
 from tokexplore.models.engine.loading import load
 from tokexplore.models.options import LoadOptions
 from tokexplore.models.protocol import Progress
-from tokexplore.models.sampling import SamplingSettings
+from tokexplore.models.sampling.settings import SamplingSettings
 
 
 @pytest.fixture(scope="module")
@@ -157,10 +157,10 @@ def test_sampling_suggestions(
     assert opened(model_dir).suggested == expected
 
 
-def test_a_suggestion_that_we_do_not_follow_is_said(model_dir: Path) -> None:
-    edit_json(model_dir / "generation_config.json", do_sample=True, repetition_penalty=1.05)
-    notices = opened(model_dir).notices
-    assert "the model suggests repetition_penalty 1.05, which is not applied" in notices
+def test_a_suggestion_that_cannot_be_followed_is_said(model_dir: Path) -> None:
+    edit_json(model_dir / "generation_config.json", repetition_penalty=1.05, no_repeat_ngram_size=3)
+    expected = SamplingSettings(temperature=1.0, repetition_penalty=1.05, no_repeat_ngram=3)
+    assert opened(model_dir).suggested == expected
     edit_json(model_dir / "generation_config.json", temperature=-3)
     loaded = opened(model_dir)
     assert loaded.suggested is None

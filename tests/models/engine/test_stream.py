@@ -23,7 +23,7 @@ from tokexplore.models.protocol import (
     StreamRequest,
 )
 from tokexplore.models.randomness import path_key, uniform
-from tokexplore.models.sampling import SamplingSettings
+from tokexplore.models.sampling.settings import SamplingSettings
 
 PROMPT = [3, 1, 4, 1, 5, 9, 2, 6, 53, 58, 9, 79]
 EngineOf = Callable[..., LocalEngine]
@@ -88,7 +88,7 @@ class TestDrawing:
         for drawn in run.drawn:
             view = engine.reshape(run.ids[: drawn.position], SAMPLED)
             assert drawn.sampler == view
-            expected = view.logprob(drawn.standing.index, drawn.standing.logit)
+            expected = view.fate(drawn.standing.token, drawn.standing.logit).logprob
             assert drawn.sampler_logprob == expected < 0
 
     def test_settings_changed_while_it_runs_hold_from_the_next_token(
@@ -167,7 +167,7 @@ class TestEnding:
         stop = text[6:9]
         first = text.index(stop)
 
-        run = truth.run(engine, PROMPT, 20, prompt_length=len(PROMPT), stop_texts=("never~", stop))
+        run = truth.run(engine, PROMPT, 20, stops_from=len(PROMPT), stop_texts=("never~", stop))
 
         assert run.ended == StreamEnded(len(PROMPT) + first + 3, "stop", stop)
 
@@ -177,9 +177,9 @@ class TestEnding:
         text = engine.vocabulary.text(plain.new)
         going_on = plain.ids[: len(PROMPT) + 7]
 
-        run = truth.run(engine, going_on, 13, prompt_length=len(PROMPT), stop_texts=(text[5:9],))
+        run = truth.run(engine, going_on, 13, stops_from=len(PROMPT), stop_texts=(text[5:9],))
         in_prompt = truth.run(
-            engine, going_on, 2, prompt_length=len(going_on), stop_texts=(text[5:9],)
+            engine, going_on, 2, stops_from=len(going_on), stop_texts=(text[5:9],)
         )
 
         assert run.new == plain.new[7:9]
@@ -189,7 +189,7 @@ class TestEnding:
         engine = engine_of()
         plain = truth.run(engine, PROMPT, 12)
         stop = engine.vocabulary.text(plain.new)[3:6]
-        options = {"prompt_length": len(PROMPT), "stop_texts": (stop,)}
+        options = {"stops_from": len(PROMPT), "stop_texts": (stop,)}
         stopped = truth.run(engine, PROMPT, 12, **options)
 
         more = truth.run(engine, stopped.ids, 1, **options)

@@ -173,18 +173,34 @@ def test_a_newer_format_is_refused_and_an_older_one_copied(
 ) -> None:
     path = tmp_path / "a.tokx"
     tree = kept(path)
-    monkeypatch.setattr(schema, "VERSION", 2)
-    monkeypatch.setitem(schema.MIGRATIONS, 1, "INSERT INTO meta VALUES ('migrated', 'yes');")
+    version = schema.VERSION
+    monkeypatch.setattr(schema, "VERSION", version + 1)
+    migration = "INSERT INTO meta VALUES ('migrated', 'yes');"
+    monkeypatch.setitem(schema.MIGRATIONS, version, migration)
     before = path.read_bytes()
     session = open_session(path)
     assert session.migrated
-    assert session.path == tmp_path / "a-format2.tokx"
+    assert session.path == tmp_path / f"a-format{version + 1}.tokx"
     assert same(session.tree, tree)
     assert path.read_bytes() == before
     assert meta.get(connect(session.path), "migrated") == "yes"
-    monkeypatch.setattr(schema, "VERSION", 1)
-    with pytest.raises(UsageError, match=r"newer tokexplore .format 2"):
+    monkeypatch.setattr(schema, "VERSION", version)
+    with pytest.raises(UsageError, match=rf"newer tokexplore .format {version + 1}"):
         open_session(session.path)
+
+
+def test_the_first_format_told_other_cuts_which_are_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "a.tokx"
+    tree = kept(path)
+    assert tree.sampler
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA user_version = 1")
+        connection.execute("UPDATE event SET body = '[[\"top-p\", 0.9, 9, 0.1]]' WHERE kept")
+    session = open_session(path)
+    assert session.migrated
+    assert not session.tree.sampler
+    tree.sampler.clear()
+    assert same(session.tree, tree)
 
 
 def test_a_disk_that_is_full_loses_nothing_when_there_is_room_again(

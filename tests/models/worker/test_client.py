@@ -29,7 +29,7 @@ from tokexplore.models.protocol import (
     StreamEvent,
     StreamRequest,
 )
-from tokexplore.models.sampling import SamplingSettings
+from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.worker.client import EngineClient
 from tokexplore.models.worker.messages import AHEAD
 from tokexplore.models.worker.process import Connection

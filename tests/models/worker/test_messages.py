@@ -8,7 +8,7 @@ from support.fake_engine import FakeEngine
 
 from tokexplore.models.options import LoadOptions
 from tokexplore.models.protocol import Chat, Control, Message, StreamEnded, StreamRequest
-from tokexplore.models.sampling import SamplingSettings
+from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.worker import messages
 from tokexplore.models.worker.messages import (
     ANSWERS,

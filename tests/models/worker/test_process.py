@@ -16,7 +16,7 @@ from support.connect import in_process
 from tokexplore.models.errors import EngineLostError
 from tokexplore.models.options import LoadOptions
 from tokexplore.models.protocol import DrawnToken, StreamEvent, StreamRequest
-from tokexplore.models.sampling import SamplingSettings
+from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.worker.client import EngineClient
 from tokexplore.models.worker.process import ProcessConnection
 
@@ -120,7 +120,7 @@ sys.path.insert(0, {tests!r})
 from support.connect import in_process
 from tokexplore.models.options import LoadOptions
 from tokexplore.models.protocol import StreamRequest
-from tokexplore.models.sampling import SamplingSettings
+from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.worker.client import EngineClient
 
 async def main():

@@ -1,0 +1,1 @@
+"""How a token is chosen: settings, what a path makes of the logits, what the sampler keeps."""

@@ -1,0 +1,197 @@
+"""The sampling lens in the app: knobs, figures that follow, pins, draws, bounds without a model."""
+
+import re
+
+from support.app import make_app, press, screen_text, settle, until
+from textual.widgets import Static
+
+from tokexplore.models.options import PromptSpec
+from tokexplore.models.sampling.settings import SamplingSettings
+from tokexplore.tui.commands.opening import keep_on, options_for
+from tokexplore.tui.options import AppOptions, OpenOptions
+from tokexplore.tui.screens.lens import DRAWS, LensScreen
+
+SIZE = (120, 40)
+HOT = SamplingSettings(temperature=0.8, top_p=0.6, seed=3)
+OPTIONS = AppOptions(prompt=PromptSpec(text="Once upon"), max_new_tokens=8, settings=HOT)
+
+
+async def opened(pilot, app) -> LensScreen:
+    await until(pilot, lambda: app.driver.state == "paused" and not app.driver.busy)
+    await press(pilot, "left", "left", "s")
+    assert isinstance(app.screen, LensScreen)
+    await settled(pilot, app)
+    return app.screen
+
+
+async def settled(pilot, app) -> None:
+    """The figures of all columns are known."""
+    await settle(pilot)
+    await until(pilot, lambda: all(c.effect or c.bounds for c in app.screen._columns()))
+    await settle(pilot)
+
+
+def part(app, name: str) -> str:
+    return str(app.screen.query_one(name, Static).render())
+
+
+async def test_a_turned_knob_moves_the_figures_and_nothing_else_until_it_is_applied() -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=SIZE) as pilot:
+        lens = await opened(pilot, app)
+        calls = app.driver.client
+        figures = part(app, "#figures")
+        await pilot.press("L", "L")
+        await settled(pilot, app)
+        assert part(app, "#figures") != figures
+        assert lens._now() == SamplingSettings(temperature=1.8, top_p=0.6, seed=3)
+        before, now = lens._columns()
+        assert before.settings == HOT
+        for column in (before, now):
+            path = app.driver.ids_of(app.driver.explorer.before)
+            expected = await calls.effects(path, [column.settings])
+            assert column.effect == expected[0]
+            assert f"{column.effect.entropy:.4f}" in part(app, "#figures")
+        assert app.driver.explorer.settings == HOT
+        await pilot.press("enter")
+        await until(pilot, lambda: app.driver.explorer.settings.temperature == 1.8)
+
+
+async def test_q_throws_the_settings_away() -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(pilot, app)
+        await pilot.press("1", "q")
+        await settle(pilot)
+        assert app.driver.explorer.settings == HOT
+
+
+async def test_cut_candidates_stay_in_place_with_the_stage_that_cut_them() -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=(160, 40)) as pilot:
+        lens = await opened(pilot, app)
+        shown = part(app, "#candidates")
+        kept = lens._columns()[-1].effect.view.kept
+        assert f"top-p 0.6: reached at rank {kept}" in shown
+        ranks = [int(line.split()[0]) for line in shown.splitlines()[1:]]
+        assert ranks == sorted(ranks)
+        assert len(ranks) > kept
+
+
+async def test_three_settings_can_be_pinned_beside_each_other() -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=(160, 40)) as pilot:
+        lens = await opened(pilot, app)
+        await pilot.press("p")
+        assert len(lens._columns()) == 2, "what is in force is in view already"
+        for typed in ("1", "2", "3"):
+            await pilot.press(typed, "p")
+            await settled(pilot, app)
+        await pilot.press("4", "p")
+        await settled(pilot, app)
+        names = [column.name for column in lens._columns()]
+        assert names == ["before", "T 1.00 p .", "T 2.00 p .", "T 3.00 p .", "now"]
+        entropies = [c.effect.entropy for c in lens._columns()]
+        assert entropies[1:] == sorted(entropies[1:])
+        await pilot.press("u")
+        await settle(pilot)
+        assert len(lens._columns()) == 4
+
+
+async def test_draws_stand_beside_the_probabilities() -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=SIZE) as pilot:
+        lens = await opened(pilot, app)
+        await pilot.press("d")
+        await until(pilot, lambda: lens._draws)
+        await settle(pilot)
+        (draws,) = lens._draws.values()
+        assert draws.count == DRAWS
+        assert "drawn" in part(app, "#candidates")
+        token = app.driver.distribution().id_view[0]
+        assert f"{draws.of(token):,}" in part(app, "#candidates").splitlines()[1]
+
+
+async def test_greedy_filters_are_said_to_do_nothing() -> None:
+    greedy = AppOptions(prompt=PromptSpec(text="Once upon"), max_new_tokens=4)
+    app = make_app(options=greedy)
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(pilot, app)
+        await pilot.press(*["down"] * 4, *"0.5", "up")
+        await settled(pilot, app)
+        line = next(x for x in part(app, "#knobs").splitlines() if "top-p" in x)
+        assert "no effect: greedy" in line
+        assert "greedy" in part(app, "#figures")
+
+
+async def test_an_impossible_value_is_refused_with_the_value() -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(pilot, app)
+        await pilot.press(*["down"] * 4, *"1.7", "enter")
+        await settle(pilot)
+        assert isinstance(app.screen, LensScreen)
+        assert any("top-p 1.7" in n.message for n in app._notifications)
+        await pilot.press(*"e-", "enter")
+        await settle(pilot)
+        assert any("'e-' is not a number" in n.message for n in app._notifications)
+
+
+async def test_the_picture_shows_probabilities_their_sum_and_what_was_drawn() -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(pilot, app)
+        assert "probability by rank" in screen_text(app)
+        assert "top-p 0.6" in screen_text(app)
+        await press(pilot, "v")
+        assert "cumulative probability by rank" in screen_text(app)
+        u = app.driver.uniform_at_cursor()
+        assert u is not None
+        assert f"u = {u:.6f}" in screen_text(app)
+
+
+async def test_a_small_terminal_shows_candidates_or_the_picture() -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(pilot, app)
+        assert "token" in screen_text(app)
+        assert "length" in screen_text(app)
+        assert "━━━" not in screen_text(app)
+        await press(pilot, "v")
+        assert "━━━" in screen_text(app)
+        await press(pilot, "v", "v")
+        assert "━━━" not in screen_text(app)
+
+
+async def test_without_the_model_there_are_bounds() -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: app.driver.state == "paused" and not app.driver.busy)
+        await pilot.press("q", "q")
+    kept, _ = keep_on("")
+    app = make_app(options=options_for(kept, OpenOptions()), kept=kept)
+    async with app.run_test(size=SIZE) as pilot:
+        await settle(pilot)
+        await press(pilot, "left", "left", "s")
+        await pilot.press("5")
+        await pilot.press("up")
+        await settle(pilot)
+        assert "without the model" in part(app, "#figures")
+        bounds = app.screen._columns()[-1].bounds
+        assert bounds is not None
+        assert re.search(r"kept tokens .*\d", part(app, "#figures"))
+        await pilot.press("d")
+        assert any("needs the model" in n.message for n in app._notifications)
+        await pilot.press("down", *["up"] * 2, "3", "down")
+        await settle(pilot)
+
+
+async def test_before_the_first_token_there_are_knobs_only() -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: app.driver.state == "paused" and not app.driver.busy)
+        app.driver.explorer.place(0)
+        await press(pilot, "s")
+        assert "knobs only" in part(app, "#figures")
+        await pilot.press(*"1.5", "d", "v", "enter")
+        await until(pilot, lambda: app.driver.explorer.settings.temperature == 1.5)
