@@ -1,6 +1,7 @@
 """The command line's grammar: options in, checked values out."""
 
 import argparse
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import msgspec
 
 from tokexplore.models.errors import UsageError
 from tokexplore.models.options import EMBEDDED, EMBEDDED_TITLE, LoadOptions
+from tokexplore.models.sampling.knobs import KNOBS
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.tui import parsers
 from tokexplore.tui.options import (
@@ -26,8 +28,6 @@ from tokexplore.tui.options import (
 from tokexplore.tui.parser_groups import LOADING
 from tokexplore.tui.parsers import COMMANDS, THEMES
 from tokexplore.tui.prompts import PromptArguments, check_utf8
-
-_SAMPLING = ("temperature", "top_k", "top_p", "min_p", "seed")
 
 
 class Invocation(msgspec.Struct, frozen=True):
@@ -114,11 +114,18 @@ def _scoring(given: argparse.Namespace) -> ScoreOptions:
 
 def _invocation(command: str, given: argparse.Namespace) -> Invocation:
     load = _load_options(given)
-    sampling = {name: getattr(given, name) for name in _SAMPLING}
+    sampling = {k.field: getattr(given, k.name.replace("-", "_")) for k in KNOBS}
     chosen = {name: value for name, value in sampling.items() if value is not None}
+    settings = SamplingSettings(
+        **chosen,
+        bias=tuple(_biased(text) for text in given.bias_id),
+        banned=tuple(map(_tokens, given.ban_id)),
+    )
     app = AppOptions(
         load=load,
-        settings=SamplingSettings(**chosen).checked(),
+        settings=settings.checked(),
+        bias_texts=tuple(_bias_text(text) for text in given.bias),
+        ban_texts=tuple(given.ban),
         given=frozenset(chosen),
         model_defaults=given.model_defaults,
         max_new_tokens=given.max_new_tokens,
@@ -150,6 +157,29 @@ def _invocation(command: str, given: argparse.Namespace) -> Invocation:
     if command == "run":
         run = RunOptions(app, candidates=given.candidates, format=given.format)
     return Invocation(command, run, prompt)
+
+
+def _tokens(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise UsageError(f"{text!r} is no token id or several with commas: 17 or 17,4.") from None
+
+
+def _biased(text: str) -> tuple[tuple[int, ...], float]:
+    ids, value = _bias_text(text)
+    return _tokens(ids), value
+
+
+def _bias_text(text: str) -> tuple[str, float]:
+    before, equals, value = text.rpartition("=")
+    try:
+        number = float(value)
+    except ValueError:
+        number = math.nan
+    if not equals or not before or not math.isfinite(number):
+        raise UsageError(f"bias {text!r} is not possible: give TEXT=NUMBER, such as ' dragon=-5'.")
+    return before, number
 
 
 def _opening(given: argparse.Namespace) -> OpenOptions:

@@ -28,7 +28,7 @@ from tokexplore.models.protocol import (
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.tui import jsonl
 from tokexplore.tui.meter import Meter
-from tokexplore.tui.options import AppOptions, RunOptions, check_stop_ids
+from tokexplore.tui.options import AppOptions, RunOptions, check_token_ids, with_texts
 from tokexplore.tui.plain import plain_text, step_table
 
 if TYPE_CHECKING:
@@ -84,9 +84,10 @@ def run(
             return interruption.code
         for notice in engine.info.notices:
             meter.say(notice)
-        check_stop_ids(app.stop_ids, engine.info)
+        check_token_ids(app, engine.info)
         ids = _prompt_ids(engine, prompt, meter)
-        settings = app.starting_settings(engine.info)
+        texts = {t: engine.encode(t, continuation=True) for t in app.sampling_texts}
+        settings = with_texts(app.starting_settings(engine.info), app, texts)
         control = interruption.control = Control(settings)
         request = StreamRequest(
             ids=ids,

@@ -1,6 +1,7 @@
 """What the command line asks for, as values: the same for the app and for `tokexplore run`."""
 
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -30,6 +31,10 @@ class AppOptions(msgspec.Struct, frozen=True):
     prompt: PromptSpec | None = None
     """None where no prompt was given: see `starting_prompt`."""
     settings: SamplingSettings = SamplingSettings()
+    bias_texts: tuple[tuple[str, float], ...] = ()
+    """Texts whose last token is biased; ids, which need the tokenizer, are added at the start."""
+    ban_texts: tuple[str, ...] = ()
+    """Texts that are never taken."""
     given: frozenset[str] = frozenset()
     """Names of the fields of `settings` that the user gave: they win over the model's own."""
     model_defaults: bool = False
@@ -68,11 +73,31 @@ class AppOptions(msgspec.Struct, frozen=True):
             return PromptSpec(text=STOCK_PROMPT)
         return self.prompt
 
+    @property
+    def sampling_texts(self) -> tuple[str, ...]:
+        """The texts that biases and bans were given as."""
+        return (*(text for text, _ in self.bias_texts), *self.ban_texts)
+
     def starting_settings(self, info: ModelInfo) -> SamplingSettings:
         """The settings to start with, now that the model's suggestions are known."""
         if not self.model_defaults:
             return self.settings
         return adopted(self.settings, self.given, info.suggested)
+
+
+def with_texts(
+    settings: SamplingSettings, app: AppOptions, ids: Mapping[str, Sequence[int]]
+) -> SamplingSettings:
+    """The settings with the biases and bans that were given as texts.
+
+    Args:
+        ids: each of the texts as a continuation's tokens.
+    """
+    biases = tuple((tuple(ids[text]), value) for text, value in app.bias_texts)
+    bans = tuple(tuple(ids[text]) for text in app.ban_texts)
+    return msgspec.structs.replace(
+        settings, bias=settings.bias + biases, banned=settings.banned + bans
+    ).checked()
 
 
 class RunOptions(msgspec.Struct, frozen=True):
@@ -165,17 +190,20 @@ def check_new(file: str, option: str, instead: str) -> None:
         raise UsageError(f"{option} {file}: the folder {path.parent} cannot be written.")
 
 
-def check_stop_ids(ids: tuple[int, ...], info: ModelInfo) -> None:
+def check_token_ids(app: AppOptions, info: ModelInfo) -> None:
     """Refuse ids that no token of the model has.
 
     Raises:
         UsageError: naming the first of them.
     """
-    if bad := [i for i in ids if i >= info.vocabulary]:
-        raise UsageError(
-            f"--stop-id {bad[0]} is no token of {info.name}: its ids go up to "
-            f"{info.vocabulary - 1}."
-        )
+    named = [("--stop-id", i) for i in app.stop_ids]
+    named += [("--bias-id", i) for tokens, _ in app.settings.bias for i in tokens]
+    named += [("--ban-id", i) for tokens in app.settings.banned for i in tokens]
+    for option, i in named:
+        if i >= info.vocabulary:
+            raise UsageError(
+                f"{option} {i} is no token of {info.name}: its ids go up to {info.vocabulary - 1}."
+            )
 
 
 _OURS = {

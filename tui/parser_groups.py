@@ -4,10 +4,12 @@ import argparse
 from typing import get_args
 
 from tokexplore.models.options import EMBEDDED, Dtype
+from tokexplore.models.sampling.knobs import KNOBS
 from tokexplore.tui.options import MAX_NEW_TOKENS
 
 LOADING = ("device", "dtype", "device_map", "revision", "trust_remote_code")
 _LARGEST = 2**31 - 1
+_COMMON = ("temperature", "top_k", "top_p", "min_p", "seed")
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
@@ -66,10 +68,45 @@ def add_sampling(parser: argparse.ArgumentParser) -> None:
         "--min-p", type=number, metavar="P", help="keep at least P of the top probability; 0: off"
     )
     group.add_argument("--seed", type=whole, metavar="N", help="seed of the draws (default: 0)")
+    for knob in KNOBS:
+        if knob.field not in _COMMON:
+            whose = f" ({knob.elsewhere} formula, not in transformers)" if knob.elsewhere else ""
+            group.add_argument(
+                f"--{knob.name}",
+                type=whole if knob.whole else number,
+                metavar="N" if knob.whole else "X",
+                help=knob.meaning + whose,
+            )
+    _add_sequences(group)
     group.add_argument(
         "--model-defaults",
         action="store_true",
         help="adopt the model's own suggestions where no option is given",
+    )
+
+
+def _add_sequences(group: argparse._ArgumentGroup) -> None:
+    """Options that name tokens."""
+    group.add_argument(
+        "--bias",
+        action="append",
+        default=[],
+        metavar="TEXT=X",
+        help="add X to the logit of a text's last token where the text before it stands "
+        "(mind the space in ' dragon=-5'); may be repeated",
+    )
+    group.add_argument(
+        "--bias-id",
+        action="append",
+        default=[],
+        metavar="ID[,ID]=X",
+        help="the same by token ids",
+    )
+    group.add_argument(
+        "--ban", action="append", default=[], metavar="TEXT", help="never take this text"
+    )
+    group.add_argument(
+        "--ban-id", action="append", default=[], metavar="ID[,ID]", help="the same by token ids"
     )
 
 

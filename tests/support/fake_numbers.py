@@ -62,7 +62,10 @@ def effect_of(order: np.ndarray, logits: np.ndarray, view: SamplerView) -> Effec
     q = np.where(kept, np.exp(log_q), 0.0)
     first = order[: min(SHOWN, view.kept)]
     entropy, kl = max(0.0, -float(q[kept] @ log_q[kept])), float(q[kept] @ (log_q - log_p)[kept])
-    stages = tuple(StageEffect(c.stage, c.value, c.kept, 1, c.mass, entropy) for c in view.cuts)
+    cuts = [(c.stage, c.value, c.kept, c.mass) for c in view.cuts]
+    if view.settings.greedy:
+        cuts.append(("greedy", 0.0, 1, float(1 - p[order[0]])))
+    stages = tuple(StageEffect(*cut[:3], 1, cut[3], entropy) for cut in cuts)
     return Effect(
         view, -float(p[p > 0] @ log_p[p > 0]), entropy, kl, float(p[~kept].sum()), stages,
         first.astype(np.uint32).tobytes(), q[first].tobytes(),

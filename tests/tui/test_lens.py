@@ -184,14 +184,3 @@ async def test_without_the_model_there_are_bounds() -> None:
         assert any("needs the model" in n.message for n in app._notifications)
         await pilot.press("down", *["up"] * 2, "3", "down")
         await settle(pilot)
-
-
-async def test_before_the_first_token_there_are_knobs_only() -> None:
-    app = make_app(options=OPTIONS)
-    async with app.run_test(size=SIZE) as pilot:
-        await until(pilot, lambda: app.driver.state == "paused" and not app.driver.busy)
-        app.driver.explorer.place(0)
-        await press(pilot, "s")
-        assert "knobs only" in part(app, "#figures")
-        await pilot.press(*"1.5", "d", "v", "enter")
-        await until(pilot, lambda: app.driver.explorer.settings.temperature == 1.5)

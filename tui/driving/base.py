@@ -15,7 +15,7 @@ from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.sampling.view import SamplerView
 from tokexplore.models.worker.client import EngineClient
 from tokexplore.tui.explorer import Explorer
-from tokexplore.tui.options import AppOptions, check_stop_ids
+from tokexplore.tui.options import AppOptions, check_token_ids, with_texts
 from tokexplore.tui.replay import Replay
 
 Driving = TypeVar("Driving", bound="DriverBase")
@@ -129,8 +129,16 @@ class DriverBase:
         self.state, self.progress = "paused" if self.explorer.nodes else "asking", None
         if first:
             self._introduce(self.info)
+            await self._name_tokens()
         self.explorer.tree.load(self.info.provenance)
         self._changed()
+
+    async def _name_tokens(self) -> None:
+        """Find the tokens of the texts that are biased or banned."""
+        texts = self.options.sampling_texts
+        if texts:
+            ids = {text: await self.client.encode(text, continuation=True) for text in texts}
+            self.explorer.settings = with_texts(self.explorer.settings, self.options, ids)
 
     def _check_vocabulary(self) -> None:
         """Take the engine's vocabulary, which has to be the one that the tree was made with."""
@@ -145,7 +153,7 @@ class DriverBase:
 
     def _introduce(self, info: ModelInfo) -> None:
         """Start with the settings that were asked for, and say what the user should know."""
-        check_stop_ids(self.options.stop_ids, info)
+        check_token_ids(self.options, info)
         recorded = self.explorer.tree.provenance
         if not self.explorer.nodes:
             self.explorer.settings = self.options.starting_settings(info)
