@@ -19,6 +19,7 @@ from tokexplore.tui.options import (
     AppOptions,
     ExportOptions,
     GifOptions,
+    LensOptions,
     ListOptions,
     OpenOptions,
     RunOptions,
@@ -44,6 +45,7 @@ class Invocation(msgspec.Struct, frozen=True):
     scoring: ScoreOptions = ScoreOptions()
     drawing: GifOptions = GifOptions()
     taping: TapeOptions = TapeOptions()
+    lens: LensOptions = LensOptions()
 
 
 def parse(arguments: Sequence[str]) -> Invocation:
@@ -74,6 +76,9 @@ def parse(arguments: Sequence[str]) -> Invocation:
     if command == "tape":
         taping = TapeOptions(**vars(parsers.tape_parser().parse_args(arguments[1:])))
         return Invocation(command, RunOptions(), taping=taping)
+    if command == "lens":
+        lens = _lens(parsers.lens_parser().parse_args(arguments[1:]))
+        return Invocation(command, RunOptions(), lens=lens)
     if command == "gif":
         drawing = GifOptions(**vars(parsers.gif_parser().parse_args(arguments[1:])))
         return Invocation(command, RunOptions(), drawing=drawing)
@@ -102,6 +107,25 @@ def _load_options(given: argparse.Namespace) -> LoadOptions:
         revision=given.revision,
         trust_remote_code=given.trust_remote_code,
     )
+
+
+def _lens(given: argparse.Namespace) -> LensOptions:
+    return LensOptions(
+        logits=given.logits,
+        logprobs=given.logprobs,
+        file=given.file,
+        temperatures=given.temperature or (1.0,),
+        top_ps=given.top_p or (1.0,),
+        settings=_rest(given),
+        draw=given.draw,
+    )
+
+
+def _rest(given: argparse.Namespace) -> SamplingSettings:
+    """The settings of which one value each is given, under a temperature that heeds them."""
+    single = [k for k in KNOBS if k.field not in ("temperature", "top_p")]
+    values = {k.field: getattr(given, k.name.replace("-", "_")) for k in single}
+    return SamplingSettings(1.0, **{name: v for name, v in values.items() if v is not None})
 
 
 def _scoring(given: argparse.Namespace) -> ScoreOptions:

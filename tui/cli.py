@@ -93,6 +93,12 @@ def _dispatch(asked: Invocation, open_engine: OpenEngine) -> int:
 
         print(plain_text(run_tape(asked.taping)))
         return 0
+    if asked.command == "lens":
+        from tokexplore.tui.commands.lens import lens_lines
+
+        for line in lens_lines(asked.lens):
+            print(line)
+        return 0
     if asked.command == "gif":
         from tokexplore.tui.recording.cast import read_cast
         from tokexplore.tui.recording.gif import write_gif

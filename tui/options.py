@@ -109,6 +109,22 @@ class RunOptions(msgspec.Struct, frozen=True):
     format: Literal["text", "jsonl"] = "text"
 
 
+class LensOptions(msgspec.Struct, frozen=True):
+    """What `tokexplore lens` takes."""
+
+    logits: str = ""
+    """`word=number,word=number`."""
+    logprobs: str = ""
+    file: str = ""
+    """JSON: an object of words and logits, or a list of logits."""
+    temperatures: tuple[float, ...] = (1.0,)
+    top_ps: tuple[float, ...] = (1.0,)
+    settings: SamplingSettings = SamplingSettings(temperature=1.0)
+    """The rest of the settings."""
+    draw: int = 0
+    """Draws to count."""
+
+
 class TapeOptions(msgspec.Struct, frozen=True):
     """What `tokexplore tape` takes."""
 

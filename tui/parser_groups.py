@@ -110,6 +110,24 @@ def _add_sequences(group: argparse._ArgumentGroup) -> None:
     )
 
 
+def add_lists(parser: argparse.ArgumentParser) -> None:
+    """The sampler's numbers, of which some take several values with commas between them."""
+    group = parser.add_argument_group("sampling", "Lists give every combination of their values.")
+    listed = {"temperature": "T[,T...]", "top_p": "P[,P...]"}
+    for knob in KNOBS:
+        single = whole if knob.whole else number
+        group.add_argument(
+            f"--{knob.name}",
+            type=numbers if knob.field in listed else single,
+            metavar=listed.get(knob.field, "N" if knob.whole else "X"),
+            help=knob.meaning,
+        )
+
+
+def numbers(text: str) -> tuple[float, ...]:
+    return tuple(number(part) for part in text.split(","))
+
+
 def add_ending(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("length and end")
     group.add_argument(

@@ -10,6 +10,7 @@ from tokexplore.tui.parser_groups import (
     LOADING,
     add_chat,
     add_ending,
+    add_lists,
     add_loading,
     add_model,
     add_prompt,
@@ -18,13 +19,16 @@ from tokexplore.tui.parser_groups import (
     positive,
 )
 
-COMMANDS = ("run", "models", "sessions", "open", "export", "score", "replay", "gif", "tape")
+COMMANDS = (
+    "run", "models", "sessions", "open", "export", "score", "replay", "gif", "tape", "lens",
+)  # fmt: skip
 THEMES = {"dark": "tokexplore-dark", "light": "tokexplore-light", "ansi": "tokexplore-ansi"}
 EXPORT_FORMATS = ("jsonl", "json", "csv", "markdown", "html", "dot")
 
 _COMMAND_HELP = """commands:
   tokexplore run [MODEL] ...     the same engine without the screen: text or JSON lines
   tokexplore score FILE          what the model thinks of a text, token by token
+  tokexplore lens --logits ...   what temperature, top-p and the rest make of a few words
   tokexplore tape FILE           a script that drives the app: recordings, pictures, tests
   tokexplore gif CAST GIF        a recording of the screen as an animated picture
   tokexplore models [DIR ...]    the models that are here
@@ -127,6 +131,24 @@ def tape_parser() -> Parser:
     )
     parser.add_argument("--svg", default="", metavar="DIR", help="where its screenshots go")
     parser.add_argument("--check", action="store_true", help="only see whether it runs")
+    return parser
+
+
+def lens_parser() -> Parser:
+    parser = _parser(
+        "tokexplore lens",
+        "See what temperature, top-p and the rest make of a few words. No model is loaded.",
+        usage='tokexplore lens --logits "ceiling=-49.8,floor=-46.4,mat=-45.3" [options]',
+    )
+    parser.add_argument("--logits", default="", metavar="WORD=X,...", help="words and their logits")
+    parser.add_argument(
+        "--logprobs", default="", metavar="WORD=X,...", help="words and their logprobs (nats)"
+    )
+    parser.add_argument(
+        "--file", default="", metavar="FILE.json", help='{"word": logit, ...} or a list of logits'
+    )
+    parser.add_argument("--draw", type=count, default=0, metavar="N", help="draw N times and count")
+    add_lists(parser)
     return parser
 
 

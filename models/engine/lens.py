@@ -4,10 +4,11 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 
 from tokexplore.models.engine import sampler
 from tokexplore.models.engine.sampler import Kept, Reshaped, Weights, weights_of
-from tokexplore.models.engine.summary import Floats, Row
+from tokexplore.models.engine.summary import Floats, Row, summarise
 from tokexplore.models.randomness import path_key, uniform
 from tokexplore.models.sampling.changes import BANS, NO_CHANGES, Changes
 from tokexplore.models.sampling.effects import SHOWN, Draws, Effect, StageEffect
@@ -58,6 +59,19 @@ def draws(
     return Draws(
         count, tokens[order].astype(np.uint32).tobytes(), counts[order].astype(np.uint32).tobytes()
     )
+
+
+def effects_of(logits: Sequence[float], settings: Sequence[SamplingSettings]) -> list[Effect]:
+    """What settings make of logits without a model, shape [V]; ids are places in them."""
+    row = summarise(torch.tensor(logits, dtype=torch.float32), "given")
+    return [effect(row, chosen) for chosen in settings]
+
+
+def counts_of(logits: Sequence[float], settings: SamplingSettings, count: int) -> list[int]:
+    """How often each place is drawn in so many draws, shape [V]."""
+    row = summarise(torch.tensor(logits, dtype=torch.float32), "given")
+    found = draws(row, settings, (), count)
+    return [found.of(place) for place in range(len(logits))]
 
 
 def _walk(

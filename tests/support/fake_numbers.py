@@ -61,7 +61,8 @@ def effect_of(order: np.ndarray, logits: np.ndarray, view: SamplerView) -> Effec
     kept = np.isfinite(log_q)
     q = np.where(kept, np.exp(log_q), 0.0)
     first = order[: min(SHOWN, view.kept)]
-    entropy, kl = max(0.0, -float(q[kept] @ log_q[kept])), float(q[kept] @ (log_q - log_p)[kept])
+    entropy = max(0.0, -float(q[kept] @ log_q[kept]))
+    kl = float(q[kept] @ (log_q[kept] - log_p[kept]))
     cuts = [(c.stage, c.value, c.kept, c.mass) for c in view.cuts]
     if view.settings.greedy:
         cuts.append(("greedy", 0.0, 1, float(1 - p[order[0]])))
