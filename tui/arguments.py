@@ -24,6 +24,7 @@ from tokexplore.tui.options import (
     OpenOptions,
     RunOptions,
     ScoreOptions,
+    SweepOptions,
     TapeOptions,
 )
 from tokexplore.tui.parser_groups import LOADING
@@ -46,6 +47,7 @@ class Invocation(msgspec.Struct, frozen=True):
     drawing: GifOptions = GifOptions()
     taping: TapeOptions = TapeOptions()
     lens: LensOptions = LensOptions()
+    sweep: SweepOptions = SweepOptions()
 
 
 def parse(arguments: Sequence[str]) -> Invocation:
@@ -76,6 +78,10 @@ def parse(arguments: Sequence[str]) -> Invocation:
     if command == "tape":
         taping = TapeOptions(**vars(parsers.tape_parser().parse_args(arguments[1:])))
         return Invocation(command, RunOptions(), taping=taping)
+    if command == "sweep":
+        given = parsers.sweep_parser().parse_args(arguments[1:])
+        sweep = _sweeping(given)
+        return Invocation(command, RunOptions(sweep.app), _prompt_of(given), sweep=sweep)
     if command == "lens":
         lens = _lens(parsers.lens_parser().parse_args(arguments[1:]))
         return Invocation(command, RunOptions(), lens=lens)
@@ -98,9 +104,8 @@ def parse(arguments: Sequence[str]) -> Invocation:
 
 
 def _load_options(given: argparse.Namespace) -> LoadOptions:
-    title = given.model == EMBEDDED_TITLE and not Path(given.model).exists()
     return LoadOptions(
-        model=EMBEDDED if title else given.model,
+        model=_model(given.models[0] if "models" in given else given.model),
         device=given.device,
         dtype=given.dtype,
         device_map=given.device_map,
@@ -121,11 +126,44 @@ def _lens(given: argparse.Namespace) -> LensOptions:
     )
 
 
+def _sweeping(given: argparse.Namespace) -> SweepOptions:
+    app = AppOptions(
+        load=_load_options(given),
+        settings=_rest(given),
+        max_new_tokens=given.max_new_tokens,
+        stop_texts=_stops(given),
+        stop_ids=tuple(given.stop_id),
+        ignore_eos=given.ignore_eos,
+    )
+    return SweepOptions(
+        app=app,
+        models=tuple(map(_model, given.models)),
+        temperatures=given.temperature or (1.0,),
+        top_ps=given.top_p or (1.0,),
+        runs=given.runs,
+        candidates=given.candidates,
+        format=given.format,
+        grid=given.grid,
+        steps=given.steps,
+    )
+
+
+def _stops(given: argparse.Namespace) -> tuple[str, ...]:
+    if any(not text for text in given.stop):
+        raise UsageError("--stop '' is empty: give a text that ends the stream.")
+    return tuple(given.stop)
+
+
 def _rest(given: argparse.Namespace) -> SamplingSettings:
     """The settings of which one value each is given, under a temperature that heeds them."""
     single = [k for k in KNOBS if k.field not in ("temperature", "top_p")]
     values = {k.field: getattr(given, k.name.replace("-", "_")) for k in single}
     return SamplingSettings(1.0, **{name: v for name, v in values.items() if v is not None})
+
+
+def _model(name: str) -> str:
+    title = name == EMBEDDED_TITLE and not Path(name).exists()
+    return EMBEDDED if title else name
 
 
 def _scoring(given: argparse.Namespace) -> ScoreOptions:
@@ -153,7 +191,7 @@ def _invocation(command: str, given: argparse.Namespace) -> Invocation:
         given=frozenset(chosen),
         model_defaults=given.model_defaults,
         max_new_tokens=given.max_new_tokens,
-        stop_texts=tuple(given.stop),
+        stop_texts=_stops(given),
         stop_ids=tuple(given.stop_id),
         ignore_eos=given.ignore_eos,
         theme=THEMES[given.theme] if command == "app" and given.theme else "",
@@ -165,9 +203,14 @@ def _invocation(command: str, given: argparse.Namespace) -> Invocation:
     )
     if command == "app":
         app = msgspec.structs.replace(app, **_recording(given))
-    if any(not text for text in app.stop_texts):
-        raise UsageError("--stop '' is empty: give a text that ends the stream.")
-    prompt = PromptArguments(
+    run = RunOptions(app)
+    if command == "run":
+        run = RunOptions(app, candidates=given.candidates, format=given.format)
+    return Invocation(command, run, _prompt_of(given))
+
+
+def _prompt_of(given: argparse.Namespace) -> PromptArguments:
+    return PromptArguments(
         text=given.prompt,
         file=given.prompt_file,
         chat=given.chat,
@@ -177,10 +220,6 @@ def _invocation(command: str, given: argparse.Namespace) -> Invocation:
         messages=given.messages,
         template_args=given.template_arg,
     )
-    run = RunOptions(app)
-    if command == "run":
-        run = RunOptions(app, candidates=given.candidates, format=given.format)
-    return Invocation(command, run, prompt)
 
 
 def _tokens(text: str) -> tuple[int, ...]:

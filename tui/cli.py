@@ -120,6 +120,8 @@ def _dispatch(asked: Invocation, open_engine: OpenEngine) -> int:
         locate(asked.scoring.app.load.model, asked.scoring.app.load.revision)
         with private_stdout() as out:
             return score_text(asked.scoring, out, open_engine=open_engine)
+    if asked.command == "sweep":
+        return _sweep(asked, open_engine)
     app = asked.options.app
     if app.session:
         again = f"`tokexplore open {app.session}` goes on with it"
@@ -135,6 +137,18 @@ def _dispatch(asked: Invocation, open_engine: OpenEngine) -> int:
                 msgspec.structs.replace(asked.options, app=app), out, open_engine=open_engine
             )
     return _on_screen(app)
+
+
+def _sweep(asked: Invocation, open_engine: OpenEngine) -> int:
+    from tokexplore.tui.commands.sweeping import run_sweep
+
+    for model in asked.sweep.models:
+        locate(model, asked.sweep.app.load.revision)
+    prompt = read_prompt(asked.prompt, piped_stdin())
+    app = msgspec.structs.replace(asked.sweep.app, prompt=prompt)
+    with private_stdout() as out:
+        options = msgspec.structs.replace(asked.sweep, app=app)
+        return run_sweep(options, out, open_engine=open_engine)
 
 
 def _open(asked: OpenOptions) -> int:

@@ -85,7 +85,7 @@ def run(
         for notice in engine.info.notices:
             meter.say(notice)
         check_token_ids(app, engine.info)
-        ids = _prompt_ids(engine, prompt, meter)
+        ids = prompt_ids(engine, prompt, meter)
         texts = {t: engine.encode(t, continuation=True) for t in app.sampling_texts}
         settings = with_texts(app.starting_settings(engine.info), app, texts)
         control = interruption.control = Control(settings)
@@ -164,7 +164,12 @@ def _end_unbegun(options: RunOptions, out: BinaryIO) -> None:
     out.flush()
 
 
-def _prompt_ids(engine: Engine, prompt: PromptSpec, meter: Meter) -> tuple[int, ...]:
+def prompt_ids(engine: Engine, prompt: PromptSpec, meter: Meter) -> tuple[int, ...]:
+    """A prompt as ids.
+
+    Raises:
+        UsageError: it is longer than the context.
+    """
     if prompt.chat is not None:
         rendered = engine.render(prompt.chat)
         if rendered.warning:

@@ -18,6 +18,9 @@ STOCK_PROMPT = "Once upon a time there was a king who had a"
 MAX_NEW_TOKENS = 256
 """How far a stream goes when nothing else was asked."""
 
+SWEEP_TOKENS = 64
+"""How far the continuations of a sweep go when nothing else was asked."""
+
 IDLE_CAP = 2.0
 
 CLOSE_CALL = 0.5
@@ -123,6 +126,25 @@ class LensOptions(msgspec.Struct, frozen=True):
     """The rest of the settings."""
     draw: int = 0
     """Draws to count."""
+
+
+class SweepOptions(msgspec.Struct, frozen=True):
+    """What `tokexplore sweep` takes."""
+
+    app: AppOptions = AppOptions()
+    """How models are loaded, the prompt, the end; its settings are those that are not swept."""
+    models: tuple[str, ...] = (EMBEDDED,)
+    temperatures: tuple[float, ...] = (1.0,)
+    top_ps: tuple[float, ...] = (1.0,)
+    runs: int = 8
+    """Continuations of each setting."""
+    candidates: int = 5
+    """Candidates of the next token to list."""
+    format: Literal["table", "jsonl", "csv"] = "table"
+    grid: bool = False
+    """Every step of the prompt instead: which moves the entropy more?"""
+    steps: int = 200
+    """Steps of the grid at most."""
 
 
 class TapeOptions(msgspec.Struct, frozen=True):

@@ -5,7 +5,15 @@ from typing import NoReturn
 
 from tokexplore import __version__
 from tokexplore.models.errors import UsageError
-from tokexplore.tui.options import CLOSE_CALL, IDLE_CAP, ExportOptions, RunOptions
+from tokexplore.models.options import EMBEDDED
+from tokexplore.tui.options import (
+    CLOSE_CALL,
+    IDLE_CAP,
+    SWEEP_TOKENS,
+    ExportOptions,
+    RunOptions,
+    SweepOptions,
+)
 from tokexplore.tui.parser_groups import (
     LOADING,
     add_chat,
@@ -21,6 +29,7 @@ from tokexplore.tui.parser_groups import (
 
 COMMANDS = (
     "run", "models", "sessions", "open", "export", "score", "replay", "gif", "tape", "lens",
+    "sweep",
 )  # fmt: skip
 THEMES = {"dark": "tokexplore-dark", "light": "tokexplore-light", "ansi": "tokexplore-ansi"}
 EXPORT_FORMATS = ("jsonl", "json", "csv", "markdown", "html", "dot")
@@ -28,6 +37,7 @@ EXPORT_FORMATS = ("jsonl", "json", "csv", "markdown", "html", "dot")
 _COMMAND_HELP = """commands:
   tokexplore run [MODEL] ...     the same engine without the screen: text or JSON lines
   tokexplore score FILE          what the model thinks of a text, token by token
+  tokexplore sweep [MODEL] ...   one prompt under many settings; temperature against top-p
   tokexplore lens --logits ...   what temperature, top-p and the rest make of a few words
   tokexplore tape FILE           a script that drives the app: recordings, pictures, tests
   tokexplore gif CAST GIF        a recording of the screen as an animated picture
@@ -149,6 +159,60 @@ def lens_parser() -> Parser:
     )
     parser.add_argument("--draw", type=count, default=0, metavar="N", help="draw N times and count")
     add_lists(parser)
+    return parser
+
+
+def sweep_parser() -> Parser:
+    parser = _parser(
+        "tokexplore sweep",
+        "One prompt under many settings: the next token of each, and sampled continuations with\n"
+        "their figures. With --grid: every step of a text, temperature against top-p.",
+        usage="tokexplore sweep [MODEL ...] --prompt TEXT --temperature 0.1,0.5,1,5 [options]",
+    )
+    parser.add_argument(
+        "models",
+        nargs="*",
+        default=[EMBEDDED],
+        metavar="MODEL",
+        help="one after the other (default: the embedded model)",
+    )
+    add_prompt(parser)
+    add_chat(parser)
+    add_lists(parser)
+    add_ending(parser)
+    parser.set_defaults(max_new_tokens=SWEEP_TOKENS)
+    runs = parser.add_argument_group("sweep")
+    runs.add_argument(
+        "--runs",
+        type=count,
+        default=SweepOptions().runs,
+        metavar="N",
+        help="continuations of each setting, with the seeds S, S + 1, ...: those that the app "
+        "streams under them; greedy is run once (%(default)s)",
+    )
+    runs.add_argument(
+        "--candidates",
+        type=count,
+        default=SweepOptions().candidates,
+        metavar="K",
+        help="candidates of the next token to list (%(default)s)",
+    )
+    runs.add_argument(
+        "--grid",
+        action="store_true",
+        help="over every step of the prompt, 0.1 to 1.0 by 0.1: which moves the entropy more?",
+    )
+    runs.add_argument(
+        "--steps",
+        type=count,
+        default=SweepOptions().steps,
+        metavar="N",
+        help="steps of the grid at most, evenly spread over the text; 0 for all (%(default)s)",
+    )
+    runs.add_argument(
+        "--format", choices=("table", "jsonl", "csv"), default="table", help="(%(default)s)"
+    )
+    add_loading(parser)
     return parser
 
 

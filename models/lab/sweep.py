@@ -1,0 +1,112 @@
+"""A sweep: one prompt under many settings, the next token of each and sampled continuations."""
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import product
+from typing import NamedTuple
+
+import msgspec
+
+from tokexplore.models.distribution import Distribution
+from tokexplore.models.lab.continuations import Continuation
+from tokexplore.models.protocol import (
+    Control,
+    DrawnToken,
+    EndReason,
+    Engine,
+    StreamEnded,
+    StreamRequest,
+)
+from tokexplore.models.sampling.effects import Effect
+from tokexplore.models.sampling.settings import SamplingSettings
+
+
+class Plan(NamedTuple):
+    """What is to be run."""
+
+    prompt: tuple[int, ...]
+    settings: tuple[SamplingSettings, ...]
+    runs: int
+    """Continuations of each setting: run r has the seed of the settings + r."""
+    request: StreamRequest
+    """How far each one goes and where it ends; its path and settings are the plan's."""
+
+    @property
+    def total(self) -> int:
+        """Continuations in all."""
+        return sum(runs_of(chosen, self.runs) for chosen in self.settings)
+
+
+class Outcome(NamedTuple):
+    """One setting's."""
+
+    settings: SamplingSettings
+    distribution: Distribution
+    """The model's, after the prompt."""
+    effect: Effect
+    """What the settings make of it."""
+    runs: tuple[Continuation, ...]
+    """Fewer than planned where it was stopped."""
+
+
+def combinations(
+    base: SamplingSettings, temperatures: Sequence[float], top_ps: Sequence[float]
+) -> tuple[SamplingSettings, ...]:
+    """Every temperature with every top-p, the rest as it is.
+
+    Raises:
+        UsageError: for a value outside its range.
+    """
+    return tuple(
+        msgspec.structs.replace(base, temperature=t, top_p=p).checked()
+        for t, p in product(temperatures, top_ps)
+    )
+
+
+def runs_of(settings: SamplingSettings, runs: int) -> int:
+    """Continuations that are worth running: greedy gives the same one each time."""
+    return min(runs, 1) if settings.greedy else runs
+
+
+def sweep(
+    engine: Engine, plan: Plan, control: Control, report: Callable[[int], None]
+) -> Iterator[Outcome]:
+    """Run a plan; each setting as it is done. When cancelled, what is done of the last one.
+
+    Args:
+        report: told how many continuations are done.
+    """
+    distribution = engine.describe(plan.prompt)
+    effects = engine.effects(plan.prompt, plan.settings, len(plan.prompt))
+    done = 0
+    for settings, effect in zip(plan.settings, effects, strict=True):
+        runs: list[Continuation] = []
+        for number in range(runs_of(settings, plan.runs)):
+            run = _continued(engine, plan, settings, number, control)
+            if control.cancelled:
+                break
+            runs.append(run)
+            done += 1
+            report(done)
+        yield Outcome(settings, distribution, effect, tuple(runs))
+        if control.cancelled:
+            return
+
+
+def _continued(
+    engine: Engine, plan: Plan, settings: SamplingSettings, number: int, control: Control
+) -> Continuation:
+    """One continuation: what the app streams under the same settings and this seed."""
+    seed = settings.seed + number
+    request = msgspec.structs.replace(
+        plan.request, ids=plan.prompt, settings=msgspec.structs.replace(settings, seed=seed)
+    )
+    ids, logprobs, entropies = [], [], []
+    ended: EndReason = "interrupted"
+    for event in engine.stream(request, control):
+        if isinstance(event, DrawnToken):
+            ids.append(event.standing.token)
+            logprobs.append(event.standing.logprob)
+            entropies.append(event.distribution.entropy)
+        elif isinstance(event, StreamEnded):
+            ended = event.reason
+    return Continuation(seed, tuple(ids), tuple(logprobs), tuple(entropies), ended)

@@ -1,0 +1,121 @@
+"""`tokexplore sweep`: what it writes is what the engine gives, and what is done is kept."""
+
+import csv
+import io
+import json
+import os
+import signal
+from collections.abc import Iterator
+
+import msgspec
+import pytest
+from support.fake_engine import FakeEngine
+
+from tokexplore.models.protocol import Control, DrawnToken, StreamEvent, StreamRequest
+from tokexplore.models.sampling.settings import SamplingSettings
+from tokexplore.tui.arguments import parse
+from tokexplore.tui.cli import main
+from tokexplore.tui.commands.sweeping import run_sweep
+from tokexplore.tui.prompts import read_prompt
+
+PROMPT = ("sweep", "--prompt", "Once upon")
+
+
+def told(*arguments: str, engine: FakeEngine | None = None, code: int = 0) -> str:
+    found = engine or FakeEngine()
+    asked = parse([*PROMPT, *arguments])
+    app = msgspec.structs.replace(asked.sweep.app, prompt=read_prompt(asked.prompt, None))
+    out = io.BytesIO()
+    options = msgspec.structs.replace(asked.sweep, app=app)
+    ended = run_sweep(options, out, open_engine=lambda _options, _report: found)
+    assert ended == code
+    return out.getvalue().decode()
+
+
+def test_json_lines_hold_the_engine_s_own_streams() -> None:
+    engine = FakeEngine()
+    text = told(
+        "--temperature", "0,1.5", "--top-p", "0.8", "--runs", "3", "--seed", "5",
+        "--max-new-tokens", "6", "--ignore-eos", "--format", "jsonl", engine=engine,
+    )  # fmt: skip
+    head, greedy, hot = map(json.loads, text.splitlines())
+    ids = tuple(head["prompt_ids"])
+    assert ids == tuple(engine.encode("Once upon"))
+    assert (greedy["runs"], hot["runs"]) == (1, 3)
+    for number, run in enumerate(hot["continuations"]):
+        settings = SamplingSettings(1.5, top_p=0.8, seed=5 + number)
+        request = StreamRequest(ids, settings, 6, ignore_eos=True)
+        drawn = [e for e in engine.stream(request, Control()) if isinstance(e, DrawnToken)]
+        assert run["ids"] == [e.standing.token for e in drawn]
+        assert run["logprobs"] == [e.standing.logprob for e in drawn]
+        assert run["text"] == engine.vocabulary.text(run["ids"])
+    (effect,) = engine.effects(ids, [SamplingSettings(1.5, top_p=0.8, seed=5)])
+    assert hot["entropy"] == effect.entropy
+    assert hot["kept"] == effect.view.kept
+    assert [c["id"] for c in hot["candidates"]] == list(effect.id_view[:5])
+
+
+def test_csv_has_a_line_for_each_setting() -> None:
+    text = told(
+        "--temperature", "0.5,1,2", "--top-p", "0.5,1", "--runs", "1",
+        "--max-new-tokens", "2", "--format", "csv",
+    )  # fmt: skip
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert [(r["temperature"], r["top_p"]) for r in rows] == [
+        (t, p) for t in ("0.5", "1.0", "2.0") for p in ("0.5", "1.0")
+    ]
+
+
+def test_the_table_says_what_it_counts() -> None:
+    text = told("--temperature", "0,2", "--runs", "2", "--max-new-tokens", "8")
+    assert "greedy" in text
+    assert "T 2.00" in text
+    assert "seed 1" in text
+    assert "unique: different continuations" in text
+
+
+def test_the_grid_tells_its_finding() -> None:
+    text = told("--grid")
+    assert "of 1 model, at the same v:" in text
+    assert "mean entropy (nats) by temperature" in text
+    *grids, last = map(json.loads, told("--grid", "--format", "jsonl").splitlines())
+    assert [g["type"] for g in grids] == ["grid"]
+    assert last["text"] in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (("--temperature", "1,-1"), "temperature -1"),
+        (("--top-p", "0"), "top-p 0"),
+        (("--temperature", "hot"), "'hot' is not a number"),
+        (("--runs", "-1"), "-1 is not possible"),
+        (("--stop", ""), "--stop '' is empty"),
+    ],
+)
+def test_what_cannot_be_is_named(
+    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], named: str
+) -> None:
+    code = main([*PROMPT, *arguments], open_engine=lambda _options, _report: FakeEngine())
+    assert code == 2
+    assert named in capsys.readouterr().err
+
+
+def test_ctrl_c_keeps_what_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine, count = FakeEngine(), 0
+    stream = engine.stream
+
+    def interrupted(request: StreamRequest, control: Control) -> Iterator[StreamEvent]:
+        nonlocal count
+        count += 1
+        if count == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+        yield from stream(request, control)
+
+    monkeypatch.setattr(engine, "stream", interrupted)
+    text = told(
+        "--temperature", "1,2", "--runs", "9", "--max-new-tokens", "2", "--format", "jsonl",
+        engine=engine, code=130,
+    )  # fmt: skip
+    _, only = map(json.loads, text.splitlines())
+    assert only["runs"] == 2

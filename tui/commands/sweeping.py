@@ -1,0 +1,139 @@
+"""`tokexplore sweep`: one prompt under many settings, and temperature against top-p."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import BinaryIO, TextIO
+
+import msgspec
+
+from tokexplore.models.errors import UsageError
+from tokexplore.models.lab.grid import Grid, finding, grid, positions
+from tokexplore.models.lab.sweep import Plan, combinations, sweep
+from tokexplore.models.protocol import Control, Engine, Progress, StreamRequest
+from tokexplore.tui.commands import grid_report, sweep_report
+from tokexplore.tui.headless import (
+    Interruption,
+    OpenEngine,
+    interruptible,
+    open_local,
+    opened,
+    prompt_ids,
+)
+from tokexplore.tui.meter import Meter
+from tokexplore.tui.options import SweepOptions, check_token_ids
+
+
+def run_sweep(
+    options: SweepOptions,
+    out: BinaryIO,
+    *,
+    open_engine: OpenEngine = open_local,
+    errors: TextIO | None = None,
+) -> int:
+    """Run what was asked for, model by model; the exit code.
+
+    Ctrl-C ends it with what is done.
+
+    Raises:
+        UsageError: no prompt, one that is too long, or settings that are not possible.
+        TokexploreError: see `Engine`.
+    """
+    app = options.app
+    if app.starting_prompt() is None:
+        raise UsageError("sweep needs a prompt: --prompt TEXT or --prompt-file FILE.")
+    combinations(app.settings, options.temperatures, options.top_ps)
+    meter = Meter(errors or sys.stderr)
+    grids: list[Grid] = []
+    with interruptible() as interruption, meter:
+        for model in options.models:
+            load = msgspec.structs.replace(app.load, model=model)
+            engine = opened(load, open_engine, meter, interruption)
+            if engine is None:
+                break
+            for notice in engine.info.notices:
+                meter.say(notice)
+            control = interruption.control = Control()
+            if options.grid:
+                grids += _grid(options, engine, control, meter)
+            else:
+                _write(out, _sweep(options, engine, control, meter), meter)
+            if interruption.code:
+                break
+        if grids:
+            _write(out, _grid_lines(options, grids), meter)
+        return _code(interruption, meter)
+
+
+def _code(interruption: Interruption, meter: Meter) -> int:
+    if interruption.code:
+        meter.say("stopped: what was done until then is told.")
+    return interruption.code
+
+
+def _write(out: BinaryIO, lines: Iterator[str], meter: Meter) -> None:
+    for line in lines:
+        meter.clear()
+        out.write(f"{line}\n".encode("utf-8", "backslashreplace"))
+        out.flush()
+
+
+def _sweep(options: SweepOptions, engine: Engine, control: Control, meter: Meter) -> Iterator[str]:
+    app = options.app
+    prompt = app.starting_prompt()
+    assert prompt is not None
+    check_token_ids(app, engine.info)
+    ids = prompt_ids(engine, prompt, meter)
+    settings = combinations(app.settings, options.temperatures, options.top_ps)
+    request = StreamRequest(
+        ids=ids,
+        settings=settings[0],
+        max_new_tokens=app.max_new_tokens,
+        prompt_length=len(ids),
+        stops_from=len(ids),
+        stop_texts=app.stop_texts,
+        stop_ids=app.stop_ids,
+        ignore_eos=app.ignore_eos,
+    )
+    plan = Plan(ids, settings, options.runs, request)
+    outcomes = sweep(engine, plan, control, _told(meter, "runs", plan.total))
+    report = {
+        "table": sweep_report.table,
+        "jsonl": sweep_report.json_lines,
+        "csv": sweep_report.spreadsheet,
+    }[options.format]
+    yield from report(engine, plan, outcomes, options.candidates)
+
+
+def _grid(options: SweepOptions, engine: Engine, control: Control, meter: Meter) -> list[Grid]:
+    prompt = options.app.starting_prompt()
+    assert prompt is not None
+    ids = prompt_ids(engine, prompt, meter)
+    steps = positions(len(ids), options.steps)
+    if not steps:
+        raise UsageError("one token is no text for a grid: give a longer one.")
+    found = grid(engine, ids, steps, control, _told(meter, "steps", len(steps)))
+    return [found] if found else []
+
+
+def _grid_lines(options: SweepOptions, grids: Sequence[Grid]) -> Iterator[str]:
+    if options.format == "jsonl":
+        for found in grids:
+            fields = {"type": "grid", **msgspec.to_builtins(found)}
+            yield msgspec.json.encode(fields).decode()
+        yield msgspec.json.encode({"type": "finding", "text": finding(grids)}).decode()
+    elif options.format == "csv":
+        yield from grid_report.spreadsheet(grids)
+    else:
+        yield from grid_report.table(grids)
+
+
+def _told(meter: Meter, stage: str, total: int) -> Callable[[int], None]:
+    """Shows how far it is, and how long it still takes."""
+    began = time.monotonic()
+
+    def report(done: int) -> None:
+        left = (time.monotonic() - began) / done * (total - done)
+        meter.show(Progress(stage, done, total, detail=f"{done} of {total} · {left:.0f} s left"))
+
+    return report
