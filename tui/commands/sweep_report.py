@@ -77,8 +77,11 @@ def _one(engine: Engine, outcome: Outcome, candidates: int) -> Iterator[str]:
     yield "  next      " + "  ".join(f"{vocabulary.show(t)} {percent(p)}" for t, p in shown)
     figures = summarise(outcome.runs)
     if figures.surprisal_curve:
-        yield f"  surprisal {spark(figures.surprisal_curve)}  {_ends(figures.surprisal_curve)} nats a step"
-        yield f"  entropy   {spark(figures.entropy_curve)}  {_ends(figures.entropy_curve)} nats a step"
+        for name, values in (
+            ("surprisal", figures.surprisal_curve),
+            ("entropy", figures.entropy_curve),
+        ):
+            yield f"  {name:<9} {spark(values)}  {_ends(values)} nats a step"
     if figures.loop_period is not None and figures.loop_onset is not None:
         yield (
             f"  loops     of {figures.loop_period:.1f} tokens, after {figures.loop_onset:.1f} on "
