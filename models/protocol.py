@@ -126,6 +126,8 @@ class StreamRequest(msgspec.Struct, frozen=True):
     """Yield the distribution after the last token when the stream ends."""
     top: int = STORED_CANDIDATES
     """Candidates to store in each distribution."""
+    watch: tuple[int, ...] = ()
+    """Tokens whose standing is told at every step, whatever their rank."""
 
 
 class Progress(msgspec.Struct, frozen=True, tag=True):
@@ -146,6 +148,8 @@ class ScoredToken(msgspec.Struct, frozen=True, tag=True):
     position: int
     distribution: Distribution
     standing: Standing
+    watched: tuple[Standing, ...] = ()
+    """How the tokens that are watched stand in it."""
 
 
 class DrawnToken(msgspec.Struct, frozen=True, tag=True):
@@ -161,6 +165,8 @@ class DrawnToken(msgspec.Struct, frozen=True, tag=True):
     draw: int = 0
     uniform: float | None = None
     """The number that a sampled token was drawn with."""
+    watched: tuple[Standing, ...] = ()
+    """How the tokens that are watched stand in the distribution."""
 
 
 class Described(msgspec.Struct, frozen=True, tag=True):

@@ -29,6 +29,7 @@ from tokexplore.models.worker.client import EngineClient
 from tokexplore.tui.commands.opening import keep_on, options_for
 from tokexplore.tui.driver import Driver
 from tokexplore.tui.driving.base import MakeClient, spawn_client
+from tokexplore.tui.driving.watching import MOST
 from tokexplore.tui.endings import (
     CODES,
     ENDED,
@@ -136,6 +137,7 @@ class TokexploreApp(ShowingApp[int]):
         if kept:
             driver.max_new_tokens = kept.state.max_new_tokens
             driver.single_step = kept.state.single_step
+            driver.watched = [i for i in kept.state.watched[:MOST] if i >= 0]
         replay = None
         if timeline is not None:
             replay = Replay(

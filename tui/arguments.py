@@ -188,6 +188,8 @@ def _invocation(command: str, given: argparse.Namespace) -> Invocation:
         settings=settings.checked(),
         bias_texts=tuple(_bias_text(text) for text in given.bias),
         ban_texts=tuple(given.ban),
+        watch_texts=tuple(given.watch),
+        watch_ids=tuple(given.watch_id),
         given=frozenset(chosen),
         model_defaults=given.model_defaults,
         max_new_tokens=given.max_new_tokens,

@@ -1,9 +1,9 @@
 """The driver, whole: everything that the screens ask of an engine."""
 
 from tokexplore.tui.driving.prompting import Prompting
-from tokexplore.tui.driving.questions import Questions
 from tokexplore.tui.driving.taking import Taking
+from tokexplore.tui.driving.watching import Watching
 
 
-class Driver(Prompting, Taking, Questions):
+class Driver(Prompting, Taking, Watching):
     """Drives one engine for one explorer."""

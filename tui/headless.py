@@ -28,7 +28,13 @@ from tokexplore.models.protocol import (
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.tui import jsonl
 from tokexplore.tui.meter import Meter
-from tokexplore.tui.options import AppOptions, RunOptions, check_token_ids, with_texts
+from tokexplore.tui.options import (
+    AppOptions,
+    RunOptions,
+    check_token_ids,
+    watched_tokens,
+    with_texts,
+)
 from tokexplore.tui.plain import plain_text, step_table
 
 if TYPE_CHECKING:
@@ -86,7 +92,7 @@ def run(
             meter.say(notice)
         check_token_ids(app, engine.info)
         ids = prompt_ids(engine, prompt, meter)
-        texts = {t: engine.encode(t, continuation=True) for t in app.sampling_texts}
+        texts = {t: engine.encode(t, continuation=True) for t in app.token_texts}
         settings = with_texts(app.starting_settings(engine.info), app, texts)
         control = interruption.control = Control(settings)
         request = StreamRequest(
@@ -100,6 +106,7 @@ def run(
             ignore_eos=app.ignore_eos,
             score_prompt=options.format == "jsonl" or bool(app.session),
             describe_end=bool(app.session),
+            watch=tuple(watched_tokens(app, texts, engine.vocabulary)),
             top=STORED_CANDIDATES if app.session else max(options.candidates, _AT_LEAST),
         )
         writer = _writer(options, out, engine, ids, settings)

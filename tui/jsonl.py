@@ -113,6 +113,10 @@ def step_line(event: ScoredToken | DrawnToken, tokens: TokenFields, count: int) 
         "chosen_by": drawn.chosen_by if drawn else None,
         "rank": standing.rank,
     }
+    if event.watched:
+        step["watched"] = [
+            {**tokens.of(w.token), "logprob": w.logprob, "rank": w.rank} for w in event.watched
+        ]
     return line_with(step, distribution, tokens, count)
 
 

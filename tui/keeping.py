@@ -53,6 +53,8 @@ class ViewState(msgspec.Struct, frozen=True):
     marked: tuple[int, ...] = ()
     left: tuple[int, ...] = ()
     show_hidden: bool = False
+    watched: tuple[int, ...] = ()
+    """Ids of tokens that are followed."""
     screen: ScreenState = ScreenState()
 
 
@@ -208,6 +210,7 @@ class Keeping:
             marked=tuple(explorer.marked),
             left=tuple(explorer.left),
             show_hidden=explorer.show_hidden,
+            watched=tuple(driver.watched),
             screen=self._screen(),
         )
 

@@ -263,8 +263,16 @@ GROUPS: dict[str, tuple[Command, ...]] = {
             "s",
             "settings",
             "sampling",
-            "Temperature, top-k, top-p, min-p, seed, length.",
+            "The sampling lens: turn any knob, see what it does to this step, apply it.",
             6,
+        ),
+        Command(
+            "view.watch",
+            "w",
+            "w",
+            "watch",
+            "watch",
+            "Follow a token at every step, whatever its rank; again to leave it out.",
         ),
         Command(
             "view.theme",

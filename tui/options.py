@@ -11,6 +11,7 @@ from tokexplore.models.errors import UsageError
 from tokexplore.models.options import EMBEDDED, LoadOptions, PromptSpec
 from tokexplore.models.protocol import ModelInfo
 from tokexplore.models.sampling.settings import SamplingSettings
+from tokexplore.models.tokens import Vocabulary
 
 STOCK_PROMPT = "Once upon a time there was a king who had a"
 """What the embedded model starts on when no prompt is given."""
@@ -38,6 +39,9 @@ class AppOptions(msgspec.Struct, frozen=True):
     """Texts whose last token is biased; ids, which need the tokenizer, are added at the start."""
     ban_texts: tuple[str, ...] = ()
     """Texts that are never taken."""
+    watch_texts: tuple[str, ...] = ()
+    """Texts of one token each that are followed at every step."""
+    watch_ids: tuple[int, ...] = ()
     given: frozenset[str] = frozenset()
     """Names of the fields of `settings` that the user gave: they win over the model's own."""
     model_defaults: bool = False
@@ -77,9 +81,9 @@ class AppOptions(msgspec.Struct, frozen=True):
         return self.prompt
 
     @property
-    def sampling_texts(self) -> tuple[str, ...]:
-        """The texts that biases and bans were given as."""
-        return (*(text for text, _ in self.bias_texts), *self.ban_texts)
+    def token_texts(self) -> tuple[str, ...]:
+        """The texts whose tokens have to be found: those of biases, bans and the watch-list."""
+        return (*(text for text, _ in self.bias_texts), *self.ban_texts, *self.watch_texts)
 
     def starting_settings(self, info: ModelInfo) -> SamplingSettings:
         """The settings to start with, now that the model's suggestions are known."""
@@ -101,6 +105,28 @@ def with_texts(
     return msgspec.structs.replace(
         settings, bias=settings.bias + biases, banned=settings.banned + bans
     ).checked()
+
+
+def watched_tokens(
+    app: AppOptions, ids: Mapping[str, Sequence[int]], vocabulary: Vocabulary
+) -> list[int]:
+    """The tokens that are followed.
+
+    Args:
+        ids: each of the texts as a continuation's tokens.
+
+    Raises:
+        UsageError: for a text that is not one token.
+    """
+    found = list(app.watch_ids)
+    for text in app.watch_texts:
+        if len(ids[text]) != 1:
+            parts = ", ".join(vocabulary.show(token) for token in ids[text])
+            raise UsageError(
+                f"--watch {text!r} is {len(ids[text])} tokens ({parts}): watch one of them."
+            )
+        found += ids[text]
+    return list(dict.fromkeys(found))
 
 
 class RunOptions(msgspec.Struct, frozen=True):
@@ -235,6 +261,7 @@ def check_token_ids(app: AppOptions, info: ModelInfo) -> None:
         UsageError: naming the first of them.
     """
     named = [("--stop-id", i) for i in app.stop_ids]
+    named += [("--watch-id", i) for i in app.watch_ids]
     named += [("--bias-id", i) for tokens, _ in app.settings.bias for i in tokens]
     named += [("--ban-id", i) for tokens in app.settings.banned for i in tokens]
     for option, i in named:

@@ -85,6 +85,26 @@ def add_sampling(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_watch(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("watch-list")
+    group.add_argument(
+        "--watch",
+        action="append",
+        default=[],
+        metavar="TEXT",
+        help="follow the token of this text at every step, whatever its rank (mind the space in "
+        "' king'); may be repeated",
+    )
+    group.add_argument(
+        "--watch-id",
+        action="append",
+        type=count,
+        default=[],
+        metavar="ID",
+        help="the same by token id",
+    )
+
+
 def _add_sequences(group: argparse._ArgumentGroup) -> None:
     """Options that name tokens."""
     group.add_argument(

@@ -23,6 +23,7 @@ from tokexplore.tui.parser_groups import (
     add_model,
     add_prompt,
     add_sampling,
+    add_watch,
     count,
     positive,
 )
@@ -414,5 +415,6 @@ def add_shared(parser: Parser) -> None:
     add_prompt(parser)
     add_chat(parser)
     add_sampling(parser)
+    add_watch(parser)
     add_ending(parser)
     add_loading(parser)

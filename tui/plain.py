@@ -56,6 +56,12 @@ def step_table(
     rows = [_HEADER, *_rows(drawn, view, vocabulary, count)]
     rest = distribution.vocabulary - min(count, len(distribution))
     lines = [heading, chosen, *aligned(rows, _SIDES)]
+    for watched in drawn.watched:
+        lines.append(
+            f"    watched: {vocabulary.show(watched.token)} (id {watched.token}), rank "
+            f"{watched.rank:,}: model {percent(watched.logprob)} (logprob "
+            f"{number(watched.logprob)})"
+        )
     if rest > 0:
         lines.append(f"    {rest:,} more hold {distribution.tail_mass(count):.2%} of the model's")
     return lines

@@ -11,8 +11,9 @@ from tokexplore.tui.driver import Driver
 from tokexplore.tui.explorer import Explorer
 from tokexplore.tui.options import adopted
 from tokexplore.tui.replay import Replay
+from tokexplore.tui.watch_view import WatchView
 from tokexplore.widgets.cells import cut, cut_left
-from tokexplore.widgets.figures import count, short_count
+from tokexplore.widgets.figures import count, logprob_text, short_count
 from tokexplore.widgets.header import HeaderValues
 from tokexplore.widgets.header import State as HeaderState
 from tokexplore.widgets.rule import Part
@@ -126,6 +127,19 @@ def step_title(explorer: Explorer, room: int) -> list[Part]:
         parts.append(Part(f"note: {cut(safe_text(note), room)}", "here"))
     elif words:
         parts.append(Part(f"after “{cut_left(safe_text(words), room)}”", "text"))
+    return parts
+
+
+def watch_parts(driver: Driver, view: WatchView) -> list[Part]:
+    """How the watched tokens stand at the cursor's step."""
+    vocabulary = driver.explorer.vocabulary
+    if not driver.watched or vocabulary is None:
+        return []
+    parts = [Part("watched")]
+    for token in driver.watched:
+        known = view.here(token)
+        said = "…" if known is None else f"{logprob_text(known.logprob)} #{count(known.rank)}"
+        parts.append(Part(f"{vocabulary.show(token)} {said}", "text"))
     return parts
 
 

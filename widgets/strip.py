@@ -13,7 +13,7 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tokexplore.widgets.cells import line
+from tokexplore.widgets.cells import cut, line, width
 
 BARS = "▁▂▃▄▅▆▇█"
 UNKNOWN_HERE = "·"
@@ -23,10 +23,21 @@ CLOSE_CALL = "≈"
 _LABEL_FROM = 60
 _NUMBER_EVERY = 10
 _LOWEST_SCALE = 1.0
+_FAINTEST = 16.0
+"""Surprisal (nats) of a watched token from which on its bar is the lowest."""
 
 Values = np.ndarray[tuple[int], np.dtype[np.float64]]
 """One value a step, shape [n]; NaN where it is not known."""
 Indices = np.ndarray[tuple[int], np.dtype[np.int64]]
+
+
+class Watched(NamedTuple):
+    """A token that is followed at every step, as one more row of bars."""
+
+    label: str
+    """The token, safe."""
+    logprobs: Values
+    """Nats by step."""
 
 
 class Series(NamedTuple):
@@ -42,6 +53,7 @@ class Series(NamedTuple):
     """The number of the first step; those below 1 are prompt tokens."""
     unit: str = "nats"
     label: str = "entropy"
+    watched: tuple[Watched, ...] = ()
 
 
 class StripLooks(NamedTuple):
@@ -52,6 +64,7 @@ class StripLooks(NamedTuple):
     close: Style
     here: Style
     quiet: Style
+    watched: Style
 
 
 class Frame(NamedTuple):
@@ -100,14 +113,18 @@ def index_at(series: Series, columns: int, x: int) -> int | None:
     return start + int(np.nan_to_num(steps).argmax()) if len(steps) else None
 
 
-def draw_strip(series: Series, columns: int, looks: StripLooks) -> tuple[Strip, Strip]:
-    """The bars and the row of step numbers, each in exactly `columns` cells."""
+def draw_strip(series: Series, columns: int, looks: StripLooks) -> tuple[Strip, ...]:
+    """The bars, the row of step numbers and a row for each token that is watched.
+
+    Each is exactly `columns` cells wide.
+    """
     shape = frame(series, columns)
     close = set(np.unique(series.close // shape.per).tolist())
     here = None if series.cursor is None else series.cursor // shape.per
     return (
         _draw_bars(series, shape, close, here, columns, looks),
         _draw_numbers(series, shape, close, here, columns, looks),
+        *(_draw_watched(one, shape, here, columns, looks) for one in series.watched),
     )
 
 
@@ -137,6 +154,23 @@ def _draw_bars(
             segments.append(Segment(text, style))
     if len(series.values):
         segments.append(Segment(shape.top, looks.quiet))
+    return line(segments, columns, looks.quiet)
+
+
+def _draw_watched(
+    watched: Watched, shape: Frame, here: int | None, columns: int, looks: StripLooks
+) -> Strip:
+    """A watched token's logprobs as bars under those of the entropy; 0 nats is a full one."""
+    room = len(shape.left)
+    label = cut(watched.label, room - 1) if room else ""
+    segments = [Segment(label + " " * (room - width(label)), looks.quiet)]
+    for cell, value in enumerate(squeeze(watched.logprobs, shape.per)):
+        share = 0.0 if math.isnan(value) else max(0.0, 1 + value / _FAINTEST)
+        text = _bar(math.nan if math.isnan(value) else share, 1.0)
+        if cell == here:
+            segments.append(Segment(UNKNOWN_HERE if text == " " else text, looks.here))
+        else:
+            segments.append(Segment(text, looks.watched))
     return line(segments, columns, looks.quiet)
 
 
@@ -180,8 +214,15 @@ def _write(row: list[tuple[str, Style]], cell: int, text: str, style: Style) -> 
         row[at] = (character, style)
 
 
+def _same(one: Sequence[Watched], other: Sequence[Watched]) -> bool:
+    return [w.label for w in one] == [w.label for w in other] and all(
+        np.array_equal(a.logprobs, b.logprobs, equal_nan=True)
+        for a, b in zip(one, other, strict=True)
+    )
+
+
 class EntropyStrip(Widget):
-    """Two rows: the bars of all steps, and step numbers with the marks of close calls."""
+    """The bars of all steps, step numbers with the marks of close calls, and watched tokens."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         f"entropy-strip--{part}" for part in StripLooks._fields
@@ -196,6 +237,7 @@ class EntropyStrip(Widget):
         & > .entropy-strip--close { color: $close; }
         & > .entropy-strip--here { color: $here; text-style: bold; }
         & > .entropy-strip--quiet { color: $muted; }
+        & > .entropy-strip--watched { color: $sampler; }
     }
     """
 
@@ -215,7 +257,7 @@ class EntropyStrip(Widget):
     ) -> None:
         super().__init__(name=name, id=id, classes=classes)
         self._series = Series(np.empty(0), np.empty(0, np.int64))
-        self._drawn: tuple[int, tuple[Strip, Strip]] | None = None
+        self._drawn: tuple[int, tuple[Strip, ...]] | None = None
         self._looks: StripLooks | None = None
 
     def show(
@@ -226,6 +268,7 @@ class EntropyStrip(Widget):
         cursor: int | None = None,
         first_step: int = 1,
         unit: str = "nats",
+        watched: Sequence[Watched] = (),
     ) -> None:
         """Show these values, one a step.
 
@@ -236,11 +279,15 @@ class EntropyStrip(Widget):
             first_step: number of the first step, for the row below; steps below 1 are prompt
                 tokens and go without a number.
             unit: what the values are in.
+            watched: tokens to follow below, as many values each.
         """
         steps, marks = np.array(values, np.float64), np.array(close, np.int64)
-        series, before = Series(steps, marks, cursor, first_step, unit), self._series
+        below = tuple(watched)
+        series = Series(steps, marks, cursor, first_step, unit, watched=below)
+        before = self._series
         if not (
-            series[2:] == before[2:]
+            series[2:-1] == before[2:-1]
+            and _same(below, before.watched)
             and np.array_equal(marks, before.close)
             and np.array_equal(steps, before.values, equal_nan=True)
         ):
@@ -260,7 +307,7 @@ class EntropyStrip(Widget):
                 names = (f"entropy-strip--{part}" for part in StripLooks._fields)
                 self._looks = StripLooks(*map(self.get_component_rich_style, names))
             self._drawn = columns, draw_strip(self._series, columns, self._looks)
-        rows = self._drawn[1]
+        rows: tuple[Strip, ...] = self._drawn[1]
         return rows[y] if y < len(rows) else Strip.blank(columns, self.rich_style)
 
     def on_click(self, event: events.Click) -> None:

@@ -237,7 +237,12 @@ class LocalEngine:
                 return
 
     def scored(
-        self, ids: Sequence[int], done: int, logits: torch.Tensor, top: int
+        self,
+        ids: Sequence[int],
+        done: int,
+        logits: torch.Tensor,
+        top: int,
+        watch: Sequence[int] = (),
     ) -> Iterator[ScoredToken]:
         """The tokens whose distributions are `logits` [k, V], those after ids[:done] last.
 
@@ -248,7 +253,8 @@ class LocalEngine:
             if position < len(ids):
                 row = summary.summarise(logits[back], "prefill")
                 standing = summary.standing(row, ids[position])
-                yield ScoredToken(position, summary.distribution(row, top), standing)
+                watched = tuple(summary.standing(row, token) for token in watch)
+                yield ScoredToken(position, summary.distribution(row, top), standing, watched)
 
     @cached_property
     def _searcher(self) -> summary.Searcher:

@@ -84,7 +84,8 @@ class Stream:
         told = start.kept
         for done, logits in engine.feed(self._leaf, path.ids, score_from=0 if score else None):
             if score:
-                yield from engine.scored(path.ids, done, logits, self._request.top)
+                request = self._request
+                yield from engine.scored(path.ids, done, logits, request.top, request.watch)
             if done == len(path):
                 break
             if done - told >= min(prefill.CHUNK, prefill.SNAPSHOT_EVERY):
@@ -155,6 +156,7 @@ class Stream:
             sampler_logprob=reshaped.view.fate(token, standing.logit, changes).logprob,
             draw=draw,
             uniform=number,
+            watched=tuple(summary.standing(row, token) for token in self._request.watch),
         )
 
     def _in_force(self) -> SamplingSettings:

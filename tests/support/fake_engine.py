@@ -322,6 +322,7 @@ class FakeEngine:
             sampler_logprob=view.fate(token, standing.logit).logprob,
             draw=draw,
             uniform=number,
+            watched=tuple(standing_of(order, logits, t, distribution.lse) for t in request.watch),
         )
 
     def _forward(self) -> None:

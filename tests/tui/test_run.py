@@ -352,3 +352,17 @@ def test_the_sampling_fields_are_all_told() -> None:
     head, *_ = lines(FakeEngine(), settings=rare)
     told = {**head["sampling"], "seed": head["seed"]}
     assert msgspec.convert(told, SamplingSettings) == rare
+
+
+def test_watched_tokens_are_told_in_both_formats() -> None:
+    engine = FakeEngine()
+    told = lines(engine, watch_ids=(3, 290))
+    steps = [line for line in told if line["type"] == "step" and line["origin"] == "generated"]
+    ids = told[0]["prompt_ids"]
+    for line in steps:
+        for watched in line["watched"]:
+            (standing,) = engine.standings(ids, [watched["id"]])
+            assert (watched["logprob"], watched["rank"]) == (standing.logprob, standing.rank)
+        assert [w["id"] for w in line["watched"]] == [3, 290]
+        ids.append(line["id"])
+    assert "(id 3), rank" in ran(engine, PromptSpec(text="Once upon"), watch_ids=(3,))[1]

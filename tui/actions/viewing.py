@@ -4,6 +4,7 @@ import time
 
 import msgspec
 
+from tokexplore.models.errors import UsageError
 from tokexplore.tui.actions.base import Actions
 from tokexplore.tui.path_view import PathView
 from tokexplore.tui.status import lens_title
@@ -20,6 +21,15 @@ class Viewing(Actions):
     """Colours, columns, dialogs, models, help, leaving."""
 
     path_view: PathView
+
+    def candidate(self, row: int) -> tuple[int, int] | None:
+        """The token of a candidate row, and the node that it comes after."""
+        raise NotImplementedError
+
+    def watch_changed(self) -> None:
+        """Other tokens are watched."""
+        raise NotImplementedError
+
     _quit_asked = 0.0
 
     def action_colouring(self) -> None:
@@ -63,6 +73,32 @@ class Viewing(Actions):
                 driver.configure(setup.sampling, setup.max_new_tokens)
 
         await self.open(LensScreen(driver, lens_title(self.explorer, self.size.width // 2)), chosen)
+
+    async def action_watch(self) -> None:
+        """Follow a token at every step, or no longer."""
+        from tokexplore.tui.screens.dialog import Ask
+
+        candidate = self.candidate(self.explorer.row)
+        await self.open(
+            Ask(
+                "Watch a token at every step: its text, or #id; naming it again leaves it out",
+                value=f"#{candidate[0]}" if candidate else "",
+            ),
+            self._watch_asked,
+        )
+
+    def _watch_asked(self, text: str | None) -> None:
+        if text:
+            self.driver.run(self._watch(text))
+
+    async def _watch(self, text: str) -> None:
+        driver, vocabulary = self.driver, self.explorer.vocabulary
+        tokens = await driver.tokens_of(text)
+        if len(tokens) != 1 and vocabulary is not None:
+            parts = ", ".join(vocabulary.show(token) for token in tokens)
+            raise UsageError(f"{text!r} is {len(tokens)} tokens ({parts}): watch one of them.")
+        driver.watch(tokens[0])
+        self.watch_changed()
 
     def action_theme(self) -> None:
         """The next of dark, light and the terminal's own."""

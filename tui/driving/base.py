@@ -4,9 +4,10 @@ import asyncio
 import functools
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from typing import Concatenate, Literal, ParamSpec, Protocol, TypeVar
 
+from tokexplore.models.distribution import Standing
 from tokexplore.models.errors import EngineLostError, ModelError, TokexploreError
 from tokexplore.models.options import LoadOptions
 from tokexplore.models.protocol import Chat, ModelInfo, Progress, StreamEvent
@@ -15,7 +16,7 @@ from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.sampling.view import SamplerView
 from tokexplore.models.worker.client import EngineClient
 from tokexplore.tui.explorer import Explorer
-from tokexplore.tui.options import AppOptions, check_token_ids, with_texts
+from tokexplore.tui.options import AppOptions, check_token_ids, watched_tokens, with_texts
 from tokexplore.tui.replay import Replay
 
 Driving = TypeVar("Driving", bound="DriverBase")
@@ -87,6 +88,11 @@ class DriverBase:
         """By node and settings number: the sampler's view of distributions asked for."""
         self._changes: dict[tuple[int, int], Changes] = {}
         """What the path changes at the step that was shown last."""
+        self.watched: list[int] = []
+        """Tokens that are followed at every step."""
+        self.standings: dict[tuple[int, int], Standing] = {}
+        """By node and token: how watched tokens stand in the distribution after the node."""
+        self._watching = False
         self.turn = asyncio.Lock()
         """Held by whatever changes the path, so that keys typed ahead act one after the other."""
         self._changed = changed
@@ -135,10 +141,12 @@ class DriverBase:
 
     async def _name_tokens(self) -> None:
         """Find the tokens of the texts that are biased or banned."""
-        texts = self.options.sampling_texts
+        texts = self.options.token_texts
+        self.watched += self.options.watch_ids
         if texts:
             ids = {text: await self.client.encode(text, continuation=True) for text in texts}
             self.explorer.settings = with_texts(self.explorer.settings, self.options, ids)
+            self.watched = watched_tokens(self.options, ids, self.client.vocabulary)
 
     def _check_vocabulary(self) -> None:
         """Take the engine's vocabulary, which has to be the one that the tree was made with."""
@@ -256,6 +264,11 @@ class DriverBase:
         except TokexploreError as error:
             self._notify(str(error), severity="error")
         self._changed()
+
+    def remember(self, node: int, found: Iterable[Standing]) -> None:
+        """Keep how watched tokens stand after a node."""
+        for standing in found:
+            self.standings[node, standing.token] = standing
 
     def ids_of(self, node: int) -> tuple[int, ...]:
         """The token ids of the path to a node."""

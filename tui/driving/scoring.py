@@ -34,6 +34,7 @@ class Scoring(DriverBase):
     def scored(self, path: list[int], event: ScoredToken) -> None:
         tree, position, standing = self.explorer.tree, event.position, event.standing
         tree.tell(path[position - 1], event.distribution)
+        self.remember(path[position - 1], event.watched)
         if not tree.rank[path[position]]:
             tree.append(Scored(path[position], standing.logprob, standing.rank))
         self.explorer.touch(position)

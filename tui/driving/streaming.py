@@ -86,6 +86,7 @@ class Streaming(Scoring):
             ignore_eos=self.options.ignore_eos,
             score_prompt=scored_at_once and self.unscored(leaf) is not None,
             describe_end=True,
+            watch=tuple(self.watched),
         )
 
     async def _follow(self, batches: AsyncIterator[list[StreamEvent]]) -> None:
@@ -119,6 +120,7 @@ class Streaming(Scoring):
                 self.progress = None
                 self._times.append(self.clock())
                 tree.tell(leaf, distribution)
+                self.remember(leaf, event.watched)
                 number = tree.configure(sampler.settings)
                 forked, known = bool(tree.children[leaf]), tree.child(leaf, standing.token)
                 node = tree.take(

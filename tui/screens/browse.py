@@ -36,13 +36,15 @@ from tokexplore.tui.status import (
     step_title,
     story_title,
     suggestion,
+    watch_parts,
 )
+from tokexplore.tui.watch_view import WatchView
 from tokexplore.widgets.branches import BranchList
 from tokexplore.widgets.candidates import CandidateTable
 from tokexplore.widgets.header import Header
 from tokexplore.widgets.keybar import KeyBar, KeyHint
 from tokexplore.widgets.rule import Part, TitleRule, legend_parts
-from tokexplore.widgets.strip import EntropyStrip
+from tokexplore.widgets.strip import EntropyStrip, Watched
 from tokexplore.widgets.transcript import Transcript
 from tokexplore.widgets.transcript_lines import Aside
 
@@ -87,6 +89,9 @@ class BrowseScreen(Branching, Prompting, Taking, Walking, Viewing, Remembering, 
         self._state = state
         self.first = first
         self.path_view = PathView(self.explorer)
+        self.watch_view = WatchView(driver)
+        self._kept = 0
+        """Tokens at the start of the path that are as they were in the frame before."""
         self.branch_rows = BranchRows(self.explorer)
         self._list: CandidateList | None = None
         self._fetching = False
@@ -132,12 +137,21 @@ class BrowseScreen(Branching, Prompting, Taking, Walking, Viewing, Remembering, 
 
     def on_resize(self, event: events.Resize) -> None:
         """Share the rows between text and candidates."""
-        rows = event.size.height - FIXED_ROWS
-        table = min(rows - LEAST_STORY, max(LEAST_TABLE, rows * 3 // 5))
-        self.query_one("#step").styles.height = max(3, table)
+        self._share_rows(event.size)
         self.query_one("#branches").styles.width = 36 if event.size.width < WIDE else 68
         self.set_class(event.size.width < NARROW, "-narrow")
         self._show_whether_it_fits(event.size)
+        self.changed()
+
+    def _share_rows(self, size: Size) -> None:
+        rows = size.height - FIXED_ROWS - len(self.driver.watched)
+        table = min(rows - LEAST_STORY, max(LEAST_TABLE, rows * 3 // 5))
+        self.query_one("#step").styles.height = max(3, table)
+
+    def watch_changed(self) -> None:
+        """Give the watched tokens a row each."""
+        self._kept = 0
+        self._share_rows(self.size)
         self.changed()
 
     def _show_whether_it_fits(self, size: Size) -> None:
@@ -184,7 +198,7 @@ class BrowseScreen(Branching, Prompting, Taking, Walking, Viewing, Remembering, 
 
     def _paint_story(self) -> None:
         explorer, view = self.explorer, self.path_view
-        keep = view.update()
+        keep = self._kept = view.update()
         story = self.query_one(Transcript)
         story.live = (
             self.driver.stream_leaf is not None and self.driver.stream_leaf == explorer.leaf
@@ -292,13 +306,22 @@ class BrowseScreen(Branching, Prompting, Taking, Walking, Viewing, Remembering, 
     def _paint_strip(self) -> None:
         explorer, view = self.explorer, self.path_view
         start = self._strip_start()
-        self.query_one(EntropyStrip).show(
+        watched = [
+            Watched(explorer.vocabulary.show(token), np.array(line[start:], np.float64))
+            for token, line in self.watch_view.update(self._kept).items()
+            if explorer.vocabulary is not None
+        ]
+        strip = self.query_one(EntropyStrip)
+        strip.styles.height = 2 + len(watched)
+        strip.show(
             view.entropies[start:],
             close=np.array(view.close[bisect_left(view.close, start) :], np.int64) - start,
             cursor=explorer.cursor - start if explorer.nodes and explorer.cursor >= start else None,
             first_step=1 - explorer.first_step + start,
+            watched=watched,
         )
-        self.query_one("#strip-rule", TitleRule).show([], suggestion(self.driver))
+        told = watch_parts(self.driver, self.watch_view)
+        self.query_one("#strip-rule", TitleRule).show(told, suggestion(self.driver))
 
     def _strip_start(self) -> int:
         """Index of the strip's first token: it leaves out most of a prompt that is folded."""

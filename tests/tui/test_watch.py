@@ -1,0 +1,113 @@
+"""Watched tokens: what is shown of them is what the engine says, at every step."""
+
+import math
+
+import pytest
+from support.app import make_app, press, screen_text, settle, until
+
+from tokexplore.models.options import PromptSpec
+from tokexplore.tui.commands.opening import keep_on, options_for
+from tokexplore.tui.driving.watching import MOST
+from tokexplore.tui.options import AppOptions, OpenOptions
+from tokexplore.tui.screens.dialog import Ask
+from tokexplore.widgets.strip import EntropyStrip
+
+SIZE = (120, 40)
+RARE = 3
+"""A byte of the fake vocabulary: never among the stored candidates."""
+OPTIONS = AppOptions(prompt=PromptSpec(text="Once upon"), max_new_tokens=8)
+
+
+async def idle(pilot, app) -> None:
+    await until(pilot, lambda: app.driver.state == "paused" and not app.driver.busy)
+    await settle(pilot)
+
+
+async def assert_true(app) -> None:
+    """Every known figure is the engine's, and all of the path that has a distribution is known."""
+    driver, view = app.driver, app._browse.watch_view
+    nodes, lines = driver.explorer.nodes, view.update(0)
+    assert list(lines) == driver.watched
+    for index in range(1, len(nodes)):
+        ids = driver.ids_of(nodes[index - 1])
+        found = await driver.client.standings(ids, driver.watched)
+        for standing in found:
+            assert lines[standing.token][index] == pytest.approx(standing.logprob, abs=1e-5)
+            assert driver.watched_at(nodes[index - 1], standing.token).rank == standing.rank
+
+
+async def test_a_token_is_followed_at_every_step_whatever_its_rank() -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=SIZE) as pilot:
+        await idle(pilot, app)
+        await press(pilot, "w")
+        assert isinstance(app.screen, Ask)
+        await pilot.press("ctrl+u", *f"#{RARE}", "enter")
+        await until(pilot, lambda: RARE in app.driver.watched)
+        await press(pilot, "w", "enter")
+        await until(pilot, lambda: len(app.driver.watched) == 2)
+        await until(pilot, lambda: not app.driver.busy and not app._browse.watch_view._missing)
+        await settle(pilot)
+        await assert_true(app)
+        assert app._browse.query_one(EntropyStrip).size.height == 4
+        here = app.driver.watched_at(app.driver.explorer.before, RARE)
+        assert f"{here.logprob:.4f} #{here.rank}" in screen_text(app)
+
+
+async def test_naming_a_token_again_leaves_it_out() -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=SIZE) as pilot:
+        await idle(pilot, app)
+        for _ in range(2):
+            await press(pilot, "w", "ctrl+u", *f"#{RARE}", "enter")
+            await settle(pilot)
+        assert app.driver.watched == []
+        assert app._browse.query_one(EntropyStrip).size.height == 2
+
+
+async def test_a_stream_tells_of_watched_tokens_as_it_goes() -> None:
+    options = AppOptions(prompt=PromptSpec(text="Once upon"), max_new_tokens=8, watch_ids=(RARE,))
+    app = make_app(options=options)
+    async with app.run_test(size=SIZE) as pilot:
+        await idle(pilot, app)
+        await until(pilot, lambda: not app._browse.watch_view._missing and not app.driver.busy)
+        await assert_true(app)
+        await press(pilot, "home", "3")
+        await idle(pilot, app)
+        await until(pilot, lambda: not app._browse.watch_view._missing and not app.driver.busy)
+        await assert_true(app)
+
+
+async def test_no_more_are_watched_than_can_be_shown_and_only_tokens() -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=SIZE) as pilot:
+        await idle(pilot, app)
+        for token in (*range(2, 2 + MOST), 40, 99_999):
+            await press(pilot, "w", "ctrl+u", *f"#{token}", "enter")
+            await settle(pilot)
+        assert len(app.driver.watched) == MOST
+        said = [n.message for n in app._notifications]
+        assert any(f"{MOST} tokens are watched" in text for text in said)
+        assert any("99999" in text for text in said)
+        await press(pilot, "w", "ctrl+u", *"zqzq", "enter")
+        await settle(pilot)
+        assert any("tokens (" in n.message for n in app._notifications)
+
+
+async def test_the_watch_list_is_there_again_with_the_session_and_without_the_model() -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=SIZE) as pilot:
+        await idle(pilot, app)
+        first = app.driver.distribution().id_view[0]
+        for token in (first, RARE):
+            await press(pilot, "w", "ctrl+u", *f"#{token}", "enter")
+            await settle(pilot)
+        await pilot.press("q", "q")
+    kept, _ = keep_on("")
+    app = make_app(options=options_for(kept, OpenOptions()), kept=kept)
+    async with app.run_test(size=SIZE) as pilot:
+        await settle(pilot)
+        assert app.driver.watched == [first, RARE]
+        lines = app._browse.watch_view.update(0)
+        assert not all(map(math.isnan, lines[first]))
+        assert all(map(math.isnan, lines[RARE])), "what is not recorded is blank"
