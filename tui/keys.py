@@ -267,6 +267,14 @@ GROUPS: dict[str, tuple[Command, ...]] = {
             6,
         ),
         Command(
+            "view.ladder",
+            "C",
+            "C",
+            "ladder",
+            "temperatures",
+            "This step under several temperatures: the next token of each, and how it goes on.",
+        ),
+        Command(
             "view.watch",
             "w",
             "w",

@@ -199,8 +199,8 @@ def _changed(row: Row, changes: Changes) -> tuple[Floats, list[Cut]]:
         before, logits = logits, after_step(step, logits)
         if step.stage in BANS:
             gone = np.isfinite(before) & ~np.isfinite(logits)
-            weights = weights_of(before, 1.0)
-            mass = float(weights[gone].sum() / weights.sum())
             if gone.any():
+                weights = weights_of(before, 1.0)
+                mass = float(weights[gone].sum() / weights.sum())
                 cuts.append(Cut(step.stage, step.value, int(np.isfinite(logits).sum()), mass))
     return logits, cuts

@@ -17,6 +17,7 @@ from tokexplore.tui.screens.compare import CompareScreen
 from tokexplore.tui.screens.dialog import Ask, Sheet
 from tokexplore.tui.screens.editor import PromptEditor, TextEditor
 from tokexplore.tui.screens.find import FindToken
+from tokexplore.tui.screens.ladder import LadderScreen
 from tokexplore.tui.screens.lens import LensScreen
 from tokexplore.tui.screens.models import ModelPicker
 from tokexplore.tui.screens.sessions import SessionPicker
@@ -116,6 +117,8 @@ EFFECTS: dict[str, See] = {
     "view.fold": screen_text,
     "view.inspect": dialog(Sheet),
     "view.settings": dialog(LensScreen),
+    "view.watch": dialog(Ask),
+    "view.ladder": dialog(LadderScreen),
     "view.theme": lambda app: app.theme,
     "program.help": dialog(Sheet),
     "program.palette": dialog(CommandPalette),

@@ -74,6 +74,21 @@ class Viewing(Actions):
 
         await self.open(LensScreen(driver, lens_title(self.explorer, self.size.width // 2)), chosen)
 
+    async def action_ladder(self) -> None:
+        """This step under several temperatures, and continuations of each."""
+        from tokexplore.tui.screens.ladder import LadderScreen
+
+        if self.driver.absent:
+            self.nothing(
+                "model yet: space loads it" if self.driver.state == "recorded" else "model"
+            )
+        elif self.driver.distribution() is None:
+            self.nothing("distribution at this step")
+        else:
+            async with self.driver.turn:
+                await self.driver.pause()
+                await self.app.push_screen(LadderScreen(self.driver))
+
     async def action_watch(self) -> None:
         """Follow a token at every step, or no longer."""
         from tokexplore.tui.screens.dialog import Ask

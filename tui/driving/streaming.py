@@ -116,26 +116,31 @@ class Streaming(Scoring):
                 self.progress = event if event.done < event.total else None
             case ScoredToken():
                 self.scored(tree.path(leaf), event)
-            case DrawnToken(_, distribution, standing, sampler, chosen_by, sampler_logprob, draw):
+            case DrawnToken():
                 self.progress = None
                 self._times.append(self.clock())
-                tree.tell(leaf, distribution)
-                self.remember(leaf, event.watched)
-                number = tree.configure(sampler.settings)
-                forked, known = bool(tree.children[leaf]), tree.child(leaf, standing.token)
-                node = tree.take(
-                    leaf, standing.token, chosen_by,
-                    settings=number, draw=draw, logprob=standing.logprob, rank=standing.rank,
-                    sampler_logprob=sampler_logprob, sampler=sampler,
-                )  # fmt: skip
-                if forked and known is None:
-                    explorer.touch(tree.depth[leaf] - 1)
-                self.stream_leaf = node
-                explorer.grown(node)
+                self.stream_leaf = self.take_drawn(leaf, event)
+                explorer.grown(self.stream_leaf)
             case Described(_, distribution):
                 tree.tell(leaf, distribution)
             case StreamEnded(_, reason, detail):
                 self._end(leaf, reason, detail)
+
+    def take_drawn(self, leaf: int, event: DrawnToken) -> int:
+        """Put a drawn token and all that is known of its step into the tree; its node."""
+        explorer, tree, standing = self.explorer, self.explorer.tree, event.standing
+        tree.tell(leaf, event.distribution)
+        self.remember(leaf, event.watched)
+        number = tree.configure(event.sampler.settings)
+        forked, known = bool(tree.children[leaf]), tree.child(leaf, standing.token)
+        node = tree.take(
+            leaf, standing.token, event.chosen_by,
+            settings=number, draw=event.draw, logprob=standing.logprob, rank=standing.rank,
+            sampler_logprob=event.sampler_logprob, sampler=event.sampler,
+        )  # fmt: skip
+        if forked and known is None:
+            explorer.touch(tree.depth[leaf] - 1)
+        return node
 
     def _end(self, leaf: int, reason: str, detail: str) -> None:
         self.explorer.tree.append(Ended(leaf, reason))
