@@ -329,6 +329,11 @@ class TokexploreApp(ShowingApp[int]):
             "The keys since the start, or since the last mark (@), as a script to edit and play.",
             self._save_tape,
         )
+        yield SystemCommand(
+            "examples",
+            "Prompts that show something about sampling, each opened by one key.",
+            lambda: self._run_from_palette("examples"),
+        )
         yield SystemCommand("quit now", "ctrl+q", self.action_quit)
 
     def _save_tape(self) -> None:

@@ -94,6 +94,10 @@ def parse(arguments: Sequence[str]) -> Invocation:
     if command == "export":
         exporting = ExportOptions(**vars(parsers.export_parser().parse_args(arguments[1:])))
         return Invocation(command, RunOptions(), exporting=exporting)
+    if command == "examples":
+        asked = _invocation("app", parsers.app_parser().parse_args(arguments[1:]))
+        app = msgspec.structs.replace(asked.options.app, examples=True)
+        return msgspec.structs.replace(asked, options=RunOptions(app))
     given = parsers.app_parser().parse_args(arguments)
     if given.model in COMMANDS:
         raise UsageError(

@@ -44,6 +44,8 @@ class AppOptions(msgspec.Struct, frozen=True):
     watch_ids: tuple[int, ...] = ()
     given: frozenset[str] = frozenset()
     """Names of the fields of `settings` that the user gave: they win over the model's own."""
+    examples: bool = False
+    """Begin with the gallery."""
     model_defaults: bool = False
     """Adopt the model's suggested sampling settings (`starting_settings`)."""
     max_new_tokens: int = MAX_NEW_TOKENS
@@ -76,7 +78,7 @@ class AppOptions(msgspec.Struct, frozen=True):
 
         None means that the user is asked for one.
         """
-        if self.prompt is None and self.load.model == EMBEDDED:
+        if self.prompt is None and self.load.model == EMBEDDED and not self.examples:
             return PromptSpec(text=STOCK_PROMPT)
         return self.prompt
 

@@ -30,12 +30,13 @@ from tokexplore.tui.parser_groups import (
 
 COMMANDS = (
     "run", "models", "sessions", "open", "export", "score", "replay", "gif", "tape", "lens",
-    "sweep",
+    "sweep", "examples",
 )  # fmt: skip
 THEMES = {"dark": "tokexplore-dark", "light": "tokexplore-light", "ansi": "tokexplore-ansi"}
 EXPORT_FORMATS = ("jsonl", "json", "csv", "markdown", "html", "dot")
 
 _COMMAND_HELP = """commands:
+  tokexplore examples [MODEL]    begin with a gallery of prompts that show something
   tokexplore run [MODEL] ...     the same engine without the screen: text or JSON lines
   tokexplore score FILE          what the model thinks of a text, token by token
   tokexplore sweep [MODEL] ...   one prompt under many settings; temperature against top-p

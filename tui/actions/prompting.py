@@ -1,12 +1,19 @@
 """Prompts, typed text and chat turns."""
 
+import asyncio
+
+from textual.content import Content
+
 from tokexplore.models.errors import TokexploreError
 from tokexplore.models.options import EMBEDDED, PromptSpec
 from tokexplore.tui.actions.base import Actions
-from tokexplore.tui.options import STOCK_PROMPT
+from tokexplore.tui.examples import EXAMPLES, Example
+from tokexplore.tui.options import STOCK_PROMPT, LensOptions
 
 PREVIEW_TOKENS = 24
 EXAMPLE = "The capital of France is"
+WAIT = 0.05
+"""Seconds between looks at whether the model is there."""
 
 
 class Prompting(Actions):
@@ -24,9 +31,11 @@ class Prompting(Actions):
         if self.explorer.nodes:
             self.driver.run(self.restart())
             return
-        waiting = self.driver.options.starting_prompt() is None
+        options = self.driver.options
         self.driver.run(self._begin())
-        if waiting:
+        if options.examples and self.first:
+            self.call_after_refresh(self.action_examples)
+        elif options.starting_prompt() is None:
             self.call_after_refresh(self.action_prompt)
 
     async def _begin(self) -> None:
@@ -128,6 +137,40 @@ class Prompting(Actions):
             self.app.notify(f"Starts as soon as {when}.", markup=False)
         else:
             self.driver.run(self._start(spec))
+
+    async def action_examples(self) -> None:
+        """Open one of the gallery."""
+        from tokexplore.tui.screens.examples import ExamplePicker
+
+        await self.open(ExamplePicker(), self._example)
+
+    def _example(self, index: int | None) -> None:
+        if index is None:
+            return
+        example = EXAMPLES[index]
+        if example.words:
+            self.run_worker(self._show_words(example))
+        else:
+            self.driver.run(self._open_example(example))
+
+    async def _open_example(self, example: Example) -> None:
+        """Start on an example, as soon as there is a model to know how."""
+        driver = self.driver
+        while driver.state == "loading":
+            await asyncio.sleep(WAIT)
+        driver.configure(example.settings, example.length)
+        can_chat = not driver.absent and driver.client.info.chat_template
+        self.app.notify(example.look, timeout=10, markup=False)
+        await self.driver.prompt(example.spec(can_chat=can_chat))
+
+    async def _show_words(self, example: Example) -> None:
+        """The figures of a few words: no model has a part in it."""
+        from tokexplore.tui.commands.lens import lens_lines
+        from tokexplore.tui.screens.dialog import Sheet
+
+        options = LensOptions(logits=example.words, temperatures=(1.0, 100.0), draw=1000)
+        lines = await asyncio.to_thread(lambda: list(lens_lines(options)))
+        await self.open(Sheet(example.title, Content("\n".join(lines))))
 
     async def action_turn(self) -> None:
         """Ask for the next user turn of a chat."""

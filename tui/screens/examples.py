@@ -1,0 +1,53 @@
+"""The gallery: pick an example by its number."""
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.widgets import OptionList
+from textual.widgets.option_list import Option
+
+from tokexplore.tui.examples import EXAMPLES
+from tokexplore.tui.screens.dialog import Dialog
+
+
+class ExamplePicker(Dialog[int | None]):
+    """Digits open an example; so do the arrows and enter."""
+
+    DEFAULT_CSS = """
+    ExamplePicker OptionList, ExamplePicker OptionList:focus {
+        border: none; background: $surface; height: auto; max-height: 16;
+        text-wrap: nowrap; text-overflow: ellipsis;
+    }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("q,backspace", "cancel", "close", id="examples.close", priority=True),
+        *(
+            Binding(str(n), f"pick({n})", "open", id=f"examples.{n}", priority=True)
+            for n in range(1, len(EXAMPLES) + 1)
+        ),
+    ]
+    title_text = "Examples"
+    hint_text = f"1 to {len(EXAMPLES)}, or ↑↓ ⏎ · q closes"
+
+    def body(self) -> ComposeResult:
+        yield OptionList(
+            *(
+                Option(Content.assemble((f"{number}  ", "bold $here"), example.title))
+                for number, example in enumerate(EXAMPLES, 1)
+            ),
+            markup=False,
+        )
+
+    def on_mount(self) -> None:
+        """Let the arrows act at once."""
+        self.query_one(OptionList).focus()
+
+    def action_pick(self, number: int) -> None:
+        """Hand an example over."""
+        self.dismiss(number - 1)
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        """Hand an example over."""
+        self.dismiss(event.option_index)
