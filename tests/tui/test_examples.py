@@ -1,5 +1,7 @@
 """The gallery: each example opens by its number and is what it says."""
 
+import importlib
+
 import pytest
 from support.app import make_app, press, screen_text, settle, until
 
@@ -38,11 +40,12 @@ async def test_a_prompt_is_opened_by_its_number(number: int) -> None:
 
 
 async def test_the_words_are_shown_without_a_model() -> None:
+    importlib.import_module("tokexplore.models.engine.lens")  # takes seconds: not those of `until`
     app = make_app(options=AppOptions(examples=True))
     async with app.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: isinstance(app.screen, ExamplePicker))
         await press(pilot, "6")
-        await until(pilot, lambda: isinstance(app.screen, Sheet), 30)
+        await until(pilot, lambda: isinstance(app.screen, Sheet))
         await settle(pilot)
         assert "0.66571" in screen_text(app)
         assert "0.20436" in screen_text(app)
