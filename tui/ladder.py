@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from tokexplore.models.errors import TokexploreError
 from tokexplore.models.events import Ended
 from tokexplore.models.protocol import DrawnToken, StreamEnded, StreamRequest
 from tokexplore.models.sampling.effects import Effect
@@ -48,7 +47,6 @@ class Ladder:
         """The node that the step comes after."""
         self.ids = driver.ids_of(self.node)
         self.rungs: list[Rung] = []
-        self.error = ""
         self._work: asyncio.Task[None] | None = None
 
     def start(self, temperatures: Sequence[float], seed: int) -> None:
@@ -63,8 +61,8 @@ class Ladder:
             for t in temperatures
         ]
         self.stop()
-        self.rungs, self.error = rungs, ""
-        self._work = asyncio.create_task(self._run(rungs))
+        self.rungs = rungs
+        self._work = self._driver.run(self._run(rungs))
 
     def stop(self) -> None:
         """End the continuation that is running."""
@@ -82,16 +80,12 @@ class Ladder:
     async def _run(self, rungs: list[Rung]) -> None:
         client, tree = self._driver.client, self._driver.explorer.tree
         length = tree.prompt_length(self.node)
-        try:
-            found = await client.effects(self.ids, [r.settings for r in rungs], length)
-            for rung, effect in zip(rungs, found, strict=True):
-                rung.effect = effect
-            self._changed()
-            for rung in rungs:
-                await self._continue(rung, length)
-        except TokexploreError as error:
-            self.error = str(error)
-            self._changed()
+        found = await client.effects(self.ids, [r.settings for r in rungs], length)
+        for rung, effect in zip(rungs, found, strict=True):
+            rung.effect = effect
+        self._changed()
+        for rung in rungs:
+            await self._continue(rung, length)
 
     async def _continue(self, rung: Rung, prompt_length: int) -> None:
         options = self._driver.options
@@ -105,7 +99,7 @@ class Ladder:
             stop_ids=options.stop_ids,
             ignore_eos=options.ignore_eos,
         )
-        async for batch in self._driver.client.stream(request):
+        async for batch in self._driver.meter(self._driver.client.stream(request)):
             for event in batch:
                 if isinstance(event, DrawnToken):
                     rung.drawn.append(event)

@@ -160,7 +160,7 @@ def stage_lines(column: Column, room: int) -> list[Content]:
             )
         )
     if not column.effect.stages:
-        lines.append(Content("none is on: the sampler draws from the model's own distribution"))
+        lines.append(Content("none is on: the model's own distribution"))
     return lines
 
 
@@ -199,7 +199,8 @@ def candidate_lines(
         share = now.share(index, token, logit)
         style = "$cut-text" if share.cut else "bold $here" if token == taken else ""
         cells = [(_share_text(c.share(index, token, logit)), c.style) for c in shown]
-        why = cut(now.why(token, logit), max(0, room - fixed - 9 * len(shown) - 1))
+        left = room - fixed - 9 * len(shown) - 1
+        why = cut(now.why(token, logit), left) if left >= _LEAST_MEANING else ""
         lines.append(
             Content.assemble(
                 (f"{distribution.rank(index):>3} ", "$text-muted"),

@@ -90,7 +90,8 @@ async def test_three_settings_can_be_pinned_beside_each_other() -> None:
         await pilot.press("4", "p")
         await settled(pilot, app)
         names = [column.name for column in lens._columns()]
-        assert names == ["before", "T 1.00 p .", "T 2.00 p .", "T 3.00 p .", "now"]
+        assert names == ["before", "A", "B", "C", "now"]
+        assert "B: T 2.00 p .60 seed 3" in part(app, "#figures")
         entropies = [c.effect.entropy for c in lens._columns()]
         assert entropies[1:] == sorted(entropies[1:])
         await pilot.press("u")

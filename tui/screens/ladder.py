@@ -120,9 +120,6 @@ class LadderScreen(Screen[None]):
         for index, (row, rung) in enumerate(zip(rows, self.ladder.rungs, strict=False)):
             here, live = index == self._index, rung is running
             row.update(rung_content(rung, vocabulary, columns, here=here, live=live))
-        if self.ladder.error:
-            self.notify(safe_text(self.ladder.error), severity="error", markup=False)
-            self.ladder.error = ""
 
     def action_select(self, by: int) -> None:
         """To another row."""
@@ -194,19 +191,17 @@ def _head(rung: Rung, vocabulary: Vocabulary, here: bool) -> Content:
     share = effect.probability_view[0]
     word = cut(vocabulary.show(effect.id_view[0]), _WORD)
     mean = [-event.standing.logprob for event in rung.drawn]
-    surprisal = f"{math.fsum(mean) / len(mean):.2f} nats a token" if mean else ""
-    kept = f" · branch {rung.branch}" if rung.branch else ""
+    said = [f"H {effect.entropy:.2f} nats", f"kept {count(effect.view.kept)}"]
+    said += [f"{math.fsum(mean) / len(mean):.2f} nats a token"] if mean else []
+    said += [f"branch {rung.branch}"] if rung.branch else []
+    said += [rung.ended] if rung.ended else []
     return Content.assemble(
         mark,
         head,
         word + " " * (_WORD - width(word)),
         (f"{percent(share):>7} ", "$sampler"),
         (bar(share, _BAR), "$sampler"),
-        (
-            f" H {effect.entropy:.2f} nats · kept {count(effect.view.kept)} · {surprisal}{kept}"
-            f"{' · ' + rung.ended if rung.ended else ''}",
-            "$text-muted",
-        ),
+        (f" {' · '.join(said)}", "$text-muted"),
     )
 
 

@@ -14,7 +14,7 @@ from textual_plot import HiResMode, PlotWidget
 
 from tokexplore.models.bounds import bounded_view
 from tokexplore.models.distribution import Distribution
-from tokexplore.models.errors import TokexploreError, UsageError
+from tokexplore.models.errors import UsageError
 from tokexplore.models.sampling.changes import changes_of
 from tokexplore.models.sampling.effects import Draws, Effect
 from tokexplore.models.sampling.knobs import KNOBS
@@ -30,6 +30,7 @@ DRAWS = 1000
 POINTS = 30
 """Tokens that a picture shows."""
 _WIDE, _TALL = 100, 34
+_PIN_NAMES = ("A", "B", "C")
 _PIN_STYLES = ("$special", "$close", "$error")
 
 
@@ -151,8 +152,8 @@ class LensScreen(Dialog[Setup | None]):
     def _columns(self) -> list[Column]:
         named = [("before", self._before, "$muted")]
         named += [
-            (pin.short(with_seed=False)[:10], pin, style)
-            for pin, style in zip(self._pins, _PIN_STYLES, strict=False)
+            (name, pin, style)
+            for name, pin, style in zip(_PIN_NAMES, self._pins, _PIN_STYLES, strict=False)
         ]
         if (now := self._now()) is not None:
             named.append(("now", now, "$sampler"))
@@ -172,18 +173,16 @@ class LensScreen(Dialog[Setup | None]):
         possible = self._distribution is not None and not self._driver.absent
         if wanted and possible and not self._asking:
             self._asking = True
-            self.run_worker(self._ask(wanted))
+            self._driver.run(self._ask(wanted))
 
     async def _ask(self, wanted: Sequence[SamplingSettings]) -> None:
         try:
             found = await self._driver.client.effects(self._ids, wanted, self._prompt_length)
             self._effects.update(zip(wanted, found, strict=True))
-        except TokexploreError as error:
-            self.app.notify(str(error), severity="error", markup=False)
-            return
         finally:
             self._asking = False
-        self._follow()
+        if self.is_attached:
+            self._follow()
 
     # Drawing
 
@@ -216,7 +215,7 @@ class LensScreen(Dialog[Setup | None]):
         """What has to be known about the figures."""
         if self._distribution is None:
             return ["no distribution is known at this step: knobs only"]
-        said = []
+        said = [f"{c.name}: {c.settings.short()}" for c in columns if c.name in _PIN_NAMES]
         if self._driver.absent:
             said.append("without the model: bounds from what is recorded; ? needs the whole tail")
         effect = columns[-1].effect
@@ -379,16 +378,14 @@ class LensScreen(Dialog[Setup | None]):
         if self._driver.absent:
             self.app.notify("Drawing needs the model: space loads it.", markup=False)
             return
-        self.run_worker(self._draw_many(now))
+        self._driver.run(self._draw_many(now))
 
     async def _draw_many(self, settings: SamplingSettings) -> None:
-        try:
-            self._draws[settings] = await self._driver.client.draws(
-                self._ids, settings, DRAWS, self._prompt_length
-            )
-        except TokexploreError as error:
-            self.app.notify(str(error), severity="error", markup=False)
-        self._draw()
+        self._draws[settings] = await self._driver.client.draws(
+            self._ids, settings, DRAWS, self._prompt_length
+        )
+        if self.is_attached:
+            self._draw()
 
     def action_picture(self) -> None:
         """Probabilities or their running sum; on a small screen also back to the candidates."""

@@ -20,6 +20,8 @@ from tokexplore.tui.options import AppOptions
 from tokexplore.tui.recording.camera import Camera
 from tokexplore.tui.recording.cast import BEGINS, CastWriter
 from tokexplore.tui.recording.picture import svg_of
+from tokexplore.tui.screens.browse import BrowseScreen
+from tokexplore.tui.screens.ladder import LadderScreen
 from tokexplore.tui.tape.gate import Gate
 from tokexplore.tui.tape.script import Script, Step
 from tokexplore.widgets.cells import cut, width
@@ -98,12 +100,13 @@ class TapeApp(TokexploreApp):
         driver, screen = self.driver, self._browse
         if driver.state == "loading" or screen is None or screen.is_dirty:
             return False
-        return driver.jobs == 0 or (driver.jobs == 1 and driver.streaming and self.gate.holding)
+        return driver.jobs == 0 or (driver.jobs == 1 and self.gate.holding)
 
     def paint_now(self) -> None:
         """Paint without waiting until the last frame is old enough for eyes."""
-        if (screen := self._browse) is not None:
-            screen.paint()
+        for screen in {self._browse, self.screen}:
+            if isinstance(screen, BrowseScreen | LadderScreen):
+                screen.paint()
 
     def screen_text(self) -> str:
         """What is on the screen, as text."""
