@@ -57,6 +57,8 @@ class ModelInfo(msgspec.Struct, frozen=True):
     """Time that loading took."""
     notices: tuple[str, ...] = ()
     """What the user should know: a fallback that was taken, a device that was chosen."""
+    batches: bool = False
+    """Whether several continuations can run as one batch."""
     full_vocabulary: bool = True
     """Whether every token's logprob can be had; else only the listed candidates."""
     config_hash: str = ""
@@ -189,6 +191,18 @@ class StreamEnded(msgspec.Struct, frozen=True, tag=True):
 StreamEvent = Progress | ScoredToken | DrawnToken | Described | StreamEnded
 
 
+class Continuation(msgspec.Struct, frozen=True):
+    """One continuation of a prompt, with the model's numbers of each step."""
+
+    seed: int
+    ids: tuple[int, ...]
+    logprobs: tuple[float, ...]
+    """The model's logprob (nats) of each token, whatever the sampler made of it."""
+    entropies: tuple[float, ...]
+    """The model's entropy (nats) at each step."""
+    ended: EndReason
+
+
 class Control:
     """The caller's hand on a running stream; read between two tokens and two prefill chunks."""
 
@@ -277,6 +291,18 @@ class Engine(Protocol):
 
         Raises:
             UsageError: when one of them bans every token.
+        """
+
+    def continuations(
+        self, request: StreamRequest, seeds: Sequence[int], control: Control
+    ) -> list[Continuation]:
+        """The request's stream under each of these seeds, as rows of one batch.
+
+        The numbers of a batch differ from those of single streams by what floating-point sums
+        depend on. Empty where it was cancelled.
+
+        Raises:
+            UsageError: for more than one seed where `batches` is false.
         """
 
     def draws(

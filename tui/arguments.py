@@ -145,6 +145,7 @@ def _sweeping(given: argparse.Namespace) -> SweepOptions:
         temperatures=given.temperature or (1.0,),
         top_ps=given.top_p or (1.0,),
         runs=given.runs,
+        batch=max(1, given.batch),
         candidates=given.candidates,
         format=given.format,
         grid=given.grid,

@@ -166,6 +166,8 @@ class SweepOptions(msgspec.Struct, frozen=True):
     top_ps: tuple[float, ...] = (1.0,)
     runs: int = 8
     """Continuations of each setting."""
+    batch: int = 8
+    """Continuations that run at once, where the engine can."""
     candidates: int = 5
     """Candidates of the next token to list."""
     format: Literal["table", "jsonl", "csv"] = "table"

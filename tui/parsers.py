@@ -189,8 +189,16 @@ def sweep_parser() -> Parser:
         type=count,
         default=SweepOptions().runs,
         metavar="N",
-        help="continuations of each setting, with the seeds S, S + 1, ...: those that the app "
-        "streams under them; greedy is run once (%(default)s)",
+        help="continuations of each setting, with the seeds S, S + 1, ...; greedy is run once "
+        "(%(default)s)",
+    )
+    runs.add_argument(
+        "--batch",
+        type=count,
+        default=SweepOptions().batch,
+        metavar="B",
+        help="run so many at once where the model can (%(default)s); with 1 they are those that "
+        "the app streams, to the last digit",
     )
     runs.add_argument(
         "--candidates",

@@ -51,7 +51,7 @@ class GrowingLayer(DynamicLayer):
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *_args: Any, **_kwargs: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Append states of shape [1, heads, n, head_dim]; all keys and values."""
+        """Append states of shape [B, heads, n, head_dim]; all keys and values."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
         start = self.get_seq_length()
@@ -74,6 +74,10 @@ class GrowingLayer(DynamicLayer):
             twin.keys = self.keys.narrow(-2, 0, length)
             twin.values = self.values.narrow(-2, 0, length)
         return twin
+
+    def detached(self) -> None:
+        """Share no buffer any more: the next states may be of several rows with this beginning."""
+        self.buffer = None
 
     def _moved(
         self, key_states: torch.Tensor, value_states: torch.Tensor, start: int, end: int

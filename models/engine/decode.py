@@ -47,28 +47,43 @@ class Forward:
             cache: holds the `start` tokens before and is extended in place; None feeds without one
                 (then `start` is 0).
         """
-        count = len(tokens)
+        inputs = torch.tensor([tokens], dtype=torch.long, device=self._device)  # [1, n]
+        return self._logits(inputs, start, cache, keep)[0]  # [keep, V]
+
+    @torch.inference_mode()
+    def batch(self, tokens: Sequence[int], start: int, cache: Any) -> torch.Tensor:
+        """Logits after one token on top of each row of a batched cache: f32 on the CPU, [B, V].
+
+        Args:
+            tokens: the id of position `start` of each row.
+            cache: holds `start` tokens in each of B rows and is extended in place.
+        """
+        inputs = torch.tensor(tokens, dtype=torch.long, device=self._device)[:, None]  # [B, 1]
+        return self._logits(inputs, start, cache, 1)[:, 0]  # [B, V]
+
+    def _logits(self, inputs: torch.Tensor, start: int, cache: Any, keep: int) -> torch.Tensor:
+        """f32 CPU logits after the last `keep` tokens of each row, shape [B, keep, V]."""
+        rows, count = inputs.shape
         end = start + count
         if end > self._ones.shape[1]:
             self._grow(end)
         self._experts.prepare(decoding=count == 1 and start > 0)
-        inputs = torch.tensor([tokens], dtype=torch.long, device=self._device)  # [1, n]
         arguments: dict[str, Any] = {"use_cache": cache is not None}
         if cache is not None and self.cache_argument:
             arguments[self.cache_argument] = cache
         if self._takes_positions:
-            arguments["position_ids"] = self._positions[:, start:end]  # [1, n]
+            arguments["position_ids"] = self._positions[:, start:end].expand(rows, -1)  # [B, n]
         if self._takes_mask:
             span = count if self._recurrent else end
-            arguments["attention_mask"] = self._ones[:, :span]  # [1, start + n], or [1, n]
+            arguments["attention_mask"] = self._ones[:, :span].expand(rows, -1)  # [B, start + n]
         if self._takes_keep and keep < count:
             arguments["logits_to_keep"] = keep
-        logits = self.model(input_ids=inputs, **arguments).logits[0]  # [n or keep, V]
-        if logits.shape[0] > keep:
-            logits = logits[-keep:].clone()  # a view would hold the whole chunk
+        logits = self.model(input_ids=inputs, **arguments).logits  # [B, n or keep, V]
+        if logits.shape[1] > keep:
+            logits = logits[:, -keep:].clone()  # a view would hold the whole chunk
         if logits.dtype != torch.float32 or self._away:
             logits = logits.to("cpu", torch.float32)
-        return logits  # [keep, V]
+        return logits
 
     def _grow(self, length: int) -> None:
         size = -(-length // _GROWTH) * _GROWTH

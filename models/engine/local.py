@@ -15,7 +15,7 @@ import transformers
 from tokexplore import __version__
 from tokexplore.models.distribution import STORED_CANDIDATES, Distribution, Rows, Standing
 from tokexplore.models.engine import chat as chats
-from tokexplore.models.engine import lens, loading, prefill, sampler, summary
+from tokexplore.models.engine import fan, lens, loading, prefill, sampler, summary
 from tokexplore.models.engine import text as texts
 from tokexplore.models.engine.decode import Forward
 from tokexplore.models.engine.probe import probe
@@ -27,6 +27,7 @@ from tokexplore.models.footprint import free_memory
 from tokexplore.models.options import LoadOptions
 from tokexplore.models.protocol import (
     Chat,
+    Continuation,
     Control,
     ModelInfo,
     Progress,
@@ -107,6 +108,7 @@ class LocalEngine:
             kv_bytes_per_token=probed.kv_bytes_per_token,
             seconds=loaded.seconds,
             notices=(*loaded.notices, *([probed.notice] if probed.notice else [])),
+            batches=probed.croppable and probed.feed == "batched",
             config_hash=loaded.config_hash,
             versions={
                 "tokexplore": __version__,
@@ -168,6 +170,15 @@ class LocalEngine:
         row, _ = self._row(ids)
         each = [chosen.checked() for chosen in settings]
         return [lens.effect(row, s, changes_of(s, ids, prompt_length)) for s in each]
+
+    def continuations(
+        self, request: StreamRequest, seeds: Sequence[int], control: Control
+    ) -> list[Continuation]:
+        if len(seeds) > 1 and not self.info.batches:
+            raise UsageError(f"{self.info.name} runs no batches: its cache is not only attention.")
+        row, _ = self._row(request.ids)
+        with self._memory_guarded():
+            return fan.continuations(self, request, seeds, row, control)
 
     def draws(
         self, ids: Sequence[int], settings: SamplingSettings, count: int, prompt_length: int = 0

@@ -43,8 +43,8 @@ class Stream:
         self._leaf: Leaf | None = None
         self._row: Row | None = None
         """The row after the path, once it is known."""
-        self._uniforms = _Uniforms()
-        self._stops = _Stops(engine, request)
+        self._uniforms = Uniforms()
+        self._stops = Stops(engine, request)
         self._asked: SamplingSettings | None = None
         self._settings = request.settings.checked()
 
@@ -176,7 +176,7 @@ def _standing(row: Row, distribution: Distribution, token: int) -> Standing:
     return Standing(token, logit, logit - row.lse, rank, index, distribution.tied(index))
 
 
-class _Uniforms:
+class Uniforms:
     """The uniform number of each node along a path that only grows."""
 
     def __init__(self) -> None:
@@ -195,7 +195,7 @@ class _Uniforms:
         return uniform(self._key, draw)
 
 
-class _Stops:
+class Stops:
     """End-of-text tokens, stop ids, and stop texts over the bytes of the generated part."""
 
     def __init__(self, engine: "LocalEngine", request: StreamRequest) -> None:

@@ -6,22 +6,10 @@ from typing import NamedTuple
 
 import msgspec
 
-from tokexplore.models.protocol import EndReason
+from tokexplore.models.protocol import Continuation
 
 LEAST_REPEATS = 3
 """Times that a period has to follow itself to be called a loop."""
-
-
-class Continuation(msgspec.Struct, frozen=True):
-    """One continuation of a prompt, with the model's numbers of each step."""
-
-    seed: int
-    ids: tuple[int, ...]
-    logprobs: tuple[float, ...]
-    """The model's logprob (nats) of each token, whatever the sampler made of it."""
-    entropies: tuple[float, ...]
-    """The model's entropy (nats) at each step."""
-    ended: EndReason
 
 
 class Loop(NamedTuple):

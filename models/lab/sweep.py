@@ -7,8 +7,8 @@ from typing import NamedTuple
 import msgspec
 
 from tokexplore.models.distribution import Distribution
-from tokexplore.models.lab.continuations import Continuation
 from tokexplore.models.protocol import (
+    Continuation,
     Control,
     DrawnToken,
     EndReason,
@@ -29,6 +29,8 @@ class Plan(NamedTuple):
     """Continuations of each setting: run r has the seed of the settings + r."""
     request: StreamRequest
     """How far each one goes and where it ends; its path and settings are the plan's."""
+    batch: int = 1
+    """Continuations that run at once; 1 gives what the app streams."""
 
     @property
     def total(self) -> int:
@@ -80,29 +82,36 @@ def sweep(
     done = 0
     for settings, effect in zip(plan.settings, effects, strict=True):
         runs: list[Continuation] = []
-        for number in range(runs_of(settings, plan.runs)):
-            run = _continued(engine, plan, settings, number, control)
+        count = runs_of(settings, plan.runs)
+        for first in range(0, count, plan.batch):
+            runs += _continued(engine, plan, settings, range(first, count)[: plan.batch], control)
             if control.cancelled:
                 break
-            runs.append(run)
-            done += 1
-            report(done)
+            report(done + len(runs))
+        done += len(runs)
         yield Outcome(settings, distribution, effect, tuple(runs))
         if control.cancelled:
             return
 
 
 def _continued(
-    engine: Engine, plan: Plan, settings: SamplingSettings, number: int, control: Control
-) -> Continuation:
+    engine: Engine, plan: Plan, settings: SamplingSettings, numbers: Sequence[int], control: Control
+) -> list[Continuation]:
+    """Some of the continuations, in one batch; those that were interrupted are left out."""
+    seeds = [settings.seed + number for number in numbers]
+    request = msgspec.structs.replace(plan.request, ids=plan.prompt, settings=settings)
+    if len(seeds) > 1:
+        return engine.continuations(request, seeds, control)
+    run = _streamed(engine, request, seeds[0], control)
+    return [] if control.cancelled else [run]
+
+
+def _streamed(engine: Engine, request: StreamRequest, seed: int, control: Control) -> Continuation:
     """One continuation: what the app streams under the same settings and this seed."""
-    seed = settings.seed + number
-    request = msgspec.structs.replace(
-        plan.request, ids=plan.prompt, settings=msgspec.structs.replace(settings, seed=seed)
-    )
+    settings = msgspec.structs.replace(request.settings, seed=seed)
     ids, logprobs, entropies = [], [], []
     ended: EndReason = "interrupted"
-    for event in engine.stream(request, control):
+    for event in engine.stream(msgspec.structs.replace(request, settings=settings), control):
         if isinstance(event, DrawnToken):
             ids.append(event.standing.token)
             logprobs.append(event.standing.logprob)

@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+import msgspec
 import numpy as np
 
 from support import fake_vocabulary as vocabulary
@@ -27,6 +28,7 @@ from tokexplore.models.errors import UsageError
 from tokexplore.models.options import LoadOptions
 from tokexplore.models.protocol import (
     Chat,
+    Continuation,
     Control,
     Described,
     DrawnToken,
@@ -231,6 +233,21 @@ class FakeEngine:
         views = [self.reshape(ids, chosen, prompt_length) for chosen in settings]
         return [effect_of(order, logits, view) for view in views]
 
+    def continuations(
+        self, request: StreamRequest, seeds: Sequence[int], control: Control
+    ) -> list[Continuation]:
+        found = []
+        for seed in seeds:
+            settings = msgspec.structs.replace(request.settings, seed=seed)
+            events = self.stream(msgspec.structs.replace(request, settings=settings), control)
+            drawn = [event for event in events if isinstance(event, DrawnToken)]
+            ids, logprobs, entropies = zip(
+                *((e.standing.token, e.standing.logprob, e.distribution.entropy) for e in drawn),
+                strict=True,
+            )
+            found.append(Continuation(seed, ids, logprobs, entropies, "length"))
+        return [] if control.cancelled else found
+
     def draws(
         self, ids: Sequence[int], settings: SamplingSettings, count: int, prompt_length: int = 0
     ) -> Draws:
@@ -377,6 +394,7 @@ def _info(name: str, context: int, chat_template: bool, dtype: str) -> ModelInfo
         context=context,
         dtype=dtype,
         device="cpu",
+        batches=True,
         attention="none",
         cache="whole-path hash",
         feed="batched",

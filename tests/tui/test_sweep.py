@@ -32,13 +32,16 @@ def told(*arguments: str, engine: FakeEngine | None = None, code: int = 0) -> st
     return out.getvalue().decode()
 
 
-def test_json_lines_hold_the_engine_s_own_streams() -> None:
+@pytest.mark.parametrize("batch", ["1", "2", "8"])
+def test_json_lines_hold_the_engine_s_own_streams(batch: str) -> None:
     engine = FakeEngine()
     text = told(
         "--temperature", "0,1.5", "--top-p", "0.8", "--runs", "3", "--seed", "5",
-        "--max-new-tokens", "6", "--ignore-eos", "--format", "jsonl", engine=engine,
+        "--max-new-tokens", "6", "--ignore-eos", "--batch", batch, "--format", "jsonl",
+        engine=engine,
     )  # fmt: skip
     head, greedy, hot = map(json.loads, text.splitlines())
+    assert head["batch"] == min(3, int(batch))
     ids = tuple(head["prompt_ids"])
     assert ids == tuple(engine.encode("Once upon"))
     assert (greedy["runs"], hot["runs"]) == (1, 3)
@@ -114,7 +117,8 @@ def test_ctrl_c_keeps_what_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(engine, "stream", interrupted)
     text = told(
-        "--temperature", "1,2", "--runs", "9", "--max-new-tokens", "2", "--format", "jsonl",
+        "--temperature", "1,2", "--runs", "9", "--batch", "1", "--max-new-tokens", "2",
+        "--format", "jsonl",
         engine=engine, code=130,
     )  # fmt: skip
     _, only = map(json.loads, text.splitlines())

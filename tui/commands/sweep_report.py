@@ -33,7 +33,9 @@ def table(
     told = list(outcomes)
     info = engine.info
     text = _one_line(engine, plan.prompt)
-    yield safe_text(f"{info.name} · {info.dtype} on {info.device} · batch 1 · after “{text}”")
+    yield safe_text(
+        f"{info.name} · {info.dtype} on {info.device} · batch {plan.batch} · after “{text}”"
+    )
     if not told:
         return
     h = told[0].distribution.entropy
@@ -127,7 +129,7 @@ def json_lines(
             "revision": info.revision,
             "dtype": info.dtype,
             "device": info.device,
-            "batch": 1,
+            "batch": plan.batch,
             "prompt_ids": list(plan.prompt),
         }
     )

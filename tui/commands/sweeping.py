@@ -95,7 +95,8 @@ def _sweep(options: SweepOptions, engine: Engine, control: Control, meter: Meter
         stop_ids=app.stop_ids,
         ignore_eos=app.ignore_eos,
     )
-    plan = Plan(ids, settings, options.runs, request)
+    batch = options.batch if engine.info.batches else 1
+    plan = Plan(ids, settings, options.runs, request, max(1, min(batch, options.runs)))
     outcomes = sweep(engine, plan, control, _told(meter, "runs", plan.total))
     report = {
         "table": sweep_report.table,

@@ -1,0 +1,89 @@
+"""Several continuations of one path at once: a batch of rows on copies of one cache."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+
+from tokexplore.models.engine import cache as kv
+from tokexplore.models.engine import prefill, sampler, summary
+from tokexplore.models.engine.store import Path
+from tokexplore.models.engine.stream import Stops, Uniforms
+from tokexplore.models.engine.summary import Row
+from tokexplore.models.protocol import Continuation, Control, EndReason, StreamRequest
+from tokexplore.models.sampling.changes import changes_of
+
+if TYPE_CHECKING:
+    from tokexplore.models.engine.local import LocalEngine
+
+
+class _Run:
+    """One row of the batch."""
+
+    def __init__(self, engine: "LocalEngine", request: StreamRequest, seed: int) -> None:
+        self.settings = msgspec.structs.replace(request.settings, seed=seed).checked()
+        self.path = Path(request.ids)
+        self.ids: list[int] = []
+        self.logprobs: list[float] = []
+        self.entropies: list[float] = []
+        self.ended: EndReason | None = None
+        self._request, self._context = request, engine.info.context
+        self._uniforms, self._stops = Uniforms(), Stops(engine, request)
+
+    def draw(self, row: Row) -> None:
+        """Take the next token from the row after the path."""
+        changes = changes_of(self.settings, self.path.ids, self._request.prompt_length)
+        number = 0.0
+        if not self.settings.greedy:
+            number = self._uniforms.after(self.path, self.settings.seed, 0)
+        found = sampler.reshape(row, self.settings, changes)
+        (token,) = sampler.draw(found, np.array([number]))
+        self.ids.append(token)
+        self.logprobs.append(summary.standing(row, token).logprob)
+        self.entropies.append(row.entropy)
+        self.path.append(token)
+        self.ended = self._stops.reason(token)
+        if self.ended is None and len(self.ids) >= self._request.max_new_tokens:
+            self.ended = "length"
+        elif self.ended is None and self._context and len(self.path) >= self._context:
+            self.ended = "context"
+
+    def told(self) -> Continuation:
+        """What became of it."""
+        return Continuation(
+            self.settings.seed, tuple(self.ids), tuple(self.logprobs), tuple(self.entropies),
+            self.ended or "interrupted",
+        )  # fmt: skip
+
+
+def continuations(
+    engine: "LocalEngine", request: StreamRequest, seeds: Sequence[int], row: Row, control: Control
+) -> list[Continuation]:
+    """The request's stream under each seed, all in one batch; none where it was cancelled.
+
+    Args:
+        row: the row after the path, whose cache the engine holds.
+    """
+    runs = [_Run(engine, request, seed) for seed in seeds]
+    path = Path(request.ids)
+    start = prefill.start(engine.forward, engine.probed, engine.leaves, path.ids, len(path))
+    for _ in engine.feed(start.leaf, path.ids):
+        pass
+    cache = kv.fork(start.leaf.cache, len(path))
+    for layer in cache.layers:
+        if isinstance(layer, kv.GrowingLayer):
+            layer.detached()
+    for run in runs:
+        run.draw(row)
+    length = len(path)
+    while any(run.ended is None for run in runs):
+        if control.cancelled:
+            return []
+        # A row that has ended goes on unseen: it costs less than taking it out.
+        logits = engine.forward.batch([run.ids[-1] for run in runs], length, cache)  # [B, V]
+        length += 1
+        for run, values in zip(runs, logits, strict=True):
+            if run.ended is None:
+                run.draw(summary.summarise(values, "step"))
+    return [run.told() for run in runs]
