@@ -150,6 +150,7 @@ def _sweeping(given: argparse.Namespace) -> SweepOptions:
         format=given.format,
         grid=given.grid,
         steps=given.steps,
+        plot=given.plot,
     )
 
 

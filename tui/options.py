@@ -175,6 +175,8 @@ class SweepOptions(msgspec.Struct, frozen=True):
     """Every step of the prompt instead: which moves the entropy more?"""
     steps: int = 200
     """Steps of the grid at most."""
+    plot: str = ""
+    """A picture (.svg, .png, .pdf) to draw of it."""
 
 
 class TapeOptions(msgspec.Struct, frozen=True):

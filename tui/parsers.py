@@ -222,6 +222,12 @@ def sweep_parser() -> Parser:
     runs.add_argument(
         "--format", choices=("table", "jsonl", "csv"), default="table", help="(%(default)s)"
     )
+    runs.add_argument(
+        "--plot",
+        default="",
+        metavar="FILE",
+        help="also draw it: a new .svg, .png or .pdf; needs the extra tokexplore[plots]",
+    )
     add_loading(parser)
     return parser
 

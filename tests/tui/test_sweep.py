@@ -7,35 +7,19 @@ import os
 import signal
 from collections.abc import Iterator
 
-import msgspec
 import pytest
 from support.fake_engine import FakeEngine
+from support.sweeps import PROMPT, sweep_told
 
 from tokexplore.models.protocol import Control, DrawnToken, StreamEvent, StreamRequest
 from tokexplore.models.sampling.settings import SamplingSettings
-from tokexplore.tui.arguments import parse
 from tokexplore.tui.cli import main
-from tokexplore.tui.commands.sweeping import run_sweep
-from tokexplore.tui.prompts import read_prompt
-
-PROMPT = ("sweep", "--prompt", "Once upon")
-
-
-def told(*arguments: str, engine: FakeEngine | None = None, code: int = 0) -> str:
-    found = engine or FakeEngine()
-    asked = parse([*PROMPT, *arguments])
-    app = msgspec.structs.replace(asked.sweep.app, prompt=read_prompt(asked.prompt, None))
-    out = io.BytesIO()
-    options = msgspec.structs.replace(asked.sweep, app=app)
-    ended = run_sweep(options, out, open_engine=lambda _options, _report: found)
-    assert ended == code
-    return out.getvalue().decode()
 
 
 @pytest.mark.parametrize("batch", ["1", "2", "8"])
 def test_json_lines_hold_the_engine_s_own_streams(batch: str) -> None:
     engine = FakeEngine()
-    text = told(
+    text = sweep_told(
         "--temperature", "0,1.5", "--top-p", "0.8", "--runs", "3", "--seed", "5",
         "--max-new-tokens", "6", "--ignore-eos", "--batch", batch, "--format", "jsonl",
         engine=engine,
@@ -59,7 +43,7 @@ def test_json_lines_hold_the_engine_s_own_streams(batch: str) -> None:
 
 
 def test_csv_has_a_line_for_each_setting() -> None:
-    text = told(
+    text = sweep_told(
         "--temperature", "0.5,1,2", "--top-p", "0.5,1", "--runs", "1",
         "--max-new-tokens", "2", "--format", "csv",
     )  # fmt: skip
@@ -70,7 +54,7 @@ def test_csv_has_a_line_for_each_setting() -> None:
 
 
 def test_the_table_says_what_it_counts() -> None:
-    text = told("--temperature", "0,2", "--runs", "2", "--max-new-tokens", "8")
+    text = sweep_told("--temperature", "0,2", "--runs", "2", "--max-new-tokens", "8")
     assert "greedy" in text
     assert "T 2.00" in text
     assert "seed 1" in text
@@ -78,10 +62,10 @@ def test_the_table_says_what_it_counts() -> None:
 
 
 def test_the_grid_tells_its_finding() -> None:
-    text = told("--grid")
+    text = sweep_told("--grid")
     assert "of 1 model, at the same v:" in text
     assert "mean entropy (nats) by temperature" in text
-    *grids, last = map(json.loads, told("--grid", "--format", "jsonl").splitlines())
+    *grids, last = map(json.loads, sweep_told("--grid", "--format", "jsonl").splitlines())
     assert [g["type"] for g in grids] == ["grid"]
     assert last["text"] in text
 
@@ -116,7 +100,7 @@ def test_ctrl_c_keeps_what_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
         yield from stream(request, control)
 
     monkeypatch.setattr(engine, "stream", interrupted)
-    text = told(
+    text = sweep_told(
         "--temperature", "1,2", "--runs", "9", "--batch", "1", "--max-new-tokens", "2",
         "--format", "jsonl",
         engine=engine, code=130,

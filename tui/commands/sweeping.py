@@ -9,7 +9,7 @@ import msgspec
 
 from tokexplore.models.errors import UsageError
 from tokexplore.models.lab.grid import Grid, finding, grid, positions
-from tokexplore.models.lab.sweep import Plan, combinations, sweep
+from tokexplore.models.lab.sweep import Outcome, Plan, combinations, sweep
 from tokexplore.models.protocol import Control, Engine, Progress, StreamRequest
 from tokexplore.tui.commands import grid_report, sweep_report
 from tokexplore.tui.headless import (
@@ -21,7 +21,8 @@ from tokexplore.tui.headless import (
     prompt_ids,
 )
 from tokexplore.tui.meter import Meter
-from tokexplore.tui.options import SweepOptions, check_token_ids
+from tokexplore.tui.options import SweepOptions, check_new, check_token_ids
+from tokexplore.tui.plots import check_plot, plot_grids, plot_sweep
 
 
 def run_sweep(
@@ -43,8 +44,12 @@ def run_sweep(
     if app.starting_prompt() is None:
         raise UsageError("sweep needs a prompt: --prompt TEXT or --prompt-file FILE.")
     combinations(app.settings, options.temperatures, options.top_ps)
+    if options.plot:
+        check_new(options.plot, "--plot", "give another name")
+        check_plot(options.plot)
     meter = Meter(errors or sys.stderr)
     grids: list[Grid] = []
+    swept: list[tuple[str, Outcome]] = []
     with interruptible() as interruption, meter:
         for model in options.models:
             load = msgspec.structs.replace(app.load, model=model)
@@ -57,11 +62,16 @@ def run_sweep(
             if options.grid:
                 grids += _grid(options, engine, control, meter)
             else:
-                _write(out, _sweep(options, engine, control, meter), meter)
+                _write(out, _sweep(options, engine, control, meter, swept), meter)
             if interruption.code:
                 break
         if grids:
             _write(out, _grid_lines(options, grids), meter)
+        if options.plot and (grids or swept):
+            if grids:
+                plot_grids(grids, options.plot)
+            else:
+                plot_sweep(swept, options.plot)
         return _code(interruption, meter)
 
 
@@ -78,7 +88,13 @@ def _write(out: BinaryIO, lines: Iterator[str], meter: Meter) -> None:
         out.flush()
 
 
-def _sweep(options: SweepOptions, engine: Engine, control: Control, meter: Meter) -> Iterator[str]:
+def _sweep(
+    options: SweepOptions,
+    engine: Engine,
+    control: Control,
+    meter: Meter,
+    swept: list[tuple[str, Outcome]],
+) -> Iterator[str]:
     app = options.app
     prompt = app.starting_prompt()
     assert prompt is not None
@@ -97,13 +113,24 @@ def _sweep(options: SweepOptions, engine: Engine, control: Control, meter: Meter
     )
     batch = options.batch if engine.info.batches else 1
     plan = Plan(ids, settings, options.runs, request, max(1, min(batch, options.runs)))
-    outcomes = sweep(engine, plan, control, _told(meter, "runs", plan.total))
+    outcomes = _remembered(
+        sweep(engine, plan, control, _told(meter, "runs", plan.total)), engine.info.name, swept
+    )
     report = {
         "table": sweep_report.table,
         "jsonl": sweep_report.json_lines,
         "csv": sweep_report.spreadsheet,
     }[options.format]
     yield from report(engine, plan, outcomes, options.candidates)
+
+
+def _remembered(
+    outcomes: Iterator[Outcome], model: str, swept: list[tuple[str, Outcome]]
+) -> Iterator[Outcome]:
+    """The same outcomes, kept for a picture."""
+    for outcome in outcomes:
+        swept.append((model, outcome))
+        yield outcome
 
 
 def _grid(options: SweepOptions, engine: Engine, control: Control, meter: Meter) -> list[Grid]:
