@@ -41,7 +41,9 @@ class Column(NamedTuple):
     changes: Changes = Changes()
     effect: Effect | None = None
     bounds: BoundedView | None = None
-    """Where there is no model to ask."""
+    """Where there is no model to ask, as far as anything can be said without it."""
+    absent: bool = False
+    """There is no model to ask."""
 
     def share(self, index: int, token: int, logit: float) -> Share:
         """What becomes of a candidate."""
@@ -135,7 +137,7 @@ def _bounded(column: Column, row: int, known: bool) -> str:
     `known` says whether the step has a distribution at all.
     """
     if column.bounds is None:
-        return "…" if row == 0 and known else ""
+        return ("?" if column.absent else "…" if row == 0 else "") if known else ""
     if row != 3:
         return "?"
     low, high = (int(x) for x in column.bounds.kept)

@@ -85,6 +85,16 @@ def test_at_temperature_1_the_rest_is_known_by_its_mass() -> None:
     assert math.isclose(low, high, rel_tol=1e-6)
 
 
+def test_what_leaves_no_bounds_is_said_so() -> None:
+    told = distribution(np.arange(10.0), 4)
+    for more in (
+        {"typical_p": 0.9}, {"top_h": 0.5}, {"epsilon_cutoff": 0.1}, {"eta_cutoff": 0.1},
+        {"dynamic_range": 0.2}, {"repetition_penalty": 1.2}, {"banned": ((3,),)},
+    ):  # fmt: skip
+        assert bounded_view(told, SamplingSettings(1.0, **more)) is None
+    assert bounded_view(told, SamplingSettings(no_repeat_ngram=2)) is None
+
+
 def test_greedy_takes_the_first() -> None:
     view = bounded_view(distribution(np.arange(10.0), 4), SamplingSettings())
     assert view.share(0) == (1.0, 1.0)

@@ -181,7 +181,9 @@ async def test_without_the_model_there_are_bounds() -> None:
         bounds = app.screen._columns()[-1].bounds
         assert bounds is not None
         assert re.search(r"kept tokens .*\d", part(app, "#figures"))
+        await pilot.press(*["down"] * 7, *"0.5", "up")
+        await settle(pilot)
+        assert app.screen._columns()[-1].bounds is None, "typical-p needs the whole tail"
+        assert "?" in part(app, "#figures")
         await pilot.press("d")
         assert any("needs the model" in n.message for n in app._notifications)
-        await pilot.press("down", *["up"] * 2, "3", "down")
-        await settle(pilot)

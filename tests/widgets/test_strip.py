@@ -16,13 +16,14 @@ from tokexplore.widgets.strip import (
     EntropyStrip,
     Series,
     StripLooks,
+    Watched,
     draw_strip,
     frame,
     index_at,
     squeeze,
 )
 
-LOOKS = StripLooks(*(Style(color=f"color({n})") for n in (10, 15, 20, 30, 40)))
+LOOKS = StripLooks(*(Style(color=f"color({n})") for n in (10, 15, 20, 30, 40, 50)))
 
 values = st.lists(st.just(math.nan) | st.floats(0, 12), max_size=300)
 
@@ -119,6 +120,19 @@ def test_prompt_tokens_go_without_a_number() -> None:
 def test_the_cursor_shows_on_a_step_that_is_not_known() -> None:
     bars, _ = draw_strip(series_of([1.0, math.nan], cursor=1), 30, LOOKS)
     assert [s.text for s in bars if s.style == LOOKS.here] == ["·"]
+
+
+def test_a_watched_token_has_a_bar_under_each_step() -> None:
+    watched = Watched("␣king", np.array([0.0, -8.0, math.nan, -40.0]))
+    series = series_of([1.0] * 4, cursor=2)._replace(watched=(watched,))
+    *_, row = draw_strip(series, 70, LOOKS)
+    assert row.text.rstrip() == "␣king   █▄·▁"
+    assert row.cell_length == 70
+    wide = Watched("日本語の長い", np.array([-1.0] * 400))
+    for columns in (30, 70):
+        series = series_of([1.0] * 400)._replace(watched=(wide, wide))
+        for strip in draw_strip(series, columns, LOOKS):
+            assert strip.cell_length == columns
 
 
 class StripApp(ThemedApp[None]):

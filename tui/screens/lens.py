@@ -164,7 +164,8 @@ class LensScreen(Dialog[Setup | None]):
         if self._driver.absent and self._distribution is not None:
             bounds = bounded_view(self._distribution, settings)
         changes = changes_of(settings, self._ids, self._prompt_length)
-        return Column(name, settings, style, changes, self._effects.get(settings), bounds)
+        effect = self._effects.get(settings)
+        return Column(name, settings, style, changes, effect, bounds, self._driver.absent)
 
     def _follow(self) -> None:
         """Show what is known of the settings in hand, and ask for what is not."""
