@@ -11,7 +11,7 @@ import numpy as np
 from tokexplore.models.distribution import Distribution
 
 Numbers = np.ndarray[tuple[int], np.dtype[np.int64]]
-Figured = np.ndarray[tuple[int, int], np.dtype[np.float64]]
+Values = np.ndarray[tuple[int], np.dtype[np.float64]]
 
 RECENT = 512
 """Distributions read from the file that are kept in memory."""
@@ -69,27 +69,34 @@ class Shelf:
     def add(self, node: int, distribution: Distribution, model: int | None = None) -> None:
         """Keep the distribution after a node, and the number of the model that it comes from."""
         self._here[node] = distribution
-        self.reserve(node)
-        self.keep_figures(
-            node, distribution.entropy, distribution.margin, distribution.logprob(0), model
-        )
+        self._reserve(node)
+        at = _WIDTH * node
+        figures = distribution.entropy, distribution.margin, distribution.logprob(0)
+        for offset, figure in enumerate((*figures, math.nan if model is None else model)):
+            self._figures[at + offset] = figure
 
-    def reserve(self, node: int) -> None:
+    def _reserve(self, node: int) -> None:
         """Make room for figures up to a node's."""
         missing = _WIDTH * (node + 1) - len(self._figures)
         if missing > 0:
             self._figures.frombytes(array("d", [math.nan]).tobytes() * missing)
 
     def keep_figures(
-        self, node: int, entropy: float, margin: float, top_logprob: float, model: int | None
+        self,
+        nodes: Numbers,
+        entropies: Values,
+        margins: Values,
+        top_logprobs: Values,
+        models: Values,
     ) -> None:
-        """Keep the figures of a distribution whose candidates are where `read_from` says.
+        """Keep the figures of distributions whose candidates are where `read_from` says.
 
-        There has to be room for them (`reserve`).
+        All of shape [n]; of a node that is there several times the last counts. NaN is no model.
         """
-        at, known = _WIDTH * node, self._figures
-        known[at], known[at + 1], known[at + 2] = entropy, margin, top_logprob
-        known[at + 3] = math.nan if model is None else model
+        self._reserve(int(nodes.max()))
+        table = np.frombuffer(self._figures, "f8").reshape(-1, _WIDTH)
+        for column, figures in enumerate((entropies, margins, top_logprobs, models)):
+            table[nodes, column] = figures
 
     def read_from(self, fetch: Fetch) -> None:
         """Get distributions that are not in memory from `fetch`."""

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 import msgspec
+import numpy as np
 
 from tokexplore.models.distribution import Distribution
 from tokexplore.models.errors import UsageError
@@ -225,15 +226,21 @@ def _shelve(connection: sqlite3.Connection, tree: TokenTree) -> int:
     last = max((row[1] for row in table), default=0)
     if last >= len(tree):
         raise ValueError(f"a distribution belongs to node {last}, which is not there")
+    for row in [row for row in table if row[2]]:
+        tree.append(Retold(row[1], read_distribution(connection, row[0])))
+    # Of several of one node the first counts: written backwards it is the last that is written.
+    first = [row for row in reversed(table) if not row[2]]
     where: dict[int, int] = {}
-    keep = tree.distribution.keep_figures
-    tree.distribution.reserve(last)
-    for seq, node, again, model, entropy, margin, top in table:
-        if again:
-            tree.append(Retold(node, read_distribution(connection, seq)))
-        elif node not in where:
-            where[node] = seq
-            keep(node, entropy, math.inf if margin is None else margin, top, model)
+    if first:
+        seqs, nodes, _, models, entropies, margins, tops = zip(*first, strict=True)
+        where = dict(zip(nodes, seqs, strict=True))
+        tree.distribution.keep_figures(
+            np.array(nodes),
+            np.array(entropies),
+            np.array([math.inf if margin is None else margin for margin in margins]),
+            np.array(tops),
+            np.array([math.nan if model is None else model for model in models]),
+        )
 
     def fetch(node: int) -> Distribution | None:
         try:

@@ -2,7 +2,10 @@
 
 import re
 
+import pytest
+from msgspec.structs import replace
 from support.app import make_app, press, screen_text, settle, until
+from textual.theme import Theme
 from textual.widgets import Static
 
 from tokexplore.models.options import PromptSpec
@@ -10,6 +13,7 @@ from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.tui.commands.opening import keep_on, options_for
 from tokexplore.tui.options import AppOptions, OpenOptions
 from tokexplore.tui.screens.lens import DRAWS, LensScreen
+from tokexplore.tui.theme import ANSI, DARK, LIGHT
 
 SIZE = (120, 40)
 HOT = SamplingSettings(temperature=0.8, top_p=0.6, seed=3)
@@ -187,3 +191,16 @@ async def test_without_the_model_there_are_bounds() -> None:
         assert "?" in part(app, "#figures")
         await pilot.press("d")
         assert any("needs the model" in n.message for n in app._notifications)
+
+
+@pytest.mark.parametrize("theme", [DARK, LIGHT, ANSI])
+async def test_it_can_be_drawn_in_every_theme(theme: Theme) -> None:
+    app = make_app(options=replace(OPTIONS, theme=theme.name))
+    async with app.run_test(size=SIZE) as pilot:
+        lens = await opened(pilot, app)
+        for typed in ("2", "3", "4"):
+            await pilot.press(typed, "p")
+            await settled(pilot, app)
+        await press(pilot, "v")
+        assert "cumulative" in screen_text(app)
+        assert len(lens._columns()) == 5

@@ -178,7 +178,8 @@ def rung_content(
     """A temperature's next token, its figures, and the continuation in the colours of surprisal."""
     text = _text(rung, vocabulary, max(10, columns - 2))
     block = Content.styled("▌", "$foreground") if live else Content("")
-    return Content("\n").join([_head(rung, vocabulary, here), *text[:-1], text[-1] + block])
+    head = _head(rung, vocabulary, here).truncate(columns, ellipsis=True)
+    return Content("\n").join([head, *text[:-1], text[-1] + block])
 
 
 def _head(rung: Rung, vocabulary: Vocabulary, here: bool) -> Content:

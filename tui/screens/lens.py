@@ -289,8 +289,8 @@ class LensScreen(Dialog[Setup | None]):
                 )
 
     def _colour(self, role: str) -> str:
-        """A colour of the theme as the plot's styles have it."""
-        return self.app.theme_variables.get(role.removeprefix("$"), "")
+        """A colour of the theme, by Rich's name where it is one of the terminal's own."""
+        return self.app.theme_variables.get(role.removeprefix("$"), "").removeprefix("ansi_")
 
     # Keys
 
