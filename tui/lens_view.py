@@ -149,7 +149,7 @@ def stage_lines(column: Column, room: int) -> list[Content]:
     if column.effect is None:
         return []
     lines = [Content.styled(f"stages of {column.name}: kept, probability moved", "$text-muted")]
-    named = min(22, room - 22)
+    named = max(4, min(22, room - 22))
     wide = max(4, min(_BAR, room - 19 - named))
     for stage in column.effect.stages:
         name = "greedy" if stage.stage == "greedy" else f"{stage.stage} {stage.value:g}"

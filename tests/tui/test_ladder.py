@@ -2,6 +2,7 @@
 
 import threading
 
+import pytest
 from support.app import make_app, press, screen_text, settle, until
 from support.fake_engine import FakeEngine
 
@@ -116,3 +117,14 @@ async def test_leaving_ends_what_runs(gate: threading.Semaphore) -> None:
         assert len(app.driver.explorer.tree) == nodes
         await press(pilot, "end", "full_stop")
         await until(pilot, lambda: len(app.driver.explorer.tree) == nodes + 1)
+
+
+@pytest.mark.parametrize("size", [(20, 5), (60, 15), (300, 100)])
+async def test_it_survives_every_size(size: tuple[int, int]) -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=SIZE) as pilot:
+        screen = await opened(pilot, app)
+        await pilot.resize_terminal(*size)
+        await press(pilot, "down", "down", "enter", "up")
+        await done(pilot, screen)
+        assert app.screen is screen

@@ -204,3 +204,16 @@ async def test_it_can_be_drawn_in_every_theme(theme: Theme) -> None:
         await press(pilot, "v")
         assert "cumulative" in screen_text(app)
         assert len(lens._columns()) == 5
+
+
+@pytest.mark.parametrize("size", [(20, 5), (60, 15), (300, 100)])
+async def test_it_survives_every_size(size: tuple[int, int]) -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(pilot, app)
+        await pilot.press("2", "p", "d")
+        await settled(pilot, app)
+        await pilot.resize_terminal(*size)
+        await press(pilot, "v", "v", "v", "left", "down")
+        await settled(pilot, app)
+        assert isinstance(app.screen, LensScreen)
