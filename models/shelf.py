@@ -1,14 +1,15 @@
-"""The distributions of a tree, by node: in memory, or read from where they are stored."""
+"""What is known of a tree's steps, by node: in memory, or read from where it is stored."""
 
 import math
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
 from tokexplore.models.distribution import Distribution
+from tokexplore.models.sampling.view import SamplerView
 
 Numbers = np.ndarray[tuple[int], np.dtype[np.int64]]
 Values = np.ndarray[tuple[int], np.dtype[np.float64]]
@@ -101,3 +102,36 @@ class Shelf:
     def read_from(self, fetch: Fetch) -> None:
         """Get distributions that are not in memory from `fetch`."""
         self._fetch = lru_cache(RECENT)(fetch)
+
+
+class Views:
+    """How the sampler saw the distributions that generated tokens came from, by node.
+
+    In memory, or read from where they are stored.
+    """
+
+    def __init__(self) -> None:
+        self._here: dict[int, SamplerView] = {}
+        self._stored: Mapping[int, int] = {}
+        self._fetch: Callable[[int], SamplerView | None] = lambda _: None
+
+    def __setitem__(self, node: int, view: SamplerView) -> None:
+        self._here[node] = view
+
+    def get(self, node: int) -> SamplerView | None:
+        """The view of a node's step; None where none is known or its record is damaged."""
+        known = self._here.get(node)
+        if known is None and node in self._stored:
+            return self._fetch(self._stored[node])
+        return known
+
+    @property
+    def nodes(self) -> set[int]:
+        """The nodes whose steps have one."""
+        return self._here.keys() | self._stored.keys()
+
+    def read_from(
+        self, stored: Mapping[int, int], fetch: Callable[[int], SamplerView | None]
+    ) -> None:
+        """Get views that are not in memory from `fetch`, by the numbers that `stored` gives."""
+        self._stored, self._fetch = stored, lru_cache(RECENT)(fetch)

@@ -34,8 +34,7 @@ from tokexplore.models.events import (
 from tokexplore.models.protocol import Chat
 from tokexplore.models.provenance import Provenance
 from tokexplore.models.sampling.settings import SamplingSettings
-from tokexplore.models.sampling.view import SamplerView
-from tokexplore.models.shelf import Shelf
+from tokexplore.models.shelf import Shelf, Views
 from tokexplore.models.undo import again, inverse
 
 ROOT = 0
@@ -82,7 +81,7 @@ class TokenTree:
         self.logprob: list[float] = [math.nan]
         self.rank: list[int] = [0]
         self.sampler_logprob: list[float] = [math.nan]
-        self.sampler: dict[int, SamplerView] = {}
+        self.sampler = Views()
         """By node: how the sampler saw the distribution that a generated token came from."""
         self.draw: list[int] = [0]
         self.draws: dict[int, int] = {}

@@ -15,6 +15,7 @@ import numpy as np
 from tokexplore.models.distribution import Distribution
 from tokexplore.models.errors import UsageError
 from tokexplore.models.events import Retold, Viewed
+from tokexplore.models.sampling.view import SamplerView
 from tokexplore.models.session import meta, places, rows, schema
 from tokexplore.models.session.meta import Holder, Summary
 from tokexplore.models.session.packing import are_falling, unpack
@@ -192,10 +193,17 @@ def _restored(connection: sqlite3.Connection, path: Path, migrated: bool) -> Ses
 
 
 def _replay(connection: sqlite3.Connection, tree: TokenTree) -> tuple[int, int, int]:
-    """Bring a tree to where the events lead; the last leaf and cursor in view, and event number."""
+    """Bring a tree to where the events lead; the last leaf and cursor in view, and event number.
+
+    How the sampler saw the steps stays in the file until it is asked for.
+    """
     leaf, cursor, last = 0, -1, -1
-    found = connection.execute(f"SELECT {rows.COLUMNS} FROM event ORDER BY seq").fetchall()
+    viewed: dict[int, int] = {}
+    found = connection.execute(_EVENTS).fetchall()
     for row in msgspec.convert(found, list[rows.EventRow]):
+        if row.kept is not None and row.node is not None:
+            viewed.setdefault(row.node, row.seq)
+            row.kept = None
         try:
             event = rows.event_of(row, tree.settings)
             if row.act is None:
@@ -207,8 +215,26 @@ def _replay(connection: sqlite3.Connection, tree: TokenTree) -> tuple[int, int, 
         last = row.seq
         if isinstance(event, Viewed):
             leaf, cursor = event.leaf, event.cursor
+    tree.sampler.read_from(viewed, lambda seq: _read_view(connection, tree, seq))
     return leaf, cursor, last
 
+
+def _read_view(connection: sqlite3.Connection, tree: TokenTree, seq: int) -> SamplerView | None:
+    """How the sampler saw the step of an event; None where its record is damaged."""
+    found = connection.execute(
+        "SELECT settings, token, kept, log_norm, body FROM event WHERE seq = ?", (seq,)
+    ).fetchone()
+    try:
+        return rows.view_of(tree.settings, *msgspec.convert(found, _View))
+    except _BROKEN:
+        return None
+
+
+_EVENTS = f"SELECT {rows.COLUMNS} FROM event ORDER BY seq".replace(
+    "body", "CASE kind WHEN 'taken' THEN NULL ELSE body END"
+)
+"""All events, without what sampler's views have besides their columns."""
+_View = tuple[rows.Count, rows.Count, rows.Count, float, str | None]
 
 _Told = tuple[rows.Count, rows.Count, rows.Count, rows.Count | None, float, float | None, float]
 """Seq, node, again, model, entropy, margin, top logprob: what views of whole paths need."""

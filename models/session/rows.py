@@ -182,18 +182,34 @@ def _taken(row: EventRow, settings: Sequence[SamplingSettings]) -> Taken:
     if node is None or parent is None or token is None or origin is None:
         raise ValueError("a taken token lacks its node, parent, id or origin")
     number, view = row.settings or 0, None
+    if number and number >= len(settings):
+        raise ValueError(f"settings number {number} are not known")
     if row.kept is not None:
-        if number >= len(settings) or row.log_norm is None:
-            raise ValueError(f"settings number {number} are not known")
-        body = _VIEW.decode(row.body) if row.body else _ViewBody()
-        view = SamplerView(
-            settings[number], row.kept, row.log_norm, body.cuts, body.dynamic,
-            token if settings[number].greedy else None,
-        )  # fmt: skip
+        view = view_of(settings, number, token, row.kept, row.log_norm, row.body)
     return Taken(
         node, parent, token, origin, number, row.draw or 0,
         row.logprob, row.rank, row.sampler_logprob, view,
     )  # fmt: skip
+
+
+def view_of(
+    settings: Sequence[SamplingSettings],
+    number: int,
+    token: int,
+    kept: int,
+    log_norm: float | None,
+    body: str | None,
+) -> SamplerView:
+    """The sampler's view that a row of a taken token tells.
+
+    Raises:
+        ValueError, msgspec.MsgspecError: for a row that tells none.
+    """
+    if number >= len(settings) or log_norm is None:
+        raise ValueError(f"settings number {number} are not known")
+    told = _VIEW.decode(body) if body else _ViewBody()
+    chosen = token if settings[number].greedy else None
+    return SamplerView(settings[number], kept, log_norm, told.cuts, told.dynamic, chosen)
 
 
 def _known(value: int | None) -> int:

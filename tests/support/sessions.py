@@ -78,10 +78,14 @@ def same(one: TokenTree, other: TokenTree) -> bool:
     """Whether two trees say the same of everything but their candidates."""
     fields = (
         "parent", "token", "origin", "depth", "step", "rank", "draw", "draws", "settings_of",
-        "branch_of", "children", "sampler", "ended", "prompts", "chats", "settings", "branches",
+        "branch_of", "children", "ended", "prompts", "chats", "settings", "branches",
         "provenance", "bookmarks", "notes", "retold",
     )  # fmt: skip
     if any(getattr(one, name) != getattr(other, name) for name in fields):
+        return False
+    if one.sampler.nodes != other.sampler.nodes:
+        return False
+    if any(one.sampler.get(n) != other.sampler.get(n) for n in one.sampler.nodes):
         return False
     logprobs = (one.logprob, other.logprob), (one.sampler_logprob, other.sampler_logprob)
     if not all(np.array_equal(a, b, equal_nan=True) for a, b in logprobs):

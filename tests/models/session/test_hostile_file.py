@@ -28,7 +28,6 @@ EDITS = {
     "settings out of range": (
         "UPDATE event SET body = '{\"temperature\": -4}' WHERE kind = 'configured'"
     ),
-    "cuts that are no cuts": "UPDATE event SET body = '[1]' WHERE node = 6",
     "a logprob that is a text": "UPDATE event SET logprob = 'low' WHERE node = 6",
     "a probability above one": "UPDATE event SET logprob = 710 WHERE node = 6",
     "a text that is no UTF-8": "UPDATE event SET kind = CAST(x'ff' AS TEXT) WHERE node = 5",
@@ -60,6 +59,27 @@ def test_what_cannot_be_meant_is_refused_in_a_sentence(tmp_path: Path, edit: str
     assert str(path) in str(told.value)
     assert path.read_bytes() == before
     listed(path)
+
+
+@pytest.mark.parametrize(
+    "edit", ["body = '[1]'", "body = '{'", "kept = -3", "log_norm = NULL", "log_norm = 'x'"]
+)
+def test_a_damaged_view_of_the_sampler_is_missing_and_the_rest_is_there(
+    tmp_path: Path, edit: str
+) -> None:
+    path = tmp_path / "a.tokx"
+    tree = kept(path)
+    node = max(tree.sampler.nodes)
+    with sqlite3.connect(path) as connection:
+        connection.execute(f"UPDATE event SET {edit} WHERE node = ? AND kept", (node,))
+    try:
+        session = open_session(path)
+    except UsageError:
+        assert edit in ("kept = -3", "log_norm = 'x'")
+        return
+    assert session.tree.sampler.get(node) is None
+    other = min(tree.sampler.nodes)
+    assert session.tree.sampler.get(other) == tree.sampler.get(other)
 
 
 CANDIDATES = {

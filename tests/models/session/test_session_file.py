@@ -40,6 +40,7 @@ from tokexplore.models.protocol import Chat, Message
 from tokexplore.models.session import journal, meta, places, schema, writing
 from tokexplore.models.session.meta import Holder
 from tokexplore.models.session.reading import connect, copy_of, listed, open_session
+from tokexplore.models.shelf import Views
 from tokexplore.models.tree import TokenTree
 
 
@@ -192,14 +193,14 @@ def test_a_newer_format_is_refused_and_an_older_one_copied(
 def test_the_first_format_told_other_cuts_which_are_left_out(tmp_path: Path) -> None:
     path = tmp_path / "a.tokx"
     tree = kept(path)
-    assert tree.sampler
+    assert tree.sampler.nodes
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA user_version = 1")
         connection.execute("UPDATE event SET body = '[[\"top-p\", 0.9, 9, 0.1]]' WHERE kept")
     session = open_session(path)
     assert session.migrated
-    assert not session.tree.sampler
-    tree.sampler.clear()
+    assert not session.tree.sampler.nodes
+    tree.sampler = Views()
     assert same(session.tree, tree)
 
 
