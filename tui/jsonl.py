@@ -24,7 +24,10 @@ _BEYOND_ASCII = re.compile(r"[^ -~]")
 
 def line(value: dict[str, object]) -> bytes:
     """An object as one line; a number that is not finite is null."""
-    text = _encode(value).decode("utf-8")
+    data = _encode(value)
+    if data.isascii() and b"\x7f" not in data:  # below a space msgspec leaves nothing as it is
+        return data + b"\n"
+    text = data.decode("utf-8")
     return (_BEYOND_ASCII.sub(lambda found: _escaped(found[0]), text) + "\n").encode("utf-8")
 
 

@@ -54,6 +54,4 @@ def inflate(packed: bytes, most: int) -> bytes:
 def are_falling(logits: bytes, most: float) -> bool:
     """Whether logits (f32) fall from `most` or less on, none of them being NaN."""
     values = np.frombuffer(logits, "f4")
-    if not values[0] <= most or np.isnan(values).any():
-        return False
-    return not (values[1:] > values[:-1]).any()
+    return bool(values[0] <= most and (values[1:] <= values[:-1]).all())
