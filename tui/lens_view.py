@@ -100,7 +100,7 @@ def figure_lines(
     rows = (
         ("entropy nats", lambda e: f"{e.entropy:.4f}"),
         ("entropy bits", lambda e: f"{e.entropy / NATS_PER_BIT:.4f}"),
-        ("choices exp H", lambda e: f"{e.choices:.2f}"),
+        ("perplexity", lambda e: f"{e.choices:.2f}"),
         ("kept tokens", lambda e: count(e.view.kept)),
         ("mass removed", lambda e: percent(e.removed)),
         ("KL to model", lambda e: f"{e.kl:.4f}"),

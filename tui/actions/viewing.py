@@ -137,8 +137,15 @@ class Viewing(Actions):
         """All keys."""
         from tokexplore.tui.screens.compare import CompareScreen
         from tokexplore.tui.screens.help import help_sheet
+        from tokexplore.tui.screens.ladder import LadderScreen
+        from tokexplore.tui.screens.lens import LensScreen
 
-        others = {"Comparing (d)": CompareScreen.BINDINGS, "Everywhere": self.app.BINDINGS}
+        others = {
+            "Comparing (d)": CompareScreen.BINDINGS,
+            "The sampling lens (s)": LensScreen.BINDINGS,
+            "Temperatures (C)": LadderScreen.BINDINGS,
+            "Everywhere": self.app.BINDINGS,
+        }
         await self.open(help_sheet({}, others))
 
     def action_palette(self) -> None:

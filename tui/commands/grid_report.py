@@ -23,7 +23,20 @@ def table(grids: Sequence[Grid]) -> Iterator[str]:
         yield ""
         yield _crossings(grid)
         yield ""
+    if len(grids) > 1:
+        yield from _side_by_side(grids)
+        yield ""
     yield finding(grids)
+
+
+def _side_by_side(grids: Sequence[Grid]) -> Iterator[str]:
+    """Of each v the difference of the two in each model."""
+    yield "mean entropy with T = v less that with top-p = v, nats (below 0: T moves it more):"
+    rows = [("v", *(safe_text(grid.model) for grid in grids))]
+    for at, value in enumerate(VALUES):
+        points = [grid.by_value[at] for grid in grids]
+        rows.append((f"{value:.1f}", *(f"{p.temperature - p.top_p:+.4f}" for p in points)))
+    yield from aligned(rows, ">" * (1 + len(grids)))
 
 
 def _by_value(grid: Grid) -> Iterator[str]:

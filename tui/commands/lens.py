@@ -113,7 +113,7 @@ def _figures(effects: Sequence[Effect], names: Sequence[str]) -> Iterator[str]:
     told = [
         ("entropy nats", f"{h:.4f}", lambda e: f"{e.entropy:.4f}"),
         ("entropy bits", f"{h / NATS_PER_BIT:.4f}", lambda e: f"{e.entropy / NATS_PER_BIT:.4f}"),
-        ("choices exp H", f"{math.exp(h):.3f}", lambda e: f"{e.choices:.3f}"),
+        ("perplexity, exp H", f"{math.exp(h):.3f}", lambda e: f"{e.choices:.3f}"),
         ("kept", "", lambda e: f"{e.view.kept:,}"),
         ("mass removed", "", lambda e: percent(e.removed)),
         ("KL to model, nats", "", lambda e: f"{e.kl:.4f}"),

@@ -8,9 +8,12 @@ from textual.content import Content
 from tokexplore.tui.keys import GROUPS
 from tokexplore.tui.screens.dialog import Sheet
 
+_SIGNS = {"up": "↑", "down": "↓", "left": "←", "right": "→", "enter": "⏎", "backspace": "⌫"}
 WORDS = (
     ("surprisal", "minus the token's logprob: 0 is certain, 7 nats is one in a thousand"),
     ("entropy H", "how open the step is, over the whole vocabulary"),
+    ("perplexity", "exp of the entropy: among how many equal choices it would be as open"),
+    ("KL to model", "sum q log(q/p): how far the sampler's q is from the model's p (nats)"),
     ("margin", "the logprob gap between the first and the second candidate"),
     ("≈ close call", "a step whose margin is small: little would have changed it"),
     ("┬ tree fork", "a step at which more than one token was taken"),
@@ -42,12 +45,17 @@ def help_sheet(rebound: Mapping[str, str], others: Mapping[str, Sequence[Binding
         lines.append(Content.styled(place, "bold $here"))
         for binding in bindings:
             if isinstance(binding, Binding):
-                keys = rebound.get(binding.id or "", binding.key_display or binding.key)
+                keys = rebound.get(binding.id or "", binding.key_display or _shown(binding.key))
                 lines.append(_key_line(keys, binding.description, binding.tooltip))
         lines.append(Content(""))
     lines.append(Content.styled("Words", "bold $here"))
     lines += [Content.assemble((f"  {a:<18}", "$text"), (b, "$text-muted")) for a, b in WORDS]
     return Sheet("Keys", Content("\n").join(lines))
+
+
+def _shown(keys: str) -> str:
+    """Keys as a keyboard has them: `↑ k`."""
+    return " ".join(_SIGNS.get(key, key) for key in keys.split(","))
 
 
 def _key_line(keys: str, label: str, tooltip: str) -> Content:

@@ -45,8 +45,12 @@ class LadderScreen(Screen[None]):
             "q,backspace,C,escape,ctrl+g", "close", "close", id="ladder.close", priority=True,
             key_display="q C ⌫", tooltip="Back to the main screen.",
         ),
-        Binding("up,k", "select(-1)", "row", id="ladder.up", priority=True),
-        Binding("down,j", "select(1)", "row", id="ladder.down", priority=True),
+        Binding(
+            "up,k", "select(-1)", "row", id="ladder.up", priority=True, tooltip="The row above."
+        ),
+        Binding(
+            "down,j", "select(1)", "row", id="ladder.down", priority=True, tooltip="The row below."
+        ),
         Binding(
             "enter", "keep", "keep", id="ladder.keep", priority=True,
             tooltip="Keep this continuation as a branch.",

@@ -63,21 +63,73 @@ class LensScreen(Dialog[Setup | None]):
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "select(-1)", "knob", id="lens.up"),
-        Binding("down,j", "select(1)", "knob", id="lens.down"),
-        Binding("left,h", "turn(-1)", "fine", id="lens.less"),
-        Binding("right,l", "turn(1)", "fine", id="lens.more"),
-        Binding("H", "turn(-1, True)", "coarse", id="lens.coarse_less"),
-        Binding("L", "turn(1, True)", "coarse", id="lens.coarse_more"),
-        Binding("n", "neutral", "neutral", id="lens.neutral"),
-        Binding("m", "suggested", "the model's own", id="lens.suggested"),
-        Binding("p", "pin", "pin", id="lens.pin"),
-        Binding("u", "unpin", "unpin", id="lens.unpin"),
-        Binding("d", "draw", "draw 1,000", id="lens.draw"),
-        Binding("v", "picture", "picture", id="lens.picture"),
-        Binding("backspace", "rub_out", "rub out", id="lens.rub_out"),
-        Binding("enter", "apply", "apply", id="lens.apply", priority=True),
-        Binding("q", "cancel", "discard", id="lens.discard", priority=True),
+        Binding("up,k", "select(-1)", "knob", id="lens.up", tooltip="The knob above."),
+        Binding("down,j", "select(1)", "knob", id="lens.down", tooltip="The knob below."),
+        Binding(
+            "left,h", "turn(-1)", "less", id="lens.less", tooltip="Turn it down; H in larger steps."
+        ),
+        Binding(
+            "right,l", "turn(1)", "more", id="lens.more", tooltip="Turn it up; L in larger steps."
+        ),
+        Binding(
+            "H",
+            "turn(-1, True)",
+            "much less",
+            id="lens.coarse_less",
+            tooltip="Turn it down by a large step.",
+        ),
+        Binding(
+            "L",
+            "turn(1, True)",
+            "much more",
+            id="lens.coarse_more",
+            tooltip="Turn it up by a large step.",
+        ),
+        Binding(
+            "n",
+            "neutral",
+            "neutral",
+            id="lens.neutral",
+            tooltip="The knob to where it does nothing.",
+        ),
+        Binding(
+            "m",
+            "suggested",
+            "the model's own",
+            id="lens.suggested",
+            tooltip="What the model's makers suggest.",
+        ),
+        Binding(
+            "p", "pin", "pin", id="lens.pin", tooltip="Keep these settings in view, as A, B or C."
+        ),
+        Binding("u", "unpin", "unpin", id="lens.unpin", tooltip="Take the last of them off."),
+        Binding("d", "draw", "draw 1,000", id="lens.draw", tooltip="Draw 1,000 times and count."),
+        Binding(
+            "v",
+            "picture",
+            "picture",
+            id="lens.picture",
+            tooltip="Probabilities, or their running sum.",
+        ),
+        Binding(
+            "backspace", "rub_out", "rub out", id="lens.rub_out", tooltip="Take a typed digit back."
+        ),
+        Binding(
+            "enter",
+            "apply",
+            "apply",
+            id="lens.apply",
+            priority=True,
+            tooltip="From the next token on.",
+        ),
+        Binding(
+            "q",
+            "cancel",
+            "discard",
+            id="lens.discard",
+            priority=True,
+            tooltip="Throw the settings away.",
+        ),
     ]
     AUTO_FOCUS = ""
     hint_text = "↑↓ ←→ HL turn · n neutral · p pin · d draw · v picture · ⏎ apply · q discard"

@@ -7,10 +7,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import families
 from support.chains import transformers_chain
 from transformers import LogitsProcessorList
 
 from tokexplore.models.engine import lens, sampler, summary
+from tokexplore.models.engine.local import LocalEngine
 from tokexplore.models.engine.summary import Row
 from tokexplore.models.randomness import path_key, uniform
 from tokexplore.models.sampling.changes import changes_of
@@ -107,6 +109,21 @@ def test_many_draws_are_those_that_drawing_again_gives() -> None:
     assert told.count == 200
     assert all(told.of(token) == one_by_one.count(token) for token in range(50))
     assert told.of(one_by_one[0]) > 0
+
+
+def test_turning_knobs_at_a_step_runs_no_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = LocalEngine(families.loaded(families.model("llama")))
+    engine.describe(PATH)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a forward pass")
+
+    monkeypatch.setattr(type(engine.forward), "__call__", refuse)
+    turned = [SamplingSettings(t, top_p=p) for t in (0.0, 0.5, 2.0) for p in (0.5, 1.0)]
+    assert len(engine.effects(PATH, turned)) == 6
+    assert engine.draws(PATH, turned[-1], 1000).count == 1000
+    with pytest.raises(AssertionError, match="a forward pass"):
+        engine.effects([*PATH, 5], turned)
 
 
 def test_draws_follow_the_probabilities() -> None:
