@@ -10,11 +10,11 @@ from tokexplore.models.bounds import BoundedView
 from tokexplore.models.distribution import Distribution
 from tokexplore.models.sampling.changes import Changes
 from tokexplore.models.sampling.effects import Draws, Effect
-from tokexplore.models.sampling.knobs import KNOBS, Knob
 from tokexplore.models.sampling.settings import LOOK_BACK, OFF, SamplingSettings
 from tokexplore.models.sampling.view import StepView
 from tokexplore.models.tokens import Vocabulary
 from tokexplore.tui.candidate_view import Share, share_of
+from tokexplore.tui.hand import DIALS, Hand
 from tokexplore.widgets.bars import bar
 from tokexplore.widgets.cells import cut, width
 from tokexplore.widgets.figures import NATS_PER_BIT, count, percent
@@ -25,9 +25,6 @@ _WORD = 14
 _LEAST_MEANING = 12
 _BAR = 10
 
-LENGTH = Knob("length", "max_new_tokens", 1, 64, 1, 2**31 - 1, "tokens a stream may add")
-DIALS = (*KNOBS, LENGTH)
-"""All that can be turned: the sampler's knobs, and how far a stream goes."""
 _FREE = (*LOOK_BACK, "temperature", "seed", "max_new_tokens")
 """Fields that do something while the sampler is greedy."""
 
@@ -61,13 +58,12 @@ class Column(NamedTuple):
         return ", ".join(f"{stage} {value:g}" for stage, value in self.changes.of(token))
 
 
-def knob_lines(
-    dials: Sequence[Knob], values: dict[str, float], here: int, typed: str, columns: int
-) -> list[Content]:
+def knob_lines(hand: Hand, columns: int) -> list[Content]:
     """The knobs, the one in hand marked, those that do nothing at present said to."""
+    values, here, typed = hand.values, hand.index, hand.typed
     greedy = values["temperature"] == 0
     lines = []
-    for index, knob in enumerate(dials):
+    for index, knob in enumerate(DIALS):
         known = values[knob.field]
         shown = str(known) if isinstance(known, int) else f"{known:g}"
         inert = greedy and knob.field not in _FREE
@@ -84,7 +80,7 @@ def knob_lines(
                 (f"  {cut(meaning, room)}", "$text-muted"),
             )
         )
-    whose = DIALS[here].elsewhere
+    whose = hand.knob.elsewhere
     note = f"  † not in transformers{f': {whose} formula' if whose else ''}"
     return [*lines, Content.styled(note, "$text-muted")]
 

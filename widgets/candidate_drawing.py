@@ -162,6 +162,7 @@ def _share_text(row: CandidateRow, room: int) -> str:
         return ""
     if high is None or percent(low) == percent(high):
         return percent(low)
+    high = min(1.0, high)
     forms = [
         f"{math.floor(low * scale) / scale * 100:.{digits}f}–"
         f"{math.ceil(high * scale) / scale * 100:.{digits}f}%"

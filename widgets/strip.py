@@ -110,7 +110,7 @@ def index_at(series: Series, columns: int, x: int) -> int | None:
         return None
     start = cell * shape.per
     steps = series.values[start : start + shape.per]
-    return start + int(np.nan_to_num(steps).argmax()) if len(steps) else None
+    return start + int(np.nan_to_num(steps, nan=-1.0).argmax()) if len(steps) else None
 
 
 def draw_strip(series: Series, columns: int, looks: StripLooks) -> tuple[Strip, ...]:

@@ -77,6 +77,15 @@ def test_a_click_on_a_bar_finds_the_step_that_it_shows(steps: list[float], colum
     assert index_at(series, columns, -1) is None
 
 
+def test_a_known_zero_is_found_among_steps_that_are_not_known() -> None:
+    series = series_of([math.nan] * 13 + [0.0, 10.0, math.nan] + [math.nan] * 30)
+    shape = frame(series, 20)
+    for cell, value in enumerate(squeeze(series.values, shape.per)):
+        index = index_at(series, 20, len(shape.left) + cell)
+        assert index is not None
+        assert math.isnan(value) or series.values[index] == value
+
+
 def test_bars_scale_and_numbers() -> None:
     series = series_of([4.0, 2.0, math.nan, 0.0, 0.5] + [1.0] * 8)
     assert rows(series, 70)[0].rstrip() == "entropy █▄ ▁▁▂▂▂▂▂▂▂▂ 4.0 nats"

@@ -64,7 +64,8 @@ class Viewing(Actions):
 
     async def action_settings(self) -> None:
         """The sampling lens at this step: sampling and length."""
-        from tokexplore.tui.screens.lens import LensScreen, Setup
+        from tokexplore.tui.hand import Setup
+        from tokexplore.tui.screens.lens import LensScreen
 
         driver = self.driver
 

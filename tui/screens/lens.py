@@ -1,44 +1,32 @@
 """`s`: the sampling lens. Turn a knob and see what it does to this step, before it is applied."""
 
-import math
 from collections.abc import Sequence
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
-import msgspec
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.widgets import Static
-from textual_plot import HiResMode, PlotWidget
 
 from tokexplore.models.bounds import bounded_view
 from tokexplore.models.distribution import Distribution
 from tokexplore.models.errors import UsageError
 from tokexplore.models.sampling.changes import changes_of
 from tokexplore.models.sampling.effects import Draws, Effect
-from tokexplore.models.sampling.knobs import KNOBS
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.tokens import Vocabulary
 from tokexplore.tui import lens_view
 from tokexplore.tui.driver import Driver
-from tokexplore.tui.lens_view import DIALS, LENGTH, Column
+from tokexplore.tui.hand import Hand, Setup
+from tokexplore.tui.lens_picture import LensPicture
+from tokexplore.tui.lens_view import Column
 from tokexplore.tui.screens.dialog import Dialog
 
-MOST_PINS = 3
 DRAWS = 1000
-POINTS = 30
-"""Tokens that a picture shows."""
 _WIDE, _TALL = 100, 34
-_PIN_NAMES = ("A", "B", "C")
-_PIN_STYLES = ("$special", "$close", "$error")
-
-
-class Setup(NamedTuple):
-    """What the lens changes."""
-
-    sampling: SamplingSettings
-    max_new_tokens: int
+_PINS = (("A", "$special"), ("B", "$close"), ("C", "$error"))
+"""Names and colours of the settings that can be pinned."""
 
 
 class LensScreen(Dialog[Setup | None]):
@@ -54,10 +42,6 @@ class LensScreen(Dialog[Setup | None]):
         & Static { text-wrap: nowrap; text-overflow: ellipsis; padding: 0 1; }
         & #knobs, & #figures, & #candidates { width: 1fr; height: 100%; }
         & #picture { width: 1fr; }
-        & PlotWidget > .plot--axis { color: $rule; }
-        & PlotWidget > .plot--tick { color: $muted; text-style: none; }
-        & PlotWidget > .plot--label { color: $muted; text-style: none; }
-        & PlotWidget #legend { border: none; background: $background; }
         &.-narrow #picture, &.-narrow.-picture #candidates { display: none; }
         &.-narrow.-picture #picture { display: block; }
     }
@@ -65,38 +49,19 @@ class LensScreen(Dialog[Setup | None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,k", "select(-1)", "knob", id="lens.up", tooltip="The knob above."),
         Binding("down,j", "select(1)", "knob", id="lens.down", tooltip="The knob below."),
+        Binding("left,h", "turn(-1)", "less", id="lens.less", tooltip="Turn it down."),
+        Binding("right,l", "turn(1)", "more", id="lens.more", tooltip="Turn it up."),
         Binding(
-            "left,h", "turn(-1)", "less", id="lens.less", tooltip="Turn it down; H in larger steps."
-        ),
-        Binding(
-            "right,l", "turn(1)", "more", id="lens.more", tooltip="Turn it up; L in larger steps."
-        ),
-        Binding(
-            "H",
-            "turn(-1, True)",
-            "much less",
-            id="lens.coarse_less",
+            "H", "turn(-1, True)", "much less", id="lens.coarse_less",
             tooltip="Turn it down by a large step.",
         ),
         Binding(
-            "L",
-            "turn(1, True)",
-            "much more",
-            id="lens.coarse_more",
+            "L", "turn(1, True)", "much more", id="lens.coarse_more",
             tooltip="Turn it up by a large step.",
         ),
+        Binding("n", "neutral", "neutral", id="lens.neutral", tooltip="To where it does nothing."),
         Binding(
-            "n",
-            "neutral",
-            "neutral",
-            id="lens.neutral",
-            tooltip="The knob to where it does nothing.",
-        ),
-        Binding(
-            "m",
-            "suggested",
-            "the model's own",
-            id="lens.suggested",
+            "m", "suggested", "the model's own", id="lens.suggested",
             tooltip="What the model's makers suggest.",
         ),
         Binding(
@@ -105,32 +70,21 @@ class LensScreen(Dialog[Setup | None]):
         Binding("u", "unpin", "unpin", id="lens.unpin", tooltip="Take the last of them off."),
         Binding("d", "draw", "draw 1,000", id="lens.draw", tooltip="Draw 1,000 times and count."),
         Binding(
-            "v",
-            "picture",
-            "picture",
-            id="lens.picture",
+            "v", "picture", "picture", id="lens.picture",
             tooltip="Probabilities, or their running sum.",
         ),
         Binding(
             "backspace", "rub_out", "rub out", id="lens.rub_out", tooltip="Take a typed digit back."
         ),
         Binding(
-            "enter",
-            "apply",
-            "apply",
-            id="lens.apply",
-            priority=True,
+            "enter", "apply", "apply", id="lens.apply", priority=True,
             tooltip="From the next token on.",
         ),
         Binding(
-            "q",
-            "cancel",
-            "discard",
-            id="lens.discard",
-            priority=True,
+            "q", "cancel", "discard", id="lens.discard", priority=True,
             tooltip="Throw the settings away.",
         ),
-    ]
+    ]  # fmt: skip
     AUTO_FOCUS = ""
     hint_text = "↑↓ ←→ HL turn · n neutral · p pin · d draw · v picture · ⏎ apply · q discard"
 
@@ -145,12 +99,7 @@ class LensScreen(Dialog[Setup | None]):
         self._ids = driver.ids_of(self._node)
         self._prompt_length = explorer.tree.prompt_length(self._node)
         self._before = explorer.settings
-        self._values: dict[str, float] = {
-            **{knob.field: getattr(explorer.settings, knob.field) for knob in KNOBS},
-            LENGTH.field: driver.max_new_tokens,
-        }
-        self._index = next(i for i, knob in enumerate(DIALS) if knob.name == "temperature")
-        self._typed = ""
+        self._hand = Hand(Setup(explorer.settings, driver.max_new_tokens))
         self._pins: list[SamplingSettings] = []
         self._effects: dict[SamplingSettings, Effect] = {}
         self._asking = False
@@ -165,13 +114,8 @@ class LensScreen(Dialog[Setup | None]):
         with Horizontal():
             yield Static(id="candidates")
             with Vertical(id="picture"):
-                yield PlotWidget(allow_pan_and_zoom=False)
+                yield LensPicture()
         yield Static(Content(self.hint_text), id="lens-hint")
-
-    def on_mount(self) -> None:
-        """Nothing takes the focus: every key is the lens's."""
-        plot = self.query_one(PlotWidget)
-        plot.margin_top, plot.margin_bottom, plot.margin_left = 0, 3, 6
 
     def on_resize(self) -> None:
         """A small screen has room for the candidates or the picture."""
@@ -181,32 +125,15 @@ class LensScreen(Dialog[Setup | None]):
 
     # The settings in hand
 
-    def _settings(self) -> SamplingSettings:
-        """The knobs as settings; what cannot be turned here stays.
-
-        Raises:
-            UsageError: for a value outside its range.
-        """
-        values = {}
-        for knob in KNOBS:
-            value = self._values[knob.field]
-            if knob.whole and value != int(value):
-                raise UsageError(f"{knob.name} {value:g} is not a whole number.")
-            values[knob.field] = int(value) if knob.whole else value
-        return msgspec.structs.replace(self._before, **values).checked()
-
     def _now(self) -> SamplingSettings | None:
         try:
-            return self._settings()
+            return self._hand.settings()
         except UsageError:
             return None
 
     def _columns(self) -> list[Column]:
         named = [("before", self._before, "$muted")]
-        named += [
-            (name, pin, style)
-            for name, pin, style in zip(_PIN_NAMES, self._pins, _PIN_STYLES, strict=False)
-        ]
+        named += [(name, pin, style) for (name, style), pin in zip(_PINS, self._pins, strict=False)]
         if (now := self._now()) is not None:
             named.append(("now", now, "$sampler"))
         return [self._column(name, settings, style) for name, settings, style in named]
@@ -242,15 +169,15 @@ class LensScreen(Dialog[Setup | None]):
     def _draw(self) -> None:
         columns = self._columns()
         top = self.query_one("#knobs", Static)
-        lines = lens_view.knob_lines(
-            DIALS, self._values, self._index, self._typed, top.content_size.width
-        )
+        lines = lens_view.knob_lines(self._hand, top.content_size.width)
         top.update(Content("\n").join(lines))
         self._draw_figures(columns)
-        self.query_one(PlotWidget).visible = self._distribution is not None
+        self.query_one(LensPicture).visible = self._distribution is not None
         if self._distribution is not None and self._vocabulary is not None:
             self._draw_candidates(columns, self._distribution, self._vocabulary)
-            self._draw_picture(columns, self._distribution)
+            self.query_one(LensPicture).show(
+                columns, self._distribution, cumulative=self._cumulative, uniform=self._uniform()
+            )
 
     @property
     def _vocabulary(self) -> Vocabulary | None:
@@ -268,7 +195,7 @@ class LensScreen(Dialog[Setup | None]):
         """What has to be known about the figures."""
         if self._distribution is None:
             return ["no distribution is known at this step: knobs only"]
-        said = [f"{c.name}: {c.settings.short()}" for c in columns if c.name in _PIN_NAMES]
+        said = [f"{c.name}: {c.settings.short()}" for c in columns[1 : len(self._pins) + 1]]
         if self._driver.absent:
             said.append("without the model: bounds from what is recorded; ? needs the whole tail")
         effect = columns[-1].effect
@@ -298,102 +225,42 @@ class LensScreen(Dialog[Setup | None]):
         )
         shown.update(Content("\n").join(lines))
 
-    def _draw_picture(self, columns: Sequence[Column], distribution: Distribution) -> None:
-        plot = self.query_one(PlotWidget)
-        plot.clear()
-        known = [c for c in columns if c.effect is not None]
-        points, cumulative = min(POINTS, distribution.vocabulary), self._cumulative
-        model = lens_view.model_curve(distribution, points, cumulative=cumulative)
-        curves = [("model", "$model-bar", model)]
-        curves += [
-            (c.name, c.style, lens_view.curve(c, points, cumulative=cumulative)) for c in known
-        ]
-        for name, style, values in curves:
-            # One token alone is drawn as what it is, a peak: a single point makes no line.
-            heights = [*values, *([values[0] if cumulative else 0.0] if len(values) == 1 else [])]
-            ranks = [float(n) for n in range(1, len(heights) + 1)]
-            plot.plot(
-                ranks, heights, line_style=self._colour(style), hires_mode=HiResMode.BRAILLE,
-                label=name,
-            )  # fmt: skip
-        if known and known[-1].name == "now":
-            self._draw_cuts(plot, known[-1], points)
-        number = self._uniform()
-        if cumulative and number is not None:
-            plot.plot(
-                [1.0, float(points)], [number, number], line_style=self._colour("$here"),
-                hires_mode=HiResMode.BRAILLE, label="u drawn",
-            )  # fmt: skip
-        top = max(max(values) for _, _, values in curves)
-        plot.set_xlimits(1, points)
-        plot.set_ylimits(0, 1 if cumulative else max(top, 1e-6))
-        plot.set_xlabel("cumulative probability by rank" if cumulative else "probability by rank")
-        plot.show_legend()
-
-    def _draw_cuts(self, plot: PlotWidget, now: Column, points: int) -> None:
-        """A line after the last rank that each stage of the settings in hand keeps."""
-        assert now.effect is not None
-        for cut in now.effect.view.cuts:
-            if cut.kept < points:
-                style = self._colour("$here")
-                plot.add_v_line(
-                    cut.kept + 0.5, line_style=style, label=f"{cut.stage} {cut.value:g}"
-                )
-
-    def _colour(self, role: str) -> str:
-        """A colour of the theme, by Rich's name where it is one of the terminal's own."""
-        return self.app.theme_variables.get(role.removeprefix("$"), "").removeprefix("ansi_")
-
     # Keys
 
     def on_key(self, event: object) -> None:
         """Digits, a point and `e-` make a number."""
         character = getattr(event, "character", None)
         if character and character in "0123456789.-e":
-            self._typed += character
+            self._hand.typed += character
             self._draw()
 
     def _settle(self) -> bool:
-        """Take a typed number over; False when it is none."""
-        if not self._typed:
-            return True
-        typed, self._typed = self._typed, ""
-        value = _number(typed)
-        if value is None:
-            self.app.notify(f"{typed!r} is not a number.", severity="error", markup=False)
-            self._draw()
-            return False
-        self._values[DIALS[self._index].field] = value
-        if self._now() is None:
-            self._refuse()
-        self._follow()
-        return True
-
-    def _refuse(self) -> None:
+        """Take a typed number over; False when it is none, or one that is not possible."""
         try:
-            self._settings()
+            if self._hand.settle():
+                self._hand.settings()
         except UsageError as error:
             self.app.notify(str(error), severity="error", markup=False)
+            return False
+        finally:
+            self._follow()
+        return True
 
     def action_select(self, direction: int) -> None:
         """To another knob."""
         self._settle()
-        self._index = (self._index + direction) % len(DIALS)
+        self._hand.select(direction)
         self._draw()
 
     def action_turn(self, direction: int, coarse: bool = False) -> None:
         """Turn the knob by a step."""
         self._settle()
-        knob = DIALS[self._index]
-        by = direction * (knob.coarse if coarse else knob.fine)
-        self._values[knob.field] = knob.turned(self._values[knob.field], by)
+        self._hand.turn(direction, coarse=coarse)
         self._follow()
 
     def action_neutral(self) -> None:
         """The knob to where it does nothing."""
-        self._typed = ""
-        knob = DIALS[self._index]
-        self._values[knob.field] = 256 if knob is LENGTH else knob.neutral
+        self._hand.neutral()
         self._follow()
 
     def action_suggested(self) -> None:
@@ -402,16 +269,15 @@ class LensScreen(Dialog[Setup | None]):
         if suggested is None or now is None:
             self.app.notify("This model suggests no sampling settings.", markup=False)
             return
-        taken = self._driver.suggestion(now)
-        self._values |= {knob.field: getattr(taken, knob.field) for knob in KNOBS}
+        self._hand.adopt(self._driver.suggestion(now))
         self._follow()
 
     def action_pin(self) -> None:
         """Keep these settings in view beside those in hand."""
         if not self._settle() or (now := self._now()) is None:
             return
-        if len(self._pins) == MOST_PINS:
-            self.app.notify(f"{MOST_PINS} are pinned: u takes the last one off.", markup=False)
+        if len(self._pins) == len(_PINS):
+            self.app.notify(f"{len(_PINS)} are pinned: u takes the last one off.", markup=False)
         elif now == self._before or now in self._pins:
             self.app.notify("These settings are in view already.", markup=False, timeout=2)
         else:
@@ -456,29 +322,17 @@ class LensScreen(Dialog[Setup | None]):
 
     def action_rub_out(self) -> None:
         """Take the last typed digit back; close when there is none."""
-        if not self._typed:
+        if not self._hand.typed:
             self.action_cancel()
             return
-        self._typed = self._typed[:-1]
+        self._hand.typed = self._hand.typed[:-1]
         self._draw()
 
     def action_apply(self) -> None:
         """Check and hand over."""
         if not self._settle():
             return
-        length = self._values[LENGTH.field]
         try:
-            if length < 1 or length != int(length):
-                raise UsageError(f"length {length:g} is not possible: give 1 or more.")
-            self.dismiss(Setup(self._settings(), int(length)))
+            self.dismiss(self._hand.setup())
         except UsageError as error:
             self.app.notify(str(error), severity="error", markup=False)
-
-
-def _number(typed: str) -> float | None:
-    """A whole number exactly, any other as a float; None for what is no finite number."""
-    try:
-        value = int(typed) if typed.lstrip("-").isdigit() else float(typed)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None
