@@ -12,7 +12,7 @@ from tokexplore.models.errors import UsageError
 from tokexplore.models.options import EMBEDDED, EMBEDDED_TITLE, LoadOptions
 from tokexplore.models.sampling.knobs import KNOBS
 from tokexplore.models.sampling.settings import SamplingSettings
-from tokexplore.tui import parsers
+from tokexplore.tui import lab_parsers, parsers
 from tokexplore.tui.options import (
     CLOSE_CALL,
     IDLE_CAP,
@@ -79,11 +79,11 @@ def parse(arguments: Sequence[str]) -> Invocation:
         taping = TapeOptions(**vars(parsers.tape_parser().parse_args(arguments[1:])))
         return Invocation(command, RunOptions(), taping=taping)
     if command == "sweep":
-        given = parsers.sweep_parser().parse_args(arguments[1:])
+        given = lab_parsers.sweep_parser().parse_args(arguments[1:])
         sweep = _sweeping(given)
         return Invocation(command, RunOptions(sweep.app), _prompt_of(given), sweep=sweep)
     if command == "lens":
-        lens = _lens(parsers.lens_parser().parse_args(arguments[1:]))
+        lens = _lens(lab_parsers.lens_parser().parse_args(arguments[1:]))
         return Invocation(command, RunOptions(), lens=lens)
     if command == "gif":
         drawing = GifOptions(**vars(parsers.gif_parser().parse_args(arguments[1:])))

@@ -5,20 +5,16 @@ from typing import NoReturn
 
 from tokexplore import __version__
 from tokexplore.models.errors import UsageError
-from tokexplore.models.options import EMBEDDED
 from tokexplore.tui.options import (
     CLOSE_CALL,
     IDLE_CAP,
-    SWEEP_TOKENS,
     ExportOptions,
     RunOptions,
-    SweepOptions,
 )
 from tokexplore.tui.parser_groups import (
     LOADING,
     add_chat,
     add_ending,
-    add_lists,
     add_loading,
     add_model,
     add_prompt,
@@ -59,7 +55,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def app_parser() -> Parser:
-    parser = _parser(
+    parser = new_parser(
         "tokexplore",
         "Open the explorer: stream a language model, see every candidate, branch anywhere.",
         usage="tokexplore [MODEL] [options]\n       tokexplore COMMAND ...",
@@ -87,7 +83,7 @@ def app_parser() -> Parser:
 
 
 def open_parser() -> Parser:
-    parser = _parser(
+    parser = new_parser(
         "tokexplore open",
         "Open a session as it was left. Its model is loaded when it is asked to go on.",
         usage="tokexplore open [SESSION] [options]",
@@ -100,7 +96,7 @@ def open_parser() -> Parser:
 
 
 def replay_parser() -> Parser:
-    parser = _parser(
+    parser = new_parser(
         "tokexplore replay",
         "Live a session again: it streams, branches and switches as it did. space pauses, a dot "
         "steps,\nand whatever changes the tree takes over, in a session of its own.",
@@ -129,7 +125,7 @@ def _speed(text: str) -> float:
 
 
 def tape_parser() -> Parser:
-    parser = _parser(
+    parser = new_parser(
         "tokexplore tape",
         "Play a script that drives the real app, without a terminal and on a clock of its own.",
         usage="tokexplore tape FILE [options]",
@@ -146,94 +142,8 @@ def tape_parser() -> Parser:
     return parser
 
 
-def lens_parser() -> Parser:
-    parser = _parser(
-        "tokexplore lens",
-        "See what temperature, top-p and the rest make of a few words. No model is loaded.",
-        usage='tokexplore lens --logits "ceiling=-49.8,floor=-46.4,mat=-45.3" [options]',
-    )
-    parser.add_argument("--logits", default="", metavar="WORD=X,...", help="words and their logits")
-    parser.add_argument(
-        "--logprobs", default="", metavar="WORD=X,...", help="words and their logprobs (nats)"
-    )
-    parser.add_argument(
-        "--file", default="", metavar="FILE.json", help='{"word": logit, ...} or a list of logits'
-    )
-    parser.add_argument("--draw", type=count, default=0, metavar="N", help="draw N times and count")
-    add_lists(parser)
-    return parser
-
-
-def sweep_parser() -> Parser:
-    parser = _parser(
-        "tokexplore sweep",
-        "One prompt under many settings: the next token of each, and sampled continuations with\n"
-        "their figures. With --grid: every step of a text, temperature against top-p.",
-        usage="tokexplore sweep [MODEL ...] --prompt TEXT --temperature 0.1,0.5,1,5 [options]",
-    )
-    parser.add_argument(
-        "models",
-        nargs="*",
-        default=[EMBEDDED],
-        metavar="MODEL",
-        help="one after the other (default: the embedded model)",
-    )
-    add_prompt(parser)
-    add_chat(parser)
-    add_lists(parser)
-    add_ending(parser)
-    parser.set_defaults(max_new_tokens=SWEEP_TOKENS)
-    runs = parser.add_argument_group("sweep")
-    runs.add_argument(
-        "--runs",
-        type=count,
-        default=SweepOptions().runs,
-        metavar="N",
-        help="continuations of each setting, with the seeds S, S + 1, ...; greedy is run once "
-        "(%(default)s)",
-    )
-    runs.add_argument(
-        "--batch",
-        type=count,
-        default=SweepOptions().batch,
-        metavar="B",
-        help="run so many at once where the model can (%(default)s); with 1 they are those that "
-        "the app streams, to the last digit",
-    )
-    runs.add_argument(
-        "--candidates",
-        type=count,
-        default=SweepOptions().candidates,
-        metavar="K",
-        help="candidates of the next token to list (%(default)s)",
-    )
-    runs.add_argument(
-        "--grid",
-        action="store_true",
-        help="over every step of the prompt, 0.1 to 1.0 by 0.1: which moves the entropy more?",
-    )
-    runs.add_argument(
-        "--steps",
-        type=count,
-        default=SweepOptions().steps,
-        metavar="N",
-        help="steps of the grid at most, evenly spread over the text; 0 for all (%(default)s)",
-    )
-    runs.add_argument(
-        "--format", choices=("table", "jsonl", "csv"), default="table", help="(%(default)s)"
-    )
-    runs.add_argument(
-        "--plot",
-        default="",
-        metavar="FILE",
-        help="also draw it: a new .svg, .png or .pdf; needs the extra tokexplore[plots]",
-    )
-    add_loading(parser)
-    return parser
-
-
 def gif_parser() -> Parser:
-    parser = _parser(
+    parser = new_parser(
         "tokexplore gif",
         "Turn a recording (asciicast) into an animated picture. Needs the extra: tokexplore[gif].",
         usage="tokexplore gif IN.cast OUT.gif",
@@ -244,7 +154,7 @@ def gif_parser() -> Parser:
 
 
 def sessions_parser() -> Parser:
-    return _parser(
+    return new_parser(
         "tokexplore sessions",
         "List the sessions that were kept, the latest first.",
         usage="tokexplore sessions",
@@ -252,7 +162,7 @@ def sessions_parser() -> Parser:
 
 
 def score_parser() -> Parser:
-    parser = _parser(
+    parser = new_parser(
         "tokexplore score",
         "Score a text: every token's surprisal, and what the model would have said instead.",
         usage="tokexplore score FILE [MODEL] [options]",
@@ -278,7 +188,7 @@ def score_parser() -> Parser:
 
 
 def export_parser() -> Parser:
-    parser = _parser(
+    parser = new_parser(
         "tokexplore export",
         "Write a session to a file for others to read. Its model is not needed.",
         usage="tokexplore export [SESSION] [options]",
@@ -376,7 +286,7 @@ def _add_screen(parser: Parser) -> argparse._ArgumentGroup:
 
 
 def run_parser() -> Parser:
-    parser = _parser(
+    parser = new_parser(
         "tokexplore run",
         "Generate without the screen; every step is told with its exact distribution.",
         usage="tokexplore run [MODEL] [options]",
@@ -402,7 +312,7 @@ def run_parser() -> Parser:
 
 
 def models_parser() -> Parser:
-    parser = _parser(
+    parser = new_parser(
         "tokexplore models",
         "List the embedded model, the hub cache and the models in the folders given.",
         usage="tokexplore models [DIR ...]",
@@ -413,7 +323,7 @@ def models_parser() -> Parser:
     return parser
 
 
-def _parser(prog: str, description: str, usage: str, epilog: str = "") -> Parser:
+def new_parser(prog: str, description: str, usage: str, epilog: str = "") -> Parser:
     return Parser(
         prog=prog,
         description=description,
