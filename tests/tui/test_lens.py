@@ -5,6 +5,7 @@ import re
 import pytest
 from msgspec.structs import replace
 from support.app import make_app, press, screen_text, settle, until
+from textual.events import Key
 from textual.theme import Theme
 from textual.widgets import Static
 
@@ -217,3 +218,15 @@ async def test_it_survives_every_size(size: tuple[int, int]) -> None:
         await press(pilot, "v", "v", "v", "left", "down")
         await settled(pilot, app)
         assert isinstance(app.screen, LensScreen)
+
+
+async def test_keys_of_a_burst_act_in_their_order() -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=SIZE) as pilot:
+        lens = await opened(pilot, app)
+        for key in ("1", "full_stop", "7", "down", "down", "0", "full_stop", "5", "up", "p"):
+            app.post_message(Key(key, {"full_stop": "."}.get(key, key if len(key) == 1 else None)))
+        await settled(pilot, app)
+        await until(pilot, lambda: len(lens._pins) == 1)
+        expected = replace(HOT, temperature=1.7, top_h=0.5)
+        assert lens._pins == [expected]

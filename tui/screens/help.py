@@ -44,7 +44,7 @@ def help_sheet(rebound: Mapping[str, str], others: Mapping[str, Sequence[Binding
     for place, bindings in others.items():
         lines.append(Content.styled(place, "bold $here"))
         for binding in bindings:
-            if isinstance(binding, Binding):
+            if isinstance(binding, Binding) and binding.description:
                 keys = rebound.get(binding.id or "", binding.key_display or _shown(binding.key))
                 lines.append(_key_line(keys, binding.description, binding.tooltip))
         lines.append(Content(""))

@@ -25,6 +25,8 @@ from tokexplore.tui.screens.dialog import Dialog
 
 DRAWS = 1000
 _WIDE, _TALL = 100, 34
+_NUMBER = {**{str(n): str(n) for n in range(10)}, "full_stop": ".", "minus": "-", "e": "e"}
+"""The keys that numbers are typed with."""
 _PINS = (("A", "$special"), ("B", "$close"), ("C", "$error"))
 """Names and colours of the settings that can be pinned."""
 
@@ -84,6 +86,8 @@ class LensScreen(Dialog[Setup | None]):
             "q", "cancel", "discard", id="lens.discard", priority=True,
             tooltip="Throw the settings away.",
         ),
+        # As bindings, so that keys of a burst act in their order.
+        *(Binding(key, f"type({sign!r})", show=False) for key, sign in _NUMBER.items()),
     ]  # fmt: skip
     AUTO_FOCUS = ""
     hint_text = "↑↓ ←→ HL turn · n neutral · p pin · d draw · v picture · ⏎ apply · q discard"
@@ -227,12 +231,10 @@ class LensScreen(Dialog[Setup | None]):
 
     # Keys
 
-    def on_key(self, event: object) -> None:
-        """Digits, a point and `e-` make a number."""
-        character = getattr(event, "character", None)
-        if character and character in "0123456789.-e":
-            self._hand.typed += character
-            self._draw()
+    def action_type(self, character: str) -> None:
+        """One more character of a number."""
+        self._hand.typed += character
+        self._draw()
 
     def _settle(self) -> bool:
         """Take a typed number over; False when it is none, or one that is not possible."""
