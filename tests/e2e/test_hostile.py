@@ -97,7 +97,7 @@ def test_no_part_of_the_screen_obeys(
         ((paste(ON_A_LINE), "enter"), ""),
         (("M",), "another model"),
         (("q", "w", "enter"), "watched"),
-        (("w", "\x15", paste(ON_A_LINE), "enter"), "watch one of them"),
+        (("w", paste(ON_A_LINE), "enter"), "watch one of them"),
         (("s",), "Sampling lens"),
         (("1", "d"), "drawn"),
         (("q", "C"), "TEMPERATURES"),

@@ -42,7 +42,7 @@ async def test_a_token_is_followed_at_every_step_whatever_its_rank() -> None:
         await idle(pilot, app)
         await press(pilot, "w")
         assert isinstance(app.screen, Ask)
-        await pilot.press("ctrl+u", *f"#{RARE}", "enter")
+        await pilot.press(*f"#{RARE}", "enter")
         await until(pilot, lambda: RARE in app.driver.watched)
         await press(pilot, "w", "enter")
         await until(pilot, lambda: len(app.driver.watched) == 2)
@@ -59,7 +59,7 @@ async def test_naming_a_token_again_leaves_it_out() -> None:
     async with app.run_test(size=SIZE) as pilot:
         await idle(pilot, app)
         for _ in range(2):
-            await press(pilot, "w", "ctrl+u", *f"#{RARE}", "enter")
+            await press(pilot, "w", *f"#{RARE}", "enter")
             await settle(pilot)
         assert app.driver.watched == []
         assert app._browse.query_one(EntropyStrip).size.height == 2
@@ -83,13 +83,13 @@ async def test_no_more_are_watched_than_can_be_shown_and_only_tokens() -> None:
     async with app.run_test(size=SIZE) as pilot:
         await idle(pilot, app)
         for token in (*range(2, 2 + MOST), 40, 99_999):
-            await press(pilot, "w", "ctrl+u", *f"#{token}", "enter")
+            await press(pilot, "w", *f"#{token}", "enter")
             await settle(pilot)
         assert len(app.driver.watched) == MOST
         said = [n.message for n in app._notifications]
         assert any(f"{MOST} tokens are watched" in text for text in said)
         assert any("99999" in text for text in said)
-        await press(pilot, "w", "ctrl+u", *"zqzq", "enter")
+        await press(pilot, "w", *"zqzq", "enter")
         await settle(pilot)
         assert any("tokens (" in n.message for n in app._notifications)
 
@@ -100,7 +100,7 @@ async def test_the_watch_list_is_there_again_with_the_session_and_without_the_mo
         await idle(pilot, app)
         first = app.driver.distribution().id_view[0]
         for token in (first, RARE):
-            await press(pilot, "w", "ctrl+u", *f"#{token}", "enter")
+            await press(pilot, "w", *f"#{token}", "enter")
             await settle(pilot)
         await pilot.press("q", "q")
     kept, _ = keep_on("")

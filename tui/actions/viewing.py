@@ -99,6 +99,7 @@ class Viewing(Actions):
             Ask(
                 "Watch a token at every step: its text, or #id; naming it again leaves it out",
                 value=f"#{candidate[0]}" if candidate else "",
+                replaced=True,
             ),
             self._watch_asked,
         )

@@ -94,13 +94,17 @@ class Ask(Dialog[str | None]):
     ]
     hint_text = "⏎ done · ctrl+g cancels"
 
-    def __init__(self, title: str, value: str = "", placeholder: str = "") -> None:
+    def __init__(
+        self, title: str, value: str = "", placeholder: str = "", *, replaced: bool = False
+    ) -> None:
         super().__init__()
         self.title_text = title
         self._value, self._placeholder = value, placeholder
+        self._replaced = replaced
+        """What is typed takes the place of the value."""
 
     def body(self) -> ComposeResult:
-        yield Input(self._value, placeholder=self._placeholder, select_on_focus=False)
+        yield Input(self._value, placeholder=self._placeholder, select_on_focus=self._replaced)
 
     async def action_submit(self) -> None:
         """Hand the line over, after the keys that wait in the queue."""

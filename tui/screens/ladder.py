@@ -151,7 +151,8 @@ class LadderScreen(Screen[None]):
     def action_edit(self) -> None:
         """Ask for other temperatures."""
         shown = ",".join(f"{t:g}" for t in self._temperatures)
-        self.app.push_screen(Ask("Temperatures, with commas between them", shown), self._edited)
+        ask = Ask("Temperatures, with commas between them", shown, replaced=True)
+        self.app.push_screen(ask, self._edited)
 
     async def _edited(self, text: str | None) -> None:
         if not text:
