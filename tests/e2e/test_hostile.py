@@ -85,7 +85,7 @@ def test_no_part_of_the_screen_obeys(
         ((paste(f"?{ON_A_LINE}"), "enter"), "No place"),
         (("p",), "Prompt"),
         (("ctrl+g", "t", paste(EVERY)), "tokens"),
-        (("enter",), "tokens typed"),
+        (("enter",), "branch 3 of 3"),
         (("/", paste(ON_A_LINE)), ""),
         (("ctrl+g", "/", "fail"), "owned"),
         (("ctrl+g", "a"), "Note on"),
