@@ -29,6 +29,8 @@ _SYSTEMS = {
     "256": ColorSystem.EIGHT_BIT,
     "truecolor": ColorSystem.TRUECOLOR,
 }
+_SETTLED = 0.1
+"""Seconds after which a notice is mounted."""
 _FIRST_ANSWER = 0.25
 """Seconds that leaving waits for an answer of a line of which none came yet."""
 
@@ -112,6 +114,18 @@ class PacedApp(ThemedApp[ReturnType]):
                 # What lies beyond the span is not what is on top there, but what was rendered.
                 if chop is not None and x < last and end > first:
                     grid.put(x, y, chop.crop(0, min(end, last) - x))
+
+    def _refresh_notifications(self) -> None:
+        """Show or take away notices, and lay the screen out once more.
+
+        Textual loses a layout that falls together with a scroll, as that of its notices does.
+        """
+        super()._refresh_notifications()
+        self.set_timer(_SETTLED, self._lay_out_again)
+
+    def _lay_out_again(self) -> None:
+        if self._running and self.screen_stack:
+            self.screen.refresh(layout=True)
 
     def _fatal_error(self) -> None:
         """One line in place of pages of traceback, which go into a file."""
