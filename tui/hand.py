@@ -6,7 +6,7 @@ from typing import NamedTuple
 import msgspec
 
 from tokexplore.models.errors import UsageError
-from tokexplore.models.sampling.knobs import KNOBS, Knob
+from tokexplore.models.sampling.knobs import KNOBS, Knob, exact
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.tui.options import MAX_NEW_TOKENS
 
@@ -80,12 +80,7 @@ class Hand:
         Raises:
             UsageError: for a value outside its range.
         """
-        values: dict[str, float] = {}
-        for knob in KNOBS:
-            value = self.values[knob.field]
-            if knob.whole and value != int(value):
-                raise UsageError(f"{knob.name} {value:g} is not a whole number.")
-            values[knob.field] = int(value) if knob.whole else value
+        values = {knob.field: exact(knob, self.values[knob.field]) for knob in KNOBS}
         return msgspec.structs.replace(self._start, **values).checked()
 
     def setup(self) -> Setup:
@@ -94,8 +89,8 @@ class Hand:
         Raises:
             UsageError: for a value outside its range.
         """
-        length = self.values[LENGTH.field]
-        if length < 1 or length != int(length):
+        length = exact(LENGTH, self.values[LENGTH.field])
+        if length < 1:
             raise UsageError(f"length {length:g} is not possible: give 1 or more.")
         return Setup(self.settings(), int(length))
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from tokexplore.models.engine import sampler
-from tokexplore.models.engine.sampler import Kept, Reshaped, Weights, weights_of
+from tokexplore.models.engine.sampler import Kept, Reshaped, Weights, entropy_of, weights_of
 from tokexplore.models.engine.summary import Floats, Row, summarise
 from tokexplore.models.randomness import path_key, uniform
 from tokexplore.models.sampling.changes import BANS, NO_CHANGES, Changes
@@ -34,7 +34,7 @@ def effect(row: Row, settings: SamplingSettings, changes: Changes = NO_CHANGES) 
     return Effect(
         view=found.view,
         model_entropy=row.entropy,
-        entropy=_entropy(q),
+        entropy=entropy_of(q),
         kl=max(0.0, float((q[here] * ratio).sum())),
         removed=float(p[~found.kept].sum()),
         stages=tuple(stages),
@@ -120,13 +120,8 @@ def _keeps(cut: Cut, scaled: Floats) -> Kept:
 def _told(stage: str, value: float, before: Weights, after: Weights, removed: int) -> StageEffect:
     moved = float(np.abs(after - before).sum()) / 2
     kept = int(np.count_nonzero(after))
-    return StageEffect(stage, float(value), kept, removed, moved, _entropy(after))
+    return StageEffect(stage, float(value), kept, removed, moved, entropy_of(after))
 
 
 def _normal(weights: Weights) -> Weights:
     return weights / weights.sum()
-
-
-def _entropy(q: Weights) -> float:
-    positive = q[q > 0]
-    return max(0.0, -float((positive * np.log(positive)).sum()))

@@ -1,7 +1,7 @@
 """Continuations of one prompt, and what can be counted of many of them."""
 
-import math
 from collections.abc import Sequence
+from statistics import fmean
 from typing import NamedTuple
 
 import msgspec
@@ -45,7 +45,7 @@ def curve(rows: Sequence[Sequence[float]]) -> list[float]:
     """The mean of each step over the texts that got so far."""
     longest = max(map(len, rows), default=0)
     steps = [[row[at] for row in rows if len(row) > at] for at in range(longest)]
-    return [math.fsum(values) / len(values) for values in steps]
+    return [fmean(values) for values in steps]
 
 
 class Summary(msgspec.Struct, frozen=True):
@@ -93,4 +93,4 @@ def summarise(runs: Sequence[Continuation]) -> Summary:
 
 def mean(values: Sequence[float]) -> float | None:
     """The mean of some values; None of none."""
-    return math.fsum(values) / len(values) if values else None
+    return fmean(values) if values else None

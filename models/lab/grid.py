@@ -4,10 +4,9 @@ Every step of a text is asked: the model's distribution there has the entropy H;
 H(T), with top-p = v (at T = 1) it is H(p). Both are lower than H for v < 1.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from statistics import median
+from statistics import fmean, median
 
 import msgspec
 
@@ -106,10 +105,10 @@ def summary(model: str, base: Sequence[float], tables: Sequence[Sequence[float]]
         points.append(
             ByValue(
                 value,
-                _mean([ts[at] - h for h, ts in zip(base, by_t, strict=True)]),
-                _mean([ps[at] - h for h, ps in zip(base, by_p, strict=True)]),
-                _mean([d < -_SAME for d in moved]),
-                _mean([d > _SAME for d in moved]),
+                fmean([ts[at] - h for h, ts in zip(base, by_t, strict=True)]),
+                fmean([ps[at] - h for h, ps in zip(base, by_p, strict=True)]),
+                fmean([d < -_SAME for d in moved]),
+                fmean([d > _SAME for d in moved]),
             )
         )
     single = [crossings(each) for each in differences]
@@ -117,15 +116,15 @@ def summary(model: str, base: Sequence[float], tables: Sequence[Sequence[float]]
     return Grid(
         model=model,
         steps=len(base),
-        entropy=_mean(base),
+        entropy=fmean(base),
         by_value=tuple(points),
         heat=tuple(
-            tuple(_mean([table[row * size + column] for table in tables]) for column in range(size))
+            tuple(fmean([table[row * size + column] for table in tables]) for column in range(size))
             for row in range(size)
         ),
-        crossings=crossings([_mean([d[at] for d in differences]) for at in range(size)]),
+        crossings=crossings([fmean([d[at] for d in differences]) for at in range(size)]),
         step_crossings=_quartiles(every) if every else None,
-        crossing_share=_mean([bool(found) for found in single]),
+        crossing_share=fmean([bool(found) for found in single]),
     )
 
 
@@ -186,7 +185,3 @@ def _quartiles(values: Sequence[float]) -> tuple[float, float, float]:
     middle = len(ordered) // 2
     low, high = ordered[: max(1, middle)], ordered[-max(1, middle) :]
     return median(low), median(ordered), median(high)
-
-
-def _mean(values: Sequence[float]) -> float:
-    return math.fsum(values) / len(values)

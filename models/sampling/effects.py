@@ -75,6 +75,3 @@ class Draws(msgspec.Struct, frozen=True):
         """How often a token was drawn."""
         ids, counts = memoryview(self.ids).cast("I"), memoryview(self.counts).cast("I")
         return next((n for i, n in zip(ids, counts, strict=True) if i == token), 0)
-
-    def __len__(self) -> int:
-        return len(self.ids) // 4

@@ -73,14 +73,23 @@ KNOBS = (
 BY_NAME = {knob.name: knob for knob in KNOBS}
 
 
+def exact(knob: Knob, value: float) -> float:
+    """A value as the settings have it.
+
+    Raises:
+        UsageError: for a part of a whole number.
+    """
+    if not knob.whole:
+        return value
+    if value != int(value):
+        raise UsageError(f"{knob.name} {value:g} is not a whole number.")
+    return int(value)
+
+
 def with_value(settings: SamplingSettings, knob: Knob, value: float) -> SamplingSettings:
     """The settings with one value changed.
 
     Raises:
         UsageError: for a value outside its range.
     """
-    if knob.whole:
-        if value != int(value):
-            raise UsageError(f"{knob.name} {value:g} is not a whole number.")
-        value = int(value)
-    return msgspec.structs.replace(settings, **{knob.field: value}).checked()
+    return msgspec.structs.replace(settings, **{knob.field: exact(knob, value)}).checked()

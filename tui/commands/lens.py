@@ -3,13 +3,11 @@
 import json
 import math
 from collections.abc import Iterator, Sequence
-from itertools import product
 from pathlib import Path
-
-import msgspec
 
 from tokexplore.models.display import visible
 from tokexplore.models.errors import UsageError
+from tokexplore.models.lab.sweep import combinations
 from tokexplore.models.sampling.effects import Effect, StageEffect
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.tui.options import LensOptions
@@ -28,7 +26,7 @@ def lens_lines(options: LensOptions) -> Iterator[str]:
         UsageError: words that cannot be read, or settings that are not possible.
     """
     words, logits = _words(options)
-    settings = _settings(options)
+    settings = combinations(options.settings, options.temperatures, options.top_ps)
     from tokexplore.models.engine.lens import counts_of, effects_of
 
     effects = effects_of(logits, settings)
@@ -88,14 +86,6 @@ def _read(file: str) -> list[tuple[str, float]]:
         raise UsageError(
             f'{file} holds no words with numbers: give {{"floor": -46.4, "mat": -45.25}}.'
         ) from None
-
-
-def _settings(options: LensOptions) -> list[SamplingSettings]:
-    """Every temperature with every top-p."""
-    return [
-        msgspec.structs.replace(options.settings, temperature=t, top_p=p).checked()
-        for t, p in product(options.temperatures, options.top_ps)
-    ]
 
 
 def _name(settings: SamplingSettings) -> str:

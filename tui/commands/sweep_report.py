@@ -4,6 +4,7 @@ import csv
 import io
 import math
 from collections.abc import Iterable, Iterator
+from statistics import fmean
 from typing import Any
 
 import msgspec
@@ -102,10 +103,7 @@ def spark(values: Iterable[float]) -> str:
     """A curve in at most 40 cells, from 0 to its largest value; each cell has a mean."""
     known = list(values)
     per = -(-len(known) // _CURVE)
-    means = [
-        math.fsum(known[at : at + per]) / len(known[at : at + per])
-        for at in range(0, len(known), per)
-    ]
+    means = [fmean(known[at : at + per]) for at in range(0, len(known), per)]
     top = max([*means, 1e-9])
     return "".join(BARS[min(len(BARS) - 1, int(value / top * len(BARS)))] for value in means)
 
@@ -113,8 +111,8 @@ def spark(values: Iterable[float]) -> str:
 def _ends(values: tuple[float, ...]) -> str:
     """The mean of the first and of the last quarter of a curve."""
     quarter = max(1, len(values) // 4)
-    first, last = values[:quarter], values[-quarter:]
-    return f"{math.fsum(first) / quarter:.2f} first quarter, {math.fsum(last) / quarter:.2f} last,"
+    first, last = fmean(values[:quarter]), fmean(values[-quarter:])
+    return f"{first:.2f} first quarter, {last:.2f} last,"
 
 
 def json_lines(

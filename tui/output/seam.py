@@ -118,7 +118,8 @@ class PacedApp(ThemedApp[ReturnType]):
     def _refresh_notifications(self) -> None:
         """Show or take away notices, and lay the screen out once more.
 
-        Textual loses a layout that falls together with a scroll, as that of its notices does.
+        On a busy machine Textual now and then leaves it as it was, whoever writes the output: a
+        new notice stays out of sight then, and an old one on the screen.
         """
         super()._refresh_notifications()
         self.set_timer(_SETTLED, self._lay_out_again)

@@ -1,7 +1,7 @@
 """`C`: a step under several temperatures, and the continuations below each other."""
 
-import math
 from collections.abc import Sequence
+from statistics import fmean
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -198,7 +198,7 @@ def _head(rung: Rung, vocabulary: Vocabulary, here: bool) -> Content:
     word = cut(vocabulary.show(effect.id_view[0]), _WORD)
     mean = [-event.standing.logprob for event in rung.drawn]
     said = [f"H {effect.entropy:.2f} nats", f"kept {count(effect.view.kept)}"]
-    said += [f"{math.fsum(mean) / len(mean):.2f} nats a token"] if mean else []
+    said += [f"{fmean(mean):.2f} nats a token"] if mean else []
     said += [f"branch {rung.branch}"] if rung.branch else []
     said += [rung.ended] if rung.ended else []
     return Content.assemble(

@@ -100,6 +100,8 @@ class LensScreen(Dialog[Setup | None]):
         self._taken = None if taken is None else explorer.tree.token[taken]
         self._node = explorer.before
         self._distribution = driver.distribution()
+        self._uniform = driver.uniform_at_cursor()
+        """The number that the token in view was drawn with, where it was drawn."""
         self._ids = driver.ids_of(self._node)
         self._prompt_length = explorer.tree.prompt_length(self._node)
         self._before = explorer.settings
@@ -152,8 +154,8 @@ class LensScreen(Dialog[Setup | None]):
 
     def _follow(self) -> None:
         """Show what is known of the settings in hand, and ask for what is not."""
-        self._draw()
-        wanted = [c.settings for c in self._columns() if c.settings not in self._effects]
+        columns = self._draw()
+        wanted = [c.settings for c in columns if c.settings not in self._effects]
         possible = self._distribution is not None and not self._driver.absent
         if wanted and possible and not self._asking:
             self._asking = True
@@ -170,7 +172,8 @@ class LensScreen(Dialog[Setup | None]):
 
     # Drawing
 
-    def _draw(self) -> None:
+    def _draw(self) -> list[Column]:
+        """Draw all of it; the columns that were drawn."""
         columns = self._columns()
         top = self.query_one("#knobs", Static)
         lines = lens_view.knob_lines(self._hand, top.content_size.width)
@@ -180,8 +183,9 @@ class LensScreen(Dialog[Setup | None]):
         if self._distribution is not None and self._vocabulary is not None:
             self._draw_candidates(columns, self._distribution, self._vocabulary)
             self.query_one(LensPicture).show(
-                columns, self._distribution, cumulative=self._cumulative, uniform=self._uniform()
+                columns, self._distribution, cumulative=self._cumulative, uniform=self._uniform
             )
+        return columns
 
     @property
     def _vocabulary(self) -> Vocabulary | None:
@@ -210,13 +214,9 @@ class LensScreen(Dialog[Setup | None]):
             )
         if self._driver.suggested is not None:
             said.append(f"m: what the model's makers suggest, {self._driver.suggested.short()}")
-        if (number := self._uniform()) is not None:
-            said.append(f"this step was drawn with u = {number:.6f}")
+        if self._uniform is not None:
+            said.append(f"this step was drawn with u = {self._uniform:.6f}")
         return said
-
-    def _uniform(self) -> float | None:
-        """The number that the token in view was drawn with, where it was drawn."""
-        return self._driver.uniform_at_cursor()
 
     def _draw_candidates(
         self, columns: Sequence[Column], distribution: Distribution, vocabulary: Vocabulary
