@@ -29,7 +29,6 @@ from tokexplore.models.worker.client import EngineClient
 from tokexplore.tui.commands.opening import keep_on, options_for
 from tokexplore.tui.driver import Driver
 from tokexplore.tui.driving.base import MakeClient, spawn_client
-from tokexplore.tui.driving.watching import MOST
 from tokexplore.tui.endings import (
     CODES,
     ENDED,
@@ -44,7 +43,7 @@ from tokexplore.tui.explorer import Explorer
 from tokexplore.tui.keeping import LOOK_EVERY as KEEP_EVERY
 from tokexplore.tui.keeping import Keeping, Kept, ScreenState, resumed
 from tokexplore.tui.keys import COMMANDS
-from tokexplore.tui.options import AppOptions, OpenOptions
+from tokexplore.tui.options import MOST_WATCHED, AppOptions, OpenOptions
 from tokexplore.tui.recording.showing import ShowingApp
 from tokexplore.tui.replay import Replay
 from tokexplore.tui.screens.browse import BrowseScreen
@@ -137,7 +136,7 @@ class TokexploreApp(ShowingApp[int]):
         if kept:
             driver.max_new_tokens = kept.state.max_new_tokens
             driver.single_step = kept.state.single_step
-            driver.watched = [i for i in kept.state.watched[:MOST] if i >= 0]
+            driver.watched = [i for i in kept.state.watched[:MOST_WATCHED] if i >= 0]
         replay = None
         if timeline is not None:
             replay = Replay(

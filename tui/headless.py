@@ -23,7 +23,6 @@ from tokexplore.models.protocol import (
     ScoredToken,
     StreamEnded,
     StreamEvent,
-    StreamRequest,
 )
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.tui import jsonl
@@ -88,22 +87,16 @@ def run(
             meter.clear()
             _end_unbegun(options, out)
             return interruption.code
-        for notice in engine.info.notices:
-            meter.say(notice)
         check_token_ids(app, engine.info)
         ids = prompt_ids(engine, prompt, meter)
         texts = {t: engine.encode(t, continuation=True) for t in app.token_texts}
         settings = with_texts(app.starting_settings(engine.info), app, texts)
         control = interruption.control = Control(settings)
-        request = StreamRequest(
-            ids=ids,
-            settings=settings,
-            max_new_tokens=app.max_new_tokens,
+        request = app.request(
+            ids,
+            settings,
+            app.max_new_tokens,
             prompt_length=len(ids),
-            stops_from=len(ids),
-            stop_texts=app.stop_texts,
-            stop_ids=app.stop_ids,
-            ignore_eos=app.ignore_eos,
             score_prompt=options.format == "jsonl" or bool(app.session),
             describe_end=bool(app.session),
             watch=tuple(watched_tokens(app, texts, engine.vocabulary)),
@@ -151,7 +144,7 @@ def _kept(events: Iterator[StreamEvent], session: "RunSession") -> Iterator[Stre
 def opened(
     options: LoadOptions, open_engine: OpenEngine, meter: Meter, interruption: "Interruption"
 ) -> Engine | None:
-    """The engine, or None where a signal came first.
+    """The engine, with its notices said, or None where a signal came first.
 
     What that raises is not trusted to arrive: libraries turn it into errors of their own.
     """
@@ -161,7 +154,11 @@ def opened(
         if not interruption.code:
             raise
         return None
-    return None if interruption.code else engine
+    if interruption.code:
+        return None
+    for notice in engine.info.notices:
+        meter.say(notice)
+    return engine
 
 
 def _end_unbegun(options: RunOptions, out: BinaryIO) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from tokexplore.models.events import Ended
-from tokexplore.models.protocol import DrawnToken, StreamEnded, StreamRequest
+from tokexplore.models.protocol import DrawnToken, StreamEnded
 from tokexplore.models.sampling.effects import Effect
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.tui.driver import Driver
@@ -88,16 +88,8 @@ class Ladder:
             await self._continue(rung, length)
 
     async def _continue(self, rung: Rung, prompt_length: int) -> None:
-        options = self._driver.options
-        request = StreamRequest(
-            ids=self.ids,
-            settings=rung.settings,
-            max_new_tokens=LENGTH,
-            prompt_length=prompt_length,
-            stops_from=prompt_length,
-            stop_texts=options.stop_texts,
-            stop_ids=options.stop_ids,
-            ignore_eos=options.ignore_eos,
+        request = self._driver.options.request(
+            self.ids, rung.settings, LENGTH, prompt_length=prompt_length
         )
         async for batch in self._driver.meter(self._driver.client.stream(request)):
             for event in batch:

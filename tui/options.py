@@ -3,18 +3,21 @@
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
 from tokexplore.models.errors import UsageError
 from tokexplore.models.options import EMBEDDED, LoadOptions, PromptSpec
-from tokexplore.models.protocol import ModelInfo
+from tokexplore.models.protocol import ModelInfo, StreamRequest
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.tokens import Vocabulary
 
 STOCK_PROMPT = "Once upon a time there was a king who had a"
 """What the embedded model starts on when no prompt is given."""
+
+MOST_WATCHED = 4
+"""Tokens that the screen can follow at once."""
 
 MAX_NEW_TOKENS = 256
 """How far a stream goes when nothing else was asked."""
@@ -82,6 +85,30 @@ class AppOptions(msgspec.Struct, frozen=True):
             return PromptSpec(text=STOCK_PROMPT)
         return self.prompt
 
+    def request(
+        self,
+        ids: tuple[int, ...],
+        settings: SamplingSettings,
+        length: int,
+        *,
+        prompt_length: int,
+        **more: Any,
+    ) -> StreamRequest:
+        """A stream of `length` tokens that ends as was asked.
+
+        Stop texts are looked for after the prompt, unless `more` (other fields) says otherwise.
+        """
+        return StreamRequest(
+            ids=ids,
+            settings=settings,
+            max_new_tokens=length,
+            stop_texts=self.stop_texts,
+            stop_ids=self.stop_ids,
+            ignore_eos=self.ignore_eos,
+            prompt_length=prompt_length,
+            **{"stops_from": prompt_length, **more},
+        )
+
     @property
     def token_texts(self) -> tuple[str, ...]:
         """The texts whose tokens have to be found: those of biases, bans and the watch-list."""
@@ -120,15 +147,23 @@ def watched_tokens(
     Raises:
         UsageError: for a text that is not one token.
     """
-    found = list(app.watch_ids)
-    for text in app.watch_texts:
-        if len(ids[text]) != 1:
-            parts = ", ".join(vocabulary.show(token) for token in ids[text])
-            raise UsageError(
-                f"--watch {text!r} is {len(ids[text])} tokens ({parts}): watch one of them."
-            )
-        found += ids[text]
+    found = [*app.watch_ids, *(one_token(text, ids[text], vocabulary) for text in app.watch_texts)]
     return list(dict.fromkeys(found))
+
+
+def one_token(text: str, ids: Sequence[int], vocabulary: Vocabulary) -> int:
+    """The token that a text to be watched is.
+
+    Args:
+        ids: the text's tokens.
+
+    Raises:
+        UsageError: where it is not exactly one.
+    """
+    if len(ids) != 1:
+        parts = ", ".join(vocabulary.show(token) for token in ids)
+        raise UsageError(f"{text!r} is {len(ids)} tokens ({parts}): watch one of them.")
+    return ids[0]
 
 
 class RunOptions(msgspec.Struct, frozen=True):

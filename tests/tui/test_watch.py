@@ -3,11 +3,12 @@
 import math
 
 import pytest
+from msgspec.structs import replace
 from support.app import make_app, press, screen_text, settle, until
 
 from tokexplore.models.options import PromptSpec
 from tokexplore.tui.commands.opening import keep_on, options_for
-from tokexplore.tui.driving.watching import MOST
+from tokexplore.tui.options import MOST_WATCHED as MOST
 from tokexplore.tui.options import AppOptions, OpenOptions
 from tokexplore.tui.screens.dialog import Ask
 from tokexplore.widgets.strip import EntropyStrip
@@ -111,3 +112,9 @@ async def test_the_watch_list_is_there_again_with_the_session_and_without_the_mo
         lines = app._browse.watch_view.update(0)
         assert not all(map(math.isnan, lines[first]))
         assert all(map(math.isnan, lines[RARE])), "what is not recorded is blank"
+
+
+async def test_more_on_the_command_line_than_can_be_shown_are_refused() -> None:
+    app = make_app(options=replace(OPTIONS, watch_ids=(1, 2, 3, 4, 5)))
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: app.return_code == 2)

@@ -4,7 +4,6 @@ import time
 
 import msgspec
 
-from tokexplore.models.errors import UsageError
 from tokexplore.tui.actions.base import Actions
 from tokexplore.tui.path_view import PathView
 from tokexplore.tui.status import lens_title
@@ -109,12 +108,7 @@ class Viewing(Actions):
             self.driver.run(self._watch(text))
 
     async def _watch(self, text: str) -> None:
-        driver, vocabulary = self.driver, self.explorer.vocabulary
-        tokens = await driver.tokens_of(text)
-        if len(tokens) != 1 and vocabulary is not None:
-            parts = ", ".join(vocabulary.show(token) for token in tokens)
-            raise UsageError(f"{text!r} is {len(tokens)} tokens ({parts}): watch one of them.")
-        driver.watch(tokens[0])
+        self.driver.watch(await self.driver.token_named(text))
         self.watch_changed()
 
     def action_theme(self) -> None:

@@ -45,8 +45,6 @@ def score_text(
         engine = opened(options.app.load, open_engine, meter, interruption)
         if engine is None:
             return interruption.code
-        for notice in engine.info.notices:
-            meter.say(notice)
         control = interruption.control = Control()
         tree, leaf = _scored(engine, text, name, control, meter)
         meter.clear()

@@ -10,7 +10,7 @@ import msgspec
 from tokexplore.models.errors import UsageError
 from tokexplore.models.lab.grid import Grid, finding, grid, positions
 from tokexplore.models.lab.sweep import Outcome, Plan, combinations, sweep
-from tokexplore.models.protocol import Control, Engine, Progress, StreamRequest
+from tokexplore.models.protocol import Control, Engine, Progress
 from tokexplore.tui.commands import grid_report, sweep_report
 from tokexplore.tui.headless import (
     Interruption,
@@ -56,8 +56,6 @@ def run_sweep(
             engine = opened(load, open_engine, meter, interruption)
             if engine is None:
                 break
-            for notice in engine.info.notices:
-                meter.say(notice)
             control = interruption.control = Control()
             if options.grid:
                 grids += _grid(options, engine, control, meter)
@@ -101,16 +99,7 @@ def _sweep(
     check_token_ids(app, engine.info)
     ids = prompt_ids(engine, prompt, meter)
     settings = combinations(app.settings, options.temperatures, options.top_ps)
-    request = StreamRequest(
-        ids=ids,
-        settings=settings[0],
-        max_new_tokens=app.max_new_tokens,
-        prompt_length=len(ids),
-        stops_from=len(ids),
-        stop_texts=app.stop_texts,
-        stop_ids=app.stop_ids,
-        ignore_eos=app.ignore_eos,
-    )
+    request = app.request(ids, settings[0], app.max_new_tokens, prompt_length=len(ids))
     batch = options.batch if engine.info.batches else 1
     plan = Plan(ids, settings, options.runs, request, max(1, min(batch, options.runs)))
     outcomes = _remembered(

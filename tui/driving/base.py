@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Itera
 from typing import Concatenate, Literal, ParamSpec, Protocol, TypeVar
 
 from tokexplore.models.distribution import Standing
-from tokexplore.models.errors import EngineLostError, ModelError, TokexploreError
+from tokexplore.models.errors import EngineLostError, ModelError, TokexploreError, UsageError
 from tokexplore.models.options import LoadOptions
 from tokexplore.models.protocol import Chat, ModelInfo, Progress, StreamEvent
 from tokexplore.models.sampling.changes import Changes
@@ -16,7 +16,13 @@ from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.sampling.view import SamplerView
 from tokexplore.models.worker.client import EngineClient
 from tokexplore.tui.explorer import Explorer
-from tokexplore.tui.options import AppOptions, check_token_ids, watched_tokens, with_texts
+from tokexplore.tui.options import (
+    MOST_WATCHED,
+    AppOptions,
+    check_token_ids,
+    watched_tokens,
+    with_texts,
+)
 from tokexplore.tui.replay import Replay
 
 Driving = TypeVar("Driving", bound="DriverBase")
@@ -141,12 +147,15 @@ class DriverBase:
 
     async def _name_tokens(self) -> None:
         """Find the tokens of the texts that are biased or banned."""
-        texts = self.options.token_texts
-        self.watched += self.options.watch_ids
-        if texts:
-            ids = {text: await self.client.encode(text, continuation=True) for text in texts}
-            self.explorer.settings = with_texts(self.explorer.settings, self.options, ids)
-            self.watched = watched_tokens(self.options, ids, self.client.vocabulary)
+        options, client = self.options, self.client
+        ids = {t: await client.encode(t, continuation=True) for t in options.token_texts}
+        self.explorer.settings = with_texts(self.explorer.settings, options, ids)
+        self.watched = self.watched or watched_tokens(options, ids, client.vocabulary)
+        if len(self.watched) > MOST_WATCHED:
+            raise UsageError(
+                f"{len(self.watched)} tokens are to be watched, and the screen can follow "
+                f"{MOST_WATCHED}: name fewer (run --watch takes any number)."
+            )
 
     def _check_vocabulary(self) -> None:
         """Take the engine's vocabulary, which has to be the one that the tree was made with."""

@@ -72,18 +72,14 @@ class Streaming(Scoring):
         explorer = self.explorer
         ids, leaf = explorer.ids(), explorer.leaf
         scored_at_once = len(ids) * self.client.info.vocabulary <= SCORE_AT_ONCE
-        return StreamRequest(
-            ids=ids,
-            settings=explorer.settings,
-            max_new_tokens=count,
-            prompt_length=explorer.prompt_length,
-            stops_from=(
-                len(ids) if explorer.tree.ended.get(leaf) == "stop" else explorer.prompt_length
-            ),
+        prompt = explorer.prompt_length
+        return self.options.request(
+            ids,
+            explorer.settings,
+            count,
+            prompt_length=prompt,
+            stops_from=len(ids) if explorer.tree.ended.get(leaf) == "stop" else prompt,
             draw=draw,
-            stop_texts=self.options.stop_texts,
-            stop_ids=self.options.stop_ids,
-            ignore_eos=self.options.ignore_eos,
             score_prompt=scored_at_once and self.unscored(leaf) is not None,
             describe_end=True,
             watch=tuple(self.watched),

@@ -5,9 +5,8 @@ from typing import NamedTuple
 
 from tokexplore.models.errors import UsageError
 from tokexplore.tui.driving.questions import Questions
+from tokexplore.tui.options import MOST_WATCHED, one_token
 
-MOST = 4
-"""Tokens that can be watched at once."""
 _AT_ONCE = 32
 """Steps that are asked for before the screen is told."""
 
@@ -35,22 +34,25 @@ class Watching(Questions):
         vocabulary = self.explorer.vocabulary
         if vocabulary is not None and not 0 <= token < vocabulary.rows:
             raise UsageError(f"id {token} is no token: they go up to {vocabulary.rows - 1}.")
-        if len(self.watched) == MOST:
-            raise UsageError(f"{MOST} tokens are watched: naming one of them again leaves it out.")
+        if len(self.watched) == MOST_WATCHED:
+            raise UsageError(
+                f"{MOST_WATCHED} tokens are watched: naming one of them again leaves it out."
+            )
         self.watched.append(token)
         return True
 
-    async def tokens_of(self, text: str) -> list[int]:
-        """The tokens of a text that goes on from the path; `#17` is the token with this id.
+    async def token_named(self, text: str) -> int:
+        """The token of a text that goes on from the path; `#17` is the token with this id.
 
         Raises:
-            UsageError: where it is not exactly one.
+            UsageError: where it is not exactly one, or there is no model to ask.
         """
         if text.startswith("#") and text[1:].isdigit():
-            return [int(text[1:])]
-        if self.absent or not self.client.info:
+            return int(text[1:])
+        vocabulary = self.explorer.vocabulary
+        if self.absent or vocabulary is None:
             raise UsageError("A text needs the model's tokenizer: give #ID, or load it (space).")
-        return await self.client.encode(text, continuation=True)
+        return one_token(text, await self.client.encode(text, continuation=True), vocabulary)
 
     def watched_at(self, node: int, token: int) -> Watched | None:
         """How a token stands in the distribution after a node; None where it is not known."""

@@ -34,6 +34,10 @@ class Dialog(ModalScreen[Result]):
         & .dialog--hint { color: $text-muted; height: 1; margin-top: 1; }
         & Static { text-wrap: nowrap; text-overflow: ellipsis; }
         & Input, & Input:focus { border: none; padding: 0 1; background: $panel; height: 1; }
+        & OptionList, & OptionList:focus {
+            border: none; background: $surface; height: auto; max-height: 16;
+            text-wrap: nowrap; text-overflow: ellipsis;
+        }
         & TextArea, & TextArea:focus {
             border: none; padding: 0 1; background: $panel; height: 8;
         }

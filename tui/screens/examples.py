@@ -15,12 +15,6 @@ from tokexplore.tui.screens.dialog import Dialog
 class ExamplePicker(Dialog[int | None]):
     """Digits open an example; so do the arrows and enter."""
 
-    DEFAULT_CSS = """
-    ExamplePicker OptionList, ExamplePicker OptionList:focus {
-        border: none; background: $surface; height: auto; max-height: 16;
-        text-wrap: nowrap; text-overflow: ellipsis;
-    }
-    """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("q,backspace", "cancel", "close", id="examples.close", priority=True),
         *(

@@ -21,12 +21,6 @@ from tokexplore.widgets.figures import short_count
 class ModelPicker(Dialog[str | None]):
     """The list of `tokexplore models`, by the arrows; the present session is kept."""
 
-    DEFAULT_CSS = """
-    ModelPicker OptionList, ModelPicker OptionList:focus {
-        border: none; background: $surface; height: auto; max-height: 16;
-        text-wrap: nowrap; text-overflow: ellipsis;
-    }
-    """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("q,backspace", "cancel", "close", id="models.close", priority=True)
     ]

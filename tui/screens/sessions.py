@@ -28,10 +28,7 @@ class SessionPicker(Dialog[Path | None]):
     DEFAULT_CSS = """
     SessionPicker {
         & > .dialog--box { width: 96%; max-width: 140; }
-        & OptionList, & OptionList:focus {
-            border: none; background: $surface; height: auto; max-height: 20;
-            text-wrap: nowrap; text-overflow: ellipsis;
-        }
+        & OptionList, & OptionList:focus { max-height: 20; }
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
