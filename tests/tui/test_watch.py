@@ -11,6 +11,7 @@ from tokexplore.tui.commands.opening import keep_on, options_for
 from tokexplore.tui.options import MOST_WATCHED as MOST
 from tokexplore.tui.options import AppOptions, OpenOptions
 from tokexplore.tui.screens.dialog import Ask
+from tokexplore.tui.watch_view import WatchView
 from tokexplore.widgets.strip import EntropyStrip
 
 SIZE = (120, 40)
@@ -22,6 +23,11 @@ OPTIONS = AppOptions(prompt=PromptSpec(text="Once upon"), max_new_tokens=8)
 async def idle(pilot, app) -> None:
     await until(pilot, lambda: app.driver.state == "paused" and not app.driver.busy)
     await settle(pilot)
+
+
+def all_known(app) -> bool:
+    view = app._browse.watch_view
+    return not (app.driver.busy or view.pending or view._missing)
 
 
 async def assert_true(app) -> None:
@@ -47,7 +53,7 @@ async def test_a_token_is_followed_at_every_step_whatever_its_rank() -> None:
         await until(pilot, lambda: RARE in app.driver.watched)
         await press(pilot, "w", "enter")
         await until(pilot, lambda: len(app.driver.watched) == 2)
-        await until(pilot, lambda: not app.driver.busy and not app._browse.watch_view._missing)
+        await until(pilot, lambda: all_known(app))
         await settle(pilot)
         await assert_true(app)
         assert app._browse.query_one(EntropyStrip).size.height == 4
@@ -71,11 +77,11 @@ async def test_a_stream_tells_of_watched_tokens_as_it_goes() -> None:
     app = make_app(options=options)
     async with app.run_test(size=SIZE) as pilot:
         await idle(pilot, app)
-        await until(pilot, lambda: not app._browse.watch_view._missing and not app.driver.busy)
+        await until(pilot, lambda: all_known(app))
         await assert_true(app)
         await press(pilot, "home", "3")
         await idle(pilot, app)
-        await until(pilot, lambda: not app._browse.watch_view._missing and not app.driver.busy)
+        await until(pilot, lambda: all_known(app))
         await assert_true(app)
 
 
@@ -112,6 +118,25 @@ async def test_the_watch_list_is_there_again_with_the_session_and_without_the_mo
         lines = app._browse.watch_view.update(0)
         assert not all(map(math.isnan, lines[first]))
         assert all(map(math.isnan, lines[RARE])), "what is not recorded is blank"
+
+
+async def test_a_long_path_is_looked_at_in_pieces_and_near_the_cursor_first(monkeypatch) -> None:
+    monkeypatch.setattr("tokexplore.tui.watch_view.AT_ONCE", 3)
+    app = make_app(options=replace(OPTIONS, watch_ids=(RARE,)))
+    async with app.run_test(size=SIZE) as pilot:
+        await idle(pilot, app)
+        await until(pilot, lambda: all_known(app))
+        view, cursor = WatchView(app.driver), app.driver.explorer.cursor
+        line = view.update(0)[RARE]
+        known = [index for index in range(len(line)) if not math.isnan(line[index])]
+        assert 0 < len(known) <= 3
+        assert max(abs(index - cursor) for index in known) <= 2
+        assert view.pending
+        count = len(line)
+        for _ in range(count):
+            view.update(count)
+        assert not view.pending
+        assert not any(map(math.isnan, view.update(count)[RARE][1:]))
 
 
 async def test_more_on_the_command_line_than_can_be_shown_are_refused() -> None:

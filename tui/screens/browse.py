@@ -320,6 +320,8 @@ class BrowseScreen(Branching, Prompting, Taking, Walking, Viewing, Remembering, 
             first_step=1 - explorer.first_step + start,
             watched=watched,
         )
+        if self.watch_view.pending:
+            self.changed()
         told = watch_parts(self.driver, self.watch_view)
         self.query_one("#strip-rule", TitleRule).show(told, suggestion(self.driver))
 
