@@ -135,10 +135,13 @@ def watch_parts(driver: Driver, view: WatchView) -> list[Part]:
     vocabulary = driver.explorer.vocabulary
     if not driver.watched or vocabulary is None:
         return []
-    parts = [Part("watched")]
+    parts, explorer = [Part("watched")], driver.explorer
+    # A step of a session whose model is not loaded, or without a distribution: nobody is asked.
+    comes = not driver.absent and explorer.before in explorer.tree.distribution
     for token in driver.watched:
-        known = view.here(token)
-        said = "…" if known is None else f"{logprob_text(known.logprob)} #{count(known.rank)}"
+        known, said = view.here(token), "…" if comes else "·"
+        if known is not None:
+            said = f"{logprob_text(known.logprob)} #{count(known.rank)}"
         parts.append(Part(f"{vocabulary.show(token)} {said}", "text"))
     return parts
 

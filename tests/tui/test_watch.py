@@ -11,6 +11,7 @@ from tokexplore.tui.commands.opening import keep_on, options_for
 from tokexplore.tui.options import MOST_WATCHED as MOST
 from tokexplore.tui.options import AppOptions, OpenOptions
 from tokexplore.tui.screens.dialog import Ask
+from tokexplore.tui.status import watch_parts
 from tokexplore.tui.watch_view import WatchView
 from tokexplore.widgets.strip import EntropyStrip
 
@@ -23,6 +24,11 @@ OPTIONS = AppOptions(prompt=PromptSpec(text="Once upon"), max_new_tokens=8)
 async def idle(pilot, app) -> None:
     await until(pilot, lambda: app.driver.state == "paused" and not app.driver.busy)
     await settle(pilot)
+
+
+def told(app) -> str:
+    parts = watch_parts(app.driver, app._browse.watch_view)
+    return " ".join(part.text for part in parts)
 
 
 def all_known(app) -> bool:
@@ -118,6 +124,8 @@ async def test_the_watch_list_is_there_again_with_the_session_and_without_the_mo
         lines = app._browse.watch_view.update(0)
         assert not all(map(math.isnan, lines[first]))
         assert all(map(math.isnan, lines[RARE])), "what is not recorded is blank"
+        assert "…" not in told(app)
+        assert told(app).endswith("·"), "nobody is asked for it"
 
 
 async def test_a_long_path_is_looked_at_in_pieces_and_near_the_cursor_first(monkeypatch) -> None:
