@@ -5,7 +5,7 @@ an engine knows nothing of the tree.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import msgspec
 
@@ -15,6 +15,9 @@ from tokexplore.models.sampling.effects import Draws, Effect
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.sampling.view import SamplerView
 from tokexplore.models.tokens import Vocabulary
+
+if TYPE_CHECKING:
+    from tokexplore.models.bench import Bench
 
 EndReason = Literal["eos", "stop", "length", "context", "interrupted"]
 
@@ -304,6 +307,10 @@ class Engine(Protocol):
         Raises:
             UsageError: for more than one seed where `batches` is false.
         """
+
+    @property
+    def bench(self) -> "Bench":
+        """The same paths computed in other ways, for the lab."""
 
     def draws(
         self, ids: Sequence[int], settings: SamplingSettings, count: int, prompt_length: int = 0

@@ -5,11 +5,14 @@ families are silently wrong on top of a cache without them.
 """
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from transformers import PreTrainedModel
+
+from tokexplore.models.errors import UsageError
 
 _CACHE_ARGUMENTS = ("past_key_values", "cache_params")
 _GROWTH = 1024
@@ -34,7 +37,7 @@ class Forward:
         self._away = self._device.type != "cpu" or hasattr(model, "hf_device_map")
         self._positions = torch.empty(1, 0, dtype=torch.long)
         self._ones = torch.empty(1, 0, dtype=torch.long)
-        self._experts = _Experts(model, self._device)
+        self.experts = Experts(model, self._device)
 
     @torch.inference_mode()
     def __call__(
@@ -51,31 +54,42 @@ class Forward:
         return self._logits(inputs, start, cache, keep)[0]  # [keep, V]
 
     @torch.inference_mode()
-    def batch(self, tokens: Sequence[int], start: int, cache: Any) -> torch.Tensor:
-        """Logits after one token on top of each row of a batched cache: f32 on the CPU, [B, V].
+    def batch(
+        self, tokens: Sequence[Sequence[int]], start: int, cache: Any, pads: Sequence[int] = ()
+    ) -> torch.Tensor:
+        """Logits after the last token fed on each row of a batched cache: f32 on the CPU, [B, V].
 
         Args:
-            tokens: the id of position `start` of each row.
-            cache: holds `start` tokens in each of B rows and is extended in place.
+            tokens: ids of places `start` to `start + n` of each row.
+            cache: holds `start` places in each of B rows and is extended in place.
+            pads: how many of each row's first places hold nothing; none by default.
         """
-        inputs = torch.tensor(tokens, dtype=torch.long, device=self._device)[:, None]  # [B, 1]
-        return self._logits(inputs, start, cache, 1)[:, 0]  # [B, V]
+        inputs = torch.tensor(tokens, dtype=torch.long, device=self._device)  # [B, n]
+        return self._logits(inputs, start, cache, 1, pads)[:, 0]  # [B, V]
 
-    def _logits(self, inputs: torch.Tensor, start: int, cache: Any, keep: int) -> torch.Tensor:
+    def _logits(
+        self, inputs: torch.Tensor, start: int, cache: Any, keep: int, pads: Sequence[int] = ()
+    ) -> torch.Tensor:
         """f32 CPU logits after the last `keep` tokens of each row, shape [B, keep, V]."""
         rows, count = inputs.shape
         end = start + count
         if end > self._ones.shape[1]:
             self._grow(end)
-        self._experts.prepare(decoding=count == 1 and start > 0)
+        self.experts.prepare(decoding=count == 1 and start > 0)
         arguments: dict[str, Any] = {"use_cache": cache is not None}
         if cache is not None and self.cache_argument:
             arguments[self.cache_argument] = cache
+        span = count if self._recurrent else end
+        positions = self._positions[:, start:end].expand(rows, -1)  # [B, n]
+        mask = self._ones[:, :span].expand(rows, -1)  # [B, start + n]
+        if any(pads):
+            empty = torch.tensor(pads, device=self._device)[:, None]  # [B, 1]
+            positions = (positions - empty).clamp(min=0)  # [B, n]
+            mask = (self._positions[:, :end] >= empty).long()  # [B, start + n]
         if self._takes_positions:
-            arguments["position_ids"] = self._positions[:, start:end].expand(rows, -1)  # [B, n]
+            arguments["position_ids"] = positions
         if self._takes_mask:
-            span = count if self._recurrent else end
-            arguments["attention_mask"] = self._ones[:, :span].expand(rows, -1)  # [B, start + n]
+            arguments["attention_mask"] = mask
         if self._takes_keep and keep < count:
             arguments["logits_to_keep"] = keep
         logits = self.model(input_ids=inputs, **arguments).logits  # [B, n or keep, V]
@@ -91,7 +105,7 @@ class Forward:
         self._ones = torch.ones(1, size, dtype=torch.long, device=self._device)  # [1, size]
 
 
-class _Experts:
+class Experts:
     """Runs a mixture of experts as `generate` does: `batched_mm` for single tokens off the CPU."""
 
     def __init__(self, model: PreTrainedModel, device: torch.device) -> None:
@@ -101,6 +115,25 @@ class _Experts:
             self._prefill = model.get_experts_implementation()
         self._switches = "grouped_mm" in self._prefill.values()
         self._decoding = False
+
+    @contextmanager
+    def forced(self, name: str) -> Iterator[None]:
+        """Run all passes with this implementation.
+
+        Raises:
+            UsageError: the model has no experts, or not this implementation.
+        """
+        before, switches = self._model.get_experts_implementation(), self._switches
+        try:
+            self._model.set_experts_implementation(name)
+        except ValueError as error:
+            raise UsageError(f"experts {name} is not possible: {error}") from None
+        self._switches = False
+        try:
+            yield
+        finally:
+            self._model.set_experts_implementation(before)
+            self._switches = switches
 
     def prepare(self, *, decoding: bool) -> None:
         """Switch the implementation where this pass is of the other kind than the last."""

@@ -81,7 +81,7 @@ def continuations(
         if control.cancelled:
             return []
         # A row that has ended goes on unseen: it costs less than taking it out.
-        logits = engine.forward.batch([run.ids[-1] for run in runs], length, cache)  # [B, V]
+        logits = engine.forward.batch([run.ids[-1:] for run in runs], length, cache)  # [B, V]
         length += 1
         for run, values in zip(runs, logits, strict=True):
             if run.ended is None:

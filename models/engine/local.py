@@ -17,6 +17,7 @@ from tokexplore.models.distribution import STORED_CANDIDATES, Distribution, Rows
 from tokexplore.models.engine import chat as chats
 from tokexplore.models.engine import fan, lens, loading, prefill, sampler, summary
 from tokexplore.models.engine import text as texts
+from tokexplore.models.engine.bench import LocalBench
 from tokexplore.models.engine.decode import Forward
 from tokexplore.models.engine.probe import probe
 from tokexplore.models.engine.store import ROW_BYTES, Leaf, LeafStore, Path, RowStore
@@ -132,13 +133,13 @@ class LocalEngine:
         return chats.next_turn(self._loaded, ids, chat, user)
 
     def stream(self, request: StreamRequest, control: Control) -> Iterator[StreamEvent]:
-        self._check(request.ids)
+        self.check(request.ids)
         return self._guarded(Stream(self, request, control).events())
 
     def score(
         self, ids: Sequence[int], start: int, control: Control
     ) -> Iterator[Progress | ScoredToken]:
-        self._check(ids)
+        self.check(ids)
         if start < 1:
             raise UsageError(f"scoring from position {start} is not possible: give 1 or more.")
         return self._guarded(self._score(ids, start, control))
@@ -186,7 +187,11 @@ class LocalEngine:
         changes = changes_of(settings, ids, prompt_length)
         return lens.draws(self._row(ids)[0], settings.checked(), ids, count, changes)
 
-    # What streams and questions share
+    @cached_property
+    def bench(self) -> LocalBench:
+        return LocalBench(self)
+
+    # What streams, questions and the bench share
 
     def begin(self, path: Path) -> prefill.Start:
         """The cache to feed `path` on; it holds all but one token where the row is to be had."""
@@ -215,7 +220,7 @@ class LocalEngine:
         row = self.rows_held.get(path.key)
         if row is not None:
             return row, "stored"
-        self._check(ids)
+        self.check(ids)
         with self._memory_guarded():
             began = time.perf_counter()
             start = self.begin(path)
@@ -271,7 +276,12 @@ class LocalEngine:
     def _searcher(self) -> summary.Searcher:
         return summary.Searcher(self.vocabulary)
 
-    def _check(self, ids: Sequence[int]) -> None:
+    def check(self, ids: Sequence[int]) -> None:
+        """Refuse a path that this model cannot have.
+
+        Raises:
+            UsageError: it is empty, longer than the context, or has ids that are no tokens.
+        """
         name, context = self._loaded.name, self._loaded.context
         if not ids:
             raise UsageError("an empty path has no distribution: give at least one token.")

@@ -136,34 +136,37 @@ class Stream:
         return self._row
 
     def _drawn(self, row: Row) -> DrawnToken:
-        settings = self._in_force()
-        distribution = summary.distribution(row, self._request.top)
-        changes = changes_of(settings, self._path.ids, self._request.prompt_length)
-        reshaped = sampler.reshape(row, settings, changes)
-        first = len(self._path) == len(self._request.ids)
-        draw = self._request.draw if first else 0
-        number = None
-        if not settings.greedy:
-            number = self._uniforms.after(self._path, settings.seed, draw)
-        (token,) = sampler.draw(reshaped, np.array([number or 0.0]))
-        standing = _standing(row, distribution, token)
-        return DrawnToken(
-            position=len(self._path),
-            distribution=distribution,
-            standing=standing,
-            sampler=reshaped.view,
-            chosen_by="greedy" if settings.greedy else "sampled",
-            sampler_logprob=reshaped.view.fate(token, standing.logit, changes).logprob,
-            draw=draw,
-            uniform=number,
-            watched=tuple(summary.standing(row, token) for token in self._request.watch),
-        )
+        return drawn(row, self._path, self._request, self._in_force(), self._uniforms)
 
     def _in_force(self) -> SamplingSettings:
         asked = self._control.settings or self._request.settings
         if asked is not self._asked:
             self._asked, self._settings = asked, asked.checked()
         return self._settings
+
+
+def drawn(
+    row: Row, path: Path, request: StreamRequest, settings: SamplingSettings, uniforms: "Uniforms"
+) -> DrawnToken:
+    """The token that a request's stream takes after `path`, whose row this is."""
+    distribution = summary.distribution(row, request.top)
+    changes = changes_of(settings, path.ids, request.prompt_length)
+    reshaped = sampler.reshape(row, settings, changes)
+    draw = request.draw if len(path) == len(request.ids) else 0
+    number = None if settings.greedy else uniforms.after(path, settings.seed, draw)
+    (token,) = sampler.draw(reshaped, np.array([number or 0.0]))
+    standing = _standing(row, distribution, token)
+    return DrawnToken(
+        position=len(path),
+        distribution=distribution,
+        standing=standing,
+        sampler=reshaped.view,
+        chosen_by="greedy" if settings.greedy else "sampled",
+        sampler_logprob=reshaped.view.fate(token, standing.logit, changes).logprob,
+        draw=draw,
+        uniform=number,
+        watched=tuple(summary.standing(row, token) for token in request.watch),
+    )
 
 
 def _standing(row: Row, distribution: Distribution, token: int) -> Standing:

@@ -1,0 +1,143 @@
+"""The workbench of a local engine: paths computed in other shapes, by other kernels."""
+
+from array import array
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
+
+import torch
+from transformers import PreTrainedModel
+
+from tokexplore.models.bench import Execution, Logits
+from tokexplore.models.engine import prefill, summary
+from tokexplore.models.engine.batch import Batch, spans
+from tokexplore.models.engine.store import Path
+from tokexplore.models.engine.stream import Stops, Uniforms, drawn
+from tokexplore.models.errors import UsageError
+from tokexplore.models.protocol import Control, DrawnToken, EndReason, StreamEnded, StreamRequest
+
+if TYPE_CHECKING:
+    from tokexplore.models.engine.local import LocalEngine
+
+
+class LocalBench:
+    """Implements `models.bench.Bench`. The engine's caches are neither read nor kept."""
+
+    def __init__(self, engine: "LocalEngine") -> None:
+        self._engine = engine
+
+    def run(
+        self, request: StreamRequest, execution: Execution, control: Control
+    ) -> Iterator[DrawnToken | StreamEnded]:
+        self._check(request.ids, execution)
+        settings = request.settings.checked()
+        path, uniforms, stops = Path(request.ids), Uniforms(), Stops(self._engine, request)
+        batch = self._begun(path.ids, execution)
+        reason = self._limit(path, request, control)
+        while reason is None:
+            row = summary.summarise(batch.logits, "executed")
+            token = drawn(row, path, request, settings, uniforms)
+            path.append(token.standing.token)
+            yield token
+            reason = stops.reason(token.standing.token) or self._limit(path, request, control)
+            if reason is None:
+                with self._computing(execution):
+                    batch.feed(token.standing.token)
+        yield StreamEnded(len(path), reason, stops.met if reason == "stop" else "")
+
+    def trace(
+        self, ids: Sequence[int], first: int, execution: Execution, control: Control, *,
+        stepwise: bool,
+    ) -> Iterator[tuple[int, Logits]]:  # fmt: skip
+        self._check(ids, execution)
+        if not stepwise:
+            yield from self._prefilled(ids, first, execution, control)
+            return
+        batch = self._begun(ids[:first], execution)
+        yield first, batch.logits[None].numpy()  # [1, V]
+        for done in range(first + 1, len(ids) + 1):
+            if control.cancelled:
+                return
+            with self._computing(execution):
+                batch.feed(ids[done - 1])
+            yield done, batch.logits[None].numpy()
+
+    def _prefilled(
+        self, ids: Sequence[int], first: int, execution: Execution, control: Control
+    ) -> Iterator[tuple[int, Logits]]:
+        if execution.batch > 1:
+            raise UsageError("the logits along a prefill in a batch are not to be had.")
+        forward, probed = self._engine.forward, self._engine.probed
+        leaf, path = prefill.fresh(forward, probed), array("I", ids)
+        for start, end in spans(len(path), execution):
+            if control.cancelled:
+                return
+            keep = max(1, end - max(start, first - 1))
+            with self._computing(execution):
+                if leaf.cache is None:
+                    logits = forward(path[:end], 0, None, keep)
+                else:
+                    logits = prefill.extend(forward, probed, leaf, path[start:end], keep)
+            if end >= first:
+                yield end, logits.numpy()  # [keep, V]
+
+    def _begun(self, ids: Sequence[int], execution: Execution) -> Batch:
+        with self._computing(execution):
+            return Batch(self._engine.forward, self._engine.probed, ids, execution)
+
+    def _limit(self, path: Path, request: StreamRequest, control: Control) -> EndReason | None:
+        """Why no token may be taken here."""
+        if control.cancelled:
+            return "interrupted"
+        if len(path) - len(request.ids) >= request.max_new_tokens:
+            return "length"
+        context = self._engine.info.context
+        return "context" if context and len(path) >= context else None
+
+    def _check(self, ids: Sequence[int], execution: Execution) -> None:
+        """Refuse what this model cannot do."""
+        self._engine.check(ids)
+        info = self._engine.info
+        if execution.batch > 1 and not info.batches:
+            raise UsageError(f"{info.name} runs no batches: its cache is not only attention.")
+        if (execution.chunk or execution.cached) and info.feed != "batched":
+            raise UsageError(
+                f"{info.name} takes a prompt in one pass only: {self._engine.probed.words}."
+            )
+        if not 0 <= execution.row < execution.batch:
+            raise UsageError(f"row {execution.row} is not in a batch of {execution.batch}.")
+
+    @contextmanager
+    def _computing(self, execution: Execution) -> Iterator[None]:
+        """The kernels, threads and algorithms of an execution, for one pass."""
+        with torch.inference_mode(), ExitStack() as stack:
+            if execution.attention:
+                stack.enter_context(_attention(self._engine.forward.model, execution.attention))
+            if execution.experts:
+                stack.enter_context(self._engine.forward.experts.forced(execution.experts))
+            if execution.threads:
+                stack.callback(torch.set_num_threads, torch.get_num_threads())
+                torch.set_num_threads(execution.threads)
+            if execution.deterministic:
+                before = torch.are_deterministic_algorithms_enabled()
+                stack.callback(torch.use_deterministic_algorithms, before)
+                torch.use_deterministic_algorithms(True, warn_only=True)
+            yield
+
+
+@contextmanager
+def _attention(model: PreTrainedModel, kernel: str) -> Iterator[None]:
+    """Run a model with another attention kernel.
+
+    Raises:
+        UsageError: it is not here, or not for this model.
+    """
+    before = model.config._attn_implementation
+    try:
+        model.set_attn_implementation(kernel)
+    except (ImportError, ValueError) as error:
+        raise UsageError(f"attention {kernel} is not possible: {error}") from None
+    try:
+        yield
+    finally:
+        model.set_attn_implementation(before)
