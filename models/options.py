@@ -6,7 +6,7 @@ import msgspec
 
 from tokexplore.models.protocol import Chat
 
-Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+Dtype = Literal["auto", "own", "float32", "bfloat16", "float16"]
 EMBEDDED = "embedded"
 """The name that stands for the model we ship."""
 EMBEDDED_TITLE = "fable"
@@ -21,7 +21,7 @@ class LoadOptions(msgspec.Struct, frozen=True):
     device: str = "auto"
     """`auto` (the GPU with the most free memory, else the CPU), `cpu`, `cuda`, `cuda:1`, `mps`."""
     dtype: Dtype = "auto"
-    """`auto` is float32 on a CPU and the checkpoint's own on a GPU."""
+    """`own` is the checkpoint's; `auto` is float32 on a CPU and the checkpoint's own on a GPU."""
     device_map: str = ""
     """`auto` spreads the model over several devices through accelerate; empty is off."""
     revision: str = ""

@@ -13,12 +13,14 @@ from tokexplore.models.options import EMBEDDED, EMBEDDED_TITLE, LoadOptions
 from tokexplore.models.sampling.knobs import KNOBS
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.tui import lab_parsers, parsers
+from tokexplore.tui.commands.lab import parsers as lab
 from tokexplore.tui.options import (
     CLOSE_CALL,
     IDLE_CAP,
     AppOptions,
     ExportOptions,
     GifOptions,
+    LabOptions,
     LensOptions,
     ListOptions,
     OpenOptions,
@@ -48,6 +50,7 @@ class Invocation(msgspec.Struct, frozen=True):
     taping: TapeOptions = TapeOptions()
     lens: LensOptions = LensOptions()
     sweep: SweepOptions = SweepOptions()
+    lab: LabOptions = LabOptions()
 
 
 def parse(arguments: Sequence[str]) -> Invocation:
@@ -82,6 +85,8 @@ def parse(arguments: Sequence[str]) -> Invocation:
         given = lab_parsers.sweep_parser().parse_args(arguments[1:])
         sweep = _sweeping(given)
         return Invocation(command, RunOptions(sweep.app), _prompt_of(given), sweep=sweep)
+    if command == "lab":
+        return _lab(list(arguments[1:]))
     if command == "lens":
         lens = _lens(lab_parsers.lens_parser().parse_args(arguments[1:]))
         return Invocation(command, RunOptions(), lens=lens)
@@ -116,6 +121,14 @@ def _load_options(given: argparse.Namespace) -> LoadOptions:
         revision=given.revision,
         trust_remote_code=given.trust_remote_code,
     )
+
+
+def _lab(arguments: list[str]) -> Invocation:
+    name, given, own = lab.read_lab(arguments)
+    asked = _invocation("lab", given)
+    models = tuple(map(_model, given.models))
+    options = LabOptions(name, asked.options.app, models, given.format, own)
+    return msgspec.structs.replace(asked, lab=options)
 
 
 def _lens(given: argparse.Namespace) -> LensOptions:

@@ -122,6 +122,8 @@ def _dispatch(asked: Invocation, open_engine: OpenEngine) -> int:
             return score_text(asked.scoring, out, open_engine=open_engine)
     if asked.command == "sweep":
         return _sweep(asked, open_engine)
+    if asked.command == "lab":
+        return _lab(asked, open_engine)
     app = asked.options.app
     if app.session:
         again = f"`tokexplore open {app.session}` goes on with it"
@@ -149,6 +151,21 @@ def _sweep(asked: Invocation, open_engine: OpenEngine) -> int:
     with private_stdout() as out:
         options = msgspec.structs.replace(asked.sweep, app=app)
         return run_sweep(options, out, open_engine=open_engine)
+
+
+def _lab(asked: Invocation, open_engine: OpenEngine) -> int:
+    from tokexplore.tui.commands.lab.bench import run_lab
+    from tokexplore.tui.commands.lab.parsers import EXPERIMENTS
+
+    for model in asked.lab.models:
+        locate(model, asked.lab.app.load.revision)
+    prompt = read_prompt(asked.prompt, piped_stdin())
+    app = msgspec.structs.replace(asked.lab.app, prompt=prompt)
+    options = msgspec.structs.replace(asked.lab, app=app)
+    with private_stdout() as out:
+        return run_lab(
+            options, EXPERIMENTS[options.experiment].load(), out, open_engine=open_engine
+        )
 
 
 def _open(asked: OpenOptions) -> int:

@@ -25,6 +25,9 @@ MAX_NEW_TOKENS = 256
 SWEEP_TOKENS = 64
 """How far the continuations of a sweep go when nothing else was asked."""
 
+LAB_TOKENS = 128
+"""The same for the lab's runs."""
+
 IDLE_CAP = 2.0
 
 CLOSE_CALL = 0.5
@@ -212,6 +215,18 @@ class SweepOptions(msgspec.Struct, frozen=True):
     """Steps of the grid at most."""
     plot: str = ""
     """A picture (.svg, .png, .pdf) to draw of it."""
+
+
+class LabOptions(msgspec.Struct, frozen=True):
+    """What `tokexplore lab` takes."""
+
+    experiment: str = ""
+    app: AppOptions = AppOptions()
+    """How models are loaded, the prompt, the settings, the end."""
+    models: tuple[str, ...] = (EMBEDDED,)
+    format: Literal["table", "jsonl", "csv", "markdown"] = "table"
+    own: dict[str, Any] = {}
+    """Options of this experiment alone, by the names that its parser gives them."""
 
 
 class TapeOptions(msgspec.Struct, frozen=True):

@@ -187,7 +187,8 @@ def add_loading(parser: argparse.ArgumentParser) -> None:
         "--dtype",
         choices=get_args(Dtype),
         default="auto",
-        help="auto: float32 on a CPU, the checkpoint's own on a GPU",
+        help="auto: float32 on a CPU, the checkpoint's own on a GPU; own: the checkpoint's "
+        "(%(default)s)",
     )
     group.add_argument(
         "--device-map",

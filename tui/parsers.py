@@ -26,7 +26,7 @@ from tokexplore.tui.parser_groups import (
 
 COMMANDS = (
     "run", "models", "sessions", "open", "export", "score", "replay", "gif", "tape", "lens",
-    "sweep", "examples",
+    "sweep", "lab", "examples",
 )  # fmt: skip
 THEMES = {"dark": "tokexplore-dark", "light": "tokexplore-light", "ansi": "tokexplore-ansi"}
 EXPORT_FORMATS = ("jsonl", "json", "csv", "markdown", "html", "dot")
@@ -36,6 +36,7 @@ _COMMAND_HELP = """commands:
   tokexplore run [MODEL] ...     the same engine without the screen: text or JSON lines
   tokexplore score FILE          what the model thinks of a text, token by token
   tokexplore sweep [MODEL] ...   one prompt under many settings; temperature against top-p
+  tokexplore lab EXPERIMENT ...  why temperature 0 is not one answer: measured on your model
   tokexplore lens --logits ...   what temperature, top-p and the rest make of a few words
   tokexplore tape FILE           a script that drives the app: recordings, pictures, tests
   tokexplore gif CAST GIF        a recording of the screen as an animated picture

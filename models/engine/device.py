@@ -125,11 +125,11 @@ def choose_dtype(asked: Dtype, kind: str, checkpoint: Checkpoint) -> str:
     `auto` stays where transformers must decide: quantised weights, and dtypes beyond the three
     that can be asked for.
     """
-    if asked != "auto":
+    if asked not in ("auto", "own"):
         return asked
     if checkpoint.quantization:
         return "auto"
-    if kind == "cpu":
+    if kind == "cpu" and asked == "auto":
         return "float32"
     return checkpoint.dtype if checkpoint.dtype in _DTYPES else "auto"
 

@@ -1,0 +1,108 @@
+"""The parsers of `tokexplore lab`: what its experiments share, and what each adds."""
+
+import argparse
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, NamedTuple
+
+from tokexplore.models.errors import UsageError
+from tokexplore.models.options import EMBEDDED
+from tokexplore.tui.options import LAB_TOKENS
+from tokexplore.tui.parser_groups import (
+    add_chat,
+    add_ending,
+    add_loading,
+    add_prompt,
+    add_sampling,
+    count,
+)
+from tokexplore.tui.parsers import new_parser
+
+FORMATS = ("table", "jsonl", "csv", "markdown")
+
+
+class Experiment(NamedTuple):
+    """What the command line knows of one."""
+
+    says: str
+    add: Callable[[argparse._ArgumentGroup], None]
+    """Adds the options that this experiment alone has."""
+    runs: str
+    """`module:function` beside this file; imported when it is asked for."""
+
+    def load(self) -> Callable[..., Any]:
+        """The function that runs it: a `bench.Lines`."""
+        module, _, name = self.runs.partition(":")
+        function: Callable[..., Any] = getattr(
+            import_module(f"tokexplore.tui.commands.lab.{module}"), name
+        )
+        return function
+
+
+class Asked(NamedTuple):
+    """A command line of the lab."""
+
+    experiment: str
+    given: argparse.Namespace
+    """What `run` takes too, and `models` and `format`."""
+    own: dict[str, Any]
+    """The options that this experiment alone has."""
+
+
+def read_lab(arguments: list[str]) -> Asked:
+    """What a command line (without `lab`) asks for.
+
+    Raises:
+        UsageError: an experiment or an option that is not there.
+        SystemExit: after --help.
+    """
+    name = arguments[0] if arguments else ""
+    if name in ("-h", "--help"):
+        print(_overview())
+        raise SystemExit(0)
+    if name not in EXPERIMENTS:
+        said = f"lab {name} is no experiment" if name else "lab needs the name of an experiment"
+        raise UsageError(f"{said}: give {', '.join(EXPERIMENTS)}.")
+    experiment = EXPERIMENTS[name]
+    parser = new_parser(
+        f"tokexplore lab {name}",
+        experiment.says,
+        usage=f"tokexplore lab {name} [MODEL ...] --prompt TEXT [options]",
+    )
+    parser.add_argument(
+        "models",
+        nargs="*",
+        default=[EMBEDDED],
+        metavar="MODEL",
+        help="one after the other (default: the embedded model)",
+    )
+    group = parser.add_argument_group(name)
+    experiment.add(group)
+    own = [action.dest for action in group._group_actions]
+    parser.add_argument("--format", choices=FORMATS, default="table", help="(%(default)s)")
+    for add in (add_prompt, add_chat, add_sampling, add_ending, add_loading):
+        add(parser)
+    parser.set_defaults(max_new_tokens=LAB_TOKENS, dtype="own", watch=[], watch_id=[], session="")
+    given = parser.parse_args(arguments[1:])
+    return Asked(name, given, {option: getattr(given, option) for option in own})
+
+
+def _overview() -> str:
+    lines = ["The determinism lab: why temperature 0 is not one answer.", ""]
+    lines += [f"  tokexplore lab {name:<8} {each.says}" for name, each in EXPERIMENTS.items()]
+    return "\n".join([*lines, "", "Each has its own --help."])
+
+
+def _add_repeat(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--runs", type=count, default=30, metavar="N", help="runs in all (%(default)s)"
+    )
+
+
+EXPERIMENTS = {
+    "repeat": Experiment(
+        "the same prompt N times, as a server runs it: how many different texts, and why",
+        _add_repeat,
+        "repeat:lines",
+    ),
+}
