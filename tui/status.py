@@ -5,6 +5,7 @@ import math
 from tokexplore.models.bounds import BoundedView
 from tokexplore.models.display import NEWLINE, safe_text
 from tokexplore.models.distribution import Distribution
+from tokexplore.models.numerics import LOW_PRECISION, grid_step
 from tokexplore.models.sampling.view import StepView
 from tokexplore.models.tree import ROOT
 from tokexplore.tui.driver import Driver
@@ -19,7 +20,6 @@ from tokexplore.widgets.header import State as HeaderState
 from tokexplore.widgets.rule import Part
 
 SHORT_DTYPES = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
-MANTISSA_BITS = {"bfloat16": 7, "float16": 10}
 CONTEXT_WORDS = 3
 """Tokens that the step's title repeats from before it."""
 
@@ -194,9 +194,7 @@ def _margin(driver: Driver, distribution: Distribution) -> str:
     dtype = "" if model is None else tree.provenance[model].dtype
     if margin == 0:
         return "0 (tie):"
-    bits = MANTISSA_BITS.get(dtype)
-    top = abs(distribution.logit_view[0])
-    if bits is None or not top or math.isinf(margin):
+    step = grid_step(distribution.logit_view[0], dtype) if dtype in LOW_PRECISION else None
+    if step is None or math.isinf(margin):
         return f"{margin:.2f}"
-    grid = 2.0 ** (math.floor(math.log2(top)) - bits)
-    return f"{margin / grid:.0f} {SHORT_DTYPES[dtype]} steps = {margin:.2f}"
+    return f"{margin / step:.0f} {SHORT_DTYPES[dtype]} steps = {margin:.2f}"

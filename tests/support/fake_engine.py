@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 
 from support import fake_vocabulary as vocabulary
+from support.fake_bench import FakeBench
 from support.fake_numbers import (
     drawn,
     drawn_place,
@@ -89,6 +90,7 @@ class FakeEngine:
         self.failures = dict(failures or {})
         self.chunk = chunk
         self.on_death = on_death
+        self.bench = FakeBench(self)
         self.passes = 0
         """Forward passes of streams and scores so far."""
         self._info = _info(name, context, chat_template, dtype)
@@ -260,6 +262,10 @@ class FakeEngine:
         return drawn(Counter(int(order[place]) for place in places))
 
     # The model
+
+    def full(self, ids: Sequence[int]) -> np.ndarray:
+        """Raw logits after a path: f32, shape [V]."""
+        return self._logits(ids, _model_key(ids))
 
     def _logits(self, ids: Sequence[int], key: bytes) -> np.ndarray:
         """Raw logits after a path: f32, shape [V]."""

@@ -29,6 +29,8 @@ class Subject(NamedTuple):
     """A model on the bench, and what it is asked."""
 
     engine: Engine
+    load: LoadOptions
+    """How it was opened."""
     request: StreamRequest
     control: Control
 
@@ -53,7 +55,8 @@ class Bench:
         if prompt is None:
             raise UsageError(f"lab {self.options.experiment} needs a prompt: --prompt TEXT.")
         for model in self.options.models:
-            engine = self.open(msgspec.structs.replace(app.load, model=model))
+            load = msgspec.structs.replace(app.load, model=model)
+            engine = self.open(load)
             if engine is None:
                 return
             check_token_ids(app, engine.info)
@@ -62,7 +65,7 @@ class Bench:
             settings = with_texts(app.starting_settings(engine.info), app, texts)
             request = app.request(ids, settings, app.max_new_tokens, prompt_length=len(ids))
             control = self._interruption.control = Control()
-            yield Subject(engine, request, control)
+            yield Subject(engine, load, request, control)
             if self.interrupted:
                 return
 

@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import Any, NamedTuple
 
 from tokexplore.models.errors import UsageError
+from tokexplore.models.lab.conditions import BATCHES, KNOBS, SERVER, Knob, knobs_named
 from tokexplore.models.options import EMBEDDED
 from tokexplore.tui.options import LAB_TOKENS
 from tokexplore.tui.parser_groups import (
@@ -97,6 +98,56 @@ def _add_repeat(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--runs", type=count, default=30, metavar="N", help="runs in all (%(default)s)"
     )
+    _add_varying(group)
+    group.add_argument(
+        "--new-seeds",
+        action="store_true",
+        help="run r draws with the seed + r; else all draw with the same one",
+    )
+    group.add_argument(
+        "--plain",
+        action="store_true",
+        help="vary nothing: every run alone, in one pass (and expect one text)",
+    )
+
+
+def _add_varying(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--vary",
+        type=_knobs,
+        default=SERVER,
+        metavar="NAME,...",
+        help=f"what differs between runs, of {', '.join(KNOBS)} (default: {','.join(SERVER)}, "
+        "as on a server)",
+    )
+    group.add_argument(
+        "--batches",
+        type=_sizes,
+        default=BATCHES,
+        metavar="B,...",
+        help=f"batch sizes to draw from (default: {','.join(map(str, BATCHES))})",
+    )
+    group.add_argument(
+        "--deal",
+        type=count,
+        default=0,
+        metavar="N",
+        help="number of the deal of conditions: another one deals others (%(default)s)",
+    )
+
+
+def _knobs(text: str) -> tuple[Knob, ...]:
+    try:
+        return knobs_named(text)
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(str(error).rstrip(".")) from None
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    sizes = tuple(count(part) for part in text.split(","))
+    if not all(sizes):
+        raise argparse.ArgumentTypeError("a batch of 0 is not possible: give 1 or more")
+    return sizes
 
 
 EXPERIMENTS = {

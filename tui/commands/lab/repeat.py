@@ -2,10 +2,74 @@
 
 from collections.abc import Iterator
 
-from tokexplore.tui.commands.lab.bench import Bench
+import msgspec
+
+from tokexplore.models.errors import UsageError
+from tokexplore.models.lab.conditions import PLAIN, Condition, deal, possible
+from tokexplore.models.lab.forks import forks, summarise
+from tokexplore.models.lab.repeat import Checked, Plan, Run, repeat
+from tokexplore.models.protocol import Engine
+from tokexplore.tui.commands.lab.bench import Bench, Subject
+from tokexplore.tui.commands.lab.repeat_report import REPORTS, Report, Result
 
 
 def lines(bench: Bench) -> Iterator[str]:
-    """The report, line by line."""
+    """The report, model by model."""
+    if not bench.options.own["runs"]:
+        raise UsageError("--runs 0 is not possible: give 1 or more.")
+    results: list[Result] = []
+    report = REPORTS[bench.options.format]()
     for subject in bench.subjects():
-        yield subject.engine.info.name
+        yield from _repeated(bench, subject, report, results)
+    if results:
+        yield from report.end(results)
+
+
+def _repeated(
+    bench: Bench, subject: Subject, report: Report, results: list[Result]
+) -> Iterator[str]:
+    own, engine, request = bench.options.own, subject.engine, subject.request
+    knobs, said = possible(() if own["plain"] else own["vary"], engine.info)
+    for sentence in said:
+        bench.say(sentence)
+    conditions = deal(
+        engine, request.ids, request.max_new_tokens, knobs, own["runs"],
+        batches=own["batches"], seed=own["deal"],
+    )  # fmt: skip
+    plan = Plan(request, tuple(conditions), own["new_seeds"])
+    yield from report.begin(engine, plan, knobs)
+    runs, controls = list[Run](), list[Checked]()
+    engines = _Engines(bench, subject)
+    for event in repeat(plan, engines.of, subject.control, bench.progress("runs")):
+        if isinstance(event, Run):
+            runs.append(event)
+            yield from report.run(engine, event)
+        else:
+            controls.append(event)
+    if runs:
+        result = Result(
+            engine, plan, knobs, tuple(runs), tuple(controls), summarise(runs),
+            forks(plan, runs, engine),
+        )  # fmt: skip
+        results.append(result)
+        yield from report.model(result)
+
+
+class _Engines:
+    """The model as it is, and as other conditions want it loaded; each is opened once."""
+
+    def __init__(self, bench: Bench, subject: Subject) -> None:
+        self._bench, self._load = bench, subject.load
+        self._known = {(PLAIN.dtype, PLAIN.device): subject.engine}
+
+    def of(self, condition: Condition) -> Engine:
+        key, load = (condition.dtype, condition.device), self._load
+        if key not in self._known:
+            other = msgspec.structs.replace(
+                load, dtype=condition.dtype or load.dtype, device=condition.device or load.device
+            )
+            opened = self._bench.open(other)
+            if opened is None:
+                raise KeyboardInterrupt
+            self._known[key] = opened
+        return self._known[key]

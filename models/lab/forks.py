@@ -1,0 +1,252 @@
+"""Where runs of one request part, and why: the sampler's draw, or arithmetic."""
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import combinations, islice, zip_longest
+from statistics import fmean
+from typing import Literal
+
+import msgspec
+
+from tokexplore.models.distribution import Distribution
+from tokexplore.models.lab.repeat import Plan, Run
+from tokexplore.models.numerics import grid_step
+from tokexplore.models.protocol import Engine
+
+SHOWN = 4
+"""Candidates of a fork that are told besides those that were taken."""
+
+
+class Text(msgspec.Struct, frozen=True):
+    """One of the different texts."""
+
+    ids: tuple[int, ...]
+    runs: tuple[int, ...]
+    """Numbers of the runs that said it."""
+
+
+class Reading(msgspec.Struct, frozen=True):
+    """What some runs read at a fork: the same logits to the last bit."""
+
+    runs: tuple[int, ...]
+    logits: tuple[float | None, ...]
+    """Of the fork's tokens; None where one is not among the candidates that were kept."""
+    taken: tuple[int, ...]
+    """The tokens that these runs took, each once."""
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """Why runs part at a fork."""
+
+    kind: Literal["sampler", "arithmetic"]
+    probability: float | None = None
+    """That the sampler takes the second token there; None for greedy, where nothing is drawn."""
+    explained: bool = True
+    """For arithmetic: the noise that was measured is at least the margin."""
+
+
+class Fork(msgspec.Struct, frozen=True):
+    """A place where runs that said the same so far take different tokens."""
+
+    step: int
+    """Number of the step, from 1."""
+    before: tuple[int, ...]
+    """What the runs had added when they came here."""
+    choices: tuple[tuple[int, tuple[int, ...]], ...]
+    """Tokens that were taken and the runs that took them, the most frequent first."""
+    tokens: tuple[int, ...]
+    """Of the readings: the first two are the fork's two most frequent choices."""
+    readings: tuple[Reading, ...]
+    """The most frequent first."""
+    margin: float
+    """Logit gap (nats) of the first two tokens as most runs read it: the size of it."""
+    noise: float
+    """How far readings of that gap lie apart at most, nats."""
+    grid: float | None
+    """Step of the dtype's grid at the first token's logit; None where it has none."""
+    verdict: Verdict
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """All runs of one plan in figures."""
+
+    runs: int
+    unique: int
+    texts: tuple[Text, ...]
+    """The most frequent first."""
+    curve: tuple[int, ...]
+    """How many different beginnings of t tokens there are, for t = 1, 2, ..."""
+    first_fork: int | None
+    """Number of the first step at which any two runs differ."""
+    divergences: tuple[tuple[int, int], ...]
+    """Steps at which runs leave the first run, and how many do."""
+    shared: float
+    """Mean share of two texts that their common beginning is, over all pairs of runs."""
+    ended: tuple[tuple[str, int], ...]
+    seconds: float
+    """Of a run, the mean."""
+
+
+def texts(runs: Sequence[Run]) -> tuple[Text, ...]:
+    """The different texts of some runs, the most frequent first."""
+    by: dict[tuple[int, ...], list[int]] = {}
+    for run in runs:
+        by.setdefault(run.ids, []).append(run.number)
+    found = [Text(ids, tuple(numbers)) for ids, numbers in by.items()]
+    return tuple(sorted(found, key=lambda text: (-len(text.runs), text.runs)))
+
+
+def summarise(runs: Sequence[Run]) -> Summary:
+    """The figures of one run or more."""
+    found = texts(runs)
+    longest = max(len(text.ids) for text in found)
+    left = [parting(run.ids, runs[0].ids) for run in runs]
+    partings = [at + 1 for at in left if at is not None]
+    pairs = [
+        (len(a.runs) * len(b.runs), parting(a.ids, b.ids) or 0, max(len(a.ids), len(b.ids)))
+        for a, b in combinations(found, 2)
+    ]
+    alike = [len(text.runs) * (len(text.runs) - 1) // 2 for text in found]
+    count = sum(alike) + sum(weight for weight, _, _ in pairs)
+    shared = sum(alike) + sum(weight * common / size for weight, common, size in pairs)
+    return Summary(
+        runs=len(runs),
+        unique=len(found),
+        texts=found,
+        curve=tuple(len({run.ids[:t] for run in runs}) for t in range(1, longest + 1)),
+        first_fork=min(
+            (at + 1 for text in found if (at := parting(text.ids, found[0].ids)) is not None),
+            default=None,
+        ),
+        divergences=tuple(sorted(Counter(partings).items())),
+        shared=shared / count if count else 1.0,
+        ended=tuple(Counter(run.ended for run in runs).most_common()),
+        seconds=fmean(run.seconds for run in runs),
+    )
+
+
+def parting(a: Sequence[int], b: Sequence[int]) -> int | None:
+    """How many tokens two texts share before they differ; None where they are the same."""
+    pairs = zip_longest(a, b, fillvalue=-1)
+    return next((at for at, (x, y) in enumerate(pairs) if x != y), None)
+
+
+class Segment(msgspec.Struct, frozen=True):
+    """A part of the prefix trie of some runs: what they say alike, then where they part."""
+
+    start: int
+    """Steps before it."""
+    ids: tuple[int, ...]
+    runs: tuple[int, ...]
+    children: tuple["Segment", ...] = ()
+    """Where they part, by rising count of runs the other way round: the largest first."""
+
+    def walk(self) -> Iterator["Segment"]:
+        """This part and all below it, each before its children."""
+        yield self
+        for child in self.children:
+            yield from child.walk()
+
+
+def trie(runs: Sequence[Run], start: int = 0) -> Segment:
+    """The prefix trie of runs that are alike in their first `start` tokens."""
+    first = runs[0].ids
+    at = min((p for run in runs if (p := parting(run.ids, first)) is not None), default=len(first))
+    parts: dict[int, list[Run]] = {}
+    for run in runs:
+        if len(run.ids) > at:  # one that was cut short ends here
+            parts.setdefault(run.ids[at], []).append(run)
+    ordered = sorted(parts.values(), key=lambda part: (-len(part), part[0].number))
+    return Segment(
+        start,
+        first[start:at],
+        tuple(run.number for run in runs),
+        tuple(trie(part, at) for part in ordered),
+    )
+
+
+def forks(plan: Plan, runs: Sequence[Run], engine: Engine) -> list[Fork]:
+    """Every place where runs part, the earlier ones first.
+
+    Args:
+        engine: asked what the plain computation draws there with the runs' own seeds.
+    """
+    by = {run.number: run for run in runs}
+    found = []
+    for segment in trie(runs).walk():
+        if len(segment.children) > 1:
+            parts = [[by[number] for number in child.runs] for child in segment.children]
+            found.append(_fork(plan, segment.start + len(segment.ids), parts, engine))
+    return sorted(found, key=lambda fork: (fork.step, -sum(len(runs) for _, runs in fork.choices)))
+
+
+def _fork(plan: Plan, step: int, parts: Sequence[Sequence[Run]], engine: Engine) -> Fork:
+    chosen = [part[0].steps[step].token for part in parts]
+    runs = sorted((run for part in parts for run in part), key=lambda run: run.number)
+    listed = runs[0].steps[step].distribution.id_view
+    others = islice((token for token in listed if token not in chosen), SHOWN)
+    tokens = (*chosen, *others)
+    readings = _readings(runs, step, tokens)
+    gaps = [
+        reading.logits[0] - reading.logits[1]
+        for reading in readings
+        if reading.logits[0] is not None and reading.logits[1] is not None
+    ]
+    top = readings[0].logits[0]
+    return Fork(
+        step=step + 1,
+        before=runs[0].ids[:step],
+        choices=tuple(
+            (token, tuple(run.number for run in part))
+            for token, part in zip(chosen, parts, strict=True)
+        ),
+        tokens=tokens,
+        readings=readings,
+        margin=abs(gaps[0]) if gaps else math.inf,
+        noise=max(gaps) - min(gaps) if gaps else 0.0,
+        grid=None if top is None else grid_step(top, engine.info.dtype),
+        verdict=_verdict(plan, step, parts, gaps, engine),
+    )
+
+
+def _readings(runs: Sequence[Run], step: int, tokens: Sequence[int]) -> tuple[Reading, ...]:
+    by: dict[tuple[float | None, ...], list[Run]] = {}
+    for run in runs:
+        by.setdefault(_logits(run.steps[step].distribution, tokens), []).append(run)
+    found = [
+        Reading(
+            tuple(run.number for run in part),
+            logits,
+            tuple(dict.fromkeys(run.steps[step].token for run in part)),
+        )
+        for logits, part in by.items()
+    ]
+    return tuple(sorted(found, key=lambda reading: (-len(reading.runs), reading.runs)))
+
+
+def _logits(distribution: Distribution, tokens: Sequence[int]) -> tuple[float | None, ...]:
+    places = [distribution.index_of(token) for token in tokens]
+    return tuple(None if at is None else distribution.logit_view[at] for at in places)
+
+
+def _verdict(
+    plan: Plan, step: int, parts: Sequence[Sequence[Run]], gaps: Sequence[float], engine: Engine
+) -> Verdict:
+    """The draw, where the plain computation takes the same two tokens with the runs' own seeds."""
+    first, second = parts[0][0], parts[1][0]
+    settings = plan.request.settings
+    if settings.greedy:
+        return Verdict("arithmetic", None, not gaps or max(gaps) - min(gaps) >= abs(gaps[0]))
+    path = (*plan.request.ids, *first.ids[:step])
+    probability = math.exp(second.steps[step].sampler_logprob)
+    seeds = [{run.seed for run in part} for part in parts[:2]]
+    if not seeds[0] & seeds[1]:
+        drawn = []
+        for run in (first, second):
+            own = msgspec.structs.replace(settings, seed=run.seed)
+            draws = engine.draws(path, own, 1, plan.request.prompt_length)
+            drawn.append(draws.of(run.steps[step].token) == 1)
+        if all(drawn):
+            return Verdict("sampler", probability)
+    return Verdict("arithmetic", probability, any(gap != gaps[0] for gap in gaps))

@@ -1,0 +1,24 @@
+"""Runs `tokexplore lab` on the fake engine."""
+
+import io
+
+import msgspec
+
+from support.fake_engine import FakeEngine
+from tokexplore.tui.arguments import parse
+from tokexplore.tui.commands.lab.bench import run_lab
+from tokexplore.tui.commands.lab.parsers import EXPERIMENTS
+from tokexplore.tui.prompts import read_prompt
+
+
+def lab_told(*arguments: str, engine: FakeEngine | None = None, code: int = 0) -> list[str]:
+    """The lines that an experiment with these arguments writes."""
+    found = engine or FakeEngine()
+    asked = parse(["lab", *arguments])
+    app = msgspec.structs.replace(asked.lab.app, prompt=read_prompt(asked.prompt, None))
+    options = msgspec.structs.replace(asked.lab, app=app)
+    out = io.BytesIO()
+    lines = EXPERIMENTS[options.experiment].load()
+    ended = run_lab(options, lines, out, open_engine=lambda _options, _report: found)
+    assert ended == code
+    return out.getvalue().decode().splitlines()
