@@ -1,4 +1,4 @@
-"""Repeat runs of the model that we ship: float32 says one thing, and the same batch says it again."""
+"""Repeat runs of the model that we ship: float32 gives one text, the same batch the same bits."""
 
 from tokexplore.models.engine.local import LocalEngine
 from tokexplore.models.lab.conditions import SERVER, deal
