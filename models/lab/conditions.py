@@ -128,7 +128,7 @@ class _Dealer:
         self._random = random.Random(f"tokexplore/conditions/{seed}")
         room = engine.info.context - length if engine.info.context else 2 * self._count
         self._longest = max(1, min(2 * self._count, room))
-        self._texts = [engine.encode(text) for text in _MATE_TEXTS]
+        self._texts = _texts(engine)
         self._gpu = engine.info.device.startswith("cuda")
 
     def draw(self) -> Condition:
@@ -177,8 +177,28 @@ class _Dealer:
         return ()
 
     def _mate(self, length: int) -> tuple[int, ...]:
-        """Another request's prompt of so many tokens."""
-        ids: list[int] = []
-        while len(ids) < length:
-            ids += self._random.choice(self._texts)
-        return tuple(ids[:length])
+        return _mate(self._texts, length, self._random)
+
+
+def mates(
+    engine: Engine, prompt: Sequence[int], length: int, count: int, *, seed: int = 0
+) -> tuple[tuple[int, ...], ...]:
+    """Prompts of `count` other requests, from half to twice as long as this one.
+
+    Args:
+        length: tokens that come after them.
+    """
+    dealer = _Dealer(engine, prompt, length, ("batch",), (count + 1,), seed)
+    return dealer.draw().execution.mates
+
+
+def _texts(engine: Engine) -> list[list[int]]:
+    return [engine.encode(text) for text in _MATE_TEXTS]
+
+
+def _mate(texts: Sequence[Sequence[int]], length: int, chance: random.Random) -> tuple[int, ...]:
+    """Another request's prompt of so many tokens."""
+    ids: list[int] = []
+    while len(ids) < length:
+        ids += chance.choice(texts)
+    return tuple(ids[:length])

@@ -7,14 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from transformers import LlamaForCausalLM
+from transformers import PreTrainedModel
 
 from tokexplore.models.errors import TokexploreError
 from tokexplore.models.training.checkpoint import Progress
 from tokexplore.models.training.corpus import Epochs, read_book, read_corpus
 from tokexplore.models.training.evaluate import Score, load, score_books, total
 from tokexplore.models.training.publish import publish
-from tokexplore.models.training.recipe import Recipe
+from tokexplore.models.training.recipe import Recipe, sparse_recipe
 from tokexplore.models.training.tokenizer import train_tokenizer
 from tokexplore.models.training.train import Run, train
 
@@ -47,6 +47,7 @@ def _train_parser() -> argparse.ArgumentParser:
     add("--checkpoint", type=Path, help="the checkpoint file (OUT with .checkpoint appended)")
     add("--resume", action="store_true", help="go on from the checkpoint, if there is one")
     add("--tokens", type=int, default=defaults.tokens, help="tokens to see (%(default)s)")
+    add("--experts", type=int, default=0, help="make a smaller model with so many experts")
     add("--seed", type=int, default=defaults.seed, help="seed of everything random (%(default)s)")
     add("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="(%(default)s)")
     add("--bf16", action="store_true", help="multiply matrices in bfloat16")
@@ -76,7 +77,8 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 def _train(options: argparse.Namespace) -> int:
     corpus = read_corpus(options.folder, options.hold_out)
-    recipe = replace(Recipe(), tokens=options.tokens, seed=options.seed)
+    base = sparse_recipe(options.experts) if options.experts else Recipe()
+    recipe = replace(base, tokens=options.tokens, seed=options.seed)
     run = Run(
         checkpoint=options.checkpoint or options.out.with_suffix(".checkpoint"),
         resume=options.resume,
@@ -95,7 +97,7 @@ def _train(options: argparse.Namespace) -> int:
         flush=True,
     )
 
-    def report(progress: Progress, model: LlamaForCausalLM) -> None:
+    def report(progress: Progress, model: PreTrainedModel) -> None:
         scores = score_books(model.eval(), tokenizer, corpus.held_out)
         print(_progress_line(progress, recipe, scores), flush=True)
 

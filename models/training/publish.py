@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save
-from transformers import GenerationConfig, LlamaForCausalLM, PreTrainedTokenizerBase
+from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from tokexplore.models.training.card import Facts, write_card
 from tokexplore.models.training.checkpoint import Progress
@@ -19,11 +19,11 @@ SUGGESTED = {"do_sample": True, "temperature": 0.8, "top_p": 0.9}
 """What the model suggests to who samples from it: at temperature 0 so small a model goes round."""
 
 
-def write_model(folder: Path, model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase) -> None:
+def write_model(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
     """Write configuration, tokenizer and the weights in bfloat16; the model stays as it is."""
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save_pretrained(folder)
-    config = model.config.to_dict() | {"architectures": ["LlamaForCausalLM"], "dtype": "bfloat16"}
+    config = model.config.to_dict() | {"architectures": [type(model).__name__], "dtype": "bfloat16"}
     type(model.config).from_dict(config).save_pretrained(folder)
     GenerationConfig(
         bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, **SUGGESTED
@@ -44,7 +44,7 @@ def publish(
     corpus: Corpus,
     recipe: Recipe,
     progress: Progress,
-    model: LlamaForCausalLM,
+    model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
 ) -> Facts:
     """Write the directory, then measure and sample what was written, for the card."""

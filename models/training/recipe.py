@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from transformers import LlamaConfig
+from transformers import LlamaConfig, MixtralConfig, PreTrainedConfig
 
 from tokexplore.models.errors import UsageError
 
@@ -17,6 +17,12 @@ class Recipe:
     layers: int = 6
     heads: int = 5
     feed_forward: int = 832
+    experts: int = 0
+    """Feed-forward networks among which a router chooses for each token; 0 is a dense model."""
+    chosen: int = 2
+    """How many of them a token goes through."""
+    balance: float = 0.02
+    """Weight of the loss that spreads tokens over the experts (Switch Transformer's)."""
     context: int = 1024
     """Positions that the model is trained for; also the length of the last windows."""
     window: int = 256
@@ -69,9 +75,11 @@ class Recipe:
         decay_steps = max(1.0, self.steps * self.decay_share)
         return min(1.0, (step + 1) / self.warmup, (self.steps - step) / decay_steps)
 
-    def model_config(self, bos: int, eos: int) -> LlamaConfig:
-        """The architecture, with the embedding shared between input and output."""
-        return LlamaConfig(
+    def model_config(self, bos: int, eos: int) -> PreTrainedConfig:
+        """The architecture: Llama's, or Mixtral's with experts; one embedding for both ends."""
+        routing = {"num_local_experts": self.experts, "num_experts_per_tok": self.chosen}
+        return (MixtralConfig if self.experts else LlamaConfig)(
+            **(routing if self.experts else {}),
             vocab_size=self.vocabulary,
             hidden_size=self.hidden,
             intermediate_size=self.feed_forward,
@@ -83,3 +91,8 @@ class Recipe:
             bos_token_id=bos,
             eos_token_id=eos,
         )
+
+
+def sparse_recipe(experts: int) -> Recipe:
+    """A smaller model with experts: what an experiment on routing needs, in a few megabytes."""
+    return Recipe(hidden=192, layers=4, heads=3, feed_forward=128, experts=experts, context=512)

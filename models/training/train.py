@@ -12,14 +12,14 @@ import torch
 from torch import nn
 from torch.nn import functional
 from torch.optim import AdamW, Muon, Optimizer
-from transformers import LlamaForCausalLM, PreTrainedTokenizerBase
+from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
 from tokexplore.models.training import checkpoint
 from tokexplore.models.training.checkpoint import Progress
 from tokexplore.models.training.corpus import Epochs, Windows
 from tokexplore.models.training.recipe import Recipe
 
-Report = Callable[[Progress, LlamaForCausalLM], None]
+Report = Callable[[Progress, PreTrainedModel], None]
 
 
 @dataclass(frozen=True)
@@ -40,13 +40,14 @@ class Run:
     """Leave after this step as an interruption would, a checkpoint written."""
 
 
-def build_model(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> LlamaForCausalLM:
+def build_model(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
     """A model with random weights that follow from the seed."""
     torch.manual_seed(recipe.seed)
-    return LlamaForCausalLM(recipe.model_config(tokenizer.bos_token_id, tokenizer.eos_token_id))
+    config = recipe.model_config(tokenizer.bos_token_id, tokenizer.eos_token_id)
+    return AutoModelForCausalLM.from_config(config)
 
 
-def build_optimizers(model: LlamaForCausalLM, recipe: Recipe) -> list[Optimizer]:
+def build_optimizers(model: PreTrainedModel, recipe: Recipe) -> list[Optimizer]:
     """Muon (Jordan et al., 2024) for the layers' matrices, AdamW for the embedding and the norms.
 
     Muon's steps are scaled to the size of AdamW's (Liu et al., 2025): one weight decay fits both.
@@ -66,7 +67,7 @@ def build_optimizers(model: LlamaForCausalLM, recipe: Recipe) -> list[Optimizer]
     ]
 
 
-def _add_dropout(model: LlamaForCausalLM, share: float) -> None:
+def _add_dropout(model: PreTrainedModel, share: float) -> None:
     """Dropout where GPT-2 has it and Llama has none: on all that enters the residual stream."""
 
     def drop(module: nn.Module, _inputs: object, output: Any) -> Any:
@@ -88,7 +89,7 @@ def train(
     tokenizer: PreTrainedTokenizerBase,
     epochs: Epochs,
     report: Report,
-) -> tuple[LlamaForCausalLM, Progress]:
+) -> tuple[PreTrainedModel, Progress]:
     """Carry the recipe out on streams of tokens, from the start or from the checkpoint."""
     model = build_model(recipe, tokenizer).to(run.device)
     _add_dropout(model, recipe.dropout)
@@ -98,7 +99,7 @@ def train(
         progress = checkpoint.restore(run.checkpoint, recipe, model, optimizers)
     progress = checkpoint.with_budget(progress, recipe.tokens)
     batches = _Batches(recipe, epochs)
-    loss_of = _loss_function(model, run)
+    loss_of = _loss_function(model, recipe, run)
     last = recipe.steps if run.stop_after is None else min(run.stop_after, recipe.steps)
     began = time.monotonic() - progress.seconds
     for step in range(progress.step, last):
@@ -134,12 +135,16 @@ class _Batches:
 
 
 def _loss_function(
-    model: LlamaForCausalLM, run: Run
+    model: PreTrainedModel, recipe: Recipe, run: Run
 ) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+    routing = {"output_router_logits": True} if recipe.experts else {}
+
     def loss_of(inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         with torch.autocast(torch.device(run.device).type, torch.bfloat16, enabled=run.bf16):
-            logits = model(input_ids=inputs, use_cache=False).logits  # [rows, length, vocabulary]
-        return functional.cross_entropy(logits.float().flatten(0, 1), targets.flatten())
+            told = model(input_ids=inputs, use_cache=False, **routing)
+        logits = told.logits  # [rows, length, vocabulary]
+        loss = functional.cross_entropy(logits.float().flatten(0, 1), targets.flatten())
+        return loss + recipe.balance * told.aux_loss if routing else loss
 
     return torch.compile(loss_of, dynamic=False) if run.compiled else loss_of
 
@@ -149,7 +154,7 @@ def _step(
     step: int,
     loss_of: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
     batch: torch.Tensor,
-    model: LlamaForCausalLM,
+    model: PreTrainedModel,
     optimizers: list[Optimizer],
 ) -> float:
     """One step of all optimizers; returns the batch's loss in nats per token."""

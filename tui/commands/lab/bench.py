@@ -8,6 +8,7 @@ from typing import BinaryIO, NamedTuple, TextIO
 import msgspec
 
 from tokexplore.models.errors import UsageError
+from tokexplore.models.lab.conditions import PLAIN, Condition
 from tokexplore.models.options import LoadOptions
 from tokexplore.models.protocol import Control, Engine, Progress, StreamRequest
 from tokexplore.tui.headless import (
@@ -87,6 +88,26 @@ class Bench:
     def say(self, text: str) -> None:
         """Tell something beside the report."""
         self._meter.say(text)
+
+
+class Engines:
+    """The model as it is, and as other conditions want it loaded; each is opened once."""
+
+    def __init__(self, bench: Bench, subject: Subject) -> None:
+        self._bench, self._load = bench, subject.load
+        self._known = {(PLAIN.dtype, PLAIN.device): subject.engine}
+
+    def of(self, condition: Condition) -> Engine:
+        key, load = (condition.dtype, condition.device), self._load
+        if key not in self._known:
+            other = msgspec.structs.replace(
+                load, dtype=condition.dtype or load.dtype, device=condition.device or load.device
+            )
+            opened = self._bench.open(other)
+            if opened is None:
+                raise KeyboardInterrupt
+            self._known[key] = opened
+        return self._known[key]
 
 
 def run_lab(

@@ -111,6 +111,10 @@ def _add_repeat(group: argparse._ArgumentGroup) -> None:
     )
 
 
+def _add_nothing(_group: argparse._ArgumentGroup) -> None:
+    """An experiment without options of its own."""
+
+
 def _add_varying(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--vary",
@@ -155,5 +159,10 @@ EXPERIMENTS = {
         "the same prompt N times, as a server runs it: how many different texts, and why",
         _add_repeat,
         "repeat:lines",
+    ),
+    "noise": Experiment(
+        "one path computed in several ways: how far the logits are apart, and what could flip",
+        _add_nothing,
+        "noise:lines",
     ),
 }

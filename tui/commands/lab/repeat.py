@@ -2,14 +2,11 @@
 
 from collections.abc import Iterator
 
-import msgspec
-
 from tokexplore.models.errors import UsageError
-from tokexplore.models.lab.conditions import PLAIN, Condition, deal, possible
+from tokexplore.models.lab.conditions import deal, possible
 from tokexplore.models.lab.forks import forks, summarise
 from tokexplore.models.lab.repeat import Checked, Plan, Run, repeat
-from tokexplore.models.protocol import Engine
-from tokexplore.tui.commands.lab.bench import Bench, Subject
+from tokexplore.tui.commands.lab.bench import Bench, Engines, Subject
 from tokexplore.tui.commands.lab.repeat_report import REPORTS, Report, Result
 
 
@@ -39,7 +36,7 @@ def _repeated(
     plan = Plan(request, tuple(conditions), own["new_seeds"])
     yield from report.begin(engine, plan, knobs)
     runs, controls = list[Run](), list[Checked]()
-    engines = _Engines(bench, subject)
+    engines = Engines(bench, subject)
     for event in repeat(plan, engines.of, subject.control, bench.progress("runs")):
         if isinstance(event, Run):
             runs.append(event)
@@ -53,23 +50,3 @@ def _repeated(
         )  # fmt: skip
         results.append(result)
         yield from report.model(result)
-
-
-class _Engines:
-    """The model as it is, and as other conditions want it loaded; each is opened once."""
-
-    def __init__(self, bench: Bench, subject: Subject) -> None:
-        self._bench, self._load = bench, subject.load
-        self._known = {(PLAIN.dtype, PLAIN.device): subject.engine}
-
-    def of(self, condition: Condition) -> Engine:
-        key, load = (condition.dtype, condition.device), self._load
-        if key not in self._known:
-            other = msgspec.structs.replace(
-                load, dtype=condition.dtype or load.dtype, device=condition.device or load.device
-            )
-            opened = self._bench.open(other)
-            if opened is None:
-                raise KeyboardInterrupt
-            self._known[key] = opened
-        return self._known[key]

@@ -104,7 +104,7 @@ class JsonReport:
         yield _json(
             {
                 "type": "repeat",
-                **_model_fields(engine),
+                **model_fields(engine),
                 "attention": info.attention,
                 "sampling": jsonl.sampling_fields(request.settings),
                 "new_seeds": plan.new_seeds,
@@ -148,7 +148,7 @@ class JsonReport:
         yield _json(
             {
                 "type": "summary",
-                **_model_fields(result.engine),
+                **model_fields(result.engine),
                 "setting": setting_of(result.plan),
                 **summary,
                 "counts": [len(text.runs) for text in result.summary.texts],
@@ -364,7 +364,7 @@ def markdown_table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
             yield "|" + " --- |" * len(row)
 
 
-def _model_fields(engine: Engine) -> dict[str, object]:
+def model_fields(engine: Engine) -> dict[str, object]:
     info = engine.info
     return {
         "model": info.source,
