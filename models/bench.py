@@ -64,6 +64,39 @@ class Execution(msgspec.Struct, frozen=True):
         return " · ".join(said) or "alone, in one pass"
 
 
+class Summands(msgspec.Struct, frozen=True):
+    """What the logits of a step's first two candidates are the sums of."""
+
+    tokens: tuple[int, int]
+    hidden: bytes
+    """f32, shape [H]: the input of the output embedding, each value one of the model's dtype."""
+    weights: bytes
+    """f32, shape [2, H]: the rows of the output embedding."""
+    bias: tuple[float, float]
+    head: tuple[float, float]
+    """The output embedding's own results."""
+    logits: tuple[float, float]
+    """The model's logits: other than `head` where it scales or caps them."""
+
+
+class LayerSpread(msgspec.Struct, frozen=True):
+    """How far a layer's output is from that of the plain pass, over all positions of a path."""
+
+    name: str
+    largest: float
+    """Of all |Δ|, in the units of the output."""
+    relative: float
+    """Root mean square of Δ over that of the output itself."""
+
+
+class Split(msgspec.Struct, frozen=True):
+    """One forward pass with the sums of every linear layer split."""
+
+    blocks: int
+    layers: tuple[LayerSpread, ...]
+    """From the embedding to the logits."""
+
+
 class Bench(Protocol):
     """An engine's workbench. Not to be used while a stream of the same engine runs."""
 
@@ -99,3 +132,21 @@ class Bench(Protocol):
         Raises:
             UsageError: an execution that this model or machine cannot do.
         """  # fmt: skip
+
+    def summands(self, ids: Sequence[int]) -> Summands:
+        """What the first two logits after a path are the sums of.
+
+        Raises:
+            UsageError: a model whose output embedding is no plain matrix.
+        """
+
+    def split(self, ids: Sequence[int], blocks: Sequence[int]) -> Iterator[Split]:
+        """A plain pass over a path against passes whose linear layers add up in blocks.
+
+        The inputs of every linear layer are cut into k blocks of neighbours; each block's products
+        are summed by itself, in float32, and the k partial sums are added in order, as split-K
+        kernels do. One block is the plain pass.
+
+        Args:
+            blocks: each k, 1 or more.
+        """

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 from transformers import PreTrainedModel
 
-from tokexplore.models.bench import Execution, Logits
-from tokexplore.models.engine import prefill, summary
+from tokexplore.models.bench import Execution, Logits, Split, Summands
+from tokexplore.models.engine import prefill, summary, sums
 from tokexplore.models.engine.batch import Batch, spans
 from tokexplore.models.engine.store import Path
 from tokexplore.models.engine.stream import Stops, Uniforms, drawn
@@ -80,6 +80,14 @@ class LocalBench:
                     logits = prefill.extend(forward, probed, leaf, path[start:end], keep)
             if end >= first:
                 yield end, logits.numpy()  # [keep, V]
+
+    def summands(self, ids: Sequence[int]) -> Summands:
+        self._engine.check(ids)
+        return sums.summands(self._engine.forward, ids)
+
+    def split(self, ids: Sequence[int], blocks: Sequence[int]) -> Iterator[Split]:
+        self._engine.check(ids)
+        return sums.split(self._engine.forward, ids, blocks)
 
     def _begun(self, ids: Sequence[int], execution: Execution) -> Batch:
         with self._computing(execution):

@@ -111,6 +111,16 @@ def _add_repeat(group: argparse._ArgumentGroup) -> None:
     )
 
 
+def _add_sums(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--step",
+        type=count,
+        default=0,
+        metavar="N",
+        help="the step to look at, from 1 (default: that of the smallest margin)",
+    )
+
+
 def _add_nothing(_group: argparse._ArgumentGroup) -> None:
     """An experiment without options of its own."""
 
@@ -164,5 +174,10 @@ EXPERIMENTS = {
         "one path computed in several ways: how far the logits are apart, and what could flip",
         _add_nothing,
         "noise:lines",
+    ),
+    "sums": Experiment(
+        "a step's two first logits added up in other orders: what the order alone does",
+        _add_sums,
+        "sums:lines",
     ),
 }

@@ -1,0 +1,159 @@
+"""Sums are not associative: a logit's dot product added up in other orders."""
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+
+from tokexplore.models.bench import Summands
+
+Vector = np.ndarray[tuple[int], np.dtype[np.float32]]
+BLOCKS = (2, 4, 8, 16)
+ACCUMULATORS = ("float32", "bfloat16")
+
+
+class Order(msgspec.Struct, frozen=True):
+    """Both logits, added up in one order with one accumulator."""
+
+    name: str
+    accumulator: str
+    sums: tuple[float, float]
+    """Of the first and the second candidate, before they are stored."""
+    stored: tuple[float, float]
+    """The same, rounded to the model's dtype."""
+
+    @property
+    def gap(self) -> float:
+        """First less second, before they are stored."""
+        return self.sums[0] - self.sums[1]
+
+
+class Exhibit(msgspec.Struct, frozen=True):
+    """One step's two sums in every order."""
+
+    tokens: tuple[int, int]
+    length: int
+    """Products that each sum has: the width of the hidden state."""
+    exact: tuple[float, float]
+    """The sums of the exact products, rounded once at the end (f64)."""
+    logits: tuple[float, float]
+    """The model's own."""
+    head: tuple[float, float]
+    """What its output embedding gave, before it scaled or capped it."""
+    orders: tuple[Order, ...]
+
+    @property
+    def margin(self) -> float:
+        """Exact gap of the two (nats)."""
+        return abs(self.exact[0] - self.exact[1])
+
+    def spread(self, accumulator: str) -> float:
+        """How far the gaps of one accumulator's orders lie apart."""
+        gaps = [order.gap for order in self.orders if order.accumulator == accumulator]
+        return max(gaps) - min(gaps)
+
+    def swapped(self, order: Order) -> str:
+        """What an order does to the exact ranking: `swaps`, `ties`, or nothing."""
+        exact = self.exact[0] - self.exact[1]
+        gap = order.stored[0] - order.stored[1]
+        if not gap:
+            return "ties" if exact else ""
+        return "swaps" if gap * exact < 0 else ""
+
+
+class _Adding(NamedTuple):
+    name: str
+    add: Callable[[Vector, str], float]
+
+
+def exhibit(summands: Summands, dtype: str) -> Exhibit:
+    """Add up both logits of a step in every order.
+
+    Each product is rounded to float32 once (of two bfloat16 values it is exact). After every
+    addition the running sum is rounded to the accumulator's format. A bias is added last, in
+    float32, and the sum is then rounded to the model's dtype, as it is stored.
+
+    Args:
+        dtype: the model's.
+    """
+    hidden = np.frombuffer(summands.hidden, np.float32)  # [H]
+    weights = np.frombuffer(summands.weights, np.float32).reshape(2, -1)  # [2, H]
+    products = weights * hidden  # [2, H]
+    orders = []
+    for accumulator in ACCUMULATORS:
+        for adding in _ADDINGS:
+            sums = [
+                float(np.float32(adding.add(row, accumulator)) + np.float32(bias))
+                for row, bias in zip(products, summands.bias, strict=True)
+            ]
+            stored = [stored_as(value, dtype) for value in sums]
+            orders.append(
+                Order(adding.name, accumulator, (sums[0], sums[1]), (stored[0], stored[1]))
+            )
+    exact = [
+        math.fsum([*(row.astype(np.float64) * hidden.astype(np.float64)), bias])
+        for row, bias in zip(weights, summands.bias, strict=True)
+    ]
+    return Exhibit(
+        summands.tokens, len(hidden), (exact[0], exact[1]), summands.logits, summands.head,
+        tuple(orders),
+    )  # fmt: skip
+
+
+def sequential(values: Vector, accumulator: str) -> float:
+    """From the first to the last."""
+    if accumulator == "float32":
+        return float(np.add.accumulate(values, dtype=np.float32)[-1])
+    total: Any = np.float32(0)
+    for value in values:
+        total = _bfloat16(total + value)
+    return float(total)
+
+
+def backwards(values: Vector, accumulator: str) -> float:
+    """From the last to the first."""
+    return sequential(values[::-1], accumulator)
+
+
+def pairwise(values: Vector, accumulator: str) -> float:
+    """Neighbours first, then their sums, until one is left."""
+    while len(values) > 1:
+        odd = values[len(values) // 2 * 2 :]
+        sums = (values[: len(values) // 2 * 2 : 2] + values[1::2]).astype(np.float32)
+        values = np.concatenate([sums if accumulator == "float32" else _bfloat16(sums), odd])
+    return float(values[0])
+
+
+def in_blocks(blocks: int) -> Callable[[Vector, str], float]:
+    """Blocks of neighbours, each from its first to its last, then the blocks' sums likewise."""
+
+    def add(values: Vector, accumulator: str) -> float:
+        cut = [part for part in np.array_split(values, blocks) if len(part)]
+        parts = [sequential(part, accumulator) for part in cut]
+        return sequential(np.array(parts, np.float32), accumulator)
+
+    return add
+
+
+_ADDINGS = (
+    _Adding("sequential", sequential),
+    _Adding("reversed", backwards),
+    _Adding("pairwise", pairwise),
+    *(_Adding(f"{blocks} blocks", in_blocks(blocks)) for blocks in BLOCKS),
+)
+
+
+def stored_as(value: float, dtype: str) -> float:
+    """A float32 value rounded to a format (to nearest, ties to even); float32 for all others."""
+    if dtype == "bfloat16":
+        return float(_bfloat16(value))
+    return float(np.float16(value)) if dtype == "float16" else value
+
+
+def _bfloat16(values: Any) -> Any:
+    """float32 values rounded to bfloat16: to nearest, ties to even."""
+    bits = np.asarray(values, np.float32).view(np.uint32)
+    rounded = bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))
+    return (rounded & np.uint32(0xFFFF0000)).view(np.float32)
