@@ -12,6 +12,19 @@ Logits = np.ndarray[tuple[int, int], np.dtype[np.float32]]
 """f32, shape [k, V]: raw."""
 
 
+class Capacity(msgspec.Struct, frozen=True):
+    """A simulation: experts with buffers of fixed size, as GShard (arXiv:2006.16668) has them.
+
+    The tokens of a pass, row after row, are cut into groups. In each group an expert takes at most
+    max(1, ceil(factor * tokens * k / experts)); first choices go before second ones, earlier
+    tokens before later ones, and what does not fit is left out. Padding takes no room.
+    """
+
+    factor: float
+    group: int
+    """Tokens of a group; the last group of a pass may have fewer."""
+
+
 class Execution(msgspec.Struct, frozen=True):
     """How a path is computed.
 
@@ -37,6 +50,8 @@ class Execution(msgspec.Struct, frozen=True):
     """Of the CPU."""
     deterministic: bool = False
     """torch's deterministic algorithms only."""
+    capacity: Capacity | None = None
+    """Limits of the experts, simulated; None is the model as it is."""
 
     @property
     def batch(self) -> int:
@@ -61,7 +76,28 @@ class Execution(msgspec.Struct, frozen=True):
             said.append("1 thread" if self.threads == 1 else f"{self.threads} threads")
         if self.deterministic:
             said.append("deterministic algorithms")
+        if self.capacity:
+            limit = self.capacity
+            said.append(f"simulated capacity {limit.factor:g} in groups of {limit.group}")
         return " · ".join(said) or "alone, in one pass"
+
+
+class Routing(msgspec.Struct, frozen=True):
+    """Which experts tokens went to: lists by token fed, then by layer that has experts."""
+
+    layers: tuple[int, ...]
+    """Numbers of those layers, from 1."""
+    experts: int
+    """How many each layer has."""
+    chosen: tuple[tuple[tuple[int, ...], ...], ...]
+    """The experts, from 0, the one with the largest weight first."""
+    weights: tuple[tuple[tuple[float, ...], ...], ...]
+    """Of the chosen, in their order."""
+    margins: tuple[tuple[float | None, ...], ...]
+    """Router logit of the last chosen less that of the first left out; None where the router goes
+    by more than its logits (groups, corrections)."""
+    left_out: tuple[tuple[int, ...], ...]
+    """The first expert left out, by router logit."""
 
 
 class Summands(msgspec.Struct, frozen=True):
@@ -150,3 +186,18 @@ class Bench(Protocol):
         Args:
             blocks: each k, 1 or more.
         """
+
+    def routing(
+        self,
+        ids: Sequence[int],
+        first: int,
+        execution: Execution,
+        control: Control,
+        *,
+        stepwise: bool,
+    ) -> Routing:
+        """Where the router sends the tokens ids[first:], fed as in `trace`.
+
+        Raises:
+            UsageError: a model without experts, or with routers of an unknown kind.
+        """  # fmt: skip

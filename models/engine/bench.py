@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 from transformers import PreTrainedModel
 
-from tokexplore.models.bench import Execution, Logits, Split, Summands
-from tokexplore.models.engine import prefill, summary, sums
+from tokexplore.models.bench import Execution, Logits, Routing, Split, Summands
+from tokexplore.models.engine import prefill, routing, summary, sums
 from tokexplore.models.engine.batch import Batch, spans
 from tokexplore.models.engine.store import Path
 from tokexplore.models.engine.stream import Stops, Uniforms, drawn
@@ -89,6 +89,25 @@ class LocalBench:
         self._engine.check(ids)
         return sums.split(self._engine.forward, ids, blocks)
 
+    def routing(
+        self, ids: Sequence[int], first: int, execution: Execution, control: Control, *,
+        stepwise: bool,
+    ) -> Routing:  # fmt: skip
+        self._check(ids, execution)
+        routers = routing.routers_of(self._engine.forward.model, self._engine.info.name)
+        record = routing.Record(routers)
+        if not stepwise:
+            with record.listening():
+                for _ in self._prefilled(ids, first, execution, control):
+                    pass
+            return record.told(None, first)
+        batch = self._begun(ids[:first], execution)
+        with record.listening():
+            for token in ids[first:]:
+                with self._computing(execution):
+                    batch.feed(token)
+        return record.told(execution.row)
+
     def _begun(self, ids: Sequence[int], execution: Execution) -> Batch:
         with self._computing(execution):
             return Batch(self._engine.forward, self._engine.probed, ids, execution)
@@ -130,6 +149,10 @@ class LocalBench:
                 before = torch.are_deterministic_algorithms_enabled()
                 stack.callback(torch.use_deterministic_algorithms, before)
                 torch.use_deterministic_algorithms(True, warn_only=True)
+            if execution.capacity:
+                forward = self._engine.forward
+                routers = routing.routers_of(forward.model, self._engine.info.name)
+                stack.enter_context(routing.limited(routers, forward, execution.capacity))
             yield
 
 

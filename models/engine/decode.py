@@ -38,6 +38,8 @@ class Forward:
         self._positions = torch.empty(1, 0, dtype=torch.long)
         self._ones = torch.empty(1, 0, dtype=torch.long)
         self.experts = Experts(model, self._device)
+        self.occupied: torch.Tensor | None = None
+        """Bool, shape [B, n]: which tokens of the running pass are no padding; None for all."""
 
     @torch.inference_mode()
     def __call__(
@@ -92,10 +94,12 @@ class Forward:
         span = count if self._recurrent else end
         positions = self._positions[:, start:end].expand(rows, -1)  # [B, n]
         mask = self._ones[:, :span].expand(rows, -1)  # [B, start + n]
+        self.occupied = None
         if any(pads):
             empty = torch.tensor(pads, device=self._device)[:, None]  # [B, 1]
             positions = (positions - empty).clamp(min=0)  # [B, n]
             mask = (self._positions[:, :end] >= empty).long()  # [B, start + n]
+            self.occupied = mask[:, start:].bool()
         if self._takes_positions:
             arguments["position_ids"] = positions
         if self._takes_mask:

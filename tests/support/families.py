@@ -84,6 +84,40 @@ _CONFIGS |= {
         **{**_ATTENTION, "num_hidden_layers": 3}, attention_window_size=WINDOW, lru_width=32
     ),
 }
+_CONFIGS |= {
+    "olmoe": lambda: hf.OlmoeConfig(**_MOE),
+    "gpt_oss": lambda: hf.GptOssConfig(
+        **_ATTENTION,
+        num_local_experts=4,
+        num_experts_per_tok=2,
+        sliding_window=WINDOW,
+        rope_parameters={"rope_type": "default", "rope_theta": 10_000.0},
+    ),
+    "deepseek_v3": lambda: _deepseek(groups=1),
+    "deepseek_v3_groups": lambda: _deepseek(groups=4),
+}
+
+
+def _deepseek(groups: int) -> PreTrainedConfig:
+    return hf.DeepseekV3Config(
+        **{**_ATTENTION, "num_key_value_heads": 4},
+        moe_intermediate_size=24,
+        n_routed_experts=8,
+        num_experts_per_tok=2,
+        n_group=groups,
+        topk_group=max(1, groups // 2),
+        q_lora_rank=16,
+        kv_lora_rank=16,
+        qk_rope_head_dim=8,
+        qk_nope_head_dim=8,
+        v_head_dim=8,
+        first_k_dense_replace=1,
+    )
+
+
+SPARSE = ("mixtral", "qwen3_moe", "olmoe", "gpt_oss", "deepseek_v3")
+"""Mixtures of experts whose routers go by their logits alone."""
+
 UNFORKABLE = ("rwkv", "recurrent_gemma")
 """Families whose state cannot be forked from outside."""
 CROPPABLE = ("llama", "gpt2", "qwen2", "qwen3_moe", "mixtral", "gemma3", "mistral")

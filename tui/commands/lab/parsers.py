@@ -16,6 +16,7 @@ from tokexplore.tui.parser_groups import (
     add_prompt,
     add_sampling,
     count,
+    positive,
 )
 from tokexplore.tui.parsers import new_parser
 
@@ -121,6 +122,36 @@ def _add_sums(group: argparse._ArgumentGroup) -> None:
     )
 
 
+def _add_experts(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--factors",
+        type=_factors,
+        default=(0.5, 1.0, 1.5, 2.0),
+        metavar="F,...",
+        help="capacity factors to simulate (default: 0.5,1,1.5,2)",
+    )
+    group.add_argument(
+        "--groups",
+        type=_sizes,
+        default=(4, 8, 32),
+        metavar="N,...",
+        help="tokens in a group that share the experts' buffers (default: 4,8,32)",
+    )
+    group.add_argument(
+        "--runs", type=count, default=12, metavar="N", help="batches of each (%(default)s)"
+    )
+    group.add_argument(
+        "--batch", type=count, default=8, metavar="B", help="rows of a batch (%(default)s)"
+    )
+
+
+def _factors(text: str) -> tuple[float, ...]:
+    factors = tuple(positive(part) for part in text.split(","))
+    if not all(factors):
+        raise argparse.ArgumentTypeError("a capacity factor of 0 is not possible: give more")
+    return factors
+
+
 def _add_nothing(_group: argparse._ArgumentGroup) -> None:
     """An experiment without options of its own."""
 
@@ -179,5 +210,10 @@ EXPERIMENTS = {
         "a step's two first logits added up in other orders: what the order alone does",
         _add_sums,
         "sums:lines",
+    ),
+    "experts": Experiment(
+        "a mixture of experts: where tokens go, what moves them, and a simulation of full experts",
+        _add_experts,
+        "experts:lines",
     ),
 }

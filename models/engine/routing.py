@@ -1,0 +1,164 @@
+"""Mixtures of experts: where routers send tokens, and what limited experts would leave out."""
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+from tokexplore.models.bench import Capacity, Routing
+from tokexplore.models.engine.decode import Forward
+from tokexplore.models.errors import UsageError
+
+_NAMES = ("gate", "router")
+"""What routers are called beside `experts` in transformers."""
+
+
+class Router(NamedTuple):
+    """A layer's router and its experts."""
+
+    layer: int
+    """From 1."""
+    router: nn.Module
+    """Gives the logits [T, E], the weights [T, k] and the experts [T, k] of T tokens."""
+    experts: nn.Module
+
+
+def routers_of(model: nn.Module, name: str) -> list[Router]:
+    """The routers of a model, layer by layer.
+
+    Raises:
+        UsageError: there are none, or none of a known kind.
+    """
+    layers: list[nn.ModuleList] = [
+        module for path, module in model.named_modules() if path.endswith("layers")
+    ]
+    found = []
+    for number, layer in enumerate(layers[0] if layers else (), 1):
+        for block in layer.modules():
+            experts = getattr(block, "experts", None)
+            router = next((getattr(block, n) for n in _NAMES if hasattr(block, n)), None)
+            if isinstance(experts, nn.Module) and isinstance(router, nn.Module):
+                found.append(Router(number, router, experts))
+    if not found:
+        raise UsageError(f"{name} has no experts: give a mixture-of-experts model.")
+    return found
+
+
+class Record:
+    """What routers said while it listened, pass by pass."""
+
+    def __init__(self, routers: Sequence[Router]) -> None:
+        self._routers = routers
+        self._heard: list[list[tuple[torch.Tensor, ...]]] = [[] for _ in routers]
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Hear all passes."""
+        with ExitStack() as stack:
+            for heard, each in zip(self._heard, self._routers, strict=True):
+                handle = each.router.register_forward_hook(_hearing(heard))
+                stack.callback(handle.remove)
+            yield
+
+    def told(self, row: int | None, first: int = 0) -> Routing:
+        """What was heard.
+
+        Args:
+            row: of passes that fed one token on each of several rows; None for those of one row.
+            first: so many tokens at the beginning are not told.
+        """
+        own = slice(None) if row is None else slice(row, row + 1)
+        layers = []
+        for heard in self._heard:
+            parts = zip(*heard, strict=True)  # logits, weights, experts of all passes
+            layers.append([torch.cat([part[own] for part in each])[first:] for each in parts])
+        told = [_layer(*parts) for parts in layers]
+        steps = range(len(told[0]))
+        return Routing(
+            layers=tuple(each.layer for each in self._routers),
+            experts=layers[0][0].shape[-1],
+            chosen=tuple(tuple(layer[n].chosen for layer in told) for n in steps),
+            weights=tuple(tuple(layer[n].weights for layer in told) for n in steps),
+            margins=tuple(tuple(layer[n].margin for layer in told) for n in steps),
+            left_out=tuple(tuple(layer[n].left_out for layer in told) for n in steps),
+        )
+
+
+def _hearing(heard: list[tuple[torch.Tensor, ...]]) -> Any:
+    def hear(_module: nn.Module, _inputs: object, output: Any) -> None:
+        if not isinstance(output, tuple) or len(output) != 3:
+            raise UsageError(
+                "this model's routers are of an unknown kind: nothing is told of them."
+            )
+        logits, weights, chosen = (part.detach().to("cpu") for part in output)
+        heard.append((logits.float(), weights.float(), chosen))
+
+    return hear
+
+
+class _Token(NamedTuple):
+    chosen: tuple[int, ...]
+    weights: tuple[float, ...]
+    margin: float | None
+    left_out: int
+
+
+def _layer(logits: torch.Tensor, weights: torch.Tensor, chosen: torch.Tensor) -> list[_Token]:
+    """A layer's routing of T tokens: logits [T, E], weights [T, k], chosen [T, k]."""
+    order = weights.argsort(dim=-1, descending=True, stable=True)  # [T, k]
+    weights, chosen = weights.gather(-1, order), chosen.gather(-1, order)
+    last = logits.gather(-1, chosen).min(-1).values  # [T]
+    best, left_out = logits.scatter(-1, chosen, -math.inf).max(-1)  # [T]
+    margins = [
+        None if margin < 0 or not math.isfinite(margin) else margin
+        for margin in (last - best).tolist()
+    ]
+    rows = zip(chosen.tolist(), weights.tolist(), margins, left_out.tolist(), strict=True)
+    return [_Token(tuple(c), tuple(w), m, out) for c, w, m, out in rows]
+
+
+@contextmanager
+def limited(routers: Sequence[Router], forward: Forward, capacity: Capacity) -> Iterator[None]:
+    """Simulate experts of limited capacity: the weights of what does not fit become 0."""
+
+    def limit(experts: int) -> Any:
+        def hook(_module: nn.Module, inputs: tuple[torch.Tensor, ...], more: Any) -> Any:
+            hidden, chosen, weights = inputs
+            over = overflow(chosen, experts, capacity, forward.occupied)
+            return (hidden, chosen, weights.masked_fill(over, 0.0)), more
+
+        return hook
+
+    with ExitStack() as stack:
+        for each in routers:
+            count = int(getattr(each.experts, "num_experts", 0))
+            handle = each.experts.register_forward_pre_hook(limit(count), with_kwargs=True)
+            stack.callback(handle.remove)
+        yield
+
+
+def overflow(
+    chosen: torch.Tensor, experts: int, capacity: Capacity, occupied: torch.Tensor | None
+) -> torch.Tensor:
+    """Which choices of a pass do not fit: bool, shape [T, k]; see `Capacity`.
+
+    Args:
+        chosen: expert ids, [T, k], T = B * n tokens row after row, falling by weight.
+        occupied: bool [B, n], False for padding, which takes no room; None for none.
+    """
+    count, k = chosen.shape
+    device = chosen.device
+    real = torch.arange(count, device=device)
+    if occupied is not None:
+        real = real[occupied.flatten()]
+    over = torch.zeros(count, k, dtype=torch.bool, device=device)
+    for group in real.split(capacity.group):
+        room = max(1, math.ceil(capacity.factor * len(group) * k / experts))
+        queue = chosen[group].T.flatten()  # [k * tokens]: all first choices, then all second ones
+        places = nn.functional.one_hot(queue, experts).cumsum(0)  # [k * tokens, E]
+        place = places.gather(1, queue[:, None])[:, 0]  # [k * tokens], from 1
+        over[group] = (place > room).view(k, -1).T
+    return over

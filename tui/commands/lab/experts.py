@@ -1,0 +1,95 @@
+"""`tokexplore lab experts`: routing along a path, what moves it, and limited experts, simulated."""
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from tokexplore.models.bench import Capacity, Execution, Routing
+from tokexplore.models.errors import UsageError
+from tokexplore.models.lab.experts import (
+    IMPLEMENTATIONS,
+    capacity_sweep,
+    content_dependence,
+    rerouted,
+)
+from tokexplore.models.lab.noise import Way, usual_ways
+from tokexplore.models.protocol import DrawnToken, Engine
+from tokexplore.tui.commands.lab.bench import Bench, Engines, Subject
+from tokexplore.tui.commands.lab.experts_report import REPORTS, Moved, Result
+
+
+def lines(bench: Bench) -> Iterator[str]:
+    """The report, model by model."""
+    own = bench.options.own
+    if own["batch"] < 1 or own["runs"] < 1:
+        raise UsageError("--batch and --runs must be 1 or more.")
+    report = REPORTS[bench.options.format]
+    for subject in bench.subjects():
+        result = _found(bench, subject)
+        if result is not None:
+            yield from report(result)
+
+
+def _found(bench: Bench, subject: Subject) -> Result | None:
+    engine, control, request = subject.engine, subject.control, subject.request
+    path, first = list(request.ids), len(request.ids)
+    wanted = msgspec.structs.replace(request, top=2)
+    for event in engine.bench.run(wanted, Execution(), control):
+        if isinstance(event, DrawnToken):
+            path.append(event.standing.token)
+    if len(path) == first:
+        return None
+    plain, *others = _ways(engine, request.ids, len(path) - first)
+    engines = Engines(bench, subject)
+    base = _routed(engine, path, first, plain, subject)
+    moved = []
+    for way in others:
+        routed = _routed(engines.of(way.condition), path, first, way, subject)
+        moved.append(Moved(way.name, rerouted(base, routed)))
+    names = _implementations(engine, path, first, subject)
+    batch = bench.options.own["batch"]
+    content = tuple(content_dependence(engine, path, first, names, batch, control))
+    limited = tuple(
+        capacity_sweep(
+            engine, request, _capacities(bench), bench.options.own["runs"], batch, control,
+            bench.progress("batches"),
+        )
+    )  # fmt: skip
+    return Result(engine, tuple(path), first, base, tuple(moved), content, limited, batch)
+
+
+def _ways(engine: Engine, prompt: Sequence[int], length: int) -> list[Way]:
+    """Token by token first, then what may route otherwise."""
+    ways = [way for way in usual_ways(engine, prompt, length) if "again" not in way.name]
+    return sorted(ways, key=lambda way: way.name != "token by token")
+
+
+def _routed(engine: Engine, path: Sequence[int], first: int, way: Way, subject: Subject) -> Routing:
+    execution = way.condition.execution
+    return engine.bench.routing(path, first, execution, subject.control, stepwise=way.stepwise)
+
+
+def _implementations(
+    engine: Engine, path: Sequence[int], first: int, subject: Subject
+) -> list[str]:
+    """Those that run here."""
+    found = []
+    for name in IMPLEMENTATIONS:
+        try:
+            execution = Execution(experts=name)
+            steps = engine.bench.trace(
+                path[: first + 1], first, execution, subject.control, stepwise=True
+            )
+            list(steps)
+        except (UsageError, RuntimeError, ImportError):
+            continue
+        found.append(name)
+    return found
+
+
+def _capacities(bench: Bench) -> list[Capacity | None]:
+    own = bench.options.own
+    return [
+        None,
+        *(Capacity(factor, group) for factor in own["factors"] for group in own["groups"]),
+    ]
