@@ -5,6 +5,7 @@ import math
 from tokexplore.models.bounds import BoundedView
 from tokexplore.models.display import NEWLINE, safe_text
 from tokexplore.models.distribution import Distribution
+from tokexplore.models.lab.noise import SIGMAS, could_flip
 from tokexplore.models.numerics import LOW_PRECISION, grid_step
 from tokexplore.models.sampling.view import StepView
 from tokexplore.models.tree import ROOT
@@ -153,9 +154,16 @@ def lens_title(explorer: Explorer, room: int) -> str:
 
 
 def step_figures(
-    driver: Driver, distribution: Distribution | None, view: StepView | BoundedView | None
+    driver: Driver,
+    distribution: Distribution | None,
+    view: StepView | BoundedView | None,
+    noise: float | None,
 ) -> list[Part]:
-    """Entropy, margin and what the sampler kept."""
+    """Entropy, margin and what the sampler kept.
+
+    Args:
+        noise: of the gap of two logits along the path, where it was measured (nats).
+    """
     if distribution is None or driver.explorer.before == ROOT:
         return []
     again = driver.explorer.tree.retold.get(driver.explorer.before)
@@ -163,6 +171,8 @@ def step_figures(
         f"H {distribution.entropy:.2f}{_again(again.entropy if again else None)} nats",
         f"margin {_margin(driver, distribution)}{_again(again.margin if again else None)} nats",
     ]
+    if noise is not None and could_flip(distribution.margin, noise):
+        parts.append(f"▲ could flip (noise {SIGMAS * noise:.2g})")
     if distribution.source not in ("step", "prefill", "fork"):
         parts.append(distribution.source)
     if view is not None:

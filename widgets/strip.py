@@ -19,6 +19,7 @@ BARS = "▁▂▃▄▅▆▇█"
 UNKNOWN_HERE = "·"
 PROMPT_HERE = "^"
 CLOSE_CALL = "≈"
+FLIP = "▲"
 
 _LABEL_FROM = 60
 _NUMBER_EVERY = 10
@@ -53,6 +54,8 @@ class Series(NamedTuple):
     """The number of the first step; those below 1 are prompt tokens."""
     unit: str = "nats"
     label: str = "entropy"
+    flips: Indices = np.empty(0, np.int64)
+    """Of steps that could flip."""
     watched: tuple[Watched, ...] = ()
 
 
@@ -197,9 +200,11 @@ def _draw_numbers(
     # Squeezed marks stand close together: numbers among them need a gap to be read.
     gap = shape.per > 1
     numbers = {at + by for at, (text, _) in enumerate(row) if text != " " for by in (-gap, 0, gap)}
-    for cell in close - numbers:
-        if cell < shape.room:
-            row[cell] = (CLOSE_CALL, looks.close)
+    flips = set(np.unique(series.flips // shape.per).tolist())
+    for marks, mark in ((close, CLOSE_CALL), (flips, FLIP)):
+        for cell in marks - numbers:
+            if cell < shape.room:
+                row[cell] = (mark, looks.close)
     segments = [Segment(" " * len(shape.left), looks.quiet)]
     end = max((at + 1 for at, (text, _) in enumerate(row) if text != " "), default=0)
     segments += [Segment(text, style) for text, style in row[: max(cells, end)]]
@@ -265,6 +270,7 @@ class EntropyStrip(Widget):
         values: Sequence[float],
         *,
         close: Sequence[int] | Indices = (),
+        flips: Sequence[int] = (),
         cursor: int | None = None,
         first_step: int = 1,
         unit: str = "nats",
@@ -275,6 +281,7 @@ class EntropyStrip(Widget):
         Args:
             values: entropy by step in `unit`; NaN where it is not known, which is drawn blank.
             close: indices (not step numbers) of close calls.
+            flips: indices of steps that could flip; their mark takes that of a close call.
             cursor: index of the step that the user stands on.
             first_step: number of the first step, for the row below; steps below 1 are prompt
                 tokens and go without a number.
@@ -283,10 +290,12 @@ class EntropyStrip(Widget):
         """
         steps, marks = np.array(values, np.float64), np.array(close, np.int64)
         below = tuple(watched)
-        series = Series(steps, marks, cursor, first_step, unit, watched=below)
+        could = np.array(flips, np.int64)
+        series = Series(steps, marks, cursor, first_step, unit, flips=could, watched=below)
         before = self._series
         if not (
-            series[2:-1] == before[2:-1]
+            series[2:-2] == before[2:-2]
+            and np.array_equal(could, before.flips)
             and _same(below, before.watched)
             and np.array_equal(marks, before.close)
             and np.array_equal(steps, before.values, equal_nan=True)

@@ -17,8 +17,8 @@ from tokexplore.widgets.transcript_layout import Layout
 from tokexplore.widgets.transcript_lines import Aside, Looks, draw_aside, draw_fold, draw_line
 
 _PARTS = (
-    "text", "prompt", "picked", "typed", "special", "mark", "fork", "cursor", "live", "aside",
-    "quiet",
+    "text", "prompt", "picked", "typed", "special", "mark", "fork", "flip", "cursor", "live",
+    "aside", "quiet",
 )  # fmt: skip
 _WHEEL = 3
 
@@ -53,6 +53,7 @@ class Transcript(Widget):
         & > .transcript--special { color: $special; }
         & > .transcript--mark { color: $muted; }
         & > .transcript--fork { color: $muted; }
+        & > .transcript--flip { color: $close; }
         & > .transcript--cursor { color: $here; background: $here-text; text-style: bold reverse; }
         & > .transcript--live { color: $foreground; }
         & > .transcript--aside { color: $muted; text-style: italic; }

@@ -9,7 +9,9 @@ from tokexplore.models.display import NEWLINE, SPACE, TAB, safe_character
 from tokexplore.models.events import Origin
 from tokexplore.widgets.cells import width
 
-FORK = "┬"
+FORK, FLIP = "┬", "▲"
+MARKS = (FORK, FLIP)
+"""What stands after tokens, in this order."""
 
 WORD, BLANK, WIDE, CLOSING, OPENING, MARK, BREAK = range(7)
 """What a piece of text is to the wrapping: CLOSING and MARK (a fork or a combining mark) never
@@ -31,6 +33,8 @@ class Cell(NamedTuple):
     fork: bool = False
     """Whether the tree forks after this token."""
     special: bool = False
+    flip: bool = False
+    """Whether numeric noise could have given another token here, as far as it was measured."""
     shown: str = ""
     """Its visible form (`Vocabulary.show`): drawn while the cursor is on a token without text."""
 
@@ -82,8 +86,8 @@ def _character_kind(character: str) -> tuple[str, int]:
 
 
 @lru_cache(maxsize=16_384)
-def atoms_of(text: str, fork: bool = False) -> tuple[Atom, ...]:
-    """The pieces of one token, made safe; its fork mark stands before a line break that ends it."""
+def atoms_of(text: str, fork: bool = False, flip: bool = False) -> tuple[Atom, ...]:
+    """The pieces of one token, made safe; its marks stand before a line break that ends it."""
     if text.isascii():
         pieces = [_ascii_kind(piece) for piece in _ASCII.findall(text)]
     else:
@@ -95,9 +99,10 @@ def atoms_of(text: str, fork: bool = False) -> tuple[Atom, ...]:
                 pieces[-1] = (pieces[-1][0] + safe, pieces[-1][1])
             else:
                 pieces.append((safe, kind))
-    if fork:
-        before_break = bool(pieces) and pieces[-1][1] == BREAK
-        pieces.insert(len(pieces) - before_break, (FORK, MARK))
+    for mark, shown in zip(MARKS, (fork, flip), strict=True):
+        if shown:
+            before_break = bool(pieces) and pieces[-1][1] == BREAK
+            pieces.insert(len(pieces) - before_break, (mark, MARK))
     return _numbered(pieces)
 
 
@@ -108,7 +113,7 @@ def first_difference(old: Sequence[Cell], new: Sequence[Cell], start: int) -> in
     """
     for index in range(start, min(len(old), len(new))):
         a, b = old[index], new[index]
-        if a.text != b.text or a.fork != b.fork:
+        if (a.text, a.fork, a.flip) != (b.text, b.fork, b.flip):
             return index
     return min(len(old), len(new))
 

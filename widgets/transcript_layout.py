@@ -155,7 +155,7 @@ class Layout:
         wrapper = _Wrapper(self.lines, self.columns)
         for index in range(token, len(cells)):
             cell = cells[index]
-            for atom in atoms_of(cell.text, cell.fork):
+            for atom in atoms_of(cell.text, cell.fork, cell.flip):
                 if skip:
                     atom, skip = _after(atom, skip)
                     if not atom.text:

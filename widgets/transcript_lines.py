@@ -9,7 +9,7 @@ from textual.strip import Strip
 
 from tokexplore.models.display import NEWLINE, TAB, safe_text
 from tokexplore.widgets.cells import ELLIPSIS, cut, cut_left, line, width
-from tokexplore.widgets.transcript_cells import BLANK, BREAK, FORK, MARK, Cell
+from tokexplore.widgets.transcript_cells import BLANK, BREAK, FORK, MARK, MARKS, Cell
 from tokexplore.widgets.transcript_layout import Line, Run
 
 LIVE = "▌"
@@ -37,6 +37,7 @@ class Looks(NamedTuple):
     special: Style
     mark: Style
     fork: Style
+    flip: Style
     cursor: Style
     live: Style
     aside: Style
@@ -69,8 +70,8 @@ def _is_blank(cell: Cell) -> bool:
 
 
 def _run_style(run: Run, cell: Cell, level: int, at_cursor: bool, looks: Looks) -> Style:
-    if run.kind == MARK and run.text == FORK:
-        return looks.fork
+    if run.kind == MARK and run.text in MARKS:
+        return looks.fork if run.text == FORK else looks.flip
     if run.kind == BLANK and not _is_blank(cell):
         return looks.mark if run.text == TAB else looks.text
     if at_cursor:

@@ -33,7 +33,7 @@ def explorer() -> Explorer:
 
 
 def fresh(explorer: Explorer, colouring: Colouring) -> PathView:
-    view = PathView(explorer)
+    view = PathView(explorer, {})
     view.recolour(colouring)
     view.update()
     return view

@@ -42,7 +42,7 @@ def test_every_line_fits_and_runs_know_their_width(text: list[Cell], columns: in
 
 @given(texts, st.integers(4, 30))
 def test_nothing_is_lost_and_no_control_gets_through(text: list[Cell], columns: int) -> None:
-    safe = "".join(a.text for cell in text for a in atoms_of(cell.text, cell.fork))
+    safe = "".join(a.text for cell in text for a in atoms_of(cell.text, cell.fork, cell.flip))
     joined = "".join(shown(full(text, columns)))
     assert joined.replace("◌", "") == safe.replace("◌", "")
     assert joined.isprintable() or set("".join(c for c in joined if not c.isprintable())) == {

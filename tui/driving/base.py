@@ -99,6 +99,10 @@ class DriverBase:
         self.standings: dict[tuple[int, int], Standing] = {}
         """By node and token: how watched tokens stand in the distribution after the node."""
         self._watching = False
+        self.gaps: dict[int, float] = {}
+        """By node: how far one prefill pass moved the gap of its first two candidates (nats)."""
+        self._measured: set[int] = set()
+        """Leaves whose path was measured, or has nothing to measure."""
         self.turn = asyncio.Lock()
         """Held by whatever changes the path, so that keys typed ahead act one after the other."""
         self._changed = changed

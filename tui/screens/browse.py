@@ -88,7 +88,7 @@ class BrowseScreen(Branching, Prompting, Taking, Walking, Viewing, Remembering, 
         super().__init__(driver, host)
         self._state = state
         self.first = first
-        self.path_view = PathView(self.explorer)
+        self.path_view = PathView(self.explorer, driver.gaps)
         self.watch_view = WatchView(driver)
         self._kept = 0
         """Tokens at the start of the path that are as they were in the frame before."""
@@ -194,6 +194,7 @@ class BrowseScreen(Branching, Prompting, Taking, Walking, Viewing, Remembering, 
         self._paint_step(distribution)
         self._paint_branches()
         self._paint_strip()
+        driver.measure_when_idle()
         self.host.painted(Seen(explorer.cursor, explorer.row))
 
     def _paint_story(self) -> None:
@@ -240,9 +241,8 @@ class BrowseScreen(Branching, Prompting, Taking, Walking, Viewing, Remembering, 
         table = self.query_one(CandidateTable)
         view = driver.sampler_view()
         room = max(LEAST_WORDS, self.size.width // 4)
-        self.query_one("#step-rule", TitleRule).show(
-            step_title(explorer, room), step_figures(driver, distribution, view)
-        )
+        figures = step_figures(driver, distribution, view, self.path_view.noise)
+        self.query_one("#step-rule", TitleRule).show(step_title(explorer, room), figures)
         if distribution is None:
             self._list = None
             table.empty_text = self._why_empty()
@@ -315,6 +315,7 @@ class BrowseScreen(Branching, Prompting, Taking, Walking, Viewing, Remembering, 
         strip.styles.height = 2 + len(watched)
         strip.show(
             view.entropies[start:],
+            flips=[index - start for index in view.flips if index >= start],
             close=np.array(view.close[bisect_left(view.close, start) :], np.int64) - start,
             cursor=explorer.cursor - start if explorer.nodes and explorer.cursor >= start else None,
             first_step=1 - explorer.first_step + start,
