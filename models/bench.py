@@ -1,14 +1,16 @@
 """What the lab asks of an engine beyond streams and answers: the same thing, computed otherwise."""
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import msgspec
-import numpy as np
 
 from tokexplore.models.protocol import Control, DrawnToken, StreamEnded, StreamRequest
 
-Logits = np.ndarray[tuple[int, int], np.dtype[np.float32]]
+if TYPE_CHECKING:
+    import numpy as np
+
+Logits: TypeAlias = "np.ndarray[tuple[int, int], np.dtype[np.float32]]"
 """f32, shape [k, V]: raw."""
 
 

@@ -13,6 +13,7 @@ from tokexplore.models.options import EMBEDDED, EMBEDDED_TITLE, LoadOptions
 from tokexplore.models.sampling.knobs import KNOBS
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.tui import lab_parsers, parsers
+from tokexplore.tui.commands.lab.parsers import read_lab
 from tokexplore.tui.options import (
     CLOSE_CALL,
     IDLE_CAP,
@@ -123,8 +124,6 @@ def _load_options(given: argparse.Namespace) -> LoadOptions:
 
 
 def _lab(arguments: list[str]) -> Invocation:
-    from tokexplore.tui.commands.lab.parsers import read_lab  # numpy comes with it
-
     name, given, own = read_lab(arguments)
     asked = _invocation("lab", given)
     models = tuple(map(_model, given.models))

@@ -42,7 +42,7 @@ class Step(msgspec.Struct, frozen=True):
     """The number that a sampled token was drawn with."""
 
 
-class Run(msgspec.Struct, frozen=True):
+class Run(msgspec.Struct, frozen=True, tag=True):
     """One run that is done."""
 
     number: int
@@ -59,7 +59,7 @@ class Run(msgspec.Struct, frozen=True):
         return tuple(step.token for step in self.steps)
 
 
-class Checked(msgspec.Struct, frozen=True):
+class Checked(msgspec.Struct, frozen=True, tag=True):
     """The positive control: one run's identical batch once more."""
 
     number: int
@@ -73,7 +73,12 @@ EngineOf = Callable[[Condition], Engine]
 
 
 def repeat(
-    plan: Plan, engine_of: EngineOf, control: Control, report: Callable[[int, int], None]
+    plan: Plan,
+    engine_of: EngineOf,
+    control: Control,
+    report: Callable[[int, int], None],
+    *,
+    checked_when_stopped: bool = True,
 ) -> Iterator[Run | Checked]:
     """Run a plan; each run as it is done, then the controls. When cancelled, what is done.
 
@@ -82,6 +87,7 @@ def repeat(
 
     Args:
         report: told how many runs are done of how many, controls included.
+        checked_when_stopped: make the controls of what is done also when it is cancelled.
     """
     runs: list[Run] = []
     total = len(plan.conditions) + min(2, len(plan.conditions))
@@ -92,7 +98,7 @@ def repeat(
         runs.append(run)
         report(len(runs), total)
         yield run
-    if not runs:
+    if not runs or (control.cancelled and not checked_when_stopped):
         return
     control.cancelled = False  # the control of what is done belongs to every report
     for done, known in enumerate(_to_check(runs), len(plan.conditions) + 1):

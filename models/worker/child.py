@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 
 from tokexplore.models import errors
+from tokexplore.models.lab.experiment import Outcome, conduct
 from tokexplore.models.options import LoadOptions
 from tokexplore.models.protocol import Control, Engine, Progress, StreamEvent
 from tokexplore.models.worker import messages
@@ -28,6 +29,7 @@ from tokexplore.models.worker.messages import (
     Load,
     Loaded,
     Loading,
+    Repeat,
     Score,
     Stream,
 )
@@ -37,14 +39,14 @@ _READ = 1 << 16
 
 
 class Job:
-    """A stream or a score: an iterator that is advanced one event at a time."""
+    """A stream, a score or an experiment: an iterator that is advanced one event at a time."""
 
-    def __init__(self, command: Stream | Score) -> None:
+    def __init__(self, command: Stream | Score | Repeat) -> None:
         self.command = command
         self.number = command.number
         self.control = Control()
         self.credit = AHEAD
-        self.events: Iterator[StreamEvent] = iter(())
+        self.events: Iterator[StreamEvent | Outcome] = iter(())
 
     @property
     def ready(self) -> bool:
@@ -58,6 +60,8 @@ class Job:
                 self.events = engine.stream(request, self.control)
             case Score(_, ids, start):
                 self.events = engine.score(ids, start, self.control)
+            case Repeat(_, experiment):
+                self.events = conduct(engine, experiment, self.control)
 
 
 class Child:
@@ -121,7 +125,7 @@ class Child:
                     self._jobs[number].control.cancelled = True
                 case Credit(number, tokens) if number in self._jobs:
                     self._jobs[number].credit += tokens
-                case Stream() | Score():
+                case Stream() | Score() | Repeat():
                     job = self._jobs[message.number] = Job(message)
                     self._waiting.append(job)
                 case Load() | Asked():
@@ -155,7 +159,7 @@ class Child:
 
     def _begin(self, engine: Engine, job: Job) -> None:
         """Make a job the running one; the one that it replaces ends properly first."""
-        is_stream = isinstance(job.command, Stream)
+        is_stream = not isinstance(job.command, Score)
         old = self._stream if is_stream else self._score
         if old:
             old.control.cancelled = True

@@ -13,6 +13,7 @@ import msgspec
 from tokexplore.models import errors
 from tokexplore.models.distribution import Distribution, Rows, Standing
 from tokexplore.models.errors import EngineLostError
+from tokexplore.models.lab.experiment import Experiment, Outcome
 from tokexplore.models.options import LoadOptions
 from tokexplore.models.protocol import (
     Chat,
@@ -40,6 +41,7 @@ from tokexplore.models.worker.messages import (
     Load,
     Loaded,
     Loading,
+    Repeat,
     Score,
     Stream,
 )
@@ -122,7 +124,7 @@ class EngineClient:
         self._loaded: asyncio.Future[None] | None = None
         self._asked: dict[int, tuple[asyncio.Future[Any], Any]] = {}
         self._flows: dict[int, Flow[Any]] = {}
-        self._stream: Flow[StreamEvent] | None = None
+        self._stream: Flow[Any] | None = None
         self._score: Flow[Progress | ScoredToken] | None = None
 
     async def start(self, report: Callable[[Progress], None]) -> None:
@@ -221,6 +223,13 @@ class EngineClient:
         self.cancel_score()
         flow = self._score = self._open_flow()
         self._send(Score(flow.number, tuple(ids), start))
+        return self._batches(flow)
+
+    def repeat(self, experiment: Experiment) -> AsyncIterator[list[Outcome]]:
+        """Conduct an experiment, in the place of a stream: `cancel` ends it with what is done."""
+        self.cancel()
+        flow = self._stream = self._open_flow()
+        self._send(Repeat(flow.number, experiment))
         return self._batches(flow)
 
     def configure(self, settings: SamplingSettings, max_new_tokens: int | None = None) -> None:

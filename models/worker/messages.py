@@ -11,6 +11,7 @@ from typing import Any, Literal
 import msgspec
 
 from tokexplore.models.distribution import Distribution, Rows, Standing
+from tokexplore.models.lab.experiment import Experiment, Outcome
 from tokexplore.models.options import LoadOptions
 from tokexplore.models.protocol import (
     Chat,
@@ -150,6 +151,13 @@ class Score(msgspec.Struct, frozen=True, tag=True):
     start: int
 
 
+class Repeat(msgspec.Struct, frozen=True, tag=True):
+    """Conduct an experiment; it replaces the stream that is running."""
+
+    number: int
+    experiment: Experiment
+
+
 class Configure(msgspec.Struct, frozen=True, tag=True):
     """New sampling settings, and length, for a running stream."""
 
@@ -171,7 +179,7 @@ class Credit(msgspec.Struct, frozen=True, tag=True):
     tokens: int
 
 
-Command = Load | Asked | Stream | Score | Configure | Cancel | Credit
+Command = Load | Asked | Stream | Score | Repeat | Configure | Cancel | Credit
 
 
 # From the engine
@@ -198,10 +206,10 @@ class Answered(msgspec.Struct, frozen=True, tag=True):
 
 
 class Emitted(msgspec.Struct, frozen=True, tag=True):
-    """One event of a stream or a score."""
+    """One event of a stream, a score or an experiment."""
 
     number: int
-    event: StreamEvent
+    event: StreamEvent | Outcome
 
 
 class Done(msgspec.Struct, frozen=True, tag=True):
@@ -230,7 +238,7 @@ _decoders: dict[Sender, msgspec.msgpack.Decoder[Any]] = {
 }
 
 
-def cost(event: StreamEvent) -> int:
+def cost(event: StreamEvent | Outcome) -> int:
     """The credit that an event costs: 1 for what carries a token, 0 for the rest."""
     return int(hasattr(event, "standing"))
 
@@ -276,6 +284,6 @@ class Inbox:
             del self._data[:at]
 
 
-def total_cost(events: Iterable[StreamEvent]) -> int:
+def total_cost(events: Iterable[StreamEvent | Outcome]) -> int:
     """The credit that some events cost together."""
     return sum(map(cost, events))

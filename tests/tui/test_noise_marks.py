@@ -58,7 +58,7 @@ async def test_marks_are_the_steps_within_three_sigmas_of_the_measured_noise(mon
         gaps = []
         for event in engine.score(ids, prompt + 1, Control()):
             if isinstance(event, ScoredToken):
-                plain = engine.describe(ids[: event.position])
+                plain = FakeEngine().describe(ids[: event.position])
                 a, b = plain.id_view[:2]
                 read = dict(
                     zip(event.distribution.id_view, event.distribution.logit_view, strict=True)
@@ -68,9 +68,7 @@ async def test_marks_are_the_steps_within_three_sigmas_of_the_measured_noise(mon
         view = app._browse.path_view
         assert view.noise is not None
         assert abs(view.noise - noise) < 1e-6
-        margins = [
-            tree.distribution.figures(path[at - 1]).margin for at in range(prompt, len(path))
-        ]
+        margins = [tree.distribution.figures(node).margin for node in path[prompt - 1 : -1]]
         wanted = [prompt + n for n, margin in enumerate(margins) if could_flip(margin, noise)]
         assert view.flips == wanted
         strip = app._browse.query_one(EntropyStrip)

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 
+import msgspec
+
 from tokexplore.models.errors import UsageError
-from tokexplore.models.lab.conditions import deal, possible
+from tokexplore.models.lab.experiment import Experiment, planned
 from tokexplore.models.lab.forks import forks, summarise
-from tokexplore.models.lab.repeat import Checked, Plan, Run, repeat
+from tokexplore.models.lab.repeat import Checked, Run, repeat
 from tokexplore.tui.commands.lab.bench import Bench, Engines, Subject
 from tokexplore.tui.commands.lab.repeat_report import REPORTS, Report, Result
 
@@ -25,16 +27,15 @@ def lines(bench: Bench) -> Iterator[str]:
 def _repeated(
     bench: Bench, subject: Subject, report: Report, results: list[Result]
 ) -> Iterator[str]:
-    own, engine, request = bench.options.own, subject.engine, subject.request
-    knobs, said = possible(() if own["plain"] else own["vary"], engine.info)
+    own, engine = bench.options.own, subject.engine
+    knobs = () if own["plain"] else own["vary"]
+    experiment = Experiment(
+        subject.request, own["runs"], knobs, own["batches"], own["new_seeds"], own["deal"]
+    )
+    plan, varied, said = msgspec.structs.astuple(planned(engine, experiment))
     for sentence in said:
         bench.say(sentence)
-    conditions = deal(
-        engine, request.ids, request.max_new_tokens, knobs, own["runs"],
-        batches=own["batches"], seed=own["deal"],
-    )  # fmt: skip
-    plan = Plan(request, tuple(conditions), own["new_seeds"])
-    yield from report.begin(engine, plan, knobs)
+    yield from report.begin(engine, plan, varied)
     runs, controls = list[Run](), list[Checked]()
     engines = Engines(bench, subject)
     for event in repeat(plan, engines.of, subject.control, bench.progress("runs")):
@@ -45,7 +46,7 @@ def _repeated(
             controls.append(event)
     if runs:
         result = Result(
-            engine, plan, knobs, tuple(runs), tuple(controls), summarise(runs),
+            engine, plan, varied, tuple(runs), tuple(controls), summarise(runs),
             forks(plan, runs, engine),
         )  # fmt: skip
         results.append(result)

@@ -1,0 +1,80 @@
+"""A repeat experiment as the app asks for it: one request, what varies, and what comes of it."""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from tokexplore.models.errors import UsageError
+from tokexplore.models.lab.conditions import BATCHES, PLAIN, SERVER, Condition, Knob, deal, possible
+from tokexplore.models.lab.forks import Fork, forks
+from tokexplore.models.lab.repeat import Checked, Plan, Run, repeat
+from tokexplore.models.protocol import Control, Engine, StreamRequest
+
+RUNS = 30
+
+
+class Experiment(msgspec.Struct, frozen=True):
+    """What is to be repeated, and what may differ between the runs."""
+
+    request: StreamRequest
+    runs: int = RUNS
+    knobs: tuple[Knob, ...] = SERVER
+    batches: tuple[int, ...] = BATCHES
+    new_seeds: bool = False
+    """Run r draws with the seed of the settings + r; else all draw alike."""
+    deal: int = 0
+    """Number of the deal of conditions."""
+
+
+class Planned(msgspec.Struct, frozen=True, tag=True):
+    """What will be run: the first event."""
+
+    plan: Plan
+    knobs: tuple[Knob, ...]
+    """Those of the experiment that this model can vary."""
+    said: tuple[str, ...]
+    """A sentence for each group that it cannot."""
+
+
+class Forked(msgspec.Struct, frozen=True, tag=True):
+    """Where the runs part, once all are done."""
+
+    forks: tuple[Fork, ...]
+
+
+Outcome = Planned | Run | Checked | Forked
+
+
+def planned(engine: Engine, experiment: Experiment) -> Planned:
+    """The runs of an experiment on this model."""
+    knobs, said = possible(experiment.knobs, engine.info)
+    request = experiment.request
+    conditions = deal(
+        engine, request.ids, request.max_new_tokens, knobs, experiment.runs,
+        batches=experiment.batches, seed=experiment.deal,
+    )  # fmt: skip
+    return Planned(Plan(request, tuple(conditions), experiment.new_seeds), knobs, tuple(said))
+
+
+def conduct(engine: Engine, experiment: Experiment, control: Control) -> Iterator[Outcome]:
+    """Run an experiment on one loaded model.
+
+    Raises:
+        UsageError: it wants the model loaded otherwise, which is the command line's part.
+    """
+    first = planned(engine, experiment)
+    yield first
+
+    def own(condition: Condition) -> Engine:
+        if (condition.dtype, condition.device) != (PLAIN.dtype, PLAIN.device):
+            raise UsageError("another dtype or device is `tokexplore lab repeat --vary`'s part.")
+        return engine
+
+    runs: list[Run] = []
+    told = repeat(first.plan, own, control, lambda _done, _total: None, checked_when_stopped=False)
+    for event in told:
+        if isinstance(event, Run):
+            runs.append(event)
+        yield event
+    if runs:
+        yield Forked(tuple(forks(first.plan, runs, engine)))
