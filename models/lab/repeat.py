@@ -42,7 +42,7 @@ class Step(msgspec.Struct, frozen=True):
     """The number that a sampled token was drawn with."""
 
 
-class Run(msgspec.Struct, frozen=True, tag=True):
+class Run(msgspec.Struct, frozen=True, tag="run"):
     """One run that is done."""
 
     number: int
@@ -59,7 +59,7 @@ class Run(msgspec.Struct, frozen=True, tag=True):
         return tuple(step.token for step in self.steps)
 
 
-class Checked(msgspec.Struct, frozen=True, tag=True):
+class Checked(msgspec.Struct, frozen=True, tag="control"):
     """The positive control: one run's identical batch once more."""
 
     number: int

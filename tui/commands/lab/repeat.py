@@ -2,8 +2,6 @@
 
 from collections.abc import Iterator
 
-import msgspec
-
 from tokexplore.models.errors import UsageError
 from tokexplore.models.lab.experiment import Experiment, planned
 from tokexplore.models.lab.forks import forks, summarise
@@ -32,10 +30,11 @@ def _repeated(
     experiment = Experiment(
         subject.request, own["runs"], knobs, own["batches"], own["new_seeds"], own["deal"]
     )
-    plan, varied, said = msgspec.structs.astuple(planned(engine, experiment))
-    for sentence in said:
+    told = planned(engine, experiment)
+    plan = told.plan
+    for sentence in told.said:
         bench.say(sentence)
-    yield from report.begin(engine, plan, varied)
+    yield from report.begin(engine, plan, told.knobs)
     runs, controls = list[Run](), list[Checked]()
     engines = Engines(bench, subject)
     for event in repeat(plan, engines.of, subject.control, bench.progress("runs")):
@@ -46,7 +45,7 @@ def _repeated(
             controls.append(event)
     if runs:
         result = Result(
-            engine, plan, varied, tuple(runs), tuple(controls), summarise(runs),
+            engine, plan, told.knobs, tuple(runs), tuple(controls), summarise(runs),
             forks(plan, runs, engine),
         )  # fmt: skip
         results.append(result)

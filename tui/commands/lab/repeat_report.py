@@ -138,7 +138,7 @@ class JsonReport:
     def model(self, result: Result) -> Iterator[str]:
         tokens = jsonl.TokenFields(result.engine.vocabulary)
         for control in result.controls:
-            yield _json({"type": "control", **msgspec.to_builtins(control)})
+            yield _json(msgspec.to_builtins(control))
         for fork in result.forks:
             fields = msgspec.to_builtins(fork)
             fields["tokens"] = [tokens.of(token) for token in fork.tokens]
