@@ -9,6 +9,7 @@ from typing import Literal
 import msgspec
 
 from tokexplore.models.distribution import Distribution
+from tokexplore.models.lab.study import Study
 from tokexplore.models.protocol import Chat
 from tokexplore.models.provenance import Provenance
 from tokexplore.models.sampling.settings import SamplingSettings
@@ -129,6 +130,13 @@ class Noted(msgspec.Struct, frozen=True, tag=True):
     text: str
 
 
+class Studied(msgspec.Struct, frozen=True, tag=True):
+    """An experiment of the lab was done on what follows `node`."""
+
+    node: int
+    study: Study
+
+
 class Viewed(msgspec.Struct, frozen=True, tag=True, gc=False):
     """The user went to the path to `leaf`; this changes nothing, but tells how it was lived."""
 
@@ -140,7 +148,19 @@ class Viewed(msgspec.Struct, frozen=True, tag=True, gc=False):
 Change = Named | Hidden | Unhidden | Opened | Bookmarked | Noted
 """What the user does to a tree that grew; each can be undone."""
 
-Event = Taken | Told | Retold | Loaded | Scored | Configured | Prompted | Ended | Viewed | Change
+Event = (
+    Taken
+    | Told
+    | Retold
+    | Loaded
+    | Scored
+    | Configured
+    | Prompted
+    | Ended
+    | Studied
+    | Viewed
+    | Change
+)
 
 Act = Literal["", "change", "undo", "redo"]
 """How an event came about: by itself, as an undoable change, as one taken back or made again."""

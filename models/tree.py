@@ -26,11 +26,13 @@ from tokexplore.models.events import (
     Prompted,
     Retold,
     Scored,
+    Studied,
     Taken,
     Told,
     Unhidden,
     Viewed,
 )
+from tokexplore.models.lab.study import Study
 from tokexplore.models.protocol import Chat
 from tokexplore.models.provenance import Provenance
 from tokexplore.models.sampling.settings import SamplingSettings
@@ -98,6 +100,8 @@ class TokenTree:
         """The models that the distributions come from, in the order in which they were loaded."""
         self.bookmarks: set[int] = set()
         self.notes: dict[int, str] = {}
+        self.studies: dict[int, Study] = {}
+        """By node: the last experiment on what follows it."""
         self.ended: dict[int, str] = {}
         self.prompts: dict[int, str] = {}
         self.chats: dict[int, Chat] = {}
@@ -305,6 +309,8 @@ class TokenTree:
                 self.notes[self._known(node)] = text
                 if not text:
                     del self.notes[node]
+            case Studied(node, study):
+                self.studies[self._known(node)] = study
             case Viewed(leaf):
                 self._known(leaf)
 

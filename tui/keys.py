@@ -275,6 +275,14 @@ GROUPS: dict[str, tuple[Command, ...]] = {
             "This step under several temperatures: the next token of each, and how it goes on.",
         ),
         Command(
+            "view.lab",
+            "D",
+            "D",
+            "lab",
+            "lab",
+            "The lab: this request again and again, as a server computes it; where the texts part.",
+        ),
+        Command(
             "view.watch",
             "w",
             "w",

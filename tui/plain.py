@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
+from statistics import fmean
 
 from wcwidth import wcswidth
 
@@ -10,9 +11,12 @@ from tokexplore.models.protocol import DrawnToken
 from tokexplore.models.sampling.changes import changes_of
 from tokexplore.models.sampling.view import StepView
 from tokexplore.models.tokens import Vocabulary
+from tokexplore.widgets.figures import BARS
 
 LONGEST_TOKEN = 32
 """Cells that a token's text may take in a table."""
+CURVE = 40
+"""Cells that a curve in a line takes at most."""
 SHOWN_BEFORE = 5
 """Tokens of the path that a step's heading shows."""
 _HEADER = ("", "rank", "token", "id", "logprob", "model", "sampler")
@@ -111,6 +115,15 @@ def aligned(rows: Sequence[Sequence[str]], sides: str) -> list[str]:
         ).rstrip()
         for row in rows
     ]
+
+
+def spark(values: Iterable[float]) -> str:
+    """A curve in at most 40 cells, from 0 to its largest value; each cell has a mean."""
+    known = list(values)
+    per = -(-len(known) // CURVE)
+    means = [fmean(known[at : at + per]) for at in range(0, len(known), per)]
+    top = max([*means, 1e-9])
+    return "".join(BARS[min(len(BARS) - 1, int(value / top * len(BARS)))] for value in means)
 
 
 def cut(text: str, cells: int) -> str:

@@ -4,6 +4,8 @@ import math
 
 NATS_PER_BIT = math.log(2)
 MINUS_INFINITY = "-∞"
+BARS = "▁▂▃▄▅▆▇█"
+"""From an eighth of a cell to a whole one."""
 
 
 def percent(share: float) -> str:

@@ -14,8 +14,8 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from tokexplore.widgets.cells import cut, line, width
+from tokexplore.widgets.figures import BARS
 
-BARS = "▁▂▃▄▅▆▇█"
 UNKNOWN_HERE = "·"
 PROMPT_HERE = "^"
 CLOSE_CALL = "≈"

@@ -1,13 +1,14 @@
 """A repeat experiment as the app asks for it: one request, what varies, and what comes of it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
 from tokexplore.models.errors import UsageError
 from tokexplore.models.lab.conditions import BATCHES, PLAIN, SERVER, Condition, Knob, deal, possible
-from tokexplore.models.lab.forks import Fork, forks
-from tokexplore.models.lab.repeat import Checked, Plan, Run, repeat
+from tokexplore.models.lab.forks import forks
+from tokexplore.models.lab.repeat import Plan, Run, repeat
+from tokexplore.models.lab.study import Checked, Fork, Study, Told
 from tokexplore.models.protocol import Control, Engine, StreamRequest
 
 RUNS = 30
@@ -78,3 +79,35 @@ def conduct(engine: Engine, experiment: Experiment, control: Control) -> Iterato
         yield event
     if runs:
         yield Forked(tuple(forks(first.plan, runs, engine)))
+
+
+def study_of(
+    told: Planned,
+    dtype: str,
+    runs: Sequence[Run],
+    controls: Sequence[Checked] = (),
+    found: Sequence[Fork] = (),
+) -> Study:
+    """What is kept of an experiment, as far as it was done."""
+    request = told.plan.request
+    return Study(
+        setting=setting_of(told.plan),
+        dtype=dtype,
+        length=request.max_new_tokens,
+        planned=len(told.plan.conditions),
+        varied=told.knobs,
+        runs=tuple(
+            Told(run.number, run.condition.words(), run.seed, run.ids, run.ended, run.seconds)
+            for run in runs
+        ),
+        controls=tuple(controls),
+        forks=tuple(found),
+    )
+
+
+def setting_of(plan: Plan) -> str:
+    """The settings, and which seeds the runs have."""
+    settings = plan.request.settings
+    if settings.greedy or not plan.new_seeds:
+        return settings.short()
+    return f"{settings.short(with_seed=False)} seeds {settings.seed}, {settings.seed + 1}, ..."

@@ -5,17 +5,31 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import combinations, islice, zip_longest
 from statistics import fmean
-from typing import Literal
+from typing import Protocol
 
 import msgspec
 
 from tokexplore.models.distribution import Distribution
 from tokexplore.models.lab.repeat import Plan, Run
+from tokexplore.models.lab.study import Fork, Reading, Verdict
 from tokexplore.models.numerics import grid_step
 from tokexplore.models.protocol import Engine
 
 SHOWN = 4
 """Candidates of a fork that are told besides those that were taken."""
+
+
+class Ran(Protocol):
+    """What is counted of a run."""
+
+    @property
+    def number(self) -> int: ...
+    @property
+    def ids(self) -> tuple[int, ...]: ...
+    @property
+    def ended(self) -> str: ...
+    @property
+    def seconds(self) -> float: ...
 
 
 class Text(msgspec.Struct, frozen=True):
@@ -24,48 +38,6 @@ class Text(msgspec.Struct, frozen=True):
     ids: tuple[int, ...]
     runs: tuple[int, ...]
     """Numbers of the runs that said it."""
-
-
-class Reading(msgspec.Struct, frozen=True):
-    """What some runs read at a fork: the same logits to the last bit."""
-
-    runs: tuple[int, ...]
-    logits: tuple[float | None, ...]
-    """Of the fork's tokens; None where one is not among the candidates that were kept."""
-    taken: tuple[int, ...]
-    """The tokens that these runs took, each once."""
-
-
-class Verdict(msgspec.Struct, frozen=True):
-    """Why runs part at a fork."""
-
-    kind: Literal["sampler", "arithmetic"]
-    probability: float | None = None
-    """That the sampler takes the second token there; None for greedy, where nothing is drawn."""
-    explained: bool = True
-    """For arithmetic: the noise that was measured is at least the margin."""
-
-
-class Fork(msgspec.Struct, frozen=True):
-    """A place where runs that said the same so far take different tokens."""
-
-    step: int
-    """Number of the step, from 1."""
-    before: tuple[int, ...]
-    """What the runs had added when they came here."""
-    choices: tuple[tuple[int, tuple[int, ...]], ...]
-    """Tokens that were taken and the runs that took them, the most frequent first."""
-    tokens: tuple[int, ...]
-    """Of the readings: the first two are the fork's two most frequent choices."""
-    readings: tuple[Reading, ...]
-    """The most frequent first."""
-    margin: float
-    """Logit gap (nats) of the first two tokens as most runs read it: the size of it."""
-    noise: float
-    """How far readings of that gap lie apart at most, nats."""
-    grid: float | None
-    """Step of the dtype's grid at the first token's logit; None where it has none."""
-    verdict: Verdict
 
 
 class Summary(msgspec.Struct, frozen=True):
@@ -88,7 +60,7 @@ class Summary(msgspec.Struct, frozen=True):
     """Of a run, the mean."""
 
 
-def texts(runs: Sequence[Run]) -> tuple[Text, ...]:
+def texts(runs: Sequence[Ran]) -> tuple[Text, ...]:
     """The different texts of some runs, the most frequent first."""
     by: dict[tuple[int, ...], list[int]] = {}
     for run in runs:
@@ -97,7 +69,7 @@ def texts(runs: Sequence[Run]) -> tuple[Text, ...]:
     return tuple(sorted(found, key=lambda text: (-len(text.runs), text.runs)))
 
 
-def summarise(runs: Sequence[Run]) -> Summary:
+def summarise(runs: Sequence[Ran]) -> Summary:
     """The figures of one run or more."""
     found = texts(runs)
     longest = max(len(text.ids) for text in found)
@@ -149,11 +121,11 @@ class Segment(msgspec.Struct, frozen=True):
             yield from child.walk()
 
 
-def trie(runs: Sequence[Run], start: int = 0) -> Segment:
+def trie(runs: Sequence[Ran], start: int = 0) -> Segment:
     """The prefix trie of runs that are alike in their first `start` tokens."""
     first = runs[0].ids
     at = min((p for run in runs if (p := parting(run.ids, first)) is not None), default=len(first))
-    parts: dict[int, list[Run]] = {}
+    parts: dict[int, list[Ran]] = {}
     for run in runs:
         if len(run.ids) > at:  # one that was cut short ends here
             parts.setdefault(run.ids[at], []).append(run)

@@ -7,6 +7,7 @@ import msgspec
 
 from tokexplore.models.distribution import Distribution
 from tokexplore.models.lab.conditions import Condition
+from tokexplore.models.lab.study import Checked
 from tokexplore.models.protocol import Control, DrawnToken, EndReason, Engine, StreamRequest
 
 TOP = 16
@@ -57,15 +58,6 @@ class Run(msgspec.Struct, frozen=True, tag="run"):
     def ids(self) -> tuple[int, ...]:
         """The tokens that it added."""
         return tuple(step.token for step in self.steps)
-
-
-class Checked(msgspec.Struct, frozen=True, tag="control"):
-    """The positive control: one run's identical batch once more."""
-
-    number: int
-    same_tokens: bool
-    same_logits: bool
-    """Of every step, bit for bit."""
 
 
 EngineOf = Callable[[Condition], Engine]

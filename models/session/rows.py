@@ -21,10 +21,12 @@ from tokexplore.models.events import (
     Origin,
     Prompted,
     Scored,
+    Studied,
     Taken,
     Unhidden,
     Viewed,
 )
+from tokexplore.models.lab.study import Study
 from tokexplore.models.protocol import Chat
 from tokexplore.models.provenance import Provenance
 from tokexplore.models.sampling.settings import SamplingSettings
@@ -87,6 +89,7 @@ _VIEW = msgspec.json.Decoder(_ViewBody)
 _PROMPT = msgspec.json.Decoder(_PromptBody)
 _SETTINGS = msgspec.json.Decoder(SamplingSettings)
 _PROVENANCE = msgspec.json.Decoder(Provenance)
+_STUDY = msgspec.json.Decoder(Study)
 _TEXT = msgspec.json.Decoder(str)
 _FLAG = msgspec.json.Decoder(bool)
 
@@ -113,6 +116,8 @@ def row_of(event: Event, act: Act, seq: int, at: int) -> tuple[object, ...]:
             row.node, row.body = node, _json(text)
         case Bookmarked(node, kept):
             row.node, row.body = node, _json(kept)
+        case Studied(node, study):
+            row.node, row.body = node, _json(study)
         case Named(branch, name):
             row.branch, row.body = branch, _json(name)
         case Hidden(branch) | Unhidden(branch) | Opened(branch):
@@ -164,6 +169,8 @@ def event_of(row: EventRow, settings: Sequence[SamplingSettings]) -> Event:
             return Noted(_known(row.node), _TEXT.decode(body))
         case "bookmarked":
             return Bookmarked(_known(row.node), _FLAG.decode(body))
+        case "studied":
+            return Studied(_known(row.node), _STUDY.decode(body))
         case "named":
             return Named(_known(row.branch), _TEXT.decode(body))
         case "hidden":

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tokexplore.models.errors import UsageError
 
-VERSION = 2
+VERSION = 3
 APPLICATION_ID = 0x746F6B78
 """`tokx` in ASCII, in the header of every session file."""
 PAGE_SIZE = 16384
@@ -33,7 +33,8 @@ CREATE TABLE candidates (seq INTEGER PRIMARY KEY, packed BLOB NOT NULL);
 """
 MIGRATIONS = {
     # What a stage keeps was a count of candidates, which tells nothing once a path changes logits.
-    1: "UPDATE event SET kept = NULL, log_norm = NULL, body = NULL WHERE kind = 'taken';"
+    1: "UPDATE event SET kept = NULL, log_norm = NULL, body = NULL WHERE kind = 'taken';",
+    2: "",  # from 3 on there are events of the kind `studied`
 }
 """By version: the SQL that makes a file of it one of the next version."""
 _EXPECTED = {"meta", "vocabulary", "event", "distribution", "candidates"}

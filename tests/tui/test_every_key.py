@@ -17,6 +17,7 @@ from tokexplore.tui.screens.compare import CompareScreen
 from tokexplore.tui.screens.dialog import Ask, Sheet
 from tokexplore.tui.screens.editor import PromptEditor, TextEditor
 from tokexplore.tui.screens.find import FindToken
+from tokexplore.tui.screens.lab import LabScreen
 from tokexplore.tui.screens.ladder import LadderScreen
 from tokexplore.tui.screens.lens import LensScreen
 from tokexplore.tui.screens.models import ModelPicker
@@ -119,6 +120,7 @@ EFFECTS: dict[str, See] = {
     "view.settings": dialog(LensScreen),
     "view.watch": dialog(Ask),
     "view.ladder": dialog(LadderScreen),
+    "view.lab": dialog(LabScreen),
     "view.theme": lambda app: app.theme,
     "program.help": dialog(Sheet),
     "program.palette": dialog(CommandPalette),

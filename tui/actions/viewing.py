@@ -89,6 +89,22 @@ class Viewing(Actions):
                 await self.driver.pause()
                 await self.app.push_screen(LadderScreen(self.driver))
 
+    async def action_lab(self) -> None:
+        """The same request again and again: where its texts part, and why."""
+        from tokexplore.tui.screens.lab import LabScreen
+
+        tree, leaf = self.explorer.tree, self.explorer.leaf
+        if not tree.prompt_length(leaf):
+            self.nothing("prompt yet")
+        elif self.driver.absent and not tree.studies:
+            self.nothing(
+                "model yet: space loads it" if self.driver.state == "recorded" else "model"
+            )
+        else:
+            async with self.driver.turn:
+                await self.driver.pause()
+                await self.app.push_screen(LabScreen(self.driver))
+
     async def action_watch(self) -> None:
         """Follow a token at every step, or no longer."""
         from tokexplore.tui.screens.dialog import Ask
@@ -133,6 +149,7 @@ class Viewing(Actions):
         """All keys."""
         from tokexplore.tui.screens.compare import CompareScreen
         from tokexplore.tui.screens.help import help_sheet
+        from tokexplore.tui.screens.lab import LabScreen
         from tokexplore.tui.screens.ladder import LadderScreen
         from tokexplore.tui.screens.lens import LensScreen
 
@@ -140,6 +157,7 @@ class Viewing(Actions):
             "Comparing (d)": CompareScreen.BINDINGS,
             "The sampling lens (s)": LensScreen.BINDINGS,
             "Temperatures (C)": LadderScreen.BINDINGS,
+            "The lab (D)": LabScreen.BINDINGS,
             "Everywhere": self.app.BINDINGS,
         }
         await self.open(help_sheet({}, others))

@@ -14,11 +14,9 @@ from tokexplore.models.lab.continuations import Summary, summarise
 from tokexplore.models.lab.sweep import Outcome, Plan
 from tokexplore.models.protocol import Engine
 from tokexplore.tui import jsonl
-from tokexplore.tui.plain import aligned, cut
+from tokexplore.tui.plain import aligned, cut, spark
 from tokexplore.widgets.figures import percent
-from tokexplore.widgets.strip import BARS
 
-_CURVE = 40
 _WORDS = 100
 _SHOWN = 2
 """Continuations of each setting that the table shows."""
@@ -97,15 +95,6 @@ def _one(engine: Engine, outcome: Outcome, candidates: int) -> Iterator[str]:
 
 def _one_line(engine: Engine, ids: tuple[int, ...]) -> str:
     return safe_text(engine.vocabulary.text(ids).replace("\n", NEWLINE).strip())
-
-
-def spark(values: Iterable[float]) -> str:
-    """A curve in at most 40 cells, from 0 to its largest value; each cell has a mean."""
-    known = list(values)
-    per = -(-len(known) // _CURVE)
-    means = [fmean(known[at : at + per]) for at in range(0, len(known), per)]
-    top = max([*means, 1e-9])
-    return "".join(BARS[min(len(BARS) - 1, int(value / top * len(BARS)))] for value in means)
 
 
 def _ends(values: tuple[float, ...]) -> str:

@@ -10,7 +10,8 @@ from tokexplore.models.bench import Execution
 from tokexplore.models.errors import UsageError
 from tokexplore.models.lab.conditions import PLAIN, SERVER, Condition, deal, knobs_named, possible
 from tokexplore.models.lab.forks import forks, summarise, trie
-from tokexplore.models.lab.repeat import Checked, Plan, Run, repeat
+from tokexplore.models.lab.repeat import Plan, Run, repeat
+from tokexplore.models.lab.study import Checked
 from tokexplore.models.numerics import grid_step
 from tokexplore.models.protocol import Control, StreamRequest
 from tokexplore.models.sampling.settings import SamplingSettings

@@ -3,7 +3,8 @@
 from tokexplore.models.engine.local import LocalEngine
 from tokexplore.models.lab.conditions import SERVER, deal
 from tokexplore.models.lab.forks import forks, summarise
-from tokexplore.models.lab.repeat import Checked, Plan, Run, repeat
+from tokexplore.models.lab.repeat import Plan, Run, repeat
+from tokexplore.models.lab.study import Checked
 from tokexplore.models.options import Dtype, LoadOptions
 from tokexplore.models.protocol import Control, StreamRequest
 from tokexplore.models.sampling.settings import SamplingSettings

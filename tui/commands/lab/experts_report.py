@@ -11,8 +11,9 @@ from tokexplore.models.display import safe_text
 from tokexplore.models.lab.experts import Content, Limited, Rerouted
 from tokexplore.models.protocol import Engine
 from tokexplore.tui import jsonl
-from tokexplore.tui.commands.lab.repeat_report import markdown_table, model_fields, one_line
+from tokexplore.tui.commands.lab.repeat_report import markdown_table, model_fields
 from tokexplore.tui.commands.sweep_report import csv_line
+from tokexplore.tui.lab_text import one_line
 from tokexplore.tui.plain import aligned
 
 STRIP = 96

@@ -10,11 +10,11 @@ from tokexplore.models.display import safe_text
 from tokexplore.models.lab.noise import PREFILLED, SIGMAS, STREAMED, Noise, Pair, could_flip
 from tokexplore.models.protocol import Engine
 from tokexplore.tui import jsonl
-from tokexplore.tui.commands.lab.repeat_report import markdown_table, model_fields, one_line
+from tokexplore.tui.commands.lab.repeat_report import markdown_table, model_fields
 from tokexplore.tui.commands.sweep_report import csv_line
+from tokexplore.tui.lab_text import one_line
 from tokexplore.tui.plain import aligned
-from tokexplore.widgets.figures import percent
-from tokexplore.widgets.strip import BARS
+from tokexplore.widgets.figures import BARS, percent
 
 STRIP = 96
 """Steps that a line of the strip shows."""

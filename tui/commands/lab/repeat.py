@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from tokexplore.models.errors import UsageError
-from tokexplore.models.lab.experiment import Experiment, planned
+from tokexplore.models.lab.experiment import Experiment, planned, study_of
 from tokexplore.models.lab.forks import forks, summarise
 from tokexplore.models.lab.repeat import Checked, Run, repeat
 from tokexplore.tui.commands.lab.bench import Bench, Engines, Subject
@@ -44,9 +44,8 @@ def _repeated(
         else:
             controls.append(event)
     if runs:
-        result = Result(
-            engine, plan, told.knobs, tuple(runs), tuple(controls), summarise(runs),
-            forks(plan, runs, engine),
-        )  # fmt: skip
+        found = forks(plan, runs, engine)
+        study = study_of(told, engine.info.dtype, runs, controls, found)
+        result = Result(engine, study, summarise(runs))
         results.append(result)
         yield from report.model(result)

@@ -5,33 +5,32 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
-from tokexplore.models.display import NEWLINE, safe_text
-from tokexplore.models.lab.forks import Fork, Segment, Summary, parting, trie
-from tokexplore.models.lab.repeat import Checked, Plan, Run
-from tokexplore.models.numerics import LOW_PRECISION
+from tokexplore.models.display import safe_text
+from tokexplore.models.lab.experiment import setting_of
+from tokexplore.models.lab.forks import Summary, parting
+from tokexplore.models.lab.repeat import Plan, Run
+from tokexplore.models.lab.study import Study
 from tokexplore.models.protocol import Engine
-from tokexplore.models.tokens import Vocabulary
 from tokexplore.tui import jsonl
-from tokexplore.tui.commands.sweep_report import csv_line, spark
-from tokexplore.tui.plain import aligned, cut
+from tokexplore.tui.commands.sweep_report import csv_line
+from tokexplore.tui.lab_text import (
+    choices_text,
+    control_line,
+    fork_lines,
+    headline,
+    one_line,
+    trie_lines,
+)
+from tokexplore.tui.plain import aligned, spark
 from tokexplore.widgets.figures import percent
-
-WORDS = 64
-"""Cells of text that a line of the trie shows."""
-_READINGS = 8
-"""Different readings that a fork's table shows."""
 
 
 class Result(NamedTuple):
     """What became of one model's plan."""
 
     engine: Engine
-    plan: Plan
-    varied: tuple[str, ...]
-    runs: tuple[Run, ...]
-    controls: tuple[Checked, ...]
+    study: Study
     summary: Summary
-    forks: list[Fork]
 
 
 class Report(Protocol):
@@ -60,16 +59,19 @@ class TableReport:
         yield from ()
 
     def model(self, result: Result) -> Iterator[str]:
+        study, summary, vocabulary = result.study, result.summary, result.engine.vocabulary
         yield ""
-        yield headline(result)
-        yield control_line(result.controls)
+        yield headline(summary)
+        yield control_line(study.controls)
         yield ""
-        yield from trie_lines(result)
+        yield from trie_lines(study, vocabulary)
         yield ""
-        yield from _curve_lines(result.summary)
-        for number, fork in enumerate(result.forks):
+        yield from _curve_lines(summary)
+        for number, fork in enumerate(study.forks):
             yield ""
-            yield from _fork_lines(result, fork, first=number == 0)
+            name = "fork" if number else "first fork"
+            yield f"{name} at step {fork.step}: {choices_text(fork, vocabulary)}"
+            yield from (f"  {line}" for line in fork_lines(study, fork, vocabulary))
 
     def end(self, results: Sequence[Result]) -> Iterator[str]:
         yield ""
@@ -137,9 +139,9 @@ class JsonReport:
 
     def model(self, result: Result) -> Iterator[str]:
         tokens = jsonl.TokenFields(result.engine.vocabulary)
-        for control in result.controls:
+        for control in result.study.controls:
             yield _json(msgspec.to_builtins(control))
-        for fork in result.forks:
+        for fork in result.study.forks:
             fields = msgspec.to_builtins(fork)
             fields["tokens"] = [tokens.of(token) for token in fork.tokens]
             yield _json({"type": "fork", **fields})
@@ -149,10 +151,10 @@ class JsonReport:
             {
                 "type": "summary",
                 **model_fields(result.engine),
-                "setting": setting_of(result.plan),
+                "setting": result.study.setting,
                 **summary,
                 "counts": [len(text.runs) for text in result.summary.texts],
-                "control": all(c.same_tokens and c.same_logits for c in result.controls),
+                "control": all(c.same_tokens and c.same_logits for c in result.study.controls),
             }
         )
 
@@ -213,147 +215,8 @@ def row_of(result: Result) -> tuple[str, ...]:
         "–" if summary.first_fork is None else f"step {summary.first_fork}",
         percent(summary.shared),
         safe_text(f"{info.name} {info.dtype} {info.device}"),
-        f"{setting_of(result.plan)}, {', '.join(result.varied) or 'nothing varied'}",
+        f"{result.study.setting}, {', '.join(result.study.varied) or 'nothing varied'}",
     )
-
-
-def setting_of(plan: Plan) -> str:
-    """The settings, and which seeds the runs have."""
-    settings = plan.request.settings
-    if settings.greedy or not plan.new_seeds:
-        return settings.short()
-    return f"{settings.short(with_seed=False)} seeds {settings.seed}, {settings.seed + 1}, ..."
-
-
-def headline(result: Result) -> str:
-    """How many different texts there are, in a sentence."""
-    summary = result.summary
-    if summary.unique == 1:
-        return f"1 unique of {summary.runs}: every run said the same."
-    counts = ", ".join(f"×{len(text.runs)}" for text in summary.texts[:8])
-    more = ", ..." if len(summary.texts) > 8 else ""
-    return (
-        f"{summary.unique} unique of {summary.runs} ({counts}{more}); the first fork is at step "
-        f"{summary.first_fork}; two texts share {percent(summary.shared)} on average."
-    )
-
-
-def control_line(controls: Sequence[Checked]) -> str:
-    """What the positive control says."""
-    if not controls:
-        return "control: not run."
-    bad = [control for control in controls if not control.same_logits]
-    names = " and ".join(f"run {control.number}" for control in bad or controls)
-    if not bad:
-        return f"control: the identical batch of {names} again gave the same logits, bit for bit."
-    same = all(control.same_tokens for control in bad)
-    return (
-        f"control FAILED: the identical batch of {names} again gave other logits"
-        f"{' (the same tokens)' if same else ' and other tokens'}: this device is not "
-        "deterministic even for the same shapes."
-    )
-
-
-def trie_lines(result: Result) -> Iterator[str]:
-    """The prefix trie of all runs with their counts; the first fork is marked."""
-    first = result.forks[0].step if result.forks else 0
-    yield from _segment(result.engine.vocabulary, trie(result.runs), "", "", first)
-
-
-def _segment(
-    vocabulary: Vocabulary, segment: Segment, lead: str, below: str, first: int
-) -> Iterator[str]:
-    end = segment.start + len(segment.ids)
-    parts = len(segment.children) > 1
-    text = one_line(vocabulary, segment.ids)
-    mark = ""
-    if parts:
-        mark = f"  step {end + 1}{' ◀ first fork' if end + 1 == first else ''}"
-    yield f"{lead}×{len(segment.runs)} {text}{mark}"
-    for child in segment.children:
-        last = child is segment.children[-1]
-        yield from _segment(
-            vocabulary, child, below + ("└─ " if last else "├─ "),
-            below + ("   " if last else "│  "), first,
-        )  # fmt: skip
-
-
-def _curve_lines(summary: Summary) -> Iterator[str]:
-    yield f"unique beginnings of t tokens  {spark(summary.curve)}  1 to {summary.unique}"
-    if summary.divergences:
-        left = ", ".join(f"step {step}: {count}" for step, count in summary.divergences)
-        yield f"runs that leave run 0 at       {left}"
-    ended = ", ".join(f"{reason} {count}" for reason, count in summary.ended)
-    yield f"ended                          {ended}; {summary.seconds:.2f} s a run"
-
-
-def _fork_lines(result: Result, fork: Fork, *, first: bool) -> Iterator[str]:
-    """A fork: who took what, both logits as each condition read them, and why."""
-    vocabulary = result.engine.vocabulary
-    shown = [vocabulary.show(token) for token in fork.tokens]
-    taken = ", ".join(f"{vocabulary.show(token)} ×{len(runs)}" for token, runs in fork.choices)
-    yield f"{'first fork' if first else 'fork'} at step {fork.step}: {taken}"
-    yield f"  {verdict_text(fork)}"
-    yield f"  {gap_text(fork, result.engine.info.dtype)}"
-    heads = ("runs", *shown, "first − second", "took", "such as")
-    rows = [heads]
-    for reading in fork.readings[:_READINGS]:
-        a, b = reading.logits[:2]
-        rows.append(
-            (
-                f"×{len(reading.runs)}",
-                *(logit_text(logit) for logit in reading.logits),
-                "" if a is None or b is None else f"{a - b:+.4g}",
-                ", ".join(vocabulary.show(token) for token in reading.taken),
-                cut(_by_number(result, reading.runs[0]).condition.words(), WORDS),
-            )
-        )
-    yield from (f"  {line}" for line in aligned(rows, "<" + ">" * (len(shown) + 1) + "<<"))
-    if len(fork.readings) > _READINGS:
-        yield f"  {len(fork.readings) - _READINGS} more readings"
-
-
-def _by_number(result: Result, number: int) -> Run:
-    return next(run for run in result.runs if run.number == number)
-
-
-def verdict_text(fork: Fork) -> str:
-    """Why runs part there, in a sentence."""
-    verdict = fork.verdict
-    if verdict.kind == "sampler":
-        return f"verdict: sampler draw (P = {percent(verdict.probability or 0.0)})"
-    chance = ""
-    if verdict.probability is not None:
-        chance = f"; no draw explains it (P = {verdict.probability:.3g})"
-    if not verdict.explained:
-        return (
-            f"verdict: arithmetic, but the noise of these raw logits is below their margin{chance}"
-        )
-    return f"verdict: arithmetic (noise {fork.noise:.4g} ≥ margin {fork.margin:.4g} nats){chance}"
-
-
-def gap_text(fork: Fork, dtype: str) -> str:
-    """Margin and noise, and how they stand to the dtype's grid."""
-    said = f"margin {fork.margin:.4g} nats, noise {fork.noise:.4g}"
-    if fork.grid is not None and dtype in LOW_PRECISION:
-        steps = fork.margin / fork.grid
-        said += f"; {dtype} has steps of {fork.grid:g} there: the margin is {steps:.3g} of them"
-        if not steps:
-            said += ", an exact tie, which goes to the lower id"
-    return said
-
-
-def logit_text(logit: float | None) -> str:
-    return "" if logit is None else f"{logit:.6g}"
-
-
-def one_line(vocabulary: Vocabulary, ids: Sequence[int]) -> str:
-    """A text on one line, cut in the middle where it is long."""
-    text = safe_text(vocabulary.text(ids).replace("\n", NEWLINE))
-    if len(text) <= WORDS:
-        return text
-    half = WORDS // 2 - 2
-    return f"{text[:half]} … {text[-half:]}"
 
 
 def markdown_table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
@@ -376,3 +239,12 @@ def model_fields(engine: Engine) -> dict[str, object]:
 
 def _json(fields: dict[str, object]) -> str:
     return jsonl.line(fields).decode().rstrip("\n")
+
+
+def _curve_lines(summary: Summary) -> Iterator[str]:
+    yield f"unique beginnings of t tokens  {spark(summary.curve)}  1 to {summary.unique}"
+    if summary.divergences:
+        left = ", ".join(f"step {step}: {count}" for step, count in summary.divergences)
+        yield f"runs that leave run 0 at       {left}"
+    ended = ", ".join(f"{reason} {count}" for reason, count in summary.ended)
+    yield f"ended                          {ended}; {summary.seconds:.2f} s a run"

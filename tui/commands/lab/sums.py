@@ -12,10 +12,11 @@ from tokexplore.models.numerics import grid_step
 from tokexplore.models.protocol import DrawnToken, Engine
 from tokexplore.tui import jsonl
 from tokexplore.tui.commands.lab.bench import Bench, Subject
-from tokexplore.tui.commands.lab.repeat_report import markdown_table, model_fields, one_line
+from tokexplore.tui.commands.lab.repeat_report import markdown_table, model_fields
 from tokexplore.tui.commands.sweep_report import csv_line
+from tokexplore.tui.lab_text import one_line
 from tokexplore.tui.plain import aligned
-from tokexplore.widgets.strip import BARS
+from tokexplore.widgets.figures import BARS
 
 BLOCKS = (1, 2, 4, 8, 16)
 """Of the passes whose linear layers are split; one block is the control."""

@@ -1,0 +1,320 @@
+"""`D`: the lab. The same request again and again, where the texts part, and why."""
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.screen import Screen
+from textual.widgets import Static
+
+from tokexplore.models.display import NEWLINE, safe_text
+from tokexplore.models.errors import UsageError
+from tokexplore.models.lab.conditions import KNOBS, knobs_named
+from tokexplore.models.lab.forks import summarise
+from tokexplore.models.lab.study import Fork, Study
+from tokexplore.models.tokens import Vocabulary
+from tokexplore.tui.driver import Driver
+from tokexplore.tui.lab import Lab, asked_runs
+from tokexplore.tui.lab_text import (
+    TrieRow,
+    choices_text,
+    control_line,
+    fork_lines,
+    headline,
+    mark_of,
+    trie_rows,
+)
+from tokexplore.tui.plain import spark
+from tokexplore.tui.screens.dialog import Ask
+from tokexplore.tui.status import header_values
+from tokexplore.widgets.cells import cut, cut_left
+from tokexplore.widgets.header import Header
+from tokexplore.widgets.keybar import KeyBar, KeyHint
+from tokexplore.widgets.rule import Part, TitleRule
+
+FRAMES_PER_SECOND = 15
+_PROMPT_WORDS = 12
+"""Tokens of the prompt that the title shows."""
+
+
+class LabScreen(Screen[None]):
+    """The prefix trie of all runs above, the fork or the run under the cursor below."""
+
+    DEFAULT_CSS = """
+    LabScreen {
+        background: $background; color: $foreground;
+        & VerticalScroll { height: 1fr; padding: 0 1; scrollbar-size-vertical: 1; }
+        & Static { height: auto; text-wrap: nowrap; text-overflow: ellipsis; }
+        & #lab-figures { height: 3; padding: 0 1; }
+        & #lab-detail { height: 13; padding: 0 1; }
+    }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(
+            "q,backspace,D,escape,ctrl+g", "close", "close", id="lab.close", priority=True,
+            key_display="q D ⌫", tooltip="Back to the main screen; what is done is kept.",
+        ),
+        Binding(
+            "up,k", "select(-1)", "line", id="lab.up", priority=True, tooltip="The line above."
+        ),
+        Binding(
+            "down,j", "select(1)", "line", id="lab.down", priority=True, tooltip="The line below."
+        ),
+        Binding("n", "fork(1)", "next fork", id="lab.next", tooltip="The next fork."),
+        Binding("N", "fork(-1)", "previous fork", id="lab.previous", tooltip="The fork before."),
+        Binding(
+            "enter", "open", "open", id="lab.open", priority=True,
+            tooltip="A fork: its sides as branches, at its step. A text: keep it as a branch.",
+        ),
+        Binding("r", "again", "run", id="lab.run", tooltip="Run it, with another deal."),
+        Binding("e", "edit", "runs", id="lab.edit", tooltip="How many runs, of how many tokens."),
+        Binding("v", "vary", "vary", id="lab.vary", tooltip="What differs between the runs."),
+        Binding("space", "stop", "stop", id="lab.stop", tooltip="Stop; what is done stays."),
+    ]  # fmt: skip
+
+    def __init__(self, driver: Driver) -> None:
+        super().__init__()
+        self.driver = driver
+        self.lab = Lab(driver, self._changed)
+        self._index = 0
+        self._rows: list[TrieRow] = []
+        self._dirty = True
+
+    def compose(self) -> ComposeResult:
+        yield Header()
+        yield TitleRule(id="lab-title")
+        yield Static(id="lab-figures")
+        yield VerticalScroll(Static(id="lab-trie"))
+        yield TitleRule(id="lab-rule")
+        yield Static(id="lab-detail")
+        yield KeyBar()
+
+    def on_mount(self) -> None:
+        """Show what was kept, or begin."""
+        hints = [
+            KeyHint("↑↓", "line", 9),
+            KeyHint("⏎", "open as branches", 8, "open"),
+            KeyHint("n", "next fork", 7, "fork(1)"),
+            KeyHint("e", "runs", 6, "edit"),
+            KeyHint("v", "vary", 5, "vary"),
+            KeyHint("r", "run again", 4, "again"),
+            KeyHint("space", "stop", 3, "stop"),
+        ]
+        self.query_one(KeyBar).show(hints, KeyHint("q", "close", 10, "close"))
+        self.query_one(VerticalScroll).can_focus = False
+        if self.lab.study is None:
+            self.lab.start()
+        self.set_interval(1 / FRAMES_PER_SECOND, self.paint)
+        self.paint()
+
+    def on_unmount(self) -> None:
+        """Nothing goes on unseen."""
+        self.lab.stop()
+
+    def _changed(self) -> None:
+        self._dirty = True
+
+    def paint(self) -> None:
+        """Bring the screen up to date where something has changed."""
+        self.query_one(Header).show(header_values(self.driver)._replace(mode="LAB"))
+        vocabulary = self.driver.explorer.vocabulary
+        if vocabulary is None or not (self._dirty or self.lab.running):
+            return
+        self._dirty = False
+        study = self.lab.study
+        self._paint_title(vocabulary)
+        self._rows = []
+        if study is not None and study.runs:
+            self._rows = trie_rows(study, vocabulary, self.size.width)
+        self._index = max(0, min(self._index, len(self._rows) - 1))
+        self.query_one("#lab-figures", Static).update(self._figures(study))
+        self.query_one("#lab-trie", Static).update(self._trie())
+        self._paint_detail(study, vocabulary)
+
+    def _paint_title(self, vocabulary: Vocabulary) -> None:
+        lab, words = self.lab, vocabulary.text(self.lab.ids[-_PROMPT_WORDS:])
+        said = cut_left(safe_text(words.replace("\n", NEWLINE)).strip(), self.size.width // 4)
+        study = lab.study
+        runs, length = (study.planned, study.length) if study else (lab.runs, lab.length)
+        varied = study.varied if study else lab.knobs
+        self.query_one("#lab-title", TitleRule).show(
+            [
+                Part("the same request again", "here"),
+                Part(f"{runs} runs of {length} tokens", "text"),
+                Part(f"after “{said}”", "text"),
+            ],
+            [Part(f"varied: {', '.join(varied) or 'nothing'}")],
+        )
+
+    def _figures(self, study: Study | None) -> Content:
+        if study is None or not study.runs:
+            return Content.styled("the first run is computed…", "$text-muted")
+        summary = summarise(study.runs)
+        first = Content(safe_text(headline(summary)))
+        third = Content.assemble(
+            ("different beginnings of t tokens ", "$text-muted"),
+            (spark(summary.curve), "$model-bar"),
+            (f" 1 to {summary.unique}", "$text-muted"),
+        )
+        if self.lab.running:
+            done, total, left = self.lab.progress
+            second = f"run {done + 1} of {total} · about {left:.0f} s left · space stops"
+        elif len(study.runs) < study.planned:
+            second = f"stopped after {len(study.runs)} of {study.planned} runs"
+            second += f" · {control_line(study.controls)}" if study.controls else ""
+        else:
+            second = control_line(study.controls)
+        return Content("\n").join([first, Content.styled(second, "$text-muted"), third])
+
+    def _trie(self) -> Content:
+        columns = max(20, self.query_one(VerticalScroll).content_size.width - 1)
+        lines = []
+        for index, row in enumerate(self._rows):
+            here = index == self._index
+            count, mark = f"×{len(row.segment.runs)} ", mark_of(row)
+            room = columns - len(row.lead) - len(count) - len(mark) - 2
+            text = cut(row.text, max(4, room))
+            lines.append(
+                Content.assemble(
+                    ("› " if here else "  ", "bold $here"),
+                    (row.lead, "$rule"),
+                    (count, "bold $here" if here else "bold"),
+                    (text, "bold" if here else ""),
+                    (mark, "bold $here" if row.first else "$text-muted"),
+                )
+            )
+        return Content("\n").join(lines) if lines else Content("")
+
+    def _paint_detail(self, study: Study | None, vocabulary: Vocabulary) -> None:
+        rule, detail = self.query_one("#lab-rule", TitleRule), self.query_one("#lab-detail", Static)
+        if study is None or not self._rows:
+            rule.show([])
+            detail.update("")
+            return
+        row = self._rows[self._index]
+        fork = _fork_of(study, row)
+        if fork is not None:
+            said = choices_text(fork, vocabulary)
+            rule.show([Part(f"fork at step {fork.step}", "here"), Part(safe_text(said), "text")])
+            verdict, *rest = fork_lines(study, fork, vocabulary)
+            told = [Content.styled(safe_text(verdict), "bold"), *map(_plain, rest)]
+            detail.update(Content("\n").join(told))
+        elif row.step is not None:
+            rule.show([Part(f"fork at step {row.step}", "here")])
+            detail.update("its logits are told once all runs are done")
+        else:
+            rule.show([Part(f"a text of {len(row.segment.runs)} runs", "here")])
+            detail.update(Content("\n").join(map(_plain, _run_lines(study, row))))
+
+    def action_select(self, by: int) -> None:
+        """To another line."""
+        self._stand(self._index + by)
+
+    def action_fork(self, by: int) -> None:
+        """To the next fork, or the one before."""
+        places = range(self._index + by, len(self._rows) if by > 0 else -1, by)
+        found = next((at for at in places if self._rows[at].step is not None), None)
+        if found is None:
+            self.notify("No more forks.", timeout=2, markup=False)
+        else:
+            self._stand(found)
+
+    def _stand(self, index: int) -> None:
+        self._index = max(0, min(len(self._rows) - 1, index))
+        self.query_one(VerticalScroll).scroll_to(
+            y=max(0, self._index - self.query_one(VerticalScroll).size.height // 2), animate=False
+        )
+        self._dirty = True
+        self.paint()
+
+    def action_open(self) -> None:
+        """A fork: its sides as branches, at its step. A text: keep it as a branch."""
+        if not self._rows:
+            self.notify("Nothing is written here yet.", timeout=2, markup=False)
+            return
+        segment = self._rows[self._index].segment
+        if len(segment.children) > 1:
+            count = self.lab.open_fork(segment)
+            self.app.notify(f"{count} branches part here: d compares them.", markup=False)
+        else:
+            number = self.lab.keep(segment)
+            self.app.notify(f"Kept as branch {number}.", timeout=2, markup=False)
+        self.action_close()
+
+    def action_again(self) -> None:
+        """Run it, with another deal of conditions."""
+        if self.driver.absent:
+            self.notify("No model is loaded: space in the main screen does it.", markup=False)
+            return
+        self.lab.deal += self.lab.study is not None
+        self._index = 0
+        self.lab.start()
+
+    def action_stop(self) -> None:
+        """Stop; what is done stays."""
+        self.lab.stop()
+
+    def action_edit(self) -> None:
+        """Ask how many runs, of how many tokens."""
+        shown = f"{self.lab.runs} x {self.lab.length}"
+        self.app.push_screen(Ask("Runs x tokens", shown, replaced=True), self._edited)
+
+    def _edited(self, text: str | None) -> None:
+        if not text:
+            return
+        try:
+            self.lab.runs, self.lab.length = asked_runs(text)
+        except ValueError:
+            self.notify(
+                f"{safe_text(text)!r} is no number of runs and tokens, such as 30 x 64 (at most "
+                "1000 x 4096).",
+                severity="error", markup=False,
+            )  # fmt: skip
+            return
+        self.action_again()
+
+    def action_vary(self) -> None:
+        """Ask what differs between the runs."""
+        shown = ",".join(self.lab.knobs)
+        names = ", ".join(knob for knob in KNOBS if knob not in ("dtype", "device"))
+        self.app.push_screen(Ask(f"Vary, of {names}", shown, replaced=True), self._varied)
+
+    def _varied(self, text: str | None) -> None:
+        if text is None:
+            return
+        try:
+            self.lab.knobs = knobs_named(text)
+        except UsageError as error:
+            self.notify(safe_text(str(error)), severity="error", markup=False)
+            return
+        self.action_again()
+
+    def action_close(self) -> None:
+        """Back to the main screen."""
+        self.dismiss(None)
+
+
+def _fork_of(study: Study, row: TrieRow) -> Fork | None:
+    """The fork that a line ends in, where it is known."""
+    if row.step is None:
+        return None
+    by = {run.number: run.ids for run in study.runs}
+    before = by[row.segment.runs[0]][: row.step - 1]
+    return next((fork for fork in study.forks if fork.before == before), None)
+
+
+def _run_lines(study: Study, row: TrieRow) -> list[str]:
+    """The runs of a text and how each was computed."""
+    by = {run.number: run for run in study.runs}
+    runs = [by[number] for number in row.segment.runs]
+    return [
+        f"run {run.number:>3}  {run.condition} · {len(run.ids)} tokens in {run.seconds:.2f} s · "
+        f"{run.ended}"
+        for run in runs
+    ]
+
+
+def _plain(text: str) -> Content:
+    return Content(safe_text(text))
