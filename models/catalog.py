@@ -12,10 +12,11 @@ import msgspec
 from tokexplore.models.checkpoint import Checkpoint, read_checkpoint
 from tokexplore.models.errors import ModelError, UsageError
 from tokexplore.models.footprint import footprint, free_gpu_memory, free_memory
-from tokexplore.models.options import EMBEDDED, EMBEDDED_TITLE
+from tokexplore.models.options import EMBEDDED, EMBEDDED_TITLE, SHIPPED, SPARSE
 
 Origin = Literal["embedded", "hub", "directory"]
 EMBEDDED_DIRECTORY = Path(__file__).parent / "embedded"
+SPARSE_DIRECTORY = Path(__file__).parent / "embedded_experts"
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 _COMMIT = re.compile(r"[0-9a-f]{7,40}")
 
@@ -59,7 +60,7 @@ class ModelEntry(msgspec.Struct, frozen=True):
 
 
 def locate(model: str, revision: str = "") -> Located:
-    """Find the model that a name stands for: `embedded`, a directory, the hub cache, a hub id.
+    """Find the model that a name stands for: one of ours, a directory, the hub cache, a hub id.
 
     Raises:
         UsageError: for a name that can be nothing of these, and a revision of a directory.
@@ -73,6 +74,8 @@ def locate(model: str, revision: str = "") -> Located:
     path = Path(model).expanduser()
     if path.exists():
         return _directory(path, revision)
+    if model == SPARSE:
+        return _embedded(revision, SPARSE)
     if cached := _cached(model, revision):
         return cached
     if _looks_like_path(model):
@@ -92,7 +95,7 @@ def locate(model: str, revision: str = "") -> Located:
 
 def list_models(directories: Iterable[str | Path] = ()) -> list[ModelEntry]:
     """The embedded model, the hub cache, and the models in `directories` (or one level below)."""
-    found = [Located(EMBEDDED_TITLE, EMBEDDED, "embedded", EMBEDDED_DIRECTORY)]
+    found = [_shipped(name) for name in SHIPPED]
     found += hub_models()
     for directory in directories:
         root = Path(directory).expanduser()
@@ -124,7 +127,7 @@ def nearest(name: str, entries: Sequence[ModelEntry | Located], count: int = 3) 
 
 def suggestion(model: str) -> str:
     """A last sentence for an error: the names here that look most like `model`, if any do."""
-    here = [Located(EMBEDDED_TITLE, EMBEDDED, "embedded", None), *hub_models()]
+    here = [*map(_shipped, SHIPPED), *hub_models()]
     if _looks_like_path(model):
         here += _siblings(Path(model).expanduser())
     close = nearest(model.rstrip("/").rsplit("/", 1)[-1], here)
@@ -186,15 +189,23 @@ def _entry(place: Located, path: Path, memory: int, gpu: int) -> ModelEntry:
     )
 
 
-def _embedded(revision: str) -> Located:
+def _shipped(name: str) -> Located:
+    """A model that we ship, whether its files are here or not."""
+    if name == EMBEDDED:
+        return Located(EMBEDDED_TITLE, EMBEDDED, "embedded", EMBEDDED_DIRECTORY)
+    return Located(SPARSE, SPARSE, "embedded", SPARSE_DIRECTORY)
+
+
+def _embedded(revision: str, name: str = EMBEDDED) -> Located:
     if revision:
-        raise UsageError(f"revision {revision} is not possible: the embedded model has only one.")
-    if not (EMBEDDED_DIRECTORY / "model.safetensors").is_file():
+        raise UsageError(f"revision {revision} is not possible: the {name} model has only one.")
+    found = _shipped(name)
+    if found.path is None or not (found.path / "model.safetensors").is_file():
         raise ModelError(
-            "the embedded model is not part of this installation: name another MODEL, or install "
+            f"the {name} model is not part of this installation: name another MODEL, or install "
             "tokexplore again."
         )
-    return Located(EMBEDDED_TITLE, EMBEDDED, "embedded", EMBEDDED_DIRECTORY)
+    return found
 
 
 def _directory(path: Path, revision: str) -> Located:

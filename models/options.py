@@ -11,6 +11,9 @@ EMBEDDED = "embedded"
 """The name that stands for the model we ship."""
 EMBEDDED_TITLE = "fable"
 """What that model is called on screen."""
+SPARSE = "flock"
+"""The name of the small mixture of experts that we ship beside it."""
+SHIPPED = (EMBEDDED, SPARSE)
 
 
 class LoadOptions(msgspec.Struct, frozen=True):

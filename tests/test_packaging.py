@@ -31,8 +31,11 @@ def test_every_folder_with_code_is_a_package() -> None:
 @pytest.mark.parametrize(
     "name", ["config.json", "model.safetensors", "tokenizer.json", "README.md"]
 )
-def test_the_embedded_model_is_whole(name: str) -> None:
-    assert (ROOT / "models" / "embedded" / name).stat().st_size > 0
+@pytest.mark.parametrize(("folder", "most"), [("embedded", 25e6), ("embedded_experts", 10e6)])
+def test_the_models_that_are_shipped_are_whole_and_small(name: str, folder: str, most: int) -> None:
+    home = ROOT / "models" / folder
+    assert (home / name).stat().st_size > 0
+    assert sum(path.stat().st_size for path in home.glob("*.*")) <= most
 
 
 def test_torch_is_pinned_and_every_direct_dependency_too() -> None:

@@ -127,13 +127,13 @@ class Lab:
         """The leaf of a run's text, which the path in view goes to."""
         assert self.study is not None
         explorer, leaf = self._driver.explorer, self.node
-        tree, before = explorer.tree, len(explorer.tree)
+        tree, before = explorer.tree, len(explorer.tree.branches)
         run = next(run for run in self.study.runs if run.number == segment.runs[0])
         for token in run.ids:
             leaf = tree.take(leaf, token, "picked")
         explorer.go_to(leaf)
         number = tree.branch_of[leaf]
-        if len(tree) > before and not tree.branch(number).name:
+        if len(tree.branches) > before:
             tree.change(Named(number, f"lab ×{len(segment.runs)}"))
         return leaf
 

@@ -99,7 +99,7 @@ def fork_lines(study: Study, fork: Fork, vocabulary: Vocabulary) -> Iterator[str
     """A fork: who took what, both logits as each condition read them, and why."""
     shown = [vocabulary.show(token) for token in fork.tokens]
     yield verdict_text(fork)
-    yield gap_text(fork, study.dtype)
+    yield gap_text(fork, "" if "dtype" in study.varied else study.dtype)
     rows = [("runs", *shown, "first − second", "took", "such as")]
     words = {run.number: run.condition for run in study.runs}
     for reading in fork.readings[:_READINGS]:
@@ -139,7 +139,7 @@ def verdict_text(fork: Fork) -> str:
 
 
 def gap_text(fork: Fork, dtype: str) -> str:
-    """Margin and noise, and how they stand to the dtype's grid."""
+    """Margin and noise, and how they stand to the dtype's grid; an empty dtype has none."""
     said = f"margin {fork.margin:.4g} nats, noise {fork.noise:.4g}"
     if fork.grid is not None and dtype in LOW_PRECISION:
         steps = fork.margin / fork.grid

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from tokexplore.models.errors import UsageError
-from tokexplore.models.options import EMBEDDED, LoadOptions, PromptSpec
+from tokexplore.models.options import EMBEDDED, SHIPPED, LoadOptions, PromptSpec
 from tokexplore.models.protocol import ModelInfo, StreamRequest
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.tokens import Vocabulary
@@ -80,11 +80,11 @@ class AppOptions(msgspec.Struct, frozen=True):
     """Leave the output to Textual instead of sending only what changed, as the line takes it."""
 
     def starting_prompt(self) -> PromptSpec | None:
-        """The prompt to start on: the one given, else the stock prompt of the embedded model.
+        """The prompt to start on: the one given, else the stock prompt of the models we ship.
 
         None means that the user is asked for one.
         """
-        if self.prompt is None and self.load.model == EMBEDDED and not self.examples:
+        if self.prompt is None and self.load.model in SHIPPED and not self.examples:
             return PromptSpec(text=STOCK_PROMPT)
         return self.prompt
 

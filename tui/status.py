@@ -169,7 +169,7 @@ def step_figures(
     again = driver.explorer.tree.retold.get(driver.explorer.before)
     parts = [
         f"H {distribution.entropy:.2f}{_again(again.entropy if again else None)} nats",
-        f"margin {_margin(driver, distribution)}{_again(again.margin if again else None)} nats",
+        f"margin {_margin(driver, distribution)}{_again(again.margin if again else None)}",
     ]
     if noise is not None and could_flip(distribution.margin, noise):
         parts.append(f"▲ could flip (noise {SIGMAS * noise:.2g})")
@@ -197,14 +197,14 @@ def _again(value: float | None) -> str:
 
 
 def _margin(driver: Driver, distribution: Distribution) -> str:
-    """The margin in nats and, where logits are of low precision, in steps of their grid."""
+    """The margin with its unit, where logits are of low precision in steps of their grid too."""
     margin, tree = distribution.margin, driver.explorer.tree
     figures = tree.distribution.figures(driver.explorer.before)
     model = figures.model if figures else None
     dtype = "" if model is None else tree.provenance[model].dtype
     if margin == 0:
-        return "0 (tie):"
+        return "0: a tie"
     step = grid_step(distribution.logit_view[0], dtype) if dtype in LOW_PRECISION else None
     if step is None or math.isinf(margin):
-        return f"{margin:.2f}"
-    return f"{margin / step:.0f} {SHORT_DTYPES[dtype]} steps = {margin:.2f}"
+        return f"{margin:.2f} nats"
+    return f"{margin / step:.0f} {SHORT_DTYPES[dtype]} steps = {margin:.2f} nats"

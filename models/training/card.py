@@ -56,13 +56,22 @@ license: mit
 
 def _description(facts: Facts) -> str:
     recipe = facts.recipe
-    purpose = _prose("""
-        A small language model of old children's books. It is there so that a token explorer has a
-        model to start with: it loads in a moment, runs on any processor and keeps to the grammar of
+    wanted = "a model to start with"
+    kind, forward = "Llama", f"feed-forward {recipe.feed_forward}"
+    if recipe.experts:
+        wanted = "a mixture of experts whose routing means something"
+        kind = "Mixtral"
+        forward = (
+            f"{recipe.experts} experts of feed-forward {recipe.feed_forward} in each layer, of "
+            f"which a token goes through {recipe.chosen}"
+        )
+    purpose = _prose(f"""
+        A small language model of old children's books. It is there so that a token explorer has
+        {wanted}: it loads in a moment, runs on any processor and keeps to the grammar of
         a tale, if not to its plot.""")
     shape = _prose(f"""
-        {facts.parameters:,} parameters; Llama architecture: {recipe.layers} layers of width
-        {recipe.hidden}, {recipe.heads} heads, feed-forward {recipe.feed_forward}, the embedding
+        {facts.parameters:,} parameters; {kind} architecture: {recipe.layers} layers of width
+        {recipe.hidden}, {recipe.heads} heads, {forward}, the embedding
         shared with the output, {recipe.context:,} positions. Byte-level BPE of
         {recipe.vocabulary:,} tokens, which gives any text back byte for byte; `<s>` begins a text,
         `</s>` ends it. Weights in bfloat16.""")
@@ -114,12 +123,16 @@ def _use(book: Book, corpus: Corpus) -> str:
 
 
 def _training(recipe: Recipe, progress: Progress) -> str:
+    experts = ""
+    if recipe.experts:
+        experts = f", the experts (their load balanced by a loss of weight {recipe.balance:g})"
     schedule = _prose(f"""
         {progress.step * recipe.batch:,} tokens in {progress.step:,} steps of {recipe.batch:,} and
         {progress.seconds / 60:.0f} minutes: windows of {recipe.window} tokens, in the last
         {recipe.long_share:.0%} of the steps of {recipe.context:,}. Muon at {recipe.matrix_rate:g}
-        for the matrices of the layers, AdamW at {recipe.other_rate:g} for the embedding and the
-        norms, weight decay {recipe.weight_decay:g}, gradients clipped at {recipe.clip:g}, dropout
+        for the matrices of the layers, AdamW at {recipe.other_rate:g} for the embedding{experts}
+        and the norms, weight decay {recipe.weight_decay:g}, gradients clipped at {recipe.clip:g},
+        dropout
         {recipe.dropout:g} on all that enters the residual stream. In each epoch, of the proper
         names {recipe.renamed:.0%} are replaced by other names of the corpus, each by the same one
         for the length of a scene, so that names have to be read from the context;

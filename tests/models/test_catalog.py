@@ -332,6 +332,21 @@ def test_the_embedded_model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
         locate("embedded")
 
 
+def test_the_sparse_model_gives_way_to_a_directory_of_its_name(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert locate("flock").path == catalog.SPARSE_DIRECTORY
+    with pytest.raises(UsageError, match="revision v2"):
+        locate("flock", "v2")
+    make(tmp_path / "flock")
+    assert locate("flock").origin == "directory"
+    monkeypatch.setattr(catalog, "SPARSE_DIRECTORY", tmp_path / "gone")
+    monkeypatch.chdir("/")
+    with pytest.raises(ModelError, match="the flock model is not part of this installation"):
+        locate("flock")
+
+
 # The list
 
 
@@ -344,7 +359,9 @@ def test_the_list_holds_embedded_cache_and_directories(
     make_sharded(tmp_path / "shelf" / "two")
     (tmp_path / "shelf" / "two" / "model-00001-of-00002.safetensors").unlink()
     (tmp_path / "shelf" / "notes").mkdir()
-    entries = list_models([tmp_path / "shelf"])
+    shipped, sparse, *entries = list_models([tmp_path / "shelf"])
+    assert (sparse.origin, sparse.name, sparse.complete) == ("embedded", "flock", True)
+    entries = [shipped, *entries]
     assert [(e.origin, Path(e.name).name) for e in entries] == [
         ("embedded", "embedded"),
         ("hub", "story"),

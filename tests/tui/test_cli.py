@@ -329,9 +329,10 @@ def test_models_lists_the_embedded_model_and_a_folder(
     broken.mkdir()
     (broken / "config.json").write_text("{}")
     assert cli.main(["models", str(tmp_path)]) == 0
-    header, embedded, other = capsys.readouterr().out.splitlines()
+    header, embedded, sparse, other = capsys.readouterr().out.splitlines()
     assert header.split()[:2] == ["model", "parameters"]
     assert embedded.startswith("embedded ")
+    assert sparse.startswith("flock ")
     assert "bro␛ken" in other
     assert "partial" in other
 

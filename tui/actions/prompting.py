@@ -5,7 +5,7 @@ import asyncio
 from textual.content import Content
 
 from tokexplore.models.errors import TokexploreError
-from tokexplore.models.options import EMBEDDED, PromptSpec
+from tokexplore.models.options import SHIPPED, PromptSpec
 from tokexplore.tui.actions.base import Actions
 from tokexplore.tui.examples import EXAMPLES, Example
 from tokexplore.tui.options import STOCK_PROMPT, LensOptions
@@ -111,7 +111,7 @@ class Prompting(Actions):
         driver = self.driver
         loaded = not driver.absent
         spec = self._spec()
-        example = STOCK_PROMPT if driver.options.load.model == EMBEDDED else EXAMPLE
+        example = STOCK_PROMPT if driver.options.load.model in SHIPPED else EXAMPLE
         can_chat = loaded and driver.client.info.chat_template
         preview = self._preview if loaded else None
         editor = PromptEditor(spec, preview, can_chat=can_chat, placeholder=example)

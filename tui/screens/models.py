@@ -12,7 +12,6 @@ from textual.widgets.option_list import Option
 from tokexplore.models.catalog import ModelEntry, list_models
 from tokexplore.models.display import safe_text
 from tokexplore.models.errors import TokexploreError
-from tokexplore.models.options import EMBEDDED
 from tokexplore.tui.screens.dialog import Dialog
 from tokexplore.widgets.cells import fit
 from tokexplore.widgets.figures import short_count
@@ -65,7 +64,7 @@ class ModelPicker(Dialog[str | None]):
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         """Hand the model over."""
         entry = self._entries[event.option_index]
-        model = EMBEDDED if entry.origin == "embedded" else entry.name
+        model = entry.name
         if model == self._opened:
             self.app.notify("This model is open.", markup=False)
         elif model == self._sure:

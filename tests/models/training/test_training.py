@@ -18,7 +18,9 @@ from tokexplore.models.training.corpus import (
     encode_stream,
     read_corpus,
 )
+from tokexplore.models.training.evaluate import load
 from tokexplore.models.training.names import find_names, renamed
+from tokexplore.models.training.publish import write_model
 from tokexplore.models.training.recipe import Recipe
 from tokexplore.models.training.tokenizer import train_tokenizer
 from tokexplore.models.training.train import Run, train
@@ -41,6 +43,10 @@ TINY = Recipe(
     tokens=64 * 8,
     warmup=2,
 )
+
+
+SPARSE = replace(TINY, experts=4, feed_forward=16)
+RECIPES = pytest.mark.parametrize("recipe", [TINY, SPARSE], ids=["dense", "sparse"])
 
 
 @pytest.fixture(scope="module")
@@ -120,22 +126,39 @@ def test_the_rate_rises_stays_and_falls_to_zero() -> None:
     assert recipe.rate_at(999) == pytest.approx(1 / 500)
 
 
+@RECIPES
 def test_a_resumed_run_ends_with_the_same_bits(
-    tokenizer: PreTrainedTokenizerBase, tmp_path: Path
+    tokenizer: PreTrainedTokenizerBase, tmp_path: Path, recipe: Recipe
 ) -> None:
     epochs = Epochs(tokenizer, [BOOK], 0.5, seed=3)
-    whole = _weights(Run(tmp_path / "whole"), tokenizer, epochs)
+    whole = _weights(recipe, Run(tmp_path / "whole"), tokenizer, epochs)
     half = Run(tmp_path / "half", resume=True, stop_after=5)
-    assert not _equal(_weights(half, tokenizer, epochs), whole)
-    resumed = _weights(replace(half, stop_after=None), tokenizer, epochs)
+    assert not _equal(_weights(recipe, half, tokenizer, epochs), whole)
+    resumed = _weights(recipe, replace(half, stop_after=None), tokenizer, epochs)
     assert _equal(resumed, whole)
 
 
-def test_training_lowers_the_loss(tokenizer: PreTrainedTokenizerBase, tmp_path: Path) -> None:
+@RECIPES
+def test_what_is_written_is_what_was_trained(
+    tokenizer: PreTrainedTokenizerBase, tmp_path: Path, recipe: Recipe
+) -> None:
+    epochs = Epochs(tokenizer, [BOOK], 0.5, seed=3)
+    model, _ = train(recipe, Run(tmp_path / "run"), tokenizer, epochs, lambda *_: None)
+    write_model(tmp_path / "made", model, tokenizer)
+    loaded, _ = load(tmp_path / "made")
+    assert type(loaded) is type(model)
+    told = {name: tensor.bfloat16().float() for name, tensor in model.state_dict().items()}
+    assert _equal(loaded.state_dict(), told)
+
+
+@RECIPES
+def test_training_lowers_the_loss(
+    tokenizer: PreTrainedTokenizerBase, tmp_path: Path, recipe: Recipe
+) -> None:
     epochs = Epochs(tokenizer, [BOOK], 0.5, seed=3)
     losses: list[float] = []
     train(
-        replace(TINY, tokens=64 * 60),
+        replace(recipe, tokens=64 * 60),
         Run(tmp_path / "run", report_every=20),
         tokenizer,
         epochs,
@@ -202,9 +225,9 @@ def test_bad_input_is_one_sentence_and_exit_code_2(
 
 
 def _weights(
-    run: Run, tokenizer: PreTrainedTokenizerBase, epochs: Epochs
+    recipe: Recipe, run: Run, tokenizer: PreTrainedTokenizerBase, epochs: Epochs
 ) -> dict[str, torch.Tensor]:
-    model, _ = train(TINY, run, tokenizer, epochs, lambda *_: None)
+    model, _ = train(recipe, run, tokenizer, epochs, lambda *_: None)
     return model.state_dict()
 
 
