@@ -120,7 +120,7 @@ def fork_lines(study: Study, fork: Fork, vocabulary: Vocabulary) -> Iterator[str
 
 def choices_text(fork: Fork, vocabulary: Vocabulary) -> str:
     """Which tokens were taken, and how often."""
-    return ", ".join(f"{vocabulary.show(token)} ×{len(runs)}" for token, runs in fork.choices)
+    return " · ".join(f"“{vocabulary.show(token)}” ×{len(runs)}" for token, runs in fork.choices)
 
 
 def verdict_text(fork: Fork) -> str:

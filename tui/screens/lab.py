@@ -47,7 +47,7 @@ class LabScreen(Screen[None]):
         background: $background; color: $foreground;
         & VerticalScroll { height: 1fr; padding: 0 1; scrollbar-size-vertical: 1; }
         & Static { height: auto; text-wrap: nowrap; text-overflow: ellipsis; }
-        & #lab-figures { height: 3; padding: 0 1; }
+        & #lab-figures { height: 3; padding: 0 1; margin-bottom: 1; }
         & #lab-detail { height: 13; padding: 0 1; }
     }
     """

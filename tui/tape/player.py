@@ -21,6 +21,7 @@ from tokexplore.tui.recording.camera import Camera
 from tokexplore.tui.recording.cast import BEGINS, CastWriter
 from tokexplore.tui.recording.picture import svg_of
 from tokexplore.tui.screens.browse import BrowseScreen
+from tokexplore.tui.screens.lab import LabScreen
 from tokexplore.tui.screens.ladder import LadderScreen
 from tokexplore.tui.tape.gate import Gate
 from tokexplore.tui.tape.script import Script, Step
@@ -105,7 +106,7 @@ class TapeApp(TokexploreApp):
     def paint_now(self) -> None:
         """Paint without waiting until the last frame is old enough for eyes."""
         for screen in {self._browse, self.screen}:
-            if isinstance(screen, BrowseScreen | LadderScreen):
+            if isinstance(screen, BrowseScreen | LadderScreen | LabScreen):
                 screen.paint()
 
     def screen_text(self) -> str:
