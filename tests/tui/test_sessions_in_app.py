@@ -102,7 +102,9 @@ async def test_another_dtype_is_told_and_both_numbers_are_shown() -> None:
         assert any("dtype float32, now bfloat16" in text for text in said)
         await press(pilot, "home", "l")
         await until(pilot, lambda: node in app.driver.explorer.tree.retold)
-        assert re.search(r"H [\d.]+ \(now [\d.]+\) nats · margin [\d.]+ nats \(now", screen_text(app))
+        assert re.search(
+            r"H [\d.]+ \(now [\d.]+\) nats · margin [\d.]+ nats \(now", screen_text(app)
+        )
         assert node in app.driver.explorer.tree.distribution
         await press(pilot, "i")
         assert "embedded, bfloat16 on cpu" in screen_text(app)

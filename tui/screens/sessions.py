@@ -63,9 +63,13 @@ class SessionPicker(Dialog[Path | None]):
         self.query_one("#looking", Static).update(Content(said))
         options = self.query_one(OptionList)
         options.add_options(
-            Option(self._line(one), disabled=bool(one.problem) or one.live) for one in known
+            Option(self._line(one), disabled=not self._can_open(one)) for one in known
         )
         options.focus()
+
+    def _can_open(self, known: Listed) -> bool:
+        # The present session's file may not say yet that it is live.
+        return not (known.problem or known.live or known.path == self._opened)
 
     def _line(self, known: Listed) -> Content:
         here = self._opened is not None and known.path == self._opened
