@@ -199,6 +199,7 @@ class Player:
                     f"screen within {GIVE_UP:.0f} seconds of the tape."
                 )
             await self._advance(FRAME)
+            await self._settle()  # a screen may open while nothing else is to be done
 
     def _picture(self, name: str) -> None:
         if self._pictures is not None:
