@@ -138,6 +138,10 @@ class Split(msgspec.Struct, frozen=True):
 class Bench(Protocol):
     """An engine's workbench. Not to be used while a stream of the same engine runs."""
 
+    @property
+    def attentions(self) -> tuple[str, ...]:
+        """Attention kernels that are here for this model, its own first."""
+
     def run(
         self, request: StreamRequest, execution: Execution, control: Control
     ) -> Iterator[DrawnToken | StreamEnded]:

@@ -203,7 +203,7 @@ def _margin(driver: Driver, distribution: Distribution) -> str:
     model = figures.model if figures else None
     dtype = "" if model is None else tree.provenance[model].dtype
     if margin == 0:
-        return "0: a tie"
+        return "0: a tie, lower id first"
     step = grid_step(distribution.logit_view[0], dtype) if dtype in LOW_PRECISION else None
     if step is None or math.isinf(margin):
         return f"{margin:.2f} nats"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from transformers import PreTrainedModel
+from transformers.utils import is_flash_attn_2_available, is_flash_attn_3_available
 
 from tokexplore.models.bench import Execution, Logits, Routing, Split, Summands
 from tokexplore.models.engine import prefill, routing, summary, sums
@@ -25,6 +26,14 @@ class LocalBench:
 
     def __init__(self, engine: "LocalEngine") -> None:
         self._engine = engine
+
+    @property
+    def attentions(self) -> tuple[str, ...]:
+        model, device = self._engine.forward.model, self._engine.info.device
+        own = getattr(model.config, "_attn_implementation", None)
+        if own is None:
+            return ()
+        return tuple(dict.fromkeys((own, *here(device))))
 
     def run(
         self, request: StreamRequest, execution: Execution, control: Control
@@ -154,6 +163,15 @@ class LocalBench:
                 routers = routing.routers_of(forward.model, self._engine.info.name)
                 stack.enter_context(routing.limited(routers, forward, execution.capacity))
             yield
+
+
+def here(device: str) -> list[str]:
+    """Attention kernels of transformers that this machine has."""
+    found = ["sdpa", "eager"]
+    if device.startswith("cuda"):
+        found += ["flash_attention_2"] if is_flash_attn_2_available() else []
+        found += ["flash_attention_3"] if is_flash_attn_3_available() else []
+    return found
 
 
 @contextmanager

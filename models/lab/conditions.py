@@ -26,7 +26,7 @@ KNOBS: dict[Knob, str] = {
     "prefill": "in one pass, in chunks or token by token",
     "dtype": "bfloat16, float16, float32",
     "device": "the CPU and the first GPU",
-    "attention": "sdpa and eager",
+    "attention": "sdpa, eager, and flash attention where it is",
     "experts": "implementations of a mixture of experts",
     "threads": "of the CPU",
     "deterministic": "torch's deterministic algorithms, on and off",
@@ -129,6 +129,7 @@ class _Dealer:
         room = engine.info.context - length if engine.info.context else 2 * self._count
         self._longest = max(1, min(2 * self._count, room))
         self._texts = _texts(engine)
+        self._attentions = engine.bench.attentions
         self._gpu = engine.info.device.startswith("cuda")
 
     def draw(self) -> Condition:
@@ -138,7 +139,7 @@ class _Dealer:
             together=bool(mates) and self._flip("together"),
             chunk=self._chunk(),
             cached=self._random.randrange(self._count) if self._flip("cache") else 0,
-            attention=self._one_of("attention", ("", "eager", "sdpa")),
+            attention=self._one_of("attention", ("", *self._attentions[1:])),
             experts=self._one_of("experts", ("", "eager", "batched_mm", "grouped_mm")),
             threads=self._threads(),
             deterministic=self._flip("deterministic"),

@@ -95,8 +95,7 @@ def usual_ways(engine: Engine, prompt: Sequence[int], length: int) -> list[Way]:
             ways.append(Way(name, Condition(Execution(others, row=batch // 2))))
     ways += [
         Way(kernel, Condition(Execution(attention=kernel)))
-        for kernel in ("sdpa", "eager")
-        if info.attention in ("sdpa", "eager") and kernel != info.attention
+        for kernel in engine.bench.attentions[1:]
     ]
     return ways
 

@@ -23,6 +23,10 @@ class FakeBench:
         self.noise: Noise = lambda _execution, _ids: {}
         self.ran: list[Execution] = []
 
+    @property
+    def attentions(self) -> tuple[str, ...]:
+        return "sdpa", "eager"
+
     def run(
         self, request: StreamRequest, execution: Execution, control: Control
     ) -> Iterator[DrawnToken | StreamEnded]:

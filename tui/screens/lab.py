@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
@@ -35,6 +36,9 @@ from tokexplore.widgets.keybar import KeyBar, KeyHint
 from tokexplore.widgets.rule import Part, TitleRule
 
 FRAMES_PER_SECOND = 15
+_FIXED_ROWS = 8
+"""Header, two rules, three lines of figures with one below, and the key bar."""
+_DETAIL_ROWS = 13
 _PROMPT_WORDS = 12
 """Tokens of the prompt that the title shows."""
 
@@ -108,6 +112,12 @@ class LabScreen(Screen[None]):
             self.lab.start()
         self.set_interval(1 / FRAMES_PER_SECOND, self.paint)
         self.paint()
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Share the rows between the trie and what is told of a line."""
+        rows = (event.size.height - _FIXED_ROWS) // 2
+        self.query_one("#lab-detail").styles.height = max(4, min(_DETAIL_ROWS, rows))
+        self._changed()
 
     def on_unmount(self) -> None:
         """Nothing goes on unseen."""

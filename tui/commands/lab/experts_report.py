@@ -22,6 +22,10 @@ CLOSEST = 8
 """Router decisions with the smallest margins that are listed."""
 _SHADES = ((0.02, "█"), (0.1, "▓"), (0.3, "▒"), (1.0, "░"))
 SIMULATED = "simulation: this model's experts have no limits of their own"
+PRIORITY = (
+    "in a group of tokens an expert takes first choices before second ones, earlier rows first; "
+    "padding takes no room, and what does not fit is left out"
+)
 
 
 class Moved(NamedTuple):
@@ -66,6 +70,7 @@ def table(result: Result) -> Iterator[str]:
     yield ""
     yield f"limited experts ({SIMULATED}), batch of {result.batch}, other mates in each run:"
     yield from aligned([LIMITED, *limited_rows(result)], ">>>>><")
+    yield PRIORITY
 
 
 def markdown(result: Result) -> Iterator[str]:
@@ -79,7 +84,7 @@ def markdown(result: Result) -> Iterator[str]:
     yield from markdown_table([CONTENT, *content_rows(result)])
     yield from ("", f"Limited experts ({SIMULATED}), batch of {result.batch}:", "")
     yield from markdown_table([LIMITED, *limited_rows(result)])
-    yield ""
+    yield from ("", PRIORITY, "")
 
 
 def json_lines(result: Result) -> Iterator[str]:
