@@ -13,24 +13,15 @@ from textual.widgets import Static
 from tokexplore.models.display import NEWLINE, safe_text
 from tokexplore.models.errors import UsageError
 from tokexplore.models.lab.conditions import KNOBS, knobs_named
-from tokexplore.models.lab.forks import summarise
-from tokexplore.models.lab.study import Fork, Study
+from tokexplore.models.lab.study import Study
 from tokexplore.models.tokens import Vocabulary
 from tokexplore.tui.driver import Driver
 from tokexplore.tui.lab import Lab, asked_runs
-from tokexplore.tui.lab_text import (
-    TrieRow,
-    choices_text,
-    control_line,
-    fork_lines,
-    headline,
-    mark_of,
-    trie_rows,
-)
-from tokexplore.tui.plain import spark
+from tokexplore.tui.lab_text import TrieRow, trie_rows
+from tokexplore.tui.lab_view import detail, figures, trie
 from tokexplore.tui.screens.dialog import Ask
 from tokexplore.tui.status import header_values
-from tokexplore.widgets.cells import cut, cut_left
+from tokexplore.widgets.cells import cut_left
 from tokexplore.widgets.header import Header
 from tokexplore.widgets.keybar import KeyBar, KeyHint
 from tokexplore.widgets.rule import Part, TitleRule
@@ -139,8 +130,12 @@ class LabScreen(Screen[None]):
         if study is not None and study.runs:
             self._rows = trie_rows(study, vocabulary, self.size.width)
         self._index = max(0, min(self._index, len(self._rows) - 1))
-        self.query_one("#lab-figures", Static).update(self._figures(study))
-        self.query_one("#lab-trie", Static).update(self._trie())
+        columns = max(20, self.query_one(VerticalScroll).content_size.width - 1)
+        shown = Content.styled("the first run is computed…", "$text-muted")
+        if study is not None and study.runs:
+            shown = figures(study, self.lab.progress if self.lab.running else None)
+        self.query_one("#lab-figures", Static).update(shown)
+        self.query_one("#lab-trie", Static).update(trie(self._rows, self._index, columns))
         self._paint_detail(study, vocabulary)
 
     def _paint_title(self, vocabulary: Vocabulary) -> None:
@@ -158,65 +153,12 @@ class LabScreen(Screen[None]):
             [Part(f"varied: {', '.join(varied) or 'nothing'}")],
         )
 
-    def _figures(self, study: Study | None) -> Content:
-        if study is None or not study.runs:
-            return Content.styled("the first run is computed…", "$text-muted")
-        summary = summarise(study.runs)
-        first = Content(safe_text(headline(summary)))
-        third = Content.assemble(
-            ("different beginnings of t tokens ", "$text-muted"),
-            (spark(summary.curve), "$model-bar"),
-            (f" 1 to {summary.unique}", "$text-muted"),
-        )
-        if self.lab.running:
-            done, total, left = self.lab.progress
-            second = f"run {done + 1} of {total} · about {left:.0f} s left · space stops"
-        elif len(study.runs) < study.planned:
-            second = f"stopped after {len(study.runs)} of {study.planned} runs"
-            second += f" · {control_line(study.controls)}" if study.controls else ""
-        else:
-            second = control_line(study.controls)
-        return Content("\n").join([first, Content.styled(second, "$text-muted"), third])
-
-    def _trie(self) -> Content:
-        columns = max(20, self.query_one(VerticalScroll).content_size.width - 1)
-        lines = []
-        for index, row in enumerate(self._rows):
-            here = index == self._index
-            count, mark = f"×{len(row.segment.runs)} ", mark_of(row)
-            room = columns - len(row.lead) - len(count) - len(mark) - 2
-            text = cut(row.text, max(4, room))
-            lines.append(
-                Content.assemble(
-                    ("› " if here else "  ", "bold $here"),
-                    (row.lead, "$rule"),
-                    (count, "bold $here" if here else "bold"),
-                    (text, "bold" if here else ""),
-                    (mark, "bold $here" if row.first else "$text-muted"),
-                )
-            )
-        return Content("\n").join(lines) if lines else Content("")
-
     def _paint_detail(self, study: Study | None, vocabulary: Vocabulary) -> None:
-        rule, detail = self.query_one("#lab-rule", TitleRule), self.query_one("#lab-detail", Static)
-        if study is None or not self._rows:
-            rule.show([])
-            detail.update("")
-            return
-        row = self._rows[self._index]
-        fork = _fork_of(study, row)
-        if fork is not None:
-            said = choices_text(fork, vocabulary)
-            rule.show([Part(f"fork at step {fork.step}", "here"), Part(safe_text(said), "text")])
-            verdict, *rest = fork_lines(study, fork, vocabulary)
-            told = [Content.styled(safe_text(verdict), "bold"), *map(_plain, rest)]
-            detail.update(Content("\n").join(told))
-        elif row.step is not None:
-            rule.show([Part(f"fork at step {row.step}", "here")])
-            detail.update("its logits are told once all runs are done")
-        else:
-            rule.show([Part(f"a text of {len(row.segment.runs)} runs", "here")])
-            detail.update(Content("\n").join(map(_plain, _run_lines(study, row))))
+        title, content = list[Part](), Content("")
+        if study is not None and self._rows:
+            title, content = detail(study, self._rows[self._index], vocabulary)
+        self.query_one("#lab-rule", TitleRule).show(title)
+        self.query_one("#lab-detail", Static).update(content)
 
     def action_select(self, by: int) -> None:
         """To another line."""
@@ -304,27 +246,3 @@ class LabScreen(Screen[None]):
     def action_close(self) -> None:
         """Back to the main screen."""
         self.dismiss(None)
-
-
-def _fork_of(study: Study, row: TrieRow) -> Fork | None:
-    """The fork that a line ends in, where it is known."""
-    if row.step is None:
-        return None
-    by = {run.number: run.ids for run in study.runs}
-    before = by[row.segment.runs[0]][: row.step - 1]
-    return next((fork for fork in study.forks if fork.before == before), None)
-
-
-def _run_lines(study: Study, row: TrieRow) -> list[str]:
-    """The runs of a text and how each was computed."""
-    by = {run.number: run for run in study.runs}
-    runs = [by[number] for number in row.segment.runs]
-    return [
-        f"run {run.number:>3}  {run.condition} · {len(run.ids)} tokens in {run.seconds:.2f} s · "
-        f"{run.ended}"
-        for run in runs
-    ]
-
-
-def _plain(text: str) -> Content:
-    return Content(safe_text(text))
