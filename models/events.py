@@ -123,6 +123,13 @@ class Bookmarked(msgspec.Struct, frozen=True, tag=True):
     kept: bool
 
 
+class Labelled(msgspec.Struct, frozen=True, tag=True):
+    """A node got a name; an empty one takes it away."""
+
+    node: int
+    name: str
+
+
 class Noted(msgspec.Struct, frozen=True, tag=True):
     """A node got a note; an empty one takes it away."""
 
@@ -145,7 +152,7 @@ class Viewed(msgspec.Struct, frozen=True, tag=True, gc=False):
     """Index into the path; -1 stays with the newest token."""
 
 
-Change = Named | Hidden | Unhidden | Opened | Bookmarked | Noted
+Change = Named | Hidden | Unhidden | Opened | Bookmarked | Labelled | Noted
 """What the user does to a tree that grew; each can be undone."""
 
 Event = (

@@ -18,6 +18,7 @@ from tokexplore.models.events import (
     Ended,
     Event,
     Hidden,
+    Labelled,
     Loaded,
     Named,
     Noted,
@@ -99,6 +100,8 @@ class TokenTree:
         self.provenance: list[Provenance] = []
         """The models that the distributions come from, in the order in which they were loaded."""
         self.bookmarks: set[int] = set()
+        self.labels: dict[int, str] = {}
+        """Names of nodes."""
         self.notes: dict[int, str] = {}
         self.studies: dict[int, Study] = {}
         """By node: the last experiment on what follows it."""
@@ -305,10 +308,10 @@ class TokenTree:
                 self.known_branch(branch)
             case Bookmarked(node, kept):
                 (self.bookmarks.add if kept else self.bookmarks.discard)(self._known(node))
+            case Labelled(node, name):
+                _written(self.labels, self._known(node), name)
             case Noted(node, text):
-                self.notes[self._known(node)] = text
-                if not text:
-                    del self.notes[node]
+                _written(self.notes, self._known(node), text)
             case Studied(node, study):
                 self.studies[self._known(node)] = study
             case Viewed(leaf):
@@ -397,3 +400,10 @@ class TokenTree:
             branch = self.branch(self.branch_of[node])
             branch.scored += 1
             branch.logprob_sum += logprob
+
+
+def _written(texts: dict[int, str], node: int, text: str) -> None:
+    """Keep a text by node; an empty one takes it away."""
+    texts[node] = text
+    if not text:
+        del texts[node]

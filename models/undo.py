@@ -2,7 +2,16 @@
 
 from typing import TYPE_CHECKING
 
-from tokexplore.models.events import Bookmarked, Change, Hidden, Named, Noted, Opened, Unhidden
+from tokexplore.models.events import (
+    Bookmarked,
+    Change,
+    Hidden,
+    Labelled,
+    Named,
+    Noted,
+    Opened,
+    Unhidden,
+)
 
 if TYPE_CHECKING:
     from tokexplore.models.tree import TokenTree
@@ -28,5 +37,7 @@ def inverse(tree: "TokenTree", change: Change) -> Change:
             return Hidden(branch)
         case Bookmarked(node):
             return Bookmarked(node, node in tree.bookmarks)
+        case Labelled(node):
+            return Labelled(node, tree.labels.get(node, ""))
         case Noted(node):
             return Noted(node, tree.notes.get(node, ""))

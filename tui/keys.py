@@ -167,6 +167,7 @@ GROUPS: dict[str, tuple[Command, ...]] = {
         Command("branch.list", "b", "b", "branches", "branches", "The list of branches.", 9),
         Command("branch.name", "B", "B", "name", "name", "Name this branch."),
         Command("branch.note", "a", "a", "note", "note", "Write a note on this step."),
+        Command("branch.label", "number_sign", "#", "label", "name of step", "Name this step."),
         Command(
             "branch.bookmark",
             "apostrophe",

@@ -121,6 +121,8 @@ def step_title(explorer: Explorer, room: int) -> list[Part]:
         name = f"step {tree.step[node]}"
     here = explorer.leaf if node is None else node
     mark = " ◆" if here in tree.bookmarks else ""
+    if label := tree.labels.get(here):
+        name += f" {cut(safe_text(label), room)}"
     parts = [Part(name + mark, "here"), Part(f"position {explorer.cursor}", "text")]
     start = max(0, explorer.cursor - CONTEXT_WORDS)
     words = explorer.words(explorer.nodes, start, explorer.cursor).replace("\n", NEWLINE).strip()

@@ -14,6 +14,7 @@ from tokexplore.models.events import (
     Ended,
     Event,
     Hidden,
+    Labelled,
     Loaded,
     Named,
     Noted,
@@ -112,7 +113,7 @@ def row_of(event: Event, act: Act, seq: int, at: int) -> tuple[object, ...]:
             row.model, row.body = number, _json(provenance)
         case Prompted(node, form, chat):
             row.node, row.body = node, _json(_PromptBody(form, chat))
-        case Ended(node, text) | Noted(node, text):
+        case Ended(node, text) | Labelled(node, text) | Noted(node, text):
             row.node, row.body = node, _json(text)
         case Bookmarked(node, kept):
             row.node, row.body = node, _json(kept)
@@ -165,6 +166,8 @@ def event_of(row: EventRow, settings: Sequence[SamplingSettings]) -> Event:
             return Prompted(_known(row.node), prompt.form, prompt.chat)
         case "ended":
             return Ended(_known(row.node), _TEXT.decode(body))
+        case "labelled":
+            return Labelled(_known(row.node), _TEXT.decode(body))
         case "noted":
             return Noted(_known(row.node), _TEXT.decode(body))
         case "bookmarked":

@@ -34,7 +34,7 @@ CREATE TABLE candidates (seq INTEGER PRIMARY KEY, packed BLOB NOT NULL);
 MIGRATIONS = {
     # What a stage keeps was a count of candidates, which tells nothing once a path changes logits.
     1: "UPDATE event SET kept = NULL, log_norm = NULL, body = NULL WHERE kind = 'taken';",
-    2: "",  # from 3 on there are events of the kind `studied`
+    2: "",  # from 3 on there are events of the kinds `studied` and `labelled`
 }
 """By version: the SQL that makes a file of it one of the next version."""
 _EXPECTED = {"meta", "vocabulary", "event", "distribution", "candidates"}

@@ -79,7 +79,7 @@ def same(one: TokenTree, other: TokenTree) -> bool:
     fields = (
         "parent", "token", "origin", "depth", "step", "rank", "draw", "draws", "settings_of",
         "branch_of", "children", "ended", "prompts", "chats", "settings", "branches",
-        "provenance", "bookmarks", "notes", "retold",
+        "provenance", "bookmarks", "labels", "notes", "studies", "retold",
     )  # fmt: skip
     if any(getattr(one, name) != getattr(other, name) for name in fields):
         return False

@@ -99,6 +99,7 @@ EFFECTS: dict[str, See] = {
     **dict.fromkeys(("branch.next", "branch.previous", "branch.last", "branch.hide"), tree),
     "branch.list": dialog(BranchesDialog),
     "branch.note": dialog(Ask),
+    "branch.label": dialog(Ask),
     "branch.bookmark": lambda app: set(app.driver.explorer.tree.bookmarks),
     "branch.name": dialog(Ask),
     "branch.hidden": lambda app: app.driver.explorer.show_hidden,

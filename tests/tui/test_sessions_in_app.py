@@ -180,6 +180,14 @@ async def test_notes_bookmarks_and_names_are_found_again() -> None:
         assert explorer.branch.number == 1
         await press(pilot, "g", "z", "z", "z", "enter")
         assert any("No place, name or note is" in n.message for n in app._notifications)
+        await press(pilot, "home", "l", "number_sign", *"turn", "enter")
+        second = explorer.taken
+        assert explorer.tree.labels == {second: "turn"}
+        assert "step 2 turn" in screen_text(app)
+        await press(pilot, "end", "g", *"TUR", "enter")
+        assert explorer.taken == second
+        await press(pilot, "u")
+        assert explorer.tree.labels == {}
         await press(pilot, "u", "u")
         assert explorer.tree.branches[0].name == ""
 

@@ -2,12 +2,13 @@
 
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from textual import work
 
 from tokexplore.models.errors import TokexploreError
-from tokexplore.models.events import Bookmarked, Noted
+from tokexplore.models.events import Bookmarked, Labelled, Noted
 from tokexplore.models.search import Match, find_text
 from tokexplore.tui.actions.base import Actions
 from tokexplore.tui.clipboard import copy, write_text
@@ -42,12 +43,12 @@ class Remembering(Actions):
         self.changed()
 
     def action_next_bookmark(self) -> None:
-        """To the next bookmark or note of the tree, in the order of its nodes, round and round."""
+        """To the next bookmark, note or name in the order of the tree's nodes, round and round."""
         tree, here = self.explorer.tree, self._marked_node
-        hidden = {n for n in tree.bookmarks | tree.notes.keys() if self._hidden(n)}
-        nodes = sorted((tree.bookmarks | tree.notes.keys()) - hidden)
+        marked = tree.bookmarks | tree.notes.keys() | tree.labels.keys()
+        nodes = sorted(node for node in marked if not self._hidden(node))
         if not nodes or here is None:
-            self.nothing("bookmarks or notes")
+            self.nothing("bookmarks, notes or names of steps")
             return
         self.go_to_node(next((n for n in nodes if n > here), nodes[0]))
 
@@ -56,20 +57,29 @@ class Remembering(Actions):
 
     async def action_note(self) -> None:
         """Write a note on this step; an empty one takes it away."""
+        await self._ask_words("Note on", self.explorer.tree.notes, Noted)
+
+    async def action_label(self) -> None:
+        """Name this step; an empty name takes it away."""
+        await self._ask_words("Name of", self.explorer.tree.labels, Labelled)
+
+    async def _ask_words(
+        self, what: str, texts: Mapping[int, str], change: type[Noted] | type[Labelled]
+    ) -> None:
         from tokexplore.tui.screens.dialog import Ask
 
         node, tree = self._marked_node, self.explorer.tree
         if node is None:
-            self.nothing("step to write a note on yet")
+            self.nothing("step to write on yet")
             return
 
-        def noted(text: str | None) -> None:
-            if text is not None and text.strip() != tree.notes.get(node, ""):
-                tree.change(Noted(node, text.strip()))
+        def written(text: str | None) -> None:
+            if text is not None and text.strip() != texts.get(node, ""):
+                tree.change(change(node, text.strip()))
                 self.changed()
 
         where = f"step {tree.step[node]}" if tree.step[node] else "the prompt"
-        await self.open(Ask(f"Note on {where}", tree.notes.get(node, "")), noted)
+        await self.open(Ask(f"{what} {where}", texts.get(node, "")), written)
 
     async def action_find_text(self) -> None:
         """Ask for a text and go to where the tree holds it."""

@@ -66,13 +66,18 @@ class Walking(Actions):
         self.changed()
 
     def _go_to_named(self, text: str) -> None:
-        """To a branch with this name, else one whose name holds it, else a note that holds it."""
+        """To a branch or a step with this name, else one whose name holds it, else a note."""
         tree, sought = self.explorer.tree, text.casefold()
         named = [b for b in tree.branches if sought in b.name.casefold()]
         named.sort(key=lambda b: b.name.casefold() != sought)
+        steps = sorted(n for n, name in tree.labels.items() if sought in name.casefold())
+        steps.sort(key=lambda n: tree.labels[n].casefold() != sought)
+        exact = bool(steps) and tree.labels[steps[0]].casefold() == sought
         noted = sorted(n for n, note in tree.notes.items() if sought in note.casefold())
-        if named:
+        if named and (named[0].name.casefold() == sought or not exact):
             self.switch(named[0].number)
+        elif steps:
+            self.go_to_node(steps[0])
         elif noted:
             self.go_to_node(noted[0])
         else:

@@ -68,6 +68,8 @@ def _about(
             yield line({"type": "ended", "node": node, "reason": tree.ended[node]})
         if node in tree.bookmarks:
             yield line({"type": "bookmark", "node": node})
+        if node in tree.labels:
+            yield line({"type": "label", "node": node, "name": tree.labels[node]})
         if node in tree.notes:
             yield line({"type": "note", "node": node, "text": tree.notes[node]})
     for branch in source.branches(scope):
@@ -144,6 +146,7 @@ def json_parts(source: Source, scope: Scope, count: int) -> Iterator[bytes]:
         fields = {"node": node, "parent": tree.parent[node], "branch": tree.branch_of[node]}
         fields |= step_fields(source, node, tokens)
         fields |= {"note": tree.notes.get(node), "bookmark": node in tree.bookmarks}
+        fields["name"] = tree.labels.get(node)
         del fields["type"]
         told = line_with(fields, _before(source, node), tokens, count)
         yield (b",\n" if index else b"") + told[:-1]

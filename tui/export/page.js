@@ -21,7 +21,7 @@
     if (on) on.classList.remove("on");
     on = token;
     token.classList.add("on");
-    const [id, parent, logprob, rank, step, how, note] = data.nodes[token.dataset.n];
+    const [id, parent, logprob, rank, step, how, note, name] = data.nodes[token.dataset.n];
     const told = data.told[parent];
     tip.replaceChildren();
     const box = add(tip, "div");
@@ -36,6 +36,7 @@
       add(head, "span", "H " + told[0].toFixed(2) + " nats");
       if (told[1] !== null) add(head, "span", "margin " + told[1].toFixed(2) + " nats");
     }
+    if (name) add(head, "span", "name: " + name);
     if (note) add(head, "span", "note: " + note);
     if (told && told[2].length) {
       const table = add(box, "table");

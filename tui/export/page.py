@@ -153,7 +153,7 @@ def _token(source: Source, node: int, piece: str) -> str:
         kinds.append("special")
     if tree.is_fork(node):
         kinds.append("fork")
-    if node in tree.notes or node in tree.bookmarks:
+    if node in tree.notes or node in tree.labels or node in tree.bookmarks:
         kinds.append("note")
     said = f"{math.exp(tree.logprob[node]):.1%}, rank {tree.rank[node]}" if known else ""
     title = f' title="{said}"' if said else ""
@@ -173,6 +173,7 @@ def _data(source: Source, scope: Scope, count: int) -> bytes:
         nodes[str(node)] = [
             tree.token[node], tree.parent[node], _rounded(tree.logprob[node]) if known else None,
             tree.rank[node], tree.step[node], tree.origin[node], tree.notes.get(node, ""),
+            tree.labels.get(node, ""),
         ]  # fmt: skip
         tokens.add(tree.token[node])
         before = str(tree.parent[node])

@@ -15,6 +15,7 @@ from tokexplore.models.events import (
     Configured,
     Ended,
     Hidden,
+    Labelled,
     Named,
     Noted,
     Origin,
@@ -108,6 +109,11 @@ class _Note(msgspec.Struct, tag="note"):
     text: str
 
 
+class _Label(msgspec.Struct, tag="label"):
+    node: Count
+    name: str
+
+
 class _Branch(msgspec.Struct, tag="branch"):
     branch: Count
     name: str = ""
@@ -118,7 +124,19 @@ class _End(msgspec.Struct, tag="end"):
     reason: str = ""
 
 
-_Line = _Run | _Step | _Settings | _Next | _Prompt | _Ended | _Bookmark | _Note | _Branch | _End
+_Line = (
+    _Run
+    | _Step
+    | _Settings
+    | _Next
+    | _Prompt
+    | _Ended
+    | _Bookmark
+    | _Note
+    | _Label
+    | _Branch
+    | _End
+)
 _DECODER = msgspec.json.Decoder(_Line)
 
 
@@ -233,6 +251,8 @@ class Lines:
                 tree.append(Bookmarked(self._node(node), True))
             case _Note(node, text):
                 tree.append(Noted(self._node(node), text))
+            case _Label(node, name):
+                tree.append(Labelled(self._node(node), name))
             case _Branch(branch, name, hidden):
                 number = self._branches.get(branch, 0)
                 if name:

@@ -10,7 +10,7 @@ from tokexplore.tui.jsonl import TokenFields
 
 COLUMNS = (
     "node", "parent", "branch", "step", "position", "origin", "chosen_by", "id", "text", "bytes",
-    "logprob", "rank", "sampler_logprob", "entropy", "margin", "lse", "note",
+    "logprob", "rank", "sampler_logprob", "entropy", "margin", "lse", "note", "name",
 )  # fmt: skip
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -34,6 +34,7 @@ def csv_parts(source: Source, scope: Scope, count: int) -> Iterator[bytes]:
             "node": node, "parent": tree.parent[node], "branch": tree.branch_of[node],
             "step": tree.step[node], "text": _text(str(fields["text"])),
             "note": _text(tree.notes.get(node, "")),
+            "name": _text(tree.labels.get(node, "")),
         }  # fmt: skip
         rest: list[object] = []
         if told is not None:

@@ -62,6 +62,7 @@ def _token(explorer: Explorer) -> Lines:
         share = math.exp(tree.sampler_logprob[node])
         lines.append(("sampler", f"{share:.4%} under {settings.short()}"))
         lines.append(("draw", f"{tree.draw[node] + 1}"))
+    lines.append(("name", tree.labels.get(node, "")))
     lines.append(("note", tree.notes.get(node, "")))
     return [line for line in lines if line[1]] + _computed(tree, tree.parent[node])
 

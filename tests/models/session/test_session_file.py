@@ -27,21 +27,26 @@ from tokexplore.models.events import (
     Bookmarked,
     Ended,
     Hidden,
+    Labelled,
     Named,
     Noted,
     Opened,
     Prompted,
     Retold,
     Scored,
+    Studied,
     Unhidden,
     Viewed,
 )
+from tokexplore.models.lab.study import Checked, Fork, Reading, Study, Told, Verdict
 from tokexplore.models.protocol import Chat, Message
 from tokexplore.models.session import journal, meta, places, schema, writing
 from tokexplore.models.session.meta import Holder
 from tokexplore.models.session.reading import connect, copy_of, listed, open_session
 from tokexplore.models.shelf import Views
 from tokexplore.models.tree import TokenTree
+
+VERDICT = Verdict("sampler", 0.25)
 
 
 def test_a_tree_comes_back_whole_with_its_candidates(tmp_path: Path) -> None:
@@ -67,6 +72,14 @@ def test_every_kind_of_event_comes_back_and_undo_goes_on(tmp_path: Path) -> None
     tree.append(Retold(leaf, distribution(77)))
     tree.append(Ended(tip, "length"))
     tree.append(Viewed(tip, 5))
+    reading = Reading((0,), (10.0, None), (7,))
+    fork = Fork(2, (7,), ((7, (0,)), (8, (1,))), (7, 8), (reading,), 0.5, 1.0, None, VERDICT)
+    told = (Told(0, "alone", 0, (7, 7), "length", 0.25), Told(1, "batch 2", 0, (7, 8), "eos", 0.5))
+    checked = (Checked(0, True, False),)
+    tree.append(
+        Studied(leaf, Study("greedy", "bfloat16", 2, 2, ("batch",), told, checked, (fork,)))
+    )
+    tree.change(Labelled(tip, "the end"))
     for change in (Named(1, "main\u202e"), Bookmarked(tip, True), Noted(tip, "odd"), Hidden(2)):
         tree.change(change)
     tree.undo()

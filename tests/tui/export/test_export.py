@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from support.sessions import PROVENANCE, SETTINGS, distribution, grow, prompted
 
 from tokexplore.models.errors import UsageError
-from tokexplore.models.events import Bookmarked, Ended, Hidden, Named, Noted, Opened
+from tokexplore.models.events import Bookmarked, Ended, Hidden, Labelled, Named, Noted, Opened
 from tokexplore.models.tokens import Vocabulary
 from tokexplore.models.tree import TokenTree
 from tokexplore.tui.export.reading import Lines
@@ -53,6 +53,7 @@ def sample() -> Source:
     tree.change(Hidden(tree.branch_of[third]))
     tree.change(Named(2, "<i>second</i>"))
     tree.change(Noted(leaf, "=note | <b>"))
+    tree.change(Labelled(leaf, "=here <i>"))
     tree.change(Bookmarked(other, True))
     return source_of(tree, other)
 
@@ -237,7 +238,17 @@ def test_what_is_imported_is_what_was_exported() -> None:
     first = written(source, "jsonl", "all", 256)
     again = imported(first)
     assert written(again, "jsonl", "all", 256) == first
-    for name in ("parent", "token", "origin", "step", "rank", "draw", "branch_of", "notes"):
+    for name in (
+        "parent",
+        "token",
+        "origin",
+        "step",
+        "rank",
+        "draw",
+        "branch_of",
+        "notes",
+        "labels",
+    ):
         assert getattr(again.tree, name) == getattr(source.tree, name)
     assert [b.hidden for b in again.tree.branches] == [False, False, True]
     for node in range(len(source.tree)):
