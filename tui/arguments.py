@@ -222,7 +222,7 @@ def _invocation(command: str, given: argparse.Namespace) -> Invocation:
         stock_output=command == "app" and given.output == "stock",
         session=given.session,
     )
-    if command == "app":
+    if command in ("app", "run"):
         app = msgspec.structs.replace(app, **_recording(given))
     run = RunOptions(app)
     if command == "run":

@@ -6,7 +6,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
 
@@ -15,7 +15,7 @@ from tokexplore.models.errors import TokexploreError, UsageError
 from tokexplore.tui.arguments import Invocation, parse
 from tokexplore.tui.headless import INTERRUPTED, OpenEngine, open_local, run
 from tokexplore.tui.model_list import model_table
-from tokexplore.tui.options import AppOptions, OpenOptions, check_new
+from tokexplore.tui.options import AppOptions, OpenOptions, RunOptions, check_new
 from tokexplore.tui.plain import plain_text
 from tokexplore.tui.prompts import piped_stdin, read_prompt
 from tokexplore.tui.terminal import (
@@ -134,11 +134,27 @@ def _dispatch(asked: Invocation, open_engine: OpenEngine) -> int:
     if app.plain:
         return _in_lines(app)
     if asked.command == "run" or not os.isatty(1):
+        options = msgspec.structs.replace(asked.options, app=app)
         with private_stdout() as out:
-            return run(
-                msgspec.structs.replace(asked.options, app=app), out, open_engine=open_engine
-            )
+            return _run(options, out, open_engine)
     return _on_screen(app)
+
+
+def _run(options: RunOptions, out: BinaryIO, open_engine: OpenEngine) -> int:
+    app = options.app
+    if not app.record:
+        return run(options, out, open_engine=open_engine)
+    from tokexplore.tui.recording.cast import CastWriter
+    from tokexplore.tui.recording.output import RecordedOutput
+
+    cast = CastWriter(
+        Path(app.record), shutil.get_terminal_size(), version=app.cast_version,
+        idle_cap=app.cast_idle_cap,
+    )  # fmt: skip
+    try:
+        return run(options, RecordedOutput(out, cast), open_engine=open_engine)
+    finally:
+        cast.close()
 
 
 def _sweep(asked: Invocation, open_engine: OpenEngine) -> int:

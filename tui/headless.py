@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, BinaryIO, Protocol, TextIO
+from typing import TYPE_CHECKING, Protocol, TextIO
 
 import msgspec
 
@@ -46,6 +46,14 @@ _AT_LEAST = 2
 """Candidates to ask for at least: the margin needs two."""
 
 
+class Output(Protocol):
+    """Where bytes go."""
+
+    def write(self, data: bytes, /) -> int: ...
+    def flush(self) -> None: ...
+    def isatty(self) -> bool: ...
+
+
 def open_local(options: LoadOptions, report: Callable[[Progress], None]) -> Engine:
     """The engine on this machine; importing it takes seconds, so it is done here."""
     report(Progress("libraries", 0, 1, "imports"))
@@ -56,7 +64,7 @@ def open_local(options: LoadOptions, report: Callable[[Progress], None]) -> Engi
 
 def run(
     options: RunOptions,
-    out: BinaryIO,
+    out: Output,
     *,
     open_engine: OpenEngine = open_local,
     errors: TextIO | None = None,
@@ -161,7 +169,7 @@ def opened(
     return engine
 
 
-def _end_unbegun(options: RunOptions, out: BinaryIO) -> None:
+def _end_unbegun(options: RunOptions, out: Output) -> None:
     """The end of a run that was interrupted while its model was loaded."""
     text = b"end: interrupted after 0 tokens\n"
     out.write(jsonl.end_line("interrupted", "") if options.format == "jsonl" else text)
@@ -211,7 +219,7 @@ class Writer(Protocol):
 
 def _writer(
     options: RunOptions,
-    out: BinaryIO,
+    out: Output,
     engine: Engine,
     ids: tuple[int, ...],
     settings: SamplingSettings,
@@ -255,7 +263,7 @@ class JsonWriter:
 
     def __init__(
         self,
-        out: BinaryIO,
+        out: Output,
         engine: Engine,
         ids: tuple[int, ...],
         settings: SamplingSettings,
@@ -293,9 +301,7 @@ class JsonWriter:
 class TextWriter:
     """The text as it comes, then a table for each step, then the reason of the end."""
 
-    def __init__(
-        self, out: BinaryIO, engine: Engine, ids: tuple[int, ...], candidates: int
-    ) -> None:
+    def __init__(self, out: Output, engine: Engine, ids: tuple[int, ...], candidates: int) -> None:
         self._out = out
         self._vocabulary = engine.vocabulary
         self._bos = engine.info.bos_id

@@ -130,8 +130,9 @@ def tape_parser() -> Parser:
         "tokexplore tape",
         "Play a script that drives the real app, without a terminal and on a clock of its own.",
         usage="tokexplore tape FILE [options]",
-        epilog="A tape has one command a line: Size, Theme and Options first, then Type, Key, "
-        "Repeat,\nWait, Until, Speed, Screenshot, Caption and Keys; # begins a comment.",
+        epilog="A tape has one command a line: Size, Theme, Options and Session or Replay first,\n"
+        "then Type, Key, Repeat, Wait, Until, Speed, Screenshot, Caption and Keys; # begins a\n"
+        "comment.",
     )
     parser.add_argument("tape", metavar="FILE", help="the tape")
     parser.add_argument("--cast", default="", metavar="OUT.cast", help="record it (asciicast)")
@@ -266,24 +267,26 @@ def _add_screen(parser: Parser) -> argparse._ArgumentGroup:
         help="paced: send what changed, as fast as the line takes it; stock: Textual's own output "
         "(%(default)s)",
     )
-    screen.add_argument(
-        "--record", default="", metavar="FILE.cast", help="record the screen to this new file"
-    )
-    screen.add_argument(
+    _add_recording(screen, "record the screen to this new file")
+    return screen
+
+
+def _add_recording(group: argparse._ArgumentGroup, what: str) -> None:
+    group.add_argument("--record", default="", metavar="FILE.cast", help=what)
+    group.add_argument(
         "--cast-version",
         type=int,
         choices=(2, 3),
         default=2,
         help="version of the asciicast format of recordings (%(default)s)",
     )
-    screen.add_argument(
+    group.add_argument(
         "--cast-idle-cap",
         type=positive,
         default=None,
         metavar="S",
         help="seconds that a pause in a recording lasts at most",
     )
-    return screen
 
 
 def run_parser() -> Parser:
@@ -308,6 +311,7 @@ def run_parser() -> Parser:
         metavar="K",
         help="candidates to list for each step (%(default)s)",
     )
+    _add_recording(output, "record what is written to this new file, as it is written")
     _add_keeping(parser, "default: it is not kept")
     return parser
 

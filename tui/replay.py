@@ -32,6 +32,11 @@ class Replay:
         """Events that were lived again."""
         self.applying = False
         """An event of the session is being applied: what the tree records now is not the user's."""
+        self.by_hand = False
+        """It lives on by calls of `live` alone, whatever time it is."""
+        self._lived = 0.0
+        """Seconds of the replay so far."""
+        self._ended = asyncio.Event()
         self._changed = changed
         self._due = _schedule(timeline, speed, idle_cap)
         self._going = asyncio.Event()
@@ -62,14 +67,29 @@ class Replay:
         """End here: what is left is not lived."""
         self.position = len(self.timeline)
         self._going.set()
+        self._ended.set()
 
     def step(self) -> None:
         """Pause, and go on to the next token or the next place that was looked at."""
         self._going.clear()
         while not self.over:
+            self._lived = self._due[self.position]
             seen = self._apply_next()
             if seen:
                 break
+        self._changed()
+
+    def live(self, seconds: float) -> None:
+        """Live on by so many seconds, unless it is paused.
+
+        Raises:
+            UsageError: the session's file is damaged.
+        """
+        if self.paused or self.over:
+            return
+        self._lived += seconds
+        while not self.over and self._due[self.position] <= self._lived:
+            self._apply_next()
         self._changed()
 
     async def run(self) -> None:
@@ -78,25 +98,24 @@ class Replay:
         Raises:
             UsageError: the session's file is damaged.
         """
+        if self.by_hand:
+            await self._ended.wait()
+            return
         loop = asyncio.get_running_loop()
         while not self.over:
             await self._going.wait()
-            if self.over:
-                break
-            start, origin = loop.time(), self._due[self.position]
-            while not self.over and not self.paused:
-                wait = self._due[self.position] - origin - (loop.time() - start)
-                if wait > 0:
-                    self._changed()
-                    await asyncio.sleep(min(wait, 0.1))
-                else:
-                    self._apply_next()
+            began = loop.time()
+            if not self.over:
+                await asyncio.sleep(min(self._due[self.position] - self._lived, 0.1))
+            self.live(loop.time() - began)
         self._changed()
 
     def _apply_next(self) -> bool:
         """Live the next event again; whether there is something new to look at."""
         explorer, tree = self.explorer, self.explorer.tree
         index, self.position = self.position, self.position + 1
+        if self.over:
+            self._ended.set()
         known = len(tree)
         self.applying = True
         try:

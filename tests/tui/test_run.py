@@ -22,7 +22,9 @@ from tokexplore.models.options import LoadOptions, PromptSpec
 from tokexplore.models.protocol import Chat, Message
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.tui import headless
+from tokexplore.tui.cli import main
 from tokexplore.tui.options import AppOptions, RunOptions
+from tokexplore.tui.recording.cast import read_cast
 
 HOT = SamplingSettings(temperature=0.9, top_k=40, seed=5)
 FIELDS = {
@@ -366,3 +368,14 @@ def test_watched_tokens_are_told_in_both_formats() -> None:
         assert [w["id"] for w in line["watched"]] == [3, 290]
         ids.append(line["id"])
     assert "(id 3), rank" in ran(engine, PromptSpec(text="Once upon"), watch_ids=(3,))[1]
+
+
+def test_what_a_run_writes_is_recorded_as_it_is_written(tmp_path: Path, capfdbinary) -> None:
+    file = tmp_path / "run.cast"
+    asked = ["run", "--prompt", "Once upon", "--max-new-tokens", "4", "--record", str(file)]
+    assert main(asked, open_engine=lambda _options, _report: FakeEngine()) == 0
+    written = capfdbinary.readouterr().out.decode()
+    events = read_cast(file).events
+    assert "".join(event.data for event in events) == written.replace("\n", "\r\n")
+    assert len(events) > 4, "token by token"
+    assert main(asked, open_engine=lambda _options, _report: FakeEngine()) == 2

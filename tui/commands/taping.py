@@ -3,12 +3,14 @@
 import asyncio
 import tempfile
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
 from tokexplore.models.errors import UsageError
 from tokexplore.models.session.reading import copy_of, open_session
-from tokexplore.tui.commands.opening import keep_on, options_for
+from tokexplore.models.session.timeline import Timeline
+from tokexplore.tui.commands.opening import keep_on, options_for, to_replay
 from tokexplore.tui.keeping import Kept
 from tokexplore.tui.options import AppOptions, OpenOptions, TapeOptions
 from tokexplore.tui.recording.cast import read_cast
@@ -36,15 +38,30 @@ def run_tape(options: TapeOptions) -> str:
         pictures.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         cast = Path(options.cast or f"{folder}/tape.cast") if options.cast or options.gif else None
-        asked, kept = opened(script, Path(options.tape).parent, Path(folder))
-        asyncio.run(play(script, asked, cast=cast, pictures=pictures, kept=kept))
+        begun = opened(script, Path(options.tape).parent, Path(folder))
+        asyncio.run(
+            play(
+                script, begun.options, cast=cast, pictures=pictures, kept=begun.kept,
+                timeline=begun.timeline,
+            )
+        )  # fmt: skip
         if options.gif and cast is not None:
             write_gif(read_cast(cast), Path(options.gif))
     return f"{script.name}: {len(script.steps)} commands done"
 
 
-def opened(script: Script, beside: Path, scratch: Path) -> tuple[AppOptions, Kept | None]:
-    """The options of a tape, and the session that it opens, if any.
+class Begun(NamedTuple):
+    """What a tape starts from."""
+
+    options: AppOptions
+    kept: Kept | None = None
+    """The session that it opens."""
+    timeline: Timeline | None = None
+    """The session that it lives again."""
+
+
+def opened(script: Script, beside: Path, scratch: Path) -> Begun:
+    """The options of a tape, and the session that it opens or lives again, if any.
 
     Args:
         beside: the tape's folder.
@@ -54,11 +71,17 @@ def opened(script: Script, beside: Path, scratch: Path) -> tuple[AppOptions, Kep
         UsageError: options that tokexplore does not know, a session that cannot be opened.
     """
     asked = msgspec.structs.replace(app_options(script), theme=script.theme or DARK.name)
-    if not script.session:
-        return msgspec.structs.replace(asked, session=str(scratch / "tape.tokx")), None
-    copy = copy_of(open_session(beside / script.session, to_write=False), scratch)
+    name = script.session or script.replay
+    if not name:
+        return Begun(msgspec.structs.replace(asked, session=str(scratch / "tape.tokx")))
+    copy = copy_of(open_session(beside / name, to_write=False), scratch)
+    if script.replay:
+        timeline, options = to_replay(OpenOptions(str(copy), app=asked))
+        return Begun(
+            msgspec.structs.replace(options, session=str(scratch / "tape.tokx")), None, timeline
+        )
     kept, _ = keep_on(str(copy))
-    return options_for(kept, OpenOptions(app=asked)), kept
+    return Begun(options_for(kept, OpenOptions(app=asked)), kept)
 
 
 def app_options(script: Script) -> AppOptions:

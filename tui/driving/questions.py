@@ -19,10 +19,13 @@ class Questions(Streaming):
     """Answers at once where it is known, else asks the engine once and lets the screen follow."""
 
     def settings_at_cursor(self) -> int | None:
-        """Number of the settings that the cursor's step is shown under; None for a prompt token."""
+        """Number of the settings that the cursor's step is shown under; None for a prompt token.
+
+        None too for the open end of a replay: looking at it must add nothing to what is lived.
+        """
         explorer, tree = self.explorer, self.explorer.tree
         if explorer.taken is None:
-            return tree.configure(explorer.settings)
+            return None if self.replay is not None else tree.configure(explorer.settings)
         if tree.origin[explorer.taken] == "prompt":
             return None
         return tree.settings_of[explorer.taken]
@@ -38,8 +41,6 @@ class Questions(Streaming):
             return None
         known = tree.sampler.get(taken) if taken is not None else None
         if known is None:
-            if taken is None and self.replay is not None:
-                return None
             if before not in tree.distribution:
                 return None
             known = self.views.get((before, number))

@@ -13,6 +13,7 @@ from textual.widgets import Input, TextArea
 
 from tokexplore.models.display import safe_text
 from tokexplore.models.errors import TokexploreError
+from tokexplore.models.session.timeline import Timeline
 from tokexplore.tui.app import TokexploreApp
 from tokexplore.tui.driving.base import MakeClient, spawn_client
 from tokexplore.tui.keeping import Kept
@@ -49,19 +50,25 @@ class TapeApp(TokexploreApp):
     """The app without anything that depends on the time of day or on how fast this machine is."""
 
     def __init__(
-        self, options: AppOptions, make_client: MakeClient, kept: Kept | None = None
+        self,
+        options: AppOptions,
+        make_client: MakeClient,
+        kept: Kept | None = None,
+        timeline: Timeline | None = None,
     ) -> None:
         self.now = 0.0
         """Seconds of the tape's clock."""
         self.gate = Gate()
         self._ends: dict[str, float] = {}
-        super().__init__(options, make_client, kept)
+        super().__init__(options, make_client, kept, timeline)
         self.animation_level = "none"
 
     def driver_made(self) -> None:
         """Stream at the tape's pace."""
         self.driver.clock = lambda: self.now
         self.driver.meter = self.gate.meter
+        if self.driver.replay is not None:
+            self.driver.replay.by_hand = True
 
     def _offer_last(self) -> None:  # type: ignore[override]
         """Other sessions have no part in a tape."""
@@ -101,7 +108,8 @@ class TapeApp(TokexploreApp):
         driver, screen = self.driver, self._browse
         if driver.state == "loading" or screen is None or screen.is_dirty:
             return False
-        return driver.jobs == 0 or (driver.jobs == 1 and self.gate.holding)
+        waits = self.gate.holding or driver.replay is not None
+        return driver.jobs == 0 or (driver.jobs == 1 and waits)
 
     def paint_now(self) -> None:
         """Paint without waiting until the last frame is old enough for eyes."""
@@ -219,6 +227,10 @@ class Player:
                 moved = True
             if not self._app.gate.holding:
                 self._credit = 0.0
+            if (replay := self._app.driver.replay) is not None and not replay.paused:
+                replay.live(FRAME)
+                moved = True
+                await self._settle()
             if self._app.expire() or moved:
                 await self._settle()
                 await self._frame()
@@ -295,16 +307,18 @@ async def play(
     pictures: Path | None = None,
     make_client: MakeClient = spawn_client,
     kept: Kept | None = None,
+    timeline: Timeline | None = None,
 ) -> None:
     """Play a tape from its start to its end.
 
     Args:
         kept: a session to open, as a copy that may be written.
+        timeline: a session to live again.
 
     Raises:
         TokexploreError: a line that cannot be done, a model that cannot be loaded.
     """
-    app = TapeApp(options, make_client, kept)
+    app = TapeApp(options, make_client, kept, timeline)
     try:
         async with app.run_test(size=script.size, notifications=True) as pilot:
             playing = asyncio.ensure_future(

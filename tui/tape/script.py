@@ -16,6 +16,7 @@ COMMANDS = {
     "Theme": "dark, light or ansi, before anything else",
     "Options": "options of tokexplore, such as --temperature 0.8 --seed 3, before anything else",
     "Session": "a session's file, beside the tape: it is opened as it was left, without its model",
+    "Replay": "a session's file, beside the tape: it is lived again, by the tape's clock",
     "Speed": "tokens a second that a stream shows from here on",
     "Type": "text, a character after the other",
     "Key": "keys by name, one after the other: home enter 3 ctrl+t",
@@ -27,7 +28,7 @@ COMMANDS = {
     "Keys": "on or off: show the keys that are pressed",
 }
 """Each command with what follows it."""
-SETTING = ("Size", "Theme", "Options", "Session")
+SETTING = ("Size", "Theme", "Options", "Session", "Replay")
 LONGEST = 3600.0
 MOST = 10_000
 _SIZE = re.compile(r"(\d{1,4})x(\d{1,4})")
@@ -55,6 +56,8 @@ class Script(NamedTuple):
     options: tuple[str, ...] = ()
     session: str = ""
     """Path of the session that the tape opens, from the tape's folder; empty starts a new one."""
+    replay: str = ""
+    """The same of a session that is lived again."""
 
 
 def read_script(path: Path) -> Script:
@@ -149,7 +152,11 @@ def _set(script: Script, step: Step) -> Script:
         if step.text not in THEMES:
             raise ValueError(f"{step.text!r} is no theme: there are {', '.join(THEMES)}")
         return script._replace(theme=THEMES[step.text])
-    if step.name == "Session":
+    if step.name in ("Session", "Replay"):
+        if script.session or script.replay:
+            raise ValueError("a tape has one session: Session opens it, Replay lives it again")
+        if step.name == "Replay":
+            return script._replace(replay=step.text)
         return script._replace(session=step.text)
     try:
         return script._replace(options=(*script.options, *shlex.split(step.text)))

@@ -219,14 +219,14 @@ Screenshot walked
     for name in ("one", "two"):
         folder = tmp_path / name
         (folder / "scratch").mkdir(parents=True)
-        options, kept = opened(script, recorded.parent, folder / "scratch")
+        begun = opened(script, recorded.parent, folder / "scratch")
         await play(
             script,
-            options,
+            begun.options,
             cast=folder / "a.cast",
             pictures=folder,
             make_client=no_model,
-            kept=kept,
+            kept=begun.kept,
         )
     for name in ("a.cast", "branches.svg", "walked.svg"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
@@ -234,6 +234,42 @@ Screenshot walked
     assert "recorded" in (tmp_path / "one" / "walked.svg").read_text()
     with pytest.raises(UsageError, match="cannot be opened"):
         opened(parse_script("Session none.tokx", "a.tape"), tmp_path, tmp_path)
+
+
+async def test_a_tape_lives_a_session_again_by_its_own_clock(tmp_path: Path) -> None:
+    before = await lived("home", "l", "3")
+    recorded = all_files()[0]
+    data = recorded.read_bytes()
+    text = f"""
+Size 100x30
+Replay {recorded.name}
+Key space
+Key full_stop full_stop full_stop full_stop
+Screenshot stepped
+Key space
+Until The replay is over
+Wait 1
+Screenshot over
+"""
+    script = parse_script(text, "test.tape")
+    for name in ("one", "two"):
+        folder = tmp_path / name
+        (folder / "scratch").mkdir(parents=True)
+        begun = opened(script, recorded.parent, folder / "scratch")
+        assert begun.timeline is not None
+        await play(
+            script, begun.options, cast=folder / "a.cast", pictures=folder,
+            make_client=no_model, timeline=begun.timeline,
+        )  # fmt: skip
+    for name in ("a.cast", "stepped.svg", "over.svg"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+    assert recorded.read_bytes() == data
+    stepped = (tmp_path / "one" / "stepped.svg").read_text()
+    assert "paused" in stepped
+    over = (tmp_path / "one" / "over.svg").read_text()
+    assert f"of&#160;{len(before.driver.explorer.tree.branches)}" in over
+    with pytest.raises(UsageError, match="line 2: a tape has one session"):
+        parse_script("Session a.tokx\nReplay b.tokx", "a.tape")
 
 
 def no_model(load: LoadOptions, on_lost: object) -> EngineClient:
