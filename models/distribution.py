@@ -53,7 +53,8 @@ class Distribution(msgspec.Struct, frozen=True, gc=False):
     def tail_mass(self, count: int | None = None) -> float:
         """Probability outside the first `count` stored candidates (all of them by default)."""
         lse, exp = self.lse, math.exp
-        return max(0.0, 1.0 - math.fsum([exp(logit - lse) for logit in self.logit_view[:count]]))
+        listed = self.logit_view[:count].tolist()
+        return max(0.0, 1.0 - math.fsum([exp(logit - lse) for logit in listed]))
 
     def index_of(self, token: int) -> int | None:
         """Where a token stands among the stored candidates, from 0; None when it is not stored."""

@@ -60,7 +60,8 @@ class TokenFields:
 
     def candidates(self, distribution: Distribution, count: int) -> bytes:
         """The first candidates with their logprobs, as a JSON array."""
-        ids, logits = distribution.id_view[:count], distribution.logit_view[:count]
+        ids = distribution.id_view[:count].tolist()
+        logits = distribution.logit_view[:count].tolist()
         begun, lse = self._begun, distribution.lse
         for token in ids:
             if token not in begun:
