@@ -49,6 +49,15 @@ class Bench:
     def interrupted(self) -> bool:
         return bool(self._interruption.code)
 
+    def need_tokens(self) -> None:
+        """Refuse runs of no token.
+
+        Raises:
+            UsageError: that is what was asked for.
+        """
+        if not self.options.app.max_new_tokens:
+            raise UsageError("--max-new-tokens 0 leaves nothing to run: give 1 or more.")
+
     def subjects(self) -> Iterator[Subject]:
         """Every model with its prompt; none after an interruption."""
         app = self.options.app

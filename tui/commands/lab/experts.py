@@ -23,6 +23,7 @@ def lines(bench: Bench) -> Iterator[str]:
     own = bench.options.own
     if own["batch"] < 1 or own["runs"] < 1:
         raise UsageError("--batch and --runs must be 1 or more.")
+    bench.need_tokens()
     report = REPORTS[bench.options.format]
     for subject in bench.subjects():
         result = _found(bench, subject)

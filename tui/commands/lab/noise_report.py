@@ -204,7 +204,7 @@ def tie_lines(result: Result) -> Iterator[str]:
             f"{more}); the lower id goes first"
         )
     else:
-        yield f"exact ties of the first two candidates: none in {noise.steps} steps"
+        yield f"exact ties of the first two candidates: none of {noise.steps}"
 
 
 def flip_line(noise: Noise) -> str:

@@ -14,6 +14,7 @@ def lines(bench: Bench) -> Iterator[str]:
     """The report, model by model."""
     if not bench.options.own["runs"]:
         raise UsageError("--runs 0 is not possible: give 1 or more.")
+    bench.need_tokens()
     results: list[Result] = []
     report = REPORTS[bench.options.format]()
     for subject in bench.subjects():

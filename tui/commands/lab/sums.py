@@ -34,6 +34,7 @@ class Result(NamedTuple):
 
 def lines(bench: Bench) -> Iterator[str]:
     """The report, model by model."""
+    bench.need_tokens()
     report = REPORTS[bench.options.format]
     for subject in bench.subjects():
         found = _step(bench, subject)
