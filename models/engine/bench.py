@@ -3,6 +3,7 @@
 from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import torch
@@ -27,13 +28,13 @@ class LocalBench:
     def __init__(self, engine: "LocalEngine") -> None:
         self._engine = engine
 
-    @property
+    @cached_property
     def attentions(self) -> tuple[str, ...]:
         model, device = self._engine.forward.model, self._engine.info.device
         own = getattr(model.config, "_attn_implementation", None)
         if own is None:
             return ()
-        return tuple(dict.fromkeys((own, *here(device))))
+        return own, *(name for name in here(device) if name != own and _takes(model, name))
 
     def run(
         self, request: StreamRequest, execution: Execution, control: Control
@@ -174,6 +175,15 @@ def here(device: str) -> list[str]:
     return found
 
 
+def _takes(model: PreTrainedModel, kernel: str) -> bool:
+    """Whether a model can run with an attention kernel."""
+    try:
+        with _attention(model, kernel):
+            return True
+    except UsageError:
+        return False
+
+
 @contextmanager
 def _attention(model: PreTrainedModel, kernel: str) -> Iterator[None]:
     """Run a model with another attention kernel.
@@ -182,6 +192,8 @@ def _attention(model: PreTrainedModel, kernel: str) -> Iterator[None]:
         UsageError: it is not here, or not for this model.
     """
     before = model.config._attn_implementation
+    if not model._can_set_attn_implementation():
+        raise UsageError(f"attention {kernel} is not possible: this model has its own alone.")
     try:
         model.set_attn_implementation(kernel)
     except (ImportError, ValueError) as error:

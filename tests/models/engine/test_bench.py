@@ -113,6 +113,17 @@ def test_a_run_ends_where_a_stream_does() -> None:
     assert [e.reason for e in events if isinstance(e, StreamEnded)] == ["interrupted"]
 
 
+@pytest.mark.parametrize("family", ["llama", "mamba", "rwkv", "lfm2", "gemma3"])
+def test_the_kernels_that_are_named_run_and_are_gone_again(family: str) -> None:
+    engine = engine_of(family)
+    own = engine.forward.model.config._attn_implementation
+    assert engine.bench.attentions[0] == own
+    assert (len(engine.bench.attentions) > 1) is (family not in ("mamba", "rwkv"))
+    for kernel in engine.bench.attentions[1:]:
+        told(engine.bench.run(request(length=2), Execution(attention=kernel), Control()))
+    assert engine.forward.model.config._attn_implementation == own
+
+
 def test_what_a_model_cannot_do_is_refused_by_name() -> None:
     mamba = engine_of("mamba")
     with pytest.raises(UsageError, match="runs no batches"):
