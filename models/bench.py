@@ -1,6 +1,6 @@
 """What the lab asks of an engine beyond streams and answers: the same thing, computed otherwise."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import msgspec
@@ -112,13 +112,13 @@ class Summands(msgspec.Struct, frozen=True):
     """f32, shape [2, H]: the rows of the output embedding."""
     bias: tuple[float, float]
     head: tuple[float, float]
-    """The output embedding's own results."""
+    """The output embedding's own results: these sums as the model's kernel makes them."""
     logits: tuple[float, float]
     """The model's logits: other than `head` where it scales or caps them."""
 
 
 class LayerSpread(msgspec.Struct, frozen=True):
-    """How far a layer's output is from that of the plain pass, over all positions of a path."""
+    """How far a layer's output is from that of the unsplit pass, over all positions of a path."""
 
     name: str
     largest: float
@@ -130,9 +130,12 @@ class LayerSpread(msgspec.Struct, frozen=True):
 class Split(msgspec.Struct, frozen=True):
     """One forward pass with the sums of every linear layer split."""
 
-    blocks: int
+    blocks: int | None
+    """None: not split, and left to the model's own kernels."""
+    matrices: int
+    """Multiplications by a weight matrix in the pass that added up in blocks."""
     layers: tuple[LayerSpread, ...]
-    """From the embedding to the logits."""
+    """From the first layer to the last, before the final norm, and then the logits."""
 
 
 class Bench(Protocol):
@@ -176,21 +179,26 @@ class Bench(Protocol):
         """  # fmt: skip
 
     def summands(self, ids: Sequence[int]) -> Summands:
-        """What the first two logits after a path are the sums of.
+        """What the first two logits after a path, computed in one pass, are the sums of.
 
         Raises:
             UsageError: a model whose output embedding is no plain matrix.
         """
 
-    def split(self, ids: Sequence[int], blocks: Sequence[int]) -> Iterator[Split]:
-        """A plain pass over a path against passes whose linear layers add up in blocks.
+    def split(self, ids: Sequence[int], blocks: Iterable[int]) -> Iterator[Split]:
+        """Passes over a path whose linear layers add up in blocks, against one block.
 
         The inputs of every linear layer are cut into k blocks of neighbours; each block's products
-        are summed by itself, in float32, and the k partial sums are added in order, as split-K
-        kernels do. One block is the plain pass.
+        are summed by themselves in float32, the k partial sums and then the bias are added in
+        order in float32, and the sum is rounded to the model's dtype: a split-K kernel with a
+        float32 workspace. All else (attention, norms, convolutions, experts that are multiplied
+        as a group) adds up as ever.
 
         Args:
             blocks: each k, 1 or more.
+
+        Yields:
+            The pass of the model's own kernels first, then one for each k.
         """
 
     def routing(

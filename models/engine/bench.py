@@ -1,7 +1,7 @@
 """The workbench of a local engine: paths computed in other shapes, by other kernels."""
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -95,7 +95,7 @@ class LocalBench:
         self._engine.check(ids)
         return sums.summands(self._engine.forward, ids)
 
-    def split(self, ids: Sequence[int], blocks: Sequence[int]) -> Iterator[Split]:
+    def split(self, ids: Sequence[int], blocks: Iterable[int]) -> Iterator[Split]:
         self._engine.check(ids)
         return sums.split(self._engine.forward, ids, blocks)
 

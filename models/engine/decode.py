@@ -56,16 +56,6 @@ class Forward:
         return self._logits(inputs, start, cache, keep)[0]  # [keep, V]
 
     @torch.inference_mode()
-    def hidden(self, tokens: Sequence[int]) -> list[torch.Tensor]:
-        """The embedding, every layer's output and the logits: f32 on the CPU, [n, width] each.
-
-        The last layer's output is that after the final norm.
-        """
-        inputs = torch.tensor([tokens], dtype=torch.long, device=self._device)  # [1, n]
-        told = self.model(input_ids=inputs, use_cache=False, output_hidden_states=True)
-        return [each[0].to("cpu", torch.float32) for each in (*told.hidden_states, told.logits)]
-
-    @torch.inference_mode()
     def batch(
         self, tokens: Sequence[Sequence[int]], start: int, cache: Any, pads: Sequence[int] = ()
     ) -> torch.Tensor:

@@ -38,15 +38,17 @@ class Exhibit(msgspec.Struct, frozen=True):
     """Products that each sum has: the width of the hidden state."""
     exact: tuple[float, float]
     """The sums of the exact products, rounded once at the end (f64)."""
+    exact_stored: tuple[float, float]
+    """The same, rounded to the model's dtype: what storing alone does."""
     logits: tuple[float, float]
     """The model's own."""
     head: tuple[float, float]
-    """What its output embedding gave, before it scaled or capped it."""
+    """What its output embedding gave, before the model scaled or capped it."""
     orders: tuple[Order, ...]
 
     @property
     def margin(self) -> float:
-        """Exact gap of the two (nats)."""
+        """Exact gap of the two sums (nats where the model does not scale or cap them)."""
         return abs(self.exact[0] - self.exact[1])
 
     def spread(self, accumulator: str) -> float:
@@ -54,10 +56,10 @@ class Exhibit(msgspec.Struct, frozen=True):
         gaps = [order.gap for order in self.orders if order.accumulator == accumulator]
         return max(gaps) - min(gaps)
 
-    def swapped(self, order: Order) -> str:
-        """What an order does to the exact ranking: `swaps`, `ties`, or nothing."""
+    def verdict(self, stored: tuple[float, float]) -> str:
+        """What becomes of the exact ranking in two stored sums: `swaps`, `ties`, or nothing."""
         exact = self.exact[0] - self.exact[1]
-        gap = order.stored[0] - order.stored[1]
+        gap = stored[0] - stored[1]
         if not gap:
             return "ties" if exact else ""
         return "swaps" if gap * exact < 0 else ""
@@ -71,9 +73,11 @@ class _Adding(NamedTuple):
 def exhibit(summands: Summands, dtype: str) -> Exhibit:
     """Add up both logits of a step in every order.
 
-    Each product is rounded to float32 once (of two bfloat16 values it is exact). After every
-    addition the running sum is rounded to the accumulator's format. A bias is added last, in
-    float32, and the sum is then rounded to the model's dtype, as it is stored.
+    Each product is rounded to float32 once (of two values of a 16-bit format it is exact). Every
+    addition is made in float32, and its result rounded to the accumulator's format: with bfloat16
+    each running and each partial sum. A bias is added last, in float32, and the sum is then
+    rounded to the model's dtype, as it is stored. Kernels that fuse products with additions round
+    less often; none of these orders claims to be the model's own.
 
     Args:
         dtype: the model's.
@@ -97,9 +101,14 @@ def exhibit(summands: Summands, dtype: str) -> Exhibit:
         for row, bias in zip(weights, summands.bias, strict=True)
     ]
     return Exhibit(
-        summands.tokens, len(hidden), (exact[0], exact[1]), summands.logits, summands.head,
-        tuple(orders),
-    )  # fmt: skip
+        tokens=summands.tokens,
+        length=len(hidden),
+        exact=(exact[0], exact[1]),
+        exact_stored=(stored_as(exact[0], dtype), stored_as(exact[1], dtype)),
+        logits=summands.logits,
+        head=summands.head,
+        orders=tuple(orders),
+    )
 
 
 def sequential(values: Vector, accumulator: str) -> float:
@@ -118,7 +127,7 @@ def backwards(values: Vector, accumulator: str) -> float:
 
 
 def pairwise(values: Vector, accumulator: str) -> float:
-    """Neighbours first, then their sums, until one is left."""
+    """Neighbours first, then their sums, until one is left; an odd last one waits a round."""
     while len(values) > 1:
         odd = values[len(values) // 2 * 2 :]
         sums = (values[: len(values) // 2 * 2 : 2] + values[1::2]).astype(np.float32)
@@ -146,10 +155,11 @@ _ADDINGS = (
 
 
 def stored_as(value: float, dtype: str) -> float:
-    """A float32 value rounded to a format (to nearest, ties to even); float32 for all others."""
+    """A value rounded to float32 and then to a format, to nearest, ties to even."""
+    single = np.float32(value)
     if dtype == "bfloat16":
-        return float(_bfloat16(value))
-    return float(np.float16(value)) if dtype == "float16" else value
+        return float(_bfloat16(single))
+    return float(np.float16(single)) if dtype == "float16" else float(single)
 
 
 def _bfloat16(values: Any) -> Any:
