@@ -133,3 +133,5 @@ def test_an_interruption_keeps_the_passes_that_are_done(engine: LocalEngine, mon
 def test_a_step_that_is_not_there_is_refused(engine: LocalEngine) -> None:
     with pytest.raises(UsageError, match="--step 500 is not there"):
         lab_told(*ASKED, "--step", "500", "--stop", "the", engine=engine)
+    with pytest.raises(UsageError, match="there is no step 0"):
+        lab_told(*ASKED, "--step", "0", engine=engine)

@@ -115,11 +115,18 @@ def _add_repeat(group: argparse._ArgumentGroup) -> None:
 def _add_sums(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--step",
-        type=count,
+        type=_step,
         default=0,
         metavar="N",
         help="the step to look at, from 1 (default: that of the smallest margin)",
     )
+
+
+def _step(text: str) -> int:
+    step = count(text)
+    if not step:
+        raise argparse.ArgumentTypeError("steps count from 1: there is no step 0")
+    return step
 
 
 def _add_experts(group: argparse._ArgumentGroup) -> None:
