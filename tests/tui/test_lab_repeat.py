@@ -122,7 +122,6 @@ def test_an_interruption_keeps_what_is_done() -> None:
         (("lab", "repeat", "--runs", "0"), "--runs 0"),
         (("lab", "repeat", "--runs", "-1"), "-1"),
         (("lab", "repeat", "--prompt", "x", "--max-new-tokens", "0"), "--max-new-tokens 0"),
-        (("lab", "sums", "--prompt", "x", "--max-new-tokens", "0"), "--max-new-tokens 0"),
         (("lab", "experts", "--prompt", "x", "--max-new-tokens", "0"), "--max-new-tokens 0"),
         (("lab", "repeat", "no/such/model/here", "--prompt", "x"), "no/such/model/here"),
     ],

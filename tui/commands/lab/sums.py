@@ -17,7 +17,6 @@ BLOCKS = (1, 2, 4, 8, 16)
 
 def lines(bench: Bench) -> Iterator[str]:
     """The report, model by model."""
-    bench.need_tokens()
     report = REPORTS[bench.options.format]
     for subject in bench.subjects():
         found = _step(bench, subject)
