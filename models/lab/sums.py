@@ -56,10 +56,13 @@ class Exhibit(msgspec.Struct, frozen=True):
         gaps = [order.gap for order in self.orders if order.accumulator == accumulator]
         return max(gaps) - min(gaps)
 
-    def verdict(self, stored: tuple[float, float]) -> str:
-        """What becomes of the exact ranking in two stored sums: `swaps`, `ties`, or nothing."""
+    def verdict(self, sums: tuple[float, float]) -> str:
+        """What becomes of the exact ranking in two sums: `swaps`, `ties`, or nothing.
+
+        Of sums before they are stored it is what the order alone does.
+        """
         exact = self.exact[0] - self.exact[1]
-        gap = stored[0] - stored[1]
+        gap = sums[0] - sums[1]
         if not gap:
             return "ties" if exact else ""
         return "swaps" if gap * exact < 0 else ""

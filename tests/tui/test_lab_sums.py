@@ -26,14 +26,10 @@ def engine() -> LocalEngine:
     return LocalEngine.open(LoadOptions(dtype="own"), report=lambda _: None)
 
 
-@pytest.fixture
-def planted() -> Result:
-    """256 and ones that bfloat16 swallows, whose logits are capped, and two passes."""
-    rows = np.array([[256, 1, 1, 1, 1], [256, 2, 0, 0, 0]], np.float32)
-    hidden = np.ones(5, np.float32)
-    summands = Summands(
-        (7, 9), hidden.tobytes(), rows.tobytes(), (0.0, 0.0), (260.0, 258.0), (30.0, 29.5)
-    )
+def result_of(rows: list[list[float]], head: tuple[float, float], logits=(30.0, 29.5)) -> Result:
+    """A step whose hidden state is all ones, in bfloat16, and three passes."""
+    weights, hidden = np.array(rows, np.float32), np.ones(len(rows[0]), np.float32)
+    summands = Summands((7, 9), hidden.tobytes(), weights.tobytes(), (0.0, 0.0), head, logits)
     shares = ((None, 0.25, 0.5), (1, 0.0, 0.0), (2, 0.5, 1.0))
     splits = tuple(
         Split(k, 3, (LayerSpread("layer 1", 2 * a, a), LayerSpread("logits", 2 * b, b)))
@@ -41,6 +37,12 @@ def planted() -> Result:
     )
     tiny = LocalEngine(families.loaded(families.model("llama"), dtype="bfloat16"))
     return Result(tiny, (5, 6), 1, exhibit(summands, "bfloat16"), splits)
+
+
+@pytest.fixture
+def planted() -> Result:
+    """256 and ones that bfloat16 swallows; the model caps its logits."""
+    return result_of([[256, 1, 1, 1, 1], [256, 2, 0, 0, 0]], (260.0, 258.0))
 
 
 def test_it_looks_at_the_step_of_the_smallest_margin(engine: LocalEngine) -> None:
@@ -76,7 +78,7 @@ def test_what_an_order_alone_swaps_is_said(planted: Result, form: str) -> None:
     lines = [line.rstrip() for line in REPORTS[form](planted)]
     assert (
         "bfloat16 accumulator: the order alone moves the gap by 4 (margin 2); swapped by "
-        "sequential, 4 blocks, 8 blocks, 16 blocks; stored as a tie by 2 blocks."
+        "sequential, 4 blocks, 8 blocks, 16 blocks; tied by 2 blocks."
     ) in lines
     assert (
         "float32 accumulator: the order alone moves the gap by 0 (margin 2); the ranking holds."
@@ -93,6 +95,17 @@ def test_what_an_order_alone_swaps_is_said(planted: Result, form: str) -> None:
     assert ["the", "model", "its", "kernel's", "+2"] in cells
     assert ["layer", "1", "2.5e-01", "0", "5.0e-01", "1.0e+00", "█" * 8] in cells
     assert ["logits", "5.0e-01", "0", "1.0e+00", "2.0e+00", "█" * 16] in cells
+
+
+def test_a_tie_of_storing_alone_is_not_laid_to_the_order() -> None:
+    lines = list(REPORTS["table"](result_of([[1, 0.001], [1, 0]], (1.0, 1.0), (1.0, 1.0))))
+    (said,) = (line for line in lines if line.startswith("float32 accumulator"))
+    assert said.endswith("the ranking holds.")
+    (stored,) = (line for line in lines if line.startswith("a stored logit"))
+    assert stored.endswith("storing alone makes the margin 0.")
+    cells = [line.split() for line in lines]
+    assert ["sequential", "float32", "1.001", "1", "+0.001", "+0", "ties"] in cells
+    assert not any(line.startswith("the model scales") for line in lines)
 
 
 def test_the_spreadsheet_has_every_order_and_every_layer(planted: Result) -> None:

@@ -184,7 +184,7 @@ def findings(result: Result) -> Iterator[str]:
         )
         swaps, ties = _orders(told, accumulator, "swaps"), _orders(told, accumulator, "ties")
         said += f"; swapped by {', '.join(swaps)}" if swaps else ""
-        said += f"; stored as a tie by {', '.join(ties)}" if ties else ""
+        said += f"; tied by {', '.join(ties)}" if ties else ""
         yield said + ("" if swaps or ties else "; the ranking holds") + "."
     step = grid_step(told.exact[0], dtype)
     if step is not None and dtype in LOW_PRECISION:
@@ -202,10 +202,11 @@ def findings(result: Result) -> Iterator[str]:
 
 
 def _orders(told: Exhibit, accumulator: str, verdict: str) -> list[str]:
+    """Those that alone, before anything is stored, do this to the two."""
     return [
         order.name
         for order in told.orders
-        if order.accumulator == accumulator and told.verdict(order.stored) == verdict
+        if order.accumulator == accumulator and told.verdict(order.sums) == verdict
     ]
 
 
