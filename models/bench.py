@@ -1,7 +1,7 @@
 """What the lab asks of an engine beyond streams and answers: the same thing, computed otherwise."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 import msgspec
 
@@ -23,6 +23,7 @@ class Capacity(msgspec.Struct, frozen=True):
     """
 
     factor: float
+    """May be infinite: a limit that is never met."""
     group: int
     """Tokens of a group; the last group of a pass may have fewer."""
 
@@ -91,15 +92,18 @@ class Routing(msgspec.Struct, frozen=True):
     """Numbers of those layers, from 1."""
     experts: int
     """How many each layer has."""
+    unit: Literal["logits", "scores"]
+    """What the router chooses by: its logits, or DeepSeek-V3's scores (a sigmoid and a correction,
+    of the groups of experts that are open)."""
     chosen: tuple[tuple[tuple[int, ...], ...], ...]
     """The experts, from 0, the one with the largest weight first."""
     weights: tuple[tuple[tuple[float, ...], ...], ...]
     """Of the chosen, in their order."""
     margins: tuple[tuple[float | None, ...], ...]
-    """Router logit of the last chosen less that of the first left out; None where the router goes
-    by more than its logits (groups, corrections)."""
+    """Of the last chosen less of the first left out, in `unit`; None where the router chooses by
+    something else, or nothing was left out."""
     left_out: tuple[tuple[int, ...], ...]
-    """The first expert left out, by router logit."""
+    """The first expert left out, in `unit`."""
 
 
 class Summands(msgspec.Struct, frozen=True):
@@ -209,8 +213,8 @@ class Bench(Protocol):
         control: Control,
         *,
         stepwise: bool,
-    ) -> Routing:
-        """Where the router sends the tokens ids[first:], fed as in `trace`.
+    ) -> Routing | None:
+        """Where the router sends the tokens ids[first:], fed as in `trace`; None when cancelled.
 
         Raises:
             UsageError: a model without experts, or with routers of an unknown kind.

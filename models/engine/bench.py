@@ -102,7 +102,7 @@ class LocalBench:
     def routing(
         self, ids: Sequence[int], first: int, execution: Execution, control: Control, *,
         stepwise: bool,
-    ) -> Routing:  # fmt: skip
+    ) -> Routing | None:  # fmt: skip
         self._check(ids, execution)
         routers = routing.routers_of(self._engine.forward.model, self._engine.info.name)
         record = routing.Record(routers)
@@ -110,13 +110,16 @@ class LocalBench:
             with record.listening():
                 for _ in self._prefilled(ids, first, execution, control):
                     pass
-            return record.told(None, first)
+            return None if control.cancelled else record.told(None, first)
         batch = self._begun(ids[:first], execution)
         with record.listening():
             for token in ids[first:]:
+                if control.cancelled:
+                    return None
                 with self._computing(execution):
                     batch.feed(token)
-        return record.told(execution.row)
+        # Beside others a pass has one token a row; alone, without a cache, the whole path.
+        return record.told(execution.row if execution.batch > 1 else -1)
 
     def _begun(self, ids: Sequence[int], execution: Execution) -> Batch:
         with self._computing(execution):

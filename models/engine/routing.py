@@ -14,6 +14,8 @@ from tokexplore.models.errors import UsageError
 
 _NAMES = ("gate", "router")
 """What routers are called beside `experts` in transformers."""
+_ROUNDING = 1e-5
+"""Scores that are closer than this may be ordered otherwise on another device."""
 
 
 class Router(NamedTuple):
@@ -30,18 +32,15 @@ def routers_of(model: nn.Module, name: str) -> list[Router]:
     """The routers of a model, layer by layer.
 
     Raises:
-        UsageError: there are none, or none of a known kind.
+        UsageError: there are none.
     """
-    layers: list[nn.ModuleList] = [
-        module for path, module in model.named_modules() if path.endswith("layers")
-    ]
-    found = []
-    for number, layer in enumerate(layers[0] if layers else (), 1):
-        for block in layer.modules():
-            experts = getattr(block, "experts", None)
-            router = next((getattr(block, n) for n in _NAMES if hasattr(block, n)), None)
-            if isinstance(experts, nn.Module) and isinstance(router, nn.Module):
-                found.append(Router(number, router, experts))
+    found: list[Router] = []
+    for path, block in model.named_modules():
+        experts = getattr(block, "experts", None)
+        router = next((getattr(block, n) for n in _NAMES if hasattr(block, n)), None)
+        if isinstance(experts, nn.Module) and isinstance(router, nn.Module):
+            layer = next((int(part) for part in path.split(".") if part.isdigit()), len(found))
+            found.append(Router(layer + 1, router, experts))
     if not found:
         raise UsageError(f"{name} has no experts: give a mixture-of-experts model.")
     return found
@@ -64,22 +63,23 @@ class Record:
             yield
 
     def told(self, row: int | None, first: int = 0) -> Routing:
-        """What was heard.
+        """What was heard in one pass or more.
 
         Args:
-            row: of passes that fed one token on each of several rows; None for those of one row.
+            row: the one token that is told of each pass; None tells all tokens.
             first: so many tokens at the beginning are not told.
         """
-        own = slice(None) if row is None else slice(row, row + 1)
-        layers = []
-        for heard in self._heard:
+        own: slice | list[int] = slice(None) if row is None else [row]
+        told = []
+        for heard, each in zip(self._heard, self._routers, strict=True):
             parts = zip(*heard, strict=True)  # logits, weights, experts of all passes
-            layers.append([torch.cat([part[own] for part in each])[first:] for each in parts])
-        told = [_layer(*parts) for parts in layers]
+            logits, weights, chosen = (torch.cat([p[own] for p in part])[first:] for part in parts)
+            told.append(_layer(_standing(each.router, logits), weights, chosen))
         steps = range(len(told[0]))
         return Routing(
             layers=tuple(each.layer for each in self._routers),
-            experts=layers[0][0].shape[-1],
+            experts=self._heard[0][0][0].shape[-1],
+            unit="scores" if _scores(self._routers[0].router) else "logits",
             chosen=tuple(tuple(layer[n].chosen for layer in told) for n in steps),
             weights=tuple(tuple(layer[n].weights for layer in told) for n in steps),
             margins=tuple(tuple(layer[n].margin for layer in told) for n in steps),
@@ -89,7 +89,7 @@ class Record:
 
 def _hearing(heard: list[tuple[torch.Tensor, ...]]) -> Any:
     def hear(_module: nn.Module, _inputs: object, output: Any) -> None:
-        if not isinstance(output, tuple) or len(output) != 3:
+        if not isinstance(output, tuple) or len(output) != 3 or output[2].is_floating_point():
             raise UsageError(
                 "this model's routers are of an unknown kind: nothing is told of them."
             )
@@ -99,6 +99,26 @@ def _hearing(heard: list[tuple[torch.Tensor, ...]]) -> Any:
     return hear
 
 
+def _scores(router: nn.Module) -> bool:
+    """Whether a router chooses as DeepSeek-V3's does, by more than its logits."""
+    return hasattr(router, "e_score_correction_bias") and hasattr(router, "topk_group")
+
+
+def _standing(router: Any, logits: torch.Tensor) -> torch.Tensor:
+    """What a router chooses by, [T, E]: its logits [T, E], or DeepSeek-V3's scores.
+
+    Those are sigmoids and a correction that balances the load, of the experts in the groups whose
+    best two add up to most (arXiv:2412.19437, section 2.1.2).
+    """
+    if not _scores(router):
+        return logits
+    scores = logits.sigmoid() + router.e_score_correction_bias.to("cpu", torch.float32)  # [T, E]
+    groups = scores.unflatten(-1, (router.num_group, -1))  # [T, G, E / G]
+    kept = groups.topk(2, -1).values.sum(-1).topk(router.topk_group, -1).indices  # [T, kept]
+    closed = torch.ones(groups.shape[:2], dtype=torch.bool).scatter(-1, kept, False)  # [T, G]
+    return groups.masked_fill(closed[..., None], -math.inf).flatten(1)
+
+
 class _Token(NamedTuple):
     chosen: tuple[int, ...]
     weights: tuple[float, ...]
@@ -106,16 +126,19 @@ class _Token(NamedTuple):
     left_out: int
 
 
-def _layer(logits: torch.Tensor, weights: torch.Tensor, chosen: torch.Tensor) -> list[_Token]:
-    """A layer's routing of T tokens: logits [T, E], weights [T, k], chosen [T, k]."""
+def _layer(standing: torch.Tensor, weights: torch.Tensor, chosen: torch.Tensor) -> list[_Token]:
+    """A layer's routing of T tokens: standing [T, E], weights [T, k], chosen [T, k].
+
+    A router whose choice is not that of the best goes by something else, and none of its margins
+    means anything.
+    """
     order = weights.argsort(dim=-1, descending=True, stable=True)  # [T, k]
     weights, chosen = weights.gather(-1, order), chosen.gather(-1, order)
-    last = logits.gather(-1, chosen).min(-1).values  # [T]
-    best, left_out = logits.scatter(-1, chosen, -math.inf).max(-1)  # [T]
-    margins = [
-        None if margin < 0 or not math.isfinite(margin) else margin
-        for margin in (last - best).tolist()
-    ]
+    last = standing.gather(-1, chosen).min(-1).values  # [T]
+    best, left_out = standing.scatter(-1, chosen, -math.inf).max(-1)  # [T]
+    gaps = (last - best).tolist()
+    known = all(gap >= -_ROUNDING for gap in gaps)
+    margins = [max(gap, 0.0) if known and math.isfinite(gap) else None for gap in gaps]
     rows = zip(chosen.tolist(), weights.tolist(), margins, left_out.tolist(), strict=True)
     return [_Token(tuple(c), tuple(w), m, out) for c, w, m, out in rows]
 
@@ -127,7 +150,9 @@ def limited(routers: Sequence[Router], forward: Forward, capacity: Capacity) -> 
     def limit(experts: int) -> Any:
         def hook(_module: nn.Module, inputs: tuple[torch.Tensor, ...], more: Any) -> Any:
             hidden, chosen, weights = inputs
-            over = overflow(chosen, experts, capacity, forward.occupied)
+            order = weights.argsort(dim=-1, descending=True, stable=True)  # [T, k]
+            ranked = overflow(chosen.gather(-1, order), experts, capacity, forward.occupied)
+            over = torch.zeros_like(ranked).scatter(-1, order, ranked)
             return (hidden, chosen, weights.masked_fill(over, 0.0)), more
 
         return hook
@@ -156,7 +181,8 @@ def overflow(
         real = real[occupied.flatten()]
     over = torch.zeros(count, k, dtype=torch.bool, device=device)
     for group in real.split(capacity.group):
-        room = max(1, math.ceil(capacity.factor * len(group) * k / experts))
+        wanted = capacity.factor * len(group) * k / experts
+        room = max(1, math.ceil(min(wanted, len(group))))  # no token chooses an expert twice
         queue = chosen[group].T.flatten()  # [k * tokens]: all first choices, then all second ones
         places = nn.functional.one_hot(queue, experts).cumsum(0)  # [k * tokens, E]
         place = places.gather(1, queue[:, None])[:, 0]  # [k * tokens], from 1

@@ -72,14 +72,14 @@ def content_dependence(
         for _ in range(2)
     ]
     for name in implementations:
-
-        def traced(others: tuple[tuple[int, ...], ...], name: str = name) -> np.ndarray:
+        traced = []
+        for others in (rows[0], rows[1], rows[0]):
             execution = Execution(others, row=1, experts=name)
             steps = engine.bench.trace(ids, first, execution, control, stepwise=True)
-            return np.concatenate([logits for _, logits in steps])  # [steps, V]
-
-        base = traced(rows[0])
-        other, again = traced(rows[1]), traced(rows[0])
+            traced.append([logits for _, logits in steps])  # of [1, V] each
+        if control.cancelled:
+            return
+        base, other, again = map(np.concatenate, traced)
         yield Content(name, _largest(base, other), _largest(base, again))
 
 
@@ -131,6 +131,8 @@ def capacity_sweep(
             done += 1
             report(done, total)
         again = run_once(plan, 0, lambda _: engine, control)
+        if control.cancelled:
+            return
         done += 1
         report(done, total)
         figures = summarise(told)

@@ -93,6 +93,15 @@ _CONFIGS |= {
         sliding_window=WINDOW,
         rope_parameters={"rope_type": "default", "rope_theta": 10_000.0},
     ),
+    "dbrx": lambda: hf.DbrxConfig(
+        vocab_size=ROWS,
+        d_model=32,
+        n_heads=4,
+        n_layers=2,
+        max_seq_len=CONTEXT,
+        attn_config={"kv_n_heads": 2, "clip_qkv": 8, "rope_theta": 10_000.0},
+        ffn_config={"ffn_hidden_size": 48, "moe_num_experts": 4, "moe_top_k": 2},
+    ),
     "deepseek_v3": lambda: _deepseek(groups=1),
     "deepseek_v3_groups": lambda: _deepseek(groups=4),
 }

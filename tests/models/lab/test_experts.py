@@ -1,7 +1,9 @@
 """Sparse experts: routing against the models' own routers, limits against a plain loop."""
 
+import dataclasses
 import math
 from itertools import product
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -32,7 +34,9 @@ def engine_of(family: str) -> LocalEngine:
 
 
 def routed(engine: LocalEngine, execution: Execution, *, stepwise: bool) -> Routing:
-    return engine.bench.routing(IDS, FIRST, execution, Control(), stepwise=stepwise)
+    found = engine.bench.routing(IDS, FIRST, execution, Control(), stepwise=stepwise)
+    assert found is not None
+    return found
 
 
 def own_logits(engine: LocalEngine) -> list[torch.Tensor]:
@@ -50,6 +54,9 @@ def test_routing_is_what_the_model_s_own_router_logits_say(family: str, stepwise
     engine = engine_of(family)
     found = routed(engine, Execution(), stepwise=stepwise)
     logits = own_logits(engine)
+    if found.unit == "scores":  # no correction and one group here: the order of the logits
+        logits = [each.sigmoid() for each in logits]
+    assert (found.unit == "scores") is (family == "deepseek_v3")
     assert len(found.layers) == len(logits)
     assert found.experts == logits[0].shape[-1]
     assert len(found.chosen) == len(IDS) - FIRST
@@ -66,11 +73,69 @@ def test_routing_is_what_the_model_s_own_router_logits_say(family: str, stepwise
         assert all(weight > 0 for weight in weights)
 
 
-def test_a_router_that_goes_by_groups_has_no_margin_in_logits() -> None:
-    found = routed(engine_of("deepseek_v3_groups"), Execution(), stepwise=False)
-    margins = [margin for step in found.margins for margin in step]
-    assert None in margins
-    assert all(margin is None or margin >= 0 for margin in margins)
+def corrected(family: str) -> tuple[LocalEngine, torch.Tensor]:
+    """A model whose router balances its load, and what the router adds to its scores."""
+    engine = engine_of(family)
+    (found,) = engine_routing.routers_of(engine.forward.model, "tiny")
+    bias = torch.linspace(-0.8, 0.8, 8)
+    found.router.e_score_correction_bias.copy_(bias)  # type: ignore[operator, union-attr]
+    return engine, bias
+
+
+@pytest.mark.parametrize(("family", "groups"), [("deepseek_v3", 1), ("deepseek_v3_groups", 4)])
+def test_a_router_that_goes_by_scores_has_its_margins_in_scores(family: str, groups: int) -> None:
+    engine, bias = corrected(family)
+    found = routed(engine, Execution(), stepwise=False)
+    assert found.unit == "scores"
+    (logits,) = own_logits(engine)
+    for step, (chosen, left_out, margins) in enumerate(
+        zip(found.chosen, found.left_out, found.margins, strict=True)
+    ):
+        scores = [1 / (1 + math.exp(-x)) + b for x, b in
+                  zip(logits[FIRST + step].tolist(), bias.tolist(), strict=True)]  # fmt: skip
+        size = 8 // groups
+        best = sorted(range(groups), key=lambda g: -sum(sorted(scores[g * size :][:size])[-2:]))
+        is_open = best[: max(1, groups // 2)]
+        order = sorted((e for e in range(8) if e // size in is_open), key=lambda e: -scores[e])
+        assert set(chosen[0]) == set(order[:2])
+        assert left_out[0] == order[2]
+        assert margins[0] == pytest.approx(scores[order[1]] - scores[order[2]], abs=1e-5)
+
+
+def test_a_router_that_chooses_by_something_unknown_has_no_margin() -> None:
+    engine, _ = corrected("deepseek_v3")
+    (found,) = engine_routing.routers_of(engine.forward.model, "tiny")
+    forward = type(found.router).forward
+
+    class Unknown(type(found.router)):  # type: ignore[misc]
+        def forward(self, hidden: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            logits, weights, chosen = forward(self, hidden)
+            return logits, weights, (chosen + 1) % 8
+
+    found.router.__class__ = Unknown
+    margins = [m for step in routed(engine, Execution(), stepwise=False).margins for m in step]
+    assert margins == [None] * (len(IDS) - FIRST)
+
+
+def test_a_router_of_another_kind_is_refused() -> None:
+    engine = engine_of("dbrx")
+    with pytest.raises(UsageError, match="routers are of an unknown kind"):
+        routed(engine, Execution(), stepwise=True)
+
+
+def test_a_model_without_a_cache_is_routed_as_with_one() -> None:
+    engine = engine_of("mixtral")
+    plain = routed(engine, Execution(), stepwise=True)
+    engine.probed = dataclasses.replace(engine.probed, feed="whole")
+    assert routed(engine, Execution(), stepwise=True).chosen == plain.chosen
+
+
+def test_routing_that_is_cancelled_tells_nothing() -> None:
+    engine, control = engine_of("mixtral"), Control()
+    control.cancelled = True
+    for stepwise in (True, False):
+        found = engine.bench.routing(IDS, FIRST, Execution(), control, stepwise=stepwise)
+        assert found is None
 
 
 def test_a_row_of_a_batch_is_routed_as_alone() -> None:
@@ -92,7 +157,8 @@ def test_a_planted_change_is_found_at_its_step_layer_and_expert() -> None:
     chosen = [list(map(list, step)) for step in before.chosen]
     chosen[3][1] = [before.chosen[3][1][0], won]  # type: ignore[list-item]
     after = Routing(
-        before.layers, before.experts, tuple(tuple(tuple(c) for c in step) for step in chosen),
+        before.layers, before.experts, before.unit,
+        tuple(tuple(tuple(c) for c in step) for step in chosen),
         before.weights, before.margins, before.left_out,
     )  # fmt: skip
     (change,) = rerouted(before, after)
@@ -131,6 +197,28 @@ def test_what_does_not_fit_against_a_plain_loop(data: st.DataObject) -> None:
     flat = [kept for row in occupied for kept in row]
     assert found.tolist() == plain_overflow(chosen, experts, capacity, flat)
     assert not found[~torch.tensor(flat)].any(), "padding takes no room and loses nothing"
+
+
+class _Sink(torch.nn.Module):
+    """Experts that keep the weights they are given."""
+
+    num_experts = 4
+
+    def forward(self, _hidden, _chosen, weights):
+        self.weights = weights
+
+
+def test_a_choice_ranks_by_its_weight_in_whatever_order_a_router_tells_it() -> None:
+    sink = _Sink()
+    router = engine_routing.Router(1, torch.nn.Identity(), sink)
+    forward = SimpleNamespace(occupied=None)
+    chosen = torch.tensor([[1, 0], [0, 1], [0, 2]])
+    weights = torch.tensor([[0.1, 0.9], [0.8, 0.2], [0.3, 0.7]])
+    room_for_one = Capacity(0.1, 3)
+    with engine_routing.limited([router], forward, room_for_one):  # type: ignore[arg-type]
+        sink(None, chosen, weights)
+    # first choices in order: 0, 0 (full), 2; then second ones: 1, 1 (full), 0 (full)
+    assert sink.weights.tolist() == torch.tensor([[0.1, 0.9], [0, 0], [0, 0.7]]).tolist()
 
 
 def traced(engine: LocalEngine, execution: Execution) -> np.ndarray:
@@ -178,6 +266,44 @@ def test_other_words_move_a_sparse_row_only_as_its_implementation_lets_them() ->
     assert all(content.largest < 1e-4 for content in sparse)
     (dense,) = content_dependence(engine_of("llama"), IDS, FIRST, ("",), 4, Control())
     assert dense.largest == 0
+
+
+def test_a_row_that_hears_its_neighbours_is_found_out() -> None:
+    engine = engine_of("mixtral")
+    (last,) = [m for path, m in engine.forward.model.named_modules() if path == "model.norm"]
+    planted = last.register_forward_hook(lambda _m, _i, out: out + 0.01 * out.mean(0, keepdim=True))
+    (heard,) = content_dependence(engine, IDS, FIRST, ("eager",), 4, Control())
+    planted.remove()
+    (plain,) = content_dependence(engine, IDS, FIRST, ("eager",), 4, Control())
+    assert heard.largest > 1e-3 > plain.largest
+    assert heard.again == 0
+
+
+class _Stopped(Control):
+    """Cancelled after it was asked a number of times."""
+
+    def __init__(self, asked: int) -> None:
+        self._left = asked
+
+    @property
+    def cancelled(self) -> bool:
+        self._left -= 1
+        return self._left < 0
+
+
+@pytest.mark.parametrize("asked", [0, 1, 5, 20, 30, 45])
+def test_what_is_stopped_half_way_is_not_told(asked: int) -> None:
+    engine = engine_of("mixtral")
+    names = ("eager", "grouped_mm", "batched_mm")
+    whole = list(content_dependence(engine, IDS, FIRST, names, 4, Control()))
+    told = list(content_dependence(engine, IDS, FIRST, names, 4, _Stopped(asked)))
+    assert told == whole[: len(told)]
+    assert len(told) < len(whole)
+    request = StreamRequest(IDS[:FIRST], SamplingSettings(), 12, ignore_eos=True)
+    limited = capacity_sweep(
+        engine, request, (Capacity(0.5, 4),), 1, 4, _Stopped(asked), lambda _done, _total: None
+    )
+    assert all(each.control for each in limited)
 
 
 def test_limited_experts_give_other_texts_to_other_mates_and_the_same_to_the_same() -> None:

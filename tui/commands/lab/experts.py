@@ -34,6 +34,8 @@ def lines(bench: Bench) -> Iterator[str]:
 def _found(bench: Bench, subject: Subject) -> Result | None:
     engine, control, request = subject.engine, subject.control, subject.request
     path, first = list(request.ids), len(request.ids)
+    # A model without experts is told so before it writes its text.
+    engine.bench.routing(path, first, Execution(), control, stepwise=False)
     wanted = msgspec.structs.replace(request, top=2)
     for event in engine.bench.run(wanted, Execution(), control):
         if isinstance(event, DrawnToken):
@@ -43,9 +45,13 @@ def _found(bench: Bench, subject: Subject) -> Result | None:
     plain, *others = _ways(engine, request.ids, len(path) - first)
     engines = Engines(bench, subject)
     base = _routed(engine, path, first, plain, subject)
+    if base is None:
+        return None
     moved = []
     for way in others:
         routed = _routed(engines.of(way.condition), path, first, way, subject)
+        if routed is None:
+            break
         moved.append(Moved(way.name, rerouted(base, routed)))
     names = _implementations(engine, path, first, subject)
     batch = bench.options.own["batch"]
@@ -65,7 +71,9 @@ def _ways(engine: Engine, prompt: Sequence[int], length: int) -> list[Way]:
     return sorted(ways, key=lambda way: way.name != "token by token")
 
 
-def _routed(engine: Engine, path: Sequence[int], first: int, way: Way, subject: Subject) -> Routing:
+def _routed(
+    engine: Engine, path: Sequence[int], first: int, way: Way, subject: Subject
+) -> Routing | None:
     execution = way.condition.execution
     return engine.bench.routing(path, first, execution, subject.control, stepwise=way.stepwise)
 
