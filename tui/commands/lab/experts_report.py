@@ -142,7 +142,8 @@ def head(result: Result) -> str:
 def strip_lines(result: Result) -> Iterator[str]:
     """A row for each layer, a cell for each token: the darker, the smaller the router's margin."""
     routing = result.routing
-    yield "router margin (logits) by layer and token: █ ≤ 0.02 ▓ ≤ 0.1 ▒ ≤ 0.3 ░ ≤ 1 · more"
+    shades = " ".join(f"{shade} ≤ {most:g}" for most, shade in _SHADES)
+    yield f"router margin ({routing.unit}) by layer and token: {shades} · more"
     for start in range(0, len(routing.margins), STRIP):
         part = routing.margins[start : start + STRIP]
         for place, layer in enumerate(routing.layers):
