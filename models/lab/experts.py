@@ -97,6 +97,8 @@ class Limited(NamedTuple):
     runs: int
     unique: int
     first_fork: int | None
+    as_plain: int
+    """Runs with the same logits as without limits beside the same mates, bit for bit."""
     control: bool
     """Whether the first batch again gave the same logits, bit for bit."""
 
@@ -104,40 +106,38 @@ class Limited(NamedTuple):
 def capacity_sweep(
     engine: Engine,
     request: StreamRequest,
-    capacities: Sequence[Capacity | None],
+    capacities: Sequence[Capacity],
     runs: int,
     batch: int,
     control: Control,
     report: Callable[[int, int], None],
 ) -> Iterator[Limited]:
-    """For each capacity: the same request in `runs` batches with other mates, row 1 always.
+    """The same request, row 1, in `runs` batches with other mates: as it is, then limited.
 
-    All mates are as long as the request's prompt, so that only what they say differs.
+    All mates are as long as the request's prompt, so that only what they say differs, and all rows
+    are prefilled together, so that they compete there too.
     """
-    total, done = len(capacities) * (runs + 1), 0
+    total, done = (len(capacities) + 1) * (runs + 1), 0
     same_length = [mates_of(engine, request, batch, number) for number in range(runs)]
-    for capacity in capacities:
+    plain: list[Run] = []
+    for capacity in (None, *capacities):
         conditions = tuple(
-            Condition(Execution(others, row=min(1, batch - 1), capacity=capacity))
+            Condition(Execution(others, row=1, together=True, capacity=capacity))
             for others in same_length
         )
         plan = Plan(request, conditions)
         told: list[Run] = []
-        for number in range(runs):
-            run = run_once(plan, number, lambda _: engine, control)
+        for number in (*range(runs), 0):  # the first batch again is the control
+            told.append(run_once(plan, number, lambda _: engine, control))
             if control.cancelled:
                 return
-            told.append(run)
             done += 1
             report(done, total)
-        again = run_once(plan, 0, lambda _: engine, control)
-        if control.cancelled:
-            return
-        done += 1
-        report(done, total)
-        figures = summarise(told)
-        kept = same_logits(again, told[0])
-        yield Limited(capacity, runs, figures.unique, figures.first_fork, kept)
+        again = told.pop()
+        plain = plain or told
+        as_plain = sum(map(same_logits, told, plain))
+        figures, kept = summarise(told), same_logits(again, told[0])
+        yield Limited(capacity, runs, figures.unique, figures.first_fork, as_plain, kept)
 
 
 def mates_of(

@@ -309,13 +309,15 @@ def test_what_is_stopped_half_way_is_not_told(asked: int) -> None:
 def test_limited_experts_give_other_texts_to_other_mates_and_the_same_to_the_same() -> None:
     engine = engine_of("mixtral")
     request = StreamRequest(IDS[:FIRST], SamplingSettings(), 12, ignore_eos=True)
-    wanted = (None, ENDLESS, Capacity(0.5, 4))
+    wanted = (Capacity(math.inf, 4), Capacity(0.5, 4))
     told = list(
         capacity_sweep(engine, request, wanted, 8, 4, Control(), lambda _done, _total: None)
     )
-    assert [limited.capacity for limited in told] == list(wanted)
+    assert [limited.capacity for limited in told] == [None, *wanted]
     assert [limited.unique for limited in told[:2]] == [1, 1]
+    assert [limited.as_plain for limited in told[:2]] == [8, 8]
     assert told[2].unique > 1
+    assert told[2].as_plain < 8
     assert all(limited.control for limited in told)
 
 

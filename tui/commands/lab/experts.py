@@ -1,18 +1,22 @@
 """`tokexplore lab experts`: routing along a path, what moves it, and limited experts, simulated."""
 
+import math
 from collections.abc import Iterator, Sequence
 
 import msgspec
 
 from tokexplore.models.bench import Capacity, Execution, Routing
 from tokexplore.models.errors import UsageError
+from tokexplore.models.lab.conditions import Condition
 from tokexplore.models.lab.experts import (
     IMPLEMENTATIONS,
+    Content,
+    Limited,
     capacity_sweep,
     content_dependence,
     rerouted,
 )
-from tokexplore.models.lab.noise import Way, usual_ways
+from tokexplore.models.lab.noise import STREAMED, Way, usual_ways
 from tokexplore.models.protocol import DrawnToken, Engine
 from tokexplore.tui.commands.lab.bench import Bench, Engines, Subject
 from tokexplore.tui.commands.lab.experts_report import REPORTS, Moved, Result
@@ -21,8 +25,10 @@ from tokexplore.tui.commands.lab.experts_report import REPORTS, Moved, Result
 def lines(bench: Bench) -> Iterator[str]:
     """The report, model by model."""
     own = bench.options.own
-    if own["batch"] < 1 or own["runs"] < 1:
-        raise UsageError("--batch and --runs must be 1 or more.")
+    if own["batch"] < 2:
+        raise UsageError("--batch must be 2 or more: experts are shared with other rows.")
+    if own["runs"] < 1:
+        raise UsageError("--runs must be 1 or more.")
     bench.need_tokens()
     report = REPORTS[bench.options.format]
     for subject in bench.subjects():
@@ -42,7 +48,8 @@ def _found(bench: Bench, subject: Subject) -> Result | None:
             path.append(event.standing.token)
     if len(path) == first:
         return None
-    plain, *others = _ways(engine, request.ids, len(path) - first)
+    names = _implementations(engine, path, first, subject)
+    plain, *others = _ways(engine, request.ids, len(path) - first, names)
     engines = Engines(bench, subject)
     base = _routed(engine, path, first, plain, subject)
     if base is None:
@@ -53,22 +60,23 @@ def _found(bench: Bench, subject: Subject) -> Result | None:
         if routed is None:
             break
         moved.append(Moved(way.name, rerouted(base, routed)))
-    names = _implementations(engine, path, first, subject)
-    batch = bench.options.own["batch"]
-    content = tuple(content_dependence(engine, path, first, names, batch, control))
-    limited = tuple(
-        capacity_sweep(
-            engine, request, _capacities(bench), bench.options.own["runs"], batch, control,
-            bench.progress("batches"),
-        )
-    )  # fmt: skip
+    batch, runs = bench.options.own["batch"], bench.options.own["runs"]
+    content: tuple[Content, ...] = ()
+    limited: tuple[Limited, ...] = ()
+    if engine.info.batches:
+        content = tuple(content_dependence(engine, path, first, names, batch, control))
+        capacities, report = _capacities(bench), bench.progress("batches")
+        limited = tuple(capacity_sweep(engine, request, capacities, runs, batch, control, report))
     return Result(engine, tuple(path), first, base, tuple(moved), content, limited, batch)
 
 
-def _ways(engine: Engine, prompt: Sequence[int], length: int) -> list[Way]:
+def _ways(
+    engine: Engine, prompt: Sequence[int], length: int, implementations: Sequence[str]
+) -> list[Way]:
     """Token by token first, then what may route otherwise."""
     ways = [way for way in usual_ways(engine, prompt, length) if "again" not in way.name]
-    return sorted(ways, key=lambda way: way.name != "token by token")
+    ways += [Way(f"experts {n}", Condition(Execution(experts=n))) for n in implementations]
+    return sorted(ways, key=lambda way: way.name != STREAMED)
 
 
 def _routed(
@@ -96,9 +104,7 @@ def _implementations(
     return found
 
 
-def _capacities(bench: Bench) -> list[Capacity | None]:
-    own = bench.options.own
-    return [
-        None,
-        *(Capacity(factor, group) for factor in own["factors"] for group in own["groups"]),
-    ]
+def _capacities(bench: Bench) -> list[Capacity]:
+    """A limit that is never met, which must change nothing, and those that were asked for."""
+    factors, groups = bench.options.own["factors"], bench.options.own["groups"]
+    return [Capacity(math.inf, max(groups)), *(Capacity(f, g) for f in factors for g in groups)]

@@ -20,11 +20,14 @@ STRIP = 96
 """Steps that a line of the strip shows."""
 CLOSEST = 8
 """Router decisions with the smallest margins that are listed."""
+MOVED = 4
+"""Decisions that are listed of each way."""
 _SHADES = ((0.02, "█"), (0.1, "▓"), (0.3, "▒"), (1.0, "░"))
-SIMULATED = "simulation: this model's experts have no limits of their own"
+LIMITS = "limited experts (simulation: this model's experts have no limits of their own)"
 PRIORITY = (
-    "in a group of tokens an expert takes first choices before second ones, earlier rows first; "
-    "padding takes no room, and what does not fit is left out"
+    "all tokens of a pass are grouped row after row (decoding, a pass has one of each row); in a "
+    "group an expert takes first choices before second ones, earlier rows first; padding takes no "
+    "room, and what does not fit is left out"
 )
 
 
@@ -64,13 +67,14 @@ def table(result: Result) -> Iterator[str]:
     yield ""
     yield "routed otherwise than token by token:"
     yield from (f"  {line}" for line in moved_lines(result))
-    yield ""
-    yield f"the same row beside other words, batch of {result.batch}, same shapes:"
-    yield from aligned([CONTENT, *content_rows(result)], "<>>")
-    yield ""
-    yield f"limited experts ({SIMULATED}), batch of {result.batch}, other mates in each run:"
-    yield from aligned([LIMITED, *limited_rows(result)], ">>>>><")
-    yield PRIORITY
+    if result.content:
+        yield from ("", f"the same row beside other words, batch of {result.batch}, same shapes:")
+        yield from aligned([CONTENT, *content_rows(result)], "<>>")
+    if result.limited:
+        yield from ("", f"{LIMITS}, batch of {result.batch}, other mates in each run:")
+        yield from aligned([LIMITED, *limited_rows(result)], ">>>>>><")
+        yield PRIORITY
+    yield from alone(result)
 
 
 def markdown(result: Result) -> Iterator[str]:
@@ -80,11 +84,14 @@ def markdown(result: Result) -> Iterator[str]:
     yield from markdown_table([CLOSE, *close_rows(result)])
     yield from ("", "Routed otherwise than token by token:", "")
     yield from (f"- {line}" for line in moved_lines(result))
-    yield from ("", f"The same row beside other words, batch of {result.batch}:", "")
-    yield from markdown_table([CONTENT, *content_rows(result)])
-    yield from ("", f"Limited experts ({SIMULATED}), batch of {result.batch}:", "")
-    yield from markdown_table([LIMITED, *limited_rows(result)])
-    yield from ("", PRIORITY, "")
+    if result.content:
+        yield from ("", f"The same row beside other words, batch of {result.batch}:", "")
+        yield from markdown_table([CONTENT, *content_rows(result)])
+    if result.limited:
+        yield from ("", f"{LIMITS.capitalize()}, batch of {result.batch}:", "")
+        yield from markdown_table([LIMITED, *limited_rows(result)])
+        yield from ("", PRIORITY)
+    yield from (*alone(result), "")
 
 
 def json_lines(result: Result) -> Iterator[str]:
@@ -126,7 +133,9 @@ REPORTS: dict[str, Callable[[Result], Iterator[str]]] = {
 }
 CLOSE = ("step", "layer", "margin", "token", "last in", "first out", "experts (weights)")
 CONTENT = ("experts", "max |Δlogit|", "the same again")
-LIMITED = ("factor", "group", "runs", "unique", "first fork", "same batch again")
+LIMITED = (
+    "factor", "group", "runs", "unique", "first fork", "as without limits", "same batch again",
+)  # fmt: skip
 
 
 def head(result: Result) -> str:
@@ -143,7 +152,7 @@ def strip_lines(result: Result) -> Iterator[str]:
     """A row for each layer, a cell for each token: the darker, the smaller the router's margin."""
     routing = result.routing
     shades = " ".join(f"{shade} ≤ {most:g}" for most, shade in _SHADES)
-    yield f"router margin ({routing.unit}) by layer and token: {shades} · more"
+    yield f"router margin ({routing.unit}) by layer and token: {shades} · more ? not known"
     for start in range(0, len(routing.margins), STRIP):
         part = routing.margins[start : start + STRIP]
         for place, layer in enumerate(routing.layers):
@@ -179,18 +188,21 @@ def close_rows(result: Result) -> Iterator[tuple[str, ...]]:
 
 
 def moved_lines(result: Result) -> Iterator[str]:
-    """Of each way how many decisions differ, and the first of them."""
+    """Of each way how many decisions differ, and the first few of them."""
     for way, tokens in result.moved:
         if not tokens:
             yield f"{way}: none of {result.decisions} decisions"
             continue
-        first = tokens[0]
-        lost, won = ", ".join(map(str, first.lost)), ", ".join(map(str, first.won))
-        margin = "" if first.margin is None else f" (router margin {first.margin:.3g})"
-        yield (
-            f"{way}: {len(tokens)} of {result.decisions} decisions; the first at step "
-            f"{first.step + 1}, layer {first.layer}: expert {won} instead of {lost}{margin}"
-        )
+        listed = [_moved(token) for token in tokens[:MOVED]]
+        if len(tokens) > MOVED:
+            listed.append(f"{len(tokens) - MOVED} more")
+        yield f"{way}: {len(tokens)} of {result.decisions} decisions: {'; '.join(listed)}"
+
+
+def _moved(token: Rerouted) -> str:
+    lost, won = ", ".join(map(str, token.lost)), ", ".join(map(str, token.won))
+    margin = "" if token.margin is None else f" (margin {token.margin:.3g})"
+    return f"step {token.step + 1}, layer {token.layer}: expert {won} instead of {lost}{margin}"
 
 
 def content_rows(result: Result) -> Iterator[tuple[str, ...]]:
@@ -204,13 +216,21 @@ def limited_rows(result: Result) -> Iterator[tuple[str, ...]]:
     for limited in result.limited:
         capacity = limited.capacity
         yield (
-            "none" if capacity is None else f"{capacity.factor:g}",
+            "none" if capacity is None else f"{capacity.factor:g}".replace("inf", "∞"),
             "" if capacity is None else str(capacity.group),
             str(limited.runs),
             str(limited.unique),
             "–" if limited.first_fork is None else f"step {limited.first_fork}",
+            f"{limited.as_plain} of {limited.runs}",
             "the same, bit for bit" if limited.control else "OTHER LOGITS",
         )
+
+
+def alone(result: Result) -> Iterator[str]:
+    """A sentence where nothing can be told of other rows."""
+    info = result.engine.info
+    if not info.batches:
+        yield from ("", safe_text(f"{info.name} runs no batches: nothing is told of other rows."))
 
 
 def _json(fields: dict[str, object]) -> str:
