@@ -321,6 +321,18 @@ def test_limited_experts_give_other_texts_to_other_mates_and_the_same_to_the_sam
     assert all(limited.control for limited in told)
 
 
+def test_rows_compete_in_their_prompts_where_they_share_a_group() -> None:
+    engine = engine_of("mixtral")
+    request = StreamRequest(IDS[:FIRST], SamplingSettings(), 1, ignore_eos=True)
+    unique = {}
+    for group in (FIRST, 4 * FIRST):  # a row by itself; the whole batch
+        capacities = [Capacity(factor, group) for factor in (0.25, 0.5, 1.0)]
+        told = capacity_sweep(engine, request, capacities, 8, 4, Control(), lambda *_: None)
+        unique[group] = [limited.unique for limited in told]
+    assert unique[FIRST] == [1, 1, 1, 1]
+    assert max(unique[4 * FIRST]) > 1
+
+
 def test_a_dense_model_has_no_experts() -> None:
     engine = engine_of("llama")
     with pytest.raises(UsageError, match="tiny has no experts"):
