@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from tokexplore.models.display import NEWLINE, safe_text
 from tokexplore.models.lab.forks import Segment, Summary, trie
+from tokexplore.models.lab.repeat import TOP
 from tokexplore.models.lab.study import Checked, Fork, Study
 from tokexplore.models.numerics import LOW_PRECISION
 from tokexplore.models.tokens import Vocabulary
@@ -135,11 +136,17 @@ def verdict_text(fork: Fork) -> str:
         return (
             f"verdict: arithmetic, but the noise of these raw logits is below their margin{chance}"
         )
+    if fork.margin is None or fork.noise is None:
+        return f"verdict: arithmetic{chance}"
+    if fork.noise < fork.margin:
+        return f"verdict: arithmetic (noise {fork.noise:.4g} moves where the draw falls){chance}"
     return f"verdict: arithmetic (noise {fork.noise:.4g} ≥ margin {fork.margin:.4g} nats){chance}"
 
 
 def gap_text(fork: Fork, dtype: str) -> str:
     """Margin and noise, and how they stand to the dtype's grid; an empty dtype has none."""
+    if fork.margin is None:
+        return f"margin not known: the two are not both among the {TOP} candidates that are kept"
     said = f"margin {fork.margin:.4g} nats, noise {fork.noise:.4g}"
     if fork.grid is not None and dtype in LOW_PRECISION:
         steps = fork.margin / fork.grid

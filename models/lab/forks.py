@@ -1,9 +1,10 @@
 """Where runs of one request part, and why: the sampler's draw, or arithmetic."""
 
 import math
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from itertools import combinations, islice, zip_longest
+from itertools import islice, pairwise, zip_longest
 from statistics import fmean
 from typing import Protocol
 
@@ -72,34 +73,46 @@ def texts(runs: Sequence[Ran]) -> tuple[Text, ...]:
 def summarise(runs: Sequence[Ran]) -> Summary:
     """The figures of one run or more."""
     found = texts(runs)
-    longest = max(len(text.ids) for text in found)
+    ordered = sorted(found, key=lambda text: text.ids)
+    common = [parting(a.ids, b.ids) or 0 for a, b in pairwise(ordered)]
+    longest, ends = max(len(text.ids) for text in found), sorted(common)
     left = [parting(run.ids, runs[0].ids) for run in runs]
-    partings = [at + 1 for at in left if at is not None]
-    pairs = [
-        (len(a.runs) * len(b.runs), parting(a.ids, b.ids) or 0, max(len(a.ids), len(b.ids)))
-        for a, b in combinations(found, 2)
-    ]
-    alike = [len(text.runs) * (len(text.runs) - 1) // 2 for text in found]
-    count = sum(alike) + sum(weight for weight, _, _ in pairs)
-    shared = sum(alike) + sum(weight * common / size for weight, common, size in pairs)
     return Summary(
         runs=len(runs),
         unique=len(found),
         texts=found,
-        curve=tuple(len({run.ids[:t] for run in runs}) for t in range(1, longest + 1)),
-        first_fork=min(
-            (at + 1 for text in found if (at := parting(text.ids, found[0].ids)) is not None),
-            default=None,
-        ),
-        divergences=tuple(sorted(Counter(partings).items())),
-        shared=shared / count if count else 1.0,
+        curve=tuple(1 + bisect_left(ends, t) for t in range(1, longest + 1)),
+        first_fork=min(common) + 1 if common else None,
+        divergences=tuple(sorted(Counter(at + 1 for at in left if at is not None).items())),
+        shared=_shared(ordered, common),
         ended=tuple(Counter(run.ended for run in runs).most_common()),
         seconds=fmean(run.seconds for run in runs),
     )
 
 
+def _shared(ordered: Sequence[Text], common: Sequence[int]) -> float:
+    """See `Summary`; what two texts share is the least that neighbours between them do.
+
+    Args:
+        ordered: the texts by their ids.
+        common: how many tokens each shares with the next one.
+    """
+    count = shared = 0.0
+    for place, text in enumerate(ordered):
+        alike = len(text.runs) * (len(text.runs) - 1) / 2
+        count, shared, least = count + alike, shared + alike, math.inf
+        for other, with_next in zip(ordered[place + 1 :], common[place:], strict=True):
+            least = min(least, with_next)
+            weight = len(text.runs) * len(other.runs)
+            count += weight
+            shared += weight * least / max(len(text.ids), len(other.ids))
+    return shared / count if count else 1.0
+
+
 def parting(a: Sequence[int], b: Sequence[int]) -> int | None:
     """How many tokens two texts share before they differ; None where they are the same."""
+    if a == b:
+        return None
     pairs = zip_longest(a, b, fillvalue=-1)
     return next((at for at, (x, y) in enumerate(pairs) if x != y), None)
 
@@ -112,7 +125,7 @@ class Segment(msgspec.Struct, frozen=True):
     ids: tuple[int, ...]
     runs: tuple[int, ...]
     children: tuple["Segment", ...] = ()
-    """Where they part, by rising count of runs the other way round: the largest first."""
+    """Where they part, the most frequent first."""
 
     def walk(self) -> Iterator["Segment"]:
         """This part and all below it, each before its children."""
@@ -165,6 +178,7 @@ def _fork(plan: Plan, step: int, parts: Sequence[Sequence[Run]], engine: Engine)
         for reading in readings
         if reading.logits[0] is not None and reading.logits[1] is not None
     ]
+    margin, noise = (abs(gaps[0]), max(gaps) - min(gaps)) if gaps else (None, None)
     top = readings[0].logits[0]
     return Fork(
         step=step + 1,
@@ -175,10 +189,10 @@ def _fork(plan: Plan, step: int, parts: Sequence[Sequence[Run]], engine: Engine)
         ),
         tokens=tokens,
         readings=readings,
-        margin=abs(gaps[0]) if gaps else math.inf,
-        noise=max(gaps) - min(gaps) if gaps else 0.0,
+        margin=margin,
+        noise=noise,
         grid=None if top is None else grid_step(top, engine.info.dtype),
-        verdict=_verdict(plan, step, parts, gaps, engine),
+        verdict=_verdict(plan, step, parts, _explained(plan, margin, noise), engine),
     )
 
 
@@ -202,14 +216,21 @@ def _logits(distribution: Distribution, tokens: Sequence[int]) -> tuple[float | 
     return tuple(None if at is None else distribution.logit_view[at] for at in places)
 
 
+def _explained(plan: Plan, margin: float | None, noise: float | None) -> bool:
+    """Whether the noise that was measured can part runs: for a draw, any that there is."""
+    if margin is None or noise is None:
+        return True
+    return noise >= margin if plan.request.settings.greedy else noise > 0
+
+
 def _verdict(
-    plan: Plan, step: int, parts: Sequence[Sequence[Run]], gaps: Sequence[float], engine: Engine
+    plan: Plan, step: int, parts: Sequence[Sequence[Run]], explained: bool, engine: Engine
 ) -> Verdict:
     """The draw, where the plain computation takes the same two tokens with the runs' own seeds."""
     first, second = parts[0][0], parts[1][0]
     settings = plan.request.settings
     if settings.greedy:
-        return Verdict("arithmetic", None, not gaps or max(gaps) - min(gaps) >= abs(gaps[0]))
+        return Verdict("arithmetic", None, explained)
     path = (*plan.request.ids, *first.ids[:step])
     probability = math.exp(second.steps[step].sampler_logprob)
     seeds = [{run.seed for run in part} for part in parts[:2]]
@@ -221,4 +242,4 @@ def _verdict(
             drawn.append(draws.of(run.steps[step].token) == 1)
         if all(drawn):
             return Verdict("sampler", probability)
-    return Verdict("arithmetic", probability, any(gap != gaps[0] for gap in gaps))
+    return Verdict("arithmetic", probability, explained)

@@ -22,7 +22,8 @@ class Verdict(msgspec.Struct, frozen=True):
     probability: float | None = None
     """That the sampler takes the second token there; None for greedy, where nothing is drawn."""
     explained: bool = True
-    """For arithmetic: the noise that was measured is at least the margin."""
+    """For arithmetic: the noise can part the runs. Greedy ones where it is at least the margin,
+    sampled ones where there is any; True where it is not known."""
 
 
 class Fork(msgspec.Struct, frozen=True):
@@ -38,10 +39,12 @@ class Fork(msgspec.Struct, frozen=True):
     """Of the readings: the first two are the fork's two most frequent choices."""
     readings: tuple[Reading, ...]
     """The most frequent first."""
-    margin: float
-    """Logit gap (nats) of the first two tokens as most runs read it: the size of it."""
-    noise: float
-    """How far readings of that gap lie apart at most, nats."""
+    margin: float | None
+    """Logit gap (nats) of the first two tokens as most runs read it: the size of it.
+
+    None where no run has both among the candidates that were kept."""
+    noise: float | None
+    """How far readings of that gap lie apart at most, nats; None where there is no margin."""
     grid: float | None
     """Step of the dtype's grid at the first token's logit; None where it has none."""
     verdict: Verdict

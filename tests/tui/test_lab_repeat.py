@@ -68,6 +68,29 @@ def test_the_table_tells_the_fork_and_why() -> None:
     assert "step 4" in text.splitlines()[-1]
 
 
+def test_what_is_not_known_of_a_fork_is_not_told_as_a_number() -> None:
+    hot = ("--temperature", "100", "--new-seeds", "--plain", "--runs", "6")
+    text = "\n".join(lab_told(*ASKED, *hot, engine=FakeEngine()))
+    assert "margin not known: the two are not both among the 16 candidates" in text
+    assert "margin inf" not in text
+
+
+def test_a_draw_that_noise_moves_is_not_said_to_be_beyond_the_margin() -> None:
+    engine = FakeEngine()
+    place = tuple(engine.encode("Once upon"))
+    engine.planted[place] = {A: 12.0, B: 11.5}
+    engine.bench.noise = lambda execution, path: (
+        {B: 0.4} if execution.batch > 1 and path == place else {}
+    )
+    mostly_alone = ("--vary", "batch", "--batches", "1,1,1,2", "--temperature", "1", "--seed")
+    told = [
+        "\n".join(lab_told(*ASKED, *mostly_alone, str(seed), engine=engine))
+        for seed in range(32)  # about one in ten draws between the two edges
+    ]
+    text = next(text for text in told if "first fork at step 1: " in text)
+    assert "arithmetic (noise 0.4 moves where the draw falls); no draw explains it" in text
+
+
 def test_nothing_varied_is_one_text_and_the_report_says_so() -> None:
     text = "\n".join(lab_told(*ASKED, "--plain", "--runs", "3", engine=flipping()))
     assert "1 unique of 3: every run said the same." in text

@@ -3,6 +3,7 @@
 import math
 from itertools import combinations
 
+import msgspec
 import pytest
 from support.fake_engine import FakeEngine
 
@@ -11,7 +12,7 @@ from tokexplore.models.errors import UsageError
 from tokexplore.models.lab.conditions import PLAIN, SERVER, Condition, deal, knobs_named, possible
 from tokexplore.models.lab.forks import forks, summarise, trie
 from tokexplore.models.lab.repeat import Plan, Run, repeat
-from tokexplore.models.lab.study import Checked
+from tokexplore.models.lab.study import Checked, Fork
 from tokexplore.models.numerics import grid_step
 from tokexplore.models.protocol import Control, StreamRequest
 from tokexplore.models.sampling.settings import SamplingSettings
@@ -110,6 +111,36 @@ def test_cold_draws_with_other_seeds_that_part_by_noise_are_no_sampler_draw() ->
     (fork,) = forks(plan, runs, engine)
     assert fork.verdict.kind == "arithmetic"
     assert fork.verdict.explained
+
+
+def test_a_draw_that_noise_below_the_margin_moves_is_told_so() -> None:
+    engine = FakeEngine()
+    place = request_of(engine).ids
+    engine.planted[place] = {A: 12.0, B: 11.5}
+    engine.bench.noise = lambda execution, ids: (
+        {B: 0.4} if execution.batch > 1 and ids == place else {}
+    )
+    found = []
+    for seed in range(64):  # about one in ten falls between the two edges
+        plan, runs, _ = ran(engine, [PLAIN, WIDE], SamplingSettings(temperature=1.0, seed=seed))
+        found += forks(plan, runs, engine)
+    moved = [fork for fork in found if set(fork.tokens[:2]) == {A, B}]
+    assert moved
+    for fork in moved:
+        assert fork.margin == pytest.approx(0.5)
+        assert fork.noise == pytest.approx(0.4)
+        assert fork.verdict.kind == "arithmetic"
+        assert fork.verdict.explained
+
+
+def test_two_tokens_beyond_what_is_kept_have_no_margin_and_a_study_of_them_is_kept() -> None:
+    engine = FakeEngine()
+    hottest = SamplingSettings(temperature=100.0, seed=3)
+    plan, runs, _ = ran(engine, [PLAIN] * 6, hottest, new_seeds=True)
+    found = forks(plan, runs, engine)
+    unknown = next(fork for fork in found if fork.margin is None)
+    assert unknown.noise is None
+    assert msgspec.json.decode(msgspec.json.encode(found), type=list[Fork]) == found
 
 
 def test_a_device_that_is_not_deterministic_fails_the_control() -> None:
