@@ -61,6 +61,7 @@ class Lab:
         self._done, self._controls, self._forks, self.study = [], [], (), None
         self._began = time.monotonic()
         self._work = driver.run(self._conduct(experiment))
+        self._work.add_done_callback(lambda _work: self._changed())
 
     def stop(self) -> None:
         """End the run that is computed; what is done stays."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from textual.content import Content
 
 from tokexplore.models.display import safe_text
-from tokexplore.models.lab.forks import summarise
+from tokexplore.models.lab.forks import Summary
 from tokexplore.models.lab.study import Fork, Study
 from tokexplore.models.tokens import Vocabulary
 from tokexplore.tui.lab_text import (
@@ -21,13 +21,12 @@ from tokexplore.widgets.cells import cut
 from tokexplore.widgets.rule import Part
 
 
-def figures(study: Study, progress: tuple[int, int, float] | None) -> Content:
+def figures(study: Study, summary: Summary, progress: tuple[int, int, float] | None) -> Content:
     """How many texts there are, the control or how far it is, and the curve: three lines.
 
     Args:
         progress: runs done, all runs and seconds left, while they are made.
     """
-    summary = summarise(study.runs)
     if progress is not None:
         done, total, left = progress
         second = f"run {done + 1} of {total} · about {left:.0f} s left · space stops"

@@ -13,7 +13,7 @@ from textual.widgets import Static
 from tokexplore.models.display import NEWLINE, safe_text
 from tokexplore.models.errors import UsageError
 from tokexplore.models.lab.conditions import KNOBS, knobs_named
-from tokexplore.models.lab.study import Study
+from tokexplore.models.lab.forks import Summary, summarise
 from tokexplore.models.tokens import Vocabulary
 from tokexplore.tui.driver import Driver
 from tokexplore.tui.lab import Lab, asked_runs
@@ -75,6 +75,7 @@ class LabScreen(Screen[None]):
         self.lab = Lab(driver, self._changed)
         self._index = 0
         self._rows: list[TrieRow] = []
+        self._summary: Summary | None = None
         self._dirty = True
 
     def compose(self) -> ComposeResult:
@@ -121,22 +122,42 @@ class LabScreen(Screen[None]):
         """Bring the screen up to date where something has changed."""
         self.query_one(Header).show(header_values(self.driver)._replace(mode="LAB"))
         vocabulary = self.driver.explorer.vocabulary
-        if vocabulary is None or not (self._dirty or self.lab.running):
+        if vocabulary is None:
             return
-        self._dirty = False
+        if self._dirty:
+            self._dirty = False
+            self._read(vocabulary)
+            self._paint_title(vocabulary)
+            self._paint_rows(vocabulary)
+            self._paint_figures()
+        elif self.lab.running:
+            self._paint_figures()
+
+    def _read(self, vocabulary: Vocabulary) -> None:
+        """Take in the runs that there are."""
         study = self.lab.study
-        self._paint_title(vocabulary)
-        self._rows = []
+        self._rows, self._summary = [], None
         if study is not None and study.runs:
             self._rows = trie_rows(study, vocabulary, self.size.width)
+            self._summary = summarise(study.runs)
         self._index = max(0, min(self._index, len(self._rows) - 1))
-        columns = max(20, self.query_one(VerticalScroll).content_size.width - 1)
+
+    def _paint_figures(self) -> None:
         shown = Content.styled("the first run is computed…", "$text-muted")
-        if study is not None and study.runs:
-            shown = figures(study, self.lab.progress if self.lab.running else None)
+        if self.lab.study is not None and self._summary is not None:
+            progress = self.lab.progress if self.lab.running else None
+            shown = figures(self.lab.study, self._summary, progress)
         self.query_one("#lab-figures", Static).update(shown)
+
+    def _paint_rows(self, vocabulary: Vocabulary) -> None:
+        """The trie with its cursor, and what is told of the line under it."""
+        columns = max(20, self.query_one(VerticalScroll).content_size.width - 1)
         self.query_one("#lab-trie", Static).update(trie(self._rows, self._index, columns))
-        self._paint_detail(study, vocabulary)
+        title, content = list[Part](), Content("")
+        if self.lab.study is not None and self._rows:
+            title, content = detail(self.lab.study, self._rows[self._index], vocabulary)
+        self.query_one("#lab-rule", TitleRule).show(title)
+        self.query_one("#lab-detail", Static).update(content)
 
     def _paint_title(self, vocabulary: Vocabulary) -> None:
         lab, words = self.lab, vocabulary.text(self.lab.ids[-_PROMPT_WORDS:])
@@ -152,13 +173,6 @@ class LabScreen(Screen[None]):
             ],
             [Part(f"varied: {', '.join(varied) or 'nothing'}")],
         )
-
-    def _paint_detail(self, study: Study | None, vocabulary: Vocabulary) -> None:
-        title, content = list[Part](), Content("")
-        if study is not None and self._rows:
-            title, content = detail(study, self._rows[self._index], vocabulary)
-        self.query_one("#lab-rule", TitleRule).show(title)
-        self.query_one("#lab-detail", Static).update(content)
 
     def action_select(self, by: int) -> None:
         """To another line."""
@@ -178,8 +192,8 @@ class LabScreen(Screen[None]):
         self.query_one(VerticalScroll).scroll_to(
             y=max(0, self._index - self.query_one(VerticalScroll).size.height // 2), animate=False
         )
-        self._dirty = True
-        self.paint()
+        if self.driver.explorer.vocabulary is not None:
+            self._paint_rows(self.driver.explorer.vocabulary)
 
     def action_open(self) -> None:
         """A fork: its sides as branches, at its step. A text: keep it as a branch."""
