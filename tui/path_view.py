@@ -61,7 +61,10 @@ class PathView:
         if len(self._gaps) == self._gaps_seen and not other_path:
             return count
         self._gaps_seen = len(self._gaps)
+        before = self.noise
         self.noise = scale([self._gaps[node] for node in nodes if node in self._gaps])
+        if self.noise == before:
+            return count
         changed = [at for at in range(count) if self._could_flip(at) != self.cells[at].flip]
         for at in changed:
             self.cells[at] = self.cells[at]._replace(flip=not self.cells[at].flip)
