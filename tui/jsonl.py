@@ -30,6 +30,11 @@ def line(value: dict[str, object]) -> bytes:
     return (_BEYOND_ASCII.sub(lambda found: _escaped(found[0]), text) + "\n").encode("utf-8")
 
 
+def text_line(value: dict[str, object]) -> str:
+    """The same as text, without its end."""
+    return line(value).decode().rstrip("\n")
+
+
 @lru_cache(4096)
 def _escaped(character: str) -> str:
     """A character that a terminal would obey as a JSON escape, any other as it is."""
@@ -81,15 +86,22 @@ def sampling_fields(settings: SamplingSettings) -> dict[str, object]:
     return {name: value for name, value in given.items() if name in common or value != OFF[name]}
 
 
+def model_fields(info: ModelInfo) -> dict[str, object]:
+    """Which model, and how it runs."""
+    return {
+        "model": info.source,
+        "revision": info.revision,
+        "dtype": info.dtype,
+        "device": info.device,
+    }
+
+
 def run_line(info: ModelInfo, settings: SamplingSettings, prompt_ids: Sequence[int]) -> bytes:
     """The first line: what runs, on what."""
     return line(
         {
             "type": "run",
-            "model": info.source,
-            "revision": info.revision,
-            "dtype": info.dtype,
-            "device": info.device,
+            **model_fields(info),
             "seed": settings.seed,
             "sampling": {k: v for k, v in sampling_fields(settings).items() if k != "seed"},
             "prompt_ids": list(prompt_ids),

@@ -9,7 +9,7 @@ from tokexplore.models.lab.repeat import TOP
 from tokexplore.models.lab.study import Checked, Fork, Study
 from tokexplore.models.numerics import LOW_PRECISION
 from tokexplore.models.tokens import Vocabulary
-from tokexplore.tui.plain import aligned, cut
+from tokexplore.tui.tables import aligned, cut
 from tokexplore.widgets.figures import percent
 
 WORDS = 64

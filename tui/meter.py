@@ -5,7 +5,8 @@ from typing import TextIO
 
 from tokexplore.models.display import safe_text
 from tokexplore.models.protocol import Progress
-from tokexplore.tui.plain import cut, plain_text
+from tokexplore.tui.plain import plain_text
+from tokexplore.tui.tables import cut
 
 
 class Meter:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from tokexplore.models.catalog import ModelEntry, list_models
 from tokexplore.models.display import safe_text
 from tokexplore.models.footprint import gb
-from tokexplore.tui.plain import aligned
+from tokexplore.tui.tables import aligned
 
 _HEADER = ("model", "parameters", "dtype", "on disk", "chat", "fits", "state")
 

@@ -4,13 +4,12 @@ import math
 from collections.abc import Iterable, Sequence
 from statistics import fmean
 
-from wcwidth import wcswidth
-
 from tokexplore.models.display import safe_character, visible
 from tokexplore.models.protocol import DrawnToken
 from tokexplore.models.sampling.changes import changes_of
 from tokexplore.models.sampling.view import StepView
 from tokexplore.models.tokens import Vocabulary
+from tokexplore.tui.tables import aligned, cut
 from tokexplore.widgets.figures import BARS
 
 LONGEST_TOKEN = 32
@@ -106,17 +105,6 @@ def _row(
     )
 
 
-def aligned(rows: Sequence[Sequence[str]], sides: str) -> list[str]:
-    """Rows of cells as lines of columns, by display width; `sides` has `<` or `>` a column."""
-    widths = [max(map(wide, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(
-            _padded(cell, width, side) for cell, width, side in zip(row, widths, sides, strict=True)
-        ).rstrip()
-        for row in rows
-    ]
-
-
 def spark(values: Iterable[float]) -> str:
     """A curve in at most 40 cells, from 0 to its largest value; each cell has a mean."""
     known = list(values)
@@ -124,25 +112,6 @@ def spark(values: Iterable[float]) -> str:
     means = [fmean(known[at : at + per]) for at in range(0, len(known), per)]
     top = max([*means, 1e-9])
     return "".join(BARS[min(len(BARS) - 1, int(value / top * len(BARS)))] for value in means)
-
-
-def cut(text: str, cells: int) -> str:
-    """Text that takes at most so many cells, with an ellipsis where something is missing."""
-    if wide(text) <= cells:
-        return text
-    while text and wide(text) > cells - 1:
-        text = text[:-1]
-    return text + "…"
-
-
-def wide(text: str) -> int:
-    """Cells that a text takes."""
-    return max(0, wcswidth(text))
-
-
-def _padded(cell: str, width: int, side: str) -> str:
-    space = " " * (width - wide(cell))
-    return space + cell if side == ">" else cell + space
 
 
 def percent(logprob: float) -> str:

@@ -14,7 +14,7 @@ from tokexplore.models.bench import Execution, Logits, Routing, Split, Summands
 from tokexplore.models.engine import prefill, routing, summary, sums
 from tokexplore.models.engine.batch import Batch, spans
 from tokexplore.models.engine.store import Path
-from tokexplore.models.engine.stream import Stops, Uniforms, drawn
+from tokexplore.models.engine.stream import Stops, Uniforms, drawn, out_of_room
 from tokexplore.models.errors import UsageError
 from tokexplore.models.protocol import Control, DrawnToken, EndReason, StreamEnded, StreamRequest
 
@@ -129,10 +129,7 @@ class LocalBench:
         """Why no token may be taken here."""
         if control.cancelled:
             return "interrupted"
-        if len(path) - len(request.ids) >= request.max_new_tokens:
-            return "length"
-        context = self._engine.info.context
-        return "context" if context and len(path) >= context else None
+        return out_of_room(path, request, request.max_new_tokens, self._engine.info.context)
 
     def _check(self, ids: Sequence[int], execution: Execution) -> None:
         """Refuse what this model cannot do."""

@@ -9,7 +9,7 @@ import numpy as np
 from tokexplore.models.engine import cache as kv
 from tokexplore.models.engine import prefill, sampler, summary
 from tokexplore.models.engine.store import Path
-from tokexplore.models.engine.stream import Stops, Uniforms
+from tokexplore.models.engine.stream import Stops, Uniforms, out_of_room
 from tokexplore.models.engine.summary import Row
 from tokexplore.models.protocol import Continuation, Control, EndReason, StreamRequest
 from tokexplore.models.sampling.changes import changes_of
@@ -43,11 +43,9 @@ class _Run:
         self.logprobs.append(summary.standing(row, token).logprob)
         self.entropies.append(row.entropy)
         self.path.append(token)
-        self.ended = self._stops.reason(token)
-        if self.ended is None and len(self.ids) >= self._request.max_new_tokens:
-            self.ended = "length"
-        elif self.ended is None and self._context and len(self.path) >= self._context:
-            self.ended = "context"
+        self.ended = self._stops.reason(token) or out_of_room(
+            self.path, self._request, self._request.max_new_tokens, self._context
+        )
 
     def told(self) -> Continuation:
         """What became of it."""

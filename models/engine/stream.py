@@ -118,10 +118,7 @@ class Stream:
         if self._control.cancelled:
             return "interrupted"
         length = self._control.max_new_tokens or self._request.max_new_tokens
-        if len(self._path) - len(self._request.ids) >= length:
-            return "length"
-        context = self._engine.info.context
-        return "context" if context and len(self._path) >= context else None
+        return out_of_room(self._path, self._request, length, self._engine.info.context)
 
     def _step(self) -> Row:
         """Feed the last token; the row after the path."""
@@ -143,6 +140,15 @@ class Stream:
         if asked is not self._asked:
             self._asked, self._settings = asked, asked.checked()
         return self._settings
+
+
+def out_of_room(
+    path: Path, request: StreamRequest, length: int, context: int | None
+) -> EndReason | None:
+    """Why no token fits after a path: `length` of them were added, or the context is full."""
+    if len(path) - len(request.ids) >= length:
+        return "length"
+    return "context" if context and len(path) >= context else None
 
 
 def drawn(

@@ -128,7 +128,7 @@ class _Dealer:
         self._random = random.Random(f"tokexplore/conditions/{seed}")
         room = engine.info.context - length if engine.info.context else 2 * self._count
         self._longest = max(1, min(2 * self._count, room))
-        self._texts = _texts(engine)
+        self._texts = [engine.encode(text) for text in _MATE_TEXTS]
         self._attentions = engine.bench.attentions
         self._gpu = engine.info.device.startswith("cuda")
 
@@ -178,7 +178,11 @@ class _Dealer:
         return ()
 
     def _mate(self, length: int) -> tuple[int, ...]:
-        return _mate(self._texts, length, self._random)
+        """Another request's prompt of so many tokens."""
+        ids: list[int] = []
+        while len(ids) < length:
+            ids += self._random.choice(self._texts)
+        return tuple(ids[:length])
 
 
 def mates(
@@ -191,15 +195,3 @@ def mates(
     """
     dealer = _Dealer(engine, prompt, length, ("batch",), (count + 1,), seed)
     return dealer.draw().execution.mates
-
-
-def _texts(engine: Engine) -> list[list[int]]:
-    return [engine.encode(text) for text in _MATE_TEXTS]
-
-
-def _mate(texts: Sequence[Sequence[int]], length: int, chance: random.Random) -> tuple[int, ...]:
-    """Another request's prompt of so many tokens."""
-    ids: list[int] = []
-    while len(ids) < length:
-        ids += chance.choice(texts)
-    return tuple(ids[:length])

@@ -67,10 +67,13 @@ class Noise(msgspec.Struct, frozen=True):
     ties: tuple[tuple[int, ...], ...]
     """By way: steps, from 0, at which its top two logits are the same."""
 
+    def place(self, name: str) -> int:
+        """The place of a way in the list of all."""
+        return [way.name for way in self.ways].index(name)
+
     def pair(self, first: str, second: str) -> Pair:
         """The pair of two ways, named in their order."""
-        names = [way.name for way in self.ways]
-        places = names.index(first), names.index(second)
+        places = self.place(first), self.place(second)
         return next(p for p in self.pairs if (p.first, p.second) == places)
 
     @property

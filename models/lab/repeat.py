@@ -39,8 +39,6 @@ class Step(msgspec.Struct, frozen=True):
     """What it was taken from: the first `TOP` candidates, exact sums."""
     sampler_logprob: float
     """Nats, under the run's settings; 0 for greedy."""
-    uniform: float | None = None
-    """The number that a sampled token was drawn with."""
 
 
 class Run(msgspec.Struct, frozen=True, tag="run"):
@@ -109,9 +107,7 @@ def run_once(plan: Plan, number: int, engine_of: EngineOf, control: Control) -> 
     began = time.perf_counter()
     for event in engine_of(condition).bench.run(request, condition.execution, control):
         if isinstance(event, DrawnToken):
-            steps.append(
-                Step(event.standing.token, event.distribution, event.sampler_logprob, event.uniform)
-            )
+            steps.append(Step(event.standing.token, event.distribution, event.sampler_logprob))
         else:
             ended = event.reason
     seconds = time.perf_counter() - began

@@ -4,8 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from tokexplore.models.display import safe_text
 from tokexplore.models.lab.grid import VALUES, Grid, finding
-from tokexplore.tui.commands.sweep_report import csv_line
-from tokexplore.tui.plain import aligned
+from tokexplore.tui.tables import aligned, csv_line
 
 _SHADES = " ░▒▓█"
 

@@ -11,7 +11,8 @@ from tokexplore.models.lab.sweep import combinations
 from tokexplore.models.sampling.effects import Effect, StageEffect
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.tui.options import LensOptions
-from tokexplore.tui.plain import LONGEST_TOKEN, aligned, cut
+from tokexplore.tui.plain import LONGEST_TOKEN
+from tokexplore.tui.tables import aligned, cut
 from tokexplore.widgets.bars import bar
 from tokexplore.widgets.figures import NATS_PER_BIT, percent
 

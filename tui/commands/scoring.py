@@ -16,8 +16,9 @@ from tokexplore.tui.export.write import export
 from tokexplore.tui.headless import OpenEngine, interruptible, open_local, opened
 from tokexplore.tui.meter import Meter
 from tokexplore.tui.options import ScoreOptions
-from tokexplore.tui.plain import LONGEST_TOKEN, aligned, cut, number, percent
+from tokexplore.tui.plain import LONGEST_TOKEN, number, percent
 from tokexplore.tui.prompts import read_text
+from tokexplore.tui.tables import aligned, cut
 
 SURPRISING = 10
 """Tokens that are listed as the most surprising."""

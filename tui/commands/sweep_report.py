@@ -1,11 +1,8 @@
 """What `tokexplore sweep` writes: a table to read, JSON lines or CSV."""
 
-import csv
-import io
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from statistics import fmean
-from typing import Any
 
 import msgspec
 
@@ -14,7 +11,8 @@ from tokexplore.models.lab.continuations import Summary, summarise
 from tokexplore.models.lab.sweep import Outcome, Plan
 from tokexplore.models.protocol import Engine
 from tokexplore.tui import jsonl
-from tokexplore.tui.plain import aligned, cut, spark
+from tokexplore.tui.plain import spark
+from tokexplore.tui.tables import aligned, csv_line, cut
 from tokexplore.widgets.figures import percent
 
 _WORDS = 100
@@ -108,14 +106,11 @@ def json_lines(
     engine: Engine, plan: Plan, outcomes: Iterator[Outcome], candidates: int
 ) -> Iterator[str]:
     """A line for what runs, then one for each setting as it is done."""
-    info, tokens = engine.info, jsonl.TokenFields(engine.vocabulary)
-    yield _json(
+    tokens = jsonl.TokenFields(engine.vocabulary)
+    yield jsonl.text_line(
         {
             "type": "sweep",
-            "model": info.source,
-            "revision": info.revision,
-            "dtype": info.dtype,
-            "device": info.device,
+            **jsonl.model_fields(engine.info),
             "batch": plan.batch,
             "prompt_ids": list(plan.prompt),
         }
@@ -123,7 +118,7 @@ def json_lines(
     for outcome in outcomes:
         effect = outcome.effect
         listed = zip(effect.id_view[:candidates], effect.probability_view[:candidates], strict=True)
-        yield _json(
+        yield jsonl.text_line(
             {
                 "type": "setting",
                 "sampling": jsonl.sampling_fields(outcome.settings),
@@ -163,17 +158,6 @@ def spreadsheet(
                 figures.loops, figures.loop_period, figures.loop_onset, figures.ended_at_eos,
             )
         )  # fmt: skip
-
-
-def csv_line(values: Iterable[object]) -> str:
-    """One line of CSV, without its end."""
-    held = io.StringIO()
-    csv.writer(held, lineterminator="").writerow("" if v is None else v for v in values)
-    return held.getvalue()
-
-
-def _json(fields: dict[str, Any]) -> str:
-    return jsonl.line(fields).decode().rstrip("\n")
 
 
 def _share(value: float | None) -> str:

@@ -10,8 +10,9 @@ from tokexplore.tui.branch_view import BranchRows
 from tokexplore.tui.candidate_view import Share, View, share_of
 from tokexplore.tui.compare_view import chosen, compare
 from tokexplore.tui.explorer import Explorer
-from tokexplore.tui.plain import LONGEST_TOKEN, SHOWN_BEFORE, aligned, cut, number, percent
+from tokexplore.tui.plain import LONGEST_TOKEN, SHOWN_BEFORE, number, percent
 from tokexplore.tui.status import kept
+from tokexplore.tui.tables import aligned, cut
 
 _HEADER = ("row", "rank", "token", "id", "logprob", "model", "sampler", "")
 _SIDES = "><" + "<>>>><"

@@ -7,10 +7,11 @@ from typing import BinaryIO, NamedTuple, TextIO
 
 import msgspec
 
+from tokexplore.models.bench import Execution
 from tokexplore.models.errors import UsageError
 from tokexplore.models.lab.conditions import PLAIN, Condition
 from tokexplore.models.options import LoadOptions
-from tokexplore.models.protocol import Control, Engine, Progress, StreamRequest
+from tokexplore.models.protocol import Control, DrawnToken, Engine, Progress, StreamRequest
 from tokexplore.tui.headless import (
     Interruption,
     OpenEngine,
@@ -34,6 +35,13 @@ class Subject(NamedTuple):
     """How it was opened."""
     request: StreamRequest
     control: Control
+
+    def written(self, length: int) -> Iterator[DrawnToken]:
+        """What the model goes on with, so many tokens at most, computed alone and plainly."""
+        asked = msgspec.structs.replace(self.request, max_new_tokens=length, top=2)
+        for event in self.engine.bench.run(asked, Execution(), self.control) if length else ():
+            if isinstance(event, DrawnToken):
+                yield event
 
 
 class Bench:

@@ -3,8 +3,6 @@
 import math
 from collections.abc import Iterator, Sequence
 
-import msgspec
-
 from tokexplore.models.bench import Capacity, Execution, Routing
 from tokexplore.models.errors import UsageError
 from tokexplore.models.lab.conditions import Condition
@@ -17,7 +15,7 @@ from tokexplore.models.lab.experts import (
     rerouted,
 )
 from tokexplore.models.lab.noise import STREAMED, Way, usual_ways
-from tokexplore.models.protocol import DrawnToken, Engine
+from tokexplore.models.protocol import Engine
 from tokexplore.tui.commands.lab.bench import Bench, Engines, Subject
 from tokexplore.tui.commands.lab.experts_report import REPORTS, Moved, Result
 
@@ -42,10 +40,7 @@ def _found(bench: Bench, subject: Subject) -> Result | None:
     path, first = list(request.ids), len(request.ids)
     # A model without experts is told so before it writes its text.
     engine.bench.routing(path, first, Execution(), control, stepwise=False)
-    wanted = msgspec.structs.replace(request, top=2)
-    for event in engine.bench.run(wanted, Execution(), control):
-        if isinstance(event, DrawnToken):
-            path.append(event.standing.token)
+    path += [token.standing.token for token in subject.written(request.max_new_tokens)]
     if len(path) == first:
         return None
     names = _implementations(engine, path, first, subject)

@@ -11,10 +11,8 @@ from tokexplore.models.display import safe_text
 from tokexplore.models.lab.experts import Content, Limited, Rerouted
 from tokexplore.models.protocol import Engine
 from tokexplore.tui import jsonl
-from tokexplore.tui.commands.lab.repeat_report import markdown_table, model_fields
-from tokexplore.tui.commands.sweep_report import csv_line
 from tokexplore.tui.lab_text import one_line
-from tokexplore.tui.plain import aligned
+from tokexplore.tui.tables import aligned, csv_line, markdown_table
 
 STRIP = 96
 """Steps that a line of the strip shows."""
@@ -96,19 +94,24 @@ def markdown(result: Result) -> Iterator[str]:
 
 def json_lines(result: Result) -> Iterator[str]:
     """Routing, what is moved, content and capacities; a summary last."""
-    about = model_fields(result.engine)
-    yield _json({"type": "routing", **about, "ids": list(result.ids), "first": result.first,
-                 **msgspec.to_builtins(result.routing)})  # fmt: skip
+    about = jsonl.model_fields(result.engine.info)
+    routing = {"ids": list(result.ids), "first": result.first}
+    routing |= msgspec.to_builtins(result.routing)
+    yield jsonl.text_line({"type": "routing", **about, **routing})
     for moved in result.moved:
-        yield _json({"type": "rerouted", "way": moved.way,
-                     "tokens": msgspec.to_builtins(moved.tokens)})  # fmt: skip
+        tokens = msgspec.to_builtins(moved.tokens)
+        yield jsonl.text_line({"type": "rerouted", "way": moved.way, "tokens": tokens})
     for content in result.content:
-        yield _json({"type": "content", "batch": result.batch, **msgspec.to_builtins(content)})
+        yield jsonl.text_line(
+            {"type": "content", "batch": result.batch, **msgspec.to_builtins(content)}
+        )
     for limited in result.limited:
-        yield _json({"type": "capacity", "simulation": limited.capacity is not None,
-                     "batch": result.batch, **msgspec.to_builtins(limited._asdict())})  # fmt: skip
-    yield _json({"type": "summary", **about, "decisions": result.decisions,
-                 "rerouted": {moved.way: len(moved.tokens) for moved in result.moved}})  # fmt: skip
+        fields = {"simulation": limited.capacity is not None, "batch": result.batch}
+        told = msgspec.to_builtins(limited._asdict())
+        yield jsonl.text_line({"type": "capacity", **fields, **told})
+    counts = {moved.way: len(moved.tokens) for moved in result.moved}
+    summary = {"decisions": result.decisions, "rerouted": counts}
+    yield jsonl.text_line({"type": "summary", **about, **summary})
 
 
 def spreadsheet(result: Result) -> Iterator[str]:
@@ -231,7 +234,3 @@ def alone(result: Result) -> Iterator[str]:
     info = result.engine.info
     if not info.batches:
         yield from ("", safe_text(f"{info.name} runs no batches: nothing is told of other rows."))
-
-
-def _json(fields: dict[str, object]) -> str:
-    return jsonl.line(fields).decode().rstrip("\n")

@@ -2,18 +2,14 @@
 
 from collections.abc import Iterator
 
-import msgspec
-
-from tokexplore.models.bench import Execution
 from tokexplore.models.lab.noise import LONGEST, measure, usual_ways
-from tokexplore.models.protocol import DrawnToken
 from tokexplore.tui.commands.lab.bench import Bench, Engines, Subject
 from tokexplore.tui.commands.lab.noise_report import REPORTS, Result
 
 
 def lines(bench: Bench) -> Iterator[str]:
     """The report, model by model."""
-    report = REPORTS[bench.options.format]()
+    report = REPORTS[bench.options.format]
     for subject in bench.subjects():
         result = _measured(bench, subject)
         if result is not None:
@@ -26,10 +22,7 @@ def _measured(bench: Bench, subject: Subject) -> Result | None:
     if not subject.request.max_new_tokens:
         first = 1  # the prompt's own steps
     length = min(subject.request.max_new_tokens, LONGEST)
-    asked = msgspec.structs.replace(subject.request, max_new_tokens=length, top=2)
-    for event in engine.bench.run(asked, Execution(), subject.control) if length else ():
-        if isinstance(event, DrawnToken):
-            path.append(event.standing.token)
+    path += [token.standing.token for token in subject.written(length)]
     if len(path) == first:
         return None
     ways = usual_ways(engine, path[:first], len(path) - first)

@@ -10,10 +10,8 @@ from tokexplore.models.display import safe_text
 from tokexplore.models.lab.noise import PREFILLED, SIGMAS, STREAMED, Noise, Pair, could_flip
 from tokexplore.models.protocol import Engine
 from tokexplore.tui import jsonl
-from tokexplore.tui.commands.lab.repeat_report import markdown_table, model_fields
-from tokexplore.tui.commands.sweep_report import csv_line
 from tokexplore.tui.lab_text import one_line
-from tokexplore.tui.plain import aligned
+from tokexplore.tui.tables import aligned, csv_line, markdown_table
 from tokexplore.widgets.figures import BARS, percent
 
 STRIP = 96
@@ -71,11 +69,11 @@ def json_lines(result: Result) -> Iterator[str]:
     for pair in noise.pairs:
         fields = msgspec.to_builtins(pair)
         fields |= {"first": noise.ways[pair.first].name, "second": noise.ways[pair.second].name}
-        yield _json({"type": "pair", **fields})
-    yield _json(
+        yield jsonl.text_line({"type": "pair", **fields})
+    yield jsonl.text_line(
         {
             "type": "summary",
-            **model_fields(result.engine),
+            **jsonl.model_fields(result.engine.info),
             "ids": list(result.ids),
             "first": result.first,
             "steps": noise.steps,
@@ -105,11 +103,11 @@ def spreadsheet(result: Result) -> Iterator[str]:
         )  # fmt: skip
 
 
-REPORTS: dict[str, Callable[[], Callable[[Result], Iterator[str]]]] = {
-    "table": lambda: table,
-    "markdown": lambda: markdown,
-    "jsonl": lambda: json_lines,
-    "csv": lambda: spreadsheet,
+REPORTS: dict[str, Callable[[Result], Iterator[str]]] = {
+    "table": table,
+    "markdown": markdown,
+    "jsonl": json_lines,
+    "csv": spreadsheet,
 }
 
 
@@ -124,9 +122,7 @@ def _head(result: Result) -> str:
 
 def _told(noise: Noise) -> list[Pair]:
     """Every way against the reference, then every other one against the stream."""
-    names = [way.name for way in noise.ways]
-    streamed = names.index(STREAMED)
-    firsts = dict.fromkeys((0, streamed))
+    firsts = dict.fromkeys((0, noise.place(STREAMED)))
     return [pair for first in firsts for pair in noise.pairs if pair.first == first]
 
 
@@ -152,14 +148,13 @@ def marked(noise: Noise) -> list[int]:
     sigma = noise.sigma
     if sigma is None:
         return []
-    streamed = [way.name for way in noise.ways].index(STREAMED)
-    margins = noise.margins[streamed]
+    margins = noise.margins[noise.place(STREAMED)]
     return [step for step, margin in enumerate(margins, 1) if could_flip(margin, sigma)]
 
 
 def flipped(noise: Noise) -> list[int]:
     """Steps, from 1, whose first candidate some way of the same dtype has otherwise."""
-    streamed = [way.name for way in noise.ways].index(STREAMED)
+    streamed = noise.place(STREAMED)
     own = noise.ways[streamed].condition.dtype
     found: set[int] = set()
     for pair in noise.pairs:
@@ -194,8 +189,7 @@ def _bar(value: float, top: float) -> str:
 def tie_lines(result: Result) -> Iterator[str]:
     """Where the top two logits are the same number, and who wins there."""
     noise = result.noise
-    streamed = [way.name for way in noise.ways].index(STREAMED)
-    ties = noise.ties[streamed]
+    ties = noise.ties[noise.place(STREAMED)]
     if ties:
         steps = ", ".join(str(step + 1) for step in ties[:20])
         more = ", ..." if len(ties) > 20 else ""
@@ -223,7 +217,3 @@ def flip_line(noise: Noise) -> str:
         return f"{said}; none of the ways tried flipped any."
     steps = ", ".join(map(str, flips[:12]))
     return f"{said}; ✗ flipped in some way: {len(flips)} (step {steps}), of which {caught} marked."
-
-
-def _json(fields: dict[str, object]) -> str:
-    return jsonl.line(fields).decode().rstrip("\n")

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from tokexplore.models.errors import UsageError
 from tokexplore.models.lab.conditions import BATCHES, KNOBS, SERVER, Knob, knobs_named
+from tokexplore.models.lab.experiment import RUNS
 from tokexplore.models.options import EMBEDDED
 from tokexplore.tui.options import LAB_TOKENS
 from tokexplore.tui.parser_groups import (
@@ -97,7 +98,7 @@ def _overview() -> str:
 
 def _add_repeat(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
-        "--runs", type=count, default=30, metavar="N", help="runs in all (%(default)s)"
+        "--runs", type=count, default=RUNS, metavar="N", help="runs in all (%(default)s)"
     )
     _add_varying(group)
     group.add_argument(

@@ -12,7 +12,6 @@ from tokexplore.models.lab.repeat import Plan, Run
 from tokexplore.models.lab.study import Study
 from tokexplore.models.protocol import Engine
 from tokexplore.tui import jsonl
-from tokexplore.tui.commands.sweep_report import csv_line
 from tokexplore.tui.lab_text import (
     choices_text,
     control_line,
@@ -21,7 +20,8 @@ from tokexplore.tui.lab_text import (
     one_line,
     trie_lines,
 )
-from tokexplore.tui.plain import aligned, spark
+from tokexplore.tui.plain import spark
+from tokexplore.tui.tables import aligned, csv_line, markdown_table
 from tokexplore.widgets.figures import percent
 
 
@@ -103,10 +103,10 @@ class JsonReport:
 
     def begin(self, engine: Engine, plan: Plan, varied: Sequence[str]) -> Iterator[str]:
         info, request = engine.info, plan.request
-        yield _json(
+        yield jsonl.text_line(
             {
                 "type": "repeat",
-                **model_fields(engine),
+                **jsonl.model_fields(info),
                 "attention": info.attention,
                 "sampling": jsonl.sampling_fields(request.settings),
                 "new_seeds": plan.new_seeds,
@@ -118,7 +118,7 @@ class JsonReport:
         )
 
     def run(self, engine: Engine, run: Run) -> Iterator[str]:
-        yield _json(
+        yield jsonl.text_line(
             {
                 "type": "run",
                 "number": run.number,
@@ -140,17 +140,17 @@ class JsonReport:
     def model(self, result: Result) -> Iterator[str]:
         tokens = jsonl.TokenFields(result.engine.vocabulary)
         for control in result.study.controls:
-            yield _json(msgspec.to_builtins(control))
+            yield jsonl.text_line(msgspec.to_builtins(control))
         for fork in result.study.forks:
             fields = msgspec.to_builtins(fork)
             fields["tokens"] = [tokens.of(token) for token in fork.tokens]
-            yield _json({"type": "fork", **fields})
+            yield jsonl.text_line({"type": "fork", **fields})
         summary = msgspec.to_builtins(result.summary)
         del summary["texts"]
-        yield _json(
+        yield jsonl.text_line(
             {
                 "type": "summary",
-                **model_fields(result.engine),
+                **jsonl.model_fields(result.engine.info),
                 "setting": result.study.setting,
                 **summary,
                 "counts": [len(text.runs) for text in result.summary.texts],
@@ -217,28 +217,6 @@ def row_of(result: Result) -> tuple[str, ...]:
         safe_text(f"{info.name} {info.dtype} {info.device}"),
         f"{result.study.setting}, {', '.join(result.study.varied) or 'nothing varied'}",
     )
-
-
-def markdown_table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Rows as a Markdown table, the first one its head."""
-    for number, row in enumerate(rows):
-        yield "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |"
-        if not number:
-            yield "|" + " --- |" * len(row)
-
-
-def model_fields(engine: Engine) -> dict[str, object]:
-    info = engine.info
-    return {
-        "model": info.source,
-        "revision": info.revision,
-        "dtype": info.dtype,
-        "device": info.device,
-    }
-
-
-def _json(fields: dict[str, object]) -> str:
-    return jsonl.line(fields).decode().rstrip("\n")
 
 
 def _curve_lines(summary: Summary) -> Iterator[str]:

@@ -2,12 +2,9 @@
 
 from collections.abc import Iterator
 
-import msgspec
-
-from tokexplore.models.bench import Execution, Split
+from tokexplore.models.bench import Split
 from tokexplore.models.errors import UsageError
 from tokexplore.models.lab.sums import exhibit
-from tokexplore.models.protocol import DrawnToken
 from tokexplore.tui.commands.lab.bench import Bench, Subject
 from tokexplore.tui.commands.lab.sums_report import REPORTS, Result
 
@@ -36,11 +33,9 @@ def _step(bench: Bench, subject: Subject) -> tuple[tuple[int, ...], int] | None:
     path, margins = list(request.ids), list[float]()
     if asked != 1:
         length = asked or request.max_new_tokens
-        wanted = msgspec.structs.replace(request, max_new_tokens=length, top=2)
-        for event in subject.engine.bench.run(wanted, Execution(), subject.control):
-            if isinstance(event, DrawnToken):
-                margins.append(event.distribution.margin)
-                path.append(event.standing.token)
+        for token in subject.written(length):
+            margins.append(token.distribution.margin)
+            path.append(token.standing.token)
     if bench.interrupted and len(margins) < max(asked, 1):
         return None
     step = asked or 1 + min(range(len(margins)), key=margins.__getitem__, default=0)

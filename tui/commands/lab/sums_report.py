@@ -11,10 +11,8 @@ from tokexplore.models.lab.sums import ACCUMULATORS, Exhibit
 from tokexplore.models.numerics import LOW_PRECISION, grid_step
 from tokexplore.models.protocol import Engine
 from tokexplore.tui import jsonl
-from tokexplore.tui.commands.lab.repeat_report import markdown_table, model_fields
-from tokexplore.tui.commands.sweep_report import csv_line
 from tokexplore.tui.lab_text import one_line
-from tokexplore.tui.plain import aligned
+from tokexplore.tui.tables import aligned, csv_line, markdown_table
 from tokexplore.widgets.figures import BARS
 
 BAR = 16
@@ -100,7 +98,7 @@ def json_lines(result: Result) -> Iterator[str]:
         written["verdict"] = told.verdict(order.stored)
     about = {
         "type": "sums",
-        **model_fields(result.engine),
+        **jsonl.model_fields(result.engine.info),
         "step": result.step,
         "ids": list(result.ids),
         **fields,
@@ -108,7 +106,7 @@ def json_lines(result: Result) -> Iterator[str]:
         "spread": {name: told.spread(name) for name in ACCUMULATORS},
         "splits": msgspec.to_builtins(result.splits),
     }
-    yield jsonl.line(about).decode().rstrip("\n")
+    yield jsonl.text_line(about)
 
 
 def spreadsheet(result: Result) -> Iterator[str]:
