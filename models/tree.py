@@ -5,7 +5,8 @@ carries its parent's branch on, every later child opens a new one.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -68,6 +69,18 @@ class Branch(msgspec.Struct, gc=False):
         return self.logprob_sum / self.scored if self.scored else None
 
 
+class Chain(NamedTuple):
+    """Tokens that were taken one after the other, column by column; prompt or not, all alike."""
+
+    token: Sequence[int]
+    origin: Sequence[Origin]
+    settings: Sequence[int]
+    draw: Sequence[int]
+    logprob: Sequence[float | None]
+    rank: Sequence[int | None]
+    sampler_logprob: Sequence[float | None]
+
+
 class TokenTree:
     """Nodes are small ints; node 0 is the tokenless root. Lists are indexed by node."""
 
@@ -114,7 +127,8 @@ class TokenTree:
         """Branch number n is at n - 1."""
         self.shape = 0
         """Grows when a branch opens, is hidden or is shown again: lists of branches go by it."""
-        self._child: dict[tuple[int, int], int] = {}
+        self._later: dict[tuple[int, int], int] = {}
+        """Children but for each node's first, by parent and token."""
         self._undo: list[tuple[Change, Change]] = []
         """Of each change that can be taken back: what makes it again, and its inverse."""
         self._redo: list[tuple[Change, Change]] = []
@@ -126,7 +140,10 @@ class TokenTree:
 
     def child(self, node: int, token: int) -> int | None:
         """The node of `token` after `node`, if it was ever taken."""
-        return self._child.get((node, token))
+        children = self.children[node]
+        if children and self.token[children[0]] == token:
+            return children[0]
+        return self._later.get((node, token))
 
     def path(self, node: int) -> list[int]:
         """The nodes from the first token to `node`, the root left out."""
@@ -224,7 +241,8 @@ class TokenTree:
 
     def take(self, parent: int, token: int, origin: Origin, **known: object) -> int:
         """Take `token` after `parent`: its node, new or the one that is there already."""
-        node = self._child.get((parent, token), len(self.parent))
+        there = self.child(self._known(parent), token)
+        node = len(self.parent) if there is None else there
         self.append(Taken(node, parent, token, origin, **known))  # type: ignore[arg-type]
         return node
 
@@ -328,9 +346,9 @@ class TokenTree:
 
     def _take(self, event: Taken) -> None:
         parent = event.parent
-        known = self._child.get((parent, event.token))
+        known = self.child(self._known(parent), event.token)
         if known is None:
-            if event.node != len(self.parent) or not 0 <= parent < event.node:
+            if event.node != len(self.parent):
                 raise ValueError(f"node {event.node} after node {parent} is not next")
             self._add(event)
         elif known != event.node:
@@ -374,11 +392,48 @@ class TokenTree:
         self.draw.append(event.draw)
         self.settings_of.append(event.settings)
         self.children.append(())
-        self._child[parent, event.token] = node
+        if self.children[parent]:
+            self._later[parent, event.token] = node
         self._extend_branch(node, parent)
         self.children[parent] += (node,)
         if not given:
             self.branches[self.branch_of[node] - 1].generated += 1
+
+    def follow(self, chain: Chain) -> None:
+        """Take a chain of tokens after the newest node, which is not the root.
+
+        It does what `append` of each would do, several times as quickly, and tells no recorder.
+        """
+        parent, count = len(self.parent) - 1, len(chain.token)
+        nodes, before = range(parent + 1, parent + 1 + count), range(parent, parent + count)
+        given = chain.origin[0] == "prompt"
+        depth, step, number = self.depth[parent], self.step[parent], self.branch_of[parent]
+        self.parent.extend(before)
+        self.token.extend(chain.token)
+        self.origin.extend(chain.origin)
+        self.depth.extend(range(depth + 1, depth + 1 + count))
+        self.step.extend([step] * count if given else range(step + 1, step + 1 + count))
+        self.sampler_logprob.extend(math.nan if x is None else x for x in chain.sampler_logprob)
+        self.draw.extend(chain.draw)
+        self.settings_of.extend(chain.settings)
+        self.children[parent:] = [*((node,) for node in nodes), ()]
+        counts = zip(before, chain.origin, chain.draw, strict=True)
+        self.draws |= {n: draw + 1 for n, origin, draw in counts if origin == "sampled"}
+        self.branch_of.extend([number] * count)
+        branch = self.branches[number - 1]
+        branch.tip = nodes[-1]
+        branch.generated += 0 if given else count
+        self._score_chain(chain, branch, given)
+
+    def _score_chain(self, chain: Chain, branch: Branch, given: bool) -> None:
+        told = list(zip(chain.logprob, chain.rank, strict=True))
+        logprobs = [math.nan if x is None or rank is None else x for x, rank in told]
+        self.logprob.extend(logprobs)
+        self.rank.extend(0 if x is None or rank is None else rank for x, rank in told)
+        for logprob in () if given else logprobs:
+            if not math.isnan(logprob):
+                branch.scored += 1
+                branch.logprob_sum += logprob
 
     def _extend_branch(self, node: int, parent: int) -> None:
         if self.children[parent] or parent == ROOT:

@@ -4,7 +4,7 @@ import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
 
-from wcwidth import wcswidth
+from rich.cells import cell_len
 
 
 def aligned(rows: Sequence[Sequence[str]], sides: str) -> list[str]:
@@ -44,7 +44,7 @@ def cut(text: str, cells: int) -> str:
 
 def wide(text: str) -> int:
     """Cells that a text takes."""
-    return max(0, wcswidth(text))
+    return len(text) if text.isascii() else cell_len(text)
 
 
 def _padded(cell: str, width: int, side: str) -> str:

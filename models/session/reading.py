@@ -14,19 +14,13 @@ import numpy as np
 
 from tokexplore.models.distribution import Distribution
 from tokexplore.models.errors import UsageError
-from tokexplore.models.events import Retold, Viewed
-from tokexplore.models.sampling.view import SamplerView
+from tokexplore.models.events import Retold
 from tokexplore.models.session import meta, places, rows, schema
 from tokexplore.models.session.meta import Holder, Summary
 from tokexplore.models.session.packing import are_falling, unpack
+from tokexplore.models.session.replaying import BROKEN, replay
 from tokexplore.models.tokens import Vocabulary
 from tokexplore.models.tree import TokenTree
-
-_BROKEN = (
-    ValueError, TypeError, IndexError, OverflowError, UnicodeError, msgspec.MsgspecError,
-    sqlite3.DatabaseError,
-)  # fmt: skip
-"""What a damaged file can raise while it is read."""
 
 
 class Listed(NamedTuple):
@@ -109,7 +103,7 @@ def listed(path: Path) -> Listed:
                 path, meta.summary(connection), meta.created(connection),
                 holder is not None and holder.alive, meta.get(connection, "ended") or "",
             )  # fmt: skip
-    except (UsageError, *_BROKEN) as error:
+    except (UsageError, *BROKEN) as error:
         return Listed(path, Summary(), 0.0, False, "", str(error))
 
 
@@ -140,7 +134,7 @@ def open_session(path: Path, *, to_write: bool = True) -> Session:
     gc.disable()
     try:
         return _restored(connection, path, migrated)
-    except _BROKEN as error:
+    except BROKEN as error:
         connection.close()
         raise UsageError(f"{path} is damaged: {error}.") from None
     finally:
@@ -174,17 +168,17 @@ def _restored(connection: sqlite3.Connection, path: Path, migrated: bool) -> Ses
     if found is None:
         raise UsageError(f"{path} is empty: nothing was kept in it.")
     vocabulary = rows.vocabulary_of(msgspec.convert(found, rows.VocabularyRow))
-    leaf, cursor, last = _replay(connection, tree)
+    left = replay(connection, tree)
     if not tree.branches:
         raise UsageError(f"{path} is empty: nothing was kept in it.")
-    last = max(last, _shelve(connection, tree))
+    last = max(left.last, _shelve(connection, tree))
     return Session(
         path=path,
         tree=tree,
         vocabulary=vocabulary,
         view=meta.get(connection, "view") or "",
-        leaf=leaf or tree.branches[0].tip,
-        cursor=cursor,
+        leaf=left.leaf or tree.branches[0].tip,
+        cursor=left.cursor,
         created=meta.created(connection),
         next_event=last + 1,
         read_only=not os.access(path, os.W_OK) or not os.access(path.parent, os.W_OK),
@@ -192,90 +186,39 @@ def _restored(connection: sqlite3.Connection, path: Path, migrated: bool) -> Ses
     )
 
 
-def _replay(connection: sqlite3.Connection, tree: TokenTree) -> tuple[int, int, int]:
-    """Bring a tree to where the events lead; the last leaf and cursor in view, and event number.
-
-    How the sampler saw the steps stays in the file until it is asked for.
-    """
-    leaf, cursor, last = 0, -1, -1
-    viewed: dict[int, int] = {}
-    found = connection.execute(_EVENTS).fetchall()
-    for row in msgspec.convert(found, list[rows.EventRow]):
-        if row.kept is not None and row.node is not None:
-            viewed.setdefault(row.node, row.seq)
-            row.kept = None
-        try:
-            event = rows.event_of(row, tree.settings)
-            if row.act is None:
-                tree.append(event)
-            else:
-                tree.replay(event, row.act)
-        except (UsageError, ValueError, IndexError, msgspec.MsgspecError) as error:
-            raise ValueError(f"event {row.seq}: {error}") from None
-        last = row.seq
-        if isinstance(event, Viewed):
-            leaf, cursor = event.leaf, event.cursor
-    tree.sampler.read_from(viewed, lambda seq: _read_view(connection, tree, seq))
-    return leaf, cursor, last
-
-
-def _read_view(connection: sqlite3.Connection, tree: TokenTree, seq: int) -> SamplerView | None:
-    """How the sampler saw the step of an event; None where its record is damaged."""
-    found = connection.execute(
-        "SELECT settings, token, kept, log_norm, body FROM event WHERE seq = ?", (seq,)
-    ).fetchone()
-    try:
-        return rows.view_of(tree.settings, *msgspec.convert(found, _View))
-    except _BROKEN:
-        return None
-
-
-_EVENTS = f"SELECT {rows.COLUMNS} FROM event ORDER BY seq".replace(
-    "body", "CASE kind WHEN 'taken' THEN NULL ELSE body END"
-)
-"""All events, without what sampler's views have besides their columns."""
-_View = tuple[rows.Count, rows.Count, rows.Count, float, str | None]
-
-_Told = tuple[rows.Count, rows.Count, rows.Count, rows.Count | None, float, float | None, float]
-"""Seq, node, again, model, entropy, margin, top logprob: what views of whole paths need."""
-
-
 def _shelve(connection: sqlite3.Connection, tree: TokenTree) -> int:
     """Let the tree's distributions be read from the file; the number of the last one."""
-    table = msgspec.convert(
-        connection.execute(
-            "SELECT seq, node, again, model, entropy, margin, top_logprob FROM distribution "
-            "ORDER BY seq"
-        ).fetchall(),
-        list[_Told],
+    seqs, nodes, models, entropies, margins, tops = rows.columns(
+        connection,
+        "FROM distribution WHERE again = 0 ORDER BY seq",
+        {"seq": list[rows.Count], "node": list[rows.Count], "model": list[rows.Count | None]},
+        {"entropy": list[float], "margin": list[float | None], "top_logprob": list[float]},
     )
-    last = max((row[1] for row in table), default=0)
+    again = connection.execute(
+        "SELECT seq, node FROM distribution WHERE again != 0 ORDER BY seq"
+    ).fetchall()
+    retold = msgspec.convert(again, list[tuple[rows.Count, rows.Count]])
+    last = max([*nodes, *(node for _, node in retold)], default=0)
     if last >= len(tree):
         raise ValueError(f"a distribution belongs to node {last}, which is not there")
-    for row in [row for row in table if row[2]]:
-        tree.append(Retold(row[1], read_distribution(connection, row[0])))
+    for seq, node in retold:
+        tree.append(Retold(node, read_distribution(connection, seq)))
     # Of several of one node the first counts: written backwards it is the last that is written.
-    first = [row for row in reversed(table) if not row[2]]
-    where: dict[int, int] = {}
-    if first:
-        seqs, nodes, _, models, entropies, margins, tops = zip(*first, strict=True)
-        where = dict(zip(nodes, seqs, strict=True))
-        tree.distribution.keep_figures(
-            np.array(nodes),
-            np.array(entropies),
-            np.array([math.inf if margin is None else margin for margin in margins]),
-            np.array(tops),
-            np.array([math.nan if model is None else model for model in models]),
-        )
+    where = dict(zip(reversed(nodes), reversed(seqs), strict=True))
+    if nodes:
+        endless = [math.inf if margin is None else margin for margin in margins]
+        numbers = [math.nan if model is None else model for model in models]
+        figures = (np.array(column)[::-1] for column in (entropies, endless, tops, numbers))
+        tree.distribution.keep_figures(np.array(nodes)[::-1], *figures)
 
     def fetch(node: int) -> Distribution | None:
         try:
             return read_distribution(connection, where[node])
-        except _BROKEN:
+        except BROKEN:
             return None
 
     tree.distribution.read_from(fetch)
-    return table[-1][0] if table else -1
+    return max([-1, *seqs[-1:], *(seq for seq, _ in retold[-1:])])
 
 
 _Record = tuple[rows.Count, float, float, str, float, bytes]

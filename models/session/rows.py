@@ -1,8 +1,9 @@
 """Events as rows of a session file, and back."""
 
+import sqlite3
 import zlib
-from collections.abc import Iterator, Sequence
-from typing import Annotated
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
@@ -266,6 +267,40 @@ def typed(rows: Sequence[tuple[object, ...]], first: int) -> Iterator[EventRow]:
             yield msgspec.convert(row, EventRow)
         except msgspec.ValidationError as error:
             raise ValueError(f"event {number}: {error}") from None
+
+
+def columns(
+    connection: sqlite3.Connection, source: str, whole: Mapping[str, Any], exact: Mapping[str, Any]
+) -> list[list[Any]]:
+    """The result of a query, column by column, with its types checked.
+
+    Args:
+        source: the SQL that tells where from, in which order.
+        whole: lists without floats, by the SQL of each column. They come as JSON arrays, which
+            take a third of the time of rows, but SQLite rounds floats in them.
+        exact: lists with floats.
+
+    Raises:
+        ValueError: a value of another type.
+    """
+    named = ", ".join(f"{name} AS c{n}" for n, name in enumerate(whole))
+    arrays = ", ".join(f"json_group_array(c{n})" for n in range(len(whole)))
+    texts = connection.execute(f"SELECT {arrays} FROM (SELECT {named} {source})").fetchone()
+    rows = connection.execute(f"SELECT {', '.join(exact)} {source}").fetchall()
+    floats = zip(*rows, strict=True) if rows else [()] * len(exact)
+    return [
+        *(_checked(msgspec.json.decode, *told) for told in zip(texts, whole.items(), strict=True)),
+        *(_checked(msgspec.convert, *told) for told in zip(floats, exact.items(), strict=True)),
+    ]
+
+
+def _checked(read: Callable[..., Any], told: object, wanted: tuple[str, Any]) -> list[Any]:
+    name, kind = wanted
+    try:
+        column: list[Any] = read(told, type=kind)
+    except msgspec.MsgspecError as error:
+        raise ValueError(f"{name}: {error}") from None
+    return column
 
 
 def vocabulary_row(vocabulary: Vocabulary) -> tuple[object, ...]:

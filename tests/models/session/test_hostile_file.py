@@ -18,6 +18,10 @@ EDITS = {
     "a parent that comes later": "UPDATE event SET parent = 9 WHERE node = 5",
     "a node that is left out": "DELETE FROM event WHERE node = 5",
     "a huge node": "UPDATE event SET node = 4000000000 WHERE node = 5",
+    "a score of a node that comes later": (
+        "INSERT INTO event (seq, at, kind, node, logprob, rank) "
+        "SELECT seq, 0, 'scored', 20, -1, 1 FROM distribution WHERE node = 10"
+    ),
     "an unknown kind": "UPDATE event SET kind = 'boom' WHERE node = 5",
     "an unknown origin": "UPDATE event SET origin = 'god' WHERE node = 5",
     "no origin": "UPDATE event SET origin = NULL WHERE node = 5",

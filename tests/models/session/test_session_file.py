@@ -31,6 +31,7 @@ from tokexplore.models.events import (
     Named,
     Noted,
     Opened,
+    Origin,
     Prompted,
     Retold,
     Scored,
@@ -108,6 +109,46 @@ def test_random_trees_come_back(
     prompted(tree)
     for seed, (at, count) in enumerate(growth):
         grow(tree, 1 + at % (len(tree) - 1), count, seed)
+    book.close("quit")
+    assert same(open_session(path).tree, tree)
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(("go on", "go on", "go on", "go back", "again", "score", "view", "hide")),
+        st.integers(0, 30),
+        st.sampled_from(("prompt", "greedy", "sampled", "picked", "typed")),
+    ),
+    min_size=20,
+    max_size=40,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(STEPS)
+def test_chains_of_tokens_come_back_as_they_were_lived(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, int, Origin]]
+) -> None:
+    path = tmp_path_factory.mktemp("lived") / "a.tokx"
+    tree = TokenTree()
+    book = journal_of(tree, path)
+    leaf = prompted(tree)
+    tree.configure(SETTINGS)
+    for what, number, origin in steps:
+        if what == "go on":
+            known = {"logprob": -0.1 * number, "rank": number} if number % 3 else {}
+            leaf = tree.take(leaf, number % 4, origin, draw=number % 2, **known)
+        elif what == "go back":
+            leaf = max(1, len(tree) - 1 - number)
+        elif what == "again":
+            for node in tree.path(leaf):  # a prompt that is given again, or a path lived again
+                tree.take(tree.parent[node], tree.token[node], origin)
+        elif what == "score":
+            tree.append(Scored(leaf, -1.25, 4))
+        elif what == "view":
+            tree.append(Viewed(leaf, -1))
+        else:
+            tree.change(Hidden(1 + number % len(tree.branches)))
     book.close("quit")
     assert same(open_session(path).tree, tree)
 
