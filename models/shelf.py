@@ -2,8 +2,9 @@
 
 import math
 from array import array
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +17,8 @@ Values = np.ndarray[tuple[int], np.dtype[np.float64]]
 
 RECENT = 512
 """Distributions read from the file that are kept in memory."""
+AT_ONCE = 256
+"""Distributions that a walk over many nodes reads from the file in one go."""
 
 
 class Figures(NamedTuple):
@@ -30,7 +33,8 @@ class Figures(NamedTuple):
 
 _WIDTH = 4
 
-Fetch = Callable[[int], Distribution | None]
+Fetch = Callable[[Sequence[int]], Sequence[Distribution | None]]
+"""Gives the distributions after nodes; None for each whose record is damaged."""
 
 
 class Shelf:
@@ -40,7 +44,8 @@ class Shelf:
         self._here: dict[int, Distribution] = {}
         self._figures = array("d")
         """Of each node: entropy, margin, top logprob, number of the model. NaN is unknown."""
-        self._fetch: Fetch | None = None
+        self._fetch: Fetch = lambda nodes: [None] * len(nodes)
+        self._one = lru_cache(RECENT)(lambda node: self._fetch([node])[0])
 
     def __contains__(self, node: int) -> bool:
         at = _WIDTH * node
@@ -55,9 +60,15 @@ class Shelf:
     def get(self, node: int) -> Distribution | None:
         """The distribution after a node; None where none is known or its record is damaged."""
         known = self._here.get(node)
-        if known is None and self._fetch is not None and node in self:
-            return self._fetch(node)
-        return known
+        return self._one(node) if known is None and node in self else known
+
+    def walk(self, nodes: Iterable[int]) -> Iterator[Distribution | None]:
+        """What `get` gives for each of many nodes, read from the file many at a time."""
+        ahead = iter(nodes)
+        while part := list(islice(ahead, AT_ONCE)):
+            stored = list({node for node in part if node not in self._here and node in self})
+            read = dict(zip(stored, self._fetch(stored), strict=True)) if stored else {}
+            yield from (self._here.get(node, read.get(node)) for node in part)
 
     def figures(self, node: int) -> Figures | None:
         """Entropy, margin and top logprob after a node, where its distribution is known."""
@@ -101,7 +112,7 @@ class Shelf:
 
     def read_from(self, fetch: Fetch) -> None:
         """Get distributions that are not in memory from `fetch`."""
-        self._fetch = lru_cache(RECENT)(fetch)
+        self._fetch = fetch
 
 
 class Views:

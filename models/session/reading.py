@@ -1,7 +1,6 @@
 """Opens sessions: whole, with the candidates left on disk until they are asked for, or to list."""
 
 import gc
-import math
 import os
 import sqlite3
 from contextlib import closing, suppress
@@ -10,15 +9,12 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 import msgspec
-import numpy as np
 
-from tokexplore.models.distribution import Distribution
 from tokexplore.models.errors import UsageError
-from tokexplore.models.events import Retold
 from tokexplore.models.session import meta, places, rows, schema
 from tokexplore.models.session.meta import Holder, Summary
-from tokexplore.models.session.packing import are_falling, unpack
 from tokexplore.models.session.replaying import BROKEN, replay
+from tokexplore.models.session.told import shelve
 from tokexplore.models.tokens import Vocabulary
 from tokexplore.models.tree import TokenTree
 
@@ -171,7 +167,7 @@ def _restored(connection: sqlite3.Connection, path: Path, migrated: bool) -> Ses
     left = replay(connection, tree)
     if not tree.branches:
         raise UsageError(f"{path} is empty: nothing was kept in it.")
-    last = max(left.last, _shelve(connection, tree))
+    last = max(left.last, shelve(connection, tree))
     return Session(
         path=path,
         tree=tree,
@@ -184,64 +180,6 @@ def _restored(connection: sqlite3.Connection, path: Path, migrated: bool) -> Ses
         read_only=not os.access(path, os.W_OK) or not os.access(path.parent, os.W_OK),
         migrated=migrated,
     )
-
-
-def _shelve(connection: sqlite3.Connection, tree: TokenTree) -> int:
-    """Let the tree's distributions be read from the file; the number of the last one."""
-    seqs, nodes, models, entropies, margins, tops = rows.columns(
-        connection,
-        "FROM distribution WHERE again = 0 ORDER BY seq",
-        {"seq": list[rows.Count], "node": list[rows.Count], "model": list[rows.Count | None]},
-        {"entropy": list[float], "margin": list[float | None], "top_logprob": list[float]},
-    )
-    again = connection.execute(
-        "SELECT seq, node FROM distribution WHERE again != 0 ORDER BY seq"
-    ).fetchall()
-    retold = msgspec.convert(again, list[tuple[rows.Count, rows.Count]])
-    last = max([*nodes, *(node for _, node in retold)], default=0)
-    if last >= len(tree):
-        raise ValueError(f"a distribution belongs to node {last}, which is not there")
-    for seq, node in retold:
-        tree.append(Retold(node, read_distribution(connection, seq)))
-    # Of several of one node the first counts: written backwards it is the last that is written.
-    where = dict(zip(reversed(nodes), reversed(seqs), strict=True))
-    if nodes:
-        endless = [math.inf if margin is None else margin for margin in margins]
-        numbers = [math.nan if model is None else model for model in models]
-        figures = (np.array(column)[::-1] for column in (entropies, endless, tops, numbers))
-        tree.distribution.keep_figures(np.array(nodes)[::-1], *figures)
-
-    def fetch(node: int) -> Distribution | None:
-        try:
-            return read_distribution(connection, where[node])
-        except BROKEN:
-            return None
-
-    tree.distribution.read_from(fetch)
-    return max([-1, *seqs[-1:], *(seq for seq, _ in retold[-1:])])
-
-
-_Record = tuple[rows.Count, float, float, str, float, bytes]
-
-
-def read_distribution(connection: sqlite3.Connection, seq: int) -> Distribution:
-    """The distribution that was kept under a number, with its candidates.
-
-    Raises:
-        ValueError, TypeError, msgspec.MsgspecError: its record is damaged.
-    """
-    found = connection.execute(
-        "SELECT vocabulary, lse, entropy, source, seconds, packed FROM distribution "
-        "JOIN candidates USING (seq) WHERE seq = ?",
-        (seq,),
-    ).fetchone()
-    if found is None:
-        raise ValueError(f"the candidates of event {seq} are missing")
-    vocabulary, lse, entropy, source, seconds, packed = msgspec.convert(found, _Record)
-    ids, logits = unpack(packed, min(vocabulary, rows.MOST_TOKENS))
-    if not math.isfinite(lse) or not are_falling(logits, lse + 1e-3):
-        raise ValueError(f"the candidates of event {seq} are no distribution")
-    return Distribution(ids, logits, vocabulary, lse, entropy, source, seconds)
 
 
 def copy_of(session: Session, folder: Path | None = None) -> Path:

@@ -10,7 +10,8 @@ import msgspec
 from tokexplore.models.events import Act, Event, Retold, Told
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.session import rows
-from tokexplore.models.session.reading import connect, open_session, read_distribution
+from tokexplore.models.session.reading import connect, open_session
+from tokexplore.models.session.told import read_distribution
 from tokexplore.models.tokens import Vocabulary
 
 

@@ -8,9 +8,9 @@ the last token of each branch.
 
 import math
 from collections.abc import Iterator
+from itertools import islice
 
 from tokexplore import __version__
-from tokexplore.models.distribution import Distribution
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.tui.export.source import Scope, Source
 from tokexplore.tui.jsonl import TokenFields, end_line, line, line_with, sampling_fields
@@ -24,8 +24,8 @@ def path_lines(source: Source, count: int) -> Iterator[bytes]:
     path = tree.path(source.leaf)
     prompt = next((i for i, n in enumerate(path) if tree.origin[n] != "prompt"), len(path))
     yield run_line(source, [tree.token[n] for n in path[:prompt]])
-    for node in path[1:]:
-        yield line_with(step_fields(source, node, tokens), _before(source, node), tokens, count)
+    for node, told in islice(source.steps("path"), 1, None):
+        yield line_with(step_fields(source, node, tokens), told, tokens, count)
     reason = tree.ended.get(source.leaf, "interrupted")
     yield end_line(reason, source.vocabulary.text(tree.token[n] for n in path[prompt:]))
 
@@ -37,7 +37,7 @@ def tree_lines(source: Source, scope: Scope, count: int) -> Iterator[bytes]:
     for number, settings in enumerate(tree.settings):
         yield line({"type": "settings", "number": number, **sampling_fields(settings)})
     kept = {0}
-    for node in source.nodes(scope):
+    for node, told in source.steps(scope):
         kept.add(node)
         fields = step_fields(source, node, tokens)
         fields |= {
@@ -47,7 +47,7 @@ def tree_lines(source: Source, scope: Scope, count: int) -> Iterator[bytes]:
             "settings": tree.settings_of[node],
             "draw": tree.draw[node],
         }
-        yield line_with(fields, _before(source, node), tokens, count)
+        yield line_with(fields, told, tokens, count)
     yield from _about(source, scope, kept, tokens, count)
     yield line({"type": "end", "reason": "complete", "text": "", "nodes": len(kept) - 1})
 
@@ -120,10 +120,6 @@ def step_fields(source: Source, node: int, tokens: TokenFields) -> dict[str, obj
     }
 
 
-def _before(source: Source, node: int) -> Distribution | None:
-    return source.tree.distribution.get(source.tree.parent[node])
-
-
 def json_parts(source: Source, scope: Scope, count: int) -> Iterator[bytes]:
     """One JSON object: the run, its settings, branches and nodes; the fields are those of lines."""
     tree, tokens = source.tree, TokenFields(source.vocabulary)
@@ -142,12 +138,12 @@ def json_parts(source: Source, scope: Scope, count: int) -> Iterator[bytes]:
         }
         yield (b",\n" if index else b"") + line(fields)[:-1]
     yield b'\n],\n"nodes":[\n'
-    for index, node in enumerate(source.nodes(scope)):
+    for index, (node, told) in enumerate(source.steps(scope)):
         fields = {"node": node, "parent": tree.parent[node], "branch": tree.branch_of[node]}
         fields |= step_fields(source, node, tokens)
         fields |= {"note": tree.notes.get(node), "bookmark": node in tree.bookmarks}
         fields["name"] = tree.labels.get(node)
         del fields["type"]
-        told = line_with(fields, _before(source, node), tokens, count)
-        yield (b",\n" if index else b"") + told[:-1]
+        whole = line_with(fields, told, tokens, count)
+        yield (b",\n" if index else b"") + whole[:-1]
     yield b"\n]}\n"

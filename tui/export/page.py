@@ -168,7 +168,7 @@ def _data(source: Source, scope: Scope, count: int) -> bytes:
     nodes: dict[str, list[object]] = {}
     told: dict[str, list[object]] = {}
     tokens: set[int] = set()
-    for node in source.nodes(scope):
+    for node, said in source.steps(scope):
         known = bool(tree.rank[node])
         nodes[str(node)] = [
             tree.token[node], tree.parent[node], _rounded(tree.logprob[node]) if known else None,
@@ -177,8 +177,7 @@ def _data(source: Source, scope: Scope, count: int) -> bytes:
         ]  # fmt: skip
         tokens.add(tree.token[node])
         before = str(tree.parent[node])
-        said = None if before in told else tree.distribution.get(tree.parent[node])
-        if said is not None:
+        if said is not None and before not in told:
             ids = list(said.id_view[:count])
             tokens.update(ids)
             logprobs = [_rounded(said.logprob(index)) for index in range(len(ids))]

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Literal, NamedTuple, get_args
 
+from tokexplore.models.distribution import Distribution
 from tokexplore.models.provenance import Provenance
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.tokens import Vocabulary
@@ -48,6 +49,13 @@ class Source(NamedTuple):
         else:
             shown = {b.number for b in self.branches(scope)}
             yield from (n for n in range(1, len(tree)) if tree.branch_of[n] in shown)
+
+    def steps(self, scope: Scope) -> Iterator[tuple[int, Distribution | None]]:
+        """The nodes of a scope, each after its parent, with what the model said before each."""
+        tree = self.tree
+        nodes = list(self.nodes(scope))
+        before = tree.distribution.walk(tree.parent[node] for node in nodes)
+        return zip(nodes, before, strict=True)
 
     def chain(self, branch: Branch) -> list[int]:
         """The nodes that belong to a branch alone."""

@@ -26,9 +26,8 @@ def csv_parts(source: Source, scope: Scope, count: int) -> Iterator[bytes]:
         f"candidate{n}_{what}" for n in range(1, count + 1) for what in ("id", "text", "logprob")
     ]
     yield _row([*COLUMNS, *candidates])
-    for node in source.nodes(scope):
+    for node, told in source.steps(scope):
         fields = step_fields(source, node, tokens)
-        told = tree.distribution.get(tree.parent[node])
         known: dict[str, object] = {
             **fields,
             "node": node, "parent": tree.parent[node], "branch": tree.branch_of[node],

@@ -385,3 +385,19 @@ def test_a_file_that_is_removed_is_written_again(tmp_path: Path) -> None:
     assert same(open_session(book.path).tree, tree)
     assert stat.S_IMODE(book.path.stat().st_mode) == 0o600
     assert listed(book.path).ended == "quit"
+
+
+def test_a_walk_over_many_nodes_gives_what_each_has_damaged_ones_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "a.tokx"
+    tree = kept(path, 300)
+    with sqlite3.connect(path) as connection:
+        (seq,) = connection.execute("SELECT seq FROM distribution WHERE node = 30").fetchone()
+        connection.execute("UPDATE candidates SET packed = x'00' WHERE seq = ?", (seq,))
+    session = open_session(path)
+    new = distribution(5000)
+    tip = session.tree.branches[0].tip
+    session.tree.tell(tip, new)
+    nodes = [*range(len(tree)), 7, tip, 7]
+    wanted = [None if node == 30 else tree.distribution.get(node) for node in nodes]
+    wanted[nodes.index(tip)] = wanted[-2] = new
+    assert list(session.tree.distribution.walk(nodes)) == wanted
