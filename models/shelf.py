@@ -2,7 +2,7 @@
 
 import math
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import islice
 from typing import NamedTuple
@@ -31,10 +31,10 @@ class Figures(NamedTuple):
     """Number of the model that it comes from (`Loaded`)."""
 
 
-_WIDTH = 4
+_WIDTH = 5
 
 Fetch = Callable[[Sequence[int]], Sequence[Distribution | None]]
-"""Gives the distributions after nodes; None for each whose record is damaged."""
+"""Gives distributions by the numbers of their records; None for each that is damaged."""
 
 
 class Shelf:
@@ -43,9 +43,10 @@ class Shelf:
     def __init__(self) -> None:
         self._here: dict[int, Distribution] = {}
         self._figures = array("d")
-        """Of each node: entropy, margin, top logprob, number of the model. NaN is unknown."""
-        self._fetch: Fetch = lambda nodes: [None] * len(nodes)
-        self._one = lru_cache(RECENT)(lambda node: self._fetch([node])[0])
+        """Of each node: entropy, margin, top logprob, number of the model, number of the record
+        where it is stored. NaN is unknown."""
+        self._fetch: Fetch = lambda records: [None] * len(records)
+        self._one = lru_cache(RECENT)(lambda record: self._fetch([record])[0])
 
     def __contains__(self, node: int) -> bool:
         at = _WIDTH * node
@@ -59,23 +60,31 @@ class Shelf:
 
     def get(self, node: int) -> Distribution | None:
         """The distribution after a node; None where none is known or its record is damaged."""
-        known = self._here.get(node)
-        return self._one(node) if known is None and node in self else known
+        known, record = self._here.get(node), self._record(node)
+        return self._one(record) if known is None and record is not None else known
 
     def walk(self, nodes: Iterable[int]) -> Iterator[Distribution | None]:
         """What `get` gives for each of many nodes, read from the file many at a time."""
         ahead = iter(nodes)
         while part := list(islice(ahead, AT_ONCE)):
-            stored = list({node for node in part if node not in self._here and node in self})
-            read = dict(zip(stored, self._fetch(stored), strict=True)) if stored else {}
-            yield from (self._here.get(node, read.get(node)) for node in part)
+            away = {node: self._record(node) for node in part if node not in self._here}
+            records = list({record for record in away.values() if record is not None})
+            read = dict(zip(records, self._fetch(records), strict=True)) if records else {}
+            told = {node: read[record] for node, record in away.items() if record is not None}
+            yield from (self._here.get(node, told.get(node)) for node in part)
+
+    def _record(self, node: int) -> int | None:
+        """The number of the record that holds a node's distribution, where it is stored."""
+        at = _WIDTH * node + _WIDTH - 1
+        record = self._figures[at] if at < len(self._figures) else math.nan
+        return None if math.isnan(record) else int(record)
 
     def figures(self, node: int) -> Figures | None:
         """Entropy, margin and top logprob after a node, where its distribution is known."""
         if node not in self:
             return None
         at = _WIDTH * node
-        entropy, margin, top, model = self._figures[at : at + _WIDTH]
+        entropy, margin, top, model, _ = self._figures[at : at + _WIDTH]
         return Figures(entropy, margin, top, None if math.isnan(model) else int(model))
 
     def add(self, node: int, distribution: Distribution, model: int | None = None) -> None:
@@ -94,24 +103,21 @@ class Shelf:
             self._figures.frombytes(array("d", [math.nan]).tobytes() * missing)
 
     def keep_figures(
-        self,
-        nodes: Numbers,
-        entropies: Values,
-        margins: Values,
-        top_logprobs: Values,
-        models: Values,
+        self, nodes: Numbers, records: Numbers, figures: Sequence[Values], fetch: Fetch
     ) -> None:
-        """Keep the figures of distributions whose candidates are where `read_from` says.
+        """Keep the figures of distributions that are stored, and where.
 
-        All of shape [n]; of a node that is there several times the last counts. NaN is no model.
+        All of shape [n]; of a node that is there several times the last counts.
+
+        Args:
+            figures: entropies, margins, top logprobs, and the models' numbers; NaN is no model.
+            fetch: reads the records.
         """
-        self._reserve(int(nodes.max()))
-        table = np.frombuffer(self._figures, "f8").reshape(-1, _WIDTH)
-        for column, figures in enumerate((entropies, margins, top_logprobs, models)):
-            table[nodes, column] = figures
-
-    def read_from(self, fetch: Fetch) -> None:
-        """Get distributions that are not in memory from `fetch`."""
+        if len(nodes):
+            self._reserve(int(nodes.max()))
+            table = np.frombuffer(self._figures, "f8").reshape(-1, _WIDTH)
+            for column, values in enumerate((*figures, records)):
+                table[nodes, column] = values
         self._fetch = fetch
 
 
@@ -123,7 +129,8 @@ class Views:
 
     def __init__(self) -> None:
         self._here: dict[int, SamplerView] = {}
-        self._stored: Mapping[int, int] = {}
+        self._records = array("q")
+        """Of each node: the number of the record where its view is stored; -1 is nowhere."""
         self._fetch: Callable[[int], SamplerView | None] = lambda _: None
 
     def __setitem__(self, node: int, view: SamplerView) -> None:
@@ -132,17 +139,24 @@ class Views:
     def get(self, node: int) -> SamplerView | None:
         """The view of a node's step; None where none is known or its record is damaged."""
         known = self._here.get(node)
-        if known is None and node in self._stored:
-            return self._fetch(self._stored[node])
+        if known is None and node < len(self._records) and self._records[node] >= 0:
+            return self._fetch(self._records[node])
         return known
 
     @property
     def nodes(self) -> set[int]:
         """The nodes whose steps have one."""
-        return self._here.keys() | self._stored.keys()
+        stored = {node for node, record in enumerate(self._records) if record >= 0}
+        return self._here.keys() | stored
 
     def read_from(
-        self, stored: Mapping[int, int], fetch: Callable[[int], SamplerView | None]
+        self, nodes: Numbers, records: Numbers, fetch: Callable[[int], SamplerView | None]
     ) -> None:
-        """Get views that are not in memory from `fetch`, by the numbers that `stored` gives."""
-        self._stored, self._fetch = stored, lru_cache(RECENT)(fetch)
+        """Get the views of nodes from records by their numbers, all of shape [n].
+
+        Of a node that is there several times the last counts.
+        """
+        stored = np.full(int(nodes.max(initial=-1)) + 1, -1)
+        stored[nodes] = records
+        self._records = array("q", stored.astype("i8").tobytes())
+        self._fetch = lru_cache(RECENT)(fetch)

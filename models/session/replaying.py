@@ -7,7 +7,6 @@ chain, which is several times as quick as one by one.
 import math
 import sqlite3
 from collections.abc import Sequence
-from itertools import compress
 from typing import NamedTuple
 
 import msgspec
@@ -18,6 +17,7 @@ from tokexplore.models.events import Origin, Taken, Viewed
 from tokexplore.models.sampling.view import SamplerView
 from tokexplore.models.session import rows
 from tokexplore.models.session.rows import Count, Logprob
+from tokexplore.models.shelf import Numbers
 from tokexplore.models.tree import Chain, TokenTree
 
 BROKEN = (
@@ -58,7 +58,9 @@ def replay(connection: sqlite3.Connection, tree: TokenTree) -> Left:
         if isinstance(event, Viewed):
             leaf, cursor = event.leaf, event.cursor
     taken.replay_until(math.inf, tree)
-    tree.sampler.read_from(taken.viewed, lambda seq: _read_view(connection, tree, seq))
+    # Of several of one node the first counts: written backwards it is the last that is written.
+    nodes, records = (array[::-1] for array in taken.viewed())
+    tree.sampler.read_from(nodes, records, lambda seq: _read_view(connection, tree, seq))
     return Left(leaf, cursor, max([-1, *taken.columns.seq[-1:], *(row.seq for row in others[-1:])]))
 
 
@@ -121,13 +123,14 @@ class _Taken:
 
     def __init__(self, columns: _Columns, interrupted: Sequence[int]) -> None:
         self.columns = columns
-        places = zip(columns.node, columns.seq, strict=True)
-        kept = list(compress(places, columns.viewed))
-        self.viewed = dict(reversed(kept))
-        """By node: the number of the event that keeps how the sampler saw its step first."""
         self._starts = [*np.flatnonzero(~_joined(columns, interrupted)).tolist(), len(columns.seq)]
         self._done = 0
         """Chains that the tree has."""
+
+    def viewed(self) -> tuple[Numbers, Numbers]:
+        """The nodes for whose steps it is kept how the sampler saw them, and in which events."""
+        kept = np.array(self.columns.viewed, bool)
+        return np.array(self.columns.node, "i8")[kept], np.array(self.columns.seq, "i8")[kept]
 
     def replay_until(self, seq: float, tree: TokenTree) -> None:
         """Let a tree take the tokens before an event."""

@@ -25,7 +25,7 @@ def shelve(connection: sqlite3.Connection, tree: TokenTree) -> int:
         connection,
         "FROM distribution WHERE again = 0 ORDER BY seq",
         {"seq": list[rows.Count], "node": list[rows.Count], "model": list[rows.Count | None]},
-        {"entropy": list[float], "margin": list[float | None], "top_logprob": list[float]},
+        {"entropy": list[float], "ifnull(margin, 9e999)": list[float], "top_logprob": list[float]},
     )
     again = connection.execute(
         "SELECT seq, node FROM distribution WHERE again != 0 ORDER BY seq"
@@ -37,13 +37,11 @@ def shelve(connection: sqlite3.Connection, tree: TokenTree) -> int:
     for seq, node in retold:
         tree.append(Retold(node, read_distribution(connection, seq)))
     # Of several of one node the first counts: written backwards it is the last that is written.
-    where = dict(zip(reversed(nodes), reversed(seqs), strict=True))
-    if nodes:
-        endless = [math.inf if margin is None else margin for margin in margins]
-        numbers = [math.nan if model is None else model for model in models]
-        figures = (np.array(column)[::-1] for column in (entropies, endless, tops, numbers))
-        tree.distribution.keep_figures(np.array(nodes)[::-1], *figures)
-    tree.distribution.read_from(lambda asked: _whole(connection, [where[node] for node in asked]))
+    figures = [np.array(column, "f8")[::-1] for column in (entropies, margins, tops, models)]
+    tree.distribution.keep_figures(
+        np.array(nodes, "i8")[::-1], np.array(seqs, "i8")[::-1], figures,
+        lambda records: _whole(connection, records),
+    )  # fmt: skip
     return max([-1, *seqs[-1:], *(seq for seq, _ in retold[-1:])])
 
 

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import platformdirs
 from textual import events
-from textual.widgets import Input, TextArea
 
 from tokexplore.tui.options import AppOptions
 from tokexplore.tui.output.seam import PacedApp
@@ -32,8 +31,9 @@ class ShowingApp(PacedApp[ReturnType]):
     async def on_event(self, event: events.Event) -> None:
         """Remember the keys."""
         if isinstance(event, events.Key) and not event.is_forwarded:
-            typing = isinstance(self.focused, Input | TextArea) and event.is_printable
-            character = (event.character or "") if typing else ""
+            here, typed = self.focused, event.character
+            typing = here is not None and here.check_consume_key(event.key, typed)
+            character = (typed or "") if typing else ""
             self.keys_pressed.add(Pressed(time.monotonic(), event.key, character))
         await super().on_event(event)
 
