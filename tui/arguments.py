@@ -24,6 +24,7 @@ from tokexplore.tui.options import (
     LensOptions,
     ListOptions,
     OpenOptions,
+    RemoveOptions,
     RunOptions,
     ScoreOptions,
     SweepOptions,
@@ -43,6 +44,8 @@ class Invocation(msgspec.Struct, frozen=True):
     """Those of the app are its `app` field."""
     prompt: PromptArguments = PromptArguments()
     listing: ListOptions = ListOptions()
+    removing: RemoveOptions | None = None
+    """Where `sessions` shall not only list them."""
     opening: OpenOptions = OpenOptions()
     exporting: ExportOptions = ExportOptions()
     scoring: ScoreOptions = ScoreOptions()
@@ -69,8 +72,8 @@ def parse(arguments: Sequence[str]) -> Invocation:
     if command == "run":
         return _invocation(command, parsers.run_parser().parse_args(arguments[1:]))
     if command == "sessions":
-        parsers.sessions_parser().parse_args(arguments[1:])
-        return Invocation(command, RunOptions())
+        removing = _removing(parsers.sessions_parser().parse_args(arguments[1:]))
+        return Invocation(command, RunOptions(), removing=removing)
     if command == "replay":
         given = parsers.replay_parser().parse_args(arguments[1:])
         opening = OpenOptions(given.session, app=_screen_options(given))
@@ -121,6 +124,14 @@ def _load_options(given: argparse.Namespace) -> LoadOptions:
         revision=given.revision,
         trust_remote_code=given.trust_remote_code,
     )
+
+
+def _removing(given: argparse.Namespace) -> RemoveOptions | None:
+    if given.remove or given.older_than is not None:
+        return RemoveOptions(tuple(given.remove), given.older_than, given.yes)
+    if given.yes:
+        raise UsageError("--yes is for --remove and --older-than: say what is to be removed.")
+    return None
 
 
 def _lab(arguments: list[str]) -> Invocation:

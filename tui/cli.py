@@ -80,6 +80,11 @@ def _dispatch(asked: Invocation, open_engine: OpenEngine) -> int:
     if asked.command == "models":
         print(model_table(asked.listing.directories), end="", flush=True)
         return 0
+    if asked.removing is not None:
+        from tokexplore.tui.commands.removing import remove_sessions
+
+        remove_sessions(asked.removing)
+        return 0
     if asked.command == "sessions":
         from tokexplore.tui.commands.sessions import session_table
 

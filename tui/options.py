@@ -266,6 +266,16 @@ class ListOptions(msgspec.Struct, frozen=True):
     directories: tuple[str, ...] = ()
 
 
+class RemoveOptions(msgspec.Struct, frozen=True):
+    """Sessions that are no longer wanted."""
+
+    names: tuple[str, ...] = ()
+    older_than: float | None = None
+    """Days since anything was written."""
+    yes: bool = False
+    """Do not ask."""
+
+
 class OpenOptions(msgspec.Struct, frozen=True):
     """What `tokexplore open` takes."""
 

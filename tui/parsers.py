@@ -156,11 +156,22 @@ def gif_parser() -> Parser:
 
 
 def sessions_parser() -> Parser:
-    return new_parser(
+    parser = new_parser(
         "tokexplore sessions",
-        "List the sessions that were kept, the latest first.",
-        usage="tokexplore sessions",
+        "List the sessions that were kept, the latest first; or remove some of them.",
+        usage="tokexplore sessions [--remove SESSION ...] [--older-than DAYS] [--yes]",
     )
+    add = parser.add_argument
+    add(
+        "--remove", nargs="+", default=[], metavar="SESSION",
+        help="remove these: files, names, or how they begin",
+    )  # fmt: skip
+    add(
+        "--older-than", type=positive, metavar="DAYS",
+        help="remove those to which nothing was written for so many days",
+    )  # fmt: skip
+    add("--yes", action="store_true", help="do not ask first")
+    return parser
 
 
 def score_parser() -> Parser:

@@ -99,12 +99,32 @@ def all_files() -> list[Path]:
         ours = folder.is_dir() and folder.stat().st_uid == os.getuid()
         for path in folder.glob(f"*{SUFFIX}") if ours else ():
             try:
-                # What was written last may still lie in the log beside the file.
-                log = path.with_name(f"{path.name}-wal")
-                dated.append((max(p.stat().st_mtime for p in (path, log) if p.exists()), path))
+                dated.append((written(path), path))
             except (OSError, ValueError):
                 continue
     return [path for _, path in sorted(dated, reverse=True)]
+
+
+def written(path: Path) -> float:
+    """When a session was written last, in Unix time.
+
+    Raises:
+        ValueError: it is gone.
+    """
+    # What was written last may still lie in the log beside the file.
+    log = path.with_name(f"{path.name}-wal")
+    return max(file.stat().st_mtime for file in (path, log) if file.exists())
+
+
+def remove(path: Path) -> None:
+    """Remove a session that nobody has open, with the logs that lie beside it.
+
+    Raises:
+        OSError: when it cannot be removed.
+    """
+    path.unlink()
+    for end in ("-wal", "-shm", "-journal"):
+        path.with_name(f"{path.name}{end}").unlink(missing_ok=True)
 
 
 def network_type(path: Path) -> str:

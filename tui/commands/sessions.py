@@ -16,7 +16,7 @@ def session_table(width: int) -> str:
     found = [listed(path) for path in all_files()]
     if not found:
         return f"No sessions yet: they will lie in {plain_text(str(sessions_folder()))}.\n"
-    head = f"{'name':<{_NAME}} {'model':<{_MODEL}} {'when':<16} {'tokens':>9}  begins"
+    head = f"{'name':<{_NAME}} {'model':<{_MODEL}} {'when':<16} {'tokens':>9} {'MB':>8}  begins"
     lines = [head, *map(session_line, found)]
     return "".join(f"{cut(line, width) if width else line}\n" for line in lines)
 
@@ -31,9 +31,15 @@ def session_line(known: Listed) -> str:
     said = plain_text(" ".join(summary.words.split()))
     how = ending(known)
     return (
-        f"{name} {fit(plain_text(summary.model), _MODEL)} {when:<16} {summary.nodes:>9,}  "
-        f"{said}{f'  [{how}]' if how else ''}"
+        f"{name} {fit(plain_text(summary.model), _MODEL)} {when:<16} {summary.nodes:>9,} "
+        f"{size_of(known):>8,.1f}  {said}{f'  [{how}]' if how else ''}"
     )
+
+
+def size_of(known: Listed) -> float:
+    """A session's size on the disk in MB, the log beside it included; 0 for what is gone."""
+    log = known.path.with_name(f"{known.path.name}-wal")
+    return sum(path.stat().st_size for path in (known.path, log) if path.exists()) / 1e6
 
 
 def ending(known: Listed) -> str:
