@@ -162,8 +162,9 @@ def test_a_head_that_is_no_plain_matrix_is_refused(kind: str) -> None:
 def test_a_split_of_the_shipped_model_is_not_nothing_in_bfloat16() -> None:
     engine = LocalEngine.open(LoadOptions(dtype="bfloat16"), report=lambda _: None)
     ids = engine.encode("Once upon a time there was a king who had a daughter as fair as the sun")
-    own, again, split = engine.bench.split(ids, (1, 2))
+    _own, again, *splits = engine.bench.split(ids, (1, 2, 4, 8))
     assert all(layer.largest == 0 for layer in again.layers), "the same pass again"
-    for told in (own, split):
-        assert told.layers[-2].relative > told.layers[0].relative
-        assert 1e-5 < told.layers[-1].relative < 0.1
+    # A processor's kernel may itself add up in two or four blocks: then those change nothing.
+    told = max(splits, key=lambda split: split.layers[-1].relative)
+    assert told.layers[-2].relative > told.layers[0].relative
+    assert 1e-5 < told.layers[-1].relative < 0.1
