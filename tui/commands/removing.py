@@ -1,6 +1,7 @@
 """`tokexplore sessions --remove`, `--older-than`: sessions that are no longer wanted."""
 
 import os
+import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from tokexplore.models.session.places import all_files, find, remove, written
 from tokexplore.models.session.reading import Listed, listed
 from tokexplore.tui.commands.sessions import session_line, size_of
 from tokexplore.tui.options import RemoveOptions
+from tokexplore.widgets.cells import cut
 
 _DAY = 86_400.0
 
@@ -27,8 +29,9 @@ def remove_sessions(asked: RemoveOptions) -> None:
         print("No session is as old as that.")
         return
     size = sum(map(size_of, found))
-    for known in found:
-        print(session_line(known))
+    width = shutil.get_terminal_size().columns if os.isatty(1) else 0
+    for line in map(session_line, found):
+        print(cut(line, width) if width else line)
     if not asked.yes and not _agreed(len(found), size):
         print("Nothing was removed.")
         return
