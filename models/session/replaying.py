@@ -111,7 +111,7 @@ def _columns(connection: sqlite3.Connection) -> _Columns:
         "rank": list[Count | None],
     }
     exact = {"logprob": optional, "sampler_logprob": optional}
-    where = "FROM event WHERE kind = 'taken' AND act IS NULL ORDER BY seq"
+    where = "FROM event WHERE kind = 'taken' AND act IS NULL"
     return _Columns(*rows.columns(connection, where, whole, exact))
 
 

@@ -272,26 +272,29 @@ def typed(rows: Sequence[tuple[object, ...]], first: int) -> Iterator[EventRow]:
 def columns(
     connection: sqlite3.Connection, source: str, whole: Mapping[str, Any], exact: Mapping[str, Any]
 ) -> list[list[Any]]:
-    """The result of a query, column by column, with its types checked.
+    """The rows of a table by rising `seq`, column by column, with their types checked.
 
     Args:
-        source: the SQL that tells where from, in which order.
-        whole: lists without floats, by the SQL of each column. They come as JSON arrays, which
-            take a third of the time of rows, but SQLite rounds floats in them.
+        source: the SQL that tells which rows.
+        whole: lists without floats, by the SQL of each column, `seq` first. They come as JSON
+            arrays, which take a third of the time of rows, but SQLite rounds floats in them.
         exact: lists with floats.
 
     Raises:
         ValueError: a value of another type.
     """
-    named = ", ".join(f"{name} AS c{n}" for n, name in enumerate(whole))
-    arrays = ", ".join(f"json_group_array(c{n})" for n in range(len(whole)))
-    texts = connection.execute(f"SELECT {arrays} FROM (SELECT {named} {source})").fetchone()
-    rows = connection.execute(f"SELECT {', '.join(exact)} {source}").fetchall()
+    arrays = ", ".join(f"json_group_array({name})" for name in whole)
+    texts = connection.execute(f"SELECT {arrays} {source}").fetchone()
+    rows = connection.execute(f"SELECT {', '.join(exact)} {source} ORDER BY seq").fetchall()
     floats = zip(*rows, strict=True) if rows else [()] * len(exact)
-    return [
+    read = [
         *(_checked(msgspec.json.decode, *told) for told in zip(texts, whole.items(), strict=True)),
         *(_checked(msgspec.convert, *told) for told in zip(floats, exact.items(), strict=True)),
     ]
+    # A table is read in the order of its key, but arrays are promised no order.
+    if np.any(np.diff(np.array(read[0], "i8")) <= 0):
+        raise ValueError("rows are not in their order")
+    return read
 
 
 def _checked(read: Callable[..., Any], told: object, wanted: tuple[str, Any]) -> list[Any]:

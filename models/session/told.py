@@ -23,7 +23,7 @@ def shelve(connection: sqlite3.Connection, tree: TokenTree) -> int:
     """
     seqs, nodes, models, entropies, margins, tops = rows.columns(
         connection,
-        "FROM distribution WHERE again = 0 ORDER BY seq",
+        "FROM distribution WHERE again = 0",
         {"seq": list[rows.Count], "node": list[rows.Count], "model": list[rows.Count | None]},
         {"entropy": list[float], "ifnull(margin, 9e999)": list[float], "top_logprob": list[float]},
     )
