@@ -204,7 +204,7 @@ class TokexploreApp(ShowingApp[int]):
                 severity="warning",
             )
         # Most of what the collector would walk through, at 50 ms each time, is here to stay.
-        self.call_after_refresh(gc.freeze)
+        self.call_after_refresh(_collect_from_here)
 
     def _keep(self) -> None:
         self.keeping.look()
@@ -396,3 +396,8 @@ def run_app(options: AppOptions, kept: Kept | None = None, timeline: Timeline | 
     code = app.run()
     app.close_session("crashed")
     return app.return_code or code or 0
+
+
+def _collect_from_here() -> None:
+    gc.freeze()
+    gc.enable()
