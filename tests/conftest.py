@@ -18,3 +18,8 @@ for name in ("NO_COLOR", "LINES", "COLUMNS"):
 def _state_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Sessions of each test lie in a folder of its own."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Many tests wait for a terminal or a clock: three at a time keep two cores busy."""
+    return max(3, os.cpu_count() or 1)

@@ -44,13 +44,18 @@ def make_app(
 
 
 async def until(pilot: Pilot[int], holds: Callable[[], bool]) -> None:
-    """Let the app run until something holds; fail when it does not come true."""
+    """Let the app run until something holds and it rests; fail when it does not come true."""
+    await during(pilot, holds)
+    await settle(pilot)
+
+
+async def during(pilot: Pilot[int], holds: Callable[[], bool]) -> None:
+    """Let the app run until something holds, whatever else it is at."""
     for _ in range(400):
         if holds():
             break
         await pilot.pause(0.01)
     assert holds(), "it did not come true in time"
-    await settle(pilot)
 
 
 async def settle(pilot: Pilot[int]) -> None:
@@ -64,7 +69,10 @@ async def settle(pilot: Pilot[int]) -> None:
         working = app.driver.busy and not flows
         if screen is not None and not working and not screen._dirty:
             return
+        if app.return_code is not None:
+            return
         await pilot.pause(0.01)
+    raise AssertionError("it did not come to rest")
 
 
 async def press(pilot: Pilot[int], *keys: str) -> None:

@@ -3,7 +3,7 @@
 import threading
 
 import pytest
-from support.app import make_app, press, screen_text, settle, until
+from support.app import during, make_app, press, screen_text, settle, until
 from support.fake_engine import FakeEngine
 
 from tokexplore.models.options import PromptSpec
@@ -106,12 +106,16 @@ async def test_leaving_ends_what_runs(gate: threading.Semaphore) -> None:
     app = make_app(options=OPTIONS, gate=gate)
     async with app.run_test(size=SIZE) as pilot:
         gate.release(6)
-        screen = await opened(pilot, app)
+        await until(pilot, lambda: app.driver.state == "paused" and not app.driver.busy)
+        await press(pilot, "home")
+        await pilot.press("C")
         gate.release(3)
-        await until(pilot, lambda: len(screen.ladder.rungs[0].drawn) == 3)
-        assert "▌" in screen_text(app)
+        await during(pilot, lambda: isinstance(app.screen, LadderScreen))
+        screen = app.screen
+        await during(pilot, lambda: [len(r.drawn) for r in screen.ladder.rungs][:1] == [3])
+        await during(pilot, lambda: "▌" in screen_text(app))
         nodes = len(app.driver.explorer.tree)
-        await press(pilot, "q")
+        await pilot.press("q")
         gate.release(500)
         await settle(pilot)
         assert len(app.driver.explorer.tree) == nodes

@@ -357,7 +357,7 @@ async def test_the_tree_is_exported_from_the_app(
 
         async def exported(name: str, said: str) -> None:
             app.clear_notifications()
-            await press(pilot, "E", *["backspace"] * 60)
+            await press(pilot, "E", "ctrl+u")
             await pilot.press(*(character for character in name))
             await press(pilot, "enter")
             await until(pilot, lambda: any(said in n.message for n in app._notifications))
