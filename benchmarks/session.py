@@ -34,7 +34,8 @@ from tokexplore.models.session.journal import Journal
 from tokexplore.models.session.meta import Summary
 from tokexplore.models.session.reading import open_session
 from tokexplore.models.session.writing import View
-from tokexplore.models.tree import ROOT, TokenTree
+from tokexplore.models.tree import TokenTree
+from tokexplore.models.trie import ROOT
 from tokexplore.tui.commands.exporting import source_of
 from tokexplore.tui.export.write import export
 from tokexplore.tui.options import STOCK_PROMPT

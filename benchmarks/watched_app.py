@@ -25,7 +25,7 @@ from tokexplore.models.errors import EngineLostError
 from tokexplore.models.options import LoadOptions, PromptSpec
 from tokexplore.models.protocol import Control, DrawnToken, StreamRequest
 from tokexplore.models.sampling.view import SamplerView
-from tokexplore.models.tree import ROOT
+from tokexplore.models.trie import ROOT
 from tokexplore.models.worker.client import EngineClient
 from tokexplore.tui import app
 from tokexplore.tui.app import TokexploreApp, spawn_client

@@ -5,7 +5,8 @@ from bisect import bisect_right
 from typing import NamedTuple
 
 from tokexplore.models.tokens import Vocabulary
-from tokexplore.models.tree import ROOT, TokenTree
+from tokexplore.models.tree import TokenTree
+from tokexplore.models.trie import ROOT
 
 
 class Match(NamedTuple):

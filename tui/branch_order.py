@@ -1,6 +1,7 @@
 """The branches in the order in which they are listed, worked out once for a shape of the tree."""
 
-from tokexplore.models.tree import ROOT, Branch, TokenTree
+from tokexplore.models.tree import TokenTree
+from tokexplore.models.trie import ROOT, Branch
 
 
 class BranchOrder:

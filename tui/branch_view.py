@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import overload
 
 from tokexplore.models.display import NEWLINE
-from tokexplore.models.tree import ROOT, Branch
+from tokexplore.models.trie import ROOT, Branch
 from tokexplore.tui.explorer import Explorer
 from tokexplore.widgets.branches import BranchRow
 

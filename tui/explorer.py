@@ -10,7 +10,8 @@ from typing import NamedTuple
 from tokexplore.models.events import Event, Hidden, Unhidden, Viewed
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.tokens import Vocabulary
-from tokexplore.models.tree import ROOT, Branch, TokenTree
+from tokexplore.models.tree import TokenTree
+from tokexplore.models.trie import ROOT, Branch
 from tokexplore.tui.branch_order import BranchOrder
 
 NEAR = 9

@@ -10,7 +10,7 @@ from tokexplore.models.lab.experiment import RUNS, Experiment, Forked, Planned, 
 from tokexplore.models.lab.forks import Segment
 from tokexplore.models.lab.repeat import Run
 from tokexplore.models.lab.study import Checked, Fork, Study
-from tokexplore.models.tree import ROOT
+from tokexplore.models.trie import ROOT
 from tokexplore.tui.driver import Driver
 
 LENGTH = 64

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import partial
 
 from tokexplore.models.lab.noise import could_flip, scale
-from tokexplore.models.tree import ROOT
+from tokexplore.models.trie import ROOT
 from tokexplore.tui.explorer import LONGEST_CHARACTER, Explorer
 from tokexplore.widgets.heat import NONE, Colouring, level
 from tokexplore.widgets.transcript import Cell

@@ -9,7 +9,7 @@ import msgspec
 from tokexplore.models.errors import UsageError
 from tokexplore.models.events import Configured, Scored, Taken, Viewed
 from tokexplore.models.session.timeline import Timeline
-from tokexplore.models.tree import ROOT
+from tokexplore.models.trie import ROOT
 from tokexplore.tui.explorer import Explorer
 from tokexplore.tui.options import IDLE_CAP
 

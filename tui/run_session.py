@@ -20,7 +20,8 @@ from tokexplore.models.session import places
 from tokexplore.models.session.journal import Journal
 from tokexplore.models.session.meta import Summary
 from tokexplore.models.session.writing import View
-from tokexplore.models.tree import ROOT, TokenTree
+from tokexplore.models.tree import TokenTree
+from tokexplore.models.trie import ROOT
 from tokexplore.tui.keeping import FIRST_WORDS, ViewState
 
 PATIENCE = 30.0

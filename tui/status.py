@@ -8,7 +8,7 @@ from tokexplore.models.distribution import Distribution
 from tokexplore.models.lab.noise import SIGMAS, could_flip
 from tokexplore.models.numerics import LOW_PRECISION, grid_step
 from tokexplore.models.sampling.view import StepView
-from tokexplore.models.tree import ROOT
+from tokexplore.models.trie import ROOT
 from tokexplore.tui.driver import Driver
 from tokexplore.tui.explorer import Explorer
 from tokexplore.tui.options import adopted

@@ -4,7 +4,7 @@ import math
 from array import array
 from heapq import nsmallest
 
-from tokexplore.models.tree import ROOT
+from tokexplore.models.trie import ROOT
 from tokexplore.tui.driver import Driver
 from tokexplore.tui.driving.watching import Watched
 

@@ -18,7 +18,8 @@ from tokexplore.models.sampling.view import SamplerView
 from tokexplore.models.session import rows
 from tokexplore.models.session.rows import Count, Logprob
 from tokexplore.models.shelf import Numbers
-from tokexplore.models.tree import Chain, TokenTree
+from tokexplore.models.tree import TokenTree
+from tokexplore.models.trie import Chain
 
 BROKEN = (
     ValueError, TypeError, IndexError, OverflowError, UnicodeError, msgspec.MsgspecError,

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from tokexplore.models.events import Hidden
 from tokexplore.models.search import Match, find_text
 from tokexplore.models.tokens import Vocabulary
-from tokexplore.models.tree import ROOT, TokenTree
+from tokexplore.models.tree import TokenTree
+from tokexplore.models.trie import ROOT
 
 PIECES = [b"", b"a", b"b", b"ab", b"ba", "é".encode()[:1], "é".encode()[1:], b"A"]
 VOCABULARY = Vocabulary.pack(PIECES, [], len(PIECES))

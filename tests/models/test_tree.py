@@ -18,7 +18,8 @@ from tokexplore.models.events import (
     Taken,
 )
 from tokexplore.models.sampling.settings import SamplingSettings
-from tokexplore.models.tree import ROOT, TokenTree
+from tokexplore.models.tree import TokenTree
+from tokexplore.models.trie import ROOT
 
 
 def grow(tree: TokenTree, parent: int, *tokens: int, origin: str = "greedy") -> int:

@@ -12,7 +12,8 @@ from tokexplore.models.session.journal import Journal
 from tokexplore.models.session.meta import Summary
 from tokexplore.models.session.writing import View
 from tokexplore.models.tokens import Vocabulary
-from tokexplore.models.tree import ROOT, TokenTree
+from tokexplore.models.tree import TokenTree
+from tokexplore.models.trie import ROOT
 
 VOCABULARY = Vocabulary.pack([b"<s>", *(b" w%d" % n for n in range(1, 300))], [0], 300)
 PROVENANCE = Provenance("fake", "fake", "", "0" * 64, "float32", "cpu", "none", 300)

@@ -8,7 +8,7 @@ from tokexplore.models.distribution import Distribution
 from tokexplore.models.events import Named
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.tokens import Vocabulary
-from tokexplore.models.tree import ROOT
+from tokexplore.models.trie import ROOT
 from tokexplore.tui.explorer import Explorer
 
 VOCABULARY = Vocabulary.pack([b"a", b"b", b"\n", b"c", b"d", b"e"], (), 6)

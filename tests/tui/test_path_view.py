@@ -6,7 +6,7 @@ from support.fake_engine import FakeEngine
 
 from tokexplore.models.protocol import Control, DrawnToken, StreamRequest
 from tokexplore.models.sampling.settings import SamplingSettings
-from tokexplore.models.tree import ROOT
+from tokexplore.models.trie import ROOT
 from tokexplore.tui.explorer import Explorer
 from tokexplore.tui.path_view import PathView
 from tokexplore.widgets.heat import COLOURINGS, Colouring

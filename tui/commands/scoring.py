@@ -10,7 +10,8 @@ from tokexplore.models.display import safe_text
 from tokexplore.models.errors import UsageError
 from tokexplore.models.events import Prompted, Scored
 from tokexplore.models.protocol import Control, Engine, Progress
-from tokexplore.models.tree import ROOT, TokenTree
+from tokexplore.models.tree import TokenTree
+from tokexplore.models.trie import ROOT
 from tokexplore.tui.export.source import Source
 from tokexplore.tui.export.write import export
 from tokexplore.tui.headless import OpenEngine, interruptible, open_local, opened

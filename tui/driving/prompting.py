@@ -8,7 +8,7 @@ from tokexplore.models.errors import UsageError
 from tokexplore.models.events import Opened, Origin, Prompted
 from tokexplore.models.options import PromptSpec
 from tokexplore.models.protocol import Message
-from tokexplore.models.tree import ROOT
+from tokexplore.models.trie import ROOT
 from tokexplore.tui.driving.base import in_turn
 from tokexplore.tui.driving.streaming import Streaming
 

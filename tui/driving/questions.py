@@ -10,7 +10,7 @@ from tokexplore.models.events import Retold
 from tokexplore.models.randomness import path_key, uniform
 from tokexplore.models.sampling.changes import NO_CHANGES, changes_of
 from tokexplore.models.sampling.view import SamplerView, StepView
-from tokexplore.models.tree import ROOT
+from tokexplore.models.trie import ROOT
 from tokexplore.tui.driving.streaming import Streaming
 from tokexplore.tui.explorer import NEAR
 

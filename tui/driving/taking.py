@@ -3,7 +3,7 @@
 from tokexplore.models.distribution import Standing
 from tokexplore.models.errors import UsageError
 from tokexplore.models.events import Opened
-from tokexplore.models.tree import ROOT
+from tokexplore.models.trie import ROOT
 from tokexplore.tui.driving.base import in_turn
 from tokexplore.tui.driving.streaming import ENDINGS, Streaming
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 
 from tokexplore.models.display import safe_text
-from tokexplore.models.tree import Branch
+from tokexplore.models.trie import Branch
 from tokexplore.tui.export.source import Scope, Source
 
 WORDS = 160

@@ -12,7 +12,7 @@ import msgspec
 from textual.theme import Theme
 
 from tokexplore.models.display import safe_character, safe_text
-from tokexplore.models.tree import Branch
+from tokexplore.models.trie import Branch
 from tokexplore.tui.export.source import Scope, Source
 from tokexplore.tui.theme import DARK, LIGHT
 from tokexplore.widgets.heat import LEVELS, NONE, level

@@ -25,7 +25,8 @@ from tokexplore.models.events import (
 from tokexplore.models.provenance import Provenance
 from tokexplore.models.sampling.settings import OFF, SamplingSettings
 from tokexplore.models.tokens import Vocabulary
-from tokexplore.models.tree import ROOT, TokenTree
+from tokexplore.models.tree import TokenTree
+from tokexplore.models.trie import ROOT
 
 MOST_TOKENS = 1 << 24
 """An id beyond this is taken for damage."""

@@ -7,7 +7,8 @@ from tokexplore.models.distribution import Distribution
 from tokexplore.models.provenance import Provenance
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.tokens import Vocabulary
-from tokexplore.models.tree import ROOT, Branch, TokenTree
+from tokexplore.models.tree import TokenTree
+from tokexplore.models.trie import ROOT, Branch
 
 Scope = Literal["path", "visible", "all"]
 """The path in view, all branches but hidden ones, or all of them."""

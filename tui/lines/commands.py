@@ -9,7 +9,7 @@ from tokexplore.models.errors import UsageError
 from tokexplore.models.events import Named
 from tokexplore.models.options import PromptSpec
 from tokexplore.models.sampling.knobs import BY_NAME, with_value
-from tokexplore.models.tree import ROOT
+from tokexplore.models.trie import ROOT
 from tokexplore.tui.candidate_view import View
 from tokexplore.tui.explorer import Explorer
 from tokexplore.tui.lines.talk import Talk

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from tokexplore.models.display import safe_text, visible
 from tokexplore.models.distribution import Distribution
-from tokexplore.models.tree import ROOT
+from tokexplore.models.trie import ROOT
 from tokexplore.tui.branch_view import BranchRows
 from tokexplore.tui.candidate_view import Share, View, share_of
 from tokexplore.tui.compare_view import chosen, compare

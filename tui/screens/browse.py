@@ -14,7 +14,7 @@ from textual.geometry import Size
 from textual.widgets import Static
 
 from tokexplore.models.distribution import Distribution
-from tokexplore.models.tree import ROOT
+from tokexplore.models.trie import ROOT
 from tokexplore.tui.actions.base import Host
 from tokexplore.tui.actions.branching import Branching
 from tokexplore.tui.actions.prompting import Prompting
