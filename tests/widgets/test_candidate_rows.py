@@ -80,6 +80,7 @@ rows = st.builds(
     tie=st.booleans(),
     taken=st.booleans(),
     branches=st.lists(st.integers(1, 99_999), max_size=5).map(tuple),
+    sampler_high=st.none() | st.floats(0, 1),
 )
 
 
