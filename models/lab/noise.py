@@ -124,7 +124,12 @@ def measure(
     """
     first = max(first, len(ids) - LONGEST)
     total = len(ids) - first
-    rows = [_rows(ids[:-1], first, way, engine_of(way.condition), control) for way in ways]
+    rows = []
+    for way in ways:
+        engine = engine_of(way.condition)
+        if engine is None:
+            return None
+        rows.append(_rows(ids[:-1], first, way, engine, control))
     found = _Collected(len(ways))
     for done, step in enumerate(zip(*rows, strict=False), 1):
         found.add(step)

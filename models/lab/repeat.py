@@ -58,8 +58,11 @@ class Run(msgspec.Struct, frozen=True, tag="run"):
         return tuple(step.token for step in self.steps)
 
 
-EngineOf = Callable[[Condition], Engine]
-"""Gives the engine of a condition: the model in its dtype, on its device."""
+EngineOf = Callable[[Condition], Engine | None]
+"""Gives the engine of a condition: the model in its dtype, on its device.
+
+None where its loading was interrupted.
+"""
 
 
 def repeat(
@@ -105,7 +108,11 @@ def run_once(plan: Plan, number: int, engine_of: EngineOf, control: Control) -> 
     steps: list[Step] = []
     ended: EndReason = "interrupted"
     began = time.perf_counter()
-    for event in engine_of(condition).bench.run(request, condition.execution, control):
+    engine = engine_of(condition)
+    if engine is None:
+        control.cancelled = True
+    events = engine.bench.run(request, condition.execution, control) if engine else ()
+    for event in events:
         if isinstance(event, DrawnToken):
             steps.append(Step(event.standing.token, event.distribution, event.sampler_logprob))
         else:

@@ -8,10 +8,16 @@ from support.fake_engine import FakeEngine
 from tokexplore.tui.arguments import parse
 from tokexplore.tui.commands.lab.bench import run_lab
 from tokexplore.tui.commands.lab.parsers import EXPERIMENTS
+from tokexplore.tui.headless import OpenEngine
 from tokexplore.tui.prompts import read_prompt
 
 
-def lab_told(*arguments: str, engine: FakeEngine | None = None, code: int = 0) -> list[str]:
+def lab_told(
+    *arguments: str,
+    engine: FakeEngine | None = None,
+    code: int = 0,
+    open_engine: OpenEngine | None = None,
+) -> list[str]:
     """The lines that an experiment with these arguments writes."""
     found = engine or FakeEngine()
     asked = parse(["lab", *arguments])
@@ -19,6 +25,8 @@ def lab_told(*arguments: str, engine: FakeEngine | None = None, code: int = 0) -
     options = msgspec.structs.replace(asked.lab, app=app)
     out = io.BytesIO()
     lines = EXPERIMENTS[options.experiment].load()
-    ended = run_lab(options, lines, out, open_engine=lambda _options, _report: found)
+    ended = run_lab(
+        options, lines, out, open_engine=open_engine or (lambda _options, _report: found)
+    )
     assert ended == code
     return out.getvalue().decode().splitlines()

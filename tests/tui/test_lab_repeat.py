@@ -135,6 +135,24 @@ def test_an_interruption_keeps_what_is_done() -> None:
     assert (told[-1]["type"], told[-1]["runs"]) == ("summary", 2)
 
 
+def test_an_interruption_while_another_dtype_is_loaded_keeps_what_is_done() -> None:
+    opened = []
+
+    def open_engine(options, _report):
+        opened.append(options.dtype)
+        if len(opened) == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+            raise KeyboardInterrupt
+        return FakeEngine()
+
+    arguments = (*ASKED, "--vary", "dtype", "--runs", "12", "--format", "jsonl")
+    told = [json.loads(line) for line in lab_told(*arguments, code=130, open_engine=open_engine)]
+    runs = [line for line in told if line["type"] == "run"]
+    assert 1 <= len(runs) < 12
+    assert (told[-1]["type"], told[-1]["runs"], told[-1]["control"]) == ("summary", len(runs), True)
+    assert len(opened) == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [

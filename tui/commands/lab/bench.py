@@ -114,7 +114,8 @@ class Engines:
         self._bench, self._load = bench, subject.load
         self._known = {(PLAIN.dtype, PLAIN.device): subject.engine}
 
-    def of(self, condition: Condition) -> Engine:
+    def of(self, condition: Condition) -> Engine | None:
+        """The engine of a condition; None where the user interrupts its loading."""
         key, load = (condition.dtype, condition.device), self._load
         if key not in self._known:
             other = msgspec.structs.replace(
@@ -122,7 +123,7 @@ class Engines:
             )
             opened = self._bench.open(other)
             if opened is None:
-                raise KeyboardInterrupt
+                return None
             self._known[key] = opened
         return self._known[key]
 

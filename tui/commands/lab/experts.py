@@ -51,7 +51,8 @@ def _found(bench: Bench, subject: Subject) -> Result | None:
         return None
     moved = []
     for way in others:
-        routed = _routed(engines.of(way.condition), path, first, way, subject)
+        loaded = engines.of(way.condition)
+        routed = _routed(loaded, path, first, way, subject) if loaded else None
         if routed is None:
             break
         moved.append(Moved(way.name, rerouted(base, routed)))
