@@ -67,10 +67,9 @@ class Shelf:
         """What `get` gives for each of many nodes, read from the file many at a time."""
         ahead = iter(nodes)
         while part := list(islice(ahead, AT_ONCE)):
-            away = {node: self._record(node) for node in part if node not in self._here}
-            records = list({record for record in away.values() if record is not None})
-            read = dict(zip(records, self._fetch(records), strict=True)) if records else {}
-            told = {node: read[record] for node, record in away.items() if record is not None}
+            stored = {node: self._record(node) for node in part if node not in self._here}
+            away = {node: record for node, record in stored.items() if record is not None}
+            told = dict(zip(away, self._fetch(list(away.values())), strict=True))
             yield from (self._here.get(node, told.get(node)) for node in part)
 
     def _record(self, node: int) -> int | None:
