@@ -1,7 +1,6 @@
 """The application: one explorer, one engine, the browse screen over both."""
 
 import asyncio
-import gc
 import os
 import signal
 import time
@@ -26,6 +25,7 @@ from tokexplore.models.session.places import all_files
 from tokexplore.models.session.reading import listed
 from tokexplore.models.session.timeline import Timeline
 from tokexplore.models.worker.client import EngineClient
+from tokexplore.tui import collector
 from tokexplore.tui.commands.opening import keep_on, options_for
 from tokexplore.tui.driver import Driver
 from tokexplore.tui.driving.base import MakeClient, spawn_client
@@ -204,7 +204,7 @@ class TokexploreApp(ShowingApp[int]):
                 severity="warning",
             )
         # Most of what the collector would walk through, at 50 ms each time, is here to stay.
-        self.call_after_refresh(_collect_from_here)
+        self.call_after_refresh(collector.resume)
 
     def _keep(self) -> None:
         self.keeping.look()
@@ -261,7 +261,7 @@ class TokexploreApp(ShowingApp[int]):
         self._previous = self.driver, self.keeping
         await self.driver.close()
         self.keeping.look()
-        gc.unfreeze()
+        collector.release()
         options = msgspec.structs.replace(self.options, load=load, prompt=None)
         self.driver, self.keeping = self._new_driver(options, previous=self.keeping)
         self.driver_made()
@@ -290,7 +290,7 @@ class TokexploreApp(ShowingApp[int]):
         self.keeping.look()
         if problem := await asyncio.to_thread(self.keeping.close, "quit"):
             self.say(problem, severity="warning")
-        gc.unfreeze()
+        collector.release()
         options = options_for(kept, OpenOptions(app=self.options))
         self._screen_state = kept.state.screen
         self.driver, self.keeping = self._new_driver(options, kept)
@@ -396,8 +396,3 @@ def run_app(options: AppOptions, kept: Kept | None = None, timeline: Timeline | 
     code = app.run()
     app.close_session("crashed")
     return app.return_code or code or 0
-
-
-def _collect_from_here() -> None:
-    gc.freeze()
-    gc.enable()

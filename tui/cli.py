@@ -1,6 +1,5 @@
 """The `tokexplore` command: reads the command line and hands over to the app or to `run`."""
 
-import gc
 import os
 import shutil
 import sys
@@ -12,6 +11,7 @@ import msgspec
 
 from tokexplore.models.catalog import locate
 from tokexplore.models.errors import TokexploreError, UsageError
+from tokexplore.tui import collector
 from tokexplore.tui.arguments import Invocation, parse
 from tokexplore.tui.headless import INTERRUPTED, OpenEngine, open_local, run
 from tokexplore.tui.model_list import model_table
@@ -192,7 +192,7 @@ def _lab(asked: Invocation, open_engine: OpenEngine) -> int:
 def _open(asked: OpenOptions) -> int:
     if not asked.app.plain and not os.isatty(1):
         raise UsageError("open needs a terminal: --plain opens it in lines.")
-    _let_grow()
+    collector.pause()
     from tokexplore.tui.commands.opening import keep_on, options_for
 
     kept, said = keep_on(asked.session)
@@ -205,7 +205,7 @@ def _open(asked: OpenOptions) -> int:
 def _replay(asked: OpenOptions) -> int:
     if asked.app.plain or not os.isatty(1) or is_dumb():
         raise UsageError("replay needs a terminal with a screen: export writes a session to read.")
-    _let_grow()
+    collector.pause()
     from tokexplore.tui.app import run_app
     from tokexplore.tui.commands.opening import to_replay
 
@@ -224,7 +224,7 @@ def _on_screen(app: AppOptions, kept: "Kept | None" = None) -> int:
             file=sys.stderr,
         )
         return _in_lines(app, kept)
-    _let_grow()
+    collector.pause()
     from tokexplore.tui.app import run_app
 
     if app.record:
@@ -233,17 +233,8 @@ def _on_screen(app: AppOptions, kept: "Kept | None" = None) -> int:
         return run_app(app, kept)
 
 
-def _let_grow() -> None:
-    """Let no collector walk through what the first paint is made of: all of it is here to stay.
-
-    Who paints, or works without a screen, has it collect again.
-    """
-    gc.disable()
-
-
 def _in_lines(app: AppOptions, kept: "Kept | None" = None) -> int:
-    gc.freeze()
-    gc.enable()
+    collector.resume()
     from tokexplore.tui.lines.session import run_lines
 
     with private_stdout() as out:

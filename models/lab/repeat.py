@@ -107,12 +107,12 @@ def run_once(plan: Plan, number: int, engine_of: EngineOf, control: Control) -> 
     condition, request = plan.conditions[number], plan.request_of(number)
     steps: list[Step] = []
     ended: EndReason = "interrupted"
-    began = time.perf_counter()
     engine = engine_of(condition)
     if engine is None:
         control.cancelled = True
-    events = engine.bench.run(request, condition.execution, control) if engine else ()
-    for event in events:
+        return Run(number, condition, request.settings.seed, (), ended, 0.0)
+    began = time.perf_counter()
+    for event in engine.bench.run(request, condition.execution, control):
         if isinstance(event, DrawnToken):
             steps.append(Step(event.standing.token, event.distribution, event.sampler_logprob))
         else:

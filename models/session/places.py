@@ -94,26 +94,26 @@ def find(name: str) -> Path:
 
 def all_files() -> list[Path]:
     """The session files in the usual folder and the spare one, the latest first."""
-    dated = []
+    return list(dated_files())
+
+
+def dated_files() -> dict[Path, float]:
+    """The same, each with when it was written last, in Unix time."""
+    dated = {}
     for folder in (sessions_folder(), spare_folder()):
         ours = folder.is_dir() and folder.stat().st_uid == os.getuid()
         for path in folder.glob(f"*{SUFFIX}") if ours else ():
             try:
-                dated.append((written(path), path))
+                dated[path] = max(file.stat().st_mtime for file in with_log(path))
             except (OSError, ValueError):
                 continue
-    return [path for _, path in sorted(dated, reverse=True)]
+    latest = sorted(dated, key=lambda path: (dated[path], path), reverse=True)
+    return {path: dated[path] for path in latest}
 
 
-def written(path: Path) -> float:
-    """When a session was written last, in Unix time.
-
-    Raises:
-        ValueError: it is gone.
-    """
-    # What was written last may still lie in the log beside the file.
-    log = path.with_name(f"{path.name}-wal")
-    return max(file.stat().st_mtime for file in (path, log) if file.exists())
+def with_log(path: Path) -> list[Path]:
+    """A session's file and the log beside it, which may hold what was written last; if there."""
+    return [file for file in (path, path.with_name(f"{path.name}-wal")) if file.exists()]
 
 
 def remove(path: Path) -> None:

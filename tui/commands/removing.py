@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tokexplore.models.errors import UsageError
-from tokexplore.models.session.places import all_files, find, remove, written
+from tokexplore.models.session.places import dated_files, find, remove
 from tokexplore.models.session.reading import Listed, listed
 from tokexplore.tui.commands.sessions import session_line, size_of
 from tokexplore.tui.options import RemoveOptions
@@ -42,7 +42,7 @@ def remove_sessions(asked: RemoveOptions) -> None:
 
 def _found(asked: RemoveOptions) -> Sequence[Listed]:
     """Those that are meant, the latest first."""
-    kept = all_files()
+    kept = dated_files()
     known: dict[Path, Listed] = {}
     for name in asked.names:
         session = listed(find(name))
@@ -53,7 +53,7 @@ def _found(asked: RemoveOptions) -> Sequence[Listed]:
         known[session.path] = session
     if asked.older_than is not None:
         oldest = time.time() - asked.older_than * _DAY
-        aged = (listed(path) for path in kept if written(path) <= oldest)
+        aged = (listed(path) for path, written in kept.items() if written <= oldest)
         known |= {session.path: session for session in aged if not session.live}
     return list(known.values())
 

@@ -3,7 +3,7 @@
 import time
 
 from tokexplore.models.errors import UsageError
-from tokexplore.models.session.places import all_files, sessions_folder
+from tokexplore.models.session.places import all_files, sessions_folder, with_log
 from tokexplore.models.session.reading import Listed, listed
 from tokexplore.tui.plain import plain_text
 from tokexplore.widgets.cells import cut, fit
@@ -38,8 +38,7 @@ def session_line(known: Listed) -> str:
 
 def size_of(known: Listed) -> float:
     """A session's size on the disk in MB, the log beside it included; 0 for what is gone."""
-    log = known.path.with_name(f"{known.path.name}-wal")
-    return sum(path.stat().st_size for path in (known.path, log) if path.exists()) / 1e6
+    return sum(file.stat().st_size for file in with_log(known.path)) / 1e6
 
 
 def ending(known: Listed) -> str:
