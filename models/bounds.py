@@ -9,9 +9,12 @@ from itertools import accumulate
 from typing import NamedTuple
 
 from tokexplore.models.distribution import Distribution
-from tokexplore.models.sampling.settings import OFF, SamplingSettings
+from tokexplore.models.sampling.settings import SamplingSettings
 
-_UNBOUNDED = ("typical_p", "top_h", "epsilon_cutoff", "eta_cutoff", "dynamic_range")
+_BOUNDED = frozenset({"temperature", "seed", "top_k", "top_p", "min_p"})
+"""The settings of which bounds are known. Any other that is on leaves none."""
+_INERT = frozenset({"typical_p", "top_h", "epsilon_cutoff", "eta_cutoff", "dynamic_range"})
+"""Those that do nothing while the sampler is greedy."""
 _ROUNDING = 1e-6
 """Relative width of what f32 arithmetic may decide either way at a border."""
 
@@ -58,15 +61,14 @@ class BoundedView(NamedTuple):
 def bounded_view(distribution: Distribution, settings: SamplingSettings) -> BoundedView | None:
     """What the sampler keeps, stage by stage in the order of the sampler.
 
-    None where it takes more than temperature, top-k, top-p and min-p: what a path changes, and
+    None where anything but temperature, top-k, top-p and min-p is on: what a path changes, and
     filters that need every probability of the tail, leave no bounds that say anything.
     """
-    if settings.looks_back:
+    known = _BOUNDED | _INERT if settings.greedy else _BOUNDED
+    if settings.on - known:
         return None
     if settings.greedy:
         return BoundedView(settings, Bounds(1, 1), (), (1.0,), Bounds(1.0, 1.0))
-    if any(getattr(settings, name) != OFF[name] for name in _UNBOUNDED):
-        return None
     logits, temperature = distribution.logit_view, settings.temperature
     weights = [math.exp((logit - logits[0]) / temperature) for logit in logits]
     chain = _Chain(weights, distribution, settings)

@@ -10,7 +10,7 @@ import msgspec
 from tokexplore.models.errors import UsageError
 from tokexplore.models.options import EMBEDDED, SHIPPED, LoadOptions, PromptSpec
 from tokexplore.models.protocol import ModelInfo, StreamRequest
-from tokexplore.models.sampling.settings import SamplingSettings
+from tokexplore.models.sampling.settings import SUGGESTIONS, SamplingSettings
 from tokexplore.models.tokens import Vocabulary
 
 STOCK_PROMPT = "Once upon a time there was a king who had a"
@@ -337,21 +337,11 @@ def check_token_ids(app: AppOptions, info: ModelInfo) -> None:
             )
 
 
-_OURS = {
-    "seed",
-    "bias",
-    "banned",
-    "presence_penalty",
-    "frequency_penalty",
-    "dynamic_range",
-}
-
-
 def adopted(
     settings: SamplingSettings, given: frozenset[str], suggested: SamplingSettings | None
 ) -> SamplingSettings:
     """The model's suggestions, except where the user gave a value or no model can suggest one."""
     if suggested is None:
         return settings
-    kept = {name: getattr(settings, name) for name in given | _OURS}
-    return msgspec.structs.replace(suggested, **kept)
+    taken = frozenset(SUGGESTIONS.values()) - given
+    return msgspec.structs.replace(settings, **{name: getattr(suggested, name) for name in taken})

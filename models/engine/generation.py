@@ -7,21 +7,7 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase
 
 from tokexplore.models.errors import UsageError
-from tokexplore.models.sampling.settings import OFF, SamplingSettings
-
-_SUGGESTIONS = {
-    "temperature": "temperature",
-    "top_k": "top_k",
-    "top_p": "top_p",
-    "min_p": "min_p",
-    "typical_p": "typical_p",
-    "top_h": "top_h",
-    "epsilon_cutoff": "epsilon_cutoff",
-    "eta_cutoff": "eta_cutoff",
-    "repetition_penalty": "repetition_penalty",
-    "no_repeat_ngram_size": "no_repeat_ngram",
-}
-"""By name in the file, our name of it."""
+from tokexplore.models.sampling.settings import OFF, SUGGESTIONS, SamplingSettings
 
 
 def read_generation_config(path: Path) -> tuple[dict[str, Any], list[str]]:
@@ -64,7 +50,7 @@ def suggested(generation: dict[str, Any]) -> tuple[SamplingSettings | None, list
     """
     given = {
         ours: generation[theirs]
-        for theirs, ours in _SUGGESTIONS.items()
+        for theirs, ours in SUGGESTIONS.items()
         if generation.get(theirs) is not None
     }
     sampling = generation.get("do_sample")

@@ -56,6 +56,12 @@ class SamplingSettings(msgspec.Struct, frozen=True):
         return self.temperature == 0.0
 
     @property
+    def on(self) -> frozenset[str]:
+        """The fields that are not at their defaults, at which they do nothing."""
+        fields = msgspec.structs.fields(self)
+        return frozenset(f.name for f in fields if getattr(self, f.name) != f.default)
+
+    @property
     def looks_back(self) -> bool:
         """Whether the path changes logits: a penalty, a bias or a ban is on."""
         return bool(
@@ -161,6 +167,19 @@ _SHORT = {
 }
 OFF = {f.name: f.default for f in msgspec.structs.fields(SamplingSettings)}
 """By field: the value at which it does nothing; greedy for the temperature."""
+SUGGESTIONS = {
+    "temperature": "temperature",
+    "top_k": "top_k",
+    "top_p": "top_p",
+    "min_p": "min_p",
+    "typical_p": "typical_p",
+    "top_h": "top_h",
+    "epsilon_cutoff": "epsilon_cutoff",
+    "eta_cutoff": "eta_cutoff",
+    "repetition_penalty": "repetition_penalty",
+    "no_repeat_ngram_size": "no_repeat_ngram",
+}
+"""What a model may suggest: by name in its generation_config.json, our name of it."""
 
 
 def _whole(value: object) -> bool:

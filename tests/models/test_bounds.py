@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -93,6 +94,20 @@ def test_what_leaves_no_bounds_is_said_so() -> None:
     ):  # fmt: skip
         assert bounded_view(told, SamplingSettings(1.0, **more)) is None
     assert bounded_view(told, SamplingSettings(no_repeat_ngram=2)) is None
+
+
+class MadeUp(SamplingSettings, frozen=True):
+    """Settings with a stage that nobody has told the bounds of."""
+
+    made_up: float = 0.0
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_a_stage_that_the_bounds_do_not_know_leaves_none(temperature: float) -> None:
+    told = distribution(np.arange(10.0), 10)
+
+    assert bounded_view(told, MadeUp(temperature)) is not None
+    assert bounded_view(told, MadeUp(temperature, made_up=0.5)) is None
 
 
 def test_greedy_takes_the_first() -> None:

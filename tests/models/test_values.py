@@ -3,11 +3,13 @@
 import math
 from array import array
 
+import msgspec
 import pytest
 
 from tokexplore.models.distribution import Distribution
 from tokexplore.models.errors import UsageError
 from tokexplore.models.randomness import extend_key, path_key, seed_key, uniform
+from tokexplore.models.sampling.knobs import KNOBS, with_value
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.sampling.view import Cut, SamplerView
 from tokexplore.models.tokens import Vocabulary
@@ -66,6 +68,18 @@ def test_short_settings_for_the_header() -> None:
     assert SamplingSettings().short() == "greedy"
     settings = SamplingSettings(temperature=0.8, top_p=0.75, seed=11)
     assert settings.short() == "T .80 p .75 seed 11"
+
+
+def test_no_setting_is_forgotten_in_a_table() -> None:
+    fields = {field.name for field in msgspec.structs.fields(SamplingSettings)}
+    lists = {"bias", "banned"}
+
+    assert {knob.field for knob in KNOBS} == fields - lists
+    for knob in KNOBS:
+        if knob.field not in ("temperature", "seed"):
+            on = with_value(SamplingSettings(temperature=1.0), knob, 1 if knob.whole else 0.5)
+            assert on.on == {"temperature", knob.field}
+            assert on.short() != SamplingSettings(temperature=1.0).short()
 
 
 def test_the_sampler_view_names_the_stage_that_cut() -> None:

@@ -23,7 +23,7 @@ from tokexplore.models.protocol import Chat, Message
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.tui import headless
 from tokexplore.tui.cli import main
-from tokexplore.tui.options import AppOptions, RunOptions
+from tokexplore.tui.options import AppOptions, RunOptions, adopted
 from tokexplore.tui.recording.cast import read_cast
 
 HOT = SamplingSettings(temperature=0.9, top_k=40, seed=5)
@@ -173,6 +173,18 @@ def test_the_model_s_defaults_are_adopted_except_what_was_given() -> None:
     )
     assert head["sampling"] == {"temperature": 0.5, "top_k": 20, "top_p": 0.8, "min_p": 0.0}
     assert head["seed"] == 9
+
+
+def test_what_no_model_can_suggest_stays_when_its_settings_are_adopted() -> None:
+    class MadeUp(SamplingSettings, frozen=True):
+        made_up: float = 0.0
+
+    mine = MadeUp(seed=9, presence_penalty=0.5, min_p=0.2, made_up=0.5)
+    suggested = SamplingSettings(temperature=0.7, top_k=20)
+
+    settings = adopted(mine, frozenset({"min_p"}), suggested)
+
+    assert settings == MadeUp(0.7, 20, 1.0, 0.2, 9, presence_penalty=0.5, made_up=0.5)
 
 
 def test_text_streams_whole_characters_and_then_tells_every_step() -> None:

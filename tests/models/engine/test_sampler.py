@@ -16,6 +16,7 @@ from tokexplore.models.engine.summary import Row
 from tokexplore.models.errors import UsageError
 from tokexplore.models.randomness import extend_key, seed_key, uniform
 from tokexplore.models.sampling.changes import changes_of
+from tokexplore.models.sampling.knobs import KNOBS, Knob, with_value
 from tokexplore.models.sampling.settings import SamplingSettings
 
 
@@ -233,6 +234,20 @@ def test_a_banned_token_is_named_with_what_bans_it() -> None:
     cuts = [view.fate(token, 1.0, changes).cut for token in range(4)]
     assert [cut.stage if cut else None for cut in cuts] == [None, "no-repeat-ngram", None, "banned"]
     assert [cut.mass for cut in view.cuts] == pytest.approx([1 / 4, 1 / 3])
+
+
+@pytest.mark.parametrize("knob", KNOBS, ids=lambda knob: knob.name)
+def test_every_knob_that_is_on_changes_something(knob: Knob) -> None:
+    path = [49, 48, 49, 48, 49]  # the most probable ones were there before
+    plain = SamplingSettings(temperature=1.0)
+    on = with_value(plain, knob, 2 if knob.whole else 0.5)
+    logits = np.linspace(0, 6, 50)
+
+    before, after = reshaped(logits, plain, path), reshaped(logits, on, path)
+
+    same = np.array_equal(before.changed, after.changed) and np.array_equal(before.kept, after.kept)
+    same = same and before.view.temperature == after.view.temperature
+    assert same == (knob.field == "seed")
 
 
 def test_greedy_takes_the_lowest_id_of_a_tie() -> None:
