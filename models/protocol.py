@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 import msgspec
 
+from tokexplore.models.borders import NO_BORDERS, Borders
 from tokexplore.models.distribution import STORED_CANDIDATES, Distribution, Rows, Standing
 from tokexplore.models.provenance import Provenance
 from tokexplore.models.sampling.effects import Draws, Effect
@@ -62,6 +63,8 @@ class ModelInfo(msgspec.Struct, frozen=True):
     """What the user should know: a fallback that was taken, a device that was chosen."""
     batches: bool = False
     """Whether several continuations can run as one batch."""
+    borders: Borders = NO_BORDERS
+    """Lengths of a path at which the model changes its rules."""
     full_vocabulary: bool = True
     """Whether every token's logprob can be had; else only the listed candidates."""
     config_hash: str = ""

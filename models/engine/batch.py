@@ -42,13 +42,15 @@ class Batch:
     def feed(self, token: int) -> None:
         """Feed the path's next token; its mates take their most probable one."""
         self._path.append(token)
-        if self._cache is None:
+        if self._probed.whole(len(self._path)):
             self._logits = self._forward(self._path, 0, None)
             return
         tokens = self._logits.argmax(-1).tolist()
         tokens[self._execution.row] = token
-        fed = [[token] for token in tokens]
-        self._logits = self._forward.batch(fed, self._length, self._cache, self._pads)
+        fed, start = [[token] for token in tokens], self._length
+        if self._probed.afresh(len(self._path)):  # it is alone: see `LocalBench`
+            self._cache, fed, start = kv.new_cache(self._forward.model), [list(self._path)], 0
+        self._logits = self._forward.batch(fed, start, self._cache, self._pads)
         self._length += 1
 
     def _together(self, rows: Sequence[Sequence[int]]) -> tuple[torch.Tensor, DynamicCache]:
@@ -81,7 +83,7 @@ def prefilled(
     """A leaf that holds a path, prefilled as asked, and the logits after it: f32 CPU, [1, V]."""
     leaf = prefill.fresh(forward, probed)
     path = array("I", ids)
-    if leaf.cache is None:
+    if probed.whole(len(path)):
         return leaf, forward(path, 0, None)
     for start, end in spans(len(path), execution):
         logits = prefill.extend(forward, probed, leaf, path[start:end])

@@ -16,7 +16,14 @@ from tokexplore.models.engine.batch import Batch, spans
 from tokexplore.models.engine.store import Path
 from tokexplore.models.engine.stream import Stops, Uniforms, drawn, out_of_room
 from tokexplore.models.errors import UsageError
-from tokexplore.models.protocol import Control, DrawnToken, EndReason, StreamEnded, StreamRequest
+from tokexplore.models.protocol import (
+    Control,
+    DrawnToken,
+    EndReason,
+    ModelInfo,
+    StreamEnded,
+    StreamRequest,
+)
 
 if TYPE_CHECKING:
     from tokexplore.models.engine.local import LocalEngine
@@ -39,7 +46,7 @@ class LocalBench:
     def run(
         self, request: StreamRequest, execution: Execution, control: Control
     ) -> Iterator[DrawnToken | StreamEnded]:
-        self._check(request.ids, execution)
+        self._check(request.ids, execution, request.max_new_tokens)
         settings = request.settings.checked()
         path, uniforms, stops = Path(request.ids), Uniforms(), Stops(self._engine, request)
         batch = self._begun(path.ids, execution)
@@ -59,9 +66,11 @@ class LocalBench:
         self, ids: Sequence[int], first: int, execution: Execution, control: Control, *,
         stepwise: bool,
     ) -> Iterator[tuple[int, Logits]]:  # fmt: skip
-        self._check(ids, execution)
+        self._check(ids[:first] if stepwise else ids, execution, len(ids) - first)
         if not stepwise:
-            yield from self._prefilled(ids, first, execution, control)
+            for last in self._engine.probed.borders.ends(first, len(ids)):
+                yield from self._prefilled(ids[:last], first, execution, control)
+                first = last + 1
             return
         batch = self._begun(ids[:first], execution)
         yield first, batch.logits[None].numpy()  # [1, V]
@@ -84,7 +93,7 @@ class LocalBench:
                 return
             keep = max(1, end - max(start, first - 1))
             with self._computing(execution):
-                if leaf.cache is None:
+                if probed.whole(len(path)):
                     logits = forward(path[:end], 0, None, keep)
                 else:
                     logits = prefill.extend(forward, probed, leaf, path[start:end], keep)
@@ -104,7 +113,10 @@ class LocalBench:
         stepwise: bool,
     ) -> Routing | None:  # fmt: skip
         self._check(ids, execution)
-        routers = routing.routers_of(self._engine.forward.model, self._engine.info.name)
+        info = self._engine.info
+        if info.borders.between(first, len(ids)):
+            raise UsageError(_across(info, "the routing of one path is not told"))
+        routers = routing.routers_of(self._engine.forward.model, info.name)
         record = routing.Record(routers)
         if not stepwise:
             with record.listening():
@@ -131,8 +143,8 @@ class LocalBench:
             return "interrupted"
         return out_of_room(path, request, request.max_new_tokens, self._engine.info.context)
 
-    def _check(self, ids: Sequence[int], execution: Execution) -> None:
-        """Refuse what this model cannot do."""
+    def _check(self, ids: Sequence[int], execution: Execution, more: int = 0) -> None:
+        """Refuse what this model cannot do with a path that grows by `more` tokens."""
         self._engine.check(ids)
         info = self._engine.info
         if execution.batch > 1 and not info.batches:
@@ -141,6 +153,11 @@ class LocalBench:
             raise UsageError(
                 f"{info.name} takes a prompt in one pass only: {self._engine.probed.words}."
             )
+        lengths = [len(ids), *map(len, execution.mates)]
+        if execution.batch > 1 and info.borders.between(min(lengths), max(lengths) + more):
+            raise UsageError(_across(info, "rows on both sides share no batch"))
+        if (execution.chunk or execution.cached) and info.borders.since(len(ids)) > 1:
+            raise UsageError(_across(info, "a longer prompt goes in one pass only"))
         if not 0 <= execution.row < execution.batch:
             raise UsageError(f"row {execution.row} is not in a batch of {execution.batch}.")
 
@@ -164,6 +181,12 @@ class LocalBench:
                 routers = routing.routers_of(forward.model, self._engine.info.name)
                 stack.enter_context(routing.limited(routers, forward, execution.capacity))
             yield
+
+
+def _across(info: ModelInfo, why: str) -> str:
+    """That a model's borders do not let something be."""
+    last = " and ".join(f"{border:,}" for border in info.borders.lengths)
+    return f"{info.name} follows other rules for texts of more than {last} tokens: {why}."
 
 
 def here(device: str) -> list[str]:

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
+from tokexplore.models.engine.rope import DynamicRope
 from tokexplore.models.errors import UsageError
 
 _CACHE_ARGUMENTS = ("past_key_values", "cache_params")
@@ -37,6 +38,7 @@ class Forward:
         self._away = self._device.type != "cpu" or hasattr(model, "hf_device_map")
         self._positions = torch.empty(1, 0, dtype=torch.long)
         self._ones = torch.empty(1, 0, dtype=torch.long)
+        self._rope = DynamicRope(model)
         self.experts = Experts(model, self._device)
         self.occupied: torch.Tensor | None = None
         """Bool, shape [B, n]: which tokens of the running pass are no padding; None for all."""
@@ -77,6 +79,7 @@ class Forward:
         end = start + count
         if end > self._ones.shape[1]:
             self._grow(end)
+        self._rope.forget()
         self.experts.prepare(decoding=count == 1 and start > 0)
         arguments: dict[str, Any] = {"use_cache": cache is not None}
         if cache is not None and self.cache_argument:

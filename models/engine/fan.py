@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
+from transformers.cache_utils import DynamicCache
 
 from tokexplore.models.engine import cache as kv
-from tokexplore.models.engine import prefill, sampler, summary
+from tokexplore.models.engine import sampler, summary
 from tokexplore.models.engine.store import Path
 from tokexplore.models.engine.stream import Stops, Uniforms, out_of_room
 from tokexplore.models.engine.summary import Row
@@ -64,24 +65,35 @@ def continuations(
         row: the row after the path, whose cache the engine holds.
     """
     runs = [_Run(engine, request, seed) for seed in seeds]
-    path = Path(request.ids)
-    start = prefill.start(engine.forward, engine.probed, engine.leaves, path.ids, len(path))
+    forward, probed, length = engine.forward, engine.probed, len(request.ids)
+    cache = None if probed.afresh(length + 1) else _shared(engine, Path(request.ids))
+    for run in runs:
+        run.draw(row)
+    rows = [[*request.ids, *run.ids] for run in runs]
+    while any(run.ended is None for run in runs):
+        if control.cancelled:
+            return []
+        length += 1
+        # A row that has ended goes on unseen: it costs less than taking it out.
+        if probed.afresh(length):
+            cache = None if probed.whole(length) else kv.new_cache(forward.model)
+            logits = forward.batch(rows, 0, cache)  # [B, V]
+        else:
+            logits = forward.batch([ids[-1:] for ids in rows], length - 1, cache)
+        for run, values, ids in zip(runs, logits, rows, strict=True):
+            if run.ended is None:
+                run.draw(summary.summarise(values, "step"))
+            ids.append(run.ids[-1])
+    return [run.told() for run in runs]
+
+
+def _shared(engine: "LocalEngine", path: Path) -> DynamicCache:
+    """A cache of the path for many rows: what a batch appends to it is its own."""
+    start = engine.start(path, len(path))
     for _ in engine.feed(start.leaf, path.ids):
         pass
     cache = kv.fork(start.leaf.cache, len(path))
     for layer in cache.layers:
         if isinstance(layer, kv.GrowingLayer):
             layer.detached()
-    for run in runs:
-        run.draw(row)
-    length = len(path)
-    while any(run.ended is None for run in runs):
-        if control.cancelled:
-            return []
-        # A row that has ended goes on unseen: it costs less than taking it out.
-        logits = engine.forward.batch([run.ids[-1:] for run in runs], length, cache)  # [B, V]
-        length += 1
-        for run, values in zip(runs, logits, strict=True):
-            if run.ended is None:
-                run.draw(summary.summarise(values, "step"))
-    return [run.told() for run in runs]
+    return cache

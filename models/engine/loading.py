@@ -15,6 +15,7 @@ from tokexplore.models.engine.device import choose_dtype, devices_of, place, set
 from tokexplore.models.engine.download import download
 from tokexplore.models.engine.generation import eos_ids, read_generation_config, suggested
 from tokexplore.models.engine.quiet import quietly
+from tokexplore.models.engine.rope import stretched
 from tokexplore.models.engine.suitability import check_causality, check_files, plainly_causal
 from tokexplore.models.engine.weights import Opening, open_config, open_model, open_tokenizer
 from tokexplore.models.footprint import footprint
@@ -169,7 +170,8 @@ def _rows(model: PreTrainedModel) -> int:
 
 def _context(model: PreTrainedModel) -> int:
     """Positions that the model was made for; 0 where its config names none."""
-    return _integer(model.config.get_text_config(), *_CONTEXT_NAMES)
+    config = model.config.get_text_config()
+    return stretched(config, _integer(config, *_CONTEXT_NAMES))
 
 
 def _integer(config: PreTrainedConfig, *names: str) -> int:

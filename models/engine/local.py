@@ -110,6 +110,7 @@ class LocalEngine:
             seconds=loaded.seconds,
             notices=(*loaded.notices, *([probed.notice] if probed.notice else [])),
             batches=probed.croppable and probed.feed == "batched",
+            borders=probed.borders,
             config_hash=loaded.config_hash,
             versions={
                 "tokexplore": __version__,
@@ -196,7 +197,10 @@ class LocalEngine:
     def begin(self, path: Path) -> prefill.Start:
         """The cache to feed `path` on; it holds all but one token where the row is to be had."""
         held = self.rows_held.get(path.key) is not None
-        wanted = len(path) if held else len(path) - 1
+        return self.start(path, len(path) if held else len(path) - 1)
+
+    def start(self, path: Path, wanted: int) -> prefill.Start:
+        """`prefill.start` of this model."""
         return prefill.start(self.forward, self.probed, self.leaves, path.ids, wanted)
 
     def keep(self, leaf: Leaf) -> None:
@@ -240,7 +244,7 @@ class LocalEngine:
         path = Path(ids[:-1])
         if len(ids) <= first:
             return
-        start = prefill.start(self.forward, self.probed, self.leaves, path.ids, first - 1)
+        start = self.start(path, first - 1)
         leaf = start.leaf
         if start.own and start.kept:
             leaf = prefill.forked(leaf)

@@ -31,10 +31,12 @@ class Start:
     """Tokens of the path that it holds."""
     own: bool
     """The cache was at this very place, nothing was forked."""
+    unlike: bool = False
+    """Tokens of the path are held, but under other rules."""
 
     def source(self, length: int) -> str:
         """What `Distribution.source` says after the path of `length` tokens is fed."""
-        if self.kept == 0:
+        if self.kept == 0 and not self.unlike:
             return "prefill"
         if length - self.kept <= 1:
             return "step" if self.own else "fork"
@@ -44,8 +46,13 @@ class Start:
 def start(
     forward: Forward, probed: Probed, leaves: LeafStore, ids: "array[int]", wanted: int
 ) -> Start:
-    """The longest held prefix of `ids` of at most `wanted` tokens, as a leaf to be extended."""
-    best, source, snapshot = 0, None, None
+    """The longest held prefix of `ids` of at most `wanted` tokens, as a leaf to be extended.
+
+    It was made under the rules that the pass after `wanted` tokens follows, and is long enough for
+    all that follow to be of one kind with it.
+    """
+    since = probed.borders.since(wanted + 1)
+    best, source, snapshot, unlike = 0, None, None, False
     for leaf in leaves:
         common = min(leaf.common(ids), wanted)
         if probed.croppable or common == len(leaf):
@@ -53,23 +60,25 @@ def start(
         else:
             candidate = next((s for s in reversed(leaf.snapshots) if s.length <= common), None)
             usable = candidate.length if candidate else 0
-        if usable >= best and usable:
+        if leaf.since != since or usable < since - 1:
+            unlike = unlike or common > 0
+        elif usable >= best and usable:
             best, source, snapshot = usable, leaf, candidate
     stepping = probed.feed == "stepwise" and len(ids) - best > _WORTH_STEPPING
     if source is None or (stepping and len(ids) <= _ONE_PASS):
-        return Start(fresh(forward, probed), 0, own=True)
+        return Start(fresh(forward, probed), 0, own=True, unlike=unlike and source is None)
     if best == len(source) and not source.busy:
         if not probed.croppable:
             _remember(source)  # this place was of use: one may come back to it
         return Start(source, best, own=True)
     twin = kv.fork(source.cache, best, snapshot)
     snapshots = [s for s in source.snapshots if s.length <= best]
-    return Start(Leaf(twin, source.ids[:best], snapshots), best, own=False)
+    return Start(Leaf(twin, source.ids[:best], snapshots, since), best, own=False)
 
 
 def forked(leaf: Leaf) -> Leaf:
     """An independent leaf at the same place."""
-    return Leaf(kv.fork(leaf.cache, len(leaf)), leaf.ids[:], list(leaf.snapshots))
+    return Leaf(kv.fork(leaf.cache, len(leaf)), leaf.ids[:], list(leaf.snapshots), leaf.since)
 
 
 def fresh(forward: Forward, probed: Probed) -> Leaf:
@@ -94,9 +103,23 @@ def feed(
         How many tokens of `ids` are done, and f32 CPU logits [k, V] after the last k of them; of
         a chunk whose logits are not asked for, one row.
     """
-    if probed.feed == "whole":
+    if score_from is None:
+        yield from _feed_alike(forward, probed, leaf, ids, None)
+        return
+    for last in probed.borders.ends(score_from + 1, len(ids)):
+        yield from _feed_alike(forward, probed, leaf, ids[:last], score_from)
+        score_from = last
+
+
+def _feed_alike(
+    forward: Forward, probed: Probed, leaf: Leaf, ids: "array[int]", score_from: int | None
+) -> Iterator[tuple[int, torch.Tensor]]:
+    """`feed` under the rules that a pass over all of `ids` follows."""
+    if probed.whole(len(ids)):
         yield from _feed_whole(forward, ids, score_from)
         return
+    if leaf.since != probed.borders.since(len(ids)):
+        leaf.empty(kv.new_cache(forward.model))
     scored = score_from is not None
     for first, last in _spans(forward, probed, len(leaf), len(ids), scored=scored):
         keep = last - max(first, score_from) if score_from is not None else 1
@@ -105,8 +128,11 @@ def feed(
 
 
 def step(forward: Forward, probed: Probed, leaf: Leaf, ids: "array[int]") -> torch.Tensor:
-    """Feed the last of `ids` on top of a leaf that holds the others; f32 CPU logits [1, V]."""
-    if probed.feed == "whole":
+    """Feed the last of `ids` on top of a leaf that holds the others; f32 CPU logits [1, V].
+
+    The leaf is one under the rules of this length.
+    """
+    if probed.whole(len(ids)):
         return forward(ids, 0, None)
     return extend(forward, probed, leaf, ids[-1:])
 
@@ -122,10 +148,10 @@ def extend(
     try:
         logits = forward(tokens, length, leaf.cache, keep)
     except BaseException:
-        leaf.ids, leaf.snapshots = array("I"), []
-        leaf.cache = kv.new_cache(forward.model)
+        leaf.empty(kv.new_cache(forward.model))
         raise
     leaf.ids.extend(tokens)
+    leaf.since = probed.borders.since(len(leaf))
     if not probed.croppable:
         taken = leaf.snapshots[-1].length if leaf.snapshots else 0
         if len(leaf) // SNAPSHOT_EVERY > taken // SNAPSHOT_EVERY:
@@ -142,20 +168,20 @@ def _remember(leaf: Leaf) -> None:
 def _spans(
     forward: Forward, probed: Probed, start: int, end: int, *, scored: bool
 ) -> Iterator[tuple[int, int]]:
-    """The chunks of positions `start` to `end`."""
-    size = CHUNK
+    """The chunks of positions `start` to `end`, all of them under the rules of the whole."""
+    size, since = CHUNK, probed.borders.since(end)
     if scored:
         size = min(size, scored_rows(forward))
     if probed.feed == "stepwise":
         if start == 0:
-            first = min(end, size if scored else _ONE_PASS)
+            first = min(end, max(since, size if scored else _ONE_PASS))
             yield 0, first
             start = first
         size = 1
     # A last snapshot close to the end: what branches off there is near one.
     last_snapshot = end if probed.croppable else (end - 1) // SNAPSHOT_EVERY * SNAPSHOT_EVERY
-    borders = {last_snapshot, end, *range(start, end, size)}
-    yield from pairwise(sorted(at for at in borders if start <= at))
+    cuts = {last_snapshot, end, *range(start, end, size)}
+    yield from pairwise([start, *sorted(at for at in cuts if max(start + 1, since) <= at)])
 
 
 def scored_rows(forward: Forward) -> int:

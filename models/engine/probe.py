@@ -4,15 +4,17 @@ Some families give silently wrong logits when several tokens are fed on top of a
 state that cannot be forked. One plain pass over random ids is the truth for the ways tried.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 import torch
 from transformers import PreTrainedModel
 
+from tokexplore.models.borders import NO_BORDERS, Borders
 from tokexplore.models.engine import cache as kv
 from tokexplore.models.engine.decode import Forward
+from tokexplore.models.engine.rope import borders_of
 
 Feed = Literal["batched", "stepwise", "whole"]
 
@@ -32,6 +34,16 @@ class Probed:
     """How branching reuses the cache, for the inspector."""
     notice: str = ""
     """A fallback that the user should know of."""
+    borders: Borders = NO_BORDERS
+    """Where passes change their rules, so that no cache is of use on both sides."""
+
+    def whole(self, length: int) -> bool:
+        """Whether a path of this length is run in one pass, without a cache."""
+        return self.feed == "whole" or self.borders.alone(length)
+
+    def afresh(self, length: int) -> bool:
+        """Whether what is held of the path one token shorter is of no use for this length."""
+        return self.feed == "whole" or self.borders.since(length) == length > 1
 
 
 def probe(forward: Forward, context: int) -> Probed:
@@ -40,6 +52,16 @@ def probe(forward: Forward, context: int) -> Probed:
     Args:
         context: positions that the model has; 0 where it does not say.
     """
+    borders = borders_of(forward.model.config.get_text_config(), context)
+    found = _probed(forward, context, borders)
+    return replace(
+        found, borders=borders, words="; ".join(filter(None, (found.words, borders.words())))
+    )
+
+
+def _probed(forward: Forward, context: int, borders: Borders) -> Probed:
+    if borders.between(1, _IDS):
+        return _whole(f"it changes its rules before {_IDS} tokens: too early to try one on")
     if 0 < context < _IDS:
         return _whole(f"its context of {context} is too short to try one on")
     if forward.cache_argument is None:

@@ -46,6 +46,8 @@ class Leaf:
     """The tokens that the cache holds."""
     snapshots: list[kv.Snapshot] = field(default_factory=list)
     """By rising length; of croppable caches none."""
+    since: int = 1
+    """The least length whose passes follow the rules under which the cache was made."""
     busy: bool = False
     """A stream is extending it: others fork it."""
 
@@ -56,6 +58,10 @@ class Leaf:
     def bytes(self) -> int:
         """Memory of the cache and its snapshots."""
         return kv.cache_bytes(self.cache) + sum(s.bytes for s in self.snapshots)
+
+    def empty(self, cache: DynamicCache) -> None:
+        """Begin again with a cache that holds nothing."""
+        self.cache, self.ids, self.snapshots, self.since = cache, array("I"), [], 1
 
     def common(self, ids: "array[int]") -> int:
         """Length of the longest common prefix with `ids`."""
@@ -103,8 +109,12 @@ class LeafStore:
 
 
 def _covers(leaf: Leaf, other: Leaf) -> bool:
-    """Whether every prefix of `other` is one of `leaf`."""
-    return len(other) <= len(leaf) and leaf.common(other.ids) == len(other)
+    """Whether every prefix of `other` is one of `leaf`, made under the same rules."""
+    return (
+        other.since == leaf.since
+        and len(other) <= len(leaf)
+        and leaf.common(other.ids) == len(other)
+    )
 
 
 class RowStore:

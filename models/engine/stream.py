@@ -5,6 +5,7 @@ from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from tokexplore.models.distribution import Distribution, Standing
 from tokexplore.models.engine import prefill, sampler, summary
@@ -78,7 +79,7 @@ class Stream:
         self._leaf.busy = True
         row = engine.rows_held.get(path.key)
         total = len(path) - start.kept
-        if not total or (row and engine.probed.feed == "whole" and not score):
+        if not total or (row and not score and engine.probed.afresh(len(path) + 1)):
             self._row = row
             return
         told = start.kept
@@ -125,12 +126,31 @@ class Stream:
         engine, path = self._engine, self._path
         assert self._leaf is not None
         began = time.perf_counter()
-        logits = engine.step(self._leaf, path.ids)
+        logits, source = self._fed(self._leaf)
         if len(path) % _SETTLE_EVERY == 0:
             engine.keep(self._leaf)
-        self._row = summary.summarise(logits[-1], "step", time.perf_counter() - began)
+        self._row = summary.summarise(logits[-1], source, time.perf_counter() - began)
         engine.rows_held.put(path.key, self._row)
         return self._row
+
+    def _fed(self, leaf: Leaf) -> tuple[torch.Tensor, str]:
+        """f32 CPU logits [1, V] after the path, and how its cache was had.
+
+        Where the rules change the leaf stays behind, for what may branch off before.
+        """
+        engine, path, length = self._engine, self._path, len(self._path)
+        if engine.probed.whole(length):
+            return engine.step(leaf, path.ids), f"re-fed {length}"
+        if len(leaf) == length - 1 and leaf.since == engine.probed.borders.since(length):
+            return engine.step(leaf, path.ids), "step"
+        leaf.busy = False
+        engine.keep(leaf)
+        start = engine.start(path, length - 1)
+        self._leaf = start.leaf
+        self._leaf.busy = True
+        for _, logits in engine.feed(self._leaf, path.ids):
+            last = logits
+        return last, start.source(length) if start.kept else f"re-fed {length}"
 
     def _drawn(self, row: Row) -> DrawnToken:
         return drawn(row, self._path, self._request, self._in_force(), self._uniforms)

@@ -127,7 +127,11 @@ class _Dealer:
         self._knobs, self._batches, self._count = knobs, batches, len(prompt)
         self._random = random.Random(f"tokexplore/conditions/{seed}")
         room = engine.info.context - length if engine.info.context else 2 * self._count
-        self._longest = max(1, min(2 * self._count, room))
+        longest = max(1, min(2 * self._count, room))
+        # Rows on both sides of a border share no batch.
+        borders = engine.info.borders
+        self._shortest = max(1, self._count // 2, borders.since(self._count))
+        self._longest = max(1, next(borders.ends(self._count, longest + length)) - length)
         self._texts = [engine.encode(text) for text in _MATE_TEXTS]
         self._attentions = engine.bench.attentions
         self._gpu = engine.info.device.startswith("cuda")
@@ -168,10 +172,9 @@ class _Dealer:
     def _mates(self) -> tuple[tuple[int, ...], ...]:
         if "batch" in self._knobs:
             others = self._random.choice(self._batches) - 1
-            shortest = max(1, self._count // 2)
+            shortest = min(self._shortest, self._longest)
             return tuple(
-                self._mate(self._random.randint(min(shortest, self._longest), self._longest))
-                for _ in range(others)
+                self._mate(self._random.randint(shortest, self._longest)) for _ in range(others)
             )
         if "mates" in self._knobs or "together" in self._knobs:
             return tuple(self._mate(self._count) for _ in range(max(self._batches) - 1))

@@ -124,6 +124,51 @@ def _deepseek(groups: int) -> PreTrainedConfig:
     )
 
 
+BORDER = 40
+"""Length after which the families below turn their positions by other frequencies."""
+_LONG = {
+    "rope_type": "longrope",
+    "rope_theta": 10_000.0,
+    "short_factor": [1.0] * 4,
+    "long_factor": [1.0, 2.0, 4.0, 8.0],
+    "original_max_position_embeddings": BORDER,
+}
+_CONFIGS |= {
+    "phi3_longrope": lambda: hf.Phi3Config(
+        **_ATTENTION, original_max_position_embeddings=BORDER, rope_parameters=_LONG
+    ),
+    "llama_longrope": lambda: hf.LlamaConfig(**_ATTENTION, rope_parameters=_LONG),
+    "gemma3_longrope": lambda: hf.Gemma3TextConfig(
+        **{**_ATTENTION, "num_hidden_layers": 3},
+        sliding_window=WINDOW,
+        layer_types=["sliding_attention", "sliding_attention", "full_attention"],
+        rope_parameters={
+            "sliding_attention": {"rope_type": "default", "rope_theta": 10_000.0},
+            "full_attention": _LONG,
+        },
+    ),
+    "phimoe_longrope": lambda: hf.PhimoeConfig(
+        **_ATTENTION,
+        num_local_experts=4,
+        rope_parameters={**_LONG, "short_mscale": 1.1, "long_mscale": 1.4},
+    ),
+    "llama_dynamic": lambda: hf.LlamaConfig(
+        **{**_ATTENTION, "max_position_embeddings": BORDER},
+        rope_parameters={"rope_type": "dynamic", "rope_theta": 10_000.0, "factor": 4.0},
+    ),
+    "gemma3_dynamic": lambda: hf.Gemma3TextConfig(
+        **{**_ATTENTION, "num_hidden_layers": 3, "max_position_embeddings": BORDER},
+        sliding_window=WINDOW,
+        layer_types=["sliding_attention", "sliding_attention", "full_attention"],
+        rope_parameters={
+            "sliding_attention": {"rope_type": "default", "rope_theta": 10_000.0},
+            "full_attention": {"rope_type": "dynamic", "rope_theta": 10_000.0, "factor": 4.0},
+        },
+    ),
+}
+LONGROPE = ("phi3_longrope", "llama_longrope", "gemma3_longrope", "phimoe_longrope")
+DYNAMIC = ("llama_dynamic", "gemma3_dynamic")
+
 SPARSE = ("mixtral", "qwen3_moe", "olmoe", "gpt_oss", "deepseek_v3")
 """Mixtures of experts whose routers go by their logits alone."""
 
@@ -140,8 +185,14 @@ def tolerance(family: str) -> float:
 
 def model(family: str, seed: int = 0) -> PreTrainedModel:
     """A random model in f32 on the CPU."""
+    config = _CONFIGS[family]()
+    return spread(lambda: hf.AutoModelForCausalLM.from_config(config, dtype=torch.float32), seed)
+
+
+def spread(make: Callable[[], PreTrainedModel], seed: int = 0) -> PreTrainedModel:
+    """A new model with matrices wide enough for logits of standard deviation near 2."""
     torch.manual_seed(seed)
-    made = hf.AutoModelForCausalLM.from_config(_CONFIGS[family](), dtype=torch.float32)
+    made = make()
     made.eval().requires_grad_(False)
     for name, parameter in made.named_parameters():
         if parameter.ndim > 1 and "A_log" not in name:

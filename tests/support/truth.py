@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 
 import numpy as np
 import torch
@@ -99,6 +100,21 @@ def run(
 def logits_after(model: PreTrainedModel, path: Sequence[int]) -> np.ndarray:
     """Raw logits after every position of a path: f64, shape [n, V]."""
     return model(input_ids=torch.tensor([list(path)]), use_cache=False).logits[0].double().numpy()
+
+
+def logits_alone(model: PreTrainedModel, path: Sequence[int]) -> np.ndarray:
+    """Raw logits after a path by a pass of its own over it: f64, shape [V].
+
+    A short pass before it: transformers keeps the frequencies of a long one until then.
+    """
+    logits_after(model, path[:1])
+    return logits_after(model, path)[-1]
+
+
+def worst_error_alone(model: PreTrainedModel, said: Iterable[Said]) -> float:
+    """`worst_error` where longer passes have other logits: each path has a pass of its own."""
+    known = cache(partial(logits_alone, model))
+    return max(_error(known(claim.path), claim) for claim in said)
 
 
 def worst_error(model: PreTrainedModel, said: Iterable[Said]) -> float:
