@@ -61,14 +61,23 @@ def main(argv: Sequence[str] | None = None, *, open_engine: OpenEngine = open_lo
         _drop_output()
         return PIPE_CLOSED
     except OSError as error:
-        if error.filename is not None:
-            raise  # not what we write to
-        print(
-            f"tokexplore: writing failed: {(error.strerror or str(error)).lower()}.",
-            file=sys.stderr,
-        )
-        _drop_output()
+        said = (error.strerror or str(error)).lower()
+        if error.filename is None:  # what we write to has no name
+            print(f"tokexplore: writing failed: {said}.", file=sys.stderr)
+            _drop_output()
+        else:
+            print(f"tokexplore: {plain_text(_named(error.filename))}: {said}.", file=sys.stderr)
         return FAILURE
+    except Exception as error:
+        from tokexplore.tui.endings import failure
+
+        print(failure(error), file=sys.stderr)
+        return FAILURE
+
+
+def _named(filename: object) -> str:
+    """A file as an error of the system names it: a path as text or bytes, or a descriptor."""
+    return os.fsdecode(filename) if isinstance(filename, bytes) else str(filename)
 
 
 def _drop_output() -> None:

@@ -11,12 +11,13 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import platformdirs
-import textual
 
 from tokexplore import __version__
+from tokexplore.models.display import safe_text
 
 CODES = {signal.SIGHUP: 129, signal.SIGTERM: 143}
 """Exit codes, as shells know them, of the signals that end the program."""
@@ -30,6 +31,8 @@ PATIENCE = 4.0
 """Seconds that an orderly end may take; what a dead terminal blocks is then left undone."""
 LOOK_EVERY = 1.0
 """Seconds between looks at whether the terminal is still there."""
+_LONGEST = 200
+"""Characters of an error's own words in the line about it."""
 
 
 def watch_signals(end: Callable[[int], None]) -> None:
@@ -60,14 +63,26 @@ def leave_in_time(code: int) -> None:
     timer.start()
 
 
-def write_crash(error: BaseException) -> Path:
+def failure(error: BaseException) -> str:
+    """One line about an error that nothing explains: what it is, and the file with the rest."""
+    words = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    said = safe_text(f"{type(error).__name__}: {words}" if words else type(error).__name__)
+    said = said if len(said) <= _LONGEST else said[: _LONGEST - 1] + "…"
+    try:
+        return f"tokexplore failed: {said.rstrip('.')}. The details are in {_write_crash(error)}"
+    except OSError as full:
+        why = (full.strerror or str(full)).lower()
+        return f"tokexplore failed: {said.rstrip('.')}. The details cannot be written: {why}"
+
+
+def _write_crash(error: BaseException) -> Path:
     """Describe an error in a file that its user alone can read; its path.
 
     The file is in the user's state directory or, where that can't be written, among temporary
     ones.
     """
     lines = [
-        f"tokexplore {__version__}, Textual {textual.__version__}, Python {sys.version.split()[0]}",
+        f"tokexplore {__version__}, Textual {version('textual')}, Python {sys.version.split()[0]}",
         f"{platform.platform()}, TERM={os.environ.get('TERM', '')}, {time.strftime('%F %T %z')}",
         "",
         *traceback.format_exception(error),

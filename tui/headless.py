@@ -13,7 +13,7 @@ import msgspec
 from tokexplore.models.catalog import suggestion
 from tokexplore.models.display import RunningText
 from tokexplore.models.distribution import STORED_CANDIDATES
-from tokexplore.models.errors import TokexploreError, UsageError
+from tokexplore.models.errors import UsageError
 from tokexplore.models.options import LoadOptions, PromptSpec
 from tokexplore.models.protocol import (
     Control,
@@ -242,7 +242,9 @@ def _write(
             else:
                 meter.clear()
                 _pass_on(event, writer)
-    except TokexploreError:
+    except OSError:
+        raise  # there is nowhere to write
+    except Exception:
         meter.clear()
         writer.fail()
         raise

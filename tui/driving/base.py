@@ -15,6 +15,7 @@ from tokexplore.models.sampling.changes import Changes
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.sampling.view import SamplerView
 from tokexplore.models.worker.client import EngineClient
+from tokexplore.tui.endings import failure
 from tokexplore.tui.explorer import Explorer
 from tokexplore.tui.options import (
     MOST_WATCHED,
@@ -276,6 +277,8 @@ class DriverBase:
             self.lose(error)
         except TokexploreError as error:
             self._notify(str(error), severity="error")
+        except Exception as error:
+            self._notify(failure(error), severity="error")
         self._changed()
 
     def remember(self, node: int, found: Iterable[Standing]) -> None:

@@ -13,7 +13,7 @@ from textual._compositor import ChopsUpdate, LayoutUpdate
 from textual.screen import Screen
 
 from tokexplore.models.display import safe_text
-from tokexplore.tui.endings import write_crash
+from tokexplore.tui.endings import failure
 from tokexplore.tui.output.encode import Encoder
 from tokexplore.tui.output.grid import Grid, Styles
 from tokexplore.tui.output.net import SafeFilter
@@ -132,9 +132,7 @@ class PacedApp(ThemedApp[ReturnType]):
         """One line in place of pages of traceback, which go into a file."""
         error = self._exception
         if error is not None:
-            said = f"tokexplore failed: {type(error).__name__}. The details are in "
-            line = Text(safe_text(said + str(write_crash(error))), no_wrap=True)
-            self._exit_renderables.append(line)
+            self._exit_renderables.append(Text(safe_text(failure(error)), no_wrap=True))
         self._close_messages_no_wait()
 
     # Frames
