@@ -12,6 +12,7 @@ import msgspec
 from tokexplore.models.checkpoint import Checkpoint, read_checkpoint
 from tokexplore.models.errors import ModelError, UsageError
 from tokexplore.models.footprint import footprint, free_gpu_memory, free_memory
+from tokexplore.models.given import brief, path_of
 from tokexplore.models.options import EMBEDDED, EMBEDDED_TITLE, SHIPPED, SPARSE
 
 Origin = Literal["embedded", "hub", "directory"]
@@ -71,7 +72,15 @@ def locate(model: str, revision: str = "") -> Located:
         raise UsageError("the name of the model is empty: leave it out for the embedded model.")
     if model == EMBEDDED:
         return _embedded(revision)
-    path = Path(model).expanduser()
+    try:
+        return _found(model, revision)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise ModelError(f"{brief(model)} cannot be opened: {reason}.") from None
+
+
+def _found(model: str, revision: str) -> Located:
+    path = path_of(model)
     if path.exists():
         return _directory(path, revision)
     if model == SPARSE:
@@ -98,17 +107,27 @@ def list_models(directories: Iterable[str | Path] = ()) -> list[ModelEntry]:
     found = [_shipped(name) for name in SHIPPED]
     found += hub_models()
     for directory in directories:
-        root = Path(directory).expanduser()
-        if not root.is_dir():
-            raise UsageError(f"there is no directory {directory}.")
-        homes = [root, *sorted(p for p in root.iterdir() if p.is_dir())]
+        root = path_of(directory)
+        try:
+            if not root.is_dir():
+                raise UsageError(f"there is no directory {directory}.")
+            homes = [root, *sorted(p for p in root.iterdir() if p.is_dir())]
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise UsageError(f"{brief(str(directory))} cannot be read: {reason}.") from None
         found += [
-            Located(h.resolve().name, str(h), "directory", h)
-            for h in homes
-            if (h / "config.json").is_file()
+            Located(h.resolve().name, str(h), "directory", h) for h in homes if _may_be_model(h)
         ]
     memory, gpu = free_memory(), free_gpu_memory()
     return [_entry(place, place.path, memory, gpu) for place in found if place.path]
+
+
+def _may_be_model(directory: Path) -> bool:
+    """Whether it has a config.json, as far as anybody can see."""
+    try:
+        return (directory / "config.json").is_file()
+    except OSError:
+        return True
 
 
 def nearest(name: str, entries: Sequence[ModelEntry | Located], count: int = 3) -> list[str]:
@@ -129,7 +148,7 @@ def suggestion(model: str) -> str:
     """A last sentence for an error: the names here that look most like `model`, if any do."""
     here = [*map(_shipped, SHIPPED), *hub_models()]
     if _looks_like_path(model):
-        here += _siblings(Path(model).expanduser())
+        here += _siblings(path_of(model))
     close = nearest(model.rstrip("/").rsplit("/", 1)[-1], here)
     return f" Did you mean {' or '.join(close)}?" if close else ""
 
@@ -138,7 +157,7 @@ def _siblings(path: Path) -> list[Located]:
     """The model directories beside a path."""
     parent = path.parent
     beside = sorted(p for p in parent.iterdir() if p.is_dir()) if parent.is_dir() else []
-    found = [p for p in beside if (p / "config.json").is_file()]
+    found = [p for p in beside if _may_be_model(p)]
     return [Located(p.name, str(p), "directory", p) for p in found]
 
 
@@ -146,11 +165,11 @@ def hub_cache() -> Path:
     """The hub cache directory, by the same variables as huggingface_hub."""
     env = os.environ
     if named := env.get("HF_HUB_CACHE") or env.get("HUGGINGFACE_HUB_CACHE"):
-        return Path(named).expanduser()
+        return path_of(named)
     if home := env.get("HF_HOME"):
-        return Path(home).expanduser() / "hub"
+        return path_of(home) / "hub"
     base = env.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "huggingface" / "hub"
+    return path_of(base) / "huggingface" / "hub"
 
 
 def offline() -> bool:
@@ -245,7 +264,7 @@ def _snapshot(repository: Path, revision: str) -> Located | None:
     reference = repository / "refs" / (revision or "main")
     commits = sorted(folder.iterdir(), key=lambda p: p.stat().st_mtime, reverse=True)
     if reference.is_file():
-        wanted = reference.read_text().strip()
+        wanted = reference.read_text("utf-8", "replace").strip()
         commits = [p for p in commits if p.name == wanted]
     elif revision:
         short = bool(_COMMIT.fullmatch(revision))

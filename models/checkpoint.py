@@ -3,15 +3,15 @@
 Only headers of safetensors files are read, so a checkpoint of any size takes milliseconds.
 """
 
-import json
-import math
 import re
-import struct
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import msgspec
+
+from tokexplore.models.given import read_json
+from tokexplore.models.headers import DTYPES, TensorHeader, safetensors_header
 
 WEIGHT_NAMES = ("model.safetensors", "pytorch_model.bin")
 """Weights as transformers looks for them, the first found wins; each may be an index of shards."""
@@ -41,25 +41,35 @@ ENCODER_FAMILIES = frozenset(
 their config has `is_decoder`."""
 
 _CAUSAL = ("ForCausalLM", "LMHeadModel", "ModelWithLMHead")
-_DTYPES = {
-    "F64": ("float64", 8),
-    "F32": ("float32", 4),
-    "F16": ("float16", 2),
-    "BF16": ("bfloat16", 2),
-    "F8_E4M3": ("float8_e4m3fn", 1),
-    "F8_E5M2": ("float8_e5m2", 1),
-    "I64": ("int64", 8),
-    "I32": ("int32", 4),
-    "I16": ("int16", 2),
-    "I8": ("int8", 1),
-    "U8": ("uint8", 1),
-    "BOOL": ("bool", 1),
-}
-DTYPE_BYTES = dict(_DTYPES.values())
+DTYPE_BYTES = dict(DTYPES.values())
 _TOKENIZER_FILES = ("tokenizer.json", "*.model", "vocab.json", "vocab.txt", "*.tiktoken")
+_LAYERS = re.compile(r"(num_hidden_layers|n_layers?|num_layers)$")
+_SIZES = re.compile(r"layers?$|hidden_size|n_embd|d_model|heads?$|head_dim|experts$|vocab_size")
+"""Names in a config of numbers and sizes of things that have weights."""
 _BUFFERS = re.compile(r"rotary_emb\.inv_freq$|\.masked_bias$|\.attn(ention)?\.bias$")
 """Tensors that old checkpoints stored beside the parameters; a real attention bias is a vector."""
 _HEAD, _EMBEDDINGS = "lm_head.weight", ("embed_tokens.weight", "wte.weight", "embed_in.weight")
+
+
+class _Index(msgspec.Struct):
+    """As much of an index of shards as is read."""
+
+    weight_map: dict[str, str]
+
+
+class _Quantization(msgspec.Struct):
+    quant_method: str | None = None
+
+
+class _Config(msgspec.Struct):
+    """The entries of config.json whose type matters here."""
+
+    architectures: list[str] | None = None
+    model_type: str | None = None
+    quantization_config: _Quantization | None = None
+    text_config: "_Config | None" = None
+    auto_map: dict[str, Any] | None = None
+    layer_types: list[str] | None = None
 
 
 class Checkpoint(msgspec.Struct, frozen=True):
@@ -94,7 +104,7 @@ class Checkpoint(msgspec.Struct, frozen=True):
     def quantization(self) -> str:
         """Method of a quantised checkpoint, such as `gptq`; empty for a plain one."""
         method = self.config.get("quantization_config") or {}
-        return str(method.get("quant_method", "quantised")) if method else ""
+        return (method.get("quant_method") or "quantised") if method else ""
 
     @property
     def parameters(self) -> int | None:
@@ -112,13 +122,15 @@ class Checkpoint(msgspec.Struct, frozen=True):
             return self.quantization
         if self.elements:
             return max(self.elements, key=lambda name: self.elements[name])
-        named = self.text_config.get("dtype") or self.text_config.get("torch_dtype")
-        return str(named or self.config.get("dtype") or self.config.get("torch_dtype") or "")
+        named = [
+            c.get(n) for c in (self.text_config, self.config) for n in ("dtype", "torch_dtype")
+        ]
+        return next((name for name in named if name and isinstance(name, str)), "")
 
     @property
     def family(self) -> str:
         """The architecture class that config.json names, else its model type."""
-        names = self.config.get("architectures") or [self.config.get("model_type", "")]
+        names = self.config.get("architectures") or [self.config.get("model_type") or ""]
         return str(names[0])
 
     @property
@@ -167,10 +179,22 @@ class Checkpoint(msgspec.Struct, frozen=True):
 
 def read_checkpoint(path: Path) -> Checkpoint:
     """Look at a model directory. What is wrong with it is told in `problems`, never raised."""
+    try:
+        return _looked_at(path)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        return Checkpoint(path, {}, {}, (), 0, 0, (f"cannot be read ({reason})",), False)
+
+
+def _looked_at(path: Path) -> Checkpoint:
     problems: list[str] = []
-    config = _json_object(path / "config.json", problems)
+    config = _config(path / "config.json", problems)
     files = _weight_files(path, problems)
     tensors = _tensors(files, problems)
+    weight_bytes = sum(file.stat().st_size for file in files)
+    if wrong := _size_problem(config, len(tensors), weight_bytes):
+        problems.append(f"has a config.json whose {wrong}")
+        config = {}
     if not any(next(path.glob(pattern), None) for pattern in _TOKENIZER_FILES):
         settings = _json_object(path / "tokenizer_config.json", [])
         if "auto_map" not in settings:
@@ -180,61 +204,64 @@ def read_checkpoint(path: Path) -> Checkpoint:
         config=config,
         elements=_elements(tensors, tied=bool(config.get("tie_word_embeddings"))),
         weight_files=tuple(files),
-        weight_bytes=sum(file.stat().st_size for file in files),
+        weight_bytes=weight_bytes,
         disk_bytes=sum(f.stat().st_size for f in path.rglob("*") if f.is_file()),
         problems=tuple(problems),
         chat_template=_has_chat_template(path),
     )
 
 
-def safetensors_header(file: Path) -> dict[str, Any]:
-    """The header of a safetensors file: tensor name → dtype, shape and data_offsets.
-
-    Format: a little-endian u64 length, then that many bytes of JSON, then the data.
-
-    Raises:
-        ValueError: when the file is not safetensors or is shorter than its header says.
-    """
-    size = file.stat().st_size
-    with file.open("rb") as stream:
-        start = stream.read(8)
-        length = struct.unpack("<Q", start)[0] if len(start) == 8 else size
-        if length + 8 > size:
-            raise ValueError("is not a safetensors file, or is cut short")
-        try:
-            header = json.loads(stream.read(length))
-            header.pop("__metadata__", None)
-            data = max((tensor["data_offsets"][1] for tensor in header.values()), default=0)
-        except (ValueError, AttributeError, TypeError, KeyError, IndexError) as error:
-            raise ValueError("is not a safetensors file") from error
-    wanted = 8 + length + data
-    if wanted > size:
-        raise ValueError(f"is cut short: {size:,} of {wanted:,} bytes")
-    return header
-
-
-def _tensors(files: list[Path], problems: list[str]) -> dict[str, Any]:
+def _tensors(files: list[Path], problems: list[str]) -> dict[str, TensorHeader]:
     """The headers of all safetensors files together."""
-    tensors: dict[str, Any] = {}
-    for file in files:
-        if file.suffix == ".safetensors":
-            try:
-                tensors |= safetensors_header(file)
-            except ValueError as error:
-                problems.append(f"has a {file.name} that {error}")
+    tensors: dict[str, TensorHeader] = {}
+    read = [file for file in files if file.suffix == ".safetensors"]
+    known = len(problems)
+    for file in read:
+        try:
+            tensors |= safetensors_header(file)
+        except ValueError as error:
+            problems.append(f"has a {file.name} that {error}")
+    if read and not tensors and len(problems) == known:
+        problems.append(f"has no tensors in {read[0].name}")
     return tensors
 
 
-def _elements(tensors: dict[str, Any], *, tied: bool) -> dict[str, int]:
+def _size_problem(config: dict[str, Any], tensors: int, weight_bytes: int) -> str:
+    """What a config asks for that its weights, of which each takes a bit or more, cannot have.
+
+    Args:
+        tensors: number of tensors in the weights; 0 where no header tells.
+
+    Returns:
+        The first such size and why it is not possible; empty where all are.
+    """
+    nested = config.get("text_config") or {}
+    for name, size in [*config.items(), *nested.items()]:
+        if not _SIZES.search(name) or not isinstance(size, int):
+            continue
+        most = tensors if tensors and _LAYERS.match(name) else 8 * weight_bytes
+        if size < 0 or (size == 0 and _LAYERS.match(name)):
+            return f"{name} is {size}"
+        if weight_bytes and size > most:
+            held = f"{tensors:,} tensors" if most == tensors else f"{weight_bytes:,} bytes"
+            return f"{name} is {_long(size)}, for weights of {held}"
+    return ""
+
+
+def _long(size: int) -> str:
+    return f"{size:,}" if size < 2**63 else "beyond 64 bits"
+
+
+def _elements(tensors: dict[str, TensorHeader], *, tied: bool) -> dict[str, int]:
     """Elements by dtype name; the head of a model that ties it to its embeddings is left out."""
     counts: Counter[str] = Counter()
     doubled = tied and any(name.endswith(_EMBEDDINGS) for name in tensors)
     for name, tensor in tensors.items():
-        buffer = _BUFFERS.search(name) and len(tensor["shape"]) != 1
+        buffer = _BUFFERS.search(name) and len(tensor.shape) != 1
         if buffer or name.endswith("inv_freq") or (doubled and name == _HEAD):
             continue
-        kind = tensor["dtype"]
-        counts[_DTYPES[kind][0] if kind in _DTYPES else kind] += math.prod(tensor["shape"])
+        kind = tensor.dtype
+        counts[DTYPES[kind][0] if kind in DTYPES else kind] += tensor.elements
     return dict(counts)
 
 
@@ -245,7 +272,7 @@ def _weight_files(path: Path, problems: list[str]) -> list[Path]:
             return [path / name]
         index = path / f"{name}.index.json"
         if index.is_file():
-            shards = sorted(set(_json_object(index, problems).get("weight_map", {}).values()))
+            shards = _shards(index, problems)
             if absent := [shard for shard in shards if not (path / shard).is_file()]:
                 problems.append(f"lacks {len(absent)} of {len(shards)} weight files ({absent[0]})")
             return [path / shard for shard in shards if shard not in absent]
@@ -258,14 +285,40 @@ def _weight_files(path: Path, problems: list[str]) -> list[Path]:
     return []
 
 
+def _shards(index: Path, problems: list[str]) -> list[str]:
+    """The files of the weights that an index names, all of them beside it."""
+    try:
+        shards = sorted(set(read_json(index, _Index).weight_map.values()))
+    except ValueError as error:
+        problems.append(f"has a {index.name} that {error}")
+        return []
+    if beyond := [name for name in shards if Path(name).is_absolute() or ".." in Path(name).parts]:
+        problems.append(f"has a {index.name} that names a file outside ({beyond[0]})")
+        return []
+    if not shards:
+        problems.append(f"has a {index.name} that names no files")
+    return shards
+
+
+def _config(file: Path, problems: list[str]) -> dict[str, Any]:
+    """config.json as it is written, where what is read of it has the types that it must have."""
+    config = _json_object(file, problems)
+    try:
+        msgspec.convert(config, _Config)
+    except msgspec.ValidationError as error:
+        problems.append(f"has a {file.name} that cannot be a model's ({error})")
+        return {}
+    return config
+
+
 def _json_object(file: Path, problems: list[str]) -> dict[str, Any]:
     if not file.is_file():
         problems.append(f"has no {file.name}")
         return {}
     try:
-        value = json.loads(file.read_bytes())
+        value = read_json(file, object)
     except ValueError as error:
-        problems.append(f"has a {file.name} that is not valid JSON ({error})")
+        problems.append(f"has a {file.name} that {error}")
         return {}
     if not isinstance(value, dict):
         problems.append(f"has a {file.name} that is not a JSON object")

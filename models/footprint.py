@@ -74,12 +74,12 @@ def kv_values_per_token(config: dict[str, Any]) -> int:
         layers = sum(kind in _ATTENTION for kind in kinds)
     if not heads or config.get("model_type") in ("mamba", "mamba2", "falcon_mamba", "rwkv"):
         return 0
-    if config.get("kv_lora_rank"):
-        key = config.get("qk_nope_head_dim", 0) + config.get("qk_rope_head_dim", 0)
-        return layers * heads * (key + config.get("v_head_dim", 0))
-    size = config.get("head_dim") or hidden // heads
+    if _first(config, "kv_lora_rank"):
+        key = _first(config, "qk_nope_head_dim") + _first(config, "qk_rope_head_dim")
+        return layers * heads * (key + _first(config, "v_head_dim"))
+    size = _first(config, "head_dim") or hidden // heads
     shared = 1 if config.get("multi_query") else heads
-    return 2 * layers * size * (config.get("num_key_value_heads") or shared)
+    return 2 * layers * size * (_first(config, "num_key_value_heads") or shared)
 
 
 def free_memory() -> int:
@@ -116,7 +116,9 @@ def gb(count: int) -> str:
 
 
 def _first(config: dict[str, Any], *names: str) -> int:
-    return next((int(config[name]) for name in names if isinstance(config.get(name), int)), 0)
+    """The first of these that is a size, else 0."""
+    sizes = (config.get(name) for name in names)
+    return next((size for size in sizes if isinstance(size, int) and 0 <= size < 2**63), 0)
 
 
 def _cgroup_headroom() -> list[int]:

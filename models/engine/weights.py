@@ -17,12 +17,13 @@ from transformers import (
 )
 from transformers import __version__ as transformers_version
 
-from tokexplore.models.checkpoint import Checkpoint, safetensors_header
+from tokexplore.models.checkpoint import Checkpoint
 from tokexplore.models.engine.device import Placement, torch_dtype
 from tokexplore.models.engine.meter import Meter, Report
 from tokexplore.models.engine.quiet import bars_to
 from tokexplore.models.engine.suitability import check_family, check_loaded
 from tokexplore.models.errors import ModelError, OutOfMemoryError, TokexploreError
+from tokexplore.models.headers import safetensors_header
 
 _OUT_OF_MEMORY = (torch.OutOfMemoryError, MemoryError)
 
@@ -121,9 +122,7 @@ def _tensor_bytes(checkpoint: Checkpoint) -> dict[str, int]:
     sizes: dict[str, int] = {}
     for file in checkpoint.weight_files:
         if file.suffix == ".safetensors":
-            for name, tensor in safetensors_header(file).items():
-                begin, end = tensor["data_offsets"]
-                sizes[name] = end - begin
+            sizes |= {name: tensor.size for name, tensor in safetensors_header(file).items()}
     return sizes
 
 

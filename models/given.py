@@ -1,0 +1,107 @@
+"""What others hand us, made into values: JSON, numbers and paths, bounded before they are used."""
+
+import json
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from tokexplore.models.errors import UsageError
+
+DEEPEST = 100
+"""Lists and objects within each other; beyond that libraries run out of stack."""
+LARGEST_FILE = 100_000_000
+"""Bytes of a JSON file at most."""
+BITS = 64
+"""Of the largest whole number that a message or a row of a session can hold."""
+_SHOWN = 40
+T = TypeVar("T")
+
+
+def json_of(data: bytes | str, *, exact: bool = False) -> Any:
+    """The value of a JSON text.
+
+    Args:
+        exact: refuse whole numbers of more than 64 bits.
+
+    Raises:
+        json.JSONDecodeError: it is not JSON.
+        ValueError: it is nested too deeply or has too long a number, to be read after its name.
+    """
+    try:
+        value = json.loads(data)
+    except RecursionError:
+        raise ValueError(f"is nested more than {DEEPEST} deep") from None
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        raise
+    except ValueError:  # Python converts no more than some thousand digits
+        raise ValueError("has a whole number of too many digits") from None
+    level = [value]
+    for _ in range(DEEPEST + 1):
+        if exact and any(isinstance(one, int) and abs(one) >> BITS for one in level):
+            raise ValueError(f"has a whole number of more than {BITS} bits")
+        level = [child for parent in level for child in _children(parent)]
+        if not level:
+            return value
+    raise ValueError(f"is nested more than {DEEPEST} deep")
+
+
+def _children(value: object) -> Iterable[object]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
+
+
+def read_json(file: Path, kind: type[T]) -> T:
+    """The value of a JSON file, of a type that msgspec knows.
+
+    Raises:
+        ValueError: what is wrong with it, to be read after its name.
+        OSError: it cannot be read.
+    """
+    if (size := file.stat().st_size) > LARGEST_FILE:
+        raise ValueError(f"is too large ({size:,} bytes; {LARGEST_FILE:,} at most)")
+    try:
+        return msgspec.convert(json_of(file.read_bytes()), kind)
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"is not valid JSON ({error})") from None
+    except msgspec.ValidationError as error:
+        raise ValueError(f"holds what it cannot ({error})") from None
+
+
+def number_of(text: str) -> float:
+    """A typed number: a whole one exactly, any other as a float.
+
+    Raises:
+        ValueError: it is no number, not finite, or a whole one of more than 64 bits.
+    """
+    try:
+        value: float = int(text)
+    except ValueError:
+        value = float(text)
+    if (isinstance(value, int) and abs(value) >> BITS) or not math.isfinite(value):
+        raise ValueError(text)
+    return value
+
+
+def brief(text: str) -> str:
+    """What was given, in quotes, as short as a sentence about it wants it."""
+    return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")
+
+
+def path_of(name: str | Path) -> Path:
+    """A path with the user's folder in place of a leading `~`.
+
+    Raises:
+        UsageError: it begins with the name of a user who is not here.
+    """
+    try:
+        return Path(name).expanduser()
+    except RuntimeError:
+        user = Path(name).parts[0]
+        raise UsageError(
+            f"{brief(str(name))} begins with {user}, and there is no such user here: write ./"
+            f"{user} for a folder of that name."
+        ) from None

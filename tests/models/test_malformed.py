@@ -1,0 +1,212 @@
+"""A model directory that a stranger made is told of in a sentence; the others are still there."""
+
+import json
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.made_models import edit_json
+from support.written_models import make, make_sharded
+
+from tokexplore.models.catalog import list_models, locate, suggestion
+from tokexplore.models.checkpoint import read_checkpoint
+from tokexplore.models.display import safe_text
+from tokexplore.models.errors import ModelError, UsageError
+from tokexplore.models.footprint import footprint
+from tokexplore.tui import cli
+
+DEEP = "[" * 100_000 + "]" * 100_000
+LONG = "9" * 5000
+INDEX = "model.safetensors.index.json"
+
+
+@pytest.fixture(autouse=True)
+def _no_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+
+def config(**changes: object) -> Callable[[Path], object]:
+    return lambda path: edit_json(path / "config.json", **changes)
+
+
+def text(name: str, content: str) -> Callable[[Path], object]:
+    return lambda path: (path / name).write_text(content)
+
+
+def header(value: object) -> Callable[[Path], object]:
+    """A header and a hundred bytes of data."""
+    packed = value.encode() if isinstance(value, str) else json.dumps(value).encode()
+    data = struct.pack("<Q", len(packed)) + packed + bytes(100)
+    return lambda path: (path / "model.safetensors").write_bytes(data)
+
+
+def tensor(**changes: object) -> Callable[[Path], object]:
+    """One tensor of a hundred bytes, some of whose entries are others; None leaves one out."""
+    told = {"dtype": "F32", "shape": [25], "data_offsets": [0, 100]} | changes
+    return header({"a.weight": {k: v for k, v in told.items() if v is not None}})
+
+
+def sharded(path: Path, content: str) -> None:
+    (path / "model.safetensors").rename(path / "one.safetensors")
+    (path / INDEX).write_text(content)
+
+
+def index(value: object) -> Callable[[Path], object]:
+    return lambda path: sharded(path, json.dumps({"weight_map": value}))
+
+
+NOT_A_MODEL = "has a config.json that cannot be a model's (Expected "
+NO_HEADER = "has a model.safetensors that is not a safetensors file"
+MALFORMED: dict[str, tuple[Callable[[Path], object], str]] = {
+    "architectures an int": (config(architectures=3), NOT_A_MODEL),
+    "architectures an object": (config(architectures={"LlamaForCausalLM": 1}), NOT_A_MODEL),
+    "architectures of ints": (config(architectures=[3]), NOT_A_MODEL),
+    "architectures a text": (config(architectures="LlamaForCausalLM"), NOT_A_MODEL),
+    "a model type that is a list": (config(model_type=["llama"]), NOT_A_MODEL),
+    "a quantisation that is an int": (config(quantization_config=4), NOT_A_MODEL),
+    "a quantisation that is a text": (config(quantization_config="gptq"), NOT_A_MODEL),
+    "a quantisation that is a list": (config(quantization_config=[1]), NOT_A_MODEL),
+    "a method that is a list": (config(quantization_config={"quant_method": []}), NOT_A_MODEL),
+    "own code that is an int": (config(auto_map=7), NOT_A_MODEL),
+    "a text config that is a list": (config(text_config=[1]), NOT_A_MODEL),
+    "a nested model type that is an int": (config(text_config={"model_type": 3}), NOT_A_MODEL),
+    "kinds of layers that are ints": (config(layer_types=[1, 2]), NOT_A_MODEL),
+    "-2 layers": (config(num_hidden_layers=-2), "has a config.json whose num_hidden_layers is -2"),
+    "no layer": (config(n_layer=0), "has a config.json whose n_layer is 0"),
+    "10^9 layers": (
+        config(num_hidden_layers=10**9),
+        "has a config.json whose num_hidden_layers is 1,000,000,000, for weights of 4 tensors",
+    ),
+    "10^9 layers inside": (
+        config(text_config={"num_hidden_layers": 10**9}),
+        "has a config.json whose num_hidden_layers is 1,000,000,000",
+    ),
+    "10^9 hidden units": (
+        config(hidden_size=10**9), "has a config.json whose hidden_size is 1,000,000,000",
+    ),
+    "10^400 heads": (
+        config(num_attention_heads=10**400),
+        "has a config.json whose num_attention_heads is beyond 64 bits",
+    ),
+    "a deep config": (
+        text("config.json", f'{{"a": {DEEP}}}'), "has a config.json that is nested more than 100",
+    ),
+    "a config with a long number": (
+        text("config.json", f'{{"a": {LONG}}}'), "has a config.json that has a whole number of too",
+    ),
+    "a config that is no UTF-8": (
+        lambda p: (p / "config.json").write_bytes(b'{"a": "\xff"}'),
+        "has a config.json that is not valid JSON",
+    ),
+    "a deep index": (lambda p: sharded(p, f'{{"weight_map": {DEEP}}}'), f"has a {INDEX} that is "),
+    "an index without a map": (lambda p: sharded(p, "{}"), f"has a {INDEX} that holds what it"),
+    "an index that is a list": (lambda p: sharded(p, "[]"), f"has a {INDEX} that holds what it"),
+    "a map that is null": (index(None), f"has a {INDEX} that holds what it cannot"),
+    "a map that is a list": (index(["a"]), f"has a {INDEX} that holds what it cannot"),
+    "a map in a map": (index({"a": {"b": "c"}}), f"has a {INDEX} that holds what it cannot"),
+    "a map of ints": (index({"a": 1}), f"has a {INDEX} that holds what it cannot"),
+    "an empty map": (index({}), f"has a {INDEX} that names no files"),
+    "a shard outside": (index({"a": "../x"}), f"has a {INDEX} that names a file outside (../x)"),
+    "a shard from the root": (index({"a": "/etc/x"}), f"has a {INDEX} that names a file outside"),
+    "a shard with a long name": (index({"a": "x" * 300}), "cannot be read (file name too long)"),
+    "a shard with a NUL": (index({"a": "x\0"}), "lacks 1 of 1 weight files"),
+    "no tensors": (header({}), "has no tensors in model.safetensors"),
+    "no tensors but metadata": (
+        header({"__metadata__": {"format": "pt"}}), "has no tensors in model.safetensors",
+    ),
+    "a tensor without a shape": (tensor(shape=None), NO_HEADER),
+    "text for offsets": (tensor(data_offsets=["0", "100"]), NO_HEADER),
+    "offsets that are backwards": (tensor(data_offsets=[100, 0]), NO_HEADER),
+    "offsets below zero": (tensor(data_offsets=[-100, 0]), NO_HEADER),
+    "offsets beyond 64 bits": (tensor(data_offsets=[0, 10**30]), NO_HEADER),
+    "one offset": (tensor(data_offsets=[0]), NO_HEADER),
+    "text for a shape": (tensor(shape="25"), NO_HEADER),
+    "texts in a shape": (tensor(shape=["25"]), NO_HEADER),
+    "a shape below zero": (tensor(shape=[-5, -5]), NO_HEADER),
+    "a shape of 10^400": (tensor(shape=[10**400]), NO_HEADER),
+    "a shape that is not the data's": (tensor(shape=[10**12]), NO_HEADER),
+    "an unknown dtype of another size": (tensor(dtype="X9", shape=[10**12]), NO_HEADER),
+    "a list for a dtype": (tensor(dtype=["F32"]), NO_HEADER),
+    "a deep header": (header(f'{{"a": {DEEP}}}'), NO_HEADER),
+    "a header that is a list": (header([1]), NO_HEADER),
+    "a tensor that is an int": (header({"a": 1}), NO_HEADER),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("spoil", "problem"), MALFORMED.values(), ids=MALFORMED.keys())
+def test_it_is_told_in_a_sentence(
+    tmp_path: Path, spoil: Callable[[Path], object], problem: str, capsys: Any
+) -> None:
+    for name in ("a", "b", "c"):
+        make(tmp_path / "models" / name)
+    spoil(tmp_path / "models" / "b")
+    found = read_checkpoint(tmp_path / "models" / "b")
+    (said,) = found.problems
+    assert said.startswith(problem)
+    footprint(found, "auto").sentence(1, "here")
+    assert cli.main(["models", str(tmp_path / "models")]) == 0
+    *_, a, b, c = capsys.readouterr().out.splitlines()
+    assert safe_text(said) in b
+    assert "complete" in a
+    assert "complete" in c
+
+
+@pytest.mark.parametrize(
+    "value", [DEEP, "3", "[]", '{"auto_map": 3}', '{"chat_template": [[]]}', LONG, "\0"]
+)
+def test_tokenizer_settings_that_cannot_be_meant(tmp_path: Path, value: str) -> None:
+    path = make(tmp_path / "m")
+    (path / "tokenizer_config.json").write_text(value)
+    assert read_checkpoint(path).problems == ()
+    (path / "tokenizer.json").unlink()
+    (said,) = read_checkpoint(path).problems or ("",)
+    assert said in ("", "has no tokenizer (tokenizer.json, tokenizer.model or vocab.json)")
+
+
+@pytest.mark.parametrize("value", [10**400, -3, "8", [8], True, 2.5, None, {}])
+@pytest.mark.parametrize(
+    "name", ["head_dim", "num_key_value_heads", "kv_lora_rank", "v_head_dim", "qk_rope_head_dim"]
+)
+def test_a_footprint_counts_with_sizes_only(tmp_path: Path, name: str, value: object) -> None:
+    sizes = {"num_hidden_layers": 2, "num_attention_heads": 2, "hidden_size": 8, "kv_lora_rank": 4}
+    found = read_checkpoint(make(tmp_path / "m", **(sizes | {name: value})))
+    assert footprint(found, "float32").sentence(1, "here")
+
+
+def test_a_whole_one_in_shards_is_whole(tmp_path: Path) -> None:
+    assert read_checkpoint(make_sharded(tmp_path / "m")).problems == ()
+
+
+def test_what_cannot_be_read_is_told_and_the_others_are_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(tmp_path / "bad")
+    make(tmp_path / "good")
+    is_file = Path.is_file
+
+    def refused(path: Path) -> bool:
+        if path.parent == tmp_path / "bad":
+            raise PermissionError(13, "Permission denied", str(path))
+        return is_file(path)
+
+    monkeypatch.setattr(Path, "is_file", refused)
+    bad, good = list_models([tmp_path])[-2:]
+    assert bad.problems == ("cannot be read (permission denied)",)
+    assert good.complete
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "/tmp/" + "x" * 300, "a/" + "x" * 5000])
+def test_a_name_that_is_too_long(name: str) -> None:
+    with pytest.raises(ModelError, match=r"cannot be opened: file name too long\.$"):
+        locate(name)
+    with pytest.raises(UsageError, match=r"(cannot be read: file name too long|no directory)"):
+        list_models([name])
+
+
+def test_a_user_who_is_not_here() -> None:
+    for look in (locate, suggestion, lambda name: list_models([name])):
+        with pytest.raises(UsageError, match=r"no such user here: write \./~nobody-here"):
+            look("~nobody-here/model")

@@ -1,0 +1,48 @@
+"""Model directories written by hand, without torch."""
+
+import json
+import math
+import struct
+from pathlib import Path
+from typing import Any
+
+CONFIG = {"model_type": "llama", "architectures": ["LlamaForCausalLM"]}
+WIDTHS = {"F32": 4, "BF16": 2, "F16": 2, "I32": 4, "F8_E4M3": 1}
+TENSORS = {
+    "model.embed_tokens.weight": ("BF16", [100, 8]),
+    "model.layers.0.mlp.weight": ("BF16", [8, 16]),
+    "model.norm.weight": ("F32", [8]),
+    "lm_head.weight": ("BF16", [100, 8]),
+}
+
+
+def write_safetensors(file: Path, tensors: dict[str, tuple[str, list[int]]]) -> None:
+    """Zeros of the given dtypes and shapes."""
+    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    end = 0
+    for name, (dtype, shape) in tensors.items():
+        begin, end = end, end + math.prod(shape) * WIDTHS[dtype]
+        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [begin, end]}
+    packed = json.dumps(header).encode()
+    file.write_bytes(struct.pack("<Q", len(packed)) + packed + bytes(end))
+
+
+def make(path: Path, tensors: Any = TENSORS, **config: Any) -> Path:
+    path.mkdir(parents=True)
+    (path / "config.json").write_text(json.dumps(CONFIG | config))
+    (path / "tokenizer.json").write_text("{}")
+    write_safetensors(path / "model.safetensors", tensors)
+    return path
+
+
+def make_sharded(path: Path) -> Path:
+    make(path)
+    (path / "model.safetensors").unlink()
+    names = list(TENSORS)
+    shards = {"model-00001-of-00002.safetensors": names[:2]}
+    shards["model-00002-of-00002.safetensors"] = names[2:]
+    for shard, members in shards.items():
+        write_safetensors(path / shard, {name: TENSORS[name] for name in members})
+    index = {"weight_map": {name: s for s, members in shards.items() for name in members}}
+    (path / "model.safetensors.index.json").write_text(json.dumps(index))
+    return path
