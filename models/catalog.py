@@ -91,7 +91,7 @@ def _found(model: str, revision: str) -> Located:
         raise ModelError(f"there is no directory {model}: check the path.{suggestion(model)}")
     if not _HUB_ID.fullmatch(model):
         raise UsageError(
-            f"{model!r} is neither a directory nor a hub id (owner/name).{suggestion(model)}"
+            f"{brief(model)!r} is neither a directory nor a hub id (owner/name).{suggestion(model)}"
         )
     if offline():
         at = f" at revision {revision}" if revision else ""

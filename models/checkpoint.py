@@ -43,9 +43,12 @@ their config has `is_decoder`."""
 _CAUSAL = ("ForCausalLM", "LMHeadModel", "ModelWithLMHead")
 DTYPE_BYTES = dict(DTYPES.values())
 _TOKENIZER_FILES = ("tokenizer.json", "*.model", "vocab.json", "vocab.txt", "*.tiktoken")
+_TOKENIZER_SETTINGS = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
 _LAYERS = re.compile(r"(num_hidden_layers|n_layers?|num_layers)$")
-_SIZES = re.compile(r"layers?$|hidden_size|n_embd|d_model|heads?$|head_dim|experts$|vocab_size")
-"""Names in a config of numbers and sizes of things that have weights."""
+_SIZES = re.compile(
+    r"layers?$|hidden_size|n_embd|d_model|heads?$|head_dim|experts$|vocab_size|labels$"
+)
+"""Names in a config of numbers and sizes of things that have weights; labels have none here."""
 _BUFFERS = re.compile(r"rotary_emb\.inv_freq$|\.masked_bias$|\.attn(ention)?\.bias$")
 """Tensors that old checkpoints stored beside the parameters; a real attention bias is a vector."""
 _HEAD, _EMBEDDINGS = "lm_head.weight", ("embed_tokens.weight", "wte.weight", "embed_in.weight")
@@ -199,6 +202,9 @@ def _looked_at(path: Path) -> Checkpoint:
         settings = _json_object(path / "tokenizer_config.json", [])
         if "auto_map" not in settings:
             problems.append("has no tokenizer (tokenizer.json, tokenizer.model or vocab.json)")
+    for name in _TOKENIZER_SETTINGS:
+        if (path / name).is_file():
+            _json_object(path / name, problems)
     return Checkpoint(
         path=path,
         config=config,

@@ -87,8 +87,8 @@ def number_of(text: str) -> float:
 
 
 def brief(text: str) -> str:
-    """What was given, in quotes, as short as a sentence about it wants it."""
-    return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")
+    """What was given, as short as a sentence about it wants it."""
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 def path_of(name: str | Path) -> Path:
@@ -102,6 +102,6 @@ def path_of(name: str | Path) -> Path:
     except RuntimeError:
         user = Path(name).parts[0]
         raise UsageError(
-            f"{brief(str(name))} begins with {user}, and there is no such user here: write ./"
-            f"{user} for a folder of that name."
+            f"{brief(str(name))} begins with {brief(user)}, and there is no such user here: write "
+            f"./{brief(user)} for a folder of that name."
         ) from None

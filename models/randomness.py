@@ -8,6 +8,11 @@ from collections.abc import Iterable
 from hashlib import blake2b
 
 
+def seed_after(seed: int, number: int) -> int:
+    """The seed so many after one; after the last of 64 bits comes 0."""
+    return (seed + number) % 2**64
+
+
 def seed_key(seed: int) -> bytes:
     """The 16-byte key of the empty path."""
     return blake2b(b"tokexplore/1" + seed.to_bytes(8, "little"), digest_size=16).digest()

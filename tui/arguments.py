@@ -9,9 +9,10 @@ from typing import Any
 import msgspec
 
 from tokexplore.models.errors import UsageError
+from tokexplore.models.given import brief
 from tokexplore.models.options import EMBEDDED, EMBEDDED_TITLE, LoadOptions
 from tokexplore.models.sampling.knobs import KNOBS
-from tokexplore.models.sampling.settings import SamplingSettings
+from tokexplore.models.sampling.settings import LARGEST, SamplingSettings
 from tokexplore.tui import lab_parsers, parsers
 from tokexplore.tui.commands.lab.parsers import read_lab
 from tokexplore.tui.options import (
@@ -258,7 +259,9 @@ def _tokens(text: str) -> tuple[int, ...]:
     try:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
-        raise UsageError(f"{text!r} is no token id or several with commas: 17 or 17,4.") from None
+        raise UsageError(
+            f"{brief(text)!r} is no token id or several with commas: 17 or 17,4."
+        ) from None
 
 
 def _biased(text: str) -> tuple[tuple[int, ...], float]:
@@ -272,8 +275,11 @@ def _bias_text(text: str) -> tuple[str, float]:
         number = float(value)
     except ValueError:
         number = math.nan
-    if not equals or not before or not math.isfinite(number):
-        raise UsageError(f"bias {text!r} is not possible: give TEXT=NUMBER, such as ' dragon=-5'.")
+    if not equals or not before or not abs(number) <= LARGEST:
+        raise UsageError(
+            f"bias {brief(text)!r} is not possible: give TEXT=NUMBER, such as ' dragon=-5', with a "
+            f"number from -{LARGEST:g} to {LARGEST:g}."
+        )
     return before, number
 
 

@@ -1,16 +1,17 @@
 """The hand on the knobs: values that are turned or typed, and the settings that they make."""
 
-import math
 from typing import NamedTuple
 
 import msgspec
 
 from tokexplore.models.errors import UsageError
+from tokexplore.models.given import brief, number_of
 from tokexplore.models.sampling.knobs import KNOBS, Knob, exact
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.tui.options import MAX_NEW_TOKENS
+from tokexplore.tui.parser_groups import LARGEST
 
-LENGTH = Knob("length", "max_new_tokens", 1, 64, 1, 2**31 - 1, "tokens a stream may add")
+LENGTH = Knob("length", "max_new_tokens", 1, 64, 1, LARGEST, "tokens a stream may add")
 DIALS = (*KNOBS, LENGTH)
 """All that can be turned: the sampler's knobs, and how far a stream goes."""
 
@@ -68,10 +69,10 @@ class Hand:
         typed, self.typed = self.typed, ""
         if not typed:
             return False
-        value = _number(typed)
-        if value is None:
-            raise UsageError(f"{typed!r} is not a number.")
-        self.values[self.knob.field] = value
+        try:
+            self.values[self.knob.field] = number_of(typed)
+        except ValueError:
+            raise UsageError(f"{brief(typed)!r} is not a number that a knob can have.") from None
         return True
 
     def settings(self) -> SamplingSettings:
@@ -90,15 +91,8 @@ class Hand:
             UsageError: for a value outside its range.
         """
         length = exact(LENGTH, self.values[LENGTH.field])
-        if length < 1:
-            raise UsageError(f"length {length:g} is not possible: give 1 or more.")
+        if not LENGTH.low <= length <= LENGTH.high:
+            raise UsageError(
+                f"length {length:g} is not possible: give {LENGTH.low} to {LENGTH.high}."
+            )
         return Setup(self.settings(), int(length))
-
-
-def _number(typed: str) -> float | None:
-    """A whole number exactly, any other as a float; None for what is no finite number."""
-    try:
-        value = int(typed) if typed.lstrip("-").isdigit() else float(typed)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None

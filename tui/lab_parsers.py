@@ -1,5 +1,7 @@
 """The parsers of the lab's commands: the lens without a model, and sweeps."""
 
+import argparse
+
 from tokexplore.models.options import EMBEDDED
 from tokexplore.tui.options import SWEEP_TOKENS, SweepOptions
 from tokexplore.tui.parser_groups import (
@@ -11,6 +13,8 @@ from tokexplore.tui.parser_groups import (
     count,
 )
 from tokexplore.tui.parsers import Parser, new_parser
+
+MOST_DRAWS = 10_000_000
 
 
 def lens_parser() -> Parser:
@@ -26,9 +30,18 @@ def lens_parser() -> Parser:
     parser.add_argument(
         "--file", default="", metavar="FILE.json", help='{"word": logit, ...} or a list of logits'
     )
-    parser.add_argument("--draw", type=count, default=0, metavar="N", help="draw N times and count")
+    parser.add_argument(
+        "--draw", type=_draws, default=0, metavar="N", help="draw N times and count"
+    )
     add_lists(parser)
     return parser
+
+
+def _draws(text: str) -> int:
+    draws = count(text)
+    if draws > MOST_DRAWS:
+        raise argparse.ArgumentTypeError(f"{draws} is too many: give {MOST_DRAWS} at most")
+    return draws
 
 
 def sweep_parser() -> Parser:

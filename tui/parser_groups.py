@@ -3,12 +3,14 @@
 import argparse
 from typing import get_args
 
+from tokexplore.models.given import brief
 from tokexplore.models.options import EMBEDDED, Dtype
 from tokexplore.models.sampling.knobs import KNOBS
 from tokexplore.tui.options import MAX_NEW_TOKENS
 
 LOADING = ("device", "dtype", "device_map", "revision", "trust_remote_code")
-_LARGEST = 2**31 - 1
+LARGEST = 2**31 - 1
+"""Of what is counted: tokens, runs, rows."""
 _COMMON = ("temperature", "top_k", "top_p", "min_p", "seed")
 
 
@@ -206,13 +208,13 @@ def number(text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+        raise argparse.ArgumentTypeError(f"{brief(text)!r} is not a number") from None
 
 
 def positive(text: str) -> float:
     value = number(text)
     if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not possible: give 0 or more")
+        raise argparse.ArgumentTypeError(f"{brief(text)} is not possible: give 0 or more")
     return value
 
 
@@ -220,11 +222,11 @@ def whole(text: str) -> int:
     try:
         return int(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+        raise argparse.ArgumentTypeError(f"{brief(text)!r} is not a whole number") from None
 
 
 def count(text: str) -> int:
     value = whole(text)
-    if not 0 <= value <= _LARGEST:
-        raise argparse.ArgumentTypeError(f"{text} is not possible: give 0 to {_LARGEST}")
+    if not 0 <= value <= LARGEST:
+        raise argparse.ArgumentTypeError(f"{brief(text)} is not possible: give 0 to {LARGEST}")
     return value

@@ -5,12 +5,12 @@ import os
 import stat
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import msgspec
 
 from tokexplore.models.errors import UsageError
+from tokexplore.models.given import brief, json_of, path_of
 from tokexplore.models.options import PromptSpec
 from tokexplore.models.protocol import Chat, Message
 
@@ -112,12 +112,14 @@ def _given_messages(arguments: PromptArguments, stdin: BinaryIO | None) -> list[
 def _read_messages(file: str) -> list[Message]:
     text = _read_file("--messages", file)
     try:
-        value = json.loads(text)
+        value = json_of(text, exact=True)
     except json.JSONDecodeError as error:
         raise UsageError(
             f"--messages {file} is not JSON: {error.msg} in line {error.lineno}, "
             f"column {error.colno}."
         ) from None
+    except ValueError as error:
+        raise UsageError(f"--messages {file} {error}.") from None
     listed = value.get("messages") if isinstance(value, dict) else value
     if not isinstance(listed, list) or not listed:
         raise UsageError(
@@ -143,17 +145,20 @@ def template_arguments(given: Sequence[str]) -> dict[str, object]:
     """NAME=VALUE pairs; a value that is JSON is taken as such, any other as text.
 
     Raises:
-        UsageError: for a pair without a name or an equals sign.
+        UsageError: for a pair without a name or an equals sign, and for JSON that is nested too
+            deeply or has too long a number.
     """
     arguments: dict[str, object] = {}
     for pair in given:
         name, equals, value = pair.partition("=")
         if not name or not equals:
-            raise UsageError(f"--template-arg {pair} is not NAME=VALUE.")
+            raise UsageError(f"--template-arg {brief(pair)} is not NAME=VALUE.")
         try:
-            arguments[name] = json.loads(value)
+            arguments[name] = json_of(value, exact=True)
         except json.JSONDecodeError:
             arguments[name] = value
+        except ValueError as error:
+            raise UsageError(f"--template-arg {brief(pair)} {error}.") from None
     return arguments
 
 
@@ -161,7 +166,7 @@ def _read_file(option: str, file: str) -> str:
     if file == STANDARD_INPUT:
         return _decoded("standard input", sys.stdin.buffer.read())
     try:
-        data = Path(file).expanduser().read_bytes()
+        data = path_of(file).read_bytes()
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise UsageError(f"{option} {file} cannot be read: {reason}.") from None

@@ -1,6 +1,7 @@
 """Where a model runs and in which dtype, and with how many threads."""
 
 import os
+import re
 from dataclasses import dataclass
 
 import torch
@@ -18,6 +19,7 @@ SMALL_MODEL = 50_000_000
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
+_NUMBER = re.compile(r"[0-9]{1,4}")
 _MAPS = ("auto", "balanced", "sequential")
 
 
@@ -49,7 +51,7 @@ def place(asked: str, device_map: str = "") -> Placement:
     if asked == "auto":
         return _best()
     kind, _, number = asked.partition(":")
-    if kind not in ("cpu", "cuda", "mps") or (number and not number.isdigit()):
+    if kind not in ("cpu", "cuda", "mps") or (number and not _NUMBER.fullmatch(number)):
         raise UsageError(f"device {asked} is not known: give auto, cpu, cuda, cuda:1 or mps.")
     if kind == "cpu":
         return _on("cpu", free_memory())

@@ -1,12 +1,12 @@
 """What a model's generation_config.json says: where it ends, and how it likes to be sampled."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
 from tokexplore.models.errors import UsageError
+from tokexplore.models.given import read_json
 from tokexplore.models.sampling.settings import OFF, SUGGESTIONS, SamplingSettings
 
 
@@ -16,8 +16,8 @@ def read_generation_config(path: Path) -> tuple[dict[str, Any], list[str]]:
     if not file.is_file():
         return {}, []
     try:
-        value = json.loads(file.read_bytes())
-    except ValueError:
+        value = read_json(file, object)
+    except (OSError, ValueError):
         value = None
     if isinstance(value, dict):
         return value, []
@@ -39,7 +39,7 @@ def eos_ids(
     if named is None:
         named = config.get("eos_token_id")
     listed = named if isinstance(named, list) else [named]
-    found = [i for i in [*listed, tokenizer.eos_token_id] if isinstance(i, int) and 0 <= i < rows]
+    found = [i for i in [*listed, tokenizer.eos_token_id] if type(i) is int and 0 <= i < rows]
     return tuple(dict.fromkeys(found))
 
 
@@ -59,6 +59,6 @@ def suggested(generation: dict[str, Any]) -> tuple[SamplingSettings | None, list
     try:
         values = {name: type(OFF[name])(value) for name, value in given.items()}
         settings = SamplingSettings(**{"temperature": 1.0, **values}).checked()
-    except (UsageError, TypeError, ValueError) as error:
+    except (UsageError, ArithmeticError, TypeError, ValueError) as error:
         return None, [f"the model's suggested sampling settings cannot be used: {error}"]
     return settings, []

@@ -53,7 +53,7 @@ def draws(
     """The tokens of the first `count` draws after a path: those that drawing again would give."""
     found = sampler.reshape(row, settings, changes)
     key = path_key(settings.seed, ids)
-    numbers = np.array([uniform(key, number) for number in range(count)])
+    numbers = np.fromiter((uniform(key, number) for number in range(count)), "f8", count)
     tokens, counts = np.unique(sampler.draw(found, numbers), return_counts=True)
     order = np.lexsort((tokens, -counts))
     return Draws(

@@ -16,8 +16,15 @@ from tokexplore.models.engine.download import download
 from tokexplore.models.engine.generation import eos_ids, read_generation_config, suggested
 from tokexplore.models.engine.quiet import quietly
 from tokexplore.models.engine.rope import stretched
+from tokexplore.models.engine.skeleton import check_size
 from tokexplore.models.engine.suitability import check_causality, check_files, plainly_causal
-from tokexplore.models.engine.weights import Opening, open_config, open_model, open_tokenizer
+from tokexplore.models.engine.weights import (
+    Opening,
+    explained,
+    open_config,
+    open_model,
+    open_tokenizer,
+)
 from tokexplore.models.footprint import footprint
 from tokexplore.models.options import LoadOptions
 from tokexplore.models.protocol import Progress
@@ -78,7 +85,7 @@ def load(options: LoadOptions, report: Callable[[Progress], None]) -> Loaded:
     """
     started = time.perf_counter()
     located = locate(options.model, options.revision)
-    with quietly() as heard:
+    with explained(located.name, "the machine"), quietly() as heard:
         report = heard.aloud(report)
         checkpoint = _checkpoint(located, options, report)
         set_threads(checkpoint.parameters)
@@ -90,6 +97,10 @@ def load(options: LoadOptions, report: Callable[[Progress], None]) -> Loaded:
         tokenizer = open_tokenizer(opening)
         report(Progress("reading", 2, 2, "files"))
         placement = place(options.device, options.device_map)
+        check_size(
+            located.name, config, checkpoint, placement,
+            trust_remote_code=options.trust_remote_code,
+        )  # fmt: skip
         dtype = choose_dtype(options.dtype, placement.kind, checkpoint)
         need = footprint(checkpoint, dtype)
         near = need.check(placement.free, placement.label, located.name)
@@ -98,8 +109,8 @@ def load(options: LoadOptions, report: Callable[[Progress], None]) -> Loaded:
         rows = _rows(model)
         if not plainly_causal(checkpoint):
             check_causality(located.name, model, rows, _context(model))
-    notices = [n for n in (placement.notice, near, *notices, *heard.messages) if n]
-    return _describe(located, checkpoint, model, tokenizer, rows, notices, started)
+        notices = [n for n in (placement.notice, near, *notices, *heard.messages) if n]
+        return _describe(located, checkpoint, model, tokenizer, rows, notices, started)
 
 
 def _checkpoint(

@@ -127,6 +127,8 @@ def _tensor_bytes(checkpoint: Checkpoint) -> dict[str, int]:
 
 
 def _sentence(error: BaseException) -> str:
-    """The first line of what a library says, ended like a sentence."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[0] if lines else type(error).__name__).rstrip(".:") + "."
+    """What a library says until its first sentence ends, ended like one."""
+    said = repr(error) if isinstance(error, KeyError) else str(error)
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    first = " ".join(lines[:2]) if lines and lines[0].endswith(":") else "".join(lines[:1])
+    return (first or type(error).__name__).rstrip(".:") + "."

@@ -10,6 +10,7 @@ from tokexplore.models.lab.forks import forks
 from tokexplore.models.lab.repeat import Plan, Run, repeat
 from tokexplore.models.lab.study import Checked, Fork, Study, Told
 from tokexplore.models.protocol import Control, Engine, StreamRequest
+from tokexplore.models.randomness import seed_after
 
 RUNS = 30
 
@@ -110,4 +111,5 @@ def setting_of(plan: Plan) -> str:
     settings = plan.request.settings
     if settings.greedy or not plan.new_seeds:
         return settings.short()
-    return f"{settings.short(with_seed=False)} seeds {settings.seed}, {settings.seed + 1}, ..."
+    first, second = settings.seed, seed_after(settings.seed, 1)
+    return f"{settings.short(with_seed=False)} seeds {first}, {second}, ..."

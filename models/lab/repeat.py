@@ -9,6 +9,7 @@ from tokexplore.models.distribution import Distribution
 from tokexplore.models.lab.conditions import Condition
 from tokexplore.models.lab.study import Checked
 from tokexplore.models.protocol import Control, DrawnToken, EndReason, Engine, StreamRequest
+from tokexplore.models.randomness import seed_after
 
 TOP = 16
 """Candidates that are kept of each step."""
@@ -27,7 +28,7 @@ class Plan(msgspec.Struct, frozen=True):
         """The request of one run."""
         settings = self.request.settings
         if self.new_seeds:
-            settings = msgspec.structs.replace(settings, seed=settings.seed + number)
+            settings = msgspec.structs.replace(settings, seed=seed_after(settings.seed, number))
         return msgspec.structs.replace(self.request, settings=settings, top=TOP)
 
 

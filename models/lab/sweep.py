@@ -7,6 +7,7 @@ from typing import NamedTuple
 import msgspec
 
 from tokexplore.models.distribution import Distribution
+from tokexplore.models.errors import UsageError
 from tokexplore.models.protocol import (
     Continuation,
     Control,
@@ -16,8 +17,12 @@ from tokexplore.models.protocol import (
     StreamEnded,
     StreamRequest,
 )
+from tokexplore.models.randomness import seed_after
 from tokexplore.models.sampling.effects import Effect
 from tokexplore.models.sampling.settings import SamplingSettings
+
+MOST_SETTINGS = 1000
+"""Combinations that a sweep runs at most."""
 
 
 class Plan(NamedTuple):
@@ -56,8 +61,10 @@ def combinations(
     """Every temperature with every top-p, the rest as it is.
 
     Raises:
-        UsageError: for a value outside its range.
+        UsageError: for a value outside its range, and for more of them than can be shown.
     """
+    if (count := len(temperatures) * len(top_ps)) > MOST_SETTINGS:
+        raise UsageError(f"{count:,} settings are too many: give {MOST_SETTINGS:,} at most.")
     return tuple(
         msgspec.structs.replace(base, temperature=t, top_p=p).checked()
         for t, p in product(temperatures, top_ps)
@@ -98,7 +105,7 @@ def _continued(
     engine: Engine, plan: Plan, settings: SamplingSettings, numbers: Sequence[int], control: Control
 ) -> list[Continuation]:
     """Some of the continuations, in one batch; those that were interrupted are left out."""
-    seeds = [settings.seed + number for number in numbers]
+    seeds = [seed_after(settings.seed, number) for number in numbers]
     request = msgspec.structs.replace(plan.request, ids=plan.prompt, settings=settings)
     if len(seeds) > 1:
         return engine.continuations(request, seeds, control)

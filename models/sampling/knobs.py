@@ -80,7 +80,7 @@ def exact(knob: Knob, value: float) -> float:
         UsageError: for a part of a whole number.
     """
     if not knob.whole:
-        return value
+        return float(value)
     if value != int(value):
         raise UsageError(f"{knob.name} {value:g} is not a whole number.")
     return int(value)

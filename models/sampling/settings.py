@@ -1,12 +1,15 @@
 """Sampling settings and their rules."""
 
-import math
-
 import msgspec
 
 from tokexplore.models.errors import UsageError
+from tokexplore.models.given import brief
 
 SMALLEST_TEMPERATURE = 1e-5
+LARGEST = 1e20
+"""Of what is added to a logit or divides it: with it a logit, which is an f32, stays finite."""
+MOST_PENALTY = 1e6
+"""Of the factor by which a repeated token's logit is divided or multiplied."""
 
 Tokens = tuple[int, ...]
 
@@ -80,25 +83,25 @@ class SamplingSettings(msgspec.Struct, frozen=True):
             UsageError: naming the value that is outside its range.
         """
         t = float(self.temperature)
-        if not math.isfinite(t) or t < 0:
-            raise UsageError(f"temperature {t:g} is not possible: give 0 (greedy) or more.")
+        if not 0 <= t <= LARGEST:
+            raise UsageError(f"temperature {t:g} is not possible: give 0 (greedy) to {LARGEST:g}.")
         if 0 < t < SMALLEST_TEMPERATURE:
             raise UsageError(f"temperature {t:g} is too small: give 0 (greedy) or at least 1e-5.")
         for name, value, wanted, holds in self._rules(t):
             if not holds:
-                shown = f"{value:g}" if isinstance(value, float) else value
+                shown = f"{value:g}" if isinstance(value, float) else brief(str(value))
                 raise UsageError(f"{name} {shown} is not possible: give {wanted}.")
         return msgspec.structs.replace(self, temperature=t)
 
     def _rules(self, temperature: float) -> list[tuple[str, object, str, bool]]:
         """Each value by its name, what it may be, and whether it is."""
-        wide = self.dynamic_range
-        finite = math.isfinite
+        wide, factor = self.dynamic_range, self.repetition_penalty
+        most = f"a number from -{LARGEST:g} to {LARGEST:g}"
         rules: list[tuple[str, object, str, bool]] = [
-            ("top-k", self.top_k, "0 (off) or more", _whole(self.top_k)),
+            ("top-k", self.top_k, "0 (off) to 2^64 - 1", _whole(self.top_k)),
             ("top-p", self.top_p, "more than 0, at most 1", 0 < self.top_p <= 1),
             ("min-p", self.min_p, "a value from 0 to 1", 0 <= self.min_p <= 1),
-            ("seed", self.seed, "0 to 2^64 - 1", 0 <= self.seed < 2**64),
+            ("seed", self.seed, "0 to 2^64 - 1", _whole(self.seed)),
             ("typical-p", self.typical_p, "more than 0, at most 1", 0 < self.typical_p <= 1),
             ("top-h", self.top_h, "0 (off) to 1", 0 <= self.top_h <= 1),
             ("epsilon", self.epsilon_cutoff, "0 (off) or less than 1", _share(self.epsilon_cutoff)),
@@ -108,24 +111,18 @@ class SamplingSettings(msgspec.Struct, frozen=True):
                 wide == 0 or 0 < wide <= temperature - SMALLEST_TEMPERATURE,
             ),
             (
-                "repetition penalty", self.repetition_penalty, "more than 0",
-                finite(self.repetition_penalty) and self.repetition_penalty > 0,
+                "repetition penalty", factor, f"{1 / MOST_PENALTY:g} to {MOST_PENALTY:g}",
+                1 / MOST_PENALTY <= factor <= MOST_PENALTY,
             ),
+            ("presence penalty", self.presence_penalty, most, _addend(self.presence_penalty)),
+            ("frequency penalty", self.frequency_penalty, most, _addend(self.frequency_penalty)),
             (
-                "presence penalty", self.presence_penalty, "a number",
-                finite(self.presence_penalty),
-            ),
-            (
-                "frequency penalty", self.frequency_penalty, "a number",
-                finite(self.frequency_penalty),
-            ),
-            (
-                "no-repeat n-gram", self.no_repeat_ngram, "0 (off) or more",
+                "no-repeat n-gram", self.no_repeat_ngram, "0 (off) to 2^64 - 1",
                 _whole(self.no_repeat_ngram),
             ),
         ]  # fmt: skip
         for tokens, value in self.bias:
-            rules.append(("bias", value, "a finite number", finite(value)))
+            rules.append(("bias", value, most, _addend(value)))
             rules.append(("bias on tokens", tokens, "ids of 0 or more", _ids(tokens)))
         rules.extend(("ban of tokens", t, "ids of 0 or more", _ids(t)) for t in self.banned)
         return rules
@@ -183,7 +180,11 @@ SUGGESTIONS = {
 
 
 def _whole(value: object) -> bool:
-    return isinstance(value, int) and value >= 0
+    return isinstance(value, int) and 0 <= value < 2**64
+
+
+def _addend(value: float) -> bool:
+    return -LARGEST <= value <= LARGEST
 
 
 def _share(value: float) -> bool:

@@ -155,15 +155,21 @@ def test_it_is_told_in_a_sentence(
 
 
 @pytest.mark.parametrize(
-    "value", [DEEP, "3", "[]", '{"auto_map": 3}', '{"chat_template": [[]]}', LONG, "\0"]
+    ("value", "problem"),
+    [
+        (f'{{"a": {DEEP}}}', "is nested more than 100 deep"),
+        (f'{{"a": {LONG}}}', "has a whole number of too many digits"),
+        ("[]", "is not a JSON object"),
+        ("\0", "is not valid JSON (Expecting value: line 1 column 1 (char 0))"),
+    ],
 )
-def test_tokenizer_settings_that_cannot_be_meant(tmp_path: Path, value: str) -> None:
+@pytest.mark.parametrize("name", ["tokenizer_config.json", "special_tokens_map.json"])
+def test_tokenizer_settings_that_cannot_be_meant(
+    tmp_path: Path, name: str, value: str, problem: str
+) -> None:
     path = make(tmp_path / "m")
-    (path / "tokenizer_config.json").write_text(value)
-    assert read_checkpoint(path).problems == ()
-    (path / "tokenizer.json").unlink()
-    (said,) = read_checkpoint(path).problems or ("",)
-    assert said in ("", "has no tokenizer (tokenizer.json, tokenizer.model or vocab.json)")
+    (path / name).write_text(value)
+    assert read_checkpoint(path).problems == (f"has a {name} that {problem}",)
 
 
 @pytest.mark.parametrize("value", [10**400, -3, "8", [8], True, 2.5, None, {}])

@@ -6,7 +6,7 @@ from tokexplore.tui.actions.base import Actions
 from tokexplore.widgets.candidates import CandidateTable
 from tokexplore.widgets.transcript import Transcript
 
-PLACE = re.compile(r"\s*(?:#(?P<branch>\d+)|(?P<back>-\d+)|(?P<step>\d+))\s*")
+PLACE = re.compile(r"\s*(?:#(?P<branch>\d{1,9})|(?P<back>-\d{1,9})|(?P<step>\d{1,9}))\s*")
 
 
 class Walking(Actions):

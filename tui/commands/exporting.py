@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from tokexplore.models.errors import UsageError
+from tokexplore.models.given import path_of
 from tokexplore.models.session.places import find
 from tokexplore.models.session.reading import Session, open_session
 from tokexplore.tui.commands.sessions import latest
@@ -56,7 +57,7 @@ def write_export(source: Source, asked: str) -> Path:
     scopes: dict[str, Scope] = {scope: scope for scope in SCOPES}
     if not name or last not in scopes:
         name, last = asked, DEFAULTS.scope
-    output = str(Path(name.strip()).expanduser())
+    output = str(path_of(name.strip()))
     form = format_for("", output)
     with new_file(output) as file:
         export(source, form, scopes[last], DEFAULTS.candidates, file)

@@ -1,15 +1,14 @@
 """`tokexplore lens`: what sampling settings make of a few words with known logits. No model."""
 
-import json
 import math
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from tokexplore.models.display import visible
 from tokexplore.models.errors import UsageError
+from tokexplore.models.given import brief, path_of, read_json
 from tokexplore.models.lab.sweep import combinations
 from tokexplore.models.sampling.effects import Effect, StageEffect
-from tokexplore.models.sampling.settings import SamplingSettings
+from tokexplore.models.sampling.settings import LARGEST, SamplingSettings
 from tokexplore.tui.options import LensOptions
 from tokexplore.tui.plain import LONGEST_TOKEN
 from tokexplore.tui.tables import aligned, cut
@@ -17,6 +16,8 @@ from tokexplore.widgets.bars import bar
 from tokexplore.widgets.figures import NATS_PER_BIT, percent
 
 MOST_WORDS = 1_000_000
+MOST_LOGPROB = 1e-3
+"""Nats; above 0 by no more than rounding leaves."""
 _BAR = 20
 
 
@@ -58,8 +59,13 @@ def _words(options: LensOptions) -> tuple[list[str], list[float]]:
     if not 1 < len(pairs) <= MOST_WORDS:
         raise UsageError(f"{len(pairs)} words are not possible: give 2 to {MOST_WORDS:,}.")
     for word, value in pairs:
-        if not math.isfinite(value) or abs(value) > 1e30:
-            raise UsageError(f"{value:g} is no logit for {word!r}: give a finite number.")
+        if not abs(value) <= LARGEST:
+            raise UsageError(
+                f"{value:g} is no logit for {brief(word)!r}: give a number from -{LARGEST:g} to "
+                f"{LARGEST:g}."
+            )
+        if options.logprobs and value > MOST_LOGPROB:
+            raise UsageError(f"{value:g} is no logprob for {brief(word)!r}: give 0 or less.")
     return [word for word, _ in pairs], [value for _, value in pairs]
 
 
@@ -71,22 +77,21 @@ def _split(text: str) -> list[tuple[str, float]]:
         try:
             pairs.append((word, float(value)))
         except ValueError:
-            raise UsageError(f"{part!r} is not WORD=NUMBER, such as floor=-46.4.") from None
+            raise UsageError(f"{brief(part)!r} is not WORD=NUMBER, such as floor=-46.4.") from None
     return pairs
 
 
 def _read(file: str) -> list[tuple[str, float]]:
     try:
-        held = json.loads(Path(file).read_bytes())
-        if isinstance(held, list):
-            held = dict(enumerate(held))
-        return [(str(word), float(value)) for word, value in held.items()]
+        held = read_json(path_of(file), dict[str, float] | list[float])  # type: ignore[arg-type]
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {(error.strerror or '').lower()}.") from None
-    except (ValueError, TypeError, AttributeError):
+    except ValueError as error:
         raise UsageError(
-            f'{file} holds no words with numbers: give {{"floor": -46.4, "mat": -45.25}}.'
+            f'{file} {error}: give words with numbers, {{"floor": -46.4, "mat": -45.25}}.'
         ) from None
+    pairs = held.items() if isinstance(held, dict) else enumerate(held)
+    return [(str(word), value) for word, value in pairs]
 
 
 def _name(settings: SamplingSettings) -> str:

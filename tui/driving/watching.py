@@ -1,5 +1,6 @@
 """The watch-list: tokens that are followed at every step of the path, whatever their rank."""
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -7,6 +8,7 @@ from tokexplore.models.errors import UsageError
 from tokexplore.tui.driving.questions import Questions
 from tokexplore.tui.options import MOST_WATCHED, one_token
 
+_ID = re.compile(r"#[0-9]{1,18}")
 _AT_ONCE = 32
 """Steps that are asked for before the screen is told."""
 
@@ -47,7 +49,7 @@ class Watching(Questions):
         Raises:
             UsageError: where it is not exactly one, or there is no model to ask.
         """
-        if text.startswith("#") and text[1:].isdigit():
+        if _ID.fullmatch(text):
             return int(text[1:])
         vocabulary = self.explorer.vocabulary
         if self.absent or vocabulary is None:

@@ -1,12 +1,12 @@
 """The commands of the line mode: one method each, and the list that `help` is made from."""
 
-import math
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from tokexplore.models.distribution import Distribution
 from tokexplore.models.errors import UsageError
 from tokexplore.models.events import Named
+from tokexplore.models.given import brief, number_of
 from tokexplore.models.options import PromptSpec
 from tokexplore.models.sampling.knobs import BY_NAME, with_value
 from tokexplore.models.trie import ROOT
@@ -19,6 +19,7 @@ from tokexplore.tui.lines.telling import (
     place,
     step_lines,
 )
+from tokexplore.tui.parser_groups import LARGEST
 from tokexplore.tui.plain import number, percent
 
 ROWS = 10
@@ -176,7 +177,7 @@ class Commands(Talk):
             length = _whole(given, "set length", least=1)
             self.driver.configure(self.explorer.settings, length)
         elif (knob := BY_NAME.get(name)) is not None:
-            value = (_whole if knob.whole else _number)(given, f"set {name}")
+            value = _number(given, f"set {name}", "a whole number" if knob.whole else "a number")
             changed = with_value(self.explorer.settings, knob, value)
             self.driver.configure(changed, self.driver.max_new_tokens)
         else:
@@ -249,21 +250,21 @@ class Commands(Talk):
             raise UsageError("there is no prompt yet: prompt TEXT gives one.")
 
 
-def _whole(text: str, what: str, least: float = -math.inf) -> int:
-    try:
-        value = int(text)
-    except ValueError:
-        raise UsageError(f"{what} needs a whole number, not {text!r}.") from None
-    if value < least:
-        raise UsageError(f"{what} {value} is not possible: give {least} or more.")
+def _whole(text: str, what: str, least: float = -LARGEST) -> int:
+    value = _number(text, what, "a whole number")
+    if not isinstance(value, int):
+        raise UsageError(f"{what} needs a whole number, not {brief(text)!r}.")
+    if not least <= value <= LARGEST:
+        given = "or more" if value < least else f"to {LARGEST}"
+        raise UsageError(f"{what} {value} is not possible: give {least} {given}.")
     return value
 
 
-def _number(text: str, what: str) -> float:
+def _number(text: str, what: str, kind: str = "a number") -> float:
     try:
-        return float(text)
+        return number_of(text)
     except ValueError:
-        raise UsageError(f"{what} needs a number, not {text!r}.") from None
+        raise UsageError(f"{what} needs {kind}, not {brief(text)!r}.") from None
 
 
 class Command(NamedTuple):

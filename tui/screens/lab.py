@@ -12,6 +12,7 @@ from textual.widgets import Static
 
 from tokexplore.models.display import NEWLINE, safe_text
 from tokexplore.models.errors import UsageError
+from tokexplore.models.given import brief
 from tokexplore.models.lab.conditions import KNOBS, knobs_named
 from tokexplore.models.lab.forks import Summary, summarise
 from tokexplore.models.tokens import Vocabulary
@@ -234,8 +235,8 @@ class LabScreen(Screen[None]):
             self.lab.runs, self.lab.length = asked_runs(text)
         except ValueError:
             self.notify(
-                f"{safe_text(text)!r} is no number of runs and tokens, such as 30 x 64 (at most "
-                "1000 x 4096).",
+                f"{safe_text(brief(text))!r} is no number of runs and tokens, such as 30 x 64 (at "
+                "most 1000 x 4096).",
                 severity="error", markup=False,
             )  # fmt: skip
             return

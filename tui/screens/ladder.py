@@ -13,6 +13,8 @@ from textual.widgets import Static
 
 from tokexplore.models.display import NEWLINE, safe_text
 from tokexplore.models.errors import UsageError
+from tokexplore.models.given import brief
+from tokexplore.models.randomness import seed_after
 from tokexplore.models.tokens import Vocabulary
 from tokexplore.tui.driver import Driver
 from tokexplore.tui.ladder import TEMPERATURES, Ladder, Rung
@@ -145,7 +147,7 @@ class LadderScreen(Screen[None]):
 
     async def action_again(self) -> None:
         """Continue again with the next seed."""
-        self._seed += 1
+        self._seed = seed_after(self._seed, 1)
         await self._begin()
 
     def action_edit(self) -> None:
@@ -174,7 +176,7 @@ def _temperatures(text: str) -> tuple[float, ...]:
     try:
         return tuple(float(part) for part in text.split(","))
     except ValueError:
-        raise UsageError(f"{safe_text(text)!r} is no list of numbers: 0,0.5,1,2.") from None
+        raise UsageError(f"{safe_text(brief(text))!r} is no list of numbers: 0,0.5,1,2.") from None
 
 
 def rung_content(

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from textual.keys import KEY_ALIASES, Keys
 
 from tokexplore.models.errors import UsageError
+from tokexplore.models.given import brief
 from tokexplore.tui.parsers import THEMES
 
 COMMANDS = {
@@ -31,6 +32,7 @@ COMMANDS = {
 SETTING = ("Size", "Theme", "Options", "Session", "Replay")
 LONGEST = 3600.0
 MOST = 10_000
+_COUNT = re.compile(r"\d{1,5}")
 _SIZE = re.compile(r"(\d{1,4})x(\d{1,4})")
 _NAMED = {key.value for key in Keys} | set(KEY_ALIASES) | {"space", "full_stop", "question_mark"}
 
@@ -105,8 +107,8 @@ def _step(line: int, command: str, rest: str) -> Step:
         raise ValueError(f"{command!r} is no command: there are {', '.join(COMMANDS)}")
     if command == "Repeat":
         count, _, what = rest.partition(" ")
-        if not count.isdigit() or not 0 < int(count) <= MOST:
-            raise ValueError(f"Repeat needs a number from 1 to {MOST:,}, not {count!r}")
+        if not _COUNT.fullmatch(count) or not 0 < int(count) <= MOST:
+            raise ValueError(f"Repeat needs a number from 1 to {MOST:,}, not {brief(count)!r}")
         inner, _, text = what.strip().partition(" ")
         if inner not in ("Key", "Type"):
             raise ValueError(f"Repeat goes before Key or Type, not {inner!r}")

@@ -17,6 +17,8 @@ from transformers import (
     BertLMHeadModel,
     GPT2Config,
     GPT2LMHeadModel,
+    GPTJConfig,
+    GPTJForCausalLM,
     LlamaConfig,
     LlamaForSequenceClassification,
     T5Config,
@@ -283,3 +285,58 @@ def test_own_code_runs_only_when_trusted(
     else:
         assert opened(model_dir, trust_remote_code=True).family == "OwnModel"
     assert capfd.readouterr() == ("", "")
+
+
+LARGE: dict[str, tuple[dict[str, object], str]] = {
+    "wide heads": ({"head_dim": 10**5}, "that asks for 76,837,152 parameters, and its weights are"),
+    "wide units": ({"intermediate_size": 10**9}, "that asks for 192,000,031,008 parameters"),
+    "many layers": ({"num_hidden_layers": 20}, "that asks for 210,336 parameters"),
+    "many labels": ({"num_labels": 10**9}, "whose num_labels is 1,000,000,000, for weights of"),
+    "many key heads": ({"num_key_value_heads": 10**4}, "that asks for 10,281,248 parameters"),
+}
+
+
+@pytest.mark.parametrize(("changes", "text"), LARGE.values(), ids=LARGE.keys())
+def test_absurd_sizes_take_no_memory(
+    model_dir: Path, changes: dict[str, object], text: str
+) -> None:
+    import resource
+
+    edit_json(model_dir / "config.json", **changes)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert f"has a config.json {text}" in refusal(model_dir)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # KiB
+
+
+def test_pickled_weights_are_counted_by_their_bytes(model_dir: Path) -> None:
+    torch.save(load_file(model_dir / "model.safetensors"), model_dir / "pytorch_model.bin")
+    (model_dir / "model.safetensors").unlink()
+    assert opened(model_dir).layers == 2
+    edit_json(model_dir / "config.json", intermediate_size=10**6)
+    assert "asks for 192,031,008 parameters, and its weights are 0.1 MB" in refusal(model_dir)
+
+
+def test_tables_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    words = tokenizer()
+    config = GPTJConfig(vocab_size=len(words), n_embd=64, n_layer=1, n_head=1, n_positions=64)
+    path = save(tmp_path / "gptj", GPTJForCausalLM(config), words)
+    edit_json(path / "config.json", n_positions=10**9)
+    assert "of tables beside the weights, and cpu has" in refusal(path)
+
+
+GENERATION = {
+    "an infinite top-k": ('{"do_sample": true, "top_k": Infinity}', "cannot be used"),
+    "a huge temperature": ('{"do_sample": true, "temperature": 1e308}', "cannot be used"),
+    "ends that are none": ('{"eos_token_id": [[1], {"a": 1}, "x", true]}', ""),
+}
+
+
+@pytest.mark.parametrize(("content", "text"), GENERATION.values(), ids=GENERATION.keys())
+def test_suggestions_that_cannot_be_meant_are_left_out(
+    model_dir: Path, content: str, text: str
+) -> None:
+    (model_dir / "generation_config.json").write_text(content)
+    found = opened(model_dir)
+    assert found.suggested is None
+    assert text in "".join(found.notices)
+    assert found.eos_ids == (found.tokenizer.eos_token_id,)
