@@ -1,9 +1,9 @@
 """The application: one explorer, one engine, the browse screen over both."""
 
 import asyncio
+import math
 import os
 import signal
-import time
 from collections.abc import Iterable
 from contextlib import suppress
 from functools import partial
@@ -111,7 +111,7 @@ class TokexploreApp(ShowingApp[int]):
         )
         self.options = options
         self._make_client = make_client
-        self._interrupted = 0.0
+        self._interrupted = -math.inf
         self._ending = False
         self._clients: list[EngineClient] = []
         self._previous: tuple[Driver, Keeping] | None = None
@@ -336,7 +336,8 @@ class TokexploreApp(ShowingApp[int]):
         yield SystemCommand("quit now", "ctrl+q", self.action_quit)
 
     def _save_tape(self) -> None:
-        self.say(self.save_tape(self.driver.options))
+        self.keys_pressed.leave_out_palette()
+        self.say(self.save_tape(self.driver.options, self.driver.rate))
 
     def _run_from_palette(self, action: str) -> None:
         if (screen := self._browse) is not None:
@@ -349,7 +350,7 @@ class TokexploreApp(ShowingApp[int]):
 
     async def action_interrupt(self) -> None:
         """Stop the work that is going on; twice leaves."""
-        now = time.monotonic()
+        now = self.driver.clock()
         if now - self._interrupted < TWICE:
             await self.leave(INTERRUPTED)
             return

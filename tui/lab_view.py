@@ -91,8 +91,8 @@ def _run_lines(study: Study, row: TrieRow) -> list[str]:
     by = {run.number: run for run in study.runs}
     runs = [by[number] for number in row.segment.runs]
     return [
-        f"run {run.number:>3}  {run.condition} · {len(run.ids)} tokens in {run.seconds:.2f} s · "
-        f"{run.ended}"
+        f"run {run.number:>3}  {run.condition} · {len(run.ids)} tokens"
+        f"{f' in {run.seconds:.2f} s' if run.seconds else ''} · {run.ended}"
         for run in runs
     ]
 

@@ -91,7 +91,7 @@ class Ladder:
         request = self._driver.options.request(
             self.ids, rung.settings, LENGTH, prompt_length=prompt_length
         )
-        async for batch in self._driver.meter(self._driver.client.stream(request)):
+        async for batch in self._driver.client.stream(request):
             for event in batch:
                 if isinstance(event, DrawnToken):
                     rung.drawn.append(event)

@@ -45,7 +45,7 @@ class Job:
         self.command = command
         self.number = command.number
         self.control = Control()
-        self.credit = AHEAD
+        self.credit = command.ahead if isinstance(command, Stream) else AHEAD
         self.events: Iterator[StreamEvent | Outcome] = iter(())
 
     @property

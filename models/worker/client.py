@@ -6,7 +6,7 @@ client with the same options goes on from the same node.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import msgspec
 
@@ -29,6 +29,7 @@ from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.sampling.view import SamplerView
 from tokexplore.models.tokens import Vocabulary
 from tokexplore.models.worker import messages
+from tokexplore.models.worker.flow import E, Flow, timeless
 from tokexplore.models.worker.messages import (
     Answered,
     Asked,
@@ -53,40 +54,7 @@ _LAST_WORDS = 3
 _CREDIT_FROM = messages.AHEAD // 4
 """Tokens that are credited at once: each message interrupts the engine's thread for a moment."""
 
-E = TypeVar("E", bound=StreamEvent)
-
-
-class Flow(Generic[E]):
-    """The events of one stream or score that have arrived and were not taken yet."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        self.events: list[E] = []
-        self.done = False
-        self.error: Exception | None = None
-        self.changed = asyncio.Event()
-
-    def put(self, event: E) -> None:
-        self.events.append(event)
-        self.changed.set()
-
-    def end(self, error: Exception | None = None) -> None:
-        self.done, self.error = True, error
-        self.changed.set()
-
-    async def take(self) -> list[E]:
-        """All that has arrived, at least one event; empty at the end.
-
-        Raises:
-            Exception: what ended the flow, after its events were taken.
-        """
-        while not self.events and not self.done:
-            self.changed.clear()
-            await self.changed.wait()
-        batch, self.events = self.events, []
-        if not batch and self.error:
-            raise self.error
-        return batch
+T = TypeVar("T")
 
 
 class EngineClient:
@@ -113,6 +81,9 @@ class EngineClient:
         self.options = options
         self.lost: EngineLostError | None = None
         """Why the child is gone, once it is."""
+        self.by_hand = False
+        """Each token of a stream waits for `let_come`, and nothing tells how long it took: what
+        comes does not depend on how fast the engine is."""
         self._connect = connect
         self._on_lost = on_lost
         self._connection: Connection | None = None
@@ -200,6 +171,11 @@ class EngineClient:
         question = messages.Draw(tuple(ids), settings, count, prompt_length)
         return cast(Draws, await self._ask(question))
 
+    @property
+    def asked(self) -> bool:
+        """Whether a question waits for its answer."""
+        return bool(self._asked)
+
     # Streams and scores
 
     def stream(self, request: StreamRequest) -> AsyncIterator[list[StreamEvent]]:
@@ -210,8 +186,8 @@ class EngineClient:
         of the batches that were asked for. Questions are answered between two tokens.
         """
         self.cancel()
-        flow = self._stream = self._open_flow()
-        self._send(Stream(flow.number, request))
+        flow = self._stream = self._open_flow(by_hand=self.by_hand)
+        self._send(Stream(flow.number, request, 0 if self.by_hand else messages.AHEAD))
         return self._batches(flow)
 
     def score(self, ids: Sequence[int], start: int) -> AsyncIterator[list[Progress | ScoredToken]]:
@@ -240,7 +216,19 @@ class EngineClient:
     def cancel(self) -> None:
         """End the running stream between two tokens or chunks, as interrupted."""
         if self._stream:
+            self._stream.release()
             self._send(Cancel(self._stream.number))
+
+    @property
+    def holds(self) -> bool:
+        """Whether the running stream waits for `let_come`, and what came of it was taken."""
+        return self._stream is not None and self._stream.held and not self._stream.events
+
+    def let_come(self) -> None:
+        """Let the next token of a stream come that waits for it, or the stream's end."""
+        if self._stream is not None and self._stream.held:
+            self._stream.held = False
+            self._send(Credit(self._stream.number, 1))
 
     def cancel_score(self) -> None:
         """End the running score between two tokens or chunks."""
@@ -267,9 +255,9 @@ class EngineClient:
 
     # Inside
 
-    def _open_flow(self) -> Flow[Any]:
+    def _open_flow(self, *, by_hand: bool = False) -> Flow[Any]:
         self._numbers += 1
-        flow: Flow[Any] = Flow(self._numbers)
+        flow: Flow[Any] = Flow(self._numbers, by_hand=by_hand)
         self._flows[flow.number] = flow
         return flow
 
@@ -279,11 +267,12 @@ class EngineClient:
             while batch := await flow.take():
                 yield batch
                 owed += messages.total_cost(batch)
-                if owed >= _CREDIT_FROM and not flow.done:
+                if owed >= _CREDIT_FROM and not flow.done and not flow.by_hand:
                     self._send(Credit(flow.number, owed))
                     owed = 0
         finally:
             if not flow.done and not self.lost and not self._closing:
+                flow.release()
                 self._send(Cancel(flow.number))
 
     async def _ask(self, question: messages.Question) -> object:
@@ -308,22 +297,30 @@ class EngineClient:
         """Bring a message from the child to the one who waits for it."""
         match message:
             case Emitted(number, event):
-                self._flows[number].put(event)
+                self._emitted(self._flows[number], event)
             case Done(number):
                 self._end_flow(number, None)
             case Answered(number, value):
                 if waiting := self._asked.get(number):
                     future, kind = waiting
                     if not future.done():
-                        future.set_result(msgspec.msgpack.decode(value, type=kind))
+                        future.set_result(self._told(msgspec.msgpack.decode(value, type=kind)))
             case Failed(number, kind, text):
                 self._fail(number, getattr(errors, kind)(text))
             case Loading(progress):
                 self._report(progress)
             case Loaded(info, vocabulary):
-                self.info, self.vocabulary = info, vocabulary
+                self.info, self.vocabulary = self._told(info), vocabulary
                 if self._loaded and not self._loaded.done():
                     self._loaded.set_result(None)
+
+    def _emitted(self, flow: Flow[Any], event: StreamEvent | Outcome) -> None:
+        flow.put(self._told(event))
+        if flow.by_hand and isinstance(event, ScoredToken):
+            self._send(Credit(flow.number, 1))  # its token is still to come
+
+    def _told(self, value: T) -> T:
+        return timeless(value) if self.by_hand else value
 
     def _fail(self, number: int, error: Exception) -> None:
         if number in self._flows:

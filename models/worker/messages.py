@@ -141,6 +141,8 @@ class Stream(msgspec.Struct, frozen=True, tag=True):
 
     number: int
     request: StreamRequest
+    ahead: int = AHEAD
+    """Tokens that come before any is credited; with 0 each one waits for a credit."""
 
 
 class Score(msgspec.Struct, frozen=True, tag=True):

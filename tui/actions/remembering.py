@@ -1,7 +1,7 @@
 """What makes a place in the tree easy to find again, and what leaves the tree: text, sessions."""
 
+import math
 import os
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -23,7 +23,7 @@ class Remembering(Actions):
 
     _matches: tuple[Match, ...] = ()
     _sought = ""
-    _copied = 0.0
+    _copied = -math.inf
 
     @property
     def _marked_node(self) -> int | None:
@@ -140,7 +140,8 @@ class Remembering(Actions):
         if explorer.vocabulary is None or not explorer.nodes:
             self.nothing("text to copy yet")
             return
-        again, self._copied = time.monotonic() - self._copied < AGAIN, time.monotonic()
+        now = self.driver.clock()
+        again, self._copied = now - self._copied < AGAIN, now
         self._copy(explorer.vocabulary.text(explorer.ids()), again)
 
     @work(thread=True, exclusive=True)

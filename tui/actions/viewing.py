@@ -1,6 +1,6 @@
 """How things are shown, and the program itself."""
 
-import time
+import math
 
 import msgspec
 
@@ -29,7 +29,7 @@ class Viewing(Actions):
         """Other tokens are watched."""
         raise NotImplementedError
 
-    _quit_asked = 0.0
+    _quit_asked = -math.inf
 
     def action_colouring(self) -> None:
         """Colour by the next quantity."""
@@ -173,7 +173,7 @@ class Viewing(Actions):
 
     async def action_quit_twice(self) -> None:
         """Quit when pressed twice."""
-        now = time.monotonic()
+        now = self.driver.clock()
         if now - self._quit_asked < TWICE:
             await self.host.leave(0)
             return

@@ -4,13 +4,13 @@ import asyncio
 import functools
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Concatenate, Literal, ParamSpec, Protocol, TypeVar
 
 from tokexplore.models.distribution import Standing
 from tokexplore.models.errors import EngineLostError, ModelError, TokexploreError, UsageError
 from tokexplore.models.options import LoadOptions
-from tokexplore.models.protocol import Chat, ModelInfo, Progress, StreamEvent
+from tokexplore.models.protocol import Chat, ModelInfo, Progress
 from tokexplore.models.sampling.changes import Changes
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.sampling.view import SamplerView
@@ -37,9 +37,6 @@ MakeClient = Callable[[LoadOptions, Callable[[EngineLostError], None]], EngineCl
 def spawn_client(load: LoadOptions, on_lost: Callable[[EngineLostError], None]) -> EngineClient:
     """An engine in a child process."""
     return EngineClient(load, on_lost=on_lost)
-
-
-Batches = AsyncIterator[list[StreamEvent]]
 
 
 class Notify(Protocol):
@@ -115,9 +112,7 @@ class DriverBase:
         """A stream was live when the engine was lost."""
         self._times: deque[float] = deque(maxlen=64)
         self.clock: Callable[[], float] = time.monotonic
-        """Seconds by which the rate of a stream is measured."""
-        self.meter: Callable[[Batches], Batches] = lambda batches: batches
-        """What the events of a stream go through before they are applied."""
+        """Seconds by which the rate of a stream and a key's second press are measured."""
         self.replay: Replay | None = None
         self.differs = False
         """The model is another than the one that most of the session was recorded with."""

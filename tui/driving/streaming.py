@@ -87,7 +87,7 @@ class Streaming(Scoring):
 
     async def _follow(self, batches: AsyncIterator[list[StreamEvent]]) -> None:
         try:
-            async for batch in self.meter(batches):
+            async for batch in batches:
                 for event in batch:
                     self._apply(event)
                 self._changed()

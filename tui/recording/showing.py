@@ -61,10 +61,21 @@ class ShowingApp(PacedApp[ReturnType]):
         recorder.stop()
         return recorder.cast.path
 
-    def save_tape(self, options: AppOptions) -> str:
-        """Write what was pressed to a tape; a sentence that says where."""
+    def action_command_palette(self) -> None:
+        """Open the palette; the keys that save a tape from it are no part of that tape."""
+        opener = self.screen.active_bindings.get(self.keys_pressed.last)
+        by_key = opener is not None and opener.binding.action.endswith("palette")
+        self.keys_pressed.opens_palette(by_key=by_key)
+        super().action_command_palette()
+
+    def save_tape(self, options: AppOptions, speed: float | None) -> str:
+        """Write what was pressed to a tape; a sentence that says where.
+
+        Args:
+            speed: tokens a second of the last stream, where it is known.
+        """
         folder = platformdirs.user_state_path("tokexplore") / "tapes"
-        text = self.keys_pressed.tape(options, (self.size.width, self.size.height))
+        text = self.keys_pressed.tape(options, (self.size.width, self.size.height), speed)
         try:
             folder.mkdir(parents=True, exist_ok=True)
             path = new_path(folder, ".tape")

@@ -132,6 +132,7 @@ def _line(figures: Figures | None) -> Lines:
 
 def _model(explorer: Explorer, info: ModelInfo) -> Lines:
     cached = info.kv_bytes_per_token * len(explorer.nodes)
+    loaded = f", loaded in {info.seconds:.1f} s" if info.seconds else ""
     return [
         ("name", info.name),
         ("from", info.source + (f" @ {info.revision}" if info.revision else "")),
@@ -141,7 +142,7 @@ def _model(explorer: Explorer, info: ModelInfo) -> Lines:
         ("vocabulary", f"{info.vocabulary:,} rows, {len(explorer.vocabulary or ()):,} tokens"),
         ("context", f"{info.context:,} positions" if info.context else "not stated"),
         ("computes in", f"{info.dtype} on {info.device}, attention {info.attention}"),
-        ("weights", f"{info.weight_bytes / 1e9:.3f} GB, loaded in {info.seconds:.1f} s"),
+        ("weights", f"{info.weight_bytes / 1e9:.3f} GB{loaded}"),
         ("KV cache", f"{info.kv_bytes_per_token:,} bytes a token; this path {cached / 1e9:.4f} GB"),
         ("branching", f"{info.cache}; several tokens go in {info.feed}"),
         ("ends at", ", ".join(map(str, info.eos_ids)) or "no end-of-text token"),

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from tokexplore.models.options import EMBEDDED
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.tui.options import AppOptions
+from tokexplore.tui.tape.script import LONGEST
 
 MOST = 5_000
 """Keys that are remembered."""
@@ -31,23 +32,46 @@ class KeyMemory:
 
     def __init__(self) -> None:
         self._keys: list[Pressed] = []
+        self._palette = 0
+        """Keys before the one that opened the palette last."""
 
     def add(self, pressed: Pressed) -> None:
         """Remember a key; the oldest ones are forgotten."""
         self._keys.append(pressed)
         if len(self._keys) > MOST:
             del self._keys[: MOST // 10]
+            self._palette = max(0, self._palette - MOST // 10)
 
     def mark(self) -> None:
         """Forget what came before."""
         self._keys.clear()
+        self._palette = 0
+
+    def opens_palette(self, *, by_key: bool) -> None:
+        """The palette opens, by the key that was pressed last or by a click."""
+        self._palette = max(0, len(self._keys) - by_key)
+
+    def leave_out_palette(self) -> None:
+        """Forget what was pressed since the palette was opened, and the key that opened it."""
+        del self._keys[self._palette :]
+
+    @property
+    def last(self) -> str:
+        """The key that was pressed last; empty where there is none."""
+        return self._keys[-1].key if self._keys else ""
 
     def __len__(self) -> int:
         return len(self._keys)
 
-    def tape(self, options: AppOptions, size: tuple[int, int]) -> str:
-        """What was pressed, as the text of a tape."""
+    def tape(self, options: AppOptions, size: tuple[int, int], speed: float | None = None) -> str:
+        """What was pressed, as the text of a tape.
+
+        Args:
+            speed: tokens a second that a stream had; None where none was measured.
+        """
         lines = [f"Size {size[0]}x{size[1]}", f"Options {shlex.join(_options(options))}", ""]
+        if speed is not None:
+            lines.append(f"Speed {max(0.1, min(speed, LONGEST)):.1f}")
         before, typed, keys = None, "", list[str]()
 
         def end() -> None:

@@ -7,13 +7,16 @@ from typing import Literal
 
 from rich.segment import Segment
 from rich.style import Style
+from textual.message_pump import MessagePump
 from textual.pilot import Pilot
 from textual.strip import Strip
 from textual.widgets import Input, TextArea
 
 from tokexplore.models.display import safe_text
 from tokexplore.models.errors import TokexploreError
+from tokexplore.models.options import LoadOptions
 from tokexplore.models.session.timeline import Timeline
+from tokexplore.models.worker.client import EngineClient
 from tokexplore.tui.app import TokexploreApp
 from tokexplore.tui.driving.base import MakeClient, spawn_client
 from tokexplore.tui.keeping import Kept
@@ -24,7 +27,6 @@ from tokexplore.tui.recording.picture import svg_of
 from tokexplore.tui.screens.browse import BrowseScreen
 from tokexplore.tui.screens.lab import LabScreen
 from tokexplore.tui.screens.ladder import LadderScreen
-from tokexplore.tui.tape.gate import Gate
 from tokexplore.tui.tape.script import Script, Step
 from tokexplore.widgets.cells import cut, width
 
@@ -58,7 +60,6 @@ class TapeApp(TokexploreApp):
     ) -> None:
         self.now = 0.0
         """Seconds of the tape's clock."""
-        self.gate = Gate()
         self._ends: dict[str, float] = {}
         super().__init__(options, make_client, kept, timeline)
         self.animation_level = "none"
@@ -66,9 +67,14 @@ class TapeApp(TokexploreApp):
     def driver_made(self) -> None:
         """Stream at the tape's pace."""
         self.driver.clock = lambda: self.now
-        self.driver.meter = self.gate.meter
         if self.driver.replay is not None:
             self.driver.replay.by_hand = True
+
+    def new_client(self, load: LoadOptions) -> EngineClient:
+        """Tokens come when the tape's clock says so."""
+        client = super().new_client(load)
+        client.by_hand = True
+        return client
 
     def _offer_last(self) -> None:  # type: ignore[override]
         """Other sessions have no part in a tape."""
@@ -108,8 +114,10 @@ class TapeApp(TokexploreApp):
         driver, screen = self.driver, self._browse
         if driver.state == "loading" or screen is None or screen.is_dirty:
             return False
-        waits = self.gate.holding or driver.replay is not None
-        return driver.jobs == 0 or (driver.jobs == 1 and waits)
+        if driver.client.asked or any(not worker.is_finished for worker in self.workers):
+            return False
+        # Whatever else is under way then waits for the stream, or for the replay.
+        return not driver.busy or driver.client.holds or driver.replay is not None
 
     def paint_now(self) -> None:
         """Paint without waiting until the last frame is old enough for eyes."""
@@ -220,12 +228,12 @@ class Player:
             self._app.now += FRAME
             self._credit = min(self._credit + self._speed * FRAME, max(1.0, self._speed))
             moved = False
-            while self._credit >= 1 and self._app.gate.holding:
+            while self._credit >= 1 and self._app.driver.client.holds:
                 self._credit -= 1
-                self._app.gate.let_one_through()
+                self._app.driver.client.let_come()
                 await self._settle()
                 moved = True
-            if not self._app.gate.holding:
+            if not self._app.driver.client.holds:
                 self._credit = 0.0
             if (replay := self._app.driver.replay) is not None and not replay.paused:
                 replay.live(FRAME)
@@ -258,10 +266,15 @@ class Player:
     async def _messages_are_done(self) -> None:
         """Until every widget has had its turn with what waits for it, and the screen is painted.
 
+        What shows through a dialog is painted before the dialog is.
+
         The pilot's own pause waits for the whole process to be idle, which takes much longer.
         """
         app = self._app
-        waiting = [app, *app.screen.walk_children(with_self=True)]
+        screens = list(app.screen_stack)
+        waiting: list[MessagePump] = [app]
+        for screen in screens:
+            waiting += screen.walk_children(with_self=True)
         done = asyncio.Event()
 
         def one_less() -> None:
@@ -275,10 +288,11 @@ class Player:
         if waiting:
             with suppress(TimeoutError):  # a widget may go while it is waited for
                 await asyncio.wait_for(done.wait(), 1)
-        painted = asyncio.Event()
-        if app.screen.call_after_refresh(painted.set):
-            with suppress(TimeoutError):
-                await asyncio.wait_for(painted.wait(), 1)
+        for screen in screens:
+            painted = asyncio.Event()
+            if screen.is_current and screen.call_after_refresh(painted.set):
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(painted.wait(), 1)
 
     async def _frame(self) -> None:
         if self._camera is not None and self._cast is not None:

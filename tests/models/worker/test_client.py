@@ -5,6 +5,7 @@ import functools
 import threading
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 from support.connect import in_thread
 from support.fake_engine import FakeEngine, planted_text
@@ -46,6 +47,29 @@ async def started(engine: FakeEngine) -> EngineClient:
 
 def request(ids: tuple[int, ...] = PATH, tokens: int = 8, **more: object) -> StreamRequest:
     return StreamRequest(ids, GREEDY, tokens, **more)  # type: ignore[arg-type]
+
+
+async def test_by_hand_each_token_waits_and_new_settings_count_from_the_next_one_on() -> None:
+    client = await started(FakeEngine())
+    client.by_hand = True
+    batches = client.stream(request(tokens=8, score_prompt=True))
+    others = msgspec.structs.replace(GREEDY, temperature=1.5, seed=5)
+    drawn: list[DrawnToken] = []
+    for number in range(4):
+        assert client.holds
+        if number == 2:
+            client.configure(others)
+        client.let_come()
+        while len(drawn) <= number:
+            events = await anext(batches)
+            assert all(e.distribution.seconds == 0 for e in events if isinstance(e, DrawnToken))
+            drawn += [event for event in events if isinstance(event, DrawnToken)]
+    assert [event.sampler.settings for event in drawn] == [GREEDY, GREEDY, others, others]
+    client.cancel()
+    assert not client.holds
+    rest = await gathered(batches)
+    assert rest[-1] == StreamEnded(len(PATH) + 4, "interrupted")
+    await client.close()
 
 
 async def gathered(batches: AsyncIterator[list[StreamEvent]]) -> list[StreamEvent]:

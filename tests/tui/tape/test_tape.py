@@ -9,6 +9,7 @@ from support.app import make_app, press, screen_text, until
 from support.connect import in_thread
 from support.fake_engine import FakeEngine
 from support.lived import OPTIONS, SIZE, ended, lived
+from textual.widgets import OptionList
 
 from tokexplore.models.errors import ModelError, TokexploreError, UsageError
 from tokexplore.models.options import LoadOptions
@@ -17,6 +18,7 @@ from tokexplore.models.worker.client import EngineClient
 from tokexplore.tui.commands.taping import app_options, opened, run_tape
 from tokexplore.tui.options import TapeOptions
 from tokexplore.tui.recording.cast import read_cast
+from tokexplore.tui.tape import player
 from tokexplore.tui.tape.memory import KeyMemory, Pressed
 from tokexplore.tui.tape.player import play
 from tokexplore.tui.tape.script import Script, Step, parse_script, read_script
@@ -86,7 +88,70 @@ async def test_a_stream_comes_token_by_token_at_its_speed(tmp_path: Path) -> Non
     assert "note: odd one" in seen[-1]
 
 
-async def test_what_does_not_come_names_its_line(tmp_path: Path) -> None:
+MID_STREAM = """
+Size 80x24
+Options --temperature 0.8 --seed 3 --max-new-tokens 30 --prompt "Once upon a time"
+Speed 14
+Wait 1
+Key space
+Wait 0.3
+Screenshot paused
+Key space
+Wait 0.2
+Key 2 2
+Screenshot taken
+Wait 0.2
+Key home down enter
+Screenshot home
+Wait 0.2
+Key r
+Screenshot again
+Key full_stop full_stop
+Screenshot one
+Key space
+Wait 0.2
+Key C
+Wait 1
+Key escape
+Key i
+Screenshot inspected
+Key escape space
+Wait 0.2
+Key D
+Screenshot lab
+Key escape space
+Wait 0.2
+Key p
+Wait 0.2
+Type x
+Key enter
+Wait 0.3
+Key u
+Screenshot undone
+Key ctrl+c q
+Wait 3
+Key q
+Screenshot done
+"""
+
+
+async def test_a_stream_can_be_stopped_gone_on_with_and_replaced(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    await played(MID_STREAM, one)
+    await played(MID_STREAM, two)
+    for path in one.iterdir():
+        assert path.read_bytes() == (two / path.name).read_bytes(), path.name
+    prompt, second_at_speed = 5, 14
+    assert f"ctx&#160;{prompt + second_at_speed}/" in (one / "paused.svg").read_text()
+    assert "paused" in (one / "paused.svg").read_text()
+    assert "of&#160;2" in (one / "taken.svg").read_text()
+    assert "loaded" not in (one / "inspected.svg").read_text(), "no two runs load in one time"
+
+
+async def test_what_does_not_come_names_its_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(player, "GIVE_UP", 3.0)
     with pytest.raises(TokexploreError, match=r"test.tape, line 2: 'xyzzy' did not come"):
         await played("Options --max-new-tokens 3\nUntil xyzzy\n", tmp_path / "one")
 
@@ -180,12 +245,22 @@ async def test_what_was_just_done_can_be_played_again(tmp_path: Path) -> None:
         await press(pilot, "home", "l", "3")
         await until(pilot, lambda: not app.driver.streaming)
         await press(pilot, "a", "o", "k", "enter")
-        said = app.save_tape(app.driver.options)
+        memory = app.keys_pressed.tape(app.driver.options, SIZE)
+        await pilot.press("colon", *"save a tape")
+        await until(pilot, lambda: len(app.screen.query_one(OptionList).options) == 1)
+        said: list[str] = []
+        app.say = lambda text, **_: said.append(text)  # type: ignore[method-assign]
+        await pilot.press("enter")
+        await until(pilot, lambda: bool(said))
         shown = app.driver.explorer.ids()
         notes = list(app.driver.explorer.tree.notes.values())
         screen = screen_text(app)
-    path = Path(said.removeprefix("The tape is ").rstrip("."))
+    path = Path(said[0].removeprefix("The tape is ").rstrip("."))
     text = path.read_text()
+    assert [line for line in text.splitlines() if not line.startswith("Speed")] == (
+        memory.splitlines()
+    ), "the keys that saved it are no part of it"
+    await played(text, tmp_path / "as it was")
     assert "Key home l 3 a\nType ok\nKey enter" in text
     text = text.replace("Key home l 3 a", "Until ended\nKey home l 3\nUntil ended\nKey a")
     script = await played(text + "Until note: ok\n", tmp_path / "one")
