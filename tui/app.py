@@ -272,6 +272,10 @@ class TokexploreApp(ShowingApp[int]):
         """The file of the present session, once there is one."""
         return self.keeping.path
 
+    def gather_session(self) -> None:
+        """Bring all of the present session into its one file, without its log."""
+        self.keeping.journal.gather()
+
     def open_kept(self, path: Path) -> None:
         """Leave the present session, which is kept, for another one."""
         self._open_kept(path)

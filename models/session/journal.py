@@ -50,6 +50,7 @@ class Journal:
         self._waiting: deque[tuple[int, Event, Act] | Vocabulary | View] = deque()
         self._seq, self._model = first, model
         self._wake, self._stop = threading.Event(), threading.Event()
+        self._gather = threading.Event()
         self._ended: str | None = None
         self._started = False
         self._thread = threading.Thread(target=self._work, name="journal", daemon=True)
@@ -76,6 +77,11 @@ class Journal:
     def hold(self) -> None:
         """Begin to write at once, before any event: for a session that is gone on with."""
         self._start()
+
+    def gather(self) -> None:
+        """Bring all that was recorded into the file alone, soon: somebody may copy it."""
+        self._gather.set()
+        self._wake.set()
 
     def close(self, ended: str, patience: float = PATIENCE) -> str:
         """Write what waits and say how the session ended; what could not be written, if anything.
@@ -129,6 +135,9 @@ class Journal:
             item = self._waiting.popleft()
             self._writer.add(item)
         synced = self._writer.commit(sync=final)
+        if self._gather.is_set():
+            self._gather.clear()
+            self._writer.gather()
         if synced and self._writer.removed:
             self.path = self._writer.rescue()
             self._tell(f"The session's file was removed: all of it is in {self.path} now.", True)

@@ -116,6 +116,12 @@ def with_log(path: Path) -> list[Path]:
     return [file for file in (path, path.with_name(f"{path.name}-wal")) if file.exists()]
 
 
+def has_log(path: Path) -> bool:
+    """Whether the log beside a session's file holds anything."""
+    log = path.with_name(f"{path.name}-wal")
+    return log.exists() and log.stat().st_size > 0
+
+
 def remove(path: Path) -> None:
     """Remove a session that nobody has open, with the logs that lie beside it.
 

@@ -1,5 +1,6 @@
 """Opens sessions: whole, with the candidates left on disk until they are asked for, or to list."""
 
+import atexit
 import gc
 import os
 import sqlite3
@@ -7,6 +8,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
+from weakref import WeakSet
 
 import msgspec
 
@@ -54,29 +56,51 @@ class Session(NamedTuple):
     """The file is a copy of one in an older format."""
 
 
-def connect(path: Path) -> sqlite3.Connection:
+class _Connection(sqlite3.Connection):
+    """One that the end of the program closes: Python would leave its log where it is."""
+
+
+_open = WeakSet[_Connection]()
+
+
+@atexit.register
+def _close_all() -> None:
+    for connection in list(_open):
+        connection.close()
+
+
+def _connected(path: Path, mode: str) -> _Connection:
+    connection = sqlite3.connect(
+        f"file:{quote(str(path.absolute()))}?mode={mode}", uri=True, isolation_level=None,
+        check_same_thread=False, factory=_Connection,
+    )  # fmt: skip
+    _open.add(connection)
+    return connection
+
+
+def connect(path: Path, *, to_write: bool = False) -> sqlite3.Connection:
     """A connection that only reads, also where nothing can be written.
+
+    The last connection to a file takes the log beside it away, but only one that may write can. One
+    that may is therefore had where that log is empty; a log that holds something stays as it is.
+
+    Args:
+        to_write: the file will be written all the same, so its log may go with this connection.
 
     Raises:
         UsageError: when the file cannot be opened.
     """
-    name = quote(str(path.absolute()))
     try:
         with path.open("rb") as file:
             file.read(1)
-        connection = sqlite3.connect(
-            f"file:{name}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
-        )
+        connection = _connected(path, "rw" if to_write or not places.has_log(path) else "ro")
         try:
             connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         except sqlite3.OperationalError:
             # A log beside the file needs a shared index, which cannot be made in a folder that
             # cannot be written: what the log holds is then not seen.
             connection.close()
-            connection = sqlite3.connect(
-                f"file:{name}?mode=ro&immutable=1", uri=True, isolation_level=None,
-                check_same_thread=False,
-            )  # fmt: skip
+            connection = _connected(path, "ro&immutable=1")
     except OSError as error:
         raise UsageError(
             f"{path} cannot be opened: {(error.strerror or str(error)).lower()}."
@@ -124,7 +148,7 @@ def open_session(path: Path, *, to_write: bool = True) -> Session:
         )
     if migrated := version < schema.VERSION:
         path = _migrated(path, version)
-    connection = connect(path)
+    connection = connect(path, to_write=to_write)
     # The collector would walk through all that is being built, again and again.
     collecting = gc.isenabled()
     gc.disable()

@@ -171,4 +171,9 @@ class Writer:
         meta.put(connection, "ended", ended)
         meta.put(connection, "holder", None)
         connection.execute("COMMIT")
+        self.gather()
         connection.close()
+
+    def gather(self) -> None:
+        """Bring what the log holds into the file, which then is the whole session."""
+        self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -37,6 +37,9 @@ class Host(Protocol):
     def session_path(self) -> Path | None:
         """The file of this session, once there is one."""
 
+    def gather_session(self) -> None:
+        """Bring all of this session into its one file, without its log."""
+
     def say(self, text: str) -> None:
         """A notice, as plain safe text."""
 

@@ -174,6 +174,7 @@ class Remembering(Actions):
     def _export(self, text: str | None) -> None:
         explorer = self.explorer
         if text and text.strip() and explorer.vocabulary is not None:
+            self.host.gather_session()
             session = self.host.session_path
             title = session.stem if session else "tokexplore"
             source = Source(
