@@ -13,7 +13,7 @@ from tokexplore.models.catalog import locate
 from tokexplore.models.errors import TokexploreError, UsageError
 from tokexplore.tui import collector
 from tokexplore.tui.arguments import Invocation, parse
-from tokexplore.tui.headless import INTERRUPTED, OpenEngine, open_local, run
+from tokexplore.tui.headless import FAILURE, INTERRUPTED, OpenEngine, open_local, run
 from tokexplore.tui.model_list import model_table
 from tokexplore.tui.options import AppOptions, OpenOptions, RunOptions, check_new
 from tokexplore.tui.plain import plain_text
@@ -30,7 +30,7 @@ from tokexplore.tui.terminal import (
 if TYPE_CHECKING:
     from tokexplore.tui.keeping import Kept
 
-FAILURE, PIPE_CLOSED = 1, 141
+PIPE_CLOSED = 141
 
 
 def main(argv: Sequence[str] | None = None, *, open_engine: OpenEngine = open_local) -> int:

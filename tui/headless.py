@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 OpenEngine = Callable[[LoadOptions, Callable[[Progress], None]], Engine]
 
-OK, INTERRUPTED, TERMINATED = 0, 130, 143
+OK, FAILURE, INTERRUPTED, TERMINATED = 0, 1, 130, 143
 _AT_LEAST = 2
 """Candidates to ask for at least: the margin needs two."""
 
@@ -76,7 +76,8 @@ def run(
         errors: standard error; progress is shown there where it is a terminal.
 
     Returns:
-        The exit code: 0, 130 after Ctrl-C, 143 after SIGTERM.
+        The exit code: 0, 1 where the session could not be written, 130 after Ctrl-C, 143 after
+        SIGTERM.
 
     Raises:
         BrokenPipeError: nobody reads `out` any more.
@@ -123,7 +124,7 @@ def run(
         finally:
             if problem := session.close():
                 meter.say(problem)
-        return interruption.code
+        return interruption.code or (FAILURE if problem else OK)
 
 
 def _session(

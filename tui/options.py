@@ -1,6 +1,5 @@
 """What the command line asks for, as values: the same for the app and for `tokexplore run`."""
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -303,7 +302,7 @@ class ExportOptions(msgspec.Struct, frozen=True):
 
 
 def check_new(file: str, option: str, instead: str) -> None:
-    """Refuse a file that cannot be made anew.
+    """Refuse a file that cannot be made anew: it is made, and taken away again.
 
     Args:
         instead: what to do where it is there already.
@@ -312,12 +311,16 @@ def check_new(file: str, option: str, instead: str) -> None:
         UsageError: it is there already, or its folder is not, or cannot be written.
     """
     path = Path(file)
-    if path.exists():
-        raise UsageError(f"{option} {file} is there already: {instead}.")
-    if not path.parent.is_dir():
-        raise UsageError(f"{option} {file}: there is no folder {path.parent}.")
-    if not os.access(path.parent, os.W_OK):
-        raise UsageError(f"{option} {file}: the folder {path.parent} cannot be written.")
+    try:
+        if path.exists():
+            raise UsageError(f"{option} {file} is there already: {instead}.")
+        if not path.parent.is_dir():
+            raise UsageError(f"{option} {file}: there is no folder {path.parent}.")
+        path.touch(mode=0o600, exist_ok=False)
+        path.unlink()
+    except (OSError, ValueError) as error:
+        why = (getattr(error, "strerror", "") or str(error)).lower()
+        raise UsageError(f"{option} {file} cannot be written: {why}.") from None
 
 
 def check_token_ids(app: AppOptions, info: ModelInfo) -> None:

@@ -40,9 +40,8 @@ class RunSession:
         self, file: Path, engine: Engine, load: LoadOptions, ids: tuple[int, ...],
         settings: SamplingSettings, form: str,
     ) -> None:  # fmt: skip
-        self._journal = Journal(lambda: places.create_file(file), self._hear)
-        self._engine, self._load, self._settings = engine, load, settings
-        self._trouble = ""
+        self._journal = Journal(lambda: places.create_file(file), lambda _text, _bad: None)
+        self._engine, self._load, self._settings, self._file = engine, load, settings, file
         self._tree = TokenTree()
         self._tree.recorder = self._journal.record
         self._journal.vocabulary(engine.vocabulary)
@@ -53,10 +52,6 @@ class RunSession:
         self._prompt = self._tree.path(self._leaf)
         self._tree.append(Prompted(self._leaf, form))
         self._tree.append(Viewed(self._leaf, -1))
-
-    def _hear(self, text: str, bad: bool) -> None:
-        if bad:
-            self._trouble = text
 
     def add(self, event: StreamEvent) -> None:
         """Keep an event of the stream."""
@@ -86,4 +81,4 @@ class RunSession:
         state = msgspec.json.encode(ViewState(self._load, self._settings)).decode()
         self._journal.view(View(summary, state))
         problem = self._journal.close("quit", patience=PATIENCE)
-        return f"The session is not whole: {self._trouble or problem}." if problem else ""
+        return f"The session in {self._file} is not whole: {problem}." if problem else ""

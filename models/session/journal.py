@@ -147,12 +147,7 @@ class Journal:
         return synced
 
     def _fail(self, error: Exception) -> None:
-        if isinstance(error, TokexploreError):
-            why = str(error)
-        elif isinstance(error, OSError):
-            why = f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"
-        else:
-            why = str(error)
+        why = _reason(error)
         if why != self._failing:
             self._failing = why
             self._tell(
@@ -167,4 +162,11 @@ class Journal:
             if self._writer is not None:
                 self._writer.finish(self._ended or "")
         except (OSError, sqlite3.Error, TokexploreError) as error:
-            self._failing = str(error)
+            self._failing = _reason(error)
+
+
+def _reason(error: Exception) -> str:
+    """Why something could not be written, in words."""
+    if isinstance(error, OSError):
+        return f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"
+    return str(error)

@@ -6,6 +6,7 @@ import math
 import os
 import pty
 import re
+import resource
 import signal
 import subprocess
 from pathlib import Path
@@ -391,3 +392,39 @@ def test_what_a_run_writes_is_recorded_as_it_is_written(tmp_path: Path, capfdbin
     assert "".join(event.data for event in events) == written.replace("\n", "\r\n")
     assert len(events) > 4, "token by token"
     assert main(asked, open_engine=lambda _options, _report: FakeEngine()) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("/proc/a.tokx", "cannot be written"),
+        ("a" * 300, "cannot be written: file name too long"),
+        ("a\0b", "cannot be written"),
+        ("/dev/null/a.tokx", "there is no folder /dev/null"),
+    ],
+)
+def test_a_session_that_cannot_be_made_is_refused_before_anything_is_computed(
+    name: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def never(*_: object) -> FakeEngine:
+        raise AssertionError("the model was opened")
+
+    assert main(["run", "--prompt", "Once", "--session", name], open_engine=never) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert len(error.splitlines()) == 1
+
+
+def test_a_session_that_cannot_be_written_to_its_end_is_a_failure(tmp_path: Path) -> None:
+    """The file may not grow beyond a few pages, as on a full disk."""
+    file = tmp_path / "a.tokx"
+    asked = ["run", "--prompt", "Once", "--max-new-tokens", "200", "--session", str(file)]
+    done = subprocess.run(
+        [*fake_command(), *asked],
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536)),
+    )
+    assert done.returncode == 1
+    assert f"The session in {file} is not whole: " in done.stderr
+    assert "end: length after 200 tokens" in done.stdout, "what was generated is told all the same"
