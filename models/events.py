@@ -17,6 +17,8 @@ from tokexplore.models.sampling.view import SamplerView
 
 Origin = Literal["prompt", "greedy", "sampled", "picked", "typed"]
 """Where a token came from; `greedy` and `sampled` are the two ways of being generated."""
+Came = Origin | Literal["generated"]
+"""The same on one of several paths: one generated a token that another was given."""
 
 
 class Taken(msgspec.Struct, frozen=True, tag=True, gc=False):
@@ -116,6 +118,24 @@ class Opened(msgspec.Struct, frozen=True, tag=True):
     branch: int
 
 
+class Extended(msgspec.Struct, frozen=True, tag=True):
+    """The user went on where a branch ended, with `node` first: taken back, it is withdrawn."""
+
+    node: int
+
+
+class Withdrawn(msgspec.Struct, frozen=True, tag=True):
+    """A branch ends before `node`; what comes from there on is out of sight."""
+
+    node: int
+
+
+class Restored(msgspec.Struct, frozen=True, tag=True):
+    """A branch goes on again with a node that was withdrawn."""
+
+    node: int
+
+
 class Bookmarked(msgspec.Struct, frozen=True, tag=True):
     """A node got a bookmark, or lost it."""
 
@@ -152,7 +172,18 @@ class Viewed(msgspec.Struct, frozen=True, tag=True, gc=False):
     """Index into the path; -1 stays with the newest token."""
 
 
-Change = Named | Hidden | Unhidden | Opened | Bookmarked | Labelled | Noted
+Change = (
+    Named
+    | Hidden
+    | Unhidden
+    | Opened
+    | Extended
+    | Withdrawn
+    | Restored
+    | Bookmarked
+    | Labelled
+    | Noted
+)
 """What the user does to a tree that grew; each can be undone."""
 
 Event = (

@@ -1,6 +1,6 @@
 """The token tree: the trie and all that is known of its nodes, changed only by events."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from tokexplore.models.distribution import Distribution
 from tokexplore.models.events import (
@@ -10,6 +10,7 @@ from tokexplore.models.events import (
     Configured,
     Ended,
     Event,
+    Extended,
     Hidden,
     Labelled,
     Loaded,
@@ -18,6 +19,7 @@ from tokexplore.models.events import (
     Opened,
     Origin,
     Prompted,
+    Restored,
     Retold,
     Scored,
     Studied,
@@ -25,13 +27,14 @@ from tokexplore.models.events import (
     Told,
     Unhidden,
     Viewed,
+    Withdrawn,
 )
 from tokexplore.models.lab.study import Study
 from tokexplore.models.protocol import Chat
 from tokexplore.models.provenance import Provenance
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.shelf import Shelf
-from tokexplore.models.trie import Trie
+from tokexplore.models.trie import ROOT, Trie
 from tokexplore.models.undo import again, inverse
 
 
@@ -96,6 +99,45 @@ class TokenTree(Trie):
         self.append(Taken(node, parent, token, origin, **known))  # type: ignore[arg-type]
         return node
 
+    def explore(
+        self,
+        parent: int,
+        tokens: Iterable[int],
+        origin: Origin,
+        *,
+        extends: bool = False,
+        **known: object,
+    ) -> int:
+        """Take tokens one after the other so that undo knows what this did; the last one's node.
+
+        Args:
+            extends: going on at the end of a branch is a change too, and not the branch growing.
+            known: as for `take`.
+        """
+        leaf, first = parent, len(self)
+        for token in tokens:
+            leaf = self.take(leaf, token, origin, **known)
+        if 1 < first < len(self):  # what the tree begins with is there to stay
+            branch = self.branch(self.branch_of[first])
+            if branch.head == first:
+                self.change(Opened(branch.number))
+            elif extends:
+                self.change(Extended(first))
+        self.bring_back(leaf)
+        return leaf
+
+    def bring_back(self, node: int) -> None:
+        """Bring a node into sight, with all that it comes from."""
+        while node != ROOT:
+            branch = self.branch(self.branch_of[node])
+            if self.depth[node] > self.depth[branch.tip]:
+                hiding = (n for n in self.withdrawn if self.branch_of[n] == branch.number)
+                for first in sorted(n for n in hiding if self.depth[n] <= self.depth[node]):
+                    self.change(Restored(first))
+            if branch.hidden:
+                self.change(Unhidden(branch.number))
+            node = ROOT if branch.root else self.fork_of(branch)
+
     def tell(self, node: int, distribution: Distribution) -> None:
         """Record the distribution after `node`, unless the canonical one is there."""
         if node not in self.distribution:
@@ -118,6 +160,11 @@ class TokenTree(Trie):
         self._undo.append((again(event), inverse(self, event)))
         self._redo.clear()
         self.append(event, "change")
+
+    @property
+    def undoable(self) -> Change | None:
+        """What `undo` would take back, as what would make it again."""
+        return self._undo[-1][0] if self._undo else None
 
     def undo(self) -> Change | None:
         """Append the inverse of the last undoable change; that inverse, or None."""
@@ -174,6 +221,12 @@ class TokenTree(Trie):
                 self._hide(branch, False)
             case Opened(branch):
                 self.known_branch(branch)
+            case Extended(node):
+                self._follower(node)
+            case Withdrawn(node):
+                self._withdraw(node, True)
+            case Restored(node):
+                self._withdraw(node, False)
             case Bookmarked(node, kept):
                 (self.bookmarks.add if kept else self.bookmarks.discard)(self._known(node))
             case Labelled(node, name):
@@ -183,7 +236,7 @@ class TokenTree(Trie):
             case Studied(node, study):
                 self.studies[self._known(node)] = study
             case Viewed(leaf):
-                self._known(leaf)
+                self._way = self._known(leaf), self.turns(leaf)
 
 
 def _written(texts: dict[int, str], node: int, text: str) -> None:

@@ -2,9 +2,16 @@
 
 A branch is a chain of first children with a number of its own: the first continuation of a node
 carries its parent's branch on, every later child opens a new one.
+
+Whether a token is prompt belongs to the way that was walked, not to its node: what one path was
+given, another may have generated. A path is kept as its turns, the depths after which it changes
+between the two, beginning with prompt; `(5, 8)` is five tokens of prompt, three generated, then
+prompt again. What counts for a branch is how its nodes were taken first; a later walk over them
+counts for the branches that leave it.
 """
 
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -14,6 +21,27 @@ from tokexplore.models.events import Origin, Taken
 from tokexplore.models.shelf import Views
 
 ROOT = 0
+Turns = tuple[int, ...]
+
+
+def is_given(turns: Turns, depth: int) -> bool:
+    """Whether the token at a depth (from 1) of a path with these turns is prompt."""
+    return bisect_left(turns, depth) % 2 == 0
+
+
+def given_until(turns: Turns, depth: int) -> int:
+    """Tokens up to the last prompt token among the first `depth` of a path with these turns."""
+    place = bisect_left(turns, depth)
+    return turns[place - 1] if place % 2 else depth
+
+
+def steps_until(turns: Turns, depth: int) -> int:
+    """How many of the first `depth` tokens of a path with these turns are not prompt."""
+    steps = 0
+    for at, begin in enumerate(turns[::2]):
+        end = turns[2 * at + 1] if 2 * at + 1 < len(turns) else depth
+        steps += max(0, min(end, depth) - begin)
+    return steps
 
 
 class Branch(msgspec.Struct, gc=False):
@@ -23,11 +51,15 @@ class Branch(msgspec.Struct, gc=False):
     head: int
     """The first node that belongs to this branch alone."""
     tip: int
-    """The last node of the chain."""
+    """The last node of the chain that is in sight."""
+    turns: Turns = ()
+    """Of the path from the root to the end of the chain."""
+    root: bool = False
+    """Whether it is a prompt of its own and leaves no other, though they may begin alike."""
     name: str = ""
     hidden: bool = False
     generated: int = 0
-    """Tokens in the chain that are not prompt."""
+    """Tokens of the chain in sight that are not prompt."""
     scored: int = 0
     """Tokens of `generated` whose logprob is known."""
     logprob_sum: float = 0.0
@@ -60,10 +92,11 @@ class Trie:
         self.parent: list[int] = [-1]
         self.token: list[int] = [-1]
         self.origin: list[Origin] = ["prompt"]
+        """How a node was taken first."""
         self.depth: list[int] = [0]
         """Tokens from the root; a node's position is depth - 1."""
         self.step: list[int] = [0]
-        """Tokens on the path to here that are not prompt: the number of this node's step."""
+        """Tokens of its branch's path to here that are not prompt: the number of this step."""
         self.logprob: list[float] = [math.nan]
         self.rank: list[int] = [0]
         self.sampler_logprob: list[float] = [math.nan]
@@ -79,7 +112,11 @@ class Trie:
         self.branches: list[Branch] = []
         """Branch number n is at n - 1."""
         self.shape = 0
-        """Grows when a branch opens, is hidden or is shown again: lists of branches go by it."""
+        """Grows when branches open, go out of sight or come back: lists of them go by it."""
+        self.withdrawn: set[int] = set()
+        """Nodes from which on their branch is out of sight."""
+        self._way: tuple[int, Turns] = (ROOT, ())
+        """The node that was taken or looked at last, and the turns of the way that led there."""
         self._later: dict[tuple[int, int], int] = {}
         """Children but for each node's first, by parent and token."""
 
@@ -108,11 +145,18 @@ class Trie:
         """The token ids of the path to `node`."""
         return [self.token[n] for n in self.path(node)]
 
+    def turns(self, node: int) -> Turns:
+        """The turns of the path to `node`: of the way in view if it is on it, else its branch's."""
+        end, turns = self._way
+        if node != end:
+            if self.common(node, end) != node:
+                turns = self.branches[self.branch_of[node] - 1].turns
+            turns = turns[: bisect_left(turns, self.depth[node])]
+        return turns
+
     def prompt_length(self, node: int) -> int:
         """Tokens of the path to `node` up to its last prompt token."""
-        while node != ROOT and self.origin[node] != "prompt":
-            node = self.parent[node]
-        return self.depth[node]
+        return given_until(self.turns(node), self.depth[node])
 
     def branch(self, number: int) -> Branch:
         """The branch with this number."""
@@ -138,18 +182,28 @@ class Trie:
             branch = self.branch(number)
             if branch.hidden:
                 return True
-            number = self.branch_of[self.fork_of(branch)]
+            if branch.root:
+                return False
+            fork = self.fork_of(branch)
+            number = self.branch_of[fork]
+            if self.depth[fork] > self.depth[self.branch(number).tip]:
+                return True
         return False
+
+    def is_out_of_sight(self, node: int) -> bool:
+        """Whether a node was withdrawn, or the branch that it is on is hidden."""
+        number = self.branch_of[node]
+        return self.depth[node] > self.depth[self.branch(number).tip] or self.is_hidden(number)
 
     def is_fork(self, node: int) -> bool:
         """Whether two or more tokens were taken after `node`; hidden branches don't count."""
         if len(self.children[node]) < 2:
             return False
         heads = [c for c in self.children[node] if not self.begins_prompt(c)]
-        return sum(not self.is_hidden(self.branch_of[head]) for head in heads) > 1
+        return sum(not self.is_out_of_sight(head) for head in heads) > 1
 
     def begins_prompt(self, node: int) -> bool:
-        """Whether nothing but a prompt leads up to `node`."""
+        """Whether `node` is part of a prompt before which nothing was generated."""
         return self.origin[node] == "prompt" and self.step[node] == 0
 
     def common(self, a: int, b: int) -> int:
@@ -169,6 +223,42 @@ class Trie:
         self.known_branch(number).hidden = hidden
         self.shape += 1
 
+    def _withdraw(self, node: int, withdrawn: bool) -> None:
+        """Let a branch end before `node`, or go on with it."""
+        (self.withdrawn.add if withdrawn else self.withdrawn.discard)(self._follower(node))
+        self._recount(self.branch(self.branch_of[node]))
+        self.shape += 1
+
+    def _recount(self, branch: Branch) -> None:
+        """Find the part of a branch that is in sight, and its figures."""
+        node: int | None = branch.head
+        branch.generated = branch.scored = 0
+        branch.logprob_sum = 0.0
+        while node is not None:
+            branch.tip = node
+            if self.origin[node] != "prompt":
+                branch.generated += 1
+                self._add_score(branch, self.logprob[node])
+            node = next(iter(self.children[node]), None)
+            if node in self.withdrawn:
+                break
+
+    @staticmethod
+    def _add_score(branch: Branch, logprob: float) -> None:
+        if not math.isnan(logprob):
+            branch.scored += 1
+            branch.logprob_sum += logprob
+
+    def _follower(self, node: int) -> int:
+        """A node that carries on the branch of its parent.
+
+        Raises:
+            ValueError: for any other.
+        """
+        if not self._known(node) or self.branch_of[node] != self.branch_of[self.parent[node]]:
+            raise ValueError(f"node {node} carries no branch on")
+        return node
+
     def _known(self, node: int) -> int:
         if not 0 <= node < len(self.parent):
             raise ValueError(f"node {node} is not in the tree")
@@ -183,36 +273,26 @@ class Trie:
             self._add(event)
         elif known != event.node:
             raise ValueError(f"token {event.token} after node {parent} is node {known}")
-        elif (self.origin[known] == "prompt") != (event.origin == "prompt"):
-            self._turn(known, event.origin)
+        else:
+            self._way = known, self._turned(self.turns(parent), parent, event.origin)
         if event.origin == "sampled":
             self.draws[parent] = max(self.draws.get(parent, 0), event.draw + 1)
         if event.logprob is not None and event.rank is not None:
             self._score(event.node, event.logprob, event.rank)
 
-    def _turn(self, node: int, origin: Origin) -> None:
-        """A prompt's token was taken by the model, or the other way: what came last counts."""
-        more = 1 if self.origin[node] == "prompt" else -1
-        self.origin[node] = origin
-        branch = self.branch(self.branch_of[node])
-        branch.generated += more
-        if self.rank[node]:
-            branch.scored += more
-            branch.logprob_sum += more * self.logprob[node]
-        self.shape += 1
-        reached = [node]
-        while reached:
-            below = reached.pop()
-            self.step[below] += more
-            reached.extend(self.children[below])
+    def _turned(self, turns: Turns, parent: int, origin: Origin) -> Turns:
+        """The turns of the path to `parent`, with a token more."""
+        same = (origin == "prompt") == (len(turns) % 2 == 0)
+        return turns if same else (*turns, self.depth[parent])
 
     def _add(self, event: Taken) -> None:
         node, parent, given = event.node, event.parent, event.origin == "prompt"
+        branch = self._extended(event)
         self.parent.append(parent)
         self.token.append(event.token)
         self.origin.append(event.origin)
         self.depth.append(self.depth[parent] + 1)
-        self.step.append(self.step[parent] + (not given))
+        self.step.append(steps_until(branch.turns, self.depth[node]))
         self.logprob.append(math.nan)
         self.rank.append(0)
         known = event.sampler_logprob
@@ -224,10 +304,11 @@ class Trie:
         self.children.append(())
         if self.children[parent]:
             self._later[parent, event.token] = node
-        self._extend_branch(node, parent)
         self.children[parent] += (node,)
-        if not given:
-            self.branches[self.branch_of[node] - 1].generated += 1
+        self.branch_of.append(branch.number)
+        self._way = node, branch.turns
+        if branch.tip == node and not given:
+            branch.generated += 1
 
     def follow(self, chain: Chain) -> None:
         """Take a chain of tokens after the newest node, which is not the root.
@@ -237,7 +318,11 @@ class Trie:
         parent, count = len(self.parent) - 1, len(chain.token)
         nodes, before = range(parent + 1, parent + 1 + count), range(parent, parent + count)
         given = chain.origin[0] == "prompt"
-        depth, step, number = self.depth[parent], self.step[parent], self.branch_of[parent]
+        depth, number = self.depth[parent], self.branch_of[parent]
+        branch = self.branches[number - 1]
+        branch.turns = self._turned(branch.turns, parent, chain.origin[0])
+        step = steps_until(branch.turns, depth)
+        self._way = nodes[-1], branch.turns
         self.parent.extend(before)
         self.token.extend(chain.token)
         self.origin.extend(chain.origin)
@@ -250,38 +335,42 @@ class Trie:
         counts = zip(before, chain.origin, chain.draw, strict=True)
         self.draws |= {n: draw + 1 for n, origin, draw in counts if origin == "sampled"}
         self.branch_of.extend([number] * count)
-        branch = self.branches[number - 1]
-        branch.tip = nodes[-1]
-        branch.generated += 0 if given else count
-        self._score_chain(chain, branch, given)
+        seen = branch.tip == parent
+        if seen:
+            branch.tip = nodes[-1]
+            branch.generated += 0 if given else count
+        self._score_chain(chain, branch, counts=seen and not given)
 
-    def _score_chain(self, chain: Chain, branch: Branch, given: bool) -> None:
+    def _score_chain(self, chain: Chain, branch: Branch, *, counts: bool) -> None:
         told = list(zip(chain.logprob, chain.rank, strict=True))
         logprobs = [math.nan if x is None or rank is None else x for x, rank in told]
         self.logprob.extend(logprobs)
         self.rank.extend(0 if x is None or rank is None else rank for x, rank in told)
-        for logprob in () if given else logprobs:
-            if not math.isnan(logprob):
-                branch.scored += 1
-                branch.logprob_sum += logprob
+        for logprob in logprobs if counts else ():
+            self._add_score(branch, logprob)
 
-    def _extend_branch(self, node: int, parent: int) -> None:
+    def _extended(self, event: Taken) -> Branch:
+        """The branch that a new node belongs to, grown by it."""
+        node, parent = event.node, event.parent
         if self.children[parent] or parent == ROOT:
-            number = len(self.branches) + 1
-            self.branches.append(Branch(number, node, node))
+            turns = self._turned(self.turns(parent), parent, event.origin)
+            root = parent == ROOT or not turns
+            branch = Branch(len(self.branches) + 1, node, node, turns, root)
+            self.branches.append(branch)
             self.shape += 1
             if parent != ROOT:
-                self.branch(self.branch_of[parent]).children.append(number)
+                self.branch(self.branch_of[parent]).children.append(branch.number)
         else:
-            number = self.branch_of[parent]
-            self.branches[number - 1].tip = node
-        self.branch_of.append(number)
+            branch = self.branch(self.branch_of[parent])
+            branch.turns = self._turned(branch.turns, parent, event.origin)
+            if branch.tip == parent:
+                branch.tip = node
+        return branch
 
     def _score(self, node: int, logprob: float, rank: int) -> None:
         if not math.isnan(self.logprob[node]):
             return
         self.logprob[node], self.rank[node] = logprob, rank
-        if self.origin[node] != "prompt":
-            branch = self.branch(self.branch_of[node])
-            branch.scored += 1
-            branch.logprob_sum += logprob
+        branch = self.branch(self.branch_of[node])
+        if self.origin[node] != "prompt" and self.depth[node] <= self.depth[branch.tip]:
+            self._add_score(branch, logprob)

@@ -5,12 +5,15 @@ from typing import TYPE_CHECKING
 from tokexplore.models.events import (
     Bookmarked,
     Change,
+    Extended,
     Hidden,
     Labelled,
     Named,
     Noted,
     Opened,
+    Restored,
     Unhidden,
+    Withdrawn,
 )
 
 if TYPE_CHECKING:
@@ -19,7 +22,12 @@ if TYPE_CHECKING:
 
 def again(change: Change) -> Change:
     """What makes a change again after it was taken back."""
-    return Unhidden(change.branch) if isinstance(change, Opened) else change
+    match change:
+        case Opened(branch):
+            return Unhidden(branch)
+        case Extended(node):
+            return Restored(node)
+    return change
 
 
 def inverse(tree: "TokenTree", change: Change) -> Change:
@@ -35,6 +43,10 @@ def inverse(tree: "TokenTree", change: Change) -> Change:
             return Unhidden(branch)
         case Unhidden(branch) | Opened(branch):
             return Hidden(branch)
+        case Withdrawn(node):
+            return Restored(node)
+        case Restored(node) | Extended(node):
+            return Withdrawn(node)
         case Bookmarked(node):
             return Bookmarked(node, node in tree.bookmarks)
         case Labelled(node):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import overload
 
 from tokexplore.models.display import NEWLINE
-from tokexplore.models.trie import ROOT, Branch
+from tokexplore.models.trie import Branch
 from tokexplore.tui.explorer import Explorer
 from tokexplore.widgets.branches import BranchRow
 
@@ -103,8 +103,7 @@ class BranchRows(Sequence[BranchRow]):
 
     def _row(self, branch: Branch, indent: int) -> BranchRow:
         explorer, tree = self._explorer, self._explorer.tree
-        fork = tree.fork_of(branch)
-        root = fork == ROOT or tree.begins_prompt(branch.head)
+        root = branch.root
         current = explorer.branch is not None and explorer.branch.number == branch.number
         live = self.live_leaf is not None and tree.branch_of[self.live_leaf] == branch.number
         vocabulary = explorer.vocabulary

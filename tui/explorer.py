@@ -4,14 +4,16 @@ The cursor is an index into the path: at `i` the screen shows the distribution a
 tokens and, marked, the token that was taken there. At `len(path)` it stands on the open end.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
+from itertools import zip_longest
 from typing import NamedTuple
 
-from tokexplore.models.events import Event, Hidden, Unhidden, Viewed
+from tokexplore.models.events import Came, Change, Hidden, Restored, Unhidden, Viewed, Withdrawn
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.tokens import Vocabulary
 from tokexplore.models.tree import TokenTree
-from tokexplore.models.trie import ROOT, Branch
+from tokexplore.models.trie import ROOT, Branch, Turns, is_given, steps_until
 from tokexplore.tui.branch_order import BranchOrder
 
 NEAR = 9
@@ -52,6 +54,8 @@ class Explorer:
         self.show_hidden = False
         self.unchanged = 0
         """Nodes at the start of the path that are as they were at the last `settle`."""
+        self._turns: Turns = ()
+        """The path's at the last `settle`."""
         self._jumps: list[Place] = []
         self._viewed: tuple[int, int] | None = None
         """The last `Viewed` event: leaf and cursor."""
@@ -95,8 +99,26 @@ class Explorer:
     @property
     def first_step(self) -> int:
         """Index of the first token on the path that is not prompt (or the open end)."""
-        origin = self.tree.origin
-        return next((i for i, n in enumerate(self.nodes) if origin[n] != "prompt"), len(self.nodes))
+        return min([len(self.nodes), *self.tree.turns(self.leaf)])
+
+    def step(self, index: int) -> int:
+        """How many of the path's tokens up to the one at `index` are not prompt."""
+        return steps_until(self.tree.turns(self.leaf), index + 1)
+
+    def index_of_step(self, step: int) -> int | None:
+        """Index of the first token of the path up to which there are so many steps."""
+        indices = range(len(self.nodes))
+        index = bisect_left(indices, step, key=self.step)
+        return index if index < len(indices) and self.step(index) == step else None
+
+    def is_given(self, index: int) -> bool:
+        """Whether the path's token at `index` is prompt on this path."""
+        return is_given(self.tree.turns(self.leaf), index + 1)
+
+    def came(self, index: int) -> Came:
+        """Where the path's token at `index` came from on this path."""
+        origin = self.tree.origin[self.nodes[index]]
+        return "prompt" if self.is_given(index) else "generated" if origin == "prompt" else origin
 
     def ids(self, count: int | None = None) -> tuple[int, ...]:
         """Token ids of the first `count` tokens of the path (all by default)."""
@@ -115,6 +137,10 @@ class Explorer:
 
     def settle(self) -> int:
         """How much of the path is as it was at the last call; views redraw the rest."""
+        turns, seen = self.tree.turns(self.leaf), self._turns
+        pairs = zip_longest(turns, seen, fillvalue=len(self.nodes))
+        self.touch(next((min(pair) for pair in pairs if pair[0] != pair[1]), len(self.nodes)))
+        self._turns = turns
         kept, self.unchanged = min(self.unchanged, len(self.nodes)), len(self.nodes)
         return kept
 
@@ -149,7 +175,7 @@ class Explorer:
 
     def _stay_at_end(self) -> None:
         last = len(self.nodes) - 1
-        generated = last >= 0 and self.tree.origin[self.nodes[last]] != "prompt"
+        generated = last >= 0 and not self.is_given(last)
         self.cursor = last if generated else len(self.nodes)
         self.to_taken(within=NEAR)
 
@@ -218,8 +244,7 @@ class Explorer:
 
     def back(self) -> bool:
         """Return to where the last jump or switch came from."""
-        hidden, branch_of = self.tree.is_hidden, self.tree.branch_of
-        while self._jumps and hidden(branch_of[self._jumps[-1].leaf]):
+        while self._jumps and self.tree.is_out_of_sight(self._jumps[-1].leaf):
             self._jumps.pop()
         if not self._jumps:
             return False
@@ -272,19 +297,17 @@ class Explorer:
 
     def hide(self, number: int) -> bool:
         """Hide a branch; the path moves to one that is left. False when none would be."""
-        others = [b for b, _ in self.listed() if b.number != number]
         tree = self.tree
-        rest = [b for b in others if not self._descends(b.number, number)]
-        if not rest:
+        seen = (b.number for b, _ in self.listed() if not tree.is_hidden(b.number))
+        if all(self._descends(other, number) for other in seen):
             return False
         tree.change(Hidden(number))
-        self._step_aside(tree.fork_of(tree.branch(number)))
-        self._redraw_fork(number)
+        self._step_aside(number)
+        self._redraw_fork(tree.fork_of(tree.branch(number)))
         return True
 
-    def _redraw_fork(self, number: int) -> None:
-        """A branch came into sight or left it: its fork may be one no more, or be one again."""
-        fork = self.tree.fork_of(self.tree.branch(number))
+    def _redraw_fork(self, fork: int) -> None:
+        """What follows a node came into sight or left it: it may be a fork no more, or again."""
         if self.on_path(fork):
             self.touch(self.tree.depth[fork] - 1)
 
@@ -298,42 +321,63 @@ class Explorer:
     def unhide(self, number: int) -> None:
         """Show a hidden branch again."""
         self.tree.change(Unhidden(number))
-        self._redraw_fork(number)
+        self._redraw_fork(self.tree.fork_of(self.tree.branch(number)))
 
     def _descends(self, number: int, ancestor: int) -> bool:
-        while number:
-            if number == ancestor:
-                return True
-            number = self.tree.branch_of[self.tree.fork_of(self.tree.branch(number))]
-        return False
+        while number and number != ancestor:
+            branch = self.tree.branch(number)
+            number = 0 if branch.root else self.tree.branch_of[self.tree.fork_of(branch)]
+        return number == ancestor
 
-    def _step_aside(self, fork: int) -> None:
-        """Leave a path that has just been hidden."""
-        if not self.branch or not self.tree.is_hidden(self.branch.number):
+    def _step_aside(self, number: int) -> None:
+        """Leave the path in view where the branch that was just hidden took it out of sight."""
+        tree, gone = self.tree, self.tree.is_out_of_sight
+        if not self.nodes or not gone(self.leaf):
             return
-        visible = [b for b, _ in self.listed()]
-        home = next((b for b in visible if b.number == self.tree.branch_of[fork]), visible[0])
-        at_fork = home.number == self.tree.branch_of[fork]
-        self.go_to(home.tip, self.tree.depth[fork] if at_fork else None)
-        self.left = [n for n in self.left if not self.tree.is_hidden(self.tree.branch_of[n])]
+        self.left = [n for n in self.left if not gone(n)]
+        fork = tree.fork_of(tree.branch(number))
+        if not tree.branch(number).root and not gone(fork):
+            self.go_to(self.tip_through(fork), tree.depth[fork])
+        else:
+            self.go_to(self.left[-1] if self.left else self._first_seen())
+        self.left = [n for n in self.left if not gone(n)]
 
-    def undo(self) -> bool:
-        """Take the last change back."""
-        return self._followed(self.tree.undo())
+    def _first_seen(self) -> int:
+        """The tip of the first branch that is in sight."""
+        return next(b.tip for b, _ in self.listed() if not self.tree.is_hidden(b.number))
 
-    def redo(self) -> bool:
-        """Make the last change that was taken back again."""
-        return self._followed(self.tree.redo())
+    def undo(self) -> Change | None:
+        """Take the last change back; that change, as what makes it again, or None."""
+        undone = self.tree.undoable
+        self._follow_change(self.tree.undo())
+        return undone
 
-    def _followed(self, event: Event | None) -> bool:
+    def redo(self) -> Change | None:
+        """Make the last change that was taken back again; that change, or None."""
+        redone = self.tree.redo()
+        self._follow_change(redone)
+        return redone
+
+    def _follow_change(self, change: Change | None) -> None:
         """Go where a change that was taken back, or made again, leaves the path in view."""
-        if isinstance(event, Hidden):
-            self._step_aside(self.tree.fork_of(self.tree.branch(event.branch)))
-            self._redraw_fork(event.branch)
-        elif isinstance(event, Unhidden):
-            self.switch(event.branch)
-            self._redraw_fork(event.branch)
-        return event is not None
+        tree, fork = self.tree, None
+        match change:
+            case Hidden(branch):
+                fork = tree.fork_of(tree.branch(branch))
+                self._step_aside(branch)
+            case Unhidden(branch):
+                fork = tree.fork_of(tree.branch(branch))
+                self.switch(branch)
+            case Withdrawn(node):
+                fork = tree.parent[node]
+                if self.on_path(node):
+                    self.go_to(fork, tree.depth[fork])
+                    self.left = [n for n in self.left if not tree.is_out_of_sight(n)]
+            case Restored(node):
+                fork = tree.parent[node]
+                self.go_to(self.tip_through(node), tree.depth[fork])
+        if fork is not None:
+            self._redraw_fork(fork)
 
     # Growing
 

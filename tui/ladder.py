@@ -105,8 +105,9 @@ class Ladder:
         The path in view goes to its end.
         """
         driver, explorer, leaf = self._driver, self._driver.explorer, self.node
+        known = len(explorer.tree)
         for event in rung.drawn:
-            leaf = driver.take_drawn(leaf, event)
+            leaf = driver.take_drawn(leaf, event, extends=len(explorer.tree) == known)
         if rung.ended and rung.ended != "interrupted":
             explorer.tree.append(Ended(leaf, rung.ended))
         explorer.go_to(leaf)

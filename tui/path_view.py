@@ -95,7 +95,7 @@ class PathView:
         token = tree.token[node]
         before = tree.distribution.figures(explorer.nodes[index - 1] if index else ROOT)
         self._nodes.append(node)
-        generated = before is not None and not tree.begins_prompt(node)
+        generated = before is not None and index >= explorer.first_step
         self._margins.append(before.margin if before is not None and generated else math.nan)
         shown = self._shown.get(token)
         if shown is None:
@@ -103,7 +103,7 @@ class PathView:
         self.cells.append(
             Cell(
                 text=piece,
-                origin=tree.origin[node],
+                origin=explorer.came(index),
                 fork=tree.is_fork(node),
                 special=token in explorer.vocabulary.special,
                 shown=shown,

@@ -113,12 +113,12 @@ def step_title(explorer: Explorer, room: int) -> list[Part]:
     if not explorer.nodes:
         return [Part("candidates")]
     if node is None:
-        step = tree.step[explorer.leaf] + 1
+        step = explorer.step(explorer.cursor) + 1
         name = f"step {step} · open end"
-    elif tree.origin[node] == "prompt":
+    elif explorer.is_given(explorer.cursor):
         name = "prompt"
     else:
-        name = f"step {tree.step[node]}"
+        name = f"step {explorer.step(explorer.cursor)}"
     here = explorer.leaf if node is None else node
     mark = " ◆" if here in tree.bookmarks else ""
     if label := tree.labels.get(here):

@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from tokexplore.models.display import NEWLINE, SPACE, TAB, safe_character
-from tokexplore.models.events import Origin
+from tokexplore.models.events import Came
 from tokexplore.widgets.cells import width
 
 FORK, FLIP = "┬", "▲"
@@ -29,7 +29,7 @@ class Cell(NamedTuple):
 
     text: str
     """What it adds to the running text, raw as `Vocabulary.pieces` has it; may be empty."""
-    origin: Origin
+    origin: Came
     fork: bool = False
     """Whether the tree forks after this token."""
     special: bool = False

@@ -14,6 +14,7 @@ from tokexplore.models.events import (
     Configured,
     Ended,
     Event,
+    Extended,
     Hidden,
     Labelled,
     Loaded,
@@ -22,11 +23,13 @@ from tokexplore.models.events import (
     Opened,
     Origin,
     Prompted,
+    Restored,
     Scored,
     Studied,
     Taken,
     Unhidden,
     Viewed,
+    Withdrawn,
 )
 from tokexplore.models.lab.study import Study
 from tokexplore.models.protocol import Chat
@@ -124,6 +127,8 @@ def row_of(event: Event, act: Act, seq: int, at: int) -> tuple[object, ...]:
             row.branch, row.body = branch, _json(name)
         case Hidden(branch) | Unhidden(branch) | Opened(branch):
             row.branch = branch
+        case Extended(node) | Withdrawn(node) | Restored(node):
+            row.node = node
         case Viewed(leaf, cursor):
             row.node, row.cursor = leaf, cursor
         case _:
@@ -183,6 +188,12 @@ def event_of(row: EventRow, settings: Sequence[SamplingSettings]) -> Event:
             return Unhidden(_known(row.branch))
         case "opened":
             return Opened(_known(row.branch))
+        case "extended":
+            return Extended(_known(row.node))
+        case "withdrawn":
+            return Withdrawn(_known(row.node))
+        case "restored":
+            return Restored(_known(row.node))
         case "viewed":
             return Viewed(_known(row.node), -1 if row.cursor is None else row.cursor)
     raise ValueError(f"{row.kind!r} is no kind of event")

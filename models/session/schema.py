@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tokexplore.models.errors import UsageError
 
-VERSION = 3
+VERSION = 4
 APPLICATION_ID = 0x746F6B78
 """`tokx` in ASCII, in the header of every session file."""
 PAGE_SIZE = 16384
@@ -35,6 +35,7 @@ MIGRATIONS = {
     # What a stage keeps was a count of candidates, which tells nothing once a path changes logits.
     1: "UPDATE event SET kept = NULL, log_norm = NULL, body = NULL WHERE kind = 'taken';",
     2: "",  # from 3 on there are events of the kinds `studied` and `labelled`
+    3: "",  # from 4 on there are events of the kinds `extended`, `withdrawn` and `restored`
 }
 """By version: the SQL that makes a file of it one of the next version."""
 _EXPECTED = {"meta", "vocabulary", "event", "distribution", "candidates"}

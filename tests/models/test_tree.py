@@ -16,10 +16,11 @@ from tokexplore.models.events import (
     Noted,
     Opened,
     Taken,
+    Viewed,
 )
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.tree import TokenTree
-from tokexplore.models.trie import ROOT
+from tokexplore.models.trie import ROOT, given_until, is_given, steps_until
 
 
 def grow(tree: TokenTree, parent: int, *tokens: int, origin: str = "greedy") -> int:
@@ -44,18 +45,84 @@ def test_taking_a_token_again_returns_its_node() -> None:
     assert len(events) == 2
 
 
-def test_whether_a_token_is_prompt_is_what_it_was_taken_as_last() -> None:
+def test_what_was_generated_is_prompt_for_a_later_prompt_alone() -> None:
     tree = TokenTree()
-    long = grow(tree, ROOT, 1, 2, 3, origin="prompt")
-    told = tree.take(long, 4, "greedy", logprob=-0.5, rank=1)
-    tree.take(tree.parent[long], 3, "sampled", logprob=-2.0, rank=3)
-    assert (tree.origin[long], tree.step[long], tree.step[told]) == ("sampled", 1, 2)
+    prompt = grow(tree, ROOT, 1, 2, origin="prompt")
+    told = tree.take(prompt, 3, "greedy", logprob=-0.5, rank=1)
+    first = tree.take(told, 4, "greedy", logprob=-1.5, rank=1)
+    longer = grow(tree, ROOT, 1, 2, 3, 7, origin="prompt")
+    second = grow(tree, longer, 8)
     branch = tree.branch(1)
-    assert (branch.generated, branch.scored, branch.logprob_sum) == (2, 2, -2.5)
-    tree.take(tree.parent[long], 3, "prompt")
-    tree.take(long, 4, "prompt")
-    assert (tree.step[long], tree.step[told]) == (0, 0)
-    assert (branch.generated, branch.scored, branch.logprob_sum) == (0, 0, 0.0)
+    assert (branch.generated, branch.scored, branch.logprob_sum) == (2, 2, -2.0)
+    assert (tree.origin[told], tree.prompt_length(first), tree.step[first]) == ("greedy", 2, 2)
+    assert (tree.prompt_length(second), tree.step[second]) == (4, 1)
+    assert tree.branch(2).root
+
+
+def test_what_was_prompt_is_generated_after_a_shorter_prompt_alone() -> None:
+    tree = TokenTree()
+    first = grow(tree, grow(tree, ROOT, 1, 2, 3, origin="prompt"), 4)
+    second = grow(tree, grow(tree, ROOT, 1, origin="prompt"), 2, 9)
+    assert (tree.prompt_length(second), tree.step[second]) == (1, 2)
+    assert not tree.branch(2).root
+    assert (tree.prompt_length(first), tree.step[first], tree.branch(1).generated) == (3, 1, 1)
+
+
+def test_who_looks_at_another_path_goes_on_from_that_one() -> None:
+    tree = TokenTree()
+    first = grow(tree, grow(tree, ROOT, 1, origin="prompt"), 2, 3)
+    shared = grow(tree, ROOT, 1, 2, origin="prompt")
+    assert tree.prompt_length(shared) == 2
+    tree.append(Viewed(first, -1))
+    assert tree.prompt_length(shared) == 1
+    assert tree.prompt_length(grow(tree, shared, 8)) == 1
+
+
+_WALK = st.lists(st.tuples(st.integers(0, 2), st.booleans()), min_size=1, max_size=8)
+
+
+@given(st.lists(_WALK, min_size=1, max_size=10))
+def test_a_later_walk_changes_no_branch_that_there_is(walks: list[list[tuple[int, bool]]]) -> None:
+    tree = TokenTree()
+    for walk in walks:
+        before = [
+            (b.tip, b.turns, b.generated, b.logprob_sum, b.root, [*tree.path(b.tip)])
+            for b in tree.branches
+        ]
+        origins, steps = [*tree.origin], [*tree.step]
+        node = ROOT
+        for token, prompt in walk:
+            drawn = {} if prompt else {"logprob": -1.0, "rank": 1}
+            node = tree.take(node, token, "prompt" if prompt else "greedy", **drawn)
+        assert (tree.origin[: len(origins)], tree.step[: len(steps)]) == (origins, steps)
+        for branch, (tip, turns, generated, total, root, path) in zip(
+            tree.branches, before, strict=False
+        ):
+            assert branch.root == root
+            assert branch.turns[: len(turns)] == turns
+            if branch.tip == tip:
+                now = branch.turns, branch.generated, branch.logprob_sum
+                assert now == (turns, generated, total)
+            assert tree.path(branch.tip)[: len(path)] == path
+    for branch in tree.branches:
+        chain = [n for n in tree.path(branch.tip) if tree.branch_of[n] == branch.number]
+        given_here = [is_given(branch.turns, tree.depth[n]) for n in chain]
+        assert given_here == [tree.origin[n] == "prompt" for n in chain]
+        assert tree.step[chain[-1]] == steps_until(branch.turns, tree.depth[chain[-1]])
+
+
+@given(st.lists(st.booleans(), max_size=12))
+def test_turns_tell_what_is_prompt(prompts: list[bool]) -> None:
+    tree = TokenTree()
+    node = ROOT
+    for prompt in prompts:
+        node = tree.take(node, 1, "prompt" if prompt else "greedy")
+    turns = tree.turns(node)
+    assert [is_given(turns, depth) for depth in range(1, len(prompts) + 1)] == prompts
+    assert steps_until(turns, len(prompts)) == prompts.count(False)
+    assert given_until(turns, len(prompts)) == max(
+        (at for at, prompt in enumerate(prompts, 1) if prompt), default=0
+    )
 
 
 def test_hidden_branches_and_other_prompts_make_no_fork() -> None:

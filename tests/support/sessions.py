@@ -81,6 +81,7 @@ def same(one: TokenTree, other: TokenTree) -> bool:
         "parent", "token", "origin", "depth", "step", "rank", "draw", "draws", "settings_of",
         "branch_of", "children", "ended", "prompts", "chats", "settings", "branches",
         "provenance", "bookmarks", "labels", "notes", "studies", "retold",
+        "withdrawn",
     )  # fmt: skip
     if any(getattr(one, name) != getattr(other, name) for name in fields):
         return False

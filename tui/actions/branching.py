@@ -30,9 +30,7 @@ class Branching(Actions):
     def action_other(self) -> None:
         """To the branch that was left last."""
         explorer = self.explorer
-        leaves = [
-            n for n in explorer.left if not explorer.tree.is_hidden(explorer.tree.branch_of[n])
-        ]
+        leaves = [n for n in explorer.left if not explorer.tree.is_out_of_sight(n)]
         if leaves:
             self.switch(explorer.tree.branch_of[leaves[-1]])
         else:

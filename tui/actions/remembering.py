@@ -53,7 +53,7 @@ class Remembering(Actions):
         self.go_to_node(next((n for n in nodes if n > here), nodes[0]))
 
     def _hidden(self, node: int) -> bool:
-        return self.explorer.tree.is_hidden(self.explorer.tree.branch_of[node])
+        return self.explorer.tree.is_out_of_sight(node)
 
     async def action_note(self) -> None:
         """Write a note on this step; an empty one takes it away."""
@@ -78,7 +78,8 @@ class Remembering(Actions):
                 tree.change(change(node, text.strip()))
                 self.changed()
 
-        where = f"step {tree.step[node]}" if tree.step[node] else "the prompt"
+        step = self.explorer.step(tree.depth[node] - 1)
+        where = f"step {step}" if step else "the prompt"
         await self.open(Ask(f"{what} {where}", texts.get(node, "")), written)
 
     async def action_find_text(self) -> None:

@@ -1,6 +1,8 @@
 """Streaming, and taking tokens."""
 
+from tokexplore.models.events import Change
 from tokexplore.tui.actions.base import Actions
+from tokexplore.tui.change_words import words_of
 
 
 class Taking(Actions):
@@ -113,8 +115,7 @@ class Taking(Actions):
     async def _undo(self) -> None:
         async with self.driver.turn:
             await self.driver.pause()
-            if not self.explorer.undo():
-                self.nothing("to undo")
+            self._tell_change("Took back", self.explorer.undo(), "There is nothing to take back")
 
     def action_redo(self) -> None:
         """Make it again."""
@@ -123,8 +124,11 @@ class Taking(Actions):
     async def _redo(self) -> None:
         async with self.driver.turn:
             await self.driver.pause()
-            if not self.explorer.redo():
-                self.nothing("to redo")
+            self._tell_change("Made again", self.explorer.redo(), "There is nothing to make again")
+
+    def _tell_change(self, done: str, change: Change | None, nothing: str) -> None:
+        said = nothing if change is None else f"{done}: {words_of(self.explorer, change)}"
+        self.host.say(f"{said}.")
 
     def candidate(self, row: int) -> tuple[int, int] | None:
         """The token of a candidate row, and the node that it comes after."""

@@ -88,10 +88,10 @@ class Walking(Actions):
 
     def _go_to_step(self, step: int) -> None:
         explorer = self.explorer
-        steps = explorer.tree.step
-        index = next((i for i, n in enumerate(explorer.nodes) if steps[n] == step), None)
+        index = explorer.index_of_step(step)
         if index is None:
-            self.warn(f"Step {step} is not on this path: it has {steps[explorer.leaf]} steps.")
+            last = explorer.step(len(explorer.nodes) - 1)
+            self.warn(f"Step {step} is not on this path: it has {last} steps.")
         else:
             explorer.place(index, jump=True)
 

@@ -5,7 +5,7 @@ import math
 import msgspec
 
 from tokexplore.models.errors import UsageError
-from tokexplore.models.events import Opened, Origin, Prompted
+from tokexplore.models.events import Origin, Prompted
 from tokexplore.models.options import PromptSpec
 from tokexplore.models.protocol import Message
 from tokexplore.models.trie import ROOT
@@ -29,11 +29,13 @@ class Prompting(Streaming):
         else:
             ids, form = await self.client.encode(spec.text or ""), "text"
         self._check_length(len(ids), "This prompt has")
-        leaf = ROOT
-        for token in ids:
-            leaf = self.explorer.tree.take(leaf, token, "prompt")
-        self.explorer.tree.append(Prompted(leaf, form, spec.chat))
+        tree = self.explorer.tree
+        known = len(tree)
+        leaf = tree.explore(ROOT, ids, "prompt", extends=True)
+        tree.append(Prompted(leaf, form, spec.chat))
         self.explorer.go_to(leaf)
+        if len(tree) == known:
+            self._notify(f"This prompt is there already: on branch {tree.branch_of[leaf]}.")
         self.state = "paused"
         if go_on:
             self.play()
@@ -67,15 +69,10 @@ class Prompting(Streaming):
         self.play()
 
     def _give(self, ids: tuple[int, ...] | list[int], origin: Origin) -> None:
-        tree, leaf = self.explorer.tree, self.explorer.leaf
-        fork = bool(tree.children[leaf])
-        number = tree.configure(self.explorer.settings)
-        for index, token in enumerate(ids):
-            known = tree.child(leaf, token)
-            leaf = tree.take(leaf, token, origin, settings=number)
-            if known is None and fork and not index:
-                tree.change(Opened(tree.branch_of[leaf]))
-        self.explorer.go_to(leaf)
+        explorer, tree = self.explorer, self.explorer.tree
+        number = tree.configure(explorer.settings)
+        leaf = tree.explore(explorer.leaf, ids, origin, extends=True, settings=number)
+        explorer.go_to(leaf)
 
     @in_turn
     async def type_text(self, text: str) -> None:

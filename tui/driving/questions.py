@@ -26,7 +26,7 @@ class Questions(Streaming):
         explorer, tree = self.explorer, self.explorer.tree
         if explorer.taken is None:
             return None if self.replay is not None else tree.configure(explorer.settings)
-        if tree.origin[explorer.taken] == "prompt":
+        if explorer.is_given(explorer.cursor) or tree.origin[explorer.taken] == "prompt":
             return None
         return tree.settings_of[explorer.taken]
 

@@ -122,19 +122,23 @@ class Streaming(Scoring):
             case StreamEnded(_, reason, detail):
                 self._end(leaf, reason, detail)
 
-    def take_drawn(self, leaf: int, event: DrawnToken) -> int:
-        """Put a drawn token and all that is known of its step into the tree; its node."""
+    def take_drawn(self, leaf: int, event: DrawnToken, *, extends: bool = False) -> int:
+        """Put a drawn token and all that is known of its step into the tree; its node.
+
+        Args:
+            extends: as for `TokenTree.explore`.
+        """
         explorer, tree, standing = self.explorer, self.explorer.tree, event.standing
         tree.tell(leaf, event.distribution)
         self.remember(leaf, event.watched)
         number = tree.configure(event.sampler.settings)
-        forked, known = bool(tree.children[leaf]), tree.child(leaf, standing.token)
-        node = tree.take(
-            leaf, standing.token, event.chosen_by,
+        shape = tree.shape
+        node = tree.explore(
+            leaf, [standing.token], event.chosen_by, extends=extends,
             settings=number, draw=event.draw, logprob=standing.logprob, rank=standing.rank,
             sampler_logprob=event.sampler_logprob, sampler=event.sampler,
         )  # fmt: skip
-        if forked and known is None:
+        if tree.shape != shape:
             explorer.touch(tree.depth[leaf] - 1)
         return node
 

@@ -2,7 +2,6 @@
 
 from tokexplore.models.distribution import Standing
 from tokexplore.models.errors import UsageError
-from tokexplore.models.events import Opened
 from tokexplore.models.trie import ROOT
 from tokexplore.tui.driving.base import in_turn
 from tokexplore.tui.driving.streaming import ENDINGS, Streaming
@@ -22,22 +21,19 @@ class Taking(Streaming):
         explorer.place(cursor)
         known = tree.child(before, token)
         if known is not None:
-            if tree.is_hidden(tree.branch_of[known]):
-                explorer.unhide(tree.branch_of[known])
+            tree.bring_back(known)
             if explorer.taken == known:
                 self._notify(f"This is the branch in view: {self.play_name} goes on at its end.")
             explorer.go_to(explorer.tip_through(known), cursor)
+            explorer.touch(cursor - 1)
             self._changed()
             return
         standing = await self._standing(before, token)
-        forked = bool(tree.children[before])
-        node = tree.take(
-            before, token, "picked",
+        node = tree.explore(
+            before, [token], "picked", extends=True,
             settings=tree.configure(explorer.settings),
             logprob=standing.logprob, rank=standing.rank,
         )  # fmt: skip
-        if forked:
-            tree.change(Opened(tree.branch_of[node]))
         explorer.go_to(node)
         explorer.touch(cursor - 1)
         self.play()
@@ -74,13 +70,8 @@ class Taking(Streaming):
         await self.finished()
         node = explorer.leaf
         if node in known:
-            if tree.is_hidden(tree.branch_of[node]):
-                explorer.unhide(tree.branch_of[node])
             explorer.go_to(explorer.tip_through(node), cursor)
             self._notify(f"Draw {draw + 1} gave the same token as an earlier draw.")
-        elif node != before:
-            if known:
-                tree.change(Opened(tree.branch_of[node]))
-            if tree.ended.get(node) not in ENDINGS:
-                self.play()
+        elif node != before and tree.ended.get(node) not in ENDINGS:
+            self.play()
         self._changed()

@@ -42,7 +42,7 @@ def _edge(source: Source, branch: Branch) -> str:
     tree = source.tree
     token = source.vocabulary.show(tree.token[branch.head])
     share = f" {math.exp(tree.logprob[branch.head]):.1%}" if tree.rank[branch.head] else ""
-    step = f"@{tree.step[branch.head]} " if not source.is_root(branch) else ""
+    step = f"@{tree.step[branch.head]} " if not branch.root else ""
     return _escaped(f"{step}{token}{share}")
 
 

@@ -12,6 +12,7 @@ from itertools import islice
 
 from tokexplore import __version__
 from tokexplore.models.sampling.settings import SamplingSettings
+from tokexplore.models.trie import is_given
 from tokexplore.tui.export.source import Scope, Source
 from tokexplore.tui.jsonl import TokenFields, end_line, line, line_with, sampling_fields
 
@@ -22,10 +23,14 @@ def path_lines(source: Source, count: int) -> Iterator[bytes]:
     """The path in view, as a run tells it."""
     tree, tokens = source.tree, TokenFields(source.vocabulary)
     path = tree.path(source.leaf)
-    prompt = next((i for i, n in enumerate(path) if tree.origin[n] != "prompt"), len(path))
+    turns = tree.turns(source.leaf)
+    prompt = min([len(path), *turns])
     yield run_line(source, [tree.token[n] for n in path[:prompt]])
     for node, told in islice(source.steps("path"), 1, None):
-        yield line_with(step_fields(source, node, tokens), told, tokens, count)
+        fields = step_fields(source, node, tokens)
+        if is_given(turns, tree.depth[node]):
+            fields |= {"origin": "prompt", "chosen_by": None}
+        yield line_with(fields, told, tokens, count)
     reason = tree.ended.get(source.leaf, "interrupted")
     yield end_line(reason, source.vocabulary.text(tree.token[n] for n in path[prompt:]))
 

@@ -46,7 +46,7 @@ def facts(source: Source) -> str:
 def _heading(source: Source, branch: Branch) -> str:
     tree = source.tree
     name = f" “{escaped(branch.name)}”" if branch.name else ""
-    if source.is_root(branch):
+    if branch.root:
         where = "a prompt"
     else:
         token = source.vocabulary.show(tree.token[branch.head])

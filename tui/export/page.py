@@ -121,7 +121,7 @@ def _summary(source: Source, branch: Branch) -> str:
     parts = [f"<span>{branch.number}</span>"]
     if branch.name:
         parts.append(f'<span class="name">{html.escape(safe_text(branch.name))}</span>')
-    if not source.is_root(branch):
+    if not branch.root:
         token = html.escape(vocabulary.show(tree.token[branch.head]))
         parts.append(f"<span>@{tree.step[branch.head]} <code>{token}</code></span>")
     parts.append(f"<span>{branch.generated:,} tokens</span>")

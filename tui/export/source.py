@@ -48,8 +48,17 @@ class Source(NamedTuple):
         elif scope == "all":
             yield from range(1, len(tree))
         else:
-            shown = {b.number for b in self.branches(scope)}
-            yield from (n for n in range(1, len(tree)) if tree.branch_of[n] in shown)
+            yield from self._visible()
+
+    def _visible(self) -> list[int]:
+        """What is in sight, with all that it comes from."""
+        seen = {ROOT}
+        for branch in self.branches("visible"):
+            node = branch.tip
+            while node not in seen:
+                seen.add(node)
+                node = self.tree.parent[node]
+        return sorted(seen)[1:]
 
     def steps(self, scope: Scope) -> Iterator[tuple[int, Distribution | None]]:
         """The nodes of a scope, each after its parent, with what the model said before each."""
@@ -66,8 +75,3 @@ class Source(NamedTuple):
             node = tree.children[node][0]
             nodes.append(node)
         return nodes
-
-    def is_root(self, branch: Branch) -> bool:
-        """Whether a branch is a prompt of its own and left no other."""
-        tree = self.tree
-        return tree.fork_of(branch) == ROOT or tree.begins_prompt(branch.head)

@@ -3,14 +3,16 @@
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
+from tokexplore.models.display import safe_text
 from tokexplore.models.distribution import Distribution
 from tokexplore.models.errors import UsageError
-from tokexplore.models.events import Named
+from tokexplore.models.events import Change, Named
 from tokexplore.models.given import brief, number_of
 from tokexplore.models.options import PromptSpec
 from tokexplore.models.sampling.knobs import BY_NAME, with_value
 from tokexplore.models.trie import ROOT
 from tokexplore.tui.candidate_view import View
+from tokexplore.tui.change_words import words_of
 from tokexplore.tui.explorer import Explorer
 from tokexplore.tui.lines.talk import Talk
 from tokexplore.tui.lines.telling import (
@@ -48,17 +50,16 @@ class Commands(Talk):
     async def step(self, rest: str) -> None:
         """Go to a step and list its candidates."""
         self._need_prompt()
-        explorer, steps = self.explorer, self.explorer.tree.step
-        last = steps[explorer.leaf]
+        explorer = self.explorer
         if rest.startswith(("+", "-")):
             explorer.place(explorer.cursor + _whole(rest, "step"))
         elif rest == "end":
             explorer.place(len(explorer.nodes))
         elif rest:
             wanted = _whole(rest, "step", least=1)
-            found = (i for i, n in enumerate(explorer.nodes) if steps[n] == wanted)
-            index = next(found, None)
+            index = explorer.index_of_step(wanted)
             if index is None:
+                last = explorer.step(len(explorer.nodes) - 1)
                 raise UsageError(f"step {wanted} is not on this branch: it has {last} steps.")
             explorer.place(index)
         await self.table("")
@@ -213,11 +214,18 @@ class Commands(Talk):
 
     async def undo(self, _rest: str) -> None:
         """Take the last change back."""
-        self.say(place(self.explorer) if self.explorer.undo() else "there is nothing to undo")
+        self._tell_change("took back", self.explorer.undo(), "there is nothing to take back")
 
     async def redo(self, _rest: str) -> None:
         """Make it again."""
-        self.say(place(self.explorer) if self.explorer.redo() else "there is nothing to redo")
+        self._tell_change("made again", self.explorer.redo(), "there is nothing to make again")
+
+    def _tell_change(self, done: str, change: Change | None, nothing: str) -> None:
+        if change is None:
+            self.say(nothing)
+        else:
+            self.say(f"{done}: {safe_text(words_of(self.explorer, change))}")
+            self.say(place(self.explorer))
 
     async def help(self, _rest: str) -> None:
         """This list."""

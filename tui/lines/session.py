@@ -169,7 +169,7 @@ class LineSession(Commands):
         if streamed:
             explorer = self.explorer
             reason = explorer.tree.ended.get(explorer.leaf, "stopped")
-            self.say(f"[{reason}, step {explorer.tree.step[explorer.leaf]}]")
+            self.say(f"[{reason}, step {explorer.step(len(explorer.nodes) - 1)}]")
         self.say_notices()
 
     async def _wait(self) -> None:

@@ -25,11 +25,11 @@ def place(explorer: Explorer) -> str:
         return "no prompt yet"
     assert explorer.vocabulary is not None
     if node is None:
-        step = f"step {tree.step[explorer.leaf] + 1}, the open end"
-    elif tree.origin[node] == "prompt":
+        step = f"step {explorer.step(explorer.cursor) + 1}, the open end"
+    elif explorer.is_given(explorer.cursor):
         step = "a token of the prompt"
     else:
-        step = f"step {tree.step[node]} of {tree.step[explorer.leaf]}"
+        step = f"step {explorer.step(explorer.cursor)} of {explorer.step(len(explorer.nodes) - 1)}"
     words = explorer.words(explorer.nodes, max(0, explorer.cursor - SHOWN_BEFORE), explorer.cursor)
     branch = explorer.branch
     number_of = f"branch {branch.number} of {len(tree.branches)}, " if branch else ""
@@ -94,7 +94,7 @@ def _sampler(share: Share) -> str:
 def _said_of(explorer: Explorer, token: int) -> list[str]:
     tree = explorer.tree
     child = tree.child(explorer.before, token)
-    if child is None or tree.is_hidden(tree.branch_of[child]):
+    if child is None or tree.is_out_of_sight(child):
         return []
     return ["taken" if child == explorer.taken else f"branch {tree.branch_of[child]}"]
 

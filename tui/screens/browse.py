@@ -216,9 +216,8 @@ class BrowseScreen(Branching, Prompting, Taking, Walking, Viewing, Remembering, 
         explorer, tree = self.explorer, self.explorer.tree
         asides: list[Aside] = []
         for leaf in reversed(explorer.left):
-            number = tree.branch_of[leaf]
             fork = tree.common(leaf, explorer.leaf)
-            if fork in (leaf, explorer.leaf) or tree.is_hidden(number):
+            if fork in (leaf, explorer.leaf) or tree.is_out_of_sight(leaf):
                 continue
             known = self._known_asides.get((leaf, fork))
             if known is None:

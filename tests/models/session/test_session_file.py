@@ -87,6 +87,11 @@ def test_every_kind_of_event_comes_back_and_undo_goes_on(tmp_path: Path) -> None
     tree.undo()
     tree.change(Unhidden(2))
     tree.undo()
+    tree.explore(tip, [4, 5], "typed", extends=True)
+    tree.change(Noted(tip, "even"))
+    for _ in range(2):
+        tree.undo()
+    assert tree.withdrawn
     book.close("quit")
     session = open_session(tmp_path / "a.tokx")
     assert same(session.tree, tree)
@@ -115,7 +120,9 @@ def test_random_trees_come_back(
 
 STEPS = st.lists(
     st.tuples(
-        st.sampled_from(("go on", "go on", "go on", "go back", "again", "score", "view", "hide")),
+        st.sampled_from(
+            ("go on", "go on", "go on", "go back", "again", "score", "view", "hide", "act", "undo")
+        ),
         st.integers(0, 30),
         st.sampled_from(("prompt", "greedy", "sampled", "picked", "typed")),
     ),
@@ -143,6 +150,10 @@ def test_chains_of_tokens_come_back_as_they_were_lived(
         elif what == "again":
             for node in tree.path(leaf):  # a prompt that is given again, or a path lived again
                 tree.take(tree.parent[node], tree.token[node], origin)
+        elif what == "act":
+            leaf = tree.explore(leaf, [number % 4, number % 3], origin, extends=True)
+        elif what == "undo":
+            tree.undo()
         elif what == "score":
             tree.append(Scored(leaf, -1.25, 4))
         elif what == "view":

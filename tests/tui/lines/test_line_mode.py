@@ -129,7 +129,9 @@ async def test_settings_change_and_drawing_again_is_a_branch_or_says_so() -> Non
 async def test_changes_are_taken_back() -> None:
     lines = await told("step 2", "pick 2", "name spare", "hide", "undo", "branch", "redo", "hide")
     assert "branch 2 is hidden" in section(lines, "hide")[0]
-    assert "branch 2 of 2" in section(lines, "undo")[0]
+    assert section(lines, "undo")[0] == "took back: hiding of branch 2"
+    assert "branch 2 of 2" in section(lines, "undo")[1]
+    assert section(lines, "redo")[0] == "made again: hiding of branch 2"
     assert "spare" in section(lines, "branch")[1]
 
 

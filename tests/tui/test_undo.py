@@ -1,0 +1,251 @@
+"""What was done is taken back and made again, whatever it was."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+from support.app import make_app, press, settle, until
+
+from tokexplore.models.events import Act, Bookmarked, Event, Named, Noted
+from tokexplore.models.options import PromptSpec
+from tokexplore.models.protocol import Chat, Message
+from tokexplore.models.sampling.settings import SamplingSettings
+from tokexplore.models.tokens import Vocabulary
+from tokexplore.models.tree import TokenTree
+from tokexplore.models.trie import ROOT
+from tokexplore.tui.app import TokexploreApp
+from tokexplore.tui.explorer import Explorer
+from tokexplore.tui.options import AppOptions
+
+VOCABULARY = Vocabulary.pack([b"a", b"b", b"c", b"d"], (), 4)
+TOKENS = st.lists(st.integers(0, 3), min_size=1, max_size=4)
+KINDS = ("pick", "type", "prompt", "turn", "hide", "name", "mark", "note", "switch")
+ACT = st.tuples(st.sampled_from(KINDS), st.integers(0, 9), TOKENS)
+
+
+def seen(explorer: Explorer) -> object:
+    """All that a user can see of a tree."""
+    tree = explorer.tree
+    rows = [
+        (b.number, indent, b.name, b.tip, b.generated, b.scored, b.logprob_sum, tree.path(b.tip))
+        for b, indent in explorer.listed()
+        if not tree.is_hidden(b.number)
+    ]
+    nodes = {n for n in range(1, len(tree)) if not tree.is_out_of_sight(n)}
+    return rows, nodes, set(tree.bookmarks), dict(tree.notes)
+
+
+def act(explorer: Explorer, kind: str, number: int, tokens: list[int]) -> None:
+    """What a key does to the tree, a short stream after it included."""
+    tree, place, known = explorer.tree, number % (len(explorer.nodes) + 1), len(explorer.tree)
+    before = explorer.nodes[place - 1] if place else explorer.nodes[0]
+    match kind:
+        case "pick":
+            explorer.go_to(tree.explore(before, tokens[:1], "picked", extends=True))
+        case "type":
+            explorer.go_to(tree.explore(before, tokens, "typed", extends=True))
+        case "prompt":
+            explorer.go_to(tree.explore(ROOT, tokens, "prompt", extends=True))
+        case "turn":
+            explorer.go_to(tree.explore(explorer.leaf, tokens, "prompt", extends=True))
+        case "hide":
+            assert explorer.branch is not None
+            explorer.hide(explorer.branch.number)
+        case "name":
+            assert explorer.branch is not None
+            tree.change(Named(explorer.branch.number, "abc"[: number % 4]))
+        case "mark":
+            tree.change(Bookmarked(before, before not in tree.bookmarks))
+        case "note":
+            tree.change(Noted(before, "abc"[: number % 4]))
+        case "switch":
+            rows = [b.number for b, _ in explorer.listed() if not tree.is_hidden(b.number)]
+            explorer.switch(rows[number % len(rows)])
+    if len(tree) > known:
+        stream(explorer, tokens)
+
+
+def stream(explorer: Explorer, tokens: list[int]) -> None:
+    """Go on at the end of the path in view."""
+    leaf = explorer.leaf
+    for token in tokens:
+        leaf = explorer.tree.explore(leaf, [token], "greedy", logprob=-0.5, rank=1)
+        explorer.grown(leaf)
+
+
+def begun() -> tuple[Explorer, list[tuple[Event, Act]]]:
+    """An explorer on a first prompt with a few tokens after it, and the record of its tree."""
+    explorer, events = Explorer(SamplingSettings(), close_call=0.5), []
+    explorer.vocabulary = VOCABULARY
+    explorer.tree.recorder = lambda event, act: events.append((event, act))
+    explorer.go_to(explorer.tree.explore(ROOT, [0, 1], "prompt", extends=True))
+    stream(explorer, [2, 0])
+    return explorer, events
+
+
+@given(st.lists(ACT, max_size=12))
+def test_all_that_was_done_is_taken_back_and_made_again(
+    acts: list[tuple[str, int, list[int]]],
+) -> None:
+    explorer, events = begun()
+    start = seen(explorer)
+    for one in acts:
+        act(explorer, *one)
+    done = seen(explorer)
+    while explorer.undo():
+        assert not explorer.tree.is_out_of_sight(explorer.leaf)
+    assert seen(explorer) == start
+    while explorer.redo():
+        assert not explorer.tree.is_out_of_sight(explorer.leaf)
+    assert seen(explorer) == done
+    again = Explorer(SamplingSettings(), close_call=0.5, tree=TokenTree())
+    for event, how in events:
+        again.tree.replay(event, how)
+    assert seen(again) == done
+
+
+@given(st.lists(st.one_of(ACT, st.sampled_from(["undo", "redo", "stream"])), max_size=20))
+def test_taking_back_in_between_leaves_a_tree_in_sight(
+    acts: list[tuple[str, int, list[int]] | str],
+) -> None:
+    explorer, _ = begun()
+    for one in acts:
+        before = seen(explorer)
+        if one == "undo":
+            if explorer.undo():
+                assert explorer.redo()
+                assert seen(explorer) == before
+                explorer.undo()
+        elif one == "redo":
+            explorer.redo()
+        elif one == "stream":
+            stream(explorer, [1, 2])
+        else:
+            act(explorer, *one)
+        assert not explorer.tree.is_out_of_sight(explorer.leaf)
+        shown = [b.number for b, _ in explorer.listed()]
+        assert explorer.branch is not None
+        assert explorer.branch.number in shown
+
+
+@given(st.lists(ACT, max_size=14), st.booleans())
+def test_branches_are_listed_under_the_ones_that_they_leave(
+    acts: list[tuple[str, int, list[int]]], show_hidden: bool
+) -> None:
+    explorer, _ = begun()
+    tree = explorer.tree
+    for one in acts:
+        act(explorer, *one)
+    explorer.show_hidden = show_hidden
+    above: list[int] = []
+    for branch, indent in explorer.listed():
+        assert indent <= len(above)
+        above = [*above[:indent], branch.number]
+        assert (indent == 0) == branch.root
+        if indent:
+            assert above[-2] == tree.branch_of[tree.fork_of(branch)]
+    numbers = [b.number for b, _ in explorer.listed()]
+    wanted = [b.number for b in tree.branches if show_hidden or not tree.is_hidden(b.number)]
+    assert sorted(numbers) == wanted
+
+
+def last_notice(app: TokexploreApp) -> str:
+    return [n.message for n in app._notifications][-1]
+
+
+async def test_a_new_prompt_is_taken_back_and_the_branch_before_it_stays() -> None:
+    app = make_app()
+    async with app.run_test(size=(120, 40)) as pilot:
+        explorer = app.driver.explorer
+        await until(pilot, lambda: bool(explorer.tree.ended))
+        await press(pilot, "home", "2")
+        await until(pilot, lambda: app.driver.state == "paused")
+        await press(pilot, "p")
+        await pilot.press("ctrl+u", *"the king was", "enter")
+        await settle(pilot)
+        await until(pilot, lambda: app.driver.state == "paused" and len(explorer.listed()) == 3)
+        await press(pilot, "u")
+        assert last_notice(app) == "Took back: prompt 'the king was' (branch 3)."
+        assert [b.number for b, _ in explorer.listed()] == [1, 2]
+        assert explorer.branch is not None
+        assert explorer.branch.number == 2
+        await press(pilot, "u")
+        assert last_notice(app).startswith("Took back: '")
+        assert "at step 1 (branch 2)" in last_notice(app)
+        await press(pilot, "u")
+        assert last_notice(app) == "There is nothing to take back."
+        assert [b.number for b, _ in explorer.listed()] == [1]
+        await press(pilot, "U", "U", "U")
+        assert last_notice(app) == "There is nothing to make again."
+        assert explorer.branch.number == 3
+
+
+async def test_what_goes_on_at_an_open_end_is_taken_back() -> None:
+    app = make_app()
+    async with app.run_test(size=(120, 40)) as pilot:
+        explorer = app.driver.explorer
+        await until(pilot, lambda: bool(explorer.tree.ended))
+        told = list(explorer.nodes)
+        await press(pilot, "right", "right", "t")
+        assert explorer.at_open_end
+        await pilot.press(*" king", "enter")
+        await settle(pilot)
+        assert len(explorer.nodes) > len(told)
+        await press(pilot, "u")
+        assert last_notice(app) == "Took back: text 'king' (branch 1)."
+        assert explorer.nodes == told
+        assert explorer.branch is not None
+        assert explorer.branch.tip == told[-1]
+        await press(pilot, "2")
+        await until(pilot, lambda: app.driver.state == "paused")
+        taken = explorer.branch.number
+        await press(pilot, "u")
+        assert explorer.nodes == told
+        assert f"(branch {taken})" in last_notice(app)
+
+
+async def test_a_chat_turn_is_taken_back() -> None:
+    chat = Chat((Message("user", "who was he"),))
+    app = make_app(options=AppOptions(prompt=PromptSpec(chat=chat), max_new_tokens=6))
+    async with app.run_test(size=(120, 40)) as pilot:
+        explorer = app.driver.explorer
+        await until(pilot, lambda: app.driver.state == "paused" and bool(explorer.nodes))
+        await press(pilot, "space")
+        await until(pilot, lambda: explorer.tree.step[explorer.leaf] == 6)
+        answered = list(explorer.nodes)
+        await press(pilot, "T")
+        await pilot.press(*"and she", "enter")
+        await until(pilot, lambda: explorer.tree.step[explorer.leaf] == 12)
+        await press(pilot, "u")
+        assert explorer.nodes == answered
+        assert "turn '" in last_notice(app)
+        assert app.driver.chat == chat
+
+
+async def test_an_edited_turn_changes_no_figure_of_the_branch_before_it() -> None:
+    chat = Chat((Message("user", "who was he"),))
+    app = make_app(options=AppOptions(prompt=PromptSpec(chat=chat), max_new_tokens=6))
+    async with app.run_test(size=(120, 40)) as pilot:
+        explorer = app.driver.explorer
+        tree = explorer.tree
+        await until(pilot, lambda: app.driver.state == "paused" and bool(explorer.nodes))
+        await press(pilot, "space")
+        await until(pilot, lambda: tree.step[explorer.leaf] == 6)
+        await press(pilot, "T")
+        await pilot.press(*"and she", "enter")
+        await until(pilot, lambda: tree.step[explorer.leaf] == 12)
+        await settle(pilot)
+        first = explorer.leaf
+        figures = tree.branch(1).generated, tree.branch(1).mean_logprob
+        origins = [explorer.came(at) for at in range(len(explorer.nodes))]
+        await press(pilot, "p")
+        await pilot.press("ctrl+u", *"and they", "enter")
+        await settle(pilot)
+        assert len(tree.branches) == 2
+        assert explorer.step(explorer.cursor - 1) == 0, "all of it is prompt here"
+        await press(pilot, "space")
+        await until(pilot, lambda: explorer.step(len(explorer.nodes) - 1) == 6)
+        await settle(pilot)
+        assert (tree.branch(1).generated, tree.branch(1).mean_logprob) == figures
+        await press(pilot, "o")
+        assert explorer.leaf == first
+        assert [explorer.came(at) for at in range(len(explorer.nodes))] == origins
+        assert [cell.origin for cell in app._browse.path_view.cells] == origins

@@ -1,0 +1,75 @@
+"""What a change of the tree is called when it is taken back or made again."""
+
+from tokexplore.models.display import NEWLINE
+from tokexplore.models.events import (
+    Bookmarked,
+    Change,
+    Extended,
+    Hidden,
+    Labelled,
+    Named,
+    Noted,
+    Opened,
+    Restored,
+    Unhidden,
+    Withdrawn,
+)
+from tokexplore.tui.explorer import Explorer
+
+_LONGEST = 24
+"""Characters of a text that are repeated."""
+_WORDS = 16
+"""Tokens that they are taken from."""
+
+
+def words_of(explorer: Explorer, change: Change) -> str:
+    """A change in words, told as what it makes: `prompt 'The capital…'`, `note 'odd'`."""
+    match change:
+        case Opened(number) | Unhidden(number):
+            return f"{_taken(explorer, explorer.tree.branch(number).head)} (branch {number})"
+        case Extended(node) | Restored(node):
+            return f"{_taken(explorer, node)} (branch {explorer.tree.branch_of[node]})"
+        case Withdrawn(node):
+            return f"hiding of {_taken(explorer, node)}"
+        case Hidden(number):
+            return f"hiding of branch {number}"
+        case Named(number, name):
+            return f"{_written('name', name)} of branch {number}"
+        case Labelled(node, name):
+            return f"{_written('name', name)} of {_place(explorer, node)}"
+        case Noted(node, text):
+            return f"{_written('note', text)} on {_place(explorer, node)}"
+        case Bookmarked(node, kept):
+            return f"{'' if kept else 'removal of the '}bookmark at {_place(explorer, node)}"
+
+
+def _written(what: str, text: str) -> str:
+    return f"{what} {_quoted(text)}" if text else f"removal of the {what}"
+
+
+def _place(explorer: Explorer, node: int) -> str:
+    step = explorer.tree.step[node]
+    return f"step {step}" if step else "the prompt"
+
+
+def _taken(explorer: Explorer, node: int) -> str:
+    """What came into the tree with a node."""
+    tree, vocabulary = explorer.tree, explorer.vocabulary
+    assert vocabulary is not None
+    origin = tree.origin[node]
+    if origin not in ("prompt", "typed"):
+        return f"{_quoted(vocabulary.show(tree.token[node]))} at step {tree.step[node]}"
+    ids: list[int] = []
+    first, end = tree.begins_prompt(node), node
+    while tree.origin[end] == origin and len(ids) < _WORDS:
+        ids.append(tree.token[end])
+        if not tree.children[end]:
+            break
+        end = tree.children[end][0]
+    what = "text" if origin == "typed" else "prompt" if first else "turn"
+    return f"{what} {_quoted(vocabulary.text(ids).strip())}"
+
+
+def _quoted(text: str) -> str:
+    text = text.replace("\n", NEWLINE)
+    return f"'{text if len(text) <= _LONGEST else text[: _LONGEST - 1] + '…'}'"
