@@ -1,7 +1,9 @@
 """The branches in the order in which they are listed, worked out once for a shape of the tree."""
 
+import math
+
 from tokexplore.models.tree import TokenTree
-from tokexplore.models.trie import ROOT, Branch
+from tokexplore.models.trie import Branch
 
 
 class BranchOrder:
@@ -27,19 +29,18 @@ class BranchOrder:
         return self._rows.get(number)
 
     def _in_order(self, show_hidden: bool) -> list[tuple[Branch, int]]:
+        """Each prompt of its own with all that leaves it, in the order in which they were made."""
         tree, rows = self._tree, []
         branches, depth = tree.branches, tree.depth
-        stack = [(b.number, 0) for b in reversed(branches) if tree.fork_of(b) == ROOT]
+        stack = [(b.number, 0) for b in reversed(branches) if b.root]
         while stack:
             number, indent = stack.pop()
             branch = branches[number - 1]
             if branch.hidden and not show_hidden:
                 continue
             rows.append((branch, indent))
-            children = branch.children
-            if len(children) > 1:
-                children = sorted(children, key=lambda n: (depth[branches[n - 1].head], n))
-            for child in reversed(children):
-                prompt = tree.begins_prompt(branches[child - 1].head)
-                stack.append((child, indent if prompt else indent + 1))
+            end = math.inf if show_hidden else depth[branch.tip]
+            heads = [(depth[branches[n - 1].head], n) for n in branch.children]
+            leaving = [n for at, n in sorted(heads, reverse=True) if at <= end + 1]
+            stack += [(n, indent + 1) for n in leaving if not branches[n - 1].root]
         return rows
