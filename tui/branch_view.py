@@ -10,31 +10,29 @@ from tokexplore.widgets.branches import BranchRow
 
 WORDS = 24
 """Tokens of a branch that its first words are taken from."""
-
+TURN = " … "
+"""Between two answers, in the place of the turn that parts them."""
 
 TOLD = ("eos", "stop", "context", "interrupted")
 """Ends that are marked; the length that was asked for says nothing about the text."""
 
 
-def tokens_of(explorer: Explorer, branch: Branch, limit: int) -> list[int]:
-    """The first `limit` nodes that belong to a branch, prompt tokens left out."""
+def first_words(explorer: Explorer, branch: Branch) -> str:
+    """How a branch begins on one line, prompt left out; `TURN` stands between answers."""
     tree, node = explorer.tree, branch.head
-    nodes: list[int] = []
-    while len(nodes) < limit:
-        if tree.origin[node] != "prompt":
-            nodes.append(node)
-        if node == branch.tip:
-            break
-        node = tree.children[node][0]
-    return nodes
-
-
-def first_words(explorer: Explorer, branch: Branch, limit: int = WORDS) -> str:
-    """How a branch begins, on one line."""
     if explorer.vocabulary is None:
         return ""
-    ids = [explorer.tree.token[n] for n in tokens_of(explorer, branch, limit)]
-    return explorer.vocabulary.text(ids).replace("\n", NEWLINE).strip()
+    answers: list[list[int]] = [[]]
+    while True:
+        if tree.origin[node] != "prompt":
+            answers[-1].append(tree.token[node])
+        elif answers[-1]:
+            answers.append([])
+        if node == branch.tip or sum(map(len, answers)) == WORDS:
+            break
+        node = tree.children[node][0]
+    texts = (explorer.vocabulary.text(answer).strip() for answer in answers)
+    return TURN.join(filter(None, texts)).replace("\n", NEWLINE)
 
 
 def prompt_words(explorer: Explorer, branch: Branch) -> str:

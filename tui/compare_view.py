@@ -5,6 +5,7 @@ from itertools import combinations
 from typing import NamedTuple
 
 from tokexplore.models.display import NEWLINE, safe_text
+from tokexplore.models.trie import is_given
 from tokexplore.tui.explorer import Explorer
 from tokexplore.widgets.compare import CompareCell, CompareColumn, meeting
 from tokexplore.widgets.compare_rows import Meeting
@@ -63,12 +64,16 @@ def compare(explorer: Explorer, numbers: list[int], live: int | None) -> Compari
 
 
 def _meetings(rests: list[list[int]]) -> list[Meeting]:
-    """Where any two texts run the same again, in order of position."""
+    """Where any two texts run the same again after they parted, in order of position."""
     meets: list[Meeting] = []
     for one, other in combinations(range(len(rests)), 2):
-        if met := meeting(rests[one], rests[other]):
+        a, b = rests[one], rests[other]
+        parted = next(
+            (at for at, pair in enumerate(zip(a, b, strict=False)) if pair[0] != pair[1]), None
+        )
+        if parted is not None and (met := meeting(a[parted:], b[parted:])):
             places: list[int | None] = [None] * len(rests)
-            places[one], places[other] = met
+            places[one], places[other] = (parted + at for at in met)
             meets.append(tuple(places))
     return sorted(meets, key=lambda places: min(at for at in places if at is not None))
 
@@ -77,12 +82,15 @@ def _column(explorer: Explorer, number: int, nodes: list[int], live: int | None)
     tree, vocabulary = explorer.tree, explorer.vocabulary
     assert vocabulary is not None
     branch = tree.branch(number)
+    turns, given = tree.turns(branch.tip), 0
     pieces = vocabulary.pieces([tree.token[n] for n in nodes])
     cells, known = [], []
     for node, piece in zip(nodes, pieces, strict=True):
         logprob = tree.logprob[node]
         surprisal = None if math.isnan(logprob) else -logprob
-        if surprisal is not None:
+        if is_given(turns, tree.depth[node]):
+            given += 1
+        elif surprisal is not None:
             known.append(logprob)
         heat = NONE if surprisal is None else level("surprisal", surprisal)
         cells.append(CompareCell(piece, surprisal, heat))
@@ -92,6 +100,7 @@ def _column(explorer: Explorer, number: int, nodes: list[int], live: int | None)
         cells,
         sum(known) / len(known) if known else None,
         math.fsum(known) if known else None,
+        given,
         live=live is not None and live == branch.tip,
         ended=tree.ended.get(branch.tip, ""),
     )

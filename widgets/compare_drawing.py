@@ -79,7 +79,7 @@ def line_segments(
         case "head":
             return _head(column, cells, styles)
         case "numbers":
-            return [Segment(fit(_numbers(column), cells), styles.muted)]
+            return [Segment(fit(_numbers(column, cells), cells), styles.muted)]
         case "meets":
             return _meets(column, one.first, cells, styles)
         case "blank":
@@ -104,14 +104,19 @@ def _head(column: CompareColumn, cells: int, styles: CompareStyles) -> list[Segm
     ]
 
 
-def _numbers(column: CompareColumn) -> str:
-    parts = []
-    if column.mean is not None:
-        parts.append(f"mean {logprob_text(column.mean, digits=2)}")
-    if column.sum is not None:
-        parts.append(f"sum {logprob_text(column.sum, digits=2)}")
-    number = len(column.cells)
-    return " · ".join([*parts, f"{count(number)} {'token' if number == 1 else 'tokens'}"])
+def _numbers(column: CompareColumn, cells: int) -> str:
+    """The column's figures, as many as fit whole: the sum goes first, then the words."""
+    number = len(column.cells) - column.given
+    counted = [f"{count(number)} {'token' if number == 1 else 'tokens'}"]
+    prompt = [f"{count(column.given)} of prompt"] if column.given else []
+    mean, total = (
+        [] if value is None else [f"{name} {logprob_text(value, digits=2)}"]
+        for name, value in (("mean", column.mean), ("sum", column.sum))
+    )
+    forms = (
+        [*mean, *total, *counted, *prompt], [*mean, *total, *counted], [*mean, *counted], counted,
+    )  # fmt: skip
+    return next((form for form in map(" · ".join, forms) if width(form) <= cells), "")
 
 
 def _meets(column: CompareColumn, first: int, cells: int, styles: CompareStyles) -> list[Segment]:

@@ -37,9 +37,11 @@ class CompareColumn(NamedTuple):
     name: str
     cells: Sequence[CompareCell]
     mean: float | None
-    """Mean of the model's logprobs (nats) since the fork."""
+    """Mean of the model's logprobs (nats) since the fork, prompt left out."""
     sum: float | None
-    """Sum of the model's logprobs (nats) since the fork."""
+    """Sum of the model's logprobs (nats) since the fork, prompt left out."""
+    given: int = 0
+    """How many of the cells are prompt."""
     live: bool = False
     ended: str = ""
 

@@ -28,6 +28,7 @@ from tokexplore.widgets.compare_rows import (
     rows_of,
     shown,
 )
+from tokexplore.widgets.figures import logprob_text
 from tokexplore.widgets.heat import LEVELS
 
 STYLES = CompareStyles(
@@ -229,6 +230,23 @@ def test_heads_say_number_name_state_mean_and_sum() -> None:
         "eos",
     ]
     assert text_of(Line("numbers"), made).rstrip() == "mean -1.25 · sum -2.50 · 2 tokens"
+
+
+@given(st.floats(-9999, 0), st.floats(-99, 0), st.integers(0, 30), st.integers(0, 9), st.booleans())
+def test_figures_are_shown_whole_or_not_at_all(
+    total: float, mean: float, cells: int, given_cells: int, known: bool
+) -> None:
+    made = column([CompareCell("a", 1.0, 1)] * cells)
+    made = made._replace(given=min(given_cells, len(made.cells)))
+    made = made._replace(mean=mean, sum=total) if known else made._replace(mean=None, sum=None)
+    number = len(made.cells) - made.given
+    for room in (NARROWEST, 40, 80):
+        said = text_of(Line("numbers"), made, room).rstrip()
+        assert f"{number} token" in said
+        assert "…" not in said
+    if known:
+        assert said.startswith(f"mean {logprob_text(mean, digits=2)} · sum ")
+    assert ("of prompt" in said) == (made.given > 0)
 
 
 def test_a_meeting_says_where_the_texts_meet() -> None:

@@ -128,7 +128,9 @@ def comparison_lines(explorer: Explorer, others: list[int]) -> Iterable[str]:
         figures = ""
         if column.mean is not None and column.sum is not None:
             figures = f", {column.mean:.2f} nats a token, {column.sum:.2f} in all"
-        yield f"branch {column.number}, {len(column.cells)} tokens{figures}:"
+        prompt = f", {column.given} of prompt" if column.given else ""
+        number_of = len(column.cells) - column.given
+        yield f"branch {column.number}, {number_of} tokens{figures}{prompt}:"
         yield "  " + safe_text("".join(c.text for c in column.cells).replace("\n", "⏎"))
     for places in found.meets:
         at = [
