@@ -1,7 +1,8 @@
 """One forward pass: the only place that calls the model.
 
 Every pass names its `position_ids` and `attention_mask` where the model takes them, because some
-families are silently wrong on top of a cache without them.
+families are silently wrong on top of a cache without them. A few count positions in their own way,
+which the probe sees.
 """
 
 import inspect
@@ -29,7 +30,8 @@ class Forward:
         """V, the rows of the logits."""
         self.cache_argument = next((n for n in _CACHE_ARGUMENTS if n in parameters), None)
         """The keyword that takes a transformers Cache; None where the model takes none."""
-        self._takes_positions = "position_ids" in parameters
+        self.positions = "position_ids" in parameters
+        """Whether passes name their positions, from 0."""
         self._takes_mask = "attention_mask" in parameters
         self._recurrent = self.cache_argument == "cache_params"
         # Purely recurrent models multiply the tokens fed by their mask: it has their length only.
@@ -56,6 +58,14 @@ class Forward:
         """
         inputs = torch.tensor([tokens], dtype=torch.long, device=self._device)  # [1, n]
         return self._logits(inputs, start, cache, keep)[0]  # [keep, V]
+
+    def plain(self, tokens: Sequence[int]) -> torch.Tensor:
+        """Logits after each of `tokens`, whose positions the model counts: f32 CPU, [n, V]."""
+        named, self.positions = self.positions, False
+        try:
+            return self(tokens, 0, None, len(tokens))
+        finally:
+            self.positions = named
 
     @torch.inference_mode()
     def batch(
@@ -93,7 +103,7 @@ class Forward:
             positions = (positions - empty).clamp(min=0)  # [B, n]
             mask = (self._positions[:, :end] >= empty).long()  # [B, start + n]
             self.occupied = mask[:, start:].bool()
-        if self._takes_positions:
+        if self.positions:
             arguments["position_ids"] = positions
         if self._takes_mask:
             arguments["attention_mask"] = mask

@@ -187,8 +187,16 @@ def _context(model: PreTrainedModel) -> int:
 
 def _integer(config: PreTrainedConfig, *names: str) -> int:
     """The first of `names` that the config has as an integer, else 0."""
-    values = (getattr(config, name, None) for name in names)
+    values = (_shared(config, name) for name in names)
     return next((value for value in values if isinstance(value, int) and value > 0), 0)
+
+
+def _shared(config: PreTrainedConfig, name: str) -> object:
+    """What a config says of all layers; None where it says nothing, or layers differ."""
+    try:
+        return getattr(config, name, None)
+    except RuntimeError:
+        return None
 
 
 def _snapshot_commit(path: Path) -> str:

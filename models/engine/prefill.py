@@ -52,6 +52,8 @@ def start(
     all that follow to be of one kind with it.
     """
     since = probed.borders.since(wanted + 1)
+    if wanted < len(ids):
+        wanted = min(wanted, len(ids) - probed.least)
     best, source, snapshot, unlike = 0, None, None, False
     for leaf in leaves:
         common = min(leaf.common(ids), wanted)
@@ -128,13 +130,23 @@ def _feed_alike(
 
 
 def step(forward: Forward, probed: Probed, leaf: Leaf, ids: "array[int]") -> torch.Tensor:
-    """Feed the last of `ids` on top of a leaf that holds the others; f32 CPU logits [1, V].
+    """Feed what a leaf lacks of `ids`, the last token or two; f32 CPU logits [1, V].
 
-    The leaf is one under the rules of this length.
+    The leaf is one under the rules of this length: see `back`.
     """
     if probed.whole(len(ids)):
         return forward(ids, 0, None)
-    return extend(forward, probed, leaf, ids[-1:])
+    return extend(forward, probed, leaf, ids[len(leaf) :])
+
+
+def back(forward: Forward, leaf: Leaf, length: int) -> None:
+    """Take a leaf back to its last snapshot of at most so many tokens, or to nothing.
+
+    Later snapshots stay: the leaf is to be fed the same tokens again.
+    """
+    last = next((s for s in reversed(leaf.snapshots) if s.length <= length), None)
+    leaf.cache = kv.fork(leaf.cache, last.length, last) if last else kv.new_cache(forward.model)
+    del leaf.ids[last.length if last else 0 :]
 
 
 def extend(
@@ -152,11 +164,28 @@ def extend(
         raise
     leaf.ids.extend(tokens)
     leaf.since = probed.borders.since(len(leaf))
-    if not probed.croppable:
+    if probed.least > 1:
+        _remember(leaf)
+        leaf.snapshots = _thinned(leaf.snapshots, probed.least)
+    elif not probed.croppable:
         taken = leaf.snapshots[-1].length if leaf.snapshots else 0
-        if len(leaf) // SNAPSHOT_EVERY > taken // SNAPSHOT_EVERY:
+        if _passed(taken, len(leaf)):
             _remember(leaf)
     return logits
+
+
+def _passed(taken: int, length: int) -> bool:
+    """Whether a snapshot is due that stays."""
+    return length // SNAPSHOT_EVERY > taken // SNAPSHOT_EVERY
+
+
+def _thinned(snapshots: list[kv.Snapshot], latest: int) -> list[kv.Snapshot]:
+    """Those that stay, and the latest so many."""
+    kept: list[kv.Snapshot] = []
+    for snapshot in snapshots[:-latest]:
+        if _passed(kept[-1].length if kept else 0, snapshot.length):
+            kept.append(snapshot)
+    return kept + snapshots[-latest:]
 
 
 def _remember(leaf: Leaf) -> None:
@@ -180,8 +209,11 @@ def _spans(
         size = 1
     # A last snapshot close to the end: what branches off there is near one.
     last_snapshot = end if probed.croppable else (end - 1) // SNAPSHOT_EVERY * SNAPSHOT_EVERY
-    cuts = {last_snapshot, end, *range(start, end, size)}
-    yield from pairwise([start, *sorted(at for at in cuts if max(start + 1, since) <= at)])
+    ends = [start]
+    for at in sorted({last_snapshot, *range(start, end, size)}):
+        if ends[-1] + probed.least <= at <= end - probed.least and since <= at:
+            ends.append(at)
+    yield from pairwise([*ends, end] if start < end else ends)
 
 
 def scored_rows(forward: Forward) -> int:

@@ -4,6 +4,7 @@ Some families give silently wrong logits when several tokens are fed on top of a
 state that cannot be forked. One plain pass over random ids is the truth for the ways tried.
 """
 
+import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -15,6 +16,7 @@ from tokexplore.models.borders import NO_BORDERS, Borders
 from tokexplore.models.engine import cache as kv
 from tokexplore.models.engine.decode import Forward
 from tokexplore.models.engine.rope import borders_of
+from tokexplore.models.errors import ModelError
 
 Feed = Literal["batched", "stepwise", "whole"]
 
@@ -34,6 +36,8 @@ class Probed:
     """How branching reuses the cache, for the inspector."""
     notice: str = ""
     """A fallback that the user should know of."""
+    least: int = 1
+    """Fewest tokens that may be fed on top of a cache: 2 where single ones give other logits."""
     borders: Borders = NO_BORDERS
     """Where passes change their rules, so that no cache is of use on both sides."""
 
@@ -43,7 +47,9 @@ class Probed:
 
     def afresh(self, length: int) -> bool:
         """Whether what is held of the path one token shorter is of no use for this length."""
-        return self.feed == "whole" or self.borders.since(length) == length > 1
+        if self.feed == "whole" or self.least > 1:
+            return True
+        return self.borders.since(length) == length > 1
 
 
 def probe(forward: Forward, context: int) -> Probed:
@@ -51,9 +57,15 @@ def probe(forward: Forward, context: int) -> Probed:
 
     Args:
         context: positions that the model has; 0 where it does not say.
+
+    Raises:
+        ModelError: what it says after some tokens depends on those that come later.
     """
     borders = borders_of(forward.model.config.get_text_config(), context)
     found = _probed(forward, context, borders)
+    if found.feed == "whole":
+        forward.positions = False  # some count them in their own way
+        _check_causality(forward, next(borders.ends(1, min(_IDS, context or _IDS))))
     return replace(
         found, borders=borders, words="; ".join(filter(None, (found.words, borders.words())))
     )
@@ -67,13 +79,28 @@ def _probed(forward: Forward, context: int, borders: Borders) -> Probed:
     if forward.cache_argument is None:
         return _whole("its forward pass takes no transformers cache")
     ids = np.random.default_rng(0).integers(0, forward.rows, _IDS).tolist()
-    truth = forward(ids, 0, None, _IDS)  # [24, V]
     try:
-        return _tried(forward, ids, truth)
+        return _tried(forward, ids, forward.plain(ids))
     except torch.OutOfMemoryError:
         raise
     except (AttributeError, IndexError, RuntimeError, TypeError, ValueError) as error:
         return _whole(f"its cache cannot be forked ({type(error).__name__}: {error})")
+
+
+def _check_causality(forward: Forward, count: int) -> None:
+    """Refuse a model that looks ahead: a cache that agrees with one pass has shown that it doesn't.
+
+    Args:
+        count: tokens to try it on.
+    """
+    ids = np.random.default_rng(0).integers(0, forward.rows, count).tolist()
+    short = max(1, count // 3)
+    truth = forward(ids, 0, None, count)  # [count, V]
+    if not _agrees(forward(ids[:short], 0, None), truth[short - 1 : short], forward.model):
+        raise ModelError(
+            f"{type(forward.model).__name__} looks ahead: its logits change with later tokens, so "
+            "it is not a causal language model."
+        )
 
 
 def _tried(forward: Forward, ids: list[int], truth: torch.Tensor) -> Probed:
@@ -83,11 +110,13 @@ def _tried(forward: Forward, ids: list[int], truth: torch.Tensor) -> Probed:
     steps = torch.cat(
         [forward([ids[at]], at, cache) for at in range(_PREFIX, _PREFIX + _STEPS)]
     )  # [3, V]
-    if not _agrees(steps, truth[_PREFIX : _PREFIX + _STEPS], forward.model):
-        return _whole("single tokens on top of its cache give other logits than one pass")
+    single = _agrees(steps, truth[_PREFIX : _PREFIX + _STEPS], forward.model)
+    single = single and not _limits_time_steps(forward.model)
     twin = kv.fork(cache, _PREFIX, kept)
     batch = forward(ids[_PREFIX:], _PREFIX, twin, _IDS - _PREFIX)  # [16, V]
     batched = _agrees(batch, truth[_PREFIX:], forward.model)
+    if not single and not batched:
+        return _whole("tokens on top of its cache give other logits than one pass")
     if not batched:
         again = forward([ids[_PREFIX]], _PREFIX, kv.fork(cache, _PREFIX, kept))  # [1, V]
         if not _agrees(again, truth[_PREFIX : _PREFIX + 1], forward.model):
@@ -97,12 +126,20 @@ def _tried(forward: Forward, ids: list[int], truth: torch.Tensor) -> Probed:
         feed="batched" if batched else "stepwise",
         croppable=croppable,
         kv_bytes_per_token=kv.growing_bytes(twin) // _IDS,
-        words=_words(croppable, batched),
-        notice=""
-        if batched
-        else "several tokens at once on top of this model's cache give other logits than one pass, "
-        "so they are fed one by one.",
+        words=_words(croppable, batched, single),
+        notice=_notice(batched, single),
+        least=1 if single else 2,
     )
+
+
+def _limits_time_steps(model: PreTrainedModel) -> bool:
+    """Whether a state space layer limits its time steps: transformers does so only where it scans.
+
+    A single token takes another way through Mamba-2 layers, on which they have no limits. Only
+    tokens with very short or long steps tell, so that a few are no proof.
+    """
+    limits = (getattr(module, "time_step_limit", None) for module in model.modules())
+    return any(limit is not None and tuple(limit) != (0.0, math.inf) for limit in limits)
 
 
 def _agrees(found: torch.Tensor, truth: torch.Tensor, model: PreTrainedModel) -> bool:
@@ -125,7 +162,18 @@ def _whole(reason: str) -> Probed:
     )
 
 
-def _words(croppable: bool, batched: bool) -> str:
+def _words(croppable: bool, batched: bool, single: bool) -> str:
+    way = "in a batch" if batched else "one by one"
+    words = f"snapshots, tokens after them re-fed {way}"
     if croppable:
-        return "forked by reference at any token"
-    return f"snapshots, tokens after them re-fed {'in a batch' if batched else 'one by one'}"
+        words = "forked by reference at any token"
+    return words if single else f"{words}; each step feeds two tokens, the last one again"
+
+
+def _notice(batched: bool, single: bool) -> str:
+    if batched and single:
+        return ""
+    fed, how = "several tokens at once", "they are fed one by one"
+    if batched:
+        fed, how = "single tokens", "each step feeds the token before it again"
+    return f"{fed} on top of this model's cache give other logits than one pass, so {how}."

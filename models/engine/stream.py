@@ -142,7 +142,10 @@ class Stream:
         if engine.probed.whole(length):
             return engine.step(leaf, path.ids), f"re-fed {length}"
         if len(leaf) == length - 1 and leaf.since == engine.probed.borders.since(length):
-            return engine.step(leaf, path.ids), "step"
+            if engine.probed.least > 1:
+                prefill.back(engine.forward, leaf, length - engine.probed.least)
+            fed = length - len(leaf)
+            return engine.step(leaf, path.ids), "step" if fed == 1 else f"re-fed {fed}"
         leaf.busy = False
         engine.keep(leaf)
         start = engine.start(path, length - 1)

@@ -85,6 +85,36 @@ _CONFIGS |= {
     ),
 }
 _CONFIGS |= {
+    "qwen3": lambda: hf.Qwen3Config(**_ATTENTION),
+    "falcon_h1": lambda: hf.FalconH1Config(
+        **_ATTENTION,
+        mamba_d_ssm=64,
+        mamba_n_heads=8,
+        mamba_d_head=8,
+        mamba_d_state=8,
+        mamba_chunk_size=16,
+    ),
+    "nemotron_h": lambda: hf.NemotronHConfig(
+        **{**_ATTENTION, "num_hidden_layers": 3},
+        layers_block_type=["mamba", "attention", "mamba"],
+        ssm_state_size=8,
+        mamba_num_heads=8,
+        mamba_head_dim=8,
+        n_groups=1,
+        chunk_size=16,
+    ),
+    "roberta": lambda: hf.RobertaConfig(
+        **{**_ATTENTION, "max_position_embeddings": CONTEXT + 1}, is_decoder=True
+    ),
+    "cpmant": lambda: hf.CpmAntConfig(
+        vocab_size=ROWS,
+        hidden_size=32,
+        num_attention_heads=4,
+        dim_head=8,
+        dim_ff=48,
+        num_hidden_layers=2,
+        prompt_length=4,
+    ),
     "olmoe": lambda: hf.OlmoeConfig(**_MOE),
     "gpt_oss": lambda: hf.GptOssConfig(
         **_ATTENTION,
@@ -172,6 +202,8 @@ DYNAMIC = ("llama_dynamic", "gemma3_dynamic")
 SPARSE = ("mixtral", "qwen3_moe", "olmoe", "gpt_oss", "deepseek_v3")
 """Mixtures of experts whose routers go by their logits alone."""
 
+FURTHER = ("qwen3", "deepseek_v3", "gpt_oss", "falcon_h1", "nemotron_h", "roberta")
+"""Families that are held against the truth and have no tests of their own beside."""
 UNFORKABLE = ("rwkv", "recurrent_gemma")
 """Families whose state cannot be forked from outside."""
 CROPPABLE = ("llama", "gpt2", "qwen2", "qwen3_moe", "mixtral", "gemma3", "mistral")
@@ -201,7 +233,7 @@ def spread(make: Callable[[], PreTrainedModel], seed: int = 0) -> PreTrainedMode
     ids = torch.randint(0, ROWS, (1, 32))
     head *= 2.0 / made(input_ids=ids).logits.std()
     spread = made(input_ids=ids).logits.std().item()
-    if made.config.tie_word_embeddings and not 1.5 < spread < 3:
+    if getattr(made.config, "tie_word_embeddings", False) and not 1.5 < spread < 3:
         made.lm_head.weight = torch.nn.Parameter(head.clone(), requires_grad=False)
     return made
 

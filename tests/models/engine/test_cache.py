@@ -16,6 +16,7 @@ from tokexplore.models.engine.decode import Forward
 from tokexplore.models.engine.local import LocalEngine
 from tokexplore.models.engine.store import Leaf, LeafStore, Path, RowStore
 from tokexplore.models.engine.summary import summarise
+from tokexplore.models.errors import ModelError
 from tokexplore.models.protocol import Control, DrawnToken, StreamRequest
 
 PROMPT = [3, 1, 4, 1, 5, 9, 2, 6, 53, 58, 9, 79]
@@ -311,6 +312,35 @@ class TestProbe:
 
         assert engine.info.feed == "whole"
         assert any("no KV cache is used" in notice for notice in engine.info.notices)
+
+    def test_a_family_that_counts_positions_in_its_own_way_is_run_whole(
+        self, engine_of: EngineOf
+    ) -> None:
+        engine = engine_of("roberta")
+
+        assert engine.info.feed == "whole"
+        assert truth.run(engine, PROMPT, 2).sources == ["prefill", "re-fed 13"]
+
+    def test_a_family_that_looks_ahead_is_refused(self, engine_of: EngineOf) -> None:
+        with pytest.raises(ModelError, match="CpmAntForCausalLM looks ahead"):
+            engine_of("cpmant")
+
+    def test_a_family_that_limits_its_time_steps_is_fed_two_tokens_a_step(
+        self, engine_of: EngineOf, passes: Passes
+    ) -> None:
+        engine = engine_of("nemotron_h")
+        assert "each step feeds the token before it again" in engine.info.notices[0]
+        assert "each step feeds two tokens" in engine.info.cache
+        passes.clear()
+
+        main = truth.run(engine, PROMPT, 60)
+
+        assert passes == [(0, 12), (0, 13), *((start, 2) for start in range(12, 70))]
+        assert main.sources == ["prefill", "re-fed 13", *["re-fed 2"] * 58]
+        (leaf,) = engine.leaves
+        assert [s.length for s in leaf.snapshots] == [32, 64, 70, 71]
+        forget_rows(engine)
+        assert truth.run(engine, main.ids[:50], 2).sources == ["re-fed 18", "re-fed 19"]
 
     def test_a_whole_model_still_tells_the_truth(
         self, engine_of: EngineOf, monkeypatch: pytest.MonkeyPatch

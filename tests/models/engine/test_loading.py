@@ -10,9 +10,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from support.made_models import edit_json, llama, save_llama, tokenizer
 from support.opening import opened, refusal
+from transformers import LlamaConfig
 
+from tokexplore.models.borders import Borders
 from tokexplore.models.catalog import locate
+from tokexplore.models.engine import loading
 from tokexplore.models.engine.loading import load
+from tokexplore.models.engine.local import LocalEngine
 from tokexplore.models.options import LoadOptions
 from tokexplore.models.protocol import Progress
 from tokexplore.models.sampling.settings import SamplingSettings
@@ -46,6 +50,23 @@ def test_what_is_told_about_a_model(whole: Path) -> None:
     assert loaded.seconds > 0
     assert not loaded.model.training
     assert not any(p.requires_grad for p in loaded.model.parameters())
+
+
+def test_a_dynamic_rope_stretches_the_context(tmp_path: Path) -> None:
+    rope = {"rope_type": "dynamic", "rope_theta": 10_000.0, "factor": 4.0}
+    path = save_llama(tmp_path / "dynamic", max_position_embeddings=64, rope_parameters=rope)
+    engine = LocalEngine.open(LoadOptions(model=str(path)), lambda _: None)
+
+    assert engine.info.context == 256
+    assert engine.info.borders == Borders(every=64)
+    assert engine.describe([3] * 200).source == "prefill"
+
+
+def test_what_layers_do_not_share_is_not_told() -> None:
+    config = LlamaConfig(per_layer_config={0: {"intermediate_size": 48}}, hidden_size=64)
+
+    assert loading._integer(config, "intermediate_size") == 0
+    assert loading._integer(config, "intermediate_size", "hidden_size") == 64
 
 
 def test_the_weights_are_those_of_the_file(whole: Path) -> None:

@@ -37,7 +37,7 @@ def explored(engine: LocalEngine) -> list[Said]:
     return said
 
 
-@pytest.mark.parametrize("family", [*families.FAMILIES, *families.UNFORKABLE])
+@pytest.mark.parametrize("family", [*families.FAMILIES, *families.UNFORKABLE, *families.FURTHER])
 def test_all_numbers_are_those_of_a_full_pass(
     family: str, engine_of: EngineOf, model_of: ModelOf
 ) -> None:
@@ -46,7 +46,7 @@ def test_all_numbers_are_those_of_a_full_pass(
     assert truth.worst_error(model_of(family), said) <= families.tolerance(family)
 
 
-@pytest.mark.parametrize("family", families.FAMILIES)
+@pytest.mark.parametrize("family", [*families.FAMILIES, "nemotron_h", "roberta"])
 def test_a_prompt_in_chunks_is_scored_as_one_pass(
     family: str, engine_of: EngineOf, model_of: ModelOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
