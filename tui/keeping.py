@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Annotated, NamedTuple, Protocol
 
 import msgspec
 
@@ -29,6 +29,10 @@ FIRST_WORDS = 12
 """Tokens of the story that stand for it in a list."""
 
 
+Id = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
+"""Of a token, a node, a branch or a row."""
+
+
 class ScreenState(msgspec.Struct, frozen=True):
     """How the main screen shows things."""
 
@@ -43,17 +47,17 @@ class ViewState(msgspec.Struct, frozen=True):
 
     load: LoadOptions = LoadOptions()
     settings: SamplingSettings = SamplingSettings()
-    max_new_tokens: int = 256
+    max_new_tokens: Annotated[int, msgspec.Meta(ge=1, lt=2**31)] = 256
     single_step: bool = False
     stop_texts: tuple[str, ...] = ()
-    stop_ids: tuple[int, ...] = ()
+    stop_ids: tuple[Id, ...] = ()
     ignore_eos: bool = False
-    close_call: float = 0.5
-    row: int = 0
-    marked: tuple[int, ...] = ()
-    left: tuple[int, ...] = ()
+    close_call: Annotated[float, msgspec.Meta(ge=0)] = 0.5
+    row: Id = 0
+    marked: tuple[Id, ...] = ()
+    left: tuple[Id, ...] = ()
     show_hidden: bool = False
-    watched: tuple[int, ...] = ()
+    watched: tuple[Id, ...] = ()
     """Ids of tokens that are followed."""
     screen: ScreenState = ScreenState()
 

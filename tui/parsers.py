@@ -28,6 +28,7 @@ COMMANDS = (
     "run", "models", "sessions", "open", "export", "score", "replay", "gif", "tape", "lens",
     "sweep", "lab", "examples",
 )  # fmt: skip
+_SLOWEST = 1e-3
 THEMES = {"dark": "tokexplore-dark", "light": "tokexplore-light", "ansi": "tokexplore-ansi"}
 EXPORT_FORMATS = ("jsonl", "json", "csv", "markdown", "html", "dot")
 
@@ -120,8 +121,10 @@ def replay_parser() -> Parser:
 
 def _speed(text: str) -> float:
     value = positive(text)
-    if not value:
-        raise argparse.ArgumentTypeError(f"{text} is not possible: give more than 0")
+    if not _SLOWEST <= value <= 1 / _SLOWEST:
+        raise argparse.ArgumentTypeError(
+            f"{text} is not possible: give {_SLOWEST:g} to {1 / _SLOWEST:g}"
+        )
     return value
 
 

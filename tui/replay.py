@@ -147,7 +147,7 @@ class Replay:
 
 def _schedule(timeline: Timeline, speed: float, idle_cap: float) -> list[float]:
     """When each event is due, in seconds from the start."""
-    times = [timeline.time_of(index) for index in range(len(timeline))]
+    times = timeline.times()
     due, total = [0.0] * len(times), 0.0
     for index, (earlier, later) in enumerate(pairwise(times), 1):
         total += min(max(0.0, later - earlier), idle_cap) / speed

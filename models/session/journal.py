@@ -117,7 +117,7 @@ class Journal:
             try:
                 synced = self._write(final=not woken)
                 batch = NETWORK_BATCH if self._writer and self._writer.network else BATCH
-            except (OSError, sqlite3.Error, TokexploreError) as error:
+            except Exception as error:  # the thread must live on: what waits is not yet written
                 self._fail(error)
                 synced = False
                 self._stop.wait(RETRY)
@@ -161,7 +161,7 @@ class Journal:
             self._write(final=True)
             if self._writer is not None:
                 self._writer.finish(self._ended or "")
-        except (OSError, sqlite3.Error, TokexploreError) as error:
+        except Exception as error:
             self._failing = _reason(error)
 
 
@@ -169,4 +169,6 @@ def _reason(error: Exception) -> str:
     """Why something could not be written, in words."""
     if isinstance(error, OSError):
         return f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"
-    return str(error)
+    if isinstance(error, (TokexploreError, sqlite3.Error)):
+        return str(error)
+    return f"{type(error).__name__}: {error}"

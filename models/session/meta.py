@@ -5,31 +5,37 @@ import socket
 import sqlite3
 import time
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 import psutil
 
 from tokexplore.models.errors import UsageError
 
+LATEST = 253_402_300_799
+"""Unix time at the end of the year 9999, which is as far as calendars here go."""
+Time = Annotated[float, msgspec.Meta(ge=0, le=LATEST)]
+"""Unix time."""
+
 
 class Summary(msgspec.Struct, frozen=True):
     """A session in a line of a list."""
 
     model: str = ""
-    nodes: int = 0
+    nodes: Annotated[int, msgspec.Meta(ge=0, lt=2**32)] = 0
     words: str = ""
     """How it begins: raw text, to be made safe where it is shown."""
-    updated: float = 0.0
-    """Unix time of the last change."""
+    updated: Time = 0.0
+    """Of the last change."""
 
 
 class Holder(msgspec.Struct, frozen=True):
     """The process that writes a session."""
 
     host: str
-    pid: int
-    started: float
-    """Unix time; with the process id it names one process for ever."""
+    pid: Annotated[int, msgspec.Meta(ge=1, lt=2**31)]
+    started: Time
+    """With the process id it names one process for ever."""
 
     @classmethod
     def this_process(cls) -> "Holder":
@@ -66,9 +72,10 @@ def put(connection: sqlite3.Connection, key: str, value: str | None) -> None:
 def created(connection: sqlite3.Connection) -> float:
     """Unix time at which the session was made; now, where the file does not say."""
     try:
-        return float(get(connection, "created") or "")
+        told = float(get(connection, "created") or "")
     except ValueError:
-        return time.time()
+        told = -1.0
+    return told if 0 <= told <= LATEST else time.time()
 
 
 def summary(connection: sqlite3.Connection) -> Summary:

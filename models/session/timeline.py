@@ -7,10 +7,12 @@ from typing import NamedTuple
 
 import msgspec
 
+from tokexplore.models.errors import UsageError
 from tokexplore.models.events import Act, Event, Retold, Told
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.session import rows
 from tokexplore.models.session.reading import connect, open_session
+from tokexplore.models.session.replaying import BROKEN
 from tokexplore.models.session.told import read_distribution
 from tokexplore.models.tokens import Vocabulary
 
@@ -18,8 +20,6 @@ from tokexplore.models.tokens import Vocabulary
 class Moment(NamedTuple):
     """One event of a session as it was lived."""
 
-    at: float
-    """Seconds since the session began."""
     event: Event
     act: Act
 
@@ -38,13 +38,19 @@ class Timeline(NamedTuple):
     def __len__(self) -> int:
         return len(self.rows)
 
-    def time_of(self, index: int) -> float:
-        """Seconds since the session began; a distribution came with the event after it."""
-        for later in range(index, len(self.rows)):
-            row = self.rows[later]
+    def times(self) -> list[float]:
+        """Seconds since the session began, row by row.
+
+        A distribution came with the event after it, and those after the last event with that one.
+        """
+        events = [row.at / 1e6 for row in self.rows if not isinstance(row, int)]
+        times, following = list[float](), iter(events)
+        due = next(following, 0.0)
+        for row in self.rows:
+            times.append(due)
             if not isinstance(row, int):
-                return row.at / 1e6
-        return self.time_of(index - 1) if index else 0.0
+                due = next(following, due)
+        return times
 
     def moment(self, index: int, settings: Sequence[SamplingSettings]) -> Moment:
         """An event, from the file.
@@ -57,14 +63,14 @@ class Timeline(NamedTuple):
         """
         row = self.rows[index]
         if not isinstance(row, int):
-            return Moment(row.at / 1e6, rows.event_of(row, settings), row.act or "")
+            return Moment(rows.event_of(row, settings), row.act or "")
         found = self.connection.execute(
             "SELECT node, again FROM distribution WHERE seq = ?", (row,)
         ).fetchone()
         node, again = msgspec.convert(found, tuple[rows.Count, rows.Count])
         told = read_distribution(self.connection, row)
         event = Retold(node, told) if again else Told(node, told)
-        return Moment(self.time_of(index), event, "")
+        return Moment(event, "")
 
 
 def open_timeline(path: Path) -> Timeline:
@@ -75,8 +81,11 @@ def open_timeline(path: Path) -> Timeline:
     """
     session = open_session(path, to_write=False)
     connection = connect(session.path)
-    found = connection.execute(f"SELECT {rows.COLUMNS} FROM event ORDER BY seq").fetchall()
-    lived = msgspec.convert(found, list[rows.EventRow])
-    told = [seq for (seq,) in connection.execute("SELECT seq FROM distribution ORDER BY seq")]
+    try:
+        found = connection.execute(f"SELECT {rows.COLUMNS} FROM event ORDER BY seq").fetchall()
+        lived = msgspec.convert(found, list[rows.EventRow])
+        told = [seq for (seq,) in connection.execute("SELECT seq FROM distribution ORDER BY seq")]
+    except BROKEN as error:
+        raise UsageError(f"{path} is damaged: {error}.") from None
     merged = sorted([*lived, *told], key=lambda row: row if isinstance(row, int) else row.seq)
     return Timeline(session.path, session.vocabulary, session.view, merged, connection)

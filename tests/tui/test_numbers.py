@@ -174,7 +174,8 @@ def test_whatever_is_allowed_leaves_numbers(
 ) -> None:
     chosen = SamplingSettings(
         temperature, top_k=count, top_p=0.9, min_p=1e-9, no_repeat_ngram=count,
-        bias=(((1,), bias),), presence_penalty=presence, frequency_penalty=frequency, repetition_penalty=factor,
+        bias=(((1,), bias),), presence_penalty=presence, frequency_penalty=frequency,
+        repetition_penalty=factor,
     ).checked()  # fmt: skip
     row = summarise(torch.tensor([3.0, -2.0, 1e4, -1e4]), "given")
     found = reshape(row, chosen, changes_of(chosen, (0, 1, 1, 2), 1))

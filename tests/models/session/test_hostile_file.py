@@ -1,6 +1,7 @@
 """A file that is damaged, or made to do harm, is refused in a sentence or read as it is."""
 
 import random
+import socket
 import sqlite3
 from pathlib import Path
 
@@ -8,7 +9,16 @@ import pytest
 from support.sessions import kept
 
 from tokexplore.models.errors import UsageError
+from tokexplore.models.events import Noted
+from tokexplore.models.sampling.settings import SamplingSettings
+from tokexplore.models.session.journal import Journal
+from tokexplore.models.session.meta import LATEST
 from tokexplore.models.session.reading import listed, open_session
+from tokexplore.models.session.timeline import open_timeline
+from tokexplore.tui import cli
+from tokexplore.tui.commands.sessions import session_table
+from tokexplore.tui.explorer import Explorer
+from tokexplore.tui.replay import Replay
 
 EDITS = {
     "a token that is a text": "UPDATE event SET token = 'x' WHERE node = 5",
@@ -161,3 +171,102 @@ def test_another_program_s_database_is_told_and_left_alone(tmp_path: Path) -> No
     with pytest.raises(UsageError, match="no session of tokexplore"):
         open_session(path)
     assert path.read_bytes() == before
+
+
+TIMES = ("nan", "inf", "-inf", "1e300", "-1e300", "1e18", "-5", "x", "9" * 400, "9" * 5000, "1e15")
+HERE = socket.gethostname()
+
+
+def edited(path: Path, statement: str, *values: object) -> Path:
+    kept(path)
+    with sqlite3.connect(path) as connection:
+        connection.execute(statement, values)
+    return path
+
+
+def gone_on_with(path: Path) -> None:
+    """Open a session, keep one more event in it, and find that event again."""
+    session = open_session(path)
+    said: list[str] = []
+    journal = Journal(
+        lambda: path, lambda text, _bad: said.append(text), created=session.created,
+        first=session.next_event, model=0,
+    )  # fmt: skip
+    journal.hold()
+    journal.record(Noted(session.leaf, "one more"))
+    assert journal.close("quit") == ""
+    assert said == []
+    assert open_session(path).tree.notes[session.leaf] == "one more"
+    timeline = open_timeline(path)
+    assert len(timeline.times()) == len(timeline)
+
+
+@pytest.mark.parametrize("told", TIMES)
+def test_a_session_made_at_no_time_is_listed_replayed_and_gone_on_with(
+    tmp_path: Path, told: str
+) -> None:
+    path = edited(tmp_path / "a.tokx", "UPDATE meta SET value = ? WHERE key = 'created'", told)
+    assert 0 <= listed(path).created <= LATEST
+    gone_on_with(path)
+
+
+@pytest.mark.parametrize("told", ["NaN", "1e400", "1e300", "-1e300", "1e15", '"x"', "9" * 400])
+def test_a_session_written_at_no_time_is_listed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], told: str
+) -> None:
+    text = f'{{"model": "fake", "nodes": 3, "words": "w", "updated": {told}}}'
+    path = tmp_path / "state" / "tokexplore" / "sessions" / "a.tokx"
+    path.parent.mkdir(parents=True)
+    edited(path, "UPDATE meta SET value = ? WHERE key = 'summary'", text)
+    assert session_table(0).count("\n") == 2
+    gone_on_with(path)
+    assert cli.main(["sessions", "--older-than", "0", "--yes"]) == 0
+    assert "Removed: 1 session" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("pid", ["-1", "0", "-9999999999", "9" * 30, "1.5", '"x"', "4294967297"])
+def test_a_holder_that_is_no_process_holds_nothing(tmp_path: Path, pid: str) -> None:
+    holder = f'{{"host": "{HERE}", "pid": {pid}, "started": 1.0}}'
+    path = edited(tmp_path / "a.tokx", "INSERT OR REPLACE INTO meta VALUES ('holder', ?)", holder)
+    assert not listed(path).live
+    gone_on_with(path)
+
+
+@pytest.mark.parametrize("at", [2**63 - 1, -(2**63), -1, 0])
+def test_events_at_no_time_are_lived_again_in_their_order(tmp_path: Path, at: int) -> None:
+    path = edited(tmp_path / "a.tokx", "UPDATE event SET at = ? WHERE seq % 3 = 0", at)
+    timeline = open_timeline(path)
+    replay = Replay(timeline, Explorer(SamplingSettings(), 0.5), speed=1000)
+    assert replay.clock[1] < 10
+    for _ in timeline.rows:
+        replay.step()
+    assert len(replay.explorer.tree) == len(open_session(path).tree)
+    gone_on_with(path)
+
+
+def test_a_time_that_is_a_text_is_damage(tmp_path: Path) -> None:
+    path = edited(tmp_path / "a.tokx", "UPDATE event SET at = 'x' WHERE kind = 'taken'")
+    with pytest.raises(UsageError, match=r"is damaged: Expected `int`"):
+        open_timeline(path)
+
+
+def test_many_distributions_at_the_end_come_with_the_last_event(tmp_path: Path) -> None:
+    path = tmp_path / "a.tokx"
+    kept(path)
+    with sqlite3.connect(path) as connection:
+        first = "SELECT * FROM {0} WHERE seq = (SELECT min(seq) FROM {0})"
+        for table in ("distribution", "candidates"):
+            connection.execute(f"CREATE TEMP TABLE one AS {first.format(table)}")
+            for seq in range(10_000, 13_000):
+                connection.execute("UPDATE one SET seq = ?", (seq,))
+                connection.execute(f"INSERT INTO {table} SELECT * FROM one")
+            connection.execute("DROP TABLE one")
+        connection.execute("UPDATE distribution SET again = 1 WHERE seq >= 10000")
+    times = open_timeline(path).times()
+    assert set(times[-3000:]) == {times[-3001]}
+    assert times == sorted(times)
+
+
+@pytest.mark.parametrize("speed", ["1e-308", "1e308", "0", "nan", "-1"])
+def test_a_speed_at_which_nothing_would_be_seen_is_refused(speed: str) -> None:
+    assert cli.main(["replay", f"--speed={speed}"]) == 2
