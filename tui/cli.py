@@ -14,6 +14,7 @@ from tokexplore.models.errors import TokexploreError, UsageError
 from tokexplore.tui import collector
 from tokexplore.tui.arguments import Invocation, parse
 from tokexplore.tui.headless import FAILURE, INTERRUPTED, OpenEngine, open_local, run
+from tokexplore.tui.meter import Meter
 from tokexplore.tui.model_list import model_table
 from tokexplore.tui.options import AppOptions, OpenOptions, RunOptions, check_new
 from tokexplore.tui.plain import plain_text
@@ -117,7 +118,9 @@ def _dispatch(asked: Invocation, open_engine: OpenEngine) -> int:
         from tokexplore.tui.recording.cast import read_cast
         from tokexplore.tui.recording.gif import write_gif
 
-        frames = write_gif(read_cast(Path(asked.drawing.cast)), Path(asked.drawing.out))
+        with Meter(sys.stderr) as meter:
+            cast, out = read_cast(Path(asked.drawing.cast)), Path(asked.drawing.out)
+            frames = write_gif(cast, out, meter.show)
         print(f"{plain_text(asked.drawing.out)}: {frames} frames")
         return 0
     if asked.command == "replay":

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from tokexplore.models.errors import UsageError
+from tokexplore.models.given import brief
 from tokexplore.models.options import EMBEDDED, SHIPPED, LoadOptions, PromptSpec
 from tokexplore.models.protocol import ModelInfo, StreamRequest
 from tokexplore.models.sampling.settings import SUGGESTIONS, SamplingSettings
@@ -320,7 +321,7 @@ def check_new(file: str, option: str, instead: str) -> None:
         path.unlink()
     except (OSError, ValueError) as error:
         why = (getattr(error, "strerror", "") or str(error)).lower()
-        raise UsageError(f"{option} {file} cannot be written: {why}.") from None
+        raise UsageError(f"{option} {brief(file)} cannot be written: {why}.") from None
 
 
 def check_token_ids(app: AppOptions, info: ModelInfo) -> None:

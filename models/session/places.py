@@ -4,11 +4,13 @@ import os
 import re
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import platformdirs
 
 from tokexplore.models.errors import UsageError
+from tokexplore.models.given import brief
 
 SUFFIX = ".tokx"
 NETWORK = frozenset(
@@ -78,9 +80,11 @@ def find(name: str) -> Path:
     Raises:
         UsageError: when there is none, or more than one.
     """
-    for path in (Path(name), sessions_folder() / name, sessions_folder() / f"{name}{SUFFIX}"):
-        if name and path.is_file():
-            return path
+    folder = sessions_folder()
+    for path in (Path(name), folder / name, folder / f"{name}{SUFFIX}"):
+        with suppress(OSError):  # such as a name that no file can have
+            if name and path.is_file():
+                return path
     hits = sorted(p for p in all_files() if p.stem.startswith(name)) if name else []
     if len(hits) == 1:
         return hits[0]
@@ -89,7 +93,7 @@ def find(name: str) -> Path:
             f"{name!r} begins the names of {len(hits)} sessions, such as {hits[0].stem} and "
             f"{hits[1].stem}: name one of them."
         )
-    raise UsageError(f"there is no session {name!r}: `tokexplore sessions` lists them.")
+    raise UsageError(f"there is no session {brief(name)!r}: `tokexplore sessions` lists them.")
 
 
 def all_files() -> list[Path]:

@@ -1,6 +1,7 @@
 """`tokexplore tape`: a script that drives the real app, for demos and tests."""
 
 import asyncio
+import sys
 import tempfile
 from pathlib import Path
 from typing import NamedTuple
@@ -12,7 +13,8 @@ from tokexplore.models.session.reading import copy_of, open_session
 from tokexplore.models.session.timeline import Timeline
 from tokexplore.tui.commands.opening import keep_on, options_for, to_replay
 from tokexplore.tui.keeping import Kept
-from tokexplore.tui.options import AppOptions, OpenOptions, TapeOptions
+from tokexplore.tui.meter import Meter
+from tokexplore.tui.options import AppOptions, OpenOptions, TapeOptions, check_new
 from tokexplore.tui.recording.cast import read_cast
 from tokexplore.tui.recording.gif import write_gif
 from tokexplore.tui.tape.player import play
@@ -30,12 +32,12 @@ def run_tape(options: TapeOptions) -> str:
     if not (options.cast or options.gif or options.svg or options.check):
         raise UsageError("say what is to become of the tape: --cast, --gif, --svg or --check.")
     script = read_script(Path(options.tape))
-    for name in filter(None, (options.cast, options.gif)):
-        if Path(name).exists():
-            raise UsageError(f"{name} is there already: give another name.")
+    for option, name in (("--cast", options.cast), ("--gif", options.gif)):
+        if name:
+            check_new(name, option, "give another name")
     pictures = Path(options.svg) if options.svg else None
     if pictures is not None:
-        pictures.mkdir(parents=True, exist_ok=True)
+        _make_folder(pictures)
     with tempfile.TemporaryDirectory() as folder:
         cast = Path(options.cast or f"{folder}/tape.cast") if options.cast or options.gif else None
         begun = opened(script, Path(options.tape).parent, Path(folder))
@@ -46,8 +48,17 @@ def run_tape(options: TapeOptions) -> str:
             )
         )  # fmt: skip
         if options.gif and cast is not None:
-            write_gif(read_cast(cast), Path(options.gif))
+            with Meter(sys.stderr) as meter:
+                write_gif(read_cast(cast), Path(options.gif), meter.show)
     return f"{script.name}: {len(script.steps)} commands done"
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise UsageError(f"--svg {folder} cannot be made: {reason}.") from None
 
 
 class Begun(NamedTuple):

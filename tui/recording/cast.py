@@ -1,15 +1,24 @@
 """Asciicast files, written as it happens (https://docs.asciinema.org/manual/asciicast/v2/)."""
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
-from typing import Literal, NamedTuple, TextIO
+from typing import Annotated, Literal, NamedTuple, TextIO
+
+import msgspec
 
 from tokexplore.models.errors import UsageError
+from tokexplore.models.given import json_of
 
 Version = Literal[2, 3]
+LARGEST = 1000
+"""Columns or rows of a terminal at most."""
+Cells = Annotated[int, msgspec.Meta(ge=0, le=LARGEST)]
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
+_SIZE = re.compile(r"([0-9]{1,4})x([0-9]{1,4})")
 BEGINS = "\x1b[?25l\x1b[0m\x1b[2J\x1b[H"
 """A clear screen without a cursor: what a recording starts from."""
 
@@ -116,6 +125,30 @@ class Cast(NamedTuple):
     events: list[CastEvent]
 
 
+class _Term(msgspec.Struct):
+    cols: Cells
+    rows: Cells
+
+
+class _Header(msgspec.Struct):
+    """The first line: of version 2 with a width and a height, of version 3 with a terminal."""
+
+    version: Literal[2, 3]
+    width: Cells = 0
+    height: Cells = 0
+    term: _Term | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Columns and rows."""
+        if self.version == 3:
+            return (self.term.cols, self.term.rows) if self.term else (0, 0)
+        return self.width, self.height
+
+
+_Event = tuple[Seconds, str, str]
+
+
 def read_cast(path: Path) -> Cast:
     """A recording of version 2 or 3; a last line that is cut off is left out.
 
@@ -124,20 +157,16 @@ def read_cast(path: Path) -> Cast:
     """
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
-        header = json.loads(lines[0])
-        version = header["version"]
-        term = header if version == 2 else header["term"]
-        columns, rows = (
-            (term["width"], term["height"]) if version == 2 else (term["cols"], term["rows"])
-        )
-        if version not in (2, 3) or not 0 < columns <= 1000 or not 0 < rows <= 1000:
-            raise ValueError(f"version {version}, {columns}x{rows}")
-        return Cast(int(columns), int(rows), list(_events(lines[1:], relative=version == 3)))
+        header = msgspec.convert(json_of(lines[0]), _Header)
+        columns, rows = header.size
+        if not columns or not rows:
+            raise ValueError("its first line tells no size")
+        return Cast(columns, rows, list(_events(lines[1:], relative=header.version == 3)))
     except OSError as error:
         raise UsageError(
             f"{path} cannot be read: {(error.strerror or str(error)).lower()}."
         ) from None
-    except (ValueError, LookupError, TypeError) as error:
+    except ValueError as error:
         raise UsageError(f"{path} is no asciicast of version 2 or 3: {error}.") from None
 
 
@@ -147,13 +176,27 @@ def _events(lines: list[str], *, relative: bool) -> Iterator[CastEvent]:
         if not text.strip() or (text.startswith("#") and relative):
             continue
         try:
-            when, code, data = json.loads(text)
-            at = at + float(when) if relative else float(when)
-            yield CastEvent(at, str(code), str(data))
+            when, code, data = msgspec.convert(json_of(text), _Event)
         except ValueError:
             if number == len(lines) + 1:  # nothing ends it: it was being written
                 return
             raise ValueError(f"line {number} is no event") from None
+        at = at + when if relative else when
+        if code == "r":
+            _check_size(number, data)
+        # A recording of ours may hold half of a character, which no terminal can be sent.
+        yield CastEvent(at, code, data.encode("utf-8", "replace").decode())
+
+
+def _check_size(line: int, text: str) -> None:
+    """Refuse the size in a resize event that no terminal has.
+
+    Raises:
+        ValueError: it is none, or too large.
+    """
+    match = _SIZE.fullmatch(text)
+    if match is None or not all(0 < int(part) <= LARGEST for part in match.groups()):
+        raise ValueError(f"line {line} tells of no size from 1x1 to {LARGEST}x{LARGEST}")
 
 
 def new_path(folder: Path, suffix: str) -> Path:

@@ -3,6 +3,7 @@
 import math
 import re
 import shlex
+import unicodedata
 from pathlib import Path
 from typing import NamedTuple
 
@@ -120,6 +121,12 @@ def _step(line: int, command: str, rest: str) -> Step:
 
 
 def _check(command: str, rest: str) -> None:
+    control = next((c for c in rest if unicodedata.category(c) == "Cc"), "")
+    if control:
+        raise ValueError(
+            f"{command} has the control character U+{ord(control):04X}: Key presses such keys by "
+            "name, escape or ctrl+g"
+        )
     if command in ("Wait", "Speed"):
         try:
             value = float(rest)

@@ -14,7 +14,10 @@ from support.terminal import Terminal
 from textual.pilot import Pilot
 
 from tokexplore.models.errors import UsageError
+from tokexplore.models.protocol import Progress
+from tokexplore.tui import cli
 from tokexplore.tui.app import TokexploreApp
+from tokexplore.tui.recording import gif as gif_module
 from tokexplore.tui.recording.cast import CastWriter, new_path, read_cast
 from tokexplore.tui.recording.gif import write_gif
 
@@ -235,3 +238,79 @@ def test_names_that_are_taken_are_not_used_again(tmp_path: Path) -> None:
         names.append(new_path(tmp_path, ".cast"))
         names[-1].touch()
     assert len(set(names)) == 3
+
+
+HEADER = '{"version": 2, "width": 20, "height": 4}'
+HOSTILE = {
+    "a resize of text": f'{HEADER}\n[0.1, "r", "wide"]\n',
+    "a resize to nothing": f'{HEADER}\n[0.1, "r", "0x5"]\n',
+    "a resize to a billion": f'{HEADER}\n[0.1, "r", "1000000000x5"]\n',
+    "a resize of other digits": f'{HEADER}\n[0.1, "r", "²x5"]\n',
+    "a time of 400 digits": f'{HEADER}\n[{"9" * 400}, "o", "a"]\n',
+    "a time of 5,000 digits": f'{HEADER}\n[{"9" * 5000}, "o", "a"]\n',
+    "a time that is none": f'{HEADER}\n[NaN, "o", "a"]\n',
+    "a time without end": f'{HEADER}\n[1e400, "o", "a"]\n',
+    "a time before the beginning": f'{HEADER}\n[-1, "o", "a"]\n',
+    "a time that is a text": f'{HEADER}\n["1", "o", "a"]\n',
+    "data that is a number": f'{HEADER}\n[1, "o", 5]\n',
+    "an event of two": f'{HEADER}\n[1, "o"]\n',
+    "a deep event": f"{HEADER}\n{'[' * 100_000}{']' * 100_000}\n",
+    "a deep header": "[" * 100_000 + "\n",
+    "a wide header": '{"version": 2, "width": 1000000000, "height": 4}',
+    "a width that is a text": '{"version": 2, "width": "80", "height": 4}',
+    "a terminal that is a list": '{"version": 3, "term": [80, 4]}',
+    "a version that is a text": '{"version": "2", "width": 80, "height": 4}',
+}
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE.keys())
+def test_a_hostile_recording_is_told_in_a_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    path = tmp_path / "a.cast"
+    path.write_text(text)
+    assert cli.main(["gif", str(path), str(tmp_path / "a.gif")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"tokexplore: {path} is no asciicast of version 2 or 3: ")
+    assert not (tmp_path / "a.gif").exists()
+
+
+def test_what_the_emulator_cannot_read_is_left_out_of_a_gif(tmp_path: Path) -> None:
+    image = pytest.importorskip("PIL.Image")
+    clock = Clock()
+    cast = CastWriter(tmp_path / "a.cast", (20, 4), clock=clock)
+    for text in (
+        "\x1b[>1;2;3;4;5q\x1b[41mred",
+        "\x1b[1;2;3;4;5;6;7@\x1b[44mblue",
+        "\x1b[9q\ud800x",
+    ):
+        cast.output(text)
+        clock.now += 0.5
+    cast.close()
+    assert write_gif(read_cast(tmp_path / "a.cast"), tmp_path / "a") == 3
+    with image.open(tmp_path / "a") as gif:
+        colours = {colour for _, colour in gif.convert("RGB").getcolors(100_000)}
+    assert (204, 51, 51) in colours
+
+
+def test_a_gif_tells_how_far_it_is_and_takes_no_more_frames_than_fit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cast, told = read_cast(made(tmp_path / "a.cast")), list[Progress]()
+    write_gif(cast, tmp_path / "a.gif", told.append)
+    assert [(p.done, p.total) for p in told] == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    monkeypatch.setattr(gif_module, "MOST_PIXELS", 3 * 20 * 4 * 10 * 21)
+    with pytest.raises(UsageError, match=r"has 4 frames, and a GIF of 20x4 can have 3: record"):
+        write_gif(cast, tmp_path / "b.gif")
+
+
+@pytest.mark.parametrize("command", ["gif {cast} {out}", "tape {tape} --gif {out}"])
+@pytest.mark.parametrize("name", ["nowhere/a.gif", "x" * 300])
+def test_an_output_that_cannot_be_is_told_before_anything_is_drawn(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str, name: str
+) -> None:
+    (tmp_path / "a.tape").write_text("Wait 1")
+    names = {"cast": made(tmp_path / "a.cast"), "tape": tmp_path / "a.tape", "out": tmp_path / name}
+    assert cli.main(command.format(**names).split()) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith((f"there is no folder {tmp_path / 'nowhere'}.", "file name too long."))

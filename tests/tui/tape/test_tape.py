@@ -172,6 +172,12 @@ async def test_a_model_that_cannot_be_loaded_ends_the_tape() -> None:
     ("line", "said"),
     [
         ("Jump 3", "'Jump' is no command"),
+        ("Type a\x07b", "Type has the control character U.0007: Key presses such keys by name"),
+        ("Type a\tb", "Type has the control character U.0009"),
+        ("Key \x1b", "Key has the control character U.001B"),
+        ("Caption \x9b31m", "Caption has the control character U.009B"),
+        ("Repeat ² Key a", "Repeat needs a number from 1 to 10,000, not '²'"),
+        (f"Repeat {'9' * 5000} Key a", "Repeat needs a number from 1 to 10,000, not '999"),
         ("Wait", "Wait needs seconds"),
         ("Wait long", "not 'long'"),
         ("Wait -1", "not '-1'"),
