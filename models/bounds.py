@@ -30,6 +30,23 @@ class Bounds(NamedTuple):
         return self.low == self.high
 
 
+class Figures(NamedTuple):
+    """What a sampler makes of a distribution: q of p."""
+
+    kept: int
+    entropy: float
+    """Nats, of q."""
+    kl: float
+    """KL(q || p), nats."""
+    removed: float
+    """The mass in p of the tokens that q lacks."""
+
+    @property
+    def choices(self) -> float:
+        """The perplexity of q."""
+        return math.exp(self.entropy)
+
+
 class BoundedView(NamedTuple):
     """A distribution as the sampler sees it, as far as the stored candidates tell."""
 
@@ -52,6 +69,19 @@ class BoundedView(NamedTuple):
         weight = self.weights[index]
         low = weight / self.total.high if index < self.kept.low else 0.0
         return Bounds(low, min(1.0, weight / self.total.low))
+
+    def figures(self, distribution: Distribution) -> Figures | None:
+        """The exact figures, where everything that is kept is stored; else None."""
+        kept, total = int(self.kept.high), self.total.high
+        if not (self.kept.exact and self.total.exact) or kept > len(self.weights):
+            return None
+        logprobs = [distribution.logprob(index) for index in range(kept)]
+        shares = [weight / total for weight in self.weights[:kept]]
+        pairs = [(q, math.log(q), p) for q, p in zip(shares, logprobs, strict=True) if q]
+        entropy = math.fsum(-q * log_q for q, log_q, _ in pairs)
+        kl = math.fsum(q * (log_q - p) for q, log_q, p in pairs)
+        removed = -math.expm1(logprobs[0]) if kept == 1 else distribution.tail_mass(kept)
+        return Figures(kept, max(0.0, entropy), max(0.0, kl), max(0.0, removed))
 
     def cut_by(self, index: int) -> tuple[str, float] | None:
         """The first stage that certainly removed a candidate, with its value."""

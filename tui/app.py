@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import msgspec
 import textual
@@ -245,11 +245,17 @@ class TokexploreApp(ShowingApp[int]):
             return None
         return next((s for s in self.screen_stack if isinstance(s, BrowseScreen)), None)
 
-    def say(
-        self, text: str, *, severity: Literal["information", "warning", "error"] = "information"
-    ) -> None:
-        """A notice, as plain safe text."""
-        self.notify(safe_text(text), severity=severity, markup=False, timeout=6)
+    def watch_recording(self) -> None:
+        """The header says whether the screen is recorded."""
+        self.changed()
+
+    async def action_help(self) -> None:
+        """The keys of the screen in front."""
+        from tokexplore.tui.screens.help import help_for
+
+        sheet = help_for(self.screen, self.BINDINGS)
+        await self.push_screen(sheet)
+        await sheet.opened.wait()
 
     def open_model(self, load: LoadOptions) -> None:
         """Give up the present engine and tree for another model."""

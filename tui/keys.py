@@ -1,5 +1,6 @@
 """The keys of the main screen: one list, from which bindings, help and palette are made."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from textual.binding import Binding
@@ -315,7 +316,7 @@ GROUPS: dict[str, tuple[Command, ...]] = {
             "file.record",
             "exclamation_mark,！",
             "!",
-            "record",
+            "app.record",
             "record",
             "Record the screen (asciicast), or stop.",
         ),
@@ -323,15 +324,17 @@ GROUPS: dict[str, tuple[Command, ...]] = {
             "file.mark",
             "at,＠",
             "@",
-            "mark_recording",
+            "app.mark_recording",
             "mark",
             "Mark this moment: of a recording, and as the beginning of a tape.",
         ),
-        Command("file.picture", "P", "P", "picture", "picture", "Keep a picture of the screen."),
+        Command(
+            "file.picture", "P", "P", "app.picture", "picture", "Keep a picture of the screen."
+        ),
         Command("file.copy", "y", "y", "copy", "copy text", "Copy the text of this path."),
     ),
     "Program": (
-        Command("program.help", "?,？", "?", "help", "help", "All keys.", 10),
+        Command("program.help", "?,？", "?", "app.help", "help", "The keys of this screen.", 10),
         Command("program.palette", ":,：", ":", "palette", "palette", "All commands by name."),
         Command(
             "program.redraw", "ctrl+l", "^l", "redraw", "redraw", "Paint the whole screen again."
@@ -341,13 +344,19 @@ GROUPS: dict[str, tuple[Command, ...]] = {
 }
 
 COMMANDS = tuple(command for group in GROUPS.values() for command in group)
+EVERYWHERE = tuple(
+    command
+    for command in COMMANDS
+    if command.id in ("file.record", "file.mark", "file.picture", "program.help")
+)
+"""What does the same on every screen, but where it is typed as text."""
 
 
-def bindings() -> list[Binding]:
-    """The commands as Textual bindings, rebindable by id.
+def bindings(commands: Iterable[Command] = COMMANDS, *, priority: bool = True) -> list[Binding]:
+    """Commands as Textual bindings, rebindable by id.
 
-    They have priority because such bindings are acted on before the next key is handed out: what
-    is typed ahead on a slow line then reaches the dialog that an earlier key opens.
+    Those with priority are acted on before the next key is handed out: what is typed ahead on a
+    slow line then reaches the dialog that an earlier key opens. An editor never sees their keys.
     """
     return [
         Binding(
@@ -357,8 +366,8 @@ def bindings() -> list[Binding]:
             tooltip=command.tooltip,
             id=command.id,
             show=bool(command.bar),
-            priority=True,
+            priority=priority,
             key_display=command.shown,
         )
-        for command in COMMANDS
+        for command in commands
     ]

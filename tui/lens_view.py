@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from textual.content import Content
 
-from tokexplore.models.bounds import BoundedView
+from tokexplore.models.bounds import BoundedView, Figures
 from tokexplore.models.distribution import Distribution
 from tokexplore.models.sampling.changes import Changes
 from tokexplore.models.sampling.effects import Draws, Effect
@@ -47,6 +47,14 @@ class Column(NamedTuple):
         if self.effect is not None:
             return share_of(StepView(self.effect.view, self.changes), index, token, logit)
         return share_of(self.bounds, index, token, logit)
+
+    def figures(self, distribution: Distribution | None) -> Figures | None:
+        """The figures, where they are known exactly."""
+        if (effect := self.effect) is not None:
+            return Figures(effect.view.kept, effect.entropy, effect.kl, effect.removed)
+        if self.bounds is None or distribution is None:
+            return None
+        return self.bounds.figures(distribution)
 
     def why(self, token: int, logit: float) -> str:
         """What cut a candidate, or what the path does to its logit."""
@@ -97,22 +105,17 @@ def figure_lines(
         ("entropy nats", lambda e: f"{e.entropy:.4f}"),
         ("entropy bits", lambda e: f"{e.entropy / NATS_PER_BIT:.4f}"),
         ("perplexity", lambda e: f"{e.choices:.2f}"),
-        ("kept tokens", lambda e: count(e.view.kept)),
+        ("kept tokens", lambda e: count(e.kept)),
         ("mass removed", lambda e: percent(e.removed)),
         ("KL to model", lambda e: f"{e.kl:.4f}"),
     )
+    known = [column.figures(distribution) for column in shown]
     for index, (label, told) in enumerate(rows):
         model = _model_figure(index, distribution)
         cells = [(model, "")]
-        cells += [
-            (
-                _bounded(c, index, distribution is not None)
-                if c.effect is None
-                else told(c.effect),
-                "",
-            )
-            for c in shown
-        ]
+        for column, exact in zip(shown, known, strict=True):
+            unknown = "" if distribution is None else _bounded(column, index)
+            cells.append((unknown if exact is None else told(exact), ""))
         lines.append(_row(label, cells, wide))
     return lines
 
@@ -127,13 +130,10 @@ def _model_figure(row: int, distribution: Distribution | None) -> str:
     )[row]  # fmt: skip
 
 
-def _bounded(column: Column, row: int, known: bool) -> str:
-    """What is known without the model: how many are kept, at least and at most.
-
-    `known` says whether the step has a distribution at all.
-    """
+def _bounded(column: Column, row: int) -> str:
+    """What is known without the model: how many are kept, at least and at most."""
     if column.bounds is None:
-        return ("?" if column.absent else "…" if row == 0 else "") if known else ""
+        return "?" if column.absent else "…" if row == 0 else ""
     if row != 3:
         return "?"
     low, high = (int(x) for x in column.bounds.kept)

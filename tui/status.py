@@ -25,8 +25,8 @@ CONTEXT_WORDS = 3
 """Tokens that the step's title repeats from before it."""
 
 
-def header_values(driver: Driver) -> HeaderValues:
-    """The header of this moment."""
+def header_values(driver: Driver, *, recording: bool = False) -> HeaderValues:
+    """The header of this moment; `recording` tells whether the screen is."""
     info = driver.info
     explorer, progress = driver.explorer, driver.progress
     settings = explorer.settings
@@ -37,6 +37,7 @@ def header_values(driver: Driver) -> HeaderValues:
         state="loading",
         detail=_detail(driver),
         progress=progress.done / progress.total if progress and progress.total else None,
+        recording=recording,
     )
     if info is None or driver.state == "loading":
         if driver.replay is not None:

@@ -30,6 +30,7 @@ GLYPHS: dict[State, str] = {
 }  # fmt: skip
 
 TITLE = "tokexplore"
+RECORDING = "● REC"
 BAR_CELLS = 12
 SHORTEST_MODEL, SHORTEST_STATE = 12, 24
 _GAP = 2
@@ -56,6 +57,8 @@ class HeaderValues(NamedTuple):
     tokens_per_second: float | None = None
     context_used: int | None = None
     context_size: int | None = None
+    recording: bool = False
+    """Whether the screen is recorded."""
 
 
 class HeaderStyles(NamedTuple):
@@ -129,6 +132,7 @@ def _left(values: HeaderValues, styles: HeaderStyles) -> list[_Piece]:
     parts = (
         (50, TITLE, styles.title, 1),
         (90, values.mode, styles.muted, 1),
+        (95, RECORDING if values.recording else "", styles.bad, 1),
         (_MODEL, values.model, styles.base, _GAP),
         (20, values.parameters, styles.base, 1),
         (40, values.device, styles.muted, 1),

@@ -114,3 +114,38 @@ def test_greedy_takes_the_first() -> None:
     view = bounded_view(distribution(np.arange(10.0), 4), SamplingSettings())
     assert view.share(0) == (1.0, 1.0)
     assert view.share(1) == (0.0, 0.0)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    spread=st.sampled_from([0.5, 6.0]),
+    stored=st.sampled_from([1, 8, VOCABULARY]),
+    temperature=st.sampled_from([0.0, 0.7, 1.0, 5.0]),
+    top_k=st.sampled_from([0, 1, 5]),
+    top_p=st.sampled_from([1.0, 0.9, 0.01]),
+)
+def test_figures_are_exact_or_not_given(
+    seed: int, spread: float, stored: int, temperature: float, top_k: int, top_p: float
+) -> None:
+    logits = np.random.default_rng(seed).normal(0, spread, VOCABULARY)
+    told = distribution(logits, stored)
+    chosen = SamplingSettings(temperature, top_k, top_p)
+    view = bounded_view(told, chosen)
+    assert view is not None
+    figures = view.figures(told)
+    if temperature == 0:
+        assert figures is not None
+        first = told.logprob(0)
+        assert figures[:3] == (1, 0.0, -first)
+        assert math.isclose(figures.removed, 1 - math.exp(first), abs_tol=1e-12)
+    if figures is None or temperature == 0:
+        return
+    kept, q = exact(logits, chosen)
+    falling = np.sort(logits.astype("f4"))[::-1].astype("f8")
+    p = falling - told.lse
+    q = q[:kept]
+    assert figures.kept == kept
+    assert math.isclose(figures.entropy, -(q * np.log(q)).sum(), abs_tol=1e-9)
+    assert math.isclose(figures.kl, (q * (np.log(q) - p[:kept])).sum(), abs_tol=1e-9)
+    assert math.isclose(figures.removed, 1 - np.exp(p[:kept]).sum(), abs_tol=1e-6)

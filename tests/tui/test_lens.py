@@ -1,5 +1,6 @@
 """The sampling lens in the app: knobs, figures that follow, pins, draws, bounds without a model."""
 
+import math
 import re
 
 import pytest
@@ -15,6 +16,7 @@ from tokexplore.tui.commands.opening import keep_on, options_for
 from tokexplore.tui.options import AppOptions, OpenOptions
 from tokexplore.tui.screens.lens import DRAWS, LensScreen
 from tokexplore.tui.theme import ANSI, DARK, LIGHT
+from tokexplore.widgets.figures import percent
 
 SIZE = (120, 40)
 HOT = SamplingSettings(temperature=0.8, top_p=0.6, seed=3)
@@ -230,3 +232,39 @@ async def test_keys_of_a_burst_act_in_their_order() -> None:
         await until(pilot, lambda: len(lens._pins) == 1)
         expected = replace(HOT, temperature=1.7, top_h=0.5)
         assert lens._pins == [expected]
+
+
+async def test_a_greedy_step_is_exact_without_the_model() -> None:
+    app = make_app(options=replace(OPTIONS, settings=SamplingSettings()))
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: app.driver.state == "paused" and not app.driver.busy)
+        await pilot.press("q", "q")
+    kept, _ = keep_on("")
+    app = make_app(options=options_for(kept, OpenOptions()), kept=kept)
+    async with app.run_test(size=SIZE) as pilot:
+        await settle(pilot)
+        await press(pilot, "left", "left", "s")
+        first = app.driver.distribution().logprob(0)
+        figures = part(app, "#figures")
+        assert re.search(r"entropy nats .* 0\.0000\n", figures)
+        assert re.search(r"perplexity .* 1\.00\n", figures)
+        assert re.search(rf"mass removed .* {re.escape(percent(1 - math.exp(first)))}\n", figures)
+        assert re.search(rf"KL to model .* {-first:.4f}\n", figures)
+
+
+async def test_enter_takes_a_typed_number_and_a_second_one_applies() -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(pilot, app)
+        assert "0…9 type a number" in screen_text(app)
+        await pilot.press(*"1.5")
+        await settle(pilot)
+        assert "⏎ takes 1.5" in screen_text(app)
+        await pilot.press("enter")
+        await settle(pilot)
+        assert isinstance(app.screen, LensScreen), "the next key still is the lens's"
+        assert app.screen._now().temperature == 1.5
+        assert app.driver.explorer.settings == HOT
+        await pilot.press("enter")
+        await until(pilot, lambda: not isinstance(app.screen, LensScreen))
+        assert app.driver.explorer.settings.temperature == 1.5

@@ -12,8 +12,6 @@ from tokexplore.models.worker.client import EngineClient
 from tokexplore.tui.driver import Driver
 from tokexplore.tui.output.pacing import Figures
 from tokexplore.tui.output.seam import Seen
-from tokexplore.tui.recording.camera import Recorder
-from tokexplore.tui.tape.memory import KeyMemory
 
 if TYPE_CHECKING:
     from tokexplore.tui.screens.dialog import Dialog
@@ -44,18 +42,8 @@ class Host(Protocol):
         """A notice, as plain safe text."""
 
     @property
-    def keys_pressed(self) -> KeyMemory:
-        """The keys since the start or the last mark."""
-
-    @property
-    def recorder(self) -> Recorder | None:
-        """What records the screen at present, if anything."""
-
-    def record(self, path: Path) -> None:
-        """Record the screen to a new file from now on."""
-
-    def stop_recording(self) -> Path | None:
-        """End the recording; its file."""
+    def recording(self) -> bool:
+        """Whether the screen is recorded at present."""
 
     def model_opened(self) -> None:
         """The other model is there."""

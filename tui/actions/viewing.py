@@ -145,23 +145,6 @@ class Viewing(Actions):
             ModelPicker(self.driver.options.directories, self.driver.options.load.model), chosen
         )
 
-    async def action_help(self) -> None:
-        """All keys."""
-        from tokexplore.tui.screens.compare import CompareScreen
-        from tokexplore.tui.screens.help import help_sheet
-        from tokexplore.tui.screens.lab import LabScreen
-        from tokexplore.tui.screens.ladder import LadderScreen
-        from tokexplore.tui.screens.lens import LensScreen
-
-        others = {
-            "Comparing (d)": CompareScreen.BINDINGS,
-            "The sampling lens (s)": LensScreen.BINDINGS,
-            "Temperatures (C)": LadderScreen.BINDINGS,
-            "The lab (D)": LabScreen.BINDINGS,
-            "Everywhere": self.app.BINDINGS,
-        }
-        await self.open(help_sheet({}, others))
-
     def action_palette(self) -> None:
         """All commands by name."""
         self.app.action_command_palette()

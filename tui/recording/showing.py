@@ -2,20 +2,29 @@
 
 import time
 from pathlib import Path
+from typing import Literal
 
 import platformdirs
 from textual import events
+from textual.reactive import reactive
 
+from tokexplore.models.display import safe_text
+from tokexplore.models.errors import TokexploreError
 from tokexplore.tui.options import AppOptions
 from tokexplore.tui.output.seam import PacedApp
 from tokexplore.tui.recording.camera import Recorder
 from tokexplore.tui.recording.cast import CastWriter, Version, new_path
+from tokexplore.tui.recording.picture import svg_of, write_png
 from tokexplore.tui.tape.memory import KeyMemory, Pressed
 from tokexplore.tui.theme import ReturnType
 
 
 class ShowingApp(PacedApp[ReturnType]):
     """Remembers its keys, and lets a recorder see each frame."""
+
+    recording: reactive[bool] = reactive(False)
+    """Whether the screen is recorded at present."""
+    _marks = 0
 
     def __init__(
         self, *, stock: bool = False, cast_version: Version = 2, cast_idle_cap: float | None = None
@@ -37,6 +46,44 @@ class ShowingApp(PacedApp[ReturnType]):
             self.keys_pressed.add(Pressed(time.monotonic(), event.key, character))
         await super().on_event(event)
 
+    def say(
+        self, text: str, *, severity: Literal["information", "warning", "error"] = "information"
+    ) -> None:
+        """A notice, as plain safe text."""
+        self.notify(safe_text(text), severity=severity, markup=False, timeout=6)
+
+    def action_record(self) -> None:
+        """Record the screen from now on, or stop."""
+        if self.recorder is not None:
+            self.say(f"The recording is {self.stop_recording()}.")
+            return
+        try:
+            self.record(new_path(_folder("recordings"), ".cast"))
+        except (TokexploreError, OSError) as error:
+            self.say(f"The screen cannot be recorded: {error}")
+            return
+        self.notify("Recording: ! stops, @ marks.", timeout=2, markup=False)
+
+    def action_mark_recording(self) -> None:
+        """Mark this moment: of the recording, and as the beginning of a tape that is saved."""
+        self.keys_pressed.mark()
+        if self.recorder is not None:
+            self._marks += 1
+            self.recorder.mark(f"mark {self._marks}")
+        else:
+            self.notify("Marked: a tape that is saved begins here.", timeout=3, markup=False)
+
+    def action_picture(self) -> None:
+        """Keep a picture of the screen."""
+        try:
+            path = new_path(_folder("pictures"), ".svg")
+            path.write_text(svg_of(self), encoding="utf-8")
+            too = " (and .png)" if write_png(self, path.with_suffix(".png")) else ""
+        except (OSError, TokexploreError) as error:
+            self.say(f"The picture cannot be written: {error}")
+        else:
+            self.say(f"The picture is {path}{too}.")
+
     def post_display_hook(self) -> None:
         """A frame was painted."""
         if self.recorder is not None:
@@ -49,13 +96,15 @@ class ShowingApp(PacedApp[ReturnType]):
             UsageError: the file is there already, or cannot be written.
         """
         version, cap = self._cast_version, self._cast_idle_cap
+        self._marks = 0
         self.recorder = Recorder(
             self, lambda size: CastWriter(path, size, version=version, idle_cap=cap)
         )
+        self.recording = True
 
     def stop_recording(self) -> Path | None:
         """End the recording; its file."""
-        recorder, self.recorder = self.recorder, None
+        recorder, self.recorder, self.recording = self.recorder, None, False
         if recorder is None:
             return None
         recorder.stop()
@@ -74,12 +123,16 @@ class ShowingApp(PacedApp[ReturnType]):
         Args:
             speed: tokens a second of the last stream, where it is known.
         """
-        folder = platformdirs.user_state_path("tokexplore") / "tapes"
         text = self.keys_pressed.tape(options, (self.size.width, self.size.height), speed)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            path = new_path(folder, ".tape")
+            path = new_path(_folder("tapes"), ".tape")
             path.write_text(text, encoding="utf-8")
         except OSError as error:
             return f"The tape cannot be written: {error}."
         return f"The tape is {path}."
+
+
+def _folder(name: str) -> Path:
+    folder = platformdirs.user_state_path("tokexplore") / name
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

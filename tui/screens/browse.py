@@ -19,7 +19,6 @@ from tokexplore.tui.actions.base import Host
 from tokexplore.tui.actions.branching import Branching
 from tokexplore.tui.actions.prompting import Prompting
 from tokexplore.tui.actions.remembering import Remembering
-from tokexplore.tui.actions.showing import Showing
 from tokexplore.tui.actions.taking import Taking
 from tokexplore.tui.actions.viewing import Viewing
 from tokexplore.tui.actions.walking import Walking
@@ -72,7 +71,7 @@ PAGE = 256
 """Candidates fetched at once beyond those that are stored."""
 
 
-class BrowseScreen(Branching, Prompting, Taking, Walking, Viewing, Remembering, Showing):
+class BrowseScreen(Branching, Prompting, Taking, Walking, Viewing, Remembering):
     """BROWSE mode: letters are commands, arrows are step and candidate."""
 
     BINDINGS: ClassVar[list[BindingType]] = list(bindings())
@@ -189,7 +188,7 @@ class BrowseScreen(Branching, Prompting, Taking, Walking, Viewing, Remembering, 
         self._dirty, self._painted_at = False, time.monotonic()
         driver, explorer = self.driver, self.explorer
         distribution = driver.distribution()
-        self.query_one(Header).show(header_values(driver))
+        self.query_one(Header).show(header_values(driver, recording=self.host.recording))
         self._paint_story()
         self._paint_step(distribution)
         self._paint_branches()

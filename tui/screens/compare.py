@@ -4,11 +4,10 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.screen import Screen
 
 from tokexplore.tui.compare_view import chosen, compare
 from tokexplore.tui.driver import Driver
-from tokexplore.tui.status import header_values
+from tokexplore.tui.screens.shown import Shown
 from tokexplore.widgets.compare import CompareView
 from tokexplore.widgets.header import Header
 from tokexplore.widgets.keybar import KeyBar, KeyHint
@@ -17,9 +16,10 @@ from tokexplore.widgets.rule import Part, TitleRule, legend_parts
 FRAMES_PER_SECOND = 15
 
 
-class CompareScreen(Screen[None]):
+class CompareScreen(Shown):
     """Two to four branches; the one that streams grows as it does."""
 
+    mode = "COMPARE"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
             "q,backspace,d,escape,ctrl+g",
@@ -54,8 +54,7 @@ class CompareScreen(Screen[None]):
     ]
 
     def __init__(self, driver: Driver) -> None:
-        super().__init__()
-        self.driver = driver
+        super().__init__(driver)
         self.numbers = chosen(driver.explorer)
         self._seen: tuple[object, ...] = ()
 
@@ -83,7 +82,7 @@ class CompareScreen(Screen[None]):
     def paint(self) -> None:
         """Bring the view up to date where something has changed."""
         driver, explorer = self.driver, self.driver.explorer
-        self.query_one(Header).show(header_values(driver)._replace(mode="COMPARE"))
+        self.paint_header()
         tips = tuple(explorer.tree.branch(n).tip for n in self.numbers)
         seen = (tips, driver.stream_leaf, self.numbers)
         if seen == self._seen or not tips:

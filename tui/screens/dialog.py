@@ -13,6 +13,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from tokexplore.models.display import safe_text
+from tokexplore.tui.keys import EVERYWHERE, bindings
 
 Result = TypeVar("Result")
 
@@ -44,7 +45,8 @@ class Dialog(ModalScreen[Result]):
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+g,escape", "cancel", "close", id="dialog.cancel", priority=True)
+        Binding("ctrl+g,escape", "cancel", "close", id="dialog.cancel", priority=True),
+        *bindings(EVERYWHERE, priority=False),
     ]
     title_text = ""
     hint_text = "ctrl+g closes"
@@ -126,7 +128,7 @@ class Sheet(Dialog[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
-            "q,backspace,enter,question_mark", "cancel", "close", id="sheet.close", priority=True
+            "q,backspace,enter,question_mark,？", "cancel", "close", id="sheet.close", priority=True
         )
     ]
     DEFAULT_CSS = """

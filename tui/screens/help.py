@@ -1,11 +1,13 @@
 """Help, made from the bindings that are in force."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from textual.binding import Binding, BindingType
 from textual.content import Content
+from textual.screen import Screen
 
-from tokexplore.tui.keys import GROUPS
+from tokexplore.tui.keys import EVERYWHERE, GROUPS, Command, bindings
 from tokexplore.tui.screens.dialog import Sheet
 
 _SIGNS = {"up": "↑", "down": "↓", "left": "←", "right": "→", "enter": "⏎", "backspace": "⌫"}
@@ -21,15 +23,46 @@ WORDS = (
 )
 
 
-def help_sheet(rebound: Mapping[str, str], others: Mapping[str, Sequence[BindingType]]) -> Sheet:
+def help_for(screen: Screen[Any], everywhere: Sequence[BindingType]) -> Sheet:
+    """The keys of a screen: of the main one with those of the screens that it opens.
+
+    Args:
+        everywhere: the app's own bindings.
+    """
+    from tokexplore.tui.screens.browse import BrowseScreen
+    from tokexplore.tui.screens.compare import CompareScreen
+    from tokexplore.tui.screens.lab import LabScreen
+    from tokexplore.tui.screens.ladder import LadderScreen
+    from tokexplore.tui.screens.lens import LensScreen
+
+    places: dict[type[Screen[Any]], str] = {
+        CompareScreen: "Comparing (d)",
+        LensScreen: "The sampling lens (s)",
+        LadderScreen: "Temperatures (C)",
+        LabScreen: "The lab (D)",
+    }
+    if isinstance(screen, BrowseScreen):
+        others = {name: kind.BINDINGS for kind, name in places.items()}
+        return help_sheet({}, {**others, "Everywhere": everywhere})
+    name = places.get(type(screen)) or getattr(screen, "title_text", "") or "This screen"
+    both = [*bindings(EVERYWHERE), *everywhere]
+    return help_sheet({}, {name: screen.BINDINGS, "Everywhere": both}, {})
+
+
+def help_sheet(
+    rebound: Mapping[str, str],
+    others: Mapping[str, Sequence[BindingType]],
+    groups: Mapping[str, Sequence[Command]] = GROUPS,
+) -> Sheet:
     """All keys by group, then the words.
 
     Args:
         rebound: the user's own keys by id.
         others: bindings of other places than the main screen, by the place's name.
+        groups: commands of the main screen.
     """
     lines: list[Content] = []
-    for group, commands in GROUPS.items():
+    for group, commands in groups.items():
         lines.append(Content.styled(group, "bold $here"))
         for command in commands:
             if command.id.startswith("act.take") and command.id[-1] in "23456789":
@@ -41,9 +74,9 @@ def help_sheet(rebound: Mapping[str, str], others: Mapping[str, Sequence[Binding
                 label, tooltip = command.label, command.tooltip
             lines.append(_key_line(keys, label, tooltip))
         lines.append(Content(""))
-    for place, bindings in others.items():
+    for place, keys_there in others.items():
         lines.append(Content.styled(place, "bold $here"))
-        for binding in bindings:
+        for binding in keys_there:
             if isinstance(binding, Binding) and binding.description:
                 keys = rebound.get(binding.id or "", binding.key_display or _shown(binding.key))
                 lines.append(_key_line(keys, binding.description, binding.tooltip))

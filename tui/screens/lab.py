@@ -7,7 +7,6 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.screen import Screen
 from textual.widgets import Static
 
 from tokexplore.models.display import NEWLINE, safe_text
@@ -21,7 +20,7 @@ from tokexplore.tui.lab import Lab, asked_runs
 from tokexplore.tui.lab_text import TrieRow, trie_rows
 from tokexplore.tui.lab_view import detail, figures, trie
 from tokexplore.tui.screens.dialog import Ask
-from tokexplore.tui.status import header_values
+from tokexplore.tui.screens.shown import Shown
 from tokexplore.widgets.cells import cut_left
 from tokexplore.widgets.header import Header
 from tokexplore.widgets.keybar import KeyBar, KeyHint
@@ -35,7 +34,7 @@ _PROMPT_WORDS = 12
 """Tokens of the prompt that the title shows."""
 
 
-class LabScreen(Screen[None]):
+class LabScreen(Shown):
     """The prefix trie of all runs above, the fork or the run under the cursor below."""
 
     DEFAULT_CSS = """
@@ -47,6 +46,7 @@ class LabScreen(Screen[None]):
         & #lab-detail { height: 13; padding: 0 1; }
     }
     """
+    mode = "LAB"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
             "q,backspace,D,escape,ctrl+g", "close", "close", id="lab.close", priority=True,
@@ -71,8 +71,7 @@ class LabScreen(Screen[None]):
     ]  # fmt: skip
 
     def __init__(self, driver: Driver) -> None:
-        super().__init__()
-        self.driver = driver
+        super().__init__(driver)
         self.lab = Lab(driver, self._changed)
         self._index = 0
         self._rows: list[TrieRow] = []
@@ -121,7 +120,7 @@ class LabScreen(Screen[None]):
 
     def paint(self) -> None:
         """Bring the screen up to date where something has changed."""
-        self.query_one(Header).show(header_values(self.driver)._replace(mode="LAB"))
+        self.paint_header()
         vocabulary = self.driver.explorer.vocabulary
         if vocabulary is None:
             return

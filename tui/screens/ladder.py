@@ -8,7 +8,6 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.screen import Screen
 from textual.widgets import Static
 
 from tokexplore.models.display import NEWLINE, safe_text
@@ -19,7 +18,8 @@ from tokexplore.models.tokens import Vocabulary
 from tokexplore.tui.driver import Driver
 from tokexplore.tui.ladder import TEMPERATURES, Ladder, Rung
 from tokexplore.tui.screens.dialog import Ask
-from tokexplore.tui.status import header_values, step_title
+from tokexplore.tui.screens.shown import Shown
+from tokexplore.tui.status import step_title
 from tokexplore.widgets.bars import bar
 from tokexplore.widgets.cells import cut, width
 from tokexplore.widgets.figures import count, percent
@@ -32,7 +32,7 @@ FRAMES_PER_SECOND = 15
 _WORD, _BAR = 14, 16
 
 
-class LadderScreen(Screen[None]):
+class LadderScreen(Shown):
     """One row for each temperature; `enter` keeps a continuation as a branch."""
 
     DEFAULT_CSS = """
@@ -42,6 +42,7 @@ class LadderScreen(Screen[None]):
         & Static { height: auto; margin-bottom: 1; }
     }
     """
+    mode = "TEMPERATURES"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
             "q,backspace,C,escape,ctrl+g", "close", "close", id="ladder.close", priority=True,
@@ -66,8 +67,7 @@ class LadderScreen(Screen[None]):
     ]  # fmt: skip
 
     def __init__(self, driver: Driver) -> None:
-        super().__init__()
-        self.driver = driver
+        super().__init__(driver)
         self.ladder = Ladder(driver, self._changed)
         self._index = 0
         self._seed = driver.explorer.settings.seed
@@ -115,7 +115,7 @@ class LadderScreen(Screen[None]):
 
     def paint(self) -> None:
         """Bring the rows up to date where something has changed."""
-        self.query_one(Header).show(header_values(self.driver)._replace(mode="TEMPERATURES"))
+        self.paint_header()
         vocabulary = self.driver.explorer.vocabulary
         if not self._dirty or vocabulary is None:
             return

@@ -22,11 +22,13 @@ from tokexplore.tui.hand import Hand, Setup
 from tokexplore.tui.lens_picture import LensPicture
 from tokexplore.tui.lens_view import Column
 from tokexplore.tui.screens.dialog import Dialog
+from tokexplore.widgets.header import RECORDING
+from tokexplore.widgets.keybar import KeyBar, KeyHint
 
 DRAWS = 1000
 _WIDE, _TALL = 100, 34
-_NUMBER = {**{str(n): str(n) for n in range(10)}, "full_stop": ".", "minus": "-", "e": "e"}
-"""The keys that numbers are typed with."""
+_NUMBER = {**{str(n): str(n) for n in range(1, 10)}, "full_stop": ".", "minus": "-", "e": "e"}
+"""The keys that numbers are typed with, but for 0."""
 _PINS = (("A", "$special"), ("B", "$close"), ("C", "$error"))
 """Names and colours of the settings that can be pinned."""
 
@@ -40,7 +42,6 @@ class LensScreen(Dialog[Setup | None]):
         & > Horizontal { height: 1fr; }
         & #lens-top { height: 16; }
         & #lens-title { color: $here; text-style: bold; height: 1; padding: 0 1; }
-        & #lens-hint { color: $text-muted; height: 1; padding: 0 1; }
         & Static { text-wrap: nowrap; text-overflow: ellipsis; padding: 0 1; }
         & #knobs, & #figures, & #candidates { width: 1fr; height: 100%; }
         & #picture { width: 1fr; }
@@ -80,17 +81,20 @@ class LensScreen(Dialog[Setup | None]):
         ),
         Binding(
             "enter", "apply", "apply", id="lens.apply", priority=True,
-            tooltip="From the next token on.",
+            tooltip="Take the typed number; without one, apply from the next token on and close.",
         ),
         Binding(
             "q", "cancel", "discard", id="lens.discard", priority=True,
             tooltip="Throw the settings away.",
         ),
         # As bindings, so that keys of a burst act in their order.
+        Binding(
+            "0", "type('0')", "number", id="lens.number", key_display="0 … 9",
+            tooltip="Type the knob's value; ⏎ takes it, and a second ⏎ applies.",
+        ),
         *(Binding(key, f"type({sign!r})", show=False) for key, sign in _NUMBER.items()),
     ]  # fmt: skip
     AUTO_FOCUS = ""
-    hint_text = "↑↓ ←→ HL turn · n neutral · p pin · d draw · v picture · ⏎ apply · q discard"
 
     def __init__(self, driver: Driver, title: str) -> None:
         super().__init__()
@@ -113,7 +117,7 @@ class LensScreen(Dialog[Setup | None]):
         self._cumulative = False
 
     def compose(self) -> ComposeResult:
-        yield Static(Content(self.title_text), id="lens-title")
+        yield Static(id="lens-title")
         with Horizontal(id="lens-top"):
             yield Static(id="knobs")
             yield Static(id="figures")
@@ -121,7 +125,22 @@ class LensScreen(Dialog[Setup | None]):
             yield Static(id="candidates")
             with Vertical(id="picture"):
                 yield LensPicture()
-        yield Static(Content(self.hint_text), id="lens-hint")
+        yield KeyBar()
+
+    def on_mount(self) -> None:
+        """Let the title say whether the screen is recorded."""
+        self.watch(self.app, "recording", self._draw_title)
+
+    def _draw_title(self, recording: bool) -> None:
+        title = Content(self.title_text)
+        if recording:
+            title = Content.assemble((f"{RECORDING} ", "bold $error"), title)
+        self.query_one("#lens-title", Static).update(title)
+
+    async def on_key_bar_pressed(self, event: KeyBar.Pressed) -> None:
+        """A click on a hint is its key."""
+        if event.hint.action:
+            await self.run_action(event.hint.action)
 
     def on_resize(self) -> None:
         """A small screen has room for the candidates or the picture."""
@@ -176,6 +195,7 @@ class LensScreen(Dialog[Setup | None]):
         """Draw all of it; the columns that were drawn."""
         columns = self._columns()
         top = self.query_one("#knobs", Static)
+        self.query_one(KeyBar).show(*_hints(self._hand.typed))
         lines = lens_view.knob_lines(self._hand, top.content_size.width)
         top.update(Content("\n").join(lines))
         self._draw_figures(columns)
@@ -331,10 +351,29 @@ class LensScreen(Dialog[Setup | None]):
         self._draw()
 
     def action_apply(self) -> None:
-        """Check and hand over."""
-        if not self._settle():
+        """Take a number that is being typed; else check the settings and hand them over."""
+        if self._hand.typed:
+            self._settle()
             return
         try:
             self.dismiss(self._hand.setup())
         except UsageError as error:
             self.app.notify(str(error), severity="error", markup=False)
+
+
+def _hints(typed: str) -> tuple[list[KeyHint], KeyHint]:
+    """The key bar, from what matters most: it differs while a number is being typed."""
+    last = KeyHint("?", "keys", 10, "app.help")
+    if typed:
+        return [KeyHint("⏎", f"takes {typed}", 9, "apply"), KeyHint("⌫", "rubs out", 8)], last
+    return [
+        KeyHint("↑↓", "knob", 9),
+        KeyHint("←→HL", "turn", 8),
+        KeyHint("0…9", "type a number", 7),
+        KeyHint("n", "neutral", 4, "neutral"),
+        KeyHint("p", "pin", 3, "pin"),
+        KeyHint("d", "draw", 2, "draw"),
+        KeyHint("v", "picture", 1, "picture"),
+        KeyHint("⏎", "apply", 6, "apply"),
+        KeyHint("q", "discard", 5, "cancel"),
+    ], last

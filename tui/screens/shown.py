@@ -1,0 +1,37 @@
+"""What the screens beside the main one share."""
+
+from typing import ClassVar
+
+from textual.binding import BindingType
+from textual.screen import Screen
+
+from tokexplore.tui.driver import Driver
+from tokexplore.tui.keys import EVERYWHERE, bindings
+from tokexplore.tui.recording.showing import ShowingApp
+from tokexplore.tui.status import header_values
+from tokexplore.widgets.header import Header
+from tokexplore.widgets.keybar import KeyBar
+
+
+class Shown(Screen[None]):
+    """A screen with the header on top; pictures, recordings and help are a key away as anywhere."""
+
+    BINDINGS: ClassVar[list[BindingType]] = list(bindings(EVERYWHERE))
+    mode: ClassVar[str]
+    """As the header names it."""
+
+    def __init__(self, driver: Driver) -> None:
+        super().__init__()
+        self.driver = driver
+
+    def paint_header(self) -> None:
+        """Bring the header up to date."""
+        app = self.app
+        recording = isinstance(app, ShowingApp) and app.recording
+        values = header_values(self.driver, recording=recording)
+        self.query_one(Header).show(values._replace(mode=self.mode))
+
+    async def on_key_bar_pressed(self, event: KeyBar.Pressed) -> None:
+        """A click on a hint is its key."""
+        if event.hint.action:
+            await self.run_action(event.hint.action)
