@@ -332,7 +332,16 @@ def _json_object(file: Path, problems: list[str]) -> dict[str, Any]:
     return value
 
 
+def processor_template(path: Path) -> str:
+    """The template of chat_template.json, which processors read and tokenizers do not; empty where
+    there is none."""
+    template = _json_object(path / "chat_template.json", []).get("chat_template")
+    return template if isinstance(template, str) else ""
+
+
 def _has_chat_template(path: Path) -> bool:
-    if (path / "chat_template.jinja").is_file() or (path / "chat_template.json").is_file():
+    files = [path / "chat_template.jinja", *path.glob("additional_chat_templates/*.jinja")]
+    if any(file.is_file() and file.stat().st_size for file in files):
         return True
-    return bool(_json_object(path / "tokenizer_config.json", []).get("chat_template"))
+    settings = _json_object(path / "tokenizer_config.json", [])
+    return bool(settings.get("chat_template") or processor_template(path))

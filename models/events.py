@@ -87,7 +87,7 @@ class Prompted(msgspec.Struct, frozen=True, tag=True):
 
 
 class Ended(msgspec.Struct, frozen=True, tag=True):
-    """A stream ended at `node`: eos, stop, length, context, interrupted."""
+    """A stream ended at `node`: eos, end of turn, stop, length, context, interrupted."""
 
     node: int
     reason: str

@@ -36,3 +36,7 @@ class PromptSpec(msgspec.Struct, frozen=True):
 
     text: str | None = None
     chat: Chat | None = None
+    literal: bool = False
+    """Read the names of tokens in a plain text (`</s>`) as their characters."""
+    notice: str = ""
+    """What was left out when it was read; empty where nothing was."""

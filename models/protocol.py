@@ -20,7 +20,10 @@ from tokexplore.models.tokens import Vocabulary
 if TYPE_CHECKING:
     from tokexplore.models.bench import Bench
 
-EndReason = Literal["eos", "stop", "length", "context", "interrupted"]
+EndReason = Literal["eos", "end of turn", "stop", "length", "context", "interrupted"]
+PrefillAs = Literal["turn", "content", "reasoning"]
+"""How a prefill is put: as it is after the opened turn, or as the template itself writes the
+content or the reasoning of an assistant message that it leaves open."""
 
 
 class ModelInfo(msgspec.Struct, frozen=True):
@@ -67,6 +70,10 @@ class ModelInfo(msgspec.Struct, frozen=True):
     """Lengths of a path at which the model changes its rules."""
     full_vocabulary: bool = True
     """Whether every token's logprob can be had; else only the listed candidates."""
+    turn_ids: tuple[int, ...] = ()
+    """Tokens that end the assistant's turn by the chat template and that `eos_ids` lacks."""
+    adds_bos: bool = False
+    """Whether the tokenizer puts BOS in front of a prompt."""
     config_hash: str = ""
     """SHA-256 of the model's config.json, in hexadecimal."""
     versions: dict[str, str] = {}
@@ -93,6 +100,10 @@ class Message(msgspec.Struct, frozen=True):
 
     role: str
     content: str
+    """Its text; of several text parts, one after the other."""
+    more: dict[str, object] = {}
+    """What else it holds, as it was given: reasoning_content, tool_calls; also a content that is a
+    list of parts, or None where there is none."""
 
 
 class Chat(msgspec.Struct, frozen=True):
@@ -103,6 +114,15 @@ class Chat(msgspec.Struct, frozen=True):
     """The assistant's first words, which the model goes on from."""
     template_args: dict[str, object] = {}
     """Extra arguments of the template, such as enable_thinking."""
+    prefill_as: PrefillAs = "turn"
+    prefill_more: dict[str, object] = {}
+    """Other fields of the message that a prefill as content opens, such as its reasoning."""
+    template: str = ""
+    """Name of the template, where the model has several; empty is its default."""
+    tools: tuple[dict[str, object], ...] = ()
+    """JSON schemas of the functions that the template tells the model of."""
+    literal: bool = False
+    """Read the names of tokens in the messages (`</s>`) as their characters."""
 
 
 class Rendered(msgspec.Struct, frozen=True):
@@ -127,7 +147,10 @@ class StreamRequest(msgspec.Struct, frozen=True):
     """Draw number of the first token (`draw again` raises it); later tokens use 0."""
     stop_texts: tuple[str, ...] = ()
     stop_ids: tuple[int, ...] = ()
+    turn_ids: tuple[int, ...] = ()
+    """Tokens that end the assistant's turn: the reason is then `end of turn`."""
     ignore_eos: bool = False
+    """Go on past the ends of the text and of the turn."""
     score_prompt: bool = False
     """Yield `ScoredToken` for every position of `ids` before the first new token."""
     describe_end: bool = False
@@ -231,8 +254,10 @@ class Engine(Protocol):
     def vocabulary(self) -> Vocabulary:
         """Ids and exact bytes."""
 
-    def encode(self, text: str, *, continuation: bool = False) -> list[int]:
+    def encode(self, text: str, *, continuation: bool = False, literal: bool = False) -> list[int]:
         """Text as token ids: as a prompt (BOS where the model uses one) or as a continuation.
+
+        The name of a token (`</s>`) in it is read as that token; as its characters where `literal`.
 
         Raises:
             UsageError: for an empty prompt on a model that has neither BOS nor EOS.

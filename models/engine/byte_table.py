@@ -49,6 +49,20 @@ def vocabulary_of(tokenizer: PreTrainedTokenizerBase, rows: int) -> Vocabulary:
     )
 
 
+def adds_bos(tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Whether the tokenizer puts BOS in front of a text."""
+    bos = tokenizer.bos_token_id
+    return bos is not None and tokenizer("a")["input_ids"][:1] == [bos]
+
+
+def split_at_added(tokenizer: PreTrainedTokenizerBase, text: str) -> list[str]:
+    """The text cut before and after each literal of an added token, nothing left out."""
+    literals = sorted(tokenizer.added_tokens_encoder, key=len, reverse=True)
+    if not literals:
+        return [text]
+    return [p for p in re.split(f"({'|'.join(map(re.escape, literals))})", text) if p]
+
+
 def byte_characters() -> dict[str, int]:
     """GPT-2's printable spelling of the 256 bytes: character → byte.
 

@@ -1,55 +1,112 @@
 """Conversations as token ids, through the model's own chat template."""
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
-from tokexplore.models.engine.loading import Loaded
-from tokexplore.models.engine.text import encode, token_ids
-from tokexplore.models.errors import UsageError
-from tokexplore.models.protocol import Chat, Rendered
+import msgspec
 
-_ANSWER = "TokexploreStandsHereForTheAnswer"
-"""Stands for the assistant's words while we look at what a template writes after them."""
-_RESERVED = frozenset(
-    {
-        "add_generation_prompt",
-        "chat_template",
-        "continue_final_message",
-        "conversation",
-        "documents",
-        "messages",
-        "max_length",
-        "padding",
-        "return_assistant_tokens_mask",
-        "return_dict",
-        "return_tensors",
-        "tokenize",
-        "tokenizer_kwargs",
-        "tools",
-        "truncation",
-    }
-)
+from tokexplore.models.engine.literal import unmarked, with_marks
+from tokexplore.models.engine.loading import Loaded
+from tokexplore.models.engine.template import Turns, apply, fitted, left_out, source
+from tokexplore.models.engine.text import encode, token_ids
+from tokexplore.models.engine.turn_end import STAND_IN, end_of_turn
+from tokexplore.models.errors import UsageError
+from tokexplore.models.protocol import Chat, Message, Rendered
 
 
 def render(loaded: Loaded, chat: Chat) -> Rendered:
     """The ids of the rendered template, ready for the assistant to go on.
 
-    Without a prefill the template opens the assistant's turn. With one, the turn is opened, holds
-    the prefill and stays open. BOS is there once, where the template writes it.
+    The template opens the assistant's turn, and a prefill stands after that as it is; or the
+    template writes it as the content or the reasoning of a message that it leaves open. BOS is
+    there once, where the template writes it.
 
     Raises:
-        UsageError: when the model has no chat template or the template refuses the messages.
+        UsageError: when the model has no such chat template, and when the template refuses the
+            messages or leaves out what one of them says.
     """
-    messages = _messages(chat)
-    if not messages:
+    if not chat.messages:
         raise UsageError("a chat needs at least one message: give --user TEXT or --messages FILE.")
-    if chat.prefill:
-        messages.append({"role": "assistant", "content": chat.prefill})
-        text = _apply(loaded, chat, messages, continue_final_message=True)
+    chat = _marked(loaded, chat)
+    if chat.prefill and chat.prefill_as != "turn":
+        text, said = _continued(loaded, chat)
     else:
-        text = _apply(loaded, chat, messages, add_generation_prompt=True)
-    return Rendered(tuple(token_ids(loaded, text, special=False)), _warning(loaded, chat, text))
+        text, said = _opened(loaded, chat)
+    said = [*_second_turn(chat), *said, *_endless(loaded, chat)]
+    return Rendered(tuple(token_ids(loaded, text, special=False)), "; ".join(said))
+
+
+def _opened(loaded: Loaded, chat: Chat) -> tuple[str, list[str]]:
+    """The conversation, the assistant's turn that the template opens, and the prefill as it is."""
+    turns = _fitted(loaded, chat, _turns(chat), add_generation_prompt=True)
+    text = apply(loaded, chat, turns, add_generation_prompt=True)
+    said = left_out(loaded, chat, turns, text, add_generation_prompt=True)
+    if not chat.prefill:
+        return text, said
+    if chat.prefill_more:
+        said.append(f"the prefill stands as it is, without {' and '.join(chat.prefill_more)}")
+    closed = apply(loaded, chat, turns, add_generation_prompt=False)
+    own = _own_opening(loaded, chat, turns)
+    start = _shared(closed, text, text if own is None else own)
+    opening, other = text[start:], None if own is None else own[start:]
+    if not opening.strip() and other and other.strip():
+        return text[:start] + other + chat.prefill, said
+    if other != opening:
+        after = f"{opening!r}, with which the template opens the turn" if opening else "the message"
+        said.append(f"the prefill stands as it is right after {after}")
+        if other is not None:
+            said[-1] += f"; before such an answer it would write {other!r} (--prefill-as content)"
+    if again := _overlap(opening, chat.prefill):
+        said.append(
+            f"the opened turn ends with {unmarked(again)!r}, and the prefill begins with it again"
+        )
+    return text + chat.prefill, said
+
+
+def _own_opening(loaded: Loaded, chat: Chat, turns: Turns) -> str | None:
+    """All that the template writes before the prefill where it is a message's content; None where
+    it writes no such message, or something else in the place of the prefill."""
+    words = chat.prefill.strip()
+    if not words:
+        return None
+    answer = {"role": "assistant", "content": chat.prefill}
+    how = {"continue_final_message": True}
+    try:
+        all_turns = _fitted(loaded, chat, [*turns, answer], **how)
+        text = apply(loaded, chat, all_turns, **how)
+    except UsageError:
+        return None
+    before, found, _ = text.rpartition(words)
+    return before if found else None
+
+
+def _shared(*texts: str) -> int:
+    """The length of what all texts begin with."""
+    together = enumerate(zip(*texts, strict=False))
+    return next((i for i, each in together if len(set(each)) > 1), min(map(len, texts)))
+
+
+def _overlap(opening: str, prefill: str) -> str:
+    """The longest end of the opening that the prefill begins with; blanks alone do not count."""
+    lengths = range(min(len(opening), len(prefill)), 0, -1)
+    ends = (prefill[:n] for n in lengths if opening.endswith(prefill[:n]))
+    return next((end for end in ends if end.strip()), "")
+
+
+def _continued(loaded: Loaded, chat: Chat) -> tuple[str, list[str]]:
+    """The conversation with a last message that the template writes and leaves open."""
+    field = "content" if chat.prefill_as == "content" else "reasoning_content"
+    answer = {"role": "assistant", "content": "", **chat.prefill_more, field: chat.prefill}
+    how = {"continue_final_message": field}
+    turns = _fitted(loaded, chat, [*_turns(chat), answer], **how)
+    text = apply(loaded, chat, turns, **how)
+    said = left_out(loaded, chat, turns, text, **how)
+    if not text.endswith(chat.prefill):
+        end, wanted = unmarked(text)[-len(chat.prefill) :], unmarked(chat.prefill)
+        said.append(
+            f"the template changes the prefill: the prompt ends with {end!r}, not {wanted!r}"
+        )
+    return text, said
 
 
 def next_turn(loaded: Loaded, ids: Sequence[int], chat: Chat, user: str) -> Rendered:
@@ -65,18 +122,23 @@ def next_turn(loaded: Loaded, ids: Sequence[int], chat: Chat, user: str) -> Rend
     """
     if not user.strip():
         raise UsageError("the next user turn is empty: type at least one character.")
-    before = _messages(chat)
+    if chat.literal:
+        user = with_marks(loaded.tokenizer, user)
+    before = _turns(_marked(loaded, chat))
     if before and before[-1]["role"] == "assistant":
         before.pop()
     before = before or [{"role": "user", "content": "Hello"}]
-    turns = [{"role": "assistant", "content": _ANSWER}, {"role": "user", "content": user}]
-    text = _apply(loaded, chat, [*before, *turns], add_generation_prompt=True)
-    cut = text.rfind(_ANSWER) + len(_ANSWER)
-    if _ANSWER not in text:
+    added = [{"role": "assistant", "content": STAND_IN}, {"role": "user", "content": user}]
+    how = {"add_generation_prompt": True}
+    turns, lost = fitted(loaded, chat, [*before, *added], **how)
+    if any(turns[i]["role"] == "assistant" for i in lost):
         raise UsageError(
             f"the chat template of {loaded.name} leaves earlier answers out, so no further turn "
             "can follow this path: start a new chat with --messages."
         )
+    _refuse_lost(loaded, turns, lost)
+    text = apply(loaded, chat, turns, **how)
+    cut = text.rfind(STAND_IN) + len(STAND_IN)
     closing = encode(loaded, text[cut : max(cut, text.find(user.strip(), cut))], continuation=True)
     return _joined(loaded, list(ids), _after(loaded, text, cut), len(closing))
 
@@ -95,12 +157,13 @@ def _joined(loaded: Loaded, path: list[int], added: list[int], closing: int) -> 
     """`added` without what the path already ends with; its first `closing` ids come before the
     user's words."""
     last = path[-1] if path else -1
-    if last in loaded.eos_ids and last in added[:closing]:
+    ends = (*loaded.eos_ids, *loaded.turn_ids)
+    if last in ends and last in added[:closing]:
         return Rendered(tuple(added[added.index(last) + 1 :]))
     for length in range(min(closing, len(path)), 0, -1):
         if path[-length:] == added[:length]:
             return Rendered(tuple(added[length:]))
-    if last in loaded.eos_ids:
+    if last in ends:
         shown = loaded.vocabulary.show(last)
         return Rendered(
             tuple(added), f"the path ends with {shown}, which the chat template never writes there"
@@ -108,45 +171,66 @@ def _joined(loaded: Loaded, path: list[int], added: list[int], closing: int) -> 
     return Rendered(tuple(added))
 
 
-def _messages(chat: Chat) -> list[dict[str, str]]:
-    return [{"role": message.role, "content": message.content} for message in chat.messages]
+def _turns(chat: Chat) -> Turns:
+    return [{"role": m.role, "content": m.content} | m.more for m in chat.messages]
 
 
-def _apply(loaded: Loaded, chat: Chat, messages: list[dict[str, str]], **how: bool) -> str:
-    if not loaded.chat_template:
+def _fitted(loaded: Loaded, chat: Chat, turns: Turns, **how: object) -> Turns:
+    fitting, lost = fitted(loaded, chat, turns, **how)
+    _refuse_lost(loaded, turns, lost)
+    return fitting
+
+
+def _refuse_lost(loaded: Loaded, turns: Turns, lost: list[int]) -> None:
+    if lost:
+        role = turns[lost[0]]["role"]
         raise UsageError(
-            f"{loaded.name} has no chat template: give plain text with --prompt instead of a chat."
+            f"the chat template of {loaded.name} leaves out the text of message {lost[0] + 1} "
+            f"({role}), as a text and as a list of parts: leave the message out, or give plain "
+            "text with --prompt."
         )
-    if taken := sorted(_RESERVED & chat.template_args.keys()):
-        raise UsageError(f"template argument {taken[0]} is set by tokexplore: leave it out.")
-    arguments: dict[str, Any] = chat.template_args | how
-    try:
-        return str(loaded.tokenizer.apply_chat_template(messages, tokenize=False, **arguments))
-    except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise UsageError(
-            f"the chat template of {loaded.name} refuses these messages: {reason}"
-        ) from error
 
 
-def _warning(loaded: Loaded, chat: Chat, text: str) -> str:
-    """What the template did that the user may not have meant; empty where all is as asked."""
-    warnings = []
-    last = chat.messages[-1].role if chat.messages else ""
-    if last == "assistant" and not chat.prefill:
-        warnings.append(
-            "the last message is the assistant's: the template closes its turn and opens another; "
-            "give its text as the prefill to go on from it"
-        )
-    elif last == "assistant":
-        warnings.append("the prefill opens a second assistant turn after the last message")
-    if not text.endswith(chat.prefill):
-        end = text[-len(chat.prefill) :]
-        warnings.append(
-            f"the template changes the prefill: the prompt ends with {end!r}, not {chat.prefill!r}"
-        )
-    template = loaded.tokenizer.get_chat_template()
-    unused = [n for n in chat.template_args if not re.search(rf"\b{re.escape(n)}\b", template)]
-    if unused:
-        warnings.append(f"the template does not use {', '.join(unused)}")
-    return "; ".join(warnings)
+def _marked(loaded: Loaded, chat: Chat) -> Chat:
+    """The chat with a mark in every name of a token that its messages hold, where those shall be
+    read as their characters."""
+    if not chat.literal:
+        return chat
+
+    def marked(value: Any) -> Any:
+        if isinstance(value, str):
+            return with_marks(loaded.tokenizer, value)
+        if isinstance(value, dict):
+            return {key: marked(item) for key, item in value.items()}
+        return [marked(item) for item in value] if isinstance(value, list) else value
+
+    return msgspec.structs.replace(
+        chat,
+        messages=tuple(Message(m.role, marked(m.content), marked(m.more)) for m in chat.messages),
+        prefill=marked(chat.prefill),
+        prefill_more=marked(chat.prefill_more),
+        tools=tuple(marked(tool) for tool in chat.tools),
+    )
+
+
+def _second_turn(chat: Chat) -> list[str]:
+    """What is to be said of a conversation whose last message is the assistant's already."""
+    if chat.messages[-1].role != "assistant":
+        return []
+    if chat.prefill:
+        return ["the prefill opens a second assistant turn after the last message"]
+    return [
+        "the last message is the assistant's: the template closes its turn and opens another; "
+        "give its text as the prefill to go on from it"
+    ]
+
+
+def _endless(loaded: Loaded, chat: Chat) -> list[str]:
+    """What is to be said of a template whose turns end with no token."""
+    end = end_of_turn(loaded.tokenizer, source(loaded, chat), loaded.eos_ids)
+    if not isinstance(end, str) or not end:
+        return []
+    return [
+        f"the template ends a turn with {end!r}, which is no token of its own, so the model may go "
+        f"on past it: --stop {end!r} ends there"
+    ]

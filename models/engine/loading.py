@@ -10,7 +10,7 @@ from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerB
 
 from tokexplore.models.catalog import Located, locate, offline
 from tokexplore.models.checkpoint import Checkpoint, read_checkpoint
-from tokexplore.models.engine.byte_table import vocabulary_of
+from tokexplore.models.engine.byte_table import adds_bos, vocabulary_of
 from tokexplore.models.engine.device import choose_dtype, devices_of, place, set_threads
 from tokexplore.models.engine.download import download
 from tokexplore.models.engine.generation import eos_ids, read_generation_config, suggested
@@ -18,6 +18,7 @@ from tokexplore.models.engine.quiet import quietly
 from tokexplore.models.engine.rope import stretched
 from tokexplore.models.engine.skeleton import check_size
 from tokexplore.models.engine.suitability import check_causality, check_files, plainly_causal
+from tokexplore.models.engine.turn_end import turn_ids
 from tokexplore.models.engine.weights import (
     Opening,
     explained,
@@ -69,6 +70,10 @@ class Loaded:
     notices: tuple[str, ...]
     config_hash: str
     """SHA-256 of config.json."""
+    turn_ids: tuple[int, ...] = ()
+    """Tokens that end the assistant's turn by the chat template and that `eos_ids` lacks."""
+    adds_bos: bool = False
+    """Whether the tokenizer puts BOS in front of a prompt."""
 
 
 def load(options: LoadOptions, report: Callable[[Progress], None]) -> Loaded:
@@ -139,6 +144,7 @@ def _describe(
     notices += broken
     settings, left_out = suggested(generation)
     vocabulary = vocabulary_of(tokenizer, rows)
+    ends = eos_ids(generation, checkpoint.text_config, tokenizer, rows)
     if len(vocabulary) > rows:
         notices.append(
             f"the tokenizer has {len(vocabulary):,} tokens and the model {rows:,} rows: "
@@ -161,7 +167,9 @@ def _describe(
         hidden=_integer(config, "hidden_size"),
         rows=rows,
         bos_id=tokenizer.bos_token_id,
-        eos_ids=eos_ids(generation, checkpoint.text_config, tokenizer, rows),
+        eos_ids=ends,
+        adds_bos=adds_bos(tokenizer),
+        turn_ids=turn_ids(tokenizer, ends, rows),
         chat_template=bool(tokenizer.chat_template),
         suggested=settings,
         weight_bytes=sum(p.numel() * p.element_size() for p in model.parameters()),

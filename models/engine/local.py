@@ -104,6 +104,8 @@ class LocalEngine:
             bos_id=loaded.bos_id,
             eos_ids=loaded.eos_ids,
             chat_template=loaded.chat_template,
+            turn_ids=loaded.turn_ids,
+            adds_bos=loaded.adds_bos,
             suggested=loaded.suggested,
             weight_bytes=loaded.weight_bytes,
             kv_bytes_per_token=probed.kv_bytes_per_token,
@@ -124,8 +126,8 @@ class LocalEngine:
     def vocabulary(self) -> Vocabulary:
         return self._loaded.vocabulary
 
-    def encode(self, text: str, *, continuation: bool = False) -> list[int]:
-        return texts.encode(self._loaded, text, continuation=continuation)
+    def encode(self, text: str, *, continuation: bool = False, literal: bool = False) -> list[int]:
+        return texts.encode(self._loaded, text, continuation=continuation, literal=literal)
 
     def render(self, chat: Chat) -> Rendered:
         return chats.render(self._loaded, chat)

@@ -233,6 +233,7 @@ class Stops:
     def __init__(self, engine: "LocalEngine", request: StreamRequest) -> None:
         self._bytes_of = engine.vocabulary.bytes_of
         self._eos = frozenset(() if request.ignore_eos else engine.info.eos_ids)
+        self._turn = frozenset(() if request.ignore_eos else request.turn_ids)
         self._ids = frozenset(request.stop_ids)
         self._texts = [(text, text.encode()) for text in request.stop_texts if text]
         self._window = max((len(data) for _, data in self._texts), default=1) - 1
@@ -246,6 +247,8 @@ class Stops:
         """Whether the path ends with this new token."""
         if token in self._eos:
             return "eos"
+        if token in self._turn:
+            return "end of turn"
         if token in self._ids:
             return "stop"
         if self._texts:

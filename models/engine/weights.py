@@ -17,7 +17,7 @@ from transformers import (
 )
 from transformers import __version__ as transformers_version
 
-from tokexplore.models.checkpoint import Checkpoint
+from tokexplore.models.checkpoint import Checkpoint, processor_template
 from tokexplore.models.engine.device import Placement, torch_dtype
 from tokexplore.models.engine.meter import Meter, Report
 from tokexplore.models.engine.quiet import bars_to
@@ -86,6 +86,8 @@ def open_tokenizer(opening: Opening) -> PreTrainedTokenizerBase:
         )
     if not len(tokenizer):
         raise ModelError(f"{opening.name} has a tokenizer without any tokens.")
+    if not tokenizer.chat_template:
+        tokenizer.chat_template = processor_template(opening.path) or None
     return tokenizer
 
 

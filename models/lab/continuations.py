@@ -87,7 +87,7 @@ def summarise(runs: Sequence[Continuation]) -> Summary:
         loops=len(found) / count if count else None,
         loop_period=mean([known.period for known in found]),
         loop_onset=mean([known.onset for known in found]),
-        ended_at_eos=mean([run.ended == "eos" for run in runs]),
+        ended_at_eos=mean([run.ended in ("eos", "end of turn") for run in runs]),
     )
 
 

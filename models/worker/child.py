@@ -228,8 +228,8 @@ class Child:
 def answer(engine: Engine, question: messages.Question) -> object:
     """An engine's answer to a question, of the type that `ANSWERS` names."""
     match question:
-        case messages.Encode(text, continuation):
-            return engine.encode(text, continuation=continuation)
+        case messages.Encode(text, continuation, literal):
+            return engine.encode(text, continuation=continuation, literal=literal)
         case messages.Render(chat):
             return engine.render(chat)
         case messages.NextTurn(ids, chat, user):

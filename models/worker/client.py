@@ -121,9 +121,11 @@ class EngineClient:
 
     # Questions
 
-    async def encode(self, text: str, *, continuation: bool = False) -> list[int]:
+    async def encode(
+        self, text: str, *, continuation: bool = False, literal: bool = False
+    ) -> list[int]:
         """See `Engine.encode`."""
-        return cast(list[int], await self._ask(messages.Encode(text, continuation)))
+        return cast(list[int], await self._ask(messages.Encode(text, continuation, literal)))
 
     async def render(self, chat: Chat) -> Rendered:
         """See `Engine.render`."""

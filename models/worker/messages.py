@@ -40,6 +40,7 @@ LARGEST = 256 * 2**20
 class Encode(msgspec.Struct, frozen=True, tag=True):
     text: str
     continuation: bool
+    literal: bool
 
 
 class Render(msgspec.Struct, frozen=True, tag=True):

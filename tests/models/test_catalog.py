@@ -170,6 +170,23 @@ def test_a_chat_template_is_seen_wherever_it_is(tmp_path: Path) -> None:
     (path / "tokenizer_config.json").unlink()
     (path / "chat_template.jinja").write_text("{{ messages }}")
     assert read_checkpoint(path).chat_template
+    (path / "chat_template.jinja").write_text("")
+    assert not read_checkpoint(path).chat_template
+    (path / "additional_chat_templates").mkdir()
+    (path / "additional_chat_templates" / "rag.jinja").write_text("{{ messages }}")
+    assert read_checkpoint(path).chat_template
+
+
+@pytest.mark.parametrize(
+    ("text", "there"),
+    [('{"chat_template": "{{ messages }}"}', True), ('{"chat_template": ""}', False), ("{", False)],
+)
+def test_the_chat_template_of_a_processor_is_seen_where_it_is_one(
+    tmp_path: Path, text: str, there: bool
+) -> None:
+    path = make(tmp_path / "m")
+    (path / "chat_template.json").write_text(text)
+    assert read_checkpoint(path).chat_template is there
 
 
 def test_a_nested_config_is_the_language_models(tmp_path: Path) -> None:

@@ -123,9 +123,9 @@ class FakeEngine:
     def vocabulary(self) -> Vocabulary:
         return vocabulary.VOCABULARY
 
-    def encode(self, text: str, *, continuation: bool = False) -> list[int]:
-        ids = vocabulary.encode(text)
-        return ids if continuation else [vocabulary.BOS, *ids]
+    def encode(self, text: str, *, continuation: bool = False, literal: bool = False) -> list[int]:
+        ids = vocabulary.encode(text, literal=literal)
+        return ids if continuation or ids[:1] == [vocabulary.BOS] else [vocabulary.BOS, *ids]
 
     def render(self, chat: Chat) -> Rendered:
         if not self.info.chat_template:
@@ -139,8 +139,9 @@ class FakeEngine:
         for message in chat.messages:
             if message.role not in roles:
                 raise UsageError(f"the template of {self.info.name} has no role {message.role!r}.")
-            ids += [roles[message.role], *vocabulary.encode(message.content), vocabulary.END]
-        ids += [vocabulary.ASSISTANT, *vocabulary.encode(chat.prefill)]
+            said = vocabulary.encode(message.content, literal=chat.literal)
+            ids += [roles[message.role], *said, vocabulary.END]
+        ids += [vocabulary.ASSISTANT, *vocabulary.encode(chat.prefill, literal=chat.literal)]
         return Rendered(tuple(ids))
 
     def next_turn(self, ids: Sequence[int], chat: Chat, user: str) -> Rendered:
@@ -368,6 +369,8 @@ class FakeEngine:
     def _stopped(self, ids: list[int], request: StreamRequest) -> EndReason | None:
         if ids[-1] in self.info.eos_ids and not request.ignore_eos:
             return "eos"
+        if ids[-1] in request.turn_ids and not request.ignore_eos:
+            return "end of turn"
         return "stop" if ids[-1] in request.stop_ids or _detail(ids, request) else None
 
 
@@ -407,6 +410,8 @@ def _info(name: str, context: int, chat_template: bool, dtype: str) -> ModelInfo
         bos_id=vocabulary.BOS,
         eos_ids=(vocabulary.EOS, vocabulary.END),
         chat_template=chat_template,
+        turn_ids=(vocabulary.USER,),
+        adds_bos=True,
         suggested=SUGGESTED,
         weight_bytes=49_380,
         kv_bytes_per_token=1_024,

@@ -1,5 +1,7 @@
 """The fake engine's tokenizer: every byte, hostile tokens, Chinese characters, plain words."""
 
+import re
+
 from tokexplore.models.tokens import Vocabulary
 
 SPECIALS = ("<s>", "</s>", "<|user|>", "<|assistant|>", "<|end|>", "<|system|>")
@@ -66,8 +68,14 @@ def token_id(text: str) -> int:
     return SPECIALS.index(text) if text in SPECIALS else _ID_OF[text.encode()]
 
 
-def encode(text: str) -> list[int]:
-    """Greedy longest match; every byte is a token, so all text can be encoded."""
+def encode(text: str, *, literal: bool = True) -> list[int]:
+    """Greedy longest match; every byte is a token, so all text can be encoded.
+
+    The names of special tokens are those tokens unless `literal`.
+    """
+    if not literal:
+        pieces = re.split(f"({'|'.join(map(re.escape, SPECIALS))})", text)
+        return [i for p in pieces for i in ([token_id(p)] if p in SPECIALS else encode(p))]
     data, ids, at = text.encode(), [], 0
     while at < len(data):
         for length in range(min(_LONGEST, len(data) - at), 0, -1):

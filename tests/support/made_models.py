@@ -38,6 +38,7 @@ def loaded_with(words: PreTrainedTokenizerBase, rows: int = TOKENIZER_ONLY_ROWS)
         bos_id=words.bos_token_id,
         eos_ids=() if words.eos_token_id is None else (words.eos_token_id,),
         chat_template=bool(words.chat_template),
+        turn_ids=(),
     )
 
 

@@ -1,6 +1,7 @@
 """Tokenizers of every kind that matters, built in milliseconds from a few sentences."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from tokenizers import (
     AddedToken,
@@ -11,7 +12,7 @@ from tokenizers import (
     pre_tokenizers,
     processors,
 )
-from transformers import PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast, PythonBackend
 
 TEXT = [
     "Once upon a time there was a king who had a daughter, and she was very beautiful.",
@@ -136,3 +137,41 @@ def with_added(tokenizer: Tokenizer, *contents: str) -> Tokenizer:
     """The same tokenizer with ordinary added tokens, matched in the raw text."""
     tokenizer.add_tokens([AddedToken(text, normalized=False) for text in contents])
     return tokenizer
+
+
+KINDS: dict[str, Callable[[], Tokenizer]] = {
+    "byte level": byte_level,
+    "byte level, prefix space": lambda: byte_level(prefix_space=True),
+    "llama 2": llama_two,
+    "metaspace first": lambda: metaspace("first"),
+    "metaspace always": lambda: metaspace("always"),
+    "metaspace never": lambda: metaspace("never"),
+    "gemma": gemma,
+    "unigram": unigram,
+}
+SPACED = {"byte level, prefix space", "llama 2", "metaspace first", "metaspace always", "unigram"}
+"""Kinds that put a space in front of a text."""
+
+
+class Slow(PythonBackend):
+    """A tokenizer written in Python, one token for a character, with the vocabulary given."""
+
+    def __init__(self, vocabulary: dict[Any, int], **more: Any) -> None:
+        self._own = vocabulary
+        super().__init__(**more)
+
+    @property
+    def vocab_size(self) -> int:
+        return len(self._own)
+
+    def get_vocab(self) -> dict[Any, int]:
+        return dict(self._own)
+
+    def _tokenize(self, text: str, **_: Any) -> list[str]:
+        return list(text)
+
+    def _convert_token_to_id(self, token: str) -> int:
+        return self._own.get(token, 0)
+
+    def _convert_id_to_token(self, index: int) -> Any:
+        return next((token for token, i in self._own.items() if i == index), "")

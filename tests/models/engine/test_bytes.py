@@ -1,6 +1,5 @@
 """Exact bytes of every token, and text to tokens and back, on every kind of tokenizer."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -8,24 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import made_tokenizers as made
 from support.made_models import loaded_with
-from tokenizers import Tokenizer
-from transformers import PythonBackend
 
 from tokexplore.models.engine.byte_table import byte_characters, vocabulary_of
 from tokexplore.models.engine.text import encode
 from tokexplore.models.errors import UsageError
 
-KINDS: dict[str, Callable[[], Tokenizer]] = {
-    "byte level": made.byte_level,
-    "byte level, prefix space": lambda: made.byte_level(prefix_space=True),
-    "llama 2": made.llama_two,
-    "metaspace first": lambda: made.metaspace("first"),
-    "metaspace always": lambda: made.metaspace("always"),
-    "metaspace never": lambda: made.metaspace("never"),
-    "gemma": made.gemma,
-    "unigram": made.unigram,
-}
-SPACED = {"byte level, prefix space", "llama 2", "metaspace first", "metaspace always", "unigram"}
 TEXTS = st.text(
     st.one_of(
         st.characters(blacklist_categories=("Cs",), blacklist_characters="▁"),
@@ -35,9 +21,9 @@ TEXTS = st.text(
 ).filter(lambda text: "<s>" not in text and "</s>" not in text)
 
 
-@pytest.fixture(scope="module", params=KINDS)
+@pytest.fixture(scope="module", params=made.KINDS)
 def kind(request: pytest.FixtureRequest) -> tuple[str, Any]:
-    return request.param, loaded_with(made.wrapped(KINDS[request.param]()))
+    return request.param, loaded_with(made.wrapped(made.KINDS[request.param]()))
 
 
 def joined(loaded: Any, ids: list[int]) -> bytes:
@@ -51,7 +37,7 @@ def test_the_bytes_of_a_prompt_are_its_text(kind: tuple[str, Any], text: str) ->
     ids = encode(loaded, text, continuation=False)
     assert ids[0] == loaded.bos_id
     found = joined(loaded, ids[1:])
-    spaced = {text.encode(), b" " + text.encode()} if name in SPACED else {text.encode()}
+    spaced = {text.encode(), b" " + text.encode()} if name in made.SPACED else {text.encode()}
     assert found in spaced
 
 
@@ -109,9 +95,9 @@ def test_the_first_space_of_a_prompt_is_kept_as_a_byte() -> None:
 @given(text=TEXTS)
 def test_the_running_text_of_a_prompt_is_the_prompt(kind: tuple[str, Any], text: str) -> None:
     name, loaded = kind
-    assert loaded.vocabulary.leading_space == (name in SPACED)
+    assert loaded.vocabulary.leading_space == (name in made.SPACED)
     ids = encode(loaded, text, continuation=False)
-    if b" " + text.encode() == joined(loaded, ids[1:]) or name not in SPACED:
+    if b" " + text.encode() == joined(loaded, ids[1:]) or name not in made.SPACED:
         assert loaded.vocabulary.text(ids) == text
         assert "".join(loaded.vocabulary.pieces(ids)) == "<s>" + text
 
@@ -203,37 +189,15 @@ def test_a_token_beyond_the_model_is_refused() -> None:
         encode(loaded, "国王", continuation=False)
 
 
-class Slow(PythonBackend):
-    """A tokenizer written in Python, one token for a character, with the vocabulary given."""
-
-    def __init__(self, vocabulary: dict[Any, int], **more: Any) -> None:
-        self._own = vocabulary
-        super().__init__(**more)
-
-    @property
-    def vocab_size(self) -> int:
-        return len(self._own)
-
-    def get_vocab(self) -> dict[Any, int]:
-        return dict(self._own)
-
-    def _tokenize(self, text: str, **_: Any) -> list[str]:
-        return list(text)
-
-    def _convert_token_to_id(self, token: str) -> int:
-        return self._own.get(token, 0)
-
-    def _convert_id_to_token(self, index: int) -> Any:
-        return next((token for token, i in self._own.items() if i == index), "")
-
-
 def test_tokenizers_written_in_python() -> None:
-    pieces = vocabulary_of(Slow({"▁a": 0, "<0xE5>": 1, "国": 2, "</s>": 3}, eos_token="</s>"), 4)
+    pieces = vocabulary_of(
+        made.Slow({"▁a": 0, "<0xE5>": 1, "国": 2, "</s>": 3}, eos_token="</s>"), 4
+    )
     assert [pieces.bytes_of(i) for i in range(4)] == [b" a", b"\xe5", "国".encode(), b"</s>"]
     assert pieces.special == {3}
-    raw = vocabulary_of(Slow({b"\xe5\x9b": 0, b"\xbd": 1}), 2)
+    raw = vocabulary_of(made.Slow({b"\xe5\x9b": 0, b"\xbd": 1}), 2)
     assert [raw.bytes_of(i) for i in range(2)] == [b"\xe5\x9b", b"\xbd"]
-    spelled = Slow({"Ġa": 0, "å": 1, "国": 2})
+    spelled = made.Slow({"Ġa": 0, "å": 1, "国": 2})
     spelled.byte_decoder = byte_characters()
     assert [vocabulary_of(spelled, 3).bytes_of(i) for i in range(3)] == [
         b" a",

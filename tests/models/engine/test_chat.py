@@ -88,7 +88,8 @@ def test_a_prefill_stays_open(chatml: Any, llama_3: Any) -> None:
 
 
 def test_a_prefill_that_the_template_trims_is_warned_about(llama_3: Any) -> None:
-    rendered = render(llama_3, user(prefill="Sure, "))
+    assert literal(llama_3, render(llama_3, user(prefill="Sure, ")).ids).endswith("\n\nSure, ")
+    rendered = render(llama_3, user(prefill="Sure, ", prefill_as="content"))
     assert literal(llama_3, rendered.ids).endswith("\n\nSure,")
     assert "the template changes the prefill" in rendered.warning
 
@@ -97,8 +98,11 @@ def test_a_prefill_that_the_template_leaves_out_is_refused() -> None:
     loaded = chat_model(
         "{% for m in messages %}{% if m.role == 'user' %}{{ m.content }}{% endif %}{% endfor %}"
     )
-    with pytest.raises(UsageError, match="refuses these messages"):
-        render(loaded, user(prefill="Sure"))
+    with pytest.raises(UsageError, match="no place for a prefill like this"):
+        render(loaded, user(prefill="Sure", prefill_as="content"))
+    rendered = render(loaded, user(prefill="Sure"))
+    assert literal(loaded, rendered.ids) == "hiSure"
+    assert rendered.warning == "the prefill stands as it is right after the message"
 
 
 def test_a_closed_assistant_turn_is_warned_about(chatml: Any) -> None:

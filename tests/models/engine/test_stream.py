@@ -152,6 +152,17 @@ class TestEnding:
         assert isinstance(ended.events[-2], Described)
         assert ignored.new == plain.new
 
+    def test_the_end_of_a_turn_ends(self, engine_of: EngineOf) -> None:
+        plain = truth.run(engine_of(), PROMPT, 10)
+        ends = {"turn_ids": (plain.new[3],)}
+
+        run = truth.run(engine_of(), PROMPT, 10, ignore_eos=False, **ends)
+        ignored = truth.run(engine_of(), PROMPT, 10, **ends)
+
+        assert run.ended.reason == "end of turn"
+        assert run.new == plain.new[: plain.new.index(plain.new[3]) + 1]
+        assert ignored.new == plain.new
+
     def test_a_stop_id_ends(self, engine_of: EngineOf) -> None:
         plain = truth.run(engine_of(), PROMPT, 10)
 

@@ -1,0 +1,63 @@
+"""Where the assistant's turn ends, as the chat template itself tells it."""
+
+from collections.abc import Sequence
+
+from transformers import PreTrainedTokenizerBase
+
+from tokexplore.models.engine.byte_table import split_at_added
+
+STAND_IN = "TokexploreStandsHereForTheAnswer"
+"""Stands for words while we look at what a template writes around them."""
+_USER = {"role": "user", "content": "Hello"}
+
+
+def named_templates(tokenizer: PreTrainedTokenizerBase) -> dict[str, str]:
+    """The tokenizer's chat templates by name; a single one is `default`."""
+    templates = tokenizer.chat_template
+    if isinstance(templates, dict):
+        return dict(templates)
+    return {"default": templates} if templates else {}
+
+
+def turn_ids(
+    tokenizer: PreTrainedTokenizerBase, eos_ids: Sequence[int], rows: int
+) -> tuple[int, ...]:
+    """The tokens that end a turn by one of the chat templates where `eos_ids` has no end for it."""
+    ends = (end_of_turn(tokenizer, t, eos_ids) for t in named_templates(tokenizer).values())
+    return tuple(dict.fromkeys(end for end in ends if isinstance(end, int) and end < rows))
+
+
+def end_of_turn(
+    tokenizer: PreTrainedTokenizerBase, template: str, eos_ids: Sequence[int]
+) -> int | str:
+    """The added token that a template writes after the assistant's words, or the text that it
+    writes there in the place of one; empty where it writes nothing, and where it is in `eos_ids`.
+
+    The words of a last message are looked at first: some templates end others in another way.
+    """
+    added = tokenizer.added_tokens_encoder
+    for after in ([], [_USER]):
+        text = _after_answer(tokenizer, template, after)
+        pieces = [piece.strip() for piece in split_at_added(tokenizer, text) if piece.strip()]
+        if pieces and pieces[0] in added:
+            end = int(added[pieces[0]])
+            return "" if end in eos_ids else end
+        if pieces:
+            return "" if after else pieces[0].partition("\n")[0]
+    return ""
+
+
+def _after_answer(
+    tokenizer: PreTrainedTokenizerBase, template: str, after: list[dict[str, str]]
+) -> str:
+    """What the template writes after an answer; empty where it refuses this conversation."""
+    for content in (STAND_IN, [{"type": "text", "text": STAND_IN}]):
+        turns = [_USER, {"role": "assistant", "content": content}, *after]
+        try:
+            text = tokenizer.apply_chat_template(turns, chat_template=template, tokenize=False)
+        except Exception:  # a template raises what it likes
+            continue
+        _, found, rest = str(text).rpartition(STAND_IN)
+        if found:
+            return rest
+    return ""
