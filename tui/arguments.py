@@ -202,7 +202,7 @@ def _scoring(given: argparse.Namespace) -> ScoreOptions:
     candidates = given.candidates
     if candidates is None:
         candidates = 0 if given.format == "text" else ExportOptions().candidates
-    return ScoreOptions(given.file, app, given.format, candidates)
+    return ScoreOptions(given.file, app, given.format, candidates, given.literal)
 
 
 def _invocation(command: str, given: argparse.Namespace) -> Invocation:
@@ -250,8 +250,11 @@ def _prompt_of(given: argparse.Namespace) -> PromptArguments:
         system=given.system,
         user=given.user,
         prefill=given.prefill,
+        prefill_as=given.prefill_as,
         messages=given.messages,
+        template=given.template,
         template_args=given.template_arg,
+        literal=given.literal,
     )
 
 

@@ -13,7 +13,7 @@ WORDS = 24
 TURN = " … "
 """Between two answers, in the place of the turn that parts them."""
 
-TOLD = ("eos", "stop", "context", "interrupted")
+TOLD = ("eos", "end of turn", "stop", "context", "interrupted")
 """Ends that are marked; the length that was asked for says nothing about the text."""
 
 

@@ -35,6 +35,7 @@ from tokexplore.tui.options import (
     with_texts,
 )
 from tokexplore.tui.plain import plain_text, step_table
+from tokexplore.tui.prompts import begun_by_text
 
 if TYPE_CHECKING:
     from tokexplore.tui.run_session import RunSession
@@ -106,6 +107,7 @@ def run(
             settings,
             app.max_new_tokens,
             prompt_length=len(ids),
+            turn_ids=turn_ids(engine, prompt),
             score_prompt=options.format == "jsonl" or bool(app.session),
             describe_end=bool(app.session),
             watch=tuple(watched_tokens(app, texts, engine.vocabulary)),
@@ -185,11 +187,13 @@ def prompt_ids(engine: Engine, prompt: PromptSpec, meter: Meter) -> tuple[int, .
     """
     if prompt.chat is not None:
         rendered = engine.render(prompt.chat)
-        if rendered.warning:
-            meter.say(rendered.warning)
-        ids = rendered.ids
+        ids, said = rendered.ids, rendered.warning
     else:
-        ids = tuple(engine.encode(prompt.text or ""))
+        text, literal = prompt.text or "", prompt.literal
+        ids = tuple(engine.encode(text, literal=literal))
+        said = begun_by_text(text, ids, engine.info, engine.vocabulary, literal=literal)
+    for notice in filter(None, (prompt.notice, said)):
+        meter.say(notice)
     context = engine.info.context
     if context and len(ids) > context:
         raise UsageError(
@@ -197,6 +201,11 @@ def prompt_ids(engine: Engine, prompt: PromptSpec, meter: Meter) -> tuple[int, .
             f"{context:,}: shorten the prompt."
         )
     return ids
+
+
+def turn_ids(engine: Engine, prompt: PromptSpec) -> tuple[int, ...]:
+    """The tokens that end the assistant's turn, where the prompt is a chat."""
+    return engine.info.turn_ids if prompt.chat is not None else ()
 
 
 class Writer(Protocol):
@@ -307,7 +316,6 @@ class TextWriter:
     def __init__(self, out: Output, engine: Engine, ids: tuple[int, ...], candidates: int) -> None:
         self._out = out
         self._vocabulary = engine.vocabulary
-        self._bos = engine.info.bos_id
         self._path = list(ids)
         self._prompt_length = len(ids)
         self._candidates = candidates
@@ -315,8 +323,7 @@ class TextWriter:
         self._steps: list[DrawnToken] = []
 
     def begin(self) -> None:
-        begins = bool(self._path) and self._path[0] == self._bos
-        for token in self._path[begins:]:
+        for token in self._path:
             self._print_token(token)
 
     def scored(self, event: ScoredToken) -> None:

@@ -53,7 +53,11 @@ class Lab:
         self.stop()
         driver = self._driver
         request = driver.options.request(
-            self.ids, driver.explorer.settings.checked(), self.length, prompt_length=len(self.ids)
+            self.ids,
+            driver.explorer.settings.checked(),
+            self.length,
+            prompt_length=len(self.ids),
+            turn_ids=driver.turn_ids,
         )
         experiment = Experiment(
             request, self.runs, self.knobs, new_seeds=not request.settings.greedy, deal=self.deal

@@ -88,10 +88,15 @@ class Ladder:
             await self._continue(rung, length)
 
     async def _continue(self, rung: Rung, prompt_length: int) -> None:
-        request = self._driver.options.request(
-            self.ids, rung.settings, LENGTH, prompt_length=prompt_length
+        driver = self._driver
+        request = driver.options.request(
+            self.ids,
+            rung.settings,
+            LENGTH,
+            prompt_length=prompt_length,
+            turn_ids=driver.turn_ids,
         )
-        async for batch in self._driver.client.stream(request):
+        async for batch in driver.client.stream(request):
             for event in batch:
                 if isinstance(event, DrawnToken):
                     rung.drawn.append(event)

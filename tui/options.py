@@ -258,6 +258,8 @@ class ScoreOptions(msgspec.Struct, frozen=True):
     format: Literal["text", "jsonl", "html"] = "text"
     candidates: int = 0
     """Candidates to list for each token; 0 leaves the table of all tokens out."""
+    literal: bool = False
+    """Read the names of tokens in the text (`</s>`) as their characters."""
 
 
 class ListOptions(msgspec.Struct, frozen=True):

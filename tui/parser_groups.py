@@ -5,6 +5,7 @@ from typing import get_args
 
 from tokexplore.models.given import brief
 from tokexplore.models.options import EMBEDDED, Dtype
+from tokexplore.models.protocol import PrefillAs
 from tokexplore.models.sampling.knobs import KNOBS
 from tokexplore.tui.options import MAX_NEW_TOKENS
 
@@ -35,6 +36,15 @@ def add_prompt(parser: argparse.ArgumentParser) -> None:
         help="read it from a UTF-8 file, - for standard input; one line break at the end is left "
         "out",
     )
+    add_literal(group)
+
+
+def add_literal(group: argparse._ArgumentGroup | argparse.ArgumentParser) -> None:
+    group.add_argument(
+        "--literal",
+        action="store_true",
+        help="read the names of tokens in the text, such as </s>, as their characters",
+    )
 
 
 def add_chat(parser: argparse.ArgumentParser) -> None:
@@ -50,7 +60,18 @@ def add_chat(parser: argparse.ArgumentParser) -> None:
         help="the assistant's first words, which the model goes on from",
     )
     group.add_argument(
-        "--messages", metavar="FILE.json", help='a list of {"role": ..., "content": ...}'
+        "--prefill-as",
+        choices=get_args(PrefillAs),
+        help="turn: as they are, after the turn that the template opens (the default); content, "
+        "reasoning: as the template writes those of an answer",
+    )
+    group.add_argument(
+        "--messages",
+        metavar="FILE.json",
+        help='a list of {"role": ..., "content": ...}, or an object of messages and tools',
+    )
+    group.add_argument(
+        "--template", metavar="NAME", help="which chat template, where the model has several"
     )
     group.add_argument(
         "--template-arg",

@@ -15,6 +15,7 @@ from tokexplore.tui.parser_groups import (
     LOADING,
     add_chat,
     add_ending,
+    add_literal,
     add_loading,
     add_model,
     add_prompt,
@@ -185,6 +186,7 @@ def score_parser() -> Parser:
     )
     parser.add_argument("file", metavar="FILE", help="UTF-8 text; - is standard input")
     add_model(parser)
+    add_literal(parser)
     parser.add_argument(
         "--format",
         choices=("text", "jsonl", "html"),

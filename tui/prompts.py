@@ -5,16 +5,19 @@ import os
 import stat
 import sys
 from collections.abc import Sequence
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import msgspec
 
 from tokexplore.models.errors import UsageError
 from tokexplore.models.given import brief, json_of, path_of
 from tokexplore.models.options import PromptSpec
-from tokexplore.models.protocol import Chat, Message
+from tokexplore.models.protocol import Chat, Message, ModelInfo, PrefillAs
+from tokexplore.models.tokens import Vocabulary
+from tokexplore.tui.message_file import Opening, last_words, read_conversation
 
 STANDARD_INPUT = "-"
+BYTE_ORDER_MARK = "\ufeff"
 
 
 class PromptArguments(msgspec.Struct, frozen=True):
@@ -26,13 +29,23 @@ class PromptArguments(msgspec.Struct, frozen=True):
     system: str | None = None
     user: str | None = None
     prefill: str | None = None
+    prefill_as: PrefillAs | None = None
     messages: str | None = None
+    template: str | None = None
     template_args: Sequence[str] = ()
+    literal: bool = False
 
     @property
     def is_chat(self) -> bool:
         """Whether any option asks for a conversation."""
-        given = (self.system, self.user, self.prefill, self.messages)
+        given = (
+            self.system,
+            self.user,
+            self.prefill,
+            self.prefill_as,
+            self.messages,
+            self.template,
+        )
         return self.chat or bool(self.template_args) or any(g is not None for g in given)
 
 
@@ -48,10 +61,14 @@ def read_prompt(arguments: PromptArguments, stdin: BinaryIO | None) -> PromptSpe
     """
     if arguments.text is not None and arguments.file is not None:
         raise UsageError("both --prompt and --prompt-file are given: choose one.")
+    notices: list[str] = []
     if arguments.is_chat:
-        return PromptSpec(chat=_read_chat(arguments, stdin))
-    text = _read_text(arguments, stdin)
-    return None if text is None else PromptSpec(text=text)
+        chat = _read_chat(arguments, stdin, notices)
+        return PromptSpec(chat=chat, notice="; ".join(notices))
+    text = _read_text(arguments, stdin, notices)
+    if text is None:
+        return None
+    return PromptSpec(text=text, literal=arguments.literal, notice="; ".join(notices))
 
 
 def piped_stdin() -> BinaryIO | None:
@@ -64,81 +81,68 @@ def piped_stdin() -> BinaryIO | None:
     return sys.stdin.buffer if given else None
 
 
-def _read_text(arguments: PromptArguments, stdin: BinaryIO | None) -> str | None:
+def _read_text(
+    arguments: PromptArguments, stdin: BinaryIO | None, notices: list[str]
+) -> str | None:
     if arguments.text is not None:
-        return arguments.text
+        return without_mark("--prompt", arguments.text, notices)
     if arguments.file is not None:
-        return without_last_newline(_read_file("--prompt-file", arguments.file))
+        return without_last_newline(_read_file("--prompt-file", arguments.file, notices))
     if stdin is not None:
-        return without_last_newline(_decoded("standard input", stdin.read()))
+        return without_last_newline(_decoded("standard input", stdin.read(), notices))
     return None
 
 
-def _read_chat(arguments: PromptArguments, stdin: BinaryIO | None) -> Chat:
-    prefill = arguments.prefill or ""
+def _read_chat(arguments: PromptArguments, stdin: BinaryIO | None, notices: list[str]) -> Chat:
+    opening = Opening(without_mark("--prefill", arguments.prefill or "", notices))
+    tools: tuple[dict[str, object], ...] = ()
     if arguments.messages is not None:
         others = (arguments.system, arguments.user, arguments.text, arguments.file)
         if any(other is not None for other in others):
             raise UsageError(
                 "--messages holds the whole conversation: leave out --system, --user and --prompt."
             )
-        messages = _read_messages(arguments.messages)
-        if messages[-1].role == "assistant":
-            if prefill:
-                raise UsageError("--messages ends with the assistant's words: leave out --prefill.")
-            prefill, messages = messages[-1].content, messages[:-1]
+        text = _read_file("--messages", arguments.messages, notices)
+        messages, tools, unread = read_conversation(arguments.messages, text)
+        notices += [unread] if unread else []
+        messages, last = last_words(messages)
+        if last.text and opening.text:
+            raise UsageError("--messages ends with the assistant's words: leave out --prefill.")
+        opening = opening if opening.text else last
     else:
-        messages = _given_messages(arguments, stdin)
-    return Chat(tuple(messages), prefill, template_arguments(arguments.template_args))
+        messages = _given_messages(arguments, stdin, notices)
+    if arguments.prefill_as is not None and not opening.text:
+        raise UsageError("--prefill-as tells how a prefill is put: give one with --prefill TEXT.")
+    return Chat(
+        tuple(messages),
+        opening.text,
+        template_arguments(arguments.template_args),
+        prefill_as=arguments.prefill_as or opening.put_as,
+        prefill_more=opening.more,
+        template=arguments.template or "",
+        tools=tools,
+        literal=arguments.literal,
+    )
 
 
-def _given_messages(arguments: PromptArguments, stdin: BinaryIO | None) -> list[Message]:
+def _given_messages(
+    arguments: PromptArguments, stdin: BinaryIO | None, notices: list[str]
+) -> list[Message]:
     """The system's and the user's message; a plain prompt is the user's where --user is not."""
-    user = arguments.user
-    if user is None:
-        user = _read_text(arguments, stdin)
+    if arguments.user is None:
+        user = _read_text(arguments, stdin, notices)
     elif arguments.text is not None or arguments.file is not None:
         raise UsageError("both --user and a prompt are given: choose one.")
+    else:
+        user = without_mark("--user", arguments.user, notices)
     if user is None:
         raise UsageError(
             "a chat needs something to answer: give --user TEXT or --messages FILE.json."
         )
     messages = [Message("user", user)]
     if arguments.system is not None:
-        messages.insert(0, Message("system", arguments.system))
+        messages.insert(0, Message("system", without_mark("--system", arguments.system, notices)))
     return messages
-
-
-def _read_messages(file: str) -> list[Message]:
-    text = _read_file("--messages", file)
-    try:
-        value = json_of(text, exact=True)
-    except json.JSONDecodeError as error:
-        raise UsageError(
-            f"--messages {file} is not JSON: {error.msg} in line {error.lineno}, "
-            f"column {error.colno}."
-        ) from None
-    except ValueError as error:
-        raise UsageError(f"--messages {file} {error}.") from None
-    listed = value.get("messages") if isinstance(value, dict) else value
-    if not isinstance(listed, list) or not listed:
-        raise UsageError(
-            f'--messages {file} holds no list of messages: write [{{"role": "user", '
-            f'"content": "..."}}].'
-        )
-    return [_message(file, number, item) for number, item in enumerate(listed, 1)]
-
-
-def _message(file: str, number: int, item: Any) -> Message:
-    if isinstance(item, dict):
-        role, content = item.get("role"), item.get("content")
-        if isinstance(role, str) and isinstance(content, str):
-            for text in (role, content):
-                check_utf8(f"message {number} of --messages {file}", text)
-            return Message(role, content)
-    raise UsageError(
-        f"message {number} of --messages {file} needs a role and a content, both text."
-    )
 
 
 def template_arguments(given: Sequence[str]) -> dict[str, object]:
@@ -162,34 +166,59 @@ def template_arguments(given: Sequence[str]) -> dict[str, object]:
     return arguments
 
 
-def _read_file(option: str, file: str) -> str:
+def _read_file(option: str, file: str, notices: list[str]) -> str:
     if file == STANDARD_INPUT:
-        return _decoded("standard input", sys.stdin.buffer.read())
+        return _decoded("standard input", sys.stdin.buffer.read(), notices)
     try:
         data = path_of(file).read_bytes()
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise UsageError(f"{option} {file} cannot be read: {reason}.") from None
-    return _decoded(f"{option} {file}", data)
+    return _decoded(f"{option} {file}", data, notices)
 
 
-def read_text(file: str) -> str:
-    """A UTF-8 file as it is; `-` is standard input.
+def read_text(file: str, notices: list[str]) -> str:
+    """A UTF-8 file as it is, but for a byte order mark; `-` is standard input.
+
+    Args:
+        notices: what was left out is told here.
 
     Raises:
         UsageError: it cannot be read, or is not UTF-8.
     """
-    return _read_file("FILE", file)
+    return _read_file("FILE", file, notices)
 
 
-def _decoded(name: str, data: bytes) -> str:
+def _decoded(name: str, data: bytes, notices: list[str]) -> str:
     try:
-        return data.decode("utf-8")
+        return without_mark(name, data.decode("utf-8"), notices)
     except UnicodeDecodeError as error:
         raise UsageError(
             f"{name} is not UTF-8 text (byte 0x{data[error.start]:02X} at offset {error.start}): "
             "convert it first."
         ) from None
+
+
+def without_mark(name: str, text: str, notices: list[str]) -> str:
+    """The text without a byte order mark at its head, which editors write and no model reads."""
+    if text.startswith(BYTE_ORDER_MARK):
+        notices.append(f"{name} begins with a byte order mark (U+FEFF), which is left out")
+    return text.removeprefix(BYTE_ORDER_MARK)
+
+
+def begun_by_text(
+    text: str, ids: Sequence[int], info: ModelInfo, vocabulary: Vocabulary, *, literal: bool
+) -> str:
+    """A notice where a prompt begins with the name of the token that is put in front of prompts."""
+    if literal or not info.adds_bos or info.bos_id is None or info.bos_id not in ids[:1]:
+        return ""
+    name = vocabulary.bytes_of(info.bos_id).decode()
+    if not text.startswith(name):
+        return ""
+    return (
+        f"the text begins with {name}, the token that is put in front of every text: it is there "
+        "once (--literal reads it as its characters)"
+    )
 
 
 def check_utf8(name: str, text: str) -> None:

@@ -345,7 +345,7 @@ def test_without_a_terminal_the_app_s_command_runs_as_text(tmp_path: Path) -> No
         text=True,
         check=True,
     )
-    assert done.stdout.splitlines()[1].startswith("Once upon")
+    assert done.stdout.splitlines()[1].startswith("<s>Once upon")
     assert "end: length after 2 tokens" in done.stdout
     assert done.stderr == ""
 

@@ -193,7 +193,7 @@ def test_text_streams_whole_characters_and_then_tells_every_step() -> None:
     planted_text(engine, "Once", " the 你 king")
     _, text = ran(engine, PromptSpec(text="Once"), settings=HOT, max_new_tokens=20, candidates=3)
     story, *blocks, end = text.split("\n\n")
-    assert story == "Once the 你 king</s>", "the end of the text is a token to be seen"
+    assert story == "<s>Once the 你 king</s>", "its first and its last token are to be seen"
     assert [b.split(" · ")[0] for b in blocks] == [f"step {n}" for n in range(1, 8)]
     assert 'after "Once␣the␣<E4><BD>"' in blocks[4]
     assert "(id 166, sampled)" in blocks[4]
@@ -221,7 +221,7 @@ def test_text_shows_controls_and_keeps_line_breaks() -> None:
     engine = FakeEngine()
     planted_text(engine, "Once", " a\x1b]0;owned\x07\r\n[/x] the", logit=50)
     _, text = ran(engine, PromptSpec(text="Once"), max_new_tokens=50)
-    assert text.startswith("Once a␛]0;owned␇␍\n[/x] the</s>\n")
+    assert text.startswith("<s>Once a␛]0;owned␇␍\n[/x] the</s>\n")
     assert "\x1b" not in text
 
 
@@ -232,7 +232,7 @@ def test_a_failure_is_raised_and_what_was_told_stays() -> None:
     with pytest.raises(OutOfMemoryError):
         headless.run(RunOptions(app), out, open_engine=lambda *_: engine, errors=io.StringIO())
     text = out.getvalue().decode()
-    assert text.startswith("Once")
+    assert text.startswith("<s>Once")
     assert "step 2" in text
     assert text.endswith("end: failure after 2 tokens\n")
 
@@ -338,7 +338,7 @@ def test_the_prompt_stays_on_a_terminal(tmp_path: Path) -> None:
     os.close(theirs)
     shown = os.read(ours, 65536).decode()
     os.close(ours)
-    assert "\x1b[KOnce" in shown
+    assert "\x1b[K<s>Once" in shown
     assert "\r\x1b[K" not in shown[shown.index("Once") :]
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Any
 
 import pytest
 import torch
-from support.made_models import edit_json, save_llama
+from support import made_tokenizers
+from support.made_models import edit_json, llama, save, save_llama
 from transformers import AutoModelForCausalLM, AutoTokenizer, BertConfig, BertForMaskedLM
 
 from tokexplore.models.session.reading import open_session
@@ -154,7 +156,7 @@ def test_the_installed_program_runs(model: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("Once upon")
+    assert done.stdout.startswith("<s>Once upon")
     assert "end: " in done.stdout
     assert done.stderr == ""
 
@@ -174,3 +176,77 @@ def test_a_run_can_be_kept_and_opened(
     assert leaf in tree.distribution
     assert cli.main(["run", str(model), *asked, "--session", str(file)]) == 2
     assert "is there already" in capfd.readouterr().err
+
+
+# Chats
+
+TEMPLATE = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+@pytest.fixture(scope="module")
+def talker(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model whose turns end with a token that no list of ends of text holds."""
+    tokenizer = made_tokenizers.byte_level(extra=["<|im_start|>", "<|im_end|>"])
+    words = made_tokenizers.wrapped(tokenizer, chat_template=TEMPLATE)
+    named = {"bos_token_id": words.bos_token_id, "eos_token_id": words.eos_token_id}
+    return save(tmp_path_factory.mktemp("model") / "talker", llama(len(words), **named), words)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("--user", "who"), "end of turn"),
+        (("--user", "who", "--ignore-eos"), "length"),
+        (("--prompt", "who"), "length"),
+    ],
+)
+def test_a_chat_ends_where_its_template_ends_a_turn(
+    talker: Path, capfd: pytest.CaptureFixture[str], arguments: tuple[str, ...], reason: str
+) -> None:
+    end = AutoTokenizer.from_pretrained(talker).convert_tokens_to_ids("<|im_end|>")
+    likely = ("--bias-id", f"{end}=100", "--max-new-tokens", "3")
+    *_, last, told_end = told(capfd, talker, *arguments, *likely)
+    assert told_end["reason"] == reason
+    assert last["id"] == end
+
+
+def test_a_template_that_only_a_processor_reads_is_used(
+    talker: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "m"
+    shutil.copytree(talker, path)
+    (path / "chat_template.jinja").unlink()
+    (path / "chat_template.json").write_text(json.dumps({"chat_template": TEMPLATE}))
+    asked = ("--user", "who", "--max-new-tokens", "1")
+    assert (
+        told(capfd, path, *asked)[0]["prompt_ids"] == told(capfd, talker, *asked)[0]["prompt_ids"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "told_so"), [("Once", False), ("<s>Once", True), ("\ufeff<s>Once", True)]
+)
+def test_a_prompt_has_bos_once_and_no_byte_order_mark(
+    model: Path, capfd: pytest.CaptureFixture[str], tmp_path: Path, text: str, told_so: bool
+) -> None:
+    file = tmp_path / "prompt.txt"
+    file.write_text(text, encoding="utf-8")
+    asked = ("--format", "jsonl", "--max-new-tokens", "1", "--prompt-file", str(file))
+    assert cli.main(["run", str(model), *asked]) == 0
+    out, err = capfd.readouterr()
+    once = AutoTokenizer.from_pretrained(model)("Once").input_ids
+    assert json.loads(out.splitlines()[0])["prompt_ids"] == once
+    assert ("the text begins with <s>" in err) is told_so
+    assert ("byte order mark" in err) is text.startswith("\ufeff")
+
+
+def test_a_literal_prompt_names_no_tokens(model: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    head, *_ = told(capfd, model, "--prompt", "<s>a</s>", "--literal", "--max-new-tokens", "1")
+    words = AutoTokenizer.from_pretrained(model)
+    bos, *ids = head["prompt_ids"]
+    assert bos == words.bos_token_id
+    assert not {bos, words.eos_token_id} & set(ids)
+    assert words.decode(ids) == "<s>a</s>"

@@ -80,3 +80,21 @@ def test_mistakes_are_told(tmp_path: Path, file: Path) -> None:
     one.write_bytes(b"\xff\xfe")
     with pytest.raises(UsageError, match="not UTF-8"):
         scored(ScoreOptions(str(one)))
+
+
+def test_a_byte_order_mark_is_no_part_of_the_text(file: Path) -> None:
+    plain = scored(ScoreOptions(str(file), candidates=3))
+    file.write_text("\ufeff" + TEXT, encoding="utf-8")
+    errors = io.StringIO()
+    out = io.BytesIO()
+    options = ScoreOptions(str(file), candidates=3)
+    assert score_text(options, out, open_engine=lambda *_: FakeEngine(), errors=errors) == 0
+    assert out.getvalue().decode() == plain
+    assert "byte order mark" in errors.getvalue()
+
+
+@pytest.mark.parametrize(("literal", "tokens"), [(False, 5), (True, 11)])
+def test_names_of_tokens_are_tokens_or_characters(file: Path, literal: bool, tokens: int) -> None:
+    file.write_text("<s>Once upon a</s>")
+    said = scored(ScoreOptions(str(file), literal=literal))
+    assert f": {tokens} tokens, 18 bytes" in said

@@ -18,7 +18,7 @@ from tokexplore.tui.headless import OpenEngine, interruptible, open_local, opene
 from tokexplore.tui.meter import Meter
 from tokexplore.tui.options import ScoreOptions
 from tokexplore.tui.plain import LONGEST_TOKEN, number, percent
-from tokexplore.tui.prompts import read_text
+from tokexplore.tui.prompts import begun_by_text, read_text
 from tokexplore.tui.tables import aligned, cut
 
 SURPRISING = 10
@@ -38,7 +38,8 @@ def score_text(
         UsageError: no such file, no text in it, or one that is longer than the context.
         TokexploreError: see `Engine`.
     """
-    text = read_text(options.file)
+    notices: list[str] = []
+    text = read_text(options.file, notices)
     name = Path(options.file).name if options.file != "-" else "standard input"
     if not text:
         raise UsageError(f"{name} holds no text: there is nothing to score.")
@@ -48,7 +49,11 @@ def score_text(
         if engine is None:
             return interruption.code
         control = interruption.control = Control()
-        tree, leaf = _scored(engine, text, name, control, meter)
+        ids = engine.encode(text, literal=options.literal)
+        begun = begun_by_text(text, ids, engine.info, engine.vocabulary, literal=options.literal)
+        for notice in filter(None, (*notices, begun)):
+            meter.say(notice)
+        tree, leaf = _scored(engine, ids, name, control, meter)
         meter.clear()
         source = Source(tree, engine.vocabulary, leaf, name, options.app.settings)
         if options.format == "text":
@@ -61,10 +66,9 @@ def score_text(
 
 
 def _scored(
-    engine: Engine, text: str, name: str, control: Control, meter: Meter
+    engine: Engine, ids: list[int], name: str, control: Control, meter: Meter
 ) -> tuple[TokenTree, int]:
-    """The text as a path whose tokens have the model's numbers."""
-    ids = engine.encode(text)
+    """The text's ids as a path whose tokens have the model's numbers."""
     context = engine.info.context
     if context and len(ids) > context:
         raise UsageError(

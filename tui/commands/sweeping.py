@@ -19,6 +19,7 @@ from tokexplore.tui.headless import (
     open_local,
     opened,
     prompt_ids,
+    turn_ids,
 )
 from tokexplore.tui.meter import Meter
 from tokexplore.tui.options import SweepOptions, check_new, check_token_ids
@@ -99,7 +100,13 @@ def _sweep(
     check_token_ids(app, engine.info)
     ids = prompt_ids(engine, prompt, meter)
     settings = combinations(app.settings, options.temperatures, options.top_ps)
-    request = app.request(ids, settings[0], app.max_new_tokens, prompt_length=len(ids))
+    request = app.request(
+        ids,
+        settings[0],
+        app.max_new_tokens,
+        prompt_length=len(ids),
+        turn_ids=turn_ids(engine, prompt),
+    )
     batch = options.batch if engine.info.batches else 1
     plan = Plan(ids, settings, options.runs, request, max(1, min(batch, options.runs)))
     outcomes = _remembered(

@@ -310,3 +310,8 @@ class DriverBase:
         """The conversation that the path in view belongs to."""
         nodes, chats = reversed(self.explorer.nodes), self.explorer.tree.chats
         return next((chats[n] for n in nodes if n in chats), None)
+
+    @property
+    def turn_ids(self) -> tuple[int, ...]:
+        """The tokens that end the assistant's turn, where the path in view is a chat."""
+        return self.client.info.turn_ids if self.chat is not None else ()

@@ -11,6 +11,7 @@ from tokexplore.models.protocol import Message
 from tokexplore.models.trie import ROOT
 from tokexplore.tui.driving.base import in_turn
 from tokexplore.tui.driving.streaming import Streaming
+from tokexplore.tui.prompts import begun_by_text
 
 
 class Prompting(Streaming):
@@ -23,11 +24,13 @@ class Prompting(Streaming):
         await self.pause()
         if spec.chat is not None:
             rendered = await self.client.render(spec.chat)
-            ids, form = list(rendered.ids), "chat"
-            if rendered.warning:
-                self._notify(rendered.warning, severity="warning")
+            ids, form, said = list(rendered.ids), "chat", rendered.warning
         else:
-            ids, form = await self.client.encode(spec.text or ""), "text"
+            text, literal, client = spec.text or "", spec.literal, self.client
+            ids, form = await client.encode(text, literal=literal), "text"
+            said = begun_by_text(text, ids, client.info, client.vocabulary, literal=literal)
+        for notice in filter(None, (spec.notice, said)):
+            self._notify(f"{notice}.", severity="warning")
         self._check_length(len(ids), "This prompt has")
         tree = self.explorer.tree
         known = len(tree)

@@ -22,6 +22,7 @@ SCORE_AT_ONCE = 2_000_000
 """Logits (positions x vocabulary) up to which a prompt is scored in the pass that reads it."""
 ENDINGS = {
     "eos": "the model ended the text",
+    "end of turn": "the assistant's turn is over",
     "stop": "a stop text was met",
     "context": "the context is full",
 }
@@ -80,6 +81,7 @@ class Streaming(Scoring):
             prompt_length=prompt,
             stops_from=len(ids) if explorer.tree.ended.get(leaf) == "stop" else prompt,
             draw=draw,
+            turn_ids=self.turn_ids,
             score_prompt=scored_at_once and self.unscored(leaf) is not None,
             describe_end=True,
             watch=tuple(self.watched),
@@ -144,7 +146,7 @@ class Streaming(Scoring):
 
     def _end(self, leaf: int, reason: str, detail: str) -> None:
         self.explorer.tree.append(Ended(leaf, reason))
-        if reason in ("eos", "stop", "context"):
+        if reason in ENDINGS:
             what = ENDINGS[reason] + (f": {detail!r}" if detail else "")
             more = "" if reason == "context" else f"; {self.play_name} goes on"
             self._notify(f"Ended: {what}{more}.")

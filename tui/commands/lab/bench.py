@@ -19,6 +19,7 @@ from tokexplore.tui.headless import (
     open_local,
     opened,
     prompt_ids,
+    turn_ids,
 )
 from tokexplore.tui.meter import Meter
 from tokexplore.tui.options import LabOptions, check_token_ids, with_texts
@@ -81,7 +82,13 @@ class Bench:
             ids = prompt_ids(engine, prompt, self._meter)
             texts = {t: engine.encode(t, continuation=True) for t in app.token_texts}
             settings = with_texts(app.starting_settings(engine.info), app, texts)
-            request = app.request(ids, settings, app.max_new_tokens, prompt_length=len(ids))
+            request = app.request(
+                ids,
+                settings,
+                app.max_new_tokens,
+                prompt_length=len(ids),
+                turn_ids=turn_ids(engine, prompt),
+            )
             control = self._interruption.control = Control()
             yield Subject(engine, load, request, control)
             if self.interrupted:
