@@ -119,8 +119,8 @@ def _dispatch(asked: Invocation, open_engine: OpenEngine) -> int:
         from tokexplore.tui.recording.gif import write_gif
 
         with Meter(sys.stderr) as meter:
-            cast, out = read_cast(Path(asked.drawing.cast)), Path(asked.drawing.out)
-            frames = write_gif(cast, out, meter.show)
+            cast = read_cast(Path(asked.drawing.cast))
+            frames = write_gif(cast, Path(asked.drawing.out), meter.show)
         print(f"{plain_text(asked.drawing.out)}: {frames} frames")
         return 0
     if asked.command == "replay":
