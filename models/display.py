@@ -13,6 +13,8 @@ DOTTED_CIRCLE = "\N{DOTTED CIRCLE}"
 _MARKS = {" ": SPACE, "\n": NEWLINE, "\t": TAB}
 # Format, unassigned, private-use, surrogate and separator characters have no dependable width.
 _HIDDEN_CATEGORIES = frozenset({"Cf", "Cn", "Co", "Cs", "Zl", "Zp", "Zs"})
+_BLANK = frozenset({0x34F, 0x115F, 0x1160, 0x17B4, 0x17B5, *range(0x180B, 0x1810), 0x3164, 0xFFA0})
+"""Letters and marks that show nothing: fillers, joiners, vowels that are not written."""
 
 
 def safe_character(character: str) -> str:
@@ -31,9 +33,21 @@ def safe_character(character: str) -> str:
     # Flag letters and skin tones are one or two cells wide by what stands beside them.
     if 0x1F1E6 <= code <= 0x1F1FF or 0x1F3FB <= code <= 0x1F3FF:
         return f"<U+{code:04X}>"
-    if unicodedata.category(character) in _HIDDEN_CATEGORIES:
+    category = unicodedata.category(character)
+    wide_mark = category == "Mc" and unicodedata.east_asian_width(character) == "W"
+    if category in _HIDDEN_CATEGORIES or wide_mark or code in _BLANK:
         return f"<U+{code:04X}>"
     return character
+
+
+def is_mark(character: str) -> bool:
+    """Whether a character is a mark on the one before it: a diacritic, a vowel sign, a virama."""
+    return unicodedata.category(character)[0] == "M"
+
+
+def _standing(shown: str) -> str:
+    """Safe text with a dotted circle under a mark that it begins with."""
+    return DOTTED_CIRCLE + shown if shown and is_mark(shown[0]) else shown
 
 
 def safe_text(text: str) -> str:
@@ -43,8 +57,7 @@ def safe_text(text: str) -> str:
     """
     if text.isascii() and text.isprintable():
         return text
-    shown = "".join(safe_character(c) for c in text)
-    return DOTTED_CIRCLE + shown if shown and unicodedata.combining(shown[0]) else shown
+    return _standing("".join(safe_character(c) for c in text))
 
 
 def split_utf8(data: bytes) -> list[str | int]:
@@ -64,11 +77,12 @@ def split_utf8(data: bytes) -> list[str | int]:
 
 def visible(data: bytes) -> str:
     """A token's exact bytes as one visible line: `␣ ⏎ ⇥`, `<E6>` for a byte outside UTF-8."""
-    shown = "".join(
-        f"<{part:02X}>" if isinstance(part, int) else _MARKS.get(part) or safe_character(part)
-        for part in split_utf8(data)
+    return _standing(
+        "".join(
+            f"<{part:02X}>" if isinstance(part, int) else _MARKS.get(part) or safe_character(part)
+            for part in split_utf8(data)
+        )
     )
-    return DOTTED_CIRCLE + shown if shown and unicodedata.combining(shown[0]) else shown
 
 
 def _pending_length(data: bytes) -> int:

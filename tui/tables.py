@@ -1,18 +1,18 @@
-"""Rows of cells as lines: in columns for people, as Markdown, as CSV; and how wide a text is."""
+"""Rows of cells as lines: in columns for people, as Markdown, as CSV."""
 
 import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
 
-from rich.cells import cell_len
+from tokexplore.widgets.widths import width
 
 
 def aligned(rows: Sequence[Sequence[str]], sides: str) -> list[str]:
     """Rows of cells as lines of columns, by display width; `sides` has `<` or `>` a column."""
-    widths = [max(map(wide, column)) for column in zip(*rows, strict=True)]
+    widths = [max(map(width, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join(
-            _padded(cell, width, side) for cell, width, side in zip(row, widths, sides, strict=True)
+            _padded(cell, cells, side) for cell, cells, side in zip(row, widths, sides, strict=True)
         ).rstrip()
         for row in rows
     ]
@@ -35,18 +35,13 @@ def csv_line(values: Iterable[object]) -> str:
 
 def cut(text: str, cells: int) -> str:
     """Text that takes at most so many cells, with an ellipsis where something is missing."""
-    if wide(text) <= cells:
+    if width(text) <= cells:
         return text
-    while text and wide(text) > cells - 1:
+    while text and width(text) > cells - 1:
         text = text[:-1]
     return text + "…"
 
 
-def wide(text: str) -> int:
-    """Cells that a text takes."""
-    return len(text) if text.isascii() else cell_len(text)
-
-
-def _padded(cell: str, width: int, side: str) -> str:
-    space = " " * (width - wide(cell))
+def _padded(cell: str, cells: int, side: str) -> str:
+    space = " " * (cells - width(cell))
     return space + cell if side == ">" else cell + space

@@ -7,33 +7,35 @@ or leaves a combining mark without its base.
 from collections.abc import Iterable
 from typing import Literal
 
-from rich.cells import cell_len, get_character_cell_size
 from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
+
+from tokexplore.models.display import is_mark
+from tokexplore.widgets.widths import width
 
 ELLIPSIS = "…"
 
 Align = Literal["left", "right"]
 
 
-def width(text: str) -> int:
-    """Cells that safe text takes; the measure that Textual itself places text by."""
-    return len(text) if text.isascii() else cell_len(text)
-
-
-def chop(text: str, cells: int) -> tuple[str, str]:
+def chop(text: str, cells: int, *, whole: bool = True) -> tuple[str, str]:
     """`text` in two: the longest head of at most `cells` cells, and the rest.
 
-    Combining marks stay with their base, so the head can be longer in characters than in cells.
+    Marks stay with their base, so the head can be longer in characters than in cells. Not `whole`:
+    where not even the first character with its marks has room, it is cut between them.
     """
     if text.isascii():
         return text[: max(cells, 0)], text[max(cells, 0) :]
-    used = 0
+    used = begin = 0
     for index, character in enumerate(text):
-        used += get_character_cell_size(character)
+        size = width(character)
+        if size and not is_mark(character):
+            begin = index
+        used += size
         if used > cells:
-            return text[:index], text[index:]
+            begin = begin if begin or whole else index
+            return text[:begin], text[begin:]
     return text, ""
 
 
@@ -54,11 +56,11 @@ def cut_left(text: str, cells: int, mark: str = ELLIPSIS) -> str:
         return chop(mark, cells)[0]
     start, used = len(text), 0
     for index in range(len(text) - 1, -1, -1):
-        size = get_character_cell_size(text[index])
+        size = width(text[index])
         used += size
         if used > room:
             break
-        if size:
+        if size and not is_mark(text[index]):
             start = index
     return mark + text[start:]
 

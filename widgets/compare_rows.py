@@ -4,8 +4,6 @@ from collections.abc import Hashable, Sequence
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
-from rich.cells import cell_len
-
 from tokexplore.models.display import NEWLINE, TAB, safe_text
 from tokexplore.widgets.cells import width
 
@@ -126,7 +124,7 @@ class Wrapper:
 
     def _add(self, index: int, text: str) -> None:
         wide = width(text)
-        joined = bool(text) and text[0] != " " and cell_len(text[0]) == 1
+        joined = bool(text) and text[0] != " " and width(text[0]) == 1
         if self._must_begin(index):
             self._begin(index, width(at_line_start(text)))
         elif self._used + wide <= self._cells:

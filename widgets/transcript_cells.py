@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from tokexplore.models.display import NEWLINE, SPACE, TAB, safe_character
+from tokexplore.models.display import NEWLINE, SPACE, TAB, is_mark, safe_character
 from tokexplore.models.events import Came
 from tokexplore.widgets.cells import width
 
@@ -76,7 +76,7 @@ def _character_kind(character: str) -> tuple[str, int]:
         return SPACE, WORD
     safe = safe_character(character)
     size = width(safe)
-    if not size:
+    if not size or is_mark(safe[0]):
         return safe, MARK
     if safe in _CLOSERS:
         return safe, CLOSING

@@ -9,7 +9,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from tokexplore.models.display import DOTTED_CIRCLE
+from tokexplore.models.display import DOTTED_CIRCLE, is_mark
 from tokexplore.widgets.cells import chop, width
 from tokexplore.widgets.transcript_cells import (
     BLANK,
@@ -79,7 +79,7 @@ class _Wrapper:
         self.lines.append(Line(token, skip, tuple(self.runs)))
 
     def _glued(self, kind: int) -> bool:
-        before = next((a.kind for _, a in reversed(self.unit) if a.width), WORD)
+        before = next((a.kind for _, a in reversed(self.unit) if not _is_marks(a)), WORD)
         if kind in (CLOSING, MARK) or before == OPENING:
             return True
         return kind == WORD and before == WORD
@@ -100,7 +100,7 @@ class _Wrapper:
     def _chop(self, token: int, atom: Atom) -> None:
         """Place a piece that is longer than the rest of its line, filling each line."""
         while atom.width:
-            head, tail = chop(atom.text, self.room - self.column)
+            head, tail = chop(atom.text, self.room - self.column, whole=bool(self.runs))
             if head:
                 size = width(head)
                 self._place(token, atom._replace(text=head, width=size))
@@ -114,7 +114,7 @@ class _Wrapper:
     def _blank(self, token: int, atom: Atom) -> None:
         """Place spaces; one may hang in the last column, more of them begin the next line."""
         while self.column + atom.width > self.columns:
-            head, tail = chop(atom.text, self.columns - self.column)
+            head, tail = chop(atom.text, self.columns - self.column, whole=bool(self.runs))
             if head:
                 self._place(token, atom._replace(text=head, width=width(head)))
                 atom = Atom(atom.offset + len(head), tail, BLANK, width(tail))
@@ -125,7 +125,7 @@ class _Wrapper:
         text, size = atom.text, atom.width
         if not self.runs:
             self.begin = (token, atom.offset)
-            if not width(text[0]):
+            if is_mark(text[0]) or not width(text[0]):
                 text, size = DOTTED_CIRCLE + text, size + 1
         self.runs.append(Run(token, text, atom.kind, size))
         self.column += size
@@ -203,6 +203,11 @@ class Layout:
             line < len(self.lines) and self._starts[line] == token and not self.lines[line].skip
         )
         return line if begins_here else max(0, line - 1)
+
+
+def _is_marks(atom: Atom) -> bool:
+    """Whether an atom only goes on with the character before it."""
+    return not atom.width or is_mark(atom.text[0])
 
 
 def _after(atom: Atom, skip: int) -> tuple[Atom, int]:

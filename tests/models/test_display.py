@@ -22,7 +22,10 @@ from tokexplore.models.display import running, safe_text, visible
         ("\x9b31m".encode(), "<9b>31m"),
         ("a\u202eb\u200b".encode(), "a<U+202E>b<U+200B>"),
         ("\u0301x".encode(), "◌\u0301x"),
+        ("\u093fx".encode(), "◌\u093fx"),  # marks of combining class 0
+        ("\u0e31x".encode(), "◌\u0e31x"),
         ("\u00a0".encode(), "<U+00A0>"),
+        ("\u3164\u034f\u302e".encode(), "<U+3164><U+034F><U+302E>"),
         (b"\xff", "<FF>"),
         (b"\xed\xa0\x80", "<ED><A0><80>"),
     ],

@@ -1,21 +1,23 @@
 """Cutting and padding by cells: exact widths whatever the text is."""
 
 import unicodedata
+from itertools import takewhile
 
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
+from textual._cells import cell_len as textual_cell_len
 from wcwidth import wcwidth
 
-from tokexplore.models.display import safe_character, safe_text
+from tokexplore.models.display import is_mark, safe_character, safe_text
 from tokexplore.widgets.cells import chop, cut, cut_left, fit, line, width
 
 PLAIN = Style()
 texts = st.text(
     st.one_of(
-        st.sampled_from("abc 日本語한，。é\u0301\u3099👍🏽🇩\x1b\x9b\u202e\ufe0f\u200d[]"),
+        st.sampled_from("abc 日本語한，。é\u0301\u3099हिन्दीကော👍🏽🇩\x1b\x9b\u202e\ufe0f\u200d[]"),
         st.characters(),
     ),
     max_size=30,
@@ -23,10 +25,13 @@ texts = st.text(
 
 
 def test_terminal_and_toolkit_agree_on_the_width_of_all_safe_characters() -> None:
+    """`wcwidth` counts no spacing mark; the C library, tmux, xterm and VTE count each."""
     for code in range(0x30000):
         if unicodedata.category(chr(code)) != "Cs":
             for character in safe_character(chr(code)):
-                assert wcwidth(character) == cell_len(character), hex(code)
+                spacing = unicodedata.category(character) == "Mc"
+                wanted = 1 if spacing else wcwidth(character)
+                assert wanted == cell_len(character) == textual_cell_len(character), hex(code)
 
 
 @given(texts, st.integers(0, 20))
@@ -35,7 +40,9 @@ def test_chop_is_the_longest_head_and_loses_nothing(text: str, cells: int) -> No
     assert head + tail == text
     assert width(head) <= cells
     if tail:
-        assert width(head + tail[0]) > cells
+        marks = "".join(takewhile(lambda c: is_mark(c) or not width(c), tail[1:]))
+        assert width(head + tail[0] + marks) > cells
+        assert not is_mark(tail[0]) or not head
 
 
 @given(texts, st.integers(0, 20), st.sampled_from(["left", "right"]))
@@ -60,6 +67,15 @@ def test_wide_characters_are_never_split() -> None:
     assert fit("日本語", 5, "right") == "日本…"
     assert cut_left("日本語", 4) == "…語"
     assert cut_left("e\u0301e\u0301e\u0301", 2) == "…e\u0301"
+
+
+def test_vowel_signs_stay_with_their_letters() -> None:
+    assert chop("हिन्दी", 3) == ("हिन्", "दी")
+    assert chop("हिन्दी", 4) == ("हिन्", "दी")
+    assert cut_left("हिन्दी", 4) == "…न्दी"
+    assert cut_left("हिन्दी", 2) == "…"
+    assert chop("कााा", 3) == ("", "कााा")
+    assert chop("कााा", 3, whole=False) == ("काा", "ा")
 
 
 @given(st.lists(texts, max_size=5), st.integers(0, 30))

@@ -127,6 +127,13 @@ def test_indentation_is_kept() -> None:
 def test_a_combining_mark_joins_the_token_before_or_gets_a_base() -> None:
     assert wrap(20, "e", "\u0301") == ["e\u0301"]
     assert wrap(20, "\n", "\u0301x") == ["⏎", "◌\u0301x"]
+    assert wrap(20, "\n", "\u093fx") == ["⏎", "◌\u093fx"]
+
+
+def test_a_vowel_sign_stays_with_its_letter_and_its_word() -> None:
+    assert wrap(8, "aaaa ", "ह", "ि", "न्", "दी") == ["aaaa ", "हिन्दी"]
+    assert wrap(6, *"aaaa", "हि") == ["aaaa", "हि"]
+    assert wrap(6, "क" + "ा" * 12) == ["काााा", "◌ााााा", "◌ााा"]
 
 
 def test_a_token_without_text_is_on_the_row_of_what_follows() -> None:

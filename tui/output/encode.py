@@ -1,6 +1,6 @@
 """Changed cells as bytes for a terminal: grouped by style, so that each is set once a frame."""
 
-import unicodedata
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -9,7 +9,9 @@ from rich.color import EIGHT_BIT_PALETTE, Color, ColorSystem
 from rich.palette import Palette
 from rich.style import Style
 
-from tokexplore.tui.output.grid import HALF, Grid, Styles, glyph_text
+from tokexplore.tui.output.grid import HALF, Grid, Styles, glyph_text, start_of
+from tokexplore.tui.output.reach import Mask, fitting, in_doubt, is_sure, pushed_from, spread
+from tokexplore.widgets.widths import width
 
 _ATTRIBUTES = (
     ("bold", "1", "22"),
@@ -24,11 +26,9 @@ _ATTRIBUTES = (
 )
 _FIXED = 16
 """The first of 256 colours that no user's palette changes."""
+INSERT_BLANK = "\x1b[@"
 _BRIDGE = 4
 """Unchanged cells of the same style between two changes that are cheaper sent than jumped over."""
-_SURE = ((0x20, 0x2FF), (0x2500, 0x259F), (0x3041, 0x3096), (0x30A1, 0x30FA), (0x4E00, 0x9FFF))
-"""Ranges in which every terminal agrees with Unicode on the width: Latin, boxes, kana, Han."""
-_SURE_CHARACTERS = frozenset("…‘’“”–—␣⏎⇥●›≈")
 
 
 class Ink(NamedTuple):
@@ -90,14 +90,16 @@ class Encoder:
 
     def frame(self, grid: Grid) -> str:
         """What brings the terminal from what it shows to what is wanted; empty for no change."""
-        rows, columns = np.nonzero(grid.changes())
-        if not len(rows):
+        changed = grid.changes()
+        if not changed.any():
             return ""
-        inks = grid.inks[rows, columns]
-        order = np.lexsort((columns, rows, inks))
+        doubtful = in_doubt(grid.glyphs)
+        ordered = spread(grid, changed, doubtful)
         pen = _Pen(grid)
         current = PLAIN
-        for ink, row, start, end in _runs(grid, inks[order], rows[order], columns[order]):
+        by_style = _runs(grid, changed & ~ordered, ~doubtful, by_style=True)
+        in_order = _runs(grid, ordered, ordered, by_style=False)
+        for ink, row, start, end in [*by_style, *_with_neighbours(grid, in_order)]:
             wanted = self._ink(ink)
             pen.write(wanted.after(current))
             current = wanted
@@ -111,10 +113,37 @@ class Encoder:
         return self._inks[number]
 
 
-def _runs(
-    grid: Grid, inks: np.ndarray, rows: np.ndarray, columns: np.ndarray
-) -> "list[tuple[int, int, int, int]]":
-    """Ink, row, first column and the column after the last of cells that are written in one go."""
+Run = tuple[int, int, int, int]
+"""Ink, row, first column and the column after the last of cells that are written in one go."""
+
+
+def _with_neighbours(grid: Grid, runs: Iterable[Run]) -> Iterator[Run]:
+    """After a character that is pushed to the end of its row, the one before it."""
+    for run in runs:
+        yield run
+        _, row, _, end = run
+        before = pushed_from(grid, row) if end == grid.width else None
+        if before is not None:
+            column = start_of(grid.glyphs[row], end - 1)
+            yield int(grid.inks[row, before]), row, before, column
+
+
+def _runs(grid: Grid, cells: Mask, bridges: Mask, *, by_style: bool) -> list[Run]:
+    """Cells as runs.
+
+    Args:
+        grid: has their inks.
+        cells: which ones.
+        bridges: cells that may be written too where that is shorter than a jump.
+        by_style: each style once, else row by row.
+    """
+    rows, columns = np.nonzero(cells)
+    if not len(rows):
+        return []
+    inks = grid.inks[rows, columns]
+    if by_style:
+        order = np.lexsort((columns, rows, inks))
+        inks, rows, columns = inks[order], rows[order], columns[order]
     breaks = (np.diff(inks) != 0) | (np.diff(rows) != 0) | (np.diff(columns) != 1)
     starts = np.concatenate([[0], np.nonzero(breaks)[0] + 1])
     ends = np.concatenate([starts[1:], [len(rows)]]) - 1
@@ -125,12 +154,13 @@ def _runs(
         (columns[ends] + 1).tolist(),
         strict=True,
     )
-    runs: list[tuple[int, int, int, int]] = []
+    runs: list[Run] = []
     for ink, row, start, end in parts:
         if runs:
             last_ink, last_row, first, last = runs[-1]
             near = last_ink == ink and last_row == row and start - last <= _BRIDGE
-            if near and (grid.inks[row, last:start] == ink).all():
+            between = slice(last, start)
+            if near and (bridges[row, between] & (grid.inks[row, between] == ink)).all():
                 runs[-1] = (ink, row, first, end)
                 continue
         runs.append((ink, row, start, end))
@@ -156,33 +186,38 @@ class _Pen:
     def draw(self, row: int, start: int, end: int) -> None:
         """Write the cells of a row from `start` to `end`, whole characters only."""
         cells = self._grid.glyphs[row, start:end]
-        self._move(row, start)
         if int(cells.max()) <= 0x2FF and int(cells.min()) > HALF:
+            self._move(row, start)
             self._parts.append(cells.tobytes().decode("utf-32-le"))
             self._leave(row, end)
             return
-        column = start
-        for glyph in cells.tolist():
+        for column, glyph in enumerate(cells.tolist(), start):
             if glyph != HALF:
                 self._character(row, column, glyph)
-            column += 1
-        if self._column >= 0:
-            self._leave(row, end)
 
     def _character(self, row: int, column: int, glyph: int) -> None:
-        self._move(row, column)
-        wide = column + 1 < self._grid.width and self._grid.glyphs[row, column + 1] == HALF
-        if _is_sure(glyph):
-            self._parts.append(glyph_text(glyph))
-            self._leave(row, column + 1 + wide)
-            return
-        if wide:
-            # What a terminal leaves of the two cells where it draws but one has to be blank.
-            self._parts.append("  ")
-            self._leave(row, column + 2)
+        end = column + 1
+        while end < self._grid.width and self._grid.glyphs[row, end] == HALF:
+            end += 1
+        if is_sure(glyph):
             self._move(row, column)
-        self._parts.append(glyph_text(glyph))
+            self._parts.append(glyph_text(glyph))
+            self._leave(row, end)
+            return
+        pushed = end == self._grid.width and pushed_from(self._grid, row) is not None
+        start = column - pushed
+        text = fitting(glyph, self._grid.width - column)
+        if pushed or not is_sure(ord(text[0])) or width(text[0]) < end - column:
+            # What a terminal leaves of the cells where it draws fewer or none has to be blank.
+            self._move(row, start)
+            self._parts.append(" " * (end - start))
+            self._leave(row, end)
+        self._move(row, start)
+        self._parts.append(text)
         self._column = -1
+        if pushed:
+            self._move(row, start)
+            self._parts.append(INSERT_BLANK)
 
     def _leave(self, row: int, column: int) -> None:
         # In the last column terminals stay where they are, or wait beyond it.
@@ -215,15 +250,6 @@ def _steps(count: int, ahead: str, back: str) -> str:
         return ""
     size = "" if abs(count) == 1 else abs(count)
     return f"\x1b[{size}{ahead if count > 0 else back}"
-
-
-@lru_cache(4096)
-def _is_sure(glyph: int) -> bool:
-    text = glyph_text(glyph)
-    if len(text) > 1:
-        return False
-    sure = any(first <= glyph <= last for first, last in _SURE) or text in _SURE_CHARACTERS
-    return sure and not unicodedata.combining(text)
 
 
 def _colour(colour: Color | None, system: ColorSystem | None, *, foreground: bool) -> str:

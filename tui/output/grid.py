@@ -2,22 +2,28 @@
 
 from collections.abc import Iterable
 from functools import lru_cache
+from itertools import takewhile
 
 import numpy as np
-from rich.cells import cell_len, get_character_cell_size
 from rich.segment import Segment
 from rich.style import Style
+
+from tokexplore.models.display import DOTTED_CIRCLE, is_mark
+from tokexplore.widgets.widths import width
 
 Cells = np.ndarray[tuple[int], np.dtype[np.int32]]
 Area = np.ndarray[tuple[int, int], np.dtype[np.int32]]
 
 SPACE = 0x20
 HALF = 0
-"""Glyph of the right half of a wide character."""
+"""Glyph of a cell into which the character on its left goes on."""
 UNKNOWN = -1
 """Glyph of a cell of which nobody knows what the terminal shows there."""
 _CLUSTERS = 0x110000
-"""Glyphs from here on are characters with combining marks, by number."""
+"""Glyphs from here on are characters with their marks, by number."""
+_MOST_MARKS = 30
+"""On one character, as in the Stream-Safe Text Format (Unicode Standard Annex 15)."""
+JOINER = "\N{ZERO WIDTH JOINER}"
 
 _NO_STYLE = Style.null()
 _KNOWN = 20_000
@@ -27,13 +33,18 @@ _numbers: dict[str, int] = {}
 
 
 def glyph_text(glyph: int) -> str:
-    """The characters of a cell; nothing for the right half of a wide one."""
+    """The characters that begin in a cell."""
     if glyph >= _CLUSTERS:
         return _clusters[glyph - _CLUSTERS]
     return chr(glyph) if glyph > HALF else ""
 
 
-def _cluster(text: str) -> int:
+def _glyph(text: str, cells: int) -> int:
+    """The glyph of a character with its marks."""
+    # A joiner at the end would join what a terminal draws next, wherever that is.
+    text = text[: cells + _MOST_MARKS].rstrip(JOINER) or " "
+    if len(text) == 1:
+        return ord(text)
     if text not in _numbers:
         _numbers[text] = _CLUSTERS + len(_clusters)
         _clusters.append(text)
@@ -46,15 +57,33 @@ def glyphs(text: str) -> Cells:
     if text.isascii():
         return np.frombuffer(text.encode("utf-32-le"), np.int32)
     cells: list[int] = []
-    for character in text:
-        size = get_character_cell_size(character)
-        if size:
-            cells += [ord(character), *[HALF] * (size - 1)]
-        elif cells:
-            lead = max(i for i, glyph in enumerate(cells) if glyph != HALF)
-            cells[lead] = _cluster(glyph_text(cells[lead]) + character)
-    wanted = cell_len(text)
+    for character in _characters(text):
+        size = width(character)
+        cells += [_glyph(character, size), *[HALF] * (size - 1)] if size else []
+    wanted = width(text)
     return np.array((cells + [SPACE] * wanted)[:wanted], np.int32)
+
+
+def _characters(text: str) -> list[str]:
+    """A text in characters, each with what joins it."""
+    found: list[str] = []
+    for character in text:
+        if found and (_joins(character) or found[-1][-1] == JOINER):
+            found[-1] += character
+        else:
+            found.append(character)
+    return found
+
+
+@lru_cache(8192)
+def _leading_marks(text: str) -> str:
+    """What a text begins with that belongs to a character before it."""
+    return "".join(takewhile(_joins, text))
+
+
+def _joins(character: str) -> bool:
+    """Whether a character belongs to the one before it."""
+    return is_mark(character) or not width(character)
 
 
 class Styles:
@@ -91,6 +120,13 @@ class Styles:
         return number
 
 
+def start_of(row: Cells, column: int) -> int:
+    """The column in which the character at a column begins."""
+    while column > 0 and row[column] == HALF:
+        column -= 1
+    return column
+
+
 class Grid:
     """Two screens of one size: the wanted one and the one that the terminal shows."""
 
@@ -104,20 +140,58 @@ class Grid:
         self._shown_inks = self.inks.copy()
 
     def put(self, x: int, y: int, segments: Iterable[Segment]) -> None:
-        """Want segments at a place; what does not fit into the screen is left out."""
-        if not 0 <= y < self.height:
+        """Want segments at a place; what does not fit into the screen is left out.
+
+        Marks join the character before them, in whatever segment it is.
+        """
+        if not (0 <= y < self.height and x < self.width):
             return
-        row_glyphs, row_inks = self.glyphs[y], self.inks[y]
+        row, first = self.glyphs[y], x
+        self._end_character(row, first)
         for text, style, control in segments:
             if control or not text:
                 continue
+            ink = self._styles.number(style)
+            if not text.isascii() and (marks := _leading_marks(text)):
+                x = self._join(y, first, x, marks, ink)
+                text = text[len(marks) :]
             cells = glyphs(text)
             end = min(x + len(cells), self.width)
-            if end <= x:
-                break
-            row_glyphs[x:end] = cells[: end - x]
-            row_inks[x:end] = self._styles.number(style)
-            x = end
+            if x < end:
+                row[x:end] = cells[: end - x]
+                self.inks[y, x:end] = ink
+            if x < end < x + len(cells) and cells[end - x] == HALF:
+                row[start_of(row, end - 1) :] = SPACE
+            x += len(cells)
+        while x < self.width and row[x] == HALF:
+            row[x] = SPACE
+            x += 1
+
+    def _join(self, y: int, first: int, x: int, marks: str, ink: int) -> int:
+        """Put marks on the character that ends before `x`; the column after them.
+
+        Without one since `first` a dotted circle stands in the first cell that they were given;
+        what was given none lost its base to what lies over it.
+        """
+        row, size = self.glyphs[y], width(marks)
+        if x + size > self.width:
+            return x + size
+        if x > first:
+            lead = start_of(row, x - 1)
+            base, ink = glyph_text(int(row[lead])), int(self.inks[y, lead])
+        else:
+            lead, base = x, DOTTED_CIRCLE
+            marks = "".join(m for m in marks if not width(m)) + "".join(filter(width, marks))[1:]
+        row[x : x + size] = HALF
+        self.inks[y, x : x + size] = ink
+        if x > first or size:
+            row[lead] = _glyph(base + marks, x + size - lead)
+        return x + size
+
+    def _end_character(self, row: Cells, column: int) -> None:
+        """Blank a character that goes on at a column, up to there."""
+        if row[column] == HALF:
+            row[start_of(row, column) : column] = SPACE
 
     def forget(self) -> None:
         """The terminal may show anything."""

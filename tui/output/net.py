@@ -2,12 +2,13 @@
 
 from functools import lru_cache
 
-from rich.cells import cell_len, get_character_cell_size, set_cell_size
+from rich.cells import set_cell_size
 from rich.segment import Segment
 from textual.color import Color
 from textual.filter import LineFilter
 
 from tokexplore.models.display import safe_character
+from tokexplore.widgets.widths import width
 
 _UNKNOWN = "\N{REPLACEMENT CHARACTER}"
 
@@ -39,8 +40,5 @@ def is_safe(text: str) -> bool:
 
 @lru_cache(1024)
 def _safe(text: str) -> str:
-    shown = "".join(
-        c if c == " " or safe_character(c) == c else _UNKNOWN * get_character_cell_size(c)
-        for c in text
-    )
-    return set_cell_size(shown, cell_len(text))
+    shown = "".join(c if c == " " or safe_character(c) == c else _UNKNOWN * width(c) for c in text)
+    return set_cell_size(shown, width(text))

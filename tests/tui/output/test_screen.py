@@ -133,6 +133,56 @@ def test_only_what_changed_is_sent() -> None:
     assert referee.frame() == "\x1b[31m\x1b[3;17H5\x1b[m"
 
 
+def shown(grid: Grid, row: int = 0) -> str:
+    return "".join(glyph_text(int(glyph)) for glyph in grid.glyphs[row]).rstrip()
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        ("va", "\u0300", " phone", " he"),
+        ("ह", "ि", "न", "्", "द", "ी भाषा", " में ", "लिखो"),
+        ("ส", "ว", "ั", "ส", "ด", "ี x"),
+        ("ש", "ָ", "ל", "וֹ", "ם."),
+        ("\u1112", "\u1161", "\u11ab", "."),
+        ("か", "\u3099", "x"),
+    ],
+)
+def test_a_mark_joins_the_character_before_it_in_whatever_segment(parts: tuple[str, ...]) -> None:
+    grid = Grid(WIDTH, HEIGHT, Styles())
+    grid.put(0, 0, [Segment(part, Style(bold=bool(i % 2))) for i, part in enumerate(parts)])
+    assert shown(grid) == "".join(parts)
+    grid.put(0, 1, [Segment("".join(parts))])
+    assert (grid.glyphs[0] == grid.glyphs[1]).all()
+
+
+def test_a_mark_without_a_base_stands_on_a_circle_if_it_has_a_cell() -> None:
+    grid = Grid(WIDTH, HEIGHT, Styles())
+    grid.put(0, 0, [Segment("\u0300x")])
+    grid.put(0, 1, [Segment("\u093f\u0902x")])
+    assert (shown(grid), shown(grid, 1)) == ("x", "◌\u0902x")
+
+
+@pytest.mark.parametrize(
+    ("column", "left"), [(1, " "), (2, "是"), (3, "是 "), (4, "是हि"), (5, "是हि ")]
+)
+def test_a_character_that_is_cut_leaves_blanks(column: int, left: str) -> None:
+    grid = Grid(6, 2, Styles())
+    grid.put(0, 0, [Segment("是हि世")])
+    grid.put(column, 0, [Segment("x" * (6 - column))])
+    assert shown(grid) == left + "x" * (6 - column)
+
+
+def test_only_the_half_that_changed_of_a_wide_character() -> None:
+    """A cursor that is thought one cell short puts all that follows in the wrong place."""
+    referee = Referee()
+    for text in (" 1 是      1.25  10.0%", " 1 理      1.35  20.0%"):
+        referee.grid.put(0, 0, [Segment(text)])
+        sent = referee.frame()
+    assert sent == "\x1b[1;4H理\x1b[8C35  2"
+    referee.check()
+
+
 def test_a_segment_without_text_is_nothing() -> None:
     referee = Referee()
     referee.grid.put(0, 0, [Segment("a"), Segment("", Style(bold=True)), Segment("b")])

@@ -1,0 +1,74 @@
+"""Ten thousand random frames in two terminals: each cell as if the frame had been painted whole.
+
+`python -m support.play` plays more of them.
+"""
+
+import shutil
+from collections.abc import Callable, Iterator
+from itertools import islice
+
+import numpy as np
+import pytest
+from support.emulators import Tmux
+from support.play import FRAMES, LANES, SIZE, pyte_faults, tmux_faults
+
+from tokexplore.tui.output import encode
+
+STORIES = 10_000 // FRAMES
+PARTS = 5
+SEEDS = [range(STORIES)[part::PARTS] for part in range(PARTS)]
+
+
+@pytest.fixture
+def tmux(request: pytest.FixtureRequest) -> Iterator[Tmux]:
+    if shutil.which("tmux") is None:
+        pytest.skip("tmux is not installed")
+    opened = Tmux(str(abs(hash(request.node.nodeid))), 2 * LANES, SIZE)
+    yield opened
+    opened.close()
+
+
+@pytest.mark.parametrize("seeds", SEEDS, ids=str)
+def test_every_cell_in_pyte(seeds: range) -> None:
+    assert list(islice(pyte_faults(seeds), 3)) == []
+
+
+@pytest.mark.parametrize("seeds", SEEDS, ids=str)
+def test_every_cell_in_tmux(seeds: range, tmux: Tmux) -> None:
+    assert list(islice(tmux_faults(tmux, seeds), 3)) == []
+
+
+def halves_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the changed half of a wide character is drawn, and the cursor thought one short."""
+    draw = encode._Pen.draw
+
+    def short(self: encode._Pen, row: int, start: int, end: int) -> None:
+        draw(self, row, start, end)
+        if self._column >= 0:
+            self._leave(row, end)
+
+    monkeypatch.setattr(encode, "spread", lambda _grid, changed, _doubt: np.zeros_like(changed))
+    monkeypatch.setattr(encode._Pen, "draw", short)
+
+
+def order_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    spread = encode.spread
+    monkeypatch.setattr(encode, "spread", lambda *given: np.zeros_like(spread(*given)))
+
+
+def all_widths_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encode, "is_sure", lambda _glyph: True)
+
+
+def nothing_cleared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encode, "width", lambda _text: 99)
+
+
+@pytest.mark.parametrize(
+    "plant", [halves_left_out, order_left_out, all_widths_trusted, nothing_cleared]
+)
+def test_a_planted_fault_is_found(
+    plant: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(monkeypatch)
+    assert next(pyte_faults(range(STORIES)), None) is not None
