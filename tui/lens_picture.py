@@ -2,13 +2,17 @@
 
 from collections.abc import Sequence
 
-from textual_plot import HiResMode, PlotWidget
+from textual_hires_canvas import Canvas
+from textual_plot import HiResMode, LegendLocation, PlotWidget
 
 from tokexplore.models.distribution import Distribution
 from tokexplore.tui.lens_view import Column, curve, model_curve
+from tokexplore.widgets.cells import width
 
 POINTS = 30
 """Tokens that it shows."""
+_LEGEND_LINE = "─── "
+"""What stands before a name in the legend."""
 
 
 class LensPicture(PlotWidget):
@@ -19,7 +23,7 @@ class LensPicture(PlotWidget):
         & > .plot--axis { color: $rule; }
         & > .plot--tick { color: $muted; text-style: none; }
         & > .plot--label { color: $muted; text-style: none; }
-        & #legend { border: none; background: $background; }
+        & #legend { border: none; padding: 0; background: $background; }
     }
     """
 
@@ -29,6 +33,11 @@ class LensPicture(PlotWidget):
     def on_mount(self) -> None:
         """Give the room to the curves."""
         self.margin_top, self.margin_bottom, self.margin_left = 0, 3, 6
+        self._corner = LegendLocation.TOPRIGHT
+
+    def on_resize(self) -> None:
+        """The legend's place hangs on the size."""
+        self.call_after_refresh(self._name_curves)
 
     def show(
         self,
@@ -61,7 +70,16 @@ class LensPicture(PlotWidget):
         self.set_xlimits(1, points)
         self.set_ylimits(0, 1 if cumulative else max(top, 1e-6))
         self.set_xlabel("cumulative probability by rank" if cumulative else "probability by rank")
-        self.show_legend()
+        self._corner = LegendLocation.BOTTOMRIGHT if cumulative else LegendLocation.TOPRIGHT
+        self._name_curves()
+
+    def _name_curves(self) -> None:
+        """The legend where the curves are not, if it has room inside the frame."""
+        labels = [*self._labels, *self._v_lines_labels]
+        room = self.query_one("#plot", Canvas).size
+        wanted = len(_LEGEND_LINE) + max((width(label or "") for label in labels), default=0)
+        fits = len(labels) + 2 <= room.height and wanted + 2 <= room.width
+        self.show_legend(self._corner, is_visible=fits)
 
     def _curve(self, name: str, style: str, values: list[float], *, cumulative: bool) -> None:
         # One token alone is drawn as what it is, a peak: a single point makes no line.

@@ -158,6 +158,23 @@ async def test_the_picture_shows_probabilities_their_sum_and_what_was_drawn() ->
         assert f"u = {u:.6f}" in screen_text(app)
 
 
+@pytest.mark.parametrize("size", [SIZE, (140, 50), (80, 24)])
+async def test_the_legend_stands_inside_the_frame_of_the_picture(size: tuple[int, int]) -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=size) as pilot:
+        await opened(pilot, app)
+        if size[0] < 100:
+            await press(pilot, "v")
+        for _ in range(2):
+            lines = screen_text(app).splitlines()
+            plot = app.screen.query_one("#plot").region
+            rows = [line[plot.x : plot.right] for line in lines[plot.y : plot.bottom]]
+            frame = rows[0] + rows[-1] + "".join(row[0] + row[-1] for row in rows)
+            assert set(frame) <= set("┏┓┗┛━┻┳┫┣╋┃")
+            assert ("now" in "".join(rows)) == (plot.height > 8)
+            await press(pilot, "v")
+
+
 async def test_a_small_terminal_shows_candidates_or_the_picture() -> None:
     app = make_app(options=OPTIONS)
     async with app.run_test(size=(80, 24)) as pilot:
