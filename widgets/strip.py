@@ -81,6 +81,30 @@ class Frame(NamedTuple):
     """What stands right of the bars."""
     note: str
     """What stands right of the step numbers."""
+    prompt: int
+    """Prompt tokens before the first step; their cells are before those of the steps."""
+    prompt_per: int
+    """Prompt tokens a cell."""
+
+    @property
+    def prompt_cells(self) -> int:
+        """Cells of the prompt's tokens."""
+        return -(-self.prompt // self.prompt_per)
+
+    def cells(self, indices: Indices) -> Indices:
+        """The cells of values by their indices."""
+        steps = self.prompt_cells + (indices - self.prompt) // self.per
+        return np.where(indices < self.prompt, indices // self.prompt_per, steps)
+
+    def begin(self, cell: int) -> int:
+        """The index of the first value of a cell."""
+        beyond = cell - self.prompt_cells
+        return cell * self.prompt_per if beyond < 0 else self.prompt + beyond * self.per
+
+    def squeezed(self, values: Values) -> list[float]:
+        """The largest known value of each cell; NaN where none of them is known."""
+        prompt, steps = values[: self.prompt], values[self.prompt :]
+        return squeeze(prompt, self.prompt_per) + squeeze(steps, self.per)
 
 
 def squeeze(values: Values, per: int) -> list[float]:
@@ -91,18 +115,26 @@ def squeeze(values: Values, per: int) -> list[float]:
 
 
 def frame(series: Series, columns: int) -> Frame:
-    """How a series is laid out in `columns` cells."""
+    """How a series is laid out in `columns` cells.
+
+    A long prompt is squeezed before the steps are: three quarters of the cells are theirs.
+    """
     scale = float(np.fmax.reduce(series.values, initial=_LOWEST_SCALE))
     top = f" {scale:.1f}" + (f" {series.unit}" if columns >= _LABEL_FROM else "")
     left = f"{series.label} " if columns >= _LABEL_FROM else ""
-    steps = max(1, len(series.values))
+    count = len(series.values)
+    prompt = min(max(0, 1 - series.first_step), count)
     room = max(1, columns - len(left) - len(top))
-    per, note = 1, ""
-    if steps > room:
-        room = max(1, columns - len(left) - max(len(top), len(f" max of {steps}")))
-        per = -(-steps // room)
-        note = f" max of {per}"
-    return Frame(left, room, per, scale, top, note)
+    per, prompt_per, note = 1, 1, ""
+    if count > room:
+        widest = f" max of {count}" + (" ^" if prompt else "")
+        room = max(1 + bool(prompt), columns - len(left) - max(len(top), len(widest)))
+        if prompt:
+            steps = min(count - prompt, room - -(-room // 4))
+            prompt_per = -(-prompt // max(1, room - steps))
+        per = max(1, -(-(count - prompt) // max(1, room - -(-prompt // prompt_per))))
+        note = f" max of {per}" if per > 1 else f" max of {prompt_per} ^"
+    return Frame(left, room, per, scale, top, note, prompt, prompt_per)
 
 
 def index_at(series: Series, columns: int, x: int) -> int | None:
@@ -111,8 +143,8 @@ def index_at(series: Series, columns: int, x: int) -> int | None:
     cell = x - len(shape.left)
     if not 0 <= cell < shape.room:
         return None
-    start = cell * shape.per
-    steps = series.values[start : start + shape.per]
+    start = shape.begin(cell)
+    steps = series.values[start : shape.begin(cell + 1)]
     return start + int(np.nan_to_num(steps, nan=-1.0).argmax()) if len(steps) else None
 
 
@@ -122,8 +154,8 @@ def draw_strip(series: Series, columns: int, looks: StripLooks) -> tuple[Strip, 
     Each is exactly `columns` cells wide.
     """
     shape = frame(series, columns)
-    close = set(np.unique(series.close // shape.per).tolist())
-    here = None if series.cursor is None else series.cursor // shape.per
+    close = set(shape.cells(series.close).tolist())
+    here = None if series.cursor is None else int(shape.cells(np.array(series.cursor)))
     return (
         _draw_bars(series, shape, close, here, columns, looks),
         _draw_numbers(series, shape, close, here, columns, looks),
@@ -146,7 +178,7 @@ def _draw_bars(
     looks: StripLooks,
 ) -> Strip:
     segments = [Segment(shape.left, looks.quiet)]
-    for cell, value in enumerate(squeeze(series.values, shape.per)):
+    for cell, value in enumerate(shape.squeezed(series.values)):
         text = _bar(value, shape.scale)
         style = looks.close_bar if cell in close else looks.bar
         if cell == here:
@@ -167,7 +199,7 @@ def _draw_watched(
     room = len(shape.left)
     label = cut(watched.label, room - 1) if room else ""
     segments = [Segment(label + " " * (room - width(label)), looks.quiet)]
-    for cell, value in enumerate(squeeze(watched.logprobs, shape.per)):
+    for cell, value in enumerate(shape.squeezed(watched.logprobs)):
         share = 0.0 if math.isnan(value) else max(0.0, 1 + value / _FAINTEST)
         text = _bar(math.nan if math.isnan(value) else share, 1.0)
         if cell == here:
@@ -190,17 +222,17 @@ def _draw_numbers(
     if here is not None and series.cursor is not None:
         step = series.first_step + series.cursor
         _write(row, here, str(step) if step > 0 else PROMPT_HERE, looks.here)
-    cells = -(-len(series.values) // shape.per)
-    for cell in range(max(0, 1 - series.first_step) // shape.per, cells, _NUMBER_EVERY):
-        number = str(max(1, series.first_step + cell * shape.per))
+    cells = shape.prompt_cells + -(-(len(series.values) - shape.prompt) // shape.per)
+    for cell in range(shape.prompt_cells, cells, _NUMBER_EVERY):
+        number = str(max(1, series.first_step + shape.begin(cell)))
         end = cell + len(number)
         around = row[max(0, cell - 2) : end + 2]
         if end <= shape.room and all(text == " " for text, _ in around):
             _write(row, cell, number, looks.quiet)
     # Squeezed marks stand close together: numbers among them need a gap to be read.
-    gap = shape.per > 1
+    gap = max(shape.per, shape.prompt_per) > 1
     numbers = {at + by for at, (text, _) in enumerate(row) if text != " " for by in (-gap, 0, gap)}
-    flips = set(np.unique(series.flips // shape.per).tolist())
+    flips = set(shape.cells(series.flips).tolist())
     for marks, mark in ((close, CLOSE_CALL), (flips, FLIP)):
         for cell in marks - numbers:
             if cell < shape.room:

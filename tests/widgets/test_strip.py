@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Collection
+from itertools import pairwise
 
 import numpy as np
 from hypothesis import given
@@ -124,6 +125,39 @@ def test_prompt_tokens_go_without_a_number() -> None:
     series = series_of([1.0] * 30, cursor=4, first_step=-10)
     assert rows(series, 50)[1].rstrip() == "    ^      1         11"
     assert rows(series._replace(values=np.ones(11)), 50)[1].rstrip() == "    ^"
+
+
+@given(st.integers(0, 7000), st.integers(0, 400), st.integers(12, 200), st.data())
+def test_a_prompt_is_squeezed_before_the_steps_are(
+    prompt: int, steps: int, columns: int, data: st.DataObject
+) -> None:
+    values = np.zeros(prompt + steps)
+    for index in data.draw(st.lists(st.integers(0, max(0, prompt + steps - 1)), max_size=5)):
+        values[index : index + 1] = 5.0
+    series = Series(values, np.empty(0, np.int64), None, 1 - prompt)
+    shape = frame(series, columns)
+    shown = shape.squeezed(values)
+    assert len(shown) <= shape.room
+    cells = shape.cells(np.arange(prompt + steps)).tolist()
+    assert all(shown[cell] >= value for cell, value in zip(cells, values, strict=True))
+    assert all(0 <= b - a <= 1 for a, b in pairwise(cells))
+    if steps <= shape.room * 3 // 4:
+        assert shape.per == 1, "the steps have room"
+    for cell, value in enumerate(shown):
+        index = index_at(series, columns, len(shape.left) + cell)
+        assert index is not None
+        assert (values[index], cells[index]) == (value, cell)
+
+
+def test_twenty_steps_after_a_long_prompt_stand_alone() -> None:
+    series = Series(np.ones(6000), np.array([5985]), 5999, first_step=-5979)
+    bars, numbers = rows(series, 120)
+    shape = frame(series, 120)
+    assert shape.per == 1
+    assert bars.split(" ")[1] == "█" * len(shape.squeezed(series.values))
+    tail = numbers[len(shape.left) + shape.prompt_cells :].rstrip()
+    assert tail.startswith("1    ≈    11")
+    assert tail.endswith(f"max of {shape.prompt_per} ^")
 
 
 def test_the_cursor_shows_on_a_step_that_is_not_known() -> None:
