@@ -1,31 +1,34 @@
 """The real program inside tmux, under the names that terminals go by."""
 
+import re
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
 GIVE_UP = 60.0
-PROGRAM = f"{sys.executable} -P -m tokexplore --max-new-tokens 16; echo left with $?; sleep 60"
+STARTED = f"{sys.executable} -P -m tokexplore"
+PROGRAM = f"{STARTED} --max-new-tokens 16; echo left with $?; sleep 60"
 
 
 class Pane:
     """One tmux server with one pane, the user's own configuration left out."""
 
     def __init__(self, name: str) -> None:
-        self._tmux = ["tmux", "-L", f"tokexplore-{name}", "-f", "/dev/null"]
+        self._tmux = ["tmux", "-u", "-L", f"tokexplore-{name}", "-f", "/dev/null"]
 
     def run(self, *command: str) -> str:
         done = subprocess.run([*self._tmux, *command], capture_output=True, text=True, check=True)
         return done.stdout
 
-    def start(self, term: str, columns: int, lines: int) -> None:
+    def start(self, term: str, columns: int, lines: int, program: str = PROGRAM) -> None:
         size = ("-x", str(columns), "-y", str(lines))
-        self.run("new-session", "-d", *size, f"exec env TERM={term} sh -c '{PROGRAM}'")
+        self.run("new-session", "-d", *size, f"exec env TERM={term} sh -c '{program}'")
 
     def until(self, holds: Callable[[str], object]) -> str:
         end = time.monotonic() + GIVE_UP
@@ -33,6 +36,19 @@ class Pane:
             assert time.monotonic() < end, shown
             time.sleep(0.1)
         return shown
+
+    def still(self, seconds: float = 1.0) -> str:
+        """The screen with its styles, once it has not changed for so long."""
+        seen, since = "", time.monotonic()
+
+        def unchanged(_: str) -> bool:
+            nonlocal seen, since
+            if (shown := self.run("capture-pane", "-p", "-e", "-N")) != seen:
+                seen, since = shown, time.monotonic()
+            return time.monotonic() - since >= seconds
+
+        self.until(unchanged)
+        return seen
 
     def keys(self, *keys: str) -> None:
         self.run("send-keys", *keys)
@@ -72,3 +88,27 @@ def test_it_streams_branches_compares_and_leaves(
     left = pane.until(lambda s: "left with 0" in s)
     assert "Traceback" not in left
     assert "[?" not in left, "no answer of the terminal came after the program had left"
+
+
+SCRIPTS = "va\u0300 phone cafe\u0301. हिन्दी भाषा में लिखो 今天 ภาษาไทย שָׁלוֹם مَرْحَبًا"
+
+
+def test_text_of_all_scripts_is_whole_and_as_if_painted_anew(pane: Pane, tmp_path: Path) -> None:
+    prompt = tmp_path / "prompt.txt"
+    prompt.write_text(SCRIPTS, encoding="utf-8")
+    pane.start("tmux-256color", 130, 34, f"{STARTED} --max-new-tokens 8 --prompt-file {prompt}")
+    shown = pane.until(lambda s: "ended: length" in s)
+    assert SCRIPTS in shown
+    pane.keys("Home")
+    first = int(re.findall(r"step 1 · position (\d+)", pane.until(lambda s: "step 1 ·" in s))[0])
+    for key, times, place in (
+        ("Left", 9, first - 9),
+        ("Left", 20, first - 29),
+        ("Right", 29, first),
+    ):
+        pane.keys(*[key] * times)
+        rule = re.compile(rf"position {place} .*H \d")
+        pane.until(rule.search)
+        shown = pane.still()
+        pane.keys("C-l")
+        assert pane.still() == shown
