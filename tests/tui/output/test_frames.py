@@ -4,15 +4,19 @@
 """
 
 import shutil
+import unicodedata
 from collections.abc import Callable, Iterator
 from itertools import islice
 
 import numpy as np
+import pyte
 import pytest
 from support.emulators import Tmux
 from support.play import FRAMES, LANES, SIZE, pyte_faults, tmux_faults
+from wcwidth import wcwidth
 
 from tokexplore.tui.output import encode
+from tokexplore.tui.output.reach import is_sure
 
 STORIES = 10_000 // FRAMES
 PARTS = 5
@@ -36,6 +40,35 @@ def test_every_cell_in_pyte(seeds: range) -> None:
 @pytest.mark.parametrize("seeds", SEEDS, ids=str)
 def test_every_cell_in_tmux(seeds: range, tmux: Tmux) -> None:
     assert list(islice(tmux_faults(tmux, seeds), 3)) == []
+
+
+def of_other_widths(kind: str) -> Callable[[str], int]:
+    """The width of a character in a terminal with a table of its own."""
+
+    def width(character: str) -> int:
+        known, category = wcwidth(character), unicodedata.category(character)
+        ambiguous = unicodedata.east_asian_width(character) == "A"
+        if is_sure(ord(character)):
+            return known
+        if kind == "marks are cells":
+            return 1 if category[0] == "M" else known
+        if kind == "ambiguous is wide":
+            return 2 if ambiguous and known else known
+        if kind == "emoji are narrow":
+            return min(known, 1)
+        return 0 if category == "So" else known
+
+    return width
+
+
+@pytest.mark.parametrize(
+    "kind", ["marks are cells", "ambiguous is wide", "emoji are narrow", "symbols are not drawn"]
+)
+def test_every_cell_as_painted_anew_in_terminals_of_other_widths(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pyte.screens, "wcwidth", of_other_widths(kind))
+    assert list(islice(pyte_faults(range(25), against_grid=False), 3)) == []
 
 
 def halves_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
