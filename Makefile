@@ -1,5 +1,6 @@
 # make run    opens the explorer on the embedded model (ARGS='...' adds arguments)
 # make test   runs the tests
+# make test-families  holds every causal architecture against plain passes (half an hour)
 # make check  format, lint, types and import contracts
 
 PYTHON ?= python3
@@ -7,13 +8,16 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
 
-.PHONY: run test check format clean
+.PHONY: run test test-families check format clean
 
 run: $(VENV)/installed
 	@$(BIN)/tokexplore $(ARGS)
 
 test: $(VENV)/installed-dev
 	@$(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal $(ARGS)
+
+test-families: $(VENV)/installed-dev
+	@$(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal -m families --timeout 1800 $(ARGS)
 
 check: $(VENV)/installed-dev
 	@$(BIN)/ruff format --check .
