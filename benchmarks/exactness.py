@@ -135,7 +135,7 @@ def row(case: str, built: list[Figures]) -> str:
     first = own[0]
     if first.refused:
         return f"| {case} | {first.family} | refused: {first.refused} | | | |"
-    feed = "in twos" if "feeds two tokens" in first.branching else first.feed
+    feed = "in twos" if first.feed == "twos" else first.feed
     if "fed again whole" in first.branching:
         feed += ", again at the border"
     if "every step feeds the whole path" in first.branching:

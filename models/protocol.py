@@ -51,8 +51,8 @@ class ModelInfo(msgspec.Struct, frozen=True):
     """Attention kernel: sdpa, eager, flash_attention_2."""
     cache: str
     """How branching reuses the KV cache, in words."""
-    feed: Literal["batched", "stepwise", "whole"]
-    """How several tokens go on top of a cache, as probed: at once, one by one, or not at all."""
+    feed: Literal["batched", "twos", "stepwise", "whole"]
+    """How several tokens go on top of a cache, as probed: at once, in twos, one by one, or not."""
     bos_id: int | None
     eos_ids: tuple[int, ...]
     chat_template: bool

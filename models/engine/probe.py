@@ -18,7 +18,9 @@ from tokexplore.models.engine.decode import Forward
 from tokexplore.models.engine.rope import borders_of
 from tokexplore.models.errors import ModelError
 
-Feed = Literal["batched", "stepwise", "whole"]
+Feed = Literal["batched", "twos", "stepwise", "whole"]
+"""Several tokens on top of a cache at once; each with the one before it again, because single ones
+give other logits; one by one; the whole path at every step."""
 
 _IDS, _PREFIX, _STEPS = 24, 8, 3
 _TOLERANCE = {torch.float32: 1e-4, torch.float16: 0.03, torch.bfloat16: 0.2}
@@ -36,10 +38,13 @@ class Probed:
     """How branching reuses the cache, for the inspector."""
     notice: str = ""
     """A fallback that the user should know of."""
-    least: int = 1
-    """Fewest tokens that may be fed on top of a cache: 2 where single ones give other logits."""
     borders: Borders = NO_BORDERS
     """Where passes change their rules, so that no cache is of use on both sides."""
+
+    @property
+    def least(self) -> int:
+        """Fewest tokens that may be fed on top of a cache."""
+        return 2 if self.feed == "twos" else 1
 
     def whole(self, length: int) -> bool:
         """Whether a path of this length is run in one pass, without a cache."""
@@ -47,7 +52,7 @@ class Probed:
 
     def afresh(self, length: int) -> bool:
         """Whether what is held of the path one token shorter is of no use for this length."""
-        if self.feed == "whole" or self.least > 1:
+        if self.feed in ("whole", "twos"):
             return True
         return self.borders.since(length) == length > 1
 
@@ -121,15 +126,25 @@ def _tried(forward: Forward, ids: list[int], truth: torch.Tensor) -> Probed:
         again = forward([ids[_PREFIX]], _PREFIX, kv.fork(cache, _PREFIX, kept))  # [1, V]
         if not _agrees(again, truth[_PREFIX : _PREFIX + 1], forward.model):
             return _whole("a fork of its cache gives other logits than one pass")
+    feed: Feed = "stepwise"
+    if batched:
+        feed = "batched" if single else "twos"
     croppable = kv.is_croppable(cache)
     return Probed(
-        feed="batched" if batched else "stepwise",
+        feed=feed,
         croppable=croppable,
         kv_bytes_per_token=kv.growing_bytes(twin) // _IDS,
-        words=_words(croppable, batched, single),
-        notice=_notice(batched, single),
-        least=1 if single else 2,
+        words=_words(croppable, feed),
+        notice=_NOTICES.get(feed, ""),
     )
+
+
+_NOTICES = {
+    "stepwise": "several tokens at once on top of this model's cache give other logits than one "
+    "pass, so they are fed one by one.",
+    "twos": "single tokens on top of this model's cache give other logits than one pass, so each "
+    "step feeds the token before it again.",
+}
 
 
 def _limits_time_steps(model: PreTrainedModel) -> bool:
@@ -162,18 +177,9 @@ def _whole(reason: str) -> Probed:
     )
 
 
-def _words(croppable: bool, batched: bool, single: bool) -> str:
-    way = "in a batch" if batched else "one by one"
-    words = f"snapshots, tokens after them re-fed {way}"
+def _words(croppable: bool, feed: Feed) -> str:
     if croppable:
-        words = "forked by reference at any token"
-    return words if single else f"{words}; each step feeds two tokens, the last one again"
-
-
-def _notice(batched: bool, single: bool) -> str:
-    if batched and single:
-        return ""
-    fed, how = "several tokens at once", "they are fed one by one"
-    if batched:
-        fed, how = "single tokens", "each step feeds the token before it again"
-    return f"{fed} on top of this model's cache give other logits than one pass, so {how}."
+        return "forked by reference at any token"
+    way = "one by one" if feed == "stepwise" else "in a batch"
+    again = "; each step feeds two tokens, the last one again" if feed == "twos" else ""
+    return f"snapshots, tokens after them re-fed {way}{again}"

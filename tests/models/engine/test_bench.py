@@ -77,6 +77,18 @@ def test_a_trace_has_the_logits_of_one_plain_pass(family) -> None:
             assert np.abs(rows[length] - truth[length - 1]).max() < 1e-3
 
 
+def test_a_model_that_is_fed_in_twos_is_traced_as_plain_passes_have_it() -> None:
+    engine = engine_of("nemotron_h")
+    assert engine.info.feed == "twos"
+    path = tuple(range(5, 60))
+    truth = engine.forward(path, 0, None, len(path)).numpy()  # [55, V]
+
+    for done, logits in engine.bench.trace(path, 20, Execution(), Control(), stepwise=True):
+        assert np.abs(logits[0] - truth[done - 1]).max() < 1e-4
+    with pytest.raises(UsageError, match="in one pass only"):
+        list(engine.bench.trace(path, 20, Execution(chunk=4), Control(), stepwise=False))
+
+
 def test_padding_is_not_seen_and_a_planted_shift_of_positions_is() -> None:
     """Without their own positions the padded rows of GPT-2 are wrong: this check would see it."""
     engine = engine_of("gpt2")

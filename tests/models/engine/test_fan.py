@@ -58,6 +58,18 @@ def test_the_draws_are_those_of_single_streams(family: str, engine_of: EngineOf)
         assert truth.run(engine, PROMPT, 24, settings).new == list(run.ids)
 
 
+@pytest.mark.parametrize("family", ["rwkv", "nemotron_h", "lfm2"])
+def test_a_model_without_batches_runs_one_row(family: str, engine_of: EngineOf) -> None:
+    engine = engine_of(family)
+    (run,) = engine.continuations(request(8), SEEDS[:1], Control())
+    settings = SamplingSettings(1.5, top_p=0.95, seed=run.seed)
+    single = truth.run(engine, PROMPT, 8, settings)
+
+    assert single.new == list(run.ids)
+    logprobs = [said.standing.logprob for said in single.said]  # type: ignore[union-attr]
+    assert np.abs(np.array(logprobs) - run.logprobs).max() < 1e-4
+
+
 def test_streams_before_and_after_a_batch_are_not_disturbed(
     engine_of: EngineOf, model_of: ModelOf
 ) -> None:
