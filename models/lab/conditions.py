@@ -80,12 +80,24 @@ def knobs_named(text: str) -> tuple[Knob, ...]:
     return tuple(knob for knob in KNOBS if knob in names)
 
 
-def possible(knobs: Sequence[Knob], info: ModelInfo) -> tuple[tuple[Knob, ...], list[str]]:
-    """Those that this model can vary, and a sentence for each that it cannot."""
+def possible(
+    knobs: Sequence[Knob], info: ModelInfo, prompt: int = 1, length: int = 0
+) -> tuple[tuple[Knob, ...], list[str]]:
+    """Those that this model can vary, and a sentence for each that it cannot.
+
+    Args:
+        prompt: tokens of it.
+        length: tokens that a run may add to it.
+    """
     kept, said = list(knobs), []
+    rows, pieces = ("batch", "mates", "together"), ("cache", "prefill")
+    across = info.borders.between(prompt, prompt + length)
+    beyond = info.borders.since(prompt) > 1
     for group, fits, why in (
-        (("batch", "mates", "together"), info.batches, "its cache is not only attention"),
-        (("cache", "prefill"), info.feed == "batched", "it takes a prompt in one pass only"),
+        (rows, info.batches, "its cache is not only attention"),
+        (rows, not across, "the runs grow past where it turns positions otherwise"),
+        (pieces, info.feed == "batched", "it takes a prompt in one pass only"),
+        (pieces, not beyond, "it takes a prompt of this length in one pass only"),
     ):
         lost = [knob for knob in kept if knob in group and not fits]
         if lost:

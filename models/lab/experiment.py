@@ -49,8 +49,8 @@ Outcome = Planned | Run | Checked | Forked
 
 def planned(engine: Engine, experiment: Experiment) -> Planned:
     """The runs of an experiment on this model."""
-    knobs, said = possible(experiment.knobs, engine.info)
     request = experiment.request
+    knobs, said = possible(experiment.knobs, engine.info, len(request.ids), request.max_new_tokens)
     conditions = deal(
         engine, request.ids, request.max_new_tokens, knobs, experiment.runs,
         batches=experiment.batches, seed=experiment.deal,

@@ -8,6 +8,7 @@ import pytest
 from support.fake_engine import FakeEngine
 
 from tokexplore.models.bench import Execution
+from tokexplore.models.borders import Borders
 from tokexplore.models.errors import UsageError
 from tokexplore.models.lab.conditions import PLAIN, SERVER, Condition, deal, knobs_named, possible
 from tokexplore.models.lab.forks import forks, summarise, trie
@@ -208,6 +209,24 @@ def test_what_cannot_vary_is_named() -> None:
         knobs_named("batch,colour")
     engine = FakeEngine()
     assert possible(SERVER, engine.info) == (SERVER, [])
+
+
+@pytest.mark.parametrize(
+    ("prompt", "kept", "shortest", "longest"),
+    [(20, SERVER, 10, 36), (38, ("cache",), 19, 36), (60, ("batch",), 41, 120)],
+)
+def test_rows_and_pieces_stay_on_one_side_of_a_border(
+    prompt: int, kept: tuple[str, ...], shortest: int, longest: int
+) -> None:
+    engine = FakeEngine()
+    engine._info = msgspec.structs.replace(engine.info, borders=Borders((40,)))
+
+    knobs, said = possible(SERVER, engine.info, prompt, 4)
+    mates = [m for c in deal(engine, [5] * prompt, 4, ("batch",), 60) for m in c.execution.mates]
+
+    assert (knobs, len(said)) == (kept, 2 - len(kept))
+    assert shortest <= min(map(len, mates))
+    assert max(map(len, mates)) <= longest
 
 
 def test_the_steps_of_a_format() -> None:
