@@ -42,7 +42,7 @@ GROUPS: dict[str, tuple[Command, ...]] = {
             "g",
             "goto",
             "go to",
-            "A step (123), from the end (-40), a branch (#3), a name or note.",
+            "A step (123), from the end (-40), a branch (branch 3), a name or note.",
         ),
         Command(
             "step.back",

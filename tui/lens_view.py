@@ -179,10 +179,10 @@ def candidate_lines(
         room: cells there are room for in each.
     """
     drawn_room = 8 if draws else 0
-    fixed = 4 + _WORD + 9 + drawn_room
+    fixed = 5 + _WORD + 9 + drawn_room
     shown = list(columns)[-max(1, min(len(columns), (room - fixed) // 9)) :]
     now = shown[-1]
-    head = f"{'#':>3} {'token':<{_WORD}}"
+    head = f"rank {'token':<{_WORD}}"
     lines = [
         Content.assemble(
             (head, "$text-muted"),
@@ -201,7 +201,7 @@ def candidate_lines(
         why = cut(now.why(token, logit), left) if left >= _LEAST_MEANING else ""
         lines.append(
             Content.assemble(
-                (f"{distribution.rank(index):>3} ", "$text-muted"),
+                (f"{distribution.rank(index):>4} ", "$text-muted"),
                 (word + " " * (_WORD - width(word)), style),
                 (f"{percent(math.exp(distribution.logprob(index))):>9}", style),
                 *((f"{text:>9}", style or own) for text, own in cells),

@@ -1,6 +1,7 @@
 """What the header and the rules say, from the state of driver and explorer."""
 
 import math
+import re
 
 from tokexplore.models.bounds import BoundedView
 from tokexplore.models.display import NEWLINE, safe_text
@@ -19,8 +20,16 @@ from tokexplore.widgets.figures import count, logprob_text, short_count
 from tokexplore.widgets.header import HeaderValues
 from tokexplore.widgets.header import State as HeaderState
 from tokexplore.widgets.rule import Part
+from tokexplore.widgets.strip import FAINTEST
 
 SHORT_DTYPES = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
+STAGES = {
+    "libraries": "loading libraries",
+    "reading": "reading files",
+    "probe": "checking the KV cache",
+    "download": "downloading",
+}
+"""Stages of loading whose names alone say too little, in words."""
 CONTEXT_WORDS = 3
 """Tokens that the step's title repeats from before it."""
 
@@ -84,9 +93,16 @@ def _detail(driver: Driver) -> str:
         if driver.state == "loading":
             return "starting"
         return driver.explorer.tree.ended.get(driver.explorer.leaf, "")
+    stage = STAGES.get(progress.stage, progress.stage)
     if progress.unit == "bytes":
-        return f"{progress.stage} {progress.done / 1e9:.1f}/{progress.total / 1e9:.1f} GB"
-    return f"{progress.stage} {progress.done:,}/{progress.total:,}"
+        return f"{stage} {progress.done / 1e9:.1f}/{progress.total / 1e9:.1f} GB"
+    return stage if progress.total <= 1 else f"{stage} {progress.done:,}/{progress.total:,}"
+
+
+def source_words(source: str) -> str:
+    """How a distribution came to be computed (`Distribution.source`), in words."""
+    again = re.fullmatch(r"re-fed (\d+)", source)
+    return f"{int(again[1]):,} tokens fed again" if again else source
 
 
 def story_title(explorer: Explorer) -> str:
@@ -139,13 +155,13 @@ def watch_parts(driver: Driver, view: WatchView) -> list[Part]:
     vocabulary = driver.explorer.vocabulary
     if not driver.watched or vocabulary is None:
         return []
-    parts, explorer = [Part("watched")], driver.explorer
+    parts, explorer = [Part(f"watched, bars from −{FAINTEST:g} to 0 nats")], driver.explorer
     # A step of a session whose model is not loaded, or without a distribution: nobody is asked.
     comes = not driver.absent and explorer.before in explorer.tree.distribution
     for token in driver.watched:
         known, said = view.here(token), "…" if comes else "·"
         if known is not None:
-            said = f"{logprob_text(known.logprob)} #{count(known.rank)}"
+            said = f"{logprob_text(known.logprob)} rank {count(known.rank)}"
         parts.append(Part(f"{vocabulary.show(token)} {said}", "text"))
     return parts
 
@@ -177,7 +193,7 @@ def step_figures(
     if noise is not None and could_flip(distribution.margin, noise):
         parts.append(f"▲ could flip (noise {SIGMAS * noise:.2g})")
     if distribution.source not in ("step", "prefill", "fork"):
-        parts.append(distribution.source)
+        parts.append(source_words(distribution.source))
     if view is not None:
         parts.append(kept(view, distribution.vocabulary))
     return [Part(part) for part in parts]

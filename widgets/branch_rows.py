@@ -137,7 +137,9 @@ def _from_the_right(lines: list[str], label: str, cells: int) -> str:
 
 def head_strip(columns: BranchColumns, styles: BranchStyles) -> Strip:
     """The line of column names."""
-    parts = ["  ", fit("#", columns.tree), fit("at", columns.at), fit("token", columns.token)]
+    place = max(columns.tree, len("branch "))
+    at = max(0, columns.tree + columns.at - place)
+    parts = ["  ", fit("branch", place), fit("at", at), fit("token", columns.token)]
     parts += [fit("", columns.words), fit("len", columns.length, "right")]
     parts += [fit("lp/tok", columns.mean, "right")]
     return line([Segment("".join(parts), styles.head)], columns.width, styles.base)

@@ -43,7 +43,7 @@ class CandidateStyles(NamedTuple):
 
 def head_strip(columns: Columns, note: str, styles: CandidateStyles, *, bits: bool) -> Strip:
     """The line of column names; the note stands over the bars, or after the last name."""
-    parts = [" " * 2, "#".rjust(columns.rank - 1), "  ", "token".ljust(columns.token)]
+    parts = [" " * 2, "rank".rjust(columns.rank - 1), "  ", "token".ljust(columns.token)]
     parts += [_right("id", columns.id), _right("bits" if bits else "logprob", columns.logprob)]
     parts += [_right("model", columns.model)]
     if columns.bar:

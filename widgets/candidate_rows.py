@@ -112,7 +112,7 @@ _SHORTEST_TOKEN, _TOKEN, _WIDEST_TOKEN = 12, 26, 40
 @lru_cache(maxsize=64)
 def columns_for(cells: int, column_set: ColumnSet = "standard", rank_digits: int = 4) -> Columns:
     """Column widths that fill `cells` cells: what matters least is left out first."""
-    rank = max(2, rank_digits) + 1
+    rank = max(len("rank"), rank_digits) + 1
     free = cells - 2 - rank - 1 - 1
     cost: dict[str, int] = {}
     for name, need, spare in _ADMISSION[column_set]:

@@ -1,6 +1,7 @@
 """The candidate table: what the model could have said, in rank order, drawn line by line."""
 
 from dataclasses import dataclass
+from textwrap import wrap
 from typing import ClassVar
 
 from rich.style import Style
@@ -9,6 +10,7 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.strip import Strip
 
+from tokexplore.models.display import safe_text
 from tokexplore.widgets.candidate_drawing import (
     CandidateStyles,
     head_strip,
@@ -152,7 +154,8 @@ class CandidateTable(ChangedLines):
         cells, page = self.size.width, self._page
         if page is None or not page.total:
             text = self.empty_text if page is None else page.note
-            return message_strip(cells, text if y == 1 else "", plain.muted)
+            lines = wrap(safe_text(text), max(1, cells - 2))
+            return message_strip(cells, lines[y - 1] if 0 < y <= len(lines) else "", plain.muted)
         columns = columns_for(cells, self.column_set, rank_digits(page))
         if y == 0:
             return head_strip(columns, page.note, plain, bits=self.bits)

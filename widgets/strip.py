@@ -24,7 +24,7 @@ FLIP = "▲"
 _LABEL_FROM = 60
 _NUMBER_EVERY = 10
 _LOWEST_SCALE = 1.0
-_FAINTEST = 16.0
+FAINTEST = 16.0
 """Surprisal (nats) of a watched token from which on its bar is the lowest."""
 
 Values = np.ndarray[tuple[int], np.dtype[np.float64]]
@@ -200,7 +200,7 @@ def _draw_watched(
     label = cut(watched.label, room - 1) if room else ""
     segments = [Segment(label + " " * (room - width(label)), looks.quiet)]
     for cell, value in enumerate(shape.squeezed(watched.logprobs)):
-        share = 0.0 if math.isnan(value) else max(0.0, 1 + value / _FAINTEST)
+        share = 0.0 if math.isnan(value) else max(0.0, 1 + value / FAINTEST)
         text = _bar(math.nan if math.isnan(value) else share, 1.0)
         if cell == here:
             segments.append(Segment(UNKNOWN_HERE if text == " " else text, looks.here))

@@ -10,7 +10,7 @@ class Branching(Actions):
     def switch(self, number: int) -> None:
         """Bring a branch into view; its live stream, if another has it, stops at its leaf."""
         if not 1 <= number <= len(self.explorer.tree.branches):
-            self.warn(f"There is no branch #{number}.")
+            self.warn(f"There is no branch {number}.")
             return
         self.driver.run(self._switch(number))
 

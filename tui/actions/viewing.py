@@ -112,8 +112,8 @@ class Viewing(Actions):
         candidate = self.candidate(self.explorer.row)
         await self.open(
             Ask(
-                "Watch a token at every step: its text, or #id; naming it again leaves it out",
-                value=f"#{candidate[0]}" if candidate else "",
+                "Watch a token at every step: its text, or its id (id 850); again leaves it out",
+                value=f"id {candidate[0]}" if candidate else "",
                 replaced=True,
             ),
             self._watch_asked,

@@ -6,7 +6,9 @@ from tokexplore.tui.actions.base import Actions
 from tokexplore.widgets.candidates import CandidateTable
 from tokexplore.widgets.transcript import Transcript
 
-PLACE = re.compile(r"\s*(?:#(?P<branch>\d{1,9})|(?P<back>-\d{1,9})|(?P<step>\d{1,9}))\s*")
+PLACE = re.compile(
+    r"\s*(?:(?:#|branch\s+)(?P<branch>[0-9]{1,9})|(?P<back>-[0-9]{1,9})|(?P<step>[0-9]{1,9}))\s*"
+)
 
 
 class Walking(Actions):
@@ -47,7 +49,7 @@ class Walking(Actions):
         from tokexplore.tui.screens.dialog import Ask
 
         await self.open(
-            Ask("Go to step 123, -40 from the end, branch #3, a name or a note"), self._go
+            Ask("Go to step 123, -40 from the end, branch 3, a name or a note"), self._go
         )
 
     def _go(self, text: str | None) -> None:
@@ -82,8 +84,8 @@ class Walking(Actions):
             self.go_to_node(noted[0])
         else:
             self.warn(
-                f"No place, name or note is {text!r}: type a step (123), -40 from the end or #3; f "
-                "finds text in the tree."
+                f"No place, name or note is {text!r}: type a step (123), -40 from the end or "
+                "branch 3; f finds text in the tree."
             )
 
     def _go_to_step(self, step: int) -> None:

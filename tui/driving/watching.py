@@ -8,7 +8,7 @@ from tokexplore.models.errors import UsageError
 from tokexplore.tui.driving.questions import Questions
 from tokexplore.tui.options import MOST_WATCHED, one_token
 
-_ID = re.compile(r"#[0-9]{1,18}")
+ID = re.compile(r"\s*(?:#|id\s+)([0-9]{1,9})\s*")
 _AT_ONCE = 32
 """Steps that are asked for before the screen is told."""
 
@@ -44,16 +44,18 @@ class Watching(Questions):
         return True
 
     async def token_named(self, text: str) -> int:
-        """The token of a text that goes on from the path; `#17` is the token with this id.
+        """The token of a text that goes on from the path; `id 17` is the token with this id.
 
         Raises:
             UsageError: where it is not exactly one, or there is no model to ask.
         """
-        if _ID.fullmatch(text):
-            return int(text[1:])
+        if named := ID.fullmatch(text):
+            return int(named[1])
         vocabulary = self.explorer.vocabulary
         if self.absent or vocabulary is None:
-            raise UsageError("A text needs the model's tokenizer: give #ID, or load it (space).")
+            raise UsageError(
+                "A text needs the model's tokenizer: give its id (id 850), or load it (space)."
+            )
         return one_token(text, await self.client.encode(text, continuation=True), vocabulary)
 
     def watched_at(self, node: int, token: int) -> Watched | None:

@@ -12,7 +12,7 @@ import msgspec
 from textual.theme import Theme
 
 from tokexplore.models.display import safe_character, safe_text
-from tokexplore.models.trie import Branch
+from tokexplore.models.trie import Branch, is_given
 from tokexplore.tui.export.source import Scope, Source
 from tokexplore.tui.theme import DARK, LIGHT
 from tokexplore.widgets.heat import LEVELS, NONE, level
@@ -82,19 +82,19 @@ def _head(source: Source, digest: str) -> str:
         f"style-src 'unsafe-inline'; script-src 'sha256-{digest}'\">\n"
         f"<title>{title}</title>\n<style>{_style()}</style>\n</head>\n<body>\n<header>\n"
         f'<h1>{title}</h1>\n<p class="facts">{html.escape(safe_text(" · ".join(facts)))}</p>\n'
-        f'<div class="legend">surprisal {steps} nats · hover or tap a token for what else the '
-        "model said</div>\n</header>\n"
+        f'<div class="legend">surprisal {steps} nats, the prompt in italics · '
+        "hover or tap a token for what else the model said</div>\n</header>\n"
     )
 
 
 def _story(source: Source, scope: Scope, branches: list[Branch]) -> Iterator[str]:
-    """Each branch inside the one that it leaves."""
+    """Each branch inside the one that it leaves; a prompt of its own with all of its text."""
     shown = {branch.number for branch in branches}
     if scope == "path":
         yield _path(source)
         return
     tree = source.tree
-    roots = [b.number for b in branches if tree.branch_of[tree.fork_of(b)] not in shown]
+    roots = [branch.number for branch in branches if branch.root]
     stack: list[tuple[int, int, bool]] = [(number, 0, False) for number in reversed(roots)]
     while stack:
         number, depth, closes = stack.pop()
@@ -102,9 +102,10 @@ def _story(source: Source, scope: Scope, branches: list[Branch]) -> Iterator[str
             yield "</details>\n"
             continue
         branch = tree.branch(number)
-        children = [(n, depth + 1, False) for n in branch.children if n in shown]
+        leaving = (n for n in branch.children if n in shown and not tree.branch(n).root)
+        children = [(n, depth + 1, False) for n in leaving]
         yield f'<details open id="b{number}">{_summary(source, branch)}\n'
-        yield _tokens(source, source.chain(branch))
+        yield _tokens(source, tree.path(branch.tip) if branch.root else source.chain(branch))
         if depth < DEEPEST:
             stack.append((number, depth, True))
         else:
@@ -135,31 +136,56 @@ def _summary(source: Source, branch: Branch) -> str:
 
 
 def _tokens(source: Source, nodes: list[int]) -> str:
+    """A text token by token, and below it what was written on its steps."""
     tree, vocabulary = source.tree, source.vocabulary
-    ids = [tree.token[n] for n in nodes]
-    spans = [_token(source, *pair) for pair in zip(nodes, vocabulary.pieces(ids), strict=True)]
-    return f'<p class="story">{"".join(spans)}</p>\n'
+    noted = [n for n in nodes if n in tree.notes or n in tree.labels or n in tree.bookmarks]
+    numbers = {node: number for number, node in enumerate(noted, 1)}
+    turns = tree.turns(nodes[-1])
+    pieces = vocabulary.pieces([tree.token[n] for n in nodes])
+    spans = [
+        _token(source, node, piece, numbers.get(node), given=is_given(turns, tree.depth[node]))
+        for node, piece in zip(nodes, pieces, strict=True)
+    ]
+    notes = "".join(_note(source, node) for node in noted)
+    listed = f'<ol class="notes">{notes}</ol>\n' if notes else ""
+    return f'<p class="story">{"".join(spans)}</p>\n{listed}'
 
 
-def _token(source: Source, node: int, piece: str) -> str:
+def _token(source: Source, node: int, piece: str, note: int | None, *, given: bool) -> str:
     tree, kinds = source.tree, ["t"]
     known = bool(tree.rank[node])
     heat = level("surprisal", -tree.logprob[node]) if known else NONE
-    if heat > 0 and tree.origin[node] != "prompt":
+    if heat > 0:
         kinds.append(f"h{heat}")
-    if tree.origin[node] in ("prompt", "picked", "typed"):
+    if given:
+        kinds.append("prompt")
+    elif tree.origin[node] in ("picked", "typed"):
         kinds.append(tree.origin[node])
     if tree.token[node] in source.vocabulary.special:
         kinds.append("special")
     if tree.is_fork(node):
         kinds.append("fork")
-    if node in tree.notes or node in tree.labels or node in tree.bookmarks:
+    if note is not None:
         kinds.append("note")
     said = f"{math.exp(tree.logprob[node]):.1%}, rank {tree.rank[node]}" if known else ""
     title = f' title="{said}"' if said else ""
+    mark = "" if note is None else f' data-note="{note}"'
     text = "".join(c if c == "\n" else html.escape(safe_character(c)) for c in piece)
     text = text.replace("\n", '<span class="mark">⏎</span>\n')
-    return f'<span class="{" ".join(kinds)}" data-n="{node}"{title}>{text}</span>'
+    return f'<span class="{" ".join(kinds)}" data-n="{node}"{mark}{title}>{text}</span>'
+
+
+def _note(source: Source, node: int) -> str:
+    """What was written on a step, for everybody to read."""
+    tree = source.tree
+    step = f"step {tree.step[node]}" if tree.step[node] else "prompt"
+    token = html.escape(source.vocabulary.show(tree.token[node]))
+    name, note = (
+        html.escape(safe_text(texts.get(node, ""))) for texts in (tree.labels, tree.notes)
+    )
+    said = [f"<b>{name}</b>" if name else "", note]
+    written = " ".join(filter(None, said)) or "bookmark"
+    return f"<li><span>{step}</span> <code>{token}</code> {written}</li>"
 
 
 def _data(source: Source, scope: Scope, count: int) -> bytes:

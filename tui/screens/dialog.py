@@ -31,9 +31,10 @@ class Dialog(ModalScreen[Result]):
             width: 90%; max-width: 100; height: auto; max-height: 90%;
             background: $surface; padding: 0 2 1 2; border-top: tall $here;
         }
-        & .dialog--title { color: $here; text-style: bold; height: 1; margin-bottom: 1; }
-        & .dialog--hint { color: $text-muted; height: 1; margin-top: 1; }
+        & .dialog--title { color: $here; text-style: bold; margin-bottom: 1; }
+        & .dialog--hint { color: $text-muted; margin-top: 1; }
         & Static { text-wrap: nowrap; text-overflow: ellipsis; }
+        & .dialog--title, & .dialog--hint { height: auto; text-wrap: wrap; text-overflow: clip; }
         & Input, & Input:focus { border: none; padding: 0 1; background: $panel; height: 1; }
         & OptionList, & OptionList:focus {
             border: none; background: $surface; height: auto; max-height: 16;

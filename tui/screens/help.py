@@ -16,6 +16,21 @@ WORDS = (
     ("entropy H", "how open the step is, over the whole vocabulary"),
     ("perplexity", "exp of the entropy: among how many equal choices it would be as open"),
     ("KL to model", "sum q log(q/p): how far the sampler's q is from the model's p (nats)"),
+    ("rank", "place by the model's logits: ties share one (2=); rank 1 is the most probable"),
+    ("id", "the token's number in the vocabulary"),
+    ("cum", "the model's probability down to this row"),
+    ("branch", "a path with a number of its own; at: the step at which it left, len: tokens since"),
+    ("step, position", "generated tokens from 1; all tokens of the path from 0"),
+    ("open end", "after the last token: the next one is not taken yet"),
+    ("ctx 58/1024", "tokens of this path, of those that the model's context holds"),
+    ("kept 9 of 4,096", "how many tokens the sampler's filters leave; greedy takes the first"),
+    ("26 tokens fed again", "no KV cache held them: the model read them once more for this step"),
+    ("recomputed", "the logits were no longer kept: one forward pass told them again"),
+    ("draw", "which time this step was drawn; each has a random number of its own (r)"),
+    ("watched", "bars of a token's logprob: a full one is 0 nats, an empty one −16 or less"),
+    ("loading libraries", "PyTorch and transformers start; then files and weights are read"),
+    ("checking the KV cache", "a few tokens are fed in several ways and have to give the same"),
+    ("● REC", "the screen is recorded: ! stops, @ marks"),
     ("margin", "the logprob gap between the first and the second candidate"),
     ("≈ close call", "a step whose margin is small: little would have changed it"),
     ("┬ tree fork", "a step at which more than one token was taken"),
@@ -81,8 +96,8 @@ def help_sheet(
                 keys = rebound.get(binding.id or "", binding.key_display or _shown(binding.key))
                 lines.append(_key_line(keys, binding.description, binding.tooltip))
         lines.append(Content(""))
-    lines.append(Content.styled("Words", "bold $here"))
-    lines += [Content.assemble((f"  {a:<18}", "$text"), (b, "$text-muted")) for a, b in WORDS]
+    lines.append(Content.styled("Words on the screen", "bold $here"))
+    lines += [Content.assemble((f"  {a:<23}", "$text"), (b, "$text-muted")) for a, b in WORDS]
     return Sheet("Keys", Content("\n").join(lines))
 
 

@@ -12,6 +12,7 @@ from tokexplore.models.tree import TokenTree
 from tokexplore.tui.explorer import Explorer
 from tokexplore.tui.output.pacing import Figures
 from tokexplore.tui.screens.dialog import Sheet
+from tokexplore.tui.status import source_words
 
 Lines = list[tuple[str, str]]
 
@@ -61,7 +62,7 @@ def _token(explorer: Explorer) -> Lines:
         settings = tree.settings[tree.settings_of[node]]
         share = math.exp(tree.sampler_logprob[node])
         lines.append(("sampler", f"{share:.4%} under {settings.short()}"))
-        lines.append(("draw", f"{tree.draw[node] + 1}"))
+        lines.append(("draw", f"number {tree.draw[node] + 1} at this step; r draws the next"))
     lines.append(("name", tree.labels.get(node, "")))
     lines.append(("note", tree.notes.get(node, "")))
     return [line for line in lines if line[1]] + _computed(tree, tree.parent[node])
@@ -77,7 +78,10 @@ def _computed(tree: TokenTree, node: int) -> Lines:
     lines = [
         ("entropy", f"{h:.4f} nats = {h / math.log(2):.4f} bits; {math.exp(h):.1f} choices"),
         ("margin", f"{distribution.margin:.4f} nats"),
-        ("computed by", distribution.source + _milliseconds(distribution.seconds) + by),
+        (
+            "computed by",
+            source_words(distribution.source) + _milliseconds(distribution.seconds) + by,
+        ),
     ]
     again = tree.retold.get(node)
     if again is not None:
@@ -88,7 +92,7 @@ def _computed(tree: TokenTree, node: int) -> Lines:
             for i in shared
         )
         lines += [
-            ("computed again", f"{again.source} · {_by(tree.provenance[-1])}"),
+            ("computed again", f"{source_words(again.source)} · {_by(tree.provenance[-1])}"),
             ("", f"entropy {again.entropy:.4f}, margin {again.margin:.4f} nats"),
             ("", f"logprobs at most {apart:.2g} nats apart, over {len(shared)} candidates"),
         ]

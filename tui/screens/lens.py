@@ -1,6 +1,7 @@
 """`s`: the sampling lens. Turn a knob and see what it does to this step, before it is applied."""
 
 from collections.abc import Sequence
+from textwrap import wrap
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -216,7 +217,8 @@ class LensScreen(Dialog[Setup | None]):
         room = shown.content_size.width
         lines = lens_view.figure_lines(columns, self._distribution, room)
         lines += [Content(""), *lens_view.stage_lines(columns[-1], room)]
-        lines += [Content.styled(text, "$text-muted") for text in self._said(columns)]
+        said = [line for text in self._said(columns) for line in wrap(text, max(1, room))]
+        lines += [Content.styled(text, "$text-muted") for text in said]
         shown.update(Content("\n").join(lines))
 
     def _said(self, columns: Sequence[Column]) -> list[str]:

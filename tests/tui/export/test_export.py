@@ -19,9 +19,11 @@ from tokexplore.models.errors import UsageError
 from tokexplore.models.events import Bookmarked, Ended, Hidden, Labelled, Named, Noted, Opened
 from tokexplore.models.tokens import Vocabulary
 from tokexplore.models.tree import TokenTree
+from tokexplore.models.trie import ROOT
 from tokexplore.tui.export.reading import Lines
 from tokexplore.tui.export.source import Scope, Source
 from tokexplore.tui.export.write import FORMATS, Format, export
+from tokexplore.widgets.heat import level
 
 HOSTILE = [
     b"<script>document.title='owned'</script>", b"</script><img src=x onerror=alert(1)>", b"]]>",
@@ -312,3 +314,39 @@ def test_deep_nesting_is_refused() -> None:
         imported(b'{"type":"run","prompt_ids":' + b"[" * 100_000 + b"\n")
     with pytest.raises(UsageError, match="no export of ours"):
         imported(b"")
+
+
+def test_the_page_colours_the_prompt_and_shows_what_was_written() -> None:
+    tree = TokenTree()
+    leaf = tree.take(ROOT, 30, "prompt")
+    asked = tree.take(leaf, 31, "prompt", logprob=-9.0, rank=40)
+    first = tree.take(asked, 32, "greedy", logprob=-0.1, rank=1)
+    tree.take(first, 33, "greedy", logprob=-9.0, rank=50)
+    tree.take(tree.take(first, 34, "prompt"), 35, "greedy")
+    tree.change(Noted(asked, "odd <b>"))
+    tree.change(Labelled(first, "here"))
+    tree.change(Bookmarked(tree.branch(2).tip, True))
+    source = source_of(tree)
+    text = written(source, "html", candidates=0).decode()
+    hot = level("surprisal", 9.0)
+    assert re.search(rf'class="t h{hot} prompt note" data-n="{asked}" data-note="1"', text)
+    assert "<code>" + VOCABULARY.show(31) + "</code> odd &lt;b&gt;</li>" in text
+    assert "<b>here</b></li>" in text
+    assert "bookmark</li>" in text
+
+
+def test_the_page_has_the_whole_text_of_each_prompt() -> None:
+    tree = TokenTree()
+    begin = tree.take(ROOT, 30, "prompt")
+    one = tree.take(begin, 31, "prompt")
+    generated = tree.take(one, 40, "greedy", logprob=-0.1, rank=1)
+    tree.take(generated, 41, "greedy", logprob=-0.1, rank=1)
+    other = begin
+    for token in (31, 40, 33):
+        other = tree.take(other, token, "prompt")
+    tree.take(other, 35, "greedy", logprob=-0.1, rank=1)
+    text = written(source_of(tree), "html", candidates=0).decode()
+    first, second = text.split("<details")[1:]
+    assert f'class="t" data-n="{generated}"' in first
+    assert f'class="t prompt" data-n="{generated}"' in second
+    assert [t for t in (30, 31, 40, 33, 35) if VOCABULARY.show(t)[1:] not in second] == []
