@@ -622,7 +622,9 @@ async def test_a_seed_stays_exact_and_the_length_is_live(gate: threading.Semapho
         explorer = app.driver.explorer
         gate.release(3)
         await until(pilot, lambda: explorer.tree.step[explorer.leaf] == 3)
-        await pilot.press("s", *["down"] * 9, *"12345678901234567890", "down", "5", "enter")
+        await pilot.press(
+            "s", *["down"] * 9, *"12345678901234567890", "down", "5", "enter", "enter"
+        )
         await until(pilot, lambda: explorer.settings.seed == 12345678901234567890)
         gate.release(50)
         await until(pilot, lambda: ended(app))

@@ -1,5 +1,6 @@
 """One key list: what must never be bound, and that help and palette come from it."""
 
+from rich.style import Style
 from textual.binding import Binding
 from textual.keys import _character_to_key
 
@@ -7,7 +8,13 @@ from tokexplore.tui.app import TokexploreApp
 from tokexplore.tui.keys import COMMANDS, GROUPS, bindings
 from tokexplore.tui.screens.compare import CompareScreen
 from tokexplore.tui.screens.help import help_sheet
+from tokexplore.tui.status import STAGES, source_words
+from tokexplore.widgets.branch_rows import BranchStyles
+from tokexplore.widgets.branch_rows import columns_for as branch_columns
+from tokexplore.widgets.branch_rows import head_strip as branch_head
+from tokexplore.widgets.strip import FAINTEST
 
+BRANCH_STYLES = BranchStyles(*[Style()] * len(BranchStyles._fields))
 FORBIDDEN = {
     "ctrl+b", "ctrl+a", "tilde", "~", "ctrl+s", "ctrl+backslash", "ctrl+h", "ctrl+i", "ctrl+m",
     "ctrl+left_square_bracket", "escape",
@@ -52,3 +59,22 @@ def test_help_names_every_command_and_follows_a_rebinding() -> None:
         assert isinstance(binding, Binding)
         assert binding.tooltip in text
     assert "ctrl+y" in help_sheet({"act.draw": "ctrl+y"}, {})._content.plain
+
+
+def test_the_words_on_the_screen_are_explained() -> None:
+    text = help_sheet({}, {})._content.plain
+    told = text[text.index("Words on the screen") :]
+    for word in ("rank", "id", "branch", "kept 9 of", "fed again", "draw", "watched", "libraries"):
+        assert word in told
+    stages = {"libraries", "probe"}
+    assert all(STAGES[stage] in told for stage in stages)
+    assert source_words("re-fed 26") in told
+    assert source_words("step") == "step"
+    assert f"−{FAINTEST:g}" in told
+
+
+def test_no_heading_is_a_bare_sign() -> None:
+    wide = branch_columns(120, words_beside=True)
+    for columns in (wide, branch_columns(36)):
+        names = branch_head(columns, BRANCH_STYLES).text.split()
+        assert names == ["branch", "at", "token", "len", "lp/tok"]

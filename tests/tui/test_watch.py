@@ -55,7 +55,7 @@ async def test_a_token_is_followed_at_every_step_whatever_its_rank() -> None:
         await idle(pilot, app)
         await press(pilot, "w")
         assert isinstance(app.screen, Ask)
-        await pilot.press(*f"#{RARE}", "enter")
+        await pilot.press(*f"id {RARE}", "enter")
         await until(pilot, lambda: RARE in app.driver.watched)
         await press(pilot, "w", "enter")
         await until(pilot, lambda: len(app.driver.watched) == 2)
@@ -64,7 +64,7 @@ async def test_a_token_is_followed_at_every_step_whatever_its_rank() -> None:
         await assert_true(app)
         assert app._browse.query_one(EntropyStrip).size.height == 4
         here = app.driver.watched_at(app.driver.explorer.before, RARE)
-        assert f"{here.logprob:.4f} #{here.rank}" in screen_text(app)
+        assert f"{here.logprob:.4f} rank {here.rank}" in screen_text(app)
 
 
 async def test_naming_a_token_again_leaves_it_out() -> None:

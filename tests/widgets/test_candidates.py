@@ -224,3 +224,27 @@ async def test_without_colour_every_mark_is_still_there(monkeypatch: pytest.Monk
         await shown(pilot, page_of(), 0)
         assert app.lines[1].startswith("›●")
         assert "█" in app.lines[1]
+
+
+@pytest.mark.parametrize("width", [40, 84, 120])
+async def test_words_in_the_place_of_rows_are_never_cut(width: int) -> None:
+    said = (
+        "the model is loading; a prompt can be typed meanwhile (p) · needs 0.02 GB for weights, "
+        "0.03 GB for the context, and 14.1 GB of 16.4 GB are free"
+    )
+    app = TableApp()
+    async with app.run_test(size=(width, 12)) as pilot:
+        app.table.empty_text = said
+        app.table.show(None)
+        await pilot.pause()
+        assert " ".join(" ".join(app.lines).split()) == said
+
+
+async def test_the_headings_say_rank_and_id() -> None:
+    app = TableApp()
+    async with app.run_test(size=(120, 12)) as pilot:
+        app.table.show(page_of(), 0)
+        await pilot.pause()
+        assert app.lines[0].split()[:3] == ["rank", "token", "id"]
+        at = app.lines[0].index("rank") + len("rank")
+        assert app.lines[1][:at].split()[-1] == "1", "ranks end under their heading"
