@@ -70,6 +70,10 @@ class Vocabulary(msgspec.Struct, frozen=True):
         spoken = (data for t, data in parts if t not in self.special and self.bytes_of(t))
         return "".join(running(spoken, complete=True))
 
+    def names_special(self, text: str) -> bool:
+        """Whether the literal of a special token stands in a text."""
+        return any(name and name in text.encode() for name in map(self.bytes_of, self.special))
+
     def pieces(self, tokens: Sequence[int]) -> list[str]:
         """What each token adds to the running text; special tokens as their literal."""
         return running(self._parts(tokens), complete=True)

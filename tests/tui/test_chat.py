@@ -1,10 +1,13 @@
 """Chats in the app: the rendered template first, then the answer, then the next turn."""
 
-from support.app import make_app, press, settle, until
-from support.fake_vocabulary import ASSISTANT, USER
+import msgspec
+from support.app import make_app, press, screen_text, settle, until
+from support.fake_engine import FakeEngine
+from support.fake_vocabulary import ASSISTANT, BOS, EOS, USER
 
 from tokexplore.models.options import PromptSpec
 from tokexplore.models.protocol import Chat, Message
+from tokexplore.models.trie import ROOT
 from tokexplore.tui.options import AppOptions
 from tokexplore.tui.screens.editor import PromptEditor, TextEditor
 
@@ -79,3 +82,84 @@ async def test_a_chat_without_a_template_ends_the_program_with_2() -> None:
             if app.return_code is not None:
                 break
     assert app.return_code == 2
+
+
+async def test_a_chat_ends_with_the_turn() -> None:
+    """Where the template's end of a turn is no end of text of the model."""
+    plain = Chat((Message("user", "who was he"),))
+    path = FakeEngine().render(plain).ids
+    ends = {path: {USER: 60.0}}
+    app = make_app(options=options(plain), planted=ends)
+    async with app.run_test(size=SIZE) as pilot:
+        explorer = app.driver.explorer
+        await until(pilot, lambda: app.driver.state == "paused" and bool(explorer.nodes))
+        await press(pilot, "space")
+        await until(pilot, lambda: explorer.leaf in explorer.tree.ended)
+        assert explorer.tree.ended[explorer.leaf] == "end of turn"
+        assert explorer.tree.token[explorer.leaf] == USER
+        assert any("the assistant's turn is over" in n.message for n in app._notifications)
+
+
+async def test_the_prompt_editor_keeps_what_it_does_not_show() -> None:
+    more: dict[str, object] = {"name": "Ann"}
+    turns = (Message("system", "the king"), Message("user", "who was he", more))
+    chat = Chat(turns, " he\nwas", {"a": 1}, "content", {"reasoning_content": "so"}, "rag", (more,))
+    app = make_app(options=options(chat))
+    async with app.run_test(size=SIZE) as pilot:
+        explorer = app.driver.explorer
+        await until(pilot, lambda: app.driver.state == "paused" and bool(explorer.nodes))
+        size = len(explorer.tree)
+        await press(pilot, "p", "enter")
+        await settle(pilot)
+        assert app.driver.chat == chat
+        assert len(explorer.tree) == size, "the same prompt"
+        await press(pilot, "p")
+        await pilot.press("ctrl+u", *"and", "ctrl+t", "enter")
+        await until(pilot, lambda: app.driver.chat != chat)
+        edited = msgspec.structs.replace(
+            chat, messages=(turns[0], Message("user", "and")), literal=True
+        )
+        assert app.driver.chat == edited
+
+
+async def test_names_of_tokens_are_typed_as_tokens_or_as_characters() -> None:
+    app = make_app()
+    async with app.run_test(size=SIZE) as pilot:
+        explorer, tree = app.driver.explorer, app.driver.explorer.tree
+        await until(pilot, lambda: bool(tree.ended))
+        for keys, count in (((), 2), (("ctrl+t",), 5)):
+            await press(pilot, "home", "t", *keys)
+            shown = "characters" if keys else "tokens"
+            assert f"names such as </s> are {shown}" in screen_text(app)
+            await pilot.press(*"a</s>")
+            await settle(pilot)
+            assert f"{count} tokens" in screen_text(app)
+            await pilot.press("enter")
+            await settle(pilot)
+            typed = [n for n in explorer.nodes if tree.origin[n] == "typed"]
+            assert len(typed) == count
+
+
+async def test_a_prompt_of_a_session_is_edited_as_it_was_read() -> None:
+    app = make_app(options=AppOptions(prompt=PromptSpec(text="a</s>", literal=True)))
+    async with app.run_test(size=SIZE) as pilot:
+        explorer = app.driver.explorer
+        await until(pilot, lambda: bool(explorer.tree.ended))
+        prompt = explorer.ids()[:6]
+        await press(pilot, "p", "enter")
+        await settle(pilot)
+        assert explorer.ids()[:6] == prompt
+        assert EOS not in prompt
+        assert len(explorer.tree.children[ROOT]) == 1
+
+
+async def test_what_was_left_out_of_a_prompt_is_told() -> None:
+    spec = PromptSpec(text="<s>Once", notice="FILE begins with a byte order mark")
+    app = make_app(options=AppOptions(prompt=spec, max_new_tokens=2))
+    async with app.run_test(size=SIZE) as pilot:
+        explorer = app.driver.explorer
+        await until(pilot, lambda: bool(explorer.tree.ended))
+        said = [n.message for n in app._notifications]
+        assert any("byte order mark" in message for message in said)
+        assert any("the text begins with <s>" in message for message in said)
+        assert explorer.ids()[:2].count(BOS) == 1

@@ -1,6 +1,7 @@
 """Prompts, typed text and chat turns."""
 
 import asyncio
+from typing import TYPE_CHECKING
 
 from textual.content import Content
 
@@ -9,6 +10,9 @@ from tokexplore.models.options import SHIPPED, PromptSpec
 from tokexplore.tui.actions.base import Actions
 from tokexplore.tui.examples import EXAMPLES, Example
 from tokexplore.tui.options import STOCK_PROMPT, LensOptions
+
+if TYPE_CHECKING:
+    from tokexplore.tui.screens.editor import Written
 
 PREVIEW_TOKENS = 24
 EXAMPLE = "The capital of France is"
@@ -87,15 +91,16 @@ class Prompting(Actions):
         preview = None if self.driver.absent else self._preview_more
         await self.open(TextEditor("Type a continuation at this step", "", preview), self._type)
 
-    def _type(self, text: str | None) -> None:
-        if text:
-            self.driver.run(self.driver.type_text(text))
+    def _type(self, written: "Written | None") -> None:
+        if written and written.text:
+            self.driver.run(self.driver.type_text(written.text, literal=written.literal))
 
-    async def _preview_more(self, text: str) -> str:
-        return self._tokens(await self.driver.client.encode(text, continuation=True))
+    async def _preview_more(self, text: str, literal: bool) -> str:
+        encode = self.driver.client.encode
+        return self._tokens(await encode(text, continuation=True, literal=literal))
 
-    async def _preview(self, text: str) -> str:
-        return self._tokens(await self.driver.client.encode(text))
+    async def _preview(self, text: str, literal: bool) -> str:
+        return self._tokens(await self.driver.client.encode(text, literal=literal))
 
     def _tokens(self, ids: list[int]) -> str:
         vocabulary = self.explorer.vocabulary
@@ -126,7 +131,8 @@ class Prompting(Actions):
             return driver.options.prompt or PromptSpec(text="")
         prompts = [i for i, n in enumerate(explorer.nodes, 1) if n in explorer.tree.prompts]
         ids = explorer.ids(prompts[-1] if prompts else explorer.first_step)
-        return PromptSpec(text=explorer.vocabulary.text(ids))
+        text = explorer.vocabulary.text(ids)
+        return PromptSpec(text=text, literal=explorer.vocabulary.names_special(text))
 
     def _prompted(self, spec: PromptSpec | None) -> None:
         if spec is None:
@@ -174,14 +180,15 @@ class Prompting(Actions):
 
     async def action_turn(self) -> None:
         """Ask for the next user turn of a chat."""
-        from tokexplore.tui.screens.editor import TextEditor
+        from tokexplore.tui.screens.editor import TextEditor, Written
 
-        if self.driver.chat is None:
+        chat = self.driver.chat
+        if chat is None:
             self.warn("There is no chat here: start one with p, ctrl+r (or --chat).")
             return
 
-        def said(text: str | None) -> None:
-            if text:
-                self.driver.run(self.driver.add_turn(text))
+        def said(written: Written | None) -> None:
+            if written and written.text:
+                self.driver.run(self.driver.add_turn(written.text, literal=written.literal))
 
-        await self.open(TextEditor("The next user turn", "", None), said)
+        await self.open(TextEditor("The next user turn", "", None, literal=chat.literal), said)

@@ -51,19 +51,25 @@ class Prompting(Streaming):
             )
 
     @in_turn
-    async def add_turn(self, user: str) -> None:
-        """Append the next user turn of a chat, then let the assistant answer."""
+    async def add_turn(self, user: str, *, literal: bool = False) -> None:
+        """Append the next user turn of a chat, then let the assistant answer.
+
+        Args:
+            literal: read the names of tokens in the turn as their characters.
+        """
         chat, explorer = self.chat, self.explorer
         if chat is None or explorer.vocabulary is None:
             raise UsageError("There is no chat on this path: start one first, or type text.")
         await self.wake()
         await self.pause()
         answer = chat.prefill + explorer.vocabulary.text(explorer.ids()[explorer.prompt_length :])
-        said = (*chat.messages, Message("assistant", answer))
-        so_far = msgspec.structs.replace(chat, messages=said, prefill="")
+        said = (*chat.messages, Message("assistant", answer, chat.prefill_more))
+        so_far = msgspec.structs.replace(
+            chat, messages=said, prefill="", prefill_as="turn", prefill_more={}, literal=literal
+        )
         rendered = await self.client.next_turn(explorer.ids(), so_far, user)
         if rendered.warning:
-            self._notify(rendered.warning, severity="warning")
+            self._notify(f"{rendered.warning}.", severity="warning")
         self._check_length(len(explorer.nodes) + len(rendered.ids), "With this turn the path has")
         self._give(rendered.ids, "prompt")
         turns = (*said, Message("user", user))
@@ -78,12 +84,16 @@ class Prompting(Streaming):
         explorer.go_to(leaf)
 
     @in_turn
-    async def type_text(self, text: str) -> None:
-        """Branch at the cursor with typed text: it takes the place of what was taken there."""
+    async def type_text(self, text: str, *, literal: bool = False) -> None:
+        """Branch at the cursor with typed text: it takes the place of what was taken there.
+
+        Args:
+            literal: read the names of tokens in it as their characters.
+        """
         await self.wake()
         await self.pause()
         explorer = self.explorer
-        ids = await self.client.encode(text, continuation=True)
+        ids = await self.client.encode(text, continuation=True, literal=literal)
         if not ids:
             return
         keep = explorer.cursor

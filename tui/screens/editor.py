@@ -6,8 +6,9 @@ import subprocess
 import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, NamedTuple, TypeVar
 
+import msgspec
 from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -19,7 +20,17 @@ from tokexplore.models.options import PromptSpec
 from tokexplore.models.protocol import Chat, Message
 from tokexplore.tui.screens.dialog import Dialog
 
-Preview = Callable[[str], Awaitable[str]]
+Preview = Callable[[str, bool], Awaitable[str]]
+"""Shows the tokens of a text, the names of tokens in it read as characters or not."""
+Result = TypeVar("Result")
+
+
+class Written(NamedTuple):
+    """A text that was typed."""
+
+    text: str
+    literal: bool = False
+    """Whether the names of tokens in it (`</s>`) are its characters."""
 
 
 class Draft(TextArea):
@@ -54,28 +65,81 @@ class Draft(TextArea):
             try:
                 with self.app.suspend():
                     subprocess.run([*shlex.split(editor), str(path)], check=True)
-                self.load_text(path.read_text(encoding="utf-8").removesuffix("\n"))
+                self.load_text(path.read_text(encoding="utf-8-sig").removesuffix("\n"))
             except (OSError, subprocess.CalledProcessError, UnicodeDecodeError) as error:
                 self.app.notify(f"{editor} did not work: {error}", severity="error", markup=False)
 
 
-class TextEditor(Dialog[str | None]):
-    """Some text, with its tokens shown as it is typed."""
+class Writing(Dialog[Result]):
+    """A dialog whose text names tokens or spells them."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "submit", "done", show=False, id="editor.submit")
+        Binding(
+            "ctrl+t",
+            "toggle_literal",
+            "names of tokens",
+            tooltip="Read </s> and the like as tokens, or as their characters.",
+            priority=True,
+            id="editor.literal",
+        ),
+        Binding("enter", "submit", "done", show=False, id="editor.submit"),
     ]
+    literal = False
+
+    def reading(self) -> Static:
+        """The line that says how names of tokens are read."""
+        return Static(self._reading(), id="literal")
+
+    def _reading(self) -> Content:
+        how = "characters" if self.literal else "tokens"
+        return Content.styled(f"ctrl+t: names such as </s> are {how}", "$text-muted")
+
+    def action_toggle_literal(self) -> None:
+        """Between tokens and characters."""
+        self.literal = not self.literal
+        self.query_one("#literal", Static).update(self._reading())
+        self._show_tokens()
+
+    def on_text_area_changed(self) -> None:
+        """Show the tokens of what is there now."""
+        self._show_tokens()
+
+    def previewed(self) -> Preview | None:
+        """What shows the tokens of the text; None where it is not a text alone."""
+        raise NotImplementedError
+
+    @work(exclusive=True)
+    async def _show_tokens(self) -> None:
+        line = self.query_one("#tokens", Static)  # the dialog may be closed before the answer
+        preview = self.previewed()
+        try:
+            tokens = await preview(self.query_one(Draft).text, self.literal) if preview else ""
+        except TokexploreError as error:
+            tokens = str(error)
+        line.update(Content(tokens))
+
+
+class TextEditor(Writing[Written | None]):
+    """Some text, with its tokens shown as it is typed."""
+
     hint_text = "⏎ done · ctrl+j new line · ctrl+o $EDITOR · ctrl+g cancels"
 
     def __init__(
-        self, title: str, text: str, preview: Preview | None, placeholder: str = ""
+        self,
+        title: str,
+        text: str,
+        preview: Preview | None,
+        placeholder: str = "",
+        *,
+        literal: bool = False,
     ) -> None:
         super().__init__()
-        self.title_text = title
+        self.title_text, self.literal = title, literal
         self._text, self._preview, self._placeholder = text, preview, placeholder
 
     def body(self) -> ComposeResult:
         yield Draft(self._text, placeholder=self._placeholder)
+        yield self.reading()
         yield Static("", id="tokens")
 
     def on_mount(self) -> None:
@@ -85,32 +149,19 @@ class TextEditor(Dialog[str | None]):
         draft.focus()
         self._show_tokens()
 
-    def on_text_area_changed(self) -> None:
-        """Show the tokens of what is there now."""
-        self._show_tokens()
-
-    @work(exclusive=True)
-    async def _show_tokens(self) -> None:
-        if self._preview is None:
-            return
-        line = self.query_one("#tokens", Static)  # the dialog may be closed before the answer
-        try:
-            tokens = await self._preview(self.query_one(Draft).text)
-        except TokexploreError as error:
-            tokens = str(error)
-        line.update(Content(tokens))
+    def previewed(self) -> Preview | None:
+        return self._preview
 
     def action_submit(self) -> None:
         """Hand the text over."""
-        self.dismiss(self.query_one(Draft).text)
+        self.dismiss(Written(self.query_one(Draft).text, self.literal))
 
 
-class PromptEditor(Dialog[PromptSpec | None]):
+class PromptEditor(Writing[PromptSpec | None]):
     """A plain prompt or, where the model has a chat template, a chat."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+r", "toggle_chat", "plain or chat", priority=True, id="editor.chat"),
-        Binding("enter", "submit", "done", show=False, id="editor.submit"),
+        Binding("ctrl+r", "toggle_chat", "plain or chat", priority=True, id="editor.chat")
     ]
 
     def __init__(
@@ -119,6 +170,7 @@ class PromptEditor(Dialog[PromptSpec | None]):
         super().__init__()
         self._spec, self._preview, self._can_chat = spec, preview, can_chat
         self._chat = spec.chat is not None
+        self.literal = spec.literal if spec.chat is None else spec.chat.literal
         self._placeholder = placeholder
         self._unedited = ""
         """What the editor makes of the text that it was given: it knows one kind of line break."""
@@ -140,6 +192,7 @@ class PromptEditor(Dialog[PromptSpec | None]):
             id="prefill",
             classes="chat",
         )
+        yield self.reading()
         yield Static("", id="tokens")
 
     def on_mount(self) -> None:
@@ -166,20 +219,8 @@ class PromptEditor(Dialog[PromptSpec | None]):
         self._show_form()
         self._show_tokens()
 
-    def on_text_area_changed(self) -> None:
-        """Show the tokens of what is there now."""
-        self._show_tokens()
-
-    @work(exclusive=True)
-    async def _show_tokens(self) -> None:
-        line = self.query_one("#tokens", Static)
-        if self._preview is None or self._chat:
-            line.update("")
-            return
-        try:
-            line.update(Content(await self._preview(self.query_one(Draft).text)))
-        except TokexploreError as error:
-            line.update(Content(str(error)))
+    def previewed(self) -> Preview | None:
+        return None if self._chat else self._preview
 
     def on_input_submitted(self) -> None:
         """Enter in a field starts too."""
@@ -191,16 +232,26 @@ class PromptEditor(Dialog[PromptSpec | None]):
         if text == self._unedited and self._spec.text is not None:
             text = self._spec.text
         if not self._chat:
-            self.dismiss(PromptSpec(text=text or self._placeholder))
+            self.dismiss(PromptSpec(text=text or self._placeholder, literal=self.literal))
             return
-        before = self._spec.chat.messages if self._spec.chat else ()
-        earlier = [m for m in _without_last_user(before) if m.role != "system"]
+        chat = self._spec.chat or Chat(())
+        earlier = [m for m in _without_last_user(chat.messages) if m.role != "system"]
         system = self.query_one("#system", Input).value
-        messages = [Message("system", system)] if system else []
-        messages += [*earlier, Message("user", text)]
-        args = self._spec.chat.template_args if self._spec.chat else {}
-        prefill = self.query_one("#prefill", Input).value
-        self.dismiss(PromptSpec(chat=Chat(tuple(messages), prefill, args)))
+        messages = [_kept(chat, "system", system)] if system else []
+        messages += [*earlier, _kept(chat, "user", text)]
+        edited = msgspec.structs.replace(
+            chat,
+            messages=tuple(messages),
+            prefill=self.query_one("#prefill", Input).value,
+            literal=self.literal,
+        )
+        self.dismiss(PromptSpec(chat=edited))
+
+
+def _kept(chat: Chat, role: str, text: str) -> Message:
+    """The last message of a role with all that it holds, where it says this; else a new one."""
+    known = next((m for m in reversed(chat.messages) if m.role == role), None)
+    return known if known is not None and known.content == text else Message(role, text)
 
 
 def _without_last_user(messages: tuple[Message, ...]) -> tuple[Message, ...]:
