@@ -8,7 +8,7 @@ import msgspec
 from tokexplore.models.engine.literal import unmarked, with_marks
 from tokexplore.models.engine.loading import Loaded
 from tokexplore.models.engine.template import Turns, apply, fitted, left_out, source
-from tokexplore.models.engine.text import encode, token_ids
+from tokexplore.models.engine.text import check_unicode, continuation_ids, token_ids
 from tokexplore.models.engine.turn_end import STAND_IN, end_of_turn
 from tokexplore.models.errors import UsageError
 from tokexplore.models.protocol import Chat, Message, Rendered
@@ -27,7 +27,7 @@ def render(loaded: Loaded, chat: Chat) -> Rendered:
     """
     if not chat.messages:
         raise UsageError("a chat needs at least one message: give --user TEXT or --messages FILE.")
-    chat = _marked(loaded, chat)
+    chat = _checked(loaded, chat)
     if chat.prefill and chat.prefill_as != "turn":
         text, said = _continued(loaded, chat)
     else:
@@ -122,9 +122,11 @@ def next_turn(loaded: Loaded, ids: Sequence[int], chat: Chat, user: str) -> Rend
     """
     if not user.strip():
         raise UsageError("the next user turn is empty: type at least one character.")
+    chat = _checked(loaded, chat)
+    check_unicode(user)
     if chat.literal:
         user = with_marks(loaded.tokenizer, user)
-    before = _turns(_marked(loaded, chat))
+    before = _turns(chat)
     if before and before[-1]["role"] == "assistant":
         before.pop()
     before = before or [{"role": "user", "content": "Hello"}]
@@ -139,7 +141,7 @@ def next_turn(loaded: Loaded, ids: Sequence[int], chat: Chat, user: str) -> Rend
     _refuse_lost(loaded, turns, lost)
     text = apply(loaded, chat, turns, **how)
     cut = text.rfind(STAND_IN) + len(STAND_IN)
-    closing = encode(loaded, text[cut : max(cut, text.find(user.strip(), cut))], continuation=True)
+    closing = continuation_ids(loaded, text[cut : max(cut, text.find(user.strip(), cut))])
     return _joined(loaded, list(ids), _after(loaded, text, cut), len(closing))
 
 
@@ -150,7 +152,7 @@ def _after(loaded: Loaded, text: str, cut: int) -> list[int]:
     head = token_ids(loaded, text[:cut], special=False)
     if whole[: len(head)] == head:
         return whole[len(head) :]
-    return encode(loaded, text[cut:], continuation=True)
+    return continuation_ids(loaded, text[cut:])
 
 
 def _joined(loaded: Loaded, path: list[int], added: list[int], closing: int) -> Rendered:
@@ -191,25 +193,24 @@ def _refuse_lost(loaded: Loaded, turns: Turns, lost: list[int]) -> None:
         )
 
 
-def _marked(loaded: Loaded, chat: Chat) -> Chat:
-    """The chat with a mark in every name of a token that its messages hold, where those shall be
-    read as their characters."""
-    if not chat.literal:
-        return chat
+def _checked(loaded: Loaded, chat: Chat) -> Chat:
+    """The chat with a mark in every name of a token that it holds, where those shall be read as
+    their characters; its texts are valid Unicode."""
 
-    def marked(value: Any) -> Any:
+    def checked(value: Any) -> Any:
         if isinstance(value, str):
-            return with_marks(loaded.tokenizer, value)
+            check_unicode(value)
+            return with_marks(loaded.tokenizer, value) if chat.literal else value
         if isinstance(value, dict):
-            return {key: marked(item) for key, item in value.items()}
-        return [marked(item) for item in value] if isinstance(value, list) else value
+            return {key: checked(item) for key, item in value.items()}
+        return [checked(item) for item in value] if isinstance(value, list) else value
 
     return msgspec.structs.replace(
         chat,
-        messages=tuple(Message(m.role, marked(m.content), marked(m.more)) for m in chat.messages),
-        prefill=marked(chat.prefill),
-        prefill_more=marked(chat.prefill_more),
-        tools=tuple(marked(tool) for tool in chat.tools),
+        messages=tuple(Message(m.role, checked(m.content), checked(m.more)) for m in chat.messages),
+        prefill=checked(chat.prefill),
+        prefill_more=checked(chat.prefill_more),
+        tools=tuple(checked(tool) for tool in chat.tools),
     )
 
 

@@ -11,12 +11,12 @@ from functools import lru_cache
 from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerBase
 
-MARK = "\ufdd0"
-"""A noncharacter of Unicode, which texts do not hold."""
+MARK = "\udfff"
+"""Half of a surrogate pair: no text that is valid Unicode holds it."""
 
 
 def with_marks(tokenizer: PreTrainedTokenizerBase, text: str) -> str:
-    """The text with a mark in every name of a token; a run of spaces that is one is no name."""
+    """The text with a mark in every name of a token."""
     names = _names(tokenizer)
     if not names:
         return text
@@ -33,15 +33,21 @@ def unmarked(text: str) -> str:
 def plain_ids(tokenizer: PreTrainedTokenizerBase, text: str, *, special: bool) -> list[int] | None:
     """The ids of a text, its names read as characters and its marks left out; None where the
     tokenizer's model makes a token of a name all the same."""
-    tokenize, names = _plain(tokenizer), set(_names(tokenizer).values())
-    if names.intersection(tokenize(unmarked(text), False)):
+    tokenize, spelled = _plain(tokenizer), unmarked(text)
+    named = {token for name, token in _names(tokenizer).items() if name in spelled}
+    if named.intersection(tokenize(spelled, False)):
         return None
-    return tokenize(unmarked(text), special)
+    return tokenize(spelled, special)
 
 
 def _names(tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
     added = tokenizer.added_tokens_encoder
-    return {name: token for name, token in added.items() if name.strip()}
+    return {name: token for name, token in added.items() if _is_name(name)}
+
+
+def _is_name(content: str) -> bool:
+    """Whether an added token is more than a run of spaces or one character, which is itself."""
+    return len(content.strip()) > 1
 
 
 @lru_cache(maxsize=1)
@@ -54,7 +60,7 @@ def _plain(tokenizer: PreTrainedTokenizerBase) -> Callable[[str, bool], list[int
         )["input_ids"]
     state = json.loads(backend.to_str())
     for token in state["added_tokens"]:
-        token["special"] = token["special"] or bool(token["content"].strip())
+        token["special"] = _is_name(token["content"])
     plain = Tokenizer.from_str(json.dumps(state))
     plain.no_truncation()
     plain.no_padding()

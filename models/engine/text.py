@@ -21,10 +21,11 @@ def encode(loaded: Loaded, text: str, *, continuation: bool, literal: bool = Fal
         UsageError: for text that is not valid Unicode or has no tokens in this model, and for an
             empty prompt on a model that has neither BOS nor EOS.
     """
+    check_unicode(text)
     if literal:
         text = with_marks(loaded.tokenizer, text)
     if continuation:
-        return _continuation(loaded, text)
+        return continuation_ids(loaded, text)
     if text and (ids := _begun_once(loaded, text)):
         return ids
     if loaded.bos_id is not None:
@@ -44,13 +45,11 @@ def _begun_once(loaded: Loaded, text: str) -> list[int]:
     return own if ids[put:] == own and own[:put] == ids[:put] else ids
 
 
-def token_ids(loaded: Loaded, text: str, *, special: bool) -> list[int]:
-    """The tokenizer's own ids of `text`, with or without the special tokens that it adds.
-
-    Names of tokens that are marked (see `literal`) are read as their characters.
+def check_unicode(text: str) -> None:
+    """Refuse a text that no tokenizer can read.
 
     Raises:
-        UsageError: for a lone surrogate, and for a token that the model has no row for.
+        UsageError: for a lone surrogate.
     """
     try:
         text.encode()
@@ -59,6 +58,17 @@ def token_ids(loaded: Loaded, text: str, *, special: bool) -> list[int]:
             f"the text is not valid Unicode: character {error.start + 1} is the lone surrogate "
             f"U+{ord(text[error.start]):04X}. Give the text as UTF-8."
         ) from error
+
+
+def token_ids(loaded: Loaded, text: str, *, special: bool) -> list[int]:
+    """The tokenizer's own ids of `text`, with or without the special tokens that it adds.
+
+    Names of tokens that are marked (see `literal`) are read as their characters.
+
+    Raises:
+        UsageError: for a lone surrogate, and for a token that the model has no row for.
+    """
+    check_unicode(unmarked(text))
     if MARK in text:
         ids = _marked_ids(loaded, text, special=special)
     else:
@@ -76,8 +86,7 @@ def _marked_ids(loaded: Loaded, text: str, *, special: bool) -> list[int]:
     """The text between two tokens that are named is tokenized alone where it holds a mark."""
     stretches: list[str] = []
     for piece in split_at_added(loaded.tokenizer, text):
-        blank = not piece.strip()
-        if stretches and (blank or MARK in piece) == (MARK in stretches[-1]):
+        if stretches and (not piece.strip() or (MARK in piece) == (MARK in stretches[-1])):
             stretches[-1] += piece
         else:
             stretches.append(piece)
@@ -86,7 +95,7 @@ def _marked_ids(loaded: Loaded, text: str, *, special: bool) -> list[int]:
         if MARK not in stretch:
             ids += token_ids(loaded, stretch, special=special and not index)
         elif index:
-            ids += _continuation(loaded, stretch)
+            ids += continuation_ids(loaded, stretch)
         else:
             ids += _alone(loaded, stretch, special=special)
     return ids
@@ -100,13 +109,14 @@ def _alone(loaded: Loaded, text: str, *, special: bool) -> list[int]:
         return ids
     first, *rest = text.split(MARK)
     begun = token_ids(loaded, first, special=special)
-    return begun + [i for piece in rest for i in _continuation(loaded, piece)]
+    return begun + [i for piece in rest for i in continuation_ids(loaded, piece)]
 
 
-def _continuation(loaded: Loaded, text: str) -> list[int]:
-    """Without an anchor first; where that adds a space, after an anchor that is cut off again;
+def continuation_ids(loaded: Loaded, text: str) -> list[int]:
+    """The ids of a text that goes on: exactly its bytes, no token put in front.
+
+    Without an anchor first; where that adds a space, after an anchor that is cut off again;
     where special tokens bring in more spaces, piece by piece between them.
-
     A tokenizer that changes the text itself (lower case, NFKC) has no exact answer: then the
     tokens that it would write after an anchor, else those that it would write alone.
     """
@@ -125,7 +135,7 @@ def _continuation(loaded: Loaded, text: str) -> list[int]:
         inexact.append(tail)
     pieces = split_at_added(loaded.tokenizer, text)
     if len(pieces) > 1:
-        joined = [i for piece in pieces for i in _continuation(loaded, piece)]
+        joined = [i for piece in pieces for i in continuation_ids(loaded, piece)]
         if _spells(loaded, joined, text):
             return joined
     return inexact[0] if inexact else alone

@@ -233,3 +233,12 @@ def test_names_of_tokens_in_a_prefill_can_be_characters(put_as: Any) -> None:
     assert literal(loaded, rendered.ids).endswith(f"{OPENED}It is <|im_end|>")
     assert rendered.ids.count(loaded.eos_ids[0]) == 1
     assert not rendered.warning
+
+
+def test_a_chat_that_is_not_unicode_is_refused() -> None:
+    loaded = chat_model(STRINGS)
+    for chat in (Chat((Message("user", "a\udfff"),)), Chat((Message("user", "a"),), "\udfff")):
+        with pytest.raises(UsageError, match="the lone surrogate U\\+DFFF"):
+            render(loaded, chat)
+    with pytest.raises(UsageError, match="the lone surrogate"):
+        next_turn(loaded, [1], Chat((Message("user", "a"),)), "a\udfff")

@@ -12,6 +12,7 @@ from transformers import PreTrainedTokenizerFast
 
 from tokexplore.models.engine.byte_table import adds_bos
 from tokexplore.models.engine.text import encode
+from tokexplore.models.errors import UsageError
 
 NAMED = ("<s>", "</s>", "<think>", "<|im_end|>")
 TEXTS = st.lists(
@@ -74,14 +75,14 @@ def test_the_tokens_are_those_of_a_tokenizer_without_the_names(name: str) -> Non
     assert encode(loaded, text, continuation=True, literal=True) == expected
 
 
-def test_a_run_of_spaces_that_is_a_token_is_text() -> None:
+def test_a_run_of_spaces_or_one_character_that_is_a_token_is_text() -> None:
     tokenizer = made.byte_level()
-    tokenizer.add_tokens([AddedToken("    ", normalized=False)])
+    tokenizer.add_tokens([AddedToken("    ", normalized=False), AddedToken("国", special=True)])
     loaded = loaded_with(made.wrapped(tokenizer))
-    spaces = loaded.tokenizer.convert_tokens_to_ids("    ")
-    ids = encode(loaded, "a    </s>    b", continuation=True, literal=True)
-    assert ids.count(spaces) == 2
-    assert joined(loaded, ids) == b"a    </s>    b"
+    spaces, land = map(loaded.tokenizer.convert_tokens_to_ids, ("    ", "国"))
+    ids = encode(loaded, "a    </s>    国b", continuation=True, literal=True)
+    assert (ids.count(spaces), ids.count(land)) == (2, 1)
+    assert joined(loaded, ids) == "a    </s>    国b".encode()
 
 
 def test_a_tokenizer_written_in_python_reads_names_as_characters() -> None:
@@ -126,3 +127,11 @@ def test_a_tokenizer_that_puts_no_bos_in_front_leaves_the_text_s_own() -> None:
     ids = encode(loaded, "<s>the", continuation=False)
     assert ids == loaded.tokenizer("<s>the")["input_ids"]
     assert ids.count(loaded.bos_id) == 1
+
+
+def test_no_text_is_taken_for_a_mark(kind: tuple[str, Any]) -> None:
+    _, loaded = kind
+    for character in map(chr, (0xD800, 0xDFFF)):
+        for literal in (False, True):
+            with pytest.raises(UsageError, match="character 2 is the lone surrogate"):
+                encode(loaded, f"a{character}</s>", continuation=True, literal=literal)
