@@ -29,6 +29,9 @@ class LoadOptions(msgspec.Struct, frozen=True):
     """`auto` spreads the model over several devices through accelerate; empty is off."""
     revision: str = ""
     trust_remote_code: bool = False
+    threads: int | Literal["auto"] = 0
+    """Of the CPU. 0 is what the sizes of machine and model say; `auto` begins with as many and
+    takes fewer while that is faster, so that a busy machine does not hold the numbers up."""
 
 
 class PromptSpec(msgspec.Struct, frozen=True):

@@ -76,6 +76,8 @@ class ModelInfo(msgspec.Struct, frozen=True):
     """Whether the tokenizer puts BOS in front of a prompt."""
     config_hash: str = ""
     """SHA-256 of the model's config.json, in hexadecimal."""
+    threads: str = ""
+    """Of the CPU, as `Provenance` has them."""
     versions: dict[str, str] = {}
     """Versions of the programs that compute, by name."""
 
@@ -91,6 +93,7 @@ class ModelInfo(msgspec.Struct, frozen=True):
             device=self.device,
             attention=self.attention,
             vocabulary=self.vocabulary,
+            threads=self.threads,
             versions=self.versions,
         )
 
@@ -196,6 +199,8 @@ class DrawnToken(msgspec.Struct, frozen=True, tag=True):
     draw: int = 0
     uniform: float | None = None
     """The number that a sampled token was drawn with."""
+    threads: int = 0
+    """Of the CPU, which the last step was computed with; 0 on another device."""
     watched: tuple[Standing, ...] = ()
     """How the tokens that are watched stand in the distribution."""
 

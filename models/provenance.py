@@ -22,6 +22,9 @@ class Provenance(msgspec.Struct, frozen=True):
     """Rows of the logits."""
     batch: int = 1
     """Rows in each forward pass."""
+    threads: str = ""
+    """Of the CPU: `2`, or `auto 1-2` where each step took what was faster; on them the last bits of
+    a sum depend. Empty on another device, and in old sessions."""
     versions: dict[str, str] = {}
     """Version of each program that had a part in it, by name."""
 

@@ -4,7 +4,7 @@ import argparse
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -116,7 +116,8 @@ def parse(arguments: Sequence[str]) -> Invocation:
     return _invocation(command, given)
 
 
-def _load_options(given: argparse.Namespace) -> LoadOptions:
+def _load_options(given: argparse.Namespace, threads: int | Literal["auto"] = 0) -> LoadOptions:
+    """What is to be loaded; `threads` where no number was given."""
     return LoadOptions(
         model=_model(given.models[0] if "models" in given else given.model),
         device=given.device,
@@ -124,6 +125,7 @@ def _load_options(given: argparse.Namespace) -> LoadOptions:
         device_map=given.device_map,
         revision=given.revision,
         trust_remote_code=given.trust_remote_code,
+        threads=given.threads or threads,
     )
 
 
@@ -206,7 +208,7 @@ def _scoring(given: argparse.Namespace) -> ScoreOptions:
 
 
 def _invocation(command: str, given: argparse.Namespace) -> Invocation:
-    load = _load_options(given)
+    load = _load_options(given, "auto" if command == "app" else 0)
     sampling = {k.field: getattr(given, k.name.replace("-", "_")) for k in KNOBS}
     chosen = {name: value for name, value in sampling.items() if value is not None}
     settings = SamplingSettings(

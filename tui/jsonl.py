@@ -93,6 +93,7 @@ def model_fields(info: ModelInfo) -> dict[str, object]:
         "revision": info.revision,
         "dtype": info.dtype,
         "device": info.device,
+        "threads": info.threads,
     }
 
 

@@ -9,7 +9,7 @@ from tokexplore.models.protocol import PrefillAs
 from tokexplore.models.sampling.knobs import KNOBS
 from tokexplore.tui.options import MAX_NEW_TOKENS
 
-LOADING = ("device", "dtype", "device_map", "revision", "trust_remote_code")
+LOADING = ("device", "dtype", "device_map", "revision", "trust_remote_code", "threads")
 LARGEST = 2**31 - 1
 """Of what is counted: tokens, runs, rows."""
 _COMMON = ("temperature", "top_k", "top_p", "min_p", "seed")
@@ -223,6 +223,20 @@ def add_loading(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--trust-remote-code", action="store_true", help="run the code that comes with the model"
     )
+    group.add_argument(
+        "--threads",
+        type=threads,
+        metavar="N|auto",
+        help="threads of the CPU; auto, the app's default, takes fewer while that is faster, on "
+        "which the last bits of the numbers depend (default elsewhere: by machine and model)",
+    )
+
+
+def threads(text: str) -> int | str:
+    value = 0 if text == "auto" else whole(text)
+    if text != "auto" and not 1 <= value <= LARGEST:
+        raise argparse.ArgumentTypeError(f"{text} is not possible: give 1 or more, or auto")
+    return value or "auto"
 
 
 def number(text: str) -> float:

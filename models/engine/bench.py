@@ -169,9 +169,9 @@ class LocalBench:
                 stack.enter_context(_attention(self._engine.forward.model, execution.attention))
             if execution.experts:
                 stack.enter_context(self._engine.forward.experts.forced(execution.experts))
-            if execution.threads:
-                stack.callback(torch.set_num_threads, torch.get_num_threads())
-                torch.set_num_threads(execution.threads)
+            # What a stream found faster has no part in an experiment.
+            stack.callback(torch.set_num_threads, torch.get_num_threads())
+            torch.set_num_threads(execution.threads or self._engine.threads.most)
             if execution.deterministic:
                 before = torch.are_deterministic_algorithms_enabled()
                 stack.callback(torch.use_deterministic_algorithms, before)

@@ -3,6 +3,7 @@
 import os
 import re
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from transformers import PreTrainedModel
@@ -141,21 +142,31 @@ def torch_dtype(name: str) -> torch.dtype | str:
     return _DTYPES.get(name, name)
 
 
-def set_threads(parameters: int | None) -> int:
-    """Use all allowed cores when they are few, else leave one to the interface; the number.
+def choose_threads(asked: int | Literal["auto"], parameters: int | None) -> tuple[int, bool]:
+    """Threads of the CPU at most, and whether fewer may be taken while they are faster.
 
-    A small model leaves one always: its steps are so short that its threads spend them waiting for
-    the one whose core the interface has. The rule knows sizes only, no timing, so that the same
-    machine always computes the same numbers. OMP_NUM_THREADS, where set, stays in force.
+    Without a number, all allowed cores when they are few, else one less, which the interface has. A
+    small model leaves one always: its steps are so short that its threads spend them waiting for
+    the one whose core the interface has. This rule knows sizes only, so that the same machine
+    computes the same numbers. OMP_NUM_THREADS, where set, stays in force.
 
     Args:
         parameters: of the model; None where the checkpoint does not tell.
+
+    Raises:
+        UsageError: for more threads than cores: they would only wait for each other.
     """
-    if os.environ.get("OMP_NUM_THREADS"):
-        return torch.get_num_threads()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     cores = cores or 1
+    if isinstance(asked, int) and asked:
+        if asked > cores:
+            raise UsageError(
+                f"{asked} threads are more than the {cores} {'core' if cores == 1 else 'cores'} "
+                f"of this machine that may be used: give 1 to {cores}, or auto."
+            )
+        return asked, False
+    if os.environ.get("OMP_NUM_THREADS"):
+        return torch.get_num_threads(), False
     small = parameters is not None and parameters < SMALL_MODEL
     threads = cores if cores < FEW_CORES and not small else max(1, cores - 1)
-    torch.set_num_threads(threads)
-    return threads
+    return threads, asked == "auto"

@@ -3,7 +3,7 @@
 import hashlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -11,13 +11,14 @@ from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerB
 from tokexplore.models.catalog import Located, locate, offline
 from tokexplore.models.checkpoint import Checkpoint, read_checkpoint
 from tokexplore.models.engine.byte_table import adds_bos, vocabulary_of
-from tokexplore.models.engine.device import choose_dtype, devices_of, place, set_threads
+from tokexplore.models.engine.device import choose_dtype, choose_threads, devices_of, place
 from tokexplore.models.engine.download import download
 from tokexplore.models.engine.generation import eos_ids, read_generation_config, suggested
 from tokexplore.models.engine.quiet import quietly
 from tokexplore.models.engine.rope import stretched
 from tokexplore.models.engine.skeleton import check_size
 from tokexplore.models.engine.suitability import check_causality, check_files, plainly_causal
+from tokexplore.models.engine.threads import Threads
 from tokexplore.models.engine.turn_end import turn_ids
 from tokexplore.models.engine.weights import (
     Opening,
@@ -74,6 +75,8 @@ class Loaded:
     """Tokens that end the assistant's turn by the chat template and that `eos_ids` lacks."""
     adds_bos: bool = False
     """Whether the tokenizer puts BOS in front of a prompt."""
+    threads: Threads = field(default_factory=Threads)
+    """As many as torch has, where nothing was chosen."""
 
 
 def load(options: LoadOptions, report: Callable[[Progress], None]) -> Loaded:
@@ -93,7 +96,7 @@ def load(options: LoadOptions, report: Callable[[Progress], None]) -> Loaded:
     with explained(located.name, "the machine"), quietly() as heard:
         report = heard.aloud(report)
         checkpoint = _checkpoint(located, options, report)
-        set_threads(checkpoint.parameters)
+        threads = Threads(*choose_threads(options.threads, checkpoint.parameters))
         opening = Opening(located.name, checkpoint, options.trust_remote_code)
         check_files(located.name, checkpoint, trust_remote_code=options.trust_remote_code)
         report(Progress("reading", 0, 2, "files"))
@@ -115,7 +118,8 @@ def load(options: LoadOptions, report: Callable[[Progress], None]) -> Loaded:
         if not plainly_causal(checkpoint):
             check_causality(located.name, model, rows, _context(model))
         notices = [n for n in (placement.notice, near, *notices, *heard.messages) if n]
-        return _describe(located, checkpoint, model, tokenizer, rows, notices, started)
+        described = _describe(located, checkpoint, model, tokenizer, rows, notices, started)
+        return replace(described, threads=threads)
 
 
 def _checkpoint(

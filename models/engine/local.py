@@ -43,6 +43,8 @@ from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.sampling.view import SamplerView
 from tokexplore.models.tokens import Vocabulary
 
+_TRYING = 0.5
+"""Seconds of loading in which numbers of threads are tried, where there is a choice."""
 CACHE_SHARE = 0.4
 """Share of the memory that is free after loading that live caches may take."""
 
@@ -65,6 +67,7 @@ class LocalEngine:
         self.forward = Forward(loaded.model, loaded.rows)
         self.leaves = LeafStore(cache_bytes or _share_of_free(loaded.model.device))
         self.rows_held = RowStore(row_bytes)
+        self.threads = loaded.threads
         with self._memory_guarded():
             self.probed = probe(self.forward, loaded.context)
 
@@ -79,6 +82,7 @@ class LocalEngine:
         loaded = loading.load(options, report)
         report(Progress("probe", 0, 1, "probes"))
         engine = cls(loaded)
+        engine._try_threads()
         report(Progress("probe", 1, 1, "probes"))
         return engine
 
@@ -114,6 +118,7 @@ class LocalEngine:
             batches=probed.croppable and probed.feed == "batched",
             borders=probed.borders,
             config_hash=loaded.config_hash,
+            threads=self.threads.words if "cpu" in loaded.device else "",
             versions={
                 "tokexplore": __version__,
                 "torch": str(torch.__version__),
@@ -218,7 +223,20 @@ class LocalEngine:
 
     def step(self, leaf: Leaf, ids: "array[int]") -> torch.Tensor:
         """`prefill.step` of this model."""
-        return prefill.step(self.forward, self.probed, leaf, ids)
+        with self.threads.step():
+            return prefill.step(self.forward, self.probed, leaf, ids)
+
+    def _try_threads(self) -> None:
+        """Find out how many threads are faster, for a moment; streams go on with it."""
+        if "cpu" not in self._loaded.device:
+            return
+        leaf, ids = prefill.fresh(self.forward, self.probed), array("I")
+        end = time.perf_counter() + _TRYING
+        while not self.threads.settled and time.perf_counter() < end:
+            if self._loaded.context and len(ids) == self._loaded.context:
+                break
+            ids.append(self._loaded.bos_id or 0)
+            self.step(leaf, ids)
 
     def _row(self, ids: Sequence[int]) -> tuple[Row, str]:
         """The row after a path, and whether it was `stored` or `recomputed`."""

@@ -156,7 +156,9 @@ class Stream:
         return last, start.source(length) if start.kept else f"re-fed {length}"
 
     def _drawn(self, row: Row) -> DrawnToken:
-        return drawn(row, self._path, self._request, self._in_force(), self._uniforms)
+        settings, threads = self._in_force(), self._engine.threads
+        on_cpu = threads.now if self._engine.info.threads else 0
+        return drawn(row, self._path, self._request, settings, self._uniforms, on_cpu)
 
     def _in_force(self) -> SamplingSettings:
         asked = self._control.settings or self._request.settings
@@ -175,8 +177,9 @@ def out_of_room(
 
 
 def drawn(
-    row: Row, path: Path, request: StreamRequest, settings: SamplingSettings, uniforms: "Uniforms"
-) -> DrawnToken:
+    row: Row, path: Path, request: StreamRequest, settings: SamplingSettings, uniforms: "Uniforms",
+    threads: int = 0,
+) -> DrawnToken:  # fmt: skip
     """The token that a request's stream takes after `path`, whose row this is."""
     distribution = summary.distribution(row, request.top)
     changes = changes_of(settings, path.ids, request.prompt_length)
@@ -194,6 +197,7 @@ def drawn(
         sampler_logprob=reshaped.view.fate(token, standing.logit, changes).logprob,
         draw=draw,
         uniform=number,
+        threads=threads,
         watched=tuple(summary.standing(row, token) for token in request.watch),
     )
 

@@ -71,6 +71,9 @@ def timeless(value: Any) -> Any:
     match value:
         case Distribution() | Run() | ModelInfo():
             return msgspec.structs.replace(value, seconds=0.0)
-        case DrawnToken() | ScoredToken() | Described():
+        case DrawnToken():
+            told = timeless(value.distribution)
+            return msgspec.structs.replace(value, distribution=told, threads=0)
+        case ScoredToken() | Described():
             return msgspec.structs.replace(value, distribution=timeless(value.distribution))
     return value

@@ -346,6 +346,7 @@ class FakeEngine:
             sampler_logprob=view.fate(token, standing.logit).logprob,
             draw=draw,
             uniform=number,
+            threads=1,
             watched=tuple(standing_of(order, logits, t, distribution.lse) for t in request.watch),
         )
 
@@ -415,6 +416,7 @@ def _info(name: str, context: int, chat_template: bool, dtype: str) -> ModelInfo
         suggested=SUGGESTED,
         weight_bytes=49_380,
         kv_bytes_per_token=1_024,
+        threads="auto 1-2",
         seconds=0.01,
     )
 

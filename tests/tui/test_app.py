@@ -1,5 +1,6 @@
 """Keys on the whole app, with a fake engine: what each one does to the tree and the screen."""
 
+import re
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -651,3 +652,12 @@ async def test_quitting_takes_two_presses() -> None:
         await pilot.press("q")
         await pilot.pause(0.1)
     assert app.return_code == 0
+
+
+async def test_the_inspector_says_how_many_threads_compute() -> None:
+    app = make_app()
+    async with app.run_test(size=(100, 60)) as pilot:
+        await until(pilot, lambda: ended(app))
+        await press(pilot, "i")
+        assert re.search(r"threads +1 at present \(auto 1-2\)", screen_text(app))
+        assert "attention none, threads auto 1-2" in screen_text(app)

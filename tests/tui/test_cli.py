@@ -24,7 +24,7 @@ from tokexplore.tui.prompts import PromptArguments, read_prompt, template_argume
 RUN_LINE = """
 run some/model --prompt hi --temperature .7 --top-k 5 --top-p .9 --min-p .1 --seed 3
 --model-defaults --max-new-tokens 9 --stop END --stop STOP --stop-id 4 --ignore-eos
---device cuda:1 --dtype bfloat16 --device-map auto --revision abc --trust-remote-code
+--device cuda:1 --dtype bfloat16 --device-map auto --revision abc --trust-remote-code --threads 3
 --format jsonl --candidates 3
 """
 APP_LINE = "./run --theme light --close-call 0.2 --models-dir a --models-dir b"
@@ -34,7 +34,7 @@ def test_every_option_arrives() -> None:
     asked = parse(RUN_LINE.split())
     app = asked.options.app
     assert asked.command == "run"
-    assert app.load == LoadOptions("some/model", "cuda:1", "bfloat16", "auto", "abc", True)
+    assert app.load == LoadOptions("some/model", "cuda:1", "bfloat16", "auto", "abc", True, 3)
     assert app.settings == SamplingSettings(0.7, 5, 0.9, 0.1, 3)
     assert app.given == {"temperature", "top_k", "top_p", "min_p", "seed"}
     assert (app.model_defaults, app.max_new_tokens, app.ignore_eos) == (True, 9, True)
@@ -59,7 +59,7 @@ def test_the_app_has_options_of_its_own() -> None:
     )
     assert asked.command == "app"
     assert asked.options.app == AppOptions(
-        load=LoadOptions("./run"),
+        load=LoadOptions("./run", threads="auto"),
         theme=THEMES["light"],
         close_call=0.2,
         directories=("a", "b"),
@@ -91,6 +91,8 @@ def test_the_embedded_model_starts_on_the_stock_prompt() -> None:
         ("--max-new-tokens -1", "--max-new-tokens: -1 is not possible"),
         ("--max-new-tokens 99999999999", "99999999999 is not possible"),
         ("--dtype int8", "--dtype: invalid choice: 'int8'"),
+        ("--threads 0", "--threads: 0 is not possible: give 1 or more, or auto"),
+        ("--threads many", "--threads: 'many' is not a whole number"),
         ("--nonsense", "unrecognized arguments: --nonsense"),
         ("a b", "unrecognized arguments: b"),
         ("--temp 1", "unrecognized arguments: --temp"),
@@ -219,7 +221,7 @@ def test_the_app_is_opened_with_what_was_asked(opened: list[AppOptions], tmp_pat
     assert cli.main([str(tmp_path), "--prompt", "hi", "--seed", "4"]) == 7
     assert opened == [
         AppOptions(
-            load=LoadOptions(str(tmp_path)),
+            load=LoadOptions(str(tmp_path), threads="auto"),
             prompt=PromptSpec(text="hi"),
             settings=SamplingSettings(seed=4),
             given=frozenset({"seed"}),
@@ -408,3 +410,13 @@ def test_a_locale_that_is_not_utf8_is_left() -> None:
     command = [sys.executable, "-c", NOT_UTF8, "从前"]
     done = subprocess.run(command, env=environment, capture_output=True, check=True)
     assert done.stdout.decode() == "1 从前\n"
+
+
+def test_threads_vary_by_themselves_only_in_the_app() -> None:
+    def threads(line: str) -> int | str:
+        return parse(line.split()).options.app.load.threads
+
+    assert [threads(line) for line in ("", "run", "sweep", "lab repeat")] == ["auto", 0, 0, 0]
+    assert [threads(line) for line in ("--threads 2", "run --threads auto")] == [2, "auto"]
+    assert "threads" not in parse(["open", "a"]).opening.load
+    assert parse(["open", "a", "--threads", "1"]).opening.load["threads"] == 1

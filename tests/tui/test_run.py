@@ -29,7 +29,7 @@ from tokexplore.tui.recording.cast import read_cast
 
 HOT = SamplingSettings(temperature=0.9, top_k=40, seed=5)
 FIELDS = {
-    "run": "type model revision dtype device seed sampling prompt_ids version vocabulary",
+    "run": "type model revision dtype device threads seed sampling prompt_ids version vocabulary",
     "step": "type position origin id text bytes logprob sampler_logprob chosen_by rank entropy "
     "margin lse tail_mass candidates",
     "end": "type reason text",

@@ -55,11 +55,11 @@ class Viewing(Actions):
         """Token and model in detail."""
         from tokexplore.tui.screens.inspect import inspect_sheet
 
-        info, host = self.driver.info, self.host
-        if info is None and not self.explorer.nodes:
+        driver, host = self.driver, self.host
+        if driver.info is None and not self.explorer.nodes:
             self.nothing("model yet")
         else:
-            await self.open(inspect_sheet(self.explorer, info, host.session_path, host.figures))
+            await self.open(inspect_sheet(driver, host.session_path, host.figures))
 
     async def action_settings(self) -> None:
         """The sampling lens at this step: sampling and length."""

@@ -101,9 +101,10 @@ def options_for(kept: Kept, asked: OpenOptions) -> AppOptions:
 
 def options_from(state: ViewState, asked: OpenOptions) -> AppOptions:
     """The options that a session had, with what is asked for now."""
+    load = {"threads": state.load.threads or "auto", **asked.load}
     return msgspec.structs.replace(
         asked.app,
-        load=msgspec.structs.replace(state.load, **asked.load),
+        load=msgspec.structs.replace(state.load, **load),
         settings=state.settings,
         max_new_tokens=state.max_new_tokens,
         stop_texts=state.stop_texts,

@@ -84,6 +84,8 @@ class DriverBase:
         self.progress: Progress | None = None
         self.memory = ""
         """What the model needs and what is free, as told before loading."""
+        self.threads = 0
+        """Threads of the CPU that the newest token was computed with; 0 where none is known."""
         self.max_new_tokens = options.max_new_tokens
         self.single_step = False
         self.stream_leaf: int | None = None

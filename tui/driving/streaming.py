@@ -131,6 +131,7 @@ class Streaming(Scoring):
             extends: as for `TokenTree.explore`.
         """
         explorer, tree, standing = self.explorer, self.explorer.tree, event.standing
+        self.threads = event.threads
         tree.tell(leaf, event.distribution)
         self.remember(leaf, event.watched)
         number = tree.configure(event.sampler.settings)

@@ -9,6 +9,7 @@ from tokexplore.models.display import safe_text
 from tokexplore.models.protocol import ModelInfo
 from tokexplore.models.provenance import Provenance
 from tokexplore.models.tree import TokenTree
+from tokexplore.tui.driver import Driver
 from tokexplore.tui.explorer import Explorer
 from tokexplore.tui.output.pacing import Figures
 from tokexplore.tui.screens.dialog import Sheet
@@ -17,14 +18,13 @@ from tokexplore.tui.status import source_words
 Lines = list[tuple[str, str]]
 
 
-def inspect_sheet(
-    explorer: Explorer, info: ModelInfo | None, session: Path | None, figures: Figures | None
-) -> Sheet:
-    """What is under the cursor, what is loaded (None: nothing yet), and what the line does."""
-    parts = []
+def inspect_sheet(driver: Driver, session: Path | None, figures: Figures | None) -> Sheet:
+    """What is under the cursor, what is loaded, and what the line does."""
+    parts, explorer, info = [], driver.explorer, driver.info
+    absent = [("", "not loaded: space loads it")]
     rooms = {
         "This token": _token(explorer),
-        "Model": _model(explorer, info) if info else [("", "not loaded: space loads it")],
+        "Model": _model(explorer, info, driver.threads) if info else absent,
         "Session": _session(explorer, session),
         "Line": _line(figures),
     }
@@ -102,10 +102,16 @@ def _computed(tree: TokenTree, node: int) -> Lines:
 def _by(provenance: Provenance) -> str:
     """Where a distribution comes from, in a few words."""
     revision = f" @ {provenance.revision[:12]}" if provenance.revision else ""
+    threads = f", threads {provenance.threads}" if provenance.threads else ""
     return (
         f"{provenance.model}{revision}, {provenance.dtype} on {provenance.device}, attention "
-        f"{provenance.attention}"
+        f"{provenance.attention}{threads}"
     )
+
+
+def _threads(words: str, now: int) -> str:
+    """How many threads of the CPU there may be, and how many the newest token had."""
+    return f"{now} at present ({words})" if now and words != str(now) else words
 
 
 def _session(explorer: Explorer, path: Path | None) -> Lines:
@@ -134,7 +140,7 @@ def _line(figures: Figures | None) -> Lines:
     ]
 
 
-def _model(explorer: Explorer, info: ModelInfo) -> Lines:
+def _model(explorer: Explorer, info: ModelInfo, threads: int) -> Lines:
     cached = info.kv_bytes_per_token * len(explorer.nodes)
     loaded = f", loaded in {info.seconds:.1f} s" if info.seconds else ""
     return [
@@ -146,6 +152,7 @@ def _model(explorer: Explorer, info: ModelInfo) -> Lines:
         ("vocabulary", f"{info.vocabulary:,} rows, {len(explorer.vocabulary or ()):,} tokens"),
         ("context", f"{info.context:,} positions" if info.context else "not stated"),
         ("computes in", f"{info.dtype} on {info.device}, attention {info.attention}"),
+        *([("threads", _threads(info.threads, threads))] if info.threads else []),
         ("weights", f"{info.weight_bytes / 1e9:.3f} GB{loaded}"),
         ("KV cache", f"{info.kv_bytes_per_token:,} bytes a token; this path {cached / 1e9:.4f} GB"),
         ("branching", f"{info.cache}; several tokens go in {info.feed}"),

@@ -5,6 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
+import msgspec
 from rich.segment import Segment
 from rich.style import Style
 from textual.message_pump import MessagePump
@@ -71,8 +72,9 @@ class TapeApp(TokexploreApp):
             self.driver.replay.by_hand = True
 
     def new_client(self, load: LoadOptions) -> EngineClient:
-        """Tokens come when the tape's clock says so."""
-        client = super().new_client(load)
+        """Tokens come when the tape's clock says so, computed in one way whatever is faster."""
+        threads = 0 if load.threads == "auto" else load.threads
+        client = super().new_client(msgspec.structs.replace(load, threads=threads))
         client.by_hand = True
         return client
 

@@ -117,12 +117,16 @@ def test_several_gpus_are_asked_about_through_the_driver(
 def test_threads_leave_a_core_to_the_interface_where_there_are_many(
     monkeypatch: pytest.MonkeyPatch, cores: int, parameters: int | None, threads: int
 ) -> None:
-    asked: list[int] = []
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setattr(devices.os, "sched_getaffinity", lambda _: range(cores), raising=False)
-    monkeypatch.setattr(torch, "set_num_threads", asked.append)
-    devices.set_threads(parameters)
-    assert asked == [threads]
+    assert devices.choose_threads(0, parameters) == (threads, False)
+    assert devices.choose_threads("auto", parameters) == (threads, True)
+    assert devices.choose_threads(cores, parameters) == (cores, False)
+    with pytest.raises(UsageError, match=f"give 1 to {cores}"):
+        devices.choose_threads(cores + 1, parameters)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert devices.choose_threads("auto", parameters) == (torch.get_num_threads(), False)
+    assert devices.choose_threads(cores, parameters) == (cores, False)
 
 
 def test_a_model_that_cannot_fit_is_refused_before_it_is_loaded(
