@@ -207,6 +207,8 @@ class _Pen:
         pushed = end == self._grid.width and pushed_from(self._grid, row) is not None
         start = column - pushed
         text = fitting(glyph, self._grid.width - column)
+        if column + 1 == self._grid.width and not pushed:
+            text = text[0]  # marks could go to the character before it
         if pushed or not is_sure(ord(text[0])) or width(text[0]) < end - column:
             # What a terminal leaves of the cells where it draws fewer or none has to be blank.
             self._move(row, start)

@@ -72,8 +72,8 @@ def pushed_from(grid: Grid, row: int) -> int | None:
     if not column or len(glyph_text(int(glyphs[column]))) == 1:
         return None
     before = start_of(glyphs, column - 1)
-    text = glyph_text(int(glyphs[before]))
-    fits = is_sure(ord(text[0])) and all(map(is_mark, text[1:])) and width(text) <= column - before
+    base, marks = glyph_text(int(glyphs[before]))[:1], glyph_text(int(glyphs[before]))[1:]
+    fits = all(map(is_mark, marks)) and _most(base) + width(marks) <= column - before
     return before if fits else None
 
 
@@ -119,7 +119,7 @@ def _spread_row(
     for start, end in characters:
         changed[start:end] = changed[start:end].any()
     was_changed = changed.copy()
-    # Marks at the end of a row may go to the character before the last one (`pushed_from`).
+    # How marks at the end of a row are written hangs on the character before (`pushed_from`).
     unsafe = starts[-2] if len(starts) > 1 and len(glyph_text(glyphs[starts[-1]])) > 1 else -1
     touched = 0
     for start, end in characters:
