@@ -4,7 +4,7 @@ Judges a tiny random model of each at two lengths and writes docs/exactness.md. 
 in a file as they come, so that a run which was cut off goes on where it was. About 20 minutes on
 one quiet core; ends with 1 where a model is further off than is promised.
 
-    python benchmarks/exactness.py [--figures FILE] [CASE ...]
+    python benchmarks/exactness.py [--figures FILE] [--length N] [CASE ...]
 """
 
 import argparse
@@ -61,14 +61,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("cases", nargs="*", metavar="CASE", default=architectures.CASES)
     parser.add_argument("--figures", type=Path, default=ROOT / "build" / "exactness.jsonl")
+    parser.add_argument("--length", type=int, action="append", choices=LENGTHS, help="of a path")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     transformers.logging.set_verbosity_error()
     asked.figures.parent.mkdir(parents=True, exist_ok=True)
     known = read(asked.figures)
     with asked.figures.open("ab") as file:
-        for case in asked.cases:
-            for length in LENGTHS:
+        for length in asked.length or LENGTHS:
+            for case in asked.cases:
                 if (case, length) not in known:
                     known[case, length] = figures = measured(case, length)
                     file.write(msgspec.json.encode(figures) + b"\n")
@@ -141,7 +142,7 @@ def row(case: str, built: list[Figures]) -> str:
     if "every step feeds the whole path" in first.branching:
         feed += ", whole beyond the border"
     by_length = {f.length: f"{max(f.worst.values()):.1e}" for f in own}
-    cells = [case, first.family, feed, *(by_length.get(n, "") for n in LENGTHS)]
+    cells = [case, first.family, feed, *(by_length.get(n, "not measured") for n in LENGTHS)]
     return f"| {' | '.join(cells)} | {referee.tolerance(case)[0]:g} |"
 
 
