@@ -57,17 +57,19 @@ def _taken(explorer: Explorer, node: int) -> str:
     tree, vocabulary = explorer.tree, explorer.vocabulary
     assert vocabulary is not None
     origin = tree.origin[node]
+    first = tree.begins_prompt(node)
+    what = "text" if origin == "typed" else "prompt" if first else "turn"
     if origin not in ("prompt", "typed"):
         return f"{_quoted(vocabulary.show(tree.token[node]))} at step {tree.step[node]}"
-    ids: list[int] = []
-    first, end = tree.begins_prompt(node), node
-    while tree.origin[end] == origin and len(ids) < _WORDS:
-        ids.append(tree.token[end])
-        if not tree.children[end]:
-            break
-        end = tree.children[end][0]
-    what = "text" if origin == "typed" else "prompt" if first else "turn"
-    return f"{what} {_quoted(vocabulary.text(ids).strip())}"
+    ids, last, run = [], node, True
+    while run:
+        ids.append(tree.token[last])
+        following = next(iter(tree.children[last]), None)
+        if run := following is not None and tree.origin[following] == origin:
+            last = following
+    if last in tree.chats:
+        return f"{what} {_quoted(tree.chats[last].messages[-1].content)}"
+    return f"{what} {_quoted(vocabulary.text(ids[:_WORDS]).strip())}"
 
 
 def _quoted(text: str) -> str:

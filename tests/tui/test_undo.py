@@ -216,7 +216,7 @@ async def test_a_chat_turn_is_taken_back() -> None:
         await until(pilot, lambda: explorer.tree.step[explorer.leaf] == 12)
         await press(pilot, "u")
         assert explorer.nodes == answered
-        assert "turn '" in last_notice(app)
+        assert last_notice(app) == "Took back: turn 'and she' (branch 1)."
         assert app.driver.chat == chat
 
 
