@@ -15,7 +15,7 @@ from tokexplore.tui.explorer import Explorer
 from tokexplore.tui.options import adopted
 from tokexplore.tui.replay import Replay
 from tokexplore.tui.watch_view import WatchView
-from tokexplore.widgets.cells import cut, cut_left
+from tokexplore.widgets.cells import cut, cut_left, width
 from tokexplore.widgets.figures import count, logprob_text, short_count
 from tokexplore.widgets.header import HeaderValues
 from tokexplore.widgets.header import State as HeaderState
@@ -30,6 +30,8 @@ STAGES = {
     "download": "downloading",
 }
 """Stages of loading whose names alone say too little, in words."""
+ROOM_FOR_SIGN = 8
+"""Cells that the lens's title leaves for the sign of a recording."""
 CONTEXT_WORDS = 3
 """Tokens that the step's title repeats from before it."""
 
@@ -167,9 +169,11 @@ def watch_parts(driver: Driver, view: WatchView) -> list[Part]:
 
 
 def lens_title(explorer: Explorer, room: int) -> str:
-    """The heading of the sampling lens: which step it shows."""
+    """The heading of the sampling lens, on a screen of 2 x `room` cells: which step it shows."""
     words = " · ".join(part.text for part in step_title(explorer, room))
-    return f"Sampling lens · {words} · applied from the next token on"
+    title = f"Sampling lens · {words}"
+    more = f"{title} · applied from the next token on"
+    return more if width(more) <= 2 * room - ROOM_FOR_SIGN else title
 
 
 def step_figures(
