@@ -1,17 +1,31 @@
 """What all tests run under."""
 
 import os
+import tempfile
+import time
 from pathlib import Path
 
 import pytest
 
-# Two torch threads on two busy cores wait for each other: tests use one, children too.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-
-# What the app looks like in a test must not hang on the terminal that the tests are run from.
-os.environ.update(TERM="xterm-256color", COLORTERM="truecolor")
-for name in ("NO_COLOR", "LINES", "COLUMNS"):
-    os.environ.pop(name, None)
+# What a test sees must not hang on who runs it, on which terminal and in which country.
+_THEIRS = (
+    "CLICOLOR", "COLORFGBG", "COLUMNS", "DISPLAY", "EDITOR", "FORCE_COLOR", "GOMP_", "HF_",
+    "HUGGINGFACE", "KMP_", "LANG", "LC_", "LINES", "MKL_", "NO_COLOR", "OMP_", "PAGER",
+    "PYTHONIOENCODING", "PYTHONWARNINGS", "SSH_", "STY", "TERM", "TEXTUAL", "TMUX", "TOKENIZERS_",
+    "TORCH", "TRANSFORMERS_", "VISUAL", "WAYLAND_", "XDG_",
+)  # fmt: skip
+for name in [name for name in os.environ if name.startswith(_THEIRS)]:
+    del os.environ[name]
+os.environ.update(
+    TERM="xterm-256color",
+    COLORTERM="truecolor",
+    LANG="C.UTF-8",
+    TZ="UTC",
+    # Two torch threads on two busy cores wait for each other: tests use one, children too.
+    OMP_NUM_THREADS="1",
+    HF_HOME=str(Path(tempfile.gettempdir(), f"tokexplore-tests-without-a-hub-{os.getuid()}")),
+)
+time.tzset()
 
 
 @pytest.fixture(autouse=True)

@@ -63,4 +63,4 @@ def test_a_terminal_gets_the_colours_that_it_has(
     bold = any(cell.bold or cell.reverse or cell.underscore for cell in story)
     assert bold, "the place where the user stands is not told by colour alone"
     terminal.send("q", "q")
-    assert terminal.wait(15) == 0
+    assert terminal.wait() == 0

@@ -39,7 +39,7 @@ def test_a_signal_ends_it_as_shells_expect(
 ) -> None:
     children = start(terminals, PROGRAM)
     os.kill(terminals[0].pid, number)
-    assert terminals[0].wait(15) == code
+    assert terminals[0].wait() == code
     assert psutil.wait_procs(children, timeout=5)[1] == []
     for sequence in RESTORED:
         assert sequence in terminals[0].raw
@@ -48,7 +48,7 @@ def test_a_signal_ends_it_as_shells_expect(
 def test_a_lost_line_ends_it_and_nothing_spins(terminals: list[Terminal]) -> None:
     children = start(terminals, PROGRAM)
     terminals[0].hang_up()
-    assert terminals[0].wait(15) == 129
+    assert terminals[0].wait() == 129
     assert psutil.wait_procs(children, timeout=5)[1] == []
 
 
@@ -62,7 +62,7 @@ def test_a_lost_line_is_noticed_without_a_signal(terminals: list[Terminal]) -> N
     )
     children = start(terminals, [sys.executable, "-P", "-c", ignoring])
     terminals[0].hang_up()
-    assert terminals[0].wait(15) == 129
+    assert terminals[0].wait() == 129
     assert psutil.wait_procs(children, timeout=5)[1] == []
 
 
@@ -81,7 +81,7 @@ def test_an_error_of_ours_leaves_a_terminal_and_a_file(
         environment={"XDG_STATE_HOME": str(tmp_path)},
     )
     terminals[0].send("i")
-    assert terminals[0].wait(15) == 1
+    assert terminals[0].wait() == 1
     assert psutil.wait_procs(children, timeout=5)[1] == []
     for sequence in RESTORED:
         assert sequence in terminals[0].raw

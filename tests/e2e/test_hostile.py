@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -70,7 +71,8 @@ def test_no_part_of_the_screen_obeys(
     terminal = Terminal([sys.executable, "-P", "-c", code])
     terminals.append(terminal)
     terminal.until("ended: length")
-    steps: list[tuple[tuple[str, ...], str]] = [
+    # A key after an escape key that was not read yet would be read with it as another key.
+    steps: list[tuple[tuple[str, ...], str | Callable[[str], bool]]] = [
         (("home", "down", "enter"), "branch 2 of 2"),
         (("B", paste(ON_A_LINE), "enter"), "owned"),
         (("d",), "COMPARE"),
@@ -78,9 +80,9 @@ def test_no_part_of_the_screen_obeys(
         (("b",), "to compare"),
         (("q", "i"), "bytes"),
         (("q", "?"), "scroll"),
-        (("q", ":"), "Search"),
+        (("q", ":"), "🔎"),
         ((paste(ON_A_LINE),), "owned"),
-        (("\x1b",), "BROWSE"),
+        (("\x1b",), lambda shown: "🔎" not in shown),
         (("g",), "Go to"),
         ((paste(f"?{ON_A_LINE}"), "enter"), "No place"),
         (("p",), "Prompt"),
@@ -107,9 +109,9 @@ def test_no_part_of_the_screen_obeys(
         terminal.send(*keys)
         terminal.until(wanted)
         terminal.still(0.3)
-        assert not leaks(bytes(terminal.raw)), keys
+        assert not leaks(terminal.written), keys
     terminal.send("\x11")
-    terminal.wait(15)
+    terminal.wait()
     assert not leaks(bytes(terminal.raw))
 
 

@@ -31,7 +31,7 @@ def test_a_dumb_terminal_gets_lines_and_the_main_job_can_be_done(
     shown = terminal.until("branch 1, 9 tokens")
     assert "branch 2, 13 tokens" in shown
     terminal.send("quit\r")
-    assert terminal.wait(15) == 0
+    assert terminal.wait() == 0
     assert b"\x1b" not in terminal.raw
 
 
@@ -49,7 +49,7 @@ def test_a_line_and_ctrl_c_stop_the_stream_and_ctrl_c_twice_leaves(
     terminal.send("ctrl+c")
     terminal.until(lambda s: s.count("[interrupted, step") == 2)
     terminal.send("ctrl+c")
-    assert terminal.wait(15) == 130
+    assert terminal.wait() == 130
 
 
 def test_a_signal_ends_it_and_the_engine(terminals: list[Terminal]) -> None:
@@ -58,5 +58,5 @@ def test_a_signal_ends_it_and_the_engine(terminals: list[Terminal]) -> None:
     children = psutil.Process(terminal.pid).children(recursive=True)
     assert children
     os.kill(terminal.pid, signal.SIGTERM)
-    assert terminal.wait(15) == 143
+    assert terminal.wait() == 143
     assert psutil.wait_procs(children, timeout=5)[1] == []

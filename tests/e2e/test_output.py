@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from support.patience import LATE
 from support.terminal import Terminal
 
 DUMPING = """
@@ -42,7 +43,7 @@ def check(terminal: Terminal, file: Path) -> None:
     shown = terminal.still(0.6).rstrip().splitlines()
     file.unlink(missing_ok=True)
     terminal.send("i")
-    end = time.monotonic() + 20
+    end = time.monotonic() + LATE
     while not (file.exists() and file.stat().st_size):
         assert time.monotonic() < end
         time.sleep(0.02)
@@ -79,7 +80,7 @@ def test_after_ctrl_z_and_with_the_light_theme(terminals: list[Terminal], tmp_pa
     terminal.until("ended: length")
     terminal.send("\x1a")
     process = psutil.Process(terminal.pid)
-    end = time.monotonic() + 20
+    end = time.monotonic() + LATE
     while process.status() != psutil.STATUS_STOPPED:
         assert time.monotonic() < end
         time.sleep(0.02)

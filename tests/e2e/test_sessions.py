@@ -8,8 +8,10 @@ import time
 from pathlib import Path
 
 import pytest
+from support.patience import LATE
 from support.terminal import Terminal
 
+from tokexplore.models.errors import UsageError
 from tokexplore.models.session.places import all_files
 from tokexplore.models.session.reading import listed, open_session
 
@@ -27,12 +29,23 @@ def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, check=False)
 
 
+def kept_in(path: Path) -> int:
+    """Tokens that a session's file holds; 0 where nothing is in it yet."""
+    try:
+        return len(open_session(path, to_write=False).tree)
+    except UsageError:
+        return 0
+
+
 def test_a_killed_session_is_whole_and_offered(terminals: list[Terminal]) -> None:
     terminal = start(terminals, STREAMING)
     terminal.until(lambda s: "▶" in s.splitlines()[0])
-    time.sleep(2.5)
+    end = time.monotonic() + LATE
+    while not any(kept_in(path) > 100 for path in all_files()):
+        assert time.monotonic() < end, terminal.text
+        time.sleep(0.1)
     os.kill(terminal.pid, signal.SIGKILL)
-    terminal.wait(15)
+    terminal.wait()
     [path] = all_files()
     known = listed(path)
     assert (known.live, known.ended) == (False, "")
@@ -54,7 +67,7 @@ def test_a_lost_line_ends_the_model_and_not_the_session(terminals: list[Terminal
     terminal = start(terminals, STREAMING)
     terminal.until(lambda s: "▶" in s.splitlines()[0])
     terminal.hang_up()
-    assert terminal.wait(15) == 129
+    assert terminal.wait() == 129
     [path] = all_files()
     assert listed(path).ended == "hangup"
     again = start(terminals, [*COMMAND, "open"])

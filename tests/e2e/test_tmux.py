@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from support.patience import LATE
 
 pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
-GIVE_UP = 60.0
 STARTED = f"{sys.executable} -P -m tokexplore"
 PROGRAM = f"{STARTED} --max-new-tokens 16; echo left with $?; sleep 60"
 
@@ -31,7 +31,7 @@ class Pane:
         self.run("new-session", "-d", *size, f"exec env TERM={term} sh -c '{program}'")
 
     def until(self, holds: Callable[[str], object]) -> str:
-        end = time.monotonic() + GIVE_UP
+        end = time.monotonic() + LATE
         while not holds(shown := self.run("capture-pane", "-p")):
             assert time.monotonic() < end, shown
             time.sleep(0.1)

@@ -1,6 +1,7 @@
 """The app on a fake engine in a thread: no torch, no sleeping."""
 
 import threading
+import time
 from collections.abc import Callable
 from functools import partial
 
@@ -8,6 +9,7 @@ from textual.pilot import Pilot
 
 from support.connect import in_thread
 from support.fake_engine import FakeEngine
+from support.patience import LATE
 from tokexplore.models.errors import EngineLostError
 from tokexplore.models.options import LoadOptions, PromptSpec
 from tokexplore.models.session.timeline import Timeline
@@ -51,18 +53,18 @@ async def until(pilot: Pilot[int], holds: Callable[[], bool]) -> None:
 
 async def during(pilot: Pilot[int], holds: Callable[[], bool]) -> None:
     """Let the app run until something holds, whatever else it is at."""
-    for _ in range(400):
-        if holds():
-            break
+    end = time.monotonic() + LATE
+    while not holds():
+        assert time.monotonic() < end, "it did not come true in time"
         await pilot.pause(0.01)
-    assert holds(), "it did not come true in time"
 
 
 async def settle(pilot: Pilot[int]) -> None:
     """Let what was asked for be done and painted."""
     app = pilot.app
     assert isinstance(app, TokexploreApp)
-    for _ in range(400):
+    end = time.monotonic() + LATE
+    while time.monotonic() < end:
         await pilot.pause()
         screen = app._browse
         flows = app.driver.streaming or app.driver.replay is not None

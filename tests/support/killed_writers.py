@@ -2,8 +2,9 @@
 
     python -m support.killed_writers COUNT FOLDER SEED
 
-Prints a JSON line for each: seconds that it wrote, tokens that it had a second before its death,
-tokens that the file holds, and what is wrong with the file, if anything.
+Prints a JSON line for each: tokens that were said to be written before its death, tokens that the
+file holds, and what is wrong with the file, if anything. What is killed when goes by what a writer
+has done, not by the clock: on a busy machine it has done little in a second.
 """
 
 import json
@@ -16,33 +17,56 @@ from pathlib import Path
 
 from support.sessions import grow, journal_of, prompted
 from tokexplore.models.errors import UsageError
+from tokexplore.models.events import Act, Event, Taken
+from tokexplore.models.session import journal
 from tokexplore.models.session.reading import open_session
+from tokexplore.models.session.writing import View, Writer
+from tokexplore.models.tokens import Vocabulary
 from tokexplore.models.tree import TokenTree
 
 AT_ONCE = 10
 TOKENS_A_SECOND = 150
+MADE, WRITTEN = b"made", b"written"
+
+
+class TellingWriter(Writer):
+    """Says after each commit up to which node the file holds all."""
+
+    pipe = -1
+    newest = 0
+
+    def add(self, item: tuple[int, Event, Act] | Vocabulary | View) -> None:
+        super().add(item)
+        if isinstance(item, tuple) and isinstance(item[1], Taken):
+            self.newest = max(self.newest, item[1].node)
+
+    def commit(self, *, sync: bool) -> bool:
+        synced = super().commit(sync=sync)
+        os.write(self.pipe, b"%s %d\n" % (WRITTEN, self.newest + 1))
+        return synced
 
 
 def write(path: Path, pipe: int) -> None:
     """Write for ever, saying how far it is."""
+    TellingWriter.pipe, journal.Writer = pipe, TellingWriter
     tree = TokenTree()
     journal_of(tree, path)
     leaf = prompted(tree)
     for number in range(10**9):
         leaf = grow(tree, leaf, 1, seed=number) if number % 50 else tree.path(leaf)[3]
-        os.write(pipe, b"%r %d\n" % (time.monotonic(), len(tree)))
+        os.write(pipe, b"%s %d\n" % (MADE, len(tree)))
         time.sleep(1 / TOKENS_A_SECOND)
 
 
-def told(lines: bytes, death: float) -> int:
-    """How many tokens there were a second before the death."""
-    entries = [line.split() for line in lines.splitlines()]
-    return max((int(n) for at, n in entries if float(at) <= death - 1.0), default=0)
+def reached(lines: bytes, what: bytes) -> int:
+    """How far a writer said that it is; half a line at the end does not count."""
+    entries = [line.split() for line in lines.splitlines(keepends=True) if line.endswith(b"\n")]
+    return max((int(count) for said, count in entries if said == what), default=0)
 
 
-def judge(path: Path, lines: bytes, lived: float, death: float) -> dict[str, object]:
+def judge(path: Path, lines: bytes) -> dict[str, object]:
     """What is left of a session."""
-    result: dict[str, object] = {"lived": lived, "told": told(lines, death), "kept": 0, "wrong": ""}
+    result: dict[str, object] = {"told": reached(lines, WRITTEN), "kept": 0, "wrong": ""}
     if not path.exists() or not path.stat().st_size:
         return result
     try:
@@ -67,27 +91,29 @@ def main(count: int, folder: Path, seed: int) -> None:
     chance = random.Random(seed)
     waiting = [folder / f"{n}.tokx" for n in range(count)]
     short = count * 4 // 5
-    lives = [chance.uniform(0, 0.5) for _ in range(short)]
-    lives += [chance.uniform(1.0, 2.0) for _ in range(count - short)]
+    goals = [(MADE, chance.randrange(75)) for _ in range(short)]
+    goals += [(WRITTEN, chance.randrange(20, 200)) for _ in range(count - short)]
     while waiting:
         living = []
         for path in waiting[:AT_ONCE]:
             reading, writing = os.pipe()
             child = os.fork()
             if not child:
+                os.close(reading)
                 write(path, writing)
             os.close(writing)
-            born = time.monotonic()
-            living.append((born + lives.pop(0), born, child, reading, path))
+            living.append((child, reading, path, *goals.pop(0)))
         del waiting[:AT_ONCE]
-        for end, born, child, reading, path in sorted(living):
-            time.sleep(max(0.0, end - time.monotonic()))
+        for child, reading, path, what, goal in living:
+            lines = b""
+            while reached(lines, what) < goal and (more := os.read(reading, 1 << 16)):
+                lines += more
+            time.sleep(chance.uniform(0, 2 / TOKENS_A_SECOND))
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
-            death = time.monotonic()
             with os.fdopen(reading, "rb") as pipe:
-                lines = pipe.read()
-            print(json.dumps(judge(path, lines, death - born, death)), flush=True)
+                lines += pipe.read()
+            print(json.dumps(judge(path, lines)), flush=True)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ from contextlib import suppress
 
 import pyte
 
+from support.patience import LATE
+
 KEYS = {
     "enter": "\r",
     "left": "\x1b[D",
@@ -26,8 +28,6 @@ KEYS = {
     "ctrl+c": "\x03",
     "ctrl+g": "\x07",
 }
-GIVE_UP = 60.0
-"""Seconds until something that should come has come."""
 ASKS_FOR_FRAMES = b"\x1b[?2026$p"
 GIVES_FRAMES = b"\x1b[?2026;2$y"
 FRAME_BEGINS, FRAME_ENDS = b"\x1b[?2026h", b"\x1b[?2026l"
@@ -131,7 +131,13 @@ class Terminal:
         with self._lock:
             return self._shown
 
-    def until(self, holds: str | Callable[[str], object], seconds: float = GIVE_UP) -> str:
+    @property
+    def written(self) -> bytes:
+        """What the program wrote up to the end of its last whole frame."""
+        with self._lock:
+            return bytes(self.raw[: self.raw.rfind(FRAME_ENDS) + len(FRAME_ENDS)])
+
+    def until(self, holds: str | Callable[[str], object], seconds: float = LATE) -> str:
         """Wait until a text stands on the screen, or a condition on it holds; the screen then."""
         end = time.monotonic() + seconds
         while True:
@@ -162,7 +168,7 @@ class Terminal:
                 self.code = os.waitstatus_to_exitcode(status)
         return self.code
 
-    def wait(self, seconds: float = GIVE_UP) -> int:
+    def wait(self, seconds: float = LATE) -> int:
         """Wait for the end; the exit code."""
         end = time.monotonic() + seconds
         while self.poll() is None:

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+from support.patience import LATE
 from support.sessions import journal_of, kept, prompted
 
 from tokexplore.models.session.places import all_files, create_named, sessions_folder
@@ -61,7 +62,7 @@ def test_old_ones_go_but_not_what_is_open(capsys: pytest.CaptureFixture[str]) ->
     tree, live = TokenTree(), sessions_folder() / "live.tokx"
     book = journal_of(tree, live)
     prompted(tree)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + LATE
     while not listed(live).live:
         assert time.monotonic() < deadline
         time.sleep(0.02)

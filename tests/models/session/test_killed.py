@@ -1,4 +1,4 @@
-"""A writer that is killed at any moment loses a second at most, and never the file."""
+"""A writer that is killed at any moment loses nothing that was written, and never the file."""
 
 import json
 import subprocess
@@ -16,5 +16,4 @@ def test_kill_9_at_random_moments(tmp_path: Path) -> None:
     assert len(results) == KILLS
     assert [r for r in results if r["wrong"]] == []
     assert [r for r in results if r["kept"] < r["told"]] == []
-    assert sum(r["kept"] > 10 for r in results) > KILLS / 3, "most had something to lose"
-    assert sum(r["told"] > 10 for r in results) > KILLS / 20, "some lived longer than a second"
+    assert sum(r["told"] > 10 for r in results) >= KILLS / 5, "many had something to lose"

