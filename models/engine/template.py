@@ -3,9 +3,10 @@
 import re
 from typing import Any
 
+from tokexplore.models.engine.fenced import FenceError, WorkError
 from tokexplore.models.engine.loading import Loaded
-from tokexplore.models.engine.turn_end import STAND_IN, named_templates
-from tokexplore.models.errors import UsageError
+from tokexplore.models.engine.turn_end import STAND_IN, named_templates, rendered
+from tokexplore.models.errors import ModelError, UsageError
 from tokexplore.models.protocol import Chat
 
 Turns = list[dict[str, Any]]
@@ -63,6 +64,7 @@ def apply(loaded: Loaded, chat: Chat, turns: Turns, **how: object) -> str:
     Raises:
         UsageError: see `source`; also for a template argument that is ours, and for messages that
             the template refuses.
+        ModelError: the template takes more time or memory than it may.
     """
     template = source(loaded, chat)
     if taken := sorted(_RESERVED & chat.template_args.keys()):
@@ -72,26 +74,24 @@ def apply(loaded: Loaded, chat: Chat, turns: Turns, **how: object) -> str:
             f"{instead.get(taken[0], 'leave it out')}."
         )
     arguments: dict[str, Any] = chat.template_args | how
+    tools = list(chat.tools) or None
     try:
-        return str(
-            loaded.tokenizer.apply_chat_template(
-                turns,
-                tools=list(chat.tools) or None,
-                chat_template=template,
-                tokenize=False,
-                **arguments,
-            )
-        )
-    except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+        return rendered(loaded.tokenizer, template, turns, tools=tools, **arguments)
+    except FenceError as error:
+        raise ModelError(
+            f"the chat template of {loaded.name} {error}: give plain text with --prompt instead of "
+            "a chat."
+        ) from None
+    except WorkError as error:
+        reason = str(error)
         if reason.startswith("continue_final_message"):
             raise UsageError(
                 f"the chat template of {loaded.name} has no place for a prefill like this: with "
                 "--prefill-as turn it stands as it is after the opened turn."
-            ) from error
+            ) from None
         raise UsageError(
             f"the chat template of {loaded.name} refuses these messages: {reason}"
-        ) from error
+        ) from None
 
 
 def fitted(loaded: Loaded, chat: Chat, turns: Turns, **how: object) -> tuple[Turns, list[int]]:

@@ -1,10 +1,12 @@
 """Where the assistant's turn ends, as the chat template itself tells it."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
 from tokexplore.models.engine.byte_table import split_at_added
+from tokexplore.models.engine.fenced import FenceError, WorkError, fenced
 
 STAND_IN = "TokexploreStandsHereForTheAnswer"
 """Stands for words while we look at what a template writes around them."""
@@ -17,6 +19,25 @@ def named_templates(tokenizer: PreTrainedTokenizerBase) -> dict[str, str]:
     if isinstance(templates, dict):
         return dict(templates)
     return {"default": templates} if templates else {}
+
+
+def rendered(
+    tokenizer: PreTrainedTokenizerBase,
+    template: str,
+    turns: Sequence[dict[str, Any]],
+    **how: object,
+) -> str:
+    """The text that a template makes of messages.
+
+    Raises:
+        WorkError: the template refuses them.
+        FenceError: it takes more time, memory or text than it may.
+    """
+    return fenced(
+        lambda: str(
+            tokenizer.apply_chat_template(turns, chat_template=template, tokenize=False, **how)
+        )
+    )
 
 
 def turn_ids(
@@ -37,7 +58,10 @@ def end_of_turn(
     """
     added = tokenizer.added_tokens_encoder
     for after in ([], [_USER]):
-        text = _after_answer(tokenizer, template, after)
+        try:
+            text = _after_answer(tokenizer, template, after)
+        except FenceError:
+            return ""  # told where a chat is rendered
         pieces = [piece.strip() for piece in split_at_added(tokenizer, text) if piece.strip()]
         if pieces and pieces[0] in added:
             end = int(added[pieces[0]])
@@ -54,10 +78,10 @@ def _after_answer(
     for content in (STAND_IN, [{"type": "text", "text": STAND_IN}]):
         turns = [_USER, {"role": "assistant", "content": content}, *after]
         try:
-            text = tokenizer.apply_chat_template(turns, chat_template=template, tokenize=False)
-        except Exception:  # a template raises what it likes
+            text = rendered(tokenizer, template, turns)
+        except WorkError:
             continue
-        _, found, rest = str(text).rpartition(STAND_IN)
+        _, found, rest = text.rpartition(STAND_IN)
         if found:
             return rest
     return ""
