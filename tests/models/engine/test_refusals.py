@@ -308,6 +308,15 @@ def test_absurd_sizes_take_no_memory(
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # KiB
 
 
+@pytest.mark.parametrize("config", [{"quant_method": "foo"}, {"bits": 4}])
+def test_a_quantisation_that_nobody_knows_is_refused(
+    model_dir: Path, config: dict[str, object]
+) -> None:
+    edit_json(model_dir / "config.json", quantization_config=config)
+    method = config.get("quant_method", "quantised")
+    assert f"is quantised by '{method}', which transformers" in refusal(model_dir)
+
+
 def test_pickled_weights_are_counted_by_their_bytes(model_dir: Path) -> None:
     torch.save(load_file(model_dir / "model.safetensors"), model_dir / "pytorch_model.bin")
     (model_dir / "model.safetensors").unlink()
