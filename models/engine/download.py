@@ -1,11 +1,15 @@
 """Fetch a hub model into the hub cache, once."""
 
-from pathlib import Path
+import errno
+import os
+from pathlib import Path, PurePath
 from typing import Any
+from urllib.request import getproxies
 
-from huggingface_hub import HfApi, snapshot_download
+from huggingface_hub import HfApi, constants, snapshot_download
 from huggingface_hub.errors import (
     GatedRepoError,
+    OfflineModeIsEnabled,
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
@@ -13,10 +17,11 @@ from huggingface_hub.utils import tqdm
 
 from tokexplore.models.catalog import Located, hub_cache, suggestion
 from tokexplore.models.engine.meter import Report
-from tokexplore.models.errors import ModelError, UsageError
+from tokexplore.models.errors import ModelError, TokexploreError, UsageError
 from tokexplore.models.protocol import Progress
 
 _ALWAYS = (".json", ".txt", ".model", ".jinja", ".tiktoken")
+_WEIGHTS = {".safetensors", ".bin", ".gguf"}
 
 
 def download(located: Located, report: Report, *, trust_remote_code: bool) -> Path:
@@ -33,6 +38,11 @@ def download(located: Located, report: Report, *, trust_remote_code: bool) -> Pa
     try:
         info = HfApi().model_info(name, revision=located.revision or None, files_metadata=True)
         sizes = {file.rfilename: file.size or 0 for file in info.siblings or []}
+        if {PurePath(file).suffix for file in sizes} & _WEIGHTS == {".gguf"}:
+            raise ModelError(
+                f"{name} holds only GGUF files, which cannot be opened: give the model that they "
+                "were made from."
+            )
         wanted = wanted_files(list(sizes), trust_remote_code=trust_remote_code)
         bar = _bar_class(sum(sizes[file] for file in wanted), report)
         folder = snapshot_download(
@@ -42,8 +52,12 @@ def download(located: Located, report: Report, *, trust_remote_code: bool) -> Pa
             allow_patterns=wanted,
             tqdm_class=bar,
         )
+    except TokexploreError:
+        raise
     except RevisionNotFoundError as error:
-        raise UsageError(f"{name} has no revision {located.revision} on the hub.") from error
+        raise UsageError(
+            f"{name} has no revision {located.revision or 'main'} on the hub."
+        ) from error
     except GatedRepoError as error:
         raise ModelError(
             f"{name} is gated: accept its terms on huggingface.co and log in with `hf auth login`."
@@ -57,9 +71,51 @@ def download(located: Located, report: Report, *, trust_remote_code: bool) -> Pa
         at = f" at revision {located.revision}" if located.revision else ""
         raise ModelError(
             f"{name}{at} is neither a directory nor complete in the hub cache ({hub_cache()}), and "
-            f"the hub cannot be reached ({type(error).__name__}).{suggestion(name)}"
+            f"{_reason(error)}.{suggestion(name)}"
         ) from error
     return Path(folder)
+
+
+def _reason(error: BaseException) -> str:
+    """Why nothing came, and what to do, read after "and": by the answer, or by its absence."""
+    chain = [error]
+    while cause := chain[-1].__cause__:  # a snapshot wraps what stopped one of its files
+        chain.append(cause)
+    for each in reversed(chain):
+        status = getattr(getattr(each, "response", None), "status_code", None)
+        if isinstance(status, int):
+            return _answer(status, each.response.headers.get("Retry-After"))  # type: ignore[attr-defined]
+        if isinstance(each, OSError) and each.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES):
+            return f"the cache cannot be written ({os.strerror(each.errno)}): set HF_HUB_CACHE"
+        kinds = {
+            kind.__name__ for kind in type(each).__mro__
+        }  # of httpx or httpx2, by the hub's age
+        if "ProxyError" in kinds:
+            return "the proxy on the way does not let it through: check HTTPS_PROXY and NO_PROXY"
+        if "TimeoutException" in kinds:
+            return f"the hub ({constants.ENDPOINT}) does not answer in time: try again later"
+        if isinstance(each, OfflineModeIsEnabled):
+            return "this machine is set to be offline (HF_HUB_OFFLINE)"
+    if isinstance(error, ValueError | LookupError | TypeError):
+        return f"what answers at {constants.ENDPOINT} does not answer as the hub does"
+    through = " through the proxy that is set" if getproxies() else ""
+    return f"the hub cannot be reached{through} ({type(error).__name__})"
+
+
+def _answer(status: int, wait: str | None) -> str:
+    """What an HTTP status of the hub, or of a proxy before it, means for the user."""
+    if status == 401:
+        return "the hub does not accept your token (401): log in again with `hf auth login`"
+    if status == 403:
+        return "the hub does not let you read it (403): check what your token may do"
+    if status == 407:
+        return "the proxy on the way wants a user and a password (407): name them in HTTPS_PROXY"
+    if status == 429:
+        when = f"in {wait} seconds" if wait and wait.isdigit() else "in some minutes"
+        return f"the hub was asked too often (429): try again {when}, or `hf auth login`"
+    if status >= 500:
+        return f"the hub has a fault of its own ({status}): try again later"
+    return f"the hub answers with an error ({status})"
 
 
 def wanted_files(names: list[str], *, trust_remote_code: bool) -> list[str]:

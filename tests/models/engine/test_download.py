@@ -1,12 +1,17 @@
 """Fetching a hub model, with the hub's client replaced by a folder."""
 
+import errno
 import shutil
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import httpx2
 import pytest
+from huggingface_hub import close_session, constants
 from huggingface_hub import errors as hub_errors
 from support.made_models import save_llama
 
@@ -70,6 +75,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeHub:
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
     fake = FakeHub(save_llama(tmp_path / "remote"), tmp_path / "cache")
     monkeypatch.setattr(module, "HfApi", lambda: fake)
+    monkeypatch.setattr(module, "getproxies", dict)
     monkeypatch.setattr(module, "snapshot_download", fake.snapshot_download)
     return fake
 
@@ -145,6 +151,96 @@ def test_what_goes_wrong_is_one_sentence(
         load(LoadOptions(model="owner/story", revision="v9"), lambda _: None)
     assert sentence in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+Answer = tuple[int, dict[str, str]]
+
+
+@pytest.fixture
+def answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Answer]]:
+    """A hub on this machine that gives the last answer of the list to everything."""
+    answers: list[Answer] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, headers = answers[-1]
+            self.send_response(status)
+            for name, value in ({"Content-Length": "2"} | headers).items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+        threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
+        close_session()
+        yield answers
+        server.shutdown()
+    close_session()
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "sentence"),
+    [
+        (401, {}, "does not accept your token (401): log in again with `hf auth login`."),
+        (401, {"X-Error-Code": "RepoNotFound"}, "nor a model on the hub that you may read"),
+        (401, {"X-Error-Code": "GatedRepo"}, "is gated: accept its terms"),
+        (403, {"X-Error-Code": "GatedRepo"}, "is gated: accept its terms"),
+        (403, {}, "the hub does not let you read it (403): check what your token may do."),
+        (404, {"X-Error-Code": "RevisionNotFound"}, "has no revision main on the hub."),
+        (407, {}, "the proxy on the way wants a user and a password (407)"),
+        (429, {"Retry-After": "7"}, "was asked too often (429): try again in 7 seconds, or"),
+        (451, {}, "the hub answers with an error (451)."),
+        (500, {}, "the hub has a fault of its own (500): try again later."),
+        (503, {}, "the hub has a fault of its own (503): try again later."),
+        (200, {}, "does not answer as the hub does."),
+    ],
+)
+def test_what_the_hub_answers_is_told_as_it_is(
+    answer: list[Answer], status: int, headers: dict[str, str], sentence: str
+) -> None:
+    answer.append((status, headers))
+    with pytest.raises(TokexploreError) as caught:
+        load(LoadOptions(model="owner/story"), lambda _: None)
+    assert sentence in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (OSError(errno.ENOSPC, "full"), "the cache cannot be written (No space left on device)"),
+        (PermissionError(errno.EACCES, "no"), "the cache cannot be written (Permission denied)"),
+        (httpx2.ReadTimeout("slow"), "does not answer in time: try again later."),
+        (httpx2.ProxyError("no"), "the proxy on the way does not let it through"),
+        (hub_errors.OfflineModeIsEnabled("no"), "this machine is set to be offline"),
+        (httpx2.ConnectError("no"), "the hub cannot be reached (ConnectError)."),
+    ],
+)
+def test_what_keeps_the_hub_away_is_told_as_it_is(
+    hub: FakeHub, error: Exception, sentence: str
+) -> None:
+    hub.error = hub_errors.LocalEntryNotFoundError("a file of it")
+    hub.error.__cause__ = error
+    for raised in (error, hub.error):
+        hub.error = raised
+        with pytest.raises(ModelError) as caught:
+            load(LoadOptions(model="owner/story"), lambda _: None)
+        assert sentence.partition(" (Conn")[0] in str(caught.value)
+
+
+def test_a_repository_of_gguf_alone_is_not_fetched(hub: FakeHub) -> None:
+    (hub.folder / "model.safetensors").rename(hub.folder / "story-Q4_K_M.gguf")
+    with pytest.raises(ModelError, match="owner/story holds only GGUF files, which cannot be"):
+        load(LoadOptions(model="owner/story"), lambda _: None)
+    assert not hub.snapshot.exists()
 
 
 def test_a_mistyped_name_is_answered_with_the_nearest(hub: FakeHub) -> None:
