@@ -10,8 +10,10 @@ from typing import Literal
 import msgspec
 
 from tokexplore.models.checkpoint import Checkpoint, read_checkpoint
+from tokexplore.models.codes import held_in_full
 from tokexplore.models.errors import ModelError, UsageError
 from tokexplore.models.footprint import footprint, free_gpu_memory, free_memory
+from tokexplore.models.foreign import GGUF_ADVICE
 from tokexplore.models.given import brief, path_of
 from tokexplore.models.options import EMBEDDED, EMBEDDED_TITLE, SHIPPED, SPARSE
 
@@ -189,8 +191,12 @@ def hub_models() -> list[Located]:
 
 def _entry(place: Located, path: Path, memory: int, gpu: int) -> ModelEntry:
     checkpoint = read_checkpoint(path)
-    on_gpu = footprint(checkpoint, "auto").needed()
-    on_cpu = footprint(checkpoint, "float32").needed()
+    on_gpu, on_cpu = (
+        footprint(
+            checkpoint, dtype, in_full=held_in_full(checkpoint.quantization, cpu=cpu)
+        ).needed()
+        for dtype, cpu in (("auto", False), ("float32", True))
+    )
     return ModelEntry(
         name=place.source,
         origin=place.origin,
@@ -228,6 +234,8 @@ def _embedded(revision: str, name: str = EMBEDDED) -> Located:
 
 
 def _directory(path: Path, revision: str) -> Located:
+    if path.suffix == ".gguf":
+        raise UsageError(f"{path} is a GGUF file, {GGUF_ADVICE}.")
     if not path.is_dir():
         raise UsageError(f"{path} is a file: give the directory that holds config.json.")
     if revision:

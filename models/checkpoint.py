@@ -10,6 +10,8 @@ from typing import Any
 
 import msgspec
 
+from tokexplore.models.codes import method_of, problems_of_codes, weights_in
+from tokexplore.models.foreign import foreign_weights, no_checkpoint
 from tokexplore.models.given import read_json
 from tokexplore.models.headers import DTYPES, TensorHeader, safetensors_header
 
@@ -40,15 +42,20 @@ ENCODER_FAMILIES = frozenset(
 """Model types that transformers also opens as causal models, but that see the whole text unless
 their config has `is_decoder`."""
 
+_NESTED = {"text_config", "vision_config", "audio_config"}
+"""What the config of a multimodal model holds; old ones state the text model's own beside it."""
 _CAUSAL = ("ForCausalLM", "LMHeadModel", "ModelWithLMHead")
 DTYPE_BYTES = dict(DTYPES.values())
-_TOKENIZER_FILES = ("tokenizer.json", "*.model", "vocab.json", "vocab.txt", "*.tiktoken")
+_TOKENIZER_FILES = (
+    *("tokenizer.json", "*.model", "vocab.json", "vocab.txt", "*.tiktoken", "tekken.json"),
+)
 _TOKENIZER_SETTINGS = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
 _LAYERS = re.compile(r"(num_hidden_layers|n_layers?|num_layers)$")
 _SIZES = re.compile(
-    r"layers?$|hidden_size|n_embd|d_model|heads?$|head_dim|experts$|vocab_size|labels$"
+    r"layers$|n(um)?_layer$|hidden_size|n_embd|d_model|heads?$|head_dim|experts$|vocab_size|labels$"
 )
-"""Names in a config of numbers and sizes of things that have weights; labels have none here."""
+"""Names in a config of numbers and sizes of things that have weights; labels have none here, and
+a single layer (`vision_feature_layer`) is a place, which may be counted from the end."""
 _BUFFERS = re.compile(r"rotary_emb\.inv_freq$|\.masked_bias$|\.attn(ention)?\.bias$")
 """Tensors that old checkpoints stored beside the parameters; a real attention bias is a vector."""
 _HEAD, _EMBEDDINGS = "lm_head.weight", ("embed_tokens.weight", "wte.weight", "embed_in.weight")
@@ -81,6 +88,8 @@ class Checkpoint(msgspec.Struct, frozen=True):
     path: Path
     config: dict[str, Any]
     """config.json; empty where it is missing or broken."""
+    tensors: dict[str, TensorHeader]
+    """Headers of the weights by name; empty for pickled ones."""
     elements: dict[str, int]
     """Elements of the weights by dtype name, tied weights once; empty for pickled weights."""
     weight_files: tuple[Path, ...]
@@ -106,8 +115,7 @@ class Checkpoint(msgspec.Struct, frozen=True):
     @property
     def quantization(self) -> str:
         """Method of a quantised checkpoint, such as `gptq`; empty for a plain one."""
-        method = self.config.get("quantization_config") or {}
-        return (method.get("quant_method") or "quantised") if method else ""
+        return method_of(self.config)
 
     @property
     def parameters(self) -> int | None:
@@ -149,7 +157,7 @@ class Checkpoint(msgspec.Struct, frozen=True):
         if any(name.endswith(_CAUSAL) for name in names):
             return True
         if any(name.endswith("ForConditionalGeneration") for name in names):
-            return "text_config" in self.config
+            return not _NESTED.isdisjoint(self.config)
         return None if all(name.endswith("Model") for name in names) else False
 
     @property
@@ -163,11 +171,14 @@ class Checkpoint(msgspec.Struct, frozen=True):
         """Whether it brings its own Python code for a causal model."""
         return "AutoModelForCausalLM" in (self.config.get("auto_map") or {})
 
-    def bytes_as(self, dtype: str) -> int:
+    def bytes_as(self, dtype: str, *, in_full: bool = False) -> int:
         """Memory of the weights when floating-point ones are held as `dtype`; `auto` keeps theirs.
 
-        Quantised weights keep their own; pickled ones are scaled from the dtype in the config.
+        Quantised weights keep their own unless they are held `in_full`, each code as a weight of
+        `dtype` (`auto`: two bytes); pickled ones are scaled from the dtype in the config.
         """
+        if in_full and self.tensors:
+            return weights_in(self.config, self.tensors) * DTYPE_BYTES.get(dtype, 2)
         if dtype == "auto" or self.quantization or not self.dtype:
             if not self.elements:
                 return self.weight_bytes
@@ -186,10 +197,13 @@ def read_checkpoint(path: Path) -> Checkpoint:
         return _looked_at(path)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        return Checkpoint(path, {}, {}, (), 0, 0, (f"cannot be read ({reason})",), False)
+        return Checkpoint(path, {}, {}, {}, (), 0, 0, (f"cannot be read ({reason})",), False)
 
 
 def _looked_at(path: Path) -> Checkpoint:
+    if problem := no_checkpoint(path):
+        size = sum(f.stat().st_size for f in path.rglob("*") if f.is_file())
+        return Checkpoint(path, {}, {}, {}, (), 0, size, (problem,), False)
     problems: list[str] = []
     config = _config(path / "config.json", problems)
     files = _weight_files(path, problems)
@@ -198,6 +212,7 @@ def _looked_at(path: Path) -> Checkpoint:
     if wrong := _size_problem(config, len(tensors), weight_bytes):
         problems.append(f"has a config.json whose {wrong}")
         config = {}
+    problems += problems_of_codes(config, tensors)
     if not any(next(path.glob(pattern), None) for pattern in _TOKENIZER_FILES):
         settings = _json_object(path / "tokenizer_config.json", [])
         if "auto_map" not in settings:
@@ -208,6 +223,7 @@ def _looked_at(path: Path) -> Checkpoint:
     return Checkpoint(
         path=path,
         config=config,
+        tensors=tensors,
         elements=_elements(tensors, tied=bool(config.get("tie_word_embeddings"))),
         weight_files=tuple(files),
         weight_bytes=weight_bytes,
@@ -284,8 +300,11 @@ def _weight_files(path: Path, problems: list[str]) -> list[Path]:
             return [path / shard for shard in shards if shard not in absent]
     if (path / "adapter_config.json").is_file():
         problems.append("is an adapter (adapter_config.json): merge it into its base model first")
-    elif next(path.glob("*.gguf"), None):
-        problems.append("holds GGUF files, and only safetensors or pytorch_model.bin can be loaded")
+    elif found := foreign_weights(path):
+        problems.append(
+            f"holds weights of another program ({found}), and only model.safetensors or "
+            "pytorch_model.bin can be loaded: convert them with the script of its family"
+        )
     else:
         problems.append("has no weights (model.safetensors or pytorch_model.bin)")
     return []

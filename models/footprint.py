@@ -52,12 +52,14 @@ class Footprint(msgspec.Struct, frozen=True):
         return ""
 
 
-def footprint(checkpoint: Checkpoint, dtype: str) -> Footprint:
-    """What a checkpoint takes with its floating-point weights as `dtype` (`auto`: its own)."""
+def footprint(checkpoint: Checkpoint, dtype: str, *, in_full: bool = False) -> Footprint:
+    """What a checkpoint takes with its floating-point weights as `dtype` (`auto`: its own), and
+    those that are stored as codes too where they are held `in_full`."""
     held = checkpoint.dtype if dtype == "auto" else dtype
     width = max(2, DTYPE_BYTES.get(held, 2))
     return Footprint(
-        checkpoint.bytes_as(dtype), kv_values_per_token(checkpoint.text_config) * width
+        checkpoint.bytes_as(dtype, in_full=in_full),
+        kv_values_per_token(checkpoint.text_config) * width,
     )
 
 

@@ -26,6 +26,8 @@ def vocabulary_of(tokenizer: PreTrainedTokenizerBase, rows: int) -> Vocabulary:
     Added tokens are their literal; those that the tokenizer calls special are flagged. `rows` is
     the number of rows of the model's logits.
     """
+    if pieces := mistral_pieces(tokenizer):
+        return Vocabulary.pack(pieces, tokenizer.all_special_ids, rows, leading_space=False)
     rule = _rule(tokenizer)
     added = tokenizer.added_tokens_decoder
     backend = getattr(tokenizer, "backend_tokenizer", None)
@@ -55,12 +57,31 @@ def adds_bos(tokenizer: PreTrainedTokenizerBase) -> bool:
     return bos is not None and tokenizer("a")["input_ids"][:1] == [bos]
 
 
+def added_tokens(tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
+    """The ids of the names that are read as tokens wherever a text holds them; mistral-common
+    reads none."""
+    return getattr(tokenizer, "added_tokens_encoder", {})
+
+
 def split_at_added(tokenizer: PreTrainedTokenizerBase, text: str) -> list[str]:
     """The text cut before and after each literal of an added token, nothing left out."""
-    literals = sorted(tokenizer.added_tokens_encoder, key=len, reverse=True)
+    literals = sorted(added_tokens(tokenizer), key=len, reverse=True)
     if not literals:
         return [text]
     return [p for p in re.split(f"({'|'.join(map(re.escape, literals))})", text) if p]
+
+
+def mistral_pieces(tokenizer: PreTrainedTokenizerBase) -> list[bytes]:
+    """The bytes of every id by mistral-common, where that is the tokenizer; else empty.
+
+    Its own map of tokens loses those that are no valid text alone, but each id has its bytes.
+    """
+    if type(tokenizer).__name__ != "MistralCommonBackend":
+        return []
+    from mistral_common.tokens.tokenizers.base import SpecialTokenPolicy
+
+    inner = tokenizer.tokenizer.instruct_tokenizer.tokenizer
+    return [inner.id_to_byte_piece(i, SpecialTokenPolicy.KEEP) for i in range(inner.n_words)]
 
 
 def byte_characters() -> dict[str, int]:

@@ -121,16 +121,19 @@ def devices_of(model: PreTrainedModel) -> str:
     return "+".join(dict.fromkeys(names))
 
 
-def choose_dtype(asked: Dtype, kind: str, checkpoint: Checkpoint) -> str:
+def choose_dtype(asked: Dtype, kind: str, checkpoint: Checkpoint, *, in_full: bool = False) -> str:
     """The name of the dtype to load in: `auto` is float32 on a CPU, elsewhere the checkpoint's own.
 
     A CPU gets float32 because half precision there is slow and its noise flips close calls.
-    `auto` stays where transformers must decide: quantised weights, and dtypes beyond the three
-    that can be asked for.
+    `auto` stays where transformers must decide: weights that are held as codes, and dtypes beyond
+    the three that can be asked for.
+
+    Args:
+        in_full: whether quantised weights are held at full width.
     """
     if asked not in ("auto", "own"):
         return asked
-    if checkpoint.quantization:
+    if checkpoint.quantization and not in_full:
         return "auto"
     if kind == "cpu" and asked == "auto":
         return "float32"

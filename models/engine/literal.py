@@ -11,6 +11,8 @@ from functools import lru_cache
 from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerBase
 
+from tokexplore.models.engine.byte_table import added_tokens
+
 MARK = "\udfff"
 """Half of a surrogate pair: no text that is valid Unicode holds it."""
 
@@ -41,7 +43,7 @@ def plain_ids(tokenizer: PreTrainedTokenizerBase, text: str, *, special: bool) -
 
 
 def _names(tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
-    added = tokenizer.added_tokens_encoder
+    added = added_tokens(tokenizer)
     return {name: token for name, token in added.items() if _is_name(name)}
 
 

@@ -14,6 +14,7 @@ from tokexplore.models.engine.byte_table import adds_bos, vocabulary_of
 from tokexplore.models.engine.device import choose_dtype, choose_threads, devices_of, place
 from tokexplore.models.engine.download import download
 from tokexplore.models.engine.generation import eos_ids, read_generation_config, suggested
+from tokexplore.models.engine.quantization import check_quantization
 from tokexplore.models.engine.quiet import quietly
 from tokexplore.models.engine.rope import stretched
 from tokexplore.models.engine.skeleton import check_size
@@ -109,15 +110,22 @@ def load(options: LoadOptions, report: Callable[[Progress], None]) -> Loaded:
             located.name, config, checkpoint, placement,
             trust_remote_code=options.trust_remote_code,
         )  # fmt: skip
-        dtype = choose_dtype(options.dtype, placement.kind, checkpoint)
-        need = footprint(checkpoint, dtype)
+        with explained(located.name, placement.label):
+            full = check_quantization(located.name, checkpoint, config, placement)
+        dtype = choose_dtype(options.dtype, placement.kind, checkpoint, in_full=full)
+        need = footprint(checkpoint, dtype, in_full=full)
         near = need.check(placement.free, placement.label, located.name)
         sentence = f"{located.name} {need.sentence(placement.free, placement.label)}"
         model, notices = open_model(opening, config, dtype, placement, report, sentence)
         rows = _rows(model)
-        if not plainly_causal(checkpoint):
+        # Some quantisers unpack their weights in the first pass, with bars on the terminal.
+        if checkpoint.quantization or not plainly_causal(checkpoint):
             check_causality(located.name, model, rows, _context(model))
-        notices = [n for n in (placement.notice, near, *notices, *heard.messages) if n]
+        said = heard.messages
+        if full:  # which transformers says of another dtype
+            said = [message for message in said if "dequantiz" not in message]
+            said.append(f"its {checkpoint.quantization} weights are held in {_dtype(model)}")
+        notices = [n for n in (placement.notice, near, *notices, *said) if n]
         described = _describe(located, checkpoint, model, tokenizer, rows, notices, started)
         return replace(described, threads=threads)
 
@@ -162,7 +170,7 @@ def _describe(
         source=located.source,
         revision=_snapshot_commit(checkpoint.path) or located.revision,
         family=type(model).__name__,
-        dtype=str(model.dtype).removeprefix("torch."),
+        dtype=_dtype(model),
         device=devices_of(model),
         context=_context(model),
         parameters=model.num_parameters(),
@@ -174,13 +182,17 @@ def _describe(
         eos_ids=ends,
         adds_bos=adds_bos(tokenizer),
         turn_ids=turn_ids(tokenizer, ends, rows),
-        chat_template=bool(tokenizer.chat_template),
+        chat_template=bool(getattr(tokenizer, "chat_template", None)),
         suggested=settings,
         weight_bytes=sum(p.numel() * p.element_size() for p in model.parameters()),
         seconds=time.perf_counter() - started,
         notices=tuple(dict.fromkeys([*notices, *left_out])),
         config_hash=hashlib.sha256((checkpoint.path / "config.json").read_bytes()).hexdigest(),
     )
+
+
+def _dtype(model: PreTrainedModel) -> str:
+    return str(model.dtype).removeprefix("torch.")
 
 
 def _rows(model: PreTrainedModel) -> int:

@@ -1,10 +1,11 @@
 """What a config asks for, counted on a model without memory, before any weight is loaded."""
 
 import torch
-from transformers import AutoModelForCausalLM, PreTrainedConfig
+from transformers import PreTrainedConfig
 
 from tokexplore.models.checkpoint import Checkpoint
 from tokexplore.models.engine.device import Placement
+from tokexplore.models.engine.suitability import auto_class
 from tokexplore.models.errors import ModelError
 from tokexplore.models.footprint import gb
 
@@ -32,7 +33,7 @@ def check_size(
     """
     try:
         with torch.device("meta"):
-            model = AutoModelForCausalLM.from_config(config, trust_remote_code=trust_remote_code)
+            model = auto_class(config).from_config(config, trust_remote_code=trust_remote_code)
         asked = sum(parameter.numel() for parameter in model.parameters())
         tables = sum(buffer.numel() * buffer.element_size() for buffer in model.buffers())
     except Exception:

@@ -4,11 +4,19 @@ import re
 from typing import Any
 
 import torch
-from transformers import PreTrainedConfig, PreTrainedModel
+from safetensors import safe_open
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForMultimodalLM,
+    PreTrainedConfig,
+    PreTrainedModel,
+)
 from transformers import __version__ as transformers_version
 from transformers.models.auto.modeling_auto import (
     MODEL_FOR_CAUSAL_LM_MAPPING,
     MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+    MODEL_FOR_MULTIMODAL_LM_MAPPING,
+    MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES,
 )
 from transformers.quantizers.auto import AUTO_QUANTIZATION_CONFIG_MAPPING
 
@@ -18,6 +26,8 @@ from tokexplore.models.errors import ModelError
 
 _SHOWN = 3
 _LAYER = re.compile(r"\b(?:layers|h|blocks|layer)\.(\d+)\.")
+
+_HARMLESS = re.compile(r"(input|output|activation|act|kv|k|v|q|prob)_(global_)?(scale|zero_point)$")
 
 
 def check_files(name: str, checkpoint: Checkpoint, *, trust_remote_code: bool) -> None:
@@ -53,7 +63,8 @@ def check_files(name: str, checkpoint: Checkpoint, *, trust_remote_code: bool) -
             f"{name} is an encoder ({checkpoint.family}) that sees the whole text at once: "
             "tokexplore explores causal language models only."
         )
-    if checkpoint.causal is False and not checkpoint.custom_code:
+    wrapper = model_type in MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES
+    if checkpoint.causal is False and not checkpoint.custom_code and not wrapper:
         raise ModelError(
             f"{name} is not a causal language model ({checkpoint.family}): choose one whose "
             "architecture is named ...ForCausalLM."
@@ -61,21 +72,33 @@ def check_files(name: str, checkpoint: Checkpoint, *, trust_remote_code: bool) -
 
 
 def check_family(name: str, config: PreTrainedConfig, *, trust_remote_code: bool) -> None:
-    """Refuse a config that transformers has no causal model for."""
+    """Refuse a config that transformers has no causal model for, bare or in a multimodal one."""
     own = trust_remote_code and "AutoModelForCausalLM" in (getattr(config, "auto_map", None) or {})
-    if not own and type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
+    known = type(config) in auto_class(config)._model_mapping
+    if not own and (not known or getattr(config, "is_encoder_decoder", False)):
         raise ModelError(
             f"{name} is of type {config.model_type}, which transformers {transformers_version} has "
             "no causal language model for."
         )
 
 
-def check_loaded(name: str, info: dict[str, Any], model: PreTrainedModel) -> list[str]:
+def auto_class(config: PreTrainedConfig) -> type[Any]:
+    """What opens it in transformers: as a causal model, or as a multimodal one where only that
+    knows it."""
+    kind = type(config)
+    if kind not in MODEL_FOR_CAUSAL_LM_MAPPING and kind in MODEL_FOR_MULTIMODAL_LM_MAPPING:
+        return AutoModelForMultimodalLM
+    return AutoModelForCausalLM
+
+
+def check_loaded(
+    name: str, info: dict[str, Any], model: PreTrainedModel, checkpoint: Checkpoint
+) -> list[str]:
     """Refuse weights that do not fill the model; a notice for those that it does not use.
 
     Raises:
-        ModelError: for missing and for mismatched tensors, which transformers fills at random, and
-            for layers beyond the model's.
+        ModelError: for missing and for mismatched tensors, which transformers fills at random, for
+            layers beyond the model's, and for tensors that a weight is wrong without.
     """
     layers = getattr(model.config.get_text_config(), "num_hidden_layers", 0)
     if missing := sorted(info["missing_keys"]):
@@ -97,6 +120,11 @@ def check_loaded(name: str, info: dict[str, Any], model: PreTrainedModel) -> lis
             raise ModelError(
                 f"{name} has weights for more layers than the {layers} that its config asks for "
                 f"({_some(beyond)}): the files do not belong together."
+            )
+        if beside := _beside(unexpected, model, checkpoint):
+            raise ModelError(
+                f"{name} has {len(beside)} tensors that belong to weights of the model and are not "
+                f"used ({_some(beside)}): without them its numbers would not be the model's."
             )
         return [f"{len(unexpected)} tensors of the checkpoint are not used ({_some(unexpected)})"]
     return []
@@ -149,6 +177,38 @@ def _beyond(unexpected: list[str], model: PreTrainedModel) -> list[str]:
         return bool(ends) and number > max(ends) + further
 
     return [key for key in unexpected if beyond(*_layer(key))]
+
+
+def _beside(unexpected: list[str], model: PreTrainedModel, checkpoint: Checkpoint) -> list[str]:
+    """The unused tensors that belong to a weight of the model: its scales, its bias.
+
+    Those that describe activations or a quantised KV cache change nothing in a weight, nor does a
+    bias of zeros, which some quantisers write.
+    """
+    keys = model.state_dict().keys()
+    keys |= {key.partition(".")[2] for key in keys}  # names may lack the model's prefix
+    modules = {key.removesuffix(".weight") for key in keys if key.endswith(".weight")}
+    bare = tuple(f"{key}_" for key in keys if key and not key.endswith((".weight", ".bias")))
+
+    def belongs(key: str) -> bool:
+        above = (key[:at] for at, character in enumerate(key) if character == ".")
+        return any(stem in modules for stem in above) or key.startswith(bare)
+
+    found = [key for key in unexpected if belongs(key) and not _HARMLESS.search(key)]
+    biases = [key for key in found if key.endswith(".bias")]
+    zeros = _zeros(biases, checkpoint) if biases else ()
+    return [key for key in found if key not in zeros]
+
+
+def _zeros(keys: list[str], checkpoint: Checkpoint) -> set[str]:
+    """Those of the tensors that hold nothing but zeros."""
+    found = set()
+    for file in checkpoint.weight_files:
+        if file.suffix == ".safetensors":
+            with safe_open(file, "pt") as tensors:
+                here = [key for key in keys if key in tensors.keys()]  # noqa: SIM118
+                found |= {key for key in here if not tensors.get_tensor(key).any()}
+    return found
 
 
 def _layer(key: str) -> tuple[str, int]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-from tokexplore.models.engine.byte_table import split_at_added
+from tokexplore.models.engine.byte_table import added_tokens, split_at_added
 from tokexplore.models.engine.fenced import FenceError, WorkError, fenced
 
 STAND_IN = "TokexploreStandsHereForTheAnswer"
@@ -15,7 +15,7 @@ _USER = {"role": "user", "content": "Hello"}
 
 def named_templates(tokenizer: PreTrainedTokenizerBase) -> dict[str, str]:
     """The tokenizer's chat templates by name; a single one is `default`."""
-    templates = tokenizer.chat_template
+    templates = getattr(tokenizer, "chat_template", None)
     if isinstance(templates, dict):
         return dict(templates)
     return {"default": templates} if templates else {}
@@ -56,7 +56,7 @@ def end_of_turn(
 
     The words of a last message are looked at first: some templates end others in another way.
     """
-    added = tokenizer.added_tokens_encoder
+    added = added_tokens(tokenizer)
     for after in ([], [_USER]):
         try:
             text = _after_answer(tokenizer, template, after)

@@ -9,7 +9,6 @@ import torch
 from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
-    AutoModelForCausalLM,
     AutoTokenizer,
     PreTrainedConfig,
     PreTrainedModel,
@@ -20,10 +19,12 @@ from transformers import __version__ as transformers_version
 from tokexplore.models.checkpoint import Checkpoint, processor_template
 from tokexplore.models.engine.device import Placement, torch_dtype
 from tokexplore.models.engine.meter import Meter, Report
+from tokexplore.models.engine.quantization import settle_dtype
 from tokexplore.models.engine.quiet import bars_to
-from tokexplore.models.engine.suitability import check_family, check_loaded
+from tokexplore.models.engine.suitability import auto_class, check_family, check_loaded
+from tokexplore.models.engine.tokenizer_files import TEKKEN, missing_packages
+from tokexplore.models.engine.towers import leave_out_towers
 from tokexplore.models.errors import ModelError, OutOfMemoryError, TokexploreError
-from tokexplore.models.headers import safetensors_header
 
 _OUT_OF_MEMORY = (torch.OutOfMemoryError, MemoryError)
 
@@ -79,10 +80,26 @@ def open_config(opening: Opening) -> PreTrainedConfig:
 
 
 def open_tokenizer(opening: Opening) -> PreTrainedTokenizerBase:
-    """The model's tokenizer."""
+    """The model's tokenizer, from tokenizer.json where it has one.
+
+    Raises:
+        ModelError: for files that cannot be read, and where they need a package that is not here.
+    """
+    whole = (opening.path / "tokenizer.json").is_file()
+    if not whole and (packages := missing_packages(opening.path)):
+        raise ModelError(
+            f"{opening.name} has no tokenizer.json, and its {packages.file} needs packages that "
+            f"are not installed: pip install {packages.names}."
+        )
+    # Left to itself transformers takes Mistral's, which has no chat template, where both are, and
+    # for other families makes one of it that lacks its control tokens.
+    tekken = {"mistral_format": not whole} if (opening.path / TEKKEN).is_file() else {}
     with explained(f"{opening.name}'s tokenizer", "the machine"):
         tokenizer = AutoTokenizer.from_pretrained(
-            opening.path, trust_remote_code=opening.trust_remote_code, local_files_only=True
+            opening.path,
+            trust_remote_code=opening.trust_remote_code,
+            local_files_only=True,
+            **tekken,
         )
     if not len(tokenizer):
         raise ModelError(f"{opening.name} has a tokenizer without any tokens.")
@@ -104,7 +121,7 @@ def open_model(
     meter = Meter(sizes, sum(sizes.values()) or opening.checkpoint.weight_bytes, report)
     meter.start(detail)
     with explained(opening.name, placement.label), bars_to(meter.hook):
-        model, info = AutoModelForCausalLM.from_pretrained(
+        model, info = auto_class(config).from_pretrained(
             opening.path,
             config=config,
             dtype=torch_dtype(dtype),
@@ -114,18 +131,19 @@ def open_model(
             ignore_mismatched_sizes=True,
             output_loading_info=True,
         )
-    notices = check_loaded(opening.name, info, model)
+    notices = check_loaded(opening.name, info, model, opening.checkpoint)
+    if opening.checkpoint.quantization and not model.is_quantized:
+        settle_dtype(model, model.config.dtype)
     meter.finish()
-    return model.requires_grad_(False).eval(), notices
+    model.requires_grad_(False).eval()
+    if len(type(model.config).sub_configs) > 1:
+        notices.append(leave_out_towers(opening.name, model))
+    return model, notices
 
 
 def _tensor_bytes(checkpoint: Checkpoint) -> dict[str, int]:
     """Bytes of each tensor of the checkpoint; empty for pickled weights."""
-    sizes: dict[str, int] = {}
-    for file in checkpoint.weight_files:
-        if file.suffix == ".safetensors":
-            sizes |= {name: tensor.size for name, tensor in safetensors_header(file).items()}
-    return sizes
+    return {name: tensor.size for name, tensor in checkpoint.tensors.items()}
 
 
 def _sentence(error: BaseException) -> str:

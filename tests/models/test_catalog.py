@@ -134,6 +134,56 @@ def test_what_is_missing_is_named(tmp_path: Path, spoil: Any, problem: str) -> N
     assert found.startswith(problem)
 
 
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 12\n"
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["model.safetensors"],
+        ["tokenizer.json"],
+        ["model.safetensors", "tokenizer.json"],
+        ["pytorch_model.bin"],
+        ["tokenizer.model"],
+    ],
+)
+def test_git_lfs_pointers_are_named(tmp_path: Path, names: list[str]) -> None:
+    path = make(tmp_path / "m")
+    for name in names:
+        (path / name).write_text(POINTER)
+    (path / "figure.png").write_text(POINTER)
+    (found,) = read_checkpoint(path).problems
+    more = " and 1 more" if len(names) > 1 else ""
+    assert found == (
+        f"has git-lfs pointers where files should be ({names[0]}{more}): run `git lfs pull` in it"
+    )
+
+
+def test_a_directory_of_gguf_alone_is_told_so_in_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "story-Q4_K_M.gguf").write_bytes(b"GGUF")
+    (found,) = read_checkpoint(tmp_path / "m").problems
+    assert found.startswith("holds only GGUF weights (story-Q4_K_M.gguf), which cannot be opened: ")
+    both = make(tmp_path / "both")
+    (both / "story.gguf").write_bytes(b"GGUF")
+    assert read_checkpoint(both).complete
+
+
+def test_a_gguf_file_is_not_taken_for_a_wrong_path(tmp_path: Path) -> None:
+    file = tmp_path / "story.gguf"
+    file.write_bytes(b"GGUF")
+    with pytest.raises(UsageError, match=r"story\.gguf is a GGUF file, which cannot be opened: "):
+        locate(str(file))
+
+
+@pytest.mark.parametrize("name", ["consolidated.00.pth", "consolidated.safetensors", "tf_model.h5"])
+def test_weights_of_another_program_are_named(tmp_path: Path, name: str) -> None:
+    path = make(tmp_path / "m")
+    (path / "model.safetensors").rename(path / name)
+    (found,) = read_checkpoint(path).problems
+    assert found.startswith(f"holds weights of another program ({name}), and only")
+
+
 def test_a_dangling_link_of_a_partial_download_is_a_missing_shard(tmp_path: Path) -> None:
     path = make_sharded(tmp_path / "m")
     shard = path / "model-00002-of-00002.safetensors"
@@ -153,6 +203,7 @@ def test_a_dangling_link_of_a_partial_download_is_a_missing_shard(tmp_path: Path
         ({"model_type": "t5", "architectures": ["T5Model"], "is_encoder_decoder": True}, False),
         ({"architectures": ["LlamaForSequenceClassification"]}, False),
         ({"architectures": ["Gemma3ForConditionalGeneration"], "text_config": {}}, True),
+        ({"architectures": ["LlavaForConditionalGeneration"], "vision_config": {}}, True),
         ({"architectures": ["Pix2StructForConditionalGeneration"]}, False),
         ({"architectures": ["LlamaModel"]}, None),
         ({"architectures": None}, None),

@@ -77,3 +77,36 @@ def drop_tensor(file: Path, name: str) -> None:
     tensors = load_file(file)
     del tensors[name]
     save_file(tensors, file, metadata={"format": "pt"})
+
+
+def save_fp8(
+    path: Path, *, method: dict[str, Any] | None, scales: str = "weight_scale_inv"
+) -> Path:
+    """A Llama whose projections are stored as eight-bit floats with one scale a 32x32 block."""
+    torch.manual_seed(1)
+    save_llama(path, dtype=torch.bfloat16)
+    tensors = load_file(path / "model.safetensors")
+    for name in [name for name in tensors if name.endswith("proj.weight")]:
+        weight = torch.randn_like(tensors[name], dtype=torch.float32) * 0.25
+        rows, columns = (size // 32 or 1 for size in weight.shape)
+        blocks = weight.reshape(rows, -1, columns, weight.shape[1] // columns)
+        scale = blocks.abs().amax((1, 3)) / 448 * (1 + torch.rand(rows, columns))  # [rows, columns]
+        codes = (blocks / scale[:, None, :, None]).reshape(weight.shape)
+        tensors[name] = codes.to(torch.float8_e4m3fn)
+        if scales:
+            tensors[f"{name.removesuffix('.weight')}.{scales}"] = scale
+    save_file(tensors, path / "model.safetensors", metadata={"format": "pt"})
+    edit_json(path / "config.json", quantization_config=method, dtype="bfloat16")
+    return path
+
+
+def in_full(path: Path) -> dict[str, torch.Tensor]:
+    """The weights of such a model in f32: each code times its block's scale."""
+    tensors = load_file(path / "model.safetensors")
+    scales = {n: tensors.pop(n) for n in [*tensors] if n.endswith("_scale_inv")}
+    full = {name: tensor.float() for name, tensor in tensors.items()}
+    for name, scale in scales.items():
+        weight = full[name.removesuffix("_scale_inv")]
+        blocks = weight.view(len(scale), -1, scale.shape[1], weight.shape[1] // scale.shape[1])
+        blocks *= scale[:, None, :, None]
+    return full

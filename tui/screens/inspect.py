@@ -162,4 +162,5 @@ def _model(explorer: Explorer, info: ModelInfo, threads: int) -> Lines:
             "suggests",
             info.suggested.short(with_seed=False) if info.suggested else "no sampling settings",
         ),
+        *(("noted", notice) for notice in info.notices),
     ]

@@ -129,7 +129,7 @@ BROKEN: dict[str, tuple[Break, str]] = {
             p / "config.json",
             quantization_config={"quant_method": "gptq", "bits": 4, "group_size": 32},
         ),
-        "needs a package that is not installed",
+        "is quantised by gptq, which needs packages that are not installed: pip install optimum",
     ),
     "an adapter": (
         lambda p: [
@@ -140,7 +140,7 @@ BROKEN: dict[str, tuple[Break, str]] = {
     ),
     "only GGUF": (
         lambda p: (p / "model.safetensors").rename(p / "model.gguf"),
-        "holds GGUF files",
+        "holds only GGUF weights (model.gguf), which cannot be opened: give the safetensors",
     ),
 }
 

@@ -1,0 +1,114 @@
+"""Weights that are stored as codes, by their headers: do they have what gives them their values?
+
+A code (an eight-bit float, a packed integer) is a weight only together with its scales. Without
+them, or without a method that says how to use them, it would load as if it were the weight itself.
+"""
+
+import re
+from collections.abc import Mapping
+from importlib.util import find_spec
+from typing import Any
+
+from tokexplore.models.headers import TensorHeader
+
+_PACKED = ("I8", "U8", "I32", "U32")
+_WEIGHT = re.compile(r"(weight|weight_packed|_blocks|_qdata)$")
+_SCALE = re.compile(r"scale|absmax|zero|g_idx|weight_shape|SCB|quant_")
+_SCALES_OF = re.compile(r"(\.weight)?[._](weight_)?q?scale(s|_inv|_weight)?$")
+"""The end of the name of a tensor of scales; before it stands the weight's, without `.weight`."""
+_ON_CPU = frozenset(["fp8", "mxfp8", "mxfp4", "metal", "compressed-tensors"])
+"""Methods whose weights transformers gives their full width back where no GPU runs on the codes."""
+
+
+def stated_in(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What a config says of its quantisation; multimodal models may say it of their text model."""
+    for place in (config, config.get("text_config")):
+        stated = place.get("quantization_config") if isinstance(place, Mapping) else None
+        if isinstance(stated, dict):
+            return stated
+    return {}
+
+
+def method_of(config: Mapping[str, Any]) -> str:
+    """Quantisation method that a config names, such as `gptq`; empty where it names none."""
+    stated = stated_in(config)
+    method = stated.get("quant_method")
+    if not method and (stated.get("load_in_4bit") or stated.get("load_in_8bit")):
+        return "bitsandbytes"  # which old versions of it leave out
+    return method if isinstance(method, str) else ""
+
+
+def problems_of_codes(config: Mapping[str, Any], tensors: Mapping[str, TensorHeader]) -> list[str]:
+    """What keeps codes from being weights, each to be read after the model's name."""
+    codes = {name: header.dtype for name, header in tensors.items() if _is_code(name, header)}
+    if mlx := _mlx(config):
+        return [mlx]
+    if not codes:
+        return []
+    name, dtype = next(iter(codes.items()))
+    if not method_of(config):
+        return [
+            f"stores {len(codes)} weights as {dtype} codes ({name}) and its config.json names no "
+            "quantisation method that turns them into weights: choose another checkpoint of it"
+        ]
+    scaled = {_SCALES_OF.sub("", n) for n in tensors if _SCALES_OF.search(n)}
+    eights = [n for n, kind in codes.items() if kind.startswith("F8")]
+    if bare := [n for n in eights if n.removesuffix(".weight") not in scaled]:
+        return [
+            f"lacks the scales of {len(bare)} of its {codes[bare[0]]} weights ({bare[0]}): "
+            "choose another checkpoint of it"
+        ]
+    return []
+
+
+def held_in_full(method: str, *, cpu: bool) -> bool:
+    """Whether weights of a method are held at full width rather than as codes.
+
+    By what transformers does with it on a device of the kind; on a GPU its age decides as well.
+    """
+    if cpu or method == "compressed-tensors":  # decompressed by its first pass, everywhere
+        return method in _ON_CPU
+    return method == "mxfp4" and not (find_spec("kernels") and find_spec("triton"))
+
+
+def weights_in(config: Mapping[str, Any], tensors: Mapping[str, TensorHeader]) -> int:
+    """Number of weights that the tensors stand for: packed codes counted singly, scales not."""
+    method = method_of(config)
+    return sum(
+        header.elements * _codes_each(name, header.dtype, method)
+        for name, header in tensors.items()
+        if not _SCALE.search(name.rpartition(".")[2])
+    )
+
+
+def _codes_each(name: str, dtype: str, method: str) -> int:
+    """Codes in one element: four-bit ones are stored several together."""
+    if dtype in ("I32", "U32"):
+        return 8
+    pair = name.endswith("_blocks") or (dtype == "U8" and name.endswith("weight_packed"))
+    # DeepSeek-V4 packs its experts so, with the method of its other weights.
+    return 2 if pair or (dtype == "I8" and method == "fp8") else 1
+
+
+def _is_code(name: str, header: TensorHeader) -> bool:
+    kind = header.dtype
+    if len(header.shape) < 2:
+        return False
+    if kind.startswith("F8"):
+        return kind != "F8_E8M0" and not _SCALE.search(name.rpartition(".")[2])
+    return kind in _PACKED and bool(_WEIGHT.search(name))
+
+
+def _mlx(config: Mapping[str, Any]) -> str:
+    """The sentence for a checkpoint that MLX quantised, which it writes down without a method."""
+    for key in ("quantization", "quantization_config"):
+        stated = config.get(key)
+        if isinstance(stated, dict) and {"group_size", "bits"} <= stated.keys():
+            if "quant_method" in stated:
+                continue
+            return (
+                f"is quantised for MLX ({stated['bits']} bits in groups of "
+                f"{stated['group_size']}), which only MLX reads: choose the checkpoint that it "
+                "was made from"
+            )
+    return ""

@@ -1,0 +1,170 @@
+"""Checkpoints whose weights are codes: their numbers are the model's, or they are refused."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from support.made_models import edit_json, in_full, llama, save_fp8, save_llama
+from support.opening import opened, refusal
+from transformers.quantizers.auto import AUTO_QUANTIZER_MAPPING
+
+from tokexplore.models.checkpoint import read_checkpoint
+from tokexplore.models.codes import held_in_full
+from tokexplore.models.footprint import footprint
+
+BLOCKS = {"quant_method": "fp8", "activation_scheme": "dynamic", "weight_block_size": [32, 32]}
+IDS = torch.arange(5, 25)[None]
+
+
+@pytest.fixture(scope="module")
+def eight(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_fp8(tmp_path_factory.mktemp("models") / "eight", method=BLOCKS)
+
+
+@pytest.fixture
+def model_dir(eight: Path, tmp_path: Path) -> Path:
+    """A copy of it, to be changed."""
+    return Path(shutil.copytree(eight, tmp_path / "copy"))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "held", "tolerance"),
+    [
+        ("auto", torch.float32, 1e-5),
+        ("float32", torch.float32, 1e-5),
+        ("own", torch.bfloat16, 0.2),
+        ("float16", torch.float16, 0.02),
+    ],
+)
+def test_codes_times_scales_are_the_weights_in_every_dtype(
+    eight: Path, dtype: str, held: torch.dtype, tolerance: float
+) -> None:
+    loaded = opened(eight, dtype=dtype)
+    assert {parameter.dtype for parameter in loaded.model.parameters()} == {held}
+    truth = llama(loaded.rows)
+    truth.load_state_dict(in_full(eight))
+    with torch.inference_mode():
+        found, wanted = loaded.model(IDS).logits.float(), truth(IDS).logits
+    assert (found - wanted).abs().max() < tolerance * wanted.std()
+    assert any("fp8 weights are held in" in notice for notice in loaded.notices)
+
+
+def test_the_memory_of_codes_is_that_of_the_weights_they_become(eight: Path) -> None:
+    checkpoint = read_checkpoint(eight)
+    loaded = opened(eight)
+    assert footprint(checkpoint, "float32", in_full=True).weight_bytes == loaded.weight_bytes
+    assert footprint(checkpoint, "bfloat16", in_full=True).weight_bytes == loaded.weight_bytes // 2
+    assert footprint(checkpoint, "auto").weight_bytes < loaded.weight_bytes // 2
+
+
+def _without_method(path: Path) -> None:
+    edit_json(path / "config.json", quantization_config=None)
+
+
+def _method(name: str | None, **more: Any) -> Callable[[Path], None]:
+    stated = {"quant_method": name, **more} if name else more
+    return lambda path: edit_json(path / "config.json", quantization_config=stated)
+
+
+def _without(end: str) -> Callable[[Path], None]:
+    def drop(path: Path) -> None:
+        tensors = load_file(path / "model.safetensors")
+        kept = {name: tensor for name, tensor in tensors.items() if not name.endswith(end)}
+        save_file(kept, path / "model.safetensors", metadata={"format": "pt"})
+
+    return drop
+
+
+REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
+    "no method": (_without_method, "stores 14 weights as F8_E4M3 codes"),
+    "a method without a name": (_method(None, bits=8), "stores 14 weights as F8_E4M3 codes"),
+    "an unknown method": (_method("modelopt"), "is quantised by modelopt, which transformers"),
+    "no scales": (_without("_scale_inv"), "lacks the scales of 14 of its F8_E4M3 weights"),
+    "no scales of one kind": (_without("up_proj.weight_scale_inv"), "lacks the scales of 2 of its"),
+    "blocks that do not divide": (
+        _method("fp8", weight_block_size=[24, 32]),
+        "has FP8 weights that its blocks of 24x32 do not divide (model.layers.0.",
+    ),
+    "a GPU's method": (_method("fbgemm_fp8"), "fbgemm_fp8, which runs on GPUs only"),
+    "packages": (_method("gptq", bits=4), "are not installed: pip install optimum gptqmodel."),
+    "bitsandbytes of old": (_method(None, load_in_8bit=True), "pip install bitsandbytes."),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_codes_that_cannot_become_weights_are_refused_unread(
+    model_dir: Path, case: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(*_: object, **__: object) -> None:
+        raise AssertionError("the weights were read")
+
+    monkeypatch.setattr("transformers.AutoModelForCausalLM.from_pretrained", read)
+    spoil, expected = REFUSED[case]
+    spoil(model_dir)
+    assert expected in refusal(model_dir)
+
+
+@pytest.mark.parametrize(
+    ("beside", "unused"),
+    [
+        ("model.layers.0.self_attn.q_proj.weight_scale", True),
+        ("model.layers.0.self_attn.q_proj.scales", True),
+        ("model.layers.0.mlp.up_proj.qzeros", True),
+        ("model.layers.1.mlp.up_proj.g_idx", True),
+        ("model.layers.1.mlp.down_proj.SCB", True),
+        ("model.layers.1.mlp.down_proj.weight.absmax", True),
+        ("model.layers.1.mlp.down_proj.weight.quant_state.bitsandbytes__nf4", True),
+        ("model.layers.0.self_attn.q_proj.bias", True),
+        ("model.layers.0.self_attn.o_proj.lora_A.weight", True),
+        ("model.layers.0.self_attn.q_proj.input_scale", False),
+        ("model.layers.0.self_attn.k_proj.k_scale", False),
+        ("model.layers.0.self_attn.rotary_emb.inv_freq", False),
+        ("model.layers.0.self_attn.extra", False),
+        ("visual.blocks.0.q_proj.weight_scale", False),
+    ],
+)
+def test_an_unused_tensor_that_belongs_to_a_weight_is_refused(
+    tmp_path: Path, beside: str, unused: bool
+) -> None:
+    path = save_llama(tmp_path / "copy")
+    file = path / "model.safetensors"
+    tensors = load_file(file)
+    save_file({**tensors, beside: torch.full((4,), 0.5)}, file, metadata={"format": "pt"})
+    if unused:
+        assert f"not used ({beside}): without them its numbers" in refusal(path)
+    else:
+        opened(path)
+    zeros = {**tensors, beside: torch.zeros(4)}
+    if beside.endswith(".bias"):
+        save_file(zeros, file, metadata={"format": "pt"})
+        opened(path)
+
+
+def test_integers_without_a_method_are_no_weights(tmp_path: Path) -> None:
+    path = save_llama(tmp_path / "copy")
+    file = path / "model.safetensors"
+    tensors = load_file(file)
+    name = "model.layers.0.mlp.up_proj.weight"
+    save_file({**tensors, name: tensors[name].to(torch.int8)}, file, metadata={"format": "pt"})
+    assert "stores 1 weights as I8 codes" in refusal(path)
+
+
+def test_an_mlx_checkpoint_is_named(tmp_path: Path) -> None:
+    path = save_llama(tmp_path / "copy")
+    for key in ("quantization", "quantization_config"):
+        edit_json(path / "config.json", **{key: {"group_size": 64, "bits": 4}})
+        assert "is quantised for MLX (4 bits in groups of 64), which only MLX reads" in refusal(
+            path
+        )
+
+
+def test_methods_that_are_held_in_full_are_methods() -> None:
+    assert all(method in AUTO_QUANTIZER_MAPPING for method in ("fp8", "mxfp8", "mxfp4", "metal"))
+    assert held_in_full("mxfp4", cpu=True)
+    assert held_in_full("compressed-tensors", cpu=False)
+    assert not held_in_full("gptq", cpu=True)
+    assert not held_in_full("", cpu=True)
