@@ -11,7 +11,7 @@ from typing import Any
 
 from tokexplore.models.headers import TensorHeader
 
-_PACKED = ("I8", "U8", "I32", "U32")
+_INTEGERS = ("I8", "U8", "I16", "U16", "I32", "U32", "I64", "U64", "BOOL")
 _WEIGHT = re.compile(r"(weight|weight_packed|_blocks|_qdata)$")
 _SCALE = re.compile(r"scale|absmax|zero|g_idx|weight_shape|SCB|quant_")
 _SCALES_OF = re.compile(r"(\.weight)?[._](weight_)?q?scale(s|_inv|_weight)?$")
@@ -96,7 +96,7 @@ def _is_code(name: str, header: TensorHeader) -> bool:
         return False
     if kind.startswith("F8"):
         return kind != "F8_E8M0" and not _SCALE.search(name.rpartition(".")[2])
-    return kind in _PACKED and bool(_WEIGHT.search(name))
+    return kind in _INTEGERS and bool(_WEIGHT.search(name))
 
 
 def _mlx(config: Mapping[str, Any]) -> str:

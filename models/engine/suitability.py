@@ -27,6 +27,8 @@ from tokexplore.models.errors import ModelError
 _SHOWN = 3
 _LAYER = re.compile(r"\b(?:layers|h|blocks|layer)\.(\d+)\.")
 
+_ADAPTER = "base_model.model."
+"""What the names of an adapter's tensors begin with, before those of the model's."""
 _HARMLESS = re.compile(r"(input|output|activation|act|kv|k|v|q|prob)_(global_)?(scale|zero_point)$")
 
 
@@ -191,6 +193,7 @@ def _beside(unexpected: list[str], model: PreTrainedModel, checkpoint: Checkpoin
     bare = tuple(f"{key}_" for key in keys if key and not key.endswith((".weight", ".bias")))
 
     def belongs(key: str) -> bool:
+        key = key.removeprefix(_ADAPTER)
         above = (key[:at] for at, character in enumerate(key) if character == ".")
         return any(stem in modules for stem in above) or key.startswith(bare)
 

@@ -26,6 +26,8 @@ from tokexplore.models.engine.tokenizer_files import TEKKEN, missing_packages
 from tokexplore.models.engine.towers import leave_out_towers
 from tokexplore.models.errors import ModelError, OutOfMemoryError, TokexploreError
 
+_LONGEST = 300
+"""Characters of a library's message; some repeat what they could not read."""
 _OUT_OF_MEMORY = (torch.OutOfMemoryError, MemoryError)
 
 
@@ -151,4 +153,4 @@ def _sentence(error: BaseException) -> str:
     said = repr(error) if isinstance(error, KeyError) else str(error)
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     first = " ".join(lines[:2]) if lines and lines[0].endswith(":") else "".join(lines[:1])
-    return (first or type(error).__name__).rstrip(".:") + "."
+    return (first or type(error).__name__)[:_LONGEST].rstrip(".:") + "."

@@ -8,8 +8,17 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from support.made_models import edit_json, in_full, llama, save_fp8, save_llama
+from support.made_models import (
+    edit_json,
+    in_full,
+    llama,
+    save,
+    save_fp8,
+    save_llama,
+    tokenizer,
+)
 from support.opening import opened, refusal
+from transformers import GptOssConfig, GptOssForCausalLM
 from transformers.quantizers.auto import AUTO_QUANTIZER_MAPPING
 
 from tokexplore.models.checkpoint import read_checkpoint
@@ -59,6 +68,48 @@ def test_the_memory_of_codes_is_that_of_the_weights_they_become(eight: Path) -> 
     assert footprint(checkpoint, "float32", in_full=True).weight_bytes == loaded.weight_bytes
     assert footprint(checkpoint, "bfloat16", in_full=True).weight_bytes == loaded.weight_bytes // 2
     assert footprint(checkpoint, "auto").weight_bytes < loaded.weight_bytes // 2
+
+
+def save_mxfp4(path: Path) -> dict[str, torch.Tensor]:
+    """A tiny gpt-oss with packed experts; its weights in f32."""
+    words = tokenizer()
+    config = GptOssConfig(
+        vocab_size=len(words), hidden_size=64, intermediate_size=32, num_hidden_layers=2,
+        num_attention_heads=4, num_key_value_heads=2, head_dim=16, num_local_experts=4,
+        num_experts_per_tok=2, sliding_window=8, max_position_embeddings=256,
+        rope_parameters={"rope_type": "default", "rope_theta": 10_000.0},
+    )  # fmt: skip
+    torch.manual_seed(0)
+    save(path, GptOssForCausalLM(config).to(torch.bfloat16), words)
+    tensors = load_file(path / "model.safetensors")
+    full = {name: tensor.float() for name, tensor in tensors.items()}
+    half = torch.tensor([0, 0.5, 1, 1.5, 2, 3, 4, 6])
+    values = torch.cat([half, -half])  # [16], of the codes
+    for name in [name for name in tensors if name.endswith("_proj") and "experts" in name]:
+        experts, rows, columns = tensors.pop(name).shape
+        codes = torch.randint(0, 16, (experts, columns, rows // 32, 32))
+        scales = torch.randint(120, 127, (experts, columns, rows // 32))
+        pairs = codes.view(experts, columns, rows // 32, 16, 2)
+        tensors[f"{name}_blocks"] = (pairs[..., 0] + 16 * pairs[..., 1]).to(torch.uint8)
+        tensors[f"{name}_scales"] = scales.to(torch.uint8)
+        weight = values[codes] * torch.exp2(scales[..., None] - 127.0)
+        full[name] = weight.view(experts, columns, rows).transpose(1, 2).contiguous()
+    save_file(tensors, path / "model.safetensors", metadata={"format": "pt"})
+    edit_json(path / "config.json", quantization_config={"quant_method": "mxfp4"})
+    return full
+
+
+def test_packed_experts_are_counted_and_computed_at_full_width(tmp_path: Path) -> None:
+    full = save_mxfp4(tmp_path / "oss")
+    loaded = opened(tmp_path / "oss")
+    truth = GptOssForCausalLM(loaded.model.config).eval()
+    truth.load_state_dict(full)
+    with torch.inference_mode():
+        found, wanted = loaded.model(IDS).logits, truth(IDS).logits
+    assert (found - wanted).abs().max() < 1e-5 * wanted.std()
+    checkpoint = read_checkpoint(tmp_path / "oss")
+    assert footprint(checkpoint, "float32", in_full=True).weight_bytes == loaded.weight_bytes
+    assert footprint(checkpoint, "auto").weight_bytes < loaded.weight_bytes / 2
 
 
 def _without_method(path: Path) -> None:
@@ -120,6 +171,7 @@ def test_codes_that_cannot_become_weights_are_refused_unread(
         ("model.layers.1.mlp.down_proj.weight.quant_state.bitsandbytes__nf4", True),
         ("model.layers.0.self_attn.q_proj.bias", True),
         ("model.layers.0.self_attn.o_proj.lora_A.weight", True),
+        ("base_model.model.model.layers.0.self_attn.o_proj.lora_A.weight", True),
         ("model.layers.0.self_attn.q_proj.input_scale", False),
         ("model.layers.0.self_attn.k_proj.k_scale", False),
         ("model.layers.0.self_attn.rotary_emb.inv_freq", False),
@@ -144,13 +196,16 @@ def test_an_unused_tensor_that_belongs_to_a_weight_is_refused(
         opened(path)
 
 
-def test_integers_without_a_method_are_no_weights(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("dtype", "named"), [("int8", "I8"), ("int64", "I64"), ("bool", "BOOL")])
+def test_integers_without_a_method_are_no_weights(tmp_path: Path, dtype: str, named: str) -> None:
     path = save_llama(tmp_path / "copy")
     file = path / "model.safetensors"
     tensors = load_file(file)
     name = "model.layers.0.mlp.up_proj.weight"
-    save_file({**tensors, name: tensors[name].to(torch.int8)}, file, metadata={"format": "pt"})
-    assert "stores 1 weights as I8 codes" in refusal(path)
+    save_file(
+        {**tensors, name: tensors[name].to(getattr(torch, dtype))}, file, metadata={"format": "pt"}
+    )
+    assert f"stores 1 weights as {named} codes" in refusal(path)
 
 
 def test_an_mlx_checkpoint_is_named(tmp_path: Path) -> None:
