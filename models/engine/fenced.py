@@ -4,6 +4,7 @@ import json
 import os
 import resource
 import signal
+import threading
 from collections.abc import Callable
 from typing import NoReturn
 
@@ -11,6 +12,8 @@ import psutil
 
 SECONDS = 5
 """CPU time that such a piece of work may take."""
+_OVERDUE = 120
+"""Seconds after which it is ended whatever it used; late, for machines that are busy."""
 BYTES = 1 << 30
 """Memory that it may take beside what the process has."""
 LONGEST = 1 << 24
@@ -37,6 +40,9 @@ def fenced(work: Callable[[], str]) -> str:
     if not child:
         _be_child(work, theirs)
     os.close(theirs)
+    # What waits uses no CPU time: a lock that a thread of this process held at the fork, say.
+    overdue = threading.Timer(_OVERDUE, os.kill, (child, signal.SIGKILL))
+    overdue.start()
     try:
         with os.fdopen(ours, "rb") as answer:
             told = answer.read()
@@ -44,6 +50,7 @@ def fenced(work: Callable[[], str]) -> str:
         os.kill(child, signal.SIGKILL)
         raise
     finally:
+        overdue.cancel()
         _, status = os.waitpid(child, 0)
     if not told:
         late = os.WIFSIGNALED(status) and os.WTERMSIG(status) in (signal.SIGXCPU, signal.SIGKILL)

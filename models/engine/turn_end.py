@@ -76,7 +76,7 @@ def _after_answer(
 ) -> str:
     """What the template writes after an answer; empty where it refuses this conversation."""
     for content in (STAND_IN, [{"type": "text", "text": STAND_IN}]):
-        turns = [_USER, {"role": "assistant", "content": content}, *after]
+        turns: list[dict[str, Any]] = [_USER, {"role": "assistant", "content": content}, *after]
         try:
             text = rendered(tokenizer, template, turns)
         except WorkError:
