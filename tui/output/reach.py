@@ -11,7 +11,7 @@ from functools import lru_cache
 import numpy as np
 
 from tokexplore.models.display import is_mark
-from tokexplore.tui.output.grid import HALF, JOINER, Area, Grid, glyph_text, start_of
+from tokexplore.tui.output.grid import HALF, JOINER, Area, Cells, Grid, glyph_text, start_of
 from tokexplore.widgets.widths import width
 
 Mask = np.ndarray[tuple[int, int], np.dtype[np.bool_]]
@@ -104,31 +104,38 @@ def spread(grid: Grid, changed: Mask, doubtful: Mask) -> Mask:
     Characters change as a whole. Where a cell is drawn that one in doubt may reach, that one is
     drawn before it, and then all that it may reach, from left to right.
     """
+    _complete(changed, grid.glyphs == HALF)
     ordered = np.zeros(changed.shape, np.bool_)
-    broken = (doubtful | (grid.glyphs == HALF)).any(1) & changed.any(1)
-    for row in np.nonzero(broken)[0].tolist():
-        _spread_row(grid.glyphs[row].tolist(), changed[row], doubtful[row].tolist(), ordered[row])
+    for row in np.nonzero(doubtful.any(1) & changed.any(1))[0].tolist():
+        starts = np.nonzero(doubtful[row])[0].tolist()
+        _spread_row(grid.glyphs[row], changed[row], starts, ordered[row])
+    changed |= ordered
     return ordered
 
 
+def _complete(changed: Mask, halves: Mask) -> None:
+    """Add to what changed the other cells of each character."""
+    before = -1
+    while halves.any() and (count := int(changed.sum())) != before:
+        before = count
+        changed[:, :-1] |= (changed & halves)[:, 1:]
+        changed[:, 1:] |= changed[:, :-1] & halves[:, 1:]
+
+
 def _spread_row(
-    glyphs: list[int], changed: np.ndarray, doubtful: list[bool], ordered: np.ndarray
+    glyphs: Cells, changed: np.ndarray, doubtful: list[int], ordered: np.ndarray
 ) -> None:
-    starts = [column for column, glyph in enumerate(glyphs) if glyph != HALF]
-    characters = list(zip(starts, [*starts[1:], len(glyphs)], strict=True))
-    for start, end in characters:
-        changed[start:end] = changed[start:end].any()
-    was_changed = changed.copy()
+    reaches = {start: start + _most_cells(int(glyphs[start])) for start in doubtful}
     # How marks at the end of a row are written hangs on the character before (`pushed_from`).
-    unsafe = starts[-2] if len(starts) > 1 and len(glyph_text(glyphs[starts[-1]])) > 1 else -1
+    last = start_of(glyphs, len(glyphs) - 1)
+    if last and len(glyph_text(int(glyphs[last]))) > 1:
+        reaches[start_of(glyphs, last - 1)] = len(glyphs)
+    so_far = [0, *np.cumsum(changed).tolist()]
     touched = 0
-    for start, end in characters:
-        reach = end
-        if start == unsafe:
-            reach = len(glyphs)
-        elif doubtful[start]:
-            reach = start + _most_cells(glyphs[start])
-        doubt = doubtful[start] or start == unsafe
-        if start < touched or (doubt and was_changed[start:reach].any()):
-            changed[start:end] = ordered[start:end] = True
-            touched = max(touched, reach)
+    for start, reach in sorted(reaches.items()):
+        end = min(reach, len(glyphs))
+        while end < len(glyphs) and glyphs[end] == HALF:
+            end += 1
+        if start < touched or so_far[end] > so_far[start]:
+            ordered[start:end] = True
+            touched = max(touched, end)
