@@ -119,6 +119,7 @@ def page(all_figures: list[Figures]) -> str:
     lines = [f"| {' | '.join(columns)} |", "|" + "---|" * len(columns), *rows]
     reasons = [f"- **{name}**: {why}" for name, (_, why) in referee.WIDER.items()]
     left_out = sorted({f.case for f in all_figures if f not in built})
+    missing = [c for c in architectures.CASES if c not in {f.case for f in all_figures}]
     return (
         head
         + "\n".join(lines)
@@ -128,6 +129,7 @@ def page(all_figures: list[Figures]) -> str:
         + "(most are wrappers with a vision or audio tower): "
         + ", ".join(left_out)
         + ".\n"
+        + (f"\nNot measured yet: {', '.join(missing)}.\n" if missing else "")
     )
 
 
