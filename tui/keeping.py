@@ -80,7 +80,7 @@ def read_state(text: str) -> ViewState:
     """The interface's part of a session; the default where it is missing or damaged."""
     try:
         state = msgspec.json.decode(text or "{}", type=ViewState)
-    except (msgspec.MsgspecError, UnicodeError):
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return ViewState()
     try:
         state.settings.checked()

@@ -82,7 +82,7 @@ def summary(connection: sqlite3.Connection) -> Summary:
     """The session in a line; empty where the file does not say."""
     try:
         return msgspec.json.decode(get(connection, "summary") or "{}", type=Summary)
-    except (msgspec.DecodeError, UnicodeError):
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return Summary()
 
 
@@ -90,7 +90,7 @@ def holder(connection: sqlite3.Connection) -> Holder | None:
     """Who writes the session, or wrote it when they ended without a sign."""
     try:
         return msgspec.json.decode(get(connection, "holder") or "null", type=Holder | None)
-    except (msgspec.DecodeError, UnicodeError):
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return None
 
 

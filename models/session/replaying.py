@@ -21,8 +21,8 @@ from tokexplore.models.tree import TokenTree
 from tokexplore.models.trie import Chain
 
 BROKEN = (
-    ValueError, TypeError, IndexError, OverflowError, UnicodeError, msgspec.MsgspecError,
-    sqlite3.DatabaseError,
+    ValueError, TypeError, IndexError, OverflowError, RecursionError, UnicodeError,
+    msgspec.MsgspecError, sqlite3.DatabaseError,
 )  # fmt: skip
 """What a damaged file can raise while it is read."""
 

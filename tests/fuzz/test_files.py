@@ -166,6 +166,9 @@ META = {
 @example([], ("created", "nan"))
 @example([], ("created", "1e300"))
 @example([], ("summary", '{"updated": 1e300}'))
+@example([], ("holder", f'{{"a": {DEEP}}}'))
+@example([], ("summary", f'{{"a": {DEEP}}}'))
+@example([], ("view", f'{{"a": {DEEP}}}'))
 @example([], ("holder", json.dumps(META["holder"] | {"pid": -1})))  # type: ignore[operator]
 @example([(("event", "at"), 2**63 - 1, "rowid % 3 = 0")], ("ended", "quit"))
 @example([(("event", "at"), "x", "kind = 'taken'")], ("ended", "quit"))

@@ -57,6 +57,13 @@ EDITS = {
     "a deep settings body": (
         "UPDATE event SET body = '" + "[" * 5000 + "' WHERE kind = 'configured'"
     ),
+    "a deep chat": (
+        "INSERT INTO event (seq, at, kind, node, body) SELECT 900, 0, 'prompted', 3, "
+        '\'{"form": "chat", "chat": {"messages": [], "template_args": {"a": '
+        + "[" * 5000
+        + "]" * 5000
+        + "}}}'"
+    ),
 }
 
 
