@@ -51,10 +51,10 @@ def check_quantization(
     method = method_of(checkpoint.config)
     known = f"{method}_4bit" in AUTO_QUANTIZER_MAPPING or method in AUTO_QUANTIZER_MAPPING
     if not known:
-        what = f"by {method}" if method else "and its config.json does not say how"
+        what = f"by {method!r}" if method else "and its config.json does not say how"
         raise ModelError(
-            f"{name} is quantised {what}, which transformers {transformers_version} cannot read: "
-            "choose a checkpoint that is not quantised."
+            f"{name} is quantised {what}, which transformers {transformers_version} does not "
+            "know: choose a checkpoint that is not quantised."
         )
     wanted = {m: p for m, p in _PACKAGES.get(method, {}).items() if not find_spec(m)}
     if wanted:

@@ -18,7 +18,6 @@ from transformers.models.auto.modeling_auto import (
     MODEL_FOR_MULTIMODAL_LM_MAPPING,
     MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES,
 )
-from transformers.quantizers.auto import AUTO_QUANTIZATION_CONFIG_MAPPING
 
 from tokexplore.models.catalog import describe_problems
 from tokexplore.models.checkpoint import Checkpoint
@@ -45,14 +44,6 @@ def check_files(name: str, checkpoint: Checkpoint, *, trust_remote_code: bool) -
         raise ModelError(
             f"{name} is an encoder-decoder model ({checkpoint.family}): tokexplore explores causal "
             "language models only."
-        )
-    told = checkpoint.config.get("quantization_config") or {}
-    by_bits = told.get("load_in_4bit") or told.get("load_in_8bit")
-    method = checkpoint.quantization
-    if method and not by_bits and method not in AUTO_QUANTIZATION_CONFIG_MAPPING:
-        raise ModelError(
-            f"{name} is quantised by {method!r}, which transformers {transformers_version} does "
-            "not know: its weights would be taken for numbers that they are not."
         )
     model_type = checkpoint.config.get("model_type")
     known = model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES

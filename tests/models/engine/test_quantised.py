@@ -133,7 +133,7 @@ def _without(end: str) -> Callable[[Path], None]:
 REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
     "no method": (_without_method, "stores 14 weights as F8_E4M3 codes"),
     "a method without a name": (_method(None, bits=8), "stores 14 weights as F8_E4M3 codes"),
-    "an unknown method": (_method("modelopt"), "is quantised by modelopt, which transformers"),
+    "an unknown method": (_method("modelopt"), "is quantised by 'modelopt', which transformers"),
     "no scales": (_without("_scale_inv"), "lacks the scales of 14 of its F8_E4M3 weights"),
     "no scales of one kind": (_without("up_proj.weight_scale_inv"), "lacks the scales of 2 of its"),
     "blocks that do not divide": (
