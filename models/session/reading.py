@@ -54,6 +54,8 @@ class Session(NamedTuple):
     """The file cannot be written."""
     migrated: bool
     """The file is a copy of one in an older format."""
+    damage: str
+    """What is missing, as a sentence; empty for a whole file."""
 
 
 class _Connection(sqlite3.Connection):
@@ -138,9 +140,12 @@ def open_session(path: Path, *, to_write: bool = True) -> Session:
     Raises:
         UsageError: no session, a damaged one, one of a newer program, one that is open elsewhere.
     """
-    with closing(connect(path)) as connection:
-        version = schema.check(connection, path)
-        holder = meta.holder(connection)
+    try:
+        with closing(connect(path)) as connection:
+            version = schema.check(connection, path)
+            holder = meta.holder(connection)
+    except BROKEN as error:
+        raise UsageError(f"{path} is damaged: {error}.") from None
     if to_write and holder is not None and holder.alive and holder != Holder.this_process():
         raise UsageError(
             f"{path} is open in another tokexplore (process {holder.pid} on {holder.host}): close "
@@ -153,9 +158,15 @@ def open_session(path: Path, *, to_write: bool = True) -> Session:
     collecting = gc.isenabled()
     gc.disable()
     try:
-        return _restored(connection, path, migrated)
-    except BROKEN as error:
+        # One moment of the file, also where it is being written.
+        connection.execute("BEGIN")
+        session = _restored(connection, path, migrated, candidates=not to_write)
+        connection.execute("COMMIT")
+        return session
+    except (UsageError, *BROKEN) as error:
         connection.close()
+        if isinstance(error, UsageError):
+            raise
         raise UsageError(f"{path} is damaged: {error}.") from None
     finally:
         if collecting:
@@ -182,7 +193,9 @@ def _migrated(path: Path, version: int) -> Path:
     return copy
 
 
-def _restored(connection: sqlite3.Connection, path: Path, migrated: bool) -> Session:
+def _restored(
+    connection: sqlite3.Connection, path: Path, migrated: bool, *, candidates: bool
+) -> Session:
     tree = TokenTree()
     found = connection.execute("SELECT * FROM vocabulary").fetchone()
     if found is None:
@@ -191,7 +204,11 @@ def _restored(connection: sqlite3.Connection, path: Path, migrated: bool) -> Ses
     left = replay(connection, tree)
     if not tree.branches:
         raise UsageError(f"{path} is empty: nothing was kept in it.")
-    last = max(left.last, shelve(connection, tree))
+    last_told, told = shelve(connection, tree)
+    written = max(left.last + 1, last_told + 1, _stated(connection))
+    damage = _lost_rows(connection, written, left.events + told)
+    if candidates:
+        damage += _lost_candidates(connection, told)
     return Session(
         path=path,
         tree=tree,
@@ -200,10 +217,36 @@ def _restored(connection: sqlite3.Connection, path: Path, migrated: bool) -> Ses
         leaf=left.leaf or tree.branches[0].tip,
         cursor=left.cursor,
         created=meta.created(connection),
-        next_event=last + 1,
+        next_event=written,
         read_only=not os.access(path, os.W_OK) or not os.access(path.parent, os.W_OK),
         migrated=migrated,
+        damage=f"{path} is damaged: it lacks {', and '.join(damage)}." if damage else "",
     )
+
+
+def _stated(connection: sqlite3.Connection) -> int:
+    """Rows that were written, as the file says; 0 where it does not."""
+    stated = meta.get(connection, "rows") or ""
+    return min(int(stated), rows.MOST_ROWS) if stated.isdecimal() and len(stated) < 12 else 0
+
+
+def _lost_rows(connection: sqlite3.Connection, written: int, there: int) -> list[str]:
+    """In words, which of the rows that were written are not there."""
+    if there >= written:
+        return []
+    numbers = connection.execute("SELECT seq FROM event UNION SELECT seq FROM distribution")
+    known = {seq for (seq,) in numbers}
+    first = next((seq for seq in range(written) if seq not in known), 0)
+    return [f"{written - there:,} of the {written:,} rows that were written, from {first:,} on"]
+
+
+def _lost_candidates(connection: sqlite3.Connection, told: int) -> list[str]:
+    """In words, how many distributions have no candidates any more.
+
+    They fill most of the file: to count them is to read it.
+    """
+    lost = told - int(connection.execute("SELECT count(*) FROM candidates").fetchone()[0])
+    return [f"the candidates of {lost:,} steps"] if lost > 0 else []
 
 
 def copy_of(session: Session, folder: Path | None = None) -> Path:

@@ -35,6 +35,8 @@ class Left(NamedTuple):
     cursor: int
     last: int
     """Number of the last event; -1 where there is none."""
+    events: int
+    """How many there are."""
 
 
 def replay(connection: sqlite3.Connection, tree: TokenTree) -> Left:
@@ -62,7 +64,7 @@ def replay(connection: sqlite3.Connection, tree: TokenTree) -> Left:
     nodes, records = taken.node[taken.viewed][::-1], taken.seq[taken.viewed][::-1]
     tree.sampler.read_from(nodes, records, lambda seq: _read_view(connection, tree, seq))
     last = max([-1, *taken.seq[-1:].tolist(), *(row.seq for row in others[-1:])])
-    return Left(leaf, cursor, last)
+    return Left(leaf, cursor, last, len(others) + len(taken.seq))
 
 
 _OTHERS = f"SELECT {rows.COLUMNS} FROM event WHERE kind != 'taken' OR act IS NOT NULL ORDER BY seq"

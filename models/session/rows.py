@@ -39,6 +39,8 @@ from tokexplore.models.sampling.view import Cut, SamplerView
 from tokexplore.models.session.packing import inflate
 from tokexplore.models.tokens import Vocabulary
 
+MOST_ROWS = 2**32
+"""Events and distributions that can have a number."""
 MOST_TOKENS, MOST_TOKEN_BYTES = 1 << 24, 1 << 28
 """A vocabulary beyond these is taken for damage."""
 

@@ -15,8 +15,8 @@ from tokexplore.models.session.replaying import BROKEN
 from tokexplore.models.tree import TokenTree
 
 
-def shelve(connection: sqlite3.Connection, tree: TokenTree) -> int:
-    """Let the tree's distributions be read from the file; the number of the last one.
+def shelve(connection: sqlite3.Connection, tree: TokenTree) -> tuple[int, int]:
+    """Let the tree's distributions be read from the file; the number of the last, and how many.
 
     Raises:
         ValueError, msgspec.MsgspecError: they do not fit the tree.
@@ -42,7 +42,8 @@ def shelve(connection: sqlite3.Connection, tree: TokenTree) -> int:
         np.array(nodes, "i8")[::-1], np.array(seqs, "i8")[::-1], figures,
         lambda records: _whole(connection, records),
     )  # fmt: skip
-    return max([-1, *seqs[-1:], *(seq for seq, _ in retold[-1:])])
+    last_told = max([-1, *seqs[-1:], *(seq for seq, _ in retold[-1:])])
+    return last_told, len(seqs) + len(retold)
 
 
 def read_distribution(connection: sqlite3.Connection, seq: int) -> Distribution:

@@ -160,6 +160,7 @@ class Writer:
         if self._view is not None:
             meta.put(connection, "summary", msgspec.json.encode(self._view.summary).decode())
             meta.put(connection, "view", self._view.state)
+        meta.put(connection, "rows", str(self._seq))
         # Also where nothing else is new: this commit then brings what came before it to the disk.
         meta.put(connection, "updated", repr(time.time()))
 

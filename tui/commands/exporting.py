@@ -1,6 +1,7 @@
 """`tokexplore export`: a session as a file for others to read."""
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from tokexplore.tui.export.source import SCOPES, Scope, Source
 from tokexplore.tui.export.write import FORMATS, SUFFIXES, Format, export
 from tokexplore.tui.keeping import read_state
 from tokexplore.tui.options import ExportOptions
+from tokexplore.tui.plain import plain_text
 
 DEFAULTS = ExportOptions()
 
@@ -39,6 +41,8 @@ def export_session(options: ExportOptions, out: BinaryIO) -> None:
     session = open_session(
         find(options.session) if options.session else latest().path, to_write=False
     )
+    if session.damage:
+        print(f"tokexplore: {plain_text(session.damage)}", file=sys.stderr)
     source = source_of(session)
     if not options.output:
         export(source, form, options.scope, options.candidates, out)

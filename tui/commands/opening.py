@@ -45,6 +45,7 @@ def keep_on(name: str) -> tuple[Kept, str]:
     elif session.read_only:
         file = copy_of(session)
         said = f"{session.path} cannot be written: what you do is kept in a copy, {file}."
+    said = " ".join(filter(None, (said, session.damage)))
     return Kept(session, read_state(session.view), file), said
 
 
