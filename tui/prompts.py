@@ -89,7 +89,7 @@ def _read_text(
     if arguments.file is not None:
         return without_last_newline(_read_file("--prompt-file", arguments.file, notices))
     if stdin is not None:
-        return without_last_newline(_decoded("standard input", stdin.read(), notices))
+        return without_last_newline(decoded("standard input", stdin.read(), notices))
     return None
 
 
@@ -168,13 +168,13 @@ def template_arguments(given: Sequence[str]) -> dict[str, object]:
 
 def _read_file(option: str, file: str, notices: list[str]) -> str:
     if file == STANDARD_INPUT:
-        return _decoded("standard input", sys.stdin.buffer.read(), notices)
+        return decoded("standard input", sys.stdin.buffer.read(), notices)
     try:
         data = path_of(file).read_bytes()
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise UsageError(f"{option} {file} cannot be read: {reason}.") from None
-    return _decoded(f"{option} {file}", data, notices)
+    return decoded(f"{option} {file}", data, notices)
 
 
 def read_text(file: str, notices: list[str]) -> str:
@@ -189,7 +189,15 @@ def read_text(file: str, notices: list[str]) -> str:
     return _read_file("FILE", file, notices)
 
 
-def _decoded(name: str, data: bytes, notices: list[str]) -> str:
+def decoded(name: str, data: bytes, notices: list[str]) -> str:
+    """Bytes as UTF-8 text, but for a byte order mark.
+
+    Args:
+        notices: what was left out is told here.
+
+    Raises:
+        UsageError: they are something else.
+    """
     try:
         return without_mark(name, data.decode("utf-8"), notices)
     except UnicodeDecodeError as error:

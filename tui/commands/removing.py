@@ -64,7 +64,10 @@ def _agreed(count: int, size: float) -> bool:
     print(
         f"Remove {_count(count)}, {size:,.1f} MB? This cannot be undone. [y/N] ", end="", flush=True
     )
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+    try:
+        return sys.stdin.readline().strip().lower() in ("y", "yes")
+    except UnicodeDecodeError:
+        return False
 
 
 def _count(number: int) -> str:

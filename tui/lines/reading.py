@@ -4,6 +4,8 @@ import asyncio
 import os
 from contextlib import suppress
 
+from tokexplore.tui.prompts import decoded
+
 
 class LineReader:
     """Whole lines from a descriptor: a terminal, a pipe or a file.
@@ -16,7 +18,9 @@ class LineReader:
         self._descriptor = descriptor
         self._arrived = arrived
         self._rest = b""
-        self._lines: list[str] = []
+        self._lines: list[bytes] = []
+        self.notices: list[str] = []
+        """What was left out of the lines that were taken."""
         self._ended = False
 
     def start(self) -> None:
@@ -42,7 +46,7 @@ class LineReader:
             lines, self._rest = [*lines, *([self._rest] if self._rest else [])], b""
             self._ended = True
             self.stop()
-        self._lines += [line.decode("utf-8", "replace").rstrip("\r") for line in lines]
+        self._lines += lines
         self._arrived.set()
 
     @property
@@ -51,5 +55,11 @@ class LineReader:
         return bool(self._lines) or self._ended
 
     def take(self) -> str | None:
-        """The next line; None at the end. Only where something is `waiting`."""
-        return self._lines.pop(0) if self._lines else None
+        """The next line; None at the end. Only where something is `waiting`.
+
+        Raises:
+            UsageError: the line is not UTF-8; the one after it is the next.
+        """
+        if not self._lines:
+            return None
+        return decoded("this line", self._lines.pop(0), self.notices).rstrip("\r")

@@ -7,7 +7,7 @@ import time
 from contextlib import suppress
 from typing import BinaryIO
 
-from tokexplore.models.errors import TokexploreError
+from tokexplore.models.errors import TokexploreError, UsageError
 from tokexplore.tui.driving.base import MakeClient, spawn_client
 from tokexplore.tui.endings import CODES, ENDED, INTERRUPTED, TWICE
 from tokexplore.tui.keeping import LOOK_EVERY, Kept
@@ -149,7 +149,13 @@ class LineSession(Commands):
             while not self._reader.waiting and not self.ended:
                 await self._wait()
                 self.say_notices()
-            line = None if self.ended else self._reader.take()
+            try:
+                line = None if self.ended else self._reader.take()
+            except UsageError as error:
+                self.say(str(error))
+                continue
+            while self._reader.notices:
+                self.say(self._reader.notices.pop(0))
             if line is None:
                 return
             if not self._typed:

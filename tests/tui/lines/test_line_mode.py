@@ -2,6 +2,7 @@
 
 import io
 import os
+import random
 import re
 from functools import partial
 from pathlib import Path
@@ -24,7 +25,7 @@ PROMPT = PromptSpec(text="Once upon a time")
 
 
 async def told(
-    *commands: str, engine: FakeEngine | None = None, dies: bool = False, **options: object
+    *commands: str | bytes, engine: FakeEngine | None = None, dies: bool = False, **options: object
 ) -> list[str]:
     """What a session tells after its introduction, a list entry a line.
 
@@ -39,7 +40,8 @@ async def told(
 
     given = {"prompt": PROMPT, "max_new_tokens": 6} | options
     ours, theirs = os.pipe()
-    os.write(theirs, "".join(f"{command}\n" for command in commands).encode())
+    sent = [c if isinstance(c, bytes) else c.encode() for c in commands]
+    os.write(theirs, b"".join(line + b"\n" for line in sent))
     os.close(theirs)
     out = io.BytesIO()
     try:
@@ -214,3 +216,28 @@ def test_every_command_is_found_by_its_name_and_tells_what_it_does() -> None:
 def test_every_number_of_the_settings_can_be_set() -> None:
     numbers = {name for name, value in OFF.items() if isinstance(value, int | float)}
     assert {knob.field for knob in BY_NAME.values()} == numbers
+
+
+async def test_a_line_that_is_not_utf_8_is_refused_and_the_next_one_is_done() -> None:
+    lines = await told(b"prompt caf\xe9", b"\xff\xfe", "branches")
+    assert "this line is not UTF-8 text (byte 0xE9 at offset 10): convert it first." in lines
+    assert "this line is not UTF-8 text (byte 0xFF at offset 0): convert it first." in lines
+    assert section(lines, "branches")
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_no_line_ends_the_session(
+    seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rng = random.Random(seed)
+    words = [*(c.name.encode() for c in COMMANDS if c.name != "quit"), b"", b"\x1b[A", b"\x00"]
+    lines = [rng.choice(words) + b" " + junk(rng) for _ in range(60)]
+    assert section(await told(*lines, "help"), "help")
+
+
+def junk(rng: random.Random) -> bytes:
+    """What a line may hold: bytes at random, or text and numbers with controls in them."""
+    texts = (b"\x00", b"-1", "²é是".encode(), b"a\x1b[31m\x07b", b"3", b"")
+    chosen = rng.randbytes(rng.randrange(20)) if rng.random() < 0.3 else rng.choice(texts)
+    return chosen.replace(b"\n", b"")
