@@ -4,7 +4,7 @@ import asyncio
 import math
 import os
 import signal
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import ClassVar
 import msgspec
 import textual
 from rich.text import Text
-from textual import work
+from textual import events, work
 from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
@@ -112,7 +112,7 @@ class TokexploreApp(ShowingApp[int]):
         self.options = options
         self._make_client = make_client
         self._interrupted = -math.inf
-        self._ending = False
+        self._ending = self._leaving = self._replacing = False
         self._clients: list[EngineClient] = []
         self._previous: tuple[Driver, Keeping] | None = None
         self._screen_state = kept.state.screen if kept else ScreenState()
@@ -234,6 +234,21 @@ class TokexploreApp(ShowingApp[int]):
             self.pacer.forget()
             self.run_worker(self.leave(code))
 
+    def quit_anyway(self) -> None:
+        """Quit, whatever the key that asks for it waits for."""
+        if not self._leaving:
+            self.end_by(0)
+
+    def keeps_waiting(self, event: events.Key | events.Paste) -> bool:
+        """Whether what this key is for is not there yet: another session, a dialog, a branch."""
+        return self._replacing or super().keeps_waiting(event)
+
+    def _browse_on(self) -> None:
+        """Show the driver that is in place now, whatever stands over the screen of another."""
+        while len(self.screen_stack) > 1 and not isinstance(self.screen, BrowseScreen):
+            self.pop_screen()
+        self.switch_screen(BrowseScreen(self.driver, self, state=self._screen_state))
+
     def changed(self) -> None:
         """Something that is on screen is not as it was."""
         if (screen := self._browse) is not None:
@@ -259,9 +274,17 @@ class TokexploreApp(ShowingApp[int]):
 
     def open_model(self, load: LoadOptions) -> None:
         """Give up the present engine and tree for another model."""
-        self._open_model(load)
+        self._replace(self._open_model(load))
 
     @work(exclusive=True)
+    async def _replace(self, opening: Coroutine[object, object, None]) -> None:
+        """Bring another session into view; keys are for that one from now on."""
+        self._replacing = True
+        try:
+            await opening
+        finally:
+            self._replacing = False
+
     async def _open_model(self, load: LoadOptions) -> None:
         self._screen_now()
         self._previous = self.driver, self.keeping
@@ -271,7 +294,7 @@ class TokexploreApp(ShowingApp[int]):
         options = msgspec.structs.replace(self.options, load=load, prompt=None)
         self.driver, self.keeping = self._new_driver(options, previous=self.keeping)
         self.driver_made()
-        self.switch_screen(BrowseScreen(self.driver, self, state=self._screen_state))
+        self._browse_on()
 
     @property
     def session_path(self) -> Path | None:
@@ -284,9 +307,8 @@ class TokexploreApp(ShowingApp[int]):
 
     def open_kept(self, path: Path) -> None:
         """Leave the present session, which is kept, for another one."""
-        self._open_kept(path)
+        self._replace(self._open_kept(path))
 
-    @work(exclusive=True)
     async def _open_kept(self, path: Path) -> None:
         if path == self.keeping.path:
             self.say("This session is open.")
@@ -305,7 +327,7 @@ class TokexploreApp(ShowingApp[int]):
         self._screen_state = kept.state.screen
         self.driver, self.keeping = self._new_driver(options, kept)
         self.driver_made()
-        self.switch_screen(BrowseScreen(self.driver, self, state=self._screen_state))
+        self._browse_on()
         if said:
             self.say(said)
 
@@ -322,7 +344,7 @@ class TokexploreApp(ShowingApp[int]):
         if self._previous is not None:
             await self.driver.client.close()
             (self.driver, self.keeping), self._previous = self._previous, None
-            self.switch_screen(BrowseScreen(self.driver, self, state=self._screen_state))
+            self._browse_on()
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Everything that a key does, by name, whatever `screen` is in front."""
@@ -377,6 +399,9 @@ class TokexploreApp(ShowingApp[int]):
 
     async def leave(self, code: int, said: str = "") -> None:
         """End the engine, then the app; `said` is printed once the screen is the user's again."""
+        if self._leaving:
+            return
+        self._leaving = True
         self.stop_recording()
         self.driver.halt()
         self.keeping.look()

@@ -52,6 +52,8 @@ class Explorer:
         self.left: list[int] = []
         """Leaves that the user left for another branch, the latest last."""
         self.show_hidden = False
+        self.moves = 0
+        """How often the cursor was placed or told to follow: what a stream adds is no move."""
         self.unchanged = 0
         """Nodes at the start of the path that are as they were at the last `settle`."""
         self._turns: Turns = ()
@@ -154,6 +156,7 @@ class Explorer:
         """Pin the cursor to an index of the path."""
         if jump:
             self._remember()
+        self.moves += 1
         first = 0 if ROOT in self.tree.distribution else 1
         self.cursor = min(len(self.nodes), max(first, index))
         self.following = False
@@ -170,6 +173,7 @@ class Explorer:
     def follow(self) -> None:
         """Stay with the newest token: on it, or on the open end where nothing is generated yet."""
         self.following = True
+        self.moves += 1
         self._stay_at_end()
         self._record_view()
 

@@ -69,7 +69,7 @@ async def settle(pilot: Pilot[int]) -> None:
         screen = app._browse
         flows = app.driver.streaming or app.driver.replay is not None
         working = app.driver.busy and not flows
-        if screen is not None and not working and not screen._dirty:
+        if screen is not None and not working and not screen._dirty and not app.keys_waiting:
             return
         if app.return_code is not None:
             return

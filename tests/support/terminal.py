@@ -111,7 +111,12 @@ class Terminal:
     def send(self, *keys: str) -> None:
         """Type keys: names of `KEYS`, or text as it is."""
         for key in keys:
-            os.write(self._fd, KEYS.get(key, key).encode())
+            self.send_bytes(KEYS.get(key, key).encode())
+
+    def send_bytes(self, data: bytes) -> None:
+        """Send bytes as they are, as fast as the program reads them."""
+        while data:
+            data = data[os.write(self._fd, data) :]
 
     def resize(self, columns: int, lines: int) -> None:
         """Give the terminal another size; the program hears of it."""

@@ -82,13 +82,20 @@ class Actions(Screen[None]):
         """The next frame has something new to show."""
         raise NotImplementedError
 
+    @property
+    def seen(self) -> Seen:
+        """Where the user's last move has led, or what a stream since then has shown them."""
+        explorer, seen = self.explorer, self.host.seen
+        here = Seen(explorer.cursor, explorer.row, explorer.moves)
+        return seen if seen.moves == explorer.moves else here
+
     def pin(self) -> bool:
         """Pause a live stream on the step that the user sees; whether there was one."""
         driver, explorer = self.driver, self.explorer
         if not driver.streaming or not explorer.following:
             return False
-        explorer.place(min(self.host.seen.cursor, len(explorer.nodes)))
-        driver.run(driver.pause())
+        explorer.place(min(self.seen.cursor, len(explorer.nodes)))
+        driver.change(driver.pause())
         self.changed()
         return True
 

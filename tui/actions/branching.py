@@ -1,5 +1,7 @@
 """Branches: switching, naming, hiding, comparing."""
 
+from collections.abc import Callable
+
 from tokexplore.models.events import Named
 from tokexplore.tui.actions.base import Actions
 
@@ -12,29 +14,31 @@ class Branching(Actions):
         if not 1 <= number <= len(self.explorer.tree.branches):
             self.warn(f"There is no branch {number}.")
             return
-        self.driver.run(self._switch(number))
+        self.driver.change(self._switch(lambda: number))
 
-    async def _switch(self, number: int) -> None:
+    async def _switch(self, wanted: Callable[[], int | None], missing: str = "") -> None:
+        """Bring a branch into view that is looked for once it is this change's turn."""
         async with self.driver.turn:
+            number = wanted()
+            if number is None:
+                self.nothing(missing)
+                return
             await self.driver.pause()
             self.explorer.switch(number)
 
     def action_neighbour(self, direction: int) -> None:
         """To the next or previous branch in the list."""
-        number = self.explorer.neighbour(direction)
-        if number is None:
-            self.nothing("more branches")
-        else:
-            self.switch(number)
+        neighbour = self.explorer.neighbour
+        self.driver.change(self._switch(lambda: neighbour(direction), "more branches"))
 
     def action_other(self) -> None:
         """To the branch that was left last."""
-        explorer = self.explorer
-        leaves = [n for n in explorer.left if not explorer.tree.is_out_of_sight(n)]
-        if leaves:
-            self.switch(explorer.tree.branch_of[leaves[-1]])
-        else:
-            self.nothing("other branch was visited")
+        self.driver.change(self._switch(self._left_last, "other branch was visited"))
+
+    def _left_last(self) -> int | None:
+        tree, left = self.explorer.tree, self.explorer.left
+        leaf = next((leaf for leaf in reversed(left) if not tree.is_out_of_sight(leaf)), None)
+        return None if leaf is None else tree.branch_of[leaf]
 
     async def action_branches(self) -> None:
         """The list of branches on a screen of its own."""
@@ -63,7 +67,7 @@ class Branching(Actions):
 
     def action_hide(self) -> None:
         """Hide this branch."""
-        self.driver.run(self._hide())
+        self.driver.change(self._hide())
 
     async def _hide(self) -> None:
         async with self.driver.turn:

@@ -123,7 +123,7 @@ class Remembering(Actions):
         Args:
             through: a later node that the path has to hold too.
         """
-        self.driver.run(self._go_to_node(node, node if through is None else through))
+        self.driver.change(self._go_to_node(node, node if through is None else through))
 
     async def _go_to_node(self, node: int, through: int) -> None:
         async with self.driver.turn:

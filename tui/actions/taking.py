@@ -21,7 +21,7 @@ class Taking(Actions):
         if shown is None:
             self.nothing(f"candidate in row {number}")
             return
-        self.driver.run(self.driver.take(*shown))
+        self.driver.change(self.driver.take(*shown))
 
     async def action_play(self) -> None:
         """Pause or go on; start a lost engine again."""
@@ -33,11 +33,11 @@ class Taking(Actions):
             driver.run(self.restart())
         elif driver.streaming:
             if not self.pin():
-                driver.run(driver.pause())
+                driver.change(driver.pause())
         elif driver.state == "asking":
             await self.action_prompt()
         else:
-            driver.run(self._go_on())
+            driver.change(self._go_on())
         self.changed()
 
     async def _go_on(self) -> None:
@@ -54,7 +54,7 @@ class Taking(Actions):
         if self.driver.replay is not None:
             self.driver.replay.step()
         else:
-            self.driver.run(self._one())
+            self.driver.change(self._one())
 
     async def _one(self) -> None:
         async with self.driver.turn:
@@ -68,7 +68,7 @@ class Taking(Actions):
     def action_draw_again(self) -> None:
         """Draw this step once more."""
         self.pin()
-        self.driver.run(self.driver.draw_again())
+        self.driver.change(self.driver.draw_again())
 
     def action_single_step(self) -> None:
         """One token at a time, or not."""
@@ -89,7 +89,7 @@ class Taking(Actions):
 
         def taken(token: int | None) -> None:
             if token is not None:
-                driver.run(driver.take(token, node))
+                driver.change(driver.take(token, node))
 
         await self.open(
             FindToken(
@@ -110,7 +110,7 @@ class Taking(Actions):
 
     def action_undo(self) -> None:
         """Take the last change back."""
-        self.driver.run(self._undo())
+        self.driver.change(self._undo())
 
     async def _undo(self) -> None:
         async with self.driver.turn:
@@ -119,7 +119,7 @@ class Taking(Actions):
 
     def action_redo(self) -> None:
         """Make it again."""
-        self.driver.run(self._redo())
+        self.driver.change(self._redo())
 
     async def _redo(self) -> None:
         async with self.driver.turn:

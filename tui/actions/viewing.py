@@ -1,10 +1,13 @@
 """How things are shown, and the program itself."""
 
 import math
+from collections.abc import Callable
 
 import msgspec
+from textual.screen import Screen
 
 from tokexplore.tui.actions.base import Actions
+from tokexplore.tui.driver import Driver
 from tokexplore.tui.path_view import PathView
 from tokexplore.tui.status import lens_title
 from tokexplore.tui.theme import ANSI, DARK, LIGHT
@@ -74,7 +77,7 @@ class Viewing(Actions):
 
         await self.open(LensScreen(driver, lens_title(self.explorer, self.size.width // 2)), chosen)
 
-    async def action_ladder(self) -> None:
+    def action_ladder(self) -> None:
         """This step under several temperatures, and continuations of each."""
         from tokexplore.tui.screens.ladder import LadderScreen
 
@@ -85,11 +88,9 @@ class Viewing(Actions):
         elif self.driver.distribution() is None:
             self.nothing("distribution at this step")
         else:
-            async with self.driver.turn:
-                await self.driver.pause()
-                await self.app.push_screen(LadderScreen(self.driver))
+            self.driver.change(self._open_paused(LadderScreen))
 
-    async def action_lab(self) -> None:
+    def action_lab(self) -> None:
         """The same request again and again: where its texts part, and why."""
         from tokexplore.tui.screens.lab import LabScreen
 
@@ -101,9 +102,13 @@ class Viewing(Actions):
                 "model yet: space loads it" if self.driver.state == "recorded" else "model"
             )
         else:
-            async with self.driver.turn:
-                await self.driver.pause()
-                await self.app.push_screen(LabScreen(self.driver))
+            self.driver.change(self._open_paused(LabScreen))
+
+    async def _open_paused(self, make: Callable[[Driver], Screen[None]]) -> None:
+        """Open a screen on a path that nothing changes meanwhile."""
+        async with self.driver.turn:
+            await self.driver.pause()
+            await self.app.push_screen(make(self.driver))
 
     async def action_watch(self) -> None:
         """Follow a token at every step, or no longer."""
@@ -121,7 +126,7 @@ class Viewing(Actions):
 
     def _watch_asked(self, text: str | None) -> None:
         if text:
-            self.driver.run(self._watch(text))
+            self.driver.change(self._watch(text))
 
     async def _watch(self, text: str) -> None:
         self.driver.watch(await self.driver.token_named(text))

@@ -99,7 +99,7 @@ class Walking(Actions):
 
     def action_back(self) -> None:
         """Back to where the last jump came from."""
-        self.driver.run(self._back())
+        self.driver.change(self._back())
 
     async def _back(self) -> None:
         async with self.driver.turn:
@@ -119,10 +119,12 @@ class Walking(Actions):
         self._move_row(by * self.query_one(CandidateTable).visible_rows)
 
     def _move_row(self, by: int) -> None:
-        seen = self.host.seen.row
+        seen = self.seen.row
         row = (seen if self.pin() else self.explorer.row) + by
         self.explorer.row = max(0, min(row, self.known_rows))
         self.changed()
+        if row + self.query_one(CandidateTable).visible_rows > self.known_rows:
+            self.paint()  # which asks for more rows
 
     def action_taken_row(self) -> None:
         """To the taken row."""
@@ -140,6 +142,10 @@ class Walking(Actions):
         if not self.explorer.jump(direction, self.explorer.is_fork):
             self.nothing("tree fork this way")
         self.changed()
+
+    def paint(self) -> None:
+        """Bring every widget up to the state of explorer and driver."""
+        raise NotImplementedError
 
     @property
     def known_rows(self) -> int:

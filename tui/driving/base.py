@@ -109,7 +109,8 @@ class DriverBase:
         self._notify = notify
         self._stream: asyncio.Task[None] | None = None
         self._jobs: set[asyncio.Task[None]] = set()
-        self._asked: set[tuple[int, int]] = set()
+        self._changes_of_path: set[asyncio.Task[None]] = set()
+        self._asked: dict[tuple[int, int], asyncio.Task[None]] = {}
         self.goes_on = False
         """A stream was live when the engine was lost."""
         self._times: deque[float] = deque(maxlen=64)
@@ -262,6 +263,18 @@ class DriverBase:
         self._jobs.add(task)
         task.add_done_callback(self._jobs.discard)
         return task
+
+    def change(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
+        """Change what is in view in the background: keys wait for it, as it is what they act on."""
+        task = self.run(work)
+        self._changes_of_path.add(task)
+        task.add_done_callback(self._changes_of_path.discard)
+        return task
+
+    @property
+    def changing(self) -> bool:
+        """Whether keys have to wait; not while a model is loaded, which takes its time."""
+        return self.state != "loading" and any(not t.done() for t in self._changes_of_path)
 
     async def _guarded(self, work: Awaitable[None]) -> None:
         try:

@@ -82,6 +82,13 @@ class Questions(Streaming):
             self._compare(before)
         return known
 
+    @property
+    def awaits_distribution(self) -> bool:
+        """Whether the distribution at the cursor's step was asked for and is still to come."""
+        unknown = self.distribution() is None
+        task = self._asked.get((self.explorer.before, -1))
+        return unknown and task is not None and not task.done()
+
     def _compare(self, node: int) -> None:
         """Compute a distribution of another model's again, so that both can be shown."""
         tree = self.explorer.tree
@@ -98,8 +105,7 @@ class Questions(Streaming):
         if key in self._asked or self.absent:
             work.close()
             return
-        self._asked.add(key)
-        self.run(work)
+        self._asked[key] = self.run(work)
 
     async def _describe(self, node: int) -> None:
         self.explorer.tree.tell(node, await self.client.describe(self.ids_of(node)))

@@ -34,6 +34,13 @@ class Streaming(Scoring):
     _limited = False
     """Whether the live stream was asked for a number of tokens of its own."""
 
+    _began = 0.0
+
+    @property
+    def streams_for(self) -> float:
+        """Seconds since the live stream began; 0 without one."""
+        return self.clock() - self._began if self.streaming else 0.0
+
     @property
     def rate(self) -> float | None:
         """Tokens a second over the last tokens of the live stream."""
@@ -55,6 +62,7 @@ class Streaming(Scoring):
         self._limited = count is not None or self.single_step
         request = self._request(count or (1 if self.single_step else self.max_new_tokens), draw)
         self.state, self.stream_leaf = "streaming", explorer.leaf
+        self._began = self.clock()
         self._times.clear()
         # The request is under way from here on, so that a pause always has something to end.
         try:

@@ -10,15 +10,19 @@ from rich.color import ColorSystem
 from rich.text import Text
 from textual import events
 from textual._compositor import ChopsUpdate, LayoutUpdate
+from textual.driver import Driver
+from textual.drivers.linux_driver import LinuxDriver
 from textual.screen import Screen
 
 from tokexplore.models.display import safe_text
 from tokexplore.tui.endings import failure
+from tokexplore.tui.input.driver import InputDriver
+from tokexplore.tui.input.turns import TurnsApp
 from tokexplore.tui.output.encode import Encoder
 from tokexplore.tui.output.grid import Grid, Styles
 from tokexplore.tui.output.net import SafeFilter
 from tokexplore.tui.output.pacing import GIVE_UP, Figures, Pacer
-from tokexplore.tui.theme import ReturnType, ThemedApp
+from tokexplore.tui.theme import ReturnType
 
 TESTED = ("8.2",)
 """Minor versions of Textual on which our output was tested; on any other one its own is used."""
@@ -42,6 +46,8 @@ class Seen(NamedTuple):
     """Index of the path."""
     row: int = 0
     """Candidate row."""
+    moves: int = 0
+    """How often the user had moved: see `Explorer.moves`."""
 
 
 def is_tested() -> bool:
@@ -56,7 +62,7 @@ def line_answers() -> bool:
     return not inside
 
 
-class PacedApp(ThemedApp[ReturnType]):
+class PacedApp(TurnsApp[ReturnType]):
     """Keeps the wanted screen as cells, and sends what changed when the line can take it.
 
     The compositor's updates land in a grid at once. How often a frame leaves is the pacer's word;
@@ -79,6 +85,11 @@ class PacedApp(ThemedApp[ReturnType]):
         self._suspended = False
 
     # Textual's private seam
+
+    def get_driver_class(self) -> type[Driver]:
+        """Our input thread, where Textual's internals are those that it was tested on."""
+        driver = super().get_driver_class()
+        return InputDriver if driver is LinuxDriver and is_tested() else driver
 
     def _display(self, screen: Screen[Any], renderable: Any) -> None:
         if self.stock_output or not isinstance(renderable, LayoutUpdate | ChopsUpdate):

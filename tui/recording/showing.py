@@ -37,14 +37,14 @@ class ShowingApp(PacedApp[ReturnType]):
         self._cast_version: Version = cast_version
         self._cast_idle_cap = cast_idle_cap
 
-    async def on_event(self, event: events.Event) -> None:
+    async def act(self, event: events.Key | events.Paste) -> None:
         """Remember the keys."""
-        if isinstance(event, events.Key) and not event.is_forwarded:
+        if isinstance(event, events.Key):
             here, typed = self.focused, event.character
             typing = here is not None and here.check_consume_key(event.key, typed)
             character = (typed or "") if typing else ""
             self.keys_pressed.add(Pressed(time.monotonic(), event.key, character))
-        await super().on_event(event)
+        await super().act(event)
 
     def say(
         self, text: str, *, severity: Literal["information", "warning", "error"] = "information"

@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
@@ -75,7 +76,7 @@ class BranchesDialog(Dialog[int | None]):
     def action_hide(self) -> None:
         """Hide the branch under the cursor, or show it again."""
         if (number := self._chosen) is not None:
-            self._driver.run(self._hide(number))
+            self._driver.change(self._hide(number))
 
     async def _hide(self, number: int) -> None:
         driver, explorer = self._driver, self._driver.explorer
@@ -86,6 +87,10 @@ class BranchesDialog(Dialog[int | None]):
             elif not explorer.hide(number):
                 self.app.notify("No branch would be left in view.", markup=False)
         self._show()
+
+    def keeps_waiting(self, event: events.Key | events.Paste) -> bool:
+        """Whether the list is about to change."""
+        return super().keeps_waiting(event) or self._driver.changing
 
     def action_show_hidden(self) -> None:
         """List hidden branches, or not."""

@@ -69,6 +69,12 @@ LEAST_WORDS = 12
 """Cells of the words before a step that its title shows on any screen."""
 PAGE = 256
 """Candidates fetched at once beyond those that are stored."""
+ON_ROWS = {
+    "row", "page", "taken_row", "take", "take_nth", "find", "settings", "ladder", "watch"
+}  # fmt: skip
+"""Actions on the candidates of the step in view."""
+TYPED_AHEAD = 0.25
+"""Seconds within which no key is an answer to what the screen shows."""
 
 
 class BrowseScreen(Branching, Prompting, Taking, Walking, Viewing, Remembering):
@@ -147,6 +153,18 @@ class BrowseScreen(Branching, Prompting, Taking, Walking, Viewing, Remembering):
         table = min(rows - LEAST_STORY, max(LEAST_TABLE, rows * 3 // 5))
         self.query_one("#step").styles.height = max(3, table)
 
+    def keeps_waiting(self, event: events.Key | events.Paste) -> bool:
+        """Whether a key is for what is about to change, or for rows that were asked for."""
+        if not self.is_mounted:
+            return True
+        bound = self._bindings.key_to_bindings.get(getattr(event, "key", ""), ())
+        action = next((binding.action.partition("(")[0] for binding in bound), "")
+        if action == "play" and self.driver.streams_for > TYPED_AHEAD:
+            return False  # it pauses what is seen to stream
+        if self.driver.changing:
+            return True
+        return action in ON_ROWS and (self._fetching or self.driver.awaits_distribution)
+
     def watch_changed(self) -> None:
         """Give the watched tokens a row each."""
         self._kept = 0
@@ -194,7 +212,7 @@ class BrowseScreen(Branching, Prompting, Taking, Walking, Viewing, Remembering):
         self._paint_branches()
         self._paint_strip()
         driver.measure_when_idle()
-        self.host.painted(Seen(explorer.cursor, explorer.row))
+        self.host.painted(Seen(explorer.cursor, explorer.row, explorer.moves))
 
     def _paint_story(self) -> None:
         explorer, view = self.explorer, self.path_view
@@ -287,6 +305,8 @@ class BrowseScreen(Branching, Prompting, Taking, Walking, Viewing, Remembering):
     @property
     def known_rows(self) -> int:
         """How many candidates of this step can be walked at once."""
+        if self._list is None or self._list.node != self.explorer.before:
+            self.paint()
         return len(self._list) if self._list else 0
 
     def candidate(self, row: int) -> tuple[int, int] | None:

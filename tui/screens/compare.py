@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
@@ -98,21 +99,27 @@ class CompareScreen(Shown):
         """Pause, or go on with the branch in view."""
         driver = self.driver
         if driver.streaming:
-            driver.run(driver.pause())
+            driver.change(driver.pause())
         else:
             driver.play()
 
+    def keeps_waiting(self, event: events.Key | events.Paste) -> bool:
+        """Whether another branch is about to come into view."""
+        del event
+        return self.driver.changing
+
     def action_other(self) -> None:
         """Make the next of these branches the one in view."""
-        explorer = self.driver.explorer
-        current = explorer.branch.number if explorer.branch else 0
-        at = self.numbers.index(current) if current in self.numbers else -1
-        self.driver.run(self._switch(self.numbers[(at + 1) % len(self.numbers)]))
+        self.driver.change(self._switch())
 
-    async def _switch(self, number: int) -> None:
+    async def _switch(self) -> None:
+        explorer = self.driver.explorer
         async with self.driver.turn:
             await self.driver.pause()
-            self.driver.explorer.switch(number)
+            current = explorer.branch.number if explorer.branch else 0
+            at = self.numbers.index(current) if current in self.numbers else -1
+            number = self.numbers[(at + 1) % len(self.numbers)]
+            explorer.switch(number)
         self.app.notify(f"Branch {number} is in view.", timeout=2, markup=False)
 
     def action_close(self) -> None:

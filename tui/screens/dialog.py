@@ -1,9 +1,9 @@
 """What every dialog shares: a titled box that keys alone open, use and close."""
 
 import asyncio
-from contextlib import suppress
 from typing import ClassVar, TypeVar
 
+from textual import events
 from textual.app import ComposeResult
 from textual.await_complete import AwaitComplete
 from textual.binding import Binding, BindingType
@@ -17,8 +17,8 @@ from tokexplore.tui.keys import EVERYWHERE, bindings
 
 Result = TypeVar("Result")
 
-CLOSES_WITHIN = 0.5
-"""Seconds that keys wait for a dialog that was submitted: one that stays open takes them then."""
+LIST_KEYS = frozenset(("up", "down", "pageup", "pagedown", "home", "end", "enter"))
+"""Keys that are for the rows of a list."""
 
 
 class Dialog(ModalScreen[Result]):
@@ -55,28 +55,38 @@ class Dialog(ModalScreen[Result]):
     def __init__(self) -> None:
         super().__init__()
         self.opened = asyncio.Event()
-        """Set once the dialog takes keys."""
-        self._dismissed = asyncio.Event()
+        """Set once the dialog takes keys, or never will."""
+        self._dismissed = False
 
     def dismiss(self, result: Result | None = None) -> AwaitComplete:
         """Close with a result; once, however often a key that closes was pressed."""
-        if self._dismissed.is_set():
+        if self._dismissed:
             return AwaitComplete.nothing()
-        self._dismissed.set()
+        self._dismissed = True
         return super().dismiss(result)
 
-    async def closing(self) -> None:
-        """Wait until what was submitted has closed the dialog, but not for long.
+    def keeps_waiting(self, event: events.Key | events.Paste) -> bool:
+        """Whether the dialog, or the list that a key is for, is not there yet."""
+        if not self.opened.is_set():
+            return True
+        return self.rows_are_coming and getattr(event, "key", "") in LIST_KEYS
 
-        An action that waits for this keeps the next key back: one that was typed ahead then
-        reaches the screen below.
-        """
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._dismissed.wait(), CLOSES_WITHIN)
+    @property
+    def rows_are_coming(self) -> bool:
+        """Whether the rows of a list are still looked for."""
+        return False
 
     def on_screen_resume(self) -> None:
         """Focus is given with the first refresh."""
         self.call_after_refresh(self.opened.set)
+
+    def on_screen_suspend(self) -> None:
+        """Nobody waits for a dialog that another screen covers before it was seen."""
+        self.opened.set()
+
+    def on_unmount(self) -> None:
+        """Nor for one that is closed before."""
+        self.opened.set()
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog--box"):
@@ -113,15 +123,9 @@ class Ask(Dialog[str | None]):
     def body(self) -> ComposeResult:
         yield Input(self._value, placeholder=self._placeholder, select_on_focus=self._replaced)
 
-    async def action_submit(self) -> None:
-        """Hand the line over, after the keys that wait in the queue."""
-        line = self.query_one(Input)
-        line.call_later(line.action_submit)
-        await self.closing()
-
-    def on_input_submitted(self, event: Input.Submitted) -> None:
+    def action_submit(self) -> None:
         """Hand the line over."""
-        self.dismiss(event.value)
+        self.dismiss(self.query_one(Input).value)
 
 
 class Sheet(Dialog[None]):

@@ -34,10 +34,7 @@ class Written(NamedTuple):
 
 
 class Draft(TextArea):
-    """A text area in which enter submits and ctrl+j breaks the line.
-
-    Both are acted on after the keys that wait in the queue: text that comes in one burst is whole.
-    """
+    """A text area in which enter submits and ctrl+j breaks the line."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "submit", "done", priority=True, id="type.submit"),
@@ -47,14 +44,11 @@ class Draft(TextArea):
 
     def action_newline(self) -> None:
         """Break the line."""
-        self.call_later(self.insert, "\n")
+        self.insert("\n")
 
     async def action_submit(self) -> None:
         """Hand the text to the dialog."""
-        dialog = self.screen
-        self.call_later(dialog.run_action, "submit")
-        if isinstance(dialog, Dialog):
-            await dialog.closing()
+        await self.screen.run_action("submit")
 
     async def action_editor(self) -> None:
         """Edit the text in the user's own editor."""

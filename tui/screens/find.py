@@ -46,8 +46,6 @@ class FindToken(Dialog[int | None]):
         self._said = ""
         self._answered = ""
         """The text that the hits are for."""
-        self._waited_for: str | None = None
-        """A text that was submitted before its hits were there."""
         self._row = 0
 
     def body(self) -> ComposeResult:
@@ -69,9 +67,13 @@ class FindToken(Dialog[int | None]):
         except TokexploreError as error:
             self._said = safe_text(str(error))
         self._answered, self._row = text, 0
-        self._show()
-        if self._waited_for == text:
-            self.on_input_submitted()
+        if self.is_attached:
+            self._show()
+
+    @property
+    def rows_are_coming(self) -> bool:
+        """Whether the hits are those of another text than the one that stands there."""
+        return self.query_one(Input).value != self._answered
 
     def _show(self) -> None:
         table, hits = self.query_one(CandidateTable), self._hits
@@ -118,9 +120,6 @@ class FindToken(Dialog[int | None]):
         self.on_input_submitted()
 
     def on_input_submitted(self) -> None:
-        """Hand the token over, once the hits are those of the text that stands there."""
-        text = self.query_one(Input).value
-        if text != self._answered:
-            self._waited_for = text
-        elif self._hits is not None and len(self._hits):
+        """Hand the token over."""
+        if self._hits is not None and len(self._hits):
             self.dismiss(array("I", self._hits.ids)[self._row])

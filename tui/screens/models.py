@@ -35,6 +35,13 @@ class ModelPicker(Dialog[str | None]):
         """The model that was chosen once: twice opens it."""
         self._entries: list[ModelEntry] = []
 
+    _looking = True
+
+    @property
+    def rows_are_coming(self) -> bool:
+        """Whether the list is still empty."""
+        return self._looking
+
     def body(self) -> ComposeResult:
         yield Static(Content.styled("looking…", "$text-muted"), id="looking")
         yield OptionList(markup=False)
@@ -54,6 +61,9 @@ class ModelPicker(Dialog[str | None]):
         self.app.call_from_thread(self._show, said)
 
     def _show(self, said: str) -> None:
+        self._looking = False
+        if not self.is_attached:
+            return
         self.query_one("#looking", Static).update(Content(safe_text(said)))
         options = self.query_one(OptionList)
         options.add_options(

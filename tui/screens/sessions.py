@@ -43,6 +43,13 @@ class SessionPicker(Dialog[Path | None]):
         """The session that is open."""
         self._known: list[Listed] = []
 
+    _looking = True
+
+    @property
+    def rows_are_coming(self) -> bool:
+        """Whether the list is still empty."""
+        return self._looking
+
     def body(self) -> ComposeResult:
         yield Static(Content.styled("looking…", "$text-muted"), id="looking")
         yield OptionList(markup=False)
@@ -58,6 +65,9 @@ class SessionPicker(Dialog[Path | None]):
         self.app.call_from_thread(self._show, known)
 
     def _show(self, known: list[Listed]) -> None:
+        self._looking = False
+        if not self.is_attached:
+            return
         self._known = known
         said = "" if known else "no sessions yet"
         self.query_one("#looking", Static).update(Content(said))

@@ -118,6 +118,8 @@ class TapeApp(TokexploreApp):
             return False
         if driver.client.asked or any(not worker.is_finished for worker in self.workers):
             return False
+        if self.keys_waiting and not (driver.changing and driver.client.holds):
+            return False
         # Whatever else is under way then waits for the stream, or for the replay.
         return not driver.busy or driver.client.holds or driver.replay is not None
 
