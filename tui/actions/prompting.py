@@ -1,6 +1,8 @@
 """Prompts, typed text and chat turns."""
 
 import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from typing import TYPE_CHECKING
 
 from textual.content import Content
@@ -48,7 +50,7 @@ class Prompting(Actions):
             await driver.open()
             if driver.state == "asking":
                 self.host.model_opened()
-            spec = driver.options.starting_prompt() if self._typed is None else self._typed
+            spec = driver.options.starting_prompt() if self._typed is None else None
             if driver.state == "asking" and spec is not None:
                 await self._start(spec)
         except TokexploreError as error:
@@ -58,6 +60,8 @@ class Prompting(Actions):
                 await self.host.model_refused(error)
             else:
                 raise
+        if driver.state == "asking" and self._typed is not None:
+            await self._start_typed(self._typed)
 
     async def restart(self) -> None:
         """Start a lost engine again, then on a prompt that was typed meanwhile."""
@@ -66,7 +70,7 @@ class Prompting(Actions):
         if driver.state not in ("asking", "paused"):
             return
         if self._typed is not None:
-            await self._start(self._typed)
+            await self._start_typed(self._typed)
         elif driver.goes_on:
             self.explorer.follow()
             driver.play()
@@ -77,9 +81,39 @@ class Prompting(Actions):
         if spec.chat is not None:
             self.app.notify("This is the rendered template; space goes on.", markup=False)
 
+    async def _start_typed(self, spec: PromptSpec) -> None:
+        """Start on a prompt of the editor's; one that is refused stays there."""
+        await self._or_again(self._start(spec), partial(self._ask_prompt, spec))
+
+    async def _or_again(
+        self, work: Coroutine[object, object, None], ask: Callable[[], Awaitable[None]]
+    ) -> None:
+        """Do what an editor was closed for; where it is refused, open the editor on it again.
+
+        Raises:
+            TokexploreError: the refusal, once the editor is open.
+        """
+        try:
+            await work
+        except TokexploreError:
+            opened = asyncio.Event()
+
+            async def again() -> None:
+                await ask()
+                opened.set()
+
+            if self.is_current:
+                # In the screen's own queue: a dialog's result comes back to where it was opened.
+                self.call_later(again)
+                await opened.wait()
+            raise
+
     async def action_type_text(self) -> None:
         """Branch with typed text."""
-        from tokexplore.tui.screens.editor import TextEditor
+        await self._ask_text(None)
+
+    async def _ask_text(self, before: "Written | None") -> None:
+        from tokexplore.tui.screens.editor import TextEditor, Written
 
         self.pin()
         if not self.explorer.nodes:
@@ -89,11 +123,14 @@ class Prompting(Actions):
             self.nothing("engine to read what is typed: space starts it again")
             return
         preview = None if self.driver.absent else self._preview_more
-        await self.open(TextEditor("Type a continuation at this step", "", preview), self._type)
+        title, given = "Type a continuation at this step", before or Written("")
+        editor = TextEditor(title, given.text, preview, literal=given.literal)
+        await self.open(editor, self._type)
 
     def _type(self, written: "Written | None") -> None:
         if written and written.text:
-            self.driver.run(self.driver.type_text(written.text, literal=written.literal))
+            typing = self.driver.type_text(written.text, literal=written.literal)
+            self.driver.change(self._or_again(typing, partial(self._ask_text, written)))
 
     async def _preview_more(self, text: str, literal: bool) -> str:
         encode = self.driver.client.encode
@@ -111,11 +148,14 @@ class Prompting(Actions):
 
     async def action_prompt(self) -> None:
         """Edit the prompt; the result is a new root."""
+        await self._ask_prompt(None)
+
+    async def _ask_prompt(self, spec: PromptSpec | None) -> None:
         from tokexplore.tui.screens.editor import PromptEditor
 
         driver = self.driver
         loaded = not driver.absent
-        spec = self._spec()
+        spec = spec or self._spec()
         example = STOCK_PROMPT if driver.options.load.model in SHIPPED else EXAMPLE
         can_chat = loaded and driver.client.info.chat_template
         preview = self._preview if loaded else None
@@ -142,7 +182,7 @@ class Prompting(Actions):
             when = "the model is loaded" if self.driver.state == "loading" else "space was pressed"
             self.app.notify(f"Starts as soon as {when}.", markup=False)
         else:
-            self.driver.run(self._start(spec))
+            self.driver.change(self._start_typed(spec))
 
     async def action_examples(self) -> None:
         """Open one of the gallery."""
@@ -157,7 +197,7 @@ class Prompting(Actions):
         if example.words:
             self.run_worker(self._show_words(example))
         else:
-            self.driver.run(self._open_example(example))
+            self.driver.change(self._open_example(example))
 
     async def _open_example(self, example: Example) -> None:
         """Start on an example, as soon as there is a model to know how."""
@@ -180,6 +220,9 @@ class Prompting(Actions):
 
     async def action_turn(self) -> None:
         """Ask for the next user turn of a chat."""
+        await self._ask_turn(None)
+
+    async def _ask_turn(self, before: "Written | None") -> None:
         from tokexplore.tui.screens.editor import TextEditor, Written
 
         chat = self.driver.chat
@@ -189,6 +232,9 @@ class Prompting(Actions):
 
         def said(written: Written | None) -> None:
             if written and written.text:
-                self.driver.run(self.driver.add_turn(written.text, literal=written.literal))
+                adding = self.driver.add_turn(written.text, literal=written.literal)
+                self.driver.change(self._or_again(adding, partial(self._ask_turn, written)))
 
-        await self.open(TextEditor("The next user turn", "", None, literal=chat.literal), said)
+        given = before or Written("", chat.literal)
+        editor = TextEditor("The next user turn", given.text, None, literal=given.literal)
+        await self.open(editor, said)
