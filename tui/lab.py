@@ -107,35 +107,33 @@ class Lab:
                 self._planned, self._driver.info.dtype, self._done, self._controls, self._forks
             )
 
-    def keep(self, segment: Segment) -> int:
-        """Put the first run of a part of the trie into the tree as a branch; its number.
+    def keep(self, study: Study, segment: Segment) -> int:
+        """Put the first run of a part of a study's trie into the tree as a branch; its number.
 
         The model's numbers for it are computed as for any text that is given: what a run read
         under its own condition is no canonical distribution.
         """
-        leaf = self._taken(segment)
+        leaf = self._taken(study, segment)
         self._driver.run(self._score([leaf]))
         return self._driver.explorer.tree.branch_of[leaf]
 
-    def open_fork(self, segment: Segment) -> int:
+    def open_fork(self, study: Study, segment: Segment) -> int:
         """Put the first run of each side of a fork into the tree, and stand at the fork's step.
 
         How many sides it has.
         """
-        leaves = [self._taken(child) for child in reversed(segment.children)]
+        leaves = [self._taken(study, child) for child in reversed(segment.children)]
         step = len(self.ids) + segment.start + len(segment.ids)
         self._driver.explorer.place(step, jump=True)
         self._driver.run(self._score(leaves))
         return len(leaves)
 
-    def _taken(self, segment: Segment) -> int:
+    def _taken(self, study: Study, segment: Segment) -> int:
         """The leaf of a run's text, which the path in view goes to."""
-        assert self.study is not None
-        explorer, leaf = self._driver.explorer, self.node
+        explorer = self._driver.explorer
         tree, before = explorer.tree, len(explorer.tree.branches)
-        run = next(run for run in self.study.runs if run.number == segment.runs[0])
-        for token in run.ids:
-            leaf = tree.take(leaf, token, "picked")
+        run = next(run for run in study.runs if run.number == segment.runs[0])
+        leaf = tree.explore(self.node, run.ids, "picked", extends=True)
         explorer.go_to(leaf)
         number = tree.branch_of[leaf]
         if len(tree.branches) > before:

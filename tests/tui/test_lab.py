@@ -1,5 +1,6 @@
 """The lab's screen: runs as they come, forks opened as branches, the study in the session."""
 
+import msgspec
 import pytest
 from support.app import make_app, press, screen_text, settle, until
 from support.fake_bench import FakeBench
@@ -92,6 +93,26 @@ async def test_an_opened_fork_stands_in_the_main_screen_with_its_sides_as_branch
         for branch in tree.branches:
             path = tree.path(branch.tip)
             assert all(tree.rank[node] for node in path[1:]), "their numbers are the model's"
+
+
+@pytest.mark.usefixtures("_flips")
+async def test_keys_while_it_begins_anew_are_for_what_is_shown() -> None:
+    app = make_app(options=OPTIONS, dtype="bfloat16")
+    async with app.run_test(size=SIZE) as pilot:
+        screen = await opened(pilot, app)
+        shown = screen.lab.study
+        screen.lab.study = msgspec.structs.replace(shown, runs=(), forks=())
+        screen.action_select(1)
+        assert "run   0  alone, in one pass" in screen_text(app)
+        screen.action_open()
+        await until(pilot, lambda: app.screen is app._browse)
+        tree = app.driver.explorer.tree
+        texts = {tuple(tree.ids(branch.tip)) for branch in tree.branches}
+        assert any((*screen.lab.ids, *run.ids) in texts for run in shown.runs)
+        branches = sum(not b.hidden for b in tree.branches)
+        for _ in range(4):
+            await press(pilot, "u")
+        assert sum(not b.hidden for b in tree.branches) < branches, "undo knows a kept text"
 
 
 @pytest.mark.usefixtures("_flips")

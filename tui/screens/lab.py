@@ -14,6 +14,7 @@ from tokexplore.models.errors import UsageError
 from tokexplore.models.given import brief
 from tokexplore.models.lab.conditions import KNOBS, knobs_named
 from tokexplore.models.lab.forks import Summary, summarise
+from tokexplore.models.lab.study import Study
 from tokexplore.models.tokens import Vocabulary
 from tokexplore.tui.driver import Driver
 from tokexplore.tui.lab import Lab, asked_runs
@@ -74,6 +75,8 @@ class LabScreen(Shown):
         super().__init__(driver)
         self.lab = Lab(driver, self._changed)
         self._index = 0
+        self._study: Study | None = None
+        """What is shown: the lab's may have begun anew since."""
         self._rows: list[TrieRow] = []
         self._summary: Summary | None = None
         self._dirty = True
@@ -135,7 +138,7 @@ class LabScreen(Shown):
 
     def _read(self, vocabulary: Vocabulary) -> None:
         """Take in the runs that there are."""
-        study = self.lab.study
+        study = self._study = self.lab.study
         self._rows, self._summary = [], None
         if study is not None and study.runs:
             self._rows = trie_rows(study, vocabulary, self.size.width)
@@ -144,9 +147,9 @@ class LabScreen(Shown):
 
     def _paint_figures(self) -> None:
         shown = Content.styled("the first run is computed…", "$text-muted")
-        if self.lab.study is not None and self._summary is not None:
+        if self._study is not None and self._summary is not None:
             progress = self.lab.progress if self.lab.running else None
-            shown = figures(self.lab.study, self._summary, progress)
+            shown = figures(self._study, self._summary, progress)
         self.query_one("#lab-figures", Static).update(shown)
 
     def _paint_rows(self, vocabulary: Vocabulary) -> None:
@@ -154,8 +157,8 @@ class LabScreen(Shown):
         columns = max(20, self.query_one(VerticalScroll).content_size.width - 1)
         self.query_one("#lab-trie", Static).update(trie(self._rows, self._index, columns))
         title, content = list[Part](), Content("")
-        if self.lab.study is not None and self._rows:
-            title, content = detail(self.lab.study, self._rows[self._index], vocabulary)
+        if self._study is not None and self._rows:
+            title, content = detail(self._study, self._rows[self._index], vocabulary)
         self.query_one("#lab-rule", TitleRule).show(title)
         self.query_one("#lab-detail", Static).update(content)
 
@@ -197,15 +200,16 @@ class LabScreen(Shown):
 
     def action_open(self) -> None:
         """A fork: its sides as branches, at its step. A text: keep it as a branch."""
-        if not self._rows:
+        study = self._study
+        if study is None or not self._rows:
             self.notify("Nothing is written here yet.", timeout=2, markup=False)
             return
         segment = self._rows[self._index].segment
         if len(segment.children) > 1:
-            count = self.lab.open_fork(segment)
+            count = self.lab.open_fork(study, segment)
             self.app.notify(f"{count} branches part here: d compares them.", markup=False)
         else:
-            number = self.lab.keep(segment)
+            number = self.lab.keep(study, segment)
             self.app.notify(f"Kept as branch {number}.", timeout=2, markup=False)
         self.action_close()
 
