@@ -16,16 +16,22 @@ SIZE = int(os.environ.get("INPUT_BYTES", "60000"))
 TOLD = "cannot be read"
 SIZE_AS_IT_IS = b"\x1b[48;40;120;800;960t"
 APP = """
-import sys
+import sys, threading, time
+from pathlib import Path
 sys.path.insert(0, {tests!r})
 from support.app import make_app
 from tokexplore.models.options import PromptSpec
 from tokexplore.tui.options import AppOptions
 app = make_app(options=AppOptions(prompt=PromptSpec(text="Once upon"), max_new_tokens=8))
+def tell():
+    while True:
+        Path("waiting").write_text(str(app.keys_waiting))
+        time.sleep(0.05)
+threading.Thread(target=tell, daemon=True).start()
 app.run()
 sys.exit(app.return_code)
 """
-"""The app on a fake engine."""
+"""The app on a fake engine; a file tells how many keys were not acted on yet."""
 
 
 @pytest.fixture
@@ -46,13 +52,19 @@ def is_closed(shown: str) -> bool:
     return "BROWSE" in shown.split("\n", 1)[0] and not any(one in shown for one in others)
 
 
+def no_key_waits() -> bool:
+    """Whether all keys that the program read were acted on."""
+    return Path("waiting").read_text() == "0"
+
+
 def at_rest(terminal: Terminal) -> str:
     """End a paste, and close what is open until the main screen stays in front; the screen then."""
     terminal.send_bytes(PASTE_ENDS + SIZE_AS_IT_IS)
     for _ in range(50):
         terminal.send("ctrl+g")
+        terminal.until(lambda _: no_key_waits())
         shown = terminal.still(0.5)
-        if is_closed(shown):
+        if is_closed(shown) and no_key_waits():
             return shown
     raise AssertionError(f"it does not come back:\n{terminal.text}")
 
