@@ -3,11 +3,12 @@
 import math
 import re
 import sqlite3
+import threading
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
-from support.app import PROMPT, make_app, press, screen_text, settle, until
+from support.app import PROMPT, during, make_app, press, screen_text, settle, until
 from support.lived import OPTIONS, SETTINGS, ended, lived, reopened
 from textual import events
 
@@ -65,6 +66,27 @@ async def test_the_model_is_loaded_when_it_is_asked_to_go_on() -> None:
     session = open_session(all_files()[0])
     assert len(all_files()) == 1, "it went on in the same file"
     assert len(session.tree) == before + 24
+
+
+@pytest.mark.parametrize("key", ["space", "3", "."])
+async def test_a_prompt_typed_while_a_key_loads_the_model_is_started(key: str) -> None:
+    await lived("home", "l")
+    gate = threading.Semaphore(0)
+    app = reopened(load_gate=gate)
+    async with app.run_test(size=SIZE) as pilot:
+        await settle(pilot)
+        await pilot.press(key)
+        await during(pilot, lambda: app.driver.state == "loading")
+        await pilot.press("p")
+        await during(pilot, lambda: app.screen is not app._browse)
+        await pilot.press(*" and", "enter")
+        await during(pilot, lambda: app.screen is app._browse)
+        gate.release(10)
+        tree = app.driver.explorer.tree
+        await during(pilot, lambda: len(tree.prompts) == 2)
+        await until(pilot, lambda: ended(app) and not app.driver.busy)
+        assert app.driver.explorer.prompt_length > 1
+        assert screen_text(app).count(PROMPT + " and") == 1
 
 
 async def test_a_pick_beyond_what_is_recorded_loads_it_too() -> None:

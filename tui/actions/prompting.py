@@ -177,12 +177,15 @@ class Prompting(Actions):
     def _prompted(self, spec: PromptSpec | None) -> None:
         if spec is None:
             return
-        if self.driver.state in ("loading", "lost"):
-            self._typed = spec
-            when = "the model is loaded" if self.driver.state == "loading" else "space was pressed"
+        driver = self.driver
+        if driver.state in ("loading", "lost"):
+            when = "the model is loaded" if driver.state == "loading" else "space was pressed"
             self.app.notify(f"Starts as soon as {when}.", markup=False)
-        else:
-            self.driver.change(self._start_typed(spec))
+            # Where a change of the path loads the model, that change has its turn first.
+            if not driver.turn.locked():
+                self._typed = spec
+                return
+        driver.change(self._start_typed(spec))
 
     async def action_examples(self) -> None:
         """Open one of the gallery."""
