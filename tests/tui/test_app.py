@@ -17,6 +17,7 @@ from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.worker.client import EngineClient
 from tokexplore.tui.app import TokexploreApp
 from tokexplore.tui.options import AppOptions
+from tokexplore.tui.output.seam import MOST_NOTICES
 from tokexplore.tui.screens.compare import CompareScreen
 from tokexplore.tui.screens.dialog import Ask, Sheet
 from tokexplore.tui.screens.editor import PromptEditor, TextEditor
@@ -661,3 +662,16 @@ async def test_the_inspector_says_how_many_threads_compute() -> None:
         await press(pilot, "i")
         assert re.search(r"threads +1 at present \(auto 1-2\)", screen_text(app))
         assert "attention none, threads auto 1-2" in screen_text(app)
+
+
+async def test_few_notices_stand_at_once_and_each_once() -> None:
+    app = make_app()
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        for number in range(30):
+            app.notify("the same", markup=False)
+            app.notify(f"notice {number}", markup=False)
+        await settle(pilot)
+        standing = [n.message for n in app._notifications]
+        assert standing[-1] == "notice 29"
+        assert len(standing) == len(set(standing)) == MOST_NOTICES
+        await until(pilot, lambda: len(app.screen.query("Toast")) == MOST_NOTICES)

@@ -12,6 +12,7 @@ from textual import events
 from textual._compositor import ChopsUpdate, LayoutUpdate
 from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
+from textual.notifications import Notify
 from textual.screen import Screen
 
 from tokexplore.models.display import safe_text
@@ -33,6 +34,8 @@ _SYSTEMS = {
     "256": ColorSystem.EIGHT_BIT,
     "truecolor": ColorSystem.TRUECOLOR,
 }
+MOST_NOTICES = 4
+"""More would hide what they are about, and each costs a layout."""
 _SETTLED = 0.1
 """Seconds after which a notice is mounted."""
 _FIRST_ANSWER = 0.25
@@ -125,6 +128,18 @@ class PacedApp(TurnsApp[ReturnType]):
                 # What lies beyond the span is not what is on top there, but what was rendered.
                 if chop is not None and x < last and end > first:
                     grid.put(x, y, chop.crop(0, min(end, last) - x))
+
+    def _on_notify(self, event: Notify) -> None:
+        """Few notices stand at once, each of them once: the oldest make room."""
+        new = event.notification
+        for old in list(self._notifications):
+            if (old.message, old.severity) == (new.message, new.severity):
+                if old.time_left > old.timeout / 2:
+                    event.prevent_default()
+                    return
+                self._unnotify(old, refresh=False)
+        for old in list(self._notifications)[: 1 - MOST_NOTICES]:
+            self._unnotify(old, refresh=False)
 
     def _refresh_notifications(self) -> None:
         """Show or take away notices, and lay the screen out once more.
