@@ -14,6 +14,7 @@ from tokexplore.models.engine.byte_table import adds_bos, vocabulary_of
 from tokexplore.models.engine.device import choose_dtype, choose_threads, devices_of, place
 from tokexplore.models.engine.download import download
 from tokexplore.models.engine.generation import eos_ids, read_generation_config, suggested
+from tokexplore.models.engine.pickled import headed
 from tokexplore.models.engine.quantization import check_quantization
 from tokexplore.models.engine.quiet import quietly
 from tokexplore.models.engine.rope import stretched
@@ -100,6 +101,7 @@ def load(options: LoadOptions, report: Callable[[Progress], None]) -> Loaded:
         threads = Threads(*choose_threads(options.threads, checkpoint.parameters))
         opening = Opening(located.name, checkpoint, options.trust_remote_code)
         check_files(located.name, checkpoint, trust_remote_code=options.trust_remote_code)
+        known = headed(located.name, checkpoint)
         report(Progress("reading", 0, 2, "files"))
         config = open_config(opening)
         report(Progress("reading", 1, 2, "files"))
@@ -111,7 +113,7 @@ def load(options: LoadOptions, report: Callable[[Progress], None]) -> Loaded:
             trust_remote_code=options.trust_remote_code,
         )  # fmt: skip
         with explained(located.name, placement.label):
-            full = check_quantization(located.name, checkpoint, config, placement)
+            full = check_quantization(located.name, known, config, placement)
         dtype = choose_dtype(options.dtype, placement.kind, checkpoint, in_full=full)
         need = footprint(checkpoint, dtype, in_full=full)
         near = need.check(placement.free, placement.label, located.name)

@@ -196,6 +196,29 @@ def test_an_unused_tensor_that_belongs_to_a_weight_is_refused(
         opened(path)
 
 
+def pickled(path: Path) -> Path:
+    """The same weights as torch's own file."""
+    torch.save(load_file(path / "model.safetensors"), path / "pytorch_model.bin")
+    (path / "model.safetensors").unlink()
+    return path
+
+
+def test_pickled_codes_with_scales_are_the_same_weights(eight: Path, model_dir: Path) -> None:
+    found, wanted = opened(pickled(model_dir)), opened(eight)
+    with torch.inference_mode():
+        assert torch.equal(found.model(IDS).logits, wanted.model(IDS).logits)
+
+
+@pytest.mark.parametrize(
+    ("method", "text"),
+    [(None, "as F8_E4M3 codes"), (BLOCKS, "lacks the scales of 14 of its F8_E4M3 weights")],
+)
+def test_pickled_codes_without_scales_are_refused(
+    tmp_path: Path, method: dict[str, Any] | None, text: str
+) -> None:
+    assert text in refusal(pickled(save_fp8(tmp_path / "bare", method=method, scales="")))
+
+
 @pytest.mark.parametrize(("dtype", "named"), [("int8", "I8"), ("int64", "I64"), ("bool", "BOOL")])
 def test_integers_without_a_method_are_no_weights(tmp_path: Path, dtype: str, named: str) -> None:
     path = save_llama(tmp_path / "copy")
