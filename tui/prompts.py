@@ -224,8 +224,8 @@ def begun_by_text(
     if not text.startswith(name):
         return ""
     return (
-        f"the text begins with {name}, the token that is put in front of every text: it is there "
-        "once (--literal reads it as its characters)"
+        f"the text begins with {name}, the token that is put in front of every text: it is not put "
+        "there again (--literal reads it as its characters)"
     )
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from tokexplore.models.engine.fenced import FenceError
 from tokexplore.models.engine.literal import unmarked, with_marks
 from tokexplore.models.engine.loading import Loaded
 from tokexplore.models.engine.template import Turns, apply, fitted, left_out, source
@@ -228,7 +229,10 @@ def _second_turn(chat: Chat) -> list[str]:
 
 def _endless(loaded: Loaded, chat: Chat) -> list[str]:
     """What is to be said of a template whose turns end with no token."""
-    end = end_of_turn(loaded.tokenizer, source(loaded, chat), loaded.eos_ids)
+    try:
+        end = end_of_turn(loaded.tokenizer, source(loaded, chat), loaded.eos_ids)
+    except FenceError:
+        return []
     if not isinstance(end, str) or not end:
         return []
     return [

@@ -1,6 +1,7 @@
 """Where the assistant's turn ends, as the chat template itself tells it."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from transformers import PreTrainedTokenizerBase
@@ -43,8 +44,14 @@ def rendered(
 def turn_ids(
     tokenizer: PreTrainedTokenizerBase, eos_ids: Sequence[int], rows: int
 ) -> tuple[int, ...]:
-    """The tokens that end a turn by one of the chat templates where `eos_ids` has no end for it."""
-    ends = (end_of_turn(tokenizer, t, eos_ids) for t in named_templates(tokenizer).values())
+    """The tokens that end a turn by one of the chat templates where `eos_ids` has no end for it.
+
+    The first template that takes more than it may is the last one looked at: each could take that.
+    """
+    ends: list[int | str] = []
+    with suppress(FenceError):
+        for template in named_templates(tokenizer).values():
+            ends.append(end_of_turn(tokenizer, template, eos_ids))
     return tuple(dict.fromkeys(end for end in ends if isinstance(end, int) and end < rows))
 
 
@@ -55,13 +62,13 @@ def end_of_turn(
     writes there in the place of one; empty where it writes nothing, and where it is in `eos_ids`.
 
     The words of a last message are looked at first: some templates end others in another way.
+
+    Raises:
+        FenceError: the template takes more time, memory or text than it may.
     """
     added = added_tokens(tokenizer)
     for after in ([], [_USER]):
-        try:
-            text = _after_answer(tokenizer, template, after)
-        except FenceError:
-            return ""  # told where a chat is rendered
+        text = _after_answer(tokenizer, template, after)
         pieces = [piece.strip() for piece in split_at_added(tokenizer, text) if piece.strip()]
         if pieces and pieces[0] in added:
             end = int(added[pieces[0]])

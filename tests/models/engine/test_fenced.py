@@ -9,9 +9,9 @@ from support import made_tokenizers as made
 from support.made_models import loaded_with
 
 from tokexplore.models.engine import fenced as module
+from tokexplore.models.engine import turn_end
 from tokexplore.models.engine.chat import render
 from tokexplore.models.engine.fenced import FenceError, WorkError, fenced
-from tokexplore.models.engine.turn_end import turn_ids
 from tokexplore.models.errors import ModelError, UsageError
 from tokexplore.models.protocol import Chat, Message
 
@@ -19,7 +19,7 @@ CHAT = Chat((Message("user", "hi"),))
 LARGE = r"the chat template of made takes more than 1,024 MB: give plain text with --prompt"
 
 
-def model(template: str) -> Any:
+def model(template: str | dict[str, str]) -> Any:
     return loaded_with(made.wrapped(made.byte_level(), chat_template=template))
 
 
@@ -64,9 +64,19 @@ def test_it_may_take_so_much_processor_time(monkeypatch: pytest.MonkeyPatch) -> 
 )
 def test_a_template_that_asks_for_gigabytes_is_refused(template: str) -> None:
     loaded = model(template)
-    assert turn_ids(loaded.tokenizer, (), 10) == ()
+    assert turn_end.turn_ids(loaded.tokenizer, (), 10) == ()
     with pytest.raises(ModelError, match=LARGE):
         render(loaded, CHAT)
+
+
+def test_of_many_templates_that_want_too_much_one_is_rendered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rendered: list[object] = []
+    monkeypatch.setattr(turn_end, "fenced", lambda work: (rendered.append(work), fenced(work))[1])
+    large = {f"large {i}": "{{ 'x' * 10**10 }}" for i in range(9)}
+    assert turn_end.turn_ids(model(large).tokenizer, (), 10) == ()
+    assert len(rendered) == 1
 
 
 def test_a_template_that_writes_too_much_is_refused() -> None:
