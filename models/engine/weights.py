@@ -10,6 +10,7 @@ from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoTokenizer,
+    GenerationConfig,
     PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -126,6 +127,7 @@ def open_model(
         model, info = auto_class(config).from_pretrained(
             opening.path,
             config=config,
+            generation_config=GenerationConfig(),  # else its file is read, which none of this needs
             dtype=torch_dtype(dtype),
             device_map=placement.device_map,
             trust_remote_code=opening.trust_remote_code,

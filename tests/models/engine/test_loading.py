@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from support.made_models import edit_json, llama, save_llama, tokenizer
+from support.malformed import DEEP, LONG
 from support.opening import opened, refusal
 from transformers import LlamaConfig
 
@@ -145,8 +146,9 @@ def test_a_context_below_one_is_none(model_dir: Path) -> None:
     assert opened(model_dir).context == 0
 
 
-def test_a_broken_generation_config_is_said(model_dir: Path) -> None:
-    (model_dir / "generation_config.json").write_text("{")
+@pytest.mark.parametrize("content", ["{", "[]", "null", DEEP, f'{{"top_k": {LONG}}}'])
+def test_a_broken_generation_config_is_said(model_dir: Path, content: str) -> None:
+    (model_dir / "generation_config.json").write_text(content)
     assert any("generation_config.json is broken" in n for n in opened(model_dir).notices)
 
 
