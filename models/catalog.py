@@ -234,7 +234,7 @@ def _embedded(revision: str, name: str = EMBEDDED) -> Located:
 
 
 def _directory(path: Path, revision: str) -> Located:
-    if path.suffix == ".gguf":
+    if path.suffix.lower() == ".gguf":
         raise UsageError(f"{path} is a GGUF file, {GGUF_ADVICE}.")
     if not path.is_dir():
         raise UsageError(f"{path} is a file: give the directory that holds config.json.")

@@ -12,7 +12,7 @@ import msgspec
 
 from tokexplore.models.codes import method_of, problems_of_codes, weights_in
 from tokexplore.models.foreign import foreign_weights, no_checkpoint
-from tokexplore.models.given import read_json
+from tokexplore.models.given import check_length, read_json
 from tokexplore.models.headers import DTYPES, TensorHeader, safetensors_header
 
 WEIGHT_NAMES = ("model.safetensors", "pytorch_model.bin")
@@ -50,6 +50,11 @@ _TOKENIZER_FILES = (
     *("tokenizer.json", "*.model", "vocab.json", "vocab.txt", "*.tiktoken", "tekken.json"),
 )
 _TOKENIZER_SETTINGS = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
+_READ_WHOLE = (
+    *("tokenizer.json", "tokenizer.model", "tekken.json", "vocab.json", "vocab.txt", "merges.txt"),
+    *("*.tiktoken", "*.jinja", "additional_chat_templates/*.jinja"),
+)
+"""Files that libraries read into memory, whatever their size."""
 _LAYERS = re.compile(r"(num_hidden_layers|n_layers?|num_layers)$")
 _SIZES = re.compile(
     r"layers$|n(um)?_layer$|hidden_size|n_embd|d_model|heads?$|head_dim|experts$|vocab_size|labels$"
@@ -220,6 +225,7 @@ def _looked_at(path: Path) -> Checkpoint:
     for name in _TOKENIZER_SETTINGS:
         if (path / name).is_file():
             _json_object(path / name, problems)
+    problems += _too_long(path)
     return Checkpoint(
         path=path,
         config=config,
@@ -231,6 +237,16 @@ def _looked_at(path: Path) -> Checkpoint:
         problems=tuple(problems),
         chat_template=_has_chat_template(path),
     )
+
+
+def _too_long(path: Path) -> list[str]:
+    problems = []
+    for file in (found for pattern in _READ_WHOLE for found in path.glob(pattern)):
+        try:
+            check_length(file)
+        except ValueError as error:
+            problems.append(f"has a {file.name} that {error}")
+    return problems
 
 
 def _tensors(files: list[Path], problems: list[str]) -> dict[str, TensorHeader]:

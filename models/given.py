@@ -13,7 +13,7 @@ from tokexplore.models.errors import UsageError
 DEEPEST = 100
 """Lists and objects within each other; beyond that libraries run out of stack."""
 LARGEST_FILE = 100_000_000
-"""Bytes of a JSON file at most."""
+"""Bytes at most of a file that is read whole."""
 BITS = 64
 """Of the largest whole number that a message or a row of a session can hold."""
 _SHOWN = 40
@@ -54,6 +54,17 @@ def _children(value: object) -> Iterable[object]:
     return value if isinstance(value, list) else ()
 
 
+def check_length(file: Path) -> None:
+    """Refuse a file that is too long to be read whole.
+
+    Raises:
+        ValueError: its size and the largest one, to be read after its name.
+        OSError: it cannot be looked at.
+    """
+    if (size := file.stat().st_size) > LARGEST_FILE:
+        raise ValueError(f"is too large ({size:,} bytes; {LARGEST_FILE:,} at most)")
+
+
 def read_json(file: Path, kind: type[T]) -> T:
     """The value of a JSON file, of a type that msgspec knows.
 
@@ -61,8 +72,7 @@ def read_json(file: Path, kind: type[T]) -> T:
         ValueError: what is wrong with it, to be read after its name.
         OSError: it cannot be read.
     """
-    if (size := file.stat().st_size) > LARGEST_FILE:
-        raise ValueError(f"is too large ({size:,} bytes; {LARGEST_FILE:,} at most)")
+    check_length(file)
     try:
         return msgspec.convert(json_of(file.read_bytes()), kind)
     except (json.JSONDecodeError, UnicodeDecodeError) as error:

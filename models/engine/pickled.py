@@ -39,7 +39,7 @@ def _header(file: Path) -> dict[str, TensorHeader]:
     return {
         name: TensorHeader(_dtype(value), list(value.shape), (0, value.nbytes))
         for name, value in (state.items() if isinstance(state, dict) else ())
-        if isinstance(value, torch.Tensor)
+        if isinstance(name, str) and isinstance(value, torch.Tensor) and not value.is_sparse
     }
 
 

@@ -172,6 +172,22 @@ def test_tokenizer_settings_that_cannot_be_meant(
     assert read_checkpoint(path).problems == (f"has a {name} that {problem}",)
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "tokenizer.json", "vocab.txt", "merges.txt", "words.tiktoken", "chat_template.jinja",
+        "additional_chat_templates/tool_use.jinja",
+    ],
+)  # fmt: skip
+def test_files_that_would_be_read_whole_have_a_size_for_that(tmp_path: Path, name: str) -> None:
+    path = make(tmp_path / "m")
+    (path / name).parent.mkdir(exist_ok=True)
+    with (path / name).open("ab") as file:
+        file.truncate(10**11)
+    said = f"has a {Path(name).name} that is too large (100,000,000,000 bytes; 100,000,000 at most)"
+    assert said in read_checkpoint(path).problems
+
+
 @pytest.mark.parametrize("value", [10**400, -3, "8", [8], True, 2.5, None, {}])
 @pytest.mark.parametrize(
     "name", ["head_dim", "num_key_value_heads", "kv_lora_rank", "v_head_dim", "qk_rope_head_dim"]

@@ -23,6 +23,7 @@ from transformers.quantizers.auto import AUTO_QUANTIZER_MAPPING
 
 from tokexplore.models.checkpoint import read_checkpoint
 from tokexplore.models.codes import held_in_full
+from tokexplore.models.engine.pickled import headed
 from tokexplore.models.footprint import footprint
 
 BLOCKS = {"quant_method": "fp8", "activation_scheme": "dynamic", "weight_block_size": [32, 32]}
@@ -207,6 +208,16 @@ def test_pickled_codes_with_scales_are_the_same_weights(eight: Path, model_dir: 
     found, wanted = opened(pickled(model_dir)), opened(eight)
     with torch.inference_mode():
         assert torch.equal(found.model(IDS).logits, wanted.model(IDS).logits)
+
+
+def test_what_is_no_weight_beside_pickled_ones_has_no_header(tmp_path: Path) -> None:
+    path = pickled(save_llama(tmp_path / "beside"))
+    weights = torch.load(path / "pytorch_model.bin")
+    more = {"step": 3, "seen": torch.eye(4).to_sparse(), 5: torch.ones(2, 2, dtype=torch.int8)}
+    torch.save(weights | more, path / "pytorch_model.bin")
+    found = headed("beside", read_checkpoint(path))
+    assert found.tensors.keys() == weights.keys()
+    assert {header.dtype for header in found.tensors.values()} == {"F32"}
 
 
 @pytest.mark.parametrize(
