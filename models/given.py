@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import msgspec
 
@@ -65,6 +65,19 @@ def check_length(file: Path) -> None:
         raise ValueError(f"is too large ({size:,} bytes; {LARGEST_FILE:,} at most)")
 
 
+def read_whole(stream: BinaryIO) -> bytes:
+    """All bytes of a file, which may have no size of its own: a pipe, a device.
+
+    Raises:
+        ValueError: they are too many, to be read after its name.
+        OSError: it cannot be read.
+    """
+    data = stream.read(LARGEST_FILE + 1)
+    if len(data) > LARGEST_FILE:
+        raise ValueError(f"is too large ({LARGEST_FILE:,} bytes at most)")
+    return data
+
+
 def read_json(file: Path, kind: type[T]) -> T:
     """The value of a JSON file, of a type that msgspec knows.
 
@@ -74,7 +87,8 @@ def read_json(file: Path, kind: type[T]) -> T:
     """
     check_length(file)
     try:
-        return msgspec.convert(json_of(file.read_bytes()), kind)
+        with file.open("rb") as stream:
+            return msgspec.convert(json_of(read_whole(stream)), kind)
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"is not valid JSON ({error})") from None
     except msgspec.ValidationError as error:

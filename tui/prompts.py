@@ -10,7 +10,7 @@ from typing import BinaryIO
 import msgspec
 
 from tokexplore.models.errors import UsageError
-from tokexplore.models.given import brief, json_of, path_of
+from tokexplore.models.given import brief, json_of, path_of, read_whole
 from tokexplore.models.options import PromptSpec
 from tokexplore.models.protocol import Chat, Message, ModelInfo, PrefillAs
 from tokexplore.models.tokens import Vocabulary
@@ -89,7 +89,7 @@ def _read_text(
     if arguments.file is not None:
         return without_last_newline(_read_file("--prompt-file", arguments.file, notices))
     if stdin is not None:
-        return without_last_newline(decoded("standard input", stdin.read(), notices))
+        return without_last_newline(_read_stream("standard input", stdin, notices))
     return None
 
 
@@ -168,13 +168,21 @@ def template_arguments(given: Sequence[str]) -> dict[str, object]:
 
 def _read_file(option: str, file: str, notices: list[str]) -> str:
     if file == STANDARD_INPUT:
-        return decoded("standard input", sys.stdin.buffer.read(), notices)
+        return _read_stream("standard input", sys.stdin.buffer, notices)
     try:
-        data = path_of(file).read_bytes()
+        with path_of(file).open("rb") as stream:
+            return _read_stream(f"{option} {file}", stream, notices)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise UsageError(f"{option} {file} cannot be read: {reason}.") from None
-    return decoded(f"{option} {file}", data, notices)
+
+
+def _read_stream(name: str, stream: BinaryIO, notices: list[str]) -> str:
+    try:
+        data = read_whole(stream)
+    except ValueError as error:
+        raise UsageError(f"{name} {error}: give a shorter text.") from None
+    return decoded(name, data, notices)
 
 
 def read_text(file: str, notices: list[str]) -> str:

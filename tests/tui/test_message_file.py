@@ -142,3 +142,14 @@ def test_a_text_can_be_literal() -> None:
     spec = read_prompt(parse(["run", "--user", "a</s>", "--literal"]).prompt, None)
     assert spec == PromptSpec(chat=Chat((Message("user", "a</s>"),), literal=True))
     assert parse(["score", "-", "--literal"]).scoring.literal
+
+
+@pytest.mark.parametrize("option", ["file", "messages"])
+def test_a_text_without_end_is_refused(option: str) -> None:
+    with pytest.raises(UsageError, match=r"/dev/zero is too large \(100,000,000 bytes at most\): "):
+        read_prompt(PromptArguments(**{option: "/dev/zero"}), None)
+
+
+def test_standard_input_without_end_is_refused() -> None:
+    with open("/dev/zero", "rb") as endless, pytest.raises(UsageError, match="input is too large"):
+        read_prompt(PromptArguments(), endless)

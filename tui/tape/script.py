@@ -10,7 +10,7 @@ from typing import NamedTuple
 from textual.keys import KEY_ALIASES, Keys
 
 from tokexplore.models.errors import UsageError
-from tokexplore.models.given import brief
+from tokexplore.models.given import brief, check_length
 from tokexplore.tui.parsers import THEMES
 
 COMMANDS = {
@@ -70,12 +70,15 @@ def read_script(path: Path) -> Script:
         UsageError: the file cannot be read, or a line of it is wrong.
     """
     try:
+        check_length(path)
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise UsageError(f"{path} cannot be read: {reason}.") from None
     except UnicodeDecodeError:
         raise UsageError(f"{path} is not UTF-8 text: convert it first.") from None
+    except ValueError as error:
+        raise UsageError(f"{path} {error}: give a tape.") from None
     return parse_script(text, path.name)
 
 
