@@ -30,8 +30,9 @@ time.tzset()
 
 @pytest.fixture(autouse=True)
 def _state_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sessions of each test lie in a folder of its own."""
+    """Sessions of each test lie in a folder of its own, those without a usual one too."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
 
 def pytest_xdist_auto_num_workers() -> int:
