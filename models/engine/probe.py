@@ -64,8 +64,9 @@ def probe(forward: Forward, context: int) -> Probed:
         context: positions that the model has; 0 where it does not say.
 
     Raises:
-        ModelError: what it says after some tokens depends on those that come later.
+        ModelError: what it says after some tokens depends on those that come later, or on chance.
     """
+    _check_chance(forward.model)
     borders = borders_of(forward.model.config.get_text_config(), context)
     found = _probed(forward, context, borders)
     if found.feed == "whole":
@@ -90,6 +91,15 @@ def _probed(forward: Forward, context: int, borders: Borders) -> Probed:
         raise
     except (AttributeError, IndexError, RuntimeError, TypeError, ValueError) as error:
         return _whole(f"its cache cannot be forked ({type(error).__name__}: {error})")
+
+
+def _check_chance(model: PreTrainedModel) -> None:
+    """Refuse attention within buckets that random hashes make, which a long text alone shows."""
+    if "lsh" in (getattr(model.config, "attn_layers", None) or ()):
+        raise ModelError(
+            f"{type(model).__name__} hashes what it attends to at random (LSH attention): the same "
+            "text gives other logits each time, so none of them would be the model's."
+        )
 
 
 def _check_causality(forward: Forward, count: int) -> None:

@@ -39,7 +39,7 @@ _ALIKE = {
     24: "moe_intermediate_size shared_expert_intermediate_size",
     16: "q_lora_rank kv_lora_rank mamba_chunk_size chunk_size index_topk index_head_dim",
     64: "mamba_d_ssm index_n_heads",
-    CONTEXT: "max_position_embeddings n_positions n_ctx max_seq_len",
+    CONTEXT: "max_position_embeddings max_target_positions n_positions n_ctx max_seq_len",
     0: "bos_token_id pad_token_id",
     families.EOS: "eos_token_id",
 }

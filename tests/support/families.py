@@ -115,6 +115,18 @@ _CONFIGS |= {
         num_hidden_layers=2,
         prompt_length=4,
     ),
+    "reformer": lambda: hf.ReformerConfig(
+        vocab_size=ROWS,
+        hidden_size=32,
+        num_attention_heads=4,
+        attention_head_size=8,
+        feed_forward_size=48,
+        attn_layers=["local", "lsh"],
+        axial_pos_embds_dim=[16, 16],
+        axial_pos_shape=[16, 32],
+        max_position_embeddings=CONTEXT,
+        is_decoder=True,
+    ),
     "olmoe": lambda: hf.OlmoeConfig(**_MOE),
     "gpt_oss": lambda: hf.GptOssConfig(
         **_ATTENTION,

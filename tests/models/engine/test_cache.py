@@ -325,6 +325,12 @@ class TestProbe:
         with pytest.raises(ModelError, match="CpmAntForCausalLM looks ahead"):
             engine_of("cpmant")
 
+    def test_a_family_whose_logits_are_drawn_by_chance_is_refused(
+        self, engine_of: EngineOf
+    ) -> None:
+        with pytest.raises(ModelError, match="ReformerModelWithLMHead hashes what it attends to"):
+            engine_of("reformer")
+
     def test_a_family_that_limits_its_time_steps_is_fed_two_tokens_a_step(
         self, engine_of: EngineOf, passes: Passes
     ) -> None:
