@@ -11,7 +11,7 @@ from typing import Annotated, Literal, NamedTuple, TextIO
 import msgspec
 
 from tokexplore.models.errors import UsageError
-from tokexplore.models.given import json_of
+from tokexplore.models.given import json_of, read_whole
 
 Version = Literal[2, 3]
 LARGEST = 1000
@@ -156,7 +156,7 @@ def read_cast(path: Path) -> Cast:
         UsageError: the file cannot be read, or is no recording.
     """
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
+        lines = _text(path).split("\n")
         header = msgspec.convert(json_of(lines[0]), _Header)
         columns, rows = header.size
         if not columns or not rows:
@@ -168,6 +168,15 @@ def read_cast(path: Path) -> Cast:
         ) from None
     except ValueError as error:
         raise UsageError(f"{path} is no asciicast of version 2 or 3: {error}.") from None
+
+
+def _text(path: Path) -> str:
+    with path.open("rb") as stream:
+        try:
+            data = read_whole(stream)
+        except ValueError as error:
+            raise UsageError(f"{path} {error}.") from None
+    return data.decode()
 
 
 def _events(lines: list[str], *, relative: bool) -> Iterator[CastEvent]:

@@ -7,7 +7,7 @@ import unicodedata
 from pathlib import Path
 from typing import NamedTuple
 
-from textual.keys import KEY_ALIASES, Keys
+from textual.keys import KEY_ALIASES, KEY_TO_UNICODE_NAME, Keys
 
 from tokexplore.models.errors import UsageError
 from tokexplore.models.given import brief, check_length
@@ -151,7 +151,12 @@ def _check(command: str, rest: str) -> None:
 
 def _is_key(name: str) -> bool:
     bare = name.removeprefix("ctrl+").removeprefix("shift+")
-    return bare in _NAMED or len(bare) == 1 or re.fullmatch(r"[a-z]+(_[a-z]+)*", bare) is not None
+    if bare in _NAMED or bare in KEY_TO_UNICODE_NAME or len(bare) == 1:
+        return True
+    try:
+        return bool(unicodedata.lookup(bare.replace("_", " ").upper()))
+    except KeyError:
+        return False
 
 
 def _set(script: Script, step: Step) -> Script:

@@ -13,6 +13,7 @@ from support.lived import OPTIONS, SIZE, ended
 from support.terminal import Terminal
 from textual.pilot import Pilot
 
+from tokexplore.models import given
 from tokexplore.models.errors import UsageError
 from tokexplore.models.protocol import Progress
 from tokexplore.tui import cli
@@ -175,6 +176,14 @@ def test_what_is_no_recording_is_told(tmp_path: Path, text: str) -> None:
         read_cast(path)
     with pytest.raises(UsageError, match="cannot be read"):
         read_cast(tmp_path / "none.cast")
+
+
+def test_a_recording_without_an_end_is_read_as_far_as_a_file_may_go(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(given, "LARGEST_FILE", 1000)
+    with pytest.raises(UsageError, match=r"^/dev/zero is too large \(1,000 bytes at most\)\.$"):
+        read_cast(Path("/dev/zero"))
 
 
 def made(path: Path) -> Path:

@@ -187,6 +187,8 @@ async def test_a_model_that_cannot_be_loaded_ends_the_tape() -> None:
         ("Keys maybe", "not 'maybe'"),
         ("Screenshot ../x", "no name"),
         ("Key ctrl+", "no key"),
+        ("Key nope", "'nope' is no key"),
+        ("Key home ctrl+nope", "is no key"),
         ("Repeat 0 Key a", "not '0'"),
         ("Repeat 3 Wait 1", "not 'Wait'"),
         ("Options 'x", "cannot be read"),
