@@ -87,7 +87,9 @@ class TurnsApp(ThemedApp[ReturnType]):
         """Let a key or a paste wait for its turn; ctrl+c stops what the others wait for."""
         if not isinstance(event, events.Key | events.Paste) or event.is_forwarded:
             await super().on_event(event)
-        elif isinstance(event, events.Key) and event.key == "ctrl+c":
+            return
+        self.app_focus = True  # a key tells it, whatever the terminal said last
+        if isinstance(event, events.Key) and event.key == "ctrl+c":
             await self.act(event)
         elif self.keys_waiting or self.keeps_waiting(event):
             self._wait(event)

@@ -6,6 +6,7 @@ from typing import ClassVar
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.command import CommandPalette
+from textual.widgets import Input
 
 from tokexplore.tui.screens.dialog import LIST_KEYS
 
@@ -20,6 +21,8 @@ class Palette(CommandPalette):
     def keeps_waiting(self, event: events.Key | events.Paste) -> bool:
         """Whether the line, or the list that a key is for, is not there yet."""
         if self.focused is None:
+            for line in self.query(Input):  # it has none where the terminal lost it meanwhile
+                line.focus()
             return True
         looks = any(work.node is self and not work.is_finished for work in self.workers)
         return looks and getattr(event, "key", "") in LIST_KEYS

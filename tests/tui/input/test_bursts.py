@@ -6,8 +6,9 @@ import threading
 from collections.abc import Sequence
 
 import pytest
-from support.app import PROMPT, during, make_app
+from support.app import PROMPT, during, make_app, until
 from textual import events
+from textual.widgets import Input
 
 from tokexplore.models.options import PromptSpec
 from tokexplore.models.sampling.settings import SamplingSettings
@@ -127,3 +128,20 @@ async def test_any_burst_is_its_keys(seed: int) -> None:
     keys = sequence(random.Random(seed), LENGTH)
     burst, calm = await after(keys, burst=True), await after(keys, burst=False)
     assert burst == calm, " ".join(keys)
+
+
+@pytest.mark.parametrize("opens", ["colon", "g"])
+async def test_keys_act_after_the_terminal_said_that_it_lost_the_focus(opens: str) -> None:
+    app = make_app(options=AppOptions(prompt=PromptSpec(text=PROMPT), max_new_tokens=4))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: app.driver.state == "paused" and not app.driver.busy)
+        app.post_message(events.AppBlur())
+        await pilot.press(opens)
+        app.post_message(events.AppBlur())
+        await until(pilot, lambda: app.screen is not app._browse)
+        app.post_message(events.AppBlur())
+        await pilot.press("7")
+        await until(pilot, lambda: app.screen.query_one(Input).value == "7")
+        app.post_message(events.AppBlur())
+        await pilot.press("ctrl+g")
+        await until(pilot, lambda: app.screen is app._browse and not app.keys_waiting)
