@@ -129,6 +129,11 @@ class TapeApp(TokexploreApp):
             if isinstance(screen, BrowseScreen | LadderScreen | LabScreen):
                 screen.paint()
 
+    def look_through(self) -> None:
+        """Take what shows through a dialog as it is now: it would be two paints behind."""
+        if len(self.screen_stack) > 1:
+            self.screen.refresh()
+
     def screen_text(self) -> str:
         """What is on the screen, as text."""
         strips = self.screen._compositor.render_strips()
@@ -223,6 +228,7 @@ class Player:
 
     def _picture(self, name: str) -> None:
         if self._pictures is not None:
+            self._app.look_through()
             path = self._pictures / f"{name}.svg"
             path.write_text(svg_of(self._app), encoding="utf-8")
 
@@ -299,6 +305,7 @@ class Player:
                     await asyncio.wait_for(painted.wait(), 1)
 
     async def _frame(self) -> None:
+        self._app.look_through()
         if self._camera is not None and self._cast is not None:
             changes = self._camera.look(self._overlay())
             if changes:

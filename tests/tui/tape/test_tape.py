@@ -1,5 +1,8 @@
 """Tapes: their language, the same bytes each time, and what was just done as one."""
 
+import random
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
@@ -135,11 +138,29 @@ Screenshot done
 """
 
 
-async def test_a_stream_can_be_stopped_gone_on_with_and_replaced(tmp_path: Path) -> None:
+def uneven(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let what arrives, and what is painted, come late now and then, as on a busy machine."""
+    chance = random.Random(0)
+    late: tuple[tuple[type, str], ...] = (EngineClient, "_receive"), (player.TapeApp, "paint_now")
+    for where, name in late:
+        whole = getattr(where, name)
+
+        def slowed(*args: object, whole: Callable[..., object] = whole) -> object:
+            if chance.random() < 0.3:
+                time.sleep(0.03 * chance.random())
+            return whole(*args)
+
+        monkeypatch.setattr(where, name, slowed)
+
+
+async def test_a_stream_can_be_stopped_gone_on_with_and_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
     await played(MID_STREAM, one)
+    uneven(monkeypatch)
     await played(MID_STREAM, two)
-    for path in one.glob("*.svg"):
+    for path in one.iterdir():
         assert path.read_bytes() == (two / path.name).read_bytes(), path.name
     prompt, second_at_speed = 5, 14
     assert f"ctx&#160;{prompt + second_at_speed}/" in (one / "paused.svg").read_text()
