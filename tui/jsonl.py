@@ -154,6 +154,6 @@ def line_with(
     return b'%b,"candidates":%b}\n' % (line(known)[:-2], listed)
 
 
-def end_line(reason: str, text: str) -> bytes:
-    """The last line: why it ended, and the generated text."""
+def end_line(reason: str | None, text: str) -> bytes:
+    """The last line: why it ended, None where no stream did, and the generated text."""
     return line({"type": "end", "reason": reason, "text": text})

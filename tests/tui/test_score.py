@@ -59,6 +59,8 @@ def test_json_lines_are_those_of_a_run(file: Path) -> None:
     assert [step["logprob"] for step in steps] == pytest.approx(logprobs(), abs=1e-9)
     assert {step["origin"] for step in steps} == {"prompt"}
     assert {len(step["candidates"]) for step in steps} == {4}
+    assert lines[0]["threads"] == FakeEngine().info.threads
+    assert lines[-1] == {"type": "end", "reason": None, "text": ""}, "no stream ended there"
 
 
 def test_a_page_can_be_made_of_it(file: Path) -> None:

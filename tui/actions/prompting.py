@@ -120,7 +120,8 @@ class Prompting(Actions):
             self.nothing("prompt yet: p asks for one")
             return
         if self.driver.state in ("loading", "lost"):
-            self.nothing("engine to read what is typed: space starts it again")
+            when = "the model is loaded" if self.driver.state == "loading" else "space starts it"
+            self.nothing(f"engine to read what is typed until {when}")
             return
         preview = None if self.driver.absent else self._preview_more
         title, given = "Type a continuation at this step", before or Written("")

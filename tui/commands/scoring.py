@@ -8,7 +8,7 @@ from typing import BinaryIO, TextIO
 
 from tokexplore.models.display import safe_text
 from tokexplore.models.errors import UsageError
-from tokexplore.models.events import Prompted, Scored
+from tokexplore.models.events import Ended, Prompted, Scored
 from tokexplore.models.protocol import Control, Engine, Progress
 from tokexplore.models.tree import TokenTree
 from tokexplore.models.trie import ROOT
@@ -88,6 +88,8 @@ def _scored(
         tree.tell(path[event.position - 1], event.distribution)
         standing = event.standing
         tree.append(Scored(path[event.position], standing.logprob, standing.rank))
+    if control.cancelled:
+        tree.append(Ended(leaf, "interrupted"))
     return tree, leaf
 
 

@@ -31,8 +31,9 @@ def path_lines(source: Source, count: int) -> Iterator[bytes]:
         if is_given(turns, tree.depth[node]):
             fields |= {"origin": "prompt", "chosen_by": None}
         yield line_with(fields, told, tokens, count)
-    reason = tree.ended.get(source.leaf, "interrupted")
-    yield end_line(reason, source.vocabulary.text(tree.token[n] for n in path[prompt:]))
+    yield end_line(
+        tree.ended.get(source.leaf), source.vocabulary.text(tree.token[n] for n in path[prompt:])
+    )
 
 
 def tree_lines(source: Source, scope: Scope, count: int) -> Iterator[bytes]:
@@ -93,6 +94,7 @@ def run_line(source: Source, prompt_ids: list[int]) -> bytes:
             "revision": by.revision if by else "",
             "dtype": by.dtype if by else "",
             "device": by.device if by else "",
+            "threads": by.threads if by else "",
             "seed": source.settings.seed,
             "sampling": _without_seed(source.settings),
             "prompt_ids": prompt_ids,

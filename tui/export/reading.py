@@ -57,6 +57,7 @@ class _Run(msgspec.Struct, tag="run"):
     revision: str = ""
     dtype: str = ""
     device: str = ""
+    threads: str = ""
     attention: str = ""
     config_hash: str = ""
     seed: int = 0
@@ -122,7 +123,7 @@ class _Branch(msgspec.Struct, tag="branch"):
 
 
 class _End(msgspec.Struct, tag="end"):
-    reason: str = ""
+    reason: str | None = None
 
 
 _Line = (
@@ -233,7 +234,8 @@ class Lines:
         return Provenance(
             model=run.model.rstrip("/").rpartition("/")[2], source=run.model,
             revision=run.revision, config_hash=run.config_hash, dtype=run.dtype,
-            device=run.device, attention=run.attention, vocabulary=self.vocabulary.rows,
+            device=run.device, attention=run.attention, threads=run.threads,
+            vocabulary=self.vocabulary.rows,
         )  # fmt: skip
 
     def _apply(self, tree: TokenTree, line: _Line, leaf: int) -> int:
@@ -260,7 +262,7 @@ class Lines:
                     tree.append(Named(number, name))
                 if hidden:
                     tree.append(Hidden(number))
-            case _End(reason) if reason != "complete":
+            case _End(reason) if reason and reason != "complete":
                 tree.append(Ended(leaf, reason))
         return leaf
 

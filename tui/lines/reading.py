@@ -2,9 +2,16 @@
 
 import asyncio
 import os
+from collections import deque
 from contextlib import suppress
 
+from tokexplore.models.errors import UsageError
 from tokexplore.tui.prompts import decoded
+
+LONGEST = 2**20
+"""Bytes of a line that are read; a longer one is refused."""
+MOST_WAITING = 1000
+"""Lines that are read before the one that acts is done; what sends more has to wait."""
 
 
 class LineReader:
@@ -18,7 +25,7 @@ class LineReader:
         self._descriptor = descriptor
         self._arrived = arrived
         self._rest = b""
-        self._lines: list[bytes] = []
+        self._lines: deque[bytes] = deque()
         self.notices: list[str] = []
         """What was left out of the lines that were taken."""
         self._ended = False
@@ -28,7 +35,7 @@ class LineReader:
         try:
             asyncio.get_running_loop().add_reader(self._descriptor, self._read)
         except PermissionError:  # epoll knows no plain files; they never keep anybody waiting
-            while not self._ended:
+            while not self._ended and len(self._lines) < MOST_WAITING:
                 self._read()
 
     def stop(self) -> None:
@@ -41,12 +48,14 @@ class LineReader:
             data = os.read(self._descriptor, 65536)
         except OSError:  # the terminal is gone
             data = b""
-        *lines, self._rest = (self._rest + data).split(b"\n")
+        *lines, rest = (self._rest + data).split(b"\n")
+        self._rest = rest[: LONGEST + 1]
         if not data:
             lines, self._rest = [*lines, *([self._rest] if self._rest else [])], b""
             self._ended = True
+        self._lines.extend(lines)
+        if self._ended or len(self._lines) >= MOST_WAITING:
             self.stop()
-        self._lines += lines
         self._arrived.set()
 
     @property
@@ -58,8 +67,16 @@ class LineReader:
         """The next line; None at the end. Only where something is `waiting`.
 
         Raises:
-            UsageError: the line is not UTF-8; the one after it is the next.
+            UsageError: the line is not UTF-8, or too long; the one after it is the next.
         """
         if not self._lines:
             return None
-        return decoded("this line", self._lines.pop(0), self.notices).rstrip("\r")
+        line = self._lines.popleft()
+        if not self._ended and len(self._lines) < MOST_WAITING // 2:
+            self.start()
+        if len(line) > LONGEST:
+            raise UsageError(
+                f"This line has more than {LONGEST:,} bytes: it is left out; --prompt-file takes "
+                "a text of any length."
+            )
+        return decoded("this line", line, self.notices).rstrip("\r")

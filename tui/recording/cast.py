@@ -16,6 +16,8 @@ from tokexplore.models.given import json_of, read_whole
 Version = Literal[2, 3]
 LARGEST = 1000
 """Columns or rows of a terminal at most."""
+LONGEST = 2**20
+"""Characters of an event at most: recorders write what one read brought, some kilobytes."""
 Cells = Annotated[int, msgspec.Meta(ge=0, le=LARGEST)]
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
 _SIZE = re.compile(r"([0-9]{1,4})x([0-9]{1,4})")
@@ -193,6 +195,8 @@ def _events(lines: list[str], *, relative: bool) -> Iterator[CastEvent]:
         at = at + when if relative else when
         if code == "r":
             _check_size(number, data)
+        if len(data) > LONGEST:
+            raise ValueError(f"line {number} is an event of {len(data):,} characters")
         # A recording of ours may hold half of a character, which no terminal can be sent.
         yield CastEvent(at, code, data.encode("utf-8", "replace").decode())
 

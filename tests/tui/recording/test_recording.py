@@ -19,7 +19,7 @@ from tokexplore.models.protocol import Progress
 from tokexplore.tui import cli
 from tokexplore.tui.app import TokexploreApp
 from tokexplore.tui.recording import gif as gif_module
-from tokexplore.tui.recording.cast import CastWriter, new_path, read_cast
+from tokexplore.tui.recording.cast import LONGEST, CastWriter, new_path, read_cast
 from tokexplore.tui.recording.gif import write_gif
 
 
@@ -176,6 +176,17 @@ def test_what_is_no_recording_is_told(tmp_path: Path, text: str) -> None:
         read_cast(path)
     with pytest.raises(UsageError, match="cannot be read"):
         read_cast(tmp_path / "none.cast")
+
+
+def test_an_event_that_no_terminal_sends_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.cast"
+    events = [{"version": 2, "width": 9, "height": 5}, [0, "o", "y" * LONGEST], [1, "o", "x"]]
+    path.write_text("\n".join(map(json.dumps, events)))
+    assert len(read_cast(path).events[0].data) == LONGEST
+    events[2] = [1, "o", "x" * (LONGEST + 1)]
+    path.write_text("\n".join(map(json.dumps, events)))
+    with pytest.raises(UsageError, match="line 3 is an event of 1,048,577 characters"):
+        read_cast(path)
 
 
 def test_a_recording_without_an_end_is_read_as_far_as_a_file_may_go(
