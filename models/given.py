@@ -17,6 +17,7 @@ LARGEST_FILE = 100_000_000
 BITS = 64
 """Of the largest whole number that a message or a row of a session can hold."""
 _SHOWN = 40
+_BYTE_ORDER_MARK = "\ufeff"
 T = TypeVar("T")
 
 
@@ -76,6 +77,31 @@ def read_whole(stream: BinaryIO) -> bytes:
     if len(data) > LARGEST_FILE:
         raise ValueError(f"is too large ({LARGEST_FILE:,} bytes at most)")
     return data
+
+
+def decoded(name: str, data: bytes, notices: list[str]) -> str:
+    """Bytes as UTF-8 text, but for a byte order mark.
+
+    Args:
+        notices: what was left out is told here.
+
+    Raises:
+        UsageError: they are something else.
+    """
+    try:
+        return without_mark(name, data.decode("utf-8"), notices)
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"{name} is not UTF-8 text (byte 0x{data[error.start]:02X} at offset {error.start}): "
+            "convert it first."
+        ) from None
+
+
+def without_mark(name: str, text: str, notices: list[str]) -> str:
+    """The text without a byte order mark at its head, which editors write and no model reads."""
+    if text.startswith(_BYTE_ORDER_MARK):
+        notices.append(f"{name} begins with a byte order mark (U+FEFF), which is left out")
+    return text.removeprefix(_BYTE_ORDER_MARK)
 
 
 def read_json(file: Path, kind: type[T]) -> T:

@@ -264,11 +264,18 @@ class TokexploreApp(ShowingApp[int]):
         """The header says whether the screen is recorded."""
         self.changed()
 
+    def action_command_palette(self) -> None:
+        """All commands by name."""
+        from tokexplore.tui.screens.palette import Palette
+
+        if not isinstance(self.screen, Palette):
+            self.push_screen(Palette(id="--command-palette"))
+
     async def action_help(self) -> None:
         """The keys of the screen in front."""
         from tokexplore.tui.screens.help import help_for
 
-        sheet = help_for(self.screen, self.BINDINGS)
+        sheet = help_for(self.screen, self.BINDINGS, main=isinstance(self.screen, BrowseScreen))
         await self.push_screen(sheet)
         await sheet.opened.wait()
 

@@ -18,6 +18,7 @@ from tokexplore.tui.commands.lab.parsers import read_lab
 from tokexplore.tui.options import (
     CLOSE_CALL,
     IDLE_CAP,
+    THEMES,
     AppOptions,
     ExportOptions,
     GifOptions,
@@ -32,7 +33,7 @@ from tokexplore.tui.options import (
     TapeOptions,
 )
 from tokexplore.tui.parser_groups import LOADING
-from tokexplore.tui.parsers import COMMANDS, THEMES
+from tokexplore.tui.parsers import COMMANDS
 from tokexplore.tui.prompts import PromptArguments, check_utf8
 
 

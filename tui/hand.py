@@ -8,10 +8,9 @@ from tokexplore.models.errors import UsageError
 from tokexplore.models.given import brief, number_of
 from tokexplore.models.sampling.knobs import KNOBS, Knob, exact
 from tokexplore.models.sampling.settings import SamplingSettings
-from tokexplore.tui.options import MAX_NEW_TOKENS
-from tokexplore.tui.parser_groups import LARGEST
+from tokexplore.tui.options import LARGEST_COUNT, MAX_NEW_TOKENS
 
-LENGTH = Knob("length", "max_new_tokens", 1, 64, 1, LARGEST, "tokens a stream may add")
+LENGTH = Knob("length", "max_new_tokens", 1, 64, 1, LARGEST_COUNT, "tokens a stream may add")
 DIALS = (*KNOBS, LENGTH)
 """All that can be turned: the sampler's knobs, and how far a stream goes."""
 

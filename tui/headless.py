@@ -26,6 +26,7 @@ from tokexplore.models.protocol import (
 )
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.tui import jsonl
+from tokexplore.tui.driving.first_token import begun_by_text
 from tokexplore.tui.meter import Meter
 from tokexplore.tui.options import (
     AppOptions,
@@ -35,7 +36,6 @@ from tokexplore.tui.options import (
     with_texts,
 )
 from tokexplore.tui.plain import plain_text, step_table
-from tokexplore.tui.prompts import begun_by_text
 
 if TYPE_CHECKING:
     from tokexplore.tui.run_session import RunSession

@@ -7,11 +7,9 @@ from tokexplore.models.given import brief
 from tokexplore.models.options import EMBEDDED, Dtype
 from tokexplore.models.protocol import PrefillAs
 from tokexplore.models.sampling.knobs import KNOBS
-from tokexplore.tui.options import MAX_NEW_TOKENS
+from tokexplore.tui.options import LARGEST_COUNT, MAX_NEW_TOKENS
 
 LOADING = ("device", "dtype", "device_map", "revision", "trust_remote_code", "threads")
-LARGEST = 2**31 - 1
-"""Of what is counted: tokens, runs, rows."""
 _COMMON = ("temperature", "top_k", "top_p", "min_p", "seed")
 
 
@@ -234,7 +232,7 @@ def add_loading(parser: argparse.ArgumentParser) -> None:
 
 def threads(text: str) -> int | str:
     value = 0 if text == "auto" else whole(text)
-    if text != "auto" and not 1 <= value <= LARGEST:
+    if text != "auto" and not 1 <= value <= LARGEST_COUNT:
         raise argparse.ArgumentTypeError(f"{text} is not possible: give 1 or more, or auto")
     return value or "auto"
 
@@ -262,6 +260,8 @@ def whole(text: str) -> int:
 
 def count(text: str) -> int:
     value = whole(text)
-    if not 0 <= value <= LARGEST:
-        raise argparse.ArgumentTypeError(f"{brief(text)} is not possible: give 0 to {LARGEST}")
+    if not 0 <= value <= LARGEST_COUNT:
+        raise argparse.ArgumentTypeError(
+            f"{brief(text)} is not possible: give 0 to {LARGEST_COUNT}"
+        )
     return value

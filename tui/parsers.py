@@ -8,6 +8,7 @@ from tokexplore.models.errors import UsageError
 from tokexplore.tui.options import (
     CLOSE_CALL,
     IDLE_CAP,
+    THEMES,
     ExportOptions,
     RunOptions,
 )
@@ -30,7 +31,6 @@ COMMANDS = (
     "sweep", "lab", "examples",
 )  # fmt: skip
 _SLOWEST = 1e-3
-THEMES = {"dark": "tokexplore-dark", "light": "tokexplore-light", "ansi": "tokexplore-ansi"}
 EXPORT_FORMATS = ("jsonl", "json", "csv", "markdown", "html", "dot")
 
 _COMMAND_HELP = """commands:

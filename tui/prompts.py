@@ -10,14 +10,12 @@ from typing import BinaryIO
 import msgspec
 
 from tokexplore.models.errors import UsageError
-from tokexplore.models.given import brief, json_of, path_of, read_whole
+from tokexplore.models.given import brief, decoded, json_of, path_of, read_whole, without_mark
 from tokexplore.models.options import PromptSpec
-from tokexplore.models.protocol import Chat, Message, ModelInfo, PrefillAs
-from tokexplore.models.tokens import Vocabulary
+from tokexplore.models.protocol import Chat, Message, PrefillAs
 from tokexplore.tui.message_file import Opening, last_words, read_conversation
 
 STANDARD_INPUT = "-"
-BYTE_ORDER_MARK = "\ufeff"
 
 
 class PromptArguments(msgspec.Struct, frozen=True):
@@ -195,46 +193,6 @@ def read_text(file: str, notices: list[str]) -> str:
         UsageError: it cannot be read, or is not UTF-8.
     """
     return _read_file("FILE", file, notices)
-
-
-def decoded(name: str, data: bytes, notices: list[str]) -> str:
-    """Bytes as UTF-8 text, but for a byte order mark.
-
-    Args:
-        notices: what was left out is told here.
-
-    Raises:
-        UsageError: they are something else.
-    """
-    try:
-        return without_mark(name, data.decode("utf-8"), notices)
-    except UnicodeDecodeError as error:
-        raise UsageError(
-            f"{name} is not UTF-8 text (byte 0x{data[error.start]:02X} at offset {error.start}): "
-            "convert it first."
-        ) from None
-
-
-def without_mark(name: str, text: str, notices: list[str]) -> str:
-    """The text without a byte order mark at its head, which editors write and no model reads."""
-    if text.startswith(BYTE_ORDER_MARK):
-        notices.append(f"{name} begins with a byte order mark (U+FEFF), which is left out")
-    return text.removeprefix(BYTE_ORDER_MARK)
-
-
-def begun_by_text(
-    text: str, ids: Sequence[int], info: ModelInfo, vocabulary: Vocabulary, *, literal: bool
-) -> str:
-    """A notice where a prompt begins with the name of the token that is put in front of prompts."""
-    if literal or not info.adds_bos or info.bos_id is None or info.bos_id not in ids[:1]:
-        return ""
-    name = vocabulary.bytes_of(info.bos_id).decode()
-    if not text.startswith(name):
-        return ""
-    return (
-        f"the text begins with {name}, the token that is put in front of every text: it is not put "
-        "there again (--literal reads it as its characters)"
-    )
 
 
 def check_utf8(name: str, text: str) -> None:

@@ -17,8 +17,8 @@ from tokexplore.models.options import LoadOptions, PromptSpec
 from tokexplore.models.protocol import Chat, Message
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.tui import cli
-from tokexplore.tui.arguments import THEMES, parse
-from tokexplore.tui.options import STOCK_PROMPT, AppOptions
+from tokexplore.tui.arguments import parse
+from tokexplore.tui.options import STOCK_PROMPT, THEMES, AppOptions
 from tokexplore.tui.prompts import PromptArguments, read_prompt, template_arguments
 
 RUN_LINE = """

@@ -18,11 +18,12 @@ from tokexplore.models.options import LoadOptions, PromptSpec
 from tokexplore.models.protocol import Chat, Message
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.session import meta
+from tokexplore.models.session.listing import latest
 from tokexplore.models.session.places import all_files
 from tokexplore.models.session.reading import listed, open_session
 from tokexplore.tui.commands.exporting import source_of
 from tokexplore.tui.commands.opening import keep_on, options_for
-from tokexplore.tui.commands.sessions import latest, session_table
+from tokexplore.tui.commands.sessions import session_table
 from tokexplore.tui.export.write import export
 from tokexplore.tui.keeping import read_state
 from tokexplore.tui.options import AppOptions, OpenOptions

@@ -9,9 +9,10 @@ from textual.content import Content
 
 from tokexplore.models.errors import TokexploreError
 from tokexplore.models.options import SHIPPED, PromptSpec
+from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.tui.actions.base import Actions
 from tokexplore.tui.examples import EXAMPLES, Example
-from tokexplore.tui.options import STOCK_PROMPT, LensOptions
+from tokexplore.tui.options import STOCK_PROMPT
 
 if TYPE_CHECKING:
     from tokexplore.tui.screens.editor import Written
@@ -215,11 +216,14 @@ class Prompting(Actions):
 
     async def _show_words(self, example: Example) -> None:
         """The figures of a few words: no model has a part in it."""
-        from tokexplore.tui.commands.lens import lens_lines
+        from tokexplore.tui.lens_text import effect_lines, parse_words
         from tokexplore.tui.screens.dialog import Sheet
 
-        options = LensOptions(logits=example.words, temperatures=(1.0, 100.0), draw=1000)
-        lines = await asyncio.to_thread(lambda: list(lens_lines(options)))
+        words, logits = zip(*parse_words(example.words), strict=True)
+        settings = [SamplingSettings(temperature=t) for t in (1.0, 100.0)]
+        lines = await asyncio.to_thread(
+            lambda: list(effect_lines(words, logits, settings, draw=1000))
+        )
         await self.open(Sheet(example.title, Content("\n".join(lines))))
 
     async def action_turn(self) -> None:

@@ -13,6 +13,7 @@ from tokexplore.models.search import Match, find_text
 from tokexplore.tui.actions.base import Actions
 from tokexplore.tui.clipboard import copy, write_text
 from tokexplore.tui.export.source import Source
+from tokexplore.tui.options import ExportOptions
 
 AGAIN = 10.0
 """Seconds within which a second `y` writes a file."""
@@ -185,10 +186,12 @@ class Remembering(Actions):
 
     @work(thread=True)
     def _write(self, source: Source, asked: str) -> None:
-        from tokexplore.tui.commands.exporting import write_export
+        from tokexplore.tui.export.to_file import write_export
 
+        usual = ExportOptions()
         try:
-            said = f"The export is in {write_export(source, asked)}."
+            file = write_export(source, asked, usual.scope, usual.candidates)
+            said = f"The export is in {file}."
         except TokexploreError as error:
             said = str(error)
         self.app.call_from_thread(self.host.say, said)

@@ -1,61 +1,40 @@
 """`tokexplore lens`: what sampling settings make of a few words with known logits. No model."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-from tokexplore.models.display import visible
 from tokexplore.models.errors import UsageError
 from tokexplore.models.given import brief, path_of, read_json
 from tokexplore.models.lab.sweep import combinations
-from tokexplore.models.sampling.effects import Effect, StageEffect
-from tokexplore.models.sampling.settings import LARGEST, SamplingSettings
+from tokexplore.models.sampling.settings import LARGEST
+from tokexplore.tui.lens_text import effect_lines, parse_words
 from tokexplore.tui.options import LensOptions
-from tokexplore.tui.plain import LONGEST_TOKEN
-from tokexplore.tui.tables import aligned, cut
-from tokexplore.widgets.bars import bar
-from tokexplore.widgets.figures import NATS_PER_BIT, percent
 
 MOST_WORDS = 1_000_000
 MOST_LOGPROB = 1e-3
 """Nats; above 0 by no more than rounding leaves."""
-_BAR = 20
 
 
 def lens_lines(options: LensOptions) -> Iterator[str]:
-    """The figures of each setting, then every word's probability under each, with bars.
+    """What `tokexplore lens` prints.
 
     Raises:
         UsageError: words that cannot be read, or settings that are not possible.
     """
     words, logits = _words(options)
     settings = combinations(options.settings, options.temperatures, options.top_ps)
-    from tokexplore.models.engine.lens import counts_of, effects_of
-
-    effects = effects_of(logits, settings)
-    names = [_name(chosen) for chosen in settings]
     if options.logprobs:
         mass = math.fsum(map(math.exp, logits))
         if abs(mass - 1) > 1e-3:
             yield f"these logprobs hold {mass:.2%}: all figures are of these words alone"
-    yield from _figures(effects, names)
-    yield ""
-    drawn = [counts_of(logits, s, options.draw) for s in settings] if options.draw else []
-    yield from _table(words, logits, effects, names, drawn)
-    for name, effect in zip(names, effects, strict=True):
-        yield ""
-        yield f"{name}: kept and probability moved, stage by stage"
-        rows = [
-            (f"  {_stage(s)}", f"{s.kept:,} kept", percent(s.moved), bar(s.moved, _BAR))
-            for s in effect.stages
-        ]
-        yield from aligned(rows, "<>><") if rows else ["  none is on: the model's own distribution"]
+    yield from effect_lines(words, logits, settings, draw=options.draw)
 
 
 def _words(options: LensOptions) -> tuple[list[str], list[float]]:
     given = [text for text in (options.logits, options.logprobs, options.file) if text]
     if len(given) != 1:
         raise UsageError("lens needs one of --logits, --logprobs and --file: words and numbers.")
-    pairs = _read(options.file) if options.file else _split(given[0])
+    pairs = _read(options.file) if options.file else parse_words(given[0])
     if not 1 < len(pairs) <= MOST_WORDS:
         raise UsageError(f"{len(pairs)} words are not possible: give 2 to {MOST_WORDS:,}.")
     for word, value in pairs:
@@ -69,18 +48,6 @@ def _words(options: LensOptions) -> tuple[list[str], list[float]]:
     return [word for word, _ in pairs], [value for _, value in pairs]
 
 
-def _split(text: str) -> list[tuple[str, float]]:
-    pairs: list[tuple[str, float]] = []
-    for part in text.split(","):
-        word, equals, value = part.rpartition("=")
-        word = word if equals else f"token {len(pairs)}"
-        try:
-            pairs.append((word, float(value)))
-        except ValueError:
-            raise UsageError(f"{brief(part)!r} is not WORD=NUMBER, such as floor=-46.4.") from None
-    return pairs
-
-
 def _read(file: str) -> list[tuple[str, float]]:
     try:
         held = read_json(path_of(file), dict[str, float] | list[float])  # type: ignore[arg-type]
@@ -92,52 +59,3 @@ def _read(file: str) -> list[tuple[str, float]]:
         ) from None
     pairs = held.items() if isinstance(held, dict) else enumerate(held)
     return [(str(word), value) for word, value in pairs]
-
-
-def _name(settings: SamplingSettings) -> str:
-    return settings.short(with_seed=False)
-
-
-def _stage(stage: StageEffect) -> str:
-    return stage.stage if stage.stage == "greedy" else f"{stage.stage} {stage.value:g}"
-
-
-def _figures(effects: Sequence[Effect], names: Sequence[str]) -> Iterator[str]:
-    first = effects[0]
-    h = first.model_entropy
-    rows = [("", "model", *names)]
-    told = [
-        ("entropy nats", f"{h:.4f}", lambda e: f"{e.entropy:.4f}"),
-        ("entropy bits", f"{h / NATS_PER_BIT:.4f}", lambda e: f"{e.entropy / NATS_PER_BIT:.4f}"),
-        ("perplexity, exp H", f"{math.exp(h):.3f}", lambda e: f"{e.choices:.3f}"),
-        ("kept", "", lambda e: f"{e.view.kept:,}"),
-        ("mass removed", "", lambda e: percent(e.removed)),
-        ("KL to model, nats", "", lambda e: f"{e.kl:.4f}"),
-    ]
-    rows += [(label, model, *map(of, effects)) for label, model, of in told]
-    yield from aligned(rows, "<" + ">" * (1 + len(names)))
-
-
-def _table(
-    words: Sequence[str],
-    logits: Sequence[float],
-    effects: Sequence[Effect],
-    names: Sequence[str],
-    drawn: Sequence[Sequence[int]],
-) -> Iterator[str]:
-    """The words by falling logit, equal ones as they were given."""
-    top = max(logits)
-    lse = top + math.log(math.fsum(math.exp(x - top) for x in logits))
-    heads = [(name, "drawn" if drawn else "", "") for name in names]
-    rows = [("word", "logit", "model", *(text for head in heads for text in head))]
-    for place in sorted(range(len(words)), key=lambda i: -logits[i]):
-        cells = []
-        for number, effect in enumerate(effects):
-            fate = effect.view.fate(place, logits[place])
-            share = math.exp(fate.logprob)
-            why = fate.cut.words() + " (tie)" * fate.cut.tie if fate.cut else bar(share, _BAR)
-            lost = "cut" if fate.cut else "0" if share == 0 else f"{share:.5f}"
-            cells += [lost, f"{drawn[number][place]:,}" if drawn else "", why]
-        word = cut(visible(words[place].encode("utf-8", "surrogatepass")), LONGEST_TOKEN)
-        rows.append((word, f"{logits[place]:g}", f"{math.exp(logits[place] - lse):.5f}", *cells))
-    yield from aligned(rows, "<>>" + ">><" * len(names))

@@ -11,13 +11,13 @@ from tokexplore.models.options import LoadOptions
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.session import places
 from tokexplore.models.session.journal import Journal
+from tokexplore.models.session.listing import latest
 from tokexplore.models.session.meta import Summary
 from tokexplore.models.session.places import find
 from tokexplore.models.session.reading import copy_of, open_session
 from tokexplore.models.session.timeline import Timeline, open_timeline
 from tokexplore.models.session.writing import View
 from tokexplore.models.tree import TokenTree
-from tokexplore.tui.commands.sessions import latest
 from tokexplore.tui.keeping import FIRST_WORDS, Kept, ViewState, read_state
 from tokexplore.tui.options import AppOptions, OpenOptions
 

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tokexplore.models.errors import UsageError
+from tokexplore.models.session.listing import size_of
 from tokexplore.models.session.places import dated_files, find, remove
 from tokexplore.models.session.reading import Listed, listed
-from tokexplore.tui.commands.sessions import session_line, size_of
+from tokexplore.tui.commands.sessions import session_line
 from tokexplore.tui.options import RemoveOptions
 from tokexplore.widgets.cells import cut
 

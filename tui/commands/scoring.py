@@ -12,13 +12,14 @@ from tokexplore.models.events import Ended, Prompted, Scored
 from tokexplore.models.protocol import Control, Engine, Progress
 from tokexplore.models.tree import TokenTree
 from tokexplore.models.trie import ROOT
+from tokexplore.tui.driving.first_token import begun_by_text
 from tokexplore.tui.export.source import Source
 from tokexplore.tui.export.write import export
 from tokexplore.tui.headless import OpenEngine, interruptible, open_local, opened
 from tokexplore.tui.meter import Meter
 from tokexplore.tui.options import ScoreOptions
 from tokexplore.tui.plain import LONGEST_TOKEN, number, percent
-from tokexplore.tui.prompts import begun_by_text, read_text
+from tokexplore.tui.prompts import read_text
 from tokexplore.tui.tables import aligned, cut
 
 SURPRISING = 10

@@ -2,8 +2,8 @@
 
 import time
 
-from tokexplore.models.errors import UsageError
-from tokexplore.models.session.places import all_files, sessions_folder, with_log
+from tokexplore.models.session.listing import ending, size_of
+from tokexplore.models.session.places import all_files, sessions_folder
 from tokexplore.models.session.reading import Listed, listed
 from tokexplore.tui.plain import plain_text
 from tokexplore.widgets.cells import cut, fit
@@ -34,28 +34,3 @@ def session_line(known: Listed) -> str:
         f"{name} {fit(plain_text(summary.model), _MODEL)} {when:<16} {summary.nodes:>9,} "
         f"{size_of(known):>8,.1f}  {said}{f'  [{how}]' if how else ''}"
     )
-
-
-def size_of(known: Listed) -> float:
-    """A session's size on the disk in MB, the log beside it included; 0 for what is gone."""
-    return sum(file.stat().st_size for file in with_log(known.path)) / 1e6
-
-
-def ending(known: Listed) -> str:
-    """How a session ended, in a word or two; empty where its user quit it."""
-    if known.live:
-        return "open now"
-    return "" if known.ended == "quit" else known.ended or "cut off"
-
-
-def latest() -> Listed:
-    """The latest session that can be opened.
-
-    Raises:
-        UsageError: when there is none.
-    """
-    for path in all_files():
-        known = listed(path)
-        if not known.problem and not known.live:
-            return known
-    raise UsageError("there is no session to open yet: `tokexplore` begins one.")

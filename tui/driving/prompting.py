@@ -10,8 +10,8 @@ from tokexplore.models.options import PromptSpec
 from tokexplore.models.protocol import Message
 from tokexplore.models.trie import ROOT
 from tokexplore.tui.driving.base import in_turn
+from tokexplore.tui.driving.first_token import begun_by_text
 from tokexplore.tui.driving.streaming import Streaming
-from tokexplore.tui.prompts import begun_by_text
 
 
 class Prompting(Streaming):

@@ -5,13 +5,11 @@ from collections import deque
 from typing import Protocol, runtime_checkable
 
 from textual import events
-from textual.command import CommandPalette
 from textual.message import Message
 from textual.message_pump import MessagePump
 from textual.widgets import Input, TextArea
 
 from tokexplore.tui.input.keys import Paste, Unreadable
-from tokexplore.tui.screens.palette import Palette
 from tokexplore.tui.theme import ReturnType, ThemedApp
 
 MOST_WAITING = 1000
@@ -147,11 +145,6 @@ class TurnsApp(ThemedApp[ReturnType]):
         if not self._looks:
             self._looks = True
             asyncio.get_running_loop().call_later(seconds, self.call_later, self._look)
-
-    def action_command_palette(self) -> None:
-        """All commands by name."""
-        if not isinstance(self.screen, CommandPalette):
-            self.push_screen(Palette(id="--command-palette"))
 
     # Pastes, and what cannot be read
 

@@ -21,7 +21,7 @@ from tokexplore.tui.lines.telling import (
     place,
     step_lines,
 )
-from tokexplore.tui.parser_groups import LARGEST
+from tokexplore.tui.options import LARGEST_COUNT
 from tokexplore.tui.plain import number, percent
 
 ROWS = 10
@@ -258,12 +258,12 @@ class Commands(Talk):
             raise UsageError("there is no prompt yet: prompt TEXT gives one.")
 
 
-def _whole(text: str, what: str, least: float = -LARGEST) -> int:
+def _whole(text: str, what: str, least: float = -LARGEST_COUNT) -> int:
     value = _number(text, what, "a whole number")
     if not isinstance(value, int):
         raise UsageError(f"{what} needs a whole number, not {brief(text)!r}.")
-    if not least <= value <= LARGEST:
-        given = "or more" if value < least else f"to {LARGEST}"
+    if not least <= value <= LARGEST_COUNT:
+        given = "or more" if value < least else f"to {LARGEST_COUNT}"
         raise UsageError(f"{what} {value} is not possible: give {least} {given}.")
     return value
 

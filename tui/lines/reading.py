@@ -6,7 +6,7 @@ from collections import deque
 from contextlib import suppress
 
 from tokexplore.models.errors import UsageError
-from tokexplore.tui.prompts import decoded
+from tokexplore.models.given import decoded
 
 LONGEST = 2**20
 """Bytes of a line that are read; a longer one is refused."""

@@ -38,13 +38,13 @@ WORDS = (
 )
 
 
-def help_for(screen: Screen[Any], everywhere: Sequence[BindingType]) -> Sheet:
+def help_for(screen: Screen[Any], everywhere: Sequence[BindingType], *, main: bool) -> Sheet:
     """The keys of a screen: of the main one with those of the screens that it opens.
 
     Args:
         everywhere: the app's own bindings.
+        main: whether it is the main screen.
     """
-    from tokexplore.tui.screens.browse import BrowseScreen
     from tokexplore.tui.screens.compare import CompareScreen
     from tokexplore.tui.screens.lab import LabScreen
     from tokexplore.tui.screens.ladder import LadderScreen
@@ -56,7 +56,7 @@ def help_for(screen: Screen[Any], everywhere: Sequence[BindingType]) -> Sheet:
         LadderScreen: "Temperatures (C)",
         LabScreen: "The lab (D)",
     }
-    if isinstance(screen, BrowseScreen):
+    if main:
         others = {name: kind.BINDINGS for kind, name in places.items()}
         return help_sheet({}, {**others, "Everywhere": everywhere})
     name = places.get(type(screen)) or getattr(screen, "title_text", "") or "This screen"

@@ -12,9 +12,9 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from tokexplore.models.display import safe_text
+from tokexplore.models.session.listing import ending
 from tokexplore.models.session.places import all_files
 from tokexplore.models.session.reading import Listed, listed
-from tokexplore.tui.commands.sessions import ending
 from tokexplore.tui.screens.dialog import Dialog
 from tokexplore.widgets.cells import fit
 

@@ -6,10 +6,11 @@ from typing import NamedTuple
 from tokexplore.models.options import EMBEDDED
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.tui.options import AppOptions
-from tokexplore.tui.tape.script import LONGEST
 
 MOST = 5_000
 """Keys that are remembered."""
+LONGEST = 3600.0
+"""Seconds that a tape may wait at once."""
 LONGEST_WAIT = 2.0
 """Seconds: a longer pause of the user's is told as this."""
 _SHORTEST_WAIT = 0.3

@@ -11,7 +11,8 @@ from textual.keys import KEY_ALIASES, KEY_TO_UNICODE_NAME, Keys
 
 from tokexplore.models.errors import UsageError
 from tokexplore.models.given import brief, check_length
-from tokexplore.tui.parsers import THEMES
+from tokexplore.tui.options import THEMES
+from tokexplore.tui.tape.memory import LONGEST
 
 COMMANDS = {
     "Size": "COLUMNSxROWS: the screen, before anything else",
@@ -31,7 +32,6 @@ COMMANDS = {
 }
 """Each command with what follows it."""
 SETTING = ("Size", "Theme", "Options", "Session", "Replay")
-LONGEST = 3600.0
 MOST = 10_000
 _COUNT = re.compile(r"\d{1,5}")
 _SIZE = re.compile(r"(\d{1,4})x(\d{1,4})")

@@ -1,0 +1,77 @@
+"""An export as a file: its format by its name, in its place only once it is whole."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from tokexplore.models.errors import UsageError
+from tokexplore.models.given import path_of
+from tokexplore.tui.export.source import SCOPES, Scope, Source
+from tokexplore.tui.export.write import FORMATS, SUFFIXES, Format, export
+
+
+def write_export(source: Source, asked: str, scope: Scope, candidates: int) -> Path:
+    """Write a tree to the file that a line names, `FILE [path|visible|all]`; the file's full path.
+
+    Args:
+        scope: where the line names none.
+        candidates: of each step.
+
+    Raises:
+        UsageError: the file is there already or cannot be written, or no format goes by its name.
+    """
+    name, _, last = asked.rpartition(" ")
+    scopes: dict[str, Scope] = {scope: scope for scope in SCOPES}
+    if name and last in scopes:
+        scope = scopes[last]
+    else:
+        name = asked
+    output = str(path_of(name.strip()))
+    form = format_for("", output)
+    with new_file(output) as file:
+        export(source, form, scope, candidates, file)
+    return Path(output).absolute()
+
+
+def format_for(name: str, output: str) -> Format:
+    """The format that was named, or that a file's name tells; JSON lines for standard output.
+
+    Raises:
+        UsageError: when neither tells one.
+    """
+    if name:
+        return next(form for form in FORMATS if form == name)
+    suffix = Path(output).suffix.lower()
+    if not output:
+        return "jsonl"
+    if suffix not in SUFFIXES:
+        raise UsageError(
+            f"{output!r} does not tell its format: end it with one of {', '.join(SUFFIXES)}, or "
+            "give --format."
+        )
+    return SUFFIXES[suffix]
+
+
+@contextmanager
+def new_file(output: str, *, force: bool = False) -> Iterator[BinaryIO]:
+    """A new file that is in its place only once it is whole.
+
+    Raises:
+        UsageError: it is there already and not to be written over, or it cannot be written.
+    """
+    path = Path(output)
+    if path.exists() and not force:
+        raise UsageError(f"{output} is there already: give another name, or --force.")
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with unfinished.open("wb") as file:
+            yield file
+        unfinished.replace(path)
+    except OSError as error:
+        raise UsageError(
+            f"{output} cannot be written: {(error.strerror or str(error)).lower()}."
+        ) from None
+    finally:
+        unfinished.unlink(missing_ok=True)
