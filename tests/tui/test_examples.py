@@ -40,7 +40,8 @@ async def test_a_prompt_is_opened_by_its_number(number: int) -> None:
 
 
 async def test_the_words_are_shown_without_a_model() -> None:
-    importlib.import_module("tokexplore.models.engine.lens")  # takes seconds: not those of `until`
+    # Takes seconds, which are not to be those of `until`.
+    importlib.import_module("tokexplore.models.engine.lens")
     app = make_app(options=AppOptions(examples=True))
     async with app.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: isinstance(app.screen, ExamplePicker))

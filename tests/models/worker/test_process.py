@@ -174,9 +174,11 @@ async def test_thousands_of_distributions_arrive_whole() -> None:
 
 
 def test_the_interface_s_side_imports_no_torch() -> None:
-    modules = "tokexplore.models.worker.client, tokexplore.tui.cli, tokexplore.tui.options"
     check = (
-        f"import sys, {modules}\n"
+        "import sys\n"
+        "import tokexplore.models.worker.client\n"
+        "import tokexplore.tui.cli\n"
+        "import tokexplore.tui.options\n"
         "print(sorted({m.split('.')[0] for m in sys.modules}"
         " & {'torch', 'transformers', 'numpy', 'accelerate', 'textual'}))"
     )
