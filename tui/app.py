@@ -30,15 +30,14 @@ from tokexplore.tui.commands.opening import keep_on, options_for
 from tokexplore.tui.driver import Driver
 from tokexplore.tui.driving.base import MakeClient, spawn_client
 from tokexplore.tui.endings import (
-    CODES,
     ENDED,
-    INTERRUPTED,
     LOOK_EVERY,
     TWICE,
     is_line_lost,
     leave_in_time,
     watch_signals,
 )
+from tokexplore.tui.exit_codes import BY_SIGNAL, INTERRUPTED
 from tokexplore.tui.explorer import Explorer
 from tokexplore.tui.keeping import LOOK_EVERY as KEEP_EVERY
 from tokexplore.tui.keeping import Keeping, Kept, ScreenState, resumed
@@ -224,7 +223,7 @@ class TokexploreApp(ShowingApp[int]):
 
     def _look_at_line(self) -> None:
         if is_line_lost():
-            self.end_by(CODES[signal.SIGHUP])
+            self.end_by(BY_SIGNAL[signal.SIGHUP])
 
     def end_by(self, code: int) -> None:
         """End because of a signal or a lost line: nothing is asked, nothing may block it."""

@@ -13,10 +13,12 @@ from tokexplore.models.catalog import locate
 from tokexplore.models.errors import TokexploreError, UsageError
 from tokexplore.tui import collector
 from tokexplore.tui.arguments import Invocation, parse
-from tokexplore.tui.headless import FAILURE, INTERRUPTED, OpenEngine, open_local, run
+from tokexplore.tui.exit_codes import FAILURE, INTERRUPTED, PIPE_CLOSED
+from tokexplore.tui.headless import run
 from tokexplore.tui.meter import Meter
 from tokexplore.tui.model_list import model_table
 from tokexplore.tui.options import AppOptions, OpenOptions, RunOptions, check_new
+from tokexplore.tui.own_engine import OpenEngine, open_local
 from tokexplore.tui.plain import plain_text
 from tokexplore.tui.prompts import piped_stdin, read_prompt
 from tokexplore.tui.terminal import (
@@ -30,8 +32,6 @@ from tokexplore.tui.terminal import (
 
 if TYPE_CHECKING:
     from tokexplore.tui.keeping import Kept
-
-PIPE_CLOSED = 141
 
 
 def main(argv: Sequence[str] | None = None, *, open_engine: OpenEngine = open_local) -> int:

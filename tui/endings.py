@@ -4,7 +4,6 @@ import asyncio
 import os
 import platform
 import select
-import signal
 import sys
 import tempfile
 import threading
@@ -18,11 +17,8 @@ import platformdirs
 
 from tokexplore import __version__
 from tokexplore.models.display import safe_text
+from tokexplore.tui.exit_codes import BY_SIGNAL
 
-CODES = {signal.SIGHUP: 129, signal.SIGTERM: 143}
-"""Exit codes, as shells know them, of the signals that end the program."""
-INTERRUPTED = 130
-"""Exit code after ctrl+c."""
 ENDED = {129: "hangup", 143: "terminated"}
 """What a session says of its end, by exit code, where it is not `quit`."""
 TWICE = 2.0
@@ -41,7 +37,7 @@ def watch_signals(end: Callable[[int], None]) -> None:
     Textual by itself would be killed by them with the terminal left as it is.
     """
     loop = asyncio.get_running_loop()
-    for number, code in CODES.items():
+    for number, code in BY_SIGNAL.items():
         loop.add_signal_handler(number, end, code)
 
 

@@ -1,20 +1,15 @@
 """`tokexplore run`: the engine in this process, its tokens on standard output."""
 
-import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Protocol, TextIO
-
-import msgspec
 
 from tokexplore.models.catalog import suggestion
 from tokexplore.models.display import RunningText
 from tokexplore.models.distribution import STORED_CANDIDATES
 from tokexplore.models.errors import UsageError
-from tokexplore.models.options import LoadOptions, PromptSpec
+from tokexplore.models.options import PromptSpec
 from tokexplore.models.protocol import (
     Control,
     DrawnToken,
@@ -26,7 +21,7 @@ from tokexplore.models.protocol import (
 )
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.tui import jsonl
-from tokexplore.tui.driving.first_token import begun_by_text
+from tokexplore.tui.exit_codes import FAILURE, OK
 from tokexplore.tui.meter import Meter
 from tokexplore.tui.options import (
     AppOptions,
@@ -35,14 +30,19 @@ from tokexplore.tui.options import (
     watched_tokens,
     with_texts,
 )
+from tokexplore.tui.own_engine import (
+    OpenEngine,
+    interruptible,
+    open_local,
+    opened,
+    prompt_ids,
+    turn_ids,
+)
 from tokexplore.tui.plain import plain_text, step_table
 
 if TYPE_CHECKING:
     from tokexplore.tui.run_session import RunSession
 
-OpenEngine = Callable[[LoadOptions, Callable[[Progress], None]], Engine]
-
-OK, FAILURE, INTERRUPTED, TERMINATED = 0, 1, 130, 143
 _AT_LEAST = 2
 """Candidates to ask for at least: the margin needs two."""
 
@@ -53,14 +53,6 @@ class Output(Protocol):
     def write(self, data: bytes, /) -> int: ...
     def flush(self) -> None: ...
     def isatty(self) -> bool: ...
-
-
-def open_local(options: LoadOptions, report: Callable[[Progress], None]) -> Engine:
-    """The engine on this machine; importing it takes seconds, so it is done here."""
-    report(Progress("libraries", 0, 1, "imports"))
-    from tokexplore.models.engine.local import LocalEngine
-
-    return LocalEngine.open(options, report)
 
 
 def run(
@@ -152,60 +144,11 @@ def _kept(events: Iterator[StreamEvent], session: "RunSession") -> Iterator[Stre
         yield event
 
 
-def opened(
-    options: LoadOptions, open_engine: OpenEngine, meter: Meter, interruption: "Interruption"
-) -> Engine | None:
-    """The engine, with its notices said, or None where a signal came first.
-
-    What that raises is not trusted to arrive: libraries turn it into errors of their own.
-    """
-    try:
-        engine = open_engine(options, meter.show)
-    except BaseException:
-        if not interruption.code:
-            raise
-        return None
-    if interruption.code:
-        return None
-    for notice in engine.info.notices:
-        meter.say(notice)
-    return engine
-
-
 def _end_unbegun(options: RunOptions, out: Output) -> None:
     """The end of a run that was interrupted while its model was loaded."""
     text = b"end: interrupted after 0 tokens\n"
     out.write(jsonl.end_line("interrupted", "") if options.format == "jsonl" else text)
     out.flush()
-
-
-def prompt_ids(engine: Engine, prompt: PromptSpec, meter: Meter) -> tuple[int, ...]:
-    """A prompt as ids.
-
-    Raises:
-        UsageError: it is longer than the context.
-    """
-    if prompt.chat is not None:
-        rendered = engine.render(prompt.chat)
-        ids, said = rendered.ids, rendered.warning
-    else:
-        text, literal = prompt.text or "", prompt.literal
-        ids = tuple(engine.encode(text, literal=literal))
-        said = begun_by_text(text, ids, engine.info, engine.vocabulary, literal=literal)
-    for notice in filter(None, (prompt.notice, said)):
-        meter.say(notice)
-    context = engine.info.context
-    if context and len(ids) > context:
-        raise UsageError(
-            f"the prompt is {len(ids):,} tokens long and the context of {engine.info.name} is "
-            f"{context:,}: shorten the prompt."
-        )
-    return ids
-
-
-def turn_ids(engine: Engine, prompt: PromptSpec) -> tuple[int, ...]:
-    """The tokens that end the assistant's turn, where the prompt is a chat."""
-    return engine.info.turn_ids if prompt.chat is not None else ()
 
 
 class Writer(Protocol):
@@ -353,34 +296,3 @@ class TextWriter:
     def _print(self, text: str) -> None:
         self._out.write(text.encode("utf-8"))
         self._out.flush()
-
-
-class Interruption(msgspec.Struct):
-    """What a signal has asked for."""
-
-    control: Control | None = None
-    """The stream to end; None while there is none."""
-    code: int = OK
-
-
-@contextmanager
-def interruptible() -> Iterator[Interruption]:
-    """Let Ctrl-C and SIGTERM end the stream between two tokens; the second one ends the program.
-
-    Before there is a stream they end the program at once.
-    """
-    interruption = Interruption()
-
-    def interrupt(number: int, _frame: FrameType | None) -> None:
-        code = INTERRUPTED if number == signal.SIGINT else TERMINATED
-        again, interruption.code = bool(interruption.code), code
-        if interruption.control is None or again:
-            raise SystemExit(code)
-        interruption.control.cancelled = True
-
-    before = {n: signal.signal(n, interrupt) for n in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield interruption
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

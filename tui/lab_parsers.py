@@ -4,6 +4,7 @@ import argparse
 
 from tokexplore.models.options import EMBEDDED
 from tokexplore.tui.options import SWEEP_TOKENS, SweepOptions
+from tokexplore.tui.parser import Parser, new_parser
 from tokexplore.tui.parser_groups import (
     add_chat,
     add_ending,
@@ -12,7 +13,6 @@ from tokexplore.tui.parser_groups import (
     add_prompt,
     count,
 )
-from tokexplore.tui.parsers import Parser, new_parser
 
 MOST_DRAWS = 10_000_000
 

@@ -1,10 +1,8 @@
 """The parsers of the program and of each of its commands."""
 
 import argparse
-from typing import NoReturn
 
 from tokexplore import __version__
-from tokexplore.models.errors import UsageError
 from tokexplore.tui.options import (
     CLOSE_CALL,
     IDLE_CAP,
@@ -12,6 +10,7 @@ from tokexplore.tui.options import (
     ExportOptions,
     RunOptions,
 )
+from tokexplore.tui.parser import Parser, new_parser
 from tokexplore.tui.parser_groups import (
     LOADING,
     add_chat,
@@ -48,13 +47,6 @@ _COMMAND_HELP = """commands:
   tokexplore replay [SESSION]    one of them as it was lived, without its model
   tokexplore export [SESSION]    one of them as HTML, Markdown, CSV, JSON, JSON lines or a graph
   (each has its own --help; a model directory of that name is given as ./run)"""
-
-
-class Parser(argparse.ArgumentParser):
-    """Tells a mistake as a `UsageError`, in one sentence."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{message.removeprefix('argument ')}; see `{self.prog} --help`.")
 
 
 def app_parser() -> Parser:
@@ -342,17 +334,6 @@ def models_parser() -> Parser:
         "directories", nargs="*", metavar="DIR", help="a model, or a folder of them"
     )
     return parser
-
-
-def new_parser(prog: str, description: str, usage: str, epilog: str = "") -> Parser:
-    return Parser(
-        prog=prog,
-        description=description,
-        usage=usage,
-        epilog=epilog,
-        allow_abbrev=False,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
 
 
 def add_shared(parser: Parser) -> None:

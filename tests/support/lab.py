@@ -8,7 +8,7 @@ from support.fake_engine import FakeEngine
 from tokexplore.tui.arguments import parse
 from tokexplore.tui.commands.lab.bench import run_lab
 from tokexplore.tui.commands.lab.parsers import EXPERIMENTS
-from tokexplore.tui.headless import OpenEngine
+from tokexplore.tui.own_engine import OpenEngine
 from tokexplore.tui.prompts import read_prompt
 
 

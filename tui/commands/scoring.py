@@ -15,9 +15,9 @@ from tokexplore.models.trie import ROOT
 from tokexplore.tui.driving.first_token import begun_by_text
 from tokexplore.tui.export.source import Source
 from tokexplore.tui.export.write import export
-from tokexplore.tui.headless import OpenEngine, interruptible, open_local, opened
 from tokexplore.tui.meter import Meter
 from tokexplore.tui.options import ScoreOptions
+from tokexplore.tui.own_engine import OpenEngine, interruptible, open_local, opened
 from tokexplore.tui.plain import LONGEST_TOKEN, number, percent
 from tokexplore.tui.prompts import read_text
 from tokexplore.tui.tables import aligned, cut

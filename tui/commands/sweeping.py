@@ -12,7 +12,9 @@ from tokexplore.models.lab.grid import Grid, finding, grid, positions
 from tokexplore.models.lab.sweep import Outcome, Plan, combinations, sweep
 from tokexplore.models.protocol import Control, Engine, Progress
 from tokexplore.tui.commands import grid_report, sweep_report
-from tokexplore.tui.headless import (
+from tokexplore.tui.meter import Meter
+from tokexplore.tui.options import SweepOptions, check_new, check_token_ids
+from tokexplore.tui.own_engine import (
     Interruption,
     OpenEngine,
     interruptible,
@@ -21,8 +23,6 @@ from tokexplore.tui.headless import (
     prompt_ids,
     turn_ids,
 )
-from tokexplore.tui.meter import Meter
-from tokexplore.tui.options import SweepOptions, check_new, check_token_ids
 from tokexplore.tui.plots import check_plot, plot_grids, plot_sweep
 
 

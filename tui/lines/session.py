@@ -9,7 +9,8 @@ from typing import BinaryIO
 
 from tokexplore.models.errors import TokexploreError, UsageError
 from tokexplore.tui.driving.base import MakeClient, spawn_client
-from tokexplore.tui.endings import CODES, ENDED, INTERRUPTED, TWICE
+from tokexplore.tui.endings import ENDED, TWICE
+from tokexplore.tui.exit_codes import BY_SIGNAL, INTERRUPTED
 from tokexplore.tui.keeping import LOOK_EVERY, Kept
 from tokexplore.tui.lines.commands import Commands, find_command
 from tokexplore.tui.lines.reading import LineReader
@@ -53,7 +54,7 @@ class LineSession(Commands):
         assert task is not None
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGINT, self._interrupt, task)
-        for number, code in CODES.items():
+        for number, code in BY_SIGNAL.items():
             loop.add_signal_handler(number, self._end, task, code)
         keep = asyncio.create_task(self._keep())
         ended = "crashed"

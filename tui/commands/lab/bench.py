@@ -12,7 +12,9 @@ from tokexplore.models.errors import UsageError
 from tokexplore.models.lab.conditions import PLAIN, Condition
 from tokexplore.models.options import LoadOptions
 from tokexplore.models.protocol import Control, DrawnToken, Engine, Progress, StreamRequest
-from tokexplore.tui.headless import (
+from tokexplore.tui.meter import Meter
+from tokexplore.tui.options import LabOptions, check_token_ids, with_texts
+from tokexplore.tui.own_engine import (
     Interruption,
     OpenEngine,
     interruptible,
@@ -21,8 +23,6 @@ from tokexplore.tui.headless import (
     prompt_ids,
     turn_ids,
 )
-from tokexplore.tui.meter import Meter
-from tokexplore.tui.options import LabOptions, check_token_ids, with_texts
 
 Lines = Callable[["Bench"], Iterator[str]]
 """An experiment: the lines that it writes, each as soon as it is known."""

@@ -10,6 +10,7 @@ from tokexplore.models.lab.conditions import BATCHES, KNOBS, SERVER, Knob, knobs
 from tokexplore.models.lab.experiment import RUNS
 from tokexplore.models.options import EMBEDDED
 from tokexplore.tui.options import LAB_TOKENS
+from tokexplore.tui.parser import new_parser
 from tokexplore.tui.parser_groups import (
     add_chat,
     add_ending,
@@ -19,7 +20,6 @@ from tokexplore.tui.parser_groups import (
     count,
     positive,
 )
-from tokexplore.tui.parsers import new_parser
 
 FORMATS = ("table", "jsonl", "csv", "markdown")
 
