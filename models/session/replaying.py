@@ -67,7 +67,8 @@ def replay(connection: sqlite3.Connection, tree: TokenTree) -> Left:
     return Left(leaf, cursor, last, len(others) + len(taken.seq))
 
 
-_OTHERS = f"SELECT {rows.COLUMNS} FROM event WHERE kind != 'taken' OR act IS NOT NULL ORDER BY seq"
+_TOKENS = f"kind = '{rows.KINDS[Taken]}' AND act IS NULL"
+_OTHERS = f"SELECT {rows.COLUMNS} FROM event WHERE NOT ({_TOKENS}) ORDER BY seq"
 
 
 class _Taken:
@@ -92,7 +93,7 @@ class _Taken:
             "rank": list[Count | None],
         }
         exact = {"logprob": optional, "sampler_logprob": optional}
-        where = "FROM event WHERE kind = 'taken' AND act IS NULL"
+        where = f"FROM event WHERE {_TOKENS}"
         *places, token, origin, settings, draw, rank, logprob, sampler_logprob = rows.columns(
             connection, where, whole, exact
         )

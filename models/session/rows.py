@@ -8,29 +8,8 @@ from typing import Annotated, Any
 import msgspec
 import numpy as np
 
-from tokexplore.models.events import (
-    Act,
-    Bookmarked,
-    Configured,
-    Ended,
-    Event,
-    Extended,
-    Hidden,
-    Labelled,
-    Loaded,
-    Named,
-    Noted,
-    Opened,
-    Origin,
-    Prompted,
-    Restored,
-    Scored,
-    Studied,
-    Taken,
-    Unhidden,
-    Viewed,
-    Withdrawn,
-)
+from tokexplore.models import events
+from tokexplore.models.events import Act, Event, Origin
 from tokexplore.models.lab.study import Study
 from tokexplore.models.protocol import Chat
 from tokexplore.models.provenance import Provenance
@@ -56,7 +35,7 @@ class EventRow(msgspec.Struct, array_like=True, forbid_unknown_fields=True, gc=F
     at: int
     """Microseconds since the session was made."""
     kind: str
-    """The event's class in lower case."""
+    """One of `KINDS`."""
     act: Act | None = None
     node: Count | None = None
     parent: Count | None = None
@@ -100,6 +79,29 @@ _STUDY = msgspec.json.Decoder(Study)
 _TEXT = msgspec.json.Decoder(str)
 _FLAG = msgspec.json.Decoder(bool)
 
+KINDS: dict[type[Event], str] = {
+    events.Taken: "taken",
+    events.Scored: "scored",
+    events.Configured: "configured",
+    events.Loaded: "loaded",
+    events.Prompted: "prompted",
+    events.Ended: "ended",
+    events.Labelled: "labelled",
+    events.Noted: "noted",
+    events.Bookmarked: "bookmarked",
+    events.Studied: "studied",
+    events.Named: "named",
+    events.Hidden: "hidden",
+    events.Unhidden: "unhidden",
+    events.Opened: "opened",
+    events.Extended: "extended",
+    events.Withdrawn: "withdrawn",
+    events.Restored: "restored",
+    events.Viewed: "viewed",
+}
+"""The word of a file for each kind of event; distributions have tables of their own."""
+_EVENTS = {kind: event for event, kind in KINDS.items()}
+
 
 def _json(value: object) -> str:
     return msgspec.json.encode(value).decode()
@@ -107,38 +109,36 @@ def _json(value: object) -> str:
 
 def row_of(event: Event, act: Act, seq: int, at: int) -> tuple[object, ...]:
     """An event as the values of its row; distributions have tables of their own."""
-    row = EventRow(seq, at, type(event).__name__.lower(), act or None)
+    row = EventRow(seq, at, KINDS[type(event)], act or None)
     match event:
-        case Taken():
+        case events.Taken():
             _fill_taken(row, event)
-        case Scored(node, logprob, rank):
+        case events.Scored(node, logprob, rank):
             row.node, row.logprob, row.rank = node, logprob, rank
-        case Configured(number, settings):
+        case events.Configured(number, settings):
             row.settings, row.body = number, _json(settings)
-        case Loaded(number, provenance):
+        case events.Loaded(number, provenance):
             row.model, row.body = number, _json(provenance)
-        case Prompted(node, form, chat):
+        case events.Prompted(node, form, chat):
             row.node, row.body = node, _json(_PromptBody(form, chat))
-        case Ended(node, text) | Labelled(node, text) | Noted(node, text):
+        case events.Ended(node, text) | events.Labelled(node, text) | events.Noted(node, text):
             row.node, row.body = node, _json(text)
-        case Bookmarked(node, kept):
+        case events.Bookmarked(node, kept):
             row.node, row.body = node, _json(kept)
-        case Studied(node, study):
+        case events.Studied(node, study):
             row.node, row.body = node, _json(study)
-        case Named(branch, name):
+        case events.Named(branch, name):
             row.branch, row.body = branch, _json(name)
-        case Hidden(branch) | Unhidden(branch) | Opened(branch):
+        case events.Hidden(branch) | events.Unhidden(branch) | events.Opened(branch):
             row.branch = branch
-        case Extended(node) | Withdrawn(node) | Restored(node):
+        case events.Extended(node) | events.Withdrawn(node) | events.Restored(node):
             row.node = node
-        case Viewed(leaf, cursor):
+        case events.Viewed(leaf, cursor):
             row.node, row.cursor = leaf, cursor
-        case _:
-            raise TypeError(f"{type(event).__name__} is not kept as a row of events")
     return msgspec.structs.astuple(row)
 
 
-def _fill_taken(row: EventRow, event: Taken) -> None:
+def _fill_taken(row: EventRow, event: events.Taken) -> None:
     row.node, row.parent, row.token, row.origin = (
         event.node, event.parent, event.token, event.origin
     )  # fmt: skip
@@ -160,48 +160,48 @@ def event_of(row: EventRow, settings: Sequence[SamplingSettings]) -> Event:
         ValueError: for a row that tells none.
     """
     body = row.body or ""
-    match row.kind:
-        case "taken":
+    match _EVENTS.get(row.kind):
+        case events.Taken:
             return _taken(row, settings)
-        case "scored":
-            return Scored(_known(row.node), _number(row.logprob), _known(row.rank))
-        case "configured":
-            return Configured(_known(row.settings), _SETTINGS.decode(body).checked())
-        case "loaded":
-            return Loaded(_known(row.model), _PROVENANCE.decode(body))
-        case "prompted":
+        case events.Scored:
+            return events.Scored(_known(row.node), _number(row.logprob), _known(row.rank))
+        case events.Configured:
+            return events.Configured(_known(row.settings), _SETTINGS.decode(body).checked())
+        case events.Loaded:
+            return events.Loaded(_known(row.model), _PROVENANCE.decode(body))
+        case events.Prompted:
             prompt = _PROMPT.decode(body)
-            return Prompted(_known(row.node), prompt.form, prompt.chat)
-        case "ended":
-            return Ended(_known(row.node), _TEXT.decode(body))
-        case "labelled":
-            return Labelled(_known(row.node), _TEXT.decode(body))
-        case "noted":
-            return Noted(_known(row.node), _TEXT.decode(body))
-        case "bookmarked":
-            return Bookmarked(_known(row.node), _FLAG.decode(body))
-        case "studied":
-            return Studied(_known(row.node), _STUDY.decode(body))
-        case "named":
-            return Named(_known(row.branch), _TEXT.decode(body))
-        case "hidden":
-            return Hidden(_known(row.branch))
-        case "unhidden":
-            return Unhidden(_known(row.branch))
-        case "opened":
-            return Opened(_known(row.branch))
-        case "extended":
-            return Extended(_known(row.node))
-        case "withdrawn":
-            return Withdrawn(_known(row.node))
-        case "restored":
-            return Restored(_known(row.node))
-        case "viewed":
-            return Viewed(_known(row.node), -1 if row.cursor is None else row.cursor)
+            return events.Prompted(_known(row.node), prompt.form, prompt.chat)
+        case events.Ended:
+            return events.Ended(_known(row.node), _TEXT.decode(body))
+        case events.Labelled:
+            return events.Labelled(_known(row.node), _TEXT.decode(body))
+        case events.Noted:
+            return events.Noted(_known(row.node), _TEXT.decode(body))
+        case events.Bookmarked:
+            return events.Bookmarked(_known(row.node), _FLAG.decode(body))
+        case events.Studied:
+            return events.Studied(_known(row.node), _STUDY.decode(body))
+        case events.Named:
+            return events.Named(_known(row.branch), _TEXT.decode(body))
+        case events.Hidden:
+            return events.Hidden(_known(row.branch))
+        case events.Unhidden:
+            return events.Unhidden(_known(row.branch))
+        case events.Opened:
+            return events.Opened(_known(row.branch))
+        case events.Extended:
+            return events.Extended(_known(row.node))
+        case events.Withdrawn:
+            return events.Withdrawn(_known(row.node))
+        case events.Restored:
+            return events.Restored(_known(row.node))
+        case events.Viewed:
+            return events.Viewed(_known(row.node), -1 if row.cursor is None else row.cursor)
     raise ValueError(f"{row.kind!r} is no kind of event")
 
 
-def _taken(row: EventRow, settings: Sequence[SamplingSettings]) -> Taken:
+def _taken(row: EventRow, settings: Sequence[SamplingSettings]) -> events.Taken:
     node, parent, token, origin = row.node, row.parent, row.token, row.origin
     if node is None or parent is None or token is None or origin is None:
         raise ValueError("a taken token lacks its node, parent, id or origin")
@@ -210,7 +210,7 @@ def _taken(row: EventRow, settings: Sequence[SamplingSettings]) -> Taken:
         raise ValueError(f"settings number {number} are not known")
     if row.kept is not None:
         view = view_of(settings, number, token, row.kept, row.log_norm, row.body)
-    return Taken(
+    return events.Taken(
         node, parent, token, origin, number, row.draw or 0,
         row.logprob, row.rank, row.sampler_logprob, view,
     )  # fmt: skip
