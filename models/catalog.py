@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-from tokexplore.models.checkpoint import Checkpoint, read_checkpoint
+from tokexplore.models.checkpoint import read_checkpoint
 from tokexplore.models.codes import held_in_full
 from tokexplore.models.errors import ModelError, UsageError
 from tokexplore.models.footprint import footprint, free_gpu_memory, free_memory
@@ -291,6 +291,6 @@ def _looks_like_path(model: str) -> bool:
     return model.startswith((".", "/", "~")) or model.count("/") > 1 or model.endswith("/")
 
 
-def describe_problems(name: str, checkpoint: Checkpoint) -> str:
+def describe_problems(name: str, problems: Iterable[str]) -> str:
     """One sentence with everything that is wrong with a model directory."""
-    return f"{name} {'; it '.join(checkpoint.problems)}."
+    return f"{name} {'; it '.join(problems)}."

@@ -1,6 +1,6 @@
 """What a model directory holds, read without torch: its config, and its weights' headers.
 
-Only headers of safetensors files are read, so a checkpoint of any size takes milliseconds.
+Only headers of weights are read, so a checkpoint of any size takes milliseconds.
 """
 
 import re
@@ -14,6 +14,8 @@ from tokexplore.models.codes import method_of, problems_of_codes, weights_in
 from tokexplore.models.foreign import foreign_weights, no_checkpoint
 from tokexplore.models.given import check_length, read_json
 from tokexplore.models.headers import DTYPES, TensorHeader, safetensors_header
+from tokexplore.models.pickles import pickled_header
+from tokexplore.models.sizes import size_problem
 
 WEIGHT_NAMES = ("model.safetensors", "pytorch_model.bin")
 """Weights as transformers looks for them, the first found wins; each may be an index of shards."""
@@ -44,6 +46,7 @@ their config has `is_decoder`."""
 
 _NESTED = {"text_config", "vision_config", "audio_config"}
 """What the config of a multimodal model holds; old ones state the text model's own beside it."""
+_INDEX_END = ".index.json"
 _CAUSAL = ("ForCausalLM", "LMHeadModel", "ModelWithLMHead")
 DTYPE_BYTES = dict(DTYPES.values())
 _TOKENIZER_FILES = (
@@ -55,12 +58,6 @@ _READ_WHOLE = (
     *("*.tiktoken", "*.jinja", "additional_chat_templates/*.jinja"),
 )
 """Files that libraries read into memory, whatever their size."""
-_LAYERS = re.compile(r"(num_hidden_layers|n_layers?|num_layers)$")
-_SIZES = re.compile(
-    r"layers$|n(um)?_layer$|hidden_size|n_embd|d_model|heads?$|head_dim|experts$|vocab_size|labels$"
-)
-"""Names in a config of numbers and sizes of things that have weights; labels have none here, and
-a single layer (`vision_feature_layer`) is a place, which may be counted from the end."""
 _BUFFERS = re.compile(r"rotary_emb\.inv_freq$|\.masked_bias$|\.attn(ention)?\.bias$")
 """Tensors that old checkpoints stored beside the parameters; a real attention bias is a vector."""
 _HEAD, _EMBEDDINGS = "lm_head.weight", ("embed_tokens.weight", "wte.weight", "embed_in.weight")
@@ -85,6 +82,7 @@ class _Config(msgspec.Struct):
     text_config: "_Config | None" = None
     auto_map: dict[str, Any] | None = None
     layer_types: list[str] | None = None
+    transformers_weights: str | None = None
 
 
 class Checkpoint(msgspec.Struct, frozen=True):
@@ -94,9 +92,9 @@ class Checkpoint(msgspec.Struct, frozen=True):
     config: dict[str, Any]
     """config.json; empty where it is missing or broken."""
     tensors: dict[str, TensorHeader]
-    """Headers of the weights by name; empty for pickled ones."""
+    """Headers of the weights by name."""
     elements: dict[str, int]
-    """Elements of the weights by dtype name, tied weights once; empty for pickled weights."""
+    """Elements of the weights by dtype name, tied weights once."""
     weight_files: tuple[Path, ...]
     """The files that transformers would read the weights from."""
     weight_bytes: int
@@ -124,7 +122,7 @@ class Checkpoint(msgspec.Struct, frozen=True):
 
     @property
     def parameters(self) -> int | None:
-        """Number of parameters; None where no header tells it (pickled or packed weights)."""
+        """Number of parameters; None where no header tells it (packed weights)."""
         packed = self.quantization and any(
             name.startswith(("int", "uint")) for name in self.elements
         )
@@ -136,12 +134,7 @@ class Checkpoint(msgspec.Struct, frozen=True):
         empty where unknown."""
         if self.quantization:
             return self.quantization
-        if self.elements:
-            return max(self.elements, key=lambda name: self.elements[name])
-        named = [
-            c.get(n) for c in (self.text_config, self.config) for n in ("dtype", "torch_dtype")
-        ]
-        return next((name for name in named if name and isinstance(name, str)), "")
+        return max(self.elements, key=lambda name: self.elements[name], default="")
 
     @property
     def family(self) -> str:
@@ -180,16 +173,12 @@ class Checkpoint(msgspec.Struct, frozen=True):
         """Memory of the weights when floating-point ones are held as `dtype`; `auto` keeps theirs.
 
         Quantised weights keep their own unless they are held `in_full`, each code as a weight of
-        `dtype` (`auto`: two bytes); pickled ones are scaled from the dtype in the config.
+        `dtype` (`auto`: two bytes).
         """
         if in_full and self.tensors:
             return weights_in(self.config, self.tensors) * DTYPE_BYTES.get(dtype, 2)
-        if dtype == "auto" or self.quantization or not self.dtype:
-            if not self.elements:
-                return self.weight_bytes
+        if dtype == "auto" or self.quantization:
             return sum(count * DTYPE_BYTES.get(name, 1) for name, count in self.elements.items())
-        if not self.elements:
-            return self.weight_bytes * DTYPE_BYTES[dtype] // DTYPE_BYTES.get(self.dtype, 4)
         return sum(
             count * DTYPE_BYTES.get(dtype if "float" in name else name, 1)
             for name, count in self.elements.items()
@@ -211,11 +200,11 @@ def _looked_at(path: Path) -> Checkpoint:
         return Checkpoint(path, {}, {}, {}, (), 0, size, (problem,), False)
     problems: list[str] = []
     config = _config(path / "config.json", problems)
-    files = _weight_files(path, problems)
+    files = _weight_files(path, config, problems)
     tensors = _tensors(files, problems)
     weight_bytes = sum(file.stat().st_size for file in files)
-    if wrong := _size_problem(config, len(tensors), weight_bytes):
-        problems.append(f"has a config.json whose {wrong}")
+    if wrong := size_problem(config, len(tensors), 0 if problems else weight_bytes):
+        problems.append(wrong)
         config = {}
     problems += problems_of_codes(config, tensors)
     if not any(next(path.glob(pattern), None) for pattern in _TOKENIZER_FILES):
@@ -250,44 +239,18 @@ def _too_long(path: Path) -> list[str]:
 
 
 def _tensors(files: list[Path], problems: list[str]) -> dict[str, TensorHeader]:
-    """The headers of all safetensors files together."""
+    """The headers of all files together."""
     tensors: dict[str, TensorHeader] = {}
-    read = [file for file in files if file.suffix == ".safetensors"]
     known = len(problems)
-    for file in read:
+    for file in files:
+        header = safetensors_header if file.suffix == ".safetensors" else pickled_header
         try:
-            tensors |= safetensors_header(file)
+            tensors |= header(file)
         except ValueError as error:
             problems.append(f"has a {file.name} that {error}")
-    if read and not tensors and len(problems) == known:
-        problems.append(f"has no tensors in {read[0].name}")
+    if files and not tensors and len(problems) == known:
+        problems.append(f"has no tensors in {files[0].name}: choose another checkpoint of it")
     return tensors
-
-
-def _size_problem(config: dict[str, Any], tensors: int, weight_bytes: int) -> str:
-    """What a config asks for that its weights, of which each takes a bit or more, cannot have.
-
-    Args:
-        tensors: number of tensors in the weights; 0 where no header tells.
-
-    Returns:
-        The first such size and why it is not possible; empty where all are.
-    """
-    nested = config.get("text_config") or {}
-    for name, size in [*config.items(), *nested.items()]:
-        if not _SIZES.search(name) or not isinstance(size, int):
-            continue
-        most = tensors if tensors and _LAYERS.match(name) else 8 * weight_bytes
-        if size < 0 or (size == 0 and _LAYERS.match(name)):
-            return f"{name} is {size}"
-        if weight_bytes and size > most:
-            held = f"{tensors:,} tensors" if most == tensors else f"{weight_bytes:,} bytes"
-            return f"{name} is {_long(size)}, for weights of {held}"
-    return ""
-
-
-def _long(size: int) -> str:
-    return f"{size:,}" if size < 2**63 else "beyond 64 bits"
 
 
 def _elements(tensors: dict[str, TensorHeader], *, tied: bool) -> dict[str, int]:
@@ -303,17 +266,22 @@ def _elements(tensors: dict[str, TensorHeader], *, tied: bool) -> dict[str, int]
     return dict(counts)
 
 
-def _weight_files(path: Path, problems: list[str]) -> list[Path]:
+def _weight_files(path: Path, config: dict[str, Any], problems: list[str]) -> list[Path]:
     """The files that transformers would read the weights from, those that are there."""
-    for name in WEIGHT_NAMES:
-        if (path / name).is_file():
+    named = config.get("transformers_weights")
+    names = [named] if named else [name + end for name in WEIGHT_NAMES for end in ("", _INDEX_END)]
+    if named and _outside(named):
+        problems.append(f"has a config.json that names weights outside ({named})")
+        return []
+    for name in names:
+        if not (path / name).is_file():
+            continue
+        if not name.endswith(_INDEX_END):
             return [path / name]
-        index = path / f"{name}.index.json"
-        if index.is_file():
-            shards = _shards(index, problems)
-            if absent := [shard for shard in shards if not (path / shard).is_file()]:
-                problems.append(f"lacks {len(absent)} of {len(shards)} weight files ({absent[0]})")
-            return [path / shard for shard in shards if shard not in absent]
+        shards = _shards(path / name, problems)
+        if absent := [shard for shard in shards if not (path / shard).is_file()]:
+            problems.append(f"lacks {len(absent)} of {len(shards)} weight files ({absent[0]})")
+        return [path / shard for shard in shards if shard not in absent]
     if (path / "adapter_config.json").is_file():
         problems.append("is an adapter (adapter_config.json): merge it into its base model first")
     elif found := foreign_weights(path):
@@ -322,7 +290,7 @@ def _weight_files(path: Path, problems: list[str]) -> list[Path]:
             "pytorch_model.bin can be loaded: convert them with the script of its family"
         )
     else:
-        problems.append("has no weights (model.safetensors or pytorch_model.bin)")
+        problems.append(f"has no weights ({named or ' or '.join(WEIGHT_NAMES)})")
     return []
 
 
@@ -333,12 +301,16 @@ def _shards(index: Path, problems: list[str]) -> list[str]:
     except ValueError as error:
         problems.append(f"has a {index.name} that {error}")
         return []
-    if beyond := [name for name in shards if Path(name).is_absolute() or ".." in Path(name).parts]:
+    if beyond := [name for name in shards if _outside(name)]:
         problems.append(f"has a {index.name} that names a file outside ({beyond[0]})")
         return []
     if not shards:
         problems.append(f"has a {index.name} that names no files")
     return shards
+
+
+def _outside(name: str) -> bool:
+    return Path(name).is_absolute() or ".." in Path(name).parts
 
 
 def _config(file: Path, problems: list[str]) -> dict[str, Any]:
@@ -349,6 +321,8 @@ def _config(file: Path, problems: list[str]) -> dict[str, Any]:
     except msgspec.ValidationError as error:
         problems.append(f"has a {file.name} that cannot be a model's ({error})")
         return {}
+    if config.get("configuration_files"):  # transformers would read one of them in its place
+        problems.append(f"has a {file.name} that gives way to others: take configuration_files out")
     return config
 
 

@@ -14,11 +14,10 @@ from tokexplore.models.engine.byte_table import adds_bos, vocabulary_of
 from tokexplore.models.engine.device import choose_dtype, choose_threads, devices_of, place
 from tokexplore.models.engine.download import download
 from tokexplore.models.engine.generation import eos_ids, read_generation_config, suggested
-from tokexplore.models.engine.pickled import headed
 from tokexplore.models.engine.quantization import check_quantization
 from tokexplore.models.engine.quiet import quietly
 from tokexplore.models.engine.rope import stretched
-from tokexplore.models.engine.skeleton import check_size
+from tokexplore.models.engine.skeleton import check_skeleton
 from tokexplore.models.engine.suitability import check_causality, check_files, plainly_causal
 from tokexplore.models.engine.threads import Threads
 from tokexplore.models.engine.turn_end import turn_ids
@@ -101,19 +100,18 @@ def load(options: LoadOptions, report: Callable[[Progress], None]) -> Loaded:
         threads = Threads(*choose_threads(options.threads, checkpoint.parameters))
         opening = Opening(located.name, checkpoint, options.trust_remote_code)
         check_files(located.name, checkpoint, trust_remote_code=options.trust_remote_code)
-        known = headed(located.name, checkpoint)
         report(Progress("reading", 0, 2, "files"))
         config = open_config(opening)
         report(Progress("reading", 1, 2, "files"))
         tokenizer = open_tokenizer(opening)
         report(Progress("reading", 2, 2, "files"))
         placement = place(options.device, options.device_map)
-        check_size(
+        check_skeleton(
             located.name, config, checkpoint, placement,
             trust_remote_code=options.trust_remote_code,
         )  # fmt: skip
         with explained(located.name, placement.label):
-            full = check_quantization(located.name, known, config, placement)
+            full = check_quantization(located.name, checkpoint, config, placement)
         dtype = choose_dtype(options.dtype, placement.kind, checkpoint, in_full=full)
         need = footprint(checkpoint, dtype, in_full=full)
         near = need.check(placement.free, placement.label, located.name)

@@ -39,7 +39,7 @@ def check_files(name: str, checkpoint: Checkpoint, *, trust_remote_code: bool) -
             not run.
     """
     if checkpoint.problems:
-        raise ModelError(describe_problems(name, checkpoint))
+        raise ModelError(describe_problems(name, checkpoint.problems))
     if checkpoint.config.get("is_encoder_decoder"):
         raise ModelError(
             f"{name} is an encoder-decoder model ({checkpoint.family}): tokexplore explores causal "

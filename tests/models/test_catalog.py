@@ -80,16 +80,6 @@ def test_old_buffers_are_no_parameters(tmp_path: Path) -> None:
     assert read_checkpoint(make(tmp_path / "m", tensors)).parameters == 1736 + 8
 
 
-def test_pickled_weights_have_a_size_and_no_parameters(tmp_path: Path) -> None:
-    path = make(tmp_path / "m", dtype="float16")
-    (path / "model.safetensors").unlink()
-    (path / "pytorch_model.bin").write_bytes(bytes(1000))
-    found = read_checkpoint(path)
-    assert found.complete
-    assert (found.parameters, found.dtype, found.weight_bytes) == (None, "float16", 1000)
-    assert (found.bytes_as("auto"), found.bytes_as("float32")) == (1000, 2000)
-
-
 def test_packed_weights_have_no_parameters_and_keep_their_size(tmp_path: Path) -> None:
     quantised = {"quantization_config": {"quant_method": "gptq", "bits": 4}}
     found = read_checkpoint(make(tmp_path / "m", {"a.qweight": ("I32", [10, 10])}, **quantised))

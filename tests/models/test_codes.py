@@ -53,19 +53,46 @@ def test_packed_codes_are_counted_singly_and_scales_not(
 
 
 @pytest.mark.parametrize(
-    "scales",
+    ("scales", "methods"),
     [
-        "q.weight_scale_inv",
-        "q.weight_scale",
-        "q.scale",
-        "q.scales",
-        "q.scale_inv",
-        "q.qscale_weight",
+        ("q.weight_scale_inv", "fp8 mxfp8 other"),
+        ("q.scale", "fp8 mxfp8 other"),
+        ("q.qscale_weight", "fp8 mxfp8 other"),
+        ("q.weight_scale", "other"),
+        ("q.scales", "other"),
+        ("q.scale_inv", "other"),
+        ("q.weight._scale", "other"),
+        ("q.weight_scale_2", ""),
+        ("q.weight", ""),
     ],
 )
-def test_scales_are_known_by_their_names(scales: str) -> None:
-    assert not problems_of_codes(FP8, {"q.weight": EIGHT, scales: header("F32", 2, 2)})
-    assert problems_of_codes(FP8, {"k.weight": EIGHT, scales: header("F32", 2, 2)})
+@pytest.mark.parametrize("method", ["fp8", "mxfp8", "other"])
+def test_scales_are_known_by_the_names_that_a_method_gives_them(
+    scales: str, methods: str, method: str
+) -> None:
+    config = {"quantization_config": {"quant_method": method}}
+    found = problems_of_codes(config, {"q.weight": EIGHT} | {scales: header("F32", 2, 2)})
+    lacks = [] if scales == "q.weight" else ["lacks the scales of 1 of its F8_E4M3 weights"]
+    expected = [] if method in methods.split() else lacks
+    assert [text.partition(" (")[0] for text in found] == expected
+    assert problems_of_codes(config, {"k.weight": EIGHT, scales: header("F32", 2, 2)})
+
+
+@pytest.mark.parametrize(
+    ("codes", "scales", "method"),
+    [
+        ("embed_tokens.weight", "embed_tokens.weight_scale", "fp8"),
+        ("mlp.experts.w13_weight", "mlp.experts.w13_weight_scale", "fp8"),
+        ("q.weight._data", "q.weight._scale", "quanto"),
+        ("q._weight_qdata", "q._weight_scale", "torchao"),
+    ],
+)
+def test_scales_stand_beside_their_codes_under_the_names_of_a_library(
+    codes: str, scales: str, method: str
+) -> None:
+    config = {"quantization_config": {"quant_method": method}}
+    assert problems_of_codes(config, {codes: EIGHT})
+    assert not problems_of_codes(config, {codes: EIGHT, scales: header("F32", 2, 2)})
 
 
 def test_scales_of_experts_in_one_tensor() -> None:
@@ -78,10 +105,38 @@ def test_masks_and_counters_are_no_codes() -> None:
     buffers = {
         "h.0.attn.bias": header("U8", 1, 1, 64, 64),
         "position_ids": header("I64", 1, 64),
+        "embeddings.token_type_ids": header("I64", 64),
+        "norm.num_batches_tracked": header("I64"),
         "mask": header("BOOL", 64, 64),
-        "weight": header("I8", 4),
+        "counts": header("I32", 64),
     }
     assert not problems_of_codes({}, buffers)
+    assert not problems_of_codes(FP8, buffers)
+
+
+@pytest.mark.parametrize(
+    "dtype", ["I8", "U8", "I64", "BOOL", "U16", "F8_E4M3", "F8_E5M2", "F8_E8M0", "F4", "C64"]
+)
+@pytest.mark.parametrize("name", ["model.norm.weight", "q.bias", "LayerNorm.gamma"])
+def test_codes_of_one_dimension_are_codes(name: str, dtype: str) -> None:
+    tensors = {name: header(dtype, 8)}
+    (said,) = problems_of_codes({}, tensors)
+    assert said.startswith(f"stores 1 weights as {dtype} codes ({name}) and its config.json names")
+    (said,) = problems_of_codes({"quantization_config": {"quant_method": "bitsandbytes"}}, tensors)
+    assert said.startswith(f"lacks the scales of 1 of its {dtype} weights ({name})")
+
+
+def test_codes_are_no_floating_point_numbers_whatever_they_are_called() -> None:
+    tensors = {
+        "layers.0.A_log": header("I32", 8),
+        "experts.gate_up_proj": header("I8", 4, 8, 8),
+        "position_ids": header("I64", 1, 64),
+    }
+    assert not problems_of_codes({}, tensors)
+    (said,) = problems_of_codes({}, tensors, {"layers.0.A_log", "experts.gate_up_proj"})
+    assert said.startswith("stores 2 weights as I32 codes (layers.0.A_log)")
+    (said,) = problems_of_codes(MXFP4, tensors, {"layers.0.A_log", "experts.gate_up_proj"})
+    assert said.startswith("lacks the scales of 1 of its I32 weights (layers.0.A_log)")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """A model directory that a stranger made is told of in a sentence; the others are still there."""
 
 import json
+import pickle
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -58,7 +59,16 @@ def index(value: object) -> Callable[[Path], object]:
     return lambda path: sharded(path, json.dumps({"weight_map": value}))
 
 
+def pickled(data: bytes) -> Callable[[Path], object]:
+    def spoil(path: Path) -> None:
+        (path / "model.safetensors").unlink()
+        (path / "pytorch_model.bin").write_bytes(data)
+
+    return spoil
+
+
 NOT_A_MODEL = "has a config.json that cannot be a model's (Expected "
+NO_PICKLE = "has a pytorch_model.bin that is not a file of weights by torch"
 NO_HEADER = "has a model.safetensors that is not a safetensors file"
 MALFORMED: dict[str, tuple[Callable[[Path], object], str]] = {
     "architectures an int": (config(architectures=3), NOT_A_MODEL),
@@ -82,10 +92,59 @@ MALFORMED: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "10^9 layers inside": (
         config(text_config={"num_hidden_layers": 10**9}),
-        "has a config.json whose num_hidden_layers is 1,000,000,000",
+        "has a config.json whose text_config.num_hidden_layers is 1,000,000,000",
     ),
     "10^9 hidden units": (
         config(hidden_size=10**9), "has a config.json whose hidden_size is 1,000,000,000",
+    ),
+    "-1 units between": (
+        config(intermediate_size=-1), "has a config.json whose intermediate_size is -1: put",
+    ),
+    "2^63 units between": (
+        config(intermediate_size=2**63), "has a config.json whose intermediate_size is beyond 64",
+    ),
+    "-2^64 units between": (
+        config(n_inner=-(2**64)), "has a config.json whose n_inner is beyond 64 bits",
+    ),
+    "10^9 units between": (
+        config(ffn_dim=10**9), "has a config.json whose ffn_dim is 1,000,000,000, for weights of",
+    ),
+    "no hidden unit": (config(hidden_size=0), "has a config.json whose hidden_size is 0"),
+    "no head": (config(num_attention_heads=0), "has a config.json whose num_attention_heads is 0"),
+    "no words": (config(vocab_size=0), "has a config.json whose vocab_size is 0"),
+    "a text of hidden units": (
+        config(hidden_size="8"), 'has a config.json whose hidden_size is "8", no whole number',
+    ),
+    "half a layer": (
+        config(num_hidden_layers=2.5), "has a config.json whose num_hidden_layers is 2.5, no whole",
+    ),
+    "a true head": (config(num_heads=True), "has a config.json whose num_heads is true, no whole"),
+    "words in an object": (
+        config(vocab_size={}), "has a config.json whose vocab_size is {}, no whole number",
+    ),
+    "endless words": (
+        text("config.json", '{"vocab_size": 1e400}'),
+        "has a config.json whose vocab_size is Infinity, no whole number",
+    ),
+    "-8 seen units": (
+        config(vision_config={"hidden_size": -8}),
+        "has a config.json whose vision_config.hidden_size is -8",
+    ),
+    "a length of 2^63": (
+        config(max_position_embeddings=2**63),
+        "has a config.json whose max_position_embeddings is beyond 64 bits",
+    ),
+    "weights elsewhere": (
+        config(transformers_weights="other.safetensors"), "has no weights (other.safetensors)",
+    ),
+    "weights outside": (
+        config(transformers_weights="../m.safetensors"),
+        "has a config.json that names weights outside (../m.safetensors)",
+    ),
+    "weights that are a number": (config(transformers_weights=3), NOT_A_MODEL),
+    "another config": (
+        config(configuration_files=["config.5.0.json"]),
+        "has a config.json that gives way to others: take configuration_files out",
     ),
     "10^400 heads": (
         config(num_attention_heads=10**400),
@@ -133,6 +192,19 @@ MALFORMED: dict[str, tuple[Callable[[Path], object], str]] = {
     "a deep header": (header(f'{{"a": {DEEP}}}'), NO_HEADER),
     "a header that is a list": (header([1]), NO_HEADER),
     "a tensor that is an int": (header({"a": 1}), NO_HEADER),
+    "codes of one dimension": (
+        header({"model.norm.weight": {"dtype": "I8", "shape": [100], "data_offsets": [0, 100]}}),
+        "stores 1 weights as I8 codes (model.norm.weight)",
+    ),
+    "zeros for a pickle": (pickled(bytes(1000)), NO_PICKLE),
+    "a text for a pickle": (pickled(b"hello"), NO_PICKLE),
+    "an empty pickle": (pickled(b""), NO_PICKLE),
+    "the head of an archive": (pickled(b"PK\3\4" * 100), NO_PICKLE),
+    "a pickle of something else": (pickled(pickle.dumps({"a": 1}, 2)), NO_PICKLE),
+    "a pickle that calls": (
+        pickled(pickle.dumps(0x1950A86A20F9469CFC6C, 2) + pickle.dumps(print, 2)),
+        "has a pytorch_model.bin that asks for Python's __builtin__.print, as weights do not",
+    ),
 }  # fmt: skip
 
 

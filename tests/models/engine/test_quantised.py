@@ -18,12 +18,12 @@ from support.made_models import (
     tokenizer,
 )
 from support.opening import opened, refusal
-from transformers import GptOssConfig, GptOssForCausalLM
+from transformers import GptOssConfig, GptOssForCausalLM, MambaConfig, MambaForCausalLM
 from transformers.quantizers.auto import AUTO_QUANTIZER_MAPPING
 
+from tokexplore.models.catalog import list_models
 from tokexplore.models.checkpoint import read_checkpoint
 from tokexplore.models.codes import held_in_full
-from tokexplore.models.engine.pickled import headed
 from tokexplore.models.footprint import footprint
 
 BLOCKS = {"quant_method": "fp8", "activation_scheme": "dynamic", "weight_block_size": [32, 32]}
@@ -210,16 +210,6 @@ def test_pickled_codes_with_scales_are_the_same_weights(eight: Path, model_dir: 
         assert torch.equal(found.model(IDS).logits, wanted.model(IDS).logits)
 
 
-def test_what_is_no_weight_beside_pickled_ones_has_no_header(tmp_path: Path) -> None:
-    path = pickled(save_llama(tmp_path / "beside"))
-    weights = torch.load(path / "pytorch_model.bin")
-    more = {"step": 3, "seen": torch.eye(4).to_sparse(), 5: torch.ones(2, 2, dtype=torch.int8)}
-    torch.save(weights | more, path / "pytorch_model.bin")
-    found = headed("beside", read_checkpoint(path))
-    assert found.tensors.keys() == weights.keys()
-    assert {header.dtype for header in found.tensors.values()} == {"F32"}
-
-
 @pytest.mark.parametrize(
     ("method", "text"),
     [(None, "as F8_E4M3 codes"), (BLOCKS, "lacks the scales of 14 of its F8_E4M3 weights")],
@@ -230,16 +220,71 @@ def test_pickled_codes_without_scales_are_refused(
     assert text in refusal(pickled(save_fp8(tmp_path / "bare", method=method, scales="")))
 
 
-@pytest.mark.parametrize(("dtype", "named"), [("int8", "I8"), ("int64", "I64"), ("bool", "BOOL")])
-def test_integers_without_a_method_are_no_weights(tmp_path: Path, dtype: str, named: str) -> None:
+def stored_as(path: Path, name: str, dtype: str) -> Path:
+    """A Llama of which one tensor is stored as codes without scales."""
+    file = save_llama(path) / "model.safetensors"
+    tensors = load_file(file)
+    tensors[name] = tensors[name].to(getattr(torch, dtype))
+    save_file(tensors, file, metadata={"format": "pt"})
+    return path
+
+
+@pytest.mark.parametrize(
+    ("dtype", "named"),
+    [("int8", "I8"), ("int64", "I64"), ("bool", "BOOL"), ("float8_e8m0fnu", "F8_E8M0")],
+)
+@pytest.mark.parametrize("name", ["model.layers.0.mlp.up_proj.weight", "model.norm.weight"])
+def test_codes_without_a_method_are_no_weights(
+    tmp_path: Path, name: str, dtype: str, named: str
+) -> None:
+    path = stored_as(tmp_path / "copy", name, dtype)
+    assert f"stores 1 weights as {named} codes ({name})" in refusal(path)
+    assert refusal(path).removeprefix("copy ").removesuffix(".") in list_models([path])[-1].problems
+
+
+def test_codes_for_what_a_model_has_as_floating_point_numbers(tmp_path: Path) -> None:
+    """No header tells that these are parameters: the model does."""
+    words = tokenizer()
+    config = MambaConfig(
+        vocab_size=len(words), hidden_size=16, num_hidden_layers=1, state_size=4, conv_kernel=2
+    )
+    path = save(tmp_path / "mamba", MambaForCausalLM(config), words)
+    tensors = load_file(path / "model.safetensors")
+    name = next(name for name in tensors if name.endswith("mixer.D"))
+    codes = {**tensors, name: tensors[name].to(torch.int8)}
+    save_file(codes, path / "model.safetensors", metadata={"format": "pt"})
+    assert f"stores 1 weights as I8 codes ({name})" in refusal(path)
+
+
+def test_numbers_of_places_are_no_codes(tmp_path: Path) -> None:
     path = save_llama(tmp_path / "copy")
     file = path / "model.safetensors"
-    tensors = load_file(file)
-    name = "model.layers.0.mlp.up_proj.weight"
-    save_file(
-        {**tensors, name: tensors[name].to(getattr(torch, dtype))}, file, metadata={"format": "pt"}
-    )
-    assert f"stores 1 weights as {named} codes" in refusal(path)
+    more = {
+        "model.position_ids": torch.arange(8)[None],
+        "model.num_batches_tracked": torch.tensor(3),
+    }
+    save_file({**load_file(file), **more}, file, metadata={"format": "pt"})
+    assert opened(path).layers == 2
+
+
+@pytest.mark.parametrize("scales", ["weight_scale", "scales", "scale_inv", "weight_scale_2", ""])
+@pytest.mark.parametrize("written", ["safetensors", "pickled"])
+def test_the_list_calls_bad_what_is_refused(tmp_path: Path, scales: str, written: str) -> None:
+    path = save_fp8(tmp_path / "misnamed", method=BLOCKS, scales=scales)
+    said = refusal(path if written == "safetensors" else pickled(path))
+    assert "lacks the scales of 14 of its F8_E4M3 weights" in said
+    (problem,) = list_models([path])[-1].problems
+    assert said == f"misnamed {problem}."
+
+
+@pytest.mark.parametrize("scales", ["scale", "qscale_weight"])
+def test_scales_under_other_names_that_are_taken_are_scales(tmp_path: Path, scales: str) -> None:
+    path = save_fp8(tmp_path / "other", method=BLOCKS, scales=scales)
+    wanted = save_fp8(tmp_path / "usual", method=BLOCKS)
+    assert list_models([path])[-1].complete
+    with torch.inference_mode():
+        found = opened(path).model(IDS).logits
+        assert torch.equal(found, opened(wanted).model(IDS).logits)
 
 
 def test_an_mlx_checkpoint_is_named(tmp_path: Path) -> None:

@@ -289,7 +289,8 @@ def test_own_code_runs_only_when_trusted(
 
 LARGE: dict[str, tuple[dict[str, object], str]] = {
     "wide heads": ({"head_dim": 10**5}, "that asks for 76,837,152 parameters, and its weights are"),
-    "wide units": ({"intermediate_size": 10**9}, "that asks for 192,000,031,008 parameters"),
+    "wide units": ({"intermediate_size": 10**5}, "that asks for 19,231,008 parameters, and its"),
+    "wider units": ({"intermediate_size": 10**9}, "whose intermediate_size is 1,000,000,000, for"),
     "many layers": ({"num_hidden_layers": 20}, "that asks for 210,336 parameters"),
     "many labels": ({"num_labels": 10**9}, "whose num_labels is 1,000,000,000, for weights of"),
     "many key heads": ({"num_key_value_heads": 10**4}, "that asks for 10,281,248 parameters"),
@@ -319,12 +320,13 @@ def test_a_quantisation_that_nobody_knows_is_refused(
     assert f"is quantised {how}, which transformers" in refusal(model_dir)
 
 
-def test_pickled_weights_are_counted_by_their_bytes(model_dir: Path) -> None:
+def test_pickled_weights_are_counted_too(model_dir: Path) -> None:
     torch.save(load_file(model_dir / "model.safetensors"), model_dir / "pytorch_model.bin")
     (model_dir / "model.safetensors").unlink()
     assert opened(model_dir).layers == 2
-    edit_json(model_dir / "config.json", intermediate_size=10**6)
-    assert "asks for 192,031,008 parameters, and its weights are 0.1 MB" in refusal(model_dir)
+    edit_json(model_dir / "config.json", intermediate_size=10**5)
+    asked = "asks for 19,231,008 parameters, and its weights are 43,296 parameters"
+    assert asked in refusal(model_dir)
 
 
 def test_tables_that_do_not_fit_are_refused(tmp_path: Path) -> None:
