@@ -1,11 +1,13 @@
 """Config, tokenizer and weights through transformers, every failure as one sentence."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
@@ -18,6 +20,7 @@ from transformers import (
 from transformers import __version__ as transformers_version
 
 from tokexplore.models.checkpoint import Checkpoint, processor_template
+from tokexplore.models.engine.config import OUTPUTS, ask_plainly, culprit
 from tokexplore.models.engine.device import Placement, torch_dtype
 from tokexplore.models.engine.meter import Meter, Report
 from tokexplore.models.engine.quantization import settle_dtype
@@ -26,6 +29,7 @@ from tokexplore.models.engine.suitability import auto_class, check_family, check
 from tokexplore.models.engine.tokenizer_files import TEKKEN, missing_packages
 from tokexplore.models.engine.towers import leave_out_towers
 from tokexplore.models.errors import ModelError, OutOfMemoryError, TokexploreError
+from tokexplore.models.given import brief
 
 _LONGEST = 300
 """Characters of a library's message; some repeat what they could not read."""
@@ -72,12 +76,39 @@ def explained(name: str, where: str) -> Iterator[None]:
         raise ModelError(f"{name} could not be loaded: {_sentence(error)}") from error
 
 
+@contextmanager
+def blamed(opening: Opening) -> Iterator[None]:
+    """Name the entry of config.json that keeps transformers from making the model, where one does.
+
+    Raises:
+        ModelError: for such an entry; any other error as it is.
+    """
+    try:
+        yield
+    except (TokexploreError, ImportError, SafetensorError, *_OUT_OF_MEMORY):
+        raise
+    except Exception as error:
+        if not (found := culprit(opening.checkpoint.config)):
+            raise
+        entry, value = found
+        cause = error.__cause__ if isinstance(error, StrictDataclassError) else None
+        raise ModelError(
+            f"{opening.name} has a config.json whose {entry} is {brief(json.dumps(value))}, with "
+            f"which transformers makes no model ({_sentence(cause or error)[:-1]}): put the "
+            "model's own there, or choose another checkpoint of it."
+        ) from error
+
+
 def open_config(opening: Opening) -> PreTrainedConfig:
-    """The model's config, of a family that can do the job."""
-    with explained(opening.name, "the machine"):
+    """The model's config, of a family that can do the job, whose passes give what we ask for."""
+    with explained(opening.name, "the machine"), blamed(opening):
         config = AutoConfig.from_pretrained(
-            opening.path, trust_remote_code=opening.trust_remote_code, local_files_only=True
+            opening.path,
+            trust_remote_code=opening.trust_remote_code,
+            local_files_only=True,
+            **OUTPUTS,
         )
+        ask_plainly(config)
     check_family(opening.name, config, trust_remote_code=opening.trust_remote_code)
     return config
 
@@ -123,7 +154,7 @@ def open_model(
     sizes = _tensor_bytes(opening.checkpoint)
     meter = Meter(sizes, sum(sizes.values()) or opening.checkpoint.weight_bytes, report)
     meter.start(detail)
-    with explained(opening.name, placement.label), bars_to(meter.hook):
+    with explained(opening.name, placement.label), blamed(opening), bars_to(meter.hook):
         model, info = auto_class(config).from_pretrained(
             opening.path,
             config=config,
@@ -146,7 +177,7 @@ def open_model(
 
 
 def _tensor_bytes(checkpoint: Checkpoint) -> dict[str, int]:
-    """Bytes of each tensor of the checkpoint; empty for pickled weights."""
+    """Bytes of each tensor of the checkpoint."""
     return {name: tensor.size for name, tensor in checkpoint.tensors.items()}
 
 
