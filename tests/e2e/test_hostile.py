@@ -1,13 +1,12 @@
 """Text that fights back, through every part of the screen; a pseudo-terminal is the referee."""
 
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from support.attacks import ATTACKS, EVERY, IN_A_FILE_NAME, ON_A_LINE, leaks
-from support.command import TESTS, fake_command
+from support.command import TESTS, fake_runs
 from support.terminal import Terminal
 
 APP = """
@@ -115,10 +114,9 @@ def test_no_part_of_the_screen_obeys(
     assert not leaks(bytes(terminal.raw))
 
 
-@pytest.mark.parametrize("name", ATTACKS)
-def test_plain_output_and_errors_obey_nothing(name: str) -> None:
-    attack = ATTACKS[name]
-    for arguments, code in (
+def attacked(attack: str) -> list[tuple[list[str], int | None]]:
+    """Command lines with an attack in them, and the exit codes that they end with."""
+    return [
         (["run", "x", "--prompt", f"a{attack}", "--max-new-tokens", "3"], 0),
         (["run", "x", "--prompt", f"a{attack}", "--max-new-tokens", "3", "--format=jsonl"], 0),
         (["run", "x", "--prompt", "a", "--temperature", attack], 2),
@@ -131,7 +129,12 @@ def test_plain_output_and_errors_obey_nothing(name: str) -> None:
         (["sweep", "x", "--prompt", f"a{attack}", "--runs", "1", "--max-new-tokens", "2"], 0),
         (["models", attack], 2),
         (["--" + attack], 2),
-    ):
-        done = subprocess.run([*fake_command(), *arguments], capture_output=True, check=False)
-        assert not leaks(done.stdout + done.stderr), arguments
-        assert code in (None, done.returncode) or name in ("markup", "marks"), (arguments, done)
+    ]
+
+
+def test_plain_output_and_errors_obey_nothing(tmp_path: Path) -> None:
+    asked = [(name, *line) for name, attack in ATTACKS.items() for line in attacked(attack)]
+    runs = fake_runs(tmp_path, [arguments for _, arguments, _ in asked])
+    for (name, arguments, code), done in zip(asked, runs, strict=True):
+        assert not leaks(done.stdout + done.stderr), (name, arguments)
+        assert code in (None, done.returncode) or name in ("markup", "marks"), (name, done)
