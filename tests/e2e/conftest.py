@@ -3,7 +3,20 @@
 from collections.abc import Iterator
 
 import pytest
+from support.nursery import WARM
 from support.terminal import Terminal
+
+
+@pytest.fixture(autouse=True)
+def _engines_start_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine's process of a program under test is forked by the nursery."""
+    monkeypatch.setenv("PYTHONPATH", str(WARM))
+
+
+@pytest.fixture
+def cold_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine's process imports all that it needs, as a user's does."""
+    monkeypatch.delenv("PYTHONPATH")
 
 
 @pytest.fixture

@@ -66,6 +66,7 @@ def test_a_lost_line_is_noticed_without_a_signal(terminals: list[Terminal]) -> N
     assert psutil.wait_procs(children, timeout=5)[1] == []
 
 
+@pytest.mark.usefixtures("cold_start")
 def test_a_killed_interface_takes_the_engine_with_it(terminals: list[Terminal]) -> None:
     children = start(terminals, PROGRAM)
     os.kill(terminals[0].pid, signal.SIGKILL)

@@ -26,6 +26,7 @@ def story(screen: str) -> str:
     return " ".join(" ".join(lines[2:end]).split())
 
 
+@pytest.mark.usefixtures("cold_start")
 def test_stream_walk_branch_compare_return_and_quit(terminals: list[Terminal]) -> None:
     terminal = start(terminals, "--max-new-tokens", "24")
     first = terminal.until("ended: length")
