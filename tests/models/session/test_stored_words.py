@@ -43,8 +43,8 @@ FIELDS: dict[type[msgspec.Struct], str] = {
     # JSON in `meta`
     meta.Summary: "model nodes words updated",
     meta.Holder: "host pid started",
-    keeping.ViewState: "load settings max_new_tokens single_step stop_texts stop_ids ignore_eos "
-    "close_call row marked left show_hidden watched screen",
+    keeping.ViewState: "load settings max_new_tokens single_step stop_texts stop_ids "
+    "ignore_eos close_call row marked left show_hidden watched screen",
     keeping.ScreenState: "colouring columns bits folded",
     options.LoadOptions: "model device dtype device_map revision trust_remote_code threads",
     # columns
