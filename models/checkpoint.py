@@ -67,6 +67,7 @@ class _Index(msgspec.Struct):
     """As much of an index of shards as is read."""
 
     weight_map: dict[str, str]
+    metadata: dict[str, Any]
 
 
 class _Quantization(msgspec.Struct):
@@ -318,7 +319,7 @@ def _config(file: Path, problems: list[str]) -> dict[str, Any]:
     config = _json_object(file, problems)
     try:
         msgspec.convert(config, _Config)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, UnicodeEncodeError) as error:  # half a surrogate pair
         problems.append(f"has a {file.name} that cannot be a model's ({error})")
         return {}
     if config.get("configuration_files"):  # transformers would read one of them in its place

@@ -117,7 +117,7 @@ def read_json(file: Path, kind: type[T]) -> T:
             return msgspec.convert(json_of(read_whole(stream)), kind)
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"is not valid JSON ({error})") from None
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, UnicodeEncodeError) as error:  # half a surrogate pair
         raise ValueError(f"holds what it cannot ({error})") from None
 
 

@@ -9,18 +9,18 @@ import pickletools
 import re
 import zipfile
 from io import BytesIO
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import msgspec
 
-from tokexplore.models.given import LARGEST_FILE
 from tokexplore.models.headers import DTYPES, TensorHeader
 
 _OLD_START = pickle.dumps(0x1950A86A20F9469CFC6C, 2)
 """How a file of torch before 1.6 begins, which is no archive."""
-_OLD_HEAD = 1 << 24
-"""Bytes in which the pickles of such a file end, and its weights begin."""
+_LONGEST, _STEPS = 1 << 24, 1 << 20
+"""Bytes and steps in which names, dtypes and shapes end: those of some 20,000 tensors."""
 _STORAGES = {
     "Double": "F64",
     "Float": "F32",
@@ -103,10 +103,8 @@ def _archived(file: Path) -> Any:
         pickles = [name for name in sizes if re.fullmatch(r"[^/]+/data\.pkl", name)]
         if len(pickles) != 1:
             raise ValueError(f"is not a file of weights by torch (no data.pkl): {_ADVICE}")
-        if sizes[pickles[0]] > LARGEST_FILE:
-            raise ValueError(f"is too large ({sizes[pickles[0]]:,} bytes of names): {_ADVICE}")
         with archive.open(pickles[0]) as stream:
-            value, storages = _read(BytesIO(stream.read(LARGEST_FILE)))
+            value, storages = _read(BytesIO(stream.read(_LONGEST)))
     folder = pickles[0].removesuffix(".pkl")
     for storage in storages:
         if (held := sizes.get(f"{folder}/{storage.key}", 0)) < storage.size:
@@ -117,7 +115,7 @@ def _archived(file: Path) -> Any:
 def _old(file: Path) -> Any:
     size = file.stat().st_size
     with file.open("rb") as whole:
-        head = BytesIO(whole.read(_OLD_HEAD))
+        head = BytesIO(whole.read(_LONGEST))
     if head.read(len(_OLD_START)) != _OLD_START:
         raise ValueError(f"is not a file of weights by torch, or is cut short: {_ADVICE}")
     _read(head)  # its version
@@ -161,11 +159,11 @@ class _Reader:
         self._memo: dict[int, Any] = {}
 
     def value(self, stream: BinaryIO) -> Any:
-        for opcode, argument, _ in pickletools.genops(stream):
+        for opcode, argument, _ in islice(pickletools.genops(stream), _STEPS):
             if opcode.name == "STOP":
                 return self._stack.pop()
             self._step(opcode.name, argument)
-        raise ValueError("no end")
+        raise ValueError("too long")
 
     def _step(self, code: str, argument: Any) -> None:
         stack = self._stack

@@ -7,10 +7,12 @@ import contextlib
 import io
 import json
 import os
+import pickle
 import sqlite3
 import struct
 import tempfile
 import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -132,6 +134,50 @@ def test_a_header_of_tensors_is_read_or_told(text: str, data: int) -> None:
             struct.pack("<Q", len(packed)) + packed + bytes(data)
         )
         assert f"{place}/bad" in told("models", str(place), codes=(0,)).splitlines()[-1]
+
+
+PICKLE = (
+    b"\x80\x02}q\x00X\x08\x00\x00\x00a.weightq\x01ctorch._utils\n_rebuild_tensor_v2\nq\x02((X\x07\x00"
+    b"\x00\x00storageq\x03ctorch\nFloatStorage\nq\x04X\x01\x00\x00\x000q\x05X\x03\x00\x00\x00cpuq\x06K"
+    b"\x19tq\x07QK\x00K\x05K\x05\x86q\x08K\x05K\x01\x86q\t\x89ccollections\nOrderedDict\nq\n)Rq\x0btq"
+    b"\x0cRq\rs."
+)
+"""As torch writes one tensor of 5x5 numbers."""
+START = pickle.dumps(0x1950A86A20F9469CFC6C, 2) + pickle.dumps(1001, 2) + pickle.dumps({}, 2)
+EDIT = st.tuples(
+    st.integers(0, len(PICKLE)),
+    st.integers(0, 3),
+    st.one_of(
+        st.binary(max_size=3),
+        st.sampled_from(
+            [b"(", b")", b"}", b"R", b"Q", b"b", b"\x81", b"\x8a\xff", b"\x85" * 9999]
+        ),
+    ),
+)
+
+
+@tried(2.0)
+@given(st.lists(EDIT, max_size=4), st.booleans(), st.integers(0, 120))
+@example([], True, 100)
+@example([], False, 100)
+@example([(0, 200, b"\x80\x02}K\x01" + b"\x85" * 100_000 + b"K\x01s.")], True, 100)
+def test_pickled_weights_are_read_or_told(
+    edits: list[tuple[int, int, bytes]], archived: bool, data: int
+) -> None:
+    code = PICKLE
+    for at, gone, new in edits:
+        code = code[:at] + new + code[at + gone :]
+    with folder() as place:
+        file = make(place / "bad") / "pytorch_model.bin"
+        (place / "bad" / "model.safetensors").unlink()
+        if archived:
+            with zipfile.ZipFile(file, "w") as archive:
+                archive.writestr("w/data.pkl", code)
+                archive.writestr("w/data/0", bytes(data))
+        else:
+            file.write_bytes(START + code + pickle.dumps(["0"], 2) + bytes(8 + data))
+        line = told("models", str(place), codes=(0,)).splitlines()[-1]
+        assert ("complete" if not edits and data >= 100 else f"{place}/bad") in line
 
 
 SESSION = {

@@ -56,7 +56,7 @@ def sharded(path: Path, content: str) -> None:
 
 
 def index(value: object) -> Callable[[Path], object]:
-    return lambda path: sharded(path, json.dumps({"weight_map": value}))
+    return lambda path: sharded(path, json.dumps({"weight_map": value, "metadata": {}}))
 
 
 def pickled(data: bytes) -> Callable[[Path], object]:
@@ -150,6 +150,14 @@ MALFORMED: dict[str, tuple[Callable[[Path], object], str]] = {
         config(num_attention_heads=10**400),
         "has a config.json whose num_attention_heads is beyond 64 bits",
     ),
+    "half a surrogate pair for a name": (
+        text("config.json", r'{"\ud800": 1}'),
+        "has a config.json that cannot be a model's ('utf-8' codec can't encode",
+    ),
+    "half a surrogate pair in an index": (
+        lambda p: sharded(p, r'{"weight_map": {"a": "\ud800"}, "metadata": {}}'),
+        "lacks 1 of 1 weight files",
+    ),
     "a deep config": (
         text("config.json", f'{{"a": {DEEP}}}'), "has a config.json that is nested more than 100",
     ),
@@ -163,6 +171,10 @@ MALFORMED: dict[str, tuple[Callable[[Path], object], str]] = {
     "a deep index": (lambda p: sharded(p, f'{{"weight_map": {DEEP}}}'), f"has a {INDEX} that is "),
     "an index without a map": (lambda p: sharded(p, "{}"), f"has a {INDEX} that holds what it"),
     "an index that is a list": (lambda p: sharded(p, "[]"), f"has a {INDEX} that holds what it"),
+    "an index of a map alone": (
+        lambda p: sharded(p, '{"weight_map": {"a": "one.safetensors"}}'),
+        f"has a {INDEX} that holds what it cannot (Object missing required field `metadata`)",
+    ),
     "a map that is null": (index(None), f"has a {INDEX} that holds what it cannot"),
     "a map that is a list": (index(["a"]), f"has a {INDEX} that holds what it cannot"),
     "a map in a map": (index({"a": {"b": "c"}}), f"has a {INDEX} that holds what it cannot"),

@@ -43,6 +43,7 @@ def make_sharded(path: Path) -> Path:
     shards["model-00002-of-00002.safetensors"] = names[2:]
     for shard, members in shards.items():
         write_safetensors(path / shard, {name: TENSORS[name] for name in members})
-    index = {"weight_map": {name: s for s, members in shards.items() for name in members}}
+    places = {name: shard for shard, members in shards.items() for name in members}
+    index = {"weight_map": places, "metadata": {}}
     (path / "model.safetensors.index.json").write_text(json.dumps(index))
     return path
