@@ -10,7 +10,7 @@ from tokexplore.models.given import brief
 _LAYERS = re.compile(r"(num_hidden_layers|n_layers?|num_layers)$")
 _SIZES = re.compile(
     r"layers$|n(um)?_layer$|(hidden|intermediate|vocab|ffn_hidden)_size$|n_embd$|d_model$|n_inner$"
-    r"|d_ff$|ffn_dim$|heads?$|head_dim$|experts$|labels$"
+    r"|d_ff$|ffn_dim$|heads?$|head_dim$|experts(_per_tok(en)?)?$|labels$"
 )
 """Names of numbers and sizes of things that have weights; labels have none here, and a single layer
 (`vision_feature_layer`) is a place, which may be counted from the end."""

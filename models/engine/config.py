@@ -1,9 +1,10 @@
-"""What a config.json may say of a model's passes, and which of its entries makes no model."""
+"""What a config.json may say of a model's passes, and which of its entries lets none run."""
 
 import copy
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import torch
 from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig
 
 from tokexplore.models.engine.skeleton import skeleton
@@ -31,18 +32,20 @@ def ask_plainly(config: PreTrainedConfig) -> None:
             ask_plainly(inner)
 
 
-def culprit(config: dict[str, Any]) -> tuple[str, Any] | None:
-    """The first entry of a config without which a model can be made of it, as a path and a value.
+def culprit(config: dict[str, Any], error: Exception) -> tuple[str, Any] | None:
+    """The first entry of a config without which it gives a model that runs, as a path and a value.
 
-    None where it can be made as it is, where no entry alone prevents it, and for families that
-    transformers does not know.
+    None where it fails in another way than `error`, where no entry alone prevents it, and for
+    families that transformers does not know. Nothing here takes memory for weights.
     """
     if config.get("model_type") not in CONFIG_MAPPING:
         return None
-    for make in (_config, _model):
-        if _fails(make, config):
+    for make in (_config, _model, _pass):
+        if failure := _failure(make, config):
+            if type(failure) is not type(error):  # their words differ without memory
+                return None
             entries = _entries(config)
-            return next((entry for entry, rest in entries if not _fails(make, rest)), None)
+            return next((entry for entry, rest in entries if not _failure(make, rest)), None)
     return None
 
 
@@ -54,12 +57,22 @@ def _model(entries: dict[str, Any]) -> object:
     return skeleton(_config(entries), trust_remote_code=False)
 
 
-def _fails(make: Callable[[dict[str, Any]], object], entries: dict[str, Any]) -> bool:
+@torch.inference_mode()
+def _pass(entries: dict[str, Any]) -> object:
+    config = _config(entries)
+    # Those that need no values to know their shapes, of which there are none.
+    config._experts_implementation, config._attn_implementation = "batched_mm", "eager"
+    model = skeleton(config, trust_remote_code=False)
+    ids = torch.zeros(1, 2, dtype=torch.long, device="meta")
+    return model(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False)
+
+
+def _failure(make: Callable[[dict[str, Any]], object], entries: dict[str, Any]) -> Exception | None:
     try:
         make(entries)
-    except Exception:
-        return True
-    return False
+    except Exception as error:
+        return error
+    return None
 
 
 def _entries(config: dict[str, Any]) -> Iterator[tuple[tuple[str, Any], dict[str, Any]]]:

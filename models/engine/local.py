@@ -23,6 +23,7 @@ from tokexplore.models.engine.probe import probe
 from tokexplore.models.engine.store import ROW_BYTES, Leaf, LeafStore, Path, RowStore
 from tokexplore.models.engine.stream import Stream
 from tokexplore.models.engine.summary import Row
+from tokexplore.models.engine.weights import blamed, explained
 from tokexplore.models.errors import OutOfMemoryError, UsageError
 from tokexplore.models.footprint import free_memory
 from tokexplore.models.options import LoadOptions
@@ -68,7 +69,12 @@ class LocalEngine:
         self.leaves = LeafStore(cache_bytes or _share_of_free(loaded.model.device))
         self.rows_held = RowStore(row_bytes)
         self.threads = loaded.threads
-        with self._memory_guarded():
+        config = loaded.model.config.to_dict()
+        with (
+            explained(loaded.name, loaded.device),
+            blamed(loaded.name, config),
+            self._memory_guarded(),
+        ):
             self.probed = probe(self.forward, loaded.context)
 
     @classmethod

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
@@ -77,8 +78,8 @@ def explained(name: str, where: str) -> Iterator[None]:
 
 
 @contextmanager
-def blamed(opening: Opening) -> Iterator[None]:
-    """Name the entry of config.json that keeps transformers from making the model, where one does.
+def blamed(name: str, config: dict[str, Any]) -> Iterator[None]:
+    """Name the entry of config.json that keeps a model from being made or run, where one does.
 
     Raises:
         ModelError: for such an entry; any other error as it is.
@@ -88,20 +89,21 @@ def blamed(opening: Opening) -> Iterator[None]:
     except (TokexploreError, ImportError, SafetensorError, *_OUT_OF_MEMORY):
         raise
     except Exception as error:
-        if not (found := culprit(opening.checkpoint.config)):
+        if not (found := culprit(config, error)):
             raise
         entry, value = found
         cause = error.__cause__ if isinstance(error, StrictDataclassError) else None
+        said = f"{entry} is {brief(json.dumps(value, default=str))}"
         raise ModelError(
-            f"{opening.name} has a config.json whose {entry} is {brief(json.dumps(value))}, with "
-            f"which transformers makes no model ({_sentence(cause or error)[:-1]}): put the "
-            "model's own there, or choose another checkpoint of it."
+            f"{name} has a config.json whose {said}, with which transformers runs no model "
+            f"({_sentence(cause or error)[:-1]}): put the model's own there, or choose another "
+            "checkpoint of it."
         ) from error
 
 
 def open_config(opening: Opening) -> PreTrainedConfig:
     """The model's config, of a family that can do the job, whose passes give what we ask for."""
-    with explained(opening.name, "the machine"), blamed(opening):
+    with explained(opening.name, "the machine"), blamed(opening.name, opening.checkpoint.config):
         config = AutoConfig.from_pretrained(
             opening.path,
             trust_remote_code=opening.trust_remote_code,
@@ -154,7 +156,11 @@ def open_model(
     sizes = _tensor_bytes(opening.checkpoint)
     meter = Meter(sizes, sum(sizes.values()) or opening.checkpoint.weight_bytes, report)
     meter.start(detail)
-    with explained(opening.name, placement.label), blamed(opening), bars_to(meter.hook):
+    with (
+        explained(opening.name, placement.label),
+        blamed(opening.name, opening.checkpoint.config),
+        bars_to(meter.hook),
+    ):
         model, info = auto_class(config).from_pretrained(
             opening.path,
             config=config,

@@ -149,9 +149,7 @@ EDIT = st.tuples(
     st.integers(0, 3),
     st.one_of(
         st.binary(max_size=3),
-        st.sampled_from(
-            [b"(", b")", b"}", b"R", b"Q", b"b", b"\x81", b"\x8a\xff", b"\x85" * 9999]
-        ),
+        st.sampled_from([b"(", b")", b"}", b"R", b"Q", b"b", b"\x81", b"\x8a\xff", b"\x85" * 9999]),
     ),
 )
 

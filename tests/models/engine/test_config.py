@@ -22,6 +22,7 @@ from transformers import (
 
 from tokexplore.models.engine.config import culprit
 from tokexplore.models.engine.local import LocalEngine
+from tokexplore.models.errors import ModelError
 from tokexplore.models.options import LoadOptions
 from tokexplore.tui import cli
 
@@ -120,18 +121,34 @@ def test_what_makes_no_model_is_named_with_its_value(
     edit_json(file, **{name: value})
     said = refusal(small)
     file.write_text(saved)
-    assert said.startswith(f"small has a config.json whose {told}, with which transformers makes")
+    assert said.startswith(f"small has a config.json whose {told}, with which transformers runs")
     assert said.endswith("): put the model's own there, or choose another checkpoint of it.")
 
 
 def test_a_null_is_named(small: Path) -> None:
-    config = json.loads((small / "config.json").read_text())
-    assert culprit(config) is None
-    assert culprit(config | {"vocab_size": None}) == ("vocab_size", None)
+    file = small / "config.json"
+    saved = file.read_text()
+    file.write_text(json.dumps(json.loads(saved) | {"vocab_size": None}))
+    said = refusal(small)
+    file.write_text(saved)
+    assert said.startswith("small has a config.json whose vocab_size is null, with which")
 
 
-def test_two_faults_have_no_one_culprit(small: Path) -> None:
+def test_what_shows_in_a_pass_alone_is_named(tmp_path: Path) -> None:
+    path = save(tmp_path / "experts", MAKE["mixtral"](), tokenizer())
+    edit_json(path / "config.json", num_experts_per_tok=5)
+    loaded = opened(path)
+    with pytest.raises(
+        ModelError, match=r"experts has a config\.json whose num_experts_per_tok is 5"
+    ):
+        LocalEngine(loaded)
+
+
+def test_no_entry_is_named_without_a_proof(small: Path) -> None:
     config = json.loads((small / "config.json").read_text())
-    assert culprit(config | {"hidden_act": "warp", "pad_token_id": 10**6}) is None
-    assert culprit(config | {"model_type": "warp", "hidden_act": "warp"}) is None
-    assert opened(small).layers == 2
+    warp = config | {"hidden_act": "warp"}
+    assert culprit(warp, KeyError("warp")) == ("hidden_act", "warp")
+    assert culprit(config, KeyError("warp")) is None
+    assert culprit(warp, OSError("warp")) is None
+    assert culprit(warp | {"pad_token_id": 10**6}, KeyError("warp")) is None
+    assert culprit(warp | {"model_type": "warp"}, KeyError("warp")) is None
