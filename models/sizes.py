@@ -9,7 +9,7 @@ from tokexplore.models.given import brief
 
 _LAYERS = re.compile(r"(num_hidden_layers|n_layers?|num_layers)$")
 _SIZES = re.compile(
-    r"layers$|n(um)?_layer$|(hidden|intermediate|vocab|ffn_hidden)_size$|n_embd$|d_model$|n_inner$"
+    r"layers$|(^|_)n(um)?_layer$|(hidden|intermediate|vocab|ffn_hidden)_size$|n_embd$|d_model$|n_inner$"
     r"|d_ff$|ffn_dim$|heads?$|head_dim$|experts(_per_tok(en)?)?$|labels$"
 )
 """Names of numbers and sizes of things that have weights; labels have none here, and a single layer
@@ -18,9 +18,9 @@ _LENGTHS = re.compile(r"(max_position_embeddings|n_positions|n_ctx|max_seq(uence
 """Names of lengths, which weights do not bound; below one they stand for none."""
 _WHOLE = re.compile(
     r"num_(hidden_layers|layers|attention_heads|key_value_heads|heads)|n_(layers?|heads?|embd|inner)"
-    r"|(hidden|intermediate|vocab)_size|d_(model|ff)|ffn_dim|head_dim|max_position_embeddings"
+    r"|(hidden|intermediate|vocab)_size|d_(model|ff)|ffn_dim|head_dim"
 )
-"""What every family has as a whole number, or one for each layer, or leaves open."""
+"""What every family has as a whole number, or as several of them, or leaves open."""
 _NEEDED = re.compile(
     r"(text_config\.)?(num_hidden_layers|n_layers?|num_layers|hidden_size|n_embd|d_model"
     r"|num_attention_heads|n_heads?|vocab_size)"
@@ -58,7 +58,7 @@ def _named(config: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]
 def _wrong(path: str, size: Any, tensors: int, weight_bytes: int) -> str:
     """What a size is that it cannot be; empty where it can, and for what is no size."""
     name = path.rpartition(".")[2]
-    if isinstance(size, bool | str | float | dict):
+    if isinstance(size, bool | str | float):
         return f"{brief(json.dumps(size))}, no whole number" if _WHOLE.fullmatch(name) else ""
     if not isinstance(size, int) or not (_SIZES.search(name) or _LENGTHS.match(name)):
         return ""
