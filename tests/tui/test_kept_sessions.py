@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from support.app import make_app, press, screen_text, until
-from support.kept import EXPECTED, NAMES, expected_of, laid_out
+from support.kept_sessions import EXPECTED, NAMES, expected_of, laid_out
 from support.lived import SIZE
 from support.sessions import same
 
@@ -38,7 +38,7 @@ def test_it_ends_and_is_exported_as_it_was(name: str, tmp_path: Path) -> None:
     assert found["end"] == TOLD[name]["end"]
     exports = TOLD[name]["exports"]
     other = [label for label, digest in found["exports"].items() if digest != exports[label]]
-    assert not other, "other bytes than before: `python -m support.kept FOLDER` shows them"
+    assert not other, "other bytes than before: `python -m support.kept_sessions FOLDER` shows them"
     assert found == TOLD[name]
 
 

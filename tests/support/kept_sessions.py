@@ -1,6 +1,6 @@
 """Sessions that programs of earlier days kept, and what is still read from them.
 
-    python -m support.kept [FOLDER]    from `tests`: writes down anew what is expected of them
+    python -m support.kept_sessions [FOLDER]    from `tests`: writes anew what is expected
 
 A change that alters an export on purpose alters what is expected with it. With a folder, the
 exports are written there too: two folders, of before and after, tell what differs.
