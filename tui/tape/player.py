@@ -3,13 +3,14 @@
 import asyncio
 from contextlib import suppress
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 from rich.segment import Segment
 from rich.style import Style
 from textual.message_pump import MessagePump
 from textual.pilot import Pilot
+from textual.screen import Screen
 from textual.strip import Strip
 from textual.widgets import Input, TextArea
 
@@ -133,6 +134,13 @@ class TapeApp(TokexploreApp):
         """Take what shows through a dialog as it is now: it would be two paints behind."""
         if len(self.screen_stack) > 1:
             self.screen.refresh()
+
+    @property
+    def in_sight(self) -> list[Screen[Any]]:
+        """The screens of which something can be seen: each turn of another repaints these."""
+        stack = self.screen_stack
+        opaque = [n for n, screen in enumerate(stack) if screen.styles.background.a == 1]
+        return stack[opaque[-1] if opaque else 0 :]
 
     def screen_text(self) -> str:
         """What is on the screen, as text."""
@@ -281,7 +289,7 @@ class Player:
         The pilot's own pause waits for the whole process to be idle, which takes much longer.
         """
         app = self._app
-        screens = list(app.screen_stack)
+        screens = app.in_sight
         waiting: list[MessagePump] = [app]
         for screen in screens:
             waiting += screen.walk_children(with_self=True)
