@@ -263,7 +263,7 @@ class TokexploreApp(ShowingApp[int]):
         """The header says whether the screen is recorded."""
         self.changed()
 
-    def action_command_palette(self) -> None:
+    def open_palette(self) -> None:
         """All commands by name."""
         from tokexplore.tui.screens.palette import Palette
 

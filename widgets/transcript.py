@@ -204,7 +204,9 @@ class Transcript(Widget):
     def _lay_out(self, keep: int | None) -> None:
         """Lay the text out again from token `keep` on (None: its text is as it was)."""
         columns = self.size.width
-        if columns < 1:
+        if columns < 1:  # no layout is kept of a text that changes while it has no room
+            self._layout_lines = None
+            self._strips.clear()
             return
         fold = self.folded and self._given_lines > self.fold_over
         first = self._given if fold else 0

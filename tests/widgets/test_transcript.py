@@ -47,6 +47,22 @@ def screen(app: TranscriptApp) -> list[str]:
     return [transcript.render_line(y).text.rstrip() for y in range(transcript.size.height)]
 
 
+async def test_a_text_that_becomes_shorter_while_it_has_no_room_is_drawn_as_it_is() -> None:
+    app = TranscriptApp()
+    shown = words(60)
+    async with app.run_test(size=(40, 8)) as pilot:
+        app.transcript.show(shown, 0, lambda index: len(shown[index].text) % 2)
+        await pilot.pause()
+        app.transcript.styles.width = 0
+        await pilot.pause()
+        shown = shown[:3]
+        app.transcript.show(shown, 3, app.transcript._level)
+        app.transcript.styles.width = "1fr"
+        await pilot.pause()
+        assert screen(app)[0].strip() == "w000 w001 w002"
+        assert not any(screen(app)[1:])
+
+
 def marked(app: TranscriptApp) -> str:
     """The text in the accent colour."""
     here = app.theme_variables["here"]

@@ -115,6 +115,10 @@ class ShowingApp(PacedApp[ReturnType]):
         opener = self.screen.active_bindings.get(self.keys_pressed.last)
         by_key = opener is not None and opener.binding.action.endswith("palette")
         self.keys_pressed.opens_palette(by_key=by_key)
+        self.open_palette()
+
+    def open_palette(self) -> None:
+        """Show all commands by name."""
         super().action_command_palette()
 
     def save_tape(self, options: AppOptions, speed: float | None) -> str:
