@@ -29,6 +29,20 @@ os.environ.update(
 )
 time.tzset()
 
+# What loads torch, and what tries everything that there is: `make quick` leaves it out.
+SLOW = (
+    "fuzz", "models/engine", "models/lab", "models/session/test_killed.py", "models/training",
+    "tui/output/test_frames.py", "tui/tape", "tui/test_every_key.py", "tui/test_every_screen.py",
+    "tui/test_lab_experts.py", "tui/test_lab_sums.py", "tui/test_numbers.py",
+    "tui/test_run_real.py",
+)  # fmt: skip
+
+
+def is_slow(path: Path) -> bool:
+    """Whether a file of tests, or a folder of them, is one of `SLOW`."""
+    inside = path.relative_to(Path(__file__).parent)
+    return any(inside.is_relative_to(slow) for slow in SLOW)
+
 
 @pytest.fixture(autouse=True)
 def _state_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -43,6 +57,17 @@ def pytest_configure(config: pytest.Config) -> None:
         opened = ExitStack()
         os.environ[VARIABLE] = opened.enter_context(nursery())
         config.add_cleanup(opened.close)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Where no slow test is wanted, none is imported: they import torch."""
+    unwanted = "not slow" in config.option.markexpr and is_slow(collection_path)
+    return True if unwanted else None
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    if is_slow(item.path):
+        item.add_marker("slow")
 
 
 def pytest_xdist_auto_num_workers() -> int:

@@ -7,6 +7,10 @@ from support.nursery import WARM
 from support.terminal import Terminal
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    item.add_marker("e2e")
+
+
 @pytest.fixture(autouse=True)
 def _engines_start_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The engine's process of a program under test is forked by the nursery."""

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.made_models import edit_json
-from support.written_models import make, make_sharded
+from support.written_models import edit_json, make, make_sharded
 
 from tokexplore.models.catalog import list_models, locate, suggestion
 from tokexplore.models.checkpoint import read_checkpoint

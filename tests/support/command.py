@@ -48,7 +48,7 @@ def main() -> None:
         sys.exit(_run(sys.argv[2:]))
 
 
-def _run(line: list[str]) -> int:
+def _run(line: Sequence[str]) -> int:
     from support.fake_engine import FakeEngine
     from tokexplore.tui.cli import main as run_command
 

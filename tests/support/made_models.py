@@ -1,6 +1,5 @@
 """Tiny random models on disk, whole or broken in one way each."""
 
-import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,6 +9,7 @@ from safetensors.torch import load_file, save_file
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
 from support import made_tokenizers
+from support.written_models import edit_json
 from tokexplore.models.engine.byte_table import vocabulary_of
 
 TOKENIZER_ONLY_ROWS = 10_000
@@ -63,13 +63,6 @@ def save(
     model.save_pretrained(path, max_shard_size=shards)
     words.save_pretrained(path)
     return path
-
-
-def edit_json(file: Path, **changes: Any) -> None:
-    """Change entries of a JSON object; None removes one."""
-    value = json.loads(file.read_text()) if file.exists() else {}
-    value = {k: v for k, v in (value | changes).items() if v is not None}
-    file.write_text(json.dumps(value))
 
 
 def drop_tensor(file: Path, name: str) -> None:

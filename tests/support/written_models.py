@@ -47,3 +47,10 @@ def make_sharded(path: Path) -> Path:
     index = {"weight_map": places, "metadata": {}}
     (path / "model.safetensors.index.json").write_text(json.dumps(index))
     return path
+
+
+def edit_json(file: Path, **changes: Any) -> None:
+    """Change entries of a JSON object; None removes one."""
+    value = json.loads(file.read_text()) if file.exists() else {}
+    value = {k: v for k, v in (value | changes).items() if v is not None}
+    file.write_text(json.dumps(value))

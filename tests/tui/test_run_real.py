@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import torch
 from support import made_tokenizers
-from support.made_models import edit_json, llama, save, save_llama
+from support.made_models import llama, save, save_llama
+from support.written_models import edit_json
 from transformers import AutoModelForCausalLM, AutoTokenizer, BertConfig, BertForMaskedLM
 
 from tokexplore.models.session.reading import open_session

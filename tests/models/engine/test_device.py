@@ -6,8 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from support.made_models import edit_json, llama, save_llama, tokenizer
+from support.made_models import llama, save_llama, tokenizer
 from support.opening import opened, refusal
+from support.written_models import edit_json
 
 from tokexplore.models.checkpoint import read_checkpoint
 from tokexplore.models.engine import device as devices

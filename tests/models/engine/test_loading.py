@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from support.made_models import edit_json, llama, save_llama, tokenizer
+from support.made_models import llama, save_llama, tokenizer
 from support.malformed import DEEP, LONG
 from support.opening import opened, refusal
+from support.written_models import edit_json
 from transformers import LlamaConfig
 
 from tokexplore.models.borders import Borders

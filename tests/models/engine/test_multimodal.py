@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 import transformers as hf
-from support.made_models import edit_json, save, tokenizer
+from support.made_models import save, tokenizer
 from support.opening import opened, refusal
+from support.written_models import edit_json
 from transformers import PreTrainedConfig
 from transformers.models.auto.modeling_auto import MODEL_FOR_MULTIMODAL_LM_MAPPING
 

@@ -8,16 +8,9 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from support.made_models import (
-    edit_json,
-    in_full,
-    llama,
-    save,
-    save_fp8,
-    save_llama,
-    tokenizer,
-)
+from support.made_models import in_full, llama, save, save_fp8, save_llama, tokenizer
 from support.opening import opened, refusal
+from support.written_models import edit_json
 from transformers import GptOssConfig, GptOssForCausalLM, MambaConfig, MambaForCausalLM
 from transformers.quantizers.auto import AUTO_QUANTIZER_MAPPING
 

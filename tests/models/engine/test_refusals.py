@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from support.made_models import SMALL, drop_tensor, edit_json, save, save_llama, tokenizer
+from support.made_models import SMALL, drop_tensor, save, save_llama, tokenizer
 from support.opening import opened, refusal
+from support.written_models import edit_json
 from transformers import (
     CONFIG_MAPPING,
     BertConfig,
