@@ -13,8 +13,9 @@ from support.nursery import VARIABLE, nursery
 _THEIRS = (
     "CLICOLOR", "COLORFGBG", "COLUMNS", "DISPLAY", "EDITOR", "FORCE_COLOR", "GOMP_", "HF_",
     "HUGGINGFACE", "KMP_", "LANG", "LC_", "LINES", "MKL_", "NO_COLOR", "OMP_", "PAGER",
-    "PYTHONDONTWRITEBYTECODE", "PYTHONIOENCODING", "PYTHONWARNINGS", "SSH_", "STY", "TERM",
-    "TEXTUAL", "TMUX", "TOKENIZERS_", "TORCH", "TRANSFORMERS_", "VISUAL", "WAYLAND_", "XDG_",
+    "PYTHONDONTWRITEBYTECODE", "PYTHONIOENCODING", "PYTHONUNBUFFERED", "PYTHONWARNINGS", "SSH_",
+    "STY", "TERM", "TEXTUAL", "TMUX", "TOKENIZERS_", "TORCH", "TRANSFORMERS_", "VISUAL", "WAYLAND_",
+    "XDG_",
 )  # fmt: skip
 for name in [name for name in os.environ if name.startswith(_THEIRS)]:
     del os.environ[name]

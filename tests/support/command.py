@@ -54,7 +54,8 @@ def _run(line: Sequence[str]) -> int:
 
     print("a library prints while loading")
     opening = functools.partial(FakeEngine.open, **json.loads(sys.argv[1]))
-    return run_command(line, open_engine=opening)
+    sys.argv[1:] = line
+    return run_command(open_engine=opening)
 
 
 def _run_each() -> None:

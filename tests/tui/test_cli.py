@@ -277,11 +277,14 @@ def test_a_mistake_ends_with_2_and_one_safe_sentence(
     assert "\x1b" not in shown.err
 
 
-@pytest.mark.parametrize("command", [["models"], ["run", "--max-new-tokens", "1"]])
+PRINTING = [["models"], ["run", "x", "--prompt", "a", "--max-new-tokens", "1"]]
+
+
+@pytest.mark.parametrize("command", PRINTING)
 def test_an_output_that_cannot_be_written_is_one_sentence(command: list[str]) -> None:
     with open("/dev/full", "wb") as full:
         done = subprocess.run(
-            [sys.executable, "-P", "-m", "tokexplore", *command],
+            [*fake_command(), *command],
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,
@@ -291,11 +294,11 @@ def test_an_output_that_cannot_be_written_is_one_sentence(command: list[str]) ->
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("command", [["models"], ["run", "--max-new-tokens", "1"]])
+@pytest.mark.parametrize("command", PRINTING)
 def test_a_closed_output_is_one_sentence_and_closed_errors_are_no_failure(
     command: list[str],
 ) -> None:
-    line = [sys.executable, "-P", "-m", "tokexplore", *command]
+    line = [*fake_command(), *command]
     closed = subprocess.run(["sh", "-c", '"$@" >&-', "sh", *line], stderr=subprocess.PIPE)
     assert closed.returncode == 1
     assert closed.stderr.startswith(b"tokexplore: standard output is closed")

@@ -1,6 +1,7 @@
 """How the published families open an assistant's turn, what a prefill gives for each, and where
 their turns end. The templates are short imitations, written from what the real ones produce."""
 
+from functools import cache
 from typing import Any, NamedTuple
 
 import pytest
@@ -109,6 +110,7 @@ FAMILIES = {
 CHAT = Chat((Message("user", "2+2?"),))
 
 
+@cache
 def loaded(family: Family, *, eos: str = "") -> Any:
     tokenizer = made.with_added(made.byte_level(extra=[*family.special, family.eos]), "<think>")
     return loaded_with(

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 import torch
-from support.made_models import SMALL, edit_json, llama, save, save_llama, tokenizer
+from support.made_models import SMALL, llama, save, save_llama, tokenizer
 from support.opening import opened, refusal
+from support.written_models import edit_json
 from transformers import (
     BertConfig,
     BertLMHeadModel,
