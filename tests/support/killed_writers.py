@@ -92,7 +92,7 @@ def main(count: int, folder: Path, seed: int) -> None:
     waiting = [folder / f"{n}.tokx" for n in range(count)]
     short = count * 4 // 5
     goals = [(MADE, chance.randrange(75)) for _ in range(short)]
-    goals += [(WRITTEN, chance.randrange(20, 200)) for _ in range(count - short)]
+    goals += [(WRITTEN, chance.randrange(20, 110)) for _ in range(count - short)]
     while waiting:
         living = []
         for path in waiting[:AT_ONCE]:
