@@ -49,7 +49,7 @@ def test_json_lines_tell_routing_content_and_the_simulation(engine: LocalEngine)
     assert summary["decisions"] == 48
 
 
-FEW = ("--max-new-tokens", "6", "--runs", "2", "--factors", "0.5")
+FEW = ("--max-new-tokens", "4", "--runs", "2", "--factors", "0.5")
 
 
 def test_the_table_says_that_limits_are_a_simulation(engine: LocalEngine) -> None:
@@ -61,7 +61,7 @@ def test_the_table_says_that_limits_are_a_simulation(engine: LocalEngine) -> Non
     assert any(line.startswith("| factor | group |") for line in lines)
     lines = lab_told(*ASKED, *FEW, "--format", "csv", engine=engine)
     rows = list(csv.DictReader(io.StringIO("\n".join(lines))))
-    assert len(rows) == 24
+    assert len(rows) == 16
 
 
 def test_what_is_routed_otherwise_is_named_and_counted(engine: LocalEngine) -> None:
