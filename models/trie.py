@@ -12,7 +12,7 @@ counts for the branches that leave it.
 
 import math
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -37,11 +37,14 @@ def given_until(turns: Turns, depth: int) -> int:
 
 def steps_until(turns: Turns, depth: int) -> int:
     """How many of the first `depth` tokens of a path with these turns are not prompt."""
-    steps = 0
+    return sum(len(stretch) for stretch in stretches(turns, depth))
+
+
+def stretches(turns: Turns, depth: int) -> Iterator[range]:
+    """The indices of the first `depth` tokens that are not prompt, those in a row together."""
     for at, begin in enumerate(turns[::2]):
         end = turns[2 * at + 1] if 2 * at + 1 < len(turns) else depth
-        steps += max(0, min(end, depth) - begin)
-    return steps
+        yield range(begin, min(end, depth))
 
 
 class Branch(msgspec.Struct, gc=False):
@@ -153,6 +156,11 @@ class Trie:
                 turns = self.branches[self.branch_of[node] - 1].turns
             turns = turns[: bisect_left(turns, self.depth[node])]
         return turns
+
+    def number(self, node: int) -> int:
+        """The number of the step that took `node` on that path; 0 where it is prompt there."""
+        turns, depth = self.turns(node), self.depth[node]
+        return 0 if is_given(turns, depth) else steps_until(turns, depth)
 
     def prompt_length(self, node: int) -> int:
         """Tokens of the path to `node` up to its last prompt token."""

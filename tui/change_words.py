@@ -48,7 +48,7 @@ def _written(what: str, text: str) -> str:
 
 
 def _place(explorer: Explorer, node: int) -> str:
-    step = explorer.tree.step[node]
+    step = explorer.tree.number(node)
     return f"step {step}" if step else "the prompt"
 
 
@@ -60,7 +60,7 @@ def _taken(explorer: Explorer, node: int) -> str:
     first = tree.begins_prompt(node)
     what = "text" if origin == "typed" else "prompt" if first else "turn"
     if origin not in ("prompt", "typed"):
-        return f"{_quoted(vocabulary.show(tree.token[node]))} at step {tree.step[node]}"
+        return f"{_quoted(vocabulary.show(tree.token[node]))} at step {tree.number(node)}"
     ids, last, run = [], node, True
     while run:
         ids.append(tree.token[last])

@@ -9,11 +9,13 @@ from collections.abc import Callable, Sequence
 from itertools import zip_longest
 from typing import NamedTuple
 
+import numpy as np
+
 from tokexplore.models.events import Came, Change, Hidden, Restored, Unhidden, Viewed, Withdrawn
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.tokens import Vocabulary
 from tokexplore.models.tree import TokenTree
-from tokexplore.models.trie import ROOT, Branch, Turns, is_given, steps_until
+from tokexplore.models.trie import ROOT, Branch, Turns, is_given, steps_until, stretches
 from tokexplore.tui.branch_order import BranchOrder
 
 NEAR = 9
@@ -106,6 +108,21 @@ class Explorer:
     def step(self, index: int) -> int:
         """How many of the path's tokens up to the one at `index` are not prompt."""
         return steps_until(self.tree.turns(self.leaf), index + 1)
+
+    def number(self, index: int) -> int:
+        """The number of the step at an index, the open end included; 0 for a prompt token."""
+        given = index < len(self.nodes) and self.is_given(index)
+        return 0 if given else self.step(index - 1) + 1
+
+    def numbers(self) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+        """`number` of every index of the path and of its open end, shape [len(path) + 1]."""
+        count, steps = len(self.nodes), 1
+        numbers = np.zeros(count + 1, np.int64)
+        for stretch in stretches(self.tree.turns(self.leaf), count):
+            numbers[stretch.start : stretch.stop] = np.arange(steps, steps + len(stretch))
+            steps += len(stretch)
+        numbers[count] = steps
+        return numbers
 
     def index_of_step(self, step: int) -> int | None:
         """Index of the first token of the path up to which there are so many steps."""

@@ -95,7 +95,7 @@ class PathView:
         token = tree.token[node]
         before = tree.distribution.figures(explorer.nodes[index - 1] if index else ROOT)
         self._nodes.append(node)
-        generated = before is not None and index >= explorer.first_step
+        generated = before is not None and not explorer.is_given(index)
         self._margins.append(before.margin if before is not None and generated else math.nan)
         shown = self._shown.get(token)
         if shown is None:

@@ -131,13 +131,10 @@ def step_title(explorer: Explorer, room: int) -> list[Part]:
     tree, node = explorer.tree, explorer.taken
     if not explorer.nodes:
         return [Part("candidates")]
+    number = explorer.number(explorer.cursor)
+    name = f"step {number}" if number else "prompt"
     if node is None:
-        step = explorer.step(explorer.cursor) + 1
-        name = f"step {step} · open end"
-    elif explorer.is_given(explorer.cursor):
-        name = "prompt"
-    else:
-        name = f"step {explorer.step(explorer.cursor)}"
+        name += " · open end"
     here = explorer.leaf if node is None else node
     mark = " ◆" if here in tree.bookmarks else ""
     if label := tree.labels.get(here):

@@ -48,10 +48,10 @@ class Series(NamedTuple):
     """Entropy by step, in `unit`."""
     close: Indices
     """Of close calls."""
+    steps: Indices
+    """The number of each value's step, 0 for a prompt token; last that of the open end."""
     cursor: int | None = None
-    """Index of the step that the user stands on."""
-    first_step: int = 1
-    """The number of the first step; those below 1 are prompt tokens."""
+    """Index of the step that the user stands on; that after the last value is the open end."""
     unit: str = "nats"
     label: str = "entropy"
     flips: Indices = np.empty(0, np.int64)
@@ -82,7 +82,7 @@ class Frame(NamedTuple):
     note: str
     """What stands right of the step numbers."""
     prompt: int
-    """Prompt tokens before the first step; their cells are before those of the steps."""
+    """Prompt tokens before the first step; their cells are before those of all others."""
     prompt_per: int
     """Prompt tokens a cell."""
 
@@ -123,7 +123,7 @@ def frame(series: Series, columns: int) -> Frame:
     top = f" {scale:.1f}" + (f" {series.unit}" if columns >= _LABEL_FROM else "")
     left = f"{series.label} " if columns >= _LABEL_FROM else ""
     count = len(series.values)
-    prompt = min(max(0, 1 - series.first_step), count)
+    prompt = int(np.flatnonzero(np.append(series.steps[:count], 1))[0])
     room = max(1, columns - len(left) - len(top))
     per, prompt_per, note = 1, 1, ""
     if count > room:
@@ -220,14 +220,15 @@ def _draw_numbers(
     """The cursor's number, then the other numbers, then the marks of close calls between them."""
     row: list[tuple[str, Style]] = [(" ", looks.quiet)] * shape.room
     if here is not None and series.cursor is not None:
-        step = series.first_step + series.cursor
-        _write(row, here, str(step) if step > 0 else PROMPT_HERE, looks.here)
+        step = series.steps[series.cursor]
+        _write(row, here, str(step) if step else PROMPT_HERE, looks.here)
     cells = shape.prompt_cells + -(-(len(series.values) - shape.prompt) // shape.per)
     for cell in range(shape.prompt_cells, cells, _NUMBER_EVERY):
-        number = str(max(1, series.first_step + shape.begin(cell)))
+        step = series.steps[shape.begin(cell)]
+        number = str(step)
         end = cell + len(number)
         around = row[max(0, cell - 2) : end + 2]
-        if end <= shape.room and all(text == " " for text, _ in around):
+        if step and end <= shape.room and all(text == " " for text, _ in around):
             _write(row, cell, number, looks.quiet)
     # Squeezed marks stand close together: numbers among them need a gap to be read.
     gap = max(shape.per, shape.prompt_per) > 1
@@ -293,7 +294,7 @@ class EntropyStrip(Widget):
         self, *, name: str | None = None, id: str | None = None, classes: str | None = None
     ) -> None:
         super().__init__(name=name, id=id, classes=classes)
-        self._series = Series(np.empty(0), np.empty(0, np.int64))
+        self._series = Series(np.empty(0), np.empty(0, np.int64), np.ones(1, np.int64))
         self._drawn: tuple[int, tuple[Strip, ...]] | None = None
         self._looks: StripLooks | None = None
 
@@ -301,10 +302,10 @@ class EntropyStrip(Widget):
         self,
         values: Sequence[float],
         *,
+        steps: Sequence[int] | Indices,
         close: Sequence[int] | Indices = (),
         flips: Sequence[int] = (),
         cursor: int | None = None,
-        first_step: int = 1,
         unit: str = "nats",
         watched: Sequence[Watched] = (),
     ) -> None:
@@ -312,25 +313,26 @@ class EntropyStrip(Widget):
 
         Args:
             values: entropy by step in `unit`; NaN where it is not known, which is drawn blank.
+            steps: the number of each value's step, for the row below, and that of the open end;
+                0 for a prompt token, which goes without one.
             close: indices (not step numbers) of close calls.
             flips: indices of steps that could flip; their mark takes that of a close call.
             cursor: index of the step that the user stands on.
-            first_step: number of the first step, for the row below; steps below 1 are prompt
-                tokens and go without a number.
             unit: what the values are in.
             watched: tokens to follow below, as many values each.
         """
-        steps, marks = np.array(values, np.float64), np.array(close, np.int64)
+        bars, marks = np.array(values, np.float64), np.array(close, np.int64)
+        numbers, could = np.array(steps, np.int64), np.array(flips, np.int64)
         below = tuple(watched)
-        could = np.array(flips, np.int64)
-        series = Series(steps, marks, cursor, first_step, unit, flips=could, watched=below)
+        series = Series(bars, marks, numbers, cursor, unit, flips=could, watched=below)
         before = self._series
         if not (
-            series[2:-2] == before[2:-2]
+            series[3:-2] == before[3:-2]
             and np.array_equal(could, before.flips)
             and _same(below, before.watched)
             and np.array_equal(marks, before.close)
-            and np.array_equal(steps, before.values, equal_nan=True)
+            and np.array_equal(numbers, before.steps)
+            and np.array_equal(bars, before.values, equal_nan=True)
         ):
             self._series, self._drawn = series, None
             self.refresh()

@@ -1,15 +1,20 @@
 """Chats in the app: the rendered template first, then the answer, then the next turn."""
 
+import re
+
 import msgspec
 from support.app import make_app, press, screen_text, settle, until
 from support.fake_engine import FakeEngine
 from support.fake_vocabulary import ASSISTANT, BOS, EOS, USER
+from textual.pilot import Pilot
 
 from tokexplore.models.options import PromptSpec
 from tokexplore.models.protocol import Chat, Message
 from tokexplore.models.trie import ROOT
+from tokexplore.tui.app import TokexploreApp
 from tokexplore.tui.options import AppOptions
 from tokexplore.tui.screens.editor import PromptEditor, TextEditor
+from tokexplore.widgets.strip import EntropyStrip
 
 CHAT = Chat((Message("system", "the king"), Message("user", "who was he")), prefill=" he was")
 SIZE = (120, 40)
@@ -163,3 +168,57 @@ async def test_what_was_left_out_of_a_prompt_is_told() -> None:
         assert any("byte order mark" in message for message in said)
         assert any("the text begins with <s>" in message for message in said)
         assert explorer.ids()[:2].count(BOS) == 1
+
+
+async def answered_twice(app: TokexploreApp, pilot: Pilot[int]) -> None:
+    """Let a chat be answered, then a second turn."""
+    explorer = app.driver.explorer
+    await until(pilot, lambda: app.driver.state == "paused" and bool(explorer.nodes))
+    await press(pilot, "space")
+    await until(pilot, lambda: explorer.step(len(explorer.nodes) - 1) == 6)
+    await press(pilot, "T")
+    await pilot.press(*"and she", "enter")
+    await until(pilot, lambda: explorer.step(len(explorer.nodes) - 1) == 12)
+
+
+def told_steps(app: TokexploreApp) -> tuple[str, str]:
+    """The step of the cursor as the rule and the strip tell it."""
+    rule = re.search(r"─ (prompt|step \d+)(?: · open end)? · position", screen_text(app))
+    strip = app._browse.query_one(EntropyStrip)
+    here = strip.get_component_rich_style("entropy-strip--here")
+    label = "".join(s.text for s in strip.render_line(1) if s.style == here)
+    assert rule is not None
+    return rule[1].removeprefix("step "), label
+
+
+async def test_the_rule_and_the_strip_tell_the_same_step_in_every_turn() -> None:
+    app = make_app(options=options())
+    async with app.run_test(size=SIZE) as pilot:
+        explorer = app.driver.explorer
+        await answered_twice(app, pilot)
+        await press(pilot, "left")
+        seen = []
+        for index in range(len(explorer.nodes) + 1):
+            explorer.place(index)
+            app._browse.changed()
+            await settle(pilot)
+            rule, label = told_steps(app)
+            assert label == {"prompt": "^"}.get(rule, rule)
+            if explorer.cursor == index and rule != "prompt":
+                seen.append(int(rule))
+        assert seen == list(range(1, 14)), "those of both answers, and the open end"
+        for step in (6, 7, 12):
+            await press(pilot, "g")
+            await pilot.press(*str(step), "enter")
+            await settle(pilot)
+            assert told_steps(app) == (str(step), str(step))
+
+
+async def test_a_turn_taken_back_leaves_the_next_step_at_the_open_end() -> None:
+    app = make_app(options=options())
+    async with app.run_test(size=SIZE) as pilot:
+        await answered_twice(app, pilot)
+        await press(pilot, "u")
+        assert "step 7 · open end" in screen_text(app)
+        assert told_steps(app) == ("7", "7")
+        assert app._browse.branch_rows[0].length == 6

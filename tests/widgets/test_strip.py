@@ -35,9 +35,8 @@ def series_of(
     cursor: int | None = None,
     first_step: int = 1,
 ) -> Series:
-    return Series(
-        np.array(steps, np.float64), np.array(sorted(close), np.int64), cursor, first_step
-    )
+    numbers = np.maximum(0, np.arange(first_step, first_step + len(steps) + 1))
+    return Series(np.array(steps, np.float64), np.array(sorted(close), np.int64), numbers, cursor)
 
 
 def rows(series: Series, columns: int) -> list[str]:
@@ -124,7 +123,27 @@ def test_squeezed_marks_leave_a_gap_around_numbers() -> None:
 def test_prompt_tokens_go_without_a_number() -> None:
     series = series_of([1.0] * 30, cursor=4, first_step=-10)
     assert rows(series, 50)[1].rstrip() == "    ^      1         11"
-    assert rows(series._replace(values=np.ones(11)), 50)[1].rstrip() == "    ^"
+    assert rows(series_of([1.0] * 11, cursor=4, first_step=-10), 50)[1].rstrip() == "    ^"
+
+
+def test_a_turn_between_the_steps_is_not_counted() -> None:
+    numbers = [0] * 4 + list(range(1, 9)) + [0] * 6 + list(range(9, 30))
+    for cursor, shown in (
+        (3, "^"),
+        (11, "8"),
+        (12, "^"),
+        (17, "^"),
+        (18, "9"),
+        (37, "28"),
+        (38, "29"),
+    ):
+        series = series_of([1.0] * 38, cursor=cursor)._replace(steps=np.array(numbers))
+        strips = draw_strip(series, 60, LOOKS)
+        here = "".join(s.text for s in strips[1] if s.style == LOOKS.here)
+        assert here == shown
+    series = series_of([1.0] * 38)._replace(steps=np.array(numbers))
+    # From the first step on every tenth cell tells its number, where it is a step.
+    assert rows(series, 60)[1].split() == ["1", "15", "25"]
 
 
 @given(st.integers(0, 7000), st.integers(0, 400), st.integers(12, 200), st.data())
@@ -134,7 +153,7 @@ def test_a_prompt_is_squeezed_before_the_steps_are(
     values = np.zeros(prompt + steps)
     for index in data.draw(st.lists(st.integers(0, max(0, prompt + steps - 1)), max_size=5)):
         values[index : index + 1] = 5.0
-    series = Series(values, np.empty(0, np.int64), None, 1 - prompt)
+    series = series_of(values.tolist(), first_step=1 - prompt)
     shape = frame(series, columns)
     shown = shape.squeezed(values)
     assert len(shown) <= shape.room
@@ -150,7 +169,7 @@ def test_a_prompt_is_squeezed_before_the_steps_are(
 
 
 def test_twenty_steps_after_a_long_prompt_stand_alone() -> None:
-    series = Series(np.ones(6000), np.array([5985]), 5999, first_step=-5979)
+    series = series_of([1.0] * 6000, {5985}, 5999, first_step=-5979)
     bars, numbers = rows(series, 120)
     shape = frame(series, 120)
     assert shape.per == 1
@@ -193,7 +212,7 @@ async def test_the_widget_shows_and_answers_a_click() -> None:
     app = StripApp()
     async with app.run_test(size=(62, 4)) as pilot:
         strip = app.query_one(EntropyStrip)
-        strip.show([1.0, 2.0, 0.5], close=[1], cursor=2, first_step=7)
+        strip.show([1.0, 2.0, 0.5], steps=range(7, 11), close=[1], cursor=2)
         await pilot.pause()
         assert strip.render_line(0).text.rstrip() == "entropy ▄█▂ 2.0 nats"
         assert strip.render_line(1).text.rstrip() == "         ≈9"

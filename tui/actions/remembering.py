@@ -79,7 +79,7 @@ class Remembering(Actions):
                 tree.change(change(node, text.strip()))
                 self.changed()
 
-        step = self.explorer.step(tree.depth[node] - 1)
+        step = self.explorer.number(tree.depth[node] - 1)
         where = f"step {step}" if step else "the prompt"
         await self.open(Ask(f"{what} {where}", texts.get(node, "")), written)
 

@@ -24,12 +24,12 @@ def place(explorer: Explorer) -> str:
     if not explorer.nodes:
         return "no prompt yet"
     assert explorer.vocabulary is not None
+    number = explorer.number(explorer.cursor)
+    step = f"step {number}" if number else "a token of the prompt"
     if node is None:
-        step = f"step {explorer.step(explorer.cursor) + 1}, the open end"
-    elif explorer.is_given(explorer.cursor):
-        step = "a token of the prompt"
-    else:
-        step = f"step {explorer.step(explorer.cursor)} of {explorer.step(len(explorer.nodes) - 1)}"
+        step += ", the open end"
+    elif number:
+        step += f" of {explorer.step(len(explorer.nodes) - 1)}"
     words = explorer.words(explorer.nodes, max(0, explorer.cursor - SHOWN_BEFORE), explorer.cursor)
     branch = explorer.branch
     number_of = f"branch {branch.number} of {len(tree.branches)}, " if branch else ""

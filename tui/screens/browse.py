@@ -336,7 +336,7 @@ class BrowseScreen(Branching, Prompting, Taking, Walking, Viewing, Remembering):
             flips=[index - start for index in view.flips if index >= start],
             close=np.array(view.close[bisect_left(view.close, start) :], np.int64) - start,
             cursor=explorer.cursor - start if explorer.nodes and explorer.cursor >= start else None,
-            first_step=1 - explorer.first_step + start,
+            steps=explorer.numbers()[start:],
             watched=watched,
         )
         if self.watch_view.pending:

@@ -49,7 +49,7 @@ def _token(explorer: Explorer) -> Lines:
         ("id", f"{token}"),
         ("bytes", " ".join(f"{b:02x}" for b in data) or "none: a padding row of the logits"),
         ("characters", " ".join(f"U+{ord(c):04X}" for c in data.decode("utf-8", "ignore"))),
-        ("step, position", f"{explorer.step(explorer.cursor)}, {explorer.cursor}"),
+        ("step, position", f"{explorer.number(explorer.cursor) or 'prompt'}, {explorer.cursor}"),
         ("came as", explorer.came(explorer.cursor)),
     ]
     if tree.rank[node]:
