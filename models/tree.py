@@ -117,13 +117,13 @@ class TokenTree(Trie):
         leaf, first = parent, len(self)
         for token in tokens:
             leaf = self.take(leaf, token, origin, **known)
+        self.bring_back(leaf)
         if 1 < first < len(self):  # what the tree begins with is there to stay
             branch = self.branch(self.branch_of[first])
             if branch.head == first:
                 self.change(Opened(branch.number))
             elif extends:
                 self.change(Extended(first))
-        self.bring_back(leaf)
         return leaf
 
     def bring_back(self, node: int) -> None:

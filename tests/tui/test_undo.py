@@ -1,6 +1,6 @@
 """What was done is taken back and made again, whatever it was."""
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from support.app import make_app, press, settle, until
 
@@ -82,6 +82,14 @@ def begun() -> tuple[Explorer, list[tuple[Event, Act]]]:
 
 
 @given(st.lists(ACT, max_size=12))
+@example(
+    [
+        ("prompt", 0, [2]),
+        ("hide", 0, [0]),
+        ("prompt", 0, [2, 0]),
+        ("pick", 0, [1]),
+    ]
+)
 def test_all_that_was_done_is_taken_back_and_made_again(
     acts: list[tuple[str, int, list[int]]],
 ) -> None:
