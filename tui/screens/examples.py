@@ -10,6 +10,7 @@ from textual.widgets.option_list import Option
 
 from tokexplore.tui.examples import EXAMPLES
 from tokexplore.tui.screens.dialog import Dialog
+from tokexplore.tui.screens.paged_list import PagedList
 
 
 class ExamplePicker(Dialog[int | None]):
@@ -26,7 +27,7 @@ class ExamplePicker(Dialog[int | None]):
     hint_text = f"1 to {len(EXAMPLES)}, or ↑↓ ⏎ · q closes"
 
     def body(self) -> ComposeResult:
-        yield OptionList(
+        yield PagedList(
             *(
                 Option(Content.assemble((f"{number}  ", "bold $here"), example.title))
                 for number, example in enumerate(EXAMPLES, 1)

@@ -13,6 +13,7 @@ from tokexplore.models.catalog import ModelEntry, list_models
 from tokexplore.models.display import safe_text
 from tokexplore.models.errors import TokexploreError
 from tokexplore.tui.screens.dialog import Dialog
+from tokexplore.tui.screens.paged_list import PagedList
 from tokexplore.widgets.cells import fit
 from tokexplore.widgets.figures import short_count
 
@@ -44,7 +45,7 @@ class ModelPicker(Dialog[str | None]):
 
     def body(self) -> ComposeResult:
         yield Static(Content.styled("looking…", "$text-muted"), id="looking")
-        yield OptionList(markup=False)
+        yield PagedList(markup=False)
 
     def on_mount(self) -> None:
         """Look for models beside the event loop."""

@@ -16,6 +16,7 @@ from tokexplore.models.session.listing import ending
 from tokexplore.models.session.places import all_files
 from tokexplore.models.session.reading import Listed, listed
 from tokexplore.tui.screens.dialog import Dialog
+from tokexplore.tui.screens.paged_list import PagedList
 from tokexplore.widgets.cells import fit
 
 MOST = 200
@@ -52,7 +53,7 @@ class SessionPicker(Dialog[Path | None]):
 
     def body(self) -> ComposeResult:
         yield Static(Content.styled("looking…", "$text-muted"), id="looking")
-        yield OptionList(markup=False)
+        yield PagedList(markup=False)
 
     def on_mount(self) -> None:
         """Look for sessions beside the event loop."""
