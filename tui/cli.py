@@ -59,13 +59,13 @@ def main(argv: Sequence[str] | None = None, *, open_engine: OpenEngine = open_lo
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        _drop_output()
+        _drop_output(1)
         return PIPE_CLOSED
     except OSError as error:
         said = (error.strerror or str(error)).lower()
         if error.filename is None:  # what we write to has no name
             print(f"tokexplore: writing failed: {said}.", file=sys.stderr)
-            _drop_output()
+            _drop_output(1)
         else:
             print(f"tokexplore: {plain_text(_named(error.filename))}: {said}.", file=sys.stderr)
         return FAILURE
@@ -81,9 +81,19 @@ def _named(filename: object) -> str:
     return os.fsdecode(filename) if isinstance(filename, bytes) else str(filename)
 
 
-def _drop_output() -> None:
-    """What is still in Python's buffer would fail once more when the interpreter ends."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+def _left(code: int) -> int:
+    """The code that an app ended with; after a lost line nothing can be written any more."""
+    from tokexplore.tui.endings import ENDED
+
+    if ENDED.get(code) == "hangup":
+        _drop_output(1, 2)
+    return code
+
+
+def _drop_output(*outputs: int) -> None:
+    """What is still in Python's buffers would fail once more when the interpreter ends."""
+    for output in outputs:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), output)
 
 
 def _dispatch(asked: Invocation, open_engine: OpenEngine) -> int:
@@ -224,7 +234,7 @@ def _replay(asked: OpenOptions) -> int:
     timeline, app = to_replay(asked)
     take_keys_from_terminal()
     with screen_on_stderr():
-        return run_app(app, timeline=timeline)
+        return _left(run_app(app, timeline=timeline))
 
 
 def _on_screen(app: AppOptions, kept: "Kept | None" = None) -> int:
@@ -242,7 +252,7 @@ def _on_screen(app: AppOptions, kept: "Kept | None" = None) -> int:
     if app.record:
         check_new(app.record, "--record", "record to another file")
     with screen_on_stderr():
-        return run_app(app, kept)
+        return _left(run_app(app, kept))
 
 
 def _in_lines(app: AppOptions, kept: "Kept | None" = None) -> int:
