@@ -10,12 +10,14 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
+from textual.widget import Widget
 from textual.widgets import Input, Static
 
 from tokexplore.models.display import safe_text
 from tokexplore.tui.keys import EVERYWHERE, bindings
 
 Result = TypeVar("Result")
+Part = TypeVar("Part", bound=Widget)
 
 LIST_KEYS = frozenset(("up", "down", "pageup", "pagedown", "home", "end", "enter"))
 """Keys that are for the rows of a list."""
@@ -64,6 +66,10 @@ class Dialog(ModalScreen[Result]):
             return AwaitComplete.nothing()
         self._dismissed = True
         return super().dismiss(result)
+
+    def part(self, kind: type[Part], selector: str = "*") -> Part | None:
+        """The first part of a kind; None where the dialog was closed before an answer came."""
+        return next(iter(self.query(selector).results(kind)), None)
 
     def keeps_waiting(self, event: events.Key | events.Paste) -> bool:
         """Whether the dialog, or the list that a key is for, is not there yet."""

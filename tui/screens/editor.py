@@ -104,13 +104,13 @@ class Writing(Dialog[Result]):
 
     @work(exclusive=True)
     async def _show_tokens(self) -> None:
-        line = self.query_one("#tokens", Static)  # the dialog may be closed before the answer
-        preview = self.previewed()
+        draft, preview = self.part(Draft), self.previewed()
         try:
-            tokens = await preview(self.query_one(Draft).text, self.literal) if preview else ""
+            tokens = await preview(draft.text, self.literal) if preview and draft else ""
         except TokexploreError as error:
             tokens = str(error)
-        line.update(Content(tokens))
+        if line := self.part(Static, "#tokens"):
+            line.update(Content(tokens))
 
 
 class TextEditor(Writing[Written | None]):

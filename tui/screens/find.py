@@ -67,16 +67,18 @@ class FindToken(Dialog[int | None]):
         except TokexploreError as error:
             self._said = safe_text(str(error))
         self._answered, self._row = text, 0
-        if self.is_attached:
-            self._show()
+        self._show()
 
     @property
     def rows_are_coming(self) -> bool:
         """Whether the hits are those of another text than the one that stands there."""
-        return self.query_one(Input).value != self._answered
+        line = self.part(Input)
+        return line is not None and line.value != self._answered
 
     def _show(self) -> None:
-        table, hits = self.query_one(CandidateTable), self._hits
+        table, hits = self.part(CandidateTable), self._hits
+        if table is None:
+            return
         if hits is None:
             table.empty_text = self._said or EMPTY
             table.show(None)

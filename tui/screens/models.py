@@ -63,10 +63,10 @@ class ModelPicker(Dialog[str | None]):
 
     def _show(self, said: str) -> None:
         self._looking = False
-        if not self.is_attached:
+        line, options = self.part(Static, "#looking"), self.part(OptionList)
+        if line is None or options is None:
             return
-        self.query_one("#looking", Static).update(Content(safe_text(said)))
-        options = self.query_one(OptionList)
+        line.update(Content(safe_text(said)))
         options.add_options(
             Option(_line(entry), disabled=not _usable(entry)) for entry in self._entries
         )

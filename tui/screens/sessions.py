@@ -67,12 +67,12 @@ class SessionPicker(Dialog[Path | None]):
 
     def _show(self, known: list[Listed]) -> None:
         self._looking = False
-        if not self.is_attached:
+        line, options = self.part(Static, "#looking"), self.part(OptionList)
+        if line is None or options is None:
             return
         self._known = known
         said = "" if known else "no sessions yet"
-        self.query_one("#looking", Static).update(Content(said))
-        options = self.query_one(OptionList)
+        line.update(Content(said))
         options.add_options(
             Option(self._line(one), disabled=not self._can_open(one)) for one in known
         )

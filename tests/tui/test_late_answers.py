@@ -1,0 +1,34 @@
+"""Answers that come when the dialog that asked is no more."""
+
+import asyncio
+
+import pytest
+from support.app import make_app, press, until
+from support.lived import OPTIONS, SIZE, ended
+from textual.screen import Screen
+
+
+def parts_are_gone(screen: Screen[object]) -> None:
+    """As between the removal of a dialog's parts and its own."""
+    screen._nodes._clear()
+
+
+@pytest.mark.parametrize("key", ["slash", "t", "p", "O", "M"])
+async def test_an_answer_after_the_end_of_its_dialog_is_let_go(key: str) -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: ended(app))
+        await press(pilot, key)
+        dialog = app.screen
+        if key in "slash t p":
+            await pilot.press("e")
+        parts_are_gone(dialog)
+        for name in ("_show", "_show_tokens"):
+            show = getattr(dialog, name, None)
+            if show is not None:
+                given = {"O": [[]], "M": [""]}.get(key, [])
+                show(*given)
+        await asyncio.sleep(0)
+        await pilot.press("ctrl+g")
+        await until(pilot, lambda: not app.keys_waiting)
+        assert app.is_running
