@@ -12,7 +12,7 @@ counts for the branches that leave it.
 
 import math
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -135,6 +135,13 @@ class Trie:
             return children[0]
         return self._later.get((node, token))
 
+    def find(self, parent: int, tokens: Iterable[int]) -> int | None:
+        """The node at the end of `tokens` after `parent`, if all of them were ever taken."""
+        node: int | None = parent
+        for token in tokens:
+            node = None if node is None else self.child(node, token)
+        return node
+
     def path(self, node: int) -> list[int]:
         """The nodes from the first token to `node`, the root left out."""
         nodes = []
@@ -229,13 +236,20 @@ class Trie:
 
     def _hide(self, number: int, hidden: bool) -> None:
         self.known_branch(number).hidden = hidden
-        self.shape += 1
+        self._reshape()
 
     def _withdraw(self, node: int, withdrawn: bool) -> None:
         """Let a branch end before `node`, or go on with it."""
         (self.withdrawn.add if withdrawn else self.withdrawn.discard)(self._follower(node))
         self._recount(self.branch(self.branch_of[node]))
+        self._reshape()
+
+    def _reshape(self) -> None:
+        """What is in sight has changed; a way out of sight no longer tells what others were."""
         self.shape += 1
+        end, _ = self._way
+        if end != ROOT and self.is_out_of_sight(end):
+            self._way = ROOT, ()
 
     def _recount(self, branch: Branch) -> None:
         """Find the part of a branch that is in sight, and its figures."""

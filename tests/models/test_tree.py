@@ -303,3 +303,13 @@ def test_the_shape_changes_with_the_branches_alone() -> None:
     hidden = tree.shape
     tree.undo()
     assert shape < opened < hidden < tree.shape
+
+
+def test_a_way_that_is_taken_back_leaves_what_was_generated() -> None:
+    tree = TokenTree()
+    answered = grow(tree, grow(tree, ROOT, 1, 2, origin="prompt"), 3, 4)
+    tree.explore(answered, [5, 6], "prompt", extends=True)
+    leaf = tree.explore(ROOT, [1, 2, 3, 4, 5, 6], "prompt", extends=True)
+    assert tree.number(leaf) == tree.number(answered) == 0
+    tree.undo()
+    assert tree.number(answered) == 2

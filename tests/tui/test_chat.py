@@ -222,3 +222,43 @@ async def test_a_turn_taken_back_leaves_the_next_step_at_the_open_end() -> None:
         assert "step 7 · open end" in screen_text(app)
         assert told_steps(app) == ("7", "7")
         assert app._browse.branch_rows[0].length == 6
+
+
+async def test_a_prompt_that_is_there_already_changes_nothing() -> None:
+    app = make_app(options=options())
+    async with app.run_test(size=SIZE) as pilot:
+        explorer = app.driver.explorer
+        await answered_twice(app, pilot)
+        nodes, numbers = list(explorer.nodes), explorer.numbers().tolist()
+        answered = numbers.index(6) + 1
+        await press(pilot, "p", "enter")
+        assert any("there already: on branch 1" in n.message for n in app._notifications)
+        prompt = explorer.prompt_length
+        assert explorer.nodes == nodes[:prompt]
+        assert explorer.numbers().tolist() == [*numbers[:prompt], 7]
+        await press(pilot, "u")
+        assert [n.message for n in app._notifications][-1].startswith("Took back: turn 'and she'")
+        assert explorer.nodes == nodes[:answered]
+        assert explorer.numbers().tolist() == [*numbers[:answered], 7]
+        assert told_steps(app) == ("7", "7")
+        await press(pilot, "U")
+        assert explorer.numbers().tolist() == numbers
+
+
+async def test_text_that_is_there_already_stays_what_it_was() -> None:
+    app = make_app()
+    async with app.run_test(size=SIZE) as pilot:
+        explorer = app.driver.explorer
+        await until(pilot, lambda: bool(explorer.tree.ended))
+        vocabulary, first = explorer.vocabulary, explorer.first_step
+        assert vocabulary is not None
+        nodes, numbers = list(explorer.nodes), explorer.numbers().tolist()
+        text = vocabulary.text(explorer.ids(first + 3))
+        await press(pilot, "S", "p")
+        await pilot.press("ctrl+u", *text, "enter")
+        await until(pilot, lambda: explorer.nodes == nodes[: first + 4])
+        assert explorer.numbers().tolist() == numbers[: first + 5]
+        await press(pilot, "home", "left", "t")
+        await pilot.press(*vocabulary.text(explorer.ids()[first - 1 : first]), "enter")
+        await settle(pilot)
+        assert explorer.number(first - 1) == 0, "it is prompt"

@@ -1,6 +1,7 @@
 """Prompts, chat turns and typed text."""
 
 import math
+from collections.abc import Sequence
 
 import msgspec
 
@@ -34,9 +35,8 @@ class Prompting(Streaming):
         self._check_length(len(ids), "This prompt has")
         tree = self.explorer.tree
         known = len(tree)
-        leaf = tree.explore(ROOT, ids, "prompt", extends=True)
+        leaf = self._give(ROOT, ids, "prompt")
         tree.append(Prompted(leaf, form, spec.chat))
-        self.explorer.go_to(leaf)
         if len(tree) == known:
             self._notify(f"This prompt is there already: on branch {tree.branch_of[leaf]}.")
         self.state = "paused"
@@ -71,17 +71,26 @@ class Prompting(Streaming):
         if rendered.warning:
             self._notify(f"{rendered.warning}.", severity="warning")
         self._check_length(len(explorer.nodes) + len(rendered.ids), "With this turn the path has")
-        self._give(rendered.ids, "prompt")
+        self._give(explorer.leaf, rendered.ids, "prompt")
         turns = (*said, Message("user", user))
         so_far = msgspec.structs.replace(so_far, messages=turns)
         explorer.tree.append(Prompted(explorer.leaf, "chat", so_far))
         self.play()
 
-    def _give(self, ids: tuple[int, ...] | list[int], origin: Origin) -> None:
+    def _give(self, parent: int, ids: Sequence[int], origin: Origin) -> int:
+        """Go to given tokens after a node, the last of which is returned.
+
+        Where all of them are there already they stay what they were, prompt or not.
+        """
         explorer, tree = self.explorer, self.explorer.tree
-        number = tree.configure(explorer.settings)
-        leaf = tree.explore(explorer.leaf, ids, origin, extends=True, settings=number)
+        leaf = tree.find(parent, ids)
+        if leaf is None:
+            number = tree.configure(explorer.settings)
+            leaf = tree.explore(parent, ids, origin, extends=True, settings=number)
+        else:
+            tree.bring_back(leaf)
         explorer.go_to(leaf)
+        return leaf
 
     @in_turn
     async def type_text(self, text: str, *, literal: bool = False) -> None:
@@ -100,7 +109,7 @@ class Prompting(Streaming):
         self._check_length(keep + len(ids), "With this text the path has")
         explorer.go_to(explorer.before)
         start = len(explorer.nodes)
-        self._give(ids, "typed")
+        self._give(explorer.leaf, ids, "typed")
         explorer.place(keep)
         self.run(self._score_typed(explorer.leaf, start))
 
