@@ -169,6 +169,10 @@ class Trie:
         turns, depth = self.turns(node), self.depth[node]
         return 0 if is_given(turns, depth) else steps_until(turns, depth)
 
+    def own_step(self, node: int) -> int | None:
+        """The number of the step that took `node` first; None where it was prompt."""
+        return None if self.origin[node] == "prompt" else self.step[node]
+
     def prompt_length(self, node: int) -> int:
         """Tokens of the path to `node` up to its last prompt token."""
         return given_until(self.turns(node), self.depth[node])

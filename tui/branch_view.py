@@ -109,7 +109,7 @@ class BranchRows(Sequence[BranchRow]):
         return BranchRow(
             number=branch.number,
             depth=indent,
-            fork_step=None if root else tree.step[branch.head],
+            fork_step=tree.own_step(branch.head),
             token=token,
             length=branch.generated,
             mean_logprob=branch.mean_logprob,

@@ -42,8 +42,9 @@ def _edge(source: Source, branch: Branch) -> str:
     tree = source.tree
     token = source.vocabulary.show(tree.token[branch.head])
     share = f" {math.exp(tree.logprob[branch.head]):.1%}" if tree.rank[branch.head] else ""
-    step = f"@{tree.step[branch.head]} " if not branch.root else ""
-    return _escaped(f"{step}{token}{share}")
+    step = tree.own_step(branch.head)
+    at = f"@{step} " if step else ""
+    return _escaped(f"{at}{token}{share}")
 
 
 def _escaped(text: str) -> str:

@@ -27,7 +27,7 @@ def markdown_parts(source: Source, scope: Scope, count: int) -> Iterator[bytes]:
             chain = [node for node in chain if node in on_path]
         yield _encoded(_story(source, chain))
         if count:
-            yield from map(_encoded, _table(source, chain, count))
+            yield from map(_encoded, _table(source, scope, chain, count))
 
 
 def facts(source: Source) -> str:
@@ -50,10 +50,9 @@ def _heading(source: Source, branch: Branch) -> str:
         where = "a prompt"
     else:
         token = source.vocabulary.show(tree.token[branch.head])
-        where = (
-            f"leaves branch {tree.branch_of[tree.fork_of(branch)]} at step "
-            f"{tree.step[branch.head]} by {escaped(token)}"
-        )
+        step = tree.own_step(branch.head)
+        at = f" at step {step}" if step else ""
+        where = f"leaves branch {tree.branch_of[tree.fork_of(branch)]}{at} by {escaped(token)}"
     mean = branch.mean_logprob
     figures = "" if mean is None else f", mean logprob {mean:.3f} a token"
     return f"## Branch {branch.number}{name}: {where}{figures}\n\n"
@@ -65,7 +64,7 @@ def _story(source: Source, chain: list[int]) -> str:
     return "".join(f"> {escaped(part)}  \n" for part in text.split("\n")) + "\n"
 
 
-def _table(source: Source, chain: list[int], count: int) -> Iterator[str]:
+def _table(source: Source, scope: Scope, chain: list[int], count: int) -> Iterator[str]:
     tree, vocabulary = source.tree, source.vocabulary
     yield "| step | token | logprob | rank | H | candidates |\n|--:|---|--:|--:|--:|---|\n"
     for node in chain:
@@ -78,7 +77,7 @@ def _table(source: Source, chain: list[int], count: int) -> Iterator[str]:
                 f"{escaped(vocabulary.show(t))} {math.exp(told.logprob(i)):.1%}" for i, t in shown
             )
         yield (
-            f"| {tree.step[node] or ''} | {escaped(vocabulary.show(tree.token[node]))} "
+            f"| {source.step(node, scope) or ''} | {escaped(vocabulary.show(tree.token[node]))} "
             f"| {f'{tree.logprob[node]:.4f}' if known else ''} "
             f"| {tree.rank[node] if known else ''} "
             f"| {'' if told is None else f'{told.entropy:.3f}'} | {candidates} |\n"

@@ -27,11 +27,12 @@
     const box = add(tip, "div");
     const head = add(box, "div", undefined, "head");
     add(head, "b", data.tokens[id]);
-    add(head, "span", step ? "step " + step : "prompt");
+    const given = step === null || token.classList.contains("prompt");
+    add(head, "span", given ? "prompt" : "step " + step);
     add(head, "span", "id " + id);
     if (logprob !== null) add(head, "span", "logprob " + logprob.toFixed(4) + " nats, " + percent(logprob));
     if (rank) add(head, "span", "rank " + rank);
-    add(head, "span", how);
+    if (!given) add(head, "span", how);
     if (told) {
       add(head, "span", "H " + told[0].toFixed(2) + " nats");
       if (told[1] !== null) add(head, "span", "margin " + told[1].toFixed(2) + " nats");

@@ -12,7 +12,7 @@ import msgspec
 from textual.theme import Theme
 
 from tokexplore.models.display import safe_character, safe_text
-from tokexplore.models.trie import Branch, is_given
+from tokexplore.models.trie import Branch, Turns, is_given, steps_until
 from tokexplore.tui.export.source import Scope, Source
 from tokexplore.tui.theme import DARK, LIGHT
 from tokexplore.widgets.heat import LEVELS, NONE, level
@@ -124,7 +124,9 @@ def _summary(source: Source, branch: Branch) -> str:
         parts.append(f'<span class="name">{html.escape(safe_text(branch.name))}</span>')
     if not branch.root:
         token = html.escape(vocabulary.show(tree.token[branch.head]))
-        parts.append(f"<span>@{tree.step[branch.head]} <code>{token}</code></span>")
+        step = tree.own_step(branch.head)
+        at = f"@{step} " if step else ""
+        parts.append(f"<span>{at}<code>{token}</code></span>")
     parts.append(f"<span>{branch.generated:,} tokens</span>")
     if branch.mean_logprob is not None:
         parts.append(f"<span>{branch.mean_logprob:.2f} nats a token</span>")
@@ -146,7 +148,7 @@ def _tokens(source: Source, nodes: list[int]) -> str:
         _token(source, node, piece, numbers.get(node), given=is_given(turns, tree.depth[node]))
         for node, piece in zip(nodes, pieces, strict=True)
     ]
-    notes = "".join(_note(source, node) for node in noted)
+    notes = "".join(_note(source, node, turns) for node in noted)
     listed = f'<ol class="notes">{notes}</ol>\n' if notes else ""
     return f'<p class="story">{"".join(spans)}</p>\n{listed}'
 
@@ -175,10 +177,10 @@ def _token(source: Source, node: int, piece: str, note: int | None, *, given: bo
     return f'<span class="{" ".join(kinds)}" data-n="{node}"{mark}{title}>{text}</span>'
 
 
-def _note(source: Source, node: int) -> str:
-    """What was written on a step, for everybody to read."""
-    tree = source.tree
-    step = f"step {tree.step[node]}" if tree.step[node] else "prompt"
+def _note(source: Source, node: int, turns: Turns) -> str:
+    """What was written on a step of a path with these turns, for everybody to read."""
+    tree, depth = source.tree, source.tree.depth[node]
+    step = "prompt" if is_given(turns, depth) else f"step {steps_until(turns, depth)}"
     token = html.escape(source.vocabulary.show(tree.token[node]))
     name, note = (
         html.escape(safe_text(texts.get(node, ""))) for texts in (tree.labels, tree.notes)
@@ -198,7 +200,7 @@ def _data(source: Source, scope: Scope, count: int) -> bytes:
         known = bool(tree.rank[node])
         nodes[str(node)] = [
             tree.token[node], tree.parent[node], _rounded(tree.logprob[node]) if known else None,
-            tree.rank[node], tree.step[node], tree.origin[node], tree.notes.get(node, ""),
+            tree.rank[node], source.step(node, scope), tree.origin[node], tree.notes.get(node, ""),
             tree.labels.get(node, ""),
         ]  # fmt: skip
         tokens.add(tree.token[node])

@@ -8,7 +8,7 @@ from tokexplore.models.provenance import Provenance
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.tokens import Vocabulary
 from tokexplore.models.tree import TokenTree
-from tokexplore.models.trie import ROOT, Branch
+from tokexplore.models.trie import ROOT, Branch, is_given, steps_until
 
 Scope = Literal["path", "visible", "all"]
 """The path in view, all branches but hidden ones, or all of them."""
@@ -30,6 +30,17 @@ class Source(NamedTuple):
     def provenance(self) -> Provenance | None:
         """The model that the first distributions come from."""
         return self.tree.provenance[0] if self.tree.provenance else None
+
+    def step(self, node: int, scope: Scope) -> int | None:
+        """The number of the step that took a node, None where it was given.
+
+        Of the path in view on that path; of a tree as the node was taken first.
+        """
+        tree, depth = self.tree, self.tree.depth[node]
+        if scope != "path":
+            return tree.own_step(node)
+        turns = tree.turns(self.leaf)
+        return None if is_given(turns, depth) else steps_until(turns, depth)
 
     def branches(self, scope: Scope) -> list[Branch]:
         """The branches of a scope, in order of creation; of the path, those that it runs on."""

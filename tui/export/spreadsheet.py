@@ -27,11 +27,13 @@ def csv_parts(source: Source, scope: Scope, count: int) -> Iterator[bytes]:
     ]
     yield _row([*COLUMNS, *candidates])
     for node, told in source.steps(scope):
-        fields = step_fields(source, node, tokens)
+        fields, step = step_fields(source, node, tokens), source.step(node, scope)
+        if step is None:
+            fields |= {"origin": "prompt", "chosen_by": None}
         known: dict[str, object] = {
             **fields,
             "node": node, "parent": tree.parent[node], "branch": tree.branch_of[node],
-            "step": tree.step[node], "text": _text(str(fields["text"])),
+            "step": step, "text": _text(str(fields["text"])),
             "note": _text(tree.notes.get(node, "")),
             "name": _text(tree.labels.get(node, "")),
         }  # fmt: skip

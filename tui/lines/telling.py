@@ -105,7 +105,8 @@ def branch_lines(explorer: Explorer, live_leaf: int | None) -> Iterable[str]:
     rows.update(live_leaf)
     for row in rows:
         mean = "" if row.mean_logprob is None else f", {row.mean_logprob:.2f} nats a token"
-        fork = "" if row.fork_step is None else f" leaves at step {row.fork_step} with {row.token}"
+        step = "" if row.fork_step is None else f" at step {row.fork_step}"
+        fork = f" leaves{step} with {row.token}" if row.token else ""
         state = [w for w, holds in (("in view", row.current), ("hidden", row.hidden)) if holds]
         name = f" {safe_text(row.name)}" if row.name else ""
         said = f" ({', '.join([*state, *([row.ended] if row.ended else [])])})"

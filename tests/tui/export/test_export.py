@@ -16,7 +16,17 @@ from hypothesis import strategies as st
 from support.sessions import PROVENANCE, SETTINGS, distribution, grow, prompted
 
 from tokexplore.models.errors import UsageError
-from tokexplore.models.events import Bookmarked, Ended, Hidden, Labelled, Named, Noted, Opened
+from tokexplore.models.events import (
+    Bookmarked,
+    Ended,
+    Hidden,
+    Labelled,
+    Named,
+    Noted,
+    Opened,
+    Origin,
+    Viewed,
+)
 from tokexplore.models.tokens import Vocabulary
 from tokexplore.models.tree import TokenTree
 from tokexplore.models.trie import ROOT
@@ -350,3 +360,56 @@ def test_the_page_has_the_whole_text_of_each_prompt() -> None:
     assert f'class="t" data-n="{generated}"' in first
     assert f'class="t prompt" data-n="{generated}"' in second
     assert [t for t in (30, 31, 40, 33, 35) if VOCABULARY.show(t)[1:] not in second] == []
+
+
+def chat() -> tuple[TokenTree, list[int]]:
+    """A chat of two answered turns, the second asked in two ways; the first path's nodes."""
+    tree = TokenTree()
+    answered = taken(tree, taken(tree, ROOT, "prompt", 30, 31), "greedy", 32, 33)
+    leaf = taken(tree, taken(tree, answered, "prompt", 34, 35), "greedy", 36, 37)
+    other = tree.explore(answered, [38], "prompt", extends=True)
+    taken(tree, other, "greedy", 39)
+    tree.append(Viewed(leaf, -1))
+    tree.change(Noted(tree.parent[tree.parent[leaf]], "asked"))
+    return tree, tree.path(leaf)
+
+
+def taken(tree: TokenTree, node: int, origin: Origin, *tokens: int) -> int:
+    for token in tokens:
+        known = {"logprob": -1.0, "rank": 2} if origin == "greedy" else {}
+        node = tree.take(node, token, origin, **known)
+    return node
+
+
+SCOPES: tuple[Scope, ...] = ("path", "all")
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+def test_tokens_that_were_given_have_no_step_in_any_turn(scope: Scope) -> None:
+    tree, path = chat()
+    source, steps = source_of(tree, path[-1]), ["", "", "1", "2", "", "", "3", "4"]
+    rows = list(csv.DictReader(io.StringIO(written(source, "csv", scope).decode())))
+    assert [row["step"] for row in rows[:8]] == steps
+    assert [row["origin"] == "prompt" for row in rows[:8]] == [not step for step in steps]
+    table = re.findall(r"^\| (\d*) \|", written(source, "markdown", scope).decode(), re.MULTILINE)
+    assert table[:8] == steps
+    page = written(source, "html", scope).decode()
+    found = re.search(r'id="data">(.*?)</script>', page)
+    assert found is not None
+    data = json.loads(found[1])["nodes"]
+    assert [str(data[str(node)][4] or "") for node in path] == steps
+    assert "<li><span>prompt</span>" in page
+    if scope == "all":
+        assert re.search(r'b1 -> b2 \[label="␣w38', written(source, "dot").decode())
+        assert [row["step"] for row in rows[8:]] == ["", "3"]
+
+
+def test_a_path_that_was_given_what_another_generated_has_no_step_there() -> None:
+    tree, path = chat()
+    ids = [tree.token[node] for node in path[:5]]
+    leaf = tree.explore(ROOT, [*ids, 40], "prompt", extends=True)
+    taken(tree, leaf, "greedy", 41)
+    source = source_of(tree, len(tree) - 1)
+    rows = list(csv.DictReader(io.StringIO(written(source, "csv", "path").decode())))
+    assert [row["step"] for row in rows] == ["", "", "", "", "", "", "1"]
+    assert [row["origin"] for row in rows] == ["prompt"] * 6 + ["generated"]
