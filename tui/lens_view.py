@@ -16,7 +16,7 @@ from tokexplore.models.tokens import Vocabulary
 from tokexplore.tui.candidate_view import Share, share_of
 from tokexplore.tui.hand import DIALS, Hand
 from tokexplore.widgets.bars import bar
-from tokexplore.widgets.cells import cut, width
+from tokexplore.widgets.cells import cut, cut_whole, width
 from tokexplore.widgets.figures import NATS_PER_BIT, count, percent
 
 _LABEL = 13
@@ -223,7 +223,7 @@ def _share_text(share: Share) -> str:
 def _row(label: str, cells: Sequence[tuple[str, str]], wide: int) -> Content:
     return Content.assemble(
         (f"{label:<{_LABEL}}", "$text-muted"),
-        *((f"{cut(text, wide - 1):>{wide}}", style) for text, style in cells),
+        *((f"{cut_whole(text, wide - 1):>{wide}}", style) for text, style in cells),
     )
 
 

@@ -10,7 +10,7 @@ from textual.strip import Strip
 from tokexplore.models.display import SPACE, safe_text
 from tokexplore.widgets.bars import bar
 from tokexplore.widgets.candidate_rows import GAP, CandidateRow, Columns
-from tokexplore.widgets.cells import cut, fit, line, width
+from tokexplore.widgets.cells import cut, cut_whole, fit, line, width
 from tokexplore.widgets.figures import count, logprob_text, percent
 
 CURSOR, TAKEN, FORK, SKIPPED, TIED = "›", "●", "┬", "┊", "="
@@ -107,7 +107,7 @@ def rest_strip(
     """
     before = columns.token + _span(columns.id) + _span(columns.logprob)
     text = "  " + fit(SKIPPED if skipped else "", columns.rank - 1, "right") + "  "
-    text += fit(f"{count(number)} more" if number else "", before)
+    text += fit(cut_whole(f"{count(number)} more" if number else "", before), before)
     text += _right("" if mass is None or not number else percent(mass), columns.model)
     if not columns.bar:
         text += fit(note, columns.width - width(text) - 1, "right")

@@ -4,7 +4,7 @@ Every function takes text that `models.display` made safe; none of them splits a
 or leaves a combining mark without its base.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from rich.segment import Segment
@@ -47,6 +47,28 @@ def cut(text: str, cells: int, mark: str = ELLIPSIS) -> str:
     return chop(text, room)[0] + mark if room >= 0 else chop(mark, cells)[0]
 
 
+def cut_whole(text: str, cells: int, mark: str = ELLIPSIS) -> str:
+    """`cut`, but a number is shown whole or not at all: what is left of one reads as another."""
+    shown = cut(text, cells, mark)
+    if shown == text or not shown.endswith(mark):
+        return shown
+    head = shown[: len(shown) - len(mark)]
+    begun = head.rpartition(" ")[2]
+    word = begun + text[len(head) :].partition(" ")[0]
+    if word != begun and any(character.isdigit() for character in word):
+        head = head[: len(head) - len(begun)]
+    return head + mark
+
+
+def fitting(parts: Sequence[str], cells: int, between: str, mark: str = ELLIPSIS) -> str:
+    """As many of the parts, one after the other, as fit whole; `mark` stands for the others."""
+    for kept in range(len(parts), 0, -1):
+        text = between.join([*parts[:kept], *([mark] if kept < len(parts) else [])])
+        if width(text) <= cells:
+            return text
+    return chop(mark, cells)[0] if parts else ""
+
+
 def cut_left(text: str, cells: int, mark: str = ELLIPSIS) -> str:
     """The end of `text` in at most `cells` cells, beginning with `mark` where it was cut."""
     if width(text) <= cells:
@@ -66,8 +88,8 @@ def cut_left(text: str, cells: int, mark: str = ELLIPSIS) -> str:
 
 
 def fit(text: str, cells: int, align: Align = "left", mark: str = ELLIPSIS) -> str:
-    """`text` cut or padded with spaces to exactly `cells` cells."""
-    shown = cut(text, cells, mark)
+    """`text` cut or padded with spaces to exactly `cells` cells; numbers stand on the right."""
+    shown = (cut_whole if align == "right" else cut)(text, cells, mark)
     pad = " " * (cells - width(shown))
     return pad + shown if align == "right" else shown + pad
 

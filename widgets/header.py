@@ -10,7 +10,7 @@ from textual.widget import Widget
 
 from tokexplore.models.display import safe_text
 from tokexplore.widgets.bars import bar
-from tokexplore.widgets.cells import cut, line, width
+from tokexplore.widgets.cells import cut, cut_whole, line, width
 from tokexplore.widgets.figures import short_count
 
 State = Literal[
@@ -177,7 +177,7 @@ def _state(values: HeaderValues, room: int, styles: HeaderStyles) -> list[Segmen
             words = "recorded · space loads the model"
         case "loading" | "prefill":
             words = values.detail or values.state
-    words = cut(words, max(room, SHORTEST_STATE))
+    words = cut_whole(words, max(room, SHORTEST_STATE))
     return [Segment(f"{glyph} " if glyph else "", style), Segment(words, styles.base)]
 
 

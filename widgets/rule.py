@@ -9,7 +9,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from tokexplore.models.display import safe_text
-from tokexplore.widgets.cells import cut, line, width
+from tokexplore.widgets.cells import cut_whole, line, width
 from tokexplore.widgets.heat import LEVELS, UNITS, Colouring, legend
 
 DASH = "─"
@@ -66,7 +66,7 @@ def _cut_last(groups: list[list[Part]], over: int) -> list[list[Part]]:
     part = groups[-1][0]
     size = width(part.text)
     cells = min(size, max(_SHORTEST_TITLE, size - over))
-    return [*groups[:-1], [part._replace(text=cut(part.text, cells))]]
+    return [*groups[:-1], [part._replace(text=cut_whole(part.text, cells))]]
 
 
 def _over(lefts: list[list[Part]], rights: list[list[Part]], columns: int) -> int:
@@ -90,7 +90,7 @@ def draw_rule(
     """`─ left ───── right ─` in exactly `columns` cells.
 
     Where that is too wide, the last title on the left is shortened and titles on the right are
-    dropped, from the end, until the rest fits; after that the left is cut.
+    dropped, from the end, until the rest fits; after that those on the left, but for the first.
 
     Args:
         left: titles from the left edge on.
@@ -102,6 +102,8 @@ def draw_rule(
 
     while rights and _over(_cut_last(lefts, columns), rights, columns) > 0:
         rights.pop()
+    while len(lefts) > 1 and _over(_cut_last(lefts, columns), rights, columns) > 0:
+        lefts.pop()
     lefts = _cut_last(lefts, _over(lefts, rights, columns))
     dashes, space = styles["line"], Segment(" ", styles["quiet"])
     segments = []

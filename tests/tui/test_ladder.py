@@ -49,6 +49,21 @@ async def test_each_rung_is_the_stream_of_its_settings() -> None:
             assert f"H {rung.effect.entropy:.2f} nats" in screen_text(app)
 
 
+async def test_figures_that_have_no_room_are_left_out_whole() -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await opened(pilot, app)
+        await done(pilot, screen)
+        heads = [line for line in screen_text(app).splitlines() if " H " in line]
+        assert len(heads) > 2
+        for head, rung in zip(heads, screen.ladder.rungs, strict=False):
+            assert rung.effect is not None
+            said = head[head.index("H ") :].rstrip(" ▂▁▃▄▅▆▇█").split(" · ")
+            mean = -sum(event.standing.logprob for event in rung.drawn) / len(rung.drawn)
+            whole = [f"kept {rung.effect.view.kept:,}", f"{mean:.2f} nats a token", rung.ended]
+            assert set(said[1:]) <= {*whole, "…"}
+
+
 async def test_a_rung_is_kept_as_a_branch_with_all_that_is_known_of_it() -> None:
     app = make_app(options=OPTIONS)
     async with app.run_test(size=SIZE) as pilot:

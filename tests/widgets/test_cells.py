@@ -12,7 +12,7 @@ from textual._cells import cell_len as textual_cell_len
 from wcwidth import wcwidth
 
 from tokexplore.models.display import is_mark, safe_character, safe_text
-from tokexplore.widgets.cells import chop, cut, cut_left, fit, line, width
+from tokexplore.widgets.cells import chop, cut, cut_left, cut_whole, fit, fitting, line, width
 
 PLAIN = Style()
 texts = st.text(
@@ -83,3 +83,31 @@ def test_a_line_has_exactly_the_cells(parts: list[str], cells: int) -> None:
     strip = line([Segment(part, PLAIN) for part in parts], cells, PLAIN)
     assert strip.cell_length == cells == sum(cell_len(segment.text) for segment in strip)
     assert all(segment.style is not None for segment in strip)
+
+
+def test_a_number_is_shown_whole_or_not_at_all() -> None:
+    said = "␣wolf -10.7115 rank 1,234 of 4,096"
+    shown = {cut_whole(said, cells) for cells in range(len(said) + 1)}
+    numbers = {
+        word for text in shown for word in text.replace("…", " ").split() if word[-1:].isdigit()
+    }
+    assert numbers == {"-10.7115", "1,234", "4,096"}
+    assert cut_whole(said, 22) == "␣wolf -10.7115 rank …"
+    assert cut_whole("a longer word", 8) == cut("a longer word", 8)
+    assert fit("-10.7115", 6, "right") == "     …"
+
+
+def test_parts_that_do_not_fit_are_left_out_whole() -> None:
+    parts = ["H 2.31 nats", "kept 4,096", "1.65 nats a token"]
+    assert fitting(parts, 45, " · ") == "H 2.31 nats · kept 4,096 · 1.65 nats a token"
+    assert fitting(parts, 40, " · ") == "H 2.31 nats · kept 4,096 · …"
+    assert fitting(parts, 27, " · ") == "H 2.31 nats · …"
+    assert fitting(parts, 9, " · ") == "…"
+    assert fitting(parts, 0, " · ") == fitting([], 9, " · ") == ""
+
+
+@given(texts, st.integers(0, 20))
+def test_what_holds_no_number_is_cut_as_ever(text: str, cells: int) -> None:
+    assert width(cut_whole(text, cells)) <= max(cells, 0)
+    if not any(character.isdigit() for character in text):
+        assert cut_whole(text, cells) == cut(text, cells)

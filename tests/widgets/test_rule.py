@@ -56,7 +56,15 @@ def test_without_room_the_last_title_shrinks_then_the_right_goes_from_its_end() 
     assert text(74) == "─ step 1 · position 12 · after “who had a” ─── H 4.42 nats · margin 0.47 ─"
     assert text(72) == "─ step 1 · position 12 · after “who had … ── H 4.42 nats · margin 0.47 ─"
     assert text(66) == "─ step 1 · position 12 · after “who had a” ───────── H 4.42 nats ─"
-    assert text(40) == "─ step 1 · position 12 · after “who had "
+    assert text(40) == "─ step 1 · position 12 " + "─" * 17
+
+
+def test_a_title_that_ends_in_a_number_loses_all_of_it() -> None:
+    watched = [Part("watched"), Part("␣king -2.1 rank 3"), Part("␣wolf -10.7115 rank 1,234")]
+    for columns in (57, 58, 59):
+        assert text(columns, watched, []).rstrip("─").endswith(" · ␣wolf -10.7115 rank … ")
+    assert "1,234" in text(60, watched, [])
+    assert text(40, watched, []).rstrip("─") == "─ watched · ␣king -2.1 rank 3 "
 
 
 def test_the_legend_is_in_the_colours_of_the_ramp() -> None:

@@ -21,12 +21,12 @@ from tokexplore.tui.screens.dialog import Ask
 from tokexplore.tui.screens.shown import Shown
 from tokexplore.tui.status import step_title
 from tokexplore.widgets.bars import bar
-from tokexplore.widgets.cells import cut, width
+from tokexplore.widgets.cells import cut, fitting, width
 from tokexplore.widgets.figures import count, percent
 from tokexplore.widgets.header import Header
 from tokexplore.widgets.heat import level
 from tokexplore.widgets.keybar import KeyBar, KeyHint
-from tokexplore.widgets.rule import Part, TitleRule, legend_parts
+from tokexplore.widgets.rule import SEPARATOR, Part, TitleRule, legend_parts
 
 FRAMES_PER_SECOND = 15
 _WORD, _BAR = 14, 16
@@ -185,11 +185,11 @@ def rung_content(
     """A temperature's next token, its figures, and the continuation in the colours of surprisal."""
     text = _text(rung, vocabulary, max(10, columns - 2))
     block = Content.styled("▌", "$foreground") if live else Content("")
-    head = _head(rung, vocabulary, here).truncate(columns, ellipsis=True)
+    head = _head(rung, vocabulary, columns, here).truncate(columns, ellipsis=True)
     return Content("\n").join([head, *text[:-1], text[-1] + block])
 
 
-def _head(rung: Rung, vocabulary: Vocabulary, here: bool) -> Content:
+def _head(rung: Rung, vocabulary: Vocabulary, columns: int, here: bool) -> Content:
     effect = rung.effect
     name = "greedy" if rung.settings.greedy else f"T {rung.settings.temperature:g}"
     mark = ("› " if here else "  ", "bold $here")
@@ -203,14 +203,16 @@ def _head(rung: Rung, vocabulary: Vocabulary, here: bool) -> Content:
     said += [f"{fmean(mean):.2f} nats a token"] if mean else []
     said += [f"branch {rung.branch}"] if rung.branch else []
     said += [rung.ended] if rung.ended else []
-    return Content.assemble(
+    shown = Content.assemble(
         mark,
         head,
         word + " " * (_WORD - width(word)),
         (f"{percent(share):>7} ", "$sampler"),
         (bar(share, _BAR), "$sampler"),
-        (f" {' · '.join(said)}", "$text-muted"),
+        " ",
     )
+    room = columns - shown.cell_length
+    return Content.assemble(shown, (fitting(said, room, SEPARATOR), "$text-muted"))
 
 
 def _text(rung: Rung, vocabulary: Vocabulary, columns: int) -> list[Content]:
