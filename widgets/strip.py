@@ -230,9 +230,8 @@ def _draw_numbers(
         around = row[max(0, cell - 2) : end + 2]
         if step and end <= shape.room and all(text == " " for text, _ in around):
             _write(row, cell, number, looks.quiet)
-    # Squeezed marks stand close together: numbers among them need a gap to be read.
-    gap = max(shape.per, shape.prompt_per) > 1
-    numbers = {at + by for at, (text, _) in enumerate(row) if text != " " for by in (-gap, 0, gap)}
+    # A mark beside a number would read as a part of it: ≈21 as "about 21".
+    numbers = {at + by for at, (text, _) in enumerate(row) if text != " " for by in (-1, 0, 1)}
     flips = set(shape.cells(series.flips).tolist())
     for marks, mark in ((close, CLOSE_CALL), (flips, FLIP)):
         for cell in marks - numbers:

@@ -109,10 +109,16 @@ def test_squeezed_cells_say_so() -> None:
 def test_the_current_step_and_close_calls_are_marked() -> None:
     series = series_of([1.0] * 30, {3, 12, 20}, cursor=13)  # step 21 is a close call too
     bars, numbers = draw_strip(series, 50, LOOKS)
-    assert numbers.text.rstrip() == "1  ≈        ≈14     21"
+    assert numbers.text.rstrip() == "1  ≈         14     21"
     assert [s.text for s in numbers if s.style == LOOKS.here] == ["1", "4"]
     assert [s.text for s in bars if s.style == LOOKS.here] == ["█"]
     assert sum(len(s.text) for s in bars if s.style == LOOKS.close_bar) == 3
+
+
+def test_marks_leave_a_gap_around_numbers() -> None:
+    marked = series_of([1.0] * 50, set(range(50)), cursor=15)
+    strip = rows(marked._replace(flips=np.arange(30, 50)), 59)[1]
+    assert strip.startswith("1 ≈≈≈≈≈≈≈ 11 ≈ 16 ≈ 21 ≈≈≈≈≈≈ 31 ▲▲▲▲▲▲ 41 ▲")
 
 
 def test_squeezed_marks_leave_a_gap_around_numbers() -> None:
@@ -215,7 +221,7 @@ async def test_the_widget_shows_and_answers_a_click() -> None:
         strip.show([1.0, 2.0, 0.5], steps=range(7, 11), close=[1], cursor=2)
         await pilot.pause()
         assert strip.render_line(0).text.rstrip() == "entropy ▄█▂ 2.0 nats"
-        assert strip.render_line(1).text.rstrip() == "         ≈9"
+        assert strip.render_line(1).text.rstrip() == "          9"
         await pilot.click(EntropyStrip, offset=(1 + 9, 0))
         assert app.picked == 1
         await pilot.resize_terminal(30, 4)
