@@ -47,10 +47,17 @@ class Shelf:
         where it is stored. NaN is unknown."""
         self._fetch: Fetch = lambda records: [None] * len(records)
         self._one = lru_cache(RECENT)(lambda record: self._fetch([record])[0])
+        self.damaged = set[int]()
+        """Nodes whose distribution is stored, but cannot be read or cannot be true: of candidates
+        that is known once they were asked for."""
 
     def __contains__(self, node: int) -> bool:
         at = _WIDTH * node
         return at < len(self._figures) and not math.isnan(self._figures[at])
+
+    def lacks(self, node: int) -> bool:
+        """Whether the distribution after a node is not known, or was found to be damaged."""
+        return node not in self or node in self.damaged
 
     def __getitem__(self, node: int) -> Distribution:
         distribution = self.get(node)
@@ -61,7 +68,11 @@ class Shelf:
     def get(self, node: int) -> Distribution | None:
         """The distribution after a node; None where none is known or its record is damaged."""
         known, record = self._here.get(node), self._record(node)
-        return self._one(record) if known is None and record is not None else known
+        if known is None and record is not None:
+            known = self._one(record)
+            if known is None:
+                self.damaged.add(node)
+        return known
 
     def walk(self, nodes: Iterable[int]) -> Iterator[Distribution | None]:
         """What `get` gives for each of many nodes, read from the file many at a time."""
@@ -70,6 +81,7 @@ class Shelf:
             stored = {node: self._record(node) for node in part if node not in self._here}
             away = {node: record for node, record in stored.items() if record is not None}
             told = dict(zip(away, self._fetch(list(away.values())), strict=True))
+            self.damaged.update(node for node, found in told.items() if found is None)
             yield from (self._here.get(node, told.get(node)) for node in part)
 
     def _record(self, node: int) -> int | None:
@@ -89,6 +101,7 @@ class Shelf:
     def add(self, node: int, distribution: Distribution, model: int | None = None) -> None:
         """Keep the distribution after a node, and the number of the model that it comes from."""
         self._here[node] = distribution
+        self.damaged.discard(node)
         self._reserve(node)
         at = _WIDTH * node
         figures = distribution.entropy, distribution.margin, distribution.logprob(0)

@@ -139,8 +139,8 @@ class TokenTree(Trie):
             node = ROOT if branch.root else self.fork_of(branch)
 
     def tell(self, node: int, distribution: Distribution) -> None:
-        """Record the distribution after `node`, unless the canonical one is there."""
-        if node not in self.distribution:
+        """Record the distribution after `node`, unless the canonical one is there to be read."""
+        if self.distribution.lacks(node):
             self.append(Told(node, distribution))
 
     def configure(self, settings: SamplingSettings) -> int:
@@ -191,7 +191,7 @@ class TokenTree(Trie):
             case Taken():
                 self._take(event)
             case Told(node, distribution):
-                if self._known(node) not in self.distribution:
+                if self.distribution.lacks(self._known(node)):
                     self.distribution.add(
                         node, distribution, len(self.provenance) - 1 if self.provenance else None
                     )

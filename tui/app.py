@@ -191,6 +191,8 @@ class TokexploreApp(ShowingApp[int]):
             self.driver.begin_replay(self.driver.replay)
         elif self._kept is None:
             self._offer_last()
+        elif self._kept.said:
+            self.say(self._kept.said)
         if not self.is_headless:
             watch_signals(self.end_by)
             self.set_interval(LOOK_EVERY, self._look_at_line)
@@ -320,7 +322,7 @@ class TokexploreApp(ShowingApp[int]):
             self.say("This session is open.")
             return
         try:
-            kept, said = await asyncio.to_thread(keep_on, str(path))
+            kept = await asyncio.to_thread(keep_on, str(path))
         except TokexploreError as error:
             self.say(str(error), severity="error")
             return
@@ -334,8 +336,8 @@ class TokexploreApp(ShowingApp[int]):
         self.driver, self.keeping = self._new_driver(options, kept)
         self.driver_made()
         self._browse_on()
-        if said:
-            self.say(said)
+        if kept.said:
+            self.say(kept.said)
 
     def model_opened(self) -> None:
         """The other model is there: nothing of the one before is kept."""

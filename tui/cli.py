@@ -217,9 +217,9 @@ def _open(asked: OpenOptions) -> int:
     collector.pause()
     from tokexplore.tui.commands.opening import keep_on, options_for
 
-    kept, said = keep_on(asked.session)
-    if said:
-        print(f"tokexplore: {plain_text(said)}", file=sys.stderr)
+    kept = keep_on(asked.session)
+    if kept.said:
+        print(f"tokexplore: {plain_text(kept.said)}", file=sys.stderr)
     app = options_for(kept, asked)
     return _in_lines(app, kept) if app.plain else _on_screen(app, kept)
 

@@ -68,6 +68,8 @@ class Kept(NamedTuple):
     session: Session
     state: ViewState
     file: Path
+    said: str = ""
+    """What the user should know of it."""
 
 
 class Tell(Protocol):
@@ -76,20 +78,27 @@ class Tell(Protocol):
     def __call__(self, text: str, bad: bool) -> None: ...
 
 
-def read_state(text: str) -> ViewState:
-    """The interface's part of a session; the default where it is missing or damaged."""
+LOST_STATE = "What the session says of its model, settings and view is damaged: the defaults stand."
+LOST_SETTINGS = "The session's sampling settings are damaged: the defaults stand."
+
+
+def read_state(text: str) -> tuple[ViewState, str]:
+    """The interface's part of a session, the default where it is missing or damaged.
+
+    With a sentence that tells the damage; empty where there is none.
+    """
+    said = ""
     try:
         state = msgspec.json.decode(text or "{}", type=ViewState)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        return ViewState()
+        return ViewState(), LOST_STATE
     try:
         state.settings.checked()
     except UsageError:
-        state = msgspec.structs.replace(state, settings=SamplingSettings())
+        state, said = msgspec.structs.replace(state, settings=SamplingSettings()), LOST_SETTINGS
     # Code that comes with a model is never run because a file says so.
-    return msgspec.structs.replace(
-        state, load=msgspec.structs.replace(state.load, trust_remote_code=False)
-    )
+    load = msgspec.structs.replace(state.load, trust_remote_code=False)
+    return msgspec.structs.replace(state, load=load), said
 
 
 def resumed(kept: Kept) -> Explorer:

@@ -56,9 +56,9 @@ class Holder(msgspec.Struct, frozen=True):
 
 
 def get(connection: sqlite3.Connection, key: str) -> str | None:
-    """A value of the table `meta`."""
+    """A value of the table `meta`, as a text whatever somebody put there."""
     row = connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-    return row[0] if row and isinstance(row[0], str) else None
+    return None if row is None or row[0] is None else str(row[0])
 
 
 def put(connection: sqlite3.Connection, key: str, value: str | None) -> None:

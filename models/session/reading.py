@@ -16,7 +16,7 @@ from tokexplore.models.errors import UsageError
 from tokexplore.models.session import meta, places, rows, schema
 from tokexplore.models.session.meta import Holder, Summary
 from tokexplore.models.session.replaying import BROKEN, replay
-from tokexplore.models.session.told import shelve
+from tokexplore.models.session.told import Shelved, shelve
 from tokexplore.models.tokens import Vocabulary
 from tokexplore.models.tree import TokenTree
 
@@ -160,7 +160,7 @@ def open_session(path: Path, *, to_write: bool = True) -> Session:
     try:
         # One moment of the file, also where it is being written.
         connection.execute("BEGIN")
-        session = _restored(connection, path, migrated, candidates=not to_write)
+        session = _restored(connection, path, migrated)
         connection.execute("COMMIT")
         return session
     except (UsageError, *BROKEN) as error:
@@ -193,9 +193,7 @@ def _migrated(path: Path, version: int) -> Path:
     return copy
 
 
-def _restored(
-    connection: sqlite3.Connection, path: Path, migrated: bool, *, candidates: bool
-) -> Session:
+def _restored(connection: sqlite3.Connection, path: Path, migrated: bool) -> Session:
     tree = TokenTree()
     found = connection.execute("SELECT * FROM vocabulary").fetchone()
     if found is None:
@@ -204,11 +202,10 @@ def _restored(
     left = replay(connection, tree)
     if not tree.branches:
         raise UsageError(f"{path} is empty: nothing was kept in it.")
-    last_told, told = shelve(connection, tree)
-    written = max(left.last + 1, last_told + 1, _stated(connection))
-    damage = _lost_rows(connection, written, left.events + told)
-    if candidates:
-        damage += _lost_candidates(connection, told)
+    told = shelve(connection, tree)
+    written = max(left.last + 1, told.last + 1, _stated(connection))
+    damage = _lost_rows(connection, written, left.events + told.rows)
+    damage += _impossible(connection, told)
     return Session(
         path=path,
         tree=tree,
@@ -240,13 +237,19 @@ def _lost_rows(connection: sqlite3.Connection, written: int, there: int) -> list
     return [f"{written - there:,} of the {written:,} rows that were written, from {first:,} on"]
 
 
-def _lost_candidates(connection: sqlite3.Connection, told: int) -> list[str]:
-    """In words, how many distributions have no candidates any more.
+def _impossible(connection: sqlite3.Connection, told: Shelved) -> list[str]:
+    """In words, how many figures are there but cannot be true, and are left out."""
+    (logprobs,) = connection.execute(
+        "SELECT count(*) FROM event WHERE logprob > ? OR sampler_logprob > ?",
+        (rows.MOST_LOGPROB, rows.MOST_LOGPROB),
+    ).fetchone()
+    counted = ((told.damaged, "what the model said"), (logprobs, "the token's logprob"))
+    return [f"{what} at {steps(number)}" for number, what in counted if number]
 
-    They fill most of the file: to count them is to read it.
-    """
-    lost = told - int(connection.execute("SELECT count(*) FROM candidates").fetchone()[0])
-    return [f"the candidates of {lost:,} steps"] if lost > 0 else []
+
+def steps(number: int) -> str:
+    """A count of steps, in words."""
+    return f"{number:,} step{'' if number == 1 else 's'}"
 
 
 def copy_of(session: Session, folder: Path | None = None) -> Path:

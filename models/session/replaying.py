@@ -16,7 +16,7 @@ from tokexplore.models.errors import UsageError
 from tokexplore.models.events import Origin, Taken, Viewed
 from tokexplore.models.sampling.view import SamplerView
 from tokexplore.models.session import rows
-from tokexplore.models.session.rows import Count, Logprob
+from tokexplore.models.session.rows import Count, possible
 from tokexplore.models.tree import TokenTree
 from tokexplore.models.trie import Chain
 
@@ -80,7 +80,7 @@ class _Taken:
         Args:
             interrupted: the numbers of the other events, in order.
         """
-        counts, optional = list[Count], list[Logprob | None]
+        counts, optional = list[Count], list[float | None]
         whole = {
             "seq": counts,
             "node": counts,
@@ -97,6 +97,7 @@ class _Taken:
         *places, token, origin, settings, draw, rank, logprob, sampler_logprob = rows.columns(
             connection, where, whole, exact
         )
+        logprob, sampler_logprob = ([*map(possible, told)] for told in (logprob, sampler_logprob))
         self._chain = Chain(token, origin, settings, draw, logprob, rank, sampler_logprob)
         self.seq, self.node, self._parent, viewed = (np.array(place, "i8") for place in places)
         self.viewed = viewed > 0

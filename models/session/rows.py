@@ -1,5 +1,6 @@
 """Events as rows of a session file, and back."""
 
+import math
 import sqlite3
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,8 +24,8 @@ MOST_ROWS = 2**32
 MOST_TOKENS, MOST_TOKEN_BYTES = 1 << 24, 1 << 28
 """A vocabulary beyond these is taken for damage."""
 
-Logprob = Annotated[float, msgspec.Meta(le=1e-3)]
-"""Nats; above 0 by no more than rounding leaves."""
+MOST_LOGPROB = 1e-3
+"""Nats; above 0 by no more than rounding leaves: what is beyond it is damage."""
 Count = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
 
 
@@ -46,9 +47,9 @@ class EventRow(msgspec.Struct, array_like=True, forbid_unknown_fields=True, gc=F
     branch: Count | None = None
     draw: Count | None = None
     cursor: Annotated[int, msgspec.Meta(ge=-1, lt=2**32)] | None = None
-    logprob: Logprob | None = None
+    logprob: float | None = None
     rank: Count | None = None
-    sampler_logprob: Logprob | None = None
+    sampler_logprob: float | None = None
     kept: Count | None = None
     log_norm: float | None = None
     body: str | None = None
@@ -164,7 +165,9 @@ def event_of(row: EventRow, settings: Sequence[SamplingSettings]) -> Event:
         case events.Taken:
             return _taken(row, settings)
         case events.Scored:
-            return events.Scored(_known(row.node), _number(row.logprob), _known(row.rank))
+            logprob = possible(_number(row.logprob))
+            known = (math.nan, 0) if logprob is None else (logprob, _known(row.rank))
+            return events.Scored(_known(row.node), *known)
         case events.Configured:
             return events.Configured(_known(row.settings), _SETTINGS.decode(body).checked())
         case events.Loaded:
@@ -212,7 +215,7 @@ def _taken(row: EventRow, settings: Sequence[SamplingSettings]) -> events.Taken:
         view = view_of(settings, number, token, row.kept, row.log_norm, row.body)
     return events.Taken(
         node, parent, token, origin, number, row.draw or 0,
-        row.logprob, row.rank, row.sampler_logprob, view,
+        possible(row.logprob), row.rank, possible(row.sampler_logprob), view,
     )  # fmt: skip
 
 
@@ -234,6 +237,11 @@ def view_of(
     told = _VIEW.decode(body) if body else _ViewBody()
     chosen = token if settings[number].greedy else None
     return SamplerView(settings[number], kept, log_norm, told.cuts, told.dynamic, chosen)
+
+
+def possible(logprob: float | None) -> float | None:
+    """A stored logprob (nats); None where it is none."""
+    return logprob if logprob is None or logprob <= MOST_LOGPROB else None
 
 
 def _known(value: int | None) -> int:

@@ -235,11 +235,11 @@ def test_a_session_is_listed_exported_replayed_and_gone_on_with_or_refused(
             told("export", str(path), "--format", form, "-o", str(place / f"a.{form}"))
         with contextlib.suppress(TokexploreError):
             timeline = open_timeline(path)
-            replay = Replay(timeline, Explorer(keep_on(str(path))[0].state.settings, 0.5))
+            replay = Replay(timeline, Explorer(keep_on(str(path)).state.settings, 0.5))
             while not replay.over:
                 replay.step()
         with contextlib.suppress(TokexploreError):
-            going, _ = keep_on(str(path))
+            going = keep_on(str(path))
             said: list[str] = []
             journal = Journal(
                 lambda: path, lambda text, _bad: said.append(text), created=going.session.created,
@@ -277,7 +277,7 @@ def test_json_lines_become_a_session_or_are_refused(line: tuple[int, str]) -> No
         path = name / "a.jsonl"
         path.write_bytes("\n".join(lines).encode("utf-8", "surrogatepass"))
         with contextlib.suppress(TokexploreError):
-            kept_on, _ = keep_on(str(path))
+            kept_on = keep_on(str(path))
             told("export", str(kept_on.session.path), "-o", str(name / "again.html"))
 
 

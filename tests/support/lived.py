@@ -17,7 +17,7 @@ def ended(app: TokexploreApp) -> bool:
 
 
 def reopened(**config: object) -> TokexploreApp:
-    kept, _ = keep_on("")
+    kept = keep_on("")
     return make_app(options=options_for(kept, OpenOptions()), kept=kept, **config)
 
 

@@ -51,7 +51,7 @@ def test_it_is_lived_again_to_the_same_end(name: str, tmp_path: Path) -> None:
     replay.live(1e9)
     assert replay.over
     assert same(explorer.tree, left.tree)
-    assert explorer.nodes == resumed(Kept(left, read_state(left.view), path)).nodes
+    assert explorer.nodes == resumed(Kept(left, read_state(left.view)[0], path)).nodes
     for node in range(len(left.tree)):
         told = left.tree.distribution.get(node)
         assert explorer.tree.distribution.get(node) == told
@@ -88,7 +88,7 @@ def holds(larger: object, smaller: object) -> bool:
 @every_session
 def test_the_interface_finds_again_what_it_left(name: str, tmp_path: Path) -> None:
     view = open_session(laid_out(name, tmp_path), to_write=False).view
-    again = msgspec.json.encode(read_state(view))
+    again = msgspec.json.encode(read_state(view)[0])
     assert holds(json.loads(again), json.loads(view))
 
 
@@ -97,8 +97,8 @@ async def test_it_opens_in_the_app_and_can_be_changed(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(socket, "gethostname", lambda: "kept")  # where one of them was killed
-    kept, said = keep_on(str(laid_out(name, tmp_path)))
-    assert ("older format" in said) == (name == "format3")
+    kept = keep_on(str(laid_out(name, tmp_path)))
+    assert ("older format" in kept.said) == (name == "format3")
     app = make_app(options=options_for(kept, OpenOptions()), kept=kept)
     async with app.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: app.driver.explorer.nodes != [])

@@ -124,7 +124,7 @@ async def test_the_study_is_there_again_with_the_session_and_without_the_model()
         await press(pilot, "q")
         await until(pilot, lambda: app.screen is app._browse)
         await pilot.press("ctrl+q")
-    kept, _ = keep_on("")
+    kept = keep_on("")
     assert kept.session.tree.studies == {screen.lab.node: study}
     app = make_app(options=options_for(kept, OpenOptions()), kept=kept)
     async with app.run_test(size=SIZE) as pilot:

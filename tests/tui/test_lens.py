@@ -193,7 +193,7 @@ async def test_without_the_model_there_are_bounds() -> None:
     async with app.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: app.driver.state == "paused" and not app.driver.busy)
         await pilot.press("q", "q")
-    kept, _ = keep_on("")
+    kept = keep_on("")
     app = make_app(options=options_for(kept, OpenOptions()), kept=kept)
     async with app.run_test(size=SIZE) as pilot:
         await settle(pilot)
@@ -256,7 +256,7 @@ async def test_a_greedy_step_is_exact_without_the_model() -> None:
     async with app.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: app.driver.state == "paused" and not app.driver.busy)
         await pilot.press("q", "q")
-    kept, _ = keep_on("")
+    kept = keep_on("")
     app = make_app(options=options_for(kept, OpenOptions()), kept=kept)
     async with app.run_test(size=SIZE) as pilot:
         await settle(pilot)

@@ -21,6 +21,7 @@ from tokexplore.models.session import meta
 from tokexplore.models.session.listing import latest
 from tokexplore.models.session.places import all_files
 from tokexplore.models.session.reading import listed, open_session
+from tokexplore.tui import cli
 from tokexplore.tui.commands.exporting import source_of
 from tokexplore.tui.commands.opening import keep_on, options_for
 from tokexplore.tui.commands.sessions import session_table
@@ -141,7 +142,7 @@ async def test_another_dtype_is_told_and_both_numbers_are_shown() -> None:
 
 async def test_another_vocabulary_is_refused_and_the_tree_stays() -> None:
     await lived()
-    kept, _ = keep_on("")
+    kept = keep_on("")
     other = kept.session.vocabulary.pack([b"a", b"b"], [], 2)
     kept = kept._replace(session=kept.session._replace(vocabulary=other))
     app = make_app(options=options_for(kept, OpenOptions()), kept=kept)
@@ -327,18 +328,83 @@ def test_without_sessions_there_is_nothing_to_open() -> None:
     "text", ["", "{", "[]", '{"row": "x"}', '{"settings": {"temperature": -1}}', "null"]
 )
 def test_a_damaged_state_is_the_default_one(text: str) -> None:
-    assert read_state(text).settings == SamplingSettings()
+    assert read_state(text)[0].settings == SamplingSettings()
 
 
 def test_a_file_never_makes_code_of_a_model_run() -> None:
     text = '{"load": {"model": "x", "trust_remote_code": true}}'
-    assert read_state(text).load == LoadOptions(model="x")
+    assert read_state(text)[0].load == LoadOptions(model="x")
+
+
+@pytest.mark.parametrize("edit", ["distribution SET entropy = -5", "candidates SET packed = x'00'"])
+async def test_a_damaged_step_says_so_and_is_computed_again_once_there_is_a_model(
+    edit: str,
+) -> None:
+    before = await lived()
+    node = before.driver.explorer.nodes[-3]
+    with sqlite3.connect(latest().path) as connection:
+        (seq,) = connection.execute("SELECT seq FROM distribution WHERE node = ?", (node,))
+        connection.execute(f"UPDATE {edit} WHERE seq = ?", seq)
+    app = reopened()
+    async with app.run_test(size=SIZE) as pilot:
+        await settle(pilot)
+        said = [n.message for n in app._notifications if "is damaged" in n.message]
+        assert len(said) == ("entropy" in edit)
+        place = app.driver.explorer.nodes.index(node) + 1
+        app.driver.explorer.place(place)
+        app.changed()
+        await settle(pilot)
+        text = screen_text(app)
+        assert "damaged in the session's file; space loads the model" in text
+        assert "nothing is recorded here" not in text
+        await press(pilot, "space")
+        await until(pilot, lambda: app.driver.state == "paused" and not app.driver.busy)
+        app.driver.explorer.place(place)
+        app.changed()
+        tree = app.driver.explorer.tree.distribution
+        await until(pilot, lambda: tree.get(node) is not None)
+        assert tree.get(node).ids == before.driver.explorer.tree.distribution.get(node).ids
+        assert "damaged in" not in screen_text(app)
+        await app.action_quit()
+    assert open_session(latest().path).tree.distribution.get(node) == tree.get(node)
+
+
+@pytest.mark.parametrize(
+    ("view", "said"),
+    [
+        ("{", "the defaults stand"),
+        (b"\xff", "the defaults stand"),
+        ('{"settings": {"top_p": 7}}', "sampling settings are damaged"),
+        ("{}", ""),
+        (None, ""),
+    ],
+)
+async def test_settings_that_cannot_be_read_are_told(
+    view: str | bytes | None, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await lived()
+    path = latest().path
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE meta SET value = ? WHERE key = 'view'", (view,))
+    app = reopened()
+    async with app.run_test(size=SIZE) as pilot:
+        await settle(pilot)
+        told = [n.message for n in app._notifications if "damaged" in n.message]
+        assert len(told) == bool(said)
+        assert all(said in text for text in told)
+        await app.action_quit()
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE meta SET value = ? WHERE key = 'view'", (view,))
+    assert cli.main(["export", str(path), "-o", str(tmp_path / "a.md")]) == 0
+    err = capsys.readouterr().err
+    assert said in err
+    assert bool(err) == bool(said)
 
 
 async def test_without_the_model_the_sampler_is_given_as_bounds() -> None:
     hot = SamplingSettings(temperature=4.0, top_p=0.5)
     await lived("home", "l", "l", "t", "x", "enter", options=replace(OPTIONS, settings=hot))
-    kept, _ = keep_on("")
+    kept = keep_on("")
     tree = kept.session.tree
     node = next(n for n in range(len(tree)) if tree.origin[n] == "typed")
     app = make_app(options=options_for(kept, OpenOptions()), kept=kept)
@@ -400,8 +466,8 @@ async def test_json_lines_are_opened_as_a_session_of_their_own(tmp_path: Path) -
     path = tmp_path / "tree.jsonl"
     with path.open("wb") as file:
         export(source, "jsonl", "all", 20, file)
-    kept, said = keep_on(str(path))
-    assert "a session of its own" in said
+    kept = keep_on(str(path))
+    assert "a session of its own" in kept.said
     assert len(all_files()) == 2
     app = make_app(options=options_for(kept, OpenOptions()), kept=kept)
     async with app.run_test(size=SIZE) as pilot:

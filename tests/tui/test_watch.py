@@ -116,7 +116,7 @@ async def test_the_watch_list_is_there_again_with_the_session_and_without_the_mo
             await press(pilot, "w", *f"#{token}", "enter")
             await settle(pilot)
         await pilot.press("q", "q")
-    kept, _ = keep_on("")
+    kept = keep_on("")
     app = make_app(options=options_for(kept, OpenOptions()), kept=kept)
     async with app.run_test(size=SIZE) as pilot:
         await settle(pilot)

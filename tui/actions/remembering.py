@@ -186,12 +186,15 @@ class Remembering(Actions):
 
     @work(thread=True)
     def _write(self, source: Source, asked: str) -> None:
+        from tokexplore.models.session.reading import steps
         from tokexplore.tui.export.to_file import write_export
 
         usual = ExportOptions()
         try:
             file = write_export(source, asked, usual.scope, usual.candidates)
             said = f"The export is in {file}."
+            if damaged := len(source.tree.distribution.damaged):
+                said += f" What is damaged in the session, at {steps(damaged)}, is left blank."
         except TokexploreError as error:
             said = str(error)
         self.app.call_from_thread(self.host.say, said)

@@ -5,7 +5,7 @@ from typing import BinaryIO
 
 from tokexplore.models.session.listing import latest
 from tokexplore.models.session.places import find
-from tokexplore.models.session.reading import Session, open_session
+from tokexplore.models.session.reading import Session, open_session, steps
 from tokexplore.tui.export.source import Source
 from tokexplore.tui.export.to_file import format_for, new_file
 from tokexplore.tui.export.write import export
@@ -19,7 +19,7 @@ def source_of(session: Session) -> Source:
     tree = session.tree
     number = tree.branch_of[session.leaf]
     tip = tree.branch(number).tip if number else session.leaf
-    settings = read_state(session.view).settings
+    settings = read_state(session.view)[0].settings
     return Source(tree, session.vocabulary, tip, session.path.stem, settings)
 
 
@@ -34,11 +34,15 @@ def export_session(options: ExportOptions, out: BinaryIO) -> None:
     session = open_session(
         find(options.session) if options.session else latest().path, to_write=False
     )
-    if session.damage:
-        print(f"tokexplore: {plain_text(session.damage)}", file=sys.stderr)
-    source = source_of(session)
+    source, damaged = source_of(session), session.tree.distribution.damaged
+    known = len(damaged)
+    if said := " ".join(filter(None, (session.damage, read_state(session.view)[1]))):
+        print(f"tokexplore: {plain_text(said)}", file=sys.stderr)
     if not options.output:
         export(source, form, options.scope, options.candidates, out)
-        return
-    with new_file(options.output, force=options.force) as file:
-        export(source, form, options.scope, options.candidates, file)
+    else:
+        with new_file(options.output, force=options.force) as file:
+            export(source, form, options.scope, options.candidates, file)
+    if found := len(damaged) - known:
+        said = f"{session.path} is damaged: the candidates of {steps(found)} cannot be read and "
+        print(f"tokexplore: {plain_text(said)}are left blank.", file=sys.stderr)

@@ -26,8 +26,8 @@ PATIENCE = 600.0
 """Seconds that a large import may take to be written."""
 
 
-def keep_on(name: str) -> tuple[Kept, str]:
-    """A session to go on with, and what the user should know of its file.
+def keep_on(name: str) -> Kept:
+    """A session to go on with.
 
     JSON lines of ours become a new session.
 
@@ -37,7 +37,7 @@ def keep_on(name: str) -> tuple[Kept, str]:
     if name.endswith(LINES) and Path(name).is_file():
         session = open_session(imported(Path(name)))
         said = f"{name} is kept as a session of its own, {session.path}."
-        return Kept(session, read_state(session.view), session.path), said
+        return Kept(session, read_state(session.view)[0], session.path, said)
     session = open_session(find(name) if name else latest().path)
     file, said = session.path, ""
     if session.migrated:
@@ -45,8 +45,9 @@ def keep_on(name: str) -> tuple[Kept, str]:
     elif session.read_only:
         file = copy_of(session)
         said = f"{session.path} cannot be written: what you do is kept in a copy, {file}."
-    said = " ".join(filter(None, (said, session.damage)))
-    return Kept(session, read_state(session.view), file), said
+    state, lost = read_state(session.view)
+    said = " ".join(filter(None, (said, session.damage, lost)))
+    return Kept(session, state, file, said)
 
 
 def imported(path: Path) -> Path:
@@ -90,7 +91,7 @@ def to_replay(asked: OpenOptions) -> tuple[Timeline, AppOptions]:
         UsageError: there is none of this name, or it cannot be opened.
     """
     timeline = open_timeline(find(asked.session) if asked.session else latest().path)
-    state = read_state(timeline.view)
+    state, _ = read_state(timeline.view)
     options = options_from(msgspec.structs.replace(state, settings=SamplingSettings()), asked)
     return timeline, options
 

@@ -91,7 +91,7 @@ def opened(script: Script, beside: Path, scratch: Path) -> Begun:
         return Begun(
             msgspec.structs.replace(options, session=str(scratch / "tape.tokx")), None, timeline
         )
-    kept, _ = keep_on(str(copy))
+    kept = keep_on(str(copy))._replace(said="")  # it would name the copy
     return Begun(options_for(kept, OpenOptions(app=asked)), kept)
 
 

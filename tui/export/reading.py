@@ -47,7 +47,7 @@ class _Told(msgspec.Struct):
     """What the model said: a part of steps, and of what follows a branch's last token."""
 
     candidates: list[_Candidate] = []
-    entropy: float | None = None
+    entropy: Annotated[float, msgspec.Meta(ge=-1e-3)] | None = None
     lse: float | None = None
 
 

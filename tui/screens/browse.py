@@ -275,6 +275,8 @@ class BrowseScreen(Branching, Prompting, Taking, Walking, Viewing, Remembering):
         table.show(known.page(explorer, view, rows, note), explorer.row)
 
     def _why_empty(self) -> str:
+        if self.explorer.before in self.explorer.tree.distribution.damaged:
+            return f"damaged in the session's file{self._again()}"
         if self.driver.state == "loading":
             said = "the model is loading; a prompt can be typed meanwhile (p)"
             return f"{said} · {self.driver.memory}" if self.driver.memory else said
@@ -287,6 +289,12 @@ class BrowseScreen(Branching, Prompting, Taking, Walking, Viewing, Remembering):
         if self.explorer.tree.ended.get(self.explorer.before) == "interrupted":
             return "stopped before the model came here; space goes on"
         return "computing…"
+
+    def _again(self) -> str:
+        """Whether what is damaged is computed again."""
+        if self.driver.state == "recorded":
+            return "; space loads the model, which computes it again"
+        return "" if self.driver.absent else "; computing it again…"
 
     def fetch(self, known: CandidateList) -> None:
         """Ask for the candidates after those that are known."""

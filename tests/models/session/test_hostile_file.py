@@ -43,7 +43,6 @@ EDITS = {
         "UPDATE event SET body = '{\"temperature\": -4}' WHERE kind = 'configured'"
     ),
     "a logprob that is a text": "UPDATE event SET logprob = 'low' WHERE node = 6",
-    "a probability above one": "UPDATE event SET logprob = 710 WHERE node = 6",
     "a text that is no UTF-8": "UPDATE event SET kind = CAST(x'ff' AS TEXT) WHERE node = 5",
     "a blob for a number": "UPDATE event SET rank = x'00' WHERE node = 6",
     "no vocabulary": "DELETE FROM vocabulary",
