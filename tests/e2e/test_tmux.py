@@ -112,3 +112,16 @@ def test_text_of_all_scripts_is_whole_and_as_if_painted_anew(pane: Pane, tmp_pat
         shown = pane.still()
         pane.keys("C-l")
         assert pane.still() == shown
+
+
+def test_the_size_is_the_terminal_s_whatever_is_reported(pane: Pane) -> None:
+    pane.start("tmux-256color", 80, 24)
+    pane.until(lambda s: "ended: length" in s)
+    before = pane.still()
+    for report in (b"\x1b[?2048;2$y", b"\x1b[48;99999;99999;0;30t", b"\x1b[48;10;20;0;0t"):
+        pane.keys("-H", *(f"{byte:02x}" for byte in report))
+    pane.keys("j")
+    pane.keys("k")
+    assert pane.still() == before
+    pane.run("resize-window", "-x", "100", "-y", "30")
+    pane.until(lambda s: max(map(len, s.splitlines())) > 90 and "? help" in s.splitlines()[-1])

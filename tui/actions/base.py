@@ -62,8 +62,8 @@ class Host(Protocol):
     def figures(self) -> Figures | None:
         """What the line to the terminal does at present, where that is known."""
 
-    def forget_screen(self) -> None:
-        """The terminal may show anything: paint it whole."""
+    def paint_anew(self) -> None:
+        """The terminal may show anything and have any size: paint it whole."""
 
     async def leave(self, code: int, said: str = "") -> None:
         """End the engine, then the app; `said` is printed once the screen is the user's again."""

@@ -156,7 +156,7 @@ class Viewing(Actions):
 
     def action_redraw(self) -> None:
         """Paint everything again."""
-        self.host.forget_screen()
+        self.host.paint_anew()
         self.refresh(layout=True)
 
     async def action_quit_twice(self) -> None:

@@ -2,10 +2,13 @@
 
 import os
 import select
+import signal
 import time
 from collections.abc import Iterable
 
+from textual import events
 from textual.drivers.linux_driver import LinuxDriver
+from textual.geometry import Size
 from textual.message import Message
 
 from tokexplore.tui.input.keys import Reader, clamped
@@ -25,7 +28,7 @@ class InputDriver(LinuxDriver):
 
     def run_input_thread(self) -> None:
         """Read until the end is asked for or the line is lost."""
-        splitter, reader = Splitter(), Reader()
+        splitter, reader = Splitter(), Reader(self.size)
         assert isinstance(self._app, TurnsApp)
         while not self.exit_event.is_set():
             if self._app.keys_waiting > MOST_TYPED:
@@ -79,8 +82,29 @@ class InputDriver(LinuxDriver):
         assert isinstance(self._app, TurnsApp)
         self._loop.call_soon_threadsafe(self._app.heard, message)
 
+    def start_application_mode(self) -> None:
+        """Take the terminal, and hear of its size whether or not it also reports it in its input.
+
+        Such a report may come before the change itself, and may be anybody's words.
+        """
+        super().start_application_mode()
+        signal.signal(signal.SIGWINCH, lambda *_: self.tell_size())
+
+    def tell_size(self) -> None:
+        """Tell the app how large the terminal is."""
+        size = Size(*self._get_terminal_size())
+        self.process_message(events.Resize(size, size))
+
+    def size(self) -> tuple[int, int] | None:
+        """Columns and rows that the terminal has; None where it does not say."""
+        try:
+            columns, rows = os.get_terminal_size(self.fileno)
+        except OSError:
+            return None
+        return (columns, rows) if columns and rows else None
+
     def _get_terminal_size(self) -> tuple[int, int]:
-        return clamped(*super()._get_terminal_size())
+        return clamped(*(self.size() or super()._get_terminal_size()))
 
 
 def _keys(token: Token) -> int:

@@ -1,7 +1,7 @@
 """Tokens of the input as Textual's events: its parser reads one whole sequence at a time."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from textual import events
 from textual._xterm_parser import XTermParser
@@ -38,10 +38,15 @@ def clamped(columns: int, rows: int) -> tuple[int, int]:
 
 
 class Reader:
-    """Makes events of tokens; what Textual's parser stumbles over is left out."""
+    """Makes events of tokens; what Textual's parser stumbles over is left out.
 
-    def __init__(self) -> None:
-        self._parser = XTermParser()
+    Args:
+        size: tells the columns and rows that the terminal really has, None where it cannot be
+            asked: only then is a report of its size believed.
+    """
+
+    def __init__(self, size: Callable[[], tuple[int, int] | None] = lambda: None) -> None:
+        self._parser, self._size = XTermParser(), size
 
     def events(self, token: Token) -> Iterator[Message]:
         """What a token means."""
@@ -67,7 +72,8 @@ class Reader:
         if len(text) > LONGEST or (len(text) > 2 and text[1] in "P]X^_"):
             return []  # an answer to what we did not ask, which the parser would take for keys
         if found := _RESIZE.fullmatch(text):
-            text = self._drawable(*map(int, found.groups()))
+            rows, columns, height, width = map(int, found.groups())
+            text = self._drawable(*(self._size() or (columns, rows)), height, width)
         try:
             read = list(self._parser.feed(text))
         except Exception:  # whatever a terminal sends must not end the program
@@ -88,7 +94,7 @@ class Reader:
         return [events.Key(f"alt+{k.key}", character) for k in keys if isinstance(k, events.Key)]
 
     @staticmethod
-    def _drawable(rows: int, columns: int, height: int, width: int) -> str:
+    def _drawable(columns: int, rows: int, height: int, width: int) -> str:
         """The report of a size that can be drawn; a terminal that knows no pixels counts cells."""
         most_columns, most_rows = clamped(columns, rows)
         if not (height and width):

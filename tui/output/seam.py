@@ -207,6 +207,13 @@ class PacedApp(TurnsApp[ReturnType]):
         stock = self.stock_output or self.is_headless
         return self._painted if stock else self.pacer.seen
 
+    def paint_anew(self) -> None:
+        """Ask the terminal for its size, and paint it whole."""
+        if isinstance(self._driver, InputDriver):
+            self._driver.tell_size()  # which paints it
+        else:
+            self.forget_screen()
+
     def forget_screen(self) -> None:
         """The terminal may show anything: the next frame paints it whole."""
         if self._grid is not None:

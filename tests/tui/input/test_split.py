@@ -188,6 +188,19 @@ def test_a_size_is_clamped() -> None:
     assert (mouse.x, mouse.y) == (4, 5), "a terminal that knows no pixels counts cells"
 
 
+@pytest.mark.parametrize(
+    ("real", "shown"), [((80, 24), (80, 24)), ((2000, 500), (1000, 400)), (None, (120, 40))]
+)
+def test_a_report_of_a_size_is_only_believed_where_the_terminal_cannot_be_asked(
+    real: tuple[int, int] | None, shown: tuple[int, int]
+) -> None:
+    reader, splitter = Reader(lambda: real), Splitter()
+    data = b"\x1b[48;40;120;800;960t"
+    (event,) = (e for t in splitter.feed(data, 0.0) for e in reader.events(t))
+    assert isinstance(event, events.Resize)
+    assert tuple(event.size) == shown
+
+
 def test_a_paste_that_never_ends_is_handed_over_and_left_by_ctrl_g_alone() -> None:
     splitter = Splitter()
     assert not list(splitter.feed(b"\x1b[200~ab q\x07\x11", 1.0))
