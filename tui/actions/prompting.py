@@ -30,6 +30,8 @@ class Prompting(Actions):
     """Whether this is what the command line asked for: a mistake in it ends the program."""
     _typed: PromptSpec | None = None
     """A prompt that was typed before the model was loaded."""
+    _goes_on_with: "Written | None" = None
+    """A text that was typed to follow the first prompt before the model was loaded."""
 
     def begin(self) -> None:
         """Load the model; then start on the prompt, or on what is typed meanwhile."""
@@ -78,8 +80,12 @@ class Prompting(Actions):
 
     async def _start(self, spec: PromptSpec) -> None:
         self._typed = None
-        await self.driver.prompt(spec, go_on=spec.chat is None)
-        if spec.chat is not None:
+        more = self._goes_on_with
+        await self.driver.prompt(spec, go_on=spec.chat is None and more is None)
+        self._goes_on_with = None
+        if more is not None:
+            self._type(more)
+        elif spec.chat is not None:
             self.app.notify("This is the rendered template; space goes on.", markup=False)
 
     async def _start_typed(self, spec: PromptSpec) -> None:
@@ -117,34 +123,57 @@ class Prompting(Actions):
         from tokexplore.tui.screens.editor import TextEditor, Written
 
         self.pin()
-        if not self.explorer.nodes:
-            self.nothing("prompt yet: p asks for one")
+        explorer, driver, title = self.explorer, self.driver, "Type a continuation at this step"
+        if not explorer.nodes:
+            coming = self._typed or driver.options.starting_prompt()
+            if driver.state != "loading" or coming is None:
+                self.nothing("prompt yet: p asks for one")
+                return
+            title = "Type a continuation of the prompt"
+        if driver.state == "lost":
+            self.nothing("engine to read what is typed until space starts it")
             return
-        if self.driver.state in ("loading", "lost"):
-            when = "the model is loaded" if self.driver.state == "loading" else "space starts it"
-            self.nothing(f"engine to read what is typed until {when}")
-            return
-        preview = None if self.driver.absent else self._preview_more
-        title, given = "Type a continuation at this step", before or Written("")
-        editor = TextEditor(title, given.text, preview, literal=given.literal)
-        await self.open(editor, self._type)
+        given = before or self._goes_on_with or Written("")
+        editor = TextEditor(title, given.text, self._preview_more, literal=given.literal)
+        await self.open(editor, partial(self._type, place=(explorer.leaf, explorer.cursor)))
 
-    def _type(self, written: "Written | None") -> None:
-        if written and written.text:
-            typing = self.driver.type_text(written.text, literal=written.literal)
-            self.driver.change(self._or_again(typing, partial(self._ask_text, written)))
+    def _type(self, written: "Written | None", place: tuple[int, int] | None = None) -> None:
+        """Go on with a typed text where the user stands, or at a place: a leaf and a cursor."""
+        if not written or not written.text:
+            self._goes_on_with = None if written else self._goes_on_with
+            return
+        loading = self.driver.state == "loading"
+        if loading:
+            self.app.notify("Goes on with it as soon as the model is loaded.", markup=False)
+        if loading and not self.explorer.nodes:
+            self._goes_on_with = written
+            return
+        typing = self._type_at(written, place if loading else None)
+        self.driver.change(self._or_again(typing, partial(self._ask_text, written)))
+
+    async def _type_at(self, written: "Written", place: tuple[int, int] | None) -> None:
+        await self._loaded()
+        if place is not None:
+            async with self.driver.turn:
+                await self.driver.pause()
+                self.explorer.show(*place)
+        await self.driver.type_text(written.text, literal=written.literal)
+
+    async def _loaded(self) -> None:
+        """Wait until no model is being loaded."""
+        while self.driver.state == "loading":
+            await asyncio.sleep(WAIT)
 
     async def _preview_more(self, text: str, literal: bool) -> str:
-        encode = self.driver.client.encode
-        return self._tokens(await encode(text, continuation=True, literal=literal))
+        return await self._preview(text, literal, continuation=True)
 
-    async def _preview(self, text: str, literal: bool) -> str:
-        return self._tokens(await self.driver.client.encode(text, literal=literal))
-
-    def _tokens(self, ids: list[int]) -> str:
+    async def _preview(self, text: str, literal: bool, *, continuation: bool = False) -> str:
+        await self._loaded()
         vocabulary = self.explorer.vocabulary
-        if vocabulary is None:
+        if self.driver.absent or vocabulary is None:
             return ""
+        encode = self.driver.client.encode
+        ids = await encode(text, continuation=continuation, literal=literal)
         shown = "│".join(vocabulary.show(t) for t in ids[-PREVIEW_TOKENS:])
         return f"{len(ids):,} tokens  {'…' if len(ids) > PREVIEW_TOKENS else ''}{shown}"
 
@@ -156,12 +185,10 @@ class Prompting(Actions):
         from tokexplore.tui.screens.editor import PromptEditor
 
         driver = self.driver
-        loaded = not driver.absent
         spec = spec or self._spec()
         example = STOCK_PROMPT if driver.options.load.model in SHIPPED else EXAMPLE
-        can_chat = loaded and driver.client.info.chat_template
-        preview = self._preview if loaded else None
-        editor = PromptEditor(spec, preview, can_chat=can_chat, placeholder=example)
+        can_chat = not driver.absent and driver.client.info.chat_template
+        editor = PromptEditor(spec, self._preview, can_chat=can_chat, placeholder=example)
         await self.open(editor, self._prompted)
 
     def _spec(self) -> PromptSpec:
@@ -207,8 +234,7 @@ class Prompting(Actions):
     async def _open_example(self, example: Example) -> None:
         """Start on an example, as soon as there is a model to know how."""
         driver = self.driver
-        while driver.state == "loading":
-            await asyncio.sleep(WAIT)
+        await self._loaded()
         driver.configure(example.settings, example.length)
         can_chat = not driver.absent and driver.client.info.chat_template
         self.app.notify(example.look, timeout=10, markup=False)

@@ -11,6 +11,8 @@ from tokexplore.tui.driver import Driver
 from tokexplore.tui.screens.dialog import Dialog
 from tokexplore.widgets.branches import BranchList
 
+FRAMES_PER_SECOND = 15
+
 
 class BranchesDialog(Dialog[int | None]):
     """Pick a branch by the arrows; `m` marks it for comparison, `x` hides it."""
@@ -34,6 +36,7 @@ class BranchesDialog(Dialog[int | None]):
         super().__init__()
         self._driver = driver
         self._rows = BranchRows(driver.explorer)
+        self._followed: tuple[int, int, int | None] | None = None
 
     def body(self) -> ComposeResult:
         yield BranchList(focusable=True)
@@ -44,6 +47,14 @@ class BranchesDialog(Dialog[int | None]):
         self.query_one(BranchList).focus()
         self.query_one(BranchList).show(self._rows, self._rows.current, self._rows.depths)
         self.call_after_refresh(self._show)
+        self.set_interval(1 / FRAMES_PER_SECOND, self._follow)
+
+    def _follow(self) -> None:
+        """Show what a stream, or a model that was just loaded, has brought."""
+        tree = self._driver.explorer.tree
+        if (now := (len(tree), tree.shape, self._driver.stream_leaf)) != self._followed:
+            self._followed = now
+            self._show()
 
     def _show(self) -> None:
         if not self.is_attached:
