@@ -1,5 +1,6 @@
 """What an editable install hides: packages and files that the wheel would miss."""
 
+import re
 import subprocess
 import sys
 import tomllib
@@ -60,7 +61,43 @@ def test_nothing_but_engine_and_training_imports_torch_or_transformers() -> None
     assert done.stdout.strip() == "[]"
 
 
-def test_the_version_is_stated_once() -> None:
-    from tokexplore import __version__
+def test_the_version_is_stated_in_one_place() -> None:
+    import tokexplore
 
-    assert PROJECT["project"]["version"] == __version__
+    version = PROJECT["project"]["version"]
+    assert tokexplore.__version__ == version
+    for room in ("tui", "widgets", "models"):
+        for file in (ROOT / room).rglob("*.py"):
+            assert f'"{version}"' not in file.read_text(encoding="utf-8"), file
+
+
+def test_the_version_is_looked_up_only_where_it_is_asked_for() -> None:
+    code = (
+        "import sys, tokexplore.tui.cli, tokexplore.tui.parsers;"
+        "tokexplore.tui.parsers.app_parser();"
+        "print('importlib.metadata' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_there_is_nothing_else_in_the_program_s_own_module() -> None:
+    import tokexplore
+
+    with pytest.raises(AttributeError, match="'version'"):
+        tokexplore.version  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("name", "pattern"),
+    [
+        ("README.md", r"torch==([\d.]+)"),
+        (".github/workflows/ci.yml", r"torch==([\d.]+)"),
+        (".pre-commit-config.yaml", r"(?s)ruff-pre-commit\n +rev: v([\d.]+)"),
+    ],
+)
+def test_versions_are_those_of_the_constraints(name: str, pattern: str) -> None:
+    pins = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().split())
+    found = re.search(pattern, (ROOT / name).read_text(encoding="utf-8"))
+    assert found is not None
+    assert found[1] == pins["ruff" if "ruff" in pattern else "torch"]

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import platformdirs
 
-from tokexplore import __version__
+import tokexplore
 from tokexplore.models.display import safe_text
 from tokexplore.tui.exit_codes import BY_SIGNAL
 
@@ -78,7 +78,8 @@ def _write_crash(error: BaseException) -> Path:
     ones.
     """
     lines = [
-        f"tokexplore {__version__}, Textual {version('textual')}, Python {sys.version.split()[0]}",
+        f"tokexplore {tokexplore.__version__}, Textual {version('textual')}, "
+        f"Python {sys.version.split()[0]}",
         f"{platform.platform()}, TERM={os.environ.get('TERM', '')}, {time.strftime('%F %T %z')}",
         "",
         *traceback.format_exception(error),

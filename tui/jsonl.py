@@ -10,7 +10,7 @@ from functools import lru_cache
 
 import msgspec
 
-from tokexplore import __version__
+import tokexplore
 from tokexplore.models.display import safe_character
 from tokexplore.models.distribution import Distribution
 from tokexplore.models.protocol import DrawnToken, ModelInfo, ScoredToken
@@ -106,7 +106,7 @@ def run_line(info: ModelInfo, settings: SamplingSettings, prompt_ids: Sequence[i
             "seed": settings.seed,
             "sampling": {k: v for k, v in sampling_fields(settings).items() if k != "seed"},
             "prompt_ids": list(prompt_ids),
-            "version": __version__,
+            "version": tokexplore.__version__,
             "vocabulary": info.vocabulary,
         }
     )

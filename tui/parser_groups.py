@@ -196,7 +196,8 @@ def add_ending(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--ignore-eos", action="store_true", help="go on past the end of the text")
 
 
-def add_loading(parser: argparse.ArgumentParser) -> None:
+def add_loading(parser: argparse.ArgumentParser, dtype: str = "%(default)s") -> None:
+    """How a model is loaded; `dtype` says what holds where --dtype is not given."""
     group = parser.add_argument_group("loading")
     group.add_argument(
         "--device",
@@ -209,7 +210,7 @@ def add_loading(parser: argparse.ArgumentParser) -> None:
         choices=get_args(Dtype),
         default="auto",
         help="auto: float32 on a CPU, the checkpoint's own on a GPU; own: the checkpoint's "
-        "(%(default)s)",
+        f"({dtype})",
     )
     group.add_argument(
         "--device-map",

@@ -2,7 +2,7 @@
 
 import argparse
 
-from tokexplore import __version__
+import tokexplore
 from tokexplore.tui.options import (
     CLOSE_CALL,
     IDLE_CAP,
@@ -49,6 +49,14 @@ _COMMAND_HELP = """commands:
   (each has its own --help; a model directory of that name is given as ./run)"""
 
 
+class _Version(argparse.Action):
+    """Tells the version, which is looked up where it is asked for alone."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        print(f"tokexplore {tokexplore.__version__}")
+        parser.exit()
+
+
 def app_parser() -> Parser:
     parser = new_parser(
         "tokexplore",
@@ -56,7 +64,7 @@ def app_parser() -> Parser:
         usage="tokexplore [MODEL] [options]\n       tokexplore COMMAND ...",
         epilog=_COMMAND_HELP,
     )
-    parser.add_argument("--version", action="version", version=f"tokexplore {__version__}")
+    parser.add_argument("--version", action=_Version, nargs=0, help="tell the version")
     add_shared(parser)
     screen = _add_screen(parser)
     screen.add_argument(
@@ -85,7 +93,7 @@ def open_parser() -> Parser:
     )
     _add_session(parser)
     _add_screen(parser)
-    add_loading(parser)
+    add_loading(parser, dtype="default: as it was recorded")
     parser.set_defaults(**dict.fromkeys(LOADING))
     return parser
 

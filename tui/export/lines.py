@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator
 from itertools import islice
 
-from tokexplore import __version__
+import tokexplore
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.trie import is_given
 from tokexplore.tui.export.source import Scope, Source
@@ -98,7 +98,7 @@ def run_line(source: Source, prompt_ids: list[int]) -> bytes:
             "seed": source.settings.seed,
             "sampling": _without_seed(source.settings),
             "prompt_ids": prompt_ids,
-            "version": __version__,
+            "version": tokexplore.__version__,
             "vocabulary": source.vocabulary.rows,
             "special": sorted(source.vocabulary.special),
             "attention": by.attention if by else "",
