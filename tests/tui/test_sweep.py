@@ -7,11 +7,12 @@ import os
 import signal
 from collections.abc import Iterator
 
+import msgspec
 import pytest
 from support.fake_engine import FakeEngine
 from support.sweeps import PROMPT, sweep_told
 
-from tokexplore.models.protocol import Control, DrawnToken, StreamEvent, StreamRequest
+from tokexplore.models.protocol import Control, DrawnToken, ModelInfo, StreamEvent, StreamRequest
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.tui.cli import main
 
@@ -68,6 +69,17 @@ def test_the_grid_tells_its_finding() -> None:
     *grids, last = map(json.loads, sweep_told("--grid", "--format", "jsonl").splitlines())
     assert [g["type"] for g in grids] == ["grid"]
     assert last["text"] in text
+
+
+def test_a_model_s_name_sends_the_terminal_nothing() -> None:
+    class Hostile(FakeEngine):
+        @property
+        def info(self) -> ModelInfo:
+            return msgspec.structs.replace(super().info, name="a\x9b2J\u202eb")
+
+    text = sweep_told("--grid", "--format", "jsonl", engine=Hostile())
+    assert not set(text) & {"\x9b", "\u202e"}
+    assert json.loads(text.splitlines()[0])["model"] == "a\x9b2J\u202eb"
 
 
 @pytest.mark.parametrize(

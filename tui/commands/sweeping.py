@@ -11,6 +11,7 @@ from tokexplore.models.errors import UsageError
 from tokexplore.models.lab.grid import Grid, finding, grid, positions
 from tokexplore.models.lab.sweep import Outcome, Plan, combinations, sweep
 from tokexplore.models.protocol import Control, Engine, Progress
+from tokexplore.tui import jsonl
 from tokexplore.tui.commands import grid_report, sweep_report
 from tokexplore.tui.meter import Meter
 from tokexplore.tui.options import SweepOptions, check_new, check_token_ids
@@ -143,9 +144,8 @@ def _grid(options: SweepOptions, engine: Engine, control: Control, meter: Meter)
 def _grid_lines(options: SweepOptions, grids: Sequence[Grid]) -> Iterator[str]:
     if options.format == "jsonl":
         for found in grids:
-            fields = {"type": "grid", **msgspec.to_builtins(found)}
-            yield msgspec.json.encode(fields).decode()
-        yield msgspec.json.encode({"type": "finding", "text": finding(grids)}).decode()
+            yield jsonl.text_line({"type": "grid", **msgspec.to_builtins(found)})
+        yield jsonl.text_line({"type": "finding", "text": finding(grids)})
     elif options.format == "csv":
         yield from grid_report.spreadsheet(grids)
     else:
