@@ -1,7 +1,7 @@
 """Help, made from the bindings that are in force."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from textual.binding import Binding, BindingType
 from textual.content import Content
@@ -38,6 +38,15 @@ WORDS = (
 )
 
 
+class KeyLine(NamedTuple):
+    """One line of help."""
+
+    keys: str
+    """As a keyboard has them."""
+    label: str
+    tooltip: str
+
+
 def help_for(screen: Screen[Any], everywhere: Sequence[BindingType], *, main: bool) -> Sheet:
     """The keys of a screen: of the main one with those of the screens that it opens.
 
@@ -45,17 +54,7 @@ def help_for(screen: Screen[Any], everywhere: Sequence[BindingType], *, main: bo
         everywhere: the app's own bindings.
         main: whether it is the main screen.
     """
-    from tokexplore.tui.screens.compare import CompareScreen
-    from tokexplore.tui.screens.lab import LabScreen
-    from tokexplore.tui.screens.ladder import LadderScreen
-    from tokexplore.tui.screens.lens import LensScreen
-
-    places: dict[type[Screen[Any]], str] = {
-        CompareScreen: "Comparing (d)",
-        LensScreen: "The sampling lens (s)",
-        LadderScreen: "Temperatures (C)",
-        LabScreen: "The lab (D)",
-    }
+    places = screens()
     if main:
         others = {name: kind.BINDINGS for kind, name in places.items()}
         return help_sheet({}, {**others, "Everywhere": everywhere})
@@ -64,41 +63,69 @@ def help_for(screen: Screen[Any], everywhere: Sequence[BindingType], *, main: bo
     return help_sheet({}, {name: screen.BINDINGS, "Everywhere": both}, {})
 
 
+def screens() -> dict[type[Screen[Any]], str]:
+    """The screens that the main one opens, with what help calls them."""
+    from tokexplore.tui.screens.compare import CompareScreen
+    from tokexplore.tui.screens.lab import LabScreen
+    from tokexplore.tui.screens.ladder import LadderScreen
+    from tokexplore.tui.screens.lens import LensScreen
+
+    return {
+        CompareScreen: "Comparing (d)",
+        LensScreen: "The sampling lens (s)",
+        LadderScreen: "Temperatures (C)",
+        LabScreen: "The lab (D)",
+    }
+
+
 def help_sheet(
     rebound: Mapping[str, str],
     others: Mapping[str, Sequence[BindingType]],
     groups: Mapping[str, Sequence[Command]] = GROUPS,
 ) -> Sheet:
-    """All keys by group, then the words.
+    """All keys by group, then the words; the arguments are those of `key_lines`."""
+    lines: list[Content] = []
+    for place, keys_there in key_lines(rebound, others, groups).items():
+        lines.append(Content.styled(place, "bold $here"))
+        lines += map(_key_line, keys_there)
+        lines.append(Content(""))
+    lines.append(Content.styled("Words on the screen", "bold $here"))
+    lines += [Content.assemble((f"  {a:<23}", "$text"), (b, "$text-muted")) for a, b in WORDS]
+    return Sheet("Keys", Content("\n").join(lines))
+
+
+def key_lines(
+    rebound: Mapping[str, str],
+    others: Mapping[str, Sequence[BindingType]],
+    groups: Mapping[str, Sequence[Command]] = GROUPS,
+) -> dict[str, list[KeyLine]]:
+    """What each key does, by group and place.
 
     Args:
         rebound: the user's own keys by id.
         others: bindings of other places than the main screen, by the place's name.
         groups: commands of the main screen.
     """
-    lines: list[Content] = []
+    lines: dict[str, list[KeyLine]] = {}
     for group, commands in groups.items():
-        lines.append(Content.styled(group, "bold $here"))
+        lines[group] = []
         for command in commands:
             if command.id.startswith("act.take") and command.id[-1] in "23456789":
                 continue
             keys = rebound.get(command.id, command.shown)
+            line = KeyLine(keys, command.label, command.tooltip)
             if command.id == "act.take1":
-                keys, label, tooltip = "1 … 9", "take by number", "Take the candidate in that row."
-            else:
-                label, tooltip = command.label, command.tooltip
-            lines.append(_key_line(keys, label, tooltip))
-        lines.append(Content(""))
-    for place, keys_there in others.items():
-        lines.append(Content.styled(place, "bold $here"))
-        for binding in keys_there:
-            if isinstance(binding, Binding) and binding.description:
-                keys = rebound.get(binding.id or "", binding.key_display or _shown(binding.key))
-                lines.append(_key_line(keys, binding.description, binding.tooltip))
-        lines.append(Content(""))
-    lines.append(Content.styled("Words on the screen", "bold $here"))
-    lines += [Content.assemble((f"  {a:<23}", "$text"), (b, "$text-muted")) for a, b in WORDS]
-    return Sheet("Keys", Content("\n").join(lines))
+                line = KeyLine("1 … 9", "take by number", "Take the candidate in that row.")
+            lines[group].append(line)
+    for place, bound in others.items():
+        lines[place] = [
+            KeyLine(
+                rebound.get(b.id or "", b.key_display or _shown(b.key)), b.description, b.tooltip
+            )
+            for b in bound
+            if isinstance(b, Binding) and b.description
+        ]
+    return lines
 
 
 def _shown(keys: str) -> str:
@@ -106,7 +133,9 @@ def _shown(keys: str) -> str:
     return " ".join(_SIGNS.get(key, key) for key in keys.split(","))
 
 
-def _key_line(keys: str, label: str, tooltip: str) -> Content:
+def _key_line(line: KeyLine) -> Content:
     return Content.assemble(
-        (f"  {keys:<8}", "bold"), (f"{label:<18}", "$text"), (tooltip, "$text-muted")
+        (f"  {line.keys:<8}", "bold"),
+        (f"{line.label:<18}", "$text"),
+        (line.tooltip, "$text-muted"),
     )

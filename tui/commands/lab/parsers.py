@@ -10,7 +10,7 @@ from tokexplore.models.lab.conditions import BATCHES, KNOBS, SERVER, Knob, knobs
 from tokexplore.models.lab.experiment import RUNS
 from tokexplore.models.options import EMBEDDED
 from tokexplore.tui.options import LAB_TOKENS
-from tokexplore.tui.parser import new_parser
+from tokexplore.tui.parser import Parser, new_parser
 from tokexplore.tui.parser_groups import (
     add_chat,
     add_ending,
@@ -66,6 +66,13 @@ def read_lab(arguments: list[str]) -> Asked:
     if name not in EXPERIMENTS:
         said = f"lab {name} is no experiment" if name else "lab needs the name of an experiment"
         raise UsageError(f"{said}: give {', '.join(EXPERIMENTS)}.")
+    parser, own = lab_parser(name)
+    given = parser.parse_args(arguments[1:])
+    return Asked(name, given, {option: getattr(given, option) for option in own})
+
+
+def lab_parser(name: str) -> tuple[Parser, list[str]]:
+    """The parser of an experiment, and the names of the options that it alone has."""
     experiment = EXPERIMENTS[name]
     parser = new_parser(
         f"tokexplore lab {name}",
@@ -86,8 +93,7 @@ def read_lab(arguments: list[str]) -> Asked:
     for add in (add_prompt, add_chat, add_sampling, add_ending, add_loading):
         add(parser)
     parser.set_defaults(max_new_tokens=LAB_TOKENS, dtype="own", watch=[], watch_id=[], session="")
-    given = parser.parse_args(arguments[1:])
-    return Asked(name, given, {option: getattr(given, option) for option in own})
+    return parser, own
 
 
 def _overview() -> str:
