@@ -247,7 +247,14 @@ GROUPS: dict[str, tuple[Command, ...]] = {
         Command(
             "view.columns", "v", "v", "columns", "columns", "Other columns in the candidate table."
         ),
-        Command("view.unit", "V", "V", "unit", "nats/bits", "Logprobs in nats or in bits."),
+        Command(
+            "view.unit",
+            "V",
+            "V",
+            "unit",
+            "nats/bits",
+            "Logprobs, entropy and margin in nats or in bits.",
+        ),
         Command(
             "view.fold",
             "z",

@@ -16,7 +16,7 @@ from tokexplore.tui.options import adopted
 from tokexplore.tui.replay import Replay
 from tokexplore.tui.watch_view import WatchView
 from tokexplore.widgets.cells import cut, cut_left, width
-from tokexplore.widgets.figures import count, logprob_text, short_count
+from tokexplore.widgets.figures import count, logprob_text, short_count, unit_of
 from tokexplore.widgets.header import HeaderValues
 from tokexplore.widgets.header import State as HeaderState
 from tokexplore.widgets.rule import Part
@@ -149,18 +149,22 @@ def step_title(explorer: Explorer, room: int) -> list[Part]:
     return parts
 
 
-def watch_parts(driver: Driver, view: WatchView) -> list[Part]:
+def watch_parts(driver: Driver, view: WatchView, *, bits: bool) -> list[Part]:
     """How the watched tokens stand at the cursor's step."""
+    unit, nats = unit_of(bits=bits)
     vocabulary = driver.explorer.vocabulary
     if not driver.watched or vocabulary is None:
         return []
-    parts, explorer = [Part(f"watched, bars from −{FAINTEST:g} to 0 nats")], driver.explorer
+    parts, explorer = (
+        [Part(f"watched, bars from −{FAINTEST / nats:.3g} to 0 {unit}")],
+        driver.explorer,
+    )
     # A step of a session whose model is not loaded, or without a distribution: nobody is asked.
     comes = not driver.absent and explorer.before in explorer.tree.distribution
     for token in driver.watched:
         known, said = view.here(token), "…" if comes else "·"
         if known is not None:
-            said = f"{logprob_text(known.logprob)} rank {count(known.rank)}"
+            said = f"{logprob_text(known.logprob, bits=bits)} rank {count(known.rank)}"
         parts.append(Part(f"{vocabulary.show(token)} {said}", "text"))
     return parts
 
@@ -178,21 +182,26 @@ def step_figures(
     distribution: Distribution | None,
     view: StepView | BoundedView | None,
     noise: float | None,
+    *,
+    bits: bool,
 ) -> list[Part]:
     """Entropy, margin and what the sampler kept.
 
     Args:
         noise: of the gap of two logits along the path, where it was measured (nats).
+        bits: whether the figures are told in bits.
     """
     if distribution is None or driver.explorer.before == ROOT:
         return []
     again = driver.explorer.tree.retold.get(driver.explorer.before)
+    unit, nats = unit_of(bits=bits)
+    entropy, margin = (again.entropy / nats, again.margin / nats) if again else (None, None)
     parts = [
-        f"H {distribution.entropy:.2f}{_again(again.entropy if again else None)} nats",
-        f"margin {_margin(driver, distribution)}{_again(again.margin if again else None)}",
+        f"H {distribution.entropy / nats:.2f}{_again(entropy)} {unit}",
+        f"margin {_margin(driver, distribution, bits)}{_again(margin)}",
     ]
     if noise is not None and could_flip(distribution.margin, noise):
-        parts.append(f"▲ could flip (noise {SIGMAS * noise:.2g})")
+        parts.append(f"▲ could flip (noise {SIGMAS * noise / nats:.2g})")
     if distribution.source not in ("step", "prefill", "fork"):
         parts.append(source_words(distribution.source))
     if view is not None:
@@ -216,9 +225,10 @@ def _again(value: float | None) -> str:
     return "" if value is None else f" (now {value:.2f})"
 
 
-def _margin(driver: Driver, distribution: Distribution) -> str:
+def _margin(driver: Driver, distribution: Distribution, bits: bool) -> str:
     """The margin with its unit, where logits are of low precision in steps of their grid too."""
     margin, tree = distribution.margin, driver.explorer.tree
+    unit, nats = unit_of(bits=bits)
     figures = tree.distribution.figures(driver.explorer.before)
     model = figures.model if figures else None
     dtype = "" if model is None else tree.provenance[model].dtype
@@ -226,5 +236,5 @@ def _margin(driver: Driver, distribution: Distribution) -> str:
         return "0: a tie, lower id first"
     step = grid_step(distribution.logit_view[0], dtype) if dtype in LOW_PRECISION else None
     if step is None or math.isinf(margin):
-        return f"{margin:.2f} nats"
-    return f"{margin / step:.0f} {SHORT_DTYPES[dtype]} steps = {margin:.2f} nats"
+        return f"{margin / nats:.2f} {unit}"
+    return f"{margin / step:.0f} {SHORT_DTYPES[dtype]} steps = {margin / nats:.2f} {unit}"

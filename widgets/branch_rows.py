@@ -135,13 +135,13 @@ def _from_the_right(lines: list[str], label: str, cells: int) -> str:
     return fit("".join(lines) + label, cells)
 
 
-def head_strip(columns: BranchColumns, styles: BranchStyles) -> Strip:
+def head_strip(columns: BranchColumns, styles: BranchStyles, *, bits: bool = False) -> Strip:
     """The line of column names."""
     place = max(columns.tree, len("branch "))
     at = max(0, columns.tree + columns.at - place)
     parts = ["  ", fit("branch", place), fit("at", at), fit("token", columns.token)]
     parts += [fit("", columns.words), fit("len", columns.length, "right")]
-    parts += [fit("lp/tok", columns.mean, "right")]
+    parts += [fit("bits/t" if bits else "lp/tok", columns.mean, "right")]
     return line([Segment("".join(parts), styles.head)], columns.width, styles.base)
 
 
@@ -152,11 +152,12 @@ def row_strip(
     styles: BranchStyles,
     *,
     cursor: bool,
+    bits: bool = False,
 ) -> Strip:
     """A branch's numbers; `styles` carry the cursor's background already."""
     style = styles.muted if row.hidden else styles.current if row.current else styles.token
     at = "" if row.fork_step is None else f"@{short_count(row.fork_step)}"
-    mean = "" if row.mean_logprob is None else logprob_text(row.mean_logprob, digits=2)
+    mean = "" if row.mean_logprob is None else logprob_text(row.mean_logprob, bits=bits, digits=2)
     label = f"{row.number}{MARKED if row.marked else ''}"
     tree = tree_text(going, label, columns.tree)
     split = len(tree.rstrip()) - len(label)

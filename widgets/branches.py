@@ -8,6 +8,7 @@ from rich.style import Style
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.message import Message
+from textual.reactive import reactive
 from textual.strip import Strip
 
 from tokexplore.widgets.branch_rows import (
@@ -71,6 +72,9 @@ class BranchList(ChangedLines):
         Binding("end", "edge(1)", "last", id="branches.last", show=False),
         Binding("enter", "choose", "go to", id="branches.choose", show=False),
     ]
+
+    bits: reactive[bool] = reactive(False)
+    """Logprobs in bits instead of nats."""
 
     @dataclass
     class Highlighted(Message):
@@ -144,7 +148,7 @@ class BranchList(ChangedLines):
         cells = self.size.width
         columns = columns_for(cells, words_beside=cells >= WORDS_BESIDE)
         if y == 0:
-            return head_strip(columns, plain)
+            return head_strip(columns, plain, bits=self.bits)
         offset, second = divmod(y - 1, self._lines_each)
         index = self._top + offset
         if index >= len(self._rows):
@@ -154,7 +158,7 @@ class BranchList(ChangedLines):
         going = self._going(index)
         row = self._rows[index]
         if not second:
-            return row_strip(row, going, columns, styles, cursor=cursor)
+            return row_strip(row, going, columns, styles, cursor=cursor, bits=self.bits)
         deeper = index + 1 < len(self._rows) and self._depths[index + 1] > len(going)
         return words_strip(row, going, deeper, columns, styles)
 

@@ -8,6 +8,11 @@ BARS = "▁▂▃▄▅▆▇█"
 """From an eighth of a cell to a whole one."""
 
 
+def unit_of(*, bits: bool) -> tuple[str, float]:
+    """The unit of logprobs, entropies and margins, and how many nats it is."""
+    return ("bits", NATS_PER_BIT) if bits else ("nats", 1.0)
+
+
 def percent(share: float) -> str:
     """A probability as text: `19.8%`, `0.03%`, `<0.01%`, `>99.9%`; `0%` and `100%` are exact."""
     if share <= 0:

@@ -299,7 +299,7 @@ class EntropyStrip(Widget):
 
     def show(
         self,
-        values: Sequence[float],
+        values: Sequence[float] | Values,
         *,
         steps: Sequence[int] | Indices,
         close: Sequence[int] | Indices = (),

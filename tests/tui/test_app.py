@@ -1,5 +1,6 @@
 """Keys on the whole app, with a fake engine: what each one does to the tree and the screen."""
 
+import math
 import re
 import threading
 from collections.abc import Callable
@@ -385,8 +386,25 @@ async def test_views_change_and_help_opens() -> None:
         assert "probability" in screen_text(app)
         await press(pilot, "c")
         assert "entropy" in screen_text(app).splitlines()[1]
+        await press(pilot, "home")
+        lines = screen_text(app).splitlines()
+        nats = re.search(r"H ([\d.]+) nats · margin ([\d.]+) nats", "\n".join(lines))
+        strip = re.search(r"([\d.]+) nats$", next(x for x in lines if x.startswith(" entropy")))
+        mean = app.driver.explorer.tree.branch(1).mean_logprob
+        assert nats is not None
+        assert strip is not None
+        assert mean is not None
         await press(pilot, "V")
-        assert " bits" in screen_text(app)
+        shown = screen_text(app)
+        bits = re.search(r"H ([\d.]+) bits · margin ([\d.]+) bits", shown)
+        assert bits is not None
+        for told, known in zip(bits.groups(), nats.groups(), strict=True):
+            assert float(told) == pytest.approx(float(known) / math.log(2), abs=0.02)
+        scale = re.search(r"([\d.]+) bits$", shown, re.MULTILINE)
+        assert scale is not None
+        assert float(scale[1]) == pytest.approx(float(strip[1]) / math.log(2), abs=0.2)
+        assert re.search(rf"bits/t\n.* {mean / math.log(2):.2f}$", shown, re.MULTILINE)
+        assert "nats" not in "".join(line for line in shown.splitlines()[2:])
         await press(pilot, "v", "z", "ctrl+t", "ctrl+l")
         assert app.theme == "tokexplore-light"
         await press(pilot, "ctrl+t", "ctrl+t")

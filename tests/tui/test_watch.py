@@ -27,7 +27,7 @@ async def idle(pilot, app) -> None:
 
 
 def told(app) -> str:
-    parts = watch_parts(app.driver, app._browse.watch_view)
+    parts = watch_parts(app.driver, app._browse.watch_view, bits=False)
     return " ".join(part.text for part in parts)
 
 

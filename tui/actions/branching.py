@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from tokexplore.models.events import Named
 from tokexplore.tui.actions.base import Actions
+from tokexplore.widgets.candidates import CandidateTable
 
 
 class Branching(Actions):
@@ -48,7 +49,8 @@ class Branching(Actions):
             if number is not None:
                 self.switch(number)
 
-        await self.open(BranchesDialog(self.driver), chosen)
+        bits = self.query_one(CandidateTable).bits
+        await self.open(BranchesDialog(self.driver, bits=bits), chosen)
 
     async def action_name(self) -> None:
         """Name this branch."""

@@ -48,6 +48,7 @@ class Viewing(Actions):
         """Nats or bits."""
         table = self.query_one(CandidateTable)
         table.bits = not table.bits
+        self.changed()
 
     def action_fold(self) -> None:
         """Fold a long prompt, or unfold it."""

@@ -32,9 +32,9 @@ class BranchesDialog(Dialog[int | None]):
     title_text = "Branches"
     hint_text = "↑↓ branch · ⏎ go to · m mark to compare · x hide · X hidden ones · q closes"
 
-    def __init__(self, driver: Driver) -> None:
+    def __init__(self, driver: Driver, *, bits: bool) -> None:
         super().__init__()
-        self._driver = driver
+        self._driver, self._bits = driver, bits
         self._rows = BranchRows(driver.explorer)
         self._followed: tuple[int, int, int | None] | None = None
 
@@ -44,6 +44,7 @@ class BranchesDialog(Dialog[int | None]):
     def on_mount(self) -> None:
         """Stand on the branch in view."""
         self._rows.update(self._driver.stream_leaf)
+        self.query_one(BranchList).bits = self._bits
         self.query_one(BranchList).focus()
         self.query_one(BranchList).show(self._rows, self._rows.current, self._rows.depths)
         self.call_after_refresh(self._show)

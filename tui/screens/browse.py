@@ -40,6 +40,7 @@ from tokexplore.tui.status import (
 from tokexplore.tui.watch_view import WatchView
 from tokexplore.widgets.branches import BranchList
 from tokexplore.widgets.candidates import CandidateTable
+from tokexplore.widgets.figures import unit_of
 from tokexplore.widgets.header import Header
 from tokexplore.widgets.keybar import KeyBar, KeyHint
 from tokexplore.widgets.rule import Part, TitleRule, legend_parts
@@ -257,7 +258,8 @@ class BrowseScreen(Branching, Prompting, Taking, Walking, Viewing, Remembering):
         table = self.query_one(CandidateTable)
         view = driver.sampler_view()
         room = max(LEAST_WORDS, self.size.width // 4)
-        figures = step_figures(driver, distribution, view, self.path_view.noise)
+        noise = self.path_view.noise
+        figures = step_figures(driver, distribution, view, noise, bits=table.bits)
         self.query_one("#step-rule", TitleRule).show(step_title(explorer, room), figures)
         if distribution is None:
             self._list = None
@@ -327,7 +329,9 @@ class BrowseScreen(Branching, Prompting, Taking, Walking, Viewing, Remembering):
         rows = self.branch_rows
         rows.update(self.driver.stream_leaf)
         # Also while it is out of sight: a wider terminal draws it before the next frame.
-        self.query_one(BranchList).show(rows, rows.current, rows.depths)
+        branches = self.query_one(BranchList)
+        branches.bits = self.query_one(CandidateTable).bits
+        branches.show(rows, rows.current, rows.depths)
 
     def _paint_strip(self) -> None:
         explorer, view = self.explorer, self.path_view
@@ -337,19 +341,22 @@ class BrowseScreen(Branching, Prompting, Taking, Walking, Viewing, Remembering):
             for token, line in self.watch_view.update(self._kept).items()
             if explorer.vocabulary is not None
         ]
+        bits = self.query_one(CandidateTable).bits
+        unit, nats = unit_of(bits=bits)
         strip = self.query_one(EntropyStrip)
         strip.styles.height = 2 + len(watched)
         strip.show(
-            view.entropies[start:],
+            np.array(view.entropies[start:]) / nats,
             flips=[index - start for index in view.flips if index >= start],
             close=np.array(view.close[bisect_left(view.close, start) :], np.int64) - start,
             cursor=explorer.cursor - start if explorer.nodes and explorer.cursor >= start else None,
             steps=explorer.numbers()[start:],
+            unit=unit,
             watched=watched,
         )
         if self.watch_view.pending:
             self.changed()
-        told = watch_parts(self.driver, self.watch_view)
+        told = watch_parts(self.driver, self.watch_view, bits=bits)
         self.query_one("#strip-rule", TitleRule).show(told, suggestion(self.driver))
 
     def _strip_start(self) -> int:
