@@ -9,7 +9,7 @@ from tokexplore.models.distribution import Distribution
 from tokexplore.models.lab.noise import SIGMAS, could_flip
 from tokexplore.models.numerics import LOW_PRECISION, grid_step
 from tokexplore.models.sampling.view import StepView
-from tokexplore.models.trie import ROOT
+from tokexplore.models.trie import ROOT, Branch
 from tokexplore.tui.driver import Driver
 from tokexplore.tui.explorer import Explorer
 from tokexplore.tui.options import adopted
@@ -115,7 +115,13 @@ def story_title(explorer: Explorer) -> str:
     name = f" {branch.name}" if branch.name else ""
     chats = (node for node, form in tree.prompts.items() if form == "chat")
     chat = " · chat" if any(explorer.on_path(node) for node in chats) else ""
-    return f"story{chat} · branch {branch.number}{name} of {len(tree.branches)}"
+    return f"story{chat} · branch {branch.number}{name}{of_listed(explorer, branch)}"
+
+
+def of_listed(explorer: Explorer, branch: Branch) -> str:
+    """How many branches the list shows, after a branch's number; numbers have gaps in it."""
+    count = len(explorer.listed())
+    return f" of {count}" if branch.number <= count else f" · {count} listed"
 
 
 def suggestion(driver: Driver) -> list[Part]:

@@ -2,7 +2,7 @@
 
 from hypothesis import example, given
 from hypothesis import strategies as st
-from support.app import make_app, press, settle, until
+from support.app import make_app, press, screen_text, settle, until
 
 from tokexplore.models.events import Act, Bookmarked, Event, Named, Noted
 from tokexplore.models.options import PromptSpec
@@ -181,9 +181,18 @@ async def test_a_new_prompt_is_taken_back_and_the_branch_before_it_stays() -> No
         await press(pilot, "u")
         assert last_notice(app) == "There is nothing to take back."
         assert [b.number for b, _ in explorer.listed()] == [1]
+        assert "story · branch 1 of 1 " in screen_text(app)
         await press(pilot, "U", "U", "U")
         assert last_notice(app) == "There is nothing to make again."
         assert explorer.branch.number == 3
+        assert "story · branch 3 of 3 " in screen_text(app)
+        await press(pilot, "K", "x")
+        assert explorer.branch.number == 1
+        assert "story · branch 1 of 2 " in screen_text(app)
+        await press(pilot, "J")
+        assert "story · branch 3 · 2 listed " in screen_text(app)
+        await press(pilot, "X")
+        assert "story · branch 3 of 3 " in screen_text(app)
 
 
 async def test_what_goes_on_at_an_open_end_is_taken_back() -> None:

@@ -11,7 +11,7 @@ from tokexplore.tui.candidate_view import Share, View, share_of
 from tokexplore.tui.compare_view import chosen, compare
 from tokexplore.tui.explorer import Explorer
 from tokexplore.tui.plain import LONGEST_TOKEN, SHOWN_BEFORE, number, percent
-from tokexplore.tui.status import kept
+from tokexplore.tui.status import kept, of_listed
 from tokexplore.tui.tables import aligned, cut
 
 _HEADER = ("row", "rank", "token", "id", "logprob", "model", "sampler", "")
@@ -20,7 +20,7 @@ _SIDES = "><" + "<>>>><"
 
 def place(explorer: Explorer) -> str:
     """Where the cursor stands, in one line."""
-    tree, node = explorer.tree, explorer.taken
+    node = explorer.taken
     if not explorer.nodes:
         return "no prompt yet"
     assert explorer.vocabulary is not None
@@ -32,7 +32,7 @@ def place(explorer: Explorer) -> str:
         step += f" of {explorer.step(len(explorer.nodes) - 1)}"
     words = explorer.words(explorer.nodes, max(0, explorer.cursor - SHOWN_BEFORE), explorer.cursor)
     branch = explorer.branch
-    number_of = f"branch {branch.number} of {len(tree.branches)}, " if branch else ""
+    number_of = f"branch {branch.number}{of_listed(explorer, branch)}, " if branch else ""
     after = visible(words.encode("utf-8", "surrogatepass"))
     return f'{number_of}{step}, position {explorer.cursor}, after "{after}"'
 
