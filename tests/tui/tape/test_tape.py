@@ -1,6 +1,7 @@
 """Tapes: their language, the same bytes each time, and what was just done as one."""
 
 import random
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +26,7 @@ from tokexplore.tui.tape import player
 from tokexplore.tui.tape.memory import KeyMemory, Pressed
 from tokexplore.tui.tape.player import play
 from tokexplore.tui.tape.script import Script, Step, parse_script, read_script
+from tokexplore.widgets.header import GLYPHS
 
 TAPE = """
 # two stories
@@ -35,11 +37,11 @@ Options --temperature 1.2 --seed 4 --max-new-tokens 12 --prompt "Once upon a tim
 Speed 10
 Wait 0.5
 Screenshot streaming
-Until ended
+Until ■ ended
 Key home 3
 Caption another way
 Keys on
-Until ended
+Until ■ ended
 Repeat 2 Key left
 Key a
 Type odd one
@@ -303,7 +305,7 @@ async def test_what_was_just_done_can_be_played_again(tmp_path: Path) -> None:
     await played(text, tmp_path / "as it was")
     text = without_waits(text)
     assert "Key home l 3 a\nType ok\nKey enter" in text
-    text = text.replace("Key home l 3 a", "Until ended\nKey home l 3\nUntil ended\nKey a")
+    text = text.replace("Key home l 3 a", "Until ■ ended\nKey home l 3\nUntil ■ ended\nKey a")
     script = await played(text + "Until note: ok\n", tmp_path / "one")
     assert script.size == SIZE
     cast = read_cast(tmp_path / "one" / "a.cast")
@@ -395,3 +397,12 @@ def no_model(load: LoadOptions, on_lost: object) -> EngineClient:
         raise AssertionError("the tape asked for the model")
 
     return EngineClient(load, connect=connect, on_lost=on_lost)  # type: ignore[arg-type]
+
+
+def test_what_is_shown_as_an_example_waits_for_what_only_the_header_says() -> None:
+    root = Path(__file__).parents[3]
+    shown = [root / "README.md", *root.glob("screenshots/*.tape")]
+    assert len(shown) > 5
+    for path in shown:
+        waits = re.findall(r"^ *Until (.*\b(?:ended|paused|recorded)\b.*)$", path.read_text(), re.M)
+        assert all(text.startswith(tuple(GLYPHS.values())) for text in waits), path
