@@ -32,3 +32,35 @@ async def test_an_answer_after_the_end_of_its_dialog_is_let_go(key: str) -> None
         await pilot.press("ctrl+g")
         await until(pilot, lambda: not app.keys_waiting)
         assert app.is_running
+
+
+@pytest.mark.parametrize(
+    ("keys", "drawn"),
+    [
+        ("s", "_follow"),
+        ("b", "_show"),
+        ("d", "paint"),
+        ("C", "paint"),
+        ("D", "paint"),
+        ("", "paint"),
+    ],
+)
+async def test_a_screen_without_its_parts_is_not_drawn(keys: str, drawn: str) -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: ended(app))
+        await press(pilot, "home", "2")
+        await until(pilot, lambda: ended(app))
+        if keys:
+            await press(pilot, keys)
+        screen = app.screen
+        if drawn == "_follow":
+            drawing = screen._ask([])  # type: ignore[attr-defined]
+        else:
+            drawing = None
+            screen._dirty = True
+        parts_are_gone(screen)
+        if drawing is None:
+            getattr(screen, drawn)()
+        else:
+            await drawing

@@ -9,6 +9,7 @@ from textual.binding import Binding, BindingType
 from tokexplore.tui.branch_view import BranchRows
 from tokexplore.tui.driver import Driver
 from tokexplore.tui.screens.dialog import Dialog
+from tokexplore.tui.screens.parts import has_parts
 from tokexplore.widgets.branches import BranchList
 
 FRAMES_PER_SECOND = 15
@@ -58,7 +59,7 @@ class BranchesDialog(Dialog[int | None]):
             self._show()
 
     def _show(self) -> None:
-        if not self.is_attached:
+        if not has_parts(self):
             return
         self._rows.update(self._driver.stream_leaf)
         branches = self.query_one(BranchList)

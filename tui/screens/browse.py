@@ -29,6 +29,7 @@ from tokexplore.tui.keeping import ScreenState
 from tokexplore.tui.keys import COMMANDS, bindings
 from tokexplore.tui.output.seam import Seen
 from tokexplore.tui.path_view import PathView
+from tokexplore.tui.screens.parts import has_parts
 from tokexplore.tui.status import (
     header_values,
     step_figures,
@@ -131,7 +132,7 @@ class BrowseScreen(Branching, Prompting, Taking, Walking, Viewing, Remembering):
 
     def shown_as(self) -> ScreenState:
         """How things are shown at present."""
-        if not self.is_attached:
+        if not has_parts(self):
             return self._state
         table = self.query_one(CandidateTable)
         return ScreenState(
@@ -202,7 +203,7 @@ class BrowseScreen(Branching, Prompting, Taking, Walking, Viewing, Remembering):
 
     def paint(self) -> None:
         """Bring every widget up to the state of explorer and driver."""
-        if not self._dirty or not self.is_attached:
+        if not self._dirty or not has_parts(self):
             return
         self._dirty, self._painted_at = False, time.monotonic()
         driver, explorer = self.driver, self.explorer

@@ -8,6 +8,7 @@ from textual.binding import Binding, BindingType
 
 from tokexplore.tui.compare_view import chosen, compare
 from tokexplore.tui.driver import Driver
+from tokexplore.tui.screens.parts import has_parts
 from tokexplore.tui.screens.shown import Shown
 from tokexplore.widgets.compare import CompareView
 from tokexplore.widgets.header import Header
@@ -82,6 +83,8 @@ class CompareScreen(Shown):
 
     def paint(self) -> None:
         """Bring the view up to date where something has changed."""
+        if not has_parts(self):
+            return
         driver, explorer = self.driver, self.driver.explorer
         self.paint_header()
         tips = tuple(explorer.tree.branch(n).tip for n in self.numbers)

@@ -21,6 +21,7 @@ from tokexplore.tui.lab import Lab, asked_runs
 from tokexplore.tui.lab_text import TrieRow, trie_rows
 from tokexplore.tui.lab_view import detail, figures, trie
 from tokexplore.tui.screens.dialog import Ask
+from tokexplore.tui.screens.parts import has_parts
 from tokexplore.tui.screens.shown import Shown
 from tokexplore.widgets.cells import cut_left
 from tokexplore.widgets.header import Header
@@ -123,6 +124,8 @@ class LabScreen(Shown):
 
     def paint(self) -> None:
         """Bring the screen up to date where something has changed."""
+        if not has_parts(self):
+            return
         self.paint_header()
         vocabulary = self.driver.explorer.vocabulary
         if vocabulary is None:

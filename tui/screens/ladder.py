@@ -18,6 +18,7 @@ from tokexplore.models.tokens import Vocabulary
 from tokexplore.tui.driver import Driver
 from tokexplore.tui.ladder import TEMPERATURES, Ladder, Rung
 from tokexplore.tui.screens.dialog import Ask
+from tokexplore.tui.screens.parts import has_parts
 from tokexplore.tui.screens.shown import Shown
 from tokexplore.tui.status import step_title
 from tokexplore.widgets.bars import bar
@@ -115,6 +116,8 @@ class LadderScreen(Shown):
 
     def paint(self) -> None:
         """Bring the rows up to date where something has changed."""
+        if not has_parts(self):
+            return
         self.paint_header()
         vocabulary = self.driver.explorer.vocabulary
         if not self._dirty or vocabulary is None:

@@ -23,6 +23,7 @@ from tokexplore.tui.hand import Hand, Setup
 from tokexplore.tui.lens_picture import LensPicture
 from tokexplore.tui.lens_view import Column
 from tokexplore.tui.screens.dialog import Dialog
+from tokexplore.tui.screens.parts import has_parts
 from tokexplore.widgets.header import RECORDING
 from tokexplore.widgets.keybar import KeyBar, KeyHint
 
@@ -187,7 +188,7 @@ class LensScreen(Dialog[Setup | None]):
             self._effects.update(zip(wanted, found, strict=True))
         finally:
             self._asking = False
-        if self.is_attached:
+        if has_parts(self):
             self._follow()
 
     # Drawing
@@ -327,7 +328,7 @@ class LensScreen(Dialog[Setup | None]):
         self._draws[settings] = await self._driver.client.draws(
             self._ids, settings, DRAWS, self._prompt_length
         )
-        if self.is_attached:
+        if has_parts(self):
             self._draw()
 
     def action_picture(self) -> None:
