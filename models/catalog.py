@@ -109,17 +109,32 @@ def list_models(directories: Iterable[str | Path] = ()) -> list[ModelEntry]:
     found = [_shipped(name) for name in SHIPPED]
     found += hub_models()
     for directory in directories:
-        root = path_of(directory)
-        try:
-            if not root.is_dir():
-                raise UsageError(f"there is no directory {directory}.")
-            homes = [root, *sorted(p for p in root.iterdir() if p.is_dir())]
-        except OSError as error:
-            reason = (error.strerror or str(error)).lower()
-            raise UsageError(f"{brief(str(directory))} cannot be read: {reason}.") from None
-        found += [
-            Located(h.resolve().name, str(h), "directory", h) for h in homes if _may_be_model(h)
-        ]
+        found += _models_in(directory)
+    return _entries(found)
+
+
+def list_directory(directory: str | Path) -> list[ModelEntry]:
+    """The models in a directory, or one level below.
+
+    Raises:
+        UsageError: it is not there, or cannot be read.
+    """
+    return _entries(_models_in(directory))
+
+
+def _models_in(directory: str | Path) -> list[Located]:
+    root = path_of(directory)
+    try:
+        if not root.is_dir():
+            raise UsageError(f"there is no directory {directory}.")
+        homes = [root, *sorted(p for p in root.iterdir() if p.is_dir())]
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise UsageError(f"{brief(str(directory))} cannot be read: {reason}.") from None
+    return [Located(h.resolve().name, str(h), "directory", h) for h in homes if _may_be_model(h)]
+
+
+def _entries(found: Iterable[Located]) -> list[ModelEntry]:
     memory, gpu = free_memory(), free_gpu_memory()
     return [_entry(place, place.path, memory, gpu) for place in found if place.path]
 

@@ -98,7 +98,10 @@ def _drop_output(*outputs: int) -> None:
 
 def _dispatch(asked: Invocation, open_engine: OpenEngine) -> int:
     if asked.command == "models":
-        print(model_table(asked.listing.directories), end="", flush=True)
+        table, wrong = model_table(asked.listing.directories)
+        print(table, end="", flush=True)
+        if wrong:
+            raise UsageError(wrong)
         return 0
     if asked.removing is not None:
         from tokexplore.tui.commands.removing import remove_sessions

@@ -2,22 +2,29 @@
 
 from collections.abc import Sequence
 
-from tokexplore.models.catalog import ModelEntry, list_models
+from tokexplore.models.catalog import ModelEntry, list_directory, list_models
 from tokexplore.models.display import safe_text
+from tokexplore.models.errors import UsageError
 from tokexplore.models.footprint import gb
+from tokexplore.models.given import brief
 from tokexplore.tui.tables import aligned
 
 _HEADER = ("model", "parameters", "dtype", "on disk", "chat", "fits", "state")
 
 
-def model_table(directories: Sequence[str]) -> str:
-    """The models of this machine and of `directories`, a line each.
+def model_table(directories: Sequence[str]) -> tuple[str, str]:
+    """The models of this machine and of `directories`, a line each, and what is wrong with them.
 
-    Raises:
-        UsageError: for a directory that is not there.
+    A directory that is not there or cannot be read has its line too.
     """
-    rows = [_HEADER, *(_row(entry) for entry in list_models(directories))]
-    return "".join(line + "\n" for line in aligned(rows, "<><>" + "<<<"))
+    rows, wrong = [_HEADER, *map(_row, list_models())], list[str]()
+    for directory in directories:
+        try:
+            rows += map(_row, list_directory(directory))
+        except UsageError as error:
+            wrong.append(str(error))
+            rows.append((safe_text(brief(directory)), *"?????", "bad: no directory to read"))
+    return "".join(line + "\n" for line in aligned(rows, "<><>" + "<<<")), " ".join(wrong)
 
 
 def _row(entry: ModelEntry) -> tuple[str, ...]:
