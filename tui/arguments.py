@@ -271,11 +271,11 @@ def _tokens(text: str) -> tuple[int, ...]:
 
 
 def _biased(text: str) -> tuple[tuple[int, ...], float]:
-    ids, value = _bias_text(text)
+    ids, value = _bias_text(text, "ID=NUMBER, such as 17=-5 or 17,4=-5")
     return _tokens(ids), value
 
 
-def _bias_text(text: str) -> tuple[str, float]:
+def _bias_text(text: str, form: str = "TEXT=NUMBER, such as ' dragon=-5'") -> tuple[str, float]:
     before, equals, value = text.rpartition("=")
     try:
         number = float(value)
@@ -283,8 +283,8 @@ def _bias_text(text: str) -> tuple[str, float]:
         number = math.nan
     if not equals or not before or not abs(number) <= LARGEST:
         raise UsageError(
-            f"bias {brief(text)!r} is not possible: give TEXT=NUMBER, such as ' dragon=-5', with a "
-            f"number from -{LARGEST:g} to {LARGEST:g}."
+            f"bias {brief(text)!r} is not possible: give {form}, with a number from "
+            f"-{LARGEST:g} to {LARGEST:g}."
         )
     return before, number
 

@@ -234,7 +234,9 @@ def add_loading(parser: argparse.ArgumentParser, dtype: str = "%(default)s") -> 
 def threads(text: str) -> int | str:
     value = 0 if text == "auto" else whole(text)
     if text != "auto" and not 1 <= value <= LARGEST_COUNT:
-        raise argparse.ArgumentTypeError(f"{text} is not possible: give 1 or more, or auto")
+        raise argparse.ArgumentTypeError(
+            f"{brief(text)} is not possible: give 1 to {LARGEST_COUNT}, or auto"
+        )
     return value or "auto"
 
 

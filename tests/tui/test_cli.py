@@ -91,7 +91,7 @@ def test_the_embedded_model_starts_on_the_stock_prompt() -> None:
         ("--max-new-tokens -1", "--max-new-tokens: -1 is not possible"),
         ("--max-new-tokens 99999999999", "99999999999 is not possible"),
         ("--dtype int8", "--dtype: invalid choice: 'int8'"),
-        ("--threads 0", "--threads: 0 is not possible: give 1 or more, or auto"),
+        ("--threads 0", "--threads: 0 is not possible: give 1 to 2147483647, or auto"),
         ("--threads many", "--threads: 'many' is not a whole number"),
         ("--nonsense", "unrecognized arguments: --nonsense"),
         ("a b", "unrecognized arguments: b"),
@@ -257,7 +257,6 @@ def test_lines_where_they_are_asked_for_and_where_a_terminal_shows_no_more(
         (["run", "not a name!", "--prompt", "x"], "'not a name!' is neither"),
         (["embeded", "--prompt", "x"], "Did you mean embedded?"),
         (["run", "\x1b]0;owned\x07", "--prompt", "x"], "owned"),
-        (["models", "/no/such/folder"], "no directory /no/such/folder"),
         (["--prompt-file", "/no/such/file"], "/no/such/file cannot be read"),
     ],
 )
@@ -324,6 +323,24 @@ def test_version_and_help_import_nothing_heavy() -> None:
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         assert shown in done.stdout
         assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_models_lists_what_is_there_and_names_what_is_not_in_its_place(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "none"))
+    (tmp_path / "good").mkdir()
+    (tmp_path / "good" / "config.json").write_text("{}")
+    gone, good, long = str(tmp_path / "gone"), str(tmp_path / "good"), "x" * 5000
+    assert cli.main(["models", gone, good, long]) == 2
+    out, err = capsys.readouterr()
+    *_, missing, listed, last = out.splitlines()
+    assert missing.startswith(gone[:30])
+    assert missing.endswith("bad: no directory to read")
+    assert "good" in listed
+    assert last.endswith("bad: no directory to read")
+    assert f"there is no directory {gone}. " in err
+    assert "file name too long" in err
 
 
 def test_models_lists_the_embedded_model_and_a_folder(

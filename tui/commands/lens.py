@@ -35,8 +35,6 @@ def _words(options: LensOptions) -> tuple[list[str], list[float]]:
     if len(given) != 1:
         raise UsageError("lens needs one of --logits, --logprobs and --file: words and numbers.")
     pairs = _read(options.file) if options.file else parse_words(given[0])
-    if not 1 < len(pairs) <= MOST_WORDS:
-        raise UsageError(f"{len(pairs)} words are not possible: give 2 to {MOST_WORDS:,}.")
     for word, value in pairs:
         if not abs(value) <= LARGEST:
             raise UsageError(
@@ -45,6 +43,8 @@ def _words(options: LensOptions) -> tuple[list[str], list[float]]:
             )
         if options.logprobs and value > MOST_LOGPROB:
             raise UsageError(f"{value:g} is no logprob for {brief(word)!r}: give 0 or less.")
+    if not 1 < len(pairs) <= MOST_WORDS:
+        raise UsageError(f"{len(pairs)} words are not possible: give 2 to {MOST_WORDS:,}.")
     return [word for word, _ in pairs], [value for _, value in pairs]
 
 

@@ -7,7 +7,7 @@ from tokexplore.models.display import safe_text
 from tokexplore.models.distribution import Distribution
 from tokexplore.models.errors import UsageError
 from tokexplore.models.events import Change, Named
-from tokexplore.models.given import brief, number_of
+from tokexplore.models.given import BITS, brief, number_of
 from tokexplore.models.options import PromptSpec
 from tokexplore.models.sampling.knobs import BY_NAME, with_value
 from tokexplore.models.trie import ROOT
@@ -259,7 +259,7 @@ class Commands(Talk):
 
 
 def _whole(text: str, what: str, least: float = -LARGEST_COUNT) -> int:
-    value = _number(text, what, "a whole number")
+    value = _number(text, what, "a whole number", str(LARGEST_COUNT))
     if not isinstance(value, int):
         raise UsageError(f"{what} needs a whole number, not {brief(text)!r}.")
     if not least <= value <= LARGEST_COUNT:
@@ -268,10 +268,14 @@ def _whole(text: str, what: str, least: float = -LARGEST_COUNT) -> int:
     return value
 
 
-def _number(text: str, what: str, kind: str = "a number") -> float:
+def _number(text: str, what: str, kind: str = "a number", most: str = f"2^{BITS} - 1") -> float:
     try:
         return number_of(text)
     except ValueError:
+        if text.strip().lstrip("+-").isdecimal():
+            raise UsageError(
+                f"{what} {brief(text)} is not possible: give at most {most}."
+            ) from None
         raise UsageError(f"{what} needs {kind}, not {brief(text)!r}.") from None
 
 
