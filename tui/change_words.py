@@ -21,6 +21,10 @@ _LONGEST = 24
 _WORDS = 16
 """Tokens that they are taken from."""
 
+TOOK_BACK, MADE_AGAIN, NOTHING = "Took back", "Made again", "There is nothing to"
+CHANGED = (TOOK_BACK, MADE_AGAIN, NOTHING)
+"""How notices of undo and redo begin: only the last of them is news."""
+
 
 def words_of(explorer: Explorer, change: Change) -> str:
     """A change in words, told as what it makes: `prompt 'The capital…'`, `note 'odd'`."""

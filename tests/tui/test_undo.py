@@ -12,6 +12,7 @@ from tokexplore.models.tokens import Vocabulary
 from tokexplore.models.tree import TokenTree
 from tokexplore.models.trie import ROOT
 from tokexplore.tui.app import TokexploreApp
+from tokexplore.tui.change_words import CHANGED
 from tokexplore.tui.explorer import Explorer
 from tokexplore.tui.options import AppOptions
 
@@ -180,6 +181,8 @@ async def test_a_new_prompt_is_taken_back_and_the_branch_before_it_stays() -> No
         assert "at step 1 (branch 2)" in last_notice(app)
         await press(pilot, "u")
         assert last_notice(app) == "There is nothing to take back."
+        told = [n for n in app._notifications if n.message.startswith(CHANGED)]
+        assert len(told) == 1, "a notice of undo takes the place of the one before it"
         assert [b.number for b, _ in explorer.listed()] == [1]
         assert "story · branch 1 of 1 " in screen_text(app)
         await press(pilot, "U", "U", "U")

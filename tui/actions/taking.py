@@ -2,7 +2,7 @@
 
 from tokexplore.models.events import Change
 from tokexplore.tui.actions.base import Actions
-from tokexplore.tui.change_words import words_of
+from tokexplore.tui.change_words import MADE_AGAIN, NOTHING, TOOK_BACK, words_of
 
 
 class Taking(Actions):
@@ -115,7 +115,7 @@ class Taking(Actions):
     async def _undo(self) -> None:
         async with self.driver.turn:
             await self.driver.pause()
-            self._tell_change("Took back", self.explorer.undo(), "There is nothing to take back")
+            self._tell_change(TOOK_BACK, self.explorer.undo(), f"{NOTHING} take back")
 
     def action_redo(self) -> None:
         """Make it again."""
@@ -124,7 +124,7 @@ class Taking(Actions):
     async def _redo(self) -> None:
         async with self.driver.turn:
             await self.driver.pause()
-            self._tell_change("Made again", self.explorer.redo(), "There is nothing to make again")
+            self._tell_change(MADE_AGAIN, self.explorer.redo(), f"{NOTHING} make again")
 
     def _tell_change(self, done: str, change: Change | None, nothing: str) -> None:
         said = nothing if change is None else f"{done}: {words_of(self.explorer, change)}"

@@ -16,6 +16,7 @@ from textual.notifications import Notify
 from textual.screen import Screen
 
 from tokexplore.models.display import safe_text
+from tokexplore.tui.change_words import CHANGED
 from tokexplore.tui.endings import failure
 from tokexplore.tui.input.driver import InputDriver
 from tokexplore.tui.input.turns import TurnsApp
@@ -133,7 +134,9 @@ class PacedApp(TurnsApp[ReturnType]):
         """Few notices stand at once, each of them once: the oldest make room."""
         new = event.notification
         for old in list(self._notifications):
-            if (old.message, old.severity) == (new.message, new.severity):
+            if old.message.startswith(CHANGED) and new.message.startswith(CHANGED):
+                self._unnotify(old, refresh=False)
+            elif (old.message, old.severity) == (new.message, new.severity):
                 if old.time_left > old.timeout / 2:
                     event.prevent_default()
                     return
