@@ -401,7 +401,7 @@ def no_model(load: LoadOptions, on_lost: object) -> EngineClient:
 
 def test_what_is_shown_as_an_example_waits_for_what_only_the_header_says() -> None:
     root = Path(__file__).parents[3]
-    shown = [root / "README.md", *root.glob("screenshots/*.tape")]
+    shown = [*root.glob("docs/*.md"), *root.glob("screenshots/*.tape")]
     assert len(shown) > 5
     for path in shown:
         waits = re.findall(r"^ *Until (.*\b(?:ended|paused|recorded)\b.*)$", path.read_text(), re.M)
