@@ -33,7 +33,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def told(
     capfd: pytest.CaptureFixture[str], model: Path, *arguments: str, code: int = 0
 ) -> list[dict[str, Any]]:
-    assert cli.main(["run", str(model), "--format", "jsonl", "--device", "cpu", *arguments]) == code
+    plain = ["--format", "jsonl", "--device", "cpu"]
+    assert cli.main(["run", str(model), *plain, *arguments]) == code
     return [json.loads(line) for line in capfd.readouterr().out.splitlines()]
 
 
