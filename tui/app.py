@@ -26,6 +26,7 @@ from tokexplore.models.session.reading import listed
 from tokexplore.models.session.timeline import Timeline
 from tokexplore.models.worker.client import EngineClient
 from tokexplore.tui import collector
+from tokexplore.tui.change_words import CHANGED
 from tokexplore.tui.commands.opening import keep_on, options_for
 from tokexplore.tui.driver import Driver
 from tokexplore.tui.driving.base import MakeClient, spawn_client
@@ -63,6 +64,7 @@ class TokexploreApp(ShowingApp[int]):
     TITLE = "tokexplore"
     CSS_PATH = Path(__file__).with_name("tokexplore.tcss")
     ENABLE_COMMAND_PALETTE = True
+    only_last = CHANGED
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
             "ctrl+c",

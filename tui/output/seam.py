@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import textual
 from rich.color import ColorSystem
@@ -16,7 +16,6 @@ from textual.notifications import Notify
 from textual.screen import Screen
 
 from tokexplore.models.display import safe_text
-from tokexplore.tui.change_words import CHANGED
 from tokexplore.tui.endings import failure
 from tokexplore.tui.input.driver import InputDriver
 from tokexplore.tui.input.turns import TurnsApp
@@ -76,6 +75,9 @@ class PacedApp(TurnsApp[ReturnType]):
         stock: leave the output to Textual.
     """
 
+    only_last: ClassVar[tuple[str, ...]] = ()
+    """How notices begin of which only the last one is news."""
+
     def __init__(self, *, stock: bool = False, ansi_color: bool | None = None) -> None:
         super().__init__(ansi_color=ansi_color)
         self._filters.append(SafeFilter())
@@ -134,7 +136,7 @@ class PacedApp(TurnsApp[ReturnType]):
         """Few notices stand at once, each of them once: the oldest make room."""
         new = event.notification
         for old in list(self._notifications):
-            if old.message.startswith(CHANGED) and new.message.startswith(CHANGED):
+            if all(one.message.startswith(self.only_last) for one in (old, new)):
                 self._unnotify(old, refresh=False)
             elif (old.message, old.severity) == (new.message, new.severity):
                 if old.time_left > old.timeout / 2:
