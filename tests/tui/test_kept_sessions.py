@@ -102,8 +102,9 @@ async def test_it_opens_in_the_app_and_can_be_changed(
     app = make_app(options=options_for(kept, OpenOptions()), kept=kept)
     async with app.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: app.driver.explorer.nodes != [])
-        tree, leaf = app.driver.explorer.tree, app.driver.explorer.leaf
-        number, count = tree.branch_of[leaf], len(tree.branches)
+        explorer = app.driver.explorer
+        tree, leaf = explorer.tree, explorer.leaf
+        number, count = tree.branch_of[leaf], len(explorer.listed())
         assert re.search(rf"branch {number}\b.* of {count} ", screen_text(app))
         undoable, bookmarks = tree.undoable, set(tree.bookmarks)
         await press(pilot, "u", "U", "apostrophe")
