@@ -3,7 +3,8 @@
 import os
 import re
 import subprocess
-import tty
+import termios
+import time
 import unicodedata
 from collections.abc import Sequence
 
@@ -75,9 +76,10 @@ class Tmux:
     def _open(self) -> tuple[str, int]:
         columns, rows = map(str, self._size)
         how = ["new-session", "-d", "-x", columns, "-y", rows, "-P", "-F", "#{pane_id} #{pane_tty}"]
-        pane, terminal = self._run(*how, "exec sleep 1000000").split()
+        pane, terminal = self._run(*how, "stty raw -echo; exec sleep 1000000").split()
         file = os.open(terminal, os.O_RDWR | os.O_NOCTTY)
-        tty.setraw(file)
+        while termios.tcgetattr(file)[3] & termios.ICANON:  # else tmux, starting it, might have
+            time.sleep(0.01)  # the last word on how it is read
         os.write(file, NO_WRAP.encode())
         return pane, file
 
