@@ -15,10 +15,10 @@ import time
 import torch
 from random_llama import random_llama
 
-from tokexplore.models.engine.loading import load
+from tokexplore.models.api.engine import Control, DrawnToken, StreamRequest
+from tokexplore.models.api.options import LoadOptions
+from tokexplore.models.engine.loading.opening import load
 from tokexplore.models.engine.local import LocalEngine
-from tokexplore.models.options import LoadOptions
-from tokexplore.models.protocol import Control, DrawnToken, StreamRequest
 from tokexplore.models.sampling.settings import SamplingSettings
 
 PREFIXES = (128, 512, 1024, 2048, 4096)

@@ -13,12 +13,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tokexplore.models.bench import Execution
+from tokexplore.models.api.engine import Control, DrawnToken, StreamRequest
+from tokexplore.models.api.instruments import Execution
+from tokexplore.models.api.options import LoadOptions
 from tokexplore.models.engine.local import LocalEngine
 from tokexplore.models.lab.conditions import Condition, mates
 from tokexplore.models.lab.noise import PREFILLED, SIGMAS, STREAMED, Noise, Way, could_flip, measure
-from tokexplore.models.options import LoadOptions
-from tokexplore.models.protocol import Control, DrawnToken, StreamRequest
 from tokexplore.models.sampling.settings import SamplingSettings
 
 BEGINNING = 16

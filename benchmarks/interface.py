@@ -32,8 +32,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tokexplore.models.options import EMBEDDED, LoadOptions
-from tokexplore.tui.options import STOCK_PROMPT
+from tokexplore.models.api.options import EMBEDDED, LoadOptions
+from tokexplore.tui.explore.options import STOCK_PROMPT
 
 COLUMNS, LINES = 120, 40
 GIVE_UP = 120.0
@@ -132,7 +132,7 @@ def generate_rate(model: str, tokens: int) -> float:
 
 def generate(model: str, tokens: int) -> None:
     """Print the tokens a second of `model.generate`, after a warm-up, with the engine's threads."""
-    from tokexplore.models.engine.loading import load
+    from tokexplore.models.engine.loading.opening import load
 
     loaded = load(LoadOptions(model), lambda _: None)
     inputs = loaded.tokenizer(STOCK_PROMPT, return_tensors="pt").to(loaded.device)

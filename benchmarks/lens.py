@@ -15,8 +15,9 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from tokexplore.models.engine import lens, sampler, summary
-from tokexplore.models.sampling.changes import changes_of
+from tokexplore.models.engine import sampler, sampler_effects
+from tokexplore.models.engine.forward import logits_row
+from tokexplore.models.sampling.logit_edits import changes_of
 from tokexplore.models.sampling.settings import SamplingSettings
 
 VOCABULARY = 151_936
@@ -50,7 +51,7 @@ def main() -> None:
     size = int(sys.argv[1]) if len(sys.argv) > 1 else VOCABULARY
     torch.set_num_threads(2)
     logits = np.random.default_rng(1).standard_normal(size).astype(np.float32) * 3
-    row = summary.summarise(torch.from_numpy(logits), "made")
+    row = logits_row.summarise(torch.from_numpy(logits), "made")
     scores = torch.from_numpy(logits)[None]
     print(f"{size:,} tokens{'':30} lens p50 p95        token p50 p95")
     print(f"{'softmax and sort by id':<40} {times(lambda: scores.softmax(-1).sort())}")
@@ -58,7 +59,7 @@ def main() -> None:
         changes = changes_of(settings, PATH)
 
         def figures(chosen: SamplingSettings = settings, changes: object = changes) -> None:
-            lens.effect(row.bare(), chosen, changes)  # type: ignore[arg-type]
+            sampler_effects.effect(row.bare(), chosen, changes)  # type: ignore[arg-type]
 
         def token(chosen: SamplingSettings = settings, changes: object = changes) -> None:
             found = sampler.reshape(row.bare(), chosen, changes)  # type: ignore[arg-type]

@@ -45,10 +45,10 @@ def run_app(rate: float, output: str) -> None:
     from support.connect import in_thread
     from support.fake_engine import FakeEngine
 
-    from tokexplore.models.options import PromptSpec
+    from tokexplore.models.api.options import PromptSpec
     from tokexplore.models.worker.client import EngineClient
     from tokexplore.tui.app import TokexploreApp
-    from tokexplore.tui.options import AppOptions
+    from tokexplore.tui.explore.options import AppOptions
 
     engine = FakeEngine(context=1_000_000, seconds_per_token=1 / rate)
     options = AppOptions(

@@ -3,7 +3,7 @@
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from tokexplore.models.engine.loading import Loaded
+from tokexplore.models.engine.loading.opening import Loaded
 from tokexplore.models.tokens import Vocabulary
 
 

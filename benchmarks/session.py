@@ -26,19 +26,19 @@ from pathlib import Path
 from interface import LEFT, Terminal, measure
 from startup import COLUMNS, LINES, Screen
 
+from tokexplore.models.api.engine import Control, DrawnToken, StreamRequest
+from tokexplore.models.api.options import LoadOptions
 from tokexplore.models.engine.local import LocalEngine
-from tokexplore.models.options import LoadOptions
-from tokexplore.models.protocol import Control, DrawnToken, StreamRequest
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.session.journal import Journal
 from tokexplore.models.session.meta import Summary
-from tokexplore.models.session.reading import open_session
-from tokexplore.models.session.writing import View
-from tokexplore.models.tree import TokenTree
-from tokexplore.models.trie import ROOT
-from tokexplore.tui.commands.exporting import source_of
-from tokexplore.tui.export.write import export
-from tokexplore.tui.options import STOCK_PROMPT
+from tokexplore.models.session.reader import open_session
+from tokexplore.models.session.writer import View
+from tokexplore.models.tree.tree import TokenTree
+from tokexplore.models.tree.trie import ROOT
+from tokexplore.tui.cli.export import source_of
+from tokexplore.tui.explore.options import STOCK_PROMPT
+from tokexplore.tui.export.formats import export
 
 DRAWN = 900
 SETTINGS = SamplingSettings(temperature=0.8, top_p=0.75, seed=3)

@@ -26,9 +26,9 @@ from typing import NoReturn
 
 import pyte
 
-from tokexplore.models.catalog import locate
-from tokexplore.models.options import EMBEDDED
-from tokexplore.tui.options import STOCK_PROMPT
+from tokexplore.models.api.options import EMBEDDED
+from tokexplore.models.catalog.catalog import locate
+from tokexplore.tui.explore.options import STOCK_PROMPT
 
 COLUMNS, LINES = 120, 40
 GIVE_UP = 60.0

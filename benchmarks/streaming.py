@@ -14,10 +14,10 @@ import torch
 from random_llama import random_llama
 from transformers import PreTrainedModel
 
-from tokexplore.models.engine.loading import load
+from tokexplore.models.api.engine import Control, DrawnToken, StreamRequest
+from tokexplore.models.api.options import LoadOptions
+from tokexplore.models.engine.loading.opening import load
 from tokexplore.models.engine.local import LocalEngine
-from tokexplore.models.options import LoadOptions
-from tokexplore.models.protocol import Control, DrawnToken, StreamRequest
 from tokexplore.models.sampling.settings import SamplingSettings
 
 

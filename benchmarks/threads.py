@@ -17,11 +17,11 @@ from collections.abc import Iterator
 
 import torch
 
-from tokexplore.models.engine.loading import load
+from tokexplore.models.api.engine import Control, DrawnToken, StreamRequest
+from tokexplore.models.api.options import LoadOptions
+from tokexplore.models.engine.forward.threads import Threads
+from tokexplore.models.engine.loading.opening import load
 from tokexplore.models.engine.local import LocalEngine
-from tokexplore.models.engine.threads import Threads
-from tokexplore.models.options import LoadOptions
-from tokexplore.models.protocol import Control, DrawnToken, StreamRequest
 from tokexplore.models.sampling.settings import SamplingSettings
 
 TURN = 8

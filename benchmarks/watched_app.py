@@ -21,16 +21,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from support.connect import in_thread
 from support.fake_engine import FakeEngine
 
+from tokexplore.models.api.engine import Control, DrawnToken, StreamRequest
+from tokexplore.models.api.options import LoadOptions, PromptSpec
 from tokexplore.models.errors import EngineLostError
-from tokexplore.models.options import LoadOptions, PromptSpec
-from tokexplore.models.protocol import Control, DrawnToken, StreamRequest
-from tokexplore.models.sampling.view import SamplerView
-from tokexplore.models.trie import ROOT
+from tokexplore.models.sampling.sampler_view import SamplerView
+from tokexplore.models.tree.trie import ROOT
 from tokexplore.models.worker.client import EngineClient
 from tokexplore.tui import app
 from tokexplore.tui.app import TokexploreApp, spawn_client
-from tokexplore.tui.explorer import Explorer
-from tokexplore.tui.options import STOCK_PROMPT, AppOptions
+from tokexplore.tui.explore.explorer import Explorer
+from tokexplore.tui.explore.options import STOCK_PROMPT, AppOptions
 
 BEAT = 0.005
 """Seconds that the heart sleeps; what it oversleeps is a gap of the event loop."""
@@ -41,7 +41,7 @@ SPREAD = 8
 class WatchedApp(TokexploreApp):
     """The app with a heart that beats in its event loop while it loads and streams."""
 
-    CSS_PATH = Path(app.__file__).with_name("tokexplore.tcss")
+    CSS_PATH = Path(app.__file__).with_name("app.tcss")
 
     def __init__(self, options: AppOptions, report: int, client: object = spawn_client) -> None:
         super().__init__(options, client)  # type: ignore[arg-type]

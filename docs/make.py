@@ -15,11 +15,11 @@ from typing import NamedTuple
 
 from textual.binding import Binding, BindingType
 
-from tokexplore.tui import lab_parsers, parsers
 from tokexplore.tui.app import TokexploreApp
-from tokexplore.tui.commands.lab.parsers import EXPERIMENTS, lab_parser
+from tokexplore.tui.cli import parsers, sweep_parsers
+from tokexplore.tui.cli.lab.registry import EXPERIMENTS, lab_parser
 from tokexplore.tui.keys import EVERYWHERE
-from tokexplore.tui.lines.commands import COMMANDS as TYPED
+from tokexplore.tui.line_mode.commands import COMMANDS as TYPED
 from tokexplore.tui.screens.branches import BranchesDialog
 from tokexplore.tui.screens.dialog import Dialog
 from tokexplore.tui.screens.editor import Draft, PromptEditor, Writing
@@ -33,9 +33,9 @@ PARSERS: dict[str, Callable[[], argparse.ArgumentParser]] = {
     "tokexplore": parsers.app_parser,
     "run": parsers.run_parser,
     "score": parsers.score_parser,
-    "sweep": lab_parsers.sweep_parser,
+    "sweep": sweep_parsers.sweep_parser,
     **{f"lab {name}": lambda name=name: lab_parser(name)[0] for name in EXPERIMENTS},
-    "lens": lab_parsers.lens_parser,
+    "lens": sweep_parsers.lens_parser,
     "tape": parsers.tape_parser,
     "gif": parsers.gif_parser,
     "models": parsers.models_parser,

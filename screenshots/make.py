@@ -9,8 +9,8 @@ they show anywhere and load nothing; `demo` becomes a GIF.
 import sys
 from pathlib import Path
 
-from tokexplore.tui.commands.taping import run_tape
-from tokexplore.tui.options import TapeOptions
+from tokexplore.tui.cli.tape import run_tape
+from tokexplore.tui.explore.options import TapeOptions
 
 HERE = Path(__file__).parent
 

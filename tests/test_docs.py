@@ -10,8 +10,8 @@ from types import ModuleType
 
 import pytest
 
+from tokexplore.tui.cli.parsers import COMMANDS as SUBCOMMANDS
 from tokexplore.tui.keys import COMMANDS
-from tokexplore.tui.parsers import COMMANDS as SUBCOMMANDS
 
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = (path for path in ROOT.iterdir() if path.is_dir() and path.name[0] not in "._")

@@ -54,7 +54,7 @@ def test_torch_is_pinned_and_every_direct_dependency_too() -> None:
 def test_nothing_but_engine_and_training_imports_torch_or_transformers() -> None:
     top = [f"tokexplore.models.{file.stem}" for file in (ROOT / "models").glob("[a-z]*.py")]
     code = (
-        f"import sys, tokexplore.tui.app, tokexplore.tui.cli, {', '.join(top)};"
+        f"import sys, tokexplore.tui.app, tokexplore.tui.cli.dispatch, {', '.join(top)};"
         "print([m for m in ('torch', 'transformers', 'accelerate') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -73,8 +73,8 @@ def test_the_version_is_stated_in_one_place() -> None:
 
 def test_the_version_is_looked_up_only_where_it_is_asked_for() -> None:
     code = (
-        "import sys, tokexplore.tui.cli, tokexplore.tui.parsers;"
-        "tokexplore.tui.parsers.app_parser();"
+        "import sys, tokexplore.tui.cli.dispatch, tokexplore.tui.cli.parsers;"
+        "tokexplore.tui.cli.parsers.app_parser();"
         "print('importlib.metadata' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -18,19 +18,28 @@ from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
+from tokexplore.models.api.options import LoadOptions
 from tokexplore.models.display import safe_text
 from tokexplore.models.errors import TokexploreError
-from tokexplore.models.options import LoadOptions
-from tokexplore.models.session.places import all_files
-from tokexplore.models.session.reading import listed
+from tokexplore.models.session.paths import all_files
+from tokexplore.models.session.reader import listed
 from tokexplore.models.session.timeline import Timeline
 from tokexplore.models.worker.client import EngineClient
-from tokexplore.tui import collector
-from tokexplore.tui.change_words import CHANGED
-from tokexplore.tui.commands.opening import keep_on, options_for
-from tokexplore.tui.driver import Driver
-from tokexplore.tui.driving.base import MakeClient, spawn_client
-from tokexplore.tui.endings import (
+from tokexplore.tui.browse.screen import BrowseScreen
+from tokexplore.tui.explore.controller import Driver
+from tokexplore.tui.explore.engine_link import MakeClient, spawn_client
+from tokexplore.tui.explore.explorer import Explorer
+from tokexplore.tui.explore.open_session import keep_on, options_for
+from tokexplore.tui.explore.options import MOST_WATCHED, AppOptions, OpenOptions
+from tokexplore.tui.explore.replay import Replay
+from tokexplore.tui.explore.session_recorder import LOOK_EVERY as KEEP_EVERY
+from tokexplore.tui.explore.session_recorder import Keeping, Kept, ScreenState, resumed
+from tokexplore.tui.explore.undo_text import CHANGED
+from tokexplore.tui.keys import COMMANDS
+from tokexplore.tui.recording.recordable_app import ShowingApp
+from tokexplore.tui.terminal import gc_control
+from tokexplore.tui.terminal.exit_codes import BY_SIGNAL, INTERRUPTED
+from tokexplore.tui.terminal.shutdown import (
     ENDED,
     LOOK_EVERY,
     TWICE,
@@ -38,16 +47,7 @@ from tokexplore.tui.endings import (
     leave_in_time,
     watch_signals,
 )
-from tokexplore.tui.exit_codes import BY_SIGNAL, INTERRUPTED
-from tokexplore.tui.explorer import Explorer
-from tokexplore.tui.keeping import LOOK_EVERY as KEEP_EVERY
-from tokexplore.tui.keeping import Keeping, Kept, ScreenState, resumed
-from tokexplore.tui.keys import COMMANDS
-from tokexplore.tui.options import MOST_WATCHED, AppOptions, OpenOptions
-from tokexplore.tui.recording.showing import ShowingApp
-from tokexplore.tui.replay import Replay
-from tokexplore.tui.screens.browse import BrowseScreen
-from tokexplore.tui.terminal import warns_of_lost_line
+from tokexplore.tui.terminal.stdio import warns_of_lost_line
 from tokexplore.tui.theme import ANSI, DARK
 
 ENDS = {
@@ -62,7 +62,7 @@ class TokexploreApp(ShowingApp[int]):
     """Wires explorer, engine and screen; owns what outlives a model: theme and exit."""
 
     TITLE = "tokexplore"
-    CSS_PATH = Path(__file__).with_name("tokexplore.tcss")
+    CSS_PATH = Path(__file__).with_name("app.tcss")
     ENABLE_COMMAND_PALETTE = True
     only_last = CHANGED
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -207,7 +207,7 @@ class TokexploreApp(ShowingApp[int]):
                 severity="warning",
             )
         # Most of what the collector would walk through, at 50 ms each time, is here to stay.
-        self.call_after_refresh(collector.resume)
+        self.call_after_refresh(gc_control.resume)
 
     def _keep(self) -> None:
         self.keeping.look()
@@ -300,7 +300,7 @@ class TokexploreApp(ShowingApp[int]):
         self._previous = self.driver, self.keeping
         await self.driver.close()
         self.keeping.look()
-        collector.release()
+        gc_control.release()
         options = msgspec.structs.replace(self.options, load=load, prompt=None)
         self.driver, self.keeping = self._new_driver(options, previous=self.keeping)
         self.driver_made()
@@ -332,7 +332,7 @@ class TokexploreApp(ShowingApp[int]):
         self.keeping.look()
         if problem := await asyncio.to_thread(self.keeping.close, "quit"):
             self.say(problem, severity="warning")
-        collector.release()
+        gc_control.release()
         options = options_for(kept, OpenOptions(app=self.options))
         self._screen_state = kept.state.screen
         self.driver, self.keeping = self._new_driver(options, kept)

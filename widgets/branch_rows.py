@@ -9,8 +9,8 @@ from rich.style import Style
 from textual.strip import Strip
 
 from tokexplore.models.display import safe_text
-from tokexplore.widgets.cells import cut, fit, line, width
-from tokexplore.widgets.figures import logprob_text, short_count
+from tokexplore.widgets.cell_text import cut, fit, line, width
+from tokexplore.widgets.numbers import logprob_text, short_count
 
 CURSOR, CURRENT, LIVE, HIDDEN, MARKED = "›", "●", "▶", "×", "◆"
 ENDED, STOPPED = "■", "‖"

@@ -20,7 +20,7 @@ from tokexplore.widgets.branch_rows import (
     row_strip,
     words_strip,
 )
-from tokexplore.widgets.cells import line
+from tokexplore.widgets.cell_text import line
 from tokexplore.widgets.changed_lines import ChangedLines
 
 __all__ = ["BranchList", "BranchRow"]

@@ -10,8 +10,8 @@ from textual.strip import Strip
 from tokexplore.models.display import SPACE, safe_text
 from tokexplore.widgets.bars import bar
 from tokexplore.widgets.candidate_rows import GAP, CandidateRow, Columns
-from tokexplore.widgets.cells import cut, cut_whole, fit, line, width
-from tokexplore.widgets.figures import count, logprob_text, percent
+from tokexplore.widgets.cell_text import cut, cut_whole, fit, line, width
+from tokexplore.widgets.numbers import count, logprob_text, percent
 
 CURSOR, TAKEN, FORK, SKIPPED, TIED = "›", "●", "┬", "┊", "="
 

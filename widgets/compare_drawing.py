@@ -10,7 +10,7 @@ from textual.strip import Strip
 
 from tokexplore.models.display import SPACE, safe_text
 from tokexplore.widgets.branch_rows import LIVE, end_mark
-from tokexplore.widgets.cells import cut, cut_left, fit, line, width
+from tokexplore.widgets.cell_text import cut, cut_left, fit, line, width
 from tokexplore.widgets.compare_rows import (
     MEETING_RUN,
     RULE,
@@ -22,7 +22,7 @@ from tokexplore.widgets.compare_rows import (
     at_line_start,
     shown,
 )
-from tokexplore.widgets.figures import count, logprob_text
+from tokexplore.widgets.numbers import count, logprob_text
 
 MEETS = "═"
 UNIT = "logprob since the fork, nats"

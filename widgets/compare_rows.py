@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from tokexplore.models.display import NEWLINE, TAB, safe_text
-from tokexplore.widgets.cells import width
+from tokexplore.widgets.cell_text import width
 
 MEETING_RUN = 8
 """Tokens that must be the same in a row before two texts are said to meet again."""

@@ -10,8 +10,8 @@ from textual.widget import Widget
 
 from tokexplore.models.display import safe_text
 from tokexplore.widgets.bars import bar
-from tokexplore.widgets.cells import cut, cut_whole, line, width
-from tokexplore.widgets.figures import short_count
+from tokexplore.widgets.cell_text import cut, cut_whole, line, width
+from tokexplore.widgets.numbers import short_count
 
 State = Literal[
     "replaying",

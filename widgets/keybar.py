@@ -11,7 +11,7 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tokexplore.widgets.cells import line, width
+from tokexplore.widgets.cell_text import line, width
 
 
 class KeyHint(NamedTuple):

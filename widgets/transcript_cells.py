@@ -6,8 +6,8 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from tokexplore.models.display import NEWLINE, SPACE, TAB, is_mark, safe_character
-from tokexplore.models.events import Came
-from tokexplore.widgets.cells import width
+from tokexplore.models.tree.events import Came
+from tokexplore.widgets.cell_text import width
 
 FORK, FLIP = "┬", "▲"
 MARKS = (FORK, FLIP)

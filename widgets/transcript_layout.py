@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from tokexplore.models.display import DOTTED_CIRCLE, is_mark
-from tokexplore.widgets.cells import chop, width
+from tokexplore.widgets.cell_text import chop, width
 from tokexplore.widgets.transcript_cells import (
     BLANK,
     BREAK,

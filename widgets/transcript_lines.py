@@ -8,7 +8,7 @@ from rich.style import Style
 from textual.strip import Strip
 
 from tokexplore.models.display import NEWLINE, TAB, safe_text
-from tokexplore.widgets.cells import ELLIPSIS, cut, cut_left, line, width
+from tokexplore.widgets.cell_text import ELLIPSIS, cut, cut_left, line, width
 from tokexplore.widgets.transcript_cells import BLANK, BREAK, FORK, MARK, MARKS, Cell
 from tokexplore.widgets.transcript_layout import Line, Run
 

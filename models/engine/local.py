@@ -13,21 +13,7 @@ import torch
 import transformers
 
 from tokexplore import __version__
-from tokexplore.models.distribution import STORED_CANDIDATES, Distribution, Rows, Standing
-from tokexplore.models.engine import chat as chats
-from tokexplore.models.engine import fan, lens, loading, prefill, sampler, summary
-from tokexplore.models.engine import text as texts
-from tokexplore.models.engine.bench import LocalBench
-from tokexplore.models.engine.decode import Forward
-from tokexplore.models.engine.probe import probe
-from tokexplore.models.engine.store import ROW_BYTES, Leaf, LeafStore, Path, RowStore
-from tokexplore.models.engine.stream import Stream
-from tokexplore.models.engine.summary import Row
-from tokexplore.models.engine.weights import blamed, explained
-from tokexplore.models.errors import OutOfMemoryError, UsageError
-from tokexplore.models.footprint import free_memory
-from tokexplore.models.options import LoadOptions
-from tokexplore.models.protocol import (
+from tokexplore.models.api.engine import (
     Chat,
     Continuation,
     Control,
@@ -38,10 +24,26 @@ from tokexplore.models.protocol import (
     StreamEvent,
     StreamRequest,
 )
-from tokexplore.models.sampling.changes import changes_of
+from tokexplore.models.api.options import LoadOptions
+from tokexplore.models.catalog.footprint import free_memory
+from tokexplore.models.distribution import STORED_CANDIDATES, Distribution, Rows, Standing
+from tokexplore.models.engine import batched_streams, sampler, sampler_effects
+from tokexplore.models.engine.forward import logits_row, prefill
+from tokexplore.models.engine.forward.cache_probe import probe
+from tokexplore.models.engine.forward.forward_pass import Forward
+from tokexplore.models.engine.forward.kv_store import ROW_BYTES, Leaf, LeafStore, Path, RowStore
+from tokexplore.models.engine.forward.logits_row import Row
+from tokexplore.models.engine.instruments import LocalBench
+from tokexplore.models.engine.loading import opening
+from tokexplore.models.engine.loading.weights import blamed, explained
+from tokexplore.models.engine.stream import Stream
+from tokexplore.models.engine.text import chat as chats
+from tokexplore.models.engine.text import encode as texts
+from tokexplore.models.errors import OutOfMemoryError, UsageError
 from tokexplore.models.sampling.effects import Draws, Effect
+from tokexplore.models.sampling.logit_edits import changes_of
+from tokexplore.models.sampling.sampler_view import SamplerView
 from tokexplore.models.sampling.settings import SamplingSettings
-from tokexplore.models.sampling.view import SamplerView
 from tokexplore.models.tokens import Vocabulary
 
 _TRYING = 0.5
@@ -62,7 +64,7 @@ class LocalEngine:
     """
 
     def __init__(
-        self, loaded: loading.Loaded, *, cache_bytes: int | None = None, row_bytes: int = ROW_BYTES
+        self, loaded: opening.Loaded, *, cache_bytes: int | None = None, row_bytes: int = ROW_BYTES
     ) -> None:
         self._loaded = loaded
         self.forward = Forward(loaded.model, loaded.rows)
@@ -85,7 +87,7 @@ class LocalEngine:
             UsageError: a device, dtype or name that is not here.
             ModelError: files that are not a model that can do the job.
         """
-        loaded = loading.load(options, report)
+        loaded = opening.load(options, report)
         report(Progress("probe", 0, 1, "probes"))
         engine = cls(loaded)
         engine._try_threads()
@@ -159,19 +161,19 @@ class LocalEngine:
         return self._guarded(self._score(ids, start, control))
 
     def describe(self, ids: Sequence[int]) -> Distribution:
-        return summary.distribution(self._row(ids)[0], STORED_CANDIDATES)
+        return logits_row.distribution(self._row(ids)[0], STORED_CANDIDATES)
 
     def rows(self, ids: Sequence[int], start: int, count: int) -> Rows:
         row, source = self._row(ids)
-        return summary.page(row, start, count, source)
+        return logits_row.page(row, start, count, source)
 
     def search(self, ids: Sequence[int], text: str, limit: int) -> Rows:
         row, source = self._row(ids)
-        return summary.found(row, self._searcher.tokens(text), limit, source)
+        return logits_row.found(row, self._searcher.tokens(text), limit, source)
 
     def standings(self, ids: Sequence[int], tokens: Sequence[int]) -> list[Standing]:
         row, _ = self._row(ids)
-        return [summary.standing(row, token) for token in tokens]
+        return [logits_row.standing(row, token) for token in tokens]
 
     def reshape(
         self, ids: Sequence[int], settings: SamplingSettings, prompt_length: int = 0
@@ -184,7 +186,7 @@ class LocalEngine:
     ) -> list[Effect]:
         row, _ = self._row(ids)
         each = [chosen.checked() for chosen in settings]
-        return [lens.effect(row, s, changes_of(s, ids, prompt_length)) for s in each]
+        return [sampler_effects.effect(row, s, changes_of(s, ids, prompt_length)) for s in each]
 
     def continuations(
         self, request: StreamRequest, seeds: Sequence[int], control: Control
@@ -193,13 +195,13 @@ class LocalEngine:
             raise UsageError(f"{self.info.name} runs no batches: its cache is not only attention.")
         row, _ = self._row(request.ids)
         with self._memory_guarded():
-            return fan.continuations(self, request, seeds, row, control)
+            return batched_streams.continuations(self, request, seeds, row, control)
 
     def draws(
         self, ids: Sequence[int], settings: SamplingSettings, count: int, prompt_length: int = 0
     ) -> Draws:
         changes = changes_of(settings, ids, prompt_length)
-        return lens.draws(self._row(ids)[0], settings.checked(), ids, count, changes)
+        return sampler_effects.draws(self._row(ids)[0], settings.checked(), ids, count, changes)
 
     @cached_property
     def bench(self) -> LocalBench:
@@ -260,7 +262,7 @@ class LocalEngine:
             if start.own or len(path) - start.kept > 1:
                 self.keep(leaf)
         source = "recomputed" if self.rows_held.seen(path.key) else start.source(len(path))
-        row = summary.summarise(last[-1], source, time.perf_counter() - began)
+        row = logits_row.summarise(last[-1], source, time.perf_counter() - began)
         self.rows_held.put(path.key, row)
         return row, "recomputed"
 
@@ -297,14 +299,14 @@ class LocalEngine:
         for back in range(logits.shape[0]):
             position = done - logits.shape[0] + 1 + back
             if position < len(ids):
-                row = summary.summarise(logits[back], "prefill")
-                standing = summary.standing(row, ids[position])
-                watched = tuple(summary.standing(row, token) for token in watch)
-                yield ScoredToken(position, summary.distribution(row, top), standing, watched)
+                row = logits_row.summarise(logits[back], "prefill")
+                standing = logits_row.standing(row, ids[position])
+                watched = tuple(logits_row.standing(row, token) for token in watch)
+                yield ScoredToken(position, logits_row.distribution(row, top), standing, watched)
 
     @cached_property
-    def _searcher(self) -> summary.Searcher:
-        return summary.Searcher(self.vocabulary)
+    def _searcher(self) -> logits_row.Searcher:
+        return logits_row.Searcher(self.vocabulary)
 
     def check(self, ids: Sequence[int]) -> None:
         """Refuse a path that this model cannot have.

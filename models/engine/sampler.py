@@ -24,11 +24,11 @@ from transformers import (
     TypicalLogitsWarper,
 )
 
-from tokexplore.models.engine.summary import Floats, Row
+from tokexplore.models.engine.forward.logits_row import Floats, Row
 from tokexplore.models.errors import UsageError
-from tokexplore.models.sampling.changes import BANS, NO_CHANGES, Changes, Step
+from tokexplore.models.sampling.logit_edits import BANS, NO_CHANGES, Changes, Step
+from tokexplore.models.sampling.sampler_view import Cut, SamplerView
 from tokexplore.models.sampling.settings import OFF, SamplingSettings
-from tokexplore.models.sampling.view import Cut, SamplerView
 
 Weights = np.ndarray[tuple[int], np.dtype[np.float64]]
 Kept = np.ndarray[tuple[int], np.dtype[np.bool_]]

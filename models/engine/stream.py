@@ -7,11 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from tokexplore.models.distribution import Distribution, Standing
-from tokexplore.models.engine import prefill, sampler, summary
-from tokexplore.models.engine.store import Leaf, Path
-from tokexplore.models.engine.summary import Row
-from tokexplore.models.protocol import (
+from tokexplore.models.api.engine import (
     Control,
     Described,
     DrawnToken,
@@ -21,8 +17,13 @@ from tokexplore.models.protocol import (
     StreamEvent,
     StreamRequest,
 )
-from tokexplore.models.randomness import extend_key, path_key, uniform
-from tokexplore.models.sampling.changes import changes_of
+from tokexplore.models.distribution import Distribution, Standing
+from tokexplore.models.engine import sampler
+from tokexplore.models.engine.forward import logits_row, prefill
+from tokexplore.models.engine.forward.kv_store import Leaf, Path
+from tokexplore.models.engine.forward.logits_row import Row
+from tokexplore.models.sampling.logit_edits import changes_of
+from tokexplore.models.sampling.randomness import extend_key, path_key, uniform
 from tokexplore.models.sampling.settings import SamplingSettings
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class Stream:
             reason = yield from self._tokens()
             if self._request.describe_end and reason != "context":
                 row = self._row or self._step()
-                distribution = summary.distribution(row, self._request.top)
+                distribution = logits_row.distribution(row, self._request.top)
                 yield Described(len(self._path), distribution)
             detail = self._stops.met if reason == "stop" else ""
             yield StreamEnded(len(self._path), reason, detail)
@@ -97,7 +98,7 @@ class Stream:
         engine.keep(self._leaf)
         if row is None:
             seconds = time.perf_counter() - began
-            row = summary.summarise(logits[-1], start.source(len(path)), seconds)
+            row = logits_row.summarise(logits[-1], start.source(len(path)), seconds)
             engine.rows_held.put(path.key, row)
         self._row = row
 
@@ -129,7 +130,7 @@ class Stream:
         logits, source = self._fed(self._leaf)
         if len(path) % _SETTLE_EVERY == 0:
             engine.keep(self._leaf)
-        self._row = summary.summarise(logits[-1], source, time.perf_counter() - began)
+        self._row = logits_row.summarise(logits[-1], source, time.perf_counter() - began)
         engine.rows_held.put(path.key, self._row)
         return self._row
 
@@ -181,7 +182,7 @@ def drawn(
     threads: int = 0,
 ) -> DrawnToken:  # fmt: skip
     """The token that a request's stream takes after `path`, whose row this is."""
-    distribution = summary.distribution(row, request.top)
+    distribution = logits_row.distribution(row, request.top)
     changes = changes_of(settings, path.ids, request.prompt_length)
     reshaped = sampler.reshape(row, settings, changes)
     draw = request.draw if len(path) == len(request.ids) else 0
@@ -198,7 +199,7 @@ def drawn(
         draw=draw,
         uniform=number,
         threads=threads,
-        watched=tuple(summary.standing(row, token) for token in request.watch),
+        watched=tuple(logits_row.standing(row, token) for token in request.watch),
     )
 
 
@@ -206,7 +207,7 @@ def _standing(row: Row, distribution: Distribution, token: int) -> Standing:
     """From the stored candidates where those tell all, else from the whole row."""
     index = distribution.index_of(token)
     if index is None or index + 1 >= len(distribution):
-        return summary.standing(row, token)
+        return logits_row.standing(row, token)
     logit = distribution.logit_view[index]
     rank = distribution.rank(index)
     return Standing(token, logit, logit - row.lse, rank, index, distribution.tied(index))

@@ -7,10 +7,10 @@ from typing import Literal, get_args
 
 import msgspec
 
-from tokexplore.models.bench import Execution
+from tokexplore.models.api.engine import Engine, ModelInfo
+from tokexplore.models.api.instruments import Execution
+from tokexplore.models.api.options import Dtype
 from tokexplore.models.errors import UsageError
-from tokexplore.models.options import Dtype
-from tokexplore.models.protocol import Engine, ModelInfo
 
 Knob = Literal[
     "batch", "mates", "together", "cache", "prefill", "dtype", "device", "attention", "experts",

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from tokexplore.models.protocol import Continuation
+from tokexplore.models.api.engine import Continuation
 
 LEAST_REPEATS = 3
 """Times that a period has to follow itself to be called a loop."""

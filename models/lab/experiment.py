@@ -4,13 +4,13 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from tokexplore.models.api.engine import Control, Engine, StreamRequest
 from tokexplore.models.errors import UsageError
 from tokexplore.models.lab.conditions import BATCHES, PLAIN, SERVER, Condition, Knob, deal, possible
 from tokexplore.models.lab.forks import forks
 from tokexplore.models.lab.repeat import Plan, Run, repeat
-from tokexplore.models.lab.study import Checked, Fork, Study, Told
-from tokexplore.models.protocol import Control, Engine, StreamRequest
-from tokexplore.models.randomness import seed_after
+from tokexplore.models.sampling.randomness import seed_after
+from tokexplore.models.tree.study import Checked, Fork, Study, Told
 
 RUNS = 30
 

@@ -6,11 +6,11 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from tokexplore.models.bench import Capacity, Execution, Routing
+from tokexplore.models.api.engine import Control, Engine, StreamRequest
+from tokexplore.models.api.instruments import Capacity, Execution, Routing
 from tokexplore.models.lab.conditions import Condition, mates
 from tokexplore.models.lab.forks import summarise
 from tokexplore.models.lab.repeat import Plan, Run, run_once, same_logits
-from tokexplore.models.protocol import Control, Engine, StreamRequest
 
 IMPLEMENTATIONS = ("eager", "grouped_mm", "batched_mm")
 

@@ -10,11 +10,11 @@ from typing import Protocol
 
 import msgspec
 
+from tokexplore.models.api.engine import Engine
 from tokexplore.models.distribution import Distribution
 from tokexplore.models.lab.repeat import Plan, Run
-from tokexplore.models.lab.study import Fork, Reading, Verdict
 from tokexplore.models.numerics import grid_step
-from tokexplore.models.protocol import Engine
+from tokexplore.models.tree.study import Fork, Reading, Verdict
 
 SHOWN = 4
 """Candidates of a fork that are told besides those that were taken."""

@@ -10,7 +10,7 @@ from statistics import fmean, median
 
 import msgspec
 
-from tokexplore.models.protocol import Control, Engine
+from tokexplore.models.api.engine import Control, Engine
 from tokexplore.models.sampling.settings import SamplingSettings
 
 VALUES = tuple(round(0.1 * n, 1) for n in range(1, 11))

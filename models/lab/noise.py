@@ -6,10 +6,10 @@ from itertools import combinations
 import msgspec
 import numpy as np
 
-from tokexplore.models.bench import Execution
+from tokexplore.models.api.engine import Control, Engine
+from tokexplore.models.api.instruments import Execution
 from tokexplore.models.lab.conditions import Condition, mates
 from tokexplore.models.lab.repeat import EngineOf
-from tokexplore.models.protocol import Control, Engine
 
 LONGEST = 1024
 """Steps of a path that are measured at most."""

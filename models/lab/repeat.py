@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
+from tokexplore.models.api.engine import Control, DrawnToken, EndReason, Engine, StreamRequest
 from tokexplore.models.distribution import Distribution
 from tokexplore.models.lab.conditions import Condition
-from tokexplore.models.lab.study import Checked
-from tokexplore.models.protocol import Control, DrawnToken, EndReason, Engine, StreamRequest
-from tokexplore.models.randomness import seed_after
+from tokexplore.models.sampling.randomness import seed_after
+from tokexplore.models.tree.study import Checked
 
 TOP = 16
 """Candidates that are kept of each step."""

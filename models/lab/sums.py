@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
-from tokexplore.models.bench import Summands
+from tokexplore.models.api.instruments import Summands
 
 Vector = np.ndarray[tuple[int], np.dtype[np.float32]]
 BLOCKS = (2, 4, 8, 16)

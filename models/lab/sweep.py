@@ -6,9 +6,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from tokexplore.models.distribution import Distribution
-from tokexplore.models.errors import UsageError
-from tokexplore.models.protocol import (
+from tokexplore.models.api.engine import (
     Continuation,
     Control,
     DrawnToken,
@@ -17,8 +15,10 @@ from tokexplore.models.protocol import (
     StreamEnded,
     StreamRequest,
 )
-from tokexplore.models.randomness import seed_after
+from tokexplore.models.distribution import Distribution
+from tokexplore.models.errors import UsageError
 from tokexplore.models.sampling.effects import Effect
+from tokexplore.models.sampling.randomness import seed_after
 from tokexplore.models.sampling.settings import SamplingSettings
 
 MOST_SETTINGS = 1000

@@ -4,7 +4,7 @@ import math
 
 import msgspec
 
-from tokexplore.models.sampling.view import SamplerView
+from tokexplore.models.sampling.sampler_view import SamplerView
 
 SHOWN = 50
 """The most probable tokens that an effect lists."""

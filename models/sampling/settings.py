@@ -3,7 +3,7 @@
 import msgspec
 
 from tokexplore.models.errors import UsageError
-from tokexplore.models.given import brief
+from tokexplore.models.untrusted import brief
 
 SMALLEST_TEMPERATURE = 1e-5
 LARGEST = 1e20

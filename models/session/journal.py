@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tokexplore.models.errors import TokexploreError
-from tokexplore.models.events import Act, Event, Taken
-from tokexplore.models.session.writing import SYNC, View, Writer
+from tokexplore.models.session.writer import SYNC, View, Writer
 from tokexplore.models.tokens import Vocabulary
+from tokexplore.models.tree.events import Act, Event, Taken
 
 BATCH = 0.1
 """Seconds that events wait for others to be written with."""

@@ -1,8 +1,8 @@
 """The sessions that are here: how large each is, how it ended, which is the latest."""
 
 from tokexplore.models.errors import UsageError
-from tokexplore.models.session.places import all_files, with_log
-from tokexplore.models.session.reading import Listed, listed
+from tokexplore.models.session.paths import all_files, with_log
+from tokexplore.models.session.reader import Listed, listed
 
 
 def size_of(known: Listed) -> float:

@@ -9,15 +9,15 @@ from typing import Annotated, Any
 import msgspec
 import numpy as np
 
-from tokexplore.models import events
-from tokexplore.models.events import Act, Event, Origin
-from tokexplore.models.lab.study import Study
-from tokexplore.models.protocol import Chat
-from tokexplore.models.provenance import Provenance
+from tokexplore.models.api.engine import Chat
+from tokexplore.models.api.provenance import Provenance
+from tokexplore.models.sampling.sampler_view import Cut, SamplerView
 from tokexplore.models.sampling.settings import SamplingSettings
-from tokexplore.models.sampling.view import Cut, SamplerView
-from tokexplore.models.session.packing import inflate
+from tokexplore.models.session.codec import inflate
 from tokexplore.models.tokens import Vocabulary
+from tokexplore.models.tree import events
+from tokexplore.models.tree.events import Act, Event, Origin
+from tokexplore.models.tree.study import Study
 
 MOST_ROWS = 2**32
 """Events and distributions that can have a number."""

@@ -8,13 +8,13 @@ from typing import NamedTuple
 import msgspec
 
 from tokexplore.models.errors import UsageError
-from tokexplore.models.events import Act, Event, Retold, Told
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.session import rows
-from tokexplore.models.session.reading import connect, open_session
-from tokexplore.models.session.replaying import BROKEN
-from tokexplore.models.session.told import read_distribution
+from tokexplore.models.session.distributions import read_distribution
+from tokexplore.models.session.reader import connect, open_session
+from tokexplore.models.session.restore import BROKEN
 from tokexplore.models.tokens import Vocabulary
+from tokexplore.models.tree.events import Act, Event, Retold, Told
 
 
 class Moment(NamedTuple):

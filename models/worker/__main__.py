@@ -7,8 +7,8 @@ import socket
 import sys
 from collections.abc import Callable
 
-from tokexplore.models.options import LoadOptions
-from tokexplore.models.protocol import Engine, Progress
+from tokexplore.models.api.engine import Engine, Progress
+from tokexplore.models.api.options import LoadOptions
 from tokexplore.models.worker.child import serve
 
 

@@ -12,9 +12,9 @@ from collections import deque
 from collections.abc import Callable, Iterator
 
 from tokexplore.models import errors
+from tokexplore.models.api.engine import Control, Engine, Progress, StreamEvent
+from tokexplore.models.api.options import LoadOptions
 from tokexplore.models.lab.experiment import Outcome, conduct
-from tokexplore.models.options import LoadOptions
-from tokexplore.models.protocol import Control, Engine, Progress, StreamEvent
 from tokexplore.models.worker import messages
 from tokexplore.models.worker.messages import (
     AHEAD,

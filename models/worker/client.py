@@ -11,11 +11,7 @@ from typing import Any, TypeVar, cast
 import msgspec
 
 from tokexplore.models import errors
-from tokexplore.models.distribution import Distribution, Rows, Standing
-from tokexplore.models.errors import EngineLostError
-from tokexplore.models.lab.experiment import Experiment, Outcome
-from tokexplore.models.options import LoadOptions
-from tokexplore.models.protocol import (
+from tokexplore.models.api.engine import (
     Chat,
     ModelInfo,
     Progress,
@@ -24,12 +20,16 @@ from tokexplore.models.protocol import (
     StreamEvent,
     StreamRequest,
 )
+from tokexplore.models.api.options import LoadOptions
+from tokexplore.models.distribution import Distribution, Rows, Standing
+from tokexplore.models.errors import EngineLostError
+from tokexplore.models.lab.experiment import Experiment, Outcome
 from tokexplore.models.sampling.effects import Draws, Effect
+from tokexplore.models.sampling.sampler_view import SamplerView
 from tokexplore.models.sampling.settings import SamplingSettings
-from tokexplore.models.sampling.view import SamplerView
 from tokexplore.models.tokens import Vocabulary
 from tokexplore.models.worker import messages
-from tokexplore.models.worker.flow import E, Flow, timeless
+from tokexplore.models.worker.event_queue import E, Flow, timeless
 from tokexplore.models.worker.messages import (
     Answered,
     Asked,

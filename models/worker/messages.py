@@ -10,10 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from tokexplore.models.distribution import Distribution, Rows, Standing
-from tokexplore.models.lab.experiment import Experiment, Outcome
-from tokexplore.models.options import LoadOptions
-from tokexplore.models.protocol import (
+from tokexplore.models.api.engine import (
     Chat,
     ModelInfo,
     Progress,
@@ -21,9 +18,12 @@ from tokexplore.models.protocol import (
     StreamEvent,
     StreamRequest,
 )
+from tokexplore.models.api.options import LoadOptions
+from tokexplore.models.distribution import Distribution, Rows, Standing
+from tokexplore.models.lab.experiment import Experiment, Outcome
 from tokexplore.models.sampling.effects import Draws, Effect
+from tokexplore.models.sampling.sampler_view import SamplerView
 from tokexplore.models.sampling.settings import SamplingSettings
-from tokexplore.models.sampling.view import SamplerView
 from tokexplore.models.tokens import Vocabulary
 
 AHEAD = 64

@@ -12,8 +12,8 @@ from support.terminal import Terminal
 PROGRAM = [sys.executable, "-P", "-m", "tokexplore", "--max-new-tokens", "900"]
 CRASHING = """
 import sys
-from tokexplore.tui.actions.viewing import Viewing
-from tokexplore.tui.cli import main
+from tokexplore.tui.browse.display import Viewing
+from tokexplore.tui.cli.dispatch import main
 
 def crash(self):
     raise RuntimeError("a mistake of ours")
@@ -57,7 +57,7 @@ def test_a_lost_line_is_noticed_without_a_signal(terminals: list[Terminal]) -> N
         "import os, signal, sys; signal.signal(signal.SIGHUP, signal.SIG_IGN); "
         "import tokexplore.tui.app as app; "
         "app.watch_signals = lambda end: None; "
-        "from tokexplore.tui.cli import main; "
+        "from tokexplore.tui.cli.dispatch import main; "
         "sys.argv = ['tokexplore', '--max-new-tokens', '900']; raise SystemExit(main())"
     )
     children = start(terminals, [sys.executable, "-P", "-c", ignoring])

@@ -17,10 +17,10 @@ from support.connect import in_thread
 from support.fake_engine import FakeEngine
 from support.fake_vocabulary import HOSTILE, TOKENS
 from tokexplore.models.errors import UsageError
-from tokexplore.models.options import LoadOptions, PromptSpec
+from tokexplore.models.api.options import LoadOptions, PromptSpec
 from tokexplore.models.worker.client import EngineClient
 from tokexplore.tui.app import TokexploreApp
-from tokexplore.tui.options import AppOptions
+from tokexplore.tui.explore.options import AppOptions
 
 HOSTILE_IDS = [TOKENS.index(token) for token in HOSTILE]
 

@@ -20,8 +20,8 @@ import sys, threading, time
 from pathlib import Path
 sys.path.insert(0, {tests!r})
 from support.app import make_app
-from tokexplore.models.options import PromptSpec
-from tokexplore.tui.options import AppOptions
+from tokexplore.models.api.options import PromptSpec
+from tokexplore.tui.explore.options import AppOptions
 app = make_app(options=AppOptions(prompt=PromptSpec(text="Once upon"), max_new_tokens=8))
 def tell():
     while True:

@@ -14,8 +14,8 @@ from support.terminal import Terminal
 
 DUMPING = """
 import sys
-from tokexplore.tui.actions.viewing import Viewing
-from tokexplore.tui.cli import main
+from tokexplore.tui.browse.display import Viewing
+from tokexplore.tui.cli.dispatch import main
 
 def dump(self):
     strips = self.app.screen._compositor.render_strips()
@@ -116,7 +116,7 @@ def test_any_size_is_answered_in_peace(
 OTHER_TEXTUAL = """
 import sys, textual
 textual.__version__ = "8.9.0"
-from tokexplore.tui.cli import main
+from tokexplore.tui.cli.dispatch import main
 sys.argv = ["tokexplore", "--max-new-tokens", "20"]
 raise SystemExit(main())
 """

@@ -12,8 +12,8 @@ from support.patience import LATE
 from support.terminal import Terminal
 
 from tokexplore.models.errors import UsageError
-from tokexplore.models.session.places import all_files
-from tokexplore.models.session.reading import listed, open_session
+from tokexplore.models.session.paths import all_files
+from tokexplore.models.session.reader import listed, open_session
 
 COMMAND = [sys.executable, "-P", "-m", "tokexplore"]
 STREAMING = [*COMMAND, "--max-new-tokens", "900", "--temperature", "1", "--ignore-eos"]

@@ -26,14 +26,14 @@ from support.sessions import kept
 from support.written_models import CONFIG, make
 
 from tokexplore.models.errors import TokexploreError
-from tokexplore.models.events import Noted
 from tokexplore.models.session.journal import Journal
 from tokexplore.models.session.timeline import open_timeline
-from tokexplore.tui import cli
-from tokexplore.tui.commands.opening import keep_on
-from tokexplore.tui.commands.taping import app_options
-from tokexplore.tui.explorer import Explorer
-from tokexplore.tui.replay import Replay
+from tokexplore.models.tree.events import Noted
+from tokexplore.tui.cli import dispatch
+from tokexplore.tui.cli.tape import app_options
+from tokexplore.tui.explore.explorer import Explorer
+from tokexplore.tui.explore.open_session import keep_on
+from tokexplore.tui.explore.replay import Replay
 from tokexplore.tui.tape.script import COMMANDS, read_script
 
 ASKED = os.environ.get("FUZZ", "")
@@ -62,7 +62,7 @@ def told(*arguments: str, codes: tuple[int, ...] = (0, 1, 2)) -> str:
     """What the command writes; where it fails that is one sentence of ours."""
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code = cli.main(list(arguments), open_engine=FakeEngine.open)
+        code = dispatch.main(list(arguments), open_engine=FakeEngine.open)
     said = err.getvalue()
     assert code in codes, said
     assert "Traceback" not in said

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from support.made_models import SMALL, save_llama
 from support.malformed import DEEP, LONG, written
 
-from tokexplore.tui import cli
+from tokexplore.tui.cli import dispatch
 
 ASKED = os.environ.get("FUZZ", "")
 SECONDS, BYTES = 10, 1 << 30
@@ -79,7 +79,7 @@ def test_a_directory_gives_a_token_or_a_sentence(whole: Path, file: tuple[str, s
     err = io.StringIO()
     with contextlib.redirect_stderr(err):
         arguments = ["run", str(place), "--prompt", "a", "--max-new-tokens", "1", *how]
-        code = cli.main([*arguments, "--device", "cpu"])
+        code = dispatch.main([*arguments, "--device", "cpu"])
     said = err.getvalue()
     assert code in (0, 2), (code, said)
     assert "Traceback" not in said

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from support.written_models import edit_json, make, make_sharded
 
-from tokexplore.models.catalog import list_models, locate, suggestion
-from tokexplore.models.checkpoint import read_checkpoint
+from tokexplore.models.catalog.catalog import list_models, locate, suggestion
+from tokexplore.models.catalog.checkpoint import read_checkpoint
+from tokexplore.models.catalog.footprint import footprint
 from tokexplore.models.display import safe_text
 from tokexplore.models.errors import ModelError, UsageError
-from tokexplore.models.footprint import footprint
-from tokexplore.tui import cli
+from tokexplore.tui.cli import dispatch
 
 DEEP = "[" * 100_000 + "]" * 100_000
 LONG = "9" * 5000
@@ -227,7 +227,7 @@ def test_it_is_told_in_a_sentence(
     (said,) = found.problems
     assert said.startswith(problem)
     footprint(found, "auto").sentence(1, "here")
-    assert cli.main(["models", str(tmp_path / "models")]) == 0
+    assert dispatch.main(["models", str(tmp_path / "models")]) == 0
     *_, a, b, c = capsys.readouterr().out.splitlines()
     assert safe_text(said) in b
     assert "complete" in a

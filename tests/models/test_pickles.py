@@ -9,9 +9,9 @@ import pytest
 import torch
 from support.written_models import make
 
-from tokexplore.models.catalog import list_models
-from tokexplore.models.checkpoint import read_checkpoint
-from tokexplore.models.pickles import pickled_header
+from tokexplore.models.catalog.catalog import list_models
+from tokexplore.models.catalog.checkpoint import read_checkpoint
+from tokexplore.models.catalog.pickles import pickled_header
 
 WEIGHTS: dict[str, torch.Tensor] = {
     "embed.weight": torch.zeros(10, 4),

@@ -8,10 +8,10 @@ import pytest
 
 from tokexplore.models.distribution import Distribution
 from tokexplore.models.errors import UsageError
-from tokexplore.models.randomness import extend_key, path_key, seed_key, uniform
 from tokexplore.models.sampling.knobs import KNOBS, with_value
+from tokexplore.models.sampling.randomness import extend_key, path_key, seed_key, uniform
+from tokexplore.models.sampling.sampler_view import Cut, SamplerView
 from tokexplore.models.sampling.settings import SamplingSettings
-from tokexplore.models.sampling.view import Cut, SamplerView
 from tokexplore.models.tokens import Vocabulary
 
 

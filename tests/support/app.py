@@ -10,13 +10,13 @@ from textual.pilot import Pilot
 from support.connect import in_thread
 from support.fake_engine import FakeEngine
 from support.patience import LATE
+from tokexplore.models.api.options import LoadOptions, PromptSpec
 from tokexplore.models.errors import EngineLostError
-from tokexplore.models.options import LoadOptions, PromptSpec
 from tokexplore.models.session.timeline import Timeline
 from tokexplore.models.worker.client import EngineClient
 from tokexplore.tui.app import TokexploreApp
-from tokexplore.tui.keeping import Kept
-from tokexplore.tui.options import AppOptions
+from tokexplore.tui.explore.options import AppOptions
+from tokexplore.tui.explore.session_recorder import Kept
 
 PROMPT = "Once upon a time there was"
 LENGTH = 24

@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from support.fake_engine import FakeEngine
-from tokexplore.models.options import LoadOptions
-from tokexplore.models.protocol import Control, Progress, StreamEnded, StreamEvent, StreamRequest
+from tokexplore.models.api.engine import Control, Progress, StreamEnded, StreamEvent, StreamRequest
+from tokexplore.models.api.options import LoadOptions
 from tokexplore.models.worker.child import serve
 
 CONFIG = json.loads(sys.argv[1])

@@ -50,7 +50,7 @@ def main() -> None:
 
 def _run(line: Sequence[str]) -> int:
     from support.fake_engine import FakeEngine
-    from tokexplore.tui.cli import main as run_command
+    from tokexplore.tui.cli.dispatch import main as run_command
 
     print("a library prints while loading")
     opening = functools.partial(FakeEngine.open, **json.loads(sys.argv[1]))
@@ -61,8 +61,8 @@ def _run(line: Sequence[str]) -> int:
 def _run_each() -> None:
     """Fork for each command line, one after the other, and print its exit code."""
     import support.fake_engine  # noqa: F401
-    import tokexplore.models.engine.lens
-    import tokexplore.tui.commands.sweeping  # noqa: F401
+    import tokexplore.models.engine.sampler_effects
+    import tokexplore.tui.cli.sweep  # noqa: F401
 
     gc.freeze()
     folder, *lines = json.load(sys.stdin)

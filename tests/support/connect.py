@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from support.fake_engine import FakeEngine
-from tokexplore.models.options import LoadOptions
-from tokexplore.models.protocol import Engine, Progress
+from tokexplore.models.api.engine import Engine, Progress
+from tokexplore.models.api.options import LoadOptions
 from tokexplore.models.worker.child import OpenEngine, serve
 from tokexplore.models.worker.process import Connect, ProcessConnection, spawn_process
 

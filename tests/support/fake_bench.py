@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tokexplore.models.bench import Execution, Logits
-from tokexplore.models.protocol import Control, DrawnToken, StreamEnded, StreamRequest
+from tokexplore.models.api.engine import Control, DrawnToken, StreamEnded, StreamRequest
+from tokexplore.models.api.instruments import Execution, Logits
 
 if TYPE_CHECKING:
     from support.fake_engine import FakeEngine

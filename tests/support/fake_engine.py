@@ -24,10 +24,7 @@ from support.fake_numbers import (
     sampler_view,
     standing_of,
 )
-from tokexplore.models.distribution import Distribution, Rows, Standing
-from tokexplore.models.errors import UsageError
-from tokexplore.models.options import LoadOptions
-from tokexplore.models.protocol import (
+from tokexplore.models.api.engine import (
     Chat,
     Continuation,
     Control,
@@ -42,10 +39,13 @@ from tokexplore.models.protocol import (
     StreamEvent,
     StreamRequest,
 )
-from tokexplore.models.randomness import extend_key, path_key, seed_key, uniform
+from tokexplore.models.api.options import LoadOptions
+from tokexplore.models.distribution import Distribution, Rows, Standing
+from tokexplore.models.errors import UsageError
 from tokexplore.models.sampling.effects import Draws, Effect
+from tokexplore.models.sampling.randomness import extend_key, path_key, seed_key, uniform
+from tokexplore.models.sampling.sampler_view import SamplerView
 from tokexplore.models.sampling.settings import SamplingSettings
-from tokexplore.models.sampling.view import SamplerView
 from tokexplore.models.tokens import Vocabulary
 
 SUGGESTED = SamplingSettings(temperature=0.7, top_k=20, top_p=0.8)

@@ -8,8 +8,8 @@ import numpy as np
 from tokexplore.models.distribution import Rows, Standing
 from tokexplore.models.errors import UsageError
 from tokexplore.models.sampling.effects import SHOWN, Draws, Effect, StageEffect
+from tokexplore.models.sampling.sampler_view import Cut, SamplerView
 from tokexplore.models.sampling.settings import SamplingSettings
-from tokexplore.models.sampling.view import Cut, SamplerView
 
 
 def sampler_view(order: np.ndarray, logits: np.ndarray, settings: SamplingSettings) -> SamplerView:

@@ -9,7 +9,7 @@ import torch
 import transformers as hf
 from transformers import PreTrainedConfig, PreTrainedModel
 
-from tokexplore.models.engine.loading import Loaded
+from tokexplore.models.engine.loading.opening import Loaded
 from tokexplore.models.tokens import Vocabulary
 
 ROWS = 96

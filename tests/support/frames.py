@@ -9,9 +9,9 @@ from rich.style import Style
 from textual.color import Color
 from textual.strip import Strip
 
-from tokexplore.tui.output.encode import Encoder
-from tokexplore.tui.output.grid import Grid, Styles
-from tokexplore.tui.output.net import SafeFilter
+from tokexplore.tui.terminal.ansi import Encoder
+from tokexplore.tui.terminal.cell_grid import Grid, Styles
+from tokexplore.tui.terminal.safe_filter import SafeFilter
 
 NARROW = [
     *"ab .#│█éЖλ0123456789",

@@ -14,8 +14,8 @@ from typing import Any
 
 from support.fake_engine import FakeEngine
 from tokexplore import __version__
-from tokexplore.models.protocol import Engine
-from tokexplore.tui.cli import main
+from tokexplore.models.api.engine import Engine
+from tokexplore.tui.cli.dispatch import main
 
 FOLDER = Path(__file__).parents[1] / "data" / "lines"
 FIELDS = FOLDER / "fields.json"
@@ -115,7 +115,7 @@ def names(value: object) -> str:
 
 def fields(folder: Path) -> dict[str, dict[str, str]]:
     """The fields of the first line of each type that each other command writes."""
-    from tokexplore.tui.headless import open_local
+    from tokexplore.tui.cli.run import open_local
 
     (folder / "text.txt").write_text("Once upon a time there was")
     found: dict[str, dict[str, str]] = {}
@@ -134,8 +134,8 @@ def expected(name: str) -> list[dict[str, Any]]:
 
 def remake() -> None:
     """Write down what is expected."""
+    from tokexplore.models.api.options import LoadOptions
     from tokexplore.models.engine.local import LocalEngine
-    from tokexplore.models.options import LoadOptions
 
     FOLDER.mkdir(parents=True, exist_ok=True)
     engine = LocalEngine.open(LoadOptions(device="cpu", threads=1), lambda _: None)

@@ -19,11 +19,11 @@ from pathlib import Path
 import msgspec
 
 from tokexplore import __version__
-from tokexplore.models.session.reading import Session, open_session
+from tokexplore.models.session.reader import Session, open_session
 from tokexplore.models.session.rows import KINDS
-from tokexplore.tui.commands.exporting import source_of
+from tokexplore.tui.cli.export import source_of
+from tokexplore.tui.export.formats import FORMATS, export
 from tokexplore.tui.export.source import SCOPES
-from tokexplore.tui.export.write import FORMATS, export
 
 FOLDER = Path(__file__).parents[1] / "data" / "sessions"
 EXPECTED = FOLDER / "expected.json"

@@ -17,12 +17,12 @@ from pathlib import Path
 
 from support.sessions import grow, journal_of, prompted
 from tokexplore.models.errors import UsageError
-from tokexplore.models.events import Act, Event, Taken
 from tokexplore.models.session import journal
-from tokexplore.models.session.reading import open_session
-from tokexplore.models.session.writing import View, Writer
+from tokexplore.models.session.reader import open_session
+from tokexplore.models.session.writer import View, Writer
 from tokexplore.models.tokens import Vocabulary
-from tokexplore.models.tree import TokenTree
+from tokexplore.models.tree.events import Act, Event, Taken
+from tokexplore.models.tree.tree import TokenTree
 
 AT_ONCE = 10
 TOKENS_A_SECOND = 150

@@ -5,11 +5,11 @@ import io
 import msgspec
 
 from support.fake_engine import FakeEngine
-from tokexplore.tui.arguments import parse
-from tokexplore.tui.commands.lab.bench import run_lab
-from tokexplore.tui.commands.lab.parsers import EXPERIMENTS
-from tokexplore.tui.own_engine import OpenEngine
-from tokexplore.tui.prompts import read_prompt
+from tokexplore.tui.cli.arguments import parse
+from tokexplore.tui.cli.common.own_engine import OpenEngine
+from tokexplore.tui.cli.lab.registry import EXPERIMENTS
+from tokexplore.tui.cli.lab.runner import run_lab
+from tokexplore.tui.cli.prompt_input import read_prompt
 
 
 def lab_told(

@@ -1,11 +1,11 @@
 """Sessions that were lived in the app, on the fake engine."""
 
 from support.app import PROMPT, make_app, press, until
-from tokexplore.models.options import PromptSpec
+from tokexplore.models.api.options import PromptSpec
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.tui.app import TokexploreApp
-from tokexplore.tui.commands.opening import keep_on, options_for
-from tokexplore.tui.options import AppOptions, OpenOptions
+from tokexplore.tui.explore.open_session import keep_on, options_for
+from tokexplore.tui.explore.options import AppOptions, OpenOptions
 
 SIZE = (120, 40)
 SETTINGS = SamplingSettings(temperature=1.2, seed=4)

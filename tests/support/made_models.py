@@ -10,7 +10,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel, PreTrai
 
 from support import made_tokenizers
 from support.written_models import edit_json
-from tokexplore.models.engine.byte_table import vocabulary_of
+from tokexplore.models.engine.text.byte_table import vocabulary_of
 
 TOKENIZER_ONLY_ROWS = 10_000
 SMALL: dict[str, Any] = {

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tokexplore.models.engine.loading import Loaded, load
+from tokexplore.models.api.options import LoadOptions
+from tokexplore.models.engine.loading.opening import Loaded, load
 from tokexplore.models.errors import ModelError, TokexploreError
-from tokexplore.models.options import LoadOptions
 
 
 def opened(path: Path | str, **options: object) -> Loaded:

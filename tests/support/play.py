@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from support.emulators import Pyte, Tmux
 from support.frames import Story
-from tokexplore.tui.output.grid import Grid, glyph_text, start_of
-from tokexplore.tui.output.reach import fitting, is_sure, pushed_from
+from tokexplore.tui.terminal.cell_grid import Grid, glyph_text, start_of
+from tokexplore.tui.terminal.cell_reach import fitting, is_sure, pushed_from
 
 SIZE = (16, 3)
 FRAMES = 40

@@ -9,9 +9,9 @@ from transformers import PreTrainedModel
 
 from support import architectures, families, truth
 from support.truth import Said
+from tokexplore.models.api.engine import Control, ScoredToken, StreamRequest
 from tokexplore.models.engine.local import LocalEngine
 from tokexplore.models.errors import ModelError
-from tokexplore.models.protocol import Control, ScoredToken, StreamRequest
 from tokexplore.models.sampling.settings import SamplingSettings
 
 HOT = SamplingSettings(temperature=1.5, seed=7)

@@ -4,16 +4,16 @@ from pathlib import Path
 
 import numpy as np
 
+from tokexplore.models.api.provenance import Provenance
 from tokexplore.models.distribution import Distribution
-from tokexplore.models.provenance import Provenance
+from tokexplore.models.sampling.sampler_view import Cut, SamplerView
 from tokexplore.models.sampling.settings import SamplingSettings
-from tokexplore.models.sampling.view import Cut, SamplerView
 from tokexplore.models.session.journal import Journal
 from tokexplore.models.session.meta import Summary
-from tokexplore.models.session.writing import View
+from tokexplore.models.session.writer import View
 from tokexplore.models.tokens import Vocabulary
-from tokexplore.models.tree import TokenTree
-from tokexplore.models.trie import ROOT
+from tokexplore.models.tree.tree import TokenTree
+from tokexplore.models.tree.trie import ROOT
 
 VOCABULARY = Vocabulary.pack([b"<s>", *(b" w%d" % n for n in range(1, 300))], [0], 300)
 PROVENANCE = Provenance("fake", "fake", "", "0" * 64, "float32", "cpu", "none", 300)

@@ -5,9 +5,9 @@ import io
 import msgspec
 
 from support.fake_engine import FakeEngine
-from tokexplore.tui.arguments import parse
-from tokexplore.tui.commands.sweeping import run_sweep
-from tokexplore.tui.prompts import read_prompt
+from tokexplore.tui.cli.arguments import parse
+from tokexplore.tui.cli.prompt_input import read_prompt
+from tokexplore.tui.cli.sweep import run_sweep
 
 PROMPT = ("sweep", "--prompt", "Once upon")
 

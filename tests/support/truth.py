@@ -8,9 +8,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
-from tokexplore.models.distribution import Distribution, Standing
-from tokexplore.models.engine.local import LocalEngine
-from tokexplore.models.protocol import (
+from tokexplore.models.api.engine import (
     Control,
     Described,
     DrawnToken,
@@ -19,6 +17,8 @@ from tokexplore.models.protocol import (
     StreamEvent,
     StreamRequest,
 )
+from tokexplore.models.distribution import Distribution, Standing
+from tokexplore.models.engine.local import LocalEngine
 from tokexplore.models.sampling.settings import SamplingSettings
 
 GREEDY = SamplingSettings()

@@ -12,18 +12,18 @@ from support.connect import in_thread
 from support.fake_engine import FakeEngine
 from textual.widgets import TextArea
 
+from tokexplore.models.api.options import LoadOptions, PromptSpec
 from tokexplore.models.errors import EngineLostError, ModelError, OutOfMemoryError
-from tokexplore.models.options import LoadOptions, PromptSpec
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.worker.client import EngineClient
 from tokexplore.tui.app import TokexploreApp
-from tokexplore.tui.options import AppOptions
-from tokexplore.tui.output.seam import MOST_NOTICES
+from tokexplore.tui.explore.options import AppOptions
 from tokexplore.tui.screens.compare import CompareScreen
 from tokexplore.tui.screens.dialog import Ask, Sheet
 from tokexplore.tui.screens.editor import PromptEditor, TextEditor
 from tokexplore.tui.screens.find import FindToken
-from tokexplore.tui.screens.lens import LensScreen
+from tokexplore.tui.screens.sampler_lens import LensScreen
+from tokexplore.tui.terminal.paced_app import MOST_NOTICES
 from tokexplore.widgets.transcript import Transcript
 
 SIZE = (120, 40)

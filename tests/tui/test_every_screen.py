@@ -5,10 +5,10 @@ from support.app import make_app, press, screen_text, settle, until
 from textual.binding import Binding
 from textual.pilot import Pilot
 
-from tokexplore.models.options import PromptSpec
+from tokexplore.models.api.options import PromptSpec
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.tui.app import TokexploreApp
-from tokexplore.tui.options import AppOptions
+from tokexplore.tui.explore.options import AppOptions
 from tokexplore.tui.screens.dialog import Ask, Sheet
 
 OPTIONS = AppOptions(

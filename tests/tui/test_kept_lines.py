@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from support.kept_lines import COMMANDS, FIELDS, embedded, expected, fields, unlike
 
+from tokexplore.models.api.options import LoadOptions
 from tokexplore.models.engine.local import LocalEngine
-from tokexplore.models.options import LoadOptions
 
 
 def test_the_model_that_we_ship_says_what_it_said(tmp_path: Path) -> None:

@@ -14,13 +14,13 @@ from support.sessions import same
 
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.session import rows, schema
-from tokexplore.models.session.reading import connect, open_session
+from tokexplore.models.session.reader import connect, open_session
 from tokexplore.models.session.timeline import open_timeline
-from tokexplore.tui.commands.opening import keep_on, options_for
-from tokexplore.tui.explorer import Explorer
-from tokexplore.tui.keeping import Kept, read_state, resumed
-from tokexplore.tui.options import OpenOptions
-from tokexplore.tui.replay import Replay
+from tokexplore.tui.explore.explorer import Explorer
+from tokexplore.tui.explore.open_session import keep_on, options_for
+from tokexplore.tui.explore.options import OpenOptions
+from tokexplore.tui.explore.replay import Replay
+from tokexplore.tui.explore.session_recorder import Kept, read_state, resumed
 
 TOLD = json.loads(EXPECTED.read_text(encoding="utf-8"))
 every_session = pytest.mark.parametrize("name", NAMES)

@@ -6,13 +6,13 @@ from textual.keys import _character_to_key
 
 from tokexplore.tui.app import TokexploreApp
 from tokexplore.tui.keys import COMMANDS, GROUPS, bindings
+from tokexplore.tui.presenters.status import STAGES, source_words
 from tokexplore.tui.screens.compare import CompareScreen
 from tokexplore.tui.screens.help import help_sheet
-from tokexplore.tui.status import STAGES, source_words
 from tokexplore.widgets.branch_rows import BranchStyles
 from tokexplore.widgets.branch_rows import columns_for as branch_columns
 from tokexplore.widgets.branch_rows import head_strip as branch_head
-from tokexplore.widgets.strip import FAINTEST
+from tokexplore.widgets.entropy_strip import FAINTEST
 
 BRANCH_STYLES = BranchStyles(*[Style()] * len(BranchStyles._fields))
 FORBIDDEN = {

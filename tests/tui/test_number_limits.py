@@ -3,9 +3,9 @@
 import pytest
 
 from tokexplore.models.errors import UsageError
-from tokexplore.tui.arguments import parse
-from tokexplore.tui.commands.lens import lens_lines
-from tokexplore.tui.options import LensOptions
+from tokexplore.tui.cli.arguments import parse
+from tokexplore.tui.cli.lens import lens_lines
+from tokexplore.tui.explore.options import LensOptions
 
 
 @pytest.mark.parametrize("text", ["-1e-1", "-.1", "-1E-1", "-0.1e0", "-0.1"])

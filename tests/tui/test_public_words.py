@@ -14,8 +14,8 @@ from textual.message_pump import MessagePump
 
 from tokexplore import tui, widgets
 from tokexplore.tui.app import TokexploreApp
-from tokexplore.tui.cli import main
-from tokexplore.tui.options import AppOptions
+from tokexplore.tui.cli.dispatch import main
+from tokexplore.tui.explore.options import AppOptions
 
 PROMPT = "prompt prompt-file literal chat system user prefill prefill-as messages template"
 PROMPT += " template-arg"

@@ -9,7 +9,7 @@ from textual.color import Color
 from textual.theme import Theme
 from textual.widgets import Label
 
-from tokexplore.tui.output.encode import Ink
+from tokexplore.tui.terminal.ansi import Ink
 from tokexplore.tui.theme import ANSI, DARK, LIGHT, TEXT_ROLES, ThemedApp
 from tokexplore.widgets.heat import LEVELS
 

@@ -4,17 +4,17 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from support.app import make_app, press, screen_text, settle, until
 
-from tokexplore.models.events import Act, Bookmarked, Event, Named, Noted
-from tokexplore.models.options import PromptSpec
-from tokexplore.models.protocol import Chat, Message
+from tokexplore.models.api.engine import Chat, Message
+from tokexplore.models.api.options import PromptSpec
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.tokens import Vocabulary
-from tokexplore.models.tree import TokenTree
-from tokexplore.models.trie import ROOT
+from tokexplore.models.tree.events import Act, Bookmarked, Event, Named, Noted
+from tokexplore.models.tree.tree import TokenTree
+from tokexplore.models.tree.trie import ROOT
 from tokexplore.tui.app import TokexploreApp
-from tokexplore.tui.change_words import CHANGED
-from tokexplore.tui.explorer import Explorer
-from tokexplore.tui.options import AppOptions
+from tokexplore.tui.explore.explorer import Explorer
+from tokexplore.tui.explore.options import AppOptions
+from tokexplore.tui.explore.undo_text import CHANGED
 
 VOCABULARY = Vocabulary.pack([b"a", b"b", b"c", b"d"], (), 4)
 TOKENS = st.lists(st.integers(0, 3), min_size=1, max_size=4)

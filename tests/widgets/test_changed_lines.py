@@ -5,7 +5,7 @@ from textual.app import ComposeResult
 from textual.strip import Strip
 
 from tokexplore.tui.theme import ThemedApp
-from tokexplore.widgets.cells import line
+from tokexplore.widgets.cell_text import line
 from tokexplore.widgets.changed_lines import ChangedLines
 
 

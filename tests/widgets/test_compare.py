@@ -28,8 +28,8 @@ from tokexplore.widgets.compare_rows import (
     rows_of,
     shown,
 )
-from tokexplore.widgets.figures import logprob_text
 from tokexplore.widgets.heat import LEVELS
+from tokexplore.widgets.numbers import logprob_text
 
 STYLES = CompareStyles(
     *(Style(color=f"color({n})") for n in range(6)),

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokexplore.widgets.cells import width
+from tokexplore.widgets.cell_text import width
 from tokexplore.widgets.transcript_cells import BLANK, Cell, atoms_of
 from tokexplore.widgets.transcript_layout import Layout
 

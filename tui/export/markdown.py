@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 
 from tokexplore.models.display import safe_text
-from tokexplore.models.trie import Branch
+from tokexplore.models.tree.trie import Branch
 from tokexplore.tui.export.source import Scope, Source
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~&$^=:@])")

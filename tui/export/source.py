@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from typing import Literal, NamedTuple, get_args
 
+from tokexplore.models.api.provenance import Provenance
 from tokexplore.models.distribution import Distribution
-from tokexplore.models.provenance import Provenance
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.tokens import Vocabulary
-from tokexplore.models.tree import TokenTree
-from tokexplore.models.trie import ROOT, Branch, is_given, steps_until
+from tokexplore.models.tree.tree import TokenTree
+from tokexplore.models.tree.trie import ROOT, Branch, is_given, steps_until
 
 Scope = Literal["path", "visible", "all"]
 """The path in view, all branches but hidden ones, or all of them."""

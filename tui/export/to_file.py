@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from tokexplore.models.errors import UsageError
-from tokexplore.models.given import path_of
+from tokexplore.models.untrusted import path_of
+from tokexplore.tui.export.formats import FORMATS, SUFFIXES, Format, export
 from tokexplore.tui.export.source import SCOPES, Scope, Source
-from tokexplore.tui.export.write import FORMATS, SUFFIXES, Format, export
 
 
 def write_export(source: Source, asked: str, scope: Scope, candidates: int) -> Path:

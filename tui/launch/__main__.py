@@ -1,5 +1,5 @@
 """`python -m tokexplore`."""
 
-from tokexplore.tui.cli import main
+from tokexplore.tui.cli.dispatch import main
 
 raise SystemExit(main())

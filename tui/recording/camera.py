@@ -8,9 +8,9 @@ from rich.color import ColorSystem
 from textual.app import App
 from textual.strip import Strip
 
-from tokexplore.tui.output.encode import Encoder
-from tokexplore.tui.output.grid import Grid, Styles
 from tokexplore.tui.recording.cast import BEGINS, CastWriter
+from tokexplore.tui.terminal.ansi import Encoder
+from tokexplore.tui.terminal.cell_grid import Grid, Styles
 
 FRAMES_PER_SECOND = 15
 

@@ -11,7 +11,7 @@ from typing import Annotated, Literal, NamedTuple, TextIO
 import msgspec
 
 from tokexplore.models.errors import UsageError
-from tokexplore.models.given import json_of, read_whole
+from tokexplore.models.untrusted import json_of, read_whole
 
 Version = Literal[2, 3]
 LARGEST = 1000

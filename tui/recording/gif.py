@@ -9,9 +9,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tokexplore.models.api.engine import Progress
 from tokexplore.models.errors import UsageError
-from tokexplore.models.protocol import Progress
-from tokexplore.tui.options import check_new
+from tokexplore.tui.explore.options import check_new
 from tokexplore.tui.recording.cast import Cast
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
-from tokexplore.tui.branch_view import BranchRows
-from tokexplore.tui.driver import Driver
+from tokexplore.tui.explore.controller import Driver
+from tokexplore.tui.presenters.branches import BranchRows
 from tokexplore.tui.screens.dialog import Dialog
 from tokexplore.tui.screens.parts import has_parts
 from tokexplore.widgets.branches import BranchList

@@ -6,14 +6,14 @@ from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
-from tokexplore.tui.compare_view import chosen, compare
-from tokexplore.tui.driver import Driver
+from tokexplore.tui.explore.controller import Driver
+from tokexplore.tui.presenters.compare import chosen, compare
 from tokexplore.tui.screens.parts import has_parts
 from tokexplore.tui.screens.shown import Shown
 from tokexplore.widgets.compare import CompareView
 from tokexplore.widgets.header import Header
 from tokexplore.widgets.keybar import KeyBar, KeyHint
-from tokexplore.widgets.rule import Part, TitleRule, legend_parts
+from tokexplore.widgets.title_rule import Part, TitleRule, legend_parts
 
 FRAMES_PER_SECOND = 15
 

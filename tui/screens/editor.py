@@ -15,9 +15,9 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.widgets import Input, Static, TextArea
 
+from tokexplore.models.api.engine import Chat, Message
+from tokexplore.models.api.options import PromptSpec
 from tokexplore.models.errors import TokexploreError
-from tokexplore.models.options import PromptSpec
-from tokexplore.models.protocol import Chat, Message
 from tokexplore.tui.screens.dialog import Dialog
 
 Preview = Callable[[str, bool], Awaitable[str]]

@@ -8,7 +8,7 @@ from textual.content import Content
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
-from tokexplore.tui.examples import EXAMPLES
+from tokexplore.tui.explore.examples import EXAMPLES
 from tokexplore.tui.screens.dialog import Dialog
 from tokexplore.tui.screens.paged_list import PagedList
 

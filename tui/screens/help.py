@@ -67,8 +67,8 @@ def screens() -> dict[type[Screen[Any]], str]:
     """The screens that the main one opens, with what help calls them."""
     from tokexplore.tui.screens.compare import CompareScreen
     from tokexplore.tui.screens.lab import LabScreen
-    from tokexplore.tui.screens.ladder import LadderScreen
-    from tokexplore.tui.screens.lens import LensScreen
+    from tokexplore.tui.screens.sampler_lens import LensScreen
+    from tokexplore.tui.screens.temperatures import LadderScreen
 
     return {
         CompareScreen: "Comparing (d)",

@@ -5,15 +5,15 @@ from pathlib import Path
 
 from textual.content import Content
 
+from tokexplore.models.api.engine import ModelInfo
+from tokexplore.models.api.provenance import Provenance
 from tokexplore.models.display import safe_text
-from tokexplore.models.protocol import ModelInfo
-from tokexplore.models.provenance import Provenance
-from tokexplore.models.tree import TokenTree
-from tokexplore.tui.driver import Driver
-from tokexplore.tui.explorer import Explorer
-from tokexplore.tui.output.pacing import Figures
+from tokexplore.models.tree.tree import TokenTree
+from tokexplore.tui.explore.controller import Driver
+from tokexplore.tui.explore.explorer import Explorer
+from tokexplore.tui.presenters.status import source_words
 from tokexplore.tui.screens.dialog import Sheet
-from tokexplore.tui.status import source_words
+from tokexplore.tui.terminal.pacer import Figures
 
 Lines = list[tuple[str, str]]
 

@@ -11,22 +11,22 @@ from textual.widgets import Static
 
 from tokexplore.models.display import NEWLINE, safe_text
 from tokexplore.models.errors import UsageError
-from tokexplore.models.given import brief
 from tokexplore.models.lab.conditions import KNOBS, knobs_named
 from tokexplore.models.lab.forks import Summary, summarise
-from tokexplore.models.lab.study import Study
 from tokexplore.models.tokens import Vocabulary
-from tokexplore.tui.driver import Driver
-from tokexplore.tui.lab import Lab, asked_runs
-from tokexplore.tui.lab_text import TrieRow, trie_rows
-from tokexplore.tui.lab_view import detail, figures, trie
+from tokexplore.models.tree.study import Study
+from tokexplore.models.untrusted import brief
+from tokexplore.tui.explore.controller import Driver
+from tokexplore.tui.explore.repeat_runs import Lab, asked_runs
+from tokexplore.tui.report.repeat_text import TrieRow, trie_rows
 from tokexplore.tui.screens.dialog import Ask
+from tokexplore.tui.screens.lab_lines import detail, figures, trie
 from tokexplore.tui.screens.parts import has_parts
 from tokexplore.tui.screens.shown import Shown
-from tokexplore.widgets.cells import cut_left
+from tokexplore.widgets.cell_text import cut_left
 from tokexplore.widgets.header import Header
 from tokexplore.widgets.keybar import KeyBar, KeyHint
-from tokexplore.widgets.rule import Part, TitleRule
+from tokexplore.widgets.title_rule import Part, TitleRule
 
 FRAMES_PER_SECOND = 15
 _FIXED_ROWS = 8

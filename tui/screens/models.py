@@ -9,13 +9,13 @@ from textual.content import Content
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
-from tokexplore.models.catalog import ModelEntry, list_models
+from tokexplore.models.catalog.catalog import ModelEntry, list_models
 from tokexplore.models.display import safe_text
 from tokexplore.models.errors import TokexploreError
 from tokexplore.tui.screens.dialog import Dialog
 from tokexplore.tui.screens.paged_list import PagedList
-from tokexplore.widgets.cells import fit
-from tokexplore.widgets.figures import short_count
+from tokexplore.widgets.cell_text import fit
+from tokexplore.widgets.numbers import short_count
 
 
 class ModelPicker(Dialog[str | None]):

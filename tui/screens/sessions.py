@@ -13,11 +13,11 @@ from textual.widgets.option_list import Option
 
 from tokexplore.models.display import safe_text
 from tokexplore.models.session.listing import ending
-from tokexplore.models.session.places import all_files
-from tokexplore.models.session.reading import Listed, listed
+from tokexplore.models.session.paths import all_files
+from tokexplore.models.session.reader import Listed, listed
 from tokexplore.tui.screens.dialog import Dialog
 from tokexplore.tui.screens.paged_list import PagedList
-from tokexplore.widgets.cells import fit
+from tokexplore.widgets.cell_text import fit
 
 MOST = 200
 """Sessions that are listed; `tokexplore sessions` lists them all."""

@@ -5,10 +5,10 @@ from typing import ClassVar
 from textual.binding import BindingType
 from textual.screen import Screen
 
-from tokexplore.tui.driver import Driver
+from tokexplore.tui.explore.controller import Driver
 from tokexplore.tui.keys import EVERYWHERE, bindings
-from tokexplore.tui.recording.showing import ShowingApp
-from tokexplore.tui.status import header_values
+from tokexplore.tui.presenters.status import header_values
+from tokexplore.tui.recording.recordable_app import ShowingApp
 from tokexplore.widgets.header import Header
 from tokexplore.widgets.keybar import KeyBar
 

@@ -14,23 +14,23 @@ from textual.screen import Screen
 from textual.strip import Strip
 from textual.widgets import Input, TextArea
 
+from tokexplore.models.api.options import LoadOptions
 from tokexplore.models.display import safe_text
 from tokexplore.models.errors import TokexploreError
-from tokexplore.models.options import LoadOptions
 from tokexplore.models.session.timeline import Timeline
 from tokexplore.models.worker.client import EngineClient
 from tokexplore.tui.app import TokexploreApp
-from tokexplore.tui.driving.base import MakeClient, spawn_client
-from tokexplore.tui.keeping import Kept
-from tokexplore.tui.options import AppOptions
+from tokexplore.tui.browse.screen import BrowseScreen
+from tokexplore.tui.explore.engine_link import MakeClient, spawn_client
+from tokexplore.tui.explore.options import AppOptions
+from tokexplore.tui.explore.session_recorder import Kept
 from tokexplore.tui.recording.camera import Camera
 from tokexplore.tui.recording.cast import BEGINS, CastWriter
-from tokexplore.tui.recording.picture import svg_of
-from tokexplore.tui.screens.browse import BrowseScreen
+from tokexplore.tui.recording.screenshot import svg_of
 from tokexplore.tui.screens.lab import LabScreen
-from tokexplore.tui.screens.ladder import LadderScreen
+from tokexplore.tui.screens.temperatures import LadderScreen
 from tokexplore.tui.tape.script import Script, Step
-from tokexplore.widgets.cells import cut, width
+from tokexplore.widgets.cell_text import cut, width
 
 FRAME = 1 / 15
 """Seconds of the tape's clock between two frames."""

@@ -10,9 +10,9 @@ from typing import NamedTuple
 from textual.keys import KEY_ALIASES, KEY_TO_UNICODE_NAME, Keys
 
 from tokexplore.models.errors import UsageError
-from tokexplore.models.given import brief, check_length
-from tokexplore.tui.options import THEMES
-from tokexplore.tui.tape.memory import LONGEST
+from tokexplore.models.untrusted import brief, check_length
+from tokexplore.tui.explore.options import THEMES
+from tokexplore.tui.recording.key_log import LONGEST
 
 COMMANDS = {
     "Size": "COLUMNSxROWS: the screen, before anything else",

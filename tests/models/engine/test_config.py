@@ -21,11 +21,11 @@ from transformers import (
     PreTrainedModel,
 )
 
-from tokexplore.models.engine.config import culprit
+from tokexplore.models.api.options import LoadOptions
+from tokexplore.models.engine.loading.config import culprit
 from tokexplore.models.engine.local import LocalEngine
 from tokexplore.models.errors import ModelError
-from tokexplore.models.options import LoadOptions
-from tokexplore.tui import cli
+from tokexplore.tui.cli import dispatch
 
 ROWS = len(tokenizer())
 MAKE: dict[str, Callable[[], PreTrainedModel]] = {
@@ -83,10 +83,10 @@ def test_a_run_writes_the_same(tmp_path: Path, capfd: pytest.CaptureFixture[str]
     path = save_llama(tmp_path / "m")
     capfd.readouterr()
     command = ["run", str(path), "--prompt", "a", "--max-new-tokens", "2", "--device", "cpu"]
-    assert cli.main([*command, "--format", "text"]) == 0
+    assert dispatch.main([*command, "--format", "text"]) == 0
     truth = capfd.readouterr()
     edit_json(path / "config.json", return_dict=False, output_attentions=True)
-    assert cli.main([*command, "--format", "text"]) == 0
+    assert dispatch.main([*command, "--format", "text"]) == 0
     assert capfd.readouterr() == truth
 
 

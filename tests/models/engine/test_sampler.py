@@ -10,18 +10,19 @@ from hypothesis import strategies as st
 from support.chains import transformers_chain
 from transformers import LogitsProcessorList
 
-from tokexplore.models.engine import sampler, summary
+from tokexplore.models.engine import sampler
+from tokexplore.models.engine.forward import logits_row
+from tokexplore.models.engine.forward.logits_row import Row
 from tokexplore.models.engine.sampler import Reshaped
-from tokexplore.models.engine.summary import Row
 from tokexplore.models.errors import UsageError
-from tokexplore.models.randomness import extend_key, seed_key, uniform
-from tokexplore.models.sampling.changes import changes_of
 from tokexplore.models.sampling.knobs import KNOBS, Knob, with_value
+from tokexplore.models.sampling.logit_edits import changes_of
+from tokexplore.models.sampling.randomness import extend_key, seed_key, uniform
 from tokexplore.models.sampling.settings import SamplingSettings
 
 
 def row_of(logits: np.ndarray | list[float]) -> Row:
-    return summary.summarise(torch.tensor(np.asarray(logits, dtype=np.float32)), "test")
+    return logits_row.summarise(torch.tensor(np.asarray(logits, dtype=np.float32)), "test")
 
 
 def reshaped(

@@ -8,11 +8,7 @@ from support import families, truth
 from support.truth import GREEDY, SAMPLED
 from transformers import PreTrainedModel
 
-from tokexplore.models.engine import prefill
-from tokexplore.models.engine.decode import Forward
-from tokexplore.models.engine.local import LocalEngine
-from tokexplore.models.errors import OutOfMemoryError, UsageError
-from tokexplore.models.protocol import (
+from tokexplore.models.api.engine import (
     Control,
     Described,
     DrawnToken,
@@ -22,7 +18,11 @@ from tokexplore.models.protocol import (
     StreamEvent,
     StreamRequest,
 )
-from tokexplore.models.randomness import path_key, uniform
+from tokexplore.models.engine.forward import prefill
+from tokexplore.models.engine.forward.forward_pass import Forward
+from tokexplore.models.engine.local import LocalEngine
+from tokexplore.models.errors import OutOfMemoryError, UsageError
+from tokexplore.models.sampling.randomness import path_key, uniform
 from tokexplore.models.sampling.settings import SamplingSettings
 
 PROMPT = [3, 1, 4, 1, 5, 9, 2, 6, 53, 58, 9, 79]

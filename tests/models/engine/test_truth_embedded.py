@@ -6,9 +6,9 @@ from support import truth
 from support.truth import SAMPLED, Said
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
-from tokexplore.models.catalog import EMBEDDED_DIRECTORY
+from tokexplore.models.api.options import LoadOptions
+from tokexplore.models.catalog.catalog import EMBEDDED_DIRECTORY
 from tokexplore.models.engine.local import LocalEngine
-from tokexplore.models.options import LoadOptions
 
 TOLERANCE = 1e-4
 STORY = "Once upon a time there was a king who had a"

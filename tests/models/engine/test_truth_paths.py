@@ -9,11 +9,11 @@ from support import families, truth
 from support.truth import SAMPLED, Said
 from transformers import DynamicCache, PreTrainedModel
 
-from tokexplore.models.engine import cache as kv
-from tokexplore.models.engine import prefill
-from tokexplore.models.engine.decode import Forward
+from tokexplore.models.api.engine import Control, ScoredToken
+from tokexplore.models.engine.forward import cache as kv
+from tokexplore.models.engine.forward import prefill
+from tokexplore.models.engine.forward.forward_pass import Forward
 from tokexplore.models.engine.local import LocalEngine
-from tokexplore.models.protocol import Control, ScoredToken
 
 PROMPT = [3, 1, 4, 1, 5, 9, 2, 6, 53, 58, 9, 79]
 EngineOf = Callable[..., LocalEngine]

@@ -12,13 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import families
 
-from tokexplore.models.bench import Capacity, Execution, Routing
-from tokexplore.models.engine import routing as engine_routing
+from tokexplore.models.api.engine import Control, StreamRequest
+from tokexplore.models.api.instruments import Capacity, Execution, Routing
+from tokexplore.models.engine.forward import routing as engine_routing
+from tokexplore.models.engine.forward.routing import overflow
 from tokexplore.models.engine.local import LocalEngine
-from tokexplore.models.engine.routing import overflow
 from tokexplore.models.errors import UsageError
 from tokexplore.models.lab.experts import capacity_sweep, content_dependence, rerouted
-from tokexplore.models.protocol import Control, StreamRequest
 from tokexplore.models.sampling.settings import SamplingSettings
 
 IDS = tuple(range(5, 30))

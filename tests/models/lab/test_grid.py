@@ -5,6 +5,7 @@ import math
 import pytest
 from support.fake_engine import FakeEngine
 
+from tokexplore.models.api.engine import Control
 from tokexplore.models.lab.grid import (
     VALUES,
     Grid,
@@ -15,7 +16,6 @@ from tokexplore.models.lab.grid import (
     ranges,
     summary,
 )
-from tokexplore.models.protocol import Control
 from tokexplore.models.sampling.settings import SamplingSettings
 
 

@@ -8,7 +8,9 @@ import pytest
 from support import families
 from support.fake_engine import FakeEngine
 
-from tokexplore.models.bench import Execution
+from tokexplore.models.api.engine import Control
+from tokexplore.models.api.instruments import Execution
+from tokexplore.models.api.options import LoadOptions
 from tokexplore.models.engine.local import LocalEngine
 from tokexplore.models.lab.conditions import Condition
 from tokexplore.models.lab.noise import (
@@ -22,8 +24,6 @@ from tokexplore.models.lab.noise import (
     scale,
     usual_ways,
 )
-from tokexplore.models.options import LoadOptions
-from tokexplore.models.protocol import Control
 
 BATCHED = Way("batch", Condition(Execution(((5, 6), (7, 8)))))
 WAYS = (Way(STREAMED), Way(PREFILLED, stepwise=False), BATCHED)

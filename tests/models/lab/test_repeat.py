@@ -7,16 +7,16 @@ import msgspec
 import pytest
 from support.fake_engine import FakeEngine
 
-from tokexplore.models.bench import Execution
-from tokexplore.models.borders import Borders
+from tokexplore.models.api.borders import Borders
+from tokexplore.models.api.engine import Control, StreamRequest
+from tokexplore.models.api.instruments import Execution
 from tokexplore.models.errors import UsageError
 from tokexplore.models.lab.conditions import PLAIN, SERVER, Condition, deal, knobs_named, possible
 from tokexplore.models.lab.forks import forks, summarise, trie
 from tokexplore.models.lab.repeat import Plan, Run, repeat
-from tokexplore.models.lab.study import Checked, Fork
 from tokexplore.models.numerics import grid_step
-from tokexplore.models.protocol import Control, StreamRequest
 from tokexplore.models.sampling.settings import SamplingSettings
+from tokexplore.models.tree.study import Checked, Fork
 
 GREEDY = SamplingSettings()
 WIDE = Condition(Execution(((5, 6), (7, 8))))

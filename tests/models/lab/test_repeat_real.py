@@ -1,13 +1,13 @@
 """Repeat runs of the model that we ship: float32 gives one text, the same batch the same bits."""
 
+from tokexplore.models.api.engine import Control, StreamRequest
+from tokexplore.models.api.options import Dtype, LoadOptions
 from tokexplore.models.engine.local import LocalEngine
 from tokexplore.models.lab.conditions import SERVER, deal
 from tokexplore.models.lab.forks import forks, summarise
 from tokexplore.models.lab.repeat import Plan, Run, repeat
-from tokexplore.models.lab.study import Checked
-from tokexplore.models.options import Dtype, LoadOptions
-from tokexplore.models.protocol import Control, StreamRequest
 from tokexplore.models.sampling.settings import SamplingSettings
+from tokexplore.models.tree.study import Checked
 
 PROMPT = "Once upon a time there was a king who had a"
 

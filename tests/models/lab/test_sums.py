@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from tokexplore.models.bench import Summands
+from tokexplore.models.api.instruments import Summands
+from tokexplore.models.api.options import Dtype, LoadOptions
 from tokexplore.models.engine.local import LocalEngine
 from tokexplore.models.lab import sums
 from tokexplore.models.lab.sums import exhibit
-from tokexplore.models.options import Dtype, LoadOptions
 
 TEXT = "Once upon a time there was a king who had a"
 

@@ -10,13 +10,13 @@ import pytest
 from support.sessions import distribution, grow, journal_of, kept, prompted, same
 
 from tokexplore.models.errors import UsageError
-from tokexplore.models.events import Ended, Retold
 from tokexplore.models.session.journal import Journal
-from tokexplore.models.session.reading import open_session
+from tokexplore.models.session.reader import open_session
 from tokexplore.models.session.schema import PAGE_SIZE
-from tokexplore.models.tree import TokenTree
-from tokexplore.tui import cli
-from tokexplore.tui.commands.opening import keep_on
+from tokexplore.models.tree.events import Ended, Retold
+from tokexplore.models.tree.tree import TokenTree
+from tokexplore.tui.cli import dispatch
+from tokexplore.tui.explore.open_session import keep_on
 
 LOST = {
     "a distribution": ("DELETE FROM distribution WHERE node = 8", "lacks 1 of the "),
@@ -47,7 +47,7 @@ def test_rows_that_are_lost_are_told_and_the_rest_is_there(
     assert said in session.damage
     assert session.damage.startswith(f"{path} is damaged")
     assert len(session.tree) == len(tree)
-    assert cli.main(["export", str(path), "-o", str(tmp_path / "a.jsonl")]) == 0
+    assert dispatch.main(["export", str(path), "-o", str(tmp_path / "a.jsonl")]) == 0
     assert said in capsys.readouterr().err
     assert said in keep_on(str(path)).said
 
@@ -106,7 +106,7 @@ def exported(
 ) -> tuple[dict[int, tuple[object, object]], str]:
     """The steps that an export leaves blank, by node, and what it said beside it."""
     made = path.with_suffix(".jsonl")
-    assert cli.main(["export", str(path), "--scope", "all", "-o", str(made)]) == 0
+    assert dispatch.main(["export", str(path), "--scope", "all", "-o", str(made)]) == 0
     steps = [line for line in map(json.loads, made.open()) if line["type"] == "step"]
     return {
         line["node"]: (line["entropy"], line["candidates"])

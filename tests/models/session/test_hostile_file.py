@@ -9,16 +9,16 @@ import pytest
 from support.sessions import kept
 
 from tokexplore.models.errors import UsageError
-from tokexplore.models.events import Noted
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.session.journal import Journal
 from tokexplore.models.session.meta import LATEST
-from tokexplore.models.session.reading import listed, open_session
+from tokexplore.models.session.reader import listed, open_session
 from tokexplore.models.session.timeline import open_timeline
-from tokexplore.tui import cli
-from tokexplore.tui.commands.sessions import session_table
-from tokexplore.tui.explorer import Explorer
-from tokexplore.tui.replay import Replay
+from tokexplore.models.tree.events import Noted
+from tokexplore.tui.cli import dispatch
+from tokexplore.tui.cli.sessions import session_table
+from tokexplore.tui.explore.explorer import Explorer
+from tokexplore.tui.explore.replay import Replay
 
 EDITS = {
     "a token that is a text": "UPDATE event SET token = 'x' WHERE node = 5",
@@ -226,7 +226,7 @@ def test_a_session_written_at_no_time_is_listed(
     edited(path, "UPDATE meta SET value = ? WHERE key = 'summary'", text)
     assert session_table(0).count("\n") == 2
     gone_on_with(path)
-    assert cli.main(["sessions", "--older-than", "0", "--yes"]) == 0
+    assert dispatch.main(["sessions", "--older-than", "0", "--yes"]) == 0
     assert "Removed: 1 session" in capsys.readouterr().out
 
 
@@ -275,4 +275,4 @@ def test_many_distributions_at_the_end_come_with_the_last_event(tmp_path: Path) 
 
 @pytest.mark.parametrize("speed", ["1e-308", "1e308", "0", "nan", "-1"])
 def test_a_speed_at_which_nothing_would_be_seen_is_refused(speed: str) -> None:
-    assert cli.main(["replay", f"--speed={speed}"]) == 2
+    assert dispatch.main(["replay", f"--speed={speed}"]) == 2

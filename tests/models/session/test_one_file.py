@@ -12,15 +12,15 @@ import pytest
 from support.sessions import grow, journal_of, kept, prompted, same
 
 from tokexplore.models.session.journal import Journal
-from tokexplore.models.session.reading import listed, open_session
-from tokexplore.models.tree import TokenTree
+from tokexplore.models.session.reader import listed, open_session
+from tokexplore.models.tree.tree import TokenTree
 
 READ = """
 import sys
 from pathlib import Path
-from tokexplore.models.session.reading import open_session
+from tokexplore.models.session.reader import open_session
 from tokexplore.models.session.timeline import open_timeline
-from tokexplore.tui.cli import main
+from tokexplore.tui.cli.dispatch import main
 assert main(["sessions"]) == 0
 assert main(["export", sys.argv[1], "-o", sys.argv[2]]) == 0
 held = open_session(Path(sys.argv[1]), to_write=False)

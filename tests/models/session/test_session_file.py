@@ -22,8 +22,13 @@ from support.sessions import (
     same,
 )
 
+from tokexplore.models.api.engine import Chat, Message
 from tokexplore.models.errors import UsageError
-from tokexplore.models.events import (
+from tokexplore.models.session import journal, meta, paths, schema, writer
+from tokexplore.models.session.meta import Holder
+from tokexplore.models.session.reader import connect, copy_of, listed, open_session
+from tokexplore.models.tree.distribution_store import Views
+from tokexplore.models.tree.events import (
     Bookmarked,
     Ended,
     Hidden,
@@ -39,13 +44,8 @@ from tokexplore.models.events import (
     Unhidden,
     Viewed,
 )
-from tokexplore.models.lab.study import Checked, Fork, Reading, Study, Told, Verdict
-from tokexplore.models.protocol import Chat, Message
-from tokexplore.models.session import journal, meta, places, schema, writing
-from tokexplore.models.session.meta import Holder
-from tokexplore.models.session.reading import connect, copy_of, listed, open_session
-from tokexplore.models.shelf import Views
-from tokexplore.models.tree import TokenTree
+from tokexplore.models.tree.study import Checked, Fork, Reading, Study, Told, Verdict
+from tokexplore.models.tree.tree import TokenTree
 
 VERDICT = Verdict("sampler", 0.25)
 
@@ -190,7 +190,7 @@ def test_a_session_goes_on_where_it_was_left(tmp_path: Path) -> None:
 def test_only_its_user_can_read_it(tmp_path: Path) -> None:
     old = os.umask(0)
     try:
-        path = places.create_named(tmp_path / "new" / "sessions", "org/Mödel x", 0.0)
+        path = paths.create_named(tmp_path / "new" / "sessions", "org/Mödel x", 0.0)
         tree = TokenTree()
         book = journal_of(tree, path)
         grow(tree, prompted(tree), 3)
@@ -203,7 +203,7 @@ def test_only_its_user_can_read_it(tmp_path: Path) -> None:
     assert set(modes.values()) == {0o600}
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
     assert path.name.endswith("-org-M-del-x.tokx")
-    second = places.create_named(path.parent, "org/Mödel x", 0.0)
+    second = paths.create_named(path.parent, "org/Mödel x", 0.0)
     assert second.stem == f"{path.stem}-2"
 
 
@@ -274,14 +274,14 @@ def test_a_disk_that_is_full_loses_nothing_when_there_is_room_again(
 ) -> None:
     monkeypatch.setattr(journal, "RETRY", 0.05)
     path, said, full = tmp_path / "a.tokx", [], threading.Event()
-    written = writing.Writer._write
+    written = writer.Writer._write
 
-    def write(self: writing.Writer) -> None:
+    def write(self: writer.Writer) -> None:
         written(self)
         if full.is_set():
             raise sqlite3.OperationalError("database or disk is full")
 
-    monkeypatch.setattr(writing.Writer, "_write", write)
+    monkeypatch.setattr(writer.Writer, "_write", write)
     tree = TokenTree()
     book = journal_of(tree, path, said)
     leaf = grow(tree, prompted(tree), 3)
@@ -309,7 +309,7 @@ def test_a_folder_that_cannot_be_made_is_told_and_the_tree_goes_on(
     tree = TokenTree()
     place = tmp_path / "file" / "sessions"
     book = journal.Journal(
-        lambda: places.create_named(place, "fake", 0.0), lambda text, _: said.append(text)
+        lambda: paths.create_named(place, "fake", 0.0), lambda text, _: said.append(text)
     )
     tree.recorder = book.record
     grow(tree, prompted(tree), 3)
@@ -329,7 +329,7 @@ def test_a_session_that_cannot_be_written_is_read_and_copied(
     session = open_session(path)
     assert session.read_only
     copy = copy_of(session)
-    assert copy.parent == places.sessions_folder()
+    assert copy.parent == paths.sessions_folder()
     assert same(open_session(copy).tree, tree)
 
 
@@ -341,7 +341,7 @@ def test_on_a_network_file_system_another_journal_is_used_and_told(
         f"/dev/x / ext4 rw 0 0\nserver:/home {str(tmp_path).replace(' ', chr(92) + '040')} "
         "nfs4 rw 0 0\nbroken\n"
     )
-    monkeypatch.setattr(places, "_MOUNTS", mounts)
+    monkeypatch.setattr(paths, "_MOUNTS", mounts)
     said: list[str] = []
     tree = TokenTree()
     path = tmp_path / "a.tokx"
@@ -353,28 +353,28 @@ def test_on_a_network_file_system_another_journal_is_used_and_told(
     assert not path.with_name("a.tokx-wal").exists()
     assert book.close("quit") == ""
     assert same(open_session(path).tree, tree)
-    monkeypatch.setattr(places, "_MOUNTS", tmp_path / "none")
-    assert places.network_type(path) == ""
+    monkeypatch.setattr(paths, "_MOUNTS", tmp_path / "none")
+    assert paths.network_type(path) == ""
 
 
 def test_a_list_shows_each_session_and_finds_it_by_its_name() -> None:
-    folder = places.sessions_folder()
+    folder = paths.sessions_folder()
     folder.mkdir(parents=True)
     kept(folder / "first.tokx")
     kept(folder / "fourth.tokx")
     (folder / "broken.tokx").write_bytes(b"SQLite format 3\0" + bytes(200))
     os.utime(folder / "first.tokx", (2e9, 2e9))
-    assert places.all_files()[0].stem == "first"
+    assert paths.all_files()[0].stem == "first"
     known = listed(folder / "first.tokx")
     assert (known.summary.model, known.summary.nodes, known.ended) == ("fake", 44, "quit")
     assert not known.live
     assert "damaged" in listed(folder / "broken.tokx").problem
-    assert places.find("fir") == folder / "first.tokx"
-    assert places.find("first") == places.find(str(folder / "first.tokx"))
+    assert paths.find("fir") == folder / "first.tokx"
+    assert paths.find("first") == paths.find(str(folder / "first.tokx"))
     with pytest.raises(UsageError, match="begins the names of 2 sessions"):
-        places.find("f")
+        paths.find("f")
     with pytest.raises(UsageError, match="no session 'x'"):
-        places.find("x")
+        paths.find("x")
 
 
 def test_a_file_that_is_removed_is_written_again(tmp_path: Path) -> None:

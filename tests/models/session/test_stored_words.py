@@ -11,14 +11,15 @@ import msgspec
 import pytest
 from support.sessions import kept
 
-from tokexplore.models import events, options, protocol
-from tokexplore.models.lab import conditions, study
-from tokexplore.models.provenance import Provenance
+from tokexplore.models.api import engine, options
+from tokexplore.models.api.provenance import Provenance
+from tokexplore.models.lab import conditions
+from tokexplore.models.sampling.sampler_view import Cut
 from tokexplore.models.sampling.settings import SamplingSettings
-from tokexplore.models.sampling.view import Cut
 from tokexplore.models.session import meta, rows, schema
-from tokexplore.models.session.reading import connect
-from tokexplore.tui import keeping
+from tokexplore.models.session.reader import connect
+from tokexplore.models.tree import events, study
+from tokexplore.tui.explore import session_recorder
 from tokexplore.widgets import candidate_rows, heat
 
 FORMAT = Path(schema.__file__).with_name("FORMAT.md").read_text(encoding="utf-8")
@@ -31,8 +32,8 @@ FIELDS: dict[type[msgspec.Struct], str] = {
     "eta_cutoff dynamic_range repetition_penalty presence_penalty frequency_penalty "
     "no_repeat_ngram bias banned",
     rows._PromptBody: "form chat",
-    protocol.Chat: "messages prefill template_args prefill_as prefill_more template tools literal",
-    protocol.Message: "role content more",
+    engine.Chat: "messages prefill template_args prefill_as prefill_more template tools literal",
+    engine.Message: "role content more",
     Cut: "stage value kept mass tie low high kept_tied",
     study.Study: "setting dtype length planned varied runs controls forks",
     study.Told: "number condition seed ids ended seconds",
@@ -43,9 +44,9 @@ FIELDS: dict[type[msgspec.Struct], str] = {
     # JSON in `meta`
     meta.Summary: "model nodes words updated",
     meta.Holder: "host pid started",
-    keeping.ViewState: "load settings max_new_tokens single_step stop_texts stop_ids "
+    session_recorder.ViewState: "load settings max_new_tokens single_step stop_texts stop_ids "
     "ignore_eos close_call row marked left show_hidden watched screen",
-    keeping.ScreenState: "colouring columns bits folded",
+    session_recorder.ScreenState: "colouring columns bits folded",
     options.LoadOptions: "model device dtype device_map revision trust_remote_code threads",
     # columns
     rows.EventRow: "seq at kind act node parent token origin settings model branch draw cursor "
@@ -58,8 +59,8 @@ FIELDS: dict[type[msgspec.Struct], str] = {
 WORDS: dict[object, str] = {
     events.Act: ", change, undo, redo",
     events.Origin: "prompt, greedy, sampled, picked, typed",
-    protocol.EndReason: "eos, end of turn, stop, length, context, interrupted",
-    protocol.PrefillAs: "turn, content, reasoning",
+    engine.EndReason: "eos, end of turn, stop, length, context, interrupted",
+    engine.PrefillAs: "turn, content, reasoning",
     study.Verdict.__annotations__["kind"]: "sampler, arithmetic",
     conditions.Knob: "batch, mates, together, cache, prefill, dtype, device, attention, experts, "
     "threads, deterministic",

@@ -10,15 +10,7 @@ import pytest
 from support.connect import in_thread
 from support.fake_engine import FakeEngine, planted_text
 
-from tokexplore.models.errors import (
-    EngineLostError,
-    ModelError,
-    OutOfMemoryError,
-    TokexploreError,
-    UsageError,
-)
-from tokexplore.models.options import LoadOptions
-from tokexplore.models.protocol import (
+from tokexplore.models.api.engine import (
     Chat,
     Control,
     Described,
@@ -29,6 +21,14 @@ from tokexplore.models.protocol import (
     StreamEnded,
     StreamEvent,
     StreamRequest,
+)
+from tokexplore.models.api.options import LoadOptions
+from tokexplore.models.errors import (
+    EngineLostError,
+    ModelError,
+    OutOfMemoryError,
+    TokexploreError,
+    UsageError,
 )
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.worker.client import EngineClient

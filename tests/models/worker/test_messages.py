@@ -6,8 +6,8 @@ import msgspec
 import pytest
 from support.fake_engine import FakeEngine
 
-from tokexplore.models.options import LoadOptions
-from tokexplore.models.protocol import Chat, Control, Message, StreamEnded, StreamRequest
+from tokexplore.models.api.engine import Chat, Control, Message, StreamEnded, StreamRequest
+from tokexplore.models.api.options import LoadOptions
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.worker import messages
 from tokexplore.models.worker.messages import (

@@ -14,9 +14,9 @@ import pytest
 from support.connect import in_process
 from support.patience import LATE
 
+from tokexplore.models.api.engine import DrawnToken, StreamEvent, StreamRequest
+from tokexplore.models.api.options import LoadOptions
 from tokexplore.models.errors import EngineLostError
-from tokexplore.models.options import LoadOptions
-from tokexplore.models.protocol import DrawnToken, StreamEvent, StreamRequest
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.worker.client import EngineClient
 from tokexplore.models.worker.process import ProcessConnection
@@ -117,8 +117,8 @@ PARENT = """
 import asyncio, sys
 sys.path.insert(0, {tests!r})
 from support.connect import in_process
-from tokexplore.models.options import LoadOptions
-from tokexplore.models.protocol import StreamRequest
+from tokexplore.models.api.options import LoadOptions
+from tokexplore.models.api.engine import StreamRequest
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.worker.client import EngineClient
 
@@ -177,8 +177,8 @@ def test_the_interface_s_side_imports_no_torch() -> None:
     check = (
         "import sys\n"
         "import tokexplore.models.worker.client\n"
-        "import tokexplore.tui.cli\n"
-        "import tokexplore.tui.options\n"
+        "import tokexplore.tui.cli.dispatch\n"
+        "import tokexplore.tui.explore.options\n"
         "print(sorted({m.split('.')[0] for m in sys.modules}"
         " & {'torch', 'transformers', 'numpy', 'accelerate', 'textual'}))"
     )

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from support.sessions import PROVENANCE, SETTINGS, distribution, grow, prompted
 
 from tokexplore.models.errors import UsageError
-from tokexplore.models.events import (
+from tokexplore.models.tokens import Vocabulary
+from tokexplore.models.tree.events import (
     Bookmarked,
     Ended,
     Hidden,
@@ -27,12 +28,11 @@ from tokexplore.models.events import (
     Origin,
     Viewed,
 )
-from tokexplore.models.tokens import Vocabulary
-from tokexplore.models.tree import TokenTree
-from tokexplore.models.trie import ROOT
-from tokexplore.tui.export.reading import Lines
+from tokexplore.models.tree.tree import TokenTree
+from tokexplore.models.tree.trie import ROOT
+from tokexplore.tui.export.formats import FORMATS, Format, export
+from tokexplore.tui.export.import_jsonl import Lines
 from tokexplore.tui.export.source import Scope, Source
-from tokexplore.tui.export.write import FORMATS, Format, export
 from tokexplore.widgets.heat import level
 
 HOSTILE = [

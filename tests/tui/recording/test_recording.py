@@ -13,11 +13,11 @@ from support.lived import OPTIONS, SIZE, ended
 from support.terminal import Terminal
 from textual.pilot import Pilot
 
-from tokexplore.models import given
+from tokexplore.models import untrusted
+from tokexplore.models.api.engine import Progress
 from tokexplore.models.errors import UsageError
-from tokexplore.models.protocol import Progress
-from tokexplore.tui import cli
 from tokexplore.tui.app import TokexploreApp
+from tokexplore.tui.cli import dispatch
 from tokexplore.tui.recording import gif as gif_module
 from tokexplore.tui.recording.cast import LONGEST, CastWriter, new_path, read_cast
 from tokexplore.tui.recording.gif import write_gif
@@ -192,7 +192,7 @@ def test_an_event_that_no_terminal_sends_is_refused(tmp_path: Path) -> None:
 def test_a_recording_without_an_end_is_read_as_far_as_a_file_may_go(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(given, "LARGEST_FILE", 1000)
+    monkeypatch.setattr(untrusted, "LARGEST_FILE", 1000)
     with pytest.raises(UsageError, match=r"^/dev/zero is too large \(1,000 bytes at most\)\.$"):
         read_cast(Path("/dev/zero"))
 
@@ -289,7 +289,7 @@ def test_a_hostile_recording_is_told_in_a_sentence(
 ) -> None:
     path = tmp_path / "a.cast"
     path.write_text(text)
-    assert cli.main(["gif", str(path), str(tmp_path / "a.gif")]) == 2
+    assert dispatch.main(["gif", str(path), str(tmp_path / "a.gif")]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"tokexplore: {path} is no asciicast of version 2 or 3: ")
     assert not (tmp_path / "a.gif").exists()
@@ -331,6 +331,6 @@ def test_an_output_that_cannot_be_is_told_before_anything_is_drawn(
 ) -> None:
     (tmp_path / "a.tape").write_text("Wait 1")
     names = {"cast": made(tmp_path / "a.cast"), "tape": tmp_path / "a.tape", "out": tmp_path / name}
-    assert cli.main(command.format(**names).split()) == 2
+    assert dispatch.main(command.format(**names).split()) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.endswith((f"there is no folder {tmp_path / 'nowhere'}.", "file name too long."))

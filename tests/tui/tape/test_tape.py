@@ -15,15 +15,15 @@ from support.fake_engine import FakeEngine
 from support.lived import OPTIONS, SIZE, ended, lived
 from textual.widgets import OptionList
 
+from tokexplore.models.api.options import LoadOptions
 from tokexplore.models.errors import ModelError, TokexploreError, UsageError
-from tokexplore.models.options import LoadOptions
-from tokexplore.models.session.places import all_files
+from tokexplore.models.session.paths import all_files
 from tokexplore.models.worker.client import EngineClient
-from tokexplore.tui.commands.taping import app_options, opened, run_tape
-from tokexplore.tui.options import TapeOptions
+from tokexplore.tui.cli.tape import app_options, opened, run_tape
+from tokexplore.tui.explore.options import TapeOptions
 from tokexplore.tui.recording.cast import read_cast
+from tokexplore.tui.recording.key_log import KeyMemory, Pressed
 from tokexplore.tui.tape import player
-from tokexplore.tui.tape.memory import KeyMemory, Pressed
 from tokexplore.tui.tape.player import play
 from tokexplore.tui.tape.script import Script, Step, parse_script, read_script
 from tokexplore.widgets.header import GLYPHS

@@ -1,0 +1,351 @@
+"""What the explorer asks of an engine, and the values that pass between the two.
+
+An engine is synchronous and answers by value or by iterator. Paths are sequences of token ids:
+an engine knows nothing of the tree.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import msgspec
+
+from tokexplore.models.api.borders import NO_BORDERS, Borders
+from tokexplore.models.api.provenance import Provenance
+from tokexplore.models.distribution import STORED_CANDIDATES, Distribution, Rows, Standing
+from tokexplore.models.sampling.effects import Draws, Effect
+from tokexplore.models.sampling.sampler_view import SamplerView
+from tokexplore.models.sampling.settings import SamplingSettings
+from tokexplore.models.tokens import Vocabulary
+
+if TYPE_CHECKING:
+    from tokexplore.models.api.instruments import Bench
+
+EndReason = Literal["eos", "end of turn", "stop", "length", "context", "interrupted"]
+PrefillAs = Literal["turn", "content", "reasoning"]
+"""How a prefill is put: as it is after the opened turn, or as the template itself writes the
+content or the reasoning of an assistant message that it leaves open."""
+
+
+class ModelInfo(msgspec.Struct, frozen=True):
+    """What was loaded, as it is: for the header, the inspector and provenance."""
+
+    name: str
+    """Short name for the header."""
+    source: str
+    """Directory or hub id that it was loaded from."""
+    revision: str
+    """Commit of a hub snapshot; empty for a plain directory."""
+    family: str
+    """Architecture class, such as LlamaForCausalLM."""
+    parameters: int
+    layers: int
+    heads: int
+    hidden: int
+    vocabulary: int
+    """Rows of the logits."""
+    context: int
+    """Positions that the model was made for; 0 where its config names none."""
+    dtype: str
+    device: str
+    attention: str
+    """Attention kernel: sdpa, eager, flash_attention_2."""
+    cache: str
+    """How branching reuses the KV cache, in words."""
+    feed: Literal["batched", "twos", "stepwise", "whole"]
+    """How several tokens go on top of a cache, as probed: at once, in twos, one by one, or not."""
+    bos_id: int | None
+    eos_ids: tuple[int, ...]
+    chat_template: bool
+    suggested: SamplingSettings | None
+    """The sampling suggestions of the model's generation_config, if it has any."""
+    weight_bytes: int
+    kv_bytes_per_token: int
+    seconds: float
+    """Time that loading took."""
+    notices: tuple[str, ...] = ()
+    """What the user should know: a fallback that was taken, a device that was chosen."""
+    batches: bool = False
+    """Whether several continuations can run as one batch."""
+    borders: Borders = NO_BORDERS
+    """Lengths of a path at which the model changes its rules."""
+    full_vocabulary: bool = True
+    """Whether every token's logprob can be had; else only the listed candidates."""
+    turn_ids: tuple[int, ...] = ()
+    """Tokens that end the assistant's turn by the chat template and that `eos_ids` lacks."""
+    adds_bos: bool = False
+    """Whether the tokenizer puts BOS in front of a prompt."""
+    config_hash: str = ""
+    """SHA-256 of the model's config.json, in hexadecimal."""
+    threads: str = ""
+    """Of the CPU, as `Provenance` has them."""
+    versions: dict[str, str] = {}
+    """Versions of the programs that compute, by name."""
+
+    @property
+    def provenance(self) -> Provenance:
+        """Where this engine's numbers come from."""
+        return Provenance(
+            model=self.name,
+            source=self.source,
+            revision=self.revision,
+            config_hash=self.config_hash,
+            dtype=self.dtype,
+            device=self.device,
+            attention=self.attention,
+            vocabulary=self.vocabulary,
+            threads=self.threads,
+            versions=self.versions,
+        )
+
+
+class Message(msgspec.Struct, frozen=True):
+    """One chat message."""
+
+    role: str
+    content: str
+    """Its text; of several text parts, one after the other."""
+    more: dict[str, object] = {}
+    """What else it holds, as it was given: reasoning_content, tool_calls; also a content that is a
+    list of parts, or None where there is none."""
+
+
+class Chat(msgspec.Struct, frozen=True):
+    """A conversation to be rendered by the model's chat template."""
+
+    messages: tuple[Message, ...]
+    prefill: str = ""
+    """The assistant's first words, which the model goes on from."""
+    template_args: dict[str, object] = {}
+    """Extra arguments of the template, such as enable_thinking."""
+    prefill_as: PrefillAs = "turn"
+    prefill_more: dict[str, object] = {}
+    """Other fields of the message that a prefill as content opens, such as its reasoning."""
+    template: str = ""
+    """Name of the template, where the model has several; empty is its default."""
+    tools: tuple[dict[str, object], ...] = ()
+    """JSON schemas of the functions that the template tells the model of."""
+    literal: bool = False
+    """Read the names of tokens in the messages (`</s>`) as their characters."""
+
+
+class Rendered(msgspec.Struct, frozen=True):
+    """A prompt as token ids, ready to be used."""
+
+    ids: tuple[int, ...]
+    warning: str = ""
+
+
+class StreamRequest(msgspec.Struct, frozen=True):
+    """Extend a path token by token."""
+
+    ids: tuple[int, ...]
+    """The path so far: not empty."""
+    settings: SamplingSettings
+    max_new_tokens: int
+    prompt_length: int = 0
+    """Tokens of `ids` that are prompt: presence and frequency are counted after them."""
+    stops_from: int = 0
+    """Stop texts are looked for after so many tokens of `ids`."""
+    draw: int = 0
+    """Draw number of the first token (`draw again` raises it); later tokens use 0."""
+    stop_texts: tuple[str, ...] = ()
+    stop_ids: tuple[int, ...] = ()
+    turn_ids: tuple[int, ...] = ()
+    """Tokens that end the assistant's turn: the reason is then `end of turn`."""
+    ignore_eos: bool = False
+    """Go on past the ends of the text and of the turn."""
+    score_prompt: bool = False
+    """Yield `ScoredToken` for every position of `ids` before the first new token."""
+    describe_end: bool = False
+    """Yield the distribution after the last token when the stream ends."""
+    top: int = STORED_CANDIDATES
+    """Candidates to store in each distribution."""
+    watch: tuple[int, ...] = ()
+    """Tokens whose standing is told at every step, whatever their rank."""
+
+
+class Progress(msgspec.Struct, frozen=True, tag=True):
+    """How far a long piece of work is."""
+
+    stage: str
+    """`libraries`, `reading`, `download`, `weights`, `probe`, `prefill`, `scoring`."""
+    done: int
+    total: int
+    unit: str = "tokens"
+    detail: str = ""
+    """A sentence to show beside it, such as what a model needs and what is free."""
+
+
+class ScoredToken(msgspec.Struct, frozen=True, tag=True):
+    """The distribution after ids[:position] and how the token at `position` stands in it."""
+
+    position: int
+    distribution: Distribution
+    standing: Standing
+    watched: tuple[Standing, ...] = ()
+    """How the tokens that are watched stand in it."""
+
+
+class DrawnToken(msgspec.Struct, frozen=True, tag=True):
+    """A new token at `position`, and the distribution after ids[:position] that it came from."""
+
+    position: int
+    distribution: Distribution
+    standing: Standing
+    sampler: SamplerView
+    chosen_by: Literal["greedy", "sampled"]
+    sampler_logprob: float
+    """Nats, under the settings in force; 0 for greedy."""
+    draw: int = 0
+    uniform: float | None = None
+    """The number that a sampled token was drawn with."""
+    threads: int = 0
+    """Of the CPU, which the last step was computed with; 0 on another device."""
+    watched: tuple[Standing, ...] = ()
+    """How the tokens that are watched stand in the distribution."""
+
+
+class Described(msgspec.Struct, frozen=True, tag=True):
+    """The distribution after the whole path, `position` tokens long."""
+
+    position: int
+    distribution: Distribution
+
+
+class StreamEnded(msgspec.Struct, frozen=True, tag=True):
+    """The last event of every stream."""
+
+    position: int
+    """Length of the path."""
+    reason: EndReason
+    detail: str = ""
+    """The stop text that was met, for example."""
+
+
+StreamEvent = Progress | ScoredToken | DrawnToken | Described | StreamEnded
+
+
+class Continuation(msgspec.Struct, frozen=True):
+    """One continuation of a prompt, with the model's numbers of each step."""
+
+    seed: int
+    ids: tuple[int, ...]
+    logprobs: tuple[float, ...]
+    """The model's logprob (nats) of each token, whatever the sampler made of it."""
+    entropies: tuple[float, ...]
+    """The model's entropy (nats) at each step."""
+    ended: EndReason
+
+
+class Control:
+    """The caller's hand on a running stream; read between two tokens and two prefill chunks."""
+
+    def __init__(self, settings: SamplingSettings | None = None) -> None:
+        self.cancelled = False
+        self.settings = settings
+        """New settings, in force from the next token on; None keeps the request's."""
+        self.max_new_tokens: int | None = None
+        """A new length; None keeps the request's."""
+
+
+class Engine(Protocol):
+    """A causal language model that tells the truth about every step."""
+
+    @property
+    def info(self) -> ModelInfo:
+        """What is loaded."""
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """Ids and exact bytes."""
+
+    def encode(self, text: str, *, continuation: bool = False, literal: bool = False) -> list[int]:
+        """Text as token ids: as a prompt (BOS where the model uses one) or as a continuation.
+
+        The name of a token (`</s>`) in it is read as that token; as its characters where `literal`.
+
+        Raises:
+            UsageError: for an empty prompt on a model that has neither BOS nor EOS.
+        """
+
+    def render(self, chat: Chat) -> Rendered:
+        """A conversation as the ids of its rendered template, ready for the assistant to go on.
+
+        Raises:
+            UsageError: when the model has no chat template or the template refuses the messages.
+        """
+
+    def next_turn(self, ids: Sequence[int], chat: Chat, user: str) -> Rendered:
+        """The ids to append to a path that the assistant speaks on, for the user to speak next.
+
+        They close the assistant's turn as far as the path has not done so, hold the user's turn
+        and open the assistant's next one. `chat` is the conversation so far; a last assistant
+        message in it stands for what the path says.
+
+        Raises:
+            UsageError: for an empty turn, no chat template, or a template that refuses the turn.
+        """
+
+    def stream(self, request: StreamRequest, control: Control) -> Iterator[StreamEvent]:
+        """Extend a path. Ends with `StreamEnded`, also when cancelled.
+
+        Raises:
+            UsageError: when the path is longer than the context.
+            OutOfMemoryError: the cache of this path does not fit the device.
+        """
+
+    def score(
+        self, ids: Sequence[int], start: int, control: Control
+    ) -> Iterator[Progress | ScoredToken]:
+        """The distribution before each token of ids[start:] (start >= 1), in bounded memory."""
+
+    def describe(self, ids: Sequence[int]) -> Distribution:
+        """The distribution after a path."""
+
+    def rows(self, ids: Sequence[int], start: int, count: int) -> Rows:
+        """Candidates `start` to `start + count` (from 0) of the whole vocabulary after a path."""
+
+    def search(self, ids: Sequence[int], text: str, limit: int) -> Rows:
+        """The most probable tokens after a path whose text holds `text`, case ignored."""
+
+    def standings(self, ids: Sequence[int], tokens: Sequence[int]) -> list[Standing]:
+        """Where each of `tokens` stands in the distribution after a path."""
+
+    def reshape(
+        self, ids: Sequence[int], settings: SamplingSettings, prompt_length: int = 0
+    ) -> SamplerView:
+        """The distribution after a path as the sampler sees it under `settings`.
+
+        Raises:
+            UsageError: when they ban every token.
+        """
+
+    def effects(
+        self, ids: Sequence[int], settings: Sequence[SamplingSettings], prompt_length: int = 0
+    ) -> list[Effect]:
+        """What each of some settings makes of the distribution after a path, in figures.
+
+        Raises:
+            UsageError: when one of them bans every token.
+        """
+
+    def continuations(
+        self, request: StreamRequest, seeds: Sequence[int], control: Control
+    ) -> list[Continuation]:
+        """The request's stream under each of these seeds, as rows of one batch.
+
+        The numbers of a batch differ from those of single streams by what floating-point sums
+        depend on. Empty where it was cancelled.
+
+        Raises:
+            UsageError: for more than one seed where `batches` is false.
+        """
+
+    @property
+    def bench(self) -> "Bench":
+        """The same paths computed in other ways, for the lab."""
+
+    def draws(
+        self, ids: Sequence[int], settings: SamplingSettings, count: int, prompt_length: int = 0
+    ) -> Draws:
+        """What the first `count` draws after a path give: the draws that `draw again` makes."""

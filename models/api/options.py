@@ -1,0 +1,45 @@
+"""What the user asks for when a model is opened and prompted."""
+
+from typing import Literal
+
+import msgspec
+
+from tokexplore.models.api.engine import Chat
+
+Dtype = Literal["auto", "own", "float32", "bfloat16", "float16"]
+EMBEDDED = "embedded"
+"""The name that stands for the model we ship."""
+EMBEDDED_TITLE = "fable"
+"""What that model is called on screen."""
+SPARSE = "flock"
+"""The name of the small mixture of experts that we ship beside it."""
+SHIPPED = (EMBEDDED, SPARSE)
+
+
+class LoadOptions(msgspec.Struct, frozen=True):
+    """Which model to load, and how."""
+
+    model: str = EMBEDDED
+    """A directory, a name in the hub cache, a hub id, or `embedded`."""
+    device: str = "auto"
+    """`auto` (the GPU with the most free memory, else the CPU), `cpu`, `cuda`, `cuda:1`, `mps`."""
+    dtype: Dtype = "auto"
+    """`own` is the checkpoint's; `auto` is float32 on a CPU and the checkpoint's own on a GPU."""
+    device_map: str = ""
+    """`auto` spreads the model over several devices through accelerate; empty is off."""
+    revision: str = ""
+    trust_remote_code: bool = False
+    threads: int | Literal["auto"] = 0
+    """Of the CPU. 0 is what the sizes of machine and model say; `auto` begins with as many and
+    takes fewer while that is faster, so that a busy machine does not hold the numbers up."""
+
+
+class PromptSpec(msgspec.Struct, frozen=True):
+    """A prompt as it was given: plain text, or a chat. Exactly one of the two."""
+
+    text: str | None = None
+    chat: Chat | None = None
+    literal: bool = False
+    """Read the names of tokens in a plain text (`</s>`) as their characters."""
+    notice: str = ""
+    """What was left out when it was read; empty where nothing was."""

@@ -1,0 +1,1 @@
+"""Forward passes and their KV caches: probing, forking, prefill, rows of logits."""

@@ -1,0 +1,227 @@
+"""The workbench of a local engine: paths computed in other shapes, by other kernels."""
+
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import torch
+from transformers import PreTrainedModel
+from transformers.utils import is_flash_attn_2_available, is_flash_attn_3_available
+
+from tokexplore.models.api.engine import (
+    Control,
+    DrawnToken,
+    EndReason,
+    ModelInfo,
+    StreamEnded,
+    StreamRequest,
+)
+from tokexplore.models.api.instruments import Execution, Logits, Routing, Split, Summands
+from tokexplore.models.engine.forward import logits_row, prefill, routing, split_sums
+from tokexplore.models.engine.forward.kv_store import Path
+from tokexplore.models.engine.forward.padded_batch import Batch, spans
+from tokexplore.models.engine.stream import Stops, Uniforms, drawn, out_of_room
+from tokexplore.models.errors import UsageError
+
+if TYPE_CHECKING:
+    from tokexplore.models.engine.local import LocalEngine
+
+
+class LocalBench:
+    """Implements `models.bench.Bench`. The engine's caches are neither read nor kept."""
+
+    def __init__(self, engine: "LocalEngine") -> None:
+        self._engine = engine
+
+    @cached_property
+    def attentions(self) -> tuple[str, ...]:
+        model, device = self._engine.forward.model, self._engine.info.device
+        own = getattr(model.config, "_attn_implementation", None)
+        if own is None:
+            return ()
+        return own, *(name for name in here(device) if name != own and _takes(model, name))
+
+    def run(
+        self, request: StreamRequest, execution: Execution, control: Control
+    ) -> Iterator[DrawnToken | StreamEnded]:
+        self._check(request.ids, execution, request.max_new_tokens)
+        settings = request.settings.checked()
+        path, uniforms, stops = Path(request.ids), Uniforms(), Stops(self._engine, request)
+        batch = self._begun(path.ids, execution)
+        reason = self._limit(path, request, control)
+        while reason is None:
+            row = logits_row.summarise(batch.logits, "executed")
+            token = drawn(row, path, request, settings, uniforms)
+            path.append(token.standing.token)
+            yield token
+            reason = stops.reason(token.standing.token) or self._limit(path, request, control)
+            if reason is None:
+                with self._computing(execution):
+                    batch.feed(token.standing.token)
+        yield StreamEnded(len(path), reason, stops.met if reason == "stop" else "")
+
+    def trace(
+        self, ids: Sequence[int], first: int, execution: Execution, control: Control, *,
+        stepwise: bool,
+    ) -> Iterator[tuple[int, Logits]]:  # fmt: skip
+        self._check(ids[:first] if stepwise else ids, execution, len(ids) - first)
+        if not stepwise:
+            for last in self._engine.probed.borders.ends(first, len(ids)):
+                yield from self._prefilled(ids[:last], first, execution, control)
+                first = last + 1
+            return
+        batch = self._begun(ids[:first], execution)
+        yield first, batch.logits[None].numpy()  # [1, V]
+        for done in range(first + 1, len(ids) + 1):
+            if control.cancelled:
+                return
+            with self._computing(execution):
+                batch.feed(ids[done - 1])
+            yield done, batch.logits[None].numpy()
+
+    def _prefilled(
+        self, ids: Sequence[int], first: int, execution: Execution, control: Control
+    ) -> Iterator[tuple[int, Logits]]:
+        if execution.batch > 1:
+            raise UsageError("the logits along a prefill in a batch are not to be had.")
+        forward, probed = self._engine.forward, self._engine.probed
+        leaf, path = prefill.fresh(forward, probed), array("I", ids)
+        for start, end in spans(len(path), execution):
+            if control.cancelled:
+                return
+            keep = max(1, end - max(start, first - 1))
+            with self._computing(execution):
+                if probed.whole(len(path)):
+                    logits = forward(path[:end], 0, None, keep)
+                else:
+                    logits = prefill.extend(forward, probed, leaf, path[start:end], keep)
+            if end >= first:
+                yield end, logits.numpy()  # [keep, V]
+
+    def summands(self, ids: Sequence[int]) -> Summands:
+        self._engine.check(ids)
+        return split_sums.summands(self._engine.forward, ids)
+
+    def split(self, ids: Sequence[int], blocks: Iterable[int]) -> Iterator[Split]:
+        self._engine.check(ids)
+        return split_sums.split(self._engine.forward, ids, blocks)
+
+    def routing(
+        self, ids: Sequence[int], first: int, execution: Execution, control: Control, *,
+        stepwise: bool,
+    ) -> Routing | None:  # fmt: skip
+        self._check(ids, execution)
+        info = self._engine.info
+        if info.borders.between(first, len(ids)):
+            raise UsageError(_across(info, "the routing of one path is not told"))
+        routers = routing.routers_of(self._engine.forward.model, info.name)
+        record = routing.Record(routers)
+        if not stepwise:
+            with record.listening():
+                for _ in self._prefilled(ids, first, execution, control):
+                    pass
+            return None if control.cancelled else record.told(None, first)
+        batch = self._begun(ids[:first], execution)
+        with record.listening():
+            for token in ids[first:]:
+                if control.cancelled:
+                    return None
+                with self._computing(execution):
+                    batch.feed(token)
+        # Beside others a pass has one token a row; alone, without a cache, the whole path.
+        return record.told(execution.row if execution.batch > 1 else -1)
+
+    def _begun(self, ids: Sequence[int], execution: Execution) -> Batch:
+        with self._computing(execution):
+            return Batch(self._engine.forward, self._engine.probed, ids, execution)
+
+    def _limit(self, path: Path, request: StreamRequest, control: Control) -> EndReason | None:
+        """Why no token may be taken here."""
+        if control.cancelled:
+            return "interrupted"
+        return out_of_room(path, request, request.max_new_tokens, self._engine.info.context)
+
+    def _check(self, ids: Sequence[int], execution: Execution, more: int = 0) -> None:
+        """Refuse what this model cannot do with a path that grows by `more` tokens."""
+        self._engine.check(ids)
+        info = self._engine.info
+        if execution.batch > 1 and not info.batches:
+            raise UsageError(f"{info.name} runs no batches: its cache is not only attention.")
+        if (execution.chunk or execution.cached) and info.feed != "batched":
+            raise UsageError(
+                f"{info.name} takes a prompt in one pass only: {self._engine.probed.words}."
+            )
+        lengths = [len(ids), *map(len, execution.mates)]
+        if execution.batch > 1 and info.borders.between(min(lengths), max(lengths) + more):
+            raise UsageError(_across(info, "rows on both sides share no batch"))
+        if (execution.chunk or execution.cached) and info.borders.since(len(ids)) > 1:
+            raise UsageError(_across(info, "a longer prompt goes in one pass only"))
+        if not 0 <= execution.row < execution.batch:
+            raise UsageError(f"row {execution.row} is not in a batch of {execution.batch}.")
+
+    @contextmanager
+    def _computing(self, execution: Execution) -> Iterator[None]:
+        """The kernels, threads and algorithms of an execution, for one pass."""
+        with torch.inference_mode(), ExitStack() as stack:
+            if execution.attention:
+                stack.enter_context(_attention(self._engine.forward.model, execution.attention))
+            if execution.experts:
+                stack.enter_context(self._engine.forward.experts.forced(execution.experts))
+            # What a stream found faster has no part in an experiment.
+            stack.callback(torch.set_num_threads, torch.get_num_threads())
+            torch.set_num_threads(execution.threads or self._engine.threads.most)
+            if execution.deterministic:
+                before = torch.are_deterministic_algorithms_enabled()
+                stack.callback(torch.use_deterministic_algorithms, before)
+                torch.use_deterministic_algorithms(True, warn_only=True)
+            if execution.capacity:
+                forward = self._engine.forward
+                routers = routing.routers_of(forward.model, self._engine.info.name)
+                stack.enter_context(routing.limited(routers, forward, execution.capacity))
+            yield
+
+
+def _across(info: ModelInfo, why: str) -> str:
+    """That a model's borders do not let something be."""
+    last = " and ".join(f"{border:,}" for border in info.borders.lengths)
+    return f"{info.name} follows other rules for texts of more than {last} tokens: {why}."
+
+
+def here(device: str) -> list[str]:
+    """Attention kernels of transformers that this machine has."""
+    found = ["sdpa", "eager"]
+    if device.startswith("cuda"):
+        found += ["flash_attention_2"] if is_flash_attn_2_available() else []
+        found += ["flash_attention_3"] if is_flash_attn_3_available() else []
+    return found
+
+
+def _takes(model: PreTrainedModel, kernel: str) -> bool:
+    """Whether a model can run with an attention kernel."""
+    try:
+        with _attention(model, kernel):
+            return True
+    except UsageError:
+        return False
+
+
+@contextmanager
+def _attention(model: PreTrainedModel, kernel: str) -> Iterator[None]:
+    """Run a model with another attention kernel.
+
+    Raises:
+        UsageError: it is not here, or not for this model.
+    """
+    before = model.config._attn_implementation
+    if not model._can_set_attn_implementation():
+        raise UsageError(f"attention {kernel} is not possible: this model has its own alone.")
+    try:
+        model.set_attn_implementation(kernel)
+    except (ImportError, ValueError) as error:
+        raise UsageError(f"attention {kernel} is not possible: {error}") from None
+    try:
+        yield
+    finally:
+        model.set_attn_implementation(before)

@@ -1,0 +1,246 @@
+"""The token tree: the trie and all that is known of its nodes, changed only by events."""
+
+from collections.abc import Callable, Iterable
+
+from tokexplore.models.api.engine import Chat
+from tokexplore.models.api.provenance import Provenance
+from tokexplore.models.distribution import Distribution
+from tokexplore.models.sampling.settings import SamplingSettings
+from tokexplore.models.tree.distribution_store import Shelf
+from tokexplore.models.tree.events import (
+    Act,
+    Bookmarked,
+    Change,
+    Configured,
+    Ended,
+    Event,
+    Extended,
+    Hidden,
+    Labelled,
+    Loaded,
+    Named,
+    Noted,
+    Opened,
+    Origin,
+    Prompted,
+    Restored,
+    Retold,
+    Scored,
+    Studied,
+    Taken,
+    Told,
+    Unhidden,
+    Viewed,
+    Withdrawn,
+)
+from tokexplore.models.tree.study import Study
+from tokexplore.models.tree.trie import ROOT, Trie
+from tokexplore.models.tree.undo import again, inverse
+
+
+class TokenTree(Trie):
+    """The trie with all that is known of its nodes, and what the user made of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.recorder: Callable[[Event, Act], None] | None = None
+        """Told of every event, in order."""
+        self.distribution = Shelf()
+        """What the model said after a node, the first time that it was computed."""
+        self.retold: dict[int, Distribution] = {}
+        """By node: the last distribution that was computed again."""
+        self.provenance: list[Provenance] = []
+        """The models that the distributions come from, in the order in which they were loaded."""
+        self.bookmarks: set[int] = set()
+        self.labels: dict[int, str] = {}
+        """Names of nodes."""
+        self.notes: dict[int, str] = {}
+        self.studies: dict[int, Study] = {}
+        """By node: the last experiment on what follows it."""
+        self.ended: dict[int, str] = {}
+        self.prompts: dict[int, str] = {}
+        self.chats: dict[int, Chat] = {}
+        """By node: the conversation so far, where a rendered chat prompt ends."""
+        self.settings: list[SamplingSettings] = []
+        self._undo: list[tuple[Change, Change]] = []
+        """Of each change that can be taken back: what makes it again, and its inverse."""
+        self._redo: list[tuple[Change, Change]] = []
+
+    # The one way to change it
+
+    def append(self, event: Event, act: Act = "") -> None:
+        """Append an event and apply it.
+
+        Raises:
+            ValueError: when the event does not fit the tree.
+        """
+        self._apply(event)
+        if self.recorder is not None:
+            self.recorder(event, act)
+
+    def replay(self, event: Event, act: Act) -> None:
+        """Append an event as it was recorded, what can be undone since then included.
+
+        Raises:
+            ValueError: when the event does not fit the tree.
+        """
+        if act == "change" and isinstance(event, Change):
+            self.change(event)
+        elif act in ("undo", "redo"):
+            if (self.undo() if act == "undo" else self.redo()) != event:
+                raise ValueError(f"an {act} that does not fit what came before it")
+        else:
+            self.append(event)
+
+    def take(self, parent: int, token: int, origin: Origin, **known: object) -> int:
+        """Take `token` after `parent`: its node, new or the one that is there already."""
+        there = self.child(self._known(parent), token)
+        node = len(self.parent) if there is None else there
+        self.append(Taken(node, parent, token, origin, **known))  # type: ignore[arg-type]
+        return node
+
+    def explore(
+        self,
+        parent: int,
+        tokens: Iterable[int],
+        origin: Origin,
+        *,
+        extends: bool = False,
+        **known: object,
+    ) -> int:
+        """Take tokens one after the other so that undo knows what this did; the last one's node.
+
+        Args:
+            extends: going on at the end of a branch is a change too, and not the branch growing.
+            known: as for `take`.
+        """
+        leaf, first = parent, len(self)
+        for token in tokens:
+            leaf = self.take(leaf, token, origin, **known)
+        self.bring_back(leaf)
+        if 1 < first < len(self):  # what the tree begins with is there to stay
+            branch = self.branch(self.branch_of[first])
+            if branch.head == first:
+                self.change(Opened(branch.number))
+            elif extends:
+                self.change(Extended(first))
+        return leaf
+
+    def bring_back(self, node: int) -> None:
+        """Bring a node into sight, with all that it comes from."""
+        while node != ROOT:
+            branch = self.branch(self.branch_of[node])
+            if self.depth[node] > self.depth[branch.tip]:
+                hiding = (n for n in self.withdrawn if self.branch_of[n] == branch.number)
+                for first in sorted(n for n in hiding if self.depth[n] <= self.depth[node]):
+                    self.change(Restored(first))
+            if branch.hidden:
+                self.change(Unhidden(branch.number))
+            node = ROOT if branch.root else self.fork_of(branch)
+
+    def tell(self, node: int, distribution: Distribution) -> None:
+        """Record the distribution after `node`, unless the canonical one is there to be read."""
+        if self.distribution.lacks(node):
+            self.append(Told(node, distribution))
+
+    def configure(self, settings: SamplingSettings) -> int:
+        """The number of these settings, new or known."""
+        if settings in self.settings:
+            return self.settings.index(settings)
+        self.append(Configured(len(self.settings), settings))
+        return len(self.settings) - 1
+
+    def load(self, provenance: Provenance) -> None:
+        """From here on distributions come from this model."""
+        if not self.provenance or self.provenance[-1] != provenance:
+            self.append(Loaded(len(self.provenance), provenance))
+
+    def change(self, event: Change) -> None:
+        """A change by the user, which can be undone."""
+        self._undo.append((again(event), inverse(self, event)))
+        self._redo.clear()
+        self.append(event, "change")
+
+    @property
+    def undoable(self) -> Change | None:
+        """What `undo` would take back, as what would make it again."""
+        return self._undo[-1][0] if self._undo else None
+
+    def undo(self) -> Change | None:
+        """Append the inverse of the last undoable change; that inverse, or None."""
+        if not self._undo:
+            return None
+        forward, inverse = self._undo.pop()
+        self.append(inverse, "undo")
+        self._redo.append((forward, inverse))
+        return inverse
+
+    def redo(self) -> Change | None:
+        """Append the last undone change again; that change, or None."""
+        if not self._redo:
+            return None
+        forward, inverse = self._redo.pop()
+        self.append(forward, "redo")
+        self._undo.append((forward, inverse))
+        return forward
+
+    # How events apply
+
+    def _apply(self, event: Event) -> None:
+        match event:
+            case Taken():
+                self._take(event)
+            case Told(node, distribution):
+                if self.distribution.lacks(self._known(node)):
+                    self.distribution.add(
+                        node, distribution, len(self.provenance) - 1 if self.provenance else None
+                    )
+            case Retold(node, distribution):
+                self.retold[self._known(node)] = distribution
+            case Loaded(number, provenance):
+                if number != len(self.provenance):
+                    raise ValueError(f"model number {number} is not next")
+                self.provenance.append(provenance)
+            case Scored(node, logprob, rank):
+                self._score(self._known(node), logprob, rank)
+            case Configured(number, settings):
+                if number != len(self.settings):
+                    raise ValueError(f"settings number {number} is not next")
+                self.settings.append(settings)
+            case Prompted(node, form, chat):
+                self.prompts[self._known(node)] = form
+                if chat is not None:
+                    self.chats[node] = chat
+            case Ended(node, reason):
+                self.ended[self._known(node)] = reason
+            case Named(branch, name):
+                self.known_branch(branch).name = name
+            case Hidden(branch):
+                self._hide(branch, True)
+            case Unhidden(branch):
+                self._hide(branch, False)
+            case Opened(branch):
+                self.known_branch(branch)
+            case Extended(node):
+                self._follower(node)
+            case Withdrawn(node):
+                self._withdraw(node, True)
+            case Restored(node):
+                self._withdraw(node, False)
+            case Bookmarked(node, kept):
+                (self.bookmarks.add if kept else self.bookmarks.discard)(self._known(node))
+            case Labelled(node, name):
+                _written(self.labels, self._known(node), name)
+            case Noted(node, text):
+                _written(self.notes, self._known(node), text)
+            case Studied(node, study):
+                self.studies[self._known(node)] = study
+            case Viewed(leaf):
+                self._way = self._known(leaf), self.turns(leaf)
+
+
+def _written(texts: dict[int, str], node: int, text: str) -> None:
+    """Keep a text by node; an empty one takes it away."""
+    texts[node] = text
+    if not text:
+        del texts[node]

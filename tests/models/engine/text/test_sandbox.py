@@ -1,0 +1,99 @@
+"""A chat template that wants the whole machine ends, and nothing of this process with it."""
+
+import os
+import signal
+from typing import Any
+
+import pytest
+from support import made_tokenizers as made
+from support.made_models import loaded_with
+
+from tokexplore.models.api.engine import Chat, Message
+from tokexplore.models.engine.text import sandbox as module
+from tokexplore.models.engine.text import turn_end
+from tokexplore.models.engine.text.chat import render
+from tokexplore.models.engine.text.sandbox import FenceError, WorkError, fenced
+from tokexplore.models.errors import ModelError, UsageError
+
+CHAT = Chat((Message("user", "hi"),))
+LARGE = r"the chat template of made takes more than 1,024 MB: give plain text with --prompt"
+
+
+def model(template: str | dict[str, str]) -> Any:
+    return loaded_with(made.wrapped(made.byte_level(), chat_template=template))
+
+
+def test_what_was_made_arrives() -> None:
+    assert fenced(lambda: "é\n\0\ud800") == "é\n\0\ud800"
+    assert fenced(str) == ""
+
+
+def test_what_fails_tells_why_and_what_leaves_is_no_end() -> None:
+    def fail() -> str:
+        raise ValueError("a\nb")
+
+    with pytest.raises(WorkError, match=r"^a b$"):
+        fenced(fail)
+    with pytest.raises(FenceError, match="ends its process"):
+        fenced(lambda: os._exit(0))  # type: ignore[arg-type, return-value]
+    with pytest.raises(FenceError, match="ends its process"):
+        fenced(lambda: exit(3))
+    with pytest.raises(FenceError, match="takes more than 5 seconds"):
+        fenced(lambda: os.kill(os.getpid(), signal.SIGXCPU))  # type: ignore[arg-type, return-value]
+
+
+def test_it_may_take_so_much_processor_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SECONDS", 1)
+
+    def spin() -> str:
+        while True:
+            pass
+
+    with pytest.raises(FenceError, match="takes more than 1 seconds"):
+        fenced(spin)
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ 'x' * 10**10 }}",
+        "{{ 'x'.ljust(10**11) }}",
+        "{{ '{:>100000000000}'.format(1) }}",
+        "{{ ([0] * 10**10) | length }}",
+    ],
+)
+def test_a_template_that_asks_for_gigabytes_is_refused(template: str) -> None:
+    loaded = model(template)
+    assert turn_end.turn_ids(loaded.tokenizer, (), 10) == ()
+    with pytest.raises(ModelError, match=LARGE):
+        render(loaded, CHAT)
+
+
+def test_of_many_templates_that_want_too_much_one_is_rendered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rendered: list[object] = []
+    monkeypatch.setattr(turn_end, "fenced", lambda work: (rendered.append(work), fenced(work))[1])
+    large = {f"large {i}": "{{ 'x' * 10**10 }}" for i in range(9)}
+    assert turn_end.turn_ids(model(large).tokenizer, (), 10) == ()
+    assert len(rendered) == 1
+
+
+def test_a_template_that_writes_too_much_is_refused() -> None:
+    with pytest.raises(ModelError, match="writes more than 16,777,216 characters"):
+        render(model("{% for i in range(20000) %}{{ 'x' * 1000 }}{% endfor %}"), CHAT)
+
+
+@pytest.mark.parametrize(
+    ("template", "said"),
+    [
+        ("{{ raise_exception('not\nso') }}", "refuses these messages: not so"),
+        ("{% for", "refuses these messages: "),
+        ("{{ ''.__class__.__mro__ }}", "is unsafe"),
+        ("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "maximum recursion depth"),
+        ("{{ " + "(" * 5000 + "1" + ")" * 5000 + " }}", "maximum recursion depth"),
+    ],
+)
+def test_what_a_template_refuses_is_told(template: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        render(model(template), CHAT)

@@ -1,0 +1,281 @@
+"""Each key of the main screen does something that can be seen; none is listed and dead."""
+
+from collections.abc import Callable
+
+import pytest
+from support.app import LENGTH, make_app, press, screen_text, settle, until
+from textual.command import CommandPalette
+from textual.pilot import Pilot
+
+from tokexplore.models.api.options import PromptSpec
+from tokexplore.models.sampling.settings import SamplingSettings
+from tokexplore.tui.app import TokexploreApp
+from tokexplore.tui.explore.options import AppOptions
+from tokexplore.tui.keys import COMMANDS
+from tokexplore.tui.screens.branches import BranchesDialog
+from tokexplore.tui.screens.compare import CompareScreen
+from tokexplore.tui.screens.dialog import Ask, Sheet
+from tokexplore.tui.screens.editor import PromptEditor, TextEditor
+from tokexplore.tui.screens.find import FindToken
+from tokexplore.tui.screens.lab import LabScreen
+from tokexplore.tui.screens.models import ModelPicker
+from tokexplore.tui.screens.sampler_lens import LensScreen
+from tokexplore.tui.screens.sessions import SessionPicker
+from tokexplore.tui.screens.temperatures import LadderScreen
+from tokexplore.widgets.candidates import CandidateTable
+
+See = Callable[[TokexploreApp], object]
+LINES = "Once\nupon\na time\nthere was"
+BEFORE: dict[str, tuple[str, ...]] = {
+    "l": ("home",),
+    "right": ("home",),
+    "L": ("home",),
+    ")": ("home", "H"),
+    "n": ("home",),
+    "]": ("home",),
+    "enter": ("down", "down", "down"),
+    "backspace": ("home", "g", "5", "enter"),
+    "k": ("down", "down"),
+    "up": ("down", "down"),
+    "pageup": ("pagedown",),
+    "0": ("down", "down"),
+    "U": ("u",),
+    "X": ("x",),
+    "end": ("home",),
+    "e": ("home",),
+    "J": ("K",),
+    "semicolon": ("f", "a", "enter"),
+    "；": ("f", "a", "enter"),
+    "comma": ("f", "a", "enter"),
+    "，": ("f", "a", "enter"),
+    "quotation_mark": ("apostrophe", "home"),
+    "A": (),
+    "S": (),
+}
+"""Keys pressed first, where the start is no place to see a key's effect."""
+
+
+def dialog(kind: type) -> See:
+    return lambda app: isinstance(app.screen, kind)
+
+
+def cursor(app: TokexploreApp) -> object:
+    return app.driver.explorer.cursor, app.driver.explorer.following
+
+
+def row(app: TokexploreApp) -> object:
+    return app.driver.explorer.row
+
+
+def tree(app: TokexploreApp) -> object:
+    explorer = app.driver.explorer
+    return len(explorer.tree), explorer.leaf, [b.hidden for b in explorer.tree.branches]
+
+
+def told(app: TokexploreApp) -> object:
+    return [n.message for n in app._notifications]
+
+
+EFFECTS: dict[str, See] = {
+    **dict.fromkeys(("step.previous", "step.next", "step.back10", "step.on10"), cursor),
+    **dict.fromkeys(("step.line_back", "step.line_on", "step.first", "step.follow"), cursor),
+    "step.goto": dialog(Ask),
+    "step.back": cursor,
+    **dict.fromkeys(("row.up", "row.down", "row.page_up", "row.page_down", "row.taken"), row),
+    "row.pane": lambda app: app.screen.pages_story,  # type: ignore[attr-defined]
+    "row.find": dialog(FindToken),
+    "act.take": tree,
+    **{f"act.take{n}": lambda app: (tree(app), told(app)) for n in range(1, 10)},
+    "act.play": tree,
+    "act.one": tree,
+    "act.draw": lambda app: (tree(app), told(app)),
+    "act.single": lambda app: app.driver.single_step,
+    "act.type": dialog(TextEditor),
+    "act.prompt": dialog(PromptEditor),
+    "act.turn": told,
+    "act.adopt": lambda app: app.driver.explorer.settings,
+    "act.undo": tree,
+    "act.redo": tree,
+    **dict.fromkeys(("branch.next", "branch.previous", "branch.last", "branch.hide"), tree),
+    "branch.list": dialog(BranchesDialog),
+    "branch.note": dialog(Ask),
+    "branch.label": dialog(Ask),
+    "branch.bookmark": lambda app: set(app.driver.explorer.tree.bookmarks),
+    "branch.name": dialog(Ask),
+    "branch.hidden": lambda app: app.driver.explorer.show_hidden,
+    "branch.mark": lambda app: list(app.driver.explorer.marked),
+    "branch.compare": dialog(CompareScreen),
+    **dict.fromkeys(("jump.close", "jump.close_back", "jump.fork_back", "jump.fork"), cursor),
+    "jump.text": dialog(Ask),
+    **dict.fromkeys(("jump.match", "jump.match_back", "jump.bookmark"), cursor),
+    "file.models": dialog(ModelPicker),
+    "file.export": dialog(Ask),
+    "file.record": lambda app: app.recorder,
+    "file.mark": told,
+    "file.picture": told,
+    "file.sessions": dialog(SessionPicker),
+    "file.copy": lambda app: (app.clipboard, told(app)),
+    **dict.fromkeys(("view.colour", "view.columns", "view.unit"), screen_text),
+    "view.fold": screen_text,
+    "view.inspect": dialog(Sheet),
+    "view.settings": dialog(LensScreen),
+    "view.watch": dialog(Ask),
+    "view.ladder": dialog(LadderScreen),
+    "view.lab": dialog(LabScreen),
+    "view.theme": lambda app: app.theme,
+    "program.help": dialog(Sheet),
+    "program.palette": dialog(CommandPalette),
+    "program.quit": told,
+}
+"""By command: what is not the same after its key."""
+
+
+def test_every_command_has_an_effect_to_see() -> None:
+    assert set(EFFECTS) == {c.id for c in COMMANDS} - {"program.redraw"}
+
+
+async def start(pilot: Pilot[int]) -> None:
+    """Two branches, the cursor in the middle of the second one."""
+    app = pilot.app
+    assert isinstance(app, TokexploreApp)
+    await until(
+        pilot, lambda: app.driver.state == "paused" and bool(app.driver.explorer.tree.ended)
+    )
+    await press(pilot, "home", "l", "l", "3")
+    await until(pilot, lambda: not app.driver.streaming)
+    await press(pilot, "g")
+    await pilot.press("9", "enter")
+    await settle(pilot)
+
+
+@pytest.mark.parametrize(
+    ("command", "key"),
+    [
+        pytest.param(c, key, id=f"{c.id}-{key}")
+        for c in COMMANDS
+        if c.id in EFFECTS
+        for key in c.keys.split(",")
+    ],
+)
+async def test_the_key_does_what_it_says(command: object, key: str) -> None:
+    prompt = LINES + " a king" * (200 if command.id == "view.fold" else 1)  # type: ignore[attr-defined]
+    options = AppOptions(
+        prompt=PromptSpec(text=prompt),
+        max_new_tokens=LENGTH,
+        settings=SamplingSettings(temperature=1.2, seed=4),
+    )
+    app = make_app(options=options)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await start(pilot)
+        await press(pilot, *BEFORE.get(key, ()))
+        effect = EFFECTS[command.id]  # type: ignore[attr-defined]
+        before = effect(app)
+        await pilot.press(key)
+        await until(pilot, lambda: effect(app) != before)
+
+
+async def test_redraw_asks_for_the_whole_screen() -> None:
+    app = make_app()
+    asked: list[bool] = []
+    app.forget_screen = lambda: asked.append(True)  # type: ignore[method-assign]
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: bool(app.driver.explorer.tree.ended))
+        asked.clear()
+        await press(pilot, "ctrl+l")
+        assert asked == [True]
+
+
+async def test_keys_typed_ahead_move_in_the_list_of_branches() -> None:
+    app = make_app()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: bool(app.driver.explorer.tree.ended))
+        for number in ("2", "3", "4"):
+            await press(pilot, "home", number)
+            await until(pilot, lambda: not app.driver.streaming)
+        await press(pilot, "b")
+        app.simulate_key("home")
+        for _ in range(2):
+            app.simulate_key("down")
+        app.simulate_key("m")
+        app.simulate_key("enter")
+        await until(pilot, lambda: not isinstance(app.screen, BranchesDialog))
+        await settle(pilot)
+        explorer = app.driver.explorer
+        assert explorer.branch is not None
+        assert explorer.marked == [explorer.branch.number]
+        assert explorer.row_of(explorer.branch.number) == 2
+
+
+async def test_a_dialog_closed_before_its_tokens_are_counted_breaks_nothing() -> None:
+    app = make_app()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: bool(app.driver.explorer.tree.ended))
+        tree = app.driver.explorer.tree
+        for end in ("enter", "ctrl+g"):
+            app.simulate_key("t")
+            app.simulate_key("a")
+            app.simulate_key(end)
+            await until(pilot, lambda: len(tree.branches) == 2)
+        await until(pilot, lambda: not isinstance(app.screen, TextEditor))
+
+
+async def test_a_prompt_that_is_not_edited_keeps_its_line_breaks() -> None:
+    text = "one\x0ctwo\u2028three\x85four\r\nfive"
+    app = make_app(options=AppOptions(prompt=PromptSpec(text=text), max_new_tokens=3))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: bool(app.driver.explorer.tree.ended))
+        nodes = app.driver.explorer.prompt_length
+        ids = app.driver.explorer.ids(nodes)
+        await press(pilot, "p", "enter")
+        await until(pilot, lambda: not app.driver.streaming)
+        assert app.driver.explorer.ids(nodes) == ids
+        assert len(app.driver.explorer.tree.branches) == 1
+
+
+async def test_a_shorter_prompt_makes_what_follows_it_generated() -> None:
+    app = make_app(options=AppOptions(prompt=PromptSpec(text="Once upon a time"), max_new_tokens=3))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: bool(app.driver.explorer.tree.ended))
+        tree = app.driver.explorer.tree
+        await app.driver.prompt(PromptSpec(text="The king"))
+        await app.driver.finished()
+        await settle(pilot)
+        assert tree.begins_prompt(tree.branch(2).head)
+        listed = app.driver.explorer.listed()
+        assert [depth for _, depth in listed] == [0, 0], "a prompt is no branch of another"
+        assert "“The" in screen_text(app)
+
+
+async def test_a_terminal_that_was_too_small_shows_all_again() -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24), tooltips=True) as pilot:
+        await until(pilot, lambda: bool(app.driver.explorer.tree.ended))
+        await pilot.resize_terminal(50, 12)
+        await until(pilot, lambda: "needs 60 x 15" in screen_text(app))
+        assert "story" not in screen_text(app)
+        await pilot.resize_terminal(80, 24)
+        await until(pilot, lambda: screen_text(app).splitlines()[1].startswith("─ story"))
+        assert screen_text(app).splitlines()[2].startswith(" <s>Once")
+        assert not app.screen.query_one("#textual-tooltip").display
+
+
+async def test_the_table_is_there_on_a_small_screen_with_hints() -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: bool(app.driver.explorer.tree.ended))
+        await press(pilot, "slash", "e")
+        await until(pilot, lambda: "ctrl+g cancels" in screen_text(app))
+        table = app.screen.query_one(CandidateTable)
+        assert table.region.bottom < 23
+
+
+async def test_branches_made_on_a_narrow_screen_are_listed_on_a_wider_one() -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: bool(app.driver.explorer.tree.ended))
+        for number in ("2", "3"):
+            await press(pilot, "home", number)
+            await until(pilot, lambda: not app.driver.streaming)
+        await pilot.resize_terminal(120, 40)
+        await until(pilot, lambda: "lp/tok" in screen_text(app))
+        assert "main" in screen_text(app)

@@ -1,0 +1,507 @@
+"""The app keeps a session of everything, and opens one as it was left, without its model."""
+
+import math
+import re
+import sqlite3
+import threading
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+from support.app import PROMPT, during, make_app, press, screen_text, settle, until
+from support.lived import OPTIONS, SETTINGS, ended, lived, reopened
+from textual import events
+
+from tokexplore.models.api.engine import Chat, Message
+from tokexplore.models.api.options import LoadOptions, PromptSpec
+from tokexplore.models.errors import UsageError
+from tokexplore.models.sampling.settings import SamplingSettings
+from tokexplore.models.session import meta
+from tokexplore.models.session.listing import latest
+from tokexplore.models.session.paths import all_files
+from tokexplore.models.session.reader import listed, open_session
+from tokexplore.models.tree.events import Named
+from tokexplore.tui.cli import dispatch
+from tokexplore.tui.cli.export import source_of
+from tokexplore.tui.cli.sessions import session_table
+from tokexplore.tui.explore.open_session import keep_on, options_for
+from tokexplore.tui.explore.options import AppOptions, OpenOptions
+from tokexplore.tui.explore.session_recorder import read_state
+from tokexplore.tui.export.formats import export
+from tokexplore.widgets.candidates import CandidateTable
+
+SIZE = (120, 40)
+
+
+async def test_it_opens_at_the_same_place_without_a_model() -> None:
+    before = await lived("home", "l", "3", "home", "l", "l", "down", "c", "c", "V", "v", "m")
+    app = reopened()
+    async with app.run_test(size=SIZE) as pilot:
+        await settle(pilot)
+        explorer, screen = app.driver.explorer, app._browse
+        assert app.driver.state == "recorded"
+        assert (len(explorer.tree.branches), explorer.branch.number) == (2, 2)
+        assert (explorer.tree.step[explorer.taken], explorer.row) == (3, before.driver.explorer.row)
+        assert (explorer.settings, explorer.marked) == (SETTINGS, [2])
+        assert screen.path_view.colouring == "entropy"
+        table = screen.query_one(CandidateTable)
+        assert (table.bits, table.column_set) == (True, "text")
+        text = screen_text(app)
+        assert "recorded · space loads the model" in text
+        assert PROMPT in text
+        await press(pilot, "left", "left", "K", "end", "pagedown", "pagedown", "d")
+        assert app.driver.state == "recorded", "nothing of this needs the model"
+
+
+async def test_the_model_is_loaded_when_it_is_asked_to_go_on() -> None:
+    await lived("home", "l", "3")
+    app = reopened()
+    async with app.run_test(size=SIZE) as pilot:
+        await settle(pilot)
+        before = len(app.driver.explorer.tree)
+        await press(pilot, "space")
+        await until(pilot, lambda: ended(app) and not app.driver.busy)
+        tree = app.driver.explorer.tree
+        assert len(tree) == before + 24
+        assert len(tree.provenance) == 1, "it is the model that was recorded"
+        await app.action_quit()
+    session = open_session(all_files()[0])
+    assert len(all_files()) == 1, "it went on in the same file"
+    assert len(session.tree) == before + 24
+
+
+@pytest.mark.parametrize("key", ["space", "3", "."])
+async def test_a_prompt_typed_while_a_key_loads_the_model_is_started(key: str) -> None:
+    await lived("home", "l")
+    gate = threading.Semaphore(0)
+    app = reopened(load_gate=gate)
+    async with app.run_test(size=SIZE) as pilot:
+        await settle(pilot)
+        await pilot.press(key)
+        await during(pilot, lambda: app.driver.state == "loading")
+        await pilot.press("p")
+        await during(pilot, lambda: app.screen is not app._browse)
+        await pilot.press(*" and", "enter")
+        await during(pilot, lambda: app.screen is app._browse)
+        gate.release(10)
+        tree = app.driver.explorer.tree
+        await during(pilot, lambda: len(tree.prompts) == 2)
+        await until(pilot, lambda: ended(app) and not app.driver.busy)
+        assert app.driver.explorer.prompt_length > 1
+        assert screen_text(app).count(PROMPT + " and") == 1
+
+
+async def test_a_pick_beyond_what_is_recorded_loads_it_too() -> None:
+    await lived("home", "l")
+    app = reopened()
+    async with app.run_test(size=SIZE) as pilot:
+        await settle(pilot)
+        await press(pilot, "3")
+        await until(pilot, lambda: ended(app) and not app.driver.busy)
+        assert len(app.driver.explorer.tree.branches) == 2
+
+
+async def test_the_same_seed_goes_on_as_if_it_had_never_been_left() -> None:
+    await lived(options=OPTIONS)
+    app = reopened()
+    async with app.run_test(size=SIZE) as pilot:
+        await press(pilot, "space")
+        await until(pilot, lambda: ended(app) and len(app.driver.explorer.nodes) > 50)
+        resumed = app.driver.explorer.ids()
+    whole = make_app(options=AppOptions(OPTIONS.load, OPTIONS.prompt, SETTINGS, max_new_tokens=48))
+    async with whole.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: ended(whole))
+        assert whole.driver.explorer.ids() == resumed
+
+
+async def test_another_dtype_is_told_and_both_numbers_are_shown() -> None:
+    await lived("home", "l")
+    app = reopened(dtype="bfloat16")
+    async with app.run_test(size=SIZE) as pilot:
+        await settle(pilot)
+        node = app.driver.explorer.before
+        await press(pilot, ".")
+        await until(pilot, lambda: app.driver.state == "paused" and not app.driver.busy)
+        said = [n.message for n in app._notifications]
+        assert any("dtype float32, now bfloat16" in text for text in said)
+        await press(pilot, "home", "l")
+        await until(pilot, lambda: node in app.driver.explorer.tree.retold)
+        assert re.search(
+            r"H [\d.]+ \(now [\d.]+\) nats · margin [\d.]+ nats \(now", screen_text(app)
+        )
+        assert node in app.driver.explorer.tree.distribution
+        await press(pilot, "i")
+        assert "embedded, bfloat16 on cpu" in screen_text(app)
+        await press(pilot, "q")
+        await app.action_quit()
+    tree = open_session(all_files()[0]).tree
+    assert [p.dtype for p in tree.provenance] == ["float32", "bfloat16"]
+    assert node in tree.retold
+    assert tree.distribution.figures(node).model == 0
+
+
+async def test_another_vocabulary_is_refused_and_the_tree_stays() -> None:
+    await lived()
+    kept = keep_on("")
+    other = kept.session.vocabulary.pack([b"a", b"b"], [], 2)
+    kept = kept._replace(session=kept.session._replace(vocabulary=other))
+    app = make_app(options=options_for(kept, OpenOptions()), kept=kept)
+    async with app.run_test(size=SIZE) as pilot:
+        await press(pilot, "space")
+        await until(pilot, lambda: app.driver.state == "lost")
+        assert any("another vocabulary" in n.message for n in app._notifications)
+        assert len(app.driver.explorer.nodes) > 24
+
+
+async def test_a_chat_goes_on_with_its_messages() -> None:
+    chat = Chat((Message("user", "why?"),))
+    options = AppOptions(prompt=PromptSpec(chat=chat), max_new_tokens=5)
+    app = make_app(options=options)
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: app.driver.state == "paused" and bool(app.driver.chat))
+        await press(pilot, "space")
+        await until(pilot, lambda: ended(app))
+        await app.action_quit()
+    again = reopened()
+    async with again.run_test(size=SIZE) as pilot:
+        await settle(pilot)
+        assert again.driver.chat == chat
+        assert "chat" in screen_text(again).splitlines()[1]
+
+
+async def test_undo_goes_on_after_a_session_was_opened() -> None:
+    await lived("home", "l", "3", "x")
+    app = reopened()
+    async with app.run_test(size=SIZE) as pilot:
+        await settle(pilot)
+        tree = app.driver.explorer.tree
+        assert tree.is_hidden(2)
+        await press(pilot, "u")
+        assert not tree.is_hidden(2)
+        await press(pilot, "u")
+        assert tree.is_hidden(2), "the branch that was opened is taken back"
+
+
+async def test_notes_bookmarks_and_names_are_found_again() -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: ended(app))
+        await press(pilot, "home", "l", "l", "a", "o", "d", "d", "enter", "apostrophe")
+        explorer = app.driver.explorer
+        third = explorer.taken
+        assert explorer.tree.notes == {third: "odd"}
+        assert "note: odd" in screen_text(app)
+        assert "step 3 ◆" in screen_text(app)
+        assert "nats" in screen_text(app).split("note: odd")[1].splitlines()[0]
+        await press(pilot, "end", "quotation_mark")
+        assert explorer.taken == third
+        await press(pilot, "end", "g", "O", "D", "enter")
+        assert explorer.taken == third
+        explorer.tree.change(Named(1, "first try"))
+        await press(pilot, "home", "4")
+        await until(pilot, lambda: not app.driver.streaming)
+        await press(pilot, "g", "t", "r", "y", "enter")
+        assert explorer.branch.number == 1
+        await press(pilot, "g", "z", "z", "z", "enter")
+        assert any("No place, name or note is" in n.message for n in app._notifications)
+        await press(pilot, "home", "l", "number_sign", *"turn", "enter")
+        second = explorer.taken
+        assert explorer.tree.labels == {second: "turn"}
+        assert "step 2 turn" in screen_text(app)
+        await press(pilot, "end", "g", *"TUR", "enter")
+        assert explorer.taken == second
+        await press(pilot, "u")
+        assert explorer.tree.labels == {}
+        await press(pilot, "u", "u")
+        assert explorer.tree.branches[0].name == ""
+
+
+async def test_text_is_found_in_every_branch() -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: ended(app))
+        await press(pilot, "home", "l", "4")
+        await until(pilot, lambda: not app.driver.streaming)
+        explorer = app.driver.explorer
+        other = explorer.tree.branches[0]
+        token = explorer.tree.token[other.tip]
+        word = explorer.vocabulary.bytes_of(token).decode("utf-8", "ignore").strip()
+        assert word
+        await press(pilot, "f", *word, "enter")
+        places = set()
+        for _ in range(len(app._browse._matches)):
+            places.add(explorer.taken)
+            await press(pilot, "semicolon")
+        assert other.tip in places or any(m.last == other.tip for m in app._browse._matches)
+        assert len(places) > 1
+        here = explorer.taken
+        await press(pilot, "comma", "semicolon")
+        assert explorer.taken == here
+
+
+async def test_keys_typed_ahead_act_after_a_dialog_was_answered() -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: ended(app))
+        for key in ("g", "3", "enter", "a", "h", "o", "enter", "g", "8", "enter", "enter"):
+            character = key if len(key) == 1 else "\r"
+            app.post_message(events.Key(key, character))
+        await until(pilot, lambda: len(app.driver.explorer.tree.branches) > 1)
+        explorer = app.driver.explorer
+        assert [type(s).__name__ for s in app.screen_stack] == ["Screen", "BrowseScreen"]
+        assert [explorer.tree.step[n] for n in explorer.tree.notes] == [3]
+        assert explorer.tree.step[explorer.tree.branches[1].head] == 8
+
+
+async def test_the_text_of_the_path_is_copied(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TMUX", raising=False)
+    monkeypatch.delenv("STY", raising=False)
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: ended(app))
+        explorer = app.driver.explorer
+        text = explorer.vocabulary.text(explorer.ids())
+        await press(pilot, "y")
+        await until(pilot, lambda: app.clipboard == text)
+        assert any("OSC 52" in n.message for n in app._notifications)
+        await press(pilot, "y")
+        await until(pilot, lambda: any("The text is in" in n.message for n in app._notifications))
+        said = next(n.message for n in app._notifications if "The text is in" in n.message)
+        assert Path(said.removeprefix("The text is in ").rstrip(".")).read_text() == text
+
+
+@pytest.mark.parametrize(
+    ("end", "said"), [("hangup", "its line was lost"), (None, "without a sign")]
+)
+async def test_a_session_that_ended_badly_is_offered_at_the_next_start(
+    end: str | None, said: str
+) -> None:
+    await lived("home")
+    path = all_files()[0]
+    with sqlite3.connect(path) as connection:
+        meta.put(connection, "ended", end)
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: any(said in n.message for n in app._notifications))
+        await until(pilot, lambda: ended(app) and app.session_path is not None)
+        await press(pilot, "O")
+        await until(pilot, lambda: "this one" in screen_text(app))
+        await press(pilot, "down", "enter")
+        await until(pilot, lambda: app.driver.state == "recorded")
+        assert app.session_path == path
+        assert not any(said in n.message for n in app._notifications if "O opens" not in n.message)
+
+
+async def test_another_model_begins_a_session_that_names_the_one_before() -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: ended(app) and app.session_path is not None)
+        first = app.session_path
+        app.open_model(LoadOptions(model="other"))
+        await until(pilot, lambda: app.driver.state == "asking")
+        await press(pilot, "h", "i", "enter")
+        await until(pilot, lambda: ended(app) and app.session_path is not None)
+        second = app.session_path
+        await app.action_quit()
+    assert second != first
+    with sqlite3.connect(second) as connection:
+        assert meta.get(connection, "previous") == str(first)
+    assert [listed(p).ended for p in (first, second)] == ["quit", "quit"]
+
+
+async def test_the_list_tells_model_size_and_first_words() -> None:
+    await lived("home")
+    table = session_table(0)
+    assert f"{'name':<36}" in table
+    assert "Once upon a time" in table
+    assert "fake" in table or "embedded" in table
+    assert latest().path == all_files()[0]
+
+
+def test_without_sessions_there_is_nothing_to_open() -> None:
+    assert "No sessions yet" in session_table(80)
+    with pytest.raises(UsageError, match="no session to open yet"):
+        latest()
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"row": "x"}', '{"settings": {"temperature": -1}}', "null"]
+)
+def test_a_damaged_state_is_the_default_one(text: str) -> None:
+    assert read_state(text)[0].settings == SamplingSettings()
+
+
+def test_a_file_never_makes_code_of_a_model_run() -> None:
+    text = '{"load": {"model": "x", "trust_remote_code": true}}'
+    assert read_state(text)[0].load == LoadOptions(model="x")
+
+
+@pytest.mark.parametrize("edit", ["distribution SET entropy = -5", "candidates SET packed = x'00'"])
+async def test_a_damaged_step_says_so_and_is_computed_again_once_there_is_a_model(
+    edit: str,
+) -> None:
+    before = await lived()
+    node = before.driver.explorer.nodes[-3]
+    with sqlite3.connect(latest().path) as connection:
+        (seq,) = connection.execute("SELECT seq FROM distribution WHERE node = ?", (node,))
+        connection.execute(f"UPDATE {edit} WHERE seq = ?", seq)
+    app = reopened()
+    async with app.run_test(size=SIZE) as pilot:
+        await settle(pilot)
+        said = [n.message for n in app._notifications if "is damaged" in n.message]
+        assert len(said) == ("entropy" in edit)
+        place = app.driver.explorer.nodes.index(node) + 1
+        app.driver.explorer.place(place)
+        app.changed()
+        await settle(pilot)
+        text = screen_text(app)
+        assert "damaged in the session's file; space loads the model" in text
+        assert "nothing is recorded here" not in text
+        await press(pilot, "space")
+        await until(pilot, lambda: app.driver.state == "paused" and not app.driver.busy)
+        app.driver.explorer.place(place)
+        app.changed()
+        tree = app.driver.explorer.tree.distribution
+        await until(pilot, lambda: tree.get(node) is not None)
+        assert tree.get(node).ids == before.driver.explorer.tree.distribution.get(node).ids
+        assert "damaged in" not in screen_text(app)
+        await app.action_quit()
+    assert open_session(latest().path).tree.distribution.get(node) == tree.get(node)
+
+
+@pytest.mark.parametrize(
+    ("view", "said"),
+    [
+        ("{", "the defaults stand"),
+        (b"\xff", "the defaults stand"),
+        ('{"settings": {"top_p": 7}}', "sampling settings are damaged"),
+        ("{}", ""),
+        (None, ""),
+    ],
+)
+async def test_settings_that_cannot_be_read_are_told(
+    view: str | bytes | None, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await lived()
+    path = latest().path
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE meta SET value = ? WHERE key = 'view'", (view,))
+    app = reopened()
+    async with app.run_test(size=SIZE) as pilot:
+        await settle(pilot)
+        told = [n.message for n in app._notifications if "damaged" in n.message]
+        assert len(told) == bool(said)
+        assert all(said in text for text in told)
+        await app.action_quit()
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE meta SET value = ? WHERE key = 'view'", (view,))
+    assert dispatch.main(["export", str(path), "-o", str(tmp_path / "a.md")]) == 0
+    err = capsys.readouterr().err
+    assert said in err
+    assert bool(err) == bool(said)
+
+
+async def test_without_the_model_the_sampler_is_given_as_bounds() -> None:
+    hot = SamplingSettings(temperature=4.0, top_p=0.5)
+    await lived("home", "l", "l", "t", "x", "enter", options=replace(OPTIONS, settings=hot))
+    kept = keep_on("")
+    tree = kept.session.tree
+    node = next(n for n in range(len(tree)) if tree.origin[n] == "typed")
+    app = make_app(options=options_for(kept, OpenOptions()), kept=kept)
+    async with app.run_test(size=SIZE) as pilot:
+        await settle(pilot)
+        app.driver.explorer.place(tree.depth[node] - 1)
+        app.changed()
+        await settle(pilot)
+        assert app.driver.state == "recorded"
+        text = screen_text(app)
+        assert "(bounds)" in text
+        assert re.search(r"\d+\.\d–\d+\.\d%", text)
+        low, high = app.driver.sampler_view().share(0)
+        await press(pilot, "slash")
+        await pilot.press("e")
+        await until(pilot, lambda: re.search(r"of the \d+ recorded", screen_text(app)))
+        await press(pilot, "ctrl+g")
+        await press(pilot, "space")
+        await until(pilot, lambda: ended(app) and not app.driver.busy)
+        app.driver.explorer.place(tree.depth[node] - 1)
+        app.changed()
+        await until(pilot, lambda: app.driver.sampler_view() is not None)
+        view = app.driver.sampler_view()
+        first = tree.distribution[tree.parent[node]]
+        exact = math.exp(view.fate(first.id_view[0], first.logit_view[0]).logprob)
+        assert low - 1e-6 <= exact <= high + 1e-6
+        assert "(bounds)" not in screen_text(app)
+
+
+async def test_the_tree_is_exported_from_the_app(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: ended(app))
+        await press(pilot, "home", "3")
+        await until(pilot, lambda: not app.driver.streaming)
+
+        async def exported(name: str, said: str) -> None:
+            app.clear_notifications()
+            await press(pilot, "E", "ctrl+u")
+            await pilot.press(*(character for character in name))
+            await press(pilot, "enter")
+            await until(pilot, lambda: any(said in n.message for n in app._notifications))
+
+        await exported("tree.html", "The export is in")
+        assert (tmp_path / "tree.html").read_text().startswith("<!doctype html>")
+        await exported("tree.html", "is there already")
+        await exported("tree.xyz", "does not tell its format")
+        await exported("my path.jsonl path", "The export is in")
+        lines = (tmp_path / "my path.jsonl").read_text().splitlines()
+        assert len(lines) == len(app.driver.explorer.nodes) + 1
+
+
+async def test_json_lines_are_opened_as_a_session_of_their_own(tmp_path: Path) -> None:
+    await lived("home", "l", "3")
+    source = source_of(open_session(all_files()[0]))
+    path = tmp_path / "tree.jsonl"
+    with path.open("wb") as file:
+        export(source, "jsonl", "all", 20, file)
+    kept = keep_on(str(path))
+    assert "a session of its own" in kept.said
+    assert len(all_files()) == 2
+    app = make_app(options=options_for(kept, OpenOptions()), kept=kept)
+    async with app.run_test(size=SIZE) as pilot:
+        await settle(pilot)
+        assert app.driver.explorer.ids() == tuple(source.tree.ids(source.leaf))
+        assert app.driver.explorer.settings == SETTINGS
+        await press(pilot, "space")
+        await until(pilot, lambda: ended(app) and not app.driver.busy)
+        await app.action_quit()
+    again = open_session(kept.file)
+    assert len(again.tree) > len(source.tree)
+    assert again.vocabulary.bytes_of(300), "the model's vocabulary is in the file now"
+    (tmp_path / "bad.jsonl").write_text("{}")
+    with pytest.raises(UsageError, match=r"bad.jsonl, line 1"):
+        keep_on(str(tmp_path / "bad.jsonl"))
+    assert len(all_files()) == 2
+
+
+async def test_over_ssh_it_is_told_once_that_the_session_outlives_the_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def told() -> bool:
+        app = make_app(options=OPTIONS)
+        async with app.run_test(size=SIZE) as pilot:
+            await until(pilot, lambda: ended(app))
+            return any("never the session" in n.message for n in app._notifications)
+
+    for name in ("TMUX", "STY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv("SSH_CONNECTION", raising=False)
+    assert not await told()
+    monkeypatch.setenv("SSH_CONNECTION", "1.2.3.4 5 6.7.8.9 22")
+    monkeypatch.setenv("TMUX", "/tmp/tmux-0/default,1,0")
+    assert not await told()
+    monkeypatch.delenv("TMUX")
+    assert await told()
+    assert not await told()

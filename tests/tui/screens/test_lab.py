@@ -1,0 +1,184 @@
+"""The lab's screen: runs as they come, forks opened as branches, the study in the session."""
+
+import msgspec
+import pytest
+from support.app import make_app, press, screen_text, settle, until
+from support.fake_bench import FakeBench
+
+from tokexplore.models.api.options import PromptSpec
+from tokexplore.models.sampling.settings import SamplingSettings
+from tokexplore.tui.explore.open_session import keep_on, options_for
+from tokexplore.tui.explore.options import AppOptions, OpenOptions
+from tokexplore.tui.explore.repeat_runs import asked_runs
+from tokexplore.tui.screens.dialog import Ask
+from tokexplore.tui.screens.lab import LabScreen
+
+SIZE = (120, 40)
+OPTIONS = AppOptions(prompt=PromptSpec(text="Once upon"), max_new_tokens=8, ignore_eos=True)
+A, B = 300, 301
+STEP = 4
+
+
+@pytest.fixture
+def _flips(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the fourth step A and B are close, and batches of eight and more move B up."""
+    run = FakeBench.run
+
+    def planted(self, request, execution, control):
+        engine = self._engine
+        if not engine.planted:
+            path = list(request.ids)
+            for _ in range(STEP - 1):
+                path.append(int(engine.describe(path).id_view[0]))
+            place = tuple(path)
+            engine.planted[place] = {A: 12.0, B: 11.9375}
+            self.noise = lambda how, ids: {B: 0.125} if how.batch >= 8 and ids == place else {}
+        return run(self, request, execution, control)
+
+    monkeypatch.setattr(FakeBench, "run", planted)
+
+
+async def opened(pilot, app) -> LabScreen:
+    await until(pilot, lambda: app.driver.state == "paused" and not app.driver.busy)
+    await press(pilot, "D")
+    await until(pilot, lambda: isinstance(app.screen, LabScreen))
+    await done(pilot, app.screen)
+    return app.screen
+
+
+async def done(pilot, screen: LabScreen) -> None:
+    await until(pilot, lambda: not screen.lab.running and screen.lab.study is not None)
+    screen.paint()
+    await settle(pilot)
+
+
+@pytest.mark.usefixtures("_flips")
+async def test_the_runs_their_fork_and_its_verdict_are_shown() -> None:
+    app = make_app(options=OPTIONS, dtype="bfloat16")
+    async with app.run_test(size=SIZE) as pilot:
+        screen = await opened(pilot, app)
+        study = screen.lab.study
+        assert len(study.runs) == 30
+        assert len({run.ids for run in study.runs}) == 2
+        text = screen_text(app)
+        assert "2 unique of 30" in text
+        assert f"step {STEP} ◀ first fork" in text
+        assert "verdict: arithmetic (noise 0.125 ≥ margin 0.0625 nats)" in text
+        assert "gave the same logits, bit for bit" in text
+        await press(pilot, "down")
+        assert "a text of" in screen_text(app)
+        assert "run   0  alone, in one pass" in screen_text(app)
+
+
+@pytest.mark.usefixtures("_flips")
+async def test_an_opened_fork_stands_in_the_main_screen_with_its_sides_as_branches() -> None:
+    app = make_app(options=OPTIONS, dtype="bfloat16")
+    async with app.run_test(size=SIZE) as pilot:
+        screen = await opened(pilot, app)
+        study = screen.lab.study
+        await press(pilot, "enter")
+        await until(pilot, lambda: app.screen is app._browse)
+        explorer, tree = app.driver.explorer, app.driver.explorer.tree
+        assert tree.step[explorer.taken] == STEP
+        fork = tree.parent[explorer.taken]
+        assert {tree.token[node] for node in tree.children[fork]} >= {A, B}
+        counts = sorted(len(runs) for _, runs in study.forks[0].choices)
+        names = [branch.name for branch in tree.branches if branch.name]
+        assert names
+        assert {int(name.removeprefix("lab ×")) for name in names} <= set(counts)
+        texts = {tuple(tree.ids(branch.tip)) for branch in tree.branches}
+        for run in study.runs:
+            assert (*screen.lab.ids, *run.ids) in texts
+        await until(pilot, lambda: not app.driver.busy)
+        for branch in tree.branches:
+            path = tree.path(branch.tip)
+            assert all(tree.rank[node] for node in path[1:]), "their numbers are the model's"
+
+
+@pytest.mark.usefixtures("_flips")
+async def test_keys_while_it_begins_anew_are_for_what_is_shown() -> None:
+    app = make_app(options=OPTIONS, dtype="bfloat16")
+    async with app.run_test(size=SIZE) as pilot:
+        screen = await opened(pilot, app)
+        shown = screen.lab.study
+        screen.lab.study = msgspec.structs.replace(shown, runs=(), forks=())
+        screen.action_select(1)
+        assert "run   0  alone, in one pass" in screen_text(app)
+        screen.action_open()
+        await until(pilot, lambda: app.screen is app._browse)
+        tree = app.driver.explorer.tree
+        texts = {tuple(tree.ids(branch.tip)) for branch in tree.branches}
+        assert any((*screen.lab.ids, *run.ids) in texts for run in shown.runs)
+        branches = sum(not b.hidden for b in tree.branches)
+        for _ in range(4):
+            await press(pilot, "u")
+        assert sum(not b.hidden for b in tree.branches) < branches, "undo knows a kept text"
+
+
+@pytest.mark.usefixtures("_flips")
+async def test_the_study_is_there_again_with_the_session_and_without_the_model() -> None:
+    app = make_app(options=OPTIONS, dtype="bfloat16")
+    async with app.run_test(size=SIZE) as pilot:
+        screen = await opened(pilot, app)
+        study = screen.lab.study
+        await press(pilot, "q")
+        await until(pilot, lambda: app.screen is app._browse)
+        await pilot.press("ctrl+q")
+    kept = keep_on("")
+    assert kept.session.tree.studies == {screen.lab.node: study}
+    app = make_app(options=options_for(kept, OpenOptions()), kept=kept)
+    async with app.run_test(size=SIZE) as pilot:
+        await settle(pilot)
+        await press(pilot, "D")
+        await until(pilot, lambda: isinstance(app.screen, LabScreen))
+        assert "2 unique of 30" in screen_text(app)
+        await press(pilot, "r")
+        assert isinstance(app.screen, LabScreen)
+        assert not app.screen.lab.running
+
+
+async def test_runs_are_stopped_and_asked_for_anew() -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=SIZE) as pilot:
+        screen = await opened(pilot, app)
+        await press(pilot, "e")
+        await until(pilot, lambda: isinstance(app.screen, Ask))
+        await press(pilot, *"3 x 5", "enter")
+        await done(pilot, screen)
+        assert len(screen.lab.study.runs) == 3
+        assert {len(run.ids) for run in screen.lab.study.runs} == {5}
+        assert "1 unique of 3: every run said the same." in screen_text(app)
+        await press(pilot, "e")
+        await until(pilot, lambda: isinstance(app.screen, Ask))
+        await press(pilot, *"many", "enter")
+        assert any("is no number of runs" in n.message for n in app._notifications)
+        await press(pilot, "v")
+        await until(pilot, lambda: isinstance(app.screen, Ask))
+        await press(pilot, *"prefill", "enter")
+        await done(pilot, screen)
+        assert screen.lab.study.varied == ("prefill",)
+        await press(pilot, "n")
+        assert any("No more forks." in n.message for n in app._notifications)
+
+
+async def test_a_sampled_request_draws_each_run_with_a_seed_of_its_own() -> None:
+    hot = AppOptions(
+        prompt=PromptSpec(text="Once upon"), max_new_tokens=6, ignore_eos=True,
+        settings=SamplingSettings(1.0, seed=5),
+    )  # fmt: skip
+    app = make_app(options=hot)
+    async with app.run_test(size=SIZE) as pilot:
+        screen = await opened(pilot, app)
+        study = screen.lab.study
+        assert [run.seed for run in study.runs] == list(range(5, 35))
+        assert {fork.verdict.kind for fork in study.forks} == {"sampler"}
+        assert "verdict: sampler draw (P = " in screen_text(app)
+
+
+def test_runs_and_tokens_are_typed_as_one_reads_them() -> None:
+    assert asked_runs("30 x 64") == (30, 64)
+    assert asked_runs("12×7") == (12, 7)
+    assert asked_runs("5")[0] == 5
+    for text in ("0 x 5", "x", "3 x -1", "9999 x 2", "a x b"):
+        with pytest.raises(ValueError, match=r"\w"):
+            asked_runs(text)

@@ -1,0 +1,287 @@
+"""The sampling lens in the app: knobs, figures that follow, pins, draws, bounds without a model."""
+
+import math
+import re
+
+import pytest
+from msgspec.structs import replace
+from support.app import make_app, press, screen_text, settle, until
+from textual.events import Key
+from textual.theme import Theme
+from textual.widgets import Static
+
+from tokexplore.models.api.options import PromptSpec
+from tokexplore.models.sampling.settings import SamplingSettings
+from tokexplore.tui.explore.open_session import keep_on, options_for
+from tokexplore.tui.explore.options import AppOptions, OpenOptions
+from tokexplore.tui.screens.sampler_lens import DRAWS, LensScreen
+from tokexplore.tui.theme import ANSI, DARK, LIGHT
+from tokexplore.widgets.numbers import percent
+
+SIZE = (120, 40)
+HOT = SamplingSettings(temperature=0.8, top_p=0.6, seed=3)
+OPTIONS = AppOptions(prompt=PromptSpec(text="Once upon"), max_new_tokens=8, settings=HOT)
+
+
+async def opened(pilot, app) -> LensScreen:
+    await until(pilot, lambda: app.driver.state == "paused" and not app.driver.busy)
+    await press(pilot, "left", "left", "s")
+    assert isinstance(app.screen, LensScreen)
+    await settled(pilot, app)
+    return app.screen
+
+
+async def settled(pilot, app) -> None:
+    """The figures of all columns are known."""
+    await settle(pilot)
+    await until(pilot, lambda: all(c.effect or c.bounds for c in app.screen._columns()))
+    await settle(pilot)
+
+
+def part(app, name: str) -> str:
+    return str(app.screen.query_one(name, Static).render())
+
+
+async def test_a_turned_knob_moves_the_figures_and_nothing_else_until_it_is_applied() -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=SIZE) as pilot:
+        lens = await opened(pilot, app)
+        calls = app.driver.client
+        figures = part(app, "#figures")
+        await pilot.press("L", "L")
+        await settled(pilot, app)
+        assert part(app, "#figures") != figures
+        assert lens._now() == SamplingSettings(temperature=1.8, top_p=0.6, seed=3)
+        before, now = lens._columns()
+        assert before.settings == HOT
+        for column in (before, now):
+            path = app.driver.ids_of(app.driver.explorer.before)
+            expected = await calls.effects(path, [column.settings])
+            assert column.effect == expected[0]
+            assert f"{column.effect.entropy:.4f}" in part(app, "#figures")
+        assert app.driver.explorer.settings == HOT
+        await pilot.press("enter")
+        await until(pilot, lambda: app.driver.explorer.settings.temperature == 1.8)
+
+
+async def test_q_throws_the_settings_away() -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(pilot, app)
+        await pilot.press("1", "q")
+        await settle(pilot)
+        assert app.driver.explorer.settings == HOT
+
+
+async def test_cut_candidates_stay_in_place_with_the_stage_that_cut_them() -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=(160, 40)) as pilot:
+        lens = await opened(pilot, app)
+        shown = part(app, "#candidates")
+        kept = lens._columns()[-1].effect.view.kept
+        assert f"top-p 0.6: reached at rank {kept}" in shown
+        ranks = [int(line.split()[0]) for line in shown.splitlines()[1:]]
+        assert ranks == sorted(ranks)
+        assert len(ranks) > kept
+
+
+async def test_three_settings_can_be_pinned_beside_each_other() -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=(160, 40)) as pilot:
+        lens = await opened(pilot, app)
+        await pilot.press("p")
+        assert len(lens._columns()) == 2, "what is in force is in view already"
+        for typed in ("1", "2", "3"):
+            await pilot.press(typed, "p")
+            await settled(pilot, app)
+        await pilot.press("4", "p")
+        await settled(pilot, app)
+        names = [column.name for column in lens._columns()]
+        assert names == ["before", "A", "B", "C", "now"]
+        assert "B: T 2.00 p .60 seed 3" in part(app, "#figures")
+        entropies = [c.effect.entropy for c in lens._columns()]
+        assert entropies[1:] == sorted(entropies[1:])
+        await pilot.press("u")
+        await settle(pilot)
+        assert len(lens._columns()) == 4
+
+
+async def test_draws_stand_beside_the_probabilities() -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=SIZE) as pilot:
+        lens = await opened(pilot, app)
+        await pilot.press("d")
+        await until(pilot, lambda: lens._draws)
+        await settle(pilot)
+        (draws,) = lens._draws.values()
+        assert draws.count == DRAWS
+        assert "drawn" in part(app, "#candidates")
+        token = app.driver.distribution().id_view[0]
+        assert f"{draws.of(token):,}" in part(app, "#candidates").splitlines()[1]
+
+
+async def test_greedy_filters_are_said_to_do_nothing() -> None:
+    greedy = AppOptions(prompt=PromptSpec(text="Once upon"), max_new_tokens=4)
+    app = make_app(options=greedy)
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(pilot, app)
+        await pilot.press(*["down"] * 4, *"0.5", "up")
+        await settled(pilot, app)
+        line = next(x for x in part(app, "#knobs").splitlines() if "top-p" in x)
+        assert "no effect: greedy" in line
+        assert "greedy" in part(app, "#figures")
+
+
+async def test_an_impossible_value_is_refused_with_the_value() -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(pilot, app)
+        await pilot.press(*["down"] * 4, *"1.7", "enter")
+        await settle(pilot)
+        assert isinstance(app.screen, LensScreen)
+        assert any("top-p 1.7" in n.message for n in app._notifications)
+        await pilot.press(*"e-", "enter")
+        await settle(pilot)
+        assert any("'e-' is not a number" in n.message for n in app._notifications)
+
+
+async def test_the_picture_shows_probabilities_their_sum_and_what_was_drawn() -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(pilot, app)
+        assert "probability by rank" in screen_text(app)
+        assert "top-p 0.6" in screen_text(app)
+        await press(pilot, "v")
+        assert "cumulative probability by rank" in screen_text(app)
+        u = app.driver.uniform_at_cursor()
+        assert u is not None
+        assert f"u = {u:.6f}" in screen_text(app)
+
+
+@pytest.mark.parametrize("size", [SIZE, (140, 50), (80, 24)])
+async def test_the_legend_stands_inside_the_frame_of_the_picture(size: tuple[int, int]) -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=size) as pilot:
+        await opened(pilot, app)
+        if size[0] < 100:
+            await press(pilot, "v")
+        for _ in range(2):
+            lines = screen_text(app).splitlines()
+            plot = app.screen.query_one("#plot").region
+            rows = [line[plot.x : plot.right] for line in lines[plot.y : plot.bottom]]
+            frame = rows[0] + rows[-1] + "".join(row[0] + row[-1] for row in rows)
+            assert set(frame) <= set("┏┓┗┛━┻┳┫┣╋┃")
+            assert ("now" in "".join(rows)) == (plot.height > 8)
+            await press(pilot, "v")
+
+
+async def test_a_small_terminal_shows_candidates_or_the_picture() -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(pilot, app)
+        assert "token" in screen_text(app)
+        assert "length" in screen_text(app)
+        assert "━━━" not in screen_text(app)
+        await press(pilot, "v")
+        assert "━━━" in screen_text(app)
+        await press(pilot, "v", "v")
+        assert "━━━" not in screen_text(app)
+
+
+async def test_without_the_model_there_are_bounds() -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: app.driver.state == "paused" and not app.driver.busy)
+        await pilot.press("q", "q")
+    kept = keep_on("")
+    app = make_app(options=options_for(kept, OpenOptions()), kept=kept)
+    async with app.run_test(size=SIZE) as pilot:
+        await settle(pilot)
+        await press(pilot, "left", "left", "s")
+        await pilot.press("5")
+        await pilot.press("up")
+        await settle(pilot)
+        assert "without the model" in part(app, "#figures")
+        bounds = app.screen._columns()[-1].bounds
+        assert bounds is not None
+        assert re.search(r"kept tokens .*\d", part(app, "#figures"))
+        await pilot.press(*["down"] * 7, *"0.5", "up")
+        await settle(pilot)
+        assert app.screen._columns()[-1].bounds is None, "typical-p needs the whole tail"
+        assert "?" in part(app, "#figures")
+        await pilot.press("d")
+        assert any("needs the model" in n.message for n in app._notifications)
+
+
+@pytest.mark.parametrize("theme", [DARK, LIGHT, ANSI])
+async def test_it_can_be_drawn_in_every_theme(theme: Theme) -> None:
+    app = make_app(options=replace(OPTIONS, theme=theme.name))
+    async with app.run_test(size=SIZE) as pilot:
+        lens = await opened(pilot, app)
+        for typed in ("2", "3", "4"):
+            await pilot.press(typed, "p")
+            await settled(pilot, app)
+        await press(pilot, "v")
+        assert "cumulative" in screen_text(app)
+        assert len(lens._columns()) == 5
+
+
+@pytest.mark.parametrize("size", [(20, 5), (60, 15), (300, 100)])
+async def test_it_survives_every_size(size: tuple[int, int]) -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(pilot, app)
+        await pilot.press("2", "p", "d")
+        await settled(pilot, app)
+        await pilot.resize_terminal(*size)
+        await press(pilot, "v", "v", "v", "left", "down")
+        await settled(pilot, app)
+        assert isinstance(app.screen, LensScreen)
+
+
+async def test_keys_of_a_burst_act_in_their_order() -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=SIZE) as pilot:
+        lens = await opened(pilot, app)
+        for key in ("1", "full_stop", "7", "down", "down", "0", "full_stop", "5", "up", "p"):
+            app.post_message(Key(key, {"full_stop": "."}.get(key, key if len(key) == 1 else None)))
+        await settled(pilot, app)
+        await until(pilot, lambda: len(lens._pins) == 1)
+        expected = replace(HOT, temperature=1.7, top_h=0.5)
+        assert lens._pins == [expected]
+
+
+async def test_a_greedy_step_is_exact_without_the_model() -> None:
+    app = make_app(options=replace(OPTIONS, settings=SamplingSettings()))
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: app.driver.state == "paused" and not app.driver.busy)
+        await pilot.press("q", "q")
+    kept = keep_on("")
+    app = make_app(options=options_for(kept, OpenOptions()), kept=kept)
+    async with app.run_test(size=SIZE) as pilot:
+        await settle(pilot)
+        await press(pilot, "left", "left", "s")
+        first = app.driver.distribution().logprob(0)
+        figures = part(app, "#figures")
+        assert re.search(r"entropy nats .* 0\.0000\n", figures)
+        assert re.search(r"perplexity .* 1\.00\n", figures)
+        assert re.search(rf"mass removed .* {re.escape(percent(1 - math.exp(first)))}\n", figures)
+        assert re.search(rf"KL to model .* {-first:.4f}\n", figures)
+
+
+async def test_enter_takes_a_typed_number_and_a_second_one_applies() -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(pilot, app)
+        assert "0…9 type a number" in screen_text(app)
+        await pilot.press(*"1.5")
+        await settle(pilot)
+        assert "⏎ takes 1.5" in screen_text(app)
+        await pilot.press("enter")
+        await settle(pilot)
+        assert isinstance(app.screen, LensScreen), "the next key still is the lens's"
+        assert app.screen._now().temperature == 1.5
+        assert app.driver.explorer.settings == HOT
+        await pilot.press("enter")
+        await until(pilot, lambda: not isinstance(app.screen, LensScreen))
+        assert app.driver.explorer.settings.temperature == 1.5

@@ -1,0 +1,149 @@
+"""A step under several temperatures: the engine's own streams, kept as branches when asked."""
+
+import threading
+
+import pytest
+from support.app import during, make_app, press, screen_text, settle, until
+from support.fake_engine import FakeEngine
+
+from tokexplore.models.api.engine import Control, DrawnToken, StreamRequest
+from tokexplore.models.api.options import PromptSpec
+from tokexplore.models.sampling.settings import SamplingSettings
+from tokexplore.tui.explore.options import AppOptions
+from tokexplore.tui.explore.temperature_runs import LENGTH, TEMPERATURES
+from tokexplore.tui.screens.temperatures import LadderScreen
+
+SIZE = (120, 40)
+OPTIONS = AppOptions(
+    prompt=PromptSpec(text="Once upon"), max_new_tokens=6, ignore_eos=True,
+    settings=SamplingSettings(top_p=0.9, seed=7),
+)  # fmt: skip
+
+
+async def opened(pilot, app) -> LadderScreen:
+    await until(pilot, lambda: app.driver.state == "paused" and not app.driver.busy)
+    await press(pilot, "home", "C")
+    await until(pilot, lambda: isinstance(app.screen, LadderScreen) and app.screen.ladder.rungs)
+    return app.screen
+
+
+async def done(pilot, screen: LadderScreen) -> None:
+    await until(pilot, lambda: all(rung.ended for rung in screen.ladder.rungs))
+    await settle(pilot)
+
+
+async def test_each_rung_is_the_stream_of_its_settings() -> None:
+    engine = FakeEngine()
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=SIZE) as pilot:
+        screen = await opened(pilot, app)
+        await done(pilot, screen)
+        assert [r.settings.temperature for r in screen.ladder.rungs] == list(TEMPERATURES)
+        for rung in screen.ladder.rungs:
+            settings = SamplingSettings(rung.settings.temperature, top_p=0.9, seed=7)
+            assert rung.settings == settings
+            request = StreamRequest(screen.ladder.ids, settings, LENGTH, ignore_eos=True)
+            drawn = [e for e in engine.stream(request, Control()) if isinstance(e, DrawnToken)]
+            assert [e.standing for e in rung.drawn] == [e.standing for e in drawn]
+            assert rung.effect == engine.effects(screen.ladder.ids, [settings])[0]
+            assert f"H {rung.effect.entropy:.2f} nats" in screen_text(app)
+
+
+async def test_figures_that_have_no_room_are_left_out_whole() -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await opened(pilot, app)
+        await done(pilot, screen)
+        heads = [line for line in screen_text(app).splitlines() if " H " in line]
+        assert len(heads) > 2
+        for head, rung in zip(heads, screen.ladder.rungs, strict=False):
+            assert rung.effect is not None
+            said = head[head.index("H ") :].rstrip(" ▂▁▃▄▅▆▇█").split(" · ")
+            mean = -sum(event.standing.logprob for event in rung.drawn) / len(rung.drawn)
+            whole = [f"kept {rung.effect.view.kept:,}", f"{mean:.2f} nats a token", rung.ended]
+            assert set(said[1:]) <= {*whole, "…"}
+
+
+async def test_a_rung_is_kept_as_a_branch_with_all_that_is_known_of_it() -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=SIZE) as pilot:
+        screen = await opened(pilot, app)
+        await done(pilot, screen)
+        explorer, tree = app.driver.explorer, app.driver.explorer.tree
+        before = len(tree)
+        await press(pilot, "down", "down", "enter")
+        rung = screen.ladder.rungs[2]
+        assert rung.branch == 2
+        path = tree.path(explorer.leaf)[-len(rung.drawn) :]
+        assert [tree.token[n] for n in path] == [e.standing.token for e in rung.drawn]
+        assert all(tree.origin[n] == "sampled" for n in path)
+        assert all(tree.settings[tree.settings_of[n]] == rung.settings for n in path)
+        assert [tree.logprob[n] for n in path] == [e.standing.logprob for e in rung.drawn]
+        assert all(tree.parent[n] in tree.distribution for n in path)
+        assert "branch 2" in screen_text(app)
+        count = len(tree)
+        assert count > before
+        await press(pilot, "enter")
+        assert len(tree) == count, "keeping it again adds nothing"
+        await press(pilot, "q")
+        assert not isinstance(app.screen, LadderScreen)
+        assert explorer.branch.number == 2
+
+
+async def test_the_next_seed_gives_other_continuations_and_greedy_the_same() -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=SIZE) as pilot:
+        screen = await opened(pilot, app)
+        await done(pilot, screen)
+        first = [[e.standing.token for e in r.drawn] for r in screen.ladder.rungs]
+        await press(pilot, "r")
+        await done(pilot, screen)
+        second = [[e.standing.token for e in r.drawn] for r in screen.ladder.rungs]
+        assert second[0] == first[0]
+        assert second[2:] != first[2:]
+
+
+async def test_other_temperatures_can_be_asked_for_and_bad_ones_are_refused() -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=SIZE) as pilot:
+        screen = await opened(pilot, app)
+        await press(pilot, "e", *"1,3", "enter")
+        await until(pilot, lambda: len(screen.ladder.rungs) == 2)
+        await done(pilot, screen)
+        for bad, said in (("1,x", "no list of numbers"), ("1,-2", "temperature -2")):
+            await press(pilot, "e", *bad, "enter")
+            await settle(pilot)
+            assert any(said in n.message for n in app._notifications)
+            assert [r.settings.temperature for r in screen.ladder.rungs] == [1.0, 3.0]
+
+
+async def test_leaving_ends_what_runs(gate: threading.Semaphore) -> None:
+    app = make_app(options=OPTIONS, gate=gate)
+    async with app.run_test(size=SIZE) as pilot:
+        gate.release(6)
+        await until(pilot, lambda: app.driver.state == "paused" and not app.driver.busy)
+        await press(pilot, "home")
+        await pilot.press("C")
+        gate.release(3)
+        await during(pilot, lambda: isinstance(app.screen, LadderScreen))
+        screen = app.screen
+        await during(pilot, lambda: [len(r.drawn) for r in screen.ladder.rungs][:1] == [3])
+        await during(pilot, lambda: "▌" in screen_text(app))
+        nodes = len(app.driver.explorer.tree)
+        await pilot.press("q")
+        gate.release(500)
+        await settle(pilot)
+        assert len(app.driver.explorer.tree) == nodes
+        await press(pilot, "end", "full_stop")
+        await until(pilot, lambda: len(app.driver.explorer.tree) == nodes + 1)
+
+
+@pytest.mark.parametrize("size", [(20, 5), (60, 15), (300, 100)])
+async def test_it_survives_every_size(size: tuple[int, int]) -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=SIZE) as pilot:
+        screen = await opened(pilot, app)
+        await pilot.resize_terminal(*size)
+        await press(pilot, "down", "down", "enter", "up")
+        await done(pilot, screen)
+        assert app.screen is screen

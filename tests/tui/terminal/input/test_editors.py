@@ -1,0 +1,148 @@
+"""What is typed or pasted into an editor is not lost, whatever becomes of it."""
+
+import threading
+
+import pytest
+from support.app import during, make_app, press, settle, until
+from textual import events
+from textual.pilot import Pilot
+from textual.widgets import Input
+
+from tokexplore.models.api.engine import Chat, Message
+from tokexplore.models.api.options import PromptSpec
+from tokexplore.tui.app import TokexploreApp
+from tokexplore.tui.explore.options import AppOptions
+from tokexplore.tui.screens.dialog import Ask
+from tokexplore.tui.screens.editor import Draft, PromptEditor, TextEditor
+from tokexplore.tui.screens.find import FindToken
+from tokexplore.tui.screens.sessions import SessionPicker
+from tokexplore.tui.terminal.input.key_events import Paste
+from tokexplore.tui.terminal.input.splitter import Pasted
+
+LONG = "a king " * 80
+
+
+def said(app: TokexploreApp) -> str:
+    return "\n".join(n.message for n in app._notifications)
+
+
+def app_of(context: int = 64, prompt: PromptSpec | None = None) -> TokexploreApp:
+    prompt = prompt or PromptSpec(text="Once upon a time")
+    return make_app(options=AppOptions(prompt=prompt, max_new_tokens=4), context=context)
+
+
+async def begin(pilot: Pilot[int], app: TokexploreApp) -> None:
+    await until(pilot, lambda: app.driver.state == "paused" and not app.driver.busy)
+
+
+async def paste(pilot: Pilot[int], text: str) -> None:
+    pilot.app.post_message(Paste(Pasted(text, 0, 0, 0, True)))
+    await settle(pilot)
+
+
+async def test_a_prompt_that_is_too_long_stays_in_the_editor() -> None:
+    app = app_of()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await begin(pilot, app)
+        nodes = app.driver.explorer.ids()
+        await press(pilot, "p", "ctrl+a", "ctrl+k")
+        await paste(pilot, LONG)
+        await press(pilot, "enter")
+        await until(pilot, lambda: isinstance(app.screen, PromptEditor))
+        assert app.screen.query_one(Draft).text.endswith(LONG)
+        assert "the model's context holds 64" in said(app)
+        assert app.driver.explorer.ids() == nodes
+        await press(pilot, "ctrl+g")
+        assert app.screen is app._browse
+
+
+async def test_typed_text_and_a_turn_that_are_too_long_stay_too() -> None:
+    chat = Chat((Message("user", "Hello"),))
+    app = app_of(context=96, prompt=PromptSpec(chat=chat))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await begin(pilot, app)
+        for key in ("t", "T"):
+            await press(pilot, key)
+            await paste(pilot, LONG)
+            await press(pilot, "enter")
+            await until(pilot, lambda: isinstance(app.screen, TextEditor))
+            assert app.screen.query_one(Draft).text == LONG
+            assert "holds 96" in said(app)
+            await press(pilot, "ctrl+g")
+            app.clear_notifications()
+
+
+async def test_a_long_prompt_that_was_typed_while_loading_ends_nothing() -> None:
+    gate = threading.Semaphore(0)
+    app = make_app(options=AppOptions(max_new_tokens=4), context=64, load_gate=gate)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.pause()
+        await pilot.press("p")
+        app.post_message(Paste(Pasted(LONG, 0, 0, 0, True)))
+        await pilot.press("enter")
+        await during(pilot, lambda: not app.keys_waiting)
+        gate.release(100)
+        await until(pilot, lambda: isinstance(app.screen, PromptEditor))
+        assert LONG in app.screen.query_one(Draft).text
+        assert app.return_code is None
+
+
+async def test_a_paste_without_an_editor_is_told_and_does_nothing() -> None:
+    app = app_of()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await begin(pilot, app)
+        await paste(pilot, "xqq2\r")
+        assert "goes into an editor" in said(app)
+        assert app.screen is app._browse
+        assert len(app.driver.explorer.tree.branches) == 1
+
+
+async def test_a_paste_that_is_too_large_leaves_what_was_typed() -> None:
+    app = app_of()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await begin(pilot, app)
+        await press(pilot, "t", "k")
+        for text in ("\n" * 1_000_000, "x" * 600_000):
+            await paste(pilot, text)
+            assert app.screen.query_one(Draft).text == "k"
+            assert f"{len(text):,} characters" in said(app)
+
+
+async def test_lines_that_a_field_does_not_take_are_told() -> None:
+    app = app_of()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await begin(pilot, app)
+        await press(pilot, "B")
+        assert isinstance(app.screen, Ask)
+        await paste(pilot, "one\ntwo\nthree")
+        assert app.screen.query_one(Input).value == "one"
+        assert "2 more" in said(app)
+
+
+async def test_a_dialog_that_is_closed_before_its_answer_breaks_nothing() -> None:
+    app = app_of()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await begin(pilot, app)
+        for keys, kind in ((("slash", "e", "ctrl+g"), FindToken), (("O", "ctrl+g"), SessionPicker)):
+            for key in keys:
+                app.simulate_key(key)
+            await until(pilot, lambda: not app.keys_waiting)
+            await until(pilot, lambda kind=kind: not isinstance(app.screen, kind))
+        await pilot.pause(0.1)
+        assert app.return_code is None
+
+
+async def test_ctrl_q_leaves_whatever_the_keys_before_it_wait_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tokexplore.tui.app.leave_in_time", lambda _: None)  # it ends the process
+    gate = threading.Semaphore(1000)
+    app = make_app(gate=gate)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await begin(pilot, app)
+        while gate.acquire(blocking=False):
+            pass
+        for name in ("full_stop", "J", "ctrl+q"):  # a token that never comes
+            app.heard(events.Key(name, None))
+        await until(pilot, lambda: app.return_code is not None)
+        assert app.return_code == 0

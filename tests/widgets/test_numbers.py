@@ -1,0 +1,91 @@
+"""Figures and bars: short, exact at the ends, never a false zero."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tokexplore.widgets.bars import bar
+from tokexplore.widgets.numbers import count, logprob_text, percent, short_count
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [
+        (0.0, "0%"),
+        (1e-12, "<0.01%"),
+        (0.00012, "0.01%"),
+        (0.0003, "0.03%"),
+        (0.00999, "1.0%"),
+        (0.198, "19.8%"),
+        (0.9994, "99.9%"),
+        (0.99999, ">99.9%"),
+        (1.0, "100%"),
+    ],
+)
+def test_percent(share: float, text: str) -> None:
+    assert percent(share) == text
+
+
+@given(st.floats(0, 1, exclude_min=True, exclude_max=True))
+def test_no_probability_between_is_shown_as_nothing_or_everything(share: float) -> None:
+    text = percent(share)
+    assert len(text) <= 6
+    assert text not in ("0%", "100%")
+    assert text.strip("<>%") not in ("0.0", "0.00", "100.0")
+
+
+@pytest.mark.parametrize(
+    ("nats", "text"),
+    [
+        (-1.61754, "-1.6175"),
+        (0.0, "0.0000"),
+        (-0.0, "0.0000"),
+        (-0.00004, "-4.0e-05"),
+        (-math.inf, "-∞"),
+        (-123.45678, "-123.4568"),
+    ],
+)
+def test_logprob(nats: float, text: str) -> None:
+    assert logprob_text(nats) == text
+
+
+@given(st.floats(-500, -1e-30))
+def test_a_logprob_below_zero_never_looks_like_zero(nats: float) -> None:
+    assert float(logprob_text(nats)) < 0
+    assert len(logprob_text(nats)) <= 9
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(0, "0"), (9999, "9999"), (12_345, "12.3k"), (100_000, "100k"), (999_600, "1.0M"),
+     (494_000_000, "494M"), (7_600_000_000, "7.6G")],
+)  # fmt: skip
+def test_short_count(number: int, text: str) -> None:
+    assert short_count(number) == text
+
+
+@given(st.integers(0, 10**12))
+def test_a_short_count_is_short(number: int) -> None:
+    assert len(short_count(number)) <= 5
+
+
+def test_count_parts_thousands() -> None:
+    assert count(151_936) == "151,936"
+
+
+@given(st.floats(-1, 2), st.integers(0, 80))
+def test_a_bar_has_its_cells_and_grows_with_the_share(share: float, width: int) -> None:
+    text = bar(share, width)
+    assert len(text) == width
+    assert abs(text.count("█") - min(1.0, max(0.0, share)) * width) <= 1
+    if share > 0 and width:
+        assert text.strip()
+    if share <= 0:
+        assert not text.strip()
+
+
+def test_bars_resolve_eighths_of_a_cell() -> None:
+    assert [bar(n / 8, 1) for n in range(9)] == list(" ▏▎▍▌▋▊▉█")
+    assert bar(0.000001, 10) == "▏".ljust(10)

@@ -1,4 +1,0 @@
-"""What the keys of the main screen do, a file for each kind of work.
-
-Dialogs are imported by the action that opens them: the first paint does not wait for them.
-"""

@@ -1,0 +1,210 @@
+"""What makes a place in the tree easy to find again, and what leaves the tree: text, sessions."""
+
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from textual import work
+
+from tokexplore.models.errors import TokexploreError
+from tokexplore.models.tree.events import Bookmarked, Labelled, Noted
+from tokexplore.models.tree.search import Match, find_text
+from tokexplore.tui.browse.base import Actions
+from tokexplore.tui.explore.options import ExportOptions
+from tokexplore.tui.export.source import Source
+from tokexplore.tui.terminal.clipboard import copy, write_text
+
+AGAIN = 10.0
+"""Seconds within which a second `y` writes a file."""
+
+
+class Remembering(Actions):
+    """Bookmarks, notes, text search, copying, and the list of sessions."""
+
+    _matches: tuple[Match, ...] = ()
+    _sought = ""
+    _copied = -math.inf
+
+    @property
+    def _marked_node(self) -> int | None:
+        """The node that a note or a bookmark of now belongs to: the step under the cursor."""
+        explorer = self.explorer
+        if not explorer.nodes:
+            return None
+        return explorer.leaf if explorer.taken is None else explorer.taken
+
+    def action_bookmark(self) -> None:
+        """Bookmark this step, or take the bookmark away."""
+        node, tree = self._marked_node, self.explorer.tree
+        if node is None:
+            self.nothing("step to bookmark yet")
+            return
+        tree.change(Bookmarked(node, node not in tree.bookmarks))
+        self.changed()
+
+    def action_next_bookmark(self) -> None:
+        """To the next bookmark, note or name in the order of the tree's nodes, round and round."""
+        tree, here = self.explorer.tree, self._marked_node
+        marked = tree.bookmarks | tree.notes.keys() | tree.labels.keys()
+        nodes = sorted(node for node in marked if not self._hidden(node))
+        if not nodes or here is None:
+            self.nothing("bookmarks, notes or names of steps")
+            return
+        self.go_to_node(next((n for n in nodes if n > here), nodes[0]))
+
+    def _hidden(self, node: int) -> bool:
+        return self.explorer.tree.is_out_of_sight(node)
+
+    async def action_note(self) -> None:
+        """Write a note on this step; an empty one takes it away."""
+        await self._ask_words("Note on", self.explorer.tree.notes, Noted)
+
+    async def action_label(self) -> None:
+        """Name this step; an empty name takes it away."""
+        await self._ask_words("Name of", self.explorer.tree.labels, Labelled)
+
+    async def _ask_words(
+        self, what: str, texts: Mapping[int, str], change: type[Noted] | type[Labelled]
+    ) -> None:
+        from tokexplore.tui.screens.dialog import Ask
+
+        node, tree = self._marked_node, self.explorer.tree
+        if node is None:
+            self.nothing("step to write on yet")
+            return
+
+        def written(text: str | None) -> None:
+            if text is not None and text.strip() != texts.get(node, ""):
+                tree.change(change(node, text.strip()))
+                self.changed()
+
+        step = self.explorer.number(tree.depth[node] - 1)
+        where = f"step {step}" if step else "the prompt"
+        await self.open(Ask(f"{what} {where}", texts.get(node, "")), written)
+
+    async def action_find_text(self) -> None:
+        """Ask for a text and go to where the tree holds it."""
+        from tokexplore.tui.screens.dialog import Ask
+
+        await self.open(Ask("Find text in the tree", self._sought), self._find)
+
+    def _find(self, text: str | None) -> None:
+        explorer = self.explorer
+        if not text or explorer.vocabulary is None:
+            return
+        self._sought = text
+        found = find_text(explorer.tree, explorer.vocabulary, text, hidden=explorer.show_hidden)
+        # Two in one token are one place to go to.
+        self._matches = tuple({match.first: match for match in reversed(found)}.values())[::-1]
+        self.action_match(0)
+
+    def action_match(self, direction: int) -> None:
+        """To the next match (1), the one before (-1), or the first from here on (0)."""
+        matches, here = self._matches, self._marked_node
+        if not matches or here is None:
+            self.nothing(f"match of {self._sought!r}" if self._sought else "text sought: f asks")
+            return
+        on_path = [i for i, m in enumerate(matches) if self.explorer.on_path(m.last)]
+        order = self.explorer.tree.depth
+        at = next((i for i, m in enumerate(matches) if m.first == here), None)
+        if at is not None and direction:
+            index = (at + direction) % len(matches)
+        else:
+            after = (i for i in on_path if order[matches[i].first] >= order[here])
+            index = next(after, on_path[0] if on_path else 0)
+        self.go_to_node(matches[index].first, through=matches[index].last)
+        self.app.notify(
+            f"Match {index + 1:,} of {len(matches):,}; ; and , go on.", markup=False, timeout=3
+        )
+
+    def go_to_node(self, node: int, *, through: int | None = None) -> None:
+        """Stand on a node: on the path in view where it lies there, else on its branch.
+
+        Args:
+            through: a later node that the path has to hold too.
+        """
+        self.driver.change(self._go_to_node(node, node if through is None else through))
+
+    async def _go_to_node(self, node: int, through: int) -> None:
+        async with self.driver.turn:
+            explorer = self.explorer
+            cursor = explorer.tree.depth[node] - 1
+            if explorer.on_path(through):
+                explorer.place(cursor, jump=True)
+                return
+            await self.driver.pause()
+            explorer.go_to(explorer.tip_through(through), cursor)
+
+    def action_copy(self) -> None:
+        """Copy the text of the path in view; a second time soon after writes a file."""
+        explorer = self.explorer
+        if explorer.vocabulary is None or not explorer.nodes:
+            self.nothing("text to copy yet")
+            return
+        now = self.driver.clock()
+        again, self._copied = now - self._copied < AGAIN, now
+        self._copy(explorer.vocabulary.text(explorer.ids()), again)
+
+    @work(thread=True, exclusive=True)
+    def _copy(self, text: str, to_file: bool) -> None:
+        def osc52(text: str) -> None:
+            self.app.call_from_thread(self.app.copy_to_clipboard, text)
+
+        try:
+            if to_file:
+                said = f"The text is in {write_text(text)}."
+            else:
+                said = copy(text, osc52, os.environ)
+        except OSError as error:
+            said = f"The text cannot be copied: no file can be written ({error})."
+        self.app.call_from_thread(self.host.say, said)
+
+    async def action_export(self) -> None:
+        """Ask for a file and write the tree to it."""
+        from tokexplore.tui.screens.dialog import Ask
+
+        explorer = self.explorer
+        if explorer.vocabulary is None or not explorer.nodes:
+            self.nothing("tree to export yet")
+            return
+        title = "Export to FILE .html .md .csv .json .jsonl .dot, and path, visible or all"
+        session = self.host.session_path
+        name = f"{session.stem if session else 'tokexplore'}.html"
+        await self.open(Ask(title, name), self._export)
+
+    def _export(self, text: str | None) -> None:
+        explorer = self.explorer
+        if text and text.strip() and explorer.vocabulary is not None:
+            self.host.gather_session()
+            session = self.host.session_path
+            title = session.stem if session else "tokexplore"
+            source = Source(
+                explorer.tree, explorer.vocabulary, explorer.leaf, title, explorer.settings
+            )
+            self._write(source, text.strip())
+
+    @work(thread=True)
+    def _write(self, source: Source, asked: str) -> None:
+        from tokexplore.models.session.reader import steps
+        from tokexplore.tui.export.to_file import write_export
+
+        usual = ExportOptions()
+        try:
+            file = write_export(source, asked, usual.scope, usual.candidates)
+            said = f"The export is in {file}."
+            if damaged := len(source.tree.distribution.damaged):
+                said += f" What is damaged in the session, at {steps(damaged)}, is left blank."
+        except TokexploreError as error:
+            said = str(error)
+        self.app.call_from_thread(self.host.say, said)
+
+    async def action_sessions(self) -> None:
+        """The sessions that were kept; another one can be opened."""
+        from tokexplore.tui.screens.sessions import SessionPicker
+
+        def chosen(path: Path | None) -> None:
+            if path is not None:
+                self.host.open_kept(path)
+
+        await self.open(SessionPicker(self.host.session_path), chosen)

@@ -1,0 +1,119 @@
+"""What all actions of the main screen stand on."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from textual.screen import Screen
+
+from tokexplore.models.api.options import LoadOptions
+from tokexplore.models.errors import TokexploreError
+from tokexplore.models.worker.client import EngineClient
+from tokexplore.tui.explore.controller import Driver
+from tokexplore.tui.terminal.paced_app import Seen
+from tokexplore.tui.terminal.pacer import Figures
+
+if TYPE_CHECKING:
+    from tokexplore.tui.screens.dialog import Dialog
+
+Result = TypeVar("Result")
+
+
+class Host(Protocol):
+    """What the screen asks of the app around it."""
+
+    def new_client(self, load: LoadOptions) -> EngineClient:
+        """An engine client that is not started yet."""
+
+    def open_model(self, load: LoadOptions) -> None:
+        """Give up this engine and tree for another model."""
+
+    def open_kept(self, path: Path) -> None:
+        """Leave this session, which is kept, for another one."""
+
+    @property
+    def session_path(self) -> Path | None:
+        """The file of this session, once there is one."""
+
+    def gather_session(self) -> None:
+        """Bring all of this session into its one file, without its log."""
+
+    def say(self, text: str) -> None:
+        """A notice, as plain safe text."""
+
+    @property
+    def recording(self) -> bool:
+        """Whether the screen is recorded at present."""
+
+    def model_opened(self) -> None:
+        """The other model is there."""
+
+    async def model_refused(self, error: TokexploreError) -> None:
+        """The other model cannot be opened."""
+
+    @property
+    def seen(self) -> Seen:
+        """Where the screen stands that the user has before them."""
+
+    def painted(self, seen: Seen) -> None:
+        """The next frame shows this."""
+
+    @property
+    def figures(self) -> Figures | None:
+        """What the line to the terminal does at present, where that is known."""
+
+    def paint_anew(self) -> None:
+        """The terminal may show anything and have any size: paint it whole."""
+
+    async def leave(self, code: int, said: str = "") -> None:
+        """End the engine, then the app; `said` is printed once the screen is the user's again."""
+
+
+class Actions(Screen[None]):
+    """A screen over a driver and its explorer."""
+
+    def __init__(self, driver: Driver, host: Host) -> None:
+        super().__init__()
+        self.driver = driver
+        self.explorer = driver.explorer
+        self.host = host
+
+    def changed(self) -> None:
+        """The next frame has something new to show."""
+        raise NotImplementedError
+
+    @property
+    def seen(self) -> Seen:
+        """Where the user's last move has led, or what a stream since then has shown them."""
+        explorer, seen = self.explorer, self.host.seen
+        here = Seen(explorer.cursor, explorer.row, explorer.moves)
+        return seen if seen.moves == explorer.moves else here
+
+    def pin(self) -> bool:
+        """Pause a live stream on the step that the user sees; whether there was one."""
+        driver, explorer = self.driver, self.explorer
+        if not driver.streaming or not explorer.following:
+            return False
+        explorer.place(min(self.seen.cursor, len(explorer.nodes)))
+        driver.change(driver.pause())
+        self.changed()
+        return True
+
+    async def open(
+        self, dialog: "Dialog[Result]", done: Callable[[Result | None], None] | None = None
+    ) -> None:
+        """Open a dialog and wait until it takes keys."""
+        await self.app.push_screen(dialog, done)
+        await dialog.opened.wait()
+
+    def go_to_node(self, node: int, *, through: int | None = None) -> None:
+        """Stand on a node."""
+        raise NotImplementedError
+
+    def nothing(self, what: str) -> None:
+        """There is none of this."""
+        self.app.notify(f"No {what}.", timeout=3, markup=False)
+
+    def warn(self, text: str) -> None:
+        """Something that the user should know before going on."""
+        self.app.notify(text, severity="warning", markup=False)

@@ -1,0 +1,108 @@
+"""Branches: switching, naming, hiding, comparing."""
+
+from collections.abc import Callable
+
+from tokexplore.models.tree.events import Named
+from tokexplore.tui.browse.base import Actions
+from tokexplore.widgets.candidates import CandidateTable
+
+
+class Branching(Actions):
+    """What changes which branches are in view."""
+
+    def switch(self, number: int) -> None:
+        """Bring a branch into view; its live stream, if another has it, stops at its leaf."""
+        if not 1 <= number <= len(self.explorer.tree.branches):
+            self.warn(f"There is no branch {number}.")
+            return
+        self.driver.change(self._switch(lambda: number))
+
+    async def _switch(self, wanted: Callable[[], int | None], missing: str = "") -> None:
+        """Bring a branch into view that is looked for once it is this change's turn."""
+        async with self.driver.turn:
+            number = wanted()
+            if number is None:
+                self.nothing(missing)
+                return
+            await self.driver.pause()
+            self.explorer.switch(number)
+
+    def action_neighbour(self, direction: int) -> None:
+        """To the next or previous branch in the list."""
+        neighbour = self.explorer.neighbour
+        self.driver.change(self._switch(lambda: neighbour(direction), "more branches"))
+
+    def action_other(self) -> None:
+        """To the branch that was left last."""
+        self.driver.change(self._switch(self._left_last, "other branch was visited"))
+
+    def _left_last(self) -> int | None:
+        tree, left = self.explorer.tree, self.explorer.left
+        leaf = next((leaf for leaf in reversed(left) if not tree.is_out_of_sight(leaf)), None)
+        return None if leaf is None else tree.branch_of[leaf]
+
+    async def action_branches(self) -> None:
+        """The list of branches on a screen of its own."""
+        from tokexplore.tui.screens.branches import BranchesDialog
+
+        def chosen(number: int | None) -> None:
+            if number is not None:
+                self.switch(number)
+
+        bits = self.query_one(CandidateTable).bits
+        await self.open(BranchesDialog(self.driver, bits=bits), chosen)
+
+    async def action_name(self) -> None:
+        """Name this branch."""
+        from tokexplore.tui.screens.dialog import Ask
+
+        branch = self.explorer.branch
+        if branch is None:
+            return
+
+        def named(name: str | None) -> None:
+            if name is not None:
+                self.explorer.tree.change(Named(branch.number, name.strip()))
+                self.changed()
+
+        await self.open(Ask(f"Name of branch {branch.number}", branch.name), named)
+
+    def action_hide(self) -> None:
+        """Hide this branch."""
+        self.driver.change(self._hide())
+
+    async def _hide(self) -> None:
+        async with self.driver.turn:
+            await self.driver.pause()
+            branch = self.explorer.branch
+            if branch is None or not self.explorer.hide(branch.number):
+                self.warn("No branch would be left in view: hide those that leave this one first.")
+            else:
+                self.app.notify(
+                    f"Branch {branch.number} is hidden; u brings it back.", markup=False
+                )
+
+    def action_show_hidden(self) -> None:
+        """List hidden branches, or not."""
+        self.explorer.show_hidden = not self.explorer.show_hidden
+        self.changed()
+
+    def action_mark(self) -> None:
+        """Mark this branch for comparison, or take the mark off."""
+        branch, marked = self.explorer.branch, self.explorer.marked
+        if branch is None:
+            return
+        self.explorer.mark(branch.number)
+        self.app.notify(
+            f"Marked for comparison: {', '.join(map(str, marked)) or 'none'}.", markup=False
+        )
+        self.changed()
+
+    async def action_compare(self) -> None:
+        """Align the marked branches, or this one with the one that was left last."""
+        from tokexplore.tui.screens.compare import CompareScreen
+
+        if len(self.explorer.listed()) < 2:
+            self.nothing("second branch yet: take another candidate first")
+            return
+        await self.app.push_screen(CompareScreen(self.driver))

@@ -1,0 +1,170 @@
+"""How things are shown, and the program itself."""
+
+import math
+from collections.abc import Callable
+
+import msgspec
+from textual.screen import Screen
+
+from tokexplore.tui.browse.base import Actions
+from tokexplore.tui.explore.controller import Driver
+from tokexplore.tui.presenters.path import PathView
+from tokexplore.tui.presenters.status import lens_title
+from tokexplore.tui.theme import ANSI, DARK, LIGHT
+from tokexplore.widgets.candidates import CandidateTable
+from tokexplore.widgets.heat import COLOURINGS
+from tokexplore.widgets.transcript import Transcript
+
+TWICE = 2.0
+"""Seconds within which the second `q` quits."""
+
+
+class Viewing(Actions):
+    """Colours, columns, dialogs, models, help, leaving."""
+
+    path_view: PathView
+
+    def candidate(self, row: int) -> tuple[int, int] | None:
+        """The token of a candidate row, and the node that it comes after."""
+        raise NotImplementedError
+
+    def watch_changed(self) -> None:
+        """Other tokens are watched."""
+        raise NotImplementedError
+
+    _quit_asked = -math.inf
+
+    def action_colouring(self) -> None:
+        """Colour by the next quantity."""
+        view = self.path_view
+        view.recolour(COLOURINGS[(COLOURINGS.index(view.colouring) + 1) % len(COLOURINGS)])
+        self.changed()
+
+    def action_columns(self) -> None:
+        """Other columns."""
+        self.query_one(CandidateTable).cycle_columns()
+
+    def action_unit(self) -> None:
+        """Nats or bits."""
+        table = self.query_one(CandidateTable)
+        table.bits = not table.bits
+        self.changed()
+
+    def action_fold(self) -> None:
+        """Fold a long prompt, or unfold it."""
+        story = self.query_one(Transcript)
+        story.folded = not story.folded
+
+    async def action_inspect(self) -> None:
+        """Token and model in detail."""
+        from tokexplore.tui.screens.inspect import inspect_sheet
+
+        driver, host = self.driver, self.host
+        if driver.info is None and not self.explorer.nodes:
+            self.nothing("model yet")
+        else:
+            await self.open(inspect_sheet(driver, host.session_path, host.figures))
+
+    async def action_settings(self) -> None:
+        """The sampling lens at this step: sampling and length."""
+        from tokexplore.tui.explore.knob_editor import Setup
+        from tokexplore.tui.screens.sampler_lens import LensScreen
+
+        driver = self.driver
+
+        def chosen(setup: Setup | None) -> None:
+            if setup is not None:
+                driver.configure(setup.sampling, setup.max_new_tokens)
+
+        await self.open(LensScreen(driver, lens_title(self.explorer, self.size.width // 2)), chosen)
+
+    def action_ladder(self) -> None:
+        """This step under several temperatures, and continuations of each."""
+        from tokexplore.tui.screens.temperatures import LadderScreen
+
+        if self.driver.absent:
+            self.nothing(
+                "model yet: space loads it" if self.driver.state == "recorded" else "model"
+            )
+        elif self.driver.distribution() is None:
+            self.nothing("distribution at this step")
+        else:
+            self.driver.change(self._open_paused(LadderScreen))
+
+    def action_lab(self) -> None:
+        """The same request again and again: where its texts part, and why."""
+        from tokexplore.tui.screens.lab import LabScreen
+
+        tree, leaf = self.explorer.tree, self.explorer.leaf
+        if not tree.prompt_length(leaf):
+            self.nothing("prompt yet")
+        elif self.driver.absent and not tree.studies:
+            self.nothing(
+                "model yet: space loads it" if self.driver.state == "recorded" else "model"
+            )
+        else:
+            self.driver.change(self._open_paused(LabScreen))
+
+    async def _open_paused(self, make: Callable[[Driver], Screen[None]]) -> None:
+        """Open a screen on a path that nothing changes meanwhile."""
+        async with self.driver.turn:
+            await self.driver.pause()
+            await self.app.push_screen(make(self.driver))
+
+    async def action_watch(self) -> None:
+        """Follow a token at every step, or no longer."""
+        from tokexplore.tui.screens.dialog import Ask
+
+        candidate = self.candidate(self.explorer.row)
+        await self.open(
+            Ask(
+                "Watch a token at every step: its text, or its id (id 850); again leaves it out",
+                value=f"id {candidate[0]}" if candidate else "",
+                replaced=True,
+            ),
+            self._watch_asked,
+        )
+
+    def _watch_asked(self, text: str | None) -> None:
+        if text:
+            self.driver.change(self._watch(text))
+
+    async def _watch(self, text: str) -> None:
+        self.driver.watch(await self.driver.token_named(text))
+        self.watch_changed()
+
+    def action_theme(self) -> None:
+        """The next of dark, light and the terminal's own."""
+        following = {DARK.name: LIGHT.name, LIGHT.name: ANSI.name}
+        self.app.theme = following.get(self.app.theme, DARK.name)
+
+    async def action_models(self) -> None:
+        """Pick another model."""
+        from tokexplore.tui.screens.models import ModelPicker
+
+        def chosen(model: str | None) -> None:
+            if model is not None:
+                load = msgspec.structs.replace(self.driver.options.load, model=model, revision="")
+                self.host.open_model(load)
+
+        await self.open(
+            ModelPicker(self.driver.options.directories, self.driver.options.load.model), chosen
+        )
+
+    def action_palette(self) -> None:
+        """All commands by name."""
+        self.app.action_command_palette()
+
+    def action_redraw(self) -> None:
+        """Paint everything again."""
+        self.host.paint_anew()
+        self.refresh(layout=True)
+
+    async def action_quit_twice(self) -> None:
+        """Quit when pressed twice."""
+        now = self.driver.clock()
+        if now - self._quit_asked < TWICE:
+            await self.host.leave(0)
+            return
+        self._quit_asked = now
+        self.app.notify("q again quits.", timeout=TWICE, markup=False)

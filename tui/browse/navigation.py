@@ -1,0 +1,157 @@
+"""Walking along the path and among the candidates."""
+
+import re
+
+from tokexplore.tui.browse.base import Actions
+from tokexplore.widgets.candidates import CandidateTable
+from tokexplore.widgets.transcript import Transcript
+
+PLACE = re.compile(
+    r"\s*(?:(?:#|branch\s+)(?P<branch>[0-9]{1,9})|(?P<back>-[0-9]{1,9})|(?P<step>[0-9]{1,9}))\s*"
+)
+
+
+class Walking(Actions):
+    """Steps, candidate rows and jumps."""
+
+    pages_story = False
+    """Whether pgup and pgdn move the story's view instead of the candidate cursor."""
+
+    def action_pane(self) -> None:
+        """Let pgup and pgdn move the other part of the screen."""
+        self.pages_story = not self.pages_story
+        part = "the story" if self.pages_story else "the candidates"
+        self.app.notify(f"pgup and pgdn: {part}.", timeout=3, markup=False)
+
+    def action_step(self, by: int) -> None:
+        """Walk along the path; back from the open end is the last token."""
+        self.explorer.place(self.explorer.cursor + by)
+        self.changed()
+
+    def action_line(self, direction: int) -> None:
+        """To the line before or after."""
+        if not self.explorer.jump(direction, self.explorer.ends_line):
+            self.nothing("more lines")
+        self.changed()
+
+    def action_first(self) -> None:
+        """To the first generated token."""
+        self.explorer.place(self.explorer.first_step, jump=True)
+        self.changed()
+
+    def action_follow(self) -> None:
+        """Stay with the newest token."""
+        self.explorer.follow()
+        self.changed()
+
+    async def action_goto(self) -> None:
+        """Ask for a place and go there."""
+        from tokexplore.tui.screens.dialog import Ask
+
+        await self.open(
+            Ask("Go to step 123, -40 from the end, branch 3, a name or a note"), self._go
+        )
+
+    def _go(self, text: str | None) -> None:
+        if not text:
+            return
+        match = PLACE.fullmatch(text)
+        explorer = self.explorer
+        if match is None:
+            self._go_to_named(text.strip())
+        elif match["branch"]:
+            self.switch(int(match["branch"]))
+        elif match["back"]:
+            explorer.place(len(explorer.nodes) + int(match["back"]), jump=True)
+        else:
+            self._go_to_step(int(match["step"]))
+        self.changed()
+
+    def _go_to_named(self, text: str) -> None:
+        """To a branch or a step with this name, else one whose name holds it, else a note."""
+        tree, sought = self.explorer.tree, text.casefold()
+        named = [b for b in tree.branches if sought in b.name.casefold()]
+        named.sort(key=lambda b: b.name.casefold() != sought)
+        steps = sorted(n for n, name in tree.labels.items() if sought in name.casefold())
+        steps.sort(key=lambda n: tree.labels[n].casefold() != sought)
+        exact = bool(steps) and tree.labels[steps[0]].casefold() == sought
+        noted = sorted(n for n, note in tree.notes.items() if sought in note.casefold())
+        if named and (named[0].name.casefold() == sought or not exact):
+            self.switch(named[0].number)
+        elif steps:
+            self.go_to_node(steps[0])
+        elif noted:
+            self.go_to_node(noted[0])
+        else:
+            self.warn(
+                f"No place, name or note is {text!r}: type a step (123), -40 from the end or "
+                "branch 3; f finds text in the tree."
+            )
+
+    def _go_to_step(self, step: int) -> None:
+        explorer = self.explorer
+        index = explorer.index_of_step(step)
+        if index is None:
+            last = explorer.step(len(explorer.nodes) - 1)
+            self.warn(f"Step {step} is not on this path: it has {last} steps.")
+        else:
+            explorer.place(index, jump=True)
+
+    def action_back(self) -> None:
+        """Back to where the last jump came from."""
+        self.driver.change(self._back())
+
+    async def _back(self) -> None:
+        async with self.driver.turn:
+            await self.driver.pause()
+            if not self.explorer.back():
+                self.nothing("earlier places")
+
+    def action_row(self, by: int) -> None:
+        """Move the candidate cursor."""
+        self._move_row(by)
+
+    def action_page(self, by: int) -> None:
+        """Move the candidate cursor by a page, or the story's view."""
+        if self.pages_story:
+            self.query_one(Transcript).scroll_page(by)
+            return
+        self._move_row(by * self.query_one(CandidateTable).visible_rows)
+
+    def _move_row(self, by: int) -> None:
+        seen = self.seen.row
+        row = (seen if self.pin() else self.explorer.row) + by
+        self.explorer.row = max(0, min(row, self.known_rows))
+        self.changed()
+        if row + self.query_one(CandidateTable).visible_rows > self.known_rows:
+            self.paint()  # which asks for more rows
+
+    def action_taken_row(self) -> None:
+        """To the taken row."""
+        self.explorer.to_taken()
+        self.changed()
+
+    def action_close_call(self, direction: int) -> None:
+        """To the next or previous close call."""
+        if not self.explorer.jump(direction, self.explorer.is_close_call):
+            self.nothing(f"close call (margin under {self.explorer.close_call:g} nats) this way")
+        self.changed()
+
+    def action_fork(self, direction: int) -> None:
+        """To the next or previous tree fork."""
+        if not self.explorer.jump(direction, self.explorer.is_fork):
+            self.nothing("tree fork this way")
+        self.changed()
+
+    def paint(self) -> None:
+        """Bring every widget up to the state of explorer and driver."""
+        raise NotImplementedError
+
+    @property
+    def known_rows(self) -> int:
+        """How many candidates of this step can be walked at once."""
+        raise NotImplementedError
+
+    def switch(self, number: int) -> None:
+        """Bring a branch into view."""
+        raise NotImplementedError

@@ -1,0 +1,274 @@
+"""Prompts, typed text and chat turns."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
+from typing import TYPE_CHECKING
+
+from textual.content import Content
+
+from tokexplore.models.api.options import SHIPPED, PromptSpec
+from tokexplore.models.errors import TokexploreError
+from tokexplore.models.sampling.settings import SamplingSettings
+from tokexplore.tui.browse.base import Actions
+from tokexplore.tui.explore.examples import EXAMPLES, Example
+from tokexplore.tui.explore.options import STOCK_PROMPT
+
+if TYPE_CHECKING:
+    from tokexplore.tui.screens.editor import Written
+
+PREVIEW_TOKENS = 24
+EXAMPLE = "The capital of France is"
+WAIT = 0.05
+"""Seconds between looks at whether the model is there."""
+
+
+class Prompting(Actions):
+    """What goes in as text."""
+
+    first: bool
+    """Whether this is what the command line asked for: a mistake in it ends the program."""
+    _typed: PromptSpec | None = None
+    """A prompt that was typed before the model was loaded."""
+    _goes_on_with: "Written | None" = None
+    """A text that was typed to follow the first prompt before the model was loaded."""
+
+    def begin(self) -> None:
+        """Load the model; then start on the prompt, or on what is typed meanwhile."""
+        if self.driver.state in ("recorded", "replaying"):
+            return
+        if self.explorer.nodes:
+            self.driver.run(self.restart())
+            return
+        options = self.driver.options
+        self.driver.run(self._begin())
+        if options.examples and self.first:
+            self.call_after_refresh(self.action_examples)
+        elif options.starting_prompt() is None:
+            self.call_after_refresh(self.action_prompt)
+
+    async def _begin(self) -> None:
+        driver = self.driver
+        try:
+            await driver.open()
+            if driver.state == "asking":
+                self.host.model_opened()
+            spec = driver.options.starting_prompt() if self._typed is None else None
+            if driver.state == "asking" and spec is not None:
+                await self._start(spec)
+        except TokexploreError as error:
+            if self.first:
+                await self.host.leave(error.exit_code, f"tokexplore: {error}")
+            elif driver.state == "loading":
+                await self.host.model_refused(error)
+            else:
+                raise
+        if driver.state == "asking" and self._typed is not None:
+            await self._start_typed(self._typed)
+
+    async def restart(self) -> None:
+        """Start a lost engine again, then on a prompt that was typed meanwhile."""
+        driver = self.driver
+        await driver.restart(self.host.new_client(driver.options.load))
+        if driver.state not in ("asking", "paused"):
+            return
+        if self._typed is not None:
+            await self._start_typed(self._typed)
+        elif driver.goes_on:
+            self.explorer.follow()
+            driver.play()
+
+    async def _start(self, spec: PromptSpec) -> None:
+        self._typed = None
+        more = self._goes_on_with
+        await self.driver.prompt(spec, go_on=spec.chat is None and more is None)
+        self._goes_on_with = None
+        if more is not None:
+            self._type(more)
+        elif spec.chat is not None:
+            self.app.notify("This is the rendered template; space goes on.", markup=False)
+
+    async def _start_typed(self, spec: PromptSpec) -> None:
+        """Start on a prompt of the editor's; one that is refused stays there."""
+        await self._or_again(self._start(spec), partial(self._ask_prompt, spec))
+
+    async def _or_again(
+        self, work: Coroutine[object, object, None], ask: Callable[[], Awaitable[None]]
+    ) -> None:
+        """Do what an editor was closed for; where it is refused, open the editor on it again.
+
+        Raises:
+            TokexploreError: the refusal, once the editor is open.
+        """
+        try:
+            await work
+        except TokexploreError:
+            opened = asyncio.Event()
+
+            async def again() -> None:
+                await ask()
+                opened.set()
+
+            if self.is_current:
+                # In the screen's own queue: a dialog's result comes back to where it was opened.
+                self.call_later(again)
+                await opened.wait()
+            raise
+
+    async def action_type_text(self) -> None:
+        """Branch with typed text."""
+        await self._ask_text(None)
+
+    async def _ask_text(self, before: "Written | None") -> None:
+        from tokexplore.tui.screens.editor import TextEditor, Written
+
+        self.pin()
+        explorer, driver, title = self.explorer, self.driver, "Type a continuation at this step"
+        if not explorer.nodes:
+            coming = self._typed or driver.options.starting_prompt()
+            if driver.state != "loading" or coming is None:
+                self.nothing("prompt yet: p asks for one")
+                return
+            title = "Type a continuation of the prompt"
+        if driver.state == "lost":
+            self.nothing("engine to read what is typed until space starts it")
+            return
+        given = before or self._goes_on_with or Written("")
+        editor = TextEditor(title, given.text, self._preview_more, literal=given.literal)
+        await self.open(editor, partial(self._type, place=(explorer.leaf, explorer.cursor)))
+
+    def _type(self, written: "Written | None", place: tuple[int, int] | None = None) -> None:
+        """Go on with a typed text where the user stands, or at a place: a leaf and a cursor."""
+        if not written or not written.text:
+            self._goes_on_with = None if written else self._goes_on_with
+            return
+        loading = self.driver.state == "loading"
+        if loading:
+            self.app.notify("Goes on with it as soon as the model is loaded.", markup=False)
+        if loading and not self.explorer.nodes:
+            self._goes_on_with = written
+            return
+        typing = self._type_at(written, place if loading else None)
+        self.driver.change(self._or_again(typing, partial(self._ask_text, written)))
+
+    async def _type_at(self, written: "Written", place: tuple[int, int] | None) -> None:
+        await self._loaded()
+        if place is not None:
+            async with self.driver.turn:
+                await self.driver.pause()
+                self.explorer.show(*place)
+        await self.driver.type_text(written.text, literal=written.literal)
+
+    async def _loaded(self) -> None:
+        """Wait until no model is being loaded."""
+        while self.driver.state == "loading":
+            await asyncio.sleep(WAIT)
+
+    async def _preview_more(self, text: str, literal: bool) -> str:
+        return await self._preview(text, literal, continuation=True)
+
+    async def _preview(self, text: str, literal: bool, *, continuation: bool = False) -> str:
+        await self._loaded()
+        vocabulary = self.explorer.vocabulary
+        if self.driver.absent or vocabulary is None:
+            return ""
+        encode = self.driver.client.encode
+        ids = await encode(text, continuation=continuation, literal=literal)
+        shown = "│".join(vocabulary.show(t) for t in ids[-PREVIEW_TOKENS:])
+        return f"{len(ids):,} tokens  {'…' if len(ids) > PREVIEW_TOKENS else ''}{shown}"
+
+    async def action_prompt(self) -> None:
+        """Edit the prompt; the result is a new root."""
+        await self._ask_prompt(None)
+
+    async def _ask_prompt(self, spec: PromptSpec | None) -> None:
+        from tokexplore.tui.screens.editor import PromptEditor
+
+        driver = self.driver
+        spec = spec or self._spec()
+        example = STOCK_PROMPT if driver.options.load.model in SHIPPED else EXAMPLE
+        can_chat = not driver.absent and driver.client.info.chat_template
+        editor = PromptEditor(spec, self._preview, can_chat=can_chat, placeholder=example)
+        await self.open(editor, self._prompted)
+
+    def _spec(self) -> PromptSpec:
+        """The prompt of the path in view, to be edited."""
+        explorer, driver = self.explorer, self.driver
+        if driver.chat is not None:
+            return PromptSpec(chat=driver.chat)
+        if explorer.vocabulary is None or not explorer.nodes:
+            return driver.options.prompt or PromptSpec(text="")
+        prompts = [i for i, n in enumerate(explorer.nodes, 1) if n in explorer.tree.prompts]
+        ids = explorer.ids(prompts[-1] if prompts else explorer.first_step)
+        text = explorer.vocabulary.text(ids)
+        return PromptSpec(text=text, literal=explorer.vocabulary.names_special(text))
+
+    def _prompted(self, spec: PromptSpec | None) -> None:
+        if spec is None:
+            return
+        driver = self.driver
+        if driver.state in ("loading", "lost"):
+            when = "the model is loaded" if driver.state == "loading" else "space was pressed"
+            self.app.notify(f"Starts as soon as {when}.", markup=False)
+            # Where a change of the path loads the model, that change has its turn first.
+            if not driver.turn.locked():
+                self._typed = spec
+                return
+        driver.change(self._start_typed(spec))
+
+    async def action_examples(self) -> None:
+        """Open one of the gallery."""
+        from tokexplore.tui.screens.examples import ExamplePicker
+
+        await self.open(ExamplePicker(), self._example)
+
+    def _example(self, index: int | None) -> None:
+        if index is None:
+            return
+        example = EXAMPLES[index]
+        if example.words:
+            self.run_worker(self._show_words(example))
+        else:
+            self.driver.change(self._open_example(example))
+
+    async def _open_example(self, example: Example) -> None:
+        """Start on an example, as soon as there is a model to know how."""
+        driver = self.driver
+        await self._loaded()
+        driver.configure(example.settings, example.length)
+        can_chat = not driver.absent and driver.client.info.chat_template
+        self.app.notify(example.look, timeout=10, markup=False)
+        await self.driver.prompt(example.spec(can_chat=can_chat))
+
+    async def _show_words(self, example: Example) -> None:
+        """The figures of a few words: no model has a part in it."""
+        from tokexplore.tui.report.lens_text import effect_lines, parse_words
+        from tokexplore.tui.screens.dialog import Sheet
+
+        words, logits = zip(*parse_words(example.words), strict=True)
+        settings = [SamplingSettings(temperature=t) for t in (1.0, 100.0)]
+        lines = await asyncio.to_thread(
+            lambda: list(effect_lines(words, logits, settings, draw=1000))
+        )
+        await self.open(Sheet(example.title, Content("\n".join(lines))))
+
+    async def action_turn(self) -> None:
+        """Ask for the next user turn of a chat."""
+        await self._ask_turn(None)
+
+    async def _ask_turn(self, before: "Written | None") -> None:
+        from tokexplore.tui.screens.editor import TextEditor, Written
+
+        chat = self.driver.chat
+        if chat is None:
+            self.warn("There is no chat here: start one with p, ctrl+r (or --chat).")
+            return
+
+        def said(written: Written | None) -> None:
+            if written and written.text:
+                adding = self.driver.add_turn(written.text, literal=written.literal)
+                self.driver.change(self._or_again(adding, partial(self._ask_turn, written)))
+
+        given = before or Written("", chat.literal)
+        editor = TextEditor("The next user turn", given.text, None, literal=given.literal)
+        await self.open(editor, said)

@@ -1,0 +1,1 @@
+"""What subcommands share: parsers, groups of options, progress, an engine in this process."""

@@ -1,0 +1,270 @@
+"""Groups of options that several commands share, and the numbers that they take."""
+
+import argparse
+from typing import get_args
+
+from tokexplore.models.api.engine import PrefillAs
+from tokexplore.models.api.options import EMBEDDED, Dtype
+from tokexplore.models.sampling.knobs import KNOBS
+from tokexplore.models.untrusted import brief
+from tokexplore.tui.explore.options import LARGEST_COUNT, MAX_NEW_TOKENS
+
+LOADING = ("device", "dtype", "device_map", "revision", "trust_remote_code", "threads")
+_COMMON = ("temperature", "top_k", "top_p", "min_p", "seed")
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "model",
+        nargs="?",
+        default=EMBEDDED,
+        metavar="MODEL",
+        help="a directory, a name in the hub cache or a hub id (default: the embedded model)",
+    )
+
+
+def add_prompt(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group(
+        "prompt", "Standard input is the prompt where it is a pipe and no option names one."
+    )
+    group.add_argument("--prompt", metavar="TEXT", help="plain text to go on from")
+    group.add_argument(
+        "--prompt-file",
+        metavar="FILE",
+        help="read it from a UTF-8 file, - for standard input; one line break at the end is left "
+        "out",
+    )
+    add_literal(group)
+
+
+def add_literal(group: argparse._ArgumentGroup | argparse.ArgumentParser) -> None:
+    group.add_argument(
+        "--literal",
+        action="store_true",
+        help="read the names of tokens in the text, such as </s>, as their characters",
+    )
+
+
+def add_chat(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group(
+        "chat", "Any of these renders the prompt with the model's chat template."
+    )
+    group.add_argument("--chat", action="store_true", help="the prompt is the user's message")
+    group.add_argument("--system", metavar="TEXT", help="the system's message")
+    group.add_argument("--user", metavar="TEXT", help="the user's message")
+    group.add_argument(
+        "--prefill",
+        metavar="TEXT",
+        help="the assistant's first words, which the model goes on from",
+    )
+    group.add_argument(
+        "--prefill-as",
+        choices=get_args(PrefillAs),
+        help="turn: as they are, after the turn that the template opens (the default); content, "
+        "reasoning: as the template writes those of an answer",
+    )
+    group.add_argument(
+        "--messages",
+        metavar="FILE.json",
+        help='a list of {"role": ..., "content": ...}, or an object of messages and tools',
+    )
+    group.add_argument(
+        "--template", metavar="NAME", help="which chat template, where the model has several"
+    )
+    group.add_argument(
+        "--template-arg",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="an argument of the template, such as enable_thinking=false; may be repeated",
+    )
+
+
+def add_sampling(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("sampling", "Greedy unless --temperature is above 0.")
+    group.add_argument("--temperature", type=number, metavar="T", help="0 is greedy")
+    group.add_argument("--top-k", type=whole, metavar="K", help="keep the K most probable; 0: off")
+    group.add_argument("--top-p", type=number, metavar="P", help="nucleus of mass P; 1: off")
+    group.add_argument(
+        "--min-p", type=number, metavar="P", help="keep at least P of the top probability; 0: off"
+    )
+    group.add_argument("--seed", type=whole, metavar="N", help="seed of the draws (default: 0)")
+    for knob in KNOBS:
+        if knob.field not in _COMMON:
+            whose = f" ({knob.elsewhere} formula, not in transformers)" if knob.elsewhere else ""
+            group.add_argument(
+                f"--{knob.name}",
+                type=whole if knob.whole else number,
+                metavar="N" if knob.whole else "X",
+                help=knob.meaning + whose,
+            )
+    _add_sequences(group)
+    group.add_argument(
+        "--model-defaults",
+        action="store_true",
+        help="adopt the model's own suggestions where no option is given",
+    )
+
+
+def add_watch(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("watch-list")
+    group.add_argument(
+        "--watch",
+        action="append",
+        default=[],
+        metavar="TEXT",
+        help="follow the token of this text at every step, whatever its rank (mind the space in "
+        "' king'); may be repeated",
+    )
+    group.add_argument(
+        "--watch-id",
+        action="append",
+        type=count,
+        default=[],
+        metavar="ID",
+        help="the same by token id",
+    )
+
+
+def _add_sequences(group: argparse._ArgumentGroup) -> None:
+    """Options that name tokens."""
+    group.add_argument(
+        "--bias",
+        action="append",
+        default=[],
+        metavar="TEXT=X",
+        help="add X to the logit of a text's last token where the text before it stands "
+        "(mind the space in ' dragon=-5'); may be repeated",
+    )
+    group.add_argument(
+        "--bias-id",
+        action="append",
+        default=[],
+        metavar="ID[,ID]=X",
+        help="the same by token ids",
+    )
+    group.add_argument(
+        "--ban", action="append", default=[], metavar="TEXT", help="never take this text"
+    )
+    group.add_argument(
+        "--ban-id", action="append", default=[], metavar="ID[,ID]", help="the same by token ids"
+    )
+
+
+def add_lists(parser: argparse.ArgumentParser) -> None:
+    """The sampler's numbers, of which some take several values with commas between them."""
+    group = parser.add_argument_group("sampling", "Lists give every combination of their values.")
+    listed = {"temperature": "T[,T...]", "top_p": "P[,P...]"}
+    for knob in KNOBS:
+        single = whole if knob.whole else number
+        group.add_argument(
+            f"--{knob.name}",
+            type=numbers if knob.field in listed else single,
+            metavar=listed.get(knob.field, "N" if knob.whole else "X"),
+            help=knob.meaning,
+        )
+
+
+def numbers(text: str) -> tuple[float, ...]:
+    return tuple(number(part) for part in text.split(","))
+
+
+def add_ending(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("length and end")
+    group.add_argument(
+        "--max-new-tokens",
+        type=count,
+        default=MAX_NEW_TOKENS,
+        metavar="N",
+        help="tokens to generate at most (%(default)s)",
+    )
+    group.add_argument(
+        "--stop",
+        action="append",
+        default=[],
+        metavar="TEXT",
+        help="end where this text appears; may be repeated",
+    )
+    group.add_argument(
+        "--stop-id",
+        action="append",
+        type=count,
+        default=[],
+        metavar="ID",
+        help="end at this token; may be repeated",
+    )
+    group.add_argument("--ignore-eos", action="store_true", help="go on past the end of the text")
+
+
+def add_loading(parser: argparse.ArgumentParser, dtype: str = "%(default)s") -> None:
+    """How a model is loaded; `dtype` says what holds where --dtype is not given."""
+    group = parser.add_argument_group("loading")
+    group.add_argument(
+        "--device",
+        default="auto",
+        metavar="NAME",
+        help="auto (the GPU with the most free memory, else the CPU), cpu, cuda, cuda:1, mps",
+    )
+    group.add_argument(
+        "--dtype",
+        choices=get_args(Dtype),
+        default="auto",
+        help="auto: float32 on a CPU, the checkpoint's own on a GPU; own: the checkpoint's "
+        f"({dtype})",
+    )
+    group.add_argument(
+        "--device-map",
+        choices=("auto",),
+        default="",
+        help="spread the model over several devices",
+    )
+    group.add_argument("--revision", default="", metavar="REF", help="branch, tag or commit")
+    group.add_argument(
+        "--trust-remote-code", action="store_true", help="run the code that comes with the model"
+    )
+    group.add_argument(
+        "--threads",
+        type=threads,
+        metavar="N|auto",
+        help="threads of the CPU; auto, the app's default, takes fewer while that is faster, on "
+        "which the last bits of the numbers depend (default elsewhere: by machine and model)",
+    )
+
+
+def threads(text: str) -> int | str:
+    value = 0 if text == "auto" else whole(text)
+    if text != "auto" and not 1 <= value <= LARGEST_COUNT:
+        raise argparse.ArgumentTypeError(
+            f"{brief(text)} is not possible: give 1 to {LARGEST_COUNT}, or auto"
+        )
+    return value or "auto"
+
+
+def number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{brief(text)!r} is not a number") from None
+
+
+def positive(text: str) -> float:
+    value = number(text)
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{brief(text)} is not possible: give 0 or more")
+    return value
+
+
+def whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{brief(text)!r} is not a whole number") from None
+
+
+def count(text: str) -> int:
+    value = whole(text)
+    if not 0 <= value <= LARGEST_COUNT:
+        raise argparse.ArgumentTypeError(
+            f"{brief(text)} is not possible: give 0 to {LARGEST_COUNT}"
+        )
+    return value

@@ -1,0 +1,105 @@
+"""An engine in this process, for commands without a screen: opened, given a prompt, interrupted."""
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+import msgspec
+
+from tokexplore.models.api.engine import Control, Engine, Progress
+from tokexplore.models.api.options import LoadOptions, PromptSpec
+from tokexplore.models.errors import UsageError
+from tokexplore.tui.cli.common.progress import Meter
+from tokexplore.tui.explore.first_token import begun_by_text
+from tokexplore.tui.terminal.exit_codes import INTERRUPTED, OK, TERMINATED
+
+OpenEngine = Callable[[LoadOptions, Callable[[Progress], None]], Engine]
+
+
+def open_local(options: LoadOptions, report: Callable[[Progress], None]) -> Engine:
+    """The engine on this machine; importing it takes seconds, so it is done here."""
+    report(Progress("libraries", 0, 1, "imports"))
+    from tokexplore.models.engine.local import LocalEngine
+
+    return LocalEngine.open(options, report)
+
+
+def opened(
+    options: LoadOptions, open_engine: OpenEngine, meter: Meter, interruption: "Interruption"
+) -> Engine | None:
+    """The engine, with its notices said, or None where a signal came first.
+
+    What that raises is not trusted to arrive: libraries turn it into errors of their own.
+    """
+    try:
+        engine = open_engine(options, meter.show)
+    except BaseException:
+        if not interruption.code:
+            raise
+        return None
+    if interruption.code:
+        return None
+    for notice in engine.info.notices:
+        meter.say(notice)
+    return engine
+
+
+def prompt_ids(engine: Engine, prompt: PromptSpec, meter: Meter) -> tuple[int, ...]:
+    """A prompt as ids.
+
+    Raises:
+        UsageError: it is longer than the context.
+    """
+    if prompt.chat is not None:
+        rendered = engine.render(prompt.chat)
+        ids, said = rendered.ids, rendered.warning
+    else:
+        text, literal = prompt.text or "", prompt.literal
+        ids = tuple(engine.encode(text, literal=literal))
+        said = begun_by_text(text, ids, engine.info, engine.vocabulary, literal=literal)
+    for notice in filter(None, (prompt.notice, said)):
+        meter.say(notice)
+    context = engine.info.context
+    if context and len(ids) > context:
+        raise UsageError(
+            f"the prompt is {len(ids):,} tokens long and the context of {engine.info.name} is "
+            f"{context:,}: shorten the prompt."
+        )
+    return ids
+
+
+def turn_ids(engine: Engine, prompt: PromptSpec) -> tuple[int, ...]:
+    """The tokens that end the assistant's turn, where the prompt is a chat."""
+    return engine.info.turn_ids if prompt.chat is not None else ()
+
+
+class Interruption(msgspec.Struct):
+    """What a signal has asked for."""
+
+    control: Control | None = None
+    """The stream to end; None while there is none."""
+    code: int = OK
+
+
+@contextmanager
+def interruptible() -> Iterator[Interruption]:
+    """Let Ctrl-C and SIGTERM end the stream between two tokens; the second one ends the program.
+
+    Before there is a stream they end the program at once.
+    """
+    interruption = Interruption()
+
+    def interrupt(number: int, _frame: FrameType | None) -> None:
+        code = INTERRUPTED if number == signal.SIGINT else TERMINATED
+        again, interruption.code = bool(interruption.code), code
+        if interruption.control is None or again:
+            raise SystemExit(code)
+        interruption.control.cancelled = True
+
+    before = {n: signal.signal(n, interrupt) for n in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield interruption
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,1 @@
+"""The lab on the command line: each experiment's options, and its report."""

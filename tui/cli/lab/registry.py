@@ -1,0 +1,233 @@
+"""The parsers of `tokexplore lab`: what its experiments share, and what each adds."""
+
+import argparse
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, NamedTuple
+
+from tokexplore.models.api.options import EMBEDDED
+from tokexplore.models.errors import UsageError
+from tokexplore.models.lab.conditions import BATCHES, KNOBS, SERVER, Knob, knobs_named
+from tokexplore.models.lab.experiment import RUNS
+from tokexplore.tui.cli.common.option_groups import (
+    add_chat,
+    add_ending,
+    add_loading,
+    add_prompt,
+    add_sampling,
+    count,
+    positive,
+)
+from tokexplore.tui.cli.common.parser import Parser, new_parser
+from tokexplore.tui.explore.options import LAB_TOKENS
+
+FORMATS = ("table", "jsonl", "csv", "markdown")
+
+
+class Experiment(NamedTuple):
+    """What the command line knows of one."""
+
+    says: str
+    add: Callable[[argparse._ArgumentGroup], None]
+    """Adds the options that this experiment alone has."""
+    runs: str
+    """`module:function` beside this file; imported when it is asked for."""
+
+    def load(self) -> Callable[..., Any]:
+        """The function that runs it: a `bench.Lines`."""
+        module, _, name = self.runs.partition(":")
+        function: Callable[..., Any] = getattr(
+            import_module(f"tokexplore.tui.cli.lab.{module}"), name
+        )
+        return function
+
+
+class Asked(NamedTuple):
+    """A command line of the lab."""
+
+    experiment: str
+    given: argparse.Namespace
+    """What `run` takes too, and `models` and `format`."""
+    own: dict[str, Any]
+    """The options that this experiment alone has."""
+
+
+def read_lab(arguments: list[str]) -> Asked:
+    """What a command line (without `lab`) asks for.
+
+    Raises:
+        UsageError: an experiment or an option that is not there.
+        SystemExit: after --help.
+    """
+    name = arguments[0] if arguments else ""
+    if name in ("-h", "--help"):
+        print(_overview())
+        raise SystemExit(0)
+    if name not in EXPERIMENTS:
+        said = f"lab {name} is no experiment" if name else "lab needs the name of an experiment"
+        raise UsageError(f"{said}: give {', '.join(EXPERIMENTS)}.")
+    parser, own = lab_parser(name)
+    given = parser.parse_args(arguments[1:])
+    return Asked(name, given, {option: getattr(given, option) for option in own})
+
+
+def lab_parser(name: str) -> tuple[Parser, list[str]]:
+    """The parser of an experiment, and the names of the options that it alone has."""
+    experiment = EXPERIMENTS[name]
+    parser = new_parser(
+        f"tokexplore lab {name}",
+        experiment.says,
+        usage=f"tokexplore lab {name} [MODEL ...] --prompt TEXT [options]",
+    )
+    parser.add_argument(
+        "models",
+        nargs="*",
+        default=[EMBEDDED],
+        metavar="MODEL",
+        help="one after the other (default: the embedded model)",
+    )
+    group = parser.add_argument_group(name)
+    experiment.add(group)
+    own = [action.dest for action in group._group_actions]
+    parser.add_argument("--format", choices=FORMATS, default="table", help="(%(default)s)")
+    for add in (add_prompt, add_chat, add_sampling, add_ending, add_loading):
+        add(parser)
+    parser.set_defaults(max_new_tokens=LAB_TOKENS, dtype="own", watch=[], watch_id=[], session="")
+    return parser, own
+
+
+def _overview() -> str:
+    lines = ["The determinism lab: why temperature 0 is not one answer.", ""]
+    lines += [f"  tokexplore lab {name:<8} {each.says}" for name, each in EXPERIMENTS.items()]
+    return "\n".join([*lines, "", "Each has its own --help."])
+
+
+def _add_repeat(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--runs", type=count, default=RUNS, metavar="N", help="runs in all (%(default)s)"
+    )
+    _add_varying(group)
+    group.add_argument(
+        "--new-seeds",
+        action="store_true",
+        help="run r draws with the seed + r; else all draw with the same one",
+    )
+    group.add_argument(
+        "--plain",
+        action="store_true",
+        help="vary nothing: every run alone, in one pass (and expect one text)",
+    )
+
+
+def _add_sums(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--step",
+        type=_step,
+        default=0,
+        metavar="N",
+        help="the step to look at, from 1 (default: that of the smallest margin)",
+    )
+
+
+def _step(text: str) -> int:
+    step = count(text)
+    if not step:
+        raise argparse.ArgumentTypeError("steps count from 1: there is no step 0")
+    return step
+
+
+def _add_experts(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--factors",
+        type=_factors,
+        default=(0.5, 1.0, 1.5, 2.0),
+        metavar="F,...",
+        help="capacity factors to simulate (default: 0.5,1,1.5,2)",
+    )
+    group.add_argument(
+        "--groups",
+        type=_sizes,
+        default=(4, 8, 32),
+        metavar="N,...",
+        help="tokens in a group that share the experts' buffers (default: 4,8,32)",
+    )
+    group.add_argument(
+        "--runs", type=count, default=12, metavar="N", help="batches of each (%(default)s)"
+    )
+    group.add_argument(
+        "--batch", type=count, default=8, metavar="B", help="rows of a batch (%(default)s)"
+    )
+
+
+def _factors(text: str) -> tuple[float, ...]:
+    factors = tuple(positive(part) for part in text.split(","))
+    if not all(factors):
+        raise argparse.ArgumentTypeError("a capacity factor of 0 is not possible: give more")
+    return factors
+
+
+def _add_nothing(_group: argparse._ArgumentGroup) -> None:
+    """An experiment without options of its own."""
+
+
+def _add_varying(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--vary",
+        type=_knobs,
+        default=SERVER,
+        metavar="NAME,...",
+        help=f"what differs between runs, of {', '.join(KNOBS)} (default: {','.join(SERVER)}, "
+        "as on a server)",
+    )
+    group.add_argument(
+        "--batches",
+        type=_sizes,
+        default=BATCHES,
+        metavar="B,...",
+        help=f"batch sizes to draw from (default: {','.join(map(str, BATCHES))})",
+    )
+    group.add_argument(
+        "--deal",
+        type=count,
+        default=0,
+        metavar="N",
+        help="number of the deal of conditions: another one deals others (%(default)s)",
+    )
+
+
+def _knobs(text: str) -> tuple[Knob, ...]:
+    try:
+        return knobs_named(text)
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(str(error).rstrip(".")) from None
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    sizes = tuple(count(part) for part in text.split(","))
+    if not all(sizes):
+        raise argparse.ArgumentTypeError("a batch of 0 is not possible: give 1 or more")
+    return sizes
+
+
+EXPERIMENTS = {
+    "repeat": Experiment(
+        "the same prompt N times, as a server runs it: how many different texts, and why",
+        _add_repeat,
+        "repeat:lines",
+    ),
+    "noise": Experiment(
+        "one path computed in several ways: how far the logits are apart, and what could flip",
+        _add_nothing,
+        "noise:lines",
+    ),
+    "sums": Experiment(
+        "a step's two first logits added up in other orders: what the order alone does",
+        _add_sums,
+        "sums:lines",
+    ),
+    "experts": Experiment(
+        "a mixture of experts: where tokens go, what moves them, and a simulation of full experts",
+        _add_experts,
+        "experts:lines",
+    ),
+}

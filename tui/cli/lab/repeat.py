@@ -1,0 +1,52 @@
+"""`tokexplore lab repeat`: the same prompt many times, each run computed in another way."""
+
+from collections.abc import Iterator
+
+from tokexplore.models.errors import UsageError
+from tokexplore.models.lab.experiment import Experiment, planned, study_of
+from tokexplore.models.lab.forks import forks, summarise
+from tokexplore.models.lab.repeat import Checked, Run, repeat
+from tokexplore.tui.cli.lab.repeat_report import REPORTS, Report, Result
+from tokexplore.tui.cli.lab.runner import Bench, Engines, Subject
+
+
+def lines(bench: Bench) -> Iterator[str]:
+    """The report, model by model."""
+    if not bench.options.own["runs"]:
+        raise UsageError("--runs 0 is not possible: give 1 or more.")
+    bench.need_tokens()
+    results: list[Result] = []
+    report = REPORTS[bench.options.format]()
+    for subject in bench.subjects():
+        yield from _repeated(bench, subject, report, results)
+    if results:
+        yield from report.end(results)
+
+
+def _repeated(
+    bench: Bench, subject: Subject, report: Report, results: list[Result]
+) -> Iterator[str]:
+    own, engine = bench.options.own, subject.engine
+    knobs = () if own["plain"] else own["vary"]
+    experiment = Experiment(
+        subject.request, own["runs"], knobs, own["batches"], own["new_seeds"], own["deal"]
+    )
+    told = planned(engine, experiment)
+    plan = told.plan
+    for sentence in told.said:
+        bench.say(sentence)
+    yield from report.begin(engine, plan, told.knobs)
+    runs, controls = list[Run](), list[Checked]()
+    engines = Engines(bench, subject)
+    for event in repeat(plan, engines.of, subject.control, bench.progress("runs")):
+        if isinstance(event, Run):
+            runs.append(event)
+            yield from report.run(engine, event)
+        else:
+            controls.append(event)
+    if runs:
+        found = forks(plan, runs, engine)
+        study = study_of(told, engine.info.dtype, runs, controls, found)
+        result = Result(engine, study, summarise(runs))
+        results.append(result)
+        yield from report.model(result)

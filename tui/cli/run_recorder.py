@@ -1,0 +1,84 @@
+"""A headless run as a session, to be opened later."""
+
+import time
+from pathlib import Path
+
+import msgspec
+
+from tokexplore.models.api.engine import (
+    Described,
+    DrawnToken,
+    Engine,
+    ScoredToken,
+    StreamEnded,
+    StreamEvent,
+)
+from tokexplore.models.api.options import LoadOptions
+from tokexplore.models.sampling.settings import SamplingSettings
+from tokexplore.models.session import paths
+from tokexplore.models.session.journal import Journal
+from tokexplore.models.session.meta import Summary
+from tokexplore.models.session.writer import View
+from tokexplore.models.tree.events import Ended, Prompted, Scored, Viewed
+from tokexplore.models.tree.tree import TokenTree
+from tokexplore.models.tree.trie import ROOT
+from tokexplore.tui.explore.session_recorder import FIRST_WORDS, ViewState
+
+PATIENCE = 30.0
+"""Seconds that the end waits for the disk."""
+
+
+class RunSession:
+    """Keeps what a run's engine says.
+
+    Args:
+        file: a new file.
+        form: how the prompt was given: `text` or `chat`.
+    """
+
+    def __init__(
+        self, file: Path, engine: Engine, load: LoadOptions, ids: tuple[int, ...],
+        settings: SamplingSettings, form: str,
+    ) -> None:  # fmt: skip
+        self._journal = Journal(lambda: paths.create_file(file), lambda _text, _bad: None)
+        self._engine, self._load, self._settings, self._file = engine, load, settings, file
+        self._tree = TokenTree()
+        self._tree.recorder = self._journal.record
+        self._journal.vocabulary(engine.vocabulary)
+        self._tree.load(engine.info.provenance)
+        self._leaf = ROOT
+        for token in ids:
+            self._leaf = self._tree.take(self._leaf, token, "prompt")
+        self._prompt = self._tree.path(self._leaf)
+        self._tree.append(Prompted(self._leaf, form))
+        self._tree.append(Viewed(self._leaf, -1))
+
+    def add(self, event: StreamEvent) -> None:
+        """Keep an event of the stream."""
+        tree = self._tree
+        match event:
+            case ScoredToken(position, distribution, standing):
+                tree.tell(self._prompt[position - 1], distribution)
+                tree.append(Scored(self._prompt[position], standing.logprob, standing.rank))
+            case DrawnToken(_, distribution, standing, sampler, chosen_by, logprob, draw):
+                tree.tell(self._leaf, distribution)
+                self._leaf = tree.take(
+                    self._leaf, standing.token, chosen_by,
+                    settings=tree.configure(sampler.settings), draw=draw,
+                    logprob=standing.logprob, rank=standing.rank, sampler_logprob=logprob,
+                    sampler=sampler,
+                )  # fmt: skip
+            case Described(_, distribution):
+                tree.tell(self._leaf, distribution)
+            case StreamEnded(_, reason):
+                tree.append(Ended(self._leaf, reason))
+
+    def close(self) -> str:
+        """Write the rest; a sentence where something could not be written, else nothing."""
+        words = self._engine.vocabulary.text(self._tree.ids(self._leaf)[:FIRST_WORDS])
+        name = self._engine.info.name
+        summary = Summary(name, len(self._tree) - 1, words, time.time())
+        state = msgspec.json.encode(ViewState(self._load, self._settings)).decode()
+        self._journal.view(View(summary, state))
+        problem = self._journal.close("quit", patience=PATIENCE)
+        return f"The session in {self._file} is not whole: {problem}." if problem else ""

@@ -1,0 +1,36 @@
+"""`tokexplore sessions`: the sessions that are here, and how they ended."""
+
+import time
+
+from tokexplore.models.session.listing import ending, size_of
+from tokexplore.models.session.paths import all_files, sessions_folder
+from tokexplore.models.session.reader import Listed, listed
+from tokexplore.tui.report.step_text import plain_text
+from tokexplore.widgets.cell_text import cut, fit
+
+_NAME, _MODEL = 36, 20
+
+
+def session_table(width: int) -> str:
+    """A line for each session, the latest first; cut to `width` cells (0 cuts nothing)."""
+    found = [listed(path) for path in all_files()]
+    if not found:
+        return f"No sessions yet: they will lie in {plain_text(str(sessions_folder()))}.\n"
+    head = f"{'name':<{_NAME}} {'model':<{_MODEL}} {'when':<16} {'tokens':>9} {'MB':>8}  begins"
+    lines = [head, *map(session_line, found)]
+    return "".join(f"{cut(line, width) if width else line}\n" for line in lines)
+
+
+def session_line(known: Listed) -> str:
+    """One session as a line of the list."""
+    name = fit(plain_text(known.path.stem), _NAME)
+    if known.problem:
+        return f"{name} {plain_text(known.problem)}"
+    summary = known.summary
+    when = time.strftime("%Y-%m-%d %H:%M", time.localtime(summary.updated or known.created))
+    said = plain_text(" ".join(summary.words.split()))
+    how = ending(known)
+    return (
+        f"{name} {fit(plain_text(summary.model), _MODEL)} {when:<16} {summary.nodes:>9,} "
+        f"{size_of(known):>8,.1f}  {said}{f'  [{how}]' if how else ''}"
+    )

@@ -1,1 +1,0 @@
-"""Commands of the command line that have a room of their own: their options, and what they do."""

@@ -1,1 +1,0 @@
-"""`tokexplore lab`: the determinism lab's experiments on the command line, a file each."""

@@ -1,0 +1,97 @@
+"""The hand on the knobs: values that are turned or typed, and the settings that they make."""
+
+from typing import NamedTuple
+
+import msgspec
+
+from tokexplore.models.errors import UsageError
+from tokexplore.models.sampling.knobs import KNOBS, Knob, exact
+from tokexplore.models.sampling.settings import SamplingSettings
+from tokexplore.models.untrusted import brief, number_of
+from tokexplore.tui.explore.options import LARGEST_COUNT, MAX_NEW_TOKENS
+
+LENGTH = Knob("length", "max_new_tokens", 1, 64, 1, LARGEST_COUNT, "tokens a stream may add")
+DIALS = (*KNOBS, LENGTH)
+"""All that can be turned: the sampler's knobs, and how far a stream goes."""
+
+
+class Setup(NamedTuple):
+    """What is changed by turning."""
+
+    sampling: SamplingSettings
+    max_new_tokens: int
+
+
+class Hand:
+    """One knob in hand at a time, the temperature first."""
+
+    def __init__(self, setup: Setup) -> None:
+        self._start = setup.sampling
+        self.values: dict[str, float] = {}
+        self.adopt(setup.sampling)
+        self.values[LENGTH.field] = setup.max_new_tokens
+        self.index = next(i for i, knob in enumerate(DIALS) if knob.field == "temperature")
+        self.typed = ""
+        """A number that is being typed."""
+
+    @property
+    def knob(self) -> Knob:
+        """The knob in hand."""
+        return DIALS[self.index]
+
+    def adopt(self, settings: SamplingSettings) -> None:
+        """Turn every knob of the sampler to where these settings have it."""
+        self.values |= {knob.field: getattr(settings, knob.field) for knob in KNOBS}
+
+    def select(self, by: int) -> None:
+        """Take another knob."""
+        self.index = (self.index + by) % len(DIALS)
+
+    def turn(self, direction: int, *, coarse: bool) -> None:
+        """Turn the knob in hand by a step, within its range."""
+        knob = self.knob
+        by = direction * (knob.coarse if coarse else knob.fine)
+        self.values[knob.field] = knob.turned(self.values[knob.field], by)
+
+    def neutral(self) -> None:
+        """Turn the knob in hand to where it does nothing."""
+        self.typed = ""
+        knob = self.knob
+        self.values[knob.field] = MAX_NEW_TOKENS if knob is LENGTH else knob.neutral
+
+    def settle(self) -> bool:
+        """Take a typed number over, whatever the settings make of it; whether there was one.
+
+        Raises:
+            UsageError: for what is no number.
+        """
+        typed, self.typed = self.typed, ""
+        if not typed:
+            return False
+        try:
+            self.values[self.knob.field] = number_of(typed)
+        except ValueError:
+            raise UsageError(f"{brief(typed)!r} is not a number that a knob can have.") from None
+        return True
+
+    def settings(self) -> SamplingSettings:
+        """The knobs as settings; what cannot be turned stays as it was.
+
+        Raises:
+            UsageError: for a value outside its range.
+        """
+        values = {knob.field: exact(knob, self.values[knob.field]) for knob in KNOBS}
+        return msgspec.structs.replace(self._start, **values).checked()
+
+    def setup(self) -> Setup:
+        """The settings and the length.
+
+        Raises:
+            UsageError: for a value outside its range.
+        """
+        length = exact(LENGTH, self.values[LENGTH.field])
+        if not LENGTH.low <= length <= LENGTH.high:
+            raise UsageError(
+                f"length {length:g} is not possible: give {LENGTH.low} to {LENGTH.high}."
+            )
+        return Setup(self.settings(), int(length))

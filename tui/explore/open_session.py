@@ -1,0 +1,116 @@
+"""`tokexplore open`: a session as it was left, without its model."""
+
+import time
+from pathlib import Path
+
+import msgspec
+
+from tokexplore.models.api.options import LoadOptions
+from tokexplore.models.errors import UsageError
+from tokexplore.models.sampling.settings import SamplingSettings
+from tokexplore.models.session import paths
+from tokexplore.models.session.journal import Journal
+from tokexplore.models.session.listing import latest
+from tokexplore.models.session.meta import Summary
+from tokexplore.models.session.paths import find
+from tokexplore.models.session.reader import copy_of, open_session
+from tokexplore.models.session.timeline import Timeline, open_timeline
+from tokexplore.models.session.writer import View
+from tokexplore.models.tree.events import Act, Event, Viewed
+from tokexplore.models.tree.tree import TokenTree
+from tokexplore.tui.explore.options import AppOptions, OpenOptions
+from tokexplore.tui.explore.session_recorder import FIRST_WORDS, Kept, ViewState, read_state
+
+LINES = ".jsonl"
+PATIENCE = 600.0
+"""Seconds that a large import may take to be written."""
+
+
+def keep_on(name: str) -> Kept:
+    """A session to go on with.
+
+    JSON lines of ours become a new session.
+
+    Raises:
+        UsageError: there is none of this name, or it cannot be opened.
+    """
+    if name.endswith(LINES) and Path(name).is_file():
+        session = open_session(imported(Path(name)))
+        said = f"{name} is kept as a session of its own, {session.path}."
+        return Kept(session, read_state(session.view)[0], session.path, said)
+    session = open_session(find(name) if name else latest().path)
+    file, said = session.path, ""
+    if session.migrated:
+        said = f"The session has an older format: this is a copy, {file}."
+    elif session.read_only:
+        file = copy_of(session)
+        said = f"{session.path} cannot be written: what you do is kept in a copy, {file}."
+    state, lost = read_state(session.view)
+    said = " ".join(filter(None, (said, session.damage, lost)))
+    return Kept(session, state, file, said)
+
+
+def imported(path: Path) -> Path:
+    """A new session of what JSON lines of ours tell.
+
+    Raises:
+        UsageError: the file cannot be read or is none of ours, or no session can be written.
+    """
+    from tokexplore.tui.export.import_jsonl import Lines
+
+    tree, events = TokenTree(), list[tuple[Event, Act]]()
+    tree.recorder = lambda event, act: events.append((event, act))
+    try:
+        with path.open("rb") as file:
+            lines = Lines(file, path.name)
+        told = lines.make(tree)
+        model = tree.provenance[0].model
+        made = paths.create_named(paths.sessions_folder(), model, time.time())
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be imported: {(error.strerror or str(error)).lower()}."
+        ) from None
+    journal = Journal(lambda: made, lambda _text, _bad: None)
+    journal.vocabulary(told.vocabulary)
+    for event, act in events:
+        journal.record(event, act)
+    journal.record(Viewed(told.leaf, -1))
+    words = told.vocabulary.text(tree.ids(told.leaf)[:FIRST_WORDS])
+    summary = Summary(model, len(tree) - 1, words, time.time())
+    state = ViewState(LoadOptions(model=tree.provenance[0].source), told.settings)
+    journal.view(View(summary, msgspec.json.encode(state).decode()))
+    if problem := journal.close("quit", patience=PATIENCE):
+        raise UsageError(f"{path} cannot be imported: {problem}.")
+    return made
+
+
+def to_replay(asked: OpenOptions) -> tuple[Timeline, AppOptions]:
+    """A session to live again, and the options for that.
+
+    Raises:
+        UsageError: there is none of this name, or it cannot be opened.
+    """
+    timeline = open_timeline(find(asked.session) if asked.session else latest().path)
+    state, _ = read_state(timeline.view)
+    options = options_from(msgspec.structs.replace(state, settings=SamplingSettings()), asked)
+    return timeline, options
+
+
+def options_for(kept: Kept, asked: OpenOptions) -> AppOptions:
+    """The options under which a session is gone on with."""
+    return options_from(kept.state, asked)
+
+
+def options_from(state: ViewState, asked: OpenOptions) -> AppOptions:
+    """The options that a session had, with what is asked for now."""
+    load = {"threads": state.load.threads or "auto", **asked.load}
+    return msgspec.structs.replace(
+        asked.app,
+        load=msgspec.structs.replace(state.load, **load),
+        settings=state.settings,
+        max_new_tokens=state.max_new_tokens,
+        stop_texts=state.stop_texts,
+        stop_ids=state.stop_ids,
+        ignore_eos=state.ignore_eos,
+        close_call=state.close_call,
+    )

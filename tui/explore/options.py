@@ -1,0 +1,360 @@
+"""What the command line asks for, as values: the same for the app and for `tokexplore run`."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from tokexplore.models.api.engine import ModelInfo, StreamRequest
+from tokexplore.models.api.options import EMBEDDED, SHIPPED, LoadOptions, PromptSpec
+from tokexplore.models.errors import UsageError
+from tokexplore.models.sampling.settings import SUGGESTIONS, SamplingSettings
+from tokexplore.models.tokens import Vocabulary
+from tokexplore.models.untrusted import brief
+
+STOCK_PROMPT = "Once upon a time there was a king who had a"
+"""What the embedded model starts on when no prompt is given."""
+
+MOST_WATCHED = 4
+"""Tokens that the screen can follow at once."""
+
+MAX_NEW_TOKENS = 256
+"""How far a stream goes when nothing else was asked."""
+
+SWEEP_TOKENS = 64
+"""How far the continuations of a sweep go when nothing else was asked."""
+
+LAB_TOKENS = 128
+"""The same for the lab's runs."""
+
+IDLE_CAP = 2.0
+
+CLOSE_CALL = 0.5
+"""Margin (nats) under which a step is a close call."""
+
+
+THEMES = {"dark": "tokexplore-dark", "light": "tokexplore-light", "ansi": "tokexplore-ansi"}
+"""Themes by the words of the command line."""
+
+LARGEST_COUNT = 2**31 - 1
+"""Of what is counted: tokens, runs, rows."""
+
+
+class AppOptions(msgspec.Struct, frozen=True):
+    """Everything that the user asked for on the command line, checked."""
+
+    load: LoadOptions = LoadOptions()
+    prompt: PromptSpec | None = None
+    """None where no prompt was given: see `starting_prompt`."""
+    settings: SamplingSettings = SamplingSettings()
+    bias_texts: tuple[tuple[str, float], ...] = ()
+    """Texts whose last token is biased; ids, which need the tokenizer, are added at the start."""
+    ban_texts: tuple[str, ...] = ()
+    """Texts that are never taken."""
+    watch_texts: tuple[str, ...] = ()
+    """Texts of one token each that are followed at every step."""
+    watch_ids: tuple[int, ...] = ()
+    given: frozenset[str] = frozenset()
+    """Names of the fields of `settings` that the user gave: they win over the model's own."""
+    examples: bool = False
+    """Begin with the gallery."""
+    model_defaults: bool = False
+    """Adopt the model's suggested sampling settings (`starting_settings`)."""
+    max_new_tokens: int = MAX_NEW_TOKENS
+    stop_texts: tuple[str, ...] = ()
+    stop_ids: tuple[int, ...] = ()
+    ignore_eos: bool = False
+    theme: str = ""
+    """Name of a theme; empty is the default."""
+    directories: tuple[str, ...] = ()
+    """More folders to look for models in."""
+    close_call: float = CLOSE_CALL
+    plain: bool = False
+    """Tell lines and read commands instead of taking the screen."""
+    session: str = ""
+    """File to keep the session in; empty is a new one in the usual folder."""
+    record: str = ""
+    """File to record the screen to, from the start on."""
+    cast_version: Literal[2, 3] = 2
+    cast_idle_cap: float | None = None
+    """Seconds between two events of a recording at most."""
+    speed: float = 1.0
+    """Times as fast as it was lived that a replay goes."""
+    idle_cap: float = IDLE_CAP
+    """Seconds that a pause of a replay lasts at most."""
+    stock_output: bool = False
+    """Leave the output to Textual instead of sending only what changed, as the line takes it."""
+
+    def starting_prompt(self) -> PromptSpec | None:
+        """The prompt to start on: the one given, else the stock prompt of the models we ship.
+
+        None means that the user is asked for one.
+        """
+        if self.prompt is None and self.load.model in SHIPPED and not self.examples:
+            return PromptSpec(text=STOCK_PROMPT)
+        return self.prompt
+
+    def request(
+        self,
+        ids: tuple[int, ...],
+        settings: SamplingSettings,
+        length: int,
+        *,
+        prompt_length: int,
+        **more: Any,
+    ) -> StreamRequest:
+        """A stream of `length` tokens that ends as was asked.
+
+        Stop texts are looked for after the prompt, unless `more` (other fields) says otherwise.
+        """
+        return StreamRequest(
+            ids=ids,
+            settings=settings,
+            max_new_tokens=length,
+            stop_texts=self.stop_texts,
+            stop_ids=self.stop_ids,
+            ignore_eos=self.ignore_eos,
+            prompt_length=prompt_length,
+            **{"stops_from": prompt_length, **more},
+        )
+
+    @property
+    def token_texts(self) -> tuple[str, ...]:
+        """The texts whose tokens have to be found: those of biases, bans and the watch-list."""
+        return (*(text for text, _ in self.bias_texts), *self.ban_texts, *self.watch_texts)
+
+    def starting_settings(self, info: ModelInfo) -> SamplingSettings:
+        """The settings to start with, now that the model's suggestions are known."""
+        if not self.model_defaults:
+            return self.settings
+        return adopted(self.settings, self.given, info.suggested)
+
+
+def with_texts(
+    settings: SamplingSettings, app: AppOptions, ids: Mapping[str, Sequence[int]]
+) -> SamplingSettings:
+    """The settings with the biases and bans that were given as texts.
+
+    Args:
+        ids: each of the texts as a continuation's tokens.
+    """
+    biases = tuple((tuple(ids[text]), value) for text, value in app.bias_texts)
+    bans = tuple(tuple(ids[text]) for text in app.ban_texts)
+    return msgspec.structs.replace(
+        settings, bias=settings.bias + biases, banned=settings.banned + bans
+    ).checked()
+
+
+def watched_tokens(
+    app: AppOptions, ids: Mapping[str, Sequence[int]], vocabulary: Vocabulary
+) -> list[int]:
+    """The tokens that are followed.
+
+    Args:
+        ids: each of the texts as a continuation's tokens.
+
+    Raises:
+        UsageError: for a text that is not one token.
+    """
+    found = [*app.watch_ids, *(one_token(text, ids[text], vocabulary) for text in app.watch_texts)]
+    return list(dict.fromkeys(found))
+
+
+def one_token(text: str, ids: Sequence[int], vocabulary: Vocabulary) -> int:
+    """The token that a text to be watched is.
+
+    Args:
+        ids: the text's tokens.
+
+    Raises:
+        UsageError: where it is not exactly one.
+    """
+    if len(ids) != 1:
+        parts = ", ".join(vocabulary.show(token) for token in ids)
+        raise UsageError(f"{text!r} is {len(ids)} tokens ({parts}): watch one of them.")
+    return ids[0]
+
+
+class RunOptions(msgspec.Struct, frozen=True):
+    """What `tokexplore run` adds."""
+
+    app: AppOptions = AppOptions()
+    candidates: int = 10
+    """Candidates to list for each step."""
+    format: Literal["text", "jsonl"] = "text"
+
+
+class LensOptions(msgspec.Struct, frozen=True):
+    """What `tokexplore lens` takes."""
+
+    logits: str = ""
+    """`word=number,word=number`."""
+    logprobs: str = ""
+    file: str = ""
+    """JSON: an object of words and logits, or a list of logits."""
+    temperatures: tuple[float, ...] = (1.0,)
+    top_ps: tuple[float, ...] = (1.0,)
+    settings: SamplingSettings = SamplingSettings(temperature=1.0)
+    """The rest of the settings."""
+    draw: int = 0
+    """Draws to count."""
+
+
+class SweepOptions(msgspec.Struct, frozen=True):
+    """What `tokexplore sweep` takes."""
+
+    app: AppOptions = AppOptions()
+    """How models are loaded, the prompt, the end; its settings are those that are not swept."""
+    models: tuple[str, ...] = (EMBEDDED,)
+    temperatures: tuple[float, ...] = (1.0,)
+    top_ps: tuple[float, ...] = (1.0,)
+    runs: int = 8
+    """Continuations of each setting."""
+    batch: int = 8
+    """Continuations that run at once, where the engine can."""
+    candidates: int = 5
+    """Candidates of the next token to list."""
+    format: Literal["table", "jsonl", "csv"] = "table"
+    grid: bool = False
+    """Every step of the prompt instead: which moves the entropy more?"""
+    steps: int = 200
+    """Steps of the grid at most."""
+    plot: str = ""
+    """A picture (.svg, .png, .pdf) to draw of it."""
+
+
+class LabOptions(msgspec.Struct, frozen=True):
+    """What `tokexplore lab` takes."""
+
+    experiment: str = ""
+    app: AppOptions = AppOptions()
+    """How models are loaded, the prompt, the settings, the end."""
+    models: tuple[str, ...] = (EMBEDDED,)
+    format: Literal["table", "jsonl", "csv", "markdown"] = "table"
+    own: dict[str, Any] = {}
+    """Options of this experiment alone, by the names that its parser gives them."""
+
+
+class TapeOptions(msgspec.Struct, frozen=True):
+    """What `tokexplore tape` takes."""
+
+    tape: str = ""
+    cast: str = ""
+    gif: str = ""
+    svg: str = ""
+    """Folder of the screenshots."""
+    check: bool = False
+    """Play it and write nothing."""
+
+
+class GifOptions(msgspec.Struct, frozen=True):
+    """What `tokexplore gif` takes."""
+
+    cast: str = ""
+    out: str = ""
+
+
+class ScoreOptions(msgspec.Struct, frozen=True):
+    """What `tokexplore score` takes."""
+
+    file: str = "-"
+    """UTF-8 text; `-` is standard input."""
+    app: AppOptions = AppOptions()
+    """How the model is loaded."""
+    format: Literal["text", "jsonl", "html"] = "text"
+    candidates: int = 0
+    """Candidates to list for each token; 0 leaves the table of all tokens out."""
+    literal: bool = False
+    """Read the names of tokens in the text (`</s>`) as their characters."""
+
+
+class ListOptions(msgspec.Struct, frozen=True):
+    """What `tokexplore models` takes."""
+
+    directories: tuple[str, ...] = ()
+
+
+class RemoveOptions(msgspec.Struct, frozen=True):
+    """Sessions that are no longer wanted."""
+
+    names: tuple[str, ...] = ()
+    older_than: float | None = None
+    """Days since anything was written."""
+    yes: bool = False
+    """Do not ask."""
+
+
+class OpenOptions(msgspec.Struct, frozen=True):
+    """What `tokexplore open` takes."""
+
+    session: str = ""
+    """Its path, name or the beginning of it; empty is the latest."""
+    load: dict[str, object] = {}
+    """Fields of `LoadOptions` that the user gave: they win over those that were recorded."""
+    app: AppOptions = AppOptions()
+    """How the screen is to be."""
+
+
+class ExportOptions(msgspec.Struct, frozen=True):
+    """What `tokexplore export` takes."""
+
+    session: str = ""
+    """Its path, name or the beginning of it; empty is the latest."""
+    format: str = ""
+    """Empty goes by the name of the output, else JSON lines."""
+    scope: Literal["path", "visible", "all"] = "visible"
+    candidates: int = 20
+    output: str = ""
+    """File to write; empty is standard output."""
+    force: bool = False
+    """Write over a file that is there."""
+
+
+def check_new(file: str, option: str, instead: str) -> None:
+    """Refuse a file that cannot be made anew: it is made, and taken away again.
+
+    Args:
+        instead: what to do where it is there already.
+
+    Raises:
+        UsageError: it is there already, or its folder is not, or cannot be written.
+    """
+    path = Path(file)
+    try:
+        if path.exists():
+            raise UsageError(f"{option} {file} is there already: {instead}.")
+        if not path.parent.is_dir():
+            raise UsageError(f"{option} {file}: there is no folder {path.parent}.")
+        path.touch(mode=0o600, exist_ok=False)
+        path.unlink()
+    except (OSError, ValueError) as error:
+        why = (getattr(error, "strerror", "") or str(error)).lower()
+        raise UsageError(f"{option} {brief(file)} cannot be written: {why}.") from None
+
+
+def check_token_ids(app: AppOptions, info: ModelInfo) -> None:
+    """Refuse ids that no token of the model has.
+
+    Raises:
+        UsageError: naming the first of them.
+    """
+    named = [("--stop-id", i) for i in app.stop_ids]
+    named += [("--watch-id", i) for i in app.watch_ids]
+    named += [("--bias-id", i) for tokens, _ in app.settings.bias for i in tokens]
+    named += [("--ban-id", i) for tokens in app.settings.banned for i in tokens]
+    for option, i in named:
+        if i >= info.vocabulary:
+            raise UsageError(
+                f"{option} {i} is no token of {info.name}: its ids go up to {info.vocabulary - 1}."
+            )
+
+
+def adopted(
+    settings: SamplingSettings, given: frozenset[str], suggested: SamplingSettings | None
+) -> SamplingSettings:
+    """The model's suggestions, except where the user gave a value or no model can suggest one."""
+    if suggested is None:
+        return settings
+    taken = frozenset(SUGGESTIONS.values()) - given
+    return msgspec.structs.replace(settings, **{name: getattr(suggested, name) for name in taken})

@@ -1,0 +1,160 @@
+"""The lab's repeat experiment on the request in view: run, watched, kept."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from tokexplore.models.lab.conditions import SERVER, Knob
+from tokexplore.models.lab.experiment import RUNS, Experiment, Forked, Planned, study_of
+from tokexplore.models.lab.forks import Segment
+from tokexplore.models.lab.repeat import Run
+from tokexplore.models.tree.events import Named, Studied
+from tokexplore.models.tree.study import Checked, Fork, Study
+from tokexplore.models.tree.trie import ROOT
+from tokexplore.tui.explore.controller import Driver
+
+LENGTH = 64
+"""Tokens of a run where nothing else was asked."""
+CONTROLS = 2
+"""Runs that are made once more."""
+
+
+class Lab:
+    """One experiment at the end of the path's prompt: the same request, computed in other ways.
+
+    What is done is kept with the session; nothing of it is in the tree until a run is kept.
+
+    Args:
+        changed: called when there is something new to show.
+    """
+
+    def __init__(self, driver: Driver, changed: Callable[[], None]) -> None:
+        self._driver, self._changed = driver, changed
+        tree, leaf = driver.explorer.tree, driver.explorer.leaf
+        length = tree.prompt_length(leaf)
+        self.node = tree.path(leaf)[length - 1] if length else ROOT
+        """The node that the runs go on from: the prompt's last token."""
+        self.ids = driver.ids_of(self.node)
+        self.study: Study | None = tree.studies.get(self.node)
+        """What is known so far; the last one that was kept where none was begun."""
+        self.runs, self.length, self.deal = RUNS, LENGTH, 0
+        self.knobs: tuple[Knob, ...] = SERVER
+        self.said: tuple[str, ...] = ()
+        """What this model cannot vary, a sentence each."""
+        self._done: list[Run] = []
+        self._controls: list[Checked] = []
+        self._forks: tuple[Fork, ...] = ()
+        self._planned: Planned | None = None
+        self._began = 0.0
+        self._work: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Run the experiment, in the place of one that is running."""
+        self.stop()
+        driver = self._driver
+        request = driver.options.request(
+            self.ids,
+            driver.explorer.settings.checked(),
+            self.length,
+            prompt_length=len(self.ids),
+            turn_ids=driver.turn_ids,
+        )
+        experiment = Experiment(
+            request, self.runs, self.knobs, new_seeds=not request.settings.greedy, deal=self.deal
+        )
+        self._done, self._controls, self._forks, self.study = [], [], (), None
+        self._began = time.monotonic()
+        self._work = driver.run(self._conduct(experiment))
+        self._work.add_done_callback(lambda _work: self._changed())
+
+    def stop(self) -> None:
+        """End the run that is computed; what is done stays."""
+        if self.running:
+            self._driver.client.cancel()
+
+    @property
+    def running(self) -> bool:
+        """Whether runs are being made."""
+        return self._work is not None and not self._work.done()
+
+    @property
+    def progress(self) -> tuple[int, int, float]:
+        """Runs that are done, all runs with their controls, and seconds left, about."""
+        done, total = len(self._done) + len(self._controls), self.runs + CONTROLS
+        spent = time.monotonic() - self._began
+        return done, total, spent / max(1, done) * (total - done)
+
+    async def _conduct(self, experiment: Experiment) -> None:
+        async for batch in self._driver.client.repeat(experiment):
+            for event in batch:
+                match event:
+                    case Planned():
+                        self._planned, self.said = event, event.said
+                    case Run():
+                        self._done.append(event)
+                    case Checked():
+                        self._controls.append(event)
+                    case Forked(forks):
+                        self._forks = forks
+            self._tell()
+            self._changed()
+        if self.study is not None and self.study.runs:
+            self._driver.explorer.tree.append(Studied(self.node, self.study))
+
+    def _tell(self) -> None:
+        if self._planned is not None and self._driver.info is not None:
+            self.study = study_of(
+                self._planned, self._driver.info.dtype, self._done, self._controls, self._forks
+            )
+
+    def keep(self, study: Study, segment: Segment) -> int:
+        """Put the first run of a part of a study's trie into the tree as a branch; its number.
+
+        The model's numbers for it are computed as for any text that is given: what a run read
+        under its own condition is no canonical distribution.
+        """
+        leaf = self._taken(study, segment)
+        self._driver.run(self._score([leaf]))
+        return self._driver.explorer.tree.branch_of[leaf]
+
+    def open_fork(self, study: Study, segment: Segment) -> int:
+        """Put the first run of each side of a fork into the tree, and stand at the fork's step.
+
+        How many sides it has.
+        """
+        leaves = [self._taken(study, child) for child in reversed(segment.children)]
+        step = len(self.ids) + segment.start + len(segment.ids)
+        self._driver.explorer.place(step, jump=True)
+        self._driver.run(self._score(leaves))
+        return len(leaves)
+
+    def _taken(self, study: Study, segment: Segment) -> int:
+        """The leaf of a run's text, which the path in view goes to."""
+        explorer = self._driver.explorer
+        tree, before = explorer.tree, len(explorer.tree.branches)
+        run = next(run for run in study.runs if run.number == segment.runs[0])
+        leaf = tree.explore(self.node, run.ids, "picked", extends=True)
+        explorer.go_to(leaf)
+        number = tree.branch_of[leaf]
+        if len(tree.branches) > before:
+            tree.change(Named(number, f"lab ×{len(segment.runs)}"))
+        return leaf
+
+    async def _score(self, leaves: list[int]) -> None:
+        for leaf in leaves:
+            start = self._driver.unscored(leaf)
+            if start is not None and not self._driver.absent:
+                await self._driver.score(leaf, start)
+
+
+def asked_runs(text: str) -> tuple[int, int]:
+    """Runs and tokens as they are typed: `30 x 64`, or runs alone.
+
+    Raises:
+        ValueError: for anything else.
+    """
+    runs, _, length = text.replace("×", "x").partition("x")
+    found = int(runs), int(length) if length.strip() else LENGTH
+    if not (1 <= found[0] <= 1000 and 1 <= found[1] <= 4096):
+        raise ValueError(text)
+    return found

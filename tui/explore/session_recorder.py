@@ -1,0 +1,242 @@
+"""A driver's session on disk: everything that happens is kept, and where the user stands."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, NamedTuple, Protocol
+
+import msgspec
+
+from tokexplore.models.api.options import EMBEDDED, EMBEDDED_TITLE, LoadOptions
+from tokexplore.models.display import safe_text
+from tokexplore.models.errors import UsageError
+from tokexplore.models.sampling.settings import SamplingSettings
+from tokexplore.models.session import paths
+from tokexplore.models.session.journal import Journal
+from tokexplore.models.session.meta import Summary
+from tokexplore.models.session.reader import Session
+from tokexplore.models.session.writer import View
+from tokexplore.models.tree.events import Act, Event, Viewed
+from tokexplore.tui.explore.controller import Driver
+from tokexplore.tui.explore.explorer import Explorer
+from tokexplore.tui.explore.replay import Replay
+from tokexplore.widgets.candidate_rows import ColumnSet
+from tokexplore.widgets.heat import Colouring
+
+LOOK_EVERY = 1.0
+"""Seconds between looks at whether the user stands elsewhere."""
+FIRST_WORDS = 12
+"""Tokens of the story that stand for it in a list."""
+
+
+Id = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
+"""Of a token, a node, a branch or a row."""
+
+
+class ScreenState(msgspec.Struct, frozen=True):
+    """How the main screen shows things."""
+
+    colouring: Colouring = "surprisal"
+    columns: ColumnSet = "standard"
+    bits: bool = False
+    folded: bool = True
+
+
+class ViewState(msgspec.Struct, frozen=True):
+    """What the interface finds again when a session is opened."""
+
+    load: LoadOptions = LoadOptions()
+    settings: SamplingSettings = SamplingSettings()
+    max_new_tokens: Annotated[int, msgspec.Meta(ge=1, lt=2**31)] = 256
+    single_step: bool = False
+    stop_texts: tuple[str, ...] = ()
+    stop_ids: tuple[Id, ...] = ()
+    ignore_eos: bool = False
+    close_call: Annotated[float, msgspec.Meta(ge=0)] = 0.5
+    row: Id = 0
+    marked: tuple[Id, ...] = ()
+    left: tuple[Id, ...] = ()
+    show_hidden: bool = False
+    watched: tuple[Id, ...] = ()
+    """Ids of tokens that are followed."""
+    screen: ScreenState = ScreenState()
+
+
+class Kept(NamedTuple):
+    """A session that is gone on with: the file to write, and what was in it."""
+
+    session: Session
+    state: ViewState
+    file: Path
+    said: str = ""
+    """What the user should know of it."""
+
+
+class Tell(Protocol):
+    """Says something to the user, from any thread."""
+
+    def __call__(self, text: str, bad: bool) -> None: ...
+
+
+LOST_STATE = "What the session says of its model, settings and view is damaged: the defaults stand."
+LOST_SETTINGS = "The session's sampling settings are damaged: the defaults stand."
+
+
+def read_state(text: str) -> tuple[ViewState, str]:
+    """The interface's part of a session, the default where it is missing or damaged.
+
+    With a sentence that tells the damage; empty where there is none.
+    """
+    said = ""
+    try:
+        state = msgspec.json.decode(text or "{}", type=ViewState)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return ViewState(), LOST_STATE
+    try:
+        state.settings.checked()
+    except UsageError:
+        state, said = msgspec.structs.replace(state, settings=SamplingSettings()), LOST_SETTINGS
+    # Code that comes with a model is never run because a file says so.
+    load = msgspec.structs.replace(state.load, trust_remote_code=False)
+    return msgspec.structs.replace(state, load=load), said
+
+
+def resumed(kept: Kept) -> Explorer:
+    """An explorer that stands where a session was left."""
+    session, state = kept.session, kept.state
+    explorer = Explorer(state.settings, state.close_call, session.tree)
+    explorer.vocabulary = session.vocabulary
+    explorer.resume(session.leaf, session.cursor)
+    explorer.row = max(0, state.row)
+    explorer.marked = [n for n in state.marked if 0 < n <= len(session.tree.branches)]
+    explorer.left = [n for n in state.left if 0 < n < len(session.tree)]
+    explorer.show_hidden = state.show_hidden
+    return explorer
+
+
+class Keeping:
+    """Keeps one driver's session.
+
+    Args:
+        file: where to write; None is a new file in the usual folder.
+        kept: the session that is gone on with.
+        previous: the session that this one follows, with another model.
+        replay: what lives an old session again: nothing is kept until the user changes the tree,
+            and then all of it in a session of its own.
+    """
+
+    def __init__(
+        self,
+        driver: Driver,
+        tell: Tell,
+        *,
+        file: Path | None = None,
+        kept: Kept | None = None,
+        previous: "Keeping | None" = None,
+        replay: Replay | None = None,
+        screen: Callable[[], ScreenState] = ScreenState,
+    ) -> None:
+        self._driver, self._tell, self._file, self._screen = driver, tell, file, screen
+        self._shown: tuple[int, ViewState] | None = None
+        self._vocabulary = kept.session.vocabulary if kept else None
+        """The one that is in the file."""
+        self._closed = False
+        self._replay = replay
+        self._held: list[tuple[Event, Act]] = []
+        """What was lived again, to be kept when the user takes over."""
+        if kept is None:
+            self.journal = Journal(
+                self._place, tell, previous=lambda: str(previous.path or "") if previous else ""
+            )
+        else:
+            self.journal = Journal(
+                lambda: kept.file, tell, created=kept.session.created,
+                first=kept.session.next_event, model=len(kept.session.tree.provenance) - 1,
+            )  # fmt: skip
+        driver.explorer.tree.recorder = self._record
+        if kept is not None:
+            self.journal.hold()
+
+    def _record(self, event: Event, act: Act) -> None:
+        vocabulary = self._driver.explorer.vocabulary
+        if vocabulary is not None and vocabulary is not self._vocabulary:
+            self._vocabulary = vocabulary
+            self.journal.vocabulary(vocabulary)
+        if self._replay is None:
+            self.journal.record(event, act)
+            return
+        self._held.append((event, act))
+        if not self._replay.applying and not isinstance(event, Viewed):
+            self._replay = None
+            for lived in self._held:
+                self.journal.record(*lived)
+            self._held.clear()
+            self._driver.take_over()
+
+    @property
+    def path(self) -> Path | None:
+        """The file, once there is one."""
+        return self.journal.path
+
+    def _place(self) -> Path:
+        """Make the session's file; on the journal's thread."""
+        model, when = self._driver.options.load.model, self.journal.created
+        model = EMBEDDED_TITLE if model == EMBEDDED else Path(model).name or model
+        if self._file is not None:
+            return paths.create_file(self._file)
+        try:
+            return paths.create_named(paths.sessions_folder(), model, when)
+        except OSError as error:
+            spare = paths.create_named(paths.spare_folder(), model, when)
+            self._tell(
+                f"{paths.sessions_folder()} cannot be written "
+                f"({(error.strerror or str(error)).lower()}): the session is in {spare}.",
+                True,
+            )
+            return spare
+
+    def look(self) -> None:
+        """Keep where the user stands, if it is elsewhere than at the last look."""
+        driver, explorer = self._driver, self._driver.explorer
+        if explorer.vocabulary is None or not explorer.nodes or self._replay is not None:
+            return
+        now = len(explorer.tree), self._state()
+        if now != self._shown:
+            self._shown = now
+            words = explorer.words(explorer.nodes, 0, FIRST_WORDS).strip()
+            name = driver.info.name if driver.info else driver.recorded_name
+            summary = Summary(name, len(explorer.tree) - 1, words, time.time())
+            self.journal.view(View(summary, msgspec.json.encode(now[1]).decode()))
+
+    def _state(self) -> ViewState:
+        driver, explorer, options = self._driver, self._driver.explorer, self._driver.options
+        return ViewState(
+            load=options.load,
+            settings=explorer.settings,
+            max_new_tokens=driver.max_new_tokens,
+            single_step=driver.single_step,
+            stop_texts=options.stop_texts,
+            stop_ids=options.stop_ids,
+            ignore_eos=options.ignore_eos,
+            close_call=explorer.close_call,
+            row=explorer.row,
+            marked=tuple(explorer.marked),
+            left=tuple(explorer.left),
+            show_hidden=explorer.show_hidden,
+            watched=tuple(driver.watched),
+            screen=self._screen(),
+        )
+
+    def close(self, ended: str) -> str:
+        """Write the rest, once; a sentence where something could not be written, else nothing.
+
+        Waits for the disk: a few seconds at most.
+        """
+        if self._closed:
+            return ""
+        self._closed = True
+        problem = self.journal.close(ended)
+        if not problem:
+            return ""
+        where = self.path or "its file"
+        return safe_text(f"The end of the session is not in {where}: {problem}.")

@@ -1,0 +1,55 @@
+"""One row a node, for spreadsheets and data frames."""
+
+import csv
+import io
+from collections.abc import Iterator
+
+from tokexplore.tui.export.json_fields import TokenFields
+from tokexplore.tui.export.source import Scope, Source
+from tokexplore.tui.export.tree_jsonl import step_fields
+
+COLUMNS = (
+    "node", "parent", "branch", "step", "position", "origin", "chosen_by", "id", "text", "bytes",
+    "logprob", "rank", "sampler_logprob", "entropy", "margin", "lse", "note", "name",
+)  # fmt: skip
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def csv_parts(source: Source, scope: Scope, count: int) -> Iterator[bytes]:
+    """The head, then a row for each node; logprobs, entropy and margin in nats.
+
+    A text that a spreadsheet would take for a formula gets an apostrophe in front; `bytes` is the
+    truth. Three columns a candidate: its id, its text, its logprob.
+    """
+    tree, tokens, vocabulary = source.tree, TokenFields(source.vocabulary), source.vocabulary
+    candidates = [
+        f"candidate{n}_{what}" for n in range(1, count + 1) for what in ("id", "text", "logprob")
+    ]
+    yield _row([*COLUMNS, *candidates])
+    for node, told in source.steps(scope):
+        fields, step = step_fields(source, node, tokens), source.step(node, scope)
+        if step is None:
+            fields |= {"origin": "prompt", "chosen_by": None}
+        known: dict[str, object] = {
+            **fields,
+            "node": node, "parent": tree.parent[node], "branch": tree.branch_of[node],
+            "step": step, "text": _text(str(fields["text"])),
+            "note": _text(tree.notes.get(node, "")),
+            "name": _text(tree.labels.get(node, "")),
+        }  # fmt: skip
+        rest: list[object] = []
+        if told is not None:
+            known |= {"entropy": told.entropy, "margin": told.margin, "lse": told.lse}
+            for index, token in enumerate(told.id_view[:count]):
+                rest += [token, _text(vocabulary.show(token)), told.logprob(index)]
+        yield _row([*(known.get(name) for name in COLUMNS), *rest])
+
+
+def _text(text: str) -> str:
+    return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def _row(values: list[object]) -> bytes:
+    buffer = io.StringIO(newline="")
+    csv.writer(buffer).writerow(["" if value is None else value for value in values])
+    return buffer.getvalue().encode("utf-8", "backslashreplace")

@@ -1,0 +1,52 @@
+"""The tree as a Graphviz graph: a box for each branch, its own text in it."""
+
+import math
+from collections.abc import Iterator
+
+from tokexplore.models.display import safe_text
+from tokexplore.models.tree.trie import Branch
+from tokexplore.tui.export.source import Scope, Source
+
+WORDS = 160
+"""Characters of a branch's text that its box shows."""
+WIDTH = 40
+"""Characters in a line of it."""
+
+
+def dot_parts(source: Source, scope: Scope) -> Iterator[bytes]:
+    """The graph; an edge says at which step a branch leaves, by which token, and how probable."""
+    yield b"digraph tokexplore {\n  rankdir=LR;\n"
+    yield b'  node [shape=box, style=rounded, fontname="monospace", fontsize=10];\n'
+    yield b'  edge [fontname="monospace", fontsize=9];\n'
+    shown = {branch.number for branch in source.branches(scope)}
+    for branch in source.branches(scope):
+        yield f'  b{branch.number} [label="{_label(source, branch)}"];\n'.encode()
+        origin = source.tree.branch_of[source.tree.fork_of(branch)]
+        if origin in shown:
+            edge = _edge(source, branch)
+            yield f'  b{origin} -> b{branch.number} [label="{edge}"];\n'.encode()
+    yield b"}\n"
+
+
+def _label(source: Source, branch: Branch) -> str:
+    text = source.vocabulary.text(source.tree.token[n] for n in source.chain(branch))
+    text = " ".join(text.split())
+    if len(text) > WORDS:
+        text = f"{text[:WORDS]}…"
+    lines = [text[at : at + WIDTH] for at in range(0, len(text), WIDTH)]
+    head = f"{branch.number} {branch.name}".strip()
+    return "".join(f"{_escaped(one)}\\l" for one in (head, *lines))
+
+
+def _edge(source: Source, branch: Branch) -> str:
+    tree = source.tree
+    token = source.vocabulary.show(tree.token[branch.head])
+    share = f" {math.exp(tree.logprob[branch.head]):.1%}" if tree.rank[branch.head] else ""
+    step = tree.own_step(branch.head)
+    at = f"@{step} " if step else ""
+    return _escaped(f"{at}{token}{share}")
+
+
+def _escaped(text: str) -> str:
+    """Text that Graphviz shows as it is."""
+    return safe_text(text).replace("\\", "\\\\").replace('"', '\\"')

@@ -1,0 +1,220 @@
+"""One HTML page that loads nothing: tokens coloured by surprisal, their candidates at hand."""
+
+import base64
+import hashlib
+import html
+import math
+from collections.abc import Iterator
+from functools import cache
+from importlib import resources
+
+import msgspec
+from textual.theme import Theme
+
+from tokexplore.models.display import safe_character, safe_text
+from tokexplore.models.tree.trie import Branch, Turns, is_given, steps_until
+from tokexplore.tui.export.source import Scope, Source
+from tokexplore.tui.theme import DARK, LIGHT
+from tokexplore.widgets.heat import LEVELS, NONE, level
+
+DEEPEST = 40
+"""Levels of branches inside branches; deeper ones stand beside their parents."""
+BEGINS = 12
+"""Tokens of a folded branch that its line shows."""
+_COLOURS = (
+    "here", "model-bar", "special", "muted", "rule",
+    *(f"heat-{n}" for n in range(LEVELS)), *(f"heat-text-{n}" for n in range(LEVELS)),
+)  # fmt: skip
+
+
+def html_parts(source: Source, scope: Scope, count: int) -> Iterator[bytes]:
+    """The whole page; `count` candidates a step can be looked at."""
+    script = _file("html.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    yield _head(source, digest).encode()
+    branches = source.branches(scope)
+    yield from (
+        part.encode("utf-8", "backslashreplace") for part in _story(source, scope, branches)
+    )
+    yield b'<aside id="tip" hidden></aside>\n<script type="application/json" id="data">'
+    yield _data(source, scope, count)
+    yield f"</script>\n<script>{script}</script>\n</body>\n</html>\n".encode()
+
+
+@cache
+def _file(name: str) -> str:
+    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
+
+
+def _variables(theme: Theme) -> str:
+    known = {**theme.variables, "foreground": theme.foreground, "background": theme.background}
+    known["surface"] = theme.surface
+    names = (*_COLOURS, "foreground", "background", "surface")
+    return "".join(f"--{name}: {known[name]}; " for name in names)
+
+
+def _style() -> str:
+    light, dark = _variables(LIGHT), _variables(DARK)
+    levels = "".join(
+        f".h{n} {{ background: var(--heat-{n}); color: var(--heat-text-{n}); }}\n"
+        for n in range(1, LEVELS)
+    )
+    return (
+        f":root {{ color-scheme: light dark; {light}}}\n"
+        f"@media screen and (prefers-color-scheme: dark) {{ :root {{ {dark}}} }}\n"
+        f"{_file('html.css')}{levels}"
+    )
+
+
+def _head(source: Source, digest: str) -> str:
+    title, models = html.escape(safe_text(source.title)), []
+    for by in source.tree.provenance:
+        revision = f" @ {by.revision[:12]}" if by.revision else ""
+        models.append(f"{by.model}{revision}, {by.dtype} on {by.device}")
+    facts = [*models, source.settings.short(), f"{len(source.tree) - 1:,} tokens"]
+    steps = "".join(
+        f'<b class="h{n}">{name}</b>' for n, name in enumerate(("0", ".5", "1", "2", "4", "6+"))
+    )
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
+        f"style-src 'unsafe-inline'; script-src 'sha256-{digest}'\">\n"
+        f"<title>{title}</title>\n<style>{_style()}</style>\n</head>\n<body>\n<header>\n"
+        f'<h1>{title}</h1>\n<p class="facts">{html.escape(safe_text(" · ".join(facts)))}</p>\n'
+        f'<div class="legend">surprisal {steps} nats, the prompt in italics · '
+        "hover or tap a token for what else the model said</div>\n</header>\n"
+    )
+
+
+def _story(source: Source, scope: Scope, branches: list[Branch]) -> Iterator[str]:
+    """Each branch inside the one that it leaves; a prompt of its own with all of its text."""
+    shown = {branch.number for branch in branches}
+    if scope == "path":
+        yield _path(source)
+        return
+    tree = source.tree
+    roots = [branch.number for branch in branches if branch.root]
+    stack: list[tuple[int, int, bool]] = [(number, 0, False) for number in reversed(roots)]
+    while stack:
+        number, depth, closes = stack.pop()
+        if closes:
+            yield "</details>\n"
+            continue
+        branch = tree.branch(number)
+        leaving = (n for n in branch.children if n in shown and not tree.branch(n).root)
+        children = [(n, depth + 1, False) for n in leaving]
+        yield f'<details open id="b{number}">{_summary(source, branch)}\n'
+        yield _tokens(source, tree.path(branch.tip) if branch.root else source.chain(branch))
+        if depth < DEEPEST:
+            stack.append((number, depth, True))
+        else:
+            yield "</details>\n"
+        stack += reversed(children)
+
+
+def _path(source: Source) -> str:
+    return _tokens(source, source.tree.path(source.leaf))
+
+
+def _summary(source: Source, branch: Branch) -> str:
+    tree, vocabulary = source.tree, source.vocabulary
+    parts = [f"<span>{branch.number}</span>"]
+    if branch.name:
+        parts.append(f'<span class="name">{html.escape(safe_text(branch.name))}</span>')
+    if not branch.root:
+        token = html.escape(vocabulary.show(tree.token[branch.head]))
+        step = tree.own_step(branch.head)
+        at = f"@{step} " if step else ""
+        parts.append(f"<span>{at}<code>{token}</code></span>")
+    parts.append(f"<span>{branch.generated:,} tokens</span>")
+    if branch.mean_logprob is not None:
+        parts.append(f"<span>{branch.mean_logprob:.2f} nats a token</span>")
+    if branch.hidden:
+        parts.append("<span>hidden</span>")
+    words = vocabulary.text(tree.token[n] for n in source.chain(branch)[:BEGINS])
+    parts.append(f'<span class="begins">{html.escape(safe_text(" ".join(words.split())))}</span>')
+    return f"<summary>{''.join(parts)}</summary>"
+
+
+def _tokens(source: Source, nodes: list[int]) -> str:
+    """A text token by token, and below it what was written on its steps."""
+    tree, vocabulary = source.tree, source.vocabulary
+    noted = [n for n in nodes if n in tree.notes or n in tree.labels or n in tree.bookmarks]
+    numbers = {node: number for number, node in enumerate(noted, 1)}
+    turns = tree.turns(nodes[-1])
+    pieces = vocabulary.pieces([tree.token[n] for n in nodes])
+    spans = [
+        _token(source, node, piece, numbers.get(node), given=is_given(turns, tree.depth[node]))
+        for node, piece in zip(nodes, pieces, strict=True)
+    ]
+    notes = "".join(_note(source, node, turns) for node in noted)
+    listed = f'<ol class="notes">{notes}</ol>\n' if notes else ""
+    return f'<p class="story">{"".join(spans)}</p>\n{listed}'
+
+
+def _token(source: Source, node: int, piece: str, note: int | None, *, given: bool) -> str:
+    tree, kinds = source.tree, ["t"]
+    known = bool(tree.rank[node])
+    heat = level("surprisal", -tree.logprob[node]) if known else NONE
+    if heat > 0:
+        kinds.append(f"h{heat}")
+    if given:
+        kinds.append("prompt")
+    elif tree.origin[node] in ("picked", "typed"):
+        kinds.append(tree.origin[node])
+    if tree.token[node] in source.vocabulary.special:
+        kinds.append("special")
+    if tree.is_fork(node):
+        kinds.append("fork")
+    if note is not None:
+        kinds.append("note")
+    said = f"{math.exp(tree.logprob[node]):.1%}, rank {tree.rank[node]}" if known else ""
+    title = f' title="{said}"' if said else ""
+    mark = "" if note is None else f' data-note="{note}"'
+    text = "".join(c if c == "\n" else html.escape(safe_character(c)) for c in piece)
+    text = text.replace("\n", '<span class="mark">⏎</span>\n')
+    return f'<span class="{" ".join(kinds)}" data-n="{node}"{mark}{title}>{text}</span>'
+
+
+def _note(source: Source, node: int, turns: Turns) -> str:
+    """What was written on a step of a path with these turns, for everybody to read."""
+    tree, depth = source.tree, source.tree.depth[node]
+    step = "prompt" if is_given(turns, depth) else f"step {steps_until(turns, depth)}"
+    token = html.escape(source.vocabulary.show(tree.token[node]))
+    name, note = (
+        html.escape(safe_text(texts.get(node, ""))) for texts in (tree.labels, tree.notes)
+    )
+    said = [f"<b>{name}</b>" if name else "", note]
+    written = " ".join(filter(None, said)) or "bookmark"
+    return f"<li><span>{step}</span> <code>{token}</code> {written}</li>"
+
+
+def _data(source: Source, scope: Scope, count: int) -> bytes:
+    """What the script shows: by node and, for what the model said, by the node before."""
+    tree, vocabulary = source.tree, source.vocabulary
+    nodes: dict[str, list[object]] = {}
+    told: dict[str, list[object]] = {}
+    tokens: set[int] = set()
+    for node, said in source.steps(scope):
+        known = bool(tree.rank[node])
+        nodes[str(node)] = [
+            tree.token[node], tree.parent[node], _rounded(tree.logprob[node]) if known else None,
+            tree.rank[node], source.step(node, scope), tree.origin[node], tree.notes.get(node, ""),
+            tree.labels.get(node, ""),
+        ]  # fmt: skip
+        tokens.add(tree.token[node])
+        before = str(tree.parent[node])
+        if said is not None and before not in told:
+            ids = list(said.id_view[:count])
+            tokens.update(ids)
+            logprobs = [_rounded(said.logprob(index)) for index in range(len(ids))]
+            told[before] = [_rounded(said.entropy), _rounded(said.margin), ids, logprobs]
+    shown = {str(token): vocabulary.show(token) for token in sorted(tokens)}
+    data = msgspec.json.encode({"nodes": nodes, "told": told, "tokens": shown})
+    # Nothing in the data may end the element that it stands in.
+    return data.replace(b"<", b"\\u003c").replace(b"&", b"\\u0026")
+
+
+def _rounded(value: float) -> float:
+    return round(value, 4)

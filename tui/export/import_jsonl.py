@@ -1,0 +1,311 @@
+"""JSON lines of ours, of a run or of a tree, made into a tree again."""
+
+import math
+from array import array
+from collections.abc import Iterable
+from itertools import pairwise
+from typing import Annotated, NamedTuple
+
+import msgspec
+
+from tokexplore.models.api.provenance import Provenance
+from tokexplore.models.distribution import Distribution
+from tokexplore.models.errors import UsageError
+from tokexplore.models.sampling.settings import OFF, SamplingSettings
+from tokexplore.models.tokens import Vocabulary
+from tokexplore.models.tree.events import (
+    Bookmarked,
+    Configured,
+    Ended,
+    Hidden,
+    Labelled,
+    Named,
+    Noted,
+    Origin,
+    Prompted,
+    Taken,
+)
+from tokexplore.models.tree.tree import TokenTree
+from tokexplore.models.tree.trie import ROOT
+
+MOST_TOKENS = 1 << 24
+"""An id beyond this is taken for damage."""
+
+Logprob = Annotated[float, msgspec.Meta(le=1e-3)]
+"""Nats; above 0 by no more than rounding leaves."""
+Count = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
+Id = Annotated[int, msgspec.Meta(ge=0, lt=MOST_TOKENS)]
+
+
+class _Candidate(msgspec.Struct):
+    id: Id
+    bytes: str
+    logprob: Logprob | None
+
+
+class _Told(msgspec.Struct):
+    """What the model said: a part of steps, and of what follows a branch's last token."""
+
+    candidates: list[_Candidate] = []
+    entropy: Annotated[float, msgspec.Meta(ge=-1e-3)] | None = None
+    lse: float | None = None
+
+
+class _Run(msgspec.Struct, tag="run"):
+    prompt_ids: list[Id]
+    model: str = ""
+    revision: str = ""
+    dtype: str = ""
+    device: str = ""
+    threads: str = ""
+    attention: str = ""
+    config_hash: str = ""
+    seed: int = 0
+    sampling: SamplingSettings = msgspec.field(default_factory=SamplingSettings)
+    vocabulary: Annotated[int, msgspec.Meta(ge=0, le=MOST_TOKENS)] = 0
+    special: list[Id] = []
+
+
+class _Step(_Told, tag="step", kw_only=True):
+    position: Count
+    id: Id
+    bytes: str
+    logprob: Logprob | None = None
+    sampler_logprob: Logprob | None = None
+    chosen_by: Origin | None = None
+    rank: Count | None = None
+    node: Count | None = None
+    parent: Count | None = None
+    branch: Count | None = None
+    settings: Count = 0
+    draw: Count = 0
+
+
+class _Settings(SamplingSettings, tag="settings", frozen=True, kw_only=True):
+    number: Count
+
+    def plain(self) -> SamplingSettings:
+        return SamplingSettings(*(getattr(self, field) for field in OFF))
+
+
+class _Next(_Told, tag="next", kw_only=True):
+    node: Count
+
+
+class _Prompt(msgspec.Struct, tag="prompt"):
+    node: Count
+    form: str
+
+
+class _Ended(msgspec.Struct, tag="ended"):
+    node: Count
+    reason: str
+
+
+class _Bookmark(msgspec.Struct, tag="bookmark"):
+    node: Count
+
+
+class _Note(msgspec.Struct, tag="note"):
+    node: Count
+    text: str
+
+
+class _Label(msgspec.Struct, tag="label"):
+    node: Count
+    name: str
+
+
+class _Branch(msgspec.Struct, tag="branch"):
+    branch: Count
+    name: str = ""
+    hidden: bool = False
+
+
+class _End(msgspec.Struct, tag="end"):
+    reason: str | None = None
+
+
+_Line = (
+    _Run
+    | _Step
+    | _Settings
+    | _Next
+    | _Prompt
+    | _Ended
+    | _Bookmark
+    | _Note
+    | _Label
+    | _Branch
+    | _End
+)
+_DECODER = msgspec.json.Decoder(_Line)
+
+
+class Imported(NamedTuple):
+    """What the lines told, besides the tree."""
+
+    vocabulary: Vocabulary
+    """Tokens that were not told of have no bytes."""
+    leaf: int
+    settings: SamplingSettings
+
+
+class Lines:
+    """Lines that were read and checked one by one, ready to become a tree.
+
+    Args:
+        lines: the file's lines.
+        name: the file's name, for errors.
+
+    Raises:
+        UsageError: naming the first line that is not one of ours.
+    """
+
+    def __init__(self, lines: Iterable[bytes], name: str) -> None:
+        self._name = name
+        self._lines: list[tuple[int, _Line]] = []
+        for number, text in enumerate(lines, 1):
+            if text.strip():
+                self._lines.append((number, self._decoded(number, text)))
+        first = self._lines[0][1] if self._lines else None
+        if not isinstance(first, _Run):
+            raise UsageError(f"{name} does not begin with a run line: it is no export of ours.")
+        self._run = first
+        self._nodes, self._branches = {ROOT: ROOT}, dict[int, int]()
+        """Nodes and branches of the tree by the numbers that the lines have for them."""
+        self.vocabulary = self._read_vocabulary()
+
+    def _decoded(self, number: int, text: bytes) -> _Line:
+        try:
+            return _DECODER.decode(text)
+        except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+            raise self._wrong(number, str(error)) from None
+
+    def _wrong(self, number: int, what: str) -> UsageError:
+        return UsageError(f"{self._name}, line {number}: {what}.")
+
+    def _read_vocabulary(self) -> Vocabulary:
+        known: dict[int, bytes] = {}
+        for number, line in self._lines:
+            if not isinstance(line, _Told):
+                continue
+            given = [(c.id, c.bytes) for c in line.candidates]
+            if isinstance(line, _Step):
+                given.append((line.id, line.bytes))
+            for token, text in given:
+                if token not in known:
+                    try:
+                        known[token] = bytes.fromhex(text)
+                    except ValueError:
+                        raise self._wrong(number, f"{text[:20]!r} are no bytes") from None
+        size = max(
+            [self._run.vocabulary, *(t + 1 for t in known), *(t + 1 for t in self._run.prompt_ids)]
+        )
+        return Vocabulary.pack([known.get(t, b"") for t in range(size)], self._run.special, size)
+
+    def make(self, tree: TokenTree) -> Imported:
+        """Make an empty tree what the lines tell.
+
+        Raises:
+            UsageError: naming the first line that does not fit those before it.
+        """
+        run, leaf = self._run, ROOT
+        tree.load(self._provenance())
+        settings = SamplingSettings(**{**msgspec.structs.asdict(run.sampling), "seed": run.seed})
+        number = 0
+        try:
+            in_force = settings.checked()
+            if not any(isinstance(line, _Settings) for _, line in self._lines):
+                tree.configure(in_force)
+            if not any(isinstance(line, _Step) and not line.position for _, line in self._lines):
+                for token in run.prompt_ids[:1]:
+                    leaf = tree.take(leaf, token, "prompt")
+            for number, line in self._lines:  # noqa: B007 -- named where it fails
+                leaf = self._apply(tree, line, leaf)
+        except (ValueError, OverflowError, UsageError) as error:
+            raise self._wrong(number, str(error).rstrip(".")) from None
+        if not tree.branches:
+            raise UsageError(f"{self._name} tells no token.")
+        return Imported(self.vocabulary, leaf or tree.branches[0].tip, in_force)
+
+    def _provenance(self) -> Provenance:
+        run = self._run
+        return Provenance(
+            model=run.model.rstrip("/").rpartition("/")[2], source=run.model,
+            revision=run.revision, config_hash=run.config_hash, dtype=run.dtype,
+            device=run.device, attention=run.attention, threads=run.threads,
+            vocabulary=self.vocabulary.rows,
+        )  # fmt: skip
+
+    def _apply(self, tree: TokenTree, line: _Line, leaf: int) -> int:
+        match line:
+            case _Step():
+                return self._take(tree, line, leaf)
+            case _Settings(number=number):
+                tree.append(Configured(number, line.plain().checked()))
+            case _Next(node=node):
+                self._tell(tree, self._node(node), line)
+            case _Prompt(node, form):
+                tree.append(Prompted(self._node(node), form))
+            case _Ended(node, reason):
+                tree.append(Ended(self._node(node), reason))
+            case _Bookmark(node):
+                tree.append(Bookmarked(self._node(node), True))
+            case _Note(node, text):
+                tree.append(Noted(self._node(node), text))
+            case _Label(node, name):
+                tree.append(Labelled(self._node(node), name))
+            case _Branch(branch, name, hidden):
+                number = self._branches.get(branch, 0)
+                if name:
+                    tree.append(Named(number, name))
+                if hidden:
+                    tree.append(Hidden(number))
+            case _End(reason) if reason and reason != "complete":
+                tree.append(Ended(leaf, reason))
+        return leaf
+
+    def _node(self, number: int) -> int:
+        if number not in self._nodes:
+            raise ValueError(f"node {number} was not told of")
+        return self._nodes[number]
+
+    def _take(self, tree: TokenTree, step: _Step, leaf: int) -> int:
+        parent = leaf if step.parent is None else self._node(step.parent)
+        if tree.depth[parent] != step.position:
+            raise ValueError(f"position {step.position} does not follow its parent")
+        if step.settings >= len(tree.settings):
+            raise ValueError(f"settings number {step.settings} are not known")
+        if tree.child(parent, step.id) is not None:
+            raise ValueError(f"token {step.id} was taken there before")
+        self._tell(tree, parent, step)
+        node = len(tree)
+        tree.append(
+            Taken(
+                node, parent, step.id, step.chosen_by or "prompt", step.settings, step.draw,
+                step.logprob, step.rank, step.sampler_logprob,
+            )
+        )  # fmt: skip
+        if step.node is not None:
+            self._nodes[step.node] = node
+        if step.branch is not None:
+            self._branches.setdefault(step.branch, tree.branch_of[node])
+        return node
+
+    def _tell(self, tree: TokenTree, node: int, told: _Told) -> None:
+        if not told.candidates or told.lse is None or told.entropy is None:
+            return
+        if node not in tree.distribution:
+            tree.tell(node, _distribution(told, told.lse, told.entropy, self.vocabulary.rows))
+
+
+def _distribution(told: _Told, lse: float, entropy: float, rows: int) -> Distribution:
+    logprobs = [-math.inf if c.logprob is None else c.logprob for c in told.candidates]
+    if not math.isfinite(lse) or not math.isfinite(entropy):
+        raise ValueError("the log-sum-exp or the entropy is not finite")
+    logits = array("f", [logprob + lse for logprob in logprobs])
+    if any(later > earlier for earlier, later in pairwise(logits)):
+        raise ValueError("the candidates are not in the order of their logprobs")
+    ids = array("I", [candidate.id for candidate in told.candidates])
+    return Distribution(ids.tobytes(), logits.tobytes(), rows, lse, entropy, "imported")

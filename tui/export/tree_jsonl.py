@@ -1,0 +1,162 @@
+"""JSON lines as `tokexplore run` writes them, and the same of whole trees; JSON in one object.
+
+The lines of a path are a run's. Those of a tree say more, so that the tree can be made from them
+again: each step has its node, its parent, the settings and the draw that it came from, and lines of
+other types tell settings, prompts, branches, bookmarks, notes, ends, and what the model said after
+the last token of each branch.
+"""
+
+import math
+from collections.abc import Iterator
+from itertools import islice
+
+import tokexplore
+from tokexplore.models.sampling.settings import SamplingSettings
+from tokexplore.models.tree.trie import is_given
+from tokexplore.tui.export.json_fields import (
+    TokenFields,
+    end_line,
+    line,
+    line_with,
+    sampling_fields,
+)
+from tokexplore.tui.export.source import Scope, Source
+
+GENERATED = ("greedy", "sampled")
+
+
+def path_lines(source: Source, count: int) -> Iterator[bytes]:
+    """The path in view, as a run tells it."""
+    tree, tokens = source.tree, TokenFields(source.vocabulary)
+    path = tree.path(source.leaf)
+    turns = tree.turns(source.leaf)
+    prompt = min([len(path), *turns])
+    yield run_line(source, [tree.token[n] for n in path[:prompt]])
+    for node, told in islice(source.steps("path"), 1, None):
+        fields = step_fields(source, node, tokens)
+        if is_given(turns, tree.depth[node]):
+            fields |= {"origin": "prompt", "chosen_by": None}
+        yield line_with(fields, told, tokens, count)
+    yield end_line(
+        tree.ended.get(source.leaf), source.vocabulary.text(tree.token[n] for n in path[prompt:])
+    )
+
+
+def tree_lines(source: Source, scope: Scope, count: int) -> Iterator[bytes]:
+    """The nodes of a scope, each after its parent."""
+    tree, tokens = source.tree, TokenFields(source.vocabulary)
+    yield run_line(source, [])
+    for number, settings in enumerate(tree.settings):
+        yield line({"type": "settings", "number": number, **sampling_fields(settings)})
+    kept = {0}
+    for node, told in source.steps(scope):
+        kept.add(node)
+        fields = step_fields(source, node, tokens)
+        fields |= {
+            "node": node,
+            "parent": tree.parent[node],
+            "branch": tree.branch_of[node],
+            "settings": tree.settings_of[node],
+            "draw": tree.draw[node],
+        }
+        yield line_with(fields, told, tokens, count)
+    yield from _about(source, scope, kept, tokens, count)
+    yield line({"type": "end", "reason": "complete", "text": "", "nodes": len(kept) - 1})
+
+
+def _about(
+    source: Source, scope: Scope, kept: set[int], tokens: TokenFields, count: int
+) -> Iterator[bytes]:
+    """What else is known of the nodes and branches that were told."""
+    tree = source.tree
+    for node in sorted(kept):
+        told_by_a_child = any(child in kept for child in tree.children[node])
+        after = None if told_by_a_child else tree.distribution.get(node)
+        if after is not None:
+            yield line_with({"type": "next", "node": node}, after, tokens, count)
+        if node in tree.prompts:
+            yield line({"type": "prompt", "node": node, "form": tree.prompts[node]})
+        if node in tree.ended:
+            yield line({"type": "ended", "node": node, "reason": tree.ended[node]})
+        if node in tree.bookmarks:
+            yield line({"type": "bookmark", "node": node})
+        if node in tree.labels:
+            yield line({"type": "label", "node": node, "name": tree.labels[node]})
+        if node in tree.notes:
+            yield line({"type": "note", "node": node, "text": tree.notes[node]})
+    for branch in source.branches(scope):
+        if branch.name or branch.hidden:
+            fields = {"branch": branch.number, "name": branch.name, "hidden": branch.hidden}
+            yield line({"type": "branch", **fields})
+
+
+def run_line(source: Source, prompt_ids: list[int]) -> bytes:
+    """The first line: what the numbers come from."""
+    by = source.provenance
+    return line(
+        {
+            "type": "run",
+            "model": by.source if by else "",
+            "revision": by.revision if by else "",
+            "dtype": by.dtype if by else "",
+            "device": by.device if by else "",
+            "threads": by.threads if by else "",
+            "seed": source.settings.seed,
+            "sampling": _without_seed(source.settings),
+            "prompt_ids": prompt_ids,
+            "version": tokexplore.__version__,
+            "vocabulary": source.vocabulary.rows,
+            "special": sorted(source.vocabulary.special),
+            "attention": by.attention if by else "",
+            "config_hash": by.config_hash if by else "",
+        }
+    )
+
+
+def _without_seed(settings: SamplingSettings) -> dict[str, object]:
+    return {name: value for name, value in sampling_fields(settings).items() if name != "seed"}
+
+
+def step_fields(source: Source, node: int, tokens: TokenFields) -> dict[str, object]:
+    """A token as a run tells it, without what the model said before it."""
+    tree, origin = source.tree, source.tree.origin[node]
+    known, drawn = bool(tree.rank[node]), tree.sampler_logprob[node]
+    return {
+        "type": "step",
+        "position": tree.depth[node] - 1,
+        "origin": "generated" if origin in GENERATED else origin,
+        **tokens.of(tree.token[node]),
+        "logprob": tree.logprob[node] if known else None,
+        "sampler_logprob": None if math.isnan(drawn) else drawn,
+        "chosen_by": None if origin == "prompt" else origin,
+        "rank": tree.rank[node] if known else None,
+    }
+
+
+def json_parts(source: Source, scope: Scope, count: int) -> Iterator[bytes]:
+    """One JSON object: the run, its settings, branches and nodes; the fields are those of lines."""
+    tree, tokens = source.tree, TokenFields(source.vocabulary)
+    yield b'{"run":' + run_line(source, [])[:-1] + b',\n"branches":[\n'
+    for index, branch in enumerate(source.branches(scope)):
+        fields: dict[str, object] = {
+            "branch": branch.number,
+            "name": branch.name,
+            "hidden": branch.hidden,
+            "fork": tree.fork_of(branch),
+            "head": branch.head,
+            "tip": branch.tip,
+            "mean_logprob": branch.mean_logprob,
+            "ended": tree.ended.get(branch.tip),
+            "text": source.vocabulary.text(tree.token[n] for n in source.chain(branch)),
+        }
+        yield (b",\n" if index else b"") + line(fields)[:-1]
+    yield b'\n],\n"nodes":[\n'
+    for index, (node, told) in enumerate(source.steps(scope)):
+        fields = {"node": node, "parent": tree.parent[node], "branch": tree.branch_of[node]}
+        fields |= step_fields(source, node, tokens)
+        fields |= {"note": tree.notes.get(node), "bookmark": node in tree.bookmarks}
+        fields["name"] = tree.labels.get(node)
+        del fields["type"]
+        whole = line_with(fields, told, tokens, count)
+        yield (b",\n" if index else b"") + whole[:-1]
+    yield b"\n]}\n"

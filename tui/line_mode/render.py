@@ -1,0 +1,147 @@
+"""What the line mode says of a step, of the branches and of how they differ."""
+
+import math
+from collections.abc import Iterable
+
+from tokexplore.models.display import safe_text, visible
+from tokexplore.models.distribution import Distribution
+from tokexplore.models.tree.trie import ROOT
+from tokexplore.tui.explore.explorer import Explorer
+from tokexplore.tui.presenters.branches import BranchRows
+from tokexplore.tui.presenters.candidates import Share, View, share_of
+from tokexplore.tui.presenters.compare import chosen, compare
+from tokexplore.tui.presenters.status import kept, of_listed
+from tokexplore.tui.report.step_text import LONGEST_TOKEN, SHOWN_BEFORE, number, percent
+from tokexplore.tui.report.tables import aligned, cut
+
+_HEADER = ("row", "rank", "token", "id", "logprob", "model", "sampler", "")
+_SIDES = "><" + "<>>>><"
+
+
+def place(explorer: Explorer) -> str:
+    """Where the cursor stands, in one line."""
+    node = explorer.taken
+    if not explorer.nodes:
+        return "no prompt yet"
+    assert explorer.vocabulary is not None
+    number = explorer.number(explorer.cursor)
+    step = f"step {number}" if number else "a token of the prompt"
+    if node is None:
+        step += ", the open end"
+    elif number:
+        step += f" of {explorer.step(len(explorer.nodes) - 1)}"
+    words = explorer.words(explorer.nodes, max(0, explorer.cursor - SHOWN_BEFORE), explorer.cursor)
+    branch = explorer.branch
+    number_of = f"branch {branch.number}{of_listed(explorer, branch)}, " if branch else ""
+    after = visible(words.encode("utf-8", "surrogatepass"))
+    return f'{number_of}{step}, position {explorer.cursor}, after "{after}"'
+
+
+def step_lines(
+    explorer: Explorer, distribution: Distribution | None, view: View | None, count: int
+) -> Iterable[str]:
+    """The candidates of the cursor's step, numbered as `pick` takes them."""
+    yield place(explorer)
+    if distribution is None:
+        yield "No distribution is known here: the first token follows nothing."
+        return
+    told = ""
+    if view is not None and not view.settings.greedy:
+        told = f", sampler {kept(view, distribution.vocabulary)}"
+    yield (
+        f"entropy {distribution.entropy:.4f} nats, margin {number(distribution.margin)}"
+        f"{' nats' if math.isfinite(distribution.margin) else ''}{told}"
+    )
+    yield from aligned([_HEADER, *_rows(explorer, distribution, view, count)], _SIDES)
+    shown = min(count, len(distribution))
+    rest = distribution.vocabulary - shown
+    if rest:
+        yield f"{rest:,} more hold {distribution.tail_mass(shown):.2%} of the model's probability"
+
+
+def _rows(
+    explorer: Explorer, distribution: Distribution, view: View | None, count: int
+) -> Iterable[tuple[str, ...]]:
+    tree, vocabulary, taken = explorer.tree, explorer.vocabulary, explorer.taken
+    assert vocabulary is not None
+    ids = distribution.id_view[:count]
+    for index, token in enumerate(ids):
+        logprob = distribution.logprob(index)
+        share = share_of(view, index, token, distribution.logit_view[index])
+        rank = f"{distribution.rank(index)}{'=' if distribution.tied(index) else ''}"
+        notes = [*_said_of(explorer, token), *([f"cut by {share.cut}"] if share.cut else [])]
+        yield (
+            str(index + 1), rank, cut(vocabulary.show(token), LONGEST_TOKEN), str(token),
+            number(logprob), percent(logprob), _sampler(share), ", ".join(notes),
+        )  # fmt: skip
+    if taken is not None and tree.token[taken] not in ids and tree.rank[taken]:
+        token, logprob = tree.token[taken], tree.logprob[taken]
+        drawn = tree.sampler_logprob[taken]
+        yield (
+            "", str(tree.rank[taken]), cut(vocabulary.show(token), LONGEST_TOKEN), str(token),
+            number(logprob), percent(logprob), "" if math.isnan(drawn) else percent(drawn), "taken",
+        )  # fmt: skip
+
+
+def _sampler(share: Share) -> str:
+    """The sampler's probability, or the bounds within which it lies."""
+    if share.sampler is None:
+        return "cut" if share.cut else ""
+    low, high = f"{share.sampler:.2%}", f"{share.sampler_high or share.sampler:.2%}"
+    return low if low == high else f"{low} to {high}"
+
+
+def _said_of(explorer: Explorer, token: int) -> list[str]:
+    tree = explorer.tree
+    child = tree.child(explorer.before, token)
+    if child is None or tree.is_out_of_sight(child):
+        return []
+    return ["taken" if child == explorer.taken else f"branch {tree.branch_of[child]}"]
+
+
+def branch_lines(explorer: Explorer, live_leaf: int | None) -> Iterable[str]:
+    """The tree as a list: a line for each branch, indented under the one that it leaves."""
+    rows = BranchRows(explorer)
+    rows.update(live_leaf)
+    for row in rows:
+        mean = "" if row.mean_logprob is None else f", {row.mean_logprob:.2f} nats a token"
+        step = "" if row.fork_step is None else f" at step {row.fork_step}"
+        fork = f" leaves{step} with {row.token}" if row.token else ""
+        state = [w for w, holds in (("in view", row.current), ("hidden", row.hidden)) if holds]
+        name = f" {safe_text(row.name)}" if row.name else ""
+        said = f" ({', '.join([*state, *([row.ended] if row.ended else [])])})"
+        yield (
+            f"{'  ' * row.depth}branch {row.number}{name}{fork}, {row.length} tokens{mean}"
+            f"{said if said != ' ()' else ''}: {cut(safe_text(row.words), 48)}"
+        )
+
+
+def comparison_lines(explorer: Explorer, others: list[int]) -> Iterable[str]:
+    """The texts of the branch in view and of others from where they part, one after the other."""
+    here = [explorer.branch.number] if explorer.branch else []
+    numbers = [*here, *(n for n in others if n not in here)] if others else chosen(explorer)
+    if len(numbers) < 2:
+        yield "There is no second branch yet: pick another candidate first."
+        return
+    found = compare(explorer, numbers, None)
+    yield f"the same for {found.shared_tokens} tokens, then:"
+    for column in found.columns:
+        figures = ""
+        if column.mean is not None and column.sum is not None:
+            figures = f", {column.mean:.2f} nats a token, {column.sum:.2f} in all"
+        prompt = f", {column.given} of prompt" if column.given else ""
+        number_of = len(column.cells) - column.given
+        yield f"branch {column.number}, {number_of} tokens{figures}{prompt}:"
+        yield "  " + safe_text("".join(c.text for c in column.cells).replace("\n", "⏎"))
+    for places in found.meets:
+        at = [
+            f"token {place + 1} of branch {column.number}"
+            for place, column in zip(places, found.columns, strict=True)
+            if place is not None
+        ]
+        yield f"the same again from {' and '.join(at)}"
+
+
+def text_of(explorer: Explorer) -> str:
+    """The running text of the path in view."""
+    return explorer.words(explorer.nodes, 0, len(explorer.nodes)) if explorer.leaf != ROOT else ""

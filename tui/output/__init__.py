@@ -1,1 +1,0 @@
-"""From the compositor to the terminal: only what changed, no faster than the line takes it."""

@@ -1,0 +1,1 @@
+"""What is explored as the plain values that widgets draw."""

@@ -1,0 +1,123 @@
+"""The tree as a list of branches, built row by row as the list shows them."""
+
+from collections.abc import Sequence
+from typing import overload
+
+from tokexplore.models.display import NEWLINE
+from tokexplore.models.tree.trie import Branch
+from tokexplore.tui.explore.explorer import Explorer
+from tokexplore.widgets.branches import BranchRow
+
+WORDS = 24
+"""Tokens of a branch that its first words are taken from."""
+TURN = " … "
+"""Between two answers, in the place of the turn that parts them."""
+
+TOLD = ("eos", "end of turn", "stop", "context", "interrupted")
+"""Ends that are marked; the length that was asked for says nothing about the text."""
+
+
+def first_words(explorer: Explorer, branch: Branch) -> str:
+    """How a branch begins on one line, prompt left out; `TURN` stands between answers."""
+    tree, node = explorer.tree, branch.head
+    if explorer.vocabulary is None:
+        return ""
+    answers: list[list[int]] = [[]]
+    while True:
+        if tree.origin[node] != "prompt":
+            answers[-1].append(tree.token[node])
+        elif answers[-1]:
+            answers.append([])
+        if node == branch.tip or sum(map(len, answers)) == WORDS:
+            break
+        node = tree.children[node][0]
+    texts = (explorer.vocabulary.text(answer).strip() for answer in answers)
+    return TURN.join(filter(None, texts)).replace("\n", NEWLINE)
+
+
+def prompt_words(explorer: Explorer, branch: Branch) -> str:
+    """The first words of a branch's prompt that no earlier prompt begins with, on one line."""
+    tree, node = explorer.tree, branch.head
+    if explorer.vocabulary is None:
+        return ""
+    ids: list[int] = []
+    while len(ids) < WORDS and tree.origin[node] == "prompt":
+        ids.append(tree.token[node])
+        if node == branch.tip:
+            break
+        node = tree.children[node][0]
+    return explorer.vocabulary.text(ids).replace("\n", NEWLINE).strip()
+
+
+class BranchRows(Sequence[BranchRow]):
+    """The rows of the branch list; the order is kept until the tree's shape changes."""
+
+    def __init__(self, explorer: Explorer) -> None:
+        self._explorer = explorer
+        self._listed: list[tuple[Branch, int]] = []
+        self.live_leaf: int | None = None
+        self.depths: list[int] = []
+        """The indent of each row."""
+
+    def update(self, live_leaf: int | None) -> None:
+        """Bring the order up to date."""
+        explorer, self.live_leaf = self._explorer, live_leaf
+        listed = explorer.listed()
+        if listed is not self._listed:
+            self._listed = listed
+            self.depths = [indent for _, indent in listed]
+
+    def __len__(self) -> int:
+        return len(self._listed)
+
+    @overload
+    def __getitem__(self, index: int) -> BranchRow: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[BranchRow]: ...
+    def __getitem__(self, index: int | slice) -> BranchRow | list[BranchRow]:
+        if isinstance(index, slice):
+            return [self._row(*pair) for pair in self._listed[index]]
+        return self._row(*self._listed[index])
+
+    def number(self, index: int) -> int:
+        """The number of the branch at a row."""
+        return self._listed[index][0].number
+
+    def index_of(self, number: int) -> int:
+        """The row of a branch; 0 where it is not listed."""
+        return self._explorer.row_of(number) or 0
+
+    @property
+    def current(self) -> int:
+        """The row of the branch in view."""
+        branch = self._explorer.branch
+        return self.index_of(branch.number) if branch else 0
+
+    def _prompt_name(self, branch: Branch) -> str:
+        """What a root is called: the first one main, any other by where its prompt is another."""
+        if branch.number == 1:
+            return "main"
+        return f"“{prompt_words(self._explorer, branch)}”"
+
+    def _row(self, branch: Branch, indent: int) -> BranchRow:
+        explorer, tree = self._explorer, self._explorer.tree
+        root = branch.root
+        current = explorer.branch is not None and explorer.branch.number == branch.number
+        live = self.live_leaf is not None and tree.branch_of[self.live_leaf] == branch.number
+        vocabulary = explorer.vocabulary
+        token = "" if root or vocabulary is None else vocabulary.show(tree.token[branch.head])
+        return BranchRow(
+            number=branch.number,
+            depth=indent,
+            fork_step=tree.own_step(branch.head),
+            token=token,
+            length=branch.generated,
+            mean_logprob=branch.mean_logprob,
+            words=first_words(explorer, branch),
+            current=current,
+            hidden=tree.is_hidden(branch.number),
+            live=live,
+            marked=branch.number in explorer.marked,
+            name=branch.name or (self._prompt_name(branch) if root else ""),
+            ended=reason if (reason := tree.ended.get(branch.tip, "")) in TOLD else "",
+        )

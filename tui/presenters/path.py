@@ -1,0 +1,128 @@
+"""The path in view as what its widgets show, kept up to date by redoing only what changed."""
+
+import math
+from array import array
+from bisect import bisect_left
+from collections.abc import Mapping
+from functools import partial
+
+from tokexplore.models.lab.noise import could_flip, scale
+from tokexplore.models.tree.trie import ROOT
+from tokexplore.tui.explore.explorer import LONGEST_CHARACTER, Explorer
+from tokexplore.widgets.heat import NONE, Colouring, level
+from tokexplore.widgets.transcript import Cell
+
+
+class PathView:
+    """Cells, entropies and close calls of the explorer's path, index by index."""
+
+    def __init__(self, explorer: Explorer, gaps: Mapping[int, float]) -> None:
+        self._explorer, self._gaps = explorer, gaps
+        self._gaps_seen = 0
+        self.noise: float | None = None
+        """Of the gap of two logits along this path (nats); None where it is not measured."""
+        self.cells: list[Cell] = []
+        self._nodes: list[int] = []
+        """The node of each cell: the explorer may be on another path before the next update."""
+        self.entropies = array("d")
+        """Nats; NaN where not known."""
+        self.close = array("q")
+        """Indices of close calls, rising."""
+        self._margins = array("d")
+        """Nats; NaN where not known."""
+        self._shown: dict[int, str] = {}
+        """Visible forms by token id, of the tokens that were met."""
+        self.recolour("surprisal")
+
+    def recolour(self, colouring: Colouring) -> None:
+        """Colour by something else: `level` is another function, of an index into `cells`."""
+        self.colouring: Colouring = colouring
+        self.level = partial(self._level, colouring)
+
+    def update(self) -> int:
+        """Bring the lists up to date; how many cells at the start stayed as they were."""
+        explorer = self._explorer
+        known = len(self.cells)
+        settled = min(explorer.settle(), known)
+        keep = max(0, settled - LONGEST_CHARACTER)
+        marked = self._measure(settled < known)
+        pieces, old = self._pieces(keep), self.cells[keep:settled]
+        del self.cells[keep:], self._nodes[keep:], self.entropies[keep:], self._margins[keep:]
+        del self.close[bisect_left(self.close, keep) :]
+        for index, piece in enumerate(pieces, keep):
+            self._add(index, piece)
+        pairs = zip(old, self.cells[keep:], strict=False)
+        same = next((at for at, (a, b) in enumerate(pairs) if a != b), None)
+        return min(marked, settled, len(self.cells)) if same is None else min(marked, keep + same)
+
+    def _measure(self, other_path: bool) -> int:
+        """Take new measures of noise in; the first index whose mark changes, or the length."""
+        nodes, count = self._explorer.nodes, len(self.cells)
+        if len(self._gaps) == self._gaps_seen and not other_path:
+            return count
+        self._gaps_seen = len(self._gaps)
+        before = self.noise
+        self.noise = scale([self._gaps[node] for node in nodes if node in self._gaps])
+        if self.noise == before:
+            return count
+        changed = [at for at in range(count) if self._could_flip(at) != self.cells[at].flip]
+        for at in changed:
+            self.cells[at] = self.cells[at]._replace(flip=not self.cells[at].flip)
+        return min(changed, default=count)
+
+    def _could_flip(self, index: int) -> bool:
+        margin = self._margins[index]
+        return self.noise is not None and could_flip(margin, self.noise)
+
+    @property
+    def flips(self) -> list[int]:
+        """Indices of steps that could flip, rising."""
+        return [at for at, cell in enumerate(self.cells) if cell.flip] if self.noise else []
+
+    def _pieces(self, start: int) -> list[str]:
+        """Running text from `start` on, decoded from far enough before it."""
+        explorer = self._explorer
+        if explorer.vocabulary is None:
+            return []
+        early = max(0, start - LONGEST_CHARACTER)
+        ids = [explorer.tree.token[n] for n in explorer.nodes[early:]]
+        return explorer.vocabulary.pieces(ids)[start - early :]
+
+    def _add(self, index: int, piece: str) -> None:
+        explorer, tree = self._explorer, self._explorer.tree
+        assert explorer.vocabulary is not None
+        node = explorer.nodes[index]
+        token = tree.token[node]
+        before = tree.distribution.figures(explorer.nodes[index - 1] if index else ROOT)
+        self._nodes.append(node)
+        generated = before is not None and not explorer.is_given(index)
+        self._margins.append(before.margin if before is not None and generated else math.nan)
+        shown = self._shown.get(token)
+        if shown is None:
+            shown = self._shown[token] = explorer.vocabulary.show(token)
+        self.cells.append(
+            Cell(
+                text=piece,
+                origin=explorer.came(index),
+                fork=tree.is_fork(node),
+                special=token in explorer.vocabulary.special,
+                shown=shown,
+                flip=self._could_flip(index),
+            )
+        )
+        self.entropies.append(math.nan if before is None else before.entropy)
+        if before is not None and before.margin < explorer.close_call:
+            self.close.append(index)
+
+    def _level(self, colouring: Colouring, index: int) -> int:
+        """The heat of the token at an index; NONE where nothing is known before it."""
+        tree = self._explorer.tree
+        before = tree.distribution.figures(self._nodes[index - 1] if index else ROOT)
+        if before is None:
+            return NONE
+        if colouring == "entropy":
+            return level("entropy", before.entropy)
+        logprob = tree.logprob[self._nodes[index]]
+        if colouring == "surprisal" or math.isnan(logprob):
+            return level("surprisal", -logprob)
+        return level("probability", math.exp(min(0.0, logprob - before.top_logprob)))

@@ -1,0 +1,246 @@
+"""What the header and the rules say, from the state of driver and explorer."""
+
+import math
+import re
+
+from tokexplore.models.display import NEWLINE, safe_text
+from tokexplore.models.distribution import Distribution
+from tokexplore.models.lab.noise import SIGMAS, could_flip
+from tokexplore.models.numerics import LOW_PRECISION, grid_step
+from tokexplore.models.sampling.bounds import BoundedView
+from tokexplore.models.sampling.sampler_view import StepView
+from tokexplore.models.tree.trie import ROOT, Branch
+from tokexplore.tui.explore.controller import Driver
+from tokexplore.tui.explore.explorer import Explorer
+from tokexplore.tui.explore.options import adopted
+from tokexplore.tui.explore.replay import Replay
+from tokexplore.tui.presenters.watchlist import WatchView
+from tokexplore.widgets.cell_text import cut, cut_left, width
+from tokexplore.widgets.entropy_strip import FAINTEST
+from tokexplore.widgets.header import HeaderValues
+from tokexplore.widgets.header import State as HeaderState
+from tokexplore.widgets.numbers import count, logprob_text, short_count, unit_of
+from tokexplore.widgets.title_rule import Part
+
+SHORT_DTYPES = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
+STAGES = {
+    "libraries": "loading libraries",
+    "reading": "reading files",
+    "probe": "checking the KV cache",
+    "download": "downloading",
+}
+"""Stages of loading whose names alone say too little, in words."""
+ROOM_FOR_SIGN = 8
+"""Cells that the lens's title leaves for the sign of a recording."""
+CONTEXT_WORDS = 3
+"""Tokens that the step's title repeats from before it."""
+
+
+def header_values(driver: Driver, *, recording: bool = False) -> HeaderValues:
+    """The header of this moment; `recording` tells whether the screen is."""
+    info = driver.info
+    explorer, progress = driver.explorer, driver.progress
+    settings = explorer.settings
+    values = HeaderValues(
+        model=driver.recorded_name or driver.options.load.model,
+        sampler=settings.short(with_seed=False) + (" · single step" if driver.single_step else ""),
+        seed=None if settings.greedy else settings.seed,
+        state="loading",
+        detail=_detail(driver),
+        progress=progress.done / progress.total if progress and progress.total else None,
+        recording=recording,
+    )
+    if info is None or driver.state == "loading":
+        if driver.replay is not None:
+            return values._replace(state="replaying", detail=_clock(driver.replay))
+        if driver.state in ("lost", "recorded"):
+            return values._replace(state=driver.state, context_used=len(explorer.nodes))
+        return values
+    return values._replace(
+        model=info.name,
+        parameters=short_count(info.parameters),
+        device=info.device,
+        dtype=SHORT_DTYPES.get(info.dtype, info.dtype),
+        state=_state(driver),
+        tokens_per_second=driver.rate if driver.streaming else None,
+        context_used=len(explorer.nodes),
+        context_size=info.context or None,
+    )
+
+
+def _clock(replay: Replay) -> str:
+    """How far a replay is: `0:12 of 1:30`."""
+    now, end = (f"{int(t) // 60}:{int(t) % 60:02}" for t in replay.clock)
+    return f"{'paused at ' if replay.paused else ''}{now} of {end}"
+
+
+def _state(driver: Driver) -> HeaderState:
+    if driver.state == "lost":
+        return "lost"
+    if driver.progress:
+        return "prefill"
+    if driver.streaming:
+        return "streaming"
+    if driver.state == "asking":
+        return "waiting"
+    ended = driver.explorer.tree.ended.get(driver.explorer.leaf)
+    return "paused" if ended in (None, "interrupted") else "ended"
+
+
+def _detail(driver: Driver) -> str:
+    progress = driver.progress
+    if driver.state == "lost":
+        return ""
+    if progress is None:
+        if driver.state == "loading":
+            return "starting"
+        return driver.explorer.tree.ended.get(driver.explorer.leaf, "")
+    stage = STAGES.get(progress.stage, progress.stage)
+    if progress.unit == "bytes":
+        return f"{stage} {progress.done / 1e9:.1f}/{progress.total / 1e9:.1f} GB"
+    return stage if progress.total <= 1 else f"{stage} {progress.done:,}/{progress.total:,}"
+
+
+def source_words(source: str) -> str:
+    """How a distribution came to be computed (`Distribution.source`), in words."""
+    again = re.fullmatch(r"re-fed (\d+)", source)
+    return f"{int(again[1]):,} tokens fed again" if again else source
+
+
+def story_title(explorer: Explorer) -> str:
+    """Which path is in view."""
+    branch, tree = explorer.branch, explorer.tree
+    if branch is None:
+        return "story"
+    name = f" {branch.name}" if branch.name else ""
+    chats = (node for node, form in tree.prompts.items() if form == "chat")
+    chat = " · chat" if any(explorer.on_path(node) for node in chats) else ""
+    return f"story{chat} · branch {branch.number}{name}{of_listed(explorer, branch)}"
+
+
+def of_listed(explorer: Explorer, branch: Branch) -> str:
+    """How many branches the list shows, after a branch's number; numbers have gaps in it."""
+    count = len(explorer.listed())
+    return f" of {count}" if branch.number <= count else f" · {count} listed"
+
+
+def suggestion(driver: Driver) -> list[Part]:
+    """The sampling that the model's makers suggest, where it is not what is set."""
+    suggested, settings = driver.suggested, driver.explorer.settings
+    if suggested is None or settings == adopted(settings, frozenset(), suggested):
+        return []
+    return [Part(f"suggested by the model's makers: {suggested.short(with_seed=False)} · A adopts")]
+
+
+def step_title(explorer: Explorer, room: int) -> list[Part]:
+    """Which step is shown: both counts, and the words before it, their last `room` cells."""
+    tree, node = explorer.tree, explorer.taken
+    if not explorer.nodes:
+        return [Part("candidates")]
+    number = explorer.number(explorer.cursor)
+    name = f"step {number}" if number else "prompt"
+    if node is None:
+        name += " · open end"
+    here = explorer.leaf if node is None else node
+    mark = " ◆" if here in tree.bookmarks else ""
+    if label := tree.labels.get(here):
+        name += f" {cut(safe_text(label), room)}"
+    parts = [Part(name + mark, "here"), Part(f"position {explorer.cursor}", "text")]
+    start = max(0, explorer.cursor - CONTEXT_WORDS)
+    words = explorer.words(explorer.nodes, start, explorer.cursor).replace("\n", NEWLINE).strip()
+    if note := tree.notes.get(here):
+        parts.append(Part(f"note: {cut(safe_text(note), room)}", "here"))
+    elif words:
+        parts.append(Part(f"after “{cut_left(safe_text(words), room)}”", "text"))
+    return parts
+
+
+def watch_parts(driver: Driver, view: WatchView, *, bits: bool) -> list[Part]:
+    """How the watched tokens stand at the cursor's step."""
+    unit, nats = unit_of(bits=bits)
+    vocabulary = driver.explorer.vocabulary
+    if not driver.watched or vocabulary is None:
+        return []
+    parts, explorer = (
+        [Part(f"watched, bars from −{FAINTEST / nats:.3g} to 0 {unit}")],
+        driver.explorer,
+    )
+    # A step of a session whose model is not loaded, or without a distribution: nobody is asked.
+    comes = not driver.absent and explorer.before in explorer.tree.distribution
+    for token in driver.watched:
+        known, said = view.here(token), "…" if comes else "·"
+        if known is not None:
+            said = f"{logprob_text(known.logprob, bits=bits)} rank {count(known.rank)}"
+        parts.append(Part(f"{vocabulary.show(token)} {said}", "text"))
+    return parts
+
+
+def lens_title(explorer: Explorer, room: int) -> str:
+    """The heading of the sampling lens, on a screen of 2 x `room` cells: which step it shows."""
+    words = " · ".join(part.text for part in step_title(explorer, room))
+    title = f"Sampling lens · {words}"
+    more = f"{title} · applied from the next token on"
+    return more if width(more) <= 2 * room - ROOM_FOR_SIGN else title
+
+
+def step_figures(
+    driver: Driver,
+    distribution: Distribution | None,
+    view: StepView | BoundedView | None,
+    noise: float | None,
+    *,
+    bits: bool,
+) -> list[Part]:
+    """Entropy, margin and what the sampler kept.
+
+    Args:
+        noise: of the gap of two logits along the path, where it was measured (nats).
+        bits: whether the figures are told in bits.
+    """
+    if distribution is None or driver.explorer.before == ROOT:
+        return []
+    again = driver.explorer.tree.retold.get(driver.explorer.before)
+    unit, nats = unit_of(bits=bits)
+    entropy, margin = (again.entropy / nats, again.margin / nats) if again else (None, None)
+    parts = [
+        f"H {distribution.entropy / nats:.2f}{_again(entropy)} {unit}",
+        f"margin {_margin(driver, distribution, bits)}{_again(margin)}",
+    ]
+    if noise is not None and could_flip(distribution.margin, noise):
+        parts.append(f"▲ could flip (noise {SIGMAS * noise / nats:.2g})")
+    if distribution.source not in ("step", "prefill", "fork"):
+        parts.append(source_words(distribution.source))
+    if view is not None:
+        parts.append(kept(view, distribution.vocabulary))
+    return [Part(part) for part in parts]
+
+
+def kept(view: StepView | BoundedView, vocabulary: int) -> str:
+    """How many candidates the sampler keeps, or at least and at most."""
+    if view.settings.greedy:
+        return "greedy"
+    if isinstance(view, StepView):
+        return f"kept {count(view.sampler.kept)} of {count(vocabulary)}"
+    low, high = int(view.kept.low), int(view.kept.high)
+    shown = count(low) if low == high else f"{count(low)} to {count(high)}"
+    return f"kept {shown} of {count(vocabulary)}{'' if view.total.exact else ' (bounds)'}"
+
+
+def _again(value: float | None) -> str:
+    """A figure of a distribution that was computed again, beside the recorded one."""
+    return "" if value is None else f" (now {value:.2f})"
+
+
+def _margin(driver: Driver, distribution: Distribution, bits: bool) -> str:
+    """The margin with its unit, where logits are of low precision in steps of their grid too."""
+    margin, tree = distribution.margin, driver.explorer.tree
+    unit, nats = unit_of(bits=bits)
+    figures = tree.distribution.figures(driver.explorer.before)
+    model = figures.model if figures else None
+    dtype = "" if model is None else tree.provenance[model].dtype
+    if margin == 0:
+        return "0: a tie, lower id first"
+    step = grid_step(distribution.logit_view[0], dtype) if dtype in LOW_PRECISION else None
+    if step is None or math.isinf(margin):
+        return f"{margin / nats:.2f} {unit}"
+    return f"{margin / step:.0f} {SHORT_DTYPES[dtype]} steps = {margin / nats:.2f} {unit}"

@@ -1,0 +1,90 @@
+"""The watched tokens along the path in view, kept up to date by redoing only what changed."""
+
+import math
+from array import array
+from heapq import nsmallest
+
+from tokexplore.models.tree.trie import ROOT
+from tokexplore.tui.explore.controller import Driver
+from tokexplore.tui.explore.watchlist import Watched
+
+AT_ONCE = 256
+"""Steps that one update looks at: each may have to be read from the session's file."""
+
+
+class WatchView:
+    """Of each watched token its logprob at every step of the path, those near the cursor first."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+        self._lines: dict[int, array[float]] = {}
+        self._unseen: set[int] = set()
+        """Indices that were not looked at yet, or whose answer came since."""
+        self._missing: set[int] = set()
+        """Indices where a watched token has a logprob that only the engine can tell."""
+
+    def update(self, keep: int) -> dict[int, "array[float]"]:
+        """Logprobs (nats) by token and index, NaN where not known; the first `keep` are as before.
+
+        What is missing is asked for.
+        """
+        driver, count = self._driver, len(self._driver.explorer.nodes)
+        if list(self._lines) != driver.watched:
+            self._lines, keep = {token: array("d") for token in driver.watched}, 0
+        kept = min(keep, count)
+        unknown = array("d", [math.nan]) * (count - kept)
+        for line in self._lines.values():
+            line[kept:] = unknown
+        self._missing = {index for index in self._missing if index < kept}
+        self._unseen = {index for index in self._unseen if index < kept}
+        if self._lines:
+            self._unseen.update(range(kept, count))
+            self._unseen |= {index for index in self._missing if self._is_answered(index)}
+            self._missing -= self._unseen
+            self._look()
+            self._ask()
+        return self._lines
+
+    @property
+    def pending(self) -> bool:
+        """Whether another update finds more."""
+        return bool(self._unseen)
+
+    def here(self, token: int) -> Watched | None:
+        """How a token stands at the cursor's step."""
+        return self._driver.watched_at(self._driver.explorer.before, token)
+
+    def _before(self, index: int) -> int:
+        nodes = self._driver.explorer.nodes
+        return nodes[index - 1] if index else ROOT
+
+    def _nearest(self, indices: set[int], most: int) -> list[int]:
+        cursor = self._driver.explorer.cursor
+        return nsmallest(most, indices, key=lambda index: abs(index - cursor))
+
+    def _is_answered(self, index: int) -> bool:
+        node, known = self._before(index), self._driver.standings
+        return any((node, token) in known for token in self._lines)
+
+    def _look(self) -> None:
+        """Take over what is known of some steps."""
+        driver = self._driver
+        for index in self._nearest(self._unseen, AT_ONCE):
+            self._unseen.discard(index)
+            node = self._before(index)
+            for token, line in self._lines.items():
+                known = driver.watched_at(node, token)
+                if known is not None:
+                    line[index] = known.logprob
+                elif node in driver.explorer.tree.distribution:
+                    self._missing.add(index)
+
+    def _ask(self) -> None:
+        """Ask for what is missing; also at the open end."""
+        driver, explorer = self._driver, self._driver.explorer
+        nodes = [self._before(index) for index in self._nearest(self._missing, AT_ONCE)]
+        before = explorer.before
+        unknown = any(driver.watched_at(before, token) is None for token in self._lines)
+        if unknown and before in explorer.tree.distribution and before not in nodes:
+            nodes.insert(0, before)
+        driver.ask_watched(nodes)

@@ -1,0 +1,1 @@
+"""Lines for people: steps, experiments and tables as text."""

@@ -1,0 +1,124 @@
+"""`tokexplore run --format text`: the running text, then a table for each step."""
+
+import math
+from collections.abc import Iterable, Sequence
+from statistics import fmean
+
+from tokexplore.models.api.engine import DrawnToken
+from tokexplore.models.display import safe_character, visible
+from tokexplore.models.sampling.logit_edits import changes_of
+from tokexplore.models.sampling.sampler_view import StepView
+from tokexplore.models.tokens import Vocabulary
+from tokexplore.tui.report.tables import aligned, cut
+from tokexplore.widgets.numbers import BARS
+
+LONGEST_TOKEN = 32
+"""Cells that a token's text may take in a table."""
+CURVE = 40
+"""Cells that a curve in a line takes at most."""
+SHOWN_BEFORE = 5
+"""Tokens of the path that a step's heading shows."""
+_HEADER = ("", "rank", "token", "id", "logprob", "model", "sampler")
+_SIDES = "<><>>>>"
+
+
+def plain_text(text: str) -> str:
+    """Running text for a terminal: line breaks stay, every other control is made visible."""
+    return "".join(c if c == "\n" else safe_character(c) for c in text)
+
+
+def step_table(
+    step: int,
+    drawn: DrawnToken,
+    path: Sequence[int],
+    vocabulary: Vocabulary,
+    count: int,
+    prompt_length: int = 0,
+) -> list[str]:
+    """The lines of one step, counted from 1.
+
+    Args:
+        path: the ids that the step goes on from, `prompt_length` of them the prompt's.
+        count: candidates to list; the chosen one is listed in any case.
+    """
+    changes = changes_of(drawn.sampler.settings, path, prompt_length)
+    view = StepView(drawn.sampler, changes)
+    before = path[max(0, len(path) - SHOWN_BEFORE) :]
+    standing, distribution = drawn.standing, drawn.distribution
+    after = visible(_from_a_character(b"".join(map(vocabulary.bytes_of, before))))
+    heading = (
+        f'step {step} · position {drawn.position} · after "{after}" · entropy '
+        f"{distribution.entropy:.4f} nats · margin {number(distribution.margin)}"
+    )
+    chosen = (
+        f"  chosen: {vocabulary.show(standing.token)} (id {standing.token}, {drawn.chosen_by}), "
+        f"rank {standing.rank}{'=' if standing.tied else ''} of {distribution.vocabulary:,}: "
+        f"model {percent(standing.logprob)} (logprob {number(standing.logprob)}), "
+        f"sampler {percent(drawn.sampler_logprob)}"
+    )
+    rows = [_HEADER, *_rows(drawn, view, vocabulary, count)]
+    rest = distribution.vocabulary - min(count, len(distribution))
+    lines = [heading, chosen, *aligned(rows, _SIDES)]
+    for watched in drawn.watched:
+        lines.append(
+            f"    watched: {vocabulary.show(watched.token)} (id {watched.token}), rank "
+            f"{watched.rank:,}: model {percent(watched.logprob)} (logprob "
+            f"{number(watched.logprob)})"
+        )
+    if rest > 0:
+        lines.append(f"    {rest:,} more hold {distribution.tail_mass(count):.2%} of the model's")
+    return lines
+
+
+def _from_a_character(data: bytes) -> bytes:
+    """Bytes without those at their start that end a character that began before."""
+    start = next((i for i, byte in enumerate(data[:3]) if byte & 0xC0 != 0x80), min(3, len(data)))
+    return data[start:]
+
+
+def _rows(
+    drawn: DrawnToken, view: StepView, vocabulary: Vocabulary, count: int
+) -> Iterable[tuple[str, ...]]:
+    distribution, chosen = drawn.distribution, drawn.standing
+    ids = distribution.id_view[:count]
+    for index, token in enumerate(ids):
+        logprob = distribution.logprob(index)
+        sampler = view.fate(token, distribution.logit_view[index]).logprob
+        rank = f"{distribution.rank(index)}{'=' if distribution.tied(index) else ''}"
+        yield _row(token == chosen.token, rank, token, logprob, sampler, vocabulary)
+    if chosen.token not in ids:
+        rank = f"{chosen.rank}{'=' if chosen.tied else ''}"
+        yield _row(True, rank, chosen.token, chosen.logprob, drawn.sampler_logprob, vocabulary)
+
+
+def _row(
+    chosen: bool, rank: str, token: int, logprob: float, sampler: float, vocabulary: Vocabulary
+) -> tuple[str, ...]:
+    return (
+        "  *" if chosen else "",
+        rank,
+        cut(vocabulary.show(token), LONGEST_TOKEN),
+        str(token),
+        number(logprob),
+        percent(logprob),
+        percent(sampler),
+    )
+
+
+def spark(values: Iterable[float]) -> str:
+    """A curve in at most 40 cells, from 0 to its largest value; each cell has a mean."""
+    known = list(values)
+    per = -(-len(known) // CURVE)
+    means = [fmean(known[at : at + per]) for at in range(0, len(known), per)]
+    top = max([*means, 1e-9])
+    return "".join(BARS[min(len(BARS) - 1, int(value / top * len(BARS)))] for value in means)
+
+
+def percent(logprob: float) -> str:
+    """A probability from its logprob (nats); `cut` for none."""
+    return "cut" if logprob == -math.inf else f"{math.exp(logprob):.2%}"
+
+
+def number(value: float) -> str:
+    """A logprob or a margin (nats) with four decimals."""
+    return f"{value:.4f}" if math.isfinite(value) else "-inf" if value < 0 else "none"

@@ -1,0 +1,382 @@
+"""`s`: the sampling lens. Turn a knob and see what it does to this step, before it is applied."""
+
+from collections.abc import Sequence
+from textwrap import wrap
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.widgets import Static
+
+from tokexplore.models.distribution import Distribution
+from tokexplore.models.errors import UsageError
+from tokexplore.models.sampling.bounds import bounded_view
+from tokexplore.models.sampling.effects import Draws, Effect
+from tokexplore.models.sampling.logit_edits import changes_of
+from tokexplore.models.sampling.settings import SamplingSettings
+from tokexplore.models.tokens import Vocabulary
+from tokexplore.tui.explore.controller import Driver
+from tokexplore.tui.explore.knob_editor import Hand, Setup
+from tokexplore.tui.screens import sampler_lines
+from tokexplore.tui.screens.dialog import Dialog
+from tokexplore.tui.screens.parts import has_parts
+from tokexplore.tui.screens.sampler_lines import Column
+from tokexplore.tui.screens.sampler_plot import LensPicture
+from tokexplore.widgets.header import RECORDING
+from tokexplore.widgets.keybar import KeyBar, KeyHint
+
+DRAWS = 1000
+_WIDE, _TALL = 100, 34
+_NUMBER = {**{str(n): str(n) for n in range(1, 10)}, "full_stop": ".", "minus": "-", "e": "e"}
+"""The keys that numbers are typed with, but for 0."""
+_PINS = (("A", "$special"), ("B", "$close"), ("C", "$error"))
+"""Names and colours of the settings that can be pinned."""
+
+
+class LensScreen(Dialog[Setup | None]):
+    """Knobs by the arrows, a typed number sets one; the figures and pictures follow at once."""
+
+    DEFAULT_CSS = """
+    LensScreen {
+        layout: vertical; background: $background;
+        & > Horizontal { height: 1fr; }
+        & #lens-top { height: 16; }
+        & #lens-title { color: $here; text-style: bold; height: 1; padding: 0 1; }
+        & Static { text-wrap: nowrap; text-overflow: ellipsis; padding: 0 1; }
+        & #knobs, & #figures, & #candidates { width: 1fr; height: 100%; }
+        & #picture { width: 1fr; }
+        &.-narrow #picture, &.-narrow.-picture #candidates { display: none; }
+        &.-narrow.-picture #picture { display: block; }
+    }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up,k", "select(-1)", "knob", id="lens.up", tooltip="The knob above."),
+        Binding("down,j", "select(1)", "knob", id="lens.down", tooltip="The knob below."),
+        Binding("left,h", "turn(-1)", "less", id="lens.less", tooltip="Turn it down."),
+        Binding("right,l", "turn(1)", "more", id="lens.more", tooltip="Turn it up."),
+        Binding(
+            "H", "turn(-1, True)", "much less", id="lens.coarse_less",
+            tooltip="Turn it down by a large step.",
+        ),
+        Binding(
+            "L", "turn(1, True)", "much more", id="lens.coarse_more",
+            tooltip="Turn it up by a large step.",
+        ),
+        Binding("n", "neutral", "neutral", id="lens.neutral", tooltip="To where it does nothing."),
+        Binding(
+            "m", "suggested", "the model's own", id="lens.suggested",
+            tooltip="What the model's makers suggest.",
+        ),
+        Binding(
+            "p", "pin", "pin", id="lens.pin", tooltip="Keep these settings in view, as A, B or C."
+        ),
+        Binding("u", "unpin", "unpin", id="lens.unpin", tooltip="Take the last of them off."),
+        Binding("d", "draw", "draw 1,000", id="lens.draw", tooltip="Draw 1,000 times and count."),
+        Binding(
+            "v", "picture", "picture", id="lens.picture",
+            tooltip="Probabilities, or their running sum.",
+        ),
+        Binding(
+            "backspace", "rub_out", "rub out", id="lens.rub_out", tooltip="Take a typed digit back."
+        ),
+        Binding(
+            "enter", "apply", "apply", id="lens.apply", priority=True,
+            tooltip="Take the typed number; without one, apply from the next token on and close.",
+        ),
+        Binding(
+            "q", "cancel", "discard", id="lens.discard", priority=True,
+            tooltip="Throw the settings away.",
+        ),
+        # As bindings, so that keys of a burst act in their order.
+        Binding(
+            "0", "type('0')", "number", id="lens.number", key_display="0 … 9",
+            tooltip="Type the knob's value; ⏎ takes it, and a second ⏎ applies.",
+        ),
+        *(Binding(key, f"type({sign!r})", show=False) for key, sign in _NUMBER.items()),
+    ]  # fmt: skip
+    AUTO_FOCUS = ""
+
+    def __init__(self, driver: Driver, title: str) -> None:
+        super().__init__()
+        self._driver, self.title_text = driver, title
+        explorer = driver.explorer
+        taken = explorer.taken
+        self._taken = None if taken is None else explorer.tree.token[taken]
+        self._node = explorer.before
+        self._distribution = driver.distribution()
+        self._uniform = driver.uniform_at_cursor()
+        """The number that the token in view was drawn with, where it was drawn."""
+        self._ids = driver.ids_of(self._node)
+        self._prompt_length = explorer.tree.prompt_length(self._node)
+        self._before = explorer.settings
+        self._hand = Hand(Setup(explorer.settings, driver.max_new_tokens))
+        self._pins: list[SamplingSettings] = []
+        self._effects: dict[SamplingSettings, Effect] = {}
+        self._asking = False
+        self._draws: dict[SamplingSettings, Draws] = {}
+        self._cumulative = False
+
+    def compose(self) -> ComposeResult:
+        yield Static(id="lens-title")
+        with Horizontal(id="lens-top"):
+            yield Static(id="knobs")
+            yield Static(id="figures")
+        with Horizontal():
+            yield Static(id="candidates")
+            with Vertical(id="picture"):
+                yield LensPicture()
+        yield KeyBar()
+
+    def on_mount(self) -> None:
+        """Let the title say whether the screen is recorded."""
+        self.watch(self.app, "recording", self._draw_title)
+
+    def _draw_title(self, recording: bool) -> None:
+        title = Content(self.title_text)
+        if recording:
+            title = Content.assemble((f"{RECORDING} ", "bold $error"), title)
+        self.query_one("#lens-title", Static).update(title)
+
+    async def on_key_bar_pressed(self, event: KeyBar.Pressed) -> None:
+        """A click on a hint is its key."""
+        if event.hint.action:
+            await self.run_action(event.hint.action)
+
+    def on_resize(self) -> None:
+        """A small screen has room for the candidates or the picture."""
+        small = self.size.width < _WIDE or self.size.height < _TALL
+        self.set_class(small, "-narrow")
+        self.call_after_refresh(self._follow)
+
+    # The settings in hand
+
+    def _now(self) -> SamplingSettings | None:
+        try:
+            return self._hand.settings()
+        except UsageError:
+            return None
+
+    def _columns(self) -> list[Column]:
+        named = [("before", self._before, "$muted")]
+        named += [(name, pin, style) for (name, style), pin in zip(_PINS, self._pins, strict=False)]
+        if (now := self._now()) is not None:
+            named.append(("now", now, "$sampler"))
+        return [self._column(name, settings, style) for name, settings, style in named]
+
+    def _column(self, name: str, settings: SamplingSettings, style: str) -> Column:
+        bounds = None
+        if self._driver.absent and self._distribution is not None:
+            bounds = bounded_view(self._distribution, settings)
+        changes = changes_of(settings, self._ids, self._prompt_length)
+        effect = self._effects.get(settings)
+        return Column(name, settings, style, changes, effect, bounds, self._driver.absent)
+
+    def _follow(self) -> None:
+        """Show what is known of the settings in hand, and ask for what is not."""
+        columns = self._draw()
+        wanted = [c.settings for c in columns if c.settings not in self._effects]
+        possible = self._distribution is not None and not self._driver.absent
+        if wanted and possible and not self._asking:
+            self._asking = True
+            self._driver.run(self._ask(wanted))
+
+    async def _ask(self, wanted: Sequence[SamplingSettings]) -> None:
+        try:
+            found = await self._driver.client.effects(self._ids, wanted, self._prompt_length)
+            self._effects.update(zip(wanted, found, strict=True))
+        finally:
+            self._asking = False
+        if has_parts(self):
+            self._follow()
+
+    # Drawing
+
+    def _draw(self) -> list[Column]:
+        """Draw all of it; the columns that were drawn."""
+        columns = self._columns()
+        top = self.query_one("#knobs", Static)
+        self.query_one(KeyBar).show(*_hints(self._hand.typed))
+        lines = sampler_lines.knob_lines(self._hand, top.content_size.width)
+        top.update(Content("\n").join(lines))
+        self._draw_figures(columns)
+        self.query_one(LensPicture).visible = self._distribution is not None
+        if self._distribution is not None and self._vocabulary is not None:
+            self._draw_candidates(columns, self._distribution, self._vocabulary)
+            self.query_one(LensPicture).show(
+                columns, self._distribution, cumulative=self._cumulative, uniform=self._uniform
+            )
+        return columns
+
+    @property
+    def _vocabulary(self) -> Vocabulary | None:
+        return self._driver.explorer.vocabulary
+
+    def _draw_figures(self, columns: Sequence[Column]) -> None:
+        shown = self.query_one("#figures", Static)
+        room = shown.content_size.width
+        lines = sampler_lines.figure_lines(columns, self._distribution, room)
+        lines += [Content(""), *sampler_lines.stage_lines(columns[-1], room)]
+        said = [line for text in self._said(columns) for line in wrap(text, max(1, room))]
+        lines += [Content.styled(text, "$text-muted") for text in said]
+        shown.update(Content("\n").join(lines))
+
+    def _said(self, columns: Sequence[Column]) -> list[str]:
+        """What has to be known about the figures."""
+        if self._distribution is None:
+            return ["no distribution is known at this step: knobs only"]
+        said = [f"{c.name}: {c.settings.short()}" for c in columns[1 : len(self._pins) + 1]]
+        if self._driver.absent:
+            said.append("without the model: bounds from what is recorded; ? needs the whole tail")
+        effect = columns[-1].effect
+        recorded = self._distribution.entropy
+        if effect and abs(effect.model_entropy - recorded) > 1e-6:
+            said.append(
+                f"entropy as recorded {recorded:.4f}, as run now {effect.model_entropy:.4f}"
+            )
+        if self._driver.suggested is not None:
+            said.append(f"m: what the model's makers suggest, {self._driver.suggested.short()}")
+        if self._uniform is not None:
+            said.append(f"this step was drawn with u = {self._uniform:.6f}")
+        return said
+
+    def _draw_candidates(
+        self, columns: Sequence[Column], distribution: Distribution, vocabulary: Vocabulary
+    ) -> None:
+        shown = self.query_one("#candidates", Static)
+        size = shown.content_size
+        draws = self._draws.get(columns[-1].settings)
+        lines = sampler_lines.candidate_lines(
+            columns, distribution, vocabulary, draws, self._taken, size.height, size.width
+        )
+        shown.update(Content("\n").join(lines))
+
+    # Keys
+
+    def action_type(self, character: str) -> None:
+        """One more character of a number."""
+        self._hand.typed += character
+        self._draw()
+
+    def _settle(self) -> bool:
+        """Take a typed number over; False when it is none, or one that is not possible."""
+        try:
+            if self._hand.settle():
+                self._hand.settings()
+        except UsageError as error:
+            self.app.notify(str(error), severity="error", markup=False)
+            return False
+        finally:
+            self._follow()
+        return True
+
+    def action_select(self, direction: int) -> None:
+        """To another knob."""
+        self._settle()
+        self._hand.select(direction)
+        self._draw()
+
+    def action_turn(self, direction: int, coarse: bool = False) -> None:
+        """Turn the knob by a step."""
+        self._settle()
+        self._hand.turn(direction, coarse=coarse)
+        self._follow()
+
+    def action_neutral(self) -> None:
+        """The knob to where it does nothing."""
+        self._hand.neutral()
+        self._follow()
+
+    def action_suggested(self) -> None:
+        """Take the model's own suggestions."""
+        suggested, now = self._driver.suggested, self._now()
+        if suggested is None or now is None:
+            self.app.notify("This model suggests no sampling settings.", markup=False)
+            return
+        self._hand.adopt(self._driver.suggestion(now))
+        self._follow()
+
+    def action_pin(self) -> None:
+        """Keep these settings in view beside those in hand."""
+        if not self._settle() or (now := self._now()) is None:
+            return
+        if len(self._pins) == len(_PINS):
+            self.app.notify(f"{len(_PINS)} are pinned: u takes the last one off.", markup=False)
+        elif now == self._before or now in self._pins:
+            self.app.notify("These settings are in view already.", markup=False, timeout=2)
+        else:
+            self._pins.append(now)
+            self._follow()
+
+    def action_unpin(self) -> None:
+        """Take the last pinned settings off."""
+        if self._pins:
+            self._pins.pop()
+            self._follow()
+
+    def action_draw(self) -> None:
+        """Draw many times under the settings in hand."""
+        if not self._settle() or (now := self._now()) is None or self._distribution is None:
+            return
+        if self._driver.absent:
+            self.app.notify("Drawing needs the model: space loads it.", markup=False)
+            return
+        self._driver.run(self._draw_many(now))
+
+    async def _draw_many(self, settings: SamplingSettings) -> None:
+        self._draws[settings] = await self._driver.client.draws(
+            self._ids, settings, DRAWS, self._prompt_length
+        )
+        if has_parts(self):
+            self._draw()
+
+    def action_picture(self) -> None:
+        """Probabilities or their running sum; on a small screen also back to the candidates."""
+        if self.has_class("-narrow"):
+            if not self.has_class("-picture"):
+                self.add_class("-picture")
+            elif not self._cumulative:
+                self._cumulative = True
+            else:
+                self._cumulative = False
+                self.remove_class("-picture")
+        else:
+            self._cumulative = not self._cumulative
+        self.call_after_refresh(self._draw)
+
+    def action_rub_out(self) -> None:
+        """Take the last typed digit back; close when there is none."""
+        if not self._hand.typed:
+            self.action_cancel()
+            return
+        self._hand.typed = self._hand.typed[:-1]
+        self._draw()
+
+    def action_apply(self) -> None:
+        """Take a number that is being typed; else check the settings and hand them over."""
+        if self._hand.typed:
+            self._settle()
+            return
+        try:
+            self.dismiss(self._hand.setup())
+        except UsageError as error:
+            self.app.notify(str(error), severity="error", markup=False)
+
+
+def _hints(typed: str) -> tuple[list[KeyHint], KeyHint]:
+    """The key bar, from what matters most: it differs while a number is being typed."""
+    last = KeyHint("?", "keys", 10, "app.help")
+    if typed:
+        return [KeyHint("⏎", f"takes {typed}", 9, "apply"), KeyHint("⌫", "rubs out", 8)], last
+    return [
+        KeyHint("↑↓", "knob", 9),
+        KeyHint("←→HL", "turn", 8),
+        KeyHint("0…9", "type a number", 7),
+        KeyHint("n", "neutral", 4, "neutral"),
+        KeyHint("p", "pin", 3, "pin"),
+        KeyHint("d", "draw", 2, "draw"),
+        KeyHint("v", "picture", 1, "picture"),
+        KeyHint("⏎", "apply", 6, "apply"),
+        KeyHint("q", "discard", 5, "cancel"),
+    ], last

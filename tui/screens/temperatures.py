@@ -1,0 +1,238 @@
+"""`C`: a step under several temperatures, and the continuations below each other."""
+
+from collections.abc import Sequence
+from statistics import fmean
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.widgets import Static
+
+from tokexplore.models.display import NEWLINE, safe_text
+from tokexplore.models.errors import UsageError
+from tokexplore.models.sampling.randomness import seed_after
+from tokexplore.models.tokens import Vocabulary
+from tokexplore.models.untrusted import brief
+from tokexplore.tui.explore.controller import Driver
+from tokexplore.tui.explore.temperature_runs import TEMPERATURES, Ladder, Rung
+from tokexplore.tui.presenters.status import step_title
+from tokexplore.tui.screens.dialog import Ask
+from tokexplore.tui.screens.parts import has_parts
+from tokexplore.tui.screens.shown import Shown
+from tokexplore.widgets.bars import bar
+from tokexplore.widgets.cell_text import cut, fitting, width
+from tokexplore.widgets.header import Header
+from tokexplore.widgets.heat import level
+from tokexplore.widgets.keybar import KeyBar, KeyHint
+from tokexplore.widgets.numbers import count, percent
+from tokexplore.widgets.title_rule import SEPARATOR, Part, TitleRule, legend_parts
+
+FRAMES_PER_SECOND = 15
+_WORD, _BAR = 14, 16
+
+
+class LadderScreen(Shown):
+    """One row for each temperature; `enter` keeps a continuation as a branch."""
+
+    DEFAULT_CSS = """
+    LadderScreen {
+        background: $background; color: $foreground;
+        & VerticalScroll { padding: 0 1; scrollbar-size-vertical: 1; }
+        & Static { height: auto; margin-bottom: 1; }
+    }
+    """
+    mode = "TEMPERATURES"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(
+            "q,backspace,C,escape,ctrl+g", "close", "close", id="ladder.close", priority=True,
+            key_display="q C ⌫", tooltip="Back to the main screen.",
+        ),
+        Binding(
+            "up,k", "select(-1)", "row", id="ladder.up", priority=True, tooltip="The row above."
+        ),
+        Binding(
+            "down,j", "select(1)", "row", id="ladder.down", priority=True, tooltip="The row below."
+        ),
+        Binding(
+            "enter", "keep", "keep", id="ladder.keep", priority=True,
+            tooltip="Keep this continuation as a branch.",
+        ),
+        Binding(
+            "e,t", "edit", "temperatures", id="ladder.edit", tooltip="Other temperatures."
+        ),
+        Binding(
+            "r", "again", "again", id="ladder.again", tooltip="Continue again with the next seed."
+        ),
+    ]  # fmt: skip
+
+    def __init__(self, driver: Driver) -> None:
+        super().__init__(driver)
+        self.ladder = Ladder(driver, self._changed)
+        self._index = 0
+        self._seed = driver.explorer.settings.seed
+        self._temperatures: tuple[float, ...] = TEMPERATURES
+        self._dirty = True
+
+    def compose(self) -> ComposeResult:
+        yield Header()
+        yield TitleRule()
+        yield VerticalScroll()
+        yield KeyBar()
+
+    async def on_mount(self) -> None:
+        """Run the usual temperatures at once."""
+        hints = [
+            KeyHint("↑↓", "row", 9),
+            KeyHint("⏎", "keep as a branch", 8, "keep"),
+            KeyHint("e", "temperatures", 7, "edit"),
+            KeyHint("r", "next seed", 6, "again"),
+        ]
+        self.query_one(KeyBar).show(hints, KeyHint("q", "close", 10, "close"))
+        title = step_title(self.driver.explorer, self.size.width // 3)
+        self.query_one(TitleRule).show(
+            [Part("temperatures", "text"), *title], legend_parts("surprisal")
+        )
+        self.query_one(VerticalScroll).can_focus = False
+        await self._begin()
+        self.set_interval(1 / FRAMES_PER_SECOND, self.paint)
+
+    def on_unmount(self) -> None:
+        """Nothing goes on unseen."""
+        self.ladder.stop()
+
+    async def _begin(self) -> None:
+        self.ladder.start(self._temperatures, self._seed)
+        self._index = min(self._index, len(self.ladder.rungs) - 1)
+        scroll = self.query_one(VerticalScroll)
+        await scroll.remove_children()
+        await scroll.mount_all(Static() for _ in self.ladder.rungs)
+        self._dirty = True
+        self.call_after_refresh(self.paint)
+
+    def _changed(self) -> None:
+        self._dirty = True
+
+    def paint(self) -> None:
+        """Bring the rows up to date where something has changed."""
+        if not has_parts(self):
+            return
+        self.paint_header()
+        vocabulary = self.driver.explorer.vocabulary
+        if not self._dirty or vocabulary is None:
+            return
+        self._dirty = False
+        rows = list(self.query_one(VerticalScroll).query(Static))
+        running = self.ladder.running
+        columns = self.query_one(VerticalScroll).content_size.width - 1
+        for index, (row, rung) in enumerate(zip(rows, self.ladder.rungs, strict=False)):
+            here, live = index == self._index, rung is running
+            row.update(rung_content(rung, vocabulary, columns, here=here, live=live))
+
+    def action_select(self, by: int) -> None:
+        """To another row."""
+        self._index = max(0, min(len(self.ladder.rungs) - 1, self._index + by))
+        rows = list(self.query_one(VerticalScroll).query(Static))
+        rows[self._index].scroll_visible(animate=False)
+        self._dirty = True
+        self.paint()
+
+    def action_keep(self) -> None:
+        """Keep this continuation as a branch."""
+        rung = self.ladder.rungs[self._index]
+        if not rung.drawn:
+            self.notify("Nothing is written here yet.", timeout=2, markup=False)
+            return
+        number = self.ladder.keep(rung)
+        self.notify(f"Kept as branch {number}.", timeout=2, markup=False)
+        self._dirty = True
+
+    async def action_again(self) -> None:
+        """Continue again with the next seed."""
+        self._seed = seed_after(self._seed, 1)
+        await self._begin()
+
+    def action_edit(self) -> None:
+        """Ask for other temperatures."""
+        shown = ",".join(f"{t:g}" for t in self._temperatures)
+        ask = Ask("Temperatures, with commas between them", shown, replaced=True)
+        self.app.push_screen(ask, self._edited)
+
+    async def _edited(self, text: str | None) -> None:
+        if not text:
+            return
+        before = self._temperatures
+        try:
+            self._temperatures = _temperatures(text)
+            await self._begin()
+        except UsageError as error:
+            self._temperatures = before
+            self.notify(str(error), severity="error", markup=False)
+
+    def action_close(self) -> None:
+        """Back to the main screen."""
+        self.dismiss(None)
+
+
+def _temperatures(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise UsageError(f"{safe_text(brief(text))!r} is no list of numbers: 0,0.5,1,2.") from None
+
+
+def rung_content(
+    rung: Rung, vocabulary: Vocabulary, columns: int, *, here: bool, live: bool
+) -> Content:
+    """A temperature's next token, its figures, and the continuation in the colours of surprisal."""
+    text = _text(rung, vocabulary, max(10, columns - 2))
+    block = Content.styled("▌", "$foreground") if live else Content("")
+    head = _head(rung, vocabulary, columns, here).truncate(columns, ellipsis=True)
+    return Content("\n").join([head, *text[:-1], text[-1] + block])
+
+
+def _head(rung: Rung, vocabulary: Vocabulary, columns: int, here: bool) -> Content:
+    effect = rung.effect
+    name = "greedy" if rung.settings.greedy else f"T {rung.settings.temperature:g}"
+    mark = ("› " if here else "  ", "bold $here")
+    head = (f"{name:<8}", "bold $here" if here else "bold")
+    if effect is None:
+        return Content.assemble(mark, head, ("…", "$text-muted"))
+    share = effect.probability_view[0]
+    word = cut(vocabulary.show(effect.id_view[0]), _WORD)
+    mean = [-event.standing.logprob for event in rung.drawn]
+    said = [f"H {effect.entropy:.2f} nats", f"kept {count(effect.view.kept)}"]
+    said += [f"{fmean(mean):.2f} nats a token"] if mean else []
+    said += [f"branch {rung.branch}"] if rung.branch else []
+    said += [rung.ended] if rung.ended else []
+    shown = Content.assemble(
+        mark,
+        head,
+        word + " " * (_WORD - width(word)),
+        (f"{percent(share):>7} ", "$sampler"),
+        (bar(share, _BAR), "$sampler"),
+        " ",
+    )
+    room = columns - shown.cell_length
+    return Content.assemble(shown, (fitting(said, room, SEPARATOR), "$text-muted"))
+
+
+def _text(rung: Rung, vocabulary: Vocabulary, columns: int) -> list[Content]:
+    """The continuation wrapped between tokens, each on the heat of its surprisal."""
+    pieces = vocabulary.pieces([event.standing.token for event in rung.drawn])
+    lines, used = [Content("  ")], 0
+    for piece, event in zip(_safe(pieces), rung.drawn, strict=True):
+        cells = width(piece)
+        if used and used + cells > columns:
+            lines.append(Content("  "))
+            used = 0
+        heat = level("surprisal", -event.standing.logprob)
+        style = f"$heat-text-{heat} on $heat-{heat}" if heat > 0 else ""
+        lines[-1] += Content.styled(piece, style) if style else Content(piece)
+        used += cells
+    return lines
+
+
+def _safe(pieces: Sequence[str]) -> list[str]:
+    return [safe_text(piece.replace("\n", NEWLINE)) for piece in pieces]

@@ -1,0 +1,1 @@
+"""What a terminal sends: cut into keys, pastes and reports, and acted on one after another."""

@@ -1,0 +1,111 @@
+"""Textual's driver for Linux and macOS, with an input thread that nothing sent can end."""
+
+import os
+import select
+import signal
+import time
+from collections.abc import Iterable
+
+from textual import events
+from textual.drivers.linux_driver import LinuxDriver
+from textual.geometry import Size
+from textual.message import Message
+
+from tokexplore.tui.terminal.input.key_events import Reader, clamped
+from tokexplore.tui.terminal.input.key_turns import MOST_WAITING, TurnsApp
+from tokexplore.tui.terminal.input.splitter import Pasted, Splitter, Token, Typed
+
+AT_ONCE = 2**16
+"""Bytes that are read before they are acted on, where so many are there."""
+MOST_TYPED = 20_000
+"""Keys that wait in an editor while more are read: then the terminal has to wait."""
+_LOOK_EVERY = 0.05
+"""Seconds between looks at the end, and at sequences that may have broken off."""
+
+
+class InputDriver(LinuxDriver):
+    """Reads bytes without trust; all else is Textual's."""
+
+    def run_input_thread(self) -> None:
+        """Read until the end is asked for or the line is lost."""
+        splitter, reader = Splitter(), Reader(self.size)
+        assert isinstance(self._app, TurnsApp)
+        while not self.exit_event.is_set():
+            if self._app.keys_waiting > MOST_TYPED:
+                self.exit_event.wait(_LOOK_EVERY)
+                continue
+            if not self._waits(_LOOK_EVERY):
+                self._hand_over(reader, splitter.tick(time.monotonic()))
+                continue
+            data = self._read()
+            if not data:  # the line is lost, which the app looks at
+                self.exit_event.wait(_LOOK_EVERY)
+                continue
+            self._hand_over(reader, splitter.feed(data, time.monotonic()))
+
+    def _waits(self, seconds: float) -> bool:
+        return bool(select.select([self.fileno], [], [], seconds)[0])
+
+    def _read(self) -> bytes:
+        """All that is there, within reason."""
+        data = b""
+        while len(data) < AT_ONCE and (not data or self._waits(0)):
+            try:
+                more = os.read(self.fileno, AT_ONCE)
+            except OSError:
+                more = b""
+            if not more:
+                break
+            data += more
+        return data
+
+    def _hand_over(self, reader: Reader, tokens: Iterable[Token]) -> None:
+        for token in self._within_reason(list(tokens)):
+            for event in reader.events(token):
+                self.process_message(event)
+
+    def _within_reason(self, tokens: list[Token]) -> list[Token]:
+        """Of a flood of commands the last ones: the app would leave the others out anyway."""
+        assert isinstance(self._app, TurnsApp)
+        if sum(map(_keys, tokens)) <= MOST_WAITING or self._app.is_typing:
+            return tokens
+        kept, room = list[Token](), MOST_WAITING
+        for token in reversed(tokens):
+            if room > 0 or isinstance(token, Pasted):
+                kept.append(Typed(token.text[-room:]) if isinstance(token, Typed) else token)
+            room -= _keys(token)
+        self._loop.call_soon_threadsafe(self._app.say_too_many)
+        return kept[::-1]
+
+    def send_message(self, message: Message) -> None:
+        """Give a message to the app, in the order of the calls."""
+        assert isinstance(self._app, TurnsApp)
+        self._loop.call_soon_threadsafe(self._app.heard, message)
+
+    def start_application_mode(self) -> None:
+        """Take the terminal, and hear of its size whether or not it also reports it in its input.
+
+        Such a report may come before the change itself, and may be anybody's words.
+        """
+        super().start_application_mode()
+        signal.signal(signal.SIGWINCH, lambda *_: self.tell_size())
+
+    def tell_size(self) -> None:
+        """Tell the app how large the terminal is."""
+        size = Size(*self._get_terminal_size())
+        self.process_message(events.Resize(size, size))
+
+    def size(self) -> tuple[int, int] | None:
+        """Columns and rows that the terminal has; None where it does not say."""
+        try:
+            columns, rows = os.get_terminal_size(self.fileno)
+        except OSError:
+            return None
+        return (columns, rows) if columns and rows else None
+
+    def _get_terminal_size(self) -> tuple[int, int]:
+        return clamped(*(self.size() or super()._get_terminal_size()))
+
+
+def _keys(token: Token) -> int:
+    return len(token.text) if isinstance(token, Typed) else 1

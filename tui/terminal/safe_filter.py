@@ -1,0 +1,44 @@
+"""The last net: whatever reaches a line of the screen as a control is made visible there."""
+
+from functools import lru_cache
+
+from rich.cells import set_cell_size
+from rich.segment import Segment
+from textual.color import Color
+from textual.filter import LineFilter
+
+from tokexplore.models.display import safe_character
+from tokexplore.widgets.char_width import width
+
+_UNKNOWN = "\N{REPLACEMENT CHARACTER}"
+
+
+class SafeFilter(LineFilter):
+    """Every widget's lines go through it, Textual's own and those of notices among them.
+
+    It keeps the number of cells that the widget counted. What our widgets show of tokens was made
+    safe and visible before, so this is for what slipped through.
+    """
+
+    def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
+        del background
+        if all(is_safe(text) for text, _, control in segments if not control):
+            return segments
+        return [
+            segment if segment.control else Segment(_safe(segment.text), segment.style)
+            for segment in segments
+        ]
+
+
+@lru_cache(8192)
+def is_safe(text: str) -> bool:
+    """Whether a terminal shows a text and obeys nothing in it."""
+    if text.isascii():
+        return text.isprintable()
+    return all(c == " " or safe_character(c) == c for c in text)
+
+
+@lru_cache(1024)
+def _safe(text: str) -> str:
+    shown = "".join(c if c == " " or safe_character(c) == c else _UNKNOWN * width(c) for c in text)
+    return set_cell_size(shown, width(text))
