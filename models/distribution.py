@@ -103,7 +103,7 @@ class Rows(msgspec.Struct, frozen=True):
         return len(self.ids) // 4
 
 
-class Standing(msgspec.Struct, frozen=True):
+class TokenRank(msgspec.Struct, frozen=True):
     """Where one token stands in a distribution."""
 
     token: int

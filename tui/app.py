@@ -33,10 +33,15 @@ from tokexplore.tui.explore.open_session import keep_on, options_for
 from tokexplore.tui.explore.options import MOST_WATCHED, AppOptions, OpenOptions
 from tokexplore.tui.explore.replay import Replay
 from tokexplore.tui.explore.session_recorder import LOOK_EVERY as KEEP_EVERY
-from tokexplore.tui.explore.session_recorder import Keeping, Kept, ScreenState, resumed
+from tokexplore.tui.explore.session_recorder import (
+    OpenSession,
+    ScreenState,
+    SessionRecorder,
+    resumed,
+)
 from tokexplore.tui.explore.undo_text import CHANGED
 from tokexplore.tui.keys import COMMANDS
-from tokexplore.tui.recording.recordable_app import ShowingApp
+from tokexplore.tui.recording.recordable_app import RecordableApp
 from tokexplore.tui.terminal import gc_control
 from tokexplore.tui.terminal.exit_codes import BY_SIGNAL, INTERRUPTED
 from tokexplore.tui.terminal.shutdown import (
@@ -58,7 +63,7 @@ ENDS = {
 """Ends of sessions in words."""
 
 
-class TokexploreApp(ShowingApp[int]):
+class TokexploreApp(RecordableApp[int]):
     """Wires explorer, engine and screen; owns what outlives a model: theme and exit."""
 
     TITLE = "tokexplore"
@@ -102,7 +107,7 @@ class TokexploreApp(ShowingApp[int]):
         self,
         options: AppOptions,
         make_client: MakeClient = spawn_client,
-        kept: Kept | None = None,
+        kept: OpenSession | None = None,
         timeline: Timeline | None = None,
     ) -> None:
         super().__init__(
@@ -115,7 +120,7 @@ class TokexploreApp(ShowingApp[int]):
         self._interrupted = -math.inf
         self._ending = self._leaving = self._replacing = False
         self._clients: list[EngineClient] = []
-        self._previous: tuple[Driver, Keeping] | None = None
+        self._previous: tuple[Driver, SessionRecorder] | None = None
         self._screen_state = kept.state.screen if kept else ScreenState()
         self._kept = kept
         self.driver, self.keeping = self._new_driver(options, kept, timeline=timeline)
@@ -127,10 +132,10 @@ class TokexploreApp(ShowingApp[int]):
     def _new_driver(
         self,
         options: AppOptions,
-        kept: Kept | None = None,
-        previous: Keeping | None = None,
+        kept: OpenSession | None = None,
+        previous: SessionRecorder | None = None,
         timeline: Timeline | None = None,
-    ) -> tuple[Driver, Keeping]:
+    ) -> tuple[Driver, SessionRecorder]:
         explorer = resumed(kept) if kept else Explorer(options.settings, options.close_call)
         client = self.new_client(options.load)
         driver = Driver(explorer, options, client, self.changed, self.say)
@@ -146,7 +151,7 @@ class TokexploreApp(ShowingApp[int]):
             )  # fmt: skip
             driver.state, driver.replay = "replaying", replay
         file = Path(options.session) if options.session and not previous else None
-        keeping = Keeping(
+        keeping = SessionRecorder(
             driver,
             self._tell,
             file=file,
@@ -431,7 +436,9 @@ class TokexploreApp(ShowingApp[int]):
         return self.keeping.close(ended)
 
 
-def run_app(options: AppOptions, kept: Kept | None = None, timeline: Timeline | None = None) -> int:
+def run_app(
+    options: AppOptions, kept: OpenSession | None = None, timeline: Timeline | None = None
+) -> int:
     """Run the app in this terminal; its exit code.
 
     Args:

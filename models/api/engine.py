@@ -11,14 +11,14 @@ import msgspec
 
 from tokexplore.models.api.borders import NO_BORDERS, Borders
 from tokexplore.models.api.provenance import Provenance
-from tokexplore.models.distribution import STORED_CANDIDATES, Distribution, Rows, Standing
+from tokexplore.models.distribution import STORED_CANDIDATES, Distribution, Rows, TokenRank
 from tokexplore.models.sampling.effects import Draws, Effect
 from tokexplore.models.sampling.sampler_view import SamplerView
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.tokens import Vocabulary
 
 if TYPE_CHECKING:
-    from tokexplore.models.api.instruments import Bench
+    from tokexplore.models.api.instruments import Instruments
 
 EndReason = Literal["eos", "end of turn", "stop", "length", "context", "interrupted"]
 PrefillAs = Literal["turn", "content", "reasoning"]
@@ -181,8 +181,8 @@ class ScoredToken(msgspec.Struct, frozen=True, tag=True):
 
     position: int
     distribution: Distribution
-    standing: Standing
-    watched: tuple[Standing, ...] = ()
+    standing: TokenRank
+    watched: tuple[TokenRank, ...] = ()
     """How the tokens that are watched stand in it."""
 
 
@@ -191,7 +191,7 @@ class DrawnToken(msgspec.Struct, frozen=True, tag=True):
 
     position: int
     distribution: Distribution
-    standing: Standing
+    standing: TokenRank
     sampler: SamplerView
     chosen_by: Literal["greedy", "sampled"]
     sampler_logprob: float
@@ -201,7 +201,7 @@ class DrawnToken(msgspec.Struct, frozen=True, tag=True):
     """The number that a sampled token was drawn with."""
     threads: int = 0
     """Of the CPU, which the last step was computed with; 0 on another device."""
-    watched: tuple[Standing, ...] = ()
+    watched: tuple[TokenRank, ...] = ()
     """How the tokens that are watched stand in the distribution."""
 
 
@@ -308,7 +308,7 @@ class Engine(Protocol):
     def search(self, ids: Sequence[int], text: str, limit: int) -> Rows:
         """The most probable tokens after a path whose text holds `text`, case ignored."""
 
-    def standings(self, ids: Sequence[int], tokens: Sequence[int]) -> list[Standing]:
+    def standings(self, ids: Sequence[int], tokens: Sequence[int]) -> list[TokenRank]:
         """Where each of `tokens` stands in the distribution after a path."""
 
     def reshape(
@@ -342,7 +342,7 @@ class Engine(Protocol):
         """
 
     @property
-    def bench(self) -> "Bench":
+    def bench(self) -> "Instruments":
         """The same paths computed in other ways, for the lab."""
 
     def draws(

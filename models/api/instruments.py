@@ -142,7 +142,7 @@ class Split(msgspec.Struct, frozen=True):
     """From the first layer to the last, before the final norm, and then the logits."""
 
 
-class Bench(Protocol):
+class Instruments(Protocol):
     """An engine's workbench. Not to be used while a stream of the same engine runs."""
 
     @property

@@ -13,7 +13,7 @@ from tokexplore.models.engine.forward import cache as kv
 from tokexplore.models.engine.forward import logits_row
 from tokexplore.models.engine.forward.kv_store import Path
 from tokexplore.models.engine.forward.logits_row import Row
-from tokexplore.models.engine.stream import Stops, Uniforms, out_of_room
+from tokexplore.models.engine.stream import StopCriteria, Uniforms, out_of_room
 from tokexplore.models.sampling.logit_edits import changes_of
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class _Run:
         self.entropies: list[float] = []
         self.ended: EndReason | None = None
         self._request, self._context = request, engine.info.context
-        self._uniforms, self._stops = Uniforms(), Stops(engine, request)
+        self._uniforms, self._stops = Uniforms(), StopCriteria(engine, request)
 
     def draw(self, row: Row) -> None:
         """Take the next token from the row after the path."""

@@ -22,7 +22,7 @@ from tokexplore.models.api.instruments import Execution, Logits, Routing, Split,
 from tokexplore.models.engine.forward import logits_row, prefill, routing, split_sums
 from tokexplore.models.engine.forward.kv_store import Path
 from tokexplore.models.engine.forward.padded_batch import Batch, spans
-from tokexplore.models.engine.stream import Stops, Uniforms, drawn, out_of_room
+from tokexplore.models.engine.stream import StopCriteria, Uniforms, drawn, out_of_room
 from tokexplore.models.errors import UsageError
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class LocalBench:
     ) -> Iterator[DrawnToken | StreamEnded]:
         self._check(request.ids, execution, request.max_new_tokens)
         settings = request.settings.checked()
-        path, uniforms, stops = Path(request.ids), Uniforms(), Stops(self._engine, request)
+        path, uniforms, stops = Path(request.ids), Uniforms(), StopCriteria(self._engine, request)
         batch = self._begun(path.ids, execution)
         reason = self._limit(path, request, control)
         while reason is None:

@@ -26,7 +26,7 @@ from tokexplore.models.api.engine import (
 )
 from tokexplore.models.api.options import LoadOptions
 from tokexplore.models.catalog.footprint import free_memory
-from tokexplore.models.distribution import STORED_CANDIDATES, Distribution, Rows, Standing
+from tokexplore.models.distribution import STORED_CANDIDATES, Distribution, Rows, TokenRank
 from tokexplore.models.engine import batched_streams, sampler, sampler_effects
 from tokexplore.models.engine.forward import logits_row, prefill
 from tokexplore.models.engine.forward.cache_probe import probe
@@ -171,7 +171,7 @@ class LocalEngine:
         row, source = self._row(ids)
         return logits_row.found(row, self._searcher.tokens(text), limit, source)
 
-    def standings(self, ids: Sequence[int], tokens: Sequence[int]) -> list[Standing]:
+    def standings(self, ids: Sequence[int], tokens: Sequence[int]) -> list[TokenRank]:
         row, _ = self._row(ids)
         return [logits_row.standing(row, token) for token in tokens]
 

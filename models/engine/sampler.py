@@ -26,7 +26,7 @@ from transformers import (
 
 from tokexplore.models.engine.forward.logits_row import Floats, Row
 from tokexplore.models.errors import UsageError
-from tokexplore.models.sampling.logit_edits import BANS, NO_CHANGES, Changes, Step
+from tokexplore.models.sampling.logit_edits import BANS, NO_CHANGES, LogitEdit, LogitEdits
 from tokexplore.models.sampling.sampler_view import Cut, SamplerView
 from tokexplore.models.sampling.settings import OFF, SamplingSettings
 
@@ -47,7 +47,7 @@ class Reshaped:
     """Shape [V]."""
 
 
-def reshape(row: Row, settings: SamplingSettings, changes: Changes = NO_CHANGES) -> Reshaped:
+def reshape(row: Row, settings: SamplingSettings, changes: LogitEdits = NO_CHANGES) -> Reshaped:
     """What the sampler keeps of a row, and what each stage cut.
 
     Raises:
@@ -183,7 +183,7 @@ def _cut(
     )
 
 
-def after_step(step: Step, logits: Floats) -> Floats:
+def after_step(step: LogitEdit, logits: Floats) -> Floats:
     """The logits (f32, shape [V]) after one stage of the changes: a copy."""
     logits = logits.copy()
     for token in step.amounts:
@@ -192,7 +192,7 @@ def after_step(step: Step, logits: Floats) -> Floats:
     return logits
 
 
-def _changed(row: Row, changes: Changes) -> tuple[Floats, list[Cut]]:
+def _changed(row: Row, changes: LogitEdits) -> tuple[Floats, list[Cut]]:
     """The logits after the changes by the path, and what its bans removed."""
     logits, cuts = row.logits, []
     for step in changes.steps:

@@ -10,13 +10,13 @@ from tokexplore.models.engine import sampler
 from tokexplore.models.engine.forward.logits_row import Floats, Row, summarise
 from tokexplore.models.engine.sampler import Kept, Reshaped, Weights, entropy_of, weights_of
 from tokexplore.models.sampling.effects import SHOWN, Draws, Effect, StageEffect
-from tokexplore.models.sampling.logit_edits import BANS, NO_CHANGES, Changes
+from tokexplore.models.sampling.logit_edits import BANS, NO_CHANGES, LogitEdits
 from tokexplore.models.sampling.randomness import path_key, uniform
 from tokexplore.models.sampling.sampler_view import Cut
 from tokexplore.models.sampling.settings import SamplingSettings
 
 
-def effect(row: Row, settings: SamplingSettings, changes: Changes = NO_CHANGES) -> Effect:
+def effect(row: Row, settings: SamplingSettings, changes: LogitEdits = NO_CHANGES) -> Effect:
     """What settings make of a row.
 
     Raises:
@@ -48,7 +48,7 @@ def draws(
     settings: SamplingSettings,
     ids: Sequence[int],
     count: int,
-    changes: Changes = NO_CHANGES,
+    changes: LogitEdits = NO_CHANGES,
 ) -> Draws:
     """The tokens of the first `count` draws after a path: those that drawing again would give."""
     found = sampler.reshape(row, settings, changes)
@@ -75,7 +75,7 @@ def counts_of(logits: Sequence[float], settings: SamplingSettings, count: int) -
 
 
 def _walk(
-    row: Row, found: Reshaped, changes: Changes, p: Weights
+    row: Row, found: Reshaped, changes: LogitEdits, p: Weights
 ) -> tuple[Weights, list[StageEffect]]:
     """The distribution after each stage that is on; the last one, f64 [V]."""
     settings, stages = found.view.settings, []

@@ -17,7 +17,7 @@ from tokexplore.models.api.engine import (
     StreamEvent,
     StreamRequest,
 )
-from tokexplore.models.distribution import Distribution, Standing
+from tokexplore.models.distribution import Distribution, TokenRank
 from tokexplore.models.engine import sampler
 from tokexplore.models.engine.forward import logits_row, prefill
 from tokexplore.models.engine.forward.kv_store import Leaf, Path
@@ -46,7 +46,7 @@ class Stream:
         self._row: Row | None = None
         """The row after the path, once it is known."""
         self._uniforms = Uniforms()
-        self._stops = Stops(engine, request)
+        self._stops = StopCriteria(engine, request)
         self._asked: SamplingSettings | None = None
         self._settings = request.settings.checked()
 
@@ -203,14 +203,14 @@ def drawn(
     )
 
 
-def _standing(row: Row, distribution: Distribution, token: int) -> Standing:
+def _standing(row: Row, distribution: Distribution, token: int) -> TokenRank:
     """From the stored candidates where those tell all, else from the whole row."""
     index = distribution.index_of(token)
     if index is None or index + 1 >= len(distribution):
         return logits_row.standing(row, token)
     logit = distribution.logit_view[index]
     rank = distribution.rank(index)
-    return Standing(token, logit, logit - row.lse, rank, index, distribution.tied(index))
+    return TokenRank(token, logit, logit - row.lse, rank, index, distribution.tied(index))
 
 
 class Uniforms:
@@ -232,7 +232,7 @@ class Uniforms:
         return uniform(self._key, draw)
 
 
-class Stops:
+class StopCriteria:
     """End-of-text tokens, stop ids, and stop texts over the bytes of the generated part."""
 
     def __init__(self, engine: "LocalEngine", request: StreamRequest) -> None:

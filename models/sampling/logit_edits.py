@@ -15,7 +15,7 @@ from tokexplore.models.sampling.settings import SamplingSettings, Tokens
 BANS = ("no-repeat-ngram", "banned")
 
 
-class Step(NamedTuple):
+class LogitEdit(NamedTuple):
     """One stage of the changes: the tokens that it concerns, and what it does to their logits."""
 
     stage: str
@@ -32,10 +32,10 @@ class Step(NamedTuple):
         return logit if amount is None else f32(self.act(logit, amount))
 
 
-class Changes(NamedTuple):
+class LogitEdits(NamedTuple):
     """All that a path changes, stage by stage."""
 
-    steps: tuple[Step, ...] = ()
+    steps: tuple[LogitEdit, ...] = ()
 
     def apply(self, token: int, logit: float) -> float:
         """The logit (f32) of a token after all stages."""
@@ -52,7 +52,7 @@ class Changes(NamedTuple):
         return tuple((s.stage, s.value) for s in self.steps if token in s.amounts)
 
 
-NO_CHANGES = Changes()
+NO_CHANGES = LogitEdits()
 
 
 def f32(value: float) -> float:
@@ -66,7 +66,9 @@ def f32(value: float) -> float:
         return math.copysign(math.inf, value)
 
 
-def changes_of(settings: SamplingSettings, path: Sequence[int], prompt_length: int = 0) -> Changes:
+def changes_of(
+    settings: SamplingSettings, path: Sequence[int], prompt_length: int = 0
+) -> LogitEdits:
     """What a path (ids) changes under some settings.
 
     Args:
@@ -78,31 +80,31 @@ def changes_of(settings: SamplingSettings, path: Sequence[int], prompt_length: i
     ids, s = tuple(path), settings
     times = Counter(ids[prompt_length:])
     steps = (
-        Step("bias", len(s.bias), _biases(dict(s.bias), ids), _add),
-        Step(
+        LogitEdit("bias", len(s.bias), _biases(dict(s.bias), ids), _add),
+        LogitEdit(
             "repetition penalty", s.repetition_penalty,
             dict.fromkeys(ids if s.repetition_penalty != 1 else (), f32(s.repetition_penalty)),
             _penalise,
         ),
-        Step(
+        LogitEdit(
             "no-repeat-ngram", s.no_repeat_ngram,
             dict.fromkeys(_repeats(s.no_repeat_ngram, ids), 0.0), _ban,
         ),
-        Step(
+        LogitEdit(
             "banned", len(s.banned),
             dict.fromkeys((b[-1] for b in s.banned if _ends_with(ids, b)), 0.0), _ban,
         ),
-        Step(
+        LogitEdit(
             "presence penalty", s.presence_penalty,
             dict.fromkeys(times if s.presence_penalty else (), f32(-s.presence_penalty)), _add,
         ),
-        Step(
+        LogitEdit(
             "frequency penalty", s.frequency_penalty,
             {t: f32(-s.frequency_penalty * n) for t, n in times.items() if s.frequency_penalty},
             _add,
         ),
     )  # fmt: skip
-    return Changes(tuple(step for step in steps if step.amounts))
+    return LogitEdits(tuple(step for step in steps if step.amounts))
 
 
 def _add(logit: float, amount: float) -> float:

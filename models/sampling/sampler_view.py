@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from tokexplore.models.sampling.logit_edits import NO_CHANGES, Changes, f32
+from tokexplore.models.sampling.logit_edits import NO_CHANGES, LogitEdits, f32
 from tokexplore.models.sampling.settings import SamplingSettings, short_value
 
 
@@ -56,7 +56,7 @@ class Cut(msgspec.Struct, frozen=True, gc=False):
         return f"{self.stage} {value}: {self.kept} kept"
 
 
-class Fate(NamedTuple):
+class SamplerOutcome(NamedTuple):
     """What became of one candidate."""
 
     logprob: float
@@ -87,36 +87,38 @@ class SamplerView(msgspec.Struct, frozen=True, gc=False):
         """The temperature in force."""
         return self.settings.temperature if self.dynamic is None else self.dynamic
 
-    def fate(self, token: int, logit: float, changes: Changes = NO_CHANGES) -> Fate:
+    def fate(self, token: int, logit: float, changes: LogitEdits = NO_CHANGES) -> SamplerOutcome:
         """What became of a token with this raw logit.
 
         Args:
             changes: those of the path and the settings (`changes_of`).
         """
         if self.settings.greedy:
-            return Fate(0.0 if token == self.chosen else -math.inf, None)
+            return SamplerOutcome(0.0 if token == self.chosen else -math.inf, None)
         changed = changes.apply(token, logit)
         if changed == -math.inf:
             stage = changes.banned_by(token)
-            return Fate(-math.inf, next((cut for cut in self.cuts if cut.stage == stage), None))
+            return SamplerOutcome(
+                -math.inf, next((cut for cut in self.cuts if cut.stage == stage), None)
+            )
         scaled = f32(changed / f32(self.temperature))
         for cut in self.cuts:
             if cut.removes(token, scaled):
-                return Fate(-math.inf, cut)
-        return Fate(changed / self.temperature - self.log_norm, None)
+                return SamplerOutcome(-math.inf, cut)
+        return SamplerOutcome(changed / self.temperature - self.log_norm, None)
 
 
 class StepView(NamedTuple):
     """The sampler's view of one step, with what its path changes: all that a row needs."""
 
     sampler: SamplerView
-    changes: Changes
+    changes: LogitEdits
 
     @property
     def settings(self) -> SamplingSettings:
         return self.sampler.settings
 
-    def fate(self, token: int, logit: float) -> Fate:
+    def fate(self, token: int, logit: float) -> SamplerOutcome:
         """What became of a token with this raw logit."""
         return self.sampler.fate(token, logit, self.changes)
 

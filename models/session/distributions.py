@@ -12,7 +12,7 @@ from tokexplore.models.session import rows
 from tokexplore.models.session.codec import unpack
 from tokexplore.models.session.restore import BROKEN
 from tokexplore.models.tree.distribution_store import Numbers, Values
-from tokexplore.models.tree.events import Retold
+from tokexplore.models.tree.events import DistributionRecomputed
 from tokexplore.models.tree.tree import TokenTree
 
 Marks = np.ndarray[tuple[int], np.dtype[np.bool_]]
@@ -85,7 +85,7 @@ def _recall(
         except BROKEN:
             damaged += 1
         else:
-            tree.append(Retold(node, told))
+            tree.append(DistributionRecomputed(node, told))
     return damaged
 
 

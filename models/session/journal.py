@@ -10,7 +10,7 @@ from pathlib import Path
 from tokexplore.models.errors import TokexploreError
 from tokexplore.models.session.writer import SYNC, View, Writer
 from tokexplore.models.tokens import Vocabulary
-from tokexplore.models.tree.events import Act, Event, Taken
+from tokexplore.models.tree.events import Act, Event, TokenTaken
 
 BATCH = 0.1
 """Seconds that events wait for others to be written with."""
@@ -61,7 +61,7 @@ class Journal:
         """Keep an event; never waits. The file is made with the first token."""
         at = int((time.time() - self.created) * 1e6)
         self._waiting.append((at, event, act))
-        if isinstance(event, Taken) or self._started:
+        if isinstance(event, TokenTaken) or self._started:
             self._start()
 
     def vocabulary(self, vocabulary: Vocabulary) -> None:

@@ -16,7 +16,7 @@ from tokexplore.models.errors import UsageError
 from tokexplore.models.sampling.sampler_view import SamplerView
 from tokexplore.models.session import rows
 from tokexplore.models.session.rows import Count, possible
-from tokexplore.models.tree.events import Origin, Taken, Viewed
+from tokexplore.models.tree.events import Origin, TokenTaken, Viewed
 from tokexplore.models.tree.tree import TokenTree
 from tokexplore.models.tree.trie import Chain
 
@@ -67,7 +67,7 @@ def replay(connection: sqlite3.Connection, tree: TokenTree) -> Left:
     return Left(leaf, cursor, last, len(others) + len(taken.seq))
 
 
-_TOKENS = f"kind = '{rows.KINDS[Taken]}' AND act IS NULL"
+_TOKENS = f"kind = '{rows.KINDS[TokenTaken]}' AND act IS NULL"
 _OTHERS = f"SELECT {rows.COLUMNS} FROM event WHERE NOT ({_TOKENS}) ORDER BY seq"
 
 
@@ -142,7 +142,7 @@ class _Taken:
         if max(chain.settings[start:end]) >= max(1, len(tree.settings)):
             raise ValueError("settings that are not known")
         tree.append(
-            Taken(
+            TokenTaken(
                 int(self.node[start]), int(self._parent[start]), chain.token[start],
                 chain.origin[start], chain.settings[start], chain.draw[start],
                 chain.logprob[start], chain.rank[start], chain.sampler_logprob[start],

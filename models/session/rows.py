@@ -81,10 +81,10 @@ _TEXT = msgspec.json.Decoder(str)
 _FLAG = msgspec.json.Decoder(bool)
 
 KINDS: dict[type[Event], str] = {
-    events.Taken: "taken",
+    events.TokenTaken: "taken",
     events.Scored: "scored",
     events.Configured: "configured",
-    events.Loaded: "loaded",
+    events.ModelLoaded: "loaded",
     events.Prompted: "prompted",
     events.Ended: "ended",
     events.Labelled: "labelled",
@@ -112,13 +112,13 @@ def row_of(event: Event, act: Act, seq: int, at: int) -> tuple[object, ...]:
     """An event as the values of its row; distributions have tables of their own."""
     row = EventRow(seq, at, KINDS[type(event)], act or None)
     match event:
-        case events.Taken():
+        case events.TokenTaken():
             _fill_taken(row, event)
         case events.Scored(node, logprob, rank):
             row.node, row.logprob, row.rank = node, logprob, rank
         case events.Configured(number, settings):
             row.settings, row.body = number, _json(settings)
-        case events.Loaded(number, provenance):
+        case events.ModelLoaded(number, provenance):
             row.model, row.body = number, _json(provenance)
         case events.Prompted(node, form, chat):
             row.node, row.body = node, _json(_PromptBody(form, chat))
@@ -139,7 +139,7 @@ def row_of(event: Event, act: Act, seq: int, at: int) -> tuple[object, ...]:
     return msgspec.structs.astuple(row)
 
 
-def _fill_taken(row: EventRow, event: events.Taken) -> None:
+def _fill_taken(row: EventRow, event: events.TokenTaken) -> None:
     row.node, row.parent, row.token, row.origin = (
         event.node, event.parent, event.token, event.origin
     )  # fmt: skip
@@ -162,7 +162,7 @@ def event_of(row: EventRow, settings: Sequence[SamplingSettings]) -> Event:
     """
     body = row.body or ""
     match _EVENTS.get(row.kind):
-        case events.Taken:
+        case events.TokenTaken:
             return _taken(row, settings)
         case events.Scored:
             logprob = possible(_number(row.logprob))
@@ -170,8 +170,8 @@ def event_of(row: EventRow, settings: Sequence[SamplingSettings]) -> Event:
             return events.Scored(_known(row.node), *known)
         case events.Configured:
             return events.Configured(_known(row.settings), _SETTINGS.decode(body).checked())
-        case events.Loaded:
-            return events.Loaded(_known(row.model), _PROVENANCE.decode(body))
+        case events.ModelLoaded:
+            return events.ModelLoaded(_known(row.model), _PROVENANCE.decode(body))
         case events.Prompted:
             prompt = _PROMPT.decode(body)
             return events.Prompted(_known(row.node), prompt.form, prompt.chat)
@@ -204,7 +204,7 @@ def event_of(row: EventRow, settings: Sequence[SamplingSettings]) -> Event:
     raise ValueError(f"{row.kind!r} is no kind of event")
 
 
-def _taken(row: EventRow, settings: Sequence[SamplingSettings]) -> events.Taken:
+def _taken(row: EventRow, settings: Sequence[SamplingSettings]) -> events.TokenTaken:
     node, parent, token, origin = row.node, row.parent, row.token, row.origin
     if node is None or parent is None or token is None or origin is None:
         raise ValueError("a taken token lacks its node, parent, id or origin")
@@ -213,7 +213,7 @@ def _taken(row: EventRow, settings: Sequence[SamplingSettings]) -> events.Taken:
         raise ValueError(f"settings number {number} are not known")
     if row.kept is not None:
         view = view_of(settings, number, token, row.kept, row.log_norm, row.body)
-    return events.Taken(
+    return events.TokenTaken(
         node, parent, token, origin, number, row.draw or 0,
         possible(row.logprob), row.rank, possible(row.sampler_logprob), view,
     )  # fmt: skip

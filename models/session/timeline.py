@@ -14,7 +14,7 @@ from tokexplore.models.session.distributions import read_distribution
 from tokexplore.models.session.reader import connect, open_session
 from tokexplore.models.session.restore import BROKEN
 from tokexplore.models.tokens import Vocabulary
-from tokexplore.models.tree.events import Act, Event, Retold, Told
+from tokexplore.models.tree.events import Act, DistributionComputed, DistributionRecomputed, Event
 
 
 class Moment(NamedTuple):
@@ -69,7 +69,7 @@ class Timeline(NamedTuple):
         ).fetchone()
         node, again = msgspec.convert(found, tuple[rows.Count, rows.Count])
         told = read_distribution(self.connection, row)
-        event = Retold(node, told) if again else Told(node, told)
+        event = DistributionRecomputed(node, told) if again else DistributionComputed(node, told)
         return Moment(event, "")
 
 

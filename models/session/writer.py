@@ -15,7 +15,13 @@ from tokexplore.models.session.codec import pack
 from tokexplore.models.session.meta import Summary
 from tokexplore.models.session.paths import make_private, network_type
 from tokexplore.models.tokens import Vocabulary
-from tokexplore.models.tree.events import Act, Event, Loaded, Retold, Told
+from tokexplore.models.tree.events import (
+    Act,
+    DistributionComputed,
+    DistributionRecomputed,
+    Event,
+    ModelLoaded,
+)
 
 SYNC = 1.0
 """Seconds after which what was written has reached the disk."""
@@ -108,11 +114,11 @@ class Writer:
 
     def _add_event(self, at: int, event: Event, act: Act) -> None:
         seq, self._seq = self._seq, self._seq + 1
-        if isinstance(event, Told | Retold):
-            again = int(isinstance(event, Retold))
+        if isinstance(event, DistributionComputed | DistributionRecomputed):
+            again = int(isinstance(event, DistributionRecomputed))
             self._add_distribution(seq, event.node, again, event.distribution)
             return
-        if isinstance(event, Loaded):
+        if isinstance(event, ModelLoaded):
             self._model = event.number
         self._rows.setdefault(rows.INSERT, []).append(rows.row_of(event, act, seq, at))
 

@@ -37,7 +37,7 @@ Fetch = Callable[[Sequence[int]], Sequence[Distribution | None]]
 """Gives distributions by the numbers of their records; None for each that is damaged."""
 
 
-class Shelf:
+class DistributionStore:
     """Distributions by node; their figures are always at hand, their candidates may be on disk."""
 
     def __init__(self) -> None:

@@ -21,7 +21,7 @@ Came = Origin | Literal["generated"]
 """The same on one of several paths: one generated a token that another was given."""
 
 
-class Taken(msgspec.Struct, frozen=True, tag=True, gc=False):
+class TokenTaken(msgspec.Struct, frozen=True, tag=True, gc=False):
     """A token was taken after `parent`; taking a token again names the same node."""
 
     node: int
@@ -40,21 +40,21 @@ class Taken(msgspec.Struct, frozen=True, tag=True, gc=False):
     """How the sampler saw the distribution that a generated token was drawn from."""
 
 
-class Told(msgspec.Struct, frozen=True, tag=True, gc=False):
+class DistributionComputed(msgspec.Struct, frozen=True, tag=True, gc=False):
     """The model told its distribution after `node`; the first one is canonical."""
 
     node: int
     distribution: Distribution
 
 
-class Retold(msgspec.Struct, frozen=True, tag=True, gc=False):
+class DistributionRecomputed(msgspec.Struct, frozen=True, tag=True, gc=False):
     """The distribution after `node` was computed again; it is shown beside the canonical one."""
 
     node: int
     distribution: Distribution
 
 
-class Loaded(msgspec.Struct, frozen=True, tag=True):
+class ModelLoaded(msgspec.Struct, frozen=True, tag=True):
     """From here on distributions come from this model, under a number of its own."""
 
     number: int
@@ -187,10 +187,10 @@ Change = (
 """What the user does to a tree that grew; each can be undone."""
 
 Event = (
-    Taken
-    | Told
-    | Retold
-    | Loaded
+    TokenTaken
+    | DistributionComputed
+    | DistributionRecomputed
+    | ModelLoaded
     | Scored
     | Configured
     | Prompted

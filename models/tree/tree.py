@@ -6,29 +6,29 @@ from tokexplore.models.api.engine import Chat
 from tokexplore.models.api.provenance import Provenance
 from tokexplore.models.distribution import Distribution
 from tokexplore.models.sampling.settings import SamplingSettings
-from tokexplore.models.tree.distribution_store import Shelf
+from tokexplore.models.tree.distribution_store import DistributionStore
 from tokexplore.models.tree.events import (
     Act,
     Bookmarked,
     Change,
     Configured,
+    DistributionComputed,
+    DistributionRecomputed,
     Ended,
     Event,
     Extended,
     Hidden,
     Labelled,
-    Loaded,
+    ModelLoaded,
     Named,
     Noted,
     Opened,
     Origin,
     Prompted,
     Restored,
-    Retold,
     Scored,
     Studied,
-    Taken,
-    Told,
+    TokenTaken,
     Unhidden,
     Viewed,
     Withdrawn,
@@ -45,7 +45,7 @@ class TokenTree(Trie):
         super().__init__()
         self.recorder: Callable[[Event, Act], None] | None = None
         """Told of every event, in order."""
-        self.distribution = Shelf()
+        self.distribution = DistributionStore()
         """What the model said after a node, the first time that it was computed."""
         self.retold: dict[int, Distribution] = {}
         """By node: the last distribution that was computed again."""
@@ -96,7 +96,7 @@ class TokenTree(Trie):
         """Take `token` after `parent`: its node, new or the one that is there already."""
         there = self.child(self._known(parent), token)
         node = len(self.parent) if there is None else there
-        self.append(Taken(node, parent, token, origin, **known))  # type: ignore[arg-type]
+        self.append(TokenTaken(node, parent, token, origin, **known))  # type: ignore[arg-type]
         return node
 
     def explore(
@@ -141,7 +141,7 @@ class TokenTree(Trie):
     def tell(self, node: int, distribution: Distribution) -> None:
         """Record the distribution after `node`, unless the canonical one is there to be read."""
         if self.distribution.lacks(node):
-            self.append(Told(node, distribution))
+            self.append(DistributionComputed(node, distribution))
 
     def configure(self, settings: SamplingSettings) -> int:
         """The number of these settings, new or known."""
@@ -153,7 +153,7 @@ class TokenTree(Trie):
     def load(self, provenance: Provenance) -> None:
         """From here on distributions come from this model."""
         if not self.provenance or self.provenance[-1] != provenance:
-            self.append(Loaded(len(self.provenance), provenance))
+            self.append(ModelLoaded(len(self.provenance), provenance))
 
     def change(self, event: Change) -> None:
         """A change by the user, which can be undone."""
@@ -188,16 +188,16 @@ class TokenTree(Trie):
 
     def _apply(self, event: Event) -> None:
         match event:
-            case Taken():
+            case TokenTaken():
                 self._take(event)
-            case Told(node, distribution):
+            case DistributionComputed(node, distribution):
                 if self.distribution.lacks(self._known(node)):
                     self.distribution.add(
                         node, distribution, len(self.provenance) - 1 if self.provenance else None
                     )
-            case Retold(node, distribution):
+            case DistributionRecomputed(node, distribution):
                 self.retold[self._known(node)] = distribution
-            case Loaded(number, provenance):
+            case ModelLoaded(number, provenance):
                 if number != len(self.provenance):
                     raise ValueError(f"model number {number} is not next")
                 self.provenance.append(provenance)

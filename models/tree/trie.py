@@ -18,7 +18,7 @@ from typing import NamedTuple
 import msgspec
 
 from tokexplore.models.tree.distribution_store import Views
-from tokexplore.models.tree.events import Origin, Taken
+from tokexplore.models.tree.events import Origin, TokenTaken
 
 ROOT = 0
 Turns = tuple[int, ...]
@@ -290,7 +290,7 @@ class Trie:
             raise ValueError(f"node {node} is not in the tree")
         return node
 
-    def _take(self, event: Taken) -> None:
+    def _take(self, event: TokenTaken) -> None:
         parent = event.parent
         known = self.child(self._known(parent), event.token)
         if known is None:
@@ -311,7 +311,7 @@ class Trie:
         same = (origin == "prompt") == (len(turns) % 2 == 0)
         return turns if same else (*turns, self.depth[parent])
 
-    def _add(self, event: Taken) -> None:
+    def _add(self, event: TokenTaken) -> None:
         node, parent, given = event.node, event.parent, event.origin == "prompt"
         branch = self._extended(event)
         self.parent.append(parent)
@@ -375,7 +375,7 @@ class Trie:
         for logprob in logprobs if counts else ():
             self._add_score(branch, logprob)
 
-    def _extended(self, event: Taken) -> Branch:
+    def _extended(self, event: TokenTaken) -> Branch:
         """The branch that a new node belongs to, grown by it."""
         node, parent = event.node, event.parent
         if self.children[parent] or parent == ROOT:

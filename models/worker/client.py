@@ -21,7 +21,7 @@ from tokexplore.models.api.engine import (
     StreamRequest,
 )
 from tokexplore.models.api.options import LoadOptions
-from tokexplore.models.distribution import Distribution, Rows, Standing
+from tokexplore.models.distribution import Distribution, Rows, TokenRank
 from tokexplore.models.errors import EngineLostError
 from tokexplore.models.lab.experiment import Experiment, Outcome
 from tokexplore.models.sampling.effects import Draws, Effect
@@ -147,10 +147,10 @@ class EngineClient:
         """See `Engine.search`."""
         return cast(Rows, await self._ask(messages.Search(tuple(ids), text, limit)))
 
-    async def standings(self, ids: Sequence[int], tokens: Sequence[int]) -> list[Standing]:
+    async def standings(self, ids: Sequence[int], tokens: Sequence[int]) -> list[TokenRank]:
         """See `Engine.standings`."""
         question = messages.FindStandings(tuple(ids), tuple(tokens))
-        return cast(list[Standing], await self._ask(question))
+        return cast(list[TokenRank], await self._ask(question))
 
     async def reshape(
         self, ids: Sequence[int], settings: SamplingSettings, prompt_length: int = 0

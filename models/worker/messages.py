@@ -19,7 +19,7 @@ from tokexplore.models.api.engine import (
     StreamRequest,
 )
 from tokexplore.models.api.options import LoadOptions
-from tokexplore.models.distribution import Distribution, Rows, Standing
+from tokexplore.models.distribution import Distribution, Rows, TokenRank
 from tokexplore.models.lab.experiment import Experiment, Outcome
 from tokexplore.models.sampling.effects import Draws, Effect
 from tokexplore.models.sampling.sampler_view import SamplerView
@@ -113,7 +113,7 @@ ANSWERS: dict[type, Any] = {
     Describe: Distribution,
     FindRows: Rows,
     Search: Rows,
-    FindStandings: list[Standing],
+    FindStandings: list[TokenRank],
     Reshape: SamplerView,
     FindEffects: list[Effect],
     Draw: Draws,

@@ -16,7 +16,7 @@ from tokexplore.models.session.timeline import Timeline
 from tokexplore.models.worker.client import EngineClient
 from tokexplore.tui.app import TokexploreApp
 from tokexplore.tui.explore.options import AppOptions
-from tokexplore.tui.explore.session_recorder import Kept
+from tokexplore.tui.explore.session_recorder import OpenSession
 
 PROMPT = "Once upon a time there was"
 LENGTH = 24
@@ -26,7 +26,7 @@ def make_app(
     *,
     options: AppOptions | None = None,
     gate: threading.Semaphore | None = None,
-    kept: Kept | None = None,
+    kept: OpenSession | None = None,
     timeline: Timeline | None = None,
     **config: object,
 ) -> TokexploreApp:

@@ -40,7 +40,7 @@ from tokexplore.models.api.engine import (
     StreamRequest,
 )
 from tokexplore.models.api.options import LoadOptions
-from tokexplore.models.distribution import Distribution, Rows, Standing
+from tokexplore.models.distribution import Distribution, Rows, TokenRank
 from tokexplore.models.errors import UsageError
 from tokexplore.models.sampling.effects import Draws, Effect
 from tokexplore.models.sampling.randomness import extend_key, path_key, seed_key, uniform
@@ -218,7 +218,7 @@ class FakeEngine:
         ]
         return rows_at(np.array(hits[:limit], dtype=np.int64), order, logits, len(hits), lse)
 
-    def standings(self, ids: Sequence[int], tokens: Sequence[int]) -> list[Standing]:
+    def standings(self, ids: Sequence[int], tokens: Sequence[int]) -> list[TokenRank]:
         order, logits, lse = self._full(ids)
         return [standing_of(order, logits, token, lse) for token in tokens]
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from tokexplore.models.distribution import Rows, Standing
+from tokexplore.models.distribution import Rows, TokenRank
 from tokexplore.models.errors import UsageError
 from tokexplore.models.sampling.effects import SHOWN, Draws, Effect, StageEffect
 from tokexplore.models.sampling.sampler_view import Cut, SamplerView
@@ -94,12 +94,12 @@ def log_sum_exp(logits: np.ndarray) -> float:
     return float(top + math.log(np.exp(values - top).sum()))
 
 
-def standing_of(order: np.ndarray, logits: np.ndarray, token: int, lse: float) -> Standing:
+def standing_of(order: np.ndarray, logits: np.ndarray, token: int, lse: float) -> TokenRank:
     if not 0 <= token < len(logits):
         raise UsageError(f"token {token} is not in the vocabulary of {len(logits)}.")
     logit = logits[token]
     equal = int(np.sum(logits == logit))
-    return Standing(
+    return TokenRank(
         token=token,
         logit=float(logit),
         logprob=float(logit) - lse,

@@ -21,7 +21,7 @@ from tokexplore.models.session import journal
 from tokexplore.models.session.reader import open_session
 from tokexplore.models.session.writer import View, Writer
 from tokexplore.models.tokens import Vocabulary
-from tokexplore.models.tree.events import Act, Event, Taken
+from tokexplore.models.tree.events import Act, Event, TokenTaken
 from tokexplore.models.tree.tree import TokenTree
 
 AT_ONCE = 10
@@ -37,7 +37,7 @@ class TellingWriter(Writer):
 
     def add(self, item: tuple[int, Event, Act] | Vocabulary | View) -> None:
         super().add(item)
-        if isinstance(item, tuple) and isinstance(item[1], Taken):
+        if isinstance(item, tuple) and isinstance(item[1], TokenTaken):
             self.newest = max(self.newest, item[1].node)
 
     def commit(self, *, sync: bool) -> bool:

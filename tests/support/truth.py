@@ -17,7 +17,7 @@ from tokexplore.models.api.engine import (
     StreamEvent,
     StreamRequest,
 )
-from tokexplore.models.distribution import Distribution, Standing
+from tokexplore.models.distribution import Distribution, TokenRank
 from tokexplore.models.engine.local import LocalEngine
 from tokexplore.models.sampling.settings import SamplingSettings
 
@@ -31,7 +31,7 @@ class Said:
 
     path: tuple[int, ...]
     distribution: Distribution
-    standing: Standing | None = None
+    standing: TokenRank | None = None
 
 
 class Run:
@@ -154,7 +154,7 @@ def _error(logits: np.ndarray, claim: Said) -> float:
     return float(max(errors))
 
 
-def _rank_error(logprobs: np.ndarray, standing: Standing) -> float:
+def _rank_error(logprobs: np.ndarray, standing: TokenRank) -> float:
     """How far the logprob of the true holder of this rank is from the token's own."""
     ordered = np.sort(logprobs)[::-1]
     return float(abs(ordered[standing.rank - 1] - logprobs[standing.token]))

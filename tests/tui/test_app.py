@@ -22,7 +22,7 @@ from tokexplore.tui.screens.compare import CompareScreen
 from tokexplore.tui.screens.dialog import Ask, Sheet
 from tokexplore.tui.screens.editor import PromptEditor, TextEditor
 from tokexplore.tui.screens.find import FindToken
-from tokexplore.tui.screens.sampler_lens import LensScreen
+from tokexplore.tui.screens.sampler_lens import SamplerLensScreen
 from tokexplore.tui.terminal.paced_app import MOST_NOTICES
 from tokexplore.widgets.transcript import Transcript
 
@@ -259,7 +259,7 @@ async def test_settings_change_what_comes_next_and_old_tokens_keep_theirs() -> N
         explorer, tree = app.driver.explorer, app.driver.explorer.tree
         old = explorer.leaf
         await press(pilot, "s")
-        assert isinstance(app.screen, LensScreen)
+        assert isinstance(app.screen, SamplerLensScreen)
         await pilot.press(*"0.8", *["down"] * 4, "left", "enter")
         await settle(pilot)
         assert explorer.settings == SamplingSettings(temperature=0.8, top_p=0.99)
@@ -287,7 +287,7 @@ async def test_an_impossible_setting_is_refused_by_name_and_the_dialog_stays() -
         await press(pilot, "s")
         await pilot.press(*"-3", "enter")
         await pilot.pause()
-        assert isinstance(app.screen, LensScreen)
+        assert isinstance(app.screen, SamplerLensScreen)
         assert any("temperature -3" in n.message for n in app._notifications)
 
 

@@ -20,7 +20,7 @@ from tokexplore.tui.explore.explorer import Explorer
 from tokexplore.tui.explore.open_session import keep_on, options_for
 from tokexplore.tui.explore.options import OpenOptions
 from tokexplore.tui.explore.replay import Replay
-from tokexplore.tui.explore.session_recorder import Kept, read_state, resumed
+from tokexplore.tui.explore.session_recorder import OpenSession, read_state, resumed
 
 TOLD = json.loads(EXPECTED.read_text(encoding="utf-8"))
 every_session = pytest.mark.parametrize("name", NAMES)
@@ -51,7 +51,7 @@ def test_it_is_lived_again_to_the_same_end(name: str, tmp_path: Path) -> None:
     replay.live(1e9)
     assert replay.over
     assert same(explorer.tree, left.tree)
-    assert explorer.nodes == resumed(Kept(left, read_state(left.view)[0], path)).nodes
+    assert explorer.nodes == resumed(OpenSession(left, read_state(left.view)[0], path)).nodes
     for node in range(len(left.tree)):
         told = left.tree.distribution.get(node)
         assert explorer.tree.distribution.get(node) == told

@@ -68,7 +68,7 @@ class Viewing(Actions):
     async def action_settings(self) -> None:
         """The sampling lens at this step: sampling and length."""
         from tokexplore.tui.explore.knob_editor import Setup
-        from tokexplore.tui.screens.sampler_lens import LensScreen
+        from tokexplore.tui.screens.sampler_lens import SamplerLensScreen
 
         driver = self.driver
 
@@ -76,11 +76,13 @@ class Viewing(Actions):
             if setup is not None:
                 driver.configure(setup.sampling, setup.max_new_tokens)
 
-        await self.open(LensScreen(driver, lens_title(self.explorer, self.size.width // 2)), chosen)
+        await self.open(
+            SamplerLensScreen(driver, lens_title(self.explorer, self.size.width // 2)), chosen
+        )
 
     def action_ladder(self) -> None:
         """This step under several temperatures, and continuations of each."""
-        from tokexplore.tui.screens.temperatures import LadderScreen
+        from tokexplore.tui.screens.temperatures import TemperaturesScreen
 
         if self.driver.absent:
             self.nothing(
@@ -89,7 +91,7 @@ class Viewing(Actions):
         elif self.driver.distribution() is None:
             self.nothing("distribution at this step")
         else:
-            self.driver.change(self._open_paused(LadderScreen))
+            self.driver.change(self._open_paused(TemperaturesScreen))
 
     def action_lab(self) -> None:
         """The same request again and again: where its texts part, and why."""

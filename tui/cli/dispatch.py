@@ -31,7 +31,7 @@ from tokexplore.tui.terminal.stdio import (
 )
 
 if TYPE_CHECKING:
-    from tokexplore.tui.explore.session_recorder import Kept
+    from tokexplore.tui.explore.session_recorder import OpenSession
 
 
 def main(argv: Sequence[str] | None = None, *, open_engine: OpenEngine = open_local) -> int:
@@ -240,7 +240,7 @@ def _replay(asked: OpenOptions) -> int:
         return _left(run_app(app, timeline=timeline))
 
 
-def _on_screen(app: AppOptions, kept: "Kept | None" = None) -> int:
+def _on_screen(app: AppOptions, kept: "OpenSession | None" = None) -> int:
     take_keys_from_terminal()
     if is_dumb():
         print(
@@ -258,7 +258,7 @@ def _on_screen(app: AppOptions, kept: "Kept | None" = None) -> int:
         return _left(run_app(app, kept))
 
 
-def _in_lines(app: AppOptions, kept: "Kept | None" = None) -> int:
+def _in_lines(app: AppOptions, kept: "OpenSession | None" = None) -> int:
     gc_control.resume()
     from tokexplore.tui.line_mode.session import run_lines
 

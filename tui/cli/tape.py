@@ -14,7 +14,7 @@ from tokexplore.models.session.timeline import Timeline
 from tokexplore.tui.cli.common.progress import Meter
 from tokexplore.tui.explore.open_session import keep_on, options_for, to_replay
 from tokexplore.tui.explore.options import AppOptions, OpenOptions, TapeOptions, check_new
-from tokexplore.tui.explore.session_recorder import Kept
+from tokexplore.tui.explore.session_recorder import OpenSession
 from tokexplore.tui.recording.cast import read_cast
 from tokexplore.tui.recording.gif import write_gif
 from tokexplore.tui.tape.player import play
@@ -65,7 +65,7 @@ class Begun(NamedTuple):
     """What a tape starts from."""
 
     options: AppOptions
-    kept: Kept | None = None
+    kept: OpenSession | None = None
     """The session that it opens."""
     timeline: Timeline | None = None
     """The session that it lives again."""

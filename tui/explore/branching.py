@@ -1,6 +1,6 @@
 """Taking tokens: picks, and drawing a step again."""
 
-from tokexplore.models.distribution import Standing
+from tokexplore.models.distribution import TokenRank
 from tokexplore.models.errors import UsageError
 from tokexplore.models.tree.trie import ROOT
 from tokexplore.tui.explore.engine_link import in_turn
@@ -39,13 +39,13 @@ class Taking(Streaming):
         self.play()
         self._changed()
 
-    async def _standing(self, node: int, token: int) -> Standing:
+    async def _standing(self, node: int, token: int) -> TokenRank:
         distribution = self.explorer.tree.distribution.get(node)
         index = distribution.index_of(token) if distribution else None
         if distribution is None or index is None:
             await self.wake()
             return (await self.client.standings(self.ids_of(node), [token]))[0]
-        return Standing(
+        return TokenRank(
             token, distribution.logit_view[index], distribution.logprob(index),
             distribution.rank(index), index, distribution.tied(index),
         )  # fmt: skip

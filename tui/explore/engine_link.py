@@ -9,9 +9,9 @@ from typing import Concatenate, Literal, ParamSpec, Protocol, TypeVar
 
 from tokexplore.models.api.engine import Chat, ModelInfo, Progress
 from tokexplore.models.api.options import LoadOptions
-from tokexplore.models.distribution import Standing
+from tokexplore.models.distribution import TokenRank
 from tokexplore.models.errors import EngineLostError, ModelError, TokexploreError, UsageError
-from tokexplore.models.sampling.logit_edits import Changes
+from tokexplore.models.sampling.logit_edits import LogitEdits
 from tokexplore.models.sampling.sampler_view import SamplerView
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.worker.client import EngineClient
@@ -92,11 +92,11 @@ class DriverBase:
         """The node that the live stream extends."""
         self.views: dict[tuple[int, int], SamplerView] = {}
         """By node and settings number: the sampler's view of distributions asked for."""
-        self._changes: dict[tuple[int, int], Changes] = {}
+        self._changes: dict[tuple[int, int], LogitEdits] = {}
         """What the path changes at the step that was shown last."""
         self.watched: list[int] = []
         """Tokens that are followed at every step."""
-        self.standings: dict[tuple[int, int], Standing] = {}
+        self.standings: dict[tuple[int, int], TokenRank] = {}
         """By node and token: how watched tokens stand in the distribution after the node."""
         self._watching = False
         self.gaps: dict[int, float] = {}
@@ -291,7 +291,7 @@ class DriverBase:
             self._notify(failure(error), severity="error")
         self._changed()
 
-    def remember(self, node: int, found: Iterable[Standing]) -> None:
+    def remember(self, node: int, found: Iterable[TokenRank]) -> None:
         """Keep how watched tokens stand after a node."""
         for standing in found:
             self.standings[node, standing.token] = standing

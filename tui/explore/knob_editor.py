@@ -22,7 +22,7 @@ class Setup(NamedTuple):
     max_new_tokens: int
 
 
-class Hand:
+class KnobEditor:
     """One knob in hand at a time, the temperature first."""
 
     def __init__(self, setup: Setup) -> None:

@@ -19,14 +19,14 @@ from tokexplore.models.session.writer import View
 from tokexplore.models.tree.events import Act, Event, Viewed
 from tokexplore.models.tree.tree import TokenTree
 from tokexplore.tui.explore.options import AppOptions, OpenOptions
-from tokexplore.tui.explore.session_recorder import FIRST_WORDS, Kept, ViewState, read_state
+from tokexplore.tui.explore.session_recorder import FIRST_WORDS, OpenSession, ViewState, read_state
 
 LINES = ".jsonl"
 PATIENCE = 600.0
 """Seconds that a large import may take to be written."""
 
 
-def keep_on(name: str) -> Kept:
+def keep_on(name: str) -> OpenSession:
     """A session to go on with.
 
     JSON lines of ours become a new session.
@@ -37,7 +37,7 @@ def keep_on(name: str) -> Kept:
     if name.endswith(LINES) and Path(name).is_file():
         session = open_session(imported(Path(name)))
         said = f"{name} is kept as a session of its own, {session.path}."
-        return Kept(session, read_state(session.view)[0], session.path, said)
+        return OpenSession(session, read_state(session.view)[0], session.path, said)
     session = open_session(find(name) if name else latest().path)
     file, said = session.path, ""
     if session.migrated:
@@ -47,7 +47,7 @@ def keep_on(name: str) -> Kept:
         said = f"{session.path} cannot be written: what you do is kept in a copy, {file}."
     state, lost = read_state(session.view)
     said = " ".join(filter(None, (said, session.damage, lost)))
-    return Kept(session, state, file, said)
+    return OpenSession(session, state, file, said)
 
 
 def imported(path: Path) -> Path:
@@ -96,7 +96,7 @@ def to_replay(asked: OpenOptions) -> tuple[Timeline, AppOptions]:
     return timeline, options
 
 
-def options_for(kept: Kept, asked: OpenOptions) -> AppOptions:
+def options_for(kept: OpenSession, asked: OpenOptions) -> AppOptions:
     """The options under which a session is gone on with."""
     return options_from(kept.state, asked)
 

@@ -9,7 +9,7 @@ from tokexplore.models.sampling.bounds import BoundedView, bounded_view
 from tokexplore.models.sampling.logit_edits import NO_CHANGES, changes_of
 from tokexplore.models.sampling.randomness import path_key, uniform
 from tokexplore.models.sampling.sampler_view import SamplerView, StepView
-from tokexplore.models.tree.events import Retold
+from tokexplore.models.tree.events import DistributionRecomputed
 from tokexplore.models.tree.trie import ROOT
 from tokexplore.tui.explore.explorer import NEAR
 from tokexplore.tui.explore.streaming import Streaming
@@ -99,7 +99,7 @@ class Questions(Streaming):
 
     async def _describe_again(self, node: int) -> None:
         again = await self.client.describe(self.ids_of(node))
-        self.explorer.tree.append(Retold(node, again))
+        self.explorer.tree.append(DistributionRecomputed(node, again))
 
     def _ask(self, key: tuple[int, int], work: Coroutine[object, object, None]) -> None:
         if key in self._asked or self.absent:

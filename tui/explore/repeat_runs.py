@@ -19,7 +19,7 @@ CONTROLS = 2
 """Runs that are made once more."""
 
 
-class Lab:
+class RepeatRuns:
     """One experiment at the end of the path's prompt: the same request, computed in other ways.
 
     What is done is kept with the session; nothing of it is in the tree until a run is kept.

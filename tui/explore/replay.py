@@ -8,7 +8,7 @@ import msgspec
 
 from tokexplore.models.errors import UsageError
 from tokexplore.models.session.timeline import Timeline
-from tokexplore.models.tree.events import Configured, Scored, Taken, Viewed
+from tokexplore.models.tree.events import Configured, Scored, TokenTaken, Viewed
 from tokexplore.models.tree.trie import ROOT
 from tokexplore.tui.explore.explorer import Explorer
 from tokexplore.tui.explore.options import IDLE_CAP
@@ -122,7 +122,7 @@ class Replay:
             moment = self.timeline.moment(index, tree.settings)
             tree.replay(moment.event, moment.act)
             match moment.event:
-                case Taken(node=node, parent=parent):
+                case TokenTaken(node=node, parent=parent):
                     if len(tree) > known and parent == explorer.leaf and parent != ROOT:
                         explorer.grown(node)
                 case Viewed(leaf, cursor):
@@ -138,10 +138,10 @@ class Replay:
             ) from None
         finally:
             self.applying = False
-        if not isinstance(moment.event, Taken | Viewed | Scored):
+        if not isinstance(moment.event, TokenTaken | Viewed | Scored):
             explorer.touch(len(explorer.nodes) - 1)
         return isinstance(moment.event, Viewed) or (
-            isinstance(moment.event, Taken) and moment.event.origin != "prompt"
+            isinstance(moment.event, TokenTaken) and moment.event.origin != "prompt"
         )
 
 

@@ -62,7 +62,7 @@ class ViewState(msgspec.Struct, frozen=True):
     screen: ScreenState = ScreenState()
 
 
-class Kept(NamedTuple):
+class OpenSession(NamedTuple):
     """A session that is gone on with: the file to write, and what was in it."""
 
     session: Session
@@ -101,7 +101,7 @@ def read_state(text: str) -> tuple[ViewState, str]:
     return msgspec.structs.replace(state, load=load), said
 
 
-def resumed(kept: Kept) -> Explorer:
+def resumed(kept: OpenSession) -> Explorer:
     """An explorer that stands where a session was left."""
     session, state = kept.session, kept.state
     explorer = Explorer(state.settings, state.close_call, session.tree)
@@ -114,7 +114,7 @@ def resumed(kept: Kept) -> Explorer:
     return explorer
 
 
-class Keeping:
+class SessionRecorder:
     """Keeps one driver's session.
 
     Args:
@@ -131,8 +131,8 @@ class Keeping:
         tell: Tell,
         *,
         file: Path | None = None,
-        kept: Kept | None = None,
-        previous: "Keeping | None" = None,
+        kept: OpenSession | None = None,
+        previous: "SessionRecorder | None" = None,
         replay: Replay | None = None,
         screen: Callable[[], ScreenState] = ScreenState,
     ) -> None:

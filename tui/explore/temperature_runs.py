@@ -19,7 +19,7 @@ LENGTH = 48
 
 
 @dataclass
-class Rung:
+class TemperatureRun:
     """One temperature."""
 
     settings: SamplingSettings
@@ -31,7 +31,7 @@ class Rung:
     """The branch that it was kept as."""
 
 
-class Ladder:
+class TemperatureRuns:
     """The rungs at the cursor's step; continuations are run from the lowest one up.
 
     Nothing of it is in the tree until a rung is kept.
@@ -46,7 +46,7 @@ class Ladder:
         self.node = explorer.before
         """The node that the step comes after."""
         self.ids = driver.ids_of(self.node)
-        self.rungs: list[Rung] = []
+        self.rungs: list[TemperatureRun] = []
         self._work: asyncio.Task[None] | None = None
 
     def start(self, temperatures: Sequence[float], seed: int) -> None:
@@ -57,7 +57,7 @@ class Ladder:
         """
         base = self._driver.explorer.settings
         rungs = [
-            Rung(msgspec.structs.replace(base, temperature=t, seed=seed).checked())
+            TemperatureRun(msgspec.structs.replace(base, temperature=t, seed=seed).checked())
             for t in temperatures
         ]
         self.stop()
@@ -71,13 +71,13 @@ class Ladder:
             self._driver.client.cancel()
 
     @property
-    def running(self) -> Rung | None:
+    def running(self) -> TemperatureRun | None:
         """The rung whose continuation is being written."""
         if self._work is None or self._work.done():
             return None
         return next((rung for rung in self.rungs if not rung.ended), None)
 
-    async def _run(self, rungs: list[Rung]) -> None:
+    async def _run(self, rungs: list[TemperatureRun]) -> None:
         client, tree = self._driver.client, self._driver.explorer.tree
         length = tree.prompt_length(self.node)
         found = await client.effects(self.ids, [r.settings for r in rungs], length)
@@ -87,7 +87,7 @@ class Ladder:
         for rung in rungs:
             await self._continue(rung, length)
 
-    async def _continue(self, rung: Rung, prompt_length: int) -> None:
+    async def _continue(self, rung: TemperatureRun, prompt_length: int) -> None:
         driver = self._driver
         request = driver.options.request(
             self.ids,
@@ -104,7 +104,7 @@ class Ladder:
                     rung.ended = event.reason
             self._changed()
 
-    def keep(self, rung: Rung) -> int:
+    def keep(self, rung: TemperatureRun) -> int:
         """Put a rung's continuation into the tree; the branch's number.
 
         The path in view goes to its end.

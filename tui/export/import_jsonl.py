@@ -23,7 +23,7 @@ from tokexplore.models.tree.events import (
     Noted,
     Origin,
     Prompted,
-    Taken,
+    TokenTaken,
 )
 from tokexplore.models.tree.tree import TokenTree
 from tokexplore.models.tree.trie import ROOT
@@ -282,7 +282,7 @@ class Lines:
         self._tell(tree, parent, step)
         node = len(tree)
         tree.append(
-            Taken(
+            TokenTaken(
                 node, parent, step.id, step.chosen_by or "prompt", step.settings, step.draw,
                 step.logprob, step.rank, step.sampler_logprob,
             )

@@ -14,7 +14,7 @@ from tokexplore.models.untrusted import BITS, brief, number_of
 from tokexplore.tui.explore.explorer import Explorer
 from tokexplore.tui.explore.options import LARGEST_COUNT
 from tokexplore.tui.explore.undo_text import words_of
-from tokexplore.tui.line_mode.printer import Talk
+from tokexplore.tui.line_mode.printer import LinePrinter
 from tokexplore.tui.line_mode.render import branch_lines, comparison_lines, place, step_lines
 from tokexplore.tui.presenters.candidates import View
 from tokexplore.tui.report.step_text import number, percent
@@ -26,7 +26,7 @@ ROWS = 10
 StepShown = tuple[Explorer, Distribution | None, View | None]
 
 
-class Commands(Talk):
+class Commands(LinePrinter):
     """What can be typed. Each takes the rest of its line."""
 
     ended = False

@@ -11,13 +11,13 @@ from tokexplore.tui.explore.controller import Driver
 from tokexplore.tui.explore.engine_link import MakeClient
 from tokexplore.tui.explore.explorer import Explorer
 from tokexplore.tui.explore.options import AppOptions
-from tokexplore.tui.explore.session_recorder import Keeping, Kept, resumed
+from tokexplore.tui.explore.session_recorder import OpenSession, SessionRecorder, resumed
 from tokexplore.tui.report.step_text import plain_text
 
 Severity = Literal["information", "warning", "error"]
 
 
-class Talk:
+class LinePrinter:
     """One explorer over one engine, told in lines.
 
     Args:
@@ -30,7 +30,7 @@ class Talk:
         options: AppOptions,
         make_client: MakeClient,
         out: BinaryIO,
-        kept: Kept | None = None,
+        kept: OpenSession | None = None,
     ) -> None:
         self.options = options
         self.explorer = resumed(kept) if kept else Explorer(options.settings, options.close_call)
@@ -49,7 +49,7 @@ class Talk:
         )
         self.driver.play_name = "go"
         file = Path(options.session) if options.session else None
-        self.keeping = Keeping(self.driver, self._tell, file=file, kept=kept)
+        self.keeping = SessionRecorder(self.driver, self._tell, file=file, kept=kept)
 
     def _tell(self, text: str, bad: bool) -> None:
         """A notice from another thread."""

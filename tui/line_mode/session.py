@@ -10,7 +10,7 @@ from typing import BinaryIO
 from tokexplore.models.errors import TokexploreError, UsageError
 from tokexplore.tui.explore.engine_link import MakeClient, spawn_client
 from tokexplore.tui.explore.options import AppOptions
-from tokexplore.tui.explore.session_recorder import LOOK_EVERY, Kept
+from tokexplore.tui.explore.session_recorder import LOOK_EVERY, OpenSession
 from tokexplore.tui.line_mode.commands import Commands, find_command
 from tokexplore.tui.line_mode.stdin import LineReader
 from tokexplore.tui.terminal.exit_codes import BY_SIGNAL, INTERRUPTED
@@ -34,7 +34,7 @@ class LineSession(Commands):
         make_client: MakeClient,
         out: BinaryIO,
         descriptor: int = 0,
-        kept: Kept | None = None,
+        kept: OpenSession | None = None,
     ) -> None:
         super().__init__(options, make_client, out, kept)
         self._kept = kept
@@ -84,7 +84,7 @@ class LineSession(Commands):
             await asyncio.sleep(LOOK_EVERY)
             self.keeping.look()
 
-    async def _open_kept(self, kept: Kept) -> None:
+    async def _open_kept(self, kept: OpenSession) -> None:
         """Tell a session as it was left; its model is loaded when it is to go on."""
         self.say(f"{kept.session.path.name}, recorded with {self.driver.recorded_name}")
         self.tell_from(0)
@@ -196,7 +196,7 @@ class LineSession(Commands):
             self.say(str(error))
 
 
-def run_lines(options: AppOptions, out: BinaryIO, kept: Kept | None = None) -> int:
+def run_lines(options: AppOptions, out: BinaryIO, kept: OpenSession | None = None) -> int:
     """Run the line mode on standard input; its exit code.
 
     Args:

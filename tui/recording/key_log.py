@@ -28,7 +28,7 @@ class Pressed(NamedTuple):
     """What it types; empty where a command was meant."""
 
 
-class KeyMemory:
+class KeyLog:
     """Keys in the order in which they were pressed, from the start or the last mark on."""
 
     def __init__(self) -> None:

@@ -13,13 +13,13 @@ from tokexplore.models.errors import TokexploreError
 from tokexplore.tui.explore.options import AppOptions
 from tokexplore.tui.recording.camera import Recorder
 from tokexplore.tui.recording.cast import CastWriter, Version, new_path
-from tokexplore.tui.recording.key_log import KeyMemory, Pressed
+from tokexplore.tui.recording.key_log import KeyLog, Pressed
 from tokexplore.tui.recording.screenshot import svg_of, write_png
 from tokexplore.tui.terminal.paced_app import PacedApp
 from tokexplore.tui.theme import ReturnType
 
 
-class ShowingApp(PacedApp[ReturnType]):
+class RecordableApp(PacedApp[ReturnType]):
     """Remembers its keys, and lets a recorder see each frame."""
 
     recording: reactive[bool] = reactive(False)
@@ -32,7 +32,7 @@ class ShowingApp(PacedApp[ReturnType]):
         super().__init__(stock=stock)
         self.recorder: Recorder | None = None
         """What records the screen at present, if anything."""
-        self.keys_pressed = KeyMemory()
+        self.keys_pressed = KeyLog()
         """The keys since the start or the last mark."""
         self._cast_version: Version = cast_version
         self._cast_idle_cap = cast_idle_cap

@@ -67,13 +67,13 @@ def screens() -> dict[type[Screen[Any]], str]:
     """The screens that the main one opens, with what help calls them."""
     from tokexplore.tui.screens.compare import CompareScreen
     from tokexplore.tui.screens.lab import LabScreen
-    from tokexplore.tui.screens.sampler_lens import LensScreen
-    from tokexplore.tui.screens.temperatures import LadderScreen
+    from tokexplore.tui.screens.sampler_lens import SamplerLensScreen
+    from tokexplore.tui.screens.temperatures import TemperaturesScreen
 
     return {
         CompareScreen: "Comparing (d)",
-        LensScreen: "The sampling lens (s)",
-        LadderScreen: "Temperatures (C)",
+        SamplerLensScreen: "The sampling lens (s)",
+        TemperaturesScreen: "Temperatures (C)",
         LabScreen: "The lab (D)",
     }
 

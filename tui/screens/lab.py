@@ -17,7 +17,7 @@ from tokexplore.models.tokens import Vocabulary
 from tokexplore.models.tree.study import Study
 from tokexplore.models.untrusted import brief
 from tokexplore.tui.explore.controller import Driver
-from tokexplore.tui.explore.repeat_runs import Lab, asked_runs
+from tokexplore.tui.explore.repeat_runs import RepeatRuns, asked_runs
 from tokexplore.tui.report.repeat_text import TrieRow, trie_rows
 from tokexplore.tui.screens.dialog import Ask
 from tokexplore.tui.screens.lab_lines import detail, figures, trie
@@ -74,7 +74,7 @@ class LabScreen(Shown):
 
     def __init__(self, driver: Driver) -> None:
         super().__init__(driver)
-        self.lab = Lab(driver, self._changed)
+        self.lab = RepeatRuns(driver, self._changed)
         self._index = 0
         self._study: Study | None = None
         """What is shown: the lab's may have begun anew since."""

@@ -18,7 +18,7 @@ from tokexplore.models.sampling.logit_edits import changes_of
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.tokens import Vocabulary
 from tokexplore.tui.explore.controller import Driver
-from tokexplore.tui.explore.knob_editor import Hand, Setup
+from tokexplore.tui.explore.knob_editor import KnobEditor, Setup
 from tokexplore.tui.screens import sampler_lines
 from tokexplore.tui.screens.dialog import Dialog
 from tokexplore.tui.screens.parts import has_parts
@@ -35,11 +35,11 @@ _PINS = (("A", "$special"), ("B", "$close"), ("C", "$error"))
 """Names and colours of the settings that can be pinned."""
 
 
-class LensScreen(Dialog[Setup | None]):
+class SamplerLensScreen(Dialog[Setup | None]):
     """Knobs by the arrows, a typed number sets one; the figures and pictures follow at once."""
 
     DEFAULT_CSS = """
-    LensScreen {
+    SamplerLensScreen {
         layout: vertical; background: $background;
         & > Horizontal { height: 1fr; }
         & #lens-top { height: 16; }
@@ -111,7 +111,7 @@ class LensScreen(Dialog[Setup | None]):
         self._ids = driver.ids_of(self._node)
         self._prompt_length = explorer.tree.prompt_length(self._node)
         self._before = explorer.settings
-        self._hand = Hand(Setup(explorer.settings, driver.max_new_tokens))
+        self._hand = KnobEditor(Setup(explorer.settings, driver.max_new_tokens))
         self._pins: list[SamplingSettings] = []
         self._effects: dict[SamplingSettings, Effect] = {}
         self._asking = False

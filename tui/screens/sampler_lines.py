@@ -9,11 +9,11 @@ from textual.content import Content
 from tokexplore.models.distribution import Distribution
 from tokexplore.models.sampling.bounds import BoundedView, Figures
 from tokexplore.models.sampling.effects import Draws, Effect
-from tokexplore.models.sampling.logit_edits import Changes
+from tokexplore.models.sampling.logit_edits import LogitEdits
 from tokexplore.models.sampling.sampler_view import StepView
 from tokexplore.models.sampling.settings import LOOK_BACK, OFF, SamplingSettings
 from tokexplore.models.tokens import Vocabulary
-from tokexplore.tui.explore.knob_editor import DIALS, Hand
+from tokexplore.tui.explore.knob_editor import DIALS, KnobEditor
 from tokexplore.tui.presenters.candidates import Share, share_of
 from tokexplore.widgets.bars import bar
 from tokexplore.widgets.cell_text import cut, cut_whole, width
@@ -35,7 +35,7 @@ class Column(NamedTuple):
     name: str
     settings: SamplingSettings
     style: str
-    changes: Changes = Changes()
+    changes: LogitEdits = LogitEdits()
     effect: Effect | None = None
     bounds: BoundedView | None = None
     """Where there is no model to ask, as far as anything can be said without it."""
@@ -66,7 +66,7 @@ class Column(NamedTuple):
         return ", ".join(f"{stage} {value:g}" for stage, value in self.changes.of(token))
 
 
-def knob_lines(hand: Hand, columns: int) -> list[Content]:
+def knob_lines(hand: KnobEditor, columns: int) -> list[Content]:
     """The knobs, the one in hand marked, those that do nothing at present said to."""
     values, here, typed = hand.values, hand.index, hand.typed
     greedy = values["temperature"] == 0

@@ -8,7 +8,7 @@ from textual.screen import Screen
 from tokexplore.tui.explore.controller import Driver
 from tokexplore.tui.keys import EVERYWHERE, bindings
 from tokexplore.tui.presenters.status import header_values
-from tokexplore.tui.recording.recordable_app import ShowingApp
+from tokexplore.tui.recording.recordable_app import RecordableApp
 from tokexplore.widgets.header import Header
 from tokexplore.widgets.keybar import KeyBar
 
@@ -27,7 +27,7 @@ class Shown(Screen[None]):
     def paint_header(self) -> None:
         """Bring the header up to date."""
         app = self.app
-        recording = isinstance(app, ShowingApp) and app.recording
+        recording = isinstance(app, RecordableApp) and app.recording
         values = header_values(self.driver, recording=recording)
         self.query_one(Header).show(values._replace(mode=self.mode))
 

@@ -16,7 +16,7 @@ from tokexplore.models.sampling.randomness import seed_after
 from tokexplore.models.tokens import Vocabulary
 from tokexplore.models.untrusted import brief
 from tokexplore.tui.explore.controller import Driver
-from tokexplore.tui.explore.temperature_runs import TEMPERATURES, Ladder, Rung
+from tokexplore.tui.explore.temperature_runs import TEMPERATURES, TemperatureRun, TemperatureRuns
 from tokexplore.tui.presenters.status import step_title
 from tokexplore.tui.screens.dialog import Ask
 from tokexplore.tui.screens.parts import has_parts
@@ -33,11 +33,11 @@ FRAMES_PER_SECOND = 15
 _WORD, _BAR = 14, 16
 
 
-class LadderScreen(Shown):
+class TemperaturesScreen(Shown):
     """One row for each temperature; `enter` keeps a continuation as a branch."""
 
     DEFAULT_CSS = """
-    LadderScreen {
+    TemperaturesScreen {
         background: $background; color: $foreground;
         & VerticalScroll { padding: 0 1; scrollbar-size-vertical: 1; }
         & Static { height: auto; margin-bottom: 1; }
@@ -69,7 +69,7 @@ class LadderScreen(Shown):
 
     def __init__(self, driver: Driver) -> None:
         super().__init__(driver)
-        self.ladder = Ladder(driver, self._changed)
+        self.ladder = TemperatureRuns(driver, self._changed)
         self._index = 0
         self._seed = driver.explorer.settings.seed
         self._temperatures: tuple[float, ...] = TEMPERATURES
@@ -183,7 +183,7 @@ def _temperatures(text: str) -> tuple[float, ...]:
 
 
 def rung_content(
-    rung: Rung, vocabulary: Vocabulary, columns: int, *, here: bool, live: bool
+    rung: TemperatureRun, vocabulary: Vocabulary, columns: int, *, here: bool, live: bool
 ) -> Content:
     """A temperature's next token, its figures, and the continuation in the colours of surprisal."""
     text = _text(rung, vocabulary, max(10, columns - 2))
@@ -192,7 +192,7 @@ def rung_content(
     return Content("\n").join([head, *text[:-1], text[-1] + block])
 
 
-def _head(rung: Rung, vocabulary: Vocabulary, columns: int, here: bool) -> Content:
+def _head(rung: TemperatureRun, vocabulary: Vocabulary, columns: int, here: bool) -> Content:
     effect = rung.effect
     name = "greedy" if rung.settings.greedy else f"T {rung.settings.temperature:g}"
     mark = ("› " if here else "  ", "bold $here")
@@ -218,7 +218,7 @@ def _head(rung: Rung, vocabulary: Vocabulary, columns: int, here: bool) -> Conte
     return Content.assemble(shown, (fitting(said, room, SEPARATOR), "$text-muted"))
 
 
-def _text(rung: Rung, vocabulary: Vocabulary, columns: int) -> list[Content]:
+def _text(rung: TemperatureRun, vocabulary: Vocabulary, columns: int) -> list[Content]:
     """The continuation wrapped between tokens, each on the heat of its surprisal."""
     pieces = vocabulary.pieces([event.standing.token for event in rung.drawn])
     lines, used = [Content("  ")], 0

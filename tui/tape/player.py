@@ -23,12 +23,12 @@ from tokexplore.tui.app import TokexploreApp
 from tokexplore.tui.browse.screen import BrowseScreen
 from tokexplore.tui.explore.engine_link import MakeClient, spawn_client
 from tokexplore.tui.explore.options import AppOptions
-from tokexplore.tui.explore.session_recorder import Kept
+from tokexplore.tui.explore.session_recorder import OpenSession
 from tokexplore.tui.recording.camera import Camera
 from tokexplore.tui.recording.cast import BEGINS, CastWriter
 from tokexplore.tui.recording.screenshot import svg_of
 from tokexplore.tui.screens.lab import LabScreen
-from tokexplore.tui.screens.temperatures import LadderScreen
+from tokexplore.tui.screens.temperatures import TemperaturesScreen
 from tokexplore.tui.tape.script import Script, Step
 from tokexplore.widgets.cell_text import cut, width
 
@@ -57,7 +57,7 @@ class TapeApp(TokexploreApp):
         self,
         options: AppOptions,
         make_client: MakeClient,
-        kept: Kept | None = None,
+        kept: OpenSession | None = None,
         timeline: Timeline | None = None,
     ) -> None:
         self.now = 0.0
@@ -127,7 +127,7 @@ class TapeApp(TokexploreApp):
     def paint_now(self) -> None:
         """Paint without waiting until the last frame is old enough for eyes."""
         for screen in {self._browse, self.screen}:
-            if isinstance(screen, BrowseScreen | LadderScreen | LabScreen):
+            if isinstance(screen, BrowseScreen | TemperaturesScreen | LabScreen):
                 screen.paint()
 
     def look_through(self) -> None:
@@ -339,7 +339,7 @@ async def play(
     cast: Path | None = None,
     pictures: Path | None = None,
     make_client: MakeClient = spawn_client,
-    kept: Kept | None = None,
+    kept: OpenSession | None = None,
     timeline: Timeline | None = None,
 ) -> None:
     """Play a tape from its start to its end.

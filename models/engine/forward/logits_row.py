@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 import torch
 
-from tokexplore.models.distribution import Distribution, Rows, Standing
+from tokexplore.models.distribution import Distribution, Rows, TokenRank
 from tokexplore.models.errors import TokexploreError, UsageError
 from tokexplore.models.tokens import Vocabulary
 
@@ -105,7 +105,7 @@ def candidates(logits: Floats, top: int) -> tuple[Indices, Floats]:
     return inside[order], chosen[order]
 
 
-def standing(row: Row, token: int) -> Standing:
+def standing(row: Row, token: int) -> TokenRank:
     """Where a token stands in the whole vocabulary.
 
     Raises:
@@ -117,7 +117,7 @@ def standing(row: Row, token: int) -> Standing:
     logit = logits[token]
     larger = int(np.count_nonzero(logits > logit))
     equal = np.flatnonzero(logits == logit)
-    return Standing(
+    return TokenRank(
         token=token,
         logit=float(logit),
         logprob=float(logit) - row.lse,

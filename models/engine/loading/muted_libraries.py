@@ -17,7 +17,7 @@ _REPORT = "LOAD REPORT"
 T = TypeVar("T")
 
 
-class Heard(logging.Handler):
+class LibraryMessages(logging.Handler):
     """What libraries said, each message once and cut to one line."""
 
     def __init__(self) -> None:
@@ -47,14 +47,14 @@ class Heard(logging.Handler):
 
 
 @contextmanager
-def quietly() -> Iterator[Heard]:
+def quietly() -> Iterator[LibraryMessages]:
     """Run a block with the libraries silent; yields what they had to say.
 
     Standard output and standard error are as they were afterwards. The loggers stay off the
     terminal, as the terminal is not theirs.
     """
     transformers_logging.disable_default_handler()
-    heard = Heard()
+    heard = LibraryMessages()
     loggers = [logging.getLogger(name) for name in _LOGGERS]
     kept = [logger.propagate for logger in loggers]
     for logger in loggers:

@@ -13,7 +13,7 @@ from tokexplore.models.errors import UsageError
 from tokexplore.models.session.journal import Journal
 from tokexplore.models.session.reader import open_session
 from tokexplore.models.session.schema import PAGE_SIZE
-from tokexplore.models.tree.events import Ended, Retold
+from tokexplore.models.tree.events import DistributionRecomputed, Ended
 from tokexplore.models.tree.tree import TokenTree
 from tokexplore.tui.cli import dispatch
 from tokexplore.tui.explore.open_session import keep_on
@@ -160,8 +160,8 @@ def test_a_damaged_distribution_that_was_computed_again_costs_nothing_else(tmp_p
     tree = TokenTree()
     book = journal_of(tree, path)
     grow(tree, prompted(tree), 5)
-    tree.append(Retold(6, distribution(1)))
-    tree.append(Retold(7, distribution(2)))
+    tree.append(DistributionRecomputed(6, distribution(1)))
+    tree.append(DistributionRecomputed(7, distribution(2)))
     assert book.close("quit") == ""
     with sqlite3.connect(path) as connection:
         connection.execute("UPDATE distribution SET lse = 9e999 WHERE again AND node = 6")

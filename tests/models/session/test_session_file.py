@@ -30,6 +30,7 @@ from tokexplore.models.session.reader import connect, copy_of, listed, open_sess
 from tokexplore.models.tree.distribution_store import Views
 from tokexplore.models.tree.events import (
     Bookmarked,
+    DistributionRecomputed,
     Ended,
     Hidden,
     Labelled,
@@ -38,7 +39,6 @@ from tokexplore.models.tree.events import (
     Opened,
     Origin,
     Prompted,
-    Retold,
     Scored,
     Studied,
     Unhidden,
@@ -70,7 +70,7 @@ def test_every_kind_of_event_comes_back_and_undo_goes_on(tmp_path: Path) -> None
     other = tree.take(leaf, 9, "picked", logprob=float("-inf"), rank=300)
     tree.change(Opened(tree.branch_of[other]))
     tree.append(Scored(tree.path(leaf)[1], -3.5, 12))
-    tree.append(Retold(leaf, distribution(77)))
+    tree.append(DistributionRecomputed(leaf, distribution(77)))
     tree.append(Ended(tip, "length"))
     tree.append(Viewed(tip, 5))
     reading = Reading((0,), (10.0, None), (7,))

@@ -16,7 +16,7 @@ from tokexplore.models.tree.events import (
     Named,
     Noted,
     Opened,
-    Taken,
+    TokenTaken,
     Viewed,
 )
 from tokexplore.models.tree.tree import TokenTree
@@ -248,9 +248,10 @@ def test_a_branch_of_a_hidden_branch_is_hidden() -> None:
 
 
 @pytest.mark.parametrize(
-    "event", [Taken(5, 0, 1, "greedy"), Taken(1, 9, 1, "greedy"), Taken(1, -1, 1, "greedy")]
+    "event",
+    [TokenTaken(5, 0, 1, "greedy"), TokenTaken(1, 9, 1, "greedy"), TokenTaken(1, -1, 1, "greedy")],
 )
-def test_an_event_that_does_not_fit_is_refused_and_changes_nothing(event: Taken) -> None:
+def test_an_event_that_does_not_fit_is_refused_and_changes_nothing(event: TokenTaken) -> None:
     tree, events = recorded()
     with pytest.raises(ValueError, match="node"):
         tree.append(event)

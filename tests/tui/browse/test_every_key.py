@@ -19,9 +19,9 @@ from tokexplore.tui.screens.editor import PromptEditor, TextEditor
 from tokexplore.tui.screens.find import FindToken
 from tokexplore.tui.screens.lab import LabScreen
 from tokexplore.tui.screens.models import ModelPicker
-from tokexplore.tui.screens.sampler_lens import LensScreen
+from tokexplore.tui.screens.sampler_lens import SamplerLensScreen
 from tokexplore.tui.screens.sessions import SessionPicker
-from tokexplore.tui.screens.temperatures import LadderScreen
+from tokexplore.tui.screens.temperatures import TemperaturesScreen
 from tokexplore.widgets.candidates import CandidateTable
 
 See = Callable[[TokexploreApp], object]
@@ -118,9 +118,9 @@ EFFECTS: dict[str, See] = {
     **dict.fromkeys(("view.colour", "view.columns", "view.unit"), screen_text),
     "view.fold": screen_text,
     "view.inspect": dialog(Sheet),
-    "view.settings": dialog(LensScreen),
+    "view.settings": dialog(SamplerLensScreen),
     "view.watch": dialog(Ask),
-    "view.ladder": dialog(LadderScreen),
+    "view.ladder": dialog(TemperaturesScreen),
     "view.lab": dialog(LabScreen),
     "view.theme": lambda app: app.theme,
     "program.help": dialog(Sheet),

@@ -19,7 +19,7 @@ from tokexplore.models.untrusted import BITS, number_of
 from tokexplore.tui.cli import dispatch
 from tokexplore.tui.cli.arguments import parse
 from tokexplore.tui.cli.prompt_input import template_arguments
-from tokexplore.tui.explore.knob_editor import DIALS, Hand, Setup
+from tokexplore.tui.explore.knob_editor import DIALS, KnobEditor, Setup
 
 LONG = "9" * 4000
 LONGER = "9" * 5000
@@ -186,7 +186,7 @@ def test_whatever_is_allowed_leaves_numbers(
 @pytest.mark.parametrize("typed", TYPED)
 def test_a_knob_takes_a_number_or_says_that_it_is_none(typed: str) -> None:
     for index in range(len(DIALS)):
-        hand = Hand(Setup(SamplingSettings(1.0), 64))
+        hand = KnobEditor(Setup(SamplingSettings(1.0), 64))
         hand.index, hand.typed = index, typed
         try:
             hand.settle()

@@ -14,7 +14,7 @@ from tokexplore.models.api.options import PromptSpec
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.tui.explore.open_session import keep_on, options_for
 from tokexplore.tui.explore.options import AppOptions, OpenOptions
-from tokexplore.tui.screens.sampler_lens import DRAWS, LensScreen
+from tokexplore.tui.screens.sampler_lens import DRAWS, SamplerLensScreen
 from tokexplore.tui.theme import ANSI, DARK, LIGHT
 from tokexplore.widgets.numbers import percent
 
@@ -23,10 +23,10 @@ HOT = SamplingSettings(temperature=0.8, top_p=0.6, seed=3)
 OPTIONS = AppOptions(prompt=PromptSpec(text="Once upon"), max_new_tokens=8, settings=HOT)
 
 
-async def opened(pilot, app) -> LensScreen:
+async def opened(pilot, app) -> SamplerLensScreen:
     await until(pilot, lambda: app.driver.state == "paused" and not app.driver.busy)
     await press(pilot, "left", "left", "s")
-    assert isinstance(app.screen, LensScreen)
+    assert isinstance(app.screen, SamplerLensScreen)
     await settled(pilot, app)
     return app.screen
 
@@ -138,7 +138,7 @@ async def test_an_impossible_value_is_refused_with_the_value() -> None:
         await opened(pilot, app)
         await pilot.press(*["down"] * 4, *"1.7", "enter")
         await settle(pilot)
-        assert isinstance(app.screen, LensScreen)
+        assert isinstance(app.screen, SamplerLensScreen)
         assert any("top-p 1.7" in n.message for n in app._notifications)
         await pilot.press(*"e-", "enter")
         await settle(pilot)
@@ -236,7 +236,7 @@ async def test_it_survives_every_size(size: tuple[int, int]) -> None:
         await pilot.resize_terminal(*size)
         await press(pilot, "v", "v", "v", "left", "down")
         await settled(pilot, app)
-        assert isinstance(app.screen, LensScreen)
+        assert isinstance(app.screen, SamplerLensScreen)
 
 
 async def test_keys_of_a_burst_act_in_their_order() -> None:
@@ -279,9 +279,9 @@ async def test_enter_takes_a_typed_number_and_a_second_one_applies() -> None:
         assert "⏎ takes 1.5" in screen_text(app)
         await pilot.press("enter")
         await settle(pilot)
-        assert isinstance(app.screen, LensScreen), "the next key still is the lens's"
+        assert isinstance(app.screen, SamplerLensScreen), "the next key still is the lens's"
         assert app.screen._now().temperature == 1.5
         assert app.driver.explorer.settings == HOT
         await pilot.press("enter")
-        await until(pilot, lambda: not isinstance(app.screen, LensScreen))
+        await until(pilot, lambda: not isinstance(app.screen, SamplerLensScreen))
         assert app.driver.explorer.settings.temperature == 1.5

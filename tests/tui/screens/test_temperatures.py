@@ -11,7 +11,7 @@ from tokexplore.models.api.options import PromptSpec
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.tui.explore.options import AppOptions
 from tokexplore.tui.explore.temperature_runs import LENGTH, TEMPERATURES
-from tokexplore.tui.screens.temperatures import LadderScreen
+from tokexplore.tui.screens.temperatures import TemperaturesScreen
 
 SIZE = (120, 40)
 OPTIONS = AppOptions(
@@ -20,14 +20,16 @@ OPTIONS = AppOptions(
 )  # fmt: skip
 
 
-async def opened(pilot, app) -> LadderScreen:
+async def opened(pilot, app) -> TemperaturesScreen:
     await until(pilot, lambda: app.driver.state == "paused" and not app.driver.busy)
     await press(pilot, "home", "C")
-    await until(pilot, lambda: isinstance(app.screen, LadderScreen) and app.screen.ladder.rungs)
+    await until(
+        pilot, lambda: isinstance(app.screen, TemperaturesScreen) and app.screen.ladder.rungs
+    )
     return app.screen
 
 
-async def done(pilot, screen: LadderScreen) -> None:
+async def done(pilot, screen: TemperaturesScreen) -> None:
     await until(pilot, lambda: all(rung.ended for rung in screen.ladder.rungs))
     await settle(pilot)
 
@@ -86,7 +88,7 @@ async def test_a_rung_is_kept_as_a_branch_with_all_that_is_known_of_it() -> None
         await press(pilot, "enter")
         assert len(tree) == count, "keeping it again adds nothing"
         await press(pilot, "q")
-        assert not isinstance(app.screen, LadderScreen)
+        assert not isinstance(app.screen, TemperaturesScreen)
         assert explorer.branch.number == 2
 
 
@@ -125,7 +127,7 @@ async def test_leaving_ends_what_runs(gate: threading.Semaphore) -> None:
         await press(pilot, "home")
         await pilot.press("C")
         gate.release(3)
-        await during(pilot, lambda: isinstance(app.screen, LadderScreen))
+        await during(pilot, lambda: isinstance(app.screen, TemperaturesScreen))
         screen = app.screen
         await during(pilot, lambda: [len(r.drawn) for r in screen.ladder.rungs][:1] == [3])
         await during(pilot, lambda: "▌" in screen_text(app))

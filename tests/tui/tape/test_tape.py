@@ -22,7 +22,7 @@ from tokexplore.models.worker.client import EngineClient
 from tokexplore.tui.cli.tape import app_options, opened, run_tape
 from tokexplore.tui.explore.options import TapeOptions
 from tokexplore.tui.recording.cast import read_cast
-from tokexplore.tui.recording.key_log import KeyMemory, Pressed
+from tokexplore.tui.recording.key_log import KeyLog, Pressed
 from tokexplore.tui.tape import player
 from tokexplore.tui.tape.player import play
 from tokexplore.tui.tape.script import Script, Step, parse_script, read_script
@@ -241,7 +241,7 @@ def test_a_tape_is_read(tmp_path: Path) -> None:
 
 
 def test_keys_become_commands_and_typed_text() -> None:
-    memory = KeyMemory()
+    memory = KeyLog()
     keys = [
         ("g", ""),
         ("3", "3"),

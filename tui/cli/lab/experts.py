@@ -17,10 +17,10 @@ from tokexplore.models.lab.experts import (
 )
 from tokexplore.models.lab.noise import STREAMED, Way, usual_ways
 from tokexplore.tui.cli.lab.experts_report import REPORTS, Moved, Result
-from tokexplore.tui.cli.lab.runner import Bench, Engines, Subject
+from tokexplore.tui.cli.lab.runner import Engines, LabRunner, Subject
 
 
-def lines(bench: Bench) -> Iterator[str]:
+def lines(bench: LabRunner) -> Iterator[str]:
     """The report, model by model."""
     own = bench.options.own
     if own["batch"] < 2:
@@ -35,7 +35,7 @@ def lines(bench: Bench) -> Iterator[str]:
             yield from report(result)
 
 
-def _found(bench: Bench, subject: Subject) -> Result | None:
+def _found(bench: LabRunner, subject: Subject) -> Result | None:
     engine, control, request = subject.engine, subject.control, subject.request
     path, first = list(request.ids), len(request.ids)
     # A model without experts is told so before it writes its text.
@@ -100,7 +100,7 @@ def _implementations(
     return found
 
 
-def _capacities(bench: Bench) -> list[Capacity]:
+def _capacities(bench: LabRunner) -> list[Capacity]:
     """A limit that is never met, which must change nothing, and those that were asked for."""
     factors, groups = bench.options.own["factors"], bench.options.own["groups"]
     return [Capacity(math.inf, max(groups)), *(Capacity(f, g) for f in factors for g in groups)]

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 from tokexplore.models.lab.noise import LONGEST, measure, usual_ways
 from tokexplore.tui.cli.lab.noise_report import REPORTS, Result
-from tokexplore.tui.cli.lab.runner import Bench, Engines, Subject
+from tokexplore.tui.cli.lab.runner import Engines, LabRunner, Subject
 
 
-def lines(bench: Bench) -> Iterator[str]:
+def lines(bench: LabRunner) -> Iterator[str]:
     """The report, model by model."""
     report = REPORTS[bench.options.format]
     for subject in bench.subjects():
@@ -16,7 +16,7 @@ def lines(bench: Bench) -> Iterator[str]:
             yield from report(result)
 
 
-def _measured(bench: Bench, subject: Subject) -> Result | None:
+def _measured(bench: LabRunner, subject: Subject) -> Result | None:
     engine, prompt = subject.engine, subject.request.ids
     path, first = list(prompt), len(prompt)
     if not subject.request.max_new_tokens:

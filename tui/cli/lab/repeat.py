@@ -7,10 +7,10 @@ from tokexplore.models.lab.experiment import Experiment, planned, study_of
 from tokexplore.models.lab.forks import forks, summarise
 from tokexplore.models.lab.repeat import Checked, Run, repeat
 from tokexplore.tui.cli.lab.repeat_report import REPORTS, Report, Result
-from tokexplore.tui.cli.lab.runner import Bench, Engines, Subject
+from tokexplore.tui.cli.lab.runner import Engines, LabRunner, Subject
 
 
-def lines(bench: Bench) -> Iterator[str]:
+def lines(bench: LabRunner) -> Iterator[str]:
     """The report, model by model."""
     if not bench.options.own["runs"]:
         raise UsageError("--runs 0 is not possible: give 1 or more.")
@@ -24,7 +24,7 @@ def lines(bench: Bench) -> Iterator[str]:
 
 
 def _repeated(
-    bench: Bench, subject: Subject, report: Report, results: list[Result]
+    bench: LabRunner, subject: Subject, report: Report, results: list[Result]
 ) -> Iterator[str]:
     own, engine = bench.options.own, subject.engine
     knobs = () if own["plain"] else own["vary"]

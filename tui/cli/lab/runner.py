@@ -24,7 +24,7 @@ from tokexplore.tui.cli.common.own_engine import (
 from tokexplore.tui.cli.common.progress import Meter
 from tokexplore.tui.explore.options import LabOptions, check_token_ids, with_texts
 
-Lines = Callable[["Bench"], Iterator[str]]
+Lines = Callable[["LabRunner"], Iterator[str]]
 """An experiment: the lines that it writes, each as soon as it is known."""
 
 
@@ -45,7 +45,7 @@ class Subject(NamedTuple):
                 yield event
 
 
-class Bench:
+class LabRunner:
     """The models of one command, one after the other."""
 
     def __init__(
@@ -117,7 +117,7 @@ class Bench:
 class Engines:
     """The model as it is, and as other conditions want it loaded; each is opened once."""
 
-    def __init__(self, bench: Bench, subject: Subject) -> None:
+    def __init__(self, bench: LabRunner, subject: Subject) -> None:
         self._bench, self._load = bench, subject.load
         self._known = {(PLAIN.dtype, PLAIN.device): subject.engine}
 
@@ -151,7 +151,7 @@ def run_lab(
     """
     meter = Meter(errors or sys.stderr)
     with interruptible() as interruption, meter:
-        bench = Bench(options, open_engine, meter, interruption)
+        bench = LabRunner(options, open_engine, meter, interruption)
         for line in lines(bench):
             meter.clear()
             out.write(f"{line}\n".encode("utf-8", "backslashreplace"))

@@ -5,14 +5,14 @@ from collections.abc import Iterator
 from tokexplore.models.api.instruments import Split
 from tokexplore.models.errors import UsageError
 from tokexplore.models.lab.sums import exhibit
-from tokexplore.tui.cli.lab.runner import Bench, Subject
+from tokexplore.tui.cli.lab.runner import LabRunner, Subject
 from tokexplore.tui.cli.lab.sums_report import REPORTS, Result
 
 BLOCKS = (1, 2, 4, 8, 16)
 """Of the passes whose linear layers are split; one block, once more, is the control."""
 
 
-def lines(bench: Bench) -> Iterator[str]:
+def lines(bench: LabRunner) -> Iterator[str]:
     """The report, model by model."""
     report = REPORTS[bench.options.format]
     for subject in bench.subjects():
@@ -24,7 +24,7 @@ def lines(bench: Bench) -> Iterator[str]:
             yield from report(Result(engine, ids, step, told, _splits(bench, subject, ids)))
 
 
-def _step(bench: Bench, subject: Subject) -> tuple[tuple[int, ...], int] | None:
+def _step(bench: LabRunner, subject: Subject) -> tuple[tuple[int, ...], int] | None:
     """The path before the step that is asked for, else before that of the smallest margin.
 
     None where an interruption came first.
@@ -44,7 +44,7 @@ def _step(bench: Bench, subject: Subject) -> tuple[tuple[int, ...], int] | None:
     return tuple(path[: len(request.ids) + step - 1]), step
 
 
-def _splits(bench: Bench, subject: Subject, ids: tuple[int, ...]) -> tuple[Split, ...]:
+def _splits(bench: LabRunner, subject: Subject, ids: tuple[int, ...]) -> tuple[Split, ...]:
     """The passes in blocks, as many as are done before an interruption."""
     progress, splits = bench.progress("passes in blocks"), list[Split]()
     for split in subject.engine.bench.split(ids, BLOCKS):
