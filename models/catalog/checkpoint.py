@@ -13,7 +13,6 @@ import msgspec
 from tokexplore.models.catalog.codes import method_of, problems_of_codes, weights_in
 from tokexplore.models.catalog.foreign import foreign_weights, no_checkpoint
 from tokexplore.models.catalog.headers import DTYPES, TensorHeader, safetensors_header
-from tokexplore.models.catalog.pickles import pickled_header
 from tokexplore.models.catalog.sizes import size_problem
 from tokexplore.models.untrusted import check_length, read_json
 
@@ -244,7 +243,7 @@ def _tensors(files: list[Path], problems: list[str]) -> dict[str, TensorHeader]:
     tensors: dict[str, TensorHeader] = {}
     known = len(problems)
     for file in files:
-        header = safetensors_header if file.suffix == ".safetensors" else pickled_header
+        header = safetensors_header if file.suffix == ".safetensors" else _pickled_header
         try:
             tensors |= header(file)
         except ValueError as error:
@@ -355,3 +354,10 @@ def _has_chat_template(path: Path) -> bool:
         return True
     settings = _json_object(path / "tokenizer_config.json", [])
     return bool(settings.get("chat_template") or processor_template(path))
+
+
+def _pickled_header(file: Path) -> dict[str, TensorHeader]:
+    """What `pickled_header` tells; few models are pickled, and none waits for its libraries."""
+    from tokexplore.models.catalog.pickles import pickled_header
+
+    return pickled_header(file)

@@ -10,7 +10,6 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 
 import platformdirs
@@ -77,6 +76,8 @@ def _write_crash(error: BaseException) -> Path:
     The file is in the user's state directory or, where that can't be written, among temporary
     ones.
     """
+    from importlib.metadata import version  # 40 ms that no start has to wait for
+
     lines = [
         f"tokexplore {tokexplore.__version__}, Textual {version('textual')}, "
         f"Python {sys.version.split()[0]}",

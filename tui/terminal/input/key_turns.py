@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 from textual import events
 from textual.message import Message
 from textual.message_pump import MessagePump
-from textual.widgets import Input, TextArea
+from textual.widgets import Input
 
 from tokexplore.tui.terminal.input.key_events import Paste, Unreadable
 from tokexplore.tui.theme import ReturnType, ThemedApp
@@ -60,7 +60,11 @@ class TurnsApp(ThemedApp[ReturnType]):
     @property
     def is_typing(self) -> bool:
         """Whether keys are text."""
-        return bool(self.screen_stack) and isinstance(self.focused, Input | TextArea)
+        if not self.screen_stack or self.focused is None:
+            return False
+        from textual.widgets import TextArea  # the first paint does not wait for it
+
+        return isinstance(self.focused, Input | TextArea)
 
     def heard(self, message: Message) -> None:
         """A message of the terminal's, in the event loop."""
