@@ -17,6 +17,7 @@ from tokexplore.models.tree.events import (
     Came,
     Change,
     Hidden,
+    Origin,
     Restored,
     Unhidden,
     Viewed,
@@ -38,6 +39,11 @@ class Place(NamedTuple):
     leaf: int
     cursor: int
     following: bool
+
+
+def came(origin: Origin, *, given: bool) -> Came:
+    """Where a token came from on a path: by how it was taken first, and whether it is prompt."""
+    return "prompt" if given else "generated" if origin == "prompt" else origin
 
 
 class Explorer:
@@ -144,8 +150,7 @@ class Explorer:
 
     def came(self, index: int) -> Came:
         """Where the path's token at `index` came from on this path."""
-        origin = self.tree.origin[self.nodes[index]]
-        return "prompt" if self.is_given(index) else "generated" if origin == "prompt" else origin
+        return came(self.tree.origin[self.nodes[index]], given=self.is_given(index))
 
     def ids(self, count: int | None = None) -> tuple[int, ...]:
         """Token ids of the first `count` tokens of the path (all by default)."""

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from functools import partial
 
 from tokexplore.models.lab.noise import could_flip, scale
-from tokexplore.models.tree.trie import ROOT
-from tokexplore.tui.explore.explorer import LONGEST_CHARACTER, Explorer
+from tokexplore.models.tree.trie import ROOT, is_given
+from tokexplore.tui.explore.explorer import LONGEST_CHARACTER, Explorer, came
 from tokexplore.widgets.heat import NONE, Colouring, level
 from tokexplore.widgets.transcript import Cell
 
@@ -49,8 +49,9 @@ class PathView:
         pieces, old = self._pieces(keep), self.cells[keep:settled]
         del self.cells[keep:], self._nodes[keep:], self.entropies[keep:], self._margins[keep:]
         del self.close[bisect_left(self.close, keep) :]
+        turns = explorer.tree.turns(explorer.leaf)
         for index, piece in enumerate(pieces, keep):
-            self._add(index, piece)
+            self._add(index, piece, given=is_given(turns, index + 1))
         pairs = zip(old, self.cells[keep:], strict=False)
         same = next((at for at, (a, b) in enumerate(pairs) if a != b), None)
         return min(marked, settled, len(self.cells)) if same is None else min(marked, keep + same)
@@ -88,22 +89,21 @@ class PathView:
         ids = [explorer.tree.token[n] for n in explorer.nodes[early:]]
         return explorer.vocabulary.pieces(ids)[start - early :]
 
-    def _add(self, index: int, piece: str) -> None:
+    def _add(self, index: int, piece: str, *, given: bool) -> None:
         explorer, tree = self._explorer, self._explorer.tree
         assert explorer.vocabulary is not None
         node = explorer.nodes[index]
         token = tree.token[node]
         before = tree.distribution.figures(explorer.nodes[index - 1] if index else ROOT)
         self._nodes.append(node)
-        generated = before is not None and not explorer.is_given(index)
-        self._margins.append(before.margin if before is not None and generated else math.nan)
+        self._margins.append(math.nan if before is None or given else before.margin)
         shown = self._shown.get(token)
         if shown is None:
             shown = self._shown[token] = explorer.vocabulary.show(token)
         self.cells.append(
             Cell(
                 text=piece,
-                origin=explorer.came(index),
+                origin=came(tree.origin[node], given=given),
                 fork=tree.is_fork(node),
                 special=token in explorer.vocabulary.special,
                 shown=shown,
