@@ -1,6 +1,7 @@
 """Sessions of the real program: killed, cut off, listed, opened again."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -63,6 +64,12 @@ def test_a_killed_session_is_whole_and_offered(terminals: list[Terminal]) -> Non
     assert listed(path).ended == "quit"
 
 
+def context_used(screen: str) -> int:
+    """Tokens of the path in view, as the header tells them."""
+    found = re.search(r"ctx (\d+)/", screen)
+    return int(found[1]) if found else 0
+
+
 def test_a_lost_line_ends_the_model_and_not_the_session(terminals: list[Terminal]) -> None:
     terminal = start(terminals, STREAMING)
     terminal.until(lambda s: "▶" in s.splitlines()[0])
@@ -71,10 +78,10 @@ def test_a_lost_line_ends_the_model_and_not_the_session(terminals: list[Terminal
     [path] = all_files()
     assert listed(path).ended == "hangup"
     again = start(terminals, [*COMMAND, "open"])
-    again.until("recorded · space loads the model")
+    shown = context_used(again.until("recorded · space loads the model"))
     nodes = len(open_session(path, to_write=False).tree)
     again.send(" ")
-    again.until("▶")
+    again.until(lambda s: "▶" in s and context_used(s) > shown)
     again.send("\x11")
     assert again.wait() == 0
     assert len(open_session(path).tree) > nodes
