@@ -2,6 +2,7 @@
 
 import pytest
 import transformers
+from huggingface_hub.errors import StrictDataclassError
 from support import architectures, referee
 
 pytestmark = pytest.mark.families
@@ -13,6 +14,7 @@ FAILS_TO_BUILD = (
     LookupError,
     NotImplementedError,
     RuntimeError,
+    StrictDataclassError,
     TypeError,
     ValueError,
 )
