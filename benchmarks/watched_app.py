@@ -57,7 +57,7 @@ class WatchedApp(TokexploreApp):
 
     def on_mount(self) -> None:
         """Watch, once the app has mounted."""
-        explorer = self.driver.explorer
+        explorer = self.controller.explorer
         grown = explorer.grown
 
         def arrived(node: int) -> None:
@@ -71,15 +71,15 @@ class WatchedApp(TokexploreApp):
         """Beat until the stream is over, then report and leave."""
         used = 0.0
         while True:
-            state = self.driver.state
+            state = self.controller.state
             before, own = time.perf_counter(), time.thread_time()
             await asyncio.sleep(BEAT)
-            if state in self.gaps and state == self.driver.state:
+            if state in self.gaps and state == self.controller.state:
                 self.gaps[state].append(time.perf_counter() - before - BEAT)
                 self.own[state].append(time.thread_time() - own)
-            if self.driver.streaming and not used:
+            if self.controller.streaming and not used:
                 used = time.process_time()
-            if used and not self.driver.streaming:
+            if used and not self.controller.streaming:
                 break
         took = self.arrivals[-1] - self.arrivals[0]
         share = (time.process_time() - used) / took
@@ -100,11 +100,11 @@ class BuiltApp(WatchedApp):
             return EngineClient(load, connect=in_thread(lambda *_: engine), on_lost=on_lost)
 
         super().__init__(options, report, client)
-        self._build = partial(build, self.driver.explorer, engine)
+        self._build = partial(build, self.controller.explorer, engine)
 
     async def watch(self) -> None:
         """Build the tree when the first token has come, and say that keys are waited for."""
-        while self.driver.state != "paused" or self.driver.busy:
+        while self.controller.state != "paused" or self.controller.busy:
             await asyncio.sleep(BEAT)
         self._build()
         self.changed()
@@ -112,7 +112,7 @@ class BuiltApp(WatchedApp):
 
 
 def grow(explorer: Explorer, engine: FakeEngine, leaf: int, tokens: int, draw: int = 0) -> int:
-    """Append what the engine says after a node, as the driver does; the new leaf."""
+    """Append what the engine says after a node, as the controller does; the new leaf."""
     tree = explorer.tree
     request = StreamRequest(
         ids=tuple(tree.ids(leaf)),

@@ -85,3 +85,6 @@ class Vocabulary(msgspec.Struct, frozen=True):
             first = next((i for i, t in enumerate(path) if t not in self.special), 0)
             parts[first] = parts[first].removeprefix(b" ")
         return parts
+
+
+NO_VOCABULARY = Vocabulary(b"", b"", frozenset(), rows=0)

@@ -4,7 +4,8 @@ import asyncio
 import math
 import os
 import signal
-from collections.abc import Coroutine, Iterable
+import time
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -20,13 +21,13 @@ from textual.screen import Screen
 
 from tokexplore.models.api.options import LoadOptions
 from tokexplore.models.display import safe_text
-from tokexplore.models.errors import TokexploreError
+from tokexplore.models.errors import EngineLostError, TokexploreError
 from tokexplore.models.session.paths import all_files
 from tokexplore.models.session.reader import listed
 from tokexplore.models.session.timeline import Timeline
 from tokexplore.models.worker.client import EngineClient
 from tokexplore.tui.browse.screen import BrowseScreen
-from tokexplore.tui.explore.controller import Driver
+from tokexplore.tui.explore.controller import Controller
 from tokexplore.tui.explore.engine_link import MakeClient, spawn_client
 from tokexplore.tui.explore.explorer import Explorer
 from tokexplore.tui.explore.open_session import keep_on, options_for
@@ -70,6 +71,8 @@ class TokexploreApp(RecordableApp[int]):
     CSS_PATH = Path(__file__).with_name("app.tcss")
     ENABLE_COMMAND_PALETTE = True
     only_last = CHANGED
+    by_hand = False
+    """A session is lived again by calls alone, whatever time it is."""
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
             "ctrl+c",
@@ -120,39 +123,40 @@ class TokexploreApp(RecordableApp[int]):
         self._interrupted = -math.inf
         self._ending = self._leaving = self._replacing = False
         self._clients: list[EngineClient] = []
-        self._previous: tuple[Driver, SessionRecorder] | None = None
+        self._previous: tuple[Controller, SessionRecorder] | None = None
         self._screen_state = kept.state.screen if kept else ScreenState()
         self._kept = kept
-        self.driver, self.keeping = self._new_driver(options, kept, timeline=timeline)
-        self.driver_made()
+        self.controller, self.keeping = self._new_session(options, kept, timeline=timeline)
 
-    def driver_made(self) -> None:
-        """Another driver is in its place."""
+    def clock(self) -> float:
+        """Seconds by which streams and the second press of a key are measured."""
+        return time.monotonic()
 
-    def _new_driver(
+    def _new_session(
         self,
         options: AppOptions,
         kept: OpenSession | None = None,
         previous: SessionRecorder | None = None,
         timeline: Timeline | None = None,
-    ) -> tuple[Driver, SessionRecorder]:
+    ) -> tuple[Controller, SessionRecorder]:
         explorer = resumed(kept) if kept else Explorer(options.settings, options.close_call)
-        client = self.new_client(options.load)
-        driver = Driver(explorer, options, client, self.changed, self.say)
-        if kept:
-            driver.max_new_tokens = kept.state.max_new_tokens
-            driver.single_step = kept.state.single_step
-            driver.watched = [i for i in kept.state.watched[:MOST_WATCHED] if i >= 0]
         replay = None
         if timeline is not None:
             replay = Replay(
                 timeline, explorer, speed=options.speed, idle_cap=options.idle_cap,
-                changed=self.changed,
+                changed=self.changed, by_hand=self.by_hand,
             )  # fmt: skip
-            driver.state, driver.replay = "replaying", replay
+        controller = Controller(
+            explorer, options, self.new_client, self.changed, self.say,
+            replay=replay, clock=self.clock,
+        )  # fmt: skip
+        if kept:
+            controller.streams.max_new_tokens = kept.state.max_new_tokens
+            controller.streams.single_step = kept.state.single_step
+            controller.watchlist.tokens = [i for i in kept.state.watched[:MOST_WATCHED] if i >= 0]
         file = Path(options.session) if options.session and not previous else None
         keeping = SessionRecorder(
-            driver,
+            controller,
             self._tell,
             file=file,
             kept=kept,
@@ -160,7 +164,7 @@ class TokexploreApp(RecordableApp[int]):
             replay=replay,
             screen=self._screen_now,
         )
-        return driver, keeping
+        return controller, keeping
 
     def _tell(self, text: str, bad: bool) -> None:
         """A notice from another thread."""
@@ -174,9 +178,11 @@ class TokexploreApp(RecordableApp[int]):
             self._screen_state = screen.shown_as()
         return self._screen_state
 
-    def new_client(self, load: LoadOptions) -> EngineClient:
-        """An engine client whose loss the driver hears of."""
-        client = self._make_client(load, lambda error: self.driver.lose(error))
+    def new_client(
+        self, load: LoadOptions, on_lost: Callable[[EngineLostError], None]
+    ) -> EngineClient:
+        """An engine client that ends with the app."""
+        client = self._make_client(load, on_lost)
         self._clients.append(client)
         return client
 
@@ -185,7 +191,7 @@ class TokexploreApp(RecordableApp[int]):
         few_colours = self.console.color_system == "standard"
         self.theme = self.options.theme or (ANSI.name if few_colours else DARK.name)
         self._loop_of_app = asyncio.get_running_loop()
-        self.push_screen(BrowseScreen(self.driver, self, first=True, state=self._screen_state))
+        self.push_screen(BrowseScreen(self.controller, self, first=True, state=self._screen_state))
         self.set_interval(KEEP_EVERY, self._keep)
         if warns_of_lost_line(os.environ):
             self.say(
@@ -194,8 +200,8 @@ class TokexploreApp(RecordableApp[int]):
             )
         if self.options.record:
             self.call_after_refresh(self.record, Path(self.options.record))
-        if self.driver.replay is not None:
-            self.driver.begin_replay(self.driver.replay)
+        if self.controller.replay is not None:
+            self.controller.jobs.run(self.controller.live_again(self.controller.replay))
         elif self._kept is None:
             self._offer_last()
         elif self._kept.said:
@@ -252,10 +258,10 @@ class TokexploreApp(RecordableApp[int]):
         return self._replacing or super().keeps_waiting(event)
 
     def _browse_on(self) -> None:
-        """Show the driver that is in place now, whatever stands over the screen of another."""
+        """Show the controller that is in place now, whatever stands over the screen of another."""
         while len(self.screen_stack) > 1 and not isinstance(self.screen, BrowseScreen):
             self.pop_screen()
-        self.switch_screen(BrowseScreen(self.driver, self, state=self._screen_state))
+        self.switch_screen(BrowseScreen(self.controller, self, state=self._screen_state))
 
     def changed(self) -> None:
         """Something that is on screen is not as it was."""
@@ -302,13 +308,12 @@ class TokexploreApp(RecordableApp[int]):
 
     async def _open_model(self, load: LoadOptions) -> None:
         self._screen_now()
-        self._previous = self.driver, self.keeping
-        await self.driver.close()
+        self._previous = self.controller, self.keeping
+        await self.controller.close()
         self.keeping.look()
         gc_control.release()
         options = msgspec.structs.replace(self.options, load=load, prompt=None)
-        self.driver, self.keeping = self._new_driver(options, previous=self.keeping)
-        self.driver_made()
+        self.controller, self.keeping = self._new_session(options, previous=self.keeping)
         self._browse_on()
 
     @property
@@ -333,15 +338,14 @@ class TokexploreApp(RecordableApp[int]):
         except TokexploreError as error:
             self.say(str(error), severity="error")
             return
-        await self.driver.close()
+        await self.controller.close()
         self.keeping.look()
         if problem := await asyncio.to_thread(self.keeping.close, "quit"):
             self.say(problem, severity="warning")
         gc_control.release()
         options = options_for(kept, OpenOptions(app=self.options))
         self._screen_state = kept.state.screen
-        self.driver, self.keeping = self._new_driver(options, kept)
-        self.driver_made()
+        self.controller, self.keeping = self._new_session(options, kept)
         self._browse_on()
         if kept.said:
             self.say(kept.said)
@@ -357,8 +361,8 @@ class TokexploreApp(RecordableApp[int]):
         """The other model cannot be opened: back to the one before, and its tree."""
         self.say(str(error), severity="error")
         if self._previous is not None:
-            await self.driver.client.close()
-            (self.driver, self.keeping), self._previous = self._previous, None
+            await self.controller.link.client.close()
+            (self.controller, self.keeping), self._previous = self._previous, None
             self._browse_on()
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
@@ -384,7 +388,7 @@ class TokexploreApp(RecordableApp[int]):
 
     def _save_tape(self) -> None:
         self.keys_pressed.leave_out_palette()
-        self.say(self.save_tape(self.driver.options, self.driver.rate))
+        self.say(self.save_tape(self.controller.options, self.controller.streams.rate))
 
     def _run_from_palette(self, action: str) -> None:
         if (screen := self._browse) is not None:
@@ -397,13 +401,13 @@ class TokexploreApp(RecordableApp[int]):
 
     async def action_interrupt(self) -> None:
         """Stop the work that is going on; twice leaves."""
-        now = self.driver.clock()
+        now = self.clock()
         if now - self._interrupted < TWICE:
             await self.leave(INTERRUPTED)
             return
         self._interrupted = now
-        if self.driver.streaming:
-            await self.driver.pause()
+        if self.controller.streaming:
+            await self.controller.streams.pause()
             self.say("Stopped. ctrl+c again leaves.")
         else:
             self.say("ctrl+c again leaves; q q quits.")
@@ -418,7 +422,7 @@ class TokexploreApp(RecordableApp[int]):
             return
         self._leaving = True
         self.stop_recording()
-        self.driver.halt()
+        self.controller.jobs.halt()
         self.keeping.look()
         kept = asyncio.create_task(asyncio.to_thread(self.close_session, ENDED.get(code, "quit")))
         ended = asyncio.gather(*(client.close() for client in self._clients), self.quieten())

@@ -67,8 +67,8 @@ async def settle(pilot: Pilot[int]) -> None:
     while time.monotonic() < end:
         await pilot.pause()
         screen = app._browse
-        flows = app.driver.streaming or app.driver.replay is not None
-        working = app.driver.busy and not flows
+        flows = app.controller.streaming or app.controller.replay is not None
+        working = app.controller.busy and not flows
         if screen is not None and not working and not screen._dirty and not app.keys_waiting:
             return
         if app.return_code is not None:

@@ -13,7 +13,7 @@ OPTIONS = AppOptions(prompt=PromptSpec(text=PROMPT), max_new_tokens=24, settings
 
 
 def ended(app: TokexploreApp) -> bool:
-    return app.driver.state == "paused" and bool(app.driver.explorer.tree.ended)
+    return app.controller.state == "paused" and bool(app.controller.explorer.tree.ended)
 
 
 def reopened(**config: object) -> TokexploreApp:
@@ -27,6 +27,6 @@ async def lived(*keys: str, options: AppOptions = OPTIONS) -> TokexploreApp:
     async with app.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: ended(app))
         await press(pilot, *keys)
-        await until(pilot, lambda: not app.driver.streaming)
+        await until(pilot, lambda: not app.controller.streaming)
         await app.action_quit()
     return app

@@ -30,14 +30,14 @@ SIZE = (120, 40)
 
 
 def ended(app: TokexploreApp) -> bool:
-    return app.driver.state == "paused" and bool(app.driver.explorer.tree.ended)
+    return app.controller.state == "paused" and bool(app.controller.explorer.tree.ended)
 
 
 async def test_it_streams_the_prompt_and_stops_at_the_length() -> None:
     app = make_app()
     async with app.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: ended(app))
-        explorer = app.driver.explorer
+        explorer = app.controller.explorer
         assert explorer.tree.step[explorer.leaf] == LENGTH
         assert explorer.tree.ended[explorer.leaf] == "length"
         text = screen_text(app)
@@ -50,7 +50,7 @@ async def test_every_prompt_token_but_the_first_is_scored() -> None:
     app = make_app()
     async with app.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: ended(app))
-        tree, nodes = app.driver.explorer.tree, app.driver.explorer.nodes
+        tree, nodes = app.controller.explorer.tree, app.controller.explorer.nodes
         assert not tree.rank[nodes[0]]
         assert all(tree.rank[n] for n in nodes[1:])
 
@@ -59,7 +59,7 @@ async def test_walking_shows_each_step_with_its_taken_token() -> None:
     app = make_app()
     async with app.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: ended(app))
-        explorer = app.driver.explorer
+        explorer = app.controller.explorer
         await press(pilot, "home")
         assert explorer.tree.step[explorer.taken or 0] == 1
         await press(pilot, "l", "right")
@@ -76,10 +76,10 @@ async def test_taking_the_second_candidate_branches_and_keeps_the_old_story_in_v
     app = make_app()
     async with app.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: ended(app))
-        explorer, tree = app.driver.explorer, app.driver.explorer.tree
+        explorer, tree = app.controller.explorer, app.controller.explorer.tree
         old = explorer.leaf
         await press(pilot, "home", "down", "enter")
-        await until(pilot, lambda: not app.driver.streaming)
+        await until(pilot, lambda: not app.controller.streaming)
         assert len(tree.branches) == 2
         assert explorer.branch is not None
         assert explorer.branch.number == 2
@@ -98,21 +98,21 @@ async def test_a_token_that_was_taken_already_is_gone_to_and_not_doubled() -> No
     app = make_app()
     async with app.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: ended(app))
-        explorer = app.driver.explorer
+        explorer = app.controller.explorer
         await press(pilot, "home", "2")
-        await until(pilot, lambda: not app.driver.streaming)
+        await until(pilot, lambda: not app.controller.streaming)
         size, tip = len(explorer.tree), explorer.leaf
         await press(pilot, "o", "home", "2")
         assert len(explorer.tree) == size
         assert explorer.leaf == tip
-        assert not app.driver.streaming
+        assert not app.controller.streaming
 
 
 async def test_undo_hides_the_branch_and_redo_brings_it_back() -> None:
     app = make_app()
     async with app.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: ended(app))
-        explorer = app.driver.explorer
+        explorer = app.controller.explorer
         await press(pilot, "home", "2", "u")
         assert explorer.branch is not None
         assert explorer.branch.number == 1
@@ -126,20 +126,20 @@ async def test_a_pick_while_streaming_only_pins_the_step_that_was_seen(
 ) -> None:
     app = make_app(gate=gate)
     async with app.run_test(size=SIZE) as pilot:
-        explorer = app.driver.explorer
+        explorer = app.controller.explorer
         gate.release(5)
         await until(pilot, lambda: explorer.tree.step[explorer.leaf] == 5)
         seen = explorer.taken
-        assert app.driver.streaming
+        assert app.controller.streaming
         await pilot.press("2")
         gate.release(3)
-        await until(pilot, lambda: not app.driver.streaming)
+        await until(pilot, lambda: not app.controller.streaming)
         assert explorer.taken == seen
         assert len(explorer.tree.branches) == 1, "nothing was taken by the first press"
         step = explorer.cursor
         gate.release(100)
         await press(pilot, "2")
-        await until(pilot, lambda: not app.driver.streaming)
+        await until(pilot, lambda: not app.controller.streaming)
         taken = explorer.nodes[step]
         assert explorer.tree.rank[taken] == 2
         assert explorer.tree.parent[taken] == explorer.tree.parent[seen or 0]
@@ -148,11 +148,11 @@ async def test_a_pick_while_streaming_only_pins_the_step_that_was_seen(
 async def test_space_pauses_and_goes_on(gate: threading.Semaphore) -> None:
     app = make_app(gate=gate)
     async with app.run_test(size=SIZE) as pilot:
-        explorer = app.driver.explorer
+        explorer = app.controller.explorer
         gate.release(3)
         await until(pilot, lambda: explorer.tree.step[explorer.leaf] == 3)
         await press(pilot, "space")
-        await until(pilot, lambda: not app.driver.streaming)
+        await until(pilot, lambda: not app.controller.streaming)
         paused_at = len(explorer.nodes)
         gate.release(100)
         await settle(pilot)
@@ -165,12 +165,12 @@ async def test_one_token_and_single_step() -> None:
     app = make_app()
     async with app.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: ended(app))
-        explorer = app.driver.explorer
+        explorer = app.controller.explorer
         await press(pilot, "full_stop")
-        await until(pilot, lambda: not app.driver.streaming)
+        await until(pilot, lambda: not app.controller.streaming)
         assert explorer.tree.step[explorer.leaf] == LENGTH + 1
         await press(pilot, "S", "space")
-        await until(pilot, lambda: not app.driver.streaming)
+        await until(pilot, lambda: not app.controller.streaming)
         assert explorer.tree.step[explorer.leaf] == LENGTH + 2
         assert "single step" in screen_text(app)
 
@@ -182,12 +182,12 @@ async def test_draw_again_makes_another_child_of_the_same_step() -> None:
     app = make_app(options=options)
     async with app.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: ended(app))
-        explorer, tree = app.driver.explorer, app.driver.explorer.tree
+        explorer, tree = app.controller.explorer, app.controller.explorer.tree
         await press(pilot, "home")
         before = explorer.before
         for _ in range(4):
             await press(pilot, "r")
-            await until(pilot, lambda: not app.driver.streaming)
+            await until(pilot, lambda: not app.controller.streaming)
             await press(pilot, "home")
         children = tree.children[before]
         assert len(children) > 1
@@ -198,9 +198,9 @@ async def test_draw_again_is_refused_at_temperature_0() -> None:
     app = make_app()
     async with app.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: ended(app))
-        size = len(app.driver.explorer.tree)
+        size = len(app.controller.explorer.tree)
         await press(pilot, "r")
-        assert len(app.driver.explorer.tree) == size
+        assert len(app.controller.explorer.tree) == size
         assert any("Temperature 0" in n.message for n in app._notifications)
 
 
@@ -208,7 +208,7 @@ async def test_find_takes_a_token_by_its_text() -> None:
     app = make_app()
     async with app.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: ended(app))
-        explorer = app.driver.explorer
+        explorer = app.controller.explorer
         await press(pilot, "home", "slash")
         assert isinstance(app.screen, FindToken)
         await pilot.press(*"forest")
@@ -225,7 +225,7 @@ async def test_typed_text_branches_and_is_scored_token_by_token() -> None:
     app = make_app()
     async with app.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: ended(app))
-        explorer, tree = app.driver.explorer, app.driver.explorer.tree
+        explorer, tree = app.controller.explorer, app.controller.explorer.tree
         await press(pilot, "home", "t")
         assert isinstance(app.screen, TextEditor)
         await pilot.press("space", *"the", "space", *"wolf")
@@ -242,7 +242,7 @@ async def test_a_new_prompt_is_a_new_root_and_the_old_tree_stays() -> None:
     app = make_app()
     async with app.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: ended(app))
-        explorer, size = app.driver.explorer, len(app.driver.explorer.tree)
+        explorer, size = app.controller.explorer, len(app.controller.explorer.tree)
         await press(pilot, "p")
         assert isinstance(app.screen, PromptEditor)
         await pilot.press("ctrl+u", *"The king", "enter")
@@ -256,7 +256,7 @@ async def test_settings_change_what_comes_next_and_old_tokens_keep_theirs() -> N
     app = make_app()
     async with app.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: ended(app))
-        explorer, tree = app.driver.explorer, app.driver.explorer.tree
+        explorer, tree = app.controller.explorer, app.controller.explorer.tree
         old = explorer.leaf
         await press(pilot, "s")
         assert isinstance(app.screen, SamplerLensScreen)
@@ -264,7 +264,7 @@ async def test_settings_change_what_comes_next_and_old_tokens_keep_theirs() -> N
         await settle(pilot)
         assert explorer.settings == SamplingSettings(temperature=0.8, top_p=0.99)
         await press(pilot, "full_stop")
-        await until(pilot, lambda: explorer.leaf != old and not app.driver.streaming)
+        await until(pilot, lambda: explorer.leaf != old and not app.controller.streaming)
         assert tree.settings[tree.settings_of[old]].greedy
         assert tree.settings[tree.settings_of[explorer.leaf]].temperature == 0.8
         assert tree.origin[explorer.leaf] == "sampled"
@@ -276,7 +276,7 @@ async def test_the_model_s_own_settings_are_adopted_by_one_key() -> None:
         await until(pilot, lambda: ended(app))
         assert "A adopts" in screen_text(app)
         await press(pilot, "A")
-        settings = app.driver.explorer.settings
+        settings = app.controller.explorer.settings
         assert (settings.temperature, settings.top_k, settings.top_p) == (0.7, 20, 0.8)
 
 
@@ -298,7 +298,7 @@ async def test_compare_shows_both_continuations_side_by_side() -> None:
         await press(pilot, "d")
         assert not isinstance(app.screen, CompareScreen), "one branch has nothing to compare"
         await press(pilot, "home", "2")
-        await until(pilot, lambda: not app.driver.streaming)
+        await until(pilot, lambda: not app.controller.streaming)
         await press(pilot, "d")
         assert isinstance(app.screen, CompareScreen)
         await pilot.pause(0.1)
@@ -312,9 +312,9 @@ async def test_branches_can_be_named_marked_hidden_and_listed() -> None:
     app = make_app()
     async with app.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: ended(app))
-        explorer = app.driver.explorer
+        explorer = app.controller.explorer
         await press(pilot, "home", "2")
-        await until(pilot, lambda: not app.driver.streaming)
+        await until(pilot, lambda: not app.controller.streaming)
         await press(pilot, "B")
         assert isinstance(app.screen, Ask)
         await pilot.press(*"wild", "enter")
@@ -336,7 +336,7 @@ async def test_goto_understands_steps_ends_and_branches() -> None:
     app = make_app()
     async with app.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: ended(app))
-        explorer = app.driver.explorer
+        explorer = app.controller.explorer
         for text, step in (("7", 7), ("-1", LENGTH), ("#1", LENGTH)):
             await press(pilot, "g")
             await pilot.press(*text, "enter")
@@ -353,14 +353,14 @@ async def test_the_whole_vocabulary_can_be_paged_through() -> None:
     app = make_app()
     async with app.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: ended(app))
-        total = app.driver.client.info.vocabulary
+        total = app.controller.link.client.info.vocabulary
         await press(pilot, "home")
         for _ in range(40):
             await press(pilot, "pagedown")
         assert app._browse is not None
         assert app._browse.known_rows >= total - 1
         await press(pilot, "0")
-        assert app.driver.explorer.row == 0
+        assert app.controller.explorer.row == 0
 
 
 async def test_tab_lets_the_page_keys_move_the_story() -> None:
@@ -370,12 +370,12 @@ async def test_tab_lets_the_page_keys_move_the_story() -> None:
         await until(pilot, lambda: ended(app))
         assert app._browse is not None
         story = app._browse.query_one(Transcript)
-        above, row = story.hidden_rows[0], app.driver.explorer.row
+        above, row = story.hidden_rows[0], app.controller.explorer.row
         await press(pilot, "tab", "pageup")
         assert story.hidden_rows[0] < above
-        assert app.driver.explorer.row == row
+        assert app.controller.explorer.row == row
         await press(pilot, "tab", "pagedown")
-        assert app.driver.explorer.row > row
+        assert app.controller.explorer.row > row
 
 
 async def test_views_change_and_help_opens() -> None:
@@ -390,7 +390,7 @@ async def test_views_change_and_help_opens() -> None:
         lines = screen_text(app).splitlines()
         nats = re.search(r"H ([\d.]+) nats · margin ([\d.]+) nats", "\n".join(lines))
         strip = re.search(r"([\d.]+) nats$", next(x for x in lines if x.startswith(" entropy")))
-        mean = app.driver.explorer.tree.branch(1).mean_logprob
+        mean = app.controller.explorer.tree.branch(1).mean_logprob
         assert nats is not None
         assert strip is not None
         assert mean is not None
@@ -420,13 +420,13 @@ async def test_jumps_to_close_calls_and_forks() -> None:
     app = make_app()
     async with app.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: ended(app))
-        explorer = app.driver.explorer
+        explorer = app.controller.explorer
         await press(pilot, "home", "n")
         assert explorer.is_close_call(explorer.cursor)
         await press(pilot, "g")
         await pilot.press("9", "enter")
         await press(pilot, "2")
-        await until(pilot, lambda: not app.driver.streaming)
+        await until(pilot, lambda: not app.controller.streaming)
         await press(pilot, "home", "right_square_bracket")
         assert explorer.tree.step[explorer.taken or 0] == 9
 
@@ -434,14 +434,14 @@ async def test_jumps_to_close_calls_and_forks() -> None:
 async def test_a_dead_engine_loses_nothing_and_space_goes_on_from_the_same_node() -> None:
     app = make_app(failures={8: "die"})
     async with app.run_test(size=SIZE) as pilot:
-        await until(pilot, lambda: app.driver.state == "lost")
-        explorer = app.driver.explorer
+        await until(pilot, lambda: app.controller.state == "lost")
+        explorer = app.controller.explorer
         kept = list(explorer.nodes)
         assert len(kept) > 3
         await press(pilot, "left", "right")
         app._make_client = make_app()._make_client
         await press(pilot, "space")
-        await until(pilot, lambda: app.driver.state == "paused")
+        await until(pilot, lambda: app.controller.state == "paused")
         assert explorer.nodes[: len(kept)] == kept
         assert len(explorer.nodes) > len(kept), "the stream that was cut off goes on"
 
@@ -449,8 +449,8 @@ async def test_a_dead_engine_loses_nothing_and_space_goes_on_from_the_same_node(
 async def test_an_engine_that_cannot_start_again_can_be_tried_once_more() -> None:
     app = make_app(failures={8: "die"})
     async with app.run_test(size=SIZE) as pilot:
-        await until(pilot, lambda: app.driver.state == "lost")
-        kept = list(app.driver.explorer.nodes)
+        await until(pilot, lambda: app.controller.state == "lost")
+        kept = list(app.controller.explorer.nodes)
 
         def full(load: LoadOptions, on_lost: Callable[[EngineLostError], None]) -> EngineClient:
             opened = partial(FakeEngine.open, load_error=OutOfMemoryError("no memory is left."))
@@ -459,11 +459,11 @@ async def test_an_engine_that_cannot_start_again_can_be_tried_once_more() -> Non
         app._make_client = full
         await press(pilot, "space")
         await until(pilot, lambda: any("no memory" in n.message for n in app._notifications))
-        assert app.driver.state == "lost"
+        assert app.controller.state == "lost"
         app._make_client = make_app()._make_client
         await press(pilot, "space")
-        await until(pilot, lambda: app.driver.state == "paused")
-        assert app.driver.explorer.nodes[: len(kept)] == kept
+        await until(pilot, lambda: app.controller.state == "paused")
+        assert app.controller.explorer.nodes[: len(kept)] == kept
 
 
 @pytest.mark.parametrize(
@@ -489,22 +489,22 @@ async def test_a_prompt_longer_than_the_context_is_refused_and_the_story_stays()
     app = make_app(context=64)
     async with app.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: ended(app))
-        kept = list(app.driver.explorer.nodes)
+        kept = list(app.controller.explorer.nodes)
         await press(pilot, "p")
         app.screen.query_one(TextArea).text = "the king " * 60
         await pilot.press("enter")
         await until(pilot, lambda: any("context" in n.message for n in app._notifications))
-        assert app.driver.explorer.nodes == kept
+        assert app.controller.explorer.nodes == kept
 
 
 async def test_another_model_without_a_prompt_waits_in_the_prompt_box() -> None:
     app = make_app(options=AppOptions(load=LoadOptions(model="other"), max_new_tokens=4))
     async with app.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: isinstance(app.screen, PromptEditor))
-        assert not app.driver.explorer.nodes
+        assert not app.controller.explorer.nodes
         await pilot.press(*"Once", "enter")
         await until(pilot, lambda: ended(app))
-        assert app.driver.explorer.tree.step[app.driver.explorer.leaf] == 4
+        assert app.controller.explorer.tree.step[app.controller.explorer.leaf] == 4
 
 
 async def test_hostile_tokens_are_shown_and_never_obeyed() -> None:
@@ -534,17 +534,17 @@ async def test_keys_in_one_burst_act_on_what_was_seen_and_in_order() -> None:
     app = make_app()
     async with app.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: ended(app))
-        explorer, tree = app.driver.explorer, app.driver.explorer.tree
+        explorer, tree = app.controller.explorer, app.controller.explorer.tree
         await press(pilot, "home")
         await pilot.press("right", "2")
-        await until(pilot, lambda: not app.driver.streaming and len(tree.branches) == 2)
+        await until(pilot, lambda: not app.controller.streaming and len(tree.branches) == 2)
         head = tree.branch(2).head
         assert (tree.step[head], tree.rank[head]) == (2, 2)
         await press(pilot, "o", "home")
         assert app._browse is not None
         app._browse.action_take_nth(2)
         app._browse.action_take_nth(3)
-        await until(pilot, lambda: not app.driver.streaming and len(tree.branches) == 4)
+        await until(pilot, lambda: not app.controller.streaming and len(tree.branches) == 4)
         heads = [tree.branch(n).head for n in (3, 4)]
         assert [(tree.step[n], tree.rank[n]) for n in heads] == [(1, 2), (1, 3)]
         assert explorer.branch is not None
@@ -555,27 +555,27 @@ async def test_two_spaces_in_one_burst_leave_the_stream_paused_and_whole() -> No
     app = make_app()
     async with app.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: ended(app))
-        explorer = app.driver.explorer
+        explorer = app.controller.explorer
         await pilot.press("space", "space")
-        await until(pilot, lambda: not app.driver.streaming)
+        await until(pilot, lambda: not app.controller.streaming)
         before = len(explorer.nodes)
         await pilot.press("full_stop", "full_stop")
         await until(pilot, lambda: len(explorer.nodes) >= before + 2)
         await press(pilot, "space")
-        await until(pilot, lambda: not app.driver.streaming)
+        await until(pilot, lambda: not app.controller.streaming)
         assert len(explorer.nodes) > before + 2
 
 
 async def test_one_token_asked_for_on_a_live_stream_pauses_it(gate: threading.Semaphore) -> None:
     app = make_app(gate=gate)
     async with app.run_test(size=SIZE) as pilot:
-        explorer = app.driver.explorer
+        explorer = app.controller.explorer
         gate.release(3)
         await until(pilot, lambda: explorer.tree.step[explorer.leaf] == 3)
         await pilot.press("full_stop")
         gate.release(1)
-        await until(pilot, lambda: not app.driver.streaming)
-        assert not app.driver.turn.locked()
+        await until(pilot, lambda: not app.controller.streaming)
+        assert not app.controller.turn_is_taken
 
 
 async def test_a_jump_back_stops_the_stream_that_is_left() -> None:
@@ -583,21 +583,21 @@ async def test_a_jump_back_stops_the_stream_that_is_left() -> None:
     async with app.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: ended(app))
         await press(pilot, "home", "2", "backspace")
-        await until(pilot, lambda: not app.driver.busy)
-        assert not app.driver.streaming
-        assert app.driver.explorer.branch is not None
-        assert app.driver.explorer.branch.number == 1
+        await until(pilot, lambda: not app.controller.busy)
+        assert not app.controller.streaming
+        assert app.controller.explorer.branch is not None
+        assert app.controller.explorer.branch.number == 1
 
 
 async def test_find_on_a_lost_engine_looks_in_what_is_recorded() -> None:
     app = make_app(failures={8: "die"})
     async with app.run_test(size=SIZE) as pilot:
-        await until(pilot, lambda: app.driver.state == "lost")
-        kept = list(app.driver.explorer.nodes)
+        await until(pilot, lambda: app.controller.state == "lost")
+        kept = list(app.controller.explorer.nodes)
         await press(pilot, "left", "slash")
         await pilot.press("t")
         await until(pilot, lambda: "recorded" in screen_text(app))
-        assert app.driver.explorer.nodes == kept
+        assert app.controller.explorer.nodes == kept
 
 
 async def test_drawing_again_raises_the_number_also_when_the_token_is_known() -> None:
@@ -608,18 +608,18 @@ async def test_drawing_again_raises_the_number_also_when_the_token_is_known() ->
     async with app.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: ended(app))
         await press(pilot, "home")
-        before = app.driver.explorer.before
+        before = app.controller.explorer.before
         for count in (2, 3, 4):
             await press(pilot, "home", "r")
-            await until(pilot, lambda: not app.driver.busy)
-            assert app.driver.explorer.tree.draws[before] == count
+            await until(pilot, lambda: not app.controller.busy)
+            assert app.controller.explorer.tree.draws[before] == count
 
 
 async def test_another_model_that_cannot_be_opened_gives_the_tree_back() -> None:
     app = make_app()
     async with app.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: ended(app))
-        kept, making = list(app.driver.explorer.nodes), app._make_client
+        kept, making = list(app.controller.explorer.nodes), app._make_client
 
         def refused(load: LoadOptions, on_lost: Callable[[EngineLostError], None]) -> EngineClient:
             app._make_client = making
@@ -630,15 +630,15 @@ async def test_another_model_that_cannot_be_opened_gives_the_tree_back() -> None
         app._make_client = refused
         app.open_model(LoadOptions(model="other"))
         await until(pilot, lambda: any("no weights" in n.message for n in app._notifications))
-        await until(pilot, lambda: app.driver.state == "paused")
-        assert app.driver.explorer.nodes == kept
+        await until(pilot, lambda: app.controller.state == "paused")
+        assert app.controller.explorer.nodes == kept
 
 
 async def test_a_seed_stays_exact_and_the_length_is_live(gate: threading.Semaphore) -> None:
     options = AppOptions(prompt=PromptSpec(text="Once"), max_new_tokens=50)
     app = make_app(options=options, gate=gate)
     async with app.run_test(size=SIZE) as pilot:
-        explorer = app.driver.explorer
+        explorer = app.controller.explorer
         gate.release(3)
         await until(pilot, lambda: explorer.tree.step[explorer.leaf] == 3)
         await pilot.press(

@@ -23,15 +23,15 @@ SCREENS = ("", "d", "s", "C", "D", "b", "M", "O", "i")
 async def opened(pilot: Pilot[int], key: str) -> TokexploreApp:
     app = pilot.app
     assert isinstance(app, TokexploreApp)
-    await until(pilot, lambda: app.driver.state == "paused" and not app.driver.busy)
+    await until(pilot, lambda: app.controller.state == "paused" and not app.controller.busy)
     await press(pilot, "home", "right", "3")
-    await until(pilot, lambda: app.driver.state == "paused" and not app.driver.busy)
+    await until(pilot, lambda: app.controller.state == "paused" and not app.controller.busy)
     await press(pilot, "left", "left")
     if key:
         before = app.screen
         await pilot.press(key)
         await until(pilot, lambda: app.screen is not before)
-        await until(pilot, lambda: not app.driver.busy)
+        await until(pilot, lambda: not app.controller.busy)
     return app
 
 
@@ -78,7 +78,7 @@ async def test_where_text_is_typed_they_are_text() -> None:
         assert isinstance(app.screen, Ask)
         await pilot.press("P", "!", "?", "@", "enter")
         await settle(pilot)
-        branch = app.driver.explorer.branch
+        branch = app.controller.explorer.branch
         assert branch is not None
         assert branch.name == "P!?@"
         assert app.recorder is None

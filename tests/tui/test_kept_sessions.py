@@ -101,8 +101,8 @@ async def test_it_opens_in_the_app_and_can_be_changed(
     assert ("older format" in kept.said) == (name == "format3")
     app = make_app(options=options_for(kept, OpenOptions()), kept=kept)
     async with app.run_test(size=SIZE) as pilot:
-        await until(pilot, lambda: app.driver.explorer.nodes != [])
-        explorer = app.driver.explorer
+        await until(pilot, lambda: app.controller.explorer.nodes != [])
+        explorer = app.controller.explorer
         tree, leaf = explorer.tree, explorer.leaf
         number, count = tree.branch_of[leaf], len(explorer.listed())
         assert re.search(rf"branch {number}\b.* of {count} ", screen_text(app))

@@ -16,7 +16,7 @@ WORDS = " big red dog"
 
 
 def loads(app: TokexploreApp) -> bool:
-    return app.driver.state == "loading" and app._browse is not None
+    return app.controller.state == "loading" and app._browse is not None
 
 
 async def test_typed_text_goes_into_its_editor_and_its_tokens_come_with_the_model() -> None:
@@ -31,7 +31,7 @@ async def test_typed_text_goes_into_its_editor_and_its_tokens_come_with_the_mode
         gate.release(10)
         await during(pilot, lambda: re.search(r"\d tokens  .*│", screen_text(app)))
         await pilot.press("enter")
-        await until(pilot, lambda: "typed" in app.driver.explorer.tree.origin)
+        await until(pilot, lambda: "typed" in app.controller.explorer.tree.origin)
 
 
 async def test_the_prompt_s_tokens_come_with_the_model_too() -> None:
@@ -57,7 +57,7 @@ async def test_typed_text_follows_the_prompt_once_there_is_a_model(then: str) ->
             assert app.screen.query_one(Draft).text == WORDS
             await pilot.press(*(["x", "ctrl+g"] if then == "cancelled" else ["ctrl+u", "enter"]))
         gate.release(10)
-        tree, explorer = app.driver.explorer.tree, app.driver.explorer
+        tree, explorer = app.controller.explorer.tree, app.controller.explorer
         if then == "emptied":
             await until(pilot, lambda: ended(app))
             assert "typed" not in tree.origin
@@ -73,7 +73,7 @@ async def test_typed_text_goes_to_the_step_of_a_recorded_session_that_was_looked
     app = reopened(load_gate=gate)
     async with app.run_test(size=SIZE) as pilot:
         await settle(pilot)
-        explorer = app.driver.explorer
+        explorer = app.controller.explorer
         await pilot.press("space")
         await during(pilot, lambda: loads(app))
         await pilot.press("home", "l", "l")

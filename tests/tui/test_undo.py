@@ -163,14 +163,14 @@ def last_notice(app: TokexploreApp) -> str:
 async def test_a_new_prompt_is_taken_back_and_the_branch_before_it_stays() -> None:
     app = make_app()
     async with app.run_test(size=(120, 40)) as pilot:
-        explorer = app.driver.explorer
+        explorer = app.controller.explorer
         await until(pilot, lambda: bool(explorer.tree.ended))
         await press(pilot, "home", "2")
-        await until(pilot, lambda: app.driver.state == "paused")
+        await until(pilot, lambda: app.controller.state == "paused")
         await press(pilot, "p")
         await pilot.press("ctrl+u", *"the king was", "enter")
         await settle(pilot)
-        await until(pilot, lambda: app.driver.state == "paused" and len(explorer.listed()) == 3)
+        await until(pilot, lambda: app.controller.state == "paused" and len(explorer.listed()) == 3)
         await press(pilot, "u")
         assert last_notice(app) == "Took back: prompt 'the king was' (branch 3)."
         assert [b.number for b, _ in explorer.listed()] == [1, 2]
@@ -201,7 +201,7 @@ async def test_a_new_prompt_is_taken_back_and_the_branch_before_it_stays() -> No
 async def test_what_goes_on_at_an_open_end_is_taken_back() -> None:
     app = make_app()
     async with app.run_test(size=(120, 40)) as pilot:
-        explorer = app.driver.explorer
+        explorer = app.controller.explorer
         await until(pilot, lambda: bool(explorer.tree.ended))
         told = list(explorer.nodes)
         await press(pilot, "right", "right", "t")
@@ -215,7 +215,7 @@ async def test_what_goes_on_at_an_open_end_is_taken_back() -> None:
         assert explorer.branch is not None
         assert explorer.branch.tip == told[-1]
         await press(pilot, "2")
-        await until(pilot, lambda: app.driver.state == "paused")
+        await until(pilot, lambda: app.controller.state == "paused")
         taken = explorer.branch.number
         await press(pilot, "u")
         assert explorer.nodes == told
@@ -226,8 +226,8 @@ async def test_a_chat_turn_is_taken_back() -> None:
     chat = Chat((Message("user", "who was he"),))
     app = make_app(options=AppOptions(prompt=PromptSpec(chat=chat), max_new_tokens=6))
     async with app.run_test(size=(120, 40)) as pilot:
-        explorer = app.driver.explorer
-        await until(pilot, lambda: app.driver.state == "paused" and bool(explorer.nodes))
+        explorer = app.controller.explorer
+        await until(pilot, lambda: app.controller.state == "paused" and bool(explorer.nodes))
         await press(pilot, "space")
         await until(pilot, lambda: explorer.tree.step[explorer.leaf] == 6)
         answered = list(explorer.nodes)
@@ -237,16 +237,16 @@ async def test_a_chat_turn_is_taken_back() -> None:
         await press(pilot, "u")
         assert explorer.nodes == answered
         assert last_notice(app) == "Took back: turn 'and she' (branch 1)."
-        assert app.driver.chat == chat
+        assert app.controller.explorer.chat == chat
 
 
 async def test_an_edited_turn_changes_no_figure_of_the_branch_before_it() -> None:
     chat = Chat((Message("user", "who was he"),))
     app = make_app(options=AppOptions(prompt=PromptSpec(chat=chat), max_new_tokens=6))
     async with app.run_test(size=(120, 40)) as pilot:
-        explorer = app.driver.explorer
+        explorer = app.controller.explorer
         tree = explorer.tree
-        await until(pilot, lambda: app.driver.state == "paused" and bool(explorer.nodes))
+        await until(pilot, lambda: app.controller.state == "paused" and bool(explorer.nodes))
         await press(pilot, "space")
         await until(pilot, lambda: tree.step[explorer.leaf] == 6)
         await press(pilot, "T")

@@ -91,7 +91,7 @@ class Remembering(Actions):
 
     def _find(self, text: str | None) -> None:
         explorer = self.explorer
-        if not text or explorer.vocabulary is None:
+        if not text:
             return
         self._sought = text
         found = find_text(explorer.tree, explorer.vocabulary, text, hidden=explorer.show_hidden)
@@ -124,27 +124,19 @@ class Remembering(Actions):
         Args:
             through: a later node that the path has to hold too.
         """
-        self.driver.change(self._go_to_node(node, node if through is None else through))
-
-    async def _go_to_node(self, node: int, through: int) -> None:
-        async with self.driver.turn:
-            explorer = self.explorer
-            cursor = explorer.tree.depth[node] - 1
-            if explorer.on_path(through):
-                explorer.place(cursor, jump=True)
-                return
-            await self.driver.pause()
-            explorer.go_to(explorer.tip_through(through), cursor)
+        self.controller.jobs.change(
+            self.controller.go_to(node, node if through is None else through)
+        )
 
     def action_copy(self) -> None:
         """Copy the text of the path in view; a second time soon after writes a file."""
         explorer = self.explorer
-        if explorer.vocabulary is None or not explorer.nodes:
+        if not explorer.nodes:
             self.nothing("text to copy yet")
             return
-        now = self.driver.clock()
+        now = self.host.clock()
         again, self._copied = now - self._copied < AGAIN, now
-        self._copy(explorer.vocabulary.text(explorer.ids()), again)
+        self._copy(explorer.text(), again)
 
     @work(thread=True, exclusive=True)
     def _copy(self, text: str, to_file: bool) -> None:
@@ -165,7 +157,7 @@ class Remembering(Actions):
         from tokexplore.tui.screens.dialog import Ask
 
         explorer = self.explorer
-        if explorer.vocabulary is None or not explorer.nodes:
+        if not explorer.nodes:
             self.nothing("tree to export yet")
             return
         title = "Export to FILE .html .md .csv .json .jsonl .dot, and path, visible or all"
@@ -175,7 +167,7 @@ class Remembering(Actions):
 
     def _export(self, text: str | None) -> None:
         explorer = self.explorer
-        if text and text.strip() and explorer.vocabulary is not None:
+        if text and text.strip():
             self.host.gather_session()
             session = self.host.session_path
             title = session.stem if session else "tokexplore"

@@ -8,8 +8,7 @@ from textual.screen import Screen
 
 from tokexplore.models.api.options import LoadOptions
 from tokexplore.models.errors import TokexploreError
-from tokexplore.models.worker.client import EngineClient
-from tokexplore.tui.explore.controller import Driver
+from tokexplore.tui.explore.controller import Controller
 from tokexplore.tui.terminal.paced_app import Seen
 from tokexplore.tui.terminal.pacer import Figures
 
@@ -21,9 +20,6 @@ Result = TypeVar("Result")
 
 class Host(Protocol):
     """What the screen asks of the app around it."""
-
-    def new_client(self, load: LoadOptions) -> EngineClient:
-        """An engine client that is not started yet."""
 
     def open_model(self, load: LoadOptions) -> None:
         """Give up this engine and tree for another model."""
@@ -51,6 +47,9 @@ class Host(Protocol):
     async def model_refused(self, error: TokexploreError) -> None:
         """The other model cannot be opened."""
 
+    def clock(self) -> float:
+        """Seconds by which the second press of a key is measured."""
+
     @property
     def seen(self) -> Seen:
         """Where the screen stands that the user has before them."""
@@ -70,12 +69,12 @@ class Host(Protocol):
 
 
 class Actions(Screen[None]):
-    """A screen over a driver and its explorer."""
+    """A screen over a controller and its explorer."""
 
-    def __init__(self, driver: Driver, host: Host) -> None:
+    def __init__(self, controller: Controller, host: Host) -> None:
         super().__init__()
-        self.driver = driver
-        self.explorer = driver.explorer
+        self.controller = controller
+        self.explorer = controller.explorer
         self.host = host
 
     def changed(self) -> None:
@@ -91,11 +90,11 @@ class Actions(Screen[None]):
 
     def pin(self) -> bool:
         """Pause a live stream on the step that the user sees; whether there was one."""
-        driver, explorer = self.driver, self.explorer
-        if not driver.streaming or not explorer.following:
+        controller, explorer = self.controller, self.explorer
+        if not controller.streaming or not explorer.following:
             return False
         explorer.place(min(self.seen.cursor, len(explorer.nodes)))
-        driver.change(driver.pause())
+        controller.jobs.change(controller.streams.pause())
         self.changed()
         return True
 

@@ -15,26 +15,21 @@ class Branching(Actions):
         if not 1 <= number <= len(self.explorer.tree.branches):
             self.warn(f"There is no branch {number}.")
             return
-        self.driver.change(self._switch(lambda: number))
+        self.controller.jobs.change(self._switch(lambda: number))
 
     async def _switch(self, wanted: Callable[[], int | None], missing: str = "") -> None:
         """Bring a branch into view that is looked for once it is this change's turn."""
-        async with self.driver.turn:
-            number = wanted()
-            if number is None:
-                self.nothing(missing)
-                return
-            await self.driver.pause()
-            self.explorer.switch(number)
+        if await self.controller.switch(wanted) is None:
+            self.nothing(missing)
 
     def action_neighbour(self, direction: int) -> None:
         """To the next or previous branch in the list."""
         neighbour = self.explorer.neighbour
-        self.driver.change(self._switch(lambda: neighbour(direction), "more branches"))
+        self.controller.jobs.change(self._switch(lambda: neighbour(direction), "more branches"))
 
     def action_other(self) -> None:
         """To the branch that was left last."""
-        self.driver.change(self._switch(self._left_last, "other branch was visited"))
+        self.controller.jobs.change(self._switch(self._left_last, "other branch was visited"))
 
     def _left_last(self) -> int | None:
         tree, left = self.explorer.tree, self.explorer.left
@@ -50,7 +45,7 @@ class Branching(Actions):
                 self.switch(number)
 
         bits = self.query_one(CandidateTable).bits
-        await self.open(BranchesDialog(self.driver, bits=bits), chosen)
+        await self.open(BranchesDialog(self.controller, bits=bits), chosen)
 
     async def action_name(self) -> None:
         """Name this branch."""
@@ -69,18 +64,14 @@ class Branching(Actions):
 
     def action_hide(self) -> None:
         """Hide this branch."""
-        self.driver.change(self._hide())
+        self.controller.jobs.change(self._hide())
 
     async def _hide(self) -> None:
-        async with self.driver.turn:
-            await self.driver.pause()
-            branch = self.explorer.branch
-            if branch is None or not self.explorer.hide(branch.number):
-                self.warn("No branch would be left in view: hide those that leave this one first.")
-            else:
-                self.app.notify(
-                    f"Branch {branch.number} is hidden; u brings it back.", markup=False
-                )
+        number = await self.controller.hide()
+        if number is None:
+            self.warn("No branch would be left in view: hide those that leave this one first.")
+        else:
+            self.app.notify(f"Branch {number} is hidden; u brings it back.", markup=False)
 
     def action_show_hidden(self) -> None:
         """List hidden branches, or not."""
@@ -105,4 +96,4 @@ class Branching(Actions):
         if len(self.explorer.listed()) < 2:
             self.nothing("second branch yet: take another candidate first")
             return
-        await self.app.push_screen(CompareScreen(self.driver))
+        await self.app.push_screen(CompareScreen(self.controller))

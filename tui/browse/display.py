@@ -7,7 +7,7 @@ import msgspec
 from textual.screen import Screen
 
 from tokexplore.tui.browse.base import Actions
-from tokexplore.tui.explore.controller import Driver
+from tokexplore.tui.explore.controller import Controller
 from tokexplore.tui.presenters.path import PathView
 from tokexplore.tui.presenters.status import lens_title
 from tokexplore.tui.theme import ANSI, DARK, LIGHT
@@ -59,39 +59,39 @@ class Viewing(Actions):
         """Token and model in detail."""
         from tokexplore.tui.screens.inspect import inspect_sheet
 
-        driver, host = self.driver, self.host
-        if driver.info is None and not self.explorer.nodes:
+        controller, host = self.controller, self.host
+        if controller.link.info is None and not self.explorer.nodes:
             self.nothing("model yet")
         else:
-            await self.open(inspect_sheet(driver, host.session_path, host.figures))
+            await self.open(inspect_sheet(controller, host.session_path, host.figures))
 
     async def action_settings(self) -> None:
         """The sampling lens at this step: sampling and length."""
         from tokexplore.tui.explore.knob_editor import Setup
         from tokexplore.tui.screens.sampler_lens import SamplerLensScreen
 
-        driver = self.driver
+        controller = self.controller
 
         def chosen(setup: Setup | None) -> None:
             if setup is not None:
-                driver.configure(setup.sampling, setup.max_new_tokens)
+                controller.streams.configure(setup.sampling, setup.max_new_tokens)
 
         await self.open(
-            SamplerLensScreen(driver, lens_title(self.explorer, self.size.width // 2)), chosen
+            SamplerLensScreen(controller, lens_title(self.explorer, self.size.width // 2)), chosen
         )
 
     def action_ladder(self) -> None:
         """This step under several temperatures, and continuations of each."""
         from tokexplore.tui.screens.temperatures import TemperaturesScreen
 
-        if self.driver.absent:
+        if self.controller.link.absent:
             self.nothing(
-                "model yet: space loads it" if self.driver.state == "recorded" else "model"
+                "model yet: space loads it" if self.controller.state == "recorded" else "model"
             )
-        elif self.driver.distribution() is None:
+        elif self.controller.queries.distribution() is None:
             self.nothing("distribution at this step")
         else:
-            self.driver.change(self._open_paused(TemperaturesScreen))
+            self.controller.jobs.change(self._open_paused(TemperaturesScreen))
 
     def action_lab(self) -> None:
         """The same request again and again: where its texts part, and why."""
@@ -100,18 +100,19 @@ class Viewing(Actions):
         tree, leaf = self.explorer.tree, self.explorer.leaf
         if not tree.prompt_length(leaf):
             self.nothing("prompt yet")
-        elif self.driver.absent and not tree.studies:
+        elif self.controller.link.absent and not tree.studies:
             self.nothing(
-                "model yet: space loads it" if self.driver.state == "recorded" else "model"
+                "model yet: space loads it" if self.controller.state == "recorded" else "model"
             )
         else:
-            self.driver.change(self._open_paused(LabScreen))
+            self.controller.jobs.change(self._open_paused(LabScreen))
 
-    async def _open_paused(self, make: Callable[[Driver], Screen[None]]) -> None:
+    async def _open_paused(self, make: Callable[[Controller], Screen[None]]) -> None:
         """Open a screen on a path that nothing changes meanwhile."""
-        async with self.driver.turn:
-            await self.driver.pause()
-            await self.app.push_screen(make(self.driver))
+        await self.controller.hold(lambda: self._push(make(self.controller)))
+
+    async def _push(self, screen: Screen[None]) -> None:
+        await self.app.push_screen(screen)
 
     async def action_watch(self) -> None:
         """Follow a token at every step, or no longer."""
@@ -129,10 +130,10 @@ class Viewing(Actions):
 
     def _watch_asked(self, text: str | None) -> None:
         if text:
-            self.driver.change(self._watch(text))
+            self.controller.jobs.change(self._watch(text))
 
     async def _watch(self, text: str) -> None:
-        self.driver.watch(await self.driver.token_named(text))
+        self.controller.watchlist.toggle(await self.controller.watchlist.token_named(text))
         self.watch_changed()
 
     def action_theme(self) -> None:
@@ -146,11 +147,14 @@ class Viewing(Actions):
 
         def chosen(model: str | None) -> None:
             if model is not None:
-                load = msgspec.structs.replace(self.driver.options.load, model=model, revision="")
+                load = msgspec.structs.replace(
+                    self.controller.options.load, model=model, revision=""
+                )
                 self.host.open_model(load)
 
         await self.open(
-            ModelPicker(self.driver.options.directories, self.driver.options.load.model), chosen
+            ModelPicker(self.controller.options.directories, self.controller.options.load.model),
+            chosen,
         )
 
     def action_palette(self) -> None:
@@ -164,7 +168,7 @@ class Viewing(Actions):
 
     async def action_quit_twice(self) -> None:
         """Quit when pressed twice."""
-        now = self.driver.clock()
+        now = self.host.clock()
         if now - self._quit_asked < TWICE:
             await self.host.leave(0)
             return

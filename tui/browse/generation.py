@@ -21,110 +21,87 @@ class Taking(Actions):
         if shown is None:
             self.nothing(f"candidate in row {number}")
             return
-        self.driver.change(self.driver.take(*shown))
+        self.controller.jobs.change(self.controller.take(*shown))
 
     async def action_play(self) -> None:
         """Pause or go on; start a lost engine again."""
-        driver = self.driver
-        if driver.replay is not None:
-            driver.replay.toggle()
-        elif driver.state == "lost":
-            driver.state = "loading"
-            driver.run(self.restart())
-        elif driver.streaming:
+        controller = self.controller
+        if controller.replay is not None:
+            controller.replay.toggle()
+        elif controller.state == "lost":
+            self.restart()
+        elif controller.streaming:
             if not self.pin():
-                driver.change(driver.pause())
-        elif driver.state == "asking":
+                controller.jobs.change(controller.streams.pause())
+        elif controller.state == "asking":
             await self.action_prompt()
         else:
-            driver.change(self._go_on())
+            controller.jobs.change(controller.go_on())
         self.changed()
-
-    async def _go_on(self) -> None:
-        """Go on, or pause what a key before this one started."""
-        async with self.driver.turn:
-            if self.driver.streaming:
-                await self.driver.pause()
-                return
-            self.explorer.follow()
-            self.driver.play()
 
     def action_one(self) -> None:
         """Generate one token; of a replay, live the next one again."""
-        if self.driver.replay is not None:
-            self.driver.replay.step()
+        if self.controller.replay is not None:
+            self.controller.replay.step()
         else:
-            self.driver.change(self._one())
-
-    async def _one(self) -> None:
-        async with self.driver.turn:
-            if self.driver.streaming:
-                await self.driver.pause()
-                return
-            self.explorer.follow()
-            self.driver.play(1)
-            await self.driver.finished()
+            self.controller.jobs.change(self.controller.go_on(1))
 
     def action_draw_again(self) -> None:
         """Draw this step once more."""
         self.pin()
-        self.driver.change(self.driver.draw_again())
+        self.controller.jobs.change(self.controller.draw_again())
 
     def action_single_step(self) -> None:
         """One token at a time, or not."""
-        self.driver.single_step = not self.driver.single_step
+        self.controller.streams.single_step = not self.controller.streams.single_step
         self.changed()
 
     async def action_find(self) -> None:
         """Search the vocabulary at this step, and take what is found."""
         from tokexplore.tui.screens.find import HITS, FindToken
 
-        explorer, driver = self.explorer, self.driver
+        explorer, controller = self.explorer, self.controller
         self.pin()
-        distribution = driver.distribution()
-        if distribution is None or explorer.vocabulary is None:
+        distribution = controller.queries.distribution()
+        if distribution is None:
             self.nothing("candidates here yet")
             return
         node = explorer.before
 
         def taken(token: int | None) -> None:
             if token is not None:
-                driver.change(driver.take(token, node))
+                controller.jobs.change(controller.take(token, node))
 
         await self.open(
             FindToken(
                 explorer.vocabulary,
                 distribution.logprob(0),
-                lambda text: driver.search(node, text, HITS),
+                lambda text: controller.queries.search(node, text, HITS),
             ),
             taken,
         )
 
     def action_adopt(self) -> None:
         """Take the model's own sampling settings."""
-        if self.driver.suggested is None:
+        if self.controller.link.suggested is None:
             self.nothing("sampling settings that this model suggests")
             return
-        self.driver.adopt_suggested()
+        self.controller.adopt_suggested()
         self.app.notify(f"Sampling: {self.explorer.settings.short()}.", markup=False)
 
     def action_undo(self) -> None:
         """Take the last change back."""
-        self.driver.change(self._undo())
+        self.controller.jobs.change(self._undo())
 
     async def _undo(self) -> None:
-        async with self.driver.turn:
-            await self.driver.pause()
-            self._tell_change(TOOK_BACK, self.explorer.undo(), f"{NOTHING} take back")
+        self._tell_change(TOOK_BACK, await self.controller.undo(), f"{NOTHING} take back")
 
     def action_redo(self) -> None:
         """Make it again."""
-        self.driver.change(self._redo())
+        self.controller.jobs.change(self._redo())
 
     async def _redo(self) -> None:
-        async with self.driver.turn:
-            await self.driver.pause()
-            self._tell_change(MADE_AGAIN, self.explorer.redo(), f"{NOTHING} make again")
+        self._tell_change(MADE_AGAIN, await self.controller.redo(), f"{NOTHING} make again")
 
     def _tell_change(self, done: str, change: Change | None, nothing: str) -> None:
         said = nothing if change is None else f"{done}: {words_of(self.explorer, change)}"
@@ -134,7 +111,7 @@ class Taking(Actions):
         """The token of a candidate row, and the node that it comes after."""
         raise NotImplementedError
 
-    async def restart(self) -> None:
+    def restart(self) -> None:
         """Start a lost engine again."""
         raise NotImplementedError
 

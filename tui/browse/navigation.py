@@ -99,13 +99,11 @@ class Walking(Actions):
 
     def action_back(self) -> None:
         """Back to where the last jump came from."""
-        self.driver.change(self._back())
+        self.controller.jobs.change(self._back())
 
     async def _back(self) -> None:
-        async with self.driver.turn:
-            await self.driver.pause()
-            if not self.explorer.back():
-                self.nothing("earlier places")
+        if not await self.controller.back():
+            self.nothing("earlier places")
 
     def action_row(self, by: int) -> None:
         """Move the candidate cursor."""
@@ -144,7 +142,7 @@ class Walking(Actions):
         self.changed()
 
     def paint(self) -> None:
-        """Bring every widget up to the state of explorer and driver."""
+        """Bring every widget up to the state of explorer and controller."""
         raise NotImplementedError
 
     @property

@@ -35,53 +35,57 @@ class Prompting(Actions):
 
     def begin(self) -> None:
         """Load the model; then start on the prompt, or on what is typed meanwhile."""
-        if self.driver.state in ("recorded", "replaying"):
+        if self.controller.state in ("recorded", "replaying"):
             return
         if self.explorer.nodes:
-            self.driver.run(self.restart())
+            self.restart()
             return
-        options = self.driver.options
-        self.driver.run(self._begin())
+        options = self.controller.options
+        self.controller.jobs.run(self._begin())
         if options.examples and self.first:
             self.call_after_refresh(self.action_examples)
         elif options.starting_prompt() is None:
             self.call_after_refresh(self.action_prompt)
 
     async def _begin(self) -> None:
-        driver = self.driver
+        controller = self.controller
         try:
-            await driver.open()
-            if driver.state == "asking":
+            await controller.open()
+            if controller.state == "asking":
                 self.host.model_opened()
-            spec = driver.options.starting_prompt() if self._typed is None else None
-            if driver.state == "asking" and spec is not None:
+            spec = controller.options.starting_prompt() if self._typed is None else None
+            if controller.state == "asking" and spec is not None:
                 await self._start(spec)
         except TokexploreError as error:
             if self.first:
                 await self.host.leave(error.exit_code, f"tokexplore: {error}")
-            elif driver.state == "loading":
+            elif controller.state == "loading":
                 await self.host.model_refused(error)
             else:
                 raise
-        if driver.state == "asking" and self._typed is not None:
+        if controller.state == "asking" and self._typed is not None:
             await self._start_typed(self._typed)
 
-    async def restart(self) -> None:
+    def restart(self) -> None:
         """Start a lost engine again, then on a prompt that was typed meanwhile."""
-        driver = self.driver
-        await driver.restart(self.host.new_client(driver.options.load))
-        if driver.state not in ("asking", "paused"):
+        loading = self.controller.restart()
+        self.controller.jobs.run(self._go_on_after(loading))
+
+    async def _go_on_after(self, loading: Awaitable[None]) -> None:
+        await loading
+        controller = self.controller
+        if controller.state not in ("asking", "paused"):
             return
         if self._typed is not None:
             await self._start_typed(self._typed)
-        elif driver.goes_on:
+        elif controller.goes_on:
             self.explorer.follow()
-            driver.play()
+            controller.play()
 
     async def _start(self, spec: PromptSpec) -> None:
         self._typed = None
         more = self._goes_on_with
-        await self.driver.prompt(spec, go_on=spec.chat is None and more is None)
+        await self.controller.prompt(spec, go_on=spec.chat is None and more is None)
         self._goes_on_with = None
         if more is not None:
             self._type(more)
@@ -123,14 +127,18 @@ class Prompting(Actions):
         from tokexplore.tui.screens.editor import TextEditor, Written
 
         self.pin()
-        explorer, driver, title = self.explorer, self.driver, "Type a continuation at this step"
+        explorer, controller, title = (
+            self.explorer,
+            self.controller,
+            "Type a continuation at this step",
+        )
         if not explorer.nodes:
-            coming = self._typed or driver.options.starting_prompt()
-            if driver.state != "loading" or coming is None:
+            coming = self._typed or controller.options.starting_prompt()
+            if controller.state != "loading" or coming is None:
                 self.nothing("prompt yet: p asks for one")
                 return
             title = "Type a continuation of the prompt"
-        if driver.state == "lost":
+        if controller.state == "lost":
             self.nothing("engine to read what is typed until space starts it")
             return
         given = before or self._goes_on_with or Written("")
@@ -142,26 +150,22 @@ class Prompting(Actions):
         if not written or not written.text:
             self._goes_on_with = None if written else self._goes_on_with
             return
-        loading = self.driver.state == "loading"
+        loading = self.controller.state == "loading"
         if loading:
             self.app.notify("Goes on with it as soon as the model is loaded.", markup=False)
         if loading and not self.explorer.nodes:
             self._goes_on_with = written
             return
         typing = self._type_at(written, place if loading else None)
-        self.driver.change(self._or_again(typing, partial(self._ask_text, written)))
+        self.controller.jobs.change(self._or_again(typing, partial(self._ask_text, written)))
 
     async def _type_at(self, written: "Written", place: tuple[int, int] | None) -> None:
         await self._loaded()
-        if place is not None:
-            async with self.driver.turn:
-                await self.driver.pause()
-                self.explorer.show(*place)
-        await self.driver.type_text(written.text, literal=written.literal)
+        await self.controller.type_text(written.text, literal=written.literal, place=place)
 
     async def _loaded(self) -> None:
         """Wait until no model is being loaded."""
-        while self.driver.state == "loading":
+        while self.controller.state == "loading":
             await asyncio.sleep(WAIT)
 
     async def _preview_more(self, text: str, literal: bool) -> str:
@@ -169,12 +173,11 @@ class Prompting(Actions):
 
     async def _preview(self, text: str, literal: bool, *, continuation: bool = False) -> str:
         await self._loaded()
-        vocabulary = self.explorer.vocabulary
-        if self.driver.absent or vocabulary is None:
+        if self.controller.link.absent:
             return ""
-        encode = self.driver.client.encode
+        encode = self.controller.link.client.encode
         ids = await encode(text, continuation=continuation, literal=literal)
-        shown = "│".join(vocabulary.show(t) for t in ids[-PREVIEW_TOKENS:])
+        shown = "│".join(self.explorer.vocabulary.show(t) for t in ids[-PREVIEW_TOKENS:])
         return f"{len(ids):,} tokens  {'…' if len(ids) > PREVIEW_TOKENS else ''}{shown}"
 
     async def action_prompt(self) -> None:
@@ -184,20 +187,20 @@ class Prompting(Actions):
     async def _ask_prompt(self, spec: PromptSpec | None) -> None:
         from tokexplore.tui.screens.editor import PromptEditor
 
-        driver = self.driver
+        controller = self.controller
         spec = spec or self._spec()
-        example = STOCK_PROMPT if driver.options.load.model in SHIPPED else EXAMPLE
-        can_chat = not driver.absent and driver.client.info.chat_template
+        example = STOCK_PROMPT if controller.options.load.model in SHIPPED else EXAMPLE
+        can_chat = not controller.link.absent and controller.link.client.info.chat_template
         editor = PromptEditor(spec, self._preview, can_chat=can_chat, placeholder=example)
         await self.open(editor, self._prompted)
 
     def _spec(self) -> PromptSpec:
         """The prompt of the path in view, to be edited."""
-        explorer, driver = self.explorer, self.driver
-        if driver.chat is not None:
-            return PromptSpec(chat=driver.chat)
-        if explorer.vocabulary is None or not explorer.nodes:
-            return driver.options.prompt or PromptSpec(text="")
+        explorer, controller = self.explorer, self.controller
+        if controller.explorer.chat is not None:
+            return PromptSpec(chat=controller.explorer.chat)
+        if not explorer.nodes:
+            return controller.options.prompt or PromptSpec(text="")
         prompts = [i for i, n in enumerate(explorer.nodes, 1) if n in explorer.tree.prompts]
         ids = explorer.ids(prompts[-1] if prompts else explorer.first_step)
         text = explorer.vocabulary.text(ids)
@@ -206,15 +209,15 @@ class Prompting(Actions):
     def _prompted(self, spec: PromptSpec | None) -> None:
         if spec is None:
             return
-        driver = self.driver
-        if driver.state in ("loading", "lost"):
-            when = "the model is loaded" if driver.state == "loading" else "space was pressed"
+        controller = self.controller
+        if controller.state in ("loading", "lost"):
+            when = "the model is loaded" if controller.state == "loading" else "space was pressed"
             self.app.notify(f"Starts as soon as {when}.", markup=False)
             # Where a change of the path loads the model, that change has its turn first.
-            if not driver.turn.locked():
+            if not controller.turn_is_taken:
                 self._typed = spec
                 return
-        driver.change(self._start_typed(spec))
+        controller.jobs.change(self._start_typed(spec))
 
     async def action_examples(self) -> None:
         """Open one of the gallery."""
@@ -229,16 +232,16 @@ class Prompting(Actions):
         if example.words:
             self.run_worker(self._show_words(example))
         else:
-            self.driver.change(self._open_example(example))
+            self.controller.jobs.change(self._open_example(example))
 
     async def _open_example(self, example: Example) -> None:
         """Start on an example, as soon as there is a model to know how."""
-        driver = self.driver
+        controller = self.controller
         await self._loaded()
-        driver.configure(example.settings, example.length)
-        can_chat = not driver.absent and driver.client.info.chat_template
+        controller.streams.configure(example.settings, example.length)
+        can_chat = not controller.link.absent and controller.link.client.info.chat_template
         self.app.notify(example.look, timeout=10, markup=False)
-        await self.driver.prompt(example.spec(can_chat=can_chat))
+        await self.controller.prompt(example.spec(can_chat=can_chat))
 
     async def _show_words(self, example: Example) -> None:
         """The figures of a few words: no model has a part in it."""
@@ -259,15 +262,17 @@ class Prompting(Actions):
     async def _ask_turn(self, before: "Written | None") -> None:
         from tokexplore.tui.screens.editor import TextEditor, Written
 
-        chat = self.driver.chat
+        chat = self.controller.explorer.chat
         if chat is None:
             self.warn("There is no chat here: start one with p, ctrl+r (or --chat).")
             return
 
         def said(written: Written | None) -> None:
             if written and written.text:
-                adding = self.driver.add_turn(written.text, literal=written.literal)
-                self.driver.change(self._or_again(adding, partial(self._ask_turn, written)))
+                adding = self.controller.add_turn(written.text, literal=written.literal)
+                self.controller.jobs.change(
+                    self._or_again(adding, partial(self._ask_turn, written))
+                )
 
         given = before or Written("", chat.literal)
         editor = TextEditor("The next user turn", given.text, None, literal=given.literal)

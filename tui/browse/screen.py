@@ -22,7 +22,7 @@ from tokexplore.tui.browse.display import Viewing
 from tokexplore.tui.browse.generation import Taking
 from tokexplore.tui.browse.navigation import Walking
 from tokexplore.tui.browse.prompting import Prompting
-from tokexplore.tui.explore.controller import Driver
+from tokexplore.tui.explore.controller import Controller
 from tokexplore.tui.explore.session_recorder import ScreenState
 from tokexplore.tui.keys import COMMANDS, bindings
 from tokexplore.tui.presenters.branches import BranchRows
@@ -86,17 +86,17 @@ class BrowseScreen(Branching, Prompting, Taking, Walking, Viewing, Remembering):
 
     def __init__(
         self,
-        driver: Driver,
+        controller: Controller,
         host: Host,
         *,
         first: bool = False,
         state: ScreenState = ScreenState(),  # noqa: B008 -- it is frozen
     ) -> None:
-        super().__init__(driver, host)
+        super().__init__(controller, host)
         self._state = state
         self.first = first
-        self.path_view = PathView(self.explorer, driver.gaps)
-        self.watch_view = WatchView(driver)
+        self.path_view = PathView(self.explorer, controller.noise.gaps)
+        self.watch_view = WatchView(controller)
         self._kept = 0
         """Tokens at the start of the path that are as they were in the frame before."""
         self.branch_rows = BranchRows(self.explorer)
@@ -151,7 +151,7 @@ class BrowseScreen(Branching, Prompting, Taking, Walking, Viewing, Remembering):
         self.changed()
 
     def _share_rows(self, size: Size) -> None:
-        rows = size.height - FIXED_ROWS - len(self.driver.watched)
+        rows = size.height - FIXED_ROWS - len(self.controller.watchlist.tokens)
         table = min(rows - LEAST_STORY, max(LEAST_TABLE, rows * 3 // 5))
         self.query_one("#step").styles.height = max(3, table)
 
@@ -161,11 +161,11 @@ class BrowseScreen(Branching, Prompting, Taking, Walking, Viewing, Remembering):
             return True
         bound = self._bindings.key_to_bindings.get(getattr(event, "key", ""), ())
         action = next((binding.action.partition("(")[0] for binding in bound), "")
-        if action == "play" and self.driver.streams_for > TYPED_AHEAD:
+        if action == "play" and self.controller.streams.seconds > TYPED_AHEAD:
             return False  # it pauses what is seen to stream
-        if self.driver.changing:
+        if self.controller.changing:
             return True
-        return action in ON_ROWS and (self._fetching or self.driver.awaits_distribution)
+        return action in ON_ROWS and (self._fetching or self.controller.queries.awaits_distribution)
 
     def watch_changed(self) -> None:
         """Give the watched tokens a row each."""
@@ -202,18 +202,18 @@ class BrowseScreen(Branching, Prompting, Taking, Walking, Viewing, Remembering):
         return self._dirty
 
     def paint(self) -> None:
-        """Bring every widget up to the state of explorer and driver."""
+        """Bring every widget up to the state of explorer and controller."""
         if not self._dirty or not has_parts(self):
             return
         self._dirty, self._painted_at = False, time.monotonic()
-        driver, explorer = self.driver, self.explorer
-        distribution = driver.distribution()
-        self.query_one(Header).show(header_values(driver, recording=self.host.recording))
+        controller, explorer = self.controller, self.explorer
+        distribution = controller.queries.distribution()
+        self.query_one(Header).show(header_values(controller, recording=self.host.recording))
         self._paint_story()
         self._paint_step(distribution)
         self._paint_branches()
         self._paint_strip()
-        driver.measure_when_idle()
+        controller.noise.measure_when_idle()
         self.host.painted(Seen(explorer.cursor, explorer.row, explorer.moves))
 
     def _paint_story(self) -> None:
@@ -221,7 +221,8 @@ class BrowseScreen(Branching, Prompting, Taking, Walking, Viewing, Remembering):
         keep = self._kept = view.update()
         story = self.query_one(Transcript)
         story.live = (
-            self.driver.stream_leaf is not None and self.driver.stream_leaf == explorer.leaf
+            self.controller.streams.leaf is not None
+            and self.controller.streams.leaf == explorer.leaf
         )
         story.following = explorer.following
         story.show(view.cells, keep, view.level)
@@ -255,12 +256,12 @@ class BrowseScreen(Branching, Prompting, Taking, Walking, Viewing, Remembering):
         return Aside(tree.branch_of[leaf], before, after)
 
     def _paint_step(self, distribution: Distribution | None) -> None:
-        driver, explorer = self.driver, self.explorer
+        controller, explorer = self.controller, self.explorer
         table = self.query_one(CandidateTable)
-        view = driver.sampler_view()
+        view = controller.queries.sampler_view()
         room = max(LEAST_WORDS, self.size.width // 4)
         noise = self.path_view.noise
-        figures = step_figures(driver, distribution, view, noise, bits=table.bits)
+        figures = step_figures(controller, distribution, view, noise, bits=table.bits)
         self.query_one("#step-rule", TitleRule).show(step_title(explorer, room), figures)
         if distribution is None:
             self._list = None
@@ -274,18 +275,20 @@ class BrowseScreen(Branching, Prompting, Taking, Walking, Viewing, Remembering):
         rows = range(first, max(first + table.visible_rows, explorer.row + 1))
         if rows.stop > len(known):
             self.fetch(known)
-        note = "live" if driver.streaming and explorer.following else ""
+        note = "live" if controller.streaming and explorer.following else ""
         table.show(known.page(explorer, view, rows, note), explorer.row)
 
     def _why_empty(self) -> str:
         if self.explorer.before in self.explorer.tree.distribution.damaged:
             return f"damaged in the session's file{self._again()}"
-        if self.driver.state == "loading":
+        if self.controller.state == "loading":
             said = "the model is loading; a prompt can be typed meanwhile (p)"
-            return f"{said} · {self.driver.memory}" if self.driver.memory else said
-        if self.driver.state == "lost":
+            return (
+                f"{said} · {self.controller.link.memory}" if self.controller.link.memory else said
+            )
+        if self.controller.state == "lost":
             return "the engine is gone; space starts it again"
-        if self.driver.state == "recorded":
+        if self.controller.state == "recorded":
             return "nothing is recorded here; space loads the model and goes on"
         if self.explorer.before == ROOT:
             return "nothing comes before the first token" if self.explorer.nodes else "p: a prompt"
@@ -295,23 +298,27 @@ class BrowseScreen(Branching, Prompting, Taking, Walking, Viewing, Remembering):
 
     def _again(self) -> str:
         """Whether what is damaged is computed again."""
-        if self.driver.state == "recorded":
+        if self.controller.state == "recorded":
             return "; space loads the model, which computes it again"
-        return "" if self.driver.absent else "; computing it again…"
+        return "" if self.controller.link.absent else "; computing it again…"
 
     def fetch(self, known: CandidateList) -> None:
         """Ask for the candidates after those that are known."""
-        if self._fetching or self.driver.absent or len(known) >= known.distribution.vocabulary:
+        if (
+            self._fetching
+            or self.controller.link.absent
+            or len(known) >= known.distribution.vocabulary
+        ):
             return
         self._fetching = True
 
         async def work() -> None:
             try:
-                known.add(await self.driver.rows(known.node, len(known), PAGE))
+                known.add(await self.controller.queries.rows(known.node, len(known), PAGE))
             finally:
                 self._fetching = False
 
-        self.driver.run(work())
+        self.controller.jobs.run(work())
 
     @property
     def known_rows(self) -> int:
@@ -328,7 +335,7 @@ class BrowseScreen(Branching, Prompting, Taking, Walking, Viewing, Remembering):
 
     def _paint_branches(self) -> None:
         rows = self.branch_rows
-        rows.update(self.driver.stream_leaf)
+        rows.update(self.controller.streams.leaf)
         # Also while it is out of sight: a wider terminal draws it before the next frame.
         branches = self.query_one(BranchList)
         branches.bits = self.query_one(CandidateTable).bits
@@ -340,7 +347,6 @@ class BrowseScreen(Branching, Prompting, Taking, Walking, Viewing, Remembering):
         watched = [
             Watched(explorer.vocabulary.show(token), np.array(line[start:], np.float64))
             for token, line in self.watch_view.update(self._kept).items()
-            if explorer.vocabulary is not None
         ]
         bits = self.query_one(CandidateTable).bits
         unit, nats = unit_of(bits=bits)
@@ -357,8 +363,8 @@ class BrowseScreen(Branching, Prompting, Taking, Walking, Viewing, Remembering):
         )
         if self.watch_view.pending:
             self.changed()
-        told = watch_parts(self.driver, self.watch_view, bits=bits)
-        self.query_one("#strip-rule", TitleRule).show(told, suggestion(self.driver))
+        told = watch_parts(self.controller, self.watch_view, bits=bits)
+        self.query_one("#strip-rule", TitleRule).show(told, suggestion(self.controller))
 
     def _strip_start(self) -> int:
         """Index of the strip's first token: it leaves out most of a prompt that is folded."""

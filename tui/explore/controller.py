@@ -1,10 +1,481 @@
-"""The driver, whole: everything that the screens ask of an engine."""
+"""One exploration over one engine. Whatever changes the path in view is a method here."""
 
-from tokexplore.tui.explore.branching import Taking
-from tokexplore.tui.explore.noise import Noising
-from tokexplore.tui.explore.prompting import Prompting
-from tokexplore.tui.explore.watchlist import Watching
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Literal
+
+from tokexplore.models.api.engine import ModelInfo, Progress
+from tokexplore.models.api.options import PromptSpec
+from tokexplore.models.distribution import TokenRank
+from tokexplore.models.errors import EngineLostError, ModelError, TokexploreError, UsageError
+from tokexplore.models.sampling.settings import SamplingSettings
+from tokexplore.models.tree.events import Change
+from tokexplore.models.tree.trie import ROOT
+from tokexplore.tui.explore.engine_link import EngineLink, MakeClient
+from tokexplore.tui.explore.explorer import Explorer
+from tokexplore.tui.explore.jobs import Jobs
+from tokexplore.tui.explore.noise import NoiseMeter
+from tokexplore.tui.explore.options import (
+    MOST_WATCHED,
+    AppOptions,
+    adopted,
+    check_token_ids,
+    watched_tokens,
+    with_texts,
+)
+from tokexplore.tui.explore.prompts import Prompts
+from tokexplore.tui.explore.queries import Queries
+from tokexplore.tui.explore.replay import Replay
+from tokexplore.tui.explore.scoring import Scorer
+from tokexplore.tui.explore.streams import ENDINGS, Notify, Streams
+from tokexplore.tui.explore.watchlist import Watchlist
+from tokexplore.tui.terminal.shutdown import failure
+
+State = Literal["replaying", "recorded", "loading", "asking", "streaming", "paused", "lost"]
+"""`recorded`: a session is open and its model not yet asked for; `replaying`: it is lived again;
+`asking`: the model is there and a prompt is not."""
 
 
-class Driver(Prompting, Taking, Watching, Noising):
-    """Drives one engine for one explorer."""
+class Controller:
+    """Drives one engine for one explorer.
+
+    A change of the path in view waits until the one before it is done, so that keys typed ahead
+    act one after the other.
+
+    Args:
+        changed: called when there is something new to show.
+        replay: a session to live again.
+        play_name: the key or the command that goes on, as notices name it.
+        clock: seconds by which the rate of a stream is measured.
+    """
+
+    def __init__(
+        self,
+        explorer: Explorer,
+        options: AppOptions,
+        make_client: MakeClient,
+        changed: Callable[[], None],
+        notify: Notify,
+        *,
+        replay: Replay | None = None,
+        play_name: str = "space",
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.explorer, self.options, self.replay = explorer, options, replay
+        self.goes_on = False
+        """A stream was live when the engine was lost."""
+        self._changed, self._notify, self._play_name = changed, notify, play_name
+        self._turn = asyncio.Lock()
+        self.jobs = jobs = Jobs(changed, self._failed)
+        self.link = link = EngineLink(
+            options.load,
+            make_client,
+            self.lose,
+            changed,
+            recorded=bool(explorer.nodes) or replay is not None,
+        )
+        self.watchlist = Watchlist(explorer, link, jobs, changed)
+        self.scorer = Scorer(explorer, link, self.watchlist, changed)
+        self.streams = Streams(
+            options, explorer, link, self.watchlist, self.scorer, jobs, changed, notify,
+            self.lose, play_name, clock,
+        )  # fmt: skip
+        self.queries = Queries(explorer, link, self.streams, jobs)
+        self.noise = NoiseMeter(explorer, link, self.streams, jobs, changed)
+        self._prompts = Prompts(explorer, link, self.scorer, jobs, notify)
+
+    # How things stand
+
+    @property
+    def state(self) -> State:
+        """What the engine is at."""
+        if self.replay is not None:
+            return "replaying"
+        if self.link.state != "ready":
+            return self.link.state
+        if self.streams.live:
+            return "streaming"
+        return "paused" if self.explorer.nodes else "asking"
+
+    @property
+    def streaming(self) -> bool:
+        """Whether a stream is live."""
+        return self.streams.live is not None
+
+    @property
+    def progress(self) -> Progress | None:
+        """Of what takes long at present."""
+        return self.link.progress or self.streams.progress or self.scorer.progress
+
+    @property
+    def busy(self) -> bool:
+        """Whether any piece of work is under way."""
+        return self.jobs.count > 0
+
+    @property
+    def changing(self) -> bool:
+        """Whether keys have to wait; not while a model is loaded, which takes its time."""
+        return self.link.state != "loading" and self.jobs.changing
+
+    @property
+    def turn_is_taken(self) -> bool:
+        """Whether a change of the path is under way."""
+        return self._turn.locked()
+
+    # The engine
+
+    async def open(self) -> None:
+        """Load the model, and begin with the settings that were asked for.
+
+        Raises:
+            TokexploreError: it cannot be loaded, or does not go with what was asked for.
+        """
+        first = self.link.info is None
+        try:
+            info = await self.link.load()
+        except EngineLostError as error:
+            self.lose(error)
+            return
+        self._check_vocabulary()
+        self.link.ready()
+        if first:
+            self._introduce(info)
+            await self._name_tokens()
+        self.explorer.tree.load(info.provenance)
+        self._changed()
+
+    def _check_vocabulary(self) -> None:
+        """Take the engine's vocabulary, which has to be the one that the tree was made with."""
+        explorer, vocabulary = self.explorer, self.link.client.vocabulary
+        if explorer.nodes and not explorer.vocabulary.agrees_with(vocabulary):
+            raise ModelError(
+                f"{self.options.load.model} has another vocabulary than this session was recorded "
+                "with: M opens it in a session of its own."
+            )
+        explorer.vocabulary = vocabulary
+
+    def _introduce(self, info: ModelInfo) -> None:
+        """Start with the settings that were asked for, and say what the user should know."""
+        check_token_ids(self.options, info)
+        recorded = self.explorer.tree.provenance
+        if not self.explorer.nodes:
+            self.explorer.settings = self.options.starting_settings(info)
+        elif recorded and (others := recorded[-1].differences(info.provenance)):
+            self.queries.recomputes = True
+            self._notify(
+                f"Not as recorded: {'; '.join(others)}. What was recorded stays; a step that is "
+                "looked at is computed again and both are shown.",
+                severity="warning",
+            )
+        for notice in info.notices:
+            self._notify(notice)
+
+    async def _name_tokens(self) -> None:
+        """Find the tokens of the texts that are biased, banned or watched."""
+        options, client, watchlist = self.options, self.link.client, self.watchlist
+        ids = {t: await client.encode(t, continuation=True) for t in options.token_texts}
+        self.explorer.settings = with_texts(self.explorer.settings, options, ids)
+        watchlist.tokens = watchlist.tokens or watched_tokens(options, ids, client.vocabulary)
+        if len(watchlist.tokens) > MOST_WATCHED:
+            raise UsageError(
+                f"{len(watchlist.tokens)} tokens are to be watched, and the screen can follow "
+                f"{MOST_WATCHED}: name fewer (run --watch takes any number)."
+            )
+
+    def restart(self) -> Awaitable[None]:
+        """Begin with a new engine process, from the same node; awaited, its model is loaded.
+
+        Raises:
+            TokexploreError: when awaited; see `open`.
+        """
+        self.streams.drop(self.streams.live)
+        self.queries.forget_asked()
+        self.link.renew()
+        return self._open_or_lose()
+
+    async def _wake(self) -> None:
+        """Load the model of a session that is open without it."""
+        self.end_replay()
+        if self.link.state == "recorded":
+            await self._open_or_lose()
+
+    async def _open_or_lose(self) -> None:
+        try:
+            await self.open()
+        except TokexploreError:
+            self.link.lose()
+            raise
+
+    def lose(self, error: EngineLostError) -> None:
+        """The engine's process is gone: say why, once; the tree stays."""
+        if self.link.state != "lost":
+            self.goes_on = self.streaming
+            self.streams.drop(self.streams.live)
+            self.link.lose()
+            self._notify(
+                f"{error} {self._play_name.capitalize()} starts it again.", severity="error"
+            )
+            self._changed()
+
+    def _failed(self, error: Exception) -> None:
+        """Tell what a piece of work in the background ran into."""
+        if isinstance(error, EngineLostError):
+            if self.link.state == "lost":
+                self._notify(
+                    f"The engine is gone: {self._play_name} starts it again.", severity="error"
+                )
+            self.lose(error)
+        elif isinstance(error, TokexploreError):
+            self._notify(str(error), severity="error")
+        else:
+            self._notify(failure(error), severity="error")
+
+    async def close(self) -> None:
+        """End all work and the engine."""
+        self.jobs.halt()
+        await self.link.client.close()
+
+    # A session that is lived again
+
+    async def live_again(self, replay: Replay) -> None:
+        """Live a session again, to its end or until its user goes on alone."""
+        await replay.run()
+        self.end_replay()
+
+    def end_replay(self) -> None:
+        """The replay is over, or its user goes on alone from where it is."""
+        if self.replay is not None:
+            ended = "is over" if self.replay.over else "is left"
+            self.replay.leave()
+            self.replay = None
+            self._notify(f"The replay {ended}: what you do from here on is a session of its own.")
+            self._changed()
+
+    # Going on
+
+    def play(self, count: int | None = None, *, draw: int = 0) -> None:
+        """Go on from the leaf of the path in view, by `count` tokens or the set length."""
+        if self.state == "recorded":
+            self.jobs.run(self._wake_and_play(count, draw))
+        elif self.replay is None:
+            self.streams.play(count, draw=draw)
+
+    async def _wake_and_play(self, count: int | None, draw: int) -> None:
+        async with self._turn:
+            await self._wake()
+            self.play(count, draw=draw)
+
+    async def go_on(self, count: int | None = None) -> None:
+        """Go on at the end of the path in view, or pause what came to stream meanwhile.
+
+        Args:
+            count: so many tokens, which are waited for; else the set length.
+        """
+        async with self._turn:
+            if self.streaming:
+                await self.streams.pause()
+                return
+            self.explorer.follow()
+            self.play(count)
+            if count is not None:
+                await self.streams.finished()
+
+    def adopt_suggested(self) -> None:
+        """Take the sampling settings that the model's makers suggest, where there are any."""
+        settings = self.suggestion(self.explorer.settings)
+        self.streams.configure(settings, self.streams.max_new_tokens)
+
+    def suggestion(self, settings: SamplingSettings) -> SamplingSettings:
+        """These settings as the model's makers suggest them, where they do."""
+        return adopted(settings, frozenset(), self.link.suggested)
+
+    # What changes the path in view
+
+    @asynccontextmanager
+    async def paused(self, *, awake: bool = False) -> AsyncIterator[None]:
+        """A turn in which nothing streams: for changes of the path in view.
+
+        Args:
+            awake: load the model first, where a session is open without it.
+        """
+        async with self._turn:
+            if awake:
+                await self._wake()
+            await self.streams.pause()
+            yield
+
+    async def hold(self, work: Callable[[], Awaitable[object]]) -> None:
+        """Do something for which the path in view has to stay as it is."""
+        async with self.paused():
+            await work()
+
+    async def take(self, token: int, before: int) -> None:
+        """Take a token after the node `before` and go on from there; a taken one is gone to."""
+        async with self.paused():
+            explorer, tree = self.explorer, self.explorer.tree
+            cursor = tree.depth[before]
+            if before != explorer.leaf and not explorer.on_path(before):
+                explorer.go_to(explorer.tip_through(before), cursor)
+            explorer.place(cursor)
+            taken = tree.child(before, token)
+            if taken is None:
+                await self._pick(token, before)
+                self.play()
+            else:
+                tree.bring_back(taken)
+                if explorer.taken == taken:
+                    self._notify(
+                        f"This is the branch in view: {self._play_name} goes on at its end."
+                    )
+                explorer.go_to(explorer.tip_through(taken), cursor)
+            explorer.touch(cursor - 1)
+            self._changed()
+
+    async def _pick(self, token: int, before: int) -> None:
+        """Put a token that was not taken yet after a node; the path in view goes to it."""
+        explorer, tree = self.explorer, self.explorer.tree
+        standing = await self._rank_of(token, before)
+        node = tree.explore(
+            before, [token], "picked", extends=True,
+            settings=tree.configure(explorer.settings),
+            logprob=standing.logprob, rank=standing.rank,
+        )  # fmt: skip
+        explorer.go_to(node)
+
+    async def _rank_of(self, token: int, node: int) -> TokenRank:
+        """How a token stands after a node."""
+        tree = self.explorer.tree
+        distribution = tree.distribution.get(node)
+        index = distribution.index_of(token) if distribution else None
+        if distribution is None or index is None:
+            await self._wake()
+            return (await self.link.client.standings(tree.ids(node), [token]))[0]
+        return TokenRank(
+            token, distribution.logit_view[index], distribution.logprob(index),
+            distribution.rank(index), index, distribution.tied(index),
+        )  # fmt: skip
+
+    async def draw_again(self) -> None:
+        """Draw the cursor's step once more, under the next draw number.
+
+        Raises:
+            UsageError: at temperature 0.
+        """
+        async with self._turn:
+            if self.explorer.settings.greedy:
+                raise UsageError(
+                    "Temperature 0 always takes the first candidate: set one above 0 (s) to draw."
+                )
+            await self._wake()
+            await self.streams.pause()
+            if self.explorer.before != ROOT:
+                await self._draw_at(self.explorer.before, self.explorer.cursor)
+
+    async def _draw_at(self, before: int, cursor: int) -> None:
+        explorer, tree = self.explorer, self.explorer.tree
+        draw = tree.draws.get(before, 0)
+        explorer.go_to(before)
+        taken = set(tree.children[before])
+        self.play(1, draw=draw)
+        await self.streams.finished()
+        node = explorer.leaf
+        if node in taken:
+            explorer.go_to(explorer.tip_through(node), cursor)
+            self._notify(f"Draw {draw + 1} gave the same token as an earlier draw.")
+        elif node != before and tree.ended.get(node) not in ENDINGS:
+            self.play()
+        self._changed()
+
+    async def prompt(self, spec: PromptSpec, *, go_on: bool = True) -> None:
+        """Start a new root on a prompt; the old tree stays.
+
+        Raises:
+            TokexploreError: see `Prompts.begin`.
+        """
+        async with self.paused(awake=True):
+            await self._prompts.begin(spec)
+            if go_on:
+                self.play()
+
+    async def add_turn(self, user: str, *, literal: bool = False) -> None:
+        """Append the next user turn of a chat, then let the assistant answer.
+
+        Raises:
+            TokexploreError: see `Prompts.add_turn`.
+        """
+        async with self._turn:
+            self._prompts.chat_in_view()
+            await self._wake()
+            await self.streams.pause()
+            await self._prompts.add_turn(user, literal=literal)
+            self.play()
+
+    async def type_text(
+        self, text: str, *, literal: bool = False, place: tuple[int, int] | None = None
+    ) -> None:
+        """Branch with typed text at the cursor, or at a place: a leaf and a cursor.
+
+        Raises:
+            TokexploreError: see `Prompts.type_text`.
+        """
+        async with self.paused(awake=True):
+            if place is not None:
+                self.explorer.show(*place)
+            await self._prompts.type_text(text, literal=literal)
+
+    async def switch(self, wanted: Callable[[], int | None]) -> int | None:
+        """Bring a branch into view that is looked for once it is this change's turn; its number.
+
+        None where there is no such branch: then a live stream goes on.
+        """
+        async with self._turn:
+            number = wanted()
+            if number is not None:
+                await self.streams.pause()
+                self.explorer.switch(number)
+            return number
+
+    async def hide(self, number: int | None = None) -> int | None:
+        """Hide a branch, the one in view by default; its number, None where none would be left."""
+        async with self.paused():
+            branch = self.explorer.branch
+            if number is None and branch is not None:
+                number = branch.number
+            return number if number is not None and self.explorer.hide(number) else None
+
+    async def unhide(self, number: int) -> None:
+        """Show a hidden branch again."""
+        async with self.paused():
+            self.explorer.unhide(number)
+
+    async def undo(self) -> Change | None:
+        """Take the last change back; it, or None."""
+        async with self.paused():
+            return self.explorer.undo()
+
+    async def redo(self) -> Change | None:
+        """Make the last change again that was taken back; it, or None."""
+        async with self.paused():
+            return self.explorer.redo()
+
+    async def back(self) -> bool:
+        """Return to where the last jump or switch came from; whether there was one."""
+        async with self.paused():
+            return self.explorer.back()
+
+    async def go_to(self, node: int, through: int) -> None:
+        """Stand on a node: on the path in view where it lies there, else on its branch.
+
+        Args:
+            through: a node from there on that the path has to hold too.
+        """
+        async with self._turn:
+            explorer = self.explorer
+            cursor = explorer.tree.depth[node] - 1
+            if explorer.on_path(through):
+                explorer.place(cursor, jump=True)
+            else:
+                await self.streams.pause()
+                explorer.go_to(explorer.tip_through(through), cursor)

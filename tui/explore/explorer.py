@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tokexplore.models.api.engine import Chat
 from tokexplore.models.sampling.settings import SamplingSettings
-from tokexplore.models.tokens import Vocabulary
+from tokexplore.models.tokens import NO_VOCABULARY, Vocabulary
 from tokexplore.models.tree.events import (
     Came,
     Change,
@@ -53,7 +54,8 @@ class Explorer:
         self, settings: SamplingSettings, close_call: float, tree: TokenTree | None = None
     ) -> None:
         self.tree = tree or TokenTree()
-        self.vocabulary: Vocabulary | None = None
+        self.vocabulary: Vocabulary = NO_VOCABULARY
+        """Empty before the first model is loaded: there are no tokens then either."""
         self.settings = settings
         self.close_call = close_call
         self.nodes: list[int] = []
@@ -70,6 +72,8 @@ class Explorer:
         self.show_hidden = False
         self.moves = 0
         """How often the cursor was placed or told to follow: what a stream adds is no move."""
+        self.is_replayed = False
+        """A session is lived again: looking at it must not add to its tree."""
         self.unchanged = 0
         """Nodes at the start of the path that are as they were at the last `settle`."""
         self._turns: Turns = ()
@@ -157,11 +161,25 @@ class Explorer:
         token = self.tree.token
         return tuple(token[n] for n in self.nodes[:count])
 
+    def text(self, start: int = 0) -> str:
+        """The running text of the path from its token at `start` on, special tokens left out."""
+        return self.vocabulary.text(self.ids()[start:])
+
+    @property
+    def chat(self) -> Chat | None:
+        """The conversation that the path in view belongs to."""
+        chats = self.tree.chats
+        return next((chats[n] for n in reversed(self.nodes) if n in chats), None)
+
+    @property
+    def recorded_model(self) -> str:
+        """The model that the session was recorded with last; empty where there is none."""
+        provenance = self.tree.provenance
+        return provenance[-1].model if provenance else ""
+
     def words(self, nodes: Sequence[int], start: int, stop: int) -> str:
         """The running text of nodes[start:stop] of a path, its characters whole."""
         vocabulary, token = self.vocabulary, self.tree.token
-        if vocabulary is None:
-            return ""
         early = max(0, start - LONGEST_CHARACTER)
         pieces = vocabulary.pieces([token[n] for n in nodes[early:stop]])[start - early :]
         shown = zip(nodes[start:stop], pieces, strict=True)
@@ -249,8 +267,8 @@ class Explorer:
 
     def ends_line(self, index: int) -> bool:
         """Whether a new line begins with the token at `index`."""
-        if self.vocabulary is None or not index:
-            return index == 0
+        if not index:
+            return True
         return b"\n" in self.vocabulary.bytes_of(self.tree.token[self.nodes[index - 1]])
 
     # Moving between branches

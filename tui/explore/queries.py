@@ -1,31 +1,45 @@
 """Questions about a step: its distribution, the sampler's view, any row of the vocabulary."""
 
+import asyncio
 from array import array
 from collections.abc import Coroutine
 
 from tokexplore.models.distribution import Distribution, Rows
 from tokexplore.models.errors import UsageError
 from tokexplore.models.sampling.bounds import BoundedView, bounded_view
-from tokexplore.models.sampling.logit_edits import NO_CHANGES, changes_of
+from tokexplore.models.sampling.logit_edits import NO_CHANGES, LogitEdits, changes_of
 from tokexplore.models.sampling.randomness import path_key, uniform
 from tokexplore.models.sampling.sampler_view import SamplerView, StepView
 from tokexplore.models.tree.events import DistributionRecomputed
 from tokexplore.models.tree.trie import ROOT
-from tokexplore.tui.explore.explorer import NEAR
-from tokexplore.tui.explore.streaming import Streaming
+from tokexplore.tui.explore.engine_link import EngineLink
+from tokexplore.tui.explore.explorer import NEAR, Explorer
+from tokexplore.tui.explore.jobs import Jobs
+from tokexplore.tui.explore.streams import Streams
 
 
-class Questions(Streaming):
+class Queries:
     """Answers at once where it is known, else asks the engine once and lets the screen follow."""
+
+    def __init__(self, explorer: Explorer, link: EngineLink, streams: Streams, jobs: Jobs) -> None:
+        self._explorer, self._link = explorer, link
+        self._streams, self._jobs = streams, jobs
+        self.views: dict[tuple[int, int], SamplerView] = {}
+        """By node and settings number: the sampler's view of distributions asked for."""
+        self.recomputes = False
+        """Whether what another model gave is computed again, for both to be shown."""
+        self._edits: dict[tuple[int, int], LogitEdits] = {}
+        """What the path changes at the step that was shown last."""
+        self._asked: dict[tuple[int, int], asyncio.Task[None]] = {}
 
     def settings_at_cursor(self) -> int | None:
         """Number of the settings that the cursor's step is shown under; None for a prompt token.
 
         None too for the open end of a replay: looking at it must add nothing to what is lived.
         """
-        explorer, tree = self.explorer, self.explorer.tree
+        explorer, tree = self._explorer, self._explorer.tree
         if explorer.taken is None:
-            return None if self.replay is not None else tree.configure(explorer.settings)
+            return None if self._explorer.is_replayed else tree.configure(explorer.settings)
         if explorer.is_given(explorer.cursor) or tree.origin[explorer.taken] == "prompt":
             return None
         return tree.settings_of[explorer.taken]
@@ -35,107 +49,117 @@ class Questions(Streaming):
 
         Without an engine to ask it is bounds, or nothing where not even those are known.
         """
-        explorer, tree = self.explorer, self.explorer.tree
+        explorer, tree = self._explorer, self._explorer.tree
         number, before, taken = self.settings_at_cursor(), explorer.before, explorer.taken
         if number is None or before == ROOT:
             return None
-        known = tree.sampler.get(taken) if taken is not None else None
-        if known is None:
+        view = tree.sampler.get(taken) if taken is not None else None
+        if view is None:
             if before not in tree.distribution:
                 return None
-            known = self.views.get((before, number))
-        if known is None and self.absent:
+            view = self.views.get((before, number))
+        if view is not None:
+            return self._step_view(before, number, view)
+        if self._link.absent:
             distribution = tree.distribution.get(before)
             return bounded_view(distribution, tree.settings[number]) if distribution else None
-        if known is None:
-            self._ask((before, number), self._reshape(before, number))
-            return None
-        return self._step_view(before, number, known)
+        self._ask((before, number), self._reshape(before, number))
+        return None
 
     def _step_view(self, node: int, number: int, view: SamplerView) -> StepView:
         """A view with the changes of its path, which are worked out once a step."""
         if not view.settings.looks_back:
             return StepView(view, NO_CHANGES)
-        if (node, number) not in self._changes:
-            length = self.explorer.tree.prompt_length(node)
-            changes = changes_of(view.settings, self.ids_of(node), length)
-            self._changes = {(node, number): changes}
-        return StepView(view, self._changes[node, number])
+        if (node, number) not in self._edits:
+            length = self._explorer.tree.prompt_length(node)
+            changes = changes_of(view.settings, self._explorer.tree.ids(node), length)
+            self._edits = {(node, number): changes}
+        return StepView(view, self._edits[node, number])
 
     def uniform_at_cursor(self) -> float | None:
         """The number in [0, 1) that the cursor's token was drawn with; None if it was not."""
-        tree, taken = self.explorer.tree, self.explorer.taken
+        tree, taken = self._explorer.tree, self._explorer.taken
         if taken is None or tree.origin[taken] != "sampled":
             return None
         seed = tree.settings[tree.settings_of[taken]].seed
-        return uniform(path_key(seed, self.ids_of(tree.parent[taken])), tree.draw[taken])
+        return uniform(
+            path_key(seed, self._explorer.tree.ids(tree.parent[taken])), tree.draw[taken]
+        )
 
     def distribution(self) -> Distribution | None:
         """The distribution at the cursor's step, once known; asks for it where it is not."""
-        before = self.explorer.before
-        known = self.explorer.tree.distribution.get(before)
-        told = self.streaming and before == self.stream_leaf
-        stopped = self.explorer.tree.ended.get(before) == "interrupted"
-        if known is None and before != ROOT and not told and not stopped:
+        before = self._explorer.before
+        found = self._explorer.tree.distribution.get(before)
+        comes = self._streams.leaf == before
+        stopped = self._explorer.tree.ended.get(before) == "interrupted"
+        if found is None and before != ROOT and not comes and not stopped:
             self._ask((before, -1), self._describe(before))
-        elif known is not None and self.differs and not self.streaming:
+        elif found is not None and self.recomputes and not self._streams.live:
             self._compare(before)
-        return known
+        return found
 
     @property
     def awaits_distribution(self) -> bool:
         """Whether the distribution at the cursor's step was asked for and is still to come."""
         unknown = self.distribution() is None
-        task = self._asked.get((self.explorer.before, -1))
+        task = self._asked.get((self._explorer.before, -1))
         return unknown and task is not None and not task.done()
 
     def _compare(self, node: int) -> None:
         """Compute a distribution of another model's again, so that both can be shown."""
-        tree = self.explorer.tree
+        tree = self._explorer.tree
         figures = tree.distribution.figures(node)
         ours = figures is None or figures.model == len(tree.provenance) - 1
         if node != ROOT and not ours and node not in tree.retold:
             self._ask((node, -2), self._describe_again(node))
 
     async def _describe_again(self, node: int) -> None:
-        again = await self.client.describe(self.ids_of(node))
-        self.explorer.tree.append(DistributionRecomputed(node, again))
+        again = await self._link.client.describe(self._explorer.tree.ids(node))
+        self._explorer.tree.append(DistributionRecomputed(node, again))
 
     def _ask(self, key: tuple[int, int], work: Coroutine[object, object, None]) -> None:
-        if key in self._asked or self.absent:
+        if key in self._asked or self._link.absent:
             work.close()
             return
-        self._asked[key] = self.run(work)
+        self._asked[key] = self._jobs.run(work)
 
     async def _describe(self, node: int) -> None:
-        self.explorer.tree.tell(node, await self.client.describe(self.ids_of(node)))
-        if node == self.explorer.before:
-            self.explorer.to_taken(within=NEAR)
+        self._explorer.tree.tell(
+            node, await self._link.client.describe(self._explorer.tree.ids(node))
+        )
+        if node == self._explorer.before:
+            self._explorer.to_taken(within=NEAR)
 
     async def _reshape(self, node: int, number: int) -> None:
-        settings = self.explorer.tree.settings[number]
-        length = self.explorer.tree.prompt_length(node)
-        self.views[node, number] = await self.client.reshape(self.ids_of(node), settings, length)
+        settings = self._explorer.tree.settings[number]
+        length = self._explorer.tree.prompt_length(node)
+        self.views[node, number] = await self._link.client.reshape(
+            self._explorer.tree.ids(node), settings, length
+        )
+
+    def forget_asked(self) -> None:
+        """Ask anew: another engine answers."""
+        self._asked.clear()
 
     async def rows(self, node: int, start: int, count: int) -> Rows:
         """A page of the whole candidate order after a node."""
-        return await self.client.rows(self.ids_of(node), start, count)
+        return await self._link.client.rows(self._explorer.tree.ids(node), start, count)
 
     async def search(self, node: int, text: str, limit: int) -> Rows:
         """The most probable tokens after a node whose text holds `text`.
 
         Without an engine to ask, of those that are stored.
         """
-        if self.absent:
+        if self._link.absent:
             return self._search_stored(node, text, limit)
-        return await self.client.search(self.ids_of(node), text, limit)
+        return await self._link.client.search(self._explorer.tree.ids(node), text, limit)
 
     def _search_stored(self, node: int, text: str, limit: int) -> Rows:
         distribution, vocabulary = (
-            self.explorer.tree.distribution.get(node),
-            self.explorer.vocabulary,
+            self._explorer.tree.distribution.get(node),
+            self._explorer.vocabulary,
         )
-        if distribution is None or vocabulary is None:
+        if distribution is None:
             raise UsageError("Nothing is recorded at this step: space loads the model.")
         sought = text.casefold()
         hits = [

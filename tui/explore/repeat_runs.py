@@ -11,7 +11,7 @@ from tokexplore.models.lab.repeat import Run
 from tokexplore.models.tree.events import Named, Studied
 from tokexplore.models.tree.study import Checked, Fork, Study
 from tokexplore.models.tree.trie import ROOT
-from tokexplore.tui.explore.controller import Driver
+from tokexplore.tui.explore.controller import Controller
 
 LENGTH = 64
 """Tokens of a run where nothing else was asked."""
@@ -28,13 +28,13 @@ class RepeatRuns:
         changed: called when there is something new to show.
     """
 
-    def __init__(self, driver: Driver, changed: Callable[[], None]) -> None:
-        self._driver, self._changed = driver, changed
-        tree, leaf = driver.explorer.tree, driver.explorer.leaf
+    def __init__(self, controller: Controller, changed: Callable[[], None]) -> None:
+        self._controller, self._changed = controller, changed
+        tree, leaf = controller.explorer.tree, controller.explorer.leaf
         length = tree.prompt_length(leaf)
         self.node = tree.path(leaf)[length - 1] if length else ROOT
         """The node that the runs go on from: the prompt's last token."""
-        self.ids = driver.ids_of(self.node)
+        self.ids = controller.explorer.tree.ids(self.node)
         self.study: Study | None = tree.studies.get(self.node)
         """What is known so far; the last one that was kept where none was begun."""
         self.runs, self.length, self.deal = RUNS, LENGTH, 0
@@ -51,26 +51,25 @@ class RepeatRuns:
     def start(self) -> None:
         """Run the experiment, in the place of one that is running."""
         self.stop()
-        driver = self._driver
-        request = driver.options.request(
+        controller = self._controller
+        request = controller.streams.request(
             self.ids,
-            driver.explorer.settings.checked(),
+            controller.explorer.settings.checked(),
             self.length,
             prompt_length=len(self.ids),
-            turn_ids=driver.turn_ids,
         )
         experiment = Experiment(
             request, self.runs, self.knobs, new_seeds=not request.settings.greedy, deal=self.deal
         )
         self._done, self._controls, self._forks, self.study = [], [], (), None
         self._began = time.monotonic()
-        self._work = driver.run(self._conduct(experiment))
+        self._work = controller.jobs.run(self._conduct(experiment))
         self._work.add_done_callback(lambda _work: self._changed())
 
     def stop(self) -> None:
         """End the run that is computed; what is done stays."""
         if self.running:
-            self._driver.client.cancel()
+            self._controller.link.client.cancel()
 
     @property
     def running(self) -> bool:
@@ -85,7 +84,7 @@ class RepeatRuns:
         return done, total, spent / max(1, done) * (total - done)
 
     async def _conduct(self, experiment: Experiment) -> None:
-        async for batch in self._driver.client.repeat(experiment):
+        async for batch in self._controller.link.client.repeat(experiment):
             for event in batch:
                 match event:
                     case Planned():
@@ -99,38 +98,44 @@ class RepeatRuns:
             self._tell()
             self._changed()
         if self.study is not None and self.study.runs:
-            self._driver.explorer.tree.append(Studied(self.node, self.study))
+            self._controller.explorer.tree.append(Studied(self.node, self.study))
 
     def _tell(self) -> None:
-        if self._planned is not None and self._driver.info is not None:
+        if self._planned is not None and self._controller.link.info is not None:
             self.study = study_of(
-                self._planned, self._driver.info.dtype, self._done, self._controls, self._forks
+                self._planned,
+                self._controller.link.info.dtype,
+                self._done,
+                self._controls,
+                self._forks,
             )
 
-    def keep(self, study: Study, segment: Segment) -> int:
+    async def keep(self, study: Study, segment: Segment) -> int:
         """Put the first run of a part of a study's trie into the tree as a branch; its number.
 
         The model's numbers for it are computed as for any text that is given: what a run read
         under its own condition is no canonical distribution.
         """
-        leaf = self._taken(study, segment)
-        self._driver.run(self._score([leaf]))
-        return self._driver.explorer.tree.branch_of[leaf]
+        async with self._controller.paused():
+            leaf = self._take(study, segment)
+        self._controller.jobs.run(self._score([leaf]))
+        return self._controller.explorer.tree.branch_of[leaf]
 
-    def open_fork(self, study: Study, segment: Segment) -> int:
+    async def open_fork(self, study: Study, segment: Segment) -> int:
         """Put the first run of each side of a fork into the tree, and stand at the fork's step.
 
         How many sides it has.
         """
-        leaves = [self._taken(study, child) for child in reversed(segment.children)]
-        step = len(self.ids) + segment.start + len(segment.ids)
-        self._driver.explorer.place(step, jump=True)
-        self._driver.run(self._score(leaves))
+        async with self._controller.paused():
+            leaves = [self._take(study, child) for child in reversed(segment.children)]
+            step = len(self.ids) + segment.start + len(segment.ids)
+            self._controller.explorer.place(step, jump=True)
+        self._controller.jobs.run(self._score(leaves))
         return len(leaves)
 
-    def _taken(self, study: Study, segment: Segment) -> int:
-        """The leaf of a run's text, which the path in view goes to."""
-        explorer = self._driver.explorer
+    def _take(self, study: Study, segment: Segment) -> int:
+        """Put a run's text into the tree; its leaf, which the path in view goes to."""
+        explorer = self._controller.explorer
         tree, before = explorer.tree, len(explorer.tree.branches)
         run = next(run for run in study.runs if run.number == segment.runs[0])
         leaf = tree.explore(self.node, run.ids, "picked", extends=True)
@@ -142,9 +147,9 @@ class RepeatRuns:
 
     async def _score(self, leaves: list[int]) -> None:
         for leaf in leaves:
-            start = self._driver.unscored(leaf)
-            if start is not None and not self._driver.absent:
-                await self._driver.score(leaf, start)
+            start = self._controller.scorer.unscored(leaf)
+            if start is not None and not self._controller.link.absent:
+                await self._controller.scorer.score(leaf, start)
 
 
 def asked_runs(text: str) -> tuple[int, int]:

@@ -21,19 +21,20 @@ class Replay:
         speed: times as fast as it was lived.
         idle_cap: seconds that a pause lasts at most, before the speed is applied.
         changed: called after what can be seen has changed.
+        by_hand: it lives on by calls of `live` alone, whatever time it is.
     """
 
     def __init__(
         self, timeline: Timeline, explorer: Explorer, *, speed: float = 1.0,
         idle_cap: float = IDLE_CAP, changed: Callable[[], None] = lambda: None,
+        by_hand: bool = False,
     ) -> None:  # fmt: skip
         self.timeline, self.explorer = timeline, explorer
         self.position = 0
         """Events that were lived again."""
         self.applying = False
         """An event of the session is being applied: what the tree records now is not the user's."""
-        self.by_hand = False
-        """It lives on by calls of `live` alone, whatever time it is."""
+        self._by_hand = by_hand
         self._lived = 0.0
         """Seconds of the replay so far."""
         self._ended = asyncio.Event()
@@ -41,7 +42,7 @@ class Replay:
         self._due = _schedule(timeline, speed, idle_cap)
         self._going = asyncio.Event()
         self._going.set()
-        explorer.vocabulary = timeline.vocabulary
+        explorer.vocabulary, explorer.is_replayed = timeline.vocabulary, True
 
     @property
     def paused(self) -> bool:
@@ -66,6 +67,7 @@ class Replay:
     def leave(self) -> None:
         """End here: what is left is not lived."""
         self.position = len(self.timeline)
+        self.explorer.is_replayed = False
         self._going.set()
         self._ended.set()
 
@@ -98,7 +100,7 @@ class Replay:
         Raises:
             UsageError: the session's file is damaged.
         """
-        if self.by_hand:
+        if self._by_hand:
             await self._ended.wait()
             return
         loop = asyncio.get_running_loop()

@@ -1,40 +1,53 @@
 """The model's numbers for tokens that were given: prompts and typed text."""
 
-from tokexplore.models.api.engine import ScoredToken
+from collections.abc import Callable
+
+from tokexplore.models.api.engine import Progress, ScoredToken
 from tokexplore.models.tree.events import Scored
-from tokexplore.tui.explore.engine_link import DriverBase
+from tokexplore.tui.explore.engine_link import EngineLink
+from tokexplore.tui.explore.explorer import Explorer
+from tokexplore.tui.explore.watchlist import Watchlist
 
 
-class Scoring(DriverBase):
-    """Scores paths in the background."""
+class Scorer:
+    """Scores paths, and puts what comes of it into the tree."""
+
+    def __init__(
+        self,
+        explorer: Explorer,
+        link: EngineLink,
+        watchlist: Watchlist,
+        changed: Callable[[], None],
+    ) -> None:
+        self._explorer, self._link, self._watchlist = explorer, link, watchlist
+        self._changed = changed
+        self.progress: Progress | None = None
 
     def unscored(self, leaf: int) -> int | None:
         """Position of the first token of a path that has no logprob yet and can have one."""
-        tree = self.explorer.tree
+        tree = self._explorer.tree
         path = tree.path(leaf)
         return next((i for i in range(1, len(path)) if not tree.rank[path[i]]), None)
 
-    async def score_rest(self) -> None:
-        leaf = self.explorer.leaf
-        start = self.unscored(leaf)
-        if start is not None and not self.streaming:
-            await self.score(leaf, start)
-
     async def score(self, leaf: int, start: int) -> None:
-        path = self.explorer.tree.path(leaf)
-        async for batch in self.client.score(self.ids_of(leaf), start):
-            for event in batch:
-                if isinstance(event, ScoredToken):
-                    self.scored(path, event)
-                else:
-                    self.progress = event if event.done < event.total else None
-            self._changed()
-        self.progress = None
+        """Score the tokens of a path from position `start` on."""
+        path = self._explorer.tree.path(leaf)
+        try:
+            async for batch in self._link.client.score(self._explorer.tree.ids(leaf), start):
+                for event in batch:
+                    if isinstance(event, ScoredToken):
+                        self.add(path, event)
+                    else:
+                        self.progress = event if event.done < event.total else None
+                self._changed()
+        finally:
+            self.progress = None
 
-    def scored(self, path: list[int], event: ScoredToken) -> None:
-        tree, position, standing = self.explorer.tree, event.position, event.standing
+    def add(self, path: list[int], event: ScoredToken) -> None:
+        """Put a token's score into the tree, and the distribution that it was scored in."""
+        tree, position, standing = self._explorer.tree, event.position, event.standing
         tree.tell(path[position - 1], event.distribution)
-        self.remember(path[position - 1], event.watched)
+        self._watchlist.record(path[position - 1], event.watched)
         if not tree.rank[path[position]]:
             tree.append(Scored(path[position], standing.logprob, standing.rank))
-        self.explorer.touch(position)
+        self._explorer.touch(position)

@@ -1,4 +1,4 @@
-"""A driver's session on disk: everything that happens is kept, and where the user stands."""
+"""A controller's session on disk: everything that happens is kept, and where the user stands."""
 
 import time
 from collections.abc import Callable
@@ -16,8 +16,9 @@ from tokexplore.models.session.journal import Journal
 from tokexplore.models.session.meta import Summary
 from tokexplore.models.session.reader import Session
 from tokexplore.models.session.writer import View
+from tokexplore.models.tokens import NO_VOCABULARY
 from tokexplore.models.tree.events import Act, Event, Viewed
-from tokexplore.tui.explore.controller import Driver
+from tokexplore.tui.explore.controller import Controller
 from tokexplore.tui.explore.explorer import Explorer
 from tokexplore.tui.explore.replay import Replay
 from tokexplore.widgets.candidate_rows import ColumnSet
@@ -115,7 +116,7 @@ def resumed(kept: OpenSession) -> Explorer:
 
 
 class SessionRecorder:
-    """Keeps one driver's session.
+    """Keeps one controller's session.
 
     Args:
         file: where to write; None is a new file in the usual folder.
@@ -127,7 +128,7 @@ class SessionRecorder:
 
     def __init__(
         self,
-        driver: Driver,
+        controller: Controller,
         tell: Tell,
         *,
         file: Path | None = None,
@@ -136,9 +137,9 @@ class SessionRecorder:
         replay: Replay | None = None,
         screen: Callable[[], ScreenState] = ScreenState,
     ) -> None:
-        self._driver, self._tell, self._file, self._screen = driver, tell, file, screen
+        self._controller, self._tell, self._file, self._screen = controller, tell, file, screen
         self._shown: tuple[int, ViewState] | None = None
-        self._vocabulary = kept.session.vocabulary if kept else None
+        self._vocabulary = kept.session.vocabulary if kept else NO_VOCABULARY
         """The one that is in the file."""
         self._closed = False
         self._replay = replay
@@ -153,13 +154,13 @@ class SessionRecorder:
                 lambda: kept.file, tell, created=kept.session.created,
                 first=kept.session.next_event, model=len(kept.session.tree.provenance) - 1,
             )  # fmt: skip
-        driver.explorer.tree.recorder = self._record
+        controller.explorer.tree.recorder = self._record
         if kept is not None:
             self.journal.hold()
 
     def _record(self, event: Event, act: Act) -> None:
-        vocabulary = self._driver.explorer.vocabulary
-        if vocabulary is not None and vocabulary is not self._vocabulary:
+        vocabulary = self._controller.explorer.vocabulary
+        if vocabulary is not self._vocabulary:
             self._vocabulary = vocabulary
             self.journal.vocabulary(vocabulary)
         if self._replay is None:
@@ -171,7 +172,7 @@ class SessionRecorder:
             for lived in self._held:
                 self.journal.record(*lived)
             self._held.clear()
-            self._driver.take_over()
+            self._controller.end_replay()
 
     @property
     def path(self) -> Path | None:
@@ -180,7 +181,7 @@ class SessionRecorder:
 
     def _place(self) -> Path:
         """Make the session's file; on the journal's thread."""
-        model, when = self._driver.options.load.model, self.journal.created
+        model, when = self._controller.options.load.model, self.journal.created
         model = EMBEDDED_TITLE if model == EMBEDDED else Path(model).name or model
         if self._file is not None:
             return paths.create_file(self._file)
@@ -197,24 +198,28 @@ class SessionRecorder:
 
     def look(self) -> None:
         """Keep where the user stands, if it is elsewhere than at the last look."""
-        driver, explorer = self._driver, self._driver.explorer
-        if explorer.vocabulary is None or not explorer.nodes or self._replay is not None:
+        controller, explorer = self._controller, self._controller.explorer
+        if not explorer.nodes or self._replay is not None:
             return
         now = len(explorer.tree), self._state()
         if now != self._shown:
             self._shown = now
             words = explorer.words(explorer.nodes, 0, FIRST_WORDS).strip()
-            name = driver.info.name if driver.info else driver.recorded_name
+            name = controller.link.info.name if controller.link.info else explorer.recorded_model
             summary = Summary(name, len(explorer.tree) - 1, words, time.time())
             self.journal.view(View(summary, msgspec.json.encode(now[1]).decode()))
 
     def _state(self) -> ViewState:
-        driver, explorer, options = self._driver, self._driver.explorer, self._driver.options
+        controller, explorer, options = (
+            self._controller,
+            self._controller.explorer,
+            self._controller.options,
+        )
         return ViewState(
             load=options.load,
             settings=explorer.settings,
-            max_new_tokens=driver.max_new_tokens,
-            single_step=driver.single_step,
+            max_new_tokens=controller.streams.max_new_tokens,
+            single_step=controller.streams.single_step,
             stop_texts=options.stop_texts,
             stop_ids=options.stop_ids,
             ignore_eos=options.ignore_eos,
@@ -223,7 +228,7 @@ class SessionRecorder:
             marked=tuple(explorer.marked),
             left=tuple(explorer.left),
             show_hidden=explorer.show_hidden,
-            watched=tuple(driver.watched),
+            watched=tuple(controller.watchlist.tokens),
             screen=self._screen(),
         )
 

@@ -10,7 +10,7 @@ from tokexplore.models.api.engine import DrawnToken, StreamEnded
 from tokexplore.models.sampling.effects import Effect
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.tree.events import Ended
-from tokexplore.tui.explore.controller import Driver
+from tokexplore.tui.explore.controller import Controller
 
 TEMPERATURES = (0.0, 0.5, 1.0, 2.0, 5.0)
 """Where nothing else was asked."""
@@ -40,12 +40,12 @@ class TemperatureRuns:
         changed: called when there is something new to show.
     """
 
-    def __init__(self, driver: Driver, changed: Callable[[], None]) -> None:
-        self._driver, self._changed = driver, changed
-        explorer = driver.explorer
+    def __init__(self, controller: Controller, changed: Callable[[], None]) -> None:
+        self._controller, self._changed = controller, changed
+        explorer = controller.explorer
         self.node = explorer.before
         """The node that the step comes after."""
-        self.ids = driver.ids_of(self.node)
+        self.ids = controller.explorer.tree.ids(self.node)
         self.rungs: list[TemperatureRun] = []
         self._work: asyncio.Task[None] | None = None
 
@@ -55,20 +55,20 @@ class TemperatureRuns:
         Raises:
             UsageError: for a temperature that is not possible.
         """
-        base = self._driver.explorer.settings
+        base = self._controller.explorer.settings
         rungs = [
             TemperatureRun(msgspec.structs.replace(base, temperature=t, seed=seed).checked())
             for t in temperatures
         ]
         self.stop()
         self.rungs = rungs
-        self._work = self._driver.run(self._run(rungs))
+        self._work = self._controller.jobs.run(self._run(rungs))
 
     def stop(self) -> None:
         """End the continuation that is running."""
         if self._work is not None and not self._work.done():
             self._work.cancel()
-            self._driver.client.cancel()
+            self._controller.link.client.cancel()
 
     @property
     def running(self) -> TemperatureRun | None:
@@ -78,7 +78,7 @@ class TemperatureRuns:
         return next((rung for rung in self.rungs if not rung.ended), None)
 
     async def _run(self, rungs: list[TemperatureRun]) -> None:
-        client, tree = self._driver.client, self._driver.explorer.tree
+        client, tree = self._controller.link.client, self._controller.explorer.tree
         length = tree.prompt_length(self.node)
         found = await client.effects(self.ids, [r.settings for r in rungs], length)
         for rung, effect in zip(rungs, found, strict=True):
@@ -88,15 +88,11 @@ class TemperatureRuns:
             await self._continue(rung, length)
 
     async def _continue(self, rung: TemperatureRun, prompt_length: int) -> None:
-        driver = self._driver
-        request = driver.options.request(
-            self.ids,
-            rung.settings,
-            LENGTH,
-            prompt_length=prompt_length,
-            turn_ids=driver.turn_ids,
+        controller = self._controller
+        request = controller.streams.request(
+            self.ids, rung.settings, LENGTH, prompt_length=prompt_length
         )
-        async for batch in driver.client.stream(request):
+        async for batch in controller.link.client.stream(request):
             for event in batch:
                 if isinstance(event, DrawnToken):
                     rung.drawn.append(event)
@@ -104,17 +100,18 @@ class TemperatureRuns:
                     rung.ended = event.reason
             self._changed()
 
-    def keep(self, rung: TemperatureRun) -> int:
+    async def keep(self, rung: TemperatureRun) -> int:
         """Put a rung's continuation into the tree; the branch's number.
 
         The path in view goes to its end.
         """
-        driver, explorer, leaf = self._driver, self._driver.explorer, self.node
-        known = len(explorer.tree)
-        for event in rung.drawn:
-            leaf = driver.take_drawn(leaf, event, extends=len(explorer.tree) == known)
-        if rung.ended and rung.ended != "interrupted":
-            explorer.tree.append(Ended(leaf, rung.ended))
-        explorer.go_to(leaf)
-        rung.branch = explorer.tree.branch_of[leaf]
-        return rung.branch
+        async with self._controller.paused():
+            tree, leaf = self._controller.explorer.tree, self.node
+            before = len(tree)
+            for event in rung.drawn:
+                leaf = self._controller.streams.add(leaf, event, extends=len(tree) == before)
+            if rung.ended and rung.ended != "interrupted":
+                tree.append(Ended(leaf, rung.ended))
+            self._controller.explorer.go_to(leaf)
+            rung.branch = tree.branch_of[leaf]
+            return rung.branch

@@ -59,7 +59,6 @@ def _place(explorer: Explorer, node: int) -> str:
 def _taken(explorer: Explorer, node: int) -> str:
     """What came into the tree with a node."""
     tree, vocabulary = explorer.tree, explorer.vocabulary
-    assert vocabulary is not None
     origin = tree.origin[node]
     first = tree.begins_prompt(node)
     what = "text" if origin == "typed" else "prompt" if first else "turn"

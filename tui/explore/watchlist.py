@@ -1,16 +1,19 @@
 """The watch-list: tokens that are followed at every step of the path, whatever their rank."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
+from tokexplore.models.distribution import TokenRank
 from tokexplore.models.errors import UsageError
+from tokexplore.tui.explore.engine_link import EngineLink
+from tokexplore.tui.explore.explorer import Explorer
+from tokexplore.tui.explore.jobs import Jobs
 from tokexplore.tui.explore.options import MOST_WATCHED, one_token
-from tokexplore.tui.explore.queries import Questions
 
 ID = re.compile(r"\s*(?:#|id\s+)([0-9]{1,9})\s*")
 _AT_ONCE = 32
-"""Steps that are asked for before the screen is told."""
+"""Steps that are asked for before the screen shows them."""
 
 
 class Watched(NamedTuple):
@@ -21,26 +24,36 @@ class Watched(NamedTuple):
     rank: int
 
 
-class Watching(Questions):
+class Watchlist:
     """Follows tokens along the path: from what is stored where they are in it, else by asking."""
 
-    def watch(self, token: int) -> bool:
+    def __init__(
+        self, explorer: Explorer, link: EngineLink, jobs: Jobs, changed: Callable[[], None]
+    ) -> None:
+        self._explorer, self._link, self._jobs = explorer, link, jobs
+        self._changed = changed
+        self.tokens: list[int] = []
+        self.ranks: dict[tuple[int, int], TokenRank] = {}
+        """By node and token: how watched tokens stand in the distribution after the node."""
+        self._asking = False
+
+    def toggle(self, token: int) -> bool:
         """Follow a token, or no longer; whether it is followed now.
 
         Raises:
             UsageError: for no token of the vocabulary, or one more than can be shown.
         """
-        if token in self.watched:
-            self.watched.remove(token)
+        if token in self.tokens:
+            self.tokens.remove(token)
             return False
-        vocabulary = self.explorer.vocabulary
-        if vocabulary is not None and not 0 <= token < vocabulary.rows:
-            raise UsageError(f"id {token} is no token: they go up to {vocabulary.rows - 1}.")
-        if len(self.watched) == MOST_WATCHED:
+        rows = self._explorer.vocabulary.rows
+        if rows and not 0 <= token < rows:
+            raise UsageError(f"id {token} is no token: they go up to {rows - 1}.")
+        if len(self.tokens) == MOST_WATCHED:
             raise UsageError(
                 f"{MOST_WATCHED} tokens are watched: naming one of them again leaves it out."
             )
-        self.watched.append(token)
+        self.tokens.append(token)
         return True
 
     async def token_named(self, text: str) -> int:
@@ -51,35 +64,40 @@ class Watching(Questions):
         """
         if named := ID.fullmatch(text):
             return int(named[1])
-        vocabulary = self.explorer.vocabulary
-        if self.absent or vocabulary is None:
+        if self._link.absent:
             raise UsageError(
                 "A text needs the model's tokenizer: give its id (id 850), or load it (space)."
             )
-        return one_token(text, await self.client.encode(text, continuation=True), vocabulary)
+        ids = await self._link.client.encode(text, continuation=True)
+        return one_token(text, ids, self._explorer.vocabulary)
 
-    def watched_at(self, node: int, token: int) -> Watched | None:
+    def at(self, node: int, token: int) -> Watched | None:
         """How a token stands in the distribution after a node; None where it is not known."""
-        known = self.standings.get((node, token))
-        if known is not None:
-            return Watched(known.logprob, known.rank)
-        distribution = self.explorer.tree.distribution.get(node)
+        found = self.ranks.get((node, token))
+        if found is not None:
+            return Watched(found.logprob, found.rank)
+        distribution = self._explorer.tree.distribution.get(node)
         index = None if distribution is None else distribution.index_of(token)
         if distribution is None or index is None:
             return None
         return Watched(distribution.logprob(index), distribution.rank(index))
 
-    def ask_watched(self, nodes: Sequence[int]) -> None:
-        """Ask how the watched tokens stand after these nodes, the first of them first."""
-        if nodes and not self.absent and not self.streaming and not self._watching:
-            self._watching = True
-            self.run(self._ask_for(list(nodes[:_AT_ONCE])))
+    def record(self, node: int, found: Iterable[TokenRank]) -> None:
+        """Take in how watched tokens stand after a node."""
+        for rank in found:
+            self.ranks[node, rank.token] = rank
 
-    async def _ask_for(self, nodes: list[int]) -> None:
-        tokens = tuple(self.watched)
+    def ask(self, nodes: Sequence[int]) -> None:
+        """Ask how the watched tokens stand after these nodes, the first of them first."""
+        if nodes and not self._link.absent and not self._asking:
+            self._asking = True
+            self._jobs.run(self._ask(list(nodes[:_AT_ONCE])))
+
+    async def _ask(self, nodes: list[int]) -> None:
+        tree, tokens = self._explorer.tree, tuple(self.tokens)
         try:
             for node in nodes:
-                self.remember(node, await self.client.standings(self.ids_of(node), tokens))
+                self.record(node, await self._link.client.standings(tree.ids(node), tokens))
         finally:
-            self._watching = False
+            self._asking = False
         self._changed()

@@ -36,11 +36,11 @@ class Commands(LinePrinter):
         """Go on at the end of this branch, by N tokens."""
         self._need_prompt()
         count = _whole(rest, "go", least=1) if rest else None
-        if self.driver.state == "lost":
-            await self.driver.restart(self.new_client())
+        if self.controller.state == "lost":
+            await self.controller.restart()
         self.explorer.follow()
         self.tell_from(len(self.explorer.nodes))
-        self.driver.play(count)
+        self.controller.play(count)
 
     async def step(self, rest: str) -> None:
         """Go to a step and list its candidates."""
@@ -76,7 +76,7 @@ class Commands(LinePrinter):
         if row <= len(distribution):
             token = distribution.id_view[row - 1]
         elif row <= distribution.vocabulary:
-            rows = await self.driver.rows(self.explorer.before, row - 1, 1)
+            rows = await self.controller.queries.rows(self.explorer.before, row - 1, 1)
             token = memoryview(rows.ids).cast("I")[0]
         else:
             raise UsageError(f"there is no row {row}: the last is {distribution.vocabulary}.")
@@ -86,14 +86,14 @@ class Commands(LinePrinter):
         """Take a token by its id at this step, and go on from there."""
         self._need_prompt()
         token = _whole(rest, "take", least=0)
-        if self.driver.info is None or token >= self.driver.info.vocabulary:
+        if self.controller.link.info is None or token >= self.controller.link.info.vocabulary:
             raise UsageError(f"id {token} is not in the vocabulary: see find and table.")
         await self._take(token)
 
     async def _take(self, token: int) -> None:
         explorer = self.explorer
         before = explorer.before
-        await self.driver.take(token, before)
+        await self.controller.take(token, before)
         self.say(place(explorer))
         self.tell_from(explorer.tree.depth[before])
 
@@ -103,23 +103,23 @@ class Commands(LinePrinter):
         if not rest:
             raise UsageError("type needs a text, such as: type  and then")
         start = self.explorer.cursor
-        await self.driver.type_text(rest)
+        await self.controller.type_text(rest)
         self.tell_from(start)
 
     async def again(self, _rest: str) -> None:
         """Draw this step once more (at a temperature above 0)."""
         self._need_prompt()
         start = self.explorer.cursor
-        await self.driver.draw_again()
+        await self.controller.draw_again()
         self.tell_from(start)
 
     async def find(self, rest: str) -> None:
         """Search the vocabulary at this step."""
         self._need_prompt()
         vocabulary = self.explorer.vocabulary
-        if not rest or vocabulary is None or self.explorer.before == ROOT:
+        if not rest or self.explorer.before == ROOT:
             raise UsageError("find needs a text, and a step that follows a token.")
-        rows = await self.driver.search(self.explorer.before, rest, ROWS)
+        rows = await self.controller.queries.search(self.explorer.before, rest, ROWS)
         ids, logits = memoryview(rows.ids).cast("I"), memoryview(rows.logits).cast("f")
         ranks = memoryview(rows.ranks).cast("I")
         for token, logit, rank in zip(ids, logits, ranks, strict=True):
@@ -134,11 +134,11 @@ class Commands(LinePrinter):
         """List the branches, or switch to one."""
         if rest:
             wanted = self._branch(rest)
-            self.explorer.switch(wanted)
+            await self.controller.switch(lambda: wanted)
             self.say(place(self.explorer))
             self.tell_from(len(self.explorer.nodes))
             return
-        for line in branch_lines(self.explorer, self.driver.stream_leaf):
+        for line in branch_lines(self.explorer, self.controller.streams.leaf):
             self.say(line)
 
     async def compare(self, rest: str) -> None:
@@ -160,7 +160,7 @@ class Commands(LinePrinter):
     def introduce(self) -> None:
         """Tell the settings and the model."""
         self.say(f"sampling: {self._setup()}")
-        if (info := self.driver.info) is not None:
+        if (info := self.controller.link.info) is not None:
             self.say(
                 f"model: {info.name}, {info.family}, {info.parameters:,} parameters, {info.dtype} "
                 f"on {info.device}, {len(self.explorer.nodes):,} of {info.context:,} positions used"
@@ -171,24 +171,24 @@ class Commands(LinePrinter):
         name, _, given = rest.partition(" ")
         if name == "length":
             length = _whole(given, "set length", least=1)
-            self.driver.configure(self.explorer.settings, length)
+            self.controller.streams.configure(self.explorer.settings, length)
         elif (knob := BY_NAME.get(name)) is not None:
             value = _number(given, f"set {name}", "a whole number" if knob.whole else "a number")
             changed = with_value(self.explorer.settings, knob, value)
-            self.driver.configure(changed, self.driver.max_new_tokens)
+            self.controller.streams.configure(changed, self.controller.streams.max_new_tokens)
         else:
             names = ", ".join(BY_NAME)
             raise UsageError(f"{name!r} is no setting: {names} or length.")
         self.say(f"sampling: {self._setup()}")
 
     def _setup(self) -> str:
-        return f"{self.explorer.settings.short()}, length {self.driver.max_new_tokens}"
+        return f"{self.explorer.settings.short()}, length {self.controller.streams.max_new_tokens}"
 
     async def prompt(self, rest: str) -> None:
         """Start on another prompt; what there is stays."""
         if not rest:
             raise UsageError("prompt needs a text, such as: prompt The capital of France is")
-        await self.driver.prompt(PromptSpec(text=rest))
+        await self.controller.prompt(PromptSpec(text=rest))
         self.tell_from(0)
 
     async def name(self, rest: str) -> None:
@@ -201,19 +201,23 @@ class Commands(LinePrinter):
 
     async def hide(self, _rest: str) -> None:
         """Hide the branch in view."""
-        branch = self.explorer.branch
-        if branch is None or not self.explorer.hide(branch.number):
+        number = await self.controller.hide()
+        if number is None:
             raise UsageError("no branch would be left in view.")
-        self.say(f"branch {branch.number} is hidden; undo brings it back")
+        self.say(f"branch {number} is hidden; undo brings it back")
         self.say(place(self.explorer))
 
     async def undo(self, _rest: str) -> None:
         """Take the last change back."""
-        self._tell_change("took back", self.explorer.undo(), "there is nothing to take back")
+        self._tell_change(
+            "took back", await self.controller.undo(), "there is nothing to take back"
+        )
 
     async def redo(self, _rest: str) -> None:
         """Make it again."""
-        self._tell_change("made again", self.explorer.redo(), "there is nothing to make again")
+        self._tell_change(
+            "made again", await self.controller.redo(), "there is nothing to make again"
+        )
 
     def _tell_change(self, done: str, change: Change | None, nothing: str) -> None:
         if change is None:
@@ -234,10 +238,13 @@ class Commands(LinePrinter):
 
     async def _step(self) -> StepShown:
         """The cursor's step, once its numbers are known."""
-        driver = self.driver
+        controller = self.controller
         while True:
-            distribution, view = driver.distribution(), driver.sampler_view()
-            if (distribution is not None and view is not None) or not driver.busy:
+            distribution, view = (
+                controller.queries.distribution(),
+                controller.queries.sampler_view(),
+            )
+            if (distribution is not None and view is not None) or not controller.busy:
                 return self.explorer, distribution, view
             self.moved.clear()
             await self.moved.wait()

@@ -1,4 +1,4 @@
-"""What the line mode stands on: a driver, and lines that are written whole."""
+"""What the line mode stands on: a controller, and lines that are written whole."""
 
 import asyncio
 from contextlib import suppress
@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 from tokexplore.models.display import RunningText, safe_text
-from tokexplore.models.worker.client import EngineClient
-from tokexplore.tui.explore.controller import Driver
+from tokexplore.tui.explore.controller import Controller
 from tokexplore.tui.explore.engine_link import MakeClient
 from tokexplore.tui.explore.explorer import Explorer
 from tokexplore.tui.explore.options import AppOptions
@@ -34,7 +33,6 @@ class LinePrinter:
     ) -> None:
         self.options = options
         self.explorer = resumed(kept) if kept else Explorer(options.settings, options.close_call)
-        self._make_client = make_client
         self._out = out
         self._mid_line = False
         self._notices: list[str] = []
@@ -44,22 +42,17 @@ class LinePrinter:
         """Tokens of the path in view that were told."""
         self.moved = asyncio.Event()
         """Set whenever there may be something new to tell."""
-        self.driver = Driver(
-            self.explorer, options, self.new_client(), self.moved.set, self._notice
+        self.controller = Controller(
+            self.explorer, options, make_client, self.moved.set, self._notice, play_name="go"
         )
-        self.driver.play_name = "go"
         file = Path(options.session) if options.session else None
-        self.keeping = SessionRecorder(self.driver, self._tell, file=file, kept=kept)
+        self.keeping = SessionRecorder(self.controller, self._tell, file=file, kept=kept)
 
     def _tell(self, text: str, bad: bool) -> None:
         """A notice from another thread."""
         with suppress(RuntimeError):  # the loop may be gone
             severity: Severity = "warning" if bad else "information"
             self._loop.call_soon_threadsafe(lambda: self._notice(text, severity=severity))
-
-    def new_client(self) -> EngineClient:
-        """An engine that is not started yet, of whose loss the driver hears."""
-        return self._make_client(self.options.load, lambda error: self.driver.lose(error))
 
     def _notice(self, text: str, *, severity: Severity = "information") -> None:
         self._notices.append(text if severity == "information" else f"{severity}: {text}")
@@ -72,7 +65,7 @@ class LinePrinter:
         self._write(f"{start}{safe_text(line)}\n")
 
     def say_notices(self) -> None:
-        """Write what the driver had to say."""
+        """Write what the controller had to say."""
         notices, self._notices = self._notices, []
         for notice in notices:
             self.say(notice)
@@ -84,11 +77,11 @@ class LinePrinter:
     def tell(self) -> None:
         """Write the tokens of the path in view that are new."""
         explorer = self.explorer
-        if explorer.vocabulary is None or self._told >= len(explorer.nodes):
+        if self._told >= len(explorer.nodes):
             self._told = min(self._told, len(explorer.nodes))
             return
         ids = explorer.ids()
-        bos = self.driver.info.bos_id if self.driver.info else None
+        bos = self.controller.link.info.bos_id if self.controller.link.info else None
         start = max(self._told, int(ids[0] == bos))
         pieces = map(self._text.push, map(explorer.vocabulary.bytes_of, ids[start:]))
         self._told = len(ids)

@@ -23,7 +23,6 @@ def place(explorer: Explorer) -> str:
     node = explorer.taken
     if not explorer.nodes:
         return "no prompt yet"
-    assert explorer.vocabulary is not None
     number = explorer.number(explorer.cursor)
     step = f"step {number}" if number else "a token of the prompt"
     if node is None:
@@ -63,7 +62,6 @@ def _rows(
     explorer: Explorer, distribution: Distribution, view: View | None, count: int
 ) -> Iterable[tuple[str, ...]]:
     tree, vocabulary, taken = explorer.tree, explorer.vocabulary, explorer.taken
-    assert vocabulary is not None
     ids = distribution.id_view[:count]
     for index, token in enumerate(ids):
         logprob = distribution.logprob(index)

@@ -69,13 +69,13 @@ class LineSession(Commands):
         finally:
             keep.cancel()
             self._reader.stop()
-            self.driver.halt()
+            self.controller.jobs.halt()
             self.keeping.look()
             said = self.keeping.close(ENDED.get(self._code or 0, ended))
             if said:
                 self.say(said)
             with suppress(TokexploreError, TimeoutError):
-                await asyncio.wait_for(self.driver.close(), 5)
+                await asyncio.wait_for(self.controller.close(), 5)
         return self._code or 0
 
     async def _keep(self) -> None:
@@ -86,7 +86,9 @@ class LineSession(Commands):
 
     async def _open_kept(self, kept: OpenSession) -> None:
         """Tell a session as it was left; its model is loaded when it is to go on."""
-        self.say(f"{kept.session.path.name}, recorded with {self.driver.recorded_name}")
+        self.say(
+            f"{kept.session.path.name}, recorded with {self.controller.explorer.recorded_model}"
+        )
         self.tell_from(0)
         self.tell()
         self.say("go loads the model and goes on; help lists the commands")
@@ -98,20 +100,20 @@ class LineSession(Commands):
     def _interrupt(self, task: "asyncio.Task[int]") -> None:
         """Stop the work that is going on; twice, or before there is any, leaves."""
         now = time.monotonic()
-        if self.driver.state == "loading" or now - self._interrupted < TWICE:
+        if self.controller.state == "loading" or now - self._interrupted < TWICE:
             self._end(task, INTERRUPTED)
             return
         self._interrupted = now
-        if self.driver.streaming:
-            self.driver.run(self.driver.pause())
+        if self.controller.streaming:
+            self.controller.jobs.run(self.controller.streams.pause())
         else:
             self.say("ctrl+c again leaves; so does quit")
 
     async def _open(self) -> None:
         """Load the model, then start on the prompt, where there is one."""
-        driver = self.driver
+        controller = self.controller
         self.say(f"loading {self.options.load.model}")
-        loading = asyncio.ensure_future(driver.open())
+        loading = asyncio.ensure_future(controller.open())
         loading.add_done_callback(lambda _: self.moved.set())
         while not loading.done():
             self._report()
@@ -120,7 +122,7 @@ class LineSession(Commands):
                 return
         await loading
         self.say_notices()
-        if driver.info is None:
+        if controller.link.info is None:
             self._code = 1
             self.ended = True
             return
@@ -130,14 +132,14 @@ class LineSession(Commands):
         if spec is None:
             self.say("There is no prompt yet: prompt TEXT gives one.")
             return
-        await driver.prompt(spec, go_on=spec.chat is None)
+        await controller.prompt(spec, go_on=spec.chat is None)
         self.tell_from(0)
         if spec.chat is not None:
             self.tell()
             self.say("This is the rendered template; go goes on.")
 
     def _report(self) -> None:
-        progress, now = self.driver.progress, time.monotonic()
+        progress, now = self.controller.progress, time.monotonic()
         if progress and progress.total and now - self._reported >= _REPORT_EVERY:
             self._reported = now
             self.say(f"{progress.stage} {progress.done / progress.total:.0%}")
@@ -166,11 +168,11 @@ class LineSession(Commands):
     async def _follow(self) -> None:
         """Tell what streams until it ends, or until a line comes in that stops it."""
         streamed = False
-        while self.driver.busy and not self.ended:
-            streamed = streamed or self.driver.streaming
+        while self.controller.busy and not self.ended:
+            streamed = streamed or self.controller.streaming
             self.tell()
-            if self.driver.streaming and self._typed and self._reader.waiting:
-                await self.driver.pause()
+            if self.controller.streaming and self._typed and self._reader.waiting:
+                await self.controller.streams.pause()
             await self._wait()
         self.tell()
         if streamed:

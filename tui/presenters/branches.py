@@ -20,8 +20,6 @@ TOLD = ("eos", "end of turn", "stop", "context", "interrupted")
 def first_words(explorer: Explorer, branch: Branch) -> str:
     """How a branch begins on one line, prompt left out; `TURN` stands between answers."""
     tree, node = explorer.tree, branch.head
-    if explorer.vocabulary is None:
-        return ""
     answers: list[list[int]] = [[]]
     while True:
         if tree.origin[node] != "prompt":
@@ -38,8 +36,6 @@ def first_words(explorer: Explorer, branch: Branch) -> str:
 def prompt_words(explorer: Explorer, branch: Branch) -> str:
     """The first words of a branch's prompt that no earlier prompt begins with, on one line."""
     tree, node = explorer.tree, branch.head
-    if explorer.vocabulary is None:
-        return ""
     ids: list[int] = []
     while len(ids) < WORDS and tree.origin[node] == "prompt":
         ids.append(tree.token[node])
@@ -104,8 +100,7 @@ class BranchRows(Sequence[BranchRow]):
         root = branch.root
         current = explorer.branch is not None and explorer.branch.number == branch.number
         live = self.live_leaf is not None and tree.branch_of[self.live_leaf] == branch.number
-        vocabulary = explorer.vocabulary
-        token = "" if root or vocabulary is None else vocabulary.show(tree.token[branch.head])
+        token = "" if root else explorer.vocabulary.show(tree.token[branch.head])
         return BranchRow(
             number=branch.number,
             depth=indent,

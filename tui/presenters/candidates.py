@@ -103,7 +103,6 @@ class CandidateList:
 
     def _row(self, explorer: Explorer, view: View | None, index: int) -> CandidateRow:
         tree, vocabulary = explorer.tree, explorer.vocabulary
-        assert vocabulary is not None
         token, logit = self.ids[index], self.logits[index]
         share = share_of(view, index, token, logit)
         child = tree.child(self.node, token)
@@ -129,7 +128,7 @@ class CandidateList:
     ) -> CandidateRow | None:
         """The row of a taken token that is not among the indices `rows`."""
         tree, taken, vocabulary = explorer.tree, explorer.taken, explorer.vocabulary
-        if taken is None or vocabulary is None or not tree.rank[taken]:
+        if taken is None or not tree.rank[taken]:
             return None
         token = tree.token[taken]
         if token in self.ids[rows.start : rows.stop]:

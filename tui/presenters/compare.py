@@ -45,7 +45,6 @@ def chosen(explorer: Explorer) -> list[int]:
 def compare(explorer: Explorer, numbers: list[int], live: int | None) -> Comparison:
     """Align branches from the deepest node that is on all their paths."""
     tree, vocabulary = explorer.tree, explorer.vocabulary
-    assert vocabulary is not None
     tips = [tree.branch(n).tip for n in numbers]
     fork = tips[0]
     for tip in tips[1:]:
@@ -80,7 +79,6 @@ def _meetings(rests: list[list[int]]) -> list[Meeting]:
 
 def _column(explorer: Explorer, number: int, nodes: list[int], live: int | None) -> CompareColumn:
     tree, vocabulary = explorer.tree, explorer.vocabulary
-    assert vocabulary is not None
     branch = tree.branch(number)
     turns, given = tree.turns(branch.tip), 0
     pieces = vocabulary.pieces([tree.token[n] for n in nodes])

@@ -83,15 +83,12 @@ class PathView:
     def _pieces(self, start: int) -> list[str]:
         """Running text from `start` on, decoded from far enough before it."""
         explorer = self._explorer
-        if explorer.vocabulary is None:
-            return []
         early = max(0, start - LONGEST_CHARACTER)
         ids = [explorer.tree.token[n] for n in explorer.nodes[early:]]
         return explorer.vocabulary.pieces(ids)[start - early :]
 
     def _add(self, index: int, piece: str, *, given: bool) -> None:
         explorer, tree = self._explorer, self._explorer.tree
-        assert explorer.vocabulary is not None
         node = explorer.nodes[index]
         token = tree.token[node]
         before = tree.distribution.figures(explorer.nodes[index - 1] if index else ROOT)

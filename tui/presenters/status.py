@@ -1,4 +1,4 @@
-"""What the header and the rules say, from the state of driver and explorer."""
+"""What the header and the rules say, from the state of controller and explorer."""
 
 import math
 import re
@@ -10,7 +10,7 @@ from tokexplore.models.numerics import LOW_PRECISION, grid_step
 from tokexplore.models.sampling.bounds import BoundedView
 from tokexplore.models.sampling.sampler_view import StepView
 from tokexplore.models.tree.trie import ROOT, Branch
-from tokexplore.tui.explore.controller import Driver
+from tokexplore.tui.explore.controller import Controller
 from tokexplore.tui.explore.explorer import Explorer
 from tokexplore.tui.explore.options import adopted
 from tokexplore.tui.explore.replay import Replay
@@ -36,33 +36,34 @@ CONTEXT_WORDS = 3
 """Tokens that the step's title repeats from before it."""
 
 
-def header_values(driver: Driver, *, recording: bool = False) -> HeaderValues:
+def header_values(controller: Controller, *, recording: bool = False) -> HeaderValues:
     """The header of this moment; `recording` tells whether the screen is."""
-    info = driver.info
-    explorer, progress = driver.explorer, driver.progress
+    info = controller.link.info
+    explorer, progress = controller.explorer, controller.progress
     settings = explorer.settings
     values = HeaderValues(
-        model=driver.recorded_name or driver.options.load.model,
-        sampler=settings.short(with_seed=False) + (" · single step" if driver.single_step else ""),
+        model=controller.explorer.recorded_model or controller.options.load.model,
+        sampler=settings.short(with_seed=False)
+        + (" · single step" if controller.streams.single_step else ""),
         seed=None if settings.greedy else settings.seed,
         state="loading",
-        detail=_detail(driver),
+        detail=_detail(controller),
         progress=progress.done / progress.total if progress and progress.total else None,
         recording=recording,
     )
-    if info is None or driver.state == "loading":
-        if driver.replay is not None:
-            return values._replace(state="replaying", detail=_clock(driver.replay))
-        if driver.state in ("lost", "recorded"):
-            return values._replace(state=driver.state, context_used=len(explorer.nodes))
+    if info is None or controller.state == "loading":
+        if controller.replay is not None:
+            return values._replace(state="replaying", detail=_clock(controller.replay))
+        if controller.state in ("lost", "recorded"):
+            return values._replace(state=controller.state, context_used=len(explorer.nodes))
         return values
     return values._replace(
         model=info.name,
         parameters=short_count(info.parameters),
         device=info.device,
         dtype=SHORT_DTYPES.get(info.dtype, info.dtype),
-        state=_state(driver),
-        tokens_per_second=driver.rate if driver.streaming else None,
+        state=_state(controller),
+        tokens_per_second=controller.streams.rate if controller.streaming else None,
         context_used=len(explorer.nodes),
         context_size=info.context or None,
     )
@@ -74,27 +75,27 @@ def _clock(replay: Replay) -> str:
     return f"{'paused at ' if replay.paused else ''}{now} of {end}"
 
 
-def _state(driver: Driver) -> HeaderState:
-    if driver.state == "lost":
+def _state(controller: Controller) -> HeaderState:
+    if controller.state == "lost":
         return "lost"
-    if driver.progress:
+    if controller.progress:
         return "prefill"
-    if driver.streaming:
+    if controller.streaming:
         return "streaming"
-    if driver.state == "asking":
+    if controller.state == "asking":
         return "waiting"
-    ended = driver.explorer.tree.ended.get(driver.explorer.leaf)
+    ended = controller.explorer.tree.ended.get(controller.explorer.leaf)
     return "paused" if ended in (None, "interrupted") else "ended"
 
 
-def _detail(driver: Driver) -> str:
-    progress = driver.progress
-    if driver.state == "lost":
+def _detail(controller: Controller) -> str:
+    progress = controller.progress
+    if controller.state == "lost":
         return ""
     if progress is None:
-        if driver.state == "loading":
+        if controller.state == "loading":
             return "starting"
-        return driver.explorer.tree.ended.get(driver.explorer.leaf, "")
+        return controller.explorer.tree.ended.get(controller.explorer.leaf, "")
     stage = STAGES.get(progress.stage, progress.stage)
     if progress.unit == "bytes":
         return f"{stage} {progress.done / 1e9:.1f}/{progress.total / 1e9:.1f} GB"
@@ -124,9 +125,9 @@ def of_listed(explorer: Explorer, branch: Branch) -> str:
     return f" of {count}" if branch.number <= count else f" · {count} listed"
 
 
-def suggestion(driver: Driver) -> list[Part]:
+def suggestion(controller: Controller) -> list[Part]:
     """The sampling that the model's makers suggest, where it is not what is set."""
-    suggested, settings = driver.suggested, driver.explorer.settings
+    suggested, settings = controller.link.suggested, controller.explorer.settings
     if suggested is None or settings == adopted(settings, frozenset(), suggested):
         return []
     return [Part(f"suggested by the model's makers: {suggested.short(with_seed=False)} · A adopts")]
@@ -155,23 +156,20 @@ def step_title(explorer: Explorer, room: int) -> list[Part]:
     return parts
 
 
-def watch_parts(driver: Driver, view: WatchView, *, bits: bool) -> list[Part]:
+def watch_parts(controller: Controller, view: WatchView, *, bits: bool) -> list[Part]:
     """How the watched tokens stand at the cursor's step."""
     unit, nats = unit_of(bits=bits)
-    vocabulary = driver.explorer.vocabulary
-    if not driver.watched or vocabulary is None:
+    explorer = controller.explorer
+    if not controller.watchlist.tokens:
         return []
-    parts, explorer = (
-        [Part(f"watched, bars from −{FAINTEST / nats:.3g} to 0 {unit}")],
-        driver.explorer,
-    )
+    parts = [Part(f"watched, bars from −{FAINTEST / nats:.3g} to 0 {unit}")]
     # A step of a session whose model is not loaded, or without a distribution: nobody is asked.
-    comes = not driver.absent and explorer.before in explorer.tree.distribution
-    for token in driver.watched:
-        known, said = view.here(token), "…" if comes else "·"
-        if known is not None:
-            said = f"{logprob_text(known.logprob, bits=bits)} rank {count(known.rank)}"
-        parts.append(Part(f"{vocabulary.show(token)} {said}", "text"))
+    comes = not controller.link.absent and explorer.before in explorer.tree.distribution
+    for token in controller.watchlist.tokens:
+        watched, figures = view.here(token), "…" if comes else "·"
+        if watched is not None:
+            figures = f"{logprob_text(watched.logprob, bits=bits)} rank {count(watched.rank)}"
+        parts.append(Part(f"{explorer.vocabulary.show(token)} {figures}", "text"))
     return parts
 
 
@@ -184,7 +182,7 @@ def lens_title(explorer: Explorer, room: int) -> str:
 
 
 def step_figures(
-    driver: Driver,
+    controller: Controller,
     distribution: Distribution | None,
     view: StepView | BoundedView | None,
     noise: float | None,
@@ -197,14 +195,14 @@ def step_figures(
         noise: of the gap of two logits along the path, where it was measured (nats).
         bits: whether the figures are told in bits.
     """
-    if distribution is None or driver.explorer.before == ROOT:
+    if distribution is None or controller.explorer.before == ROOT:
         return []
-    again = driver.explorer.tree.retold.get(driver.explorer.before)
+    again = controller.explorer.tree.retold.get(controller.explorer.before)
     unit, nats = unit_of(bits=bits)
     entropy, margin = (again.entropy / nats, again.margin / nats) if again else (None, None)
     parts = [
         f"H {distribution.entropy / nats:.2f}{_again(entropy)} {unit}",
-        f"margin {_margin(driver, distribution, bits)}{_again(margin)}",
+        f"margin {_margin(controller, distribution, bits)}{_again(margin)}",
     ]
     if noise is not None and could_flip(distribution.margin, noise):
         parts.append(f"▲ could flip (noise {SIGMAS * noise / nats:.2g})")
@@ -231,11 +229,11 @@ def _again(value: float | None) -> str:
     return "" if value is None else f" (now {value:.2f})"
 
 
-def _margin(driver: Driver, distribution: Distribution, bits: bool) -> str:
+def _margin(controller: Controller, distribution: Distribution, bits: bool) -> str:
     """The margin with its unit, where logits are of low precision in steps of their grid too."""
-    margin, tree = distribution.margin, driver.explorer.tree
+    margin, tree = distribution.margin, controller.explorer.tree
     unit, nats = unit_of(bits=bits)
-    figures = tree.distribution.figures(driver.explorer.before)
+    figures = tree.distribution.figures(controller.explorer.before)
     model = figures.model if figures else None
     dtype = "" if model is None else tree.provenance[model].dtype
     if margin == 0:

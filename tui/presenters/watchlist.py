@@ -5,7 +5,7 @@ from array import array
 from heapq import nsmallest
 
 from tokexplore.models.tree.trie import ROOT
-from tokexplore.tui.explore.controller import Driver
+from tokexplore.tui.explore.controller import Controller
 from tokexplore.tui.explore.watchlist import Watched
 
 AT_ONCE = 256
@@ -15,8 +15,8 @@ AT_ONCE = 256
 class WatchView:
     """Of each watched token its logprob at every step of the path, those near the cursor first."""
 
-    def __init__(self, driver: Driver) -> None:
-        self._driver = driver
+    def __init__(self, controller: Controller) -> None:
+        self._controller = controller
         self._lines: dict[int, array[float]] = {}
         self._unseen: set[int] = set()
         """Indices that were not looked at yet, or whose answer came since."""
@@ -28,9 +28,9 @@ class WatchView:
 
         What is missing is asked for.
         """
-        driver, count = self._driver, len(self._driver.explorer.nodes)
-        if list(self._lines) != driver.watched:
-            self._lines, keep = {token: array("d") for token in driver.watched}, 0
+        controller, count = self._controller, len(self._controller.explorer.nodes)
+        if list(self._lines) != controller.watchlist.tokens:
+            self._lines, keep = {token: array("d") for token in controller.watchlist.tokens}, 0
         kept = min(keep, count)
         unknown = array("d", [math.nan]) * (count - kept)
         for line in self._lines.values():
@@ -52,39 +52,40 @@ class WatchView:
 
     def here(self, token: int) -> Watched | None:
         """How a token stands at the cursor's step."""
-        return self._driver.watched_at(self._driver.explorer.before, token)
+        return self._controller.watchlist.at(self._controller.explorer.before, token)
 
     def _before(self, index: int) -> int:
-        nodes = self._driver.explorer.nodes
+        nodes = self._controller.explorer.nodes
         return nodes[index - 1] if index else ROOT
 
     def _nearest(self, indices: set[int], most: int) -> list[int]:
-        cursor = self._driver.explorer.cursor
+        cursor = self._controller.explorer.cursor
         return nsmallest(most, indices, key=lambda index: abs(index - cursor))
 
     def _is_answered(self, index: int) -> bool:
-        node, known = self._before(index), self._driver.standings
+        node, known = self._before(index), self._controller.watchlist.ranks
         return any((node, token) in known for token in self._lines)
 
     def _look(self) -> None:
         """Take over what is known of some steps."""
-        driver = self._driver
+        controller = self._controller
         for index in self._nearest(self._unseen, AT_ONCE):
             self._unseen.discard(index)
             node = self._before(index)
             for token, line in self._lines.items():
-                known = driver.watched_at(node, token)
+                known = controller.watchlist.at(node, token)
                 if known is not None:
                     line[index] = known.logprob
-                elif node in driver.explorer.tree.distribution:
+                elif node in controller.explorer.tree.distribution:
                     self._missing.add(index)
 
     def _ask(self) -> None:
         """Ask for what is missing; also at the open end."""
-        driver, explorer = self._driver, self._driver.explorer
+        controller, explorer = self._controller, self._controller.explorer
         nodes = [self._before(index) for index in self._nearest(self._missing, AT_ONCE)]
         before = explorer.before
-        unknown = any(driver.watched_at(before, token) is None for token in self._lines)
+        unknown = any(controller.watchlist.at(before, token) is None for token in self._lines)
         if unknown and before in explorer.tree.distribution and before not in nodes:
             nodes.insert(0, before)
-        driver.ask_watched(nodes)
+        if not controller.streaming:
+            controller.watchlist.ask(nodes)

@@ -6,7 +6,7 @@ from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
-from tokexplore.tui.explore.controller import Driver
+from tokexplore.tui.explore.controller import Controller
 from tokexplore.tui.presenters.branches import BranchRows
 from tokexplore.tui.screens.dialog import Dialog
 from tokexplore.tui.screens.parts import has_parts
@@ -33,10 +33,10 @@ class BranchesDialog(Dialog[int | None]):
     title_text = "Branches"
     hint_text = "↑↓ branch · ⏎ go to · m mark to compare · x hide · X hidden ones · q closes"
 
-    def __init__(self, driver: Driver, *, bits: bool) -> None:
+    def __init__(self, controller: Controller, *, bits: bool) -> None:
         super().__init__()
-        self._driver, self._bits = driver, bits
-        self._rows = BranchRows(driver.explorer)
+        self._controller, self._bits = controller, bits
+        self._rows = BranchRows(controller.explorer)
         self._followed: tuple[int, int, int | None] | None = None
 
     def body(self) -> ComposeResult:
@@ -44,7 +44,7 @@ class BranchesDialog(Dialog[int | None]):
 
     def on_mount(self) -> None:
         """Stand on the branch in view."""
-        self._rows.update(self._driver.stream_leaf)
+        self._rows.update(self._controller.streams.leaf)
         self.query_one(BranchList).bits = self._bits
         self.query_one(BranchList).focus()
         self.query_one(BranchList).show(self._rows, self._rows.current, self._rows.depths)
@@ -53,15 +53,15 @@ class BranchesDialog(Dialog[int | None]):
 
     def _follow(self) -> None:
         """Show what a stream, or a model that was just loaded, has brought."""
-        tree = self._driver.explorer.tree
-        if (now := (len(tree), tree.shape, self._driver.stream_leaf)) != self._followed:
+        tree = self._controller.explorer.tree
+        if (now := (len(tree), tree.shape, self._controller.streams.leaf)) != self._followed:
             self._followed = now
             self._show()
 
     def _show(self) -> None:
         if not has_parts(self):
             return
-        self._rows.update(self._driver.stream_leaf)
+        self._rows.update(self._controller.streams.leaf)
         branches = self.query_one(BranchList)
         cursor = max(0, min(branches.cursor, len(self._rows) - 1))
         branches.show(self._rows, cursor, self._rows.depths)
@@ -83,30 +83,28 @@ class BranchesDialog(Dialog[int | None]):
     def action_mark(self) -> None:
         """Mark the branch under the cursor, or take the mark off."""
         if (number := self._chosen) is not None:
-            self._driver.explorer.mark(number)
+            self._controller.explorer.mark(number)
             self._show()
 
     def action_hide(self) -> None:
         """Hide the branch under the cursor, or show it again."""
         if (number := self._chosen) is not None:
-            self._driver.change(self._hide(number))
+            self._controller.jobs.change(self._hide(number))
 
     async def _hide(self, number: int) -> None:
-        driver, explorer = self._driver, self._driver.explorer
-        async with driver.turn:
-            await driver.pause()
-            if explorer.tree.branch(number).hidden:
-                explorer.unhide(number)
-            elif not explorer.hide(number):
-                self.app.notify("No branch would be left in view.", markup=False)
+        controller = self._controller
+        if controller.explorer.tree.branch(number).hidden:
+            await controller.unhide(number)
+        elif await controller.hide(number) is None:
+            self.app.notify("No branch would be left in view.", markup=False)
         self._show()
 
     def keeps_waiting(self, event: events.Key | events.Paste) -> bool:
         """Whether the list is about to change."""
-        return super().keeps_waiting(event) or self._driver.changing
+        return super().keeps_waiting(event) or self._controller.changing
 
     def action_show_hidden(self) -> None:
         """List hidden branches, or not."""
-        explorer = self._driver.explorer
+        explorer = self._controller.explorer
         explorer.show_hidden = not explorer.show_hidden
         self._show()

@@ -6,7 +6,7 @@ from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
-from tokexplore.tui.explore.controller import Driver
+from tokexplore.tui.explore.controller import Controller
 from tokexplore.tui.presenters.compare import chosen, compare
 from tokexplore.tui.screens.parts import has_parts
 from tokexplore.tui.screens.shown import Shown
@@ -55,9 +55,9 @@ class CompareScreen(Shown):
         ),
     ]
 
-    def __init__(self, driver: Driver) -> None:
-        super().__init__(driver)
-        self.numbers = chosen(driver.explorer)
+    def __init__(self, controller: Controller) -> None:
+        super().__init__(controller)
+        self.numbers = chosen(controller.explorer)
         self._seen: tuple[object, ...] = ()
 
     def compose(self) -> ComposeResult:
@@ -85,14 +85,14 @@ class CompareScreen(Shown):
         """Bring the view up to date where something has changed."""
         if not has_parts(self):
             return
-        driver, explorer = self.driver, self.driver.explorer
+        controller, explorer = self.controller, self.controller.explorer
         self.paint_header()
         tips = tuple(explorer.tree.branch(n).tip for n in self.numbers)
-        seen = (tips, driver.stream_leaf, self.numbers)
+        seen = (tips, controller.streams.leaf, self.numbers)
         if seen == self._seen or not tips:
             return
         self._seen = seen
-        self.query_one(CompareView).show(*compare(explorer, self.numbers, driver.stream_leaf))
+        self.query_one(CompareView).show(*compare(explorer, self.numbers, controller.streams.leaf))
 
     def action_mode(self) -> None:
         """Running text, or one token a line."""
@@ -100,30 +100,27 @@ class CompareScreen(Shown):
 
     def action_play(self) -> None:
         """Pause, or go on with the branch in view."""
-        driver = self.driver
-        if driver.streaming:
-            driver.change(driver.pause())
-        else:
-            driver.play()
+        controller = self.controller
+        controller.jobs.change(controller.go_on())
 
     def keeps_waiting(self, event: events.Key | events.Paste) -> bool:
         """Whether another branch is about to come into view."""
         del event
-        return self.driver.changing
+        return self.controller.changing
 
     def action_other(self) -> None:
         """Make the next of these branches the one in view."""
-        self.driver.change(self._switch())
+        self.controller.jobs.change(self._switch())
 
     async def _switch(self) -> None:
-        explorer = self.driver.explorer
-        async with self.driver.turn:
-            await self.driver.pause()
-            current = explorer.branch.number if explorer.branch else 0
-            at = self.numbers.index(current) if current in self.numbers else -1
-            number = self.numbers[(at + 1) % len(self.numbers)]
-            explorer.switch(number)
+        number = await self.controller.switch(self._following)
         self.app.notify(f"Branch {number} is in view.", timeout=2, markup=False)
+
+    def _following(self) -> int:
+        """The one of these branches that comes after the one in view."""
+        branch = self.controller.explorer.branch
+        at = self.numbers.index(branch.number) if branch and branch.number in self.numbers else -1
+        return self.numbers[(at + 1) % len(self.numbers)]
 
     def action_close(self) -> None:
         """Back to the main screen."""

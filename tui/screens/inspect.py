@@ -9,7 +9,7 @@ from tokexplore.models.api.engine import ModelInfo
 from tokexplore.models.api.provenance import Provenance
 from tokexplore.models.display import safe_text
 from tokexplore.models.tree.tree import TokenTree
-from tokexplore.tui.explore.controller import Driver
+from tokexplore.tui.explore.controller import Controller
 from tokexplore.tui.explore.explorer import Explorer
 from tokexplore.tui.presenters.status import source_words
 from tokexplore.tui.screens.dialog import Sheet
@@ -18,13 +18,13 @@ from tokexplore.tui.terminal.pacer import Figures
 Lines = list[tuple[str, str]]
 
 
-def inspect_sheet(driver: Driver, session: Path | None, figures: Figures | None) -> Sheet:
+def inspect_sheet(controller: Controller, session: Path | None, figures: Figures | None) -> Sheet:
     """What is under the cursor, what is loaded, and what the line does."""
-    parts, explorer, info = [], driver.explorer, driver.info
+    parts, explorer, info = [], controller.explorer, controller.link.info
     absent = [("", "not loaded: space loads it")]
     rooms = {
         "This token": _token(explorer),
-        "Model": _model(explorer, info, driver.threads) if info else absent,
+        "Model": _model(explorer, info, controller.streams.threads) if info else absent,
         "Session": _session(explorer, session),
         "Line": _line(figures),
     }
@@ -40,7 +40,7 @@ def inspect_sheet(driver: Driver, session: Path | None, figures: Figures | None)
 
 def _token(explorer: Explorer) -> Lines:
     node, tree, vocabulary = explorer.taken, explorer.tree, explorer.vocabulary
-    if node is None or vocabulary is None:
+    if node is None:
         return [("", "the open end: nothing is taken here yet")]
     token = tree.token[node]
     data = vocabulary.bytes_of(token)
@@ -149,7 +149,7 @@ def _model(explorer: Explorer, info: ModelInfo, threads: int) -> Lines:
         ("family", info.family),
         ("parameters", f"{info.parameters:,}"),
         ("shape", f"{info.layers} layers, {info.heads} heads, width {info.hidden}"),
-        ("vocabulary", f"{info.vocabulary:,} rows, {len(explorer.vocabulary or ()):,} tokens"),
+        ("vocabulary", f"{info.vocabulary:,} rows, {len(explorer.vocabulary):,} tokens"),
         ("context", f"{info.context:,} positions" if info.context else "not stated"),
         ("computes in", f"{info.dtype} on {info.device}, attention {info.attention}"),
         *([("threads", _threads(info.threads, threads))] if info.threads else []),

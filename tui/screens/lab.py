@@ -12,11 +12,11 @@ from textual.widgets import Static
 from tokexplore.models.display import NEWLINE, safe_text
 from tokexplore.models.errors import UsageError
 from tokexplore.models.lab.conditions import KNOBS, knobs_named
-from tokexplore.models.lab.forks import Summary, summarise
+from tokexplore.models.lab.forks import Segment, Summary, summarise
 from tokexplore.models.tokens import Vocabulary
 from tokexplore.models.tree.study import Study
 from tokexplore.models.untrusted import brief
-from tokexplore.tui.explore.controller import Driver
+from tokexplore.tui.explore.controller import Controller
 from tokexplore.tui.explore.repeat_runs import RepeatRuns, asked_runs
 from tokexplore.tui.report.repeat_text import TrieRow, trie_rows
 from tokexplore.tui.screens.dialog import Ask
@@ -72,9 +72,9 @@ class LabScreen(Shown):
         Binding("space", "stop", "stop", id="lab.stop", tooltip="Stop; what is done stays."),
     ]  # fmt: skip
 
-    def __init__(self, driver: Driver) -> None:
-        super().__init__(driver)
-        self.lab = RepeatRuns(driver, self._changed)
+    def __init__(self, controller: Controller) -> None:
+        super().__init__(controller)
+        self.lab = RepeatRuns(controller, self._changed)
         self._index = 0
         self._study: Study | None = None
         """What is shown: the lab's may have begun anew since."""
@@ -127,9 +127,7 @@ class LabScreen(Shown):
         if not has_parts(self):
             return
         self.paint_header()
-        vocabulary = self.driver.explorer.vocabulary
-        if vocabulary is None:
-            return
+        vocabulary = self.controller.explorer.vocabulary
         if self._dirty:
             self._dirty = False
             self._read(vocabulary)
@@ -198,8 +196,7 @@ class LabScreen(Shown):
         self.query_one(VerticalScroll).scroll_to(
             y=max(0, self._index - self.query_one(VerticalScroll).size.height // 2), animate=False
         )
-        if self.driver.explorer.vocabulary is not None:
-            self._paint_rows(self.driver.explorer.vocabulary)
+        self._paint_rows(self.controller.explorer.vocabulary)
 
     def action_open(self) -> None:
         """A fork: its sides as branches, at its step. A text: keep it as a branch."""
@@ -208,17 +205,25 @@ class LabScreen(Shown):
             self.notify("Nothing is written here yet.", timeout=2, markup=False)
             return
         segment = self._rows[self._index].segment
+        self.controller.jobs.change(self._open(study, segment))
+
+    async def _open(self, study: Study, segment: Segment) -> None:
         if len(segment.children) > 1:
-            count = self.lab.open_fork(study, segment)
+            count = await self.lab.open_fork(study, segment)
             self.app.notify(f"{count} branches part here: d compares them.", markup=False)
         else:
-            number = self.lab.keep(study, segment)
+            number = await self.lab.keep(study, segment)
             self.app.notify(f"Kept as branch {number}.", timeout=2, markup=False)
         self.action_close()
 
+    def keeps_waiting(self, event: events.Key | events.Paste) -> bool:
+        """Whether a branch is about to come into view."""
+        del event
+        return self.controller.changing
+
     def action_again(self) -> None:
         """Run it, with another deal of conditions."""
-        if self.driver.absent:
+        if self.controller.link.absent:
             self.notify("No model is loaded: space in the main screen does it.", markup=False)
             return
         self.lab.deal += self.lab.study is not None

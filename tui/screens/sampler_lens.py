@@ -17,7 +17,7 @@ from tokexplore.models.sampling.effects import Draws, Effect
 from tokexplore.models.sampling.logit_edits import changes_of
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.tokens import Vocabulary
-from tokexplore.tui.explore.controller import Driver
+from tokexplore.tui.explore.controller import Controller
 from tokexplore.tui.explore.knob_editor import KnobEditor, Setup
 from tokexplore.tui.screens import sampler_lines
 from tokexplore.tui.screens.dialog import Dialog
@@ -98,20 +98,20 @@ class SamplerLensScreen(Dialog[Setup | None]):
     ]  # fmt: skip
     AUTO_FOCUS = ""
 
-    def __init__(self, driver: Driver, title: str) -> None:
+    def __init__(self, controller: Controller, title: str) -> None:
         super().__init__()
-        self._driver, self.title_text = driver, title
-        explorer = driver.explorer
+        self._controller, self.title_text = controller, title
+        explorer = controller.explorer
         taken = explorer.taken
         self._taken = None if taken is None else explorer.tree.token[taken]
         self._node = explorer.before
-        self._distribution = driver.distribution()
-        self._uniform = driver.uniform_at_cursor()
+        self._distribution = controller.queries.distribution()
+        self._uniform = controller.queries.uniform_at_cursor()
         """The number that the token in view was drawn with, where it was drawn."""
-        self._ids = driver.ids_of(self._node)
+        self._ids = controller.explorer.tree.ids(self._node)
         self._prompt_length = explorer.tree.prompt_length(self._node)
         self._before = explorer.settings
-        self._hand = KnobEditor(Setup(explorer.settings, driver.max_new_tokens))
+        self._hand = KnobEditor(Setup(explorer.settings, controller.streams.max_new_tokens))
         self._pins: list[SamplingSettings] = []
         self._effects: dict[SamplingSettings, Effect] = {}
         self._asking = False
@@ -167,24 +167,26 @@ class SamplerLensScreen(Dialog[Setup | None]):
 
     def _column(self, name: str, settings: SamplingSettings, style: str) -> Column:
         bounds = None
-        if self._driver.absent and self._distribution is not None:
+        if self._controller.link.absent and self._distribution is not None:
             bounds = bounded_view(self._distribution, settings)
         changes = changes_of(settings, self._ids, self._prompt_length)
         effect = self._effects.get(settings)
-        return Column(name, settings, style, changes, effect, bounds, self._driver.absent)
+        return Column(name, settings, style, changes, effect, bounds, self._controller.link.absent)
 
     def _follow(self) -> None:
         """Show what is known of the settings in hand, and ask for what is not."""
         columns = self._draw()
         wanted = [c.settings for c in columns if c.settings not in self._effects]
-        possible = self._distribution is not None and not self._driver.absent
+        possible = self._distribution is not None and not self._controller.link.absent
         if wanted and possible and not self._asking:
             self._asking = True
-            self._driver.run(self._ask(wanted))
+            self._controller.jobs.run(self._ask(wanted))
 
     async def _ask(self, wanted: Sequence[SamplingSettings]) -> None:
         try:
-            found = await self._driver.client.effects(self._ids, wanted, self._prompt_length)
+            found = await self._controller.link.client.effects(
+                self._ids, wanted, self._prompt_length
+            )
             self._effects.update(zip(wanted, found, strict=True))
         finally:
             self._asking = False
@@ -202,7 +204,7 @@ class SamplerLensScreen(Dialog[Setup | None]):
         top.update(Content("\n").join(lines))
         self._draw_figures(columns)
         self.query_one(LensPicture).visible = self._distribution is not None
-        if self._distribution is not None and self._vocabulary is not None:
+        if self._distribution is not None:
             self._draw_candidates(columns, self._distribution, self._vocabulary)
             self.query_one(LensPicture).show(
                 columns, self._distribution, cumulative=self._cumulative, uniform=self._uniform
@@ -210,8 +212,8 @@ class SamplerLensScreen(Dialog[Setup | None]):
         return columns
 
     @property
-    def _vocabulary(self) -> Vocabulary | None:
-        return self._driver.explorer.vocabulary
+    def _vocabulary(self) -> Vocabulary:
+        return self._controller.explorer.vocabulary
 
     def _draw_figures(self, columns: Sequence[Column]) -> None:
         shown = self.query_one("#figures", Static)
@@ -227,7 +229,7 @@ class SamplerLensScreen(Dialog[Setup | None]):
         if self._distribution is None:
             return ["no distribution is known at this step: knobs only"]
         said = [f"{c.name}: {c.settings.short()}" for c in columns[1 : len(self._pins) + 1]]
-        if self._driver.absent:
+        if self._controller.link.absent:
             said.append("without the model: bounds from what is recorded; ? needs the whole tail")
         effect = columns[-1].effect
         recorded = self._distribution.entropy
@@ -235,8 +237,10 @@ class SamplerLensScreen(Dialog[Setup | None]):
             said.append(
                 f"entropy as recorded {recorded:.4f}, as run now {effect.model_entropy:.4f}"
             )
-        if self._driver.suggested is not None:
-            said.append(f"m: what the model's makers suggest, {self._driver.suggested.short()}")
+        if self._controller.link.suggested is not None:
+            said.append(
+                f"m: what the model's makers suggest, {self._controller.link.suggested.short()}"
+            )
         if self._uniform is not None:
             said.append(f"this step was drawn with u = {self._uniform:.6f}")
         return said
@@ -290,11 +294,11 @@ class SamplerLensScreen(Dialog[Setup | None]):
 
     def action_suggested(self) -> None:
         """Take the model's own suggestions."""
-        suggested, now = self._driver.suggested, self._now()
+        suggested, now = self._controller.link.suggested, self._now()
         if suggested is None or now is None:
             self.app.notify("This model suggests no sampling settings.", markup=False)
             return
-        self._hand.adopt(self._driver.suggestion(now))
+        self._hand.adopt(self._controller.suggestion(now))
         self._follow()
 
     def action_pin(self) -> None:
@@ -319,13 +323,13 @@ class SamplerLensScreen(Dialog[Setup | None]):
         """Draw many times under the settings in hand."""
         if not self._settle() or (now := self._now()) is None or self._distribution is None:
             return
-        if self._driver.absent:
+        if self._controller.link.absent:
             self.app.notify("Drawing needs the model: space loads it.", markup=False)
             return
-        self._driver.run(self._draw_many(now))
+        self._controller.jobs.run(self._draw_many(now))
 
     async def _draw_many(self, settings: SamplingSettings) -> None:
-        self._draws[settings] = await self._driver.client.draws(
+        self._draws[settings] = await self._controller.link.client.draws(
             self._ids, settings, DRAWS, self._prompt_length
         )
         if has_parts(self):

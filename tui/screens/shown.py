@@ -5,7 +5,7 @@ from typing import ClassVar
 from textual.binding import BindingType
 from textual.screen import Screen
 
-from tokexplore.tui.explore.controller import Driver
+from tokexplore.tui.explore.controller import Controller
 from tokexplore.tui.keys import EVERYWHERE, bindings
 from tokexplore.tui.presenters.status import header_values
 from tokexplore.tui.recording.recordable_app import RecordableApp
@@ -20,15 +20,15 @@ class Shown(Screen[None]):
     mode: ClassVar[str]
     """As the header names it."""
 
-    def __init__(self, driver: Driver) -> None:
+    def __init__(self, controller: Controller) -> None:
         super().__init__()
-        self.driver = driver
+        self.controller = controller
 
     def paint_header(self) -> None:
         """Bring the header up to date."""
         app = self.app
         recording = isinstance(app, RecordableApp) and app.recording
-        values = header_values(self.driver, recording=recording)
+        values = header_values(self.controller, recording=recording)
         self.query_one(Header).show(values._replace(mode=self.mode))
 
     async def on_key_bar_pressed(self, event: KeyBar.Pressed) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import ClassVar
 
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
@@ -15,7 +16,7 @@ from tokexplore.models.errors import UsageError
 from tokexplore.models.sampling.randomness import seed_after
 from tokexplore.models.tokens import Vocabulary
 from tokexplore.models.untrusted import brief
-from tokexplore.tui.explore.controller import Driver
+from tokexplore.tui.explore.controller import Controller
 from tokexplore.tui.explore.temperature_runs import TEMPERATURES, TemperatureRun, TemperatureRuns
 from tokexplore.tui.presenters.status import step_title
 from tokexplore.tui.screens.dialog import Ask
@@ -67,11 +68,11 @@ class TemperaturesScreen(Shown):
         ),
     ]  # fmt: skip
 
-    def __init__(self, driver: Driver) -> None:
-        super().__init__(driver)
-        self.ladder = TemperatureRuns(driver, self._changed)
+    def __init__(self, controller: Controller) -> None:
+        super().__init__(controller)
+        self.ladder = TemperatureRuns(controller, self._changed)
         self._index = 0
-        self._seed = driver.explorer.settings.seed
+        self._seed = controller.explorer.settings.seed
         self._temperatures: tuple[float, ...] = TEMPERATURES
         self._dirty = True
 
@@ -90,7 +91,7 @@ class TemperaturesScreen(Shown):
             KeyHint("r", "next seed", 6, "again"),
         ]
         self.query_one(KeyBar).show(hints, KeyHint("q", "close", 10, "close"))
-        title = step_title(self.driver.explorer, self.size.width // 3)
+        title = step_title(self.controller.explorer, self.size.width // 3)
         self.query_one(TitleRule).show(
             [Part("temperatures", "text"), *title], legend_parts("surprisal")
         )
@@ -119,8 +120,8 @@ class TemperaturesScreen(Shown):
         if not has_parts(self):
             return
         self.paint_header()
-        vocabulary = self.driver.explorer.vocabulary
-        if not self._dirty or vocabulary is None:
+        vocabulary = self.controller.explorer.vocabulary
+        if not self._dirty:
             return
         self._dirty = False
         rows = list(self.query_one(VerticalScroll).query(Static))
@@ -144,9 +145,17 @@ class TemperaturesScreen(Shown):
         if not rung.drawn:
             self.notify("Nothing is written here yet.", timeout=2, markup=False)
             return
-        number = self.ladder.keep(rung)
-        self.notify(f"Kept as branch {number}.", timeout=2, markup=False)
+        self.controller.jobs.change(self._keep(rung))
+
+    async def _keep(self, rung: TemperatureRun) -> None:
+        number = await self.ladder.keep(rung)
+        self.app.notify(f"Kept as branch {number}.", timeout=2, markup=False)
         self._dirty = True
+
+    def keeps_waiting(self, event: events.Key | events.Paste) -> bool:
+        """Whether a branch is about to come into view."""
+        del event
+        return self.controller.changing
 
     async def action_again(self) -> None:
         """Continue again with the next seed."""

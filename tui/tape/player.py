@@ -1,6 +1,7 @@
 """Plays a tape on the real app, headless, on a clock of its own."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
@@ -16,7 +17,7 @@ from textual.widgets import Input, TextArea
 
 from tokexplore.models.api.options import LoadOptions
 from tokexplore.models.display import safe_text
-from tokexplore.models.errors import TokexploreError
+from tokexplore.models.errors import EngineLostError, TokexploreError
 from tokexplore.models.session.timeline import Timeline
 from tokexplore.models.worker.client import EngineClient
 from tokexplore.tui.app import TokexploreApp
@@ -53,6 +54,8 @@ _CAPTION = Style(color="#14100a", bgcolor="#ffb454", bold=True)
 class TapeApp(TokexploreApp):
     """The app without anything that depends on the time of day or on how fast this machine is."""
 
+    by_hand = True
+
     def __init__(
         self,
         options: AppOptions,
@@ -66,16 +69,16 @@ class TapeApp(TokexploreApp):
         super().__init__(options, make_client, kept, timeline)
         self.animation_level = "none"
 
-    def driver_made(self) -> None:
-        """Stream at the tape's pace."""
-        self.driver.clock = lambda: self.now
-        if self.driver.replay is not None:
-            self.driver.replay.by_hand = True
+    def clock(self) -> float:
+        """The tape's."""
+        return self.now
 
-    def new_client(self, load: LoadOptions) -> EngineClient:
+    def new_client(
+        self, load: LoadOptions, on_lost: Callable[[EngineLostError], None]
+    ) -> EngineClient:
         """Tokens come when the tape's clock says so, computed in one way whatever is faster."""
         threads = 0 if load.threads == "auto" else load.threads
-        client = super().new_client(msgspec.structs.replace(load, threads=threads))
+        client = super().new_client(msgspec.structs.replace(load, threads=threads), on_lost)
         client.by_hand = True
         return client
 
@@ -114,15 +117,15 @@ class TapeApp(TokexploreApp):
     @property
     def idle(self) -> bool:
         """Whether nothing happens before a key is pressed or a token let through."""
-        driver, screen = self.driver, self._browse
-        if driver.state == "loading" or screen is None or screen.is_dirty:
+        controller, screen = self.controller, self._browse
+        if controller.state == "loading" or screen is None or screen.is_dirty:
             return False
-        if driver.client.asked or any(not worker.is_finished for worker in self.workers):
+        if controller.link.client.asked or any(not worker.is_finished for worker in self.workers):
             return False
-        if self.keys_waiting and not (driver.changing and driver.client.holds):
+        if self.keys_waiting and not (controller.changing and controller.link.client.holds):
             return False
         # Whatever else is under way then waits for the stream, or for the replay.
-        return not driver.busy or driver.client.holds or driver.replay is not None
+        return not controller.busy or controller.link.client.holds or controller.replay is not None
 
     def paint_now(self) -> None:
         """Paint without waiting until the last frame is old enough for eyes."""
@@ -246,14 +249,14 @@ class Player:
             self._app.now += FRAME
             self._credit = min(self._credit + self._speed * FRAME, max(1.0, self._speed))
             moved = False
-            while self._credit >= 1 and self._app.driver.client.holds:
+            while self._credit >= 1 and self._app.controller.link.client.holds:
                 self._credit -= 1
-                self._app.driver.client.let_come()
+                self._app.controller.link.client.let_come()
                 await self._settle()
                 moved = True
-            if not self._app.driver.client.holds:
+            if not self._app.controller.link.client.holds:
                 self._credit = 0.0
-            if (replay := self._app.driver.replay) is not None and not replay.paused:
+            if (replay := self._app.controller.replay) is not None and not replay.paused:
                 replay.live(FRAME)
                 moved = True
                 await self._settle()
@@ -366,5 +369,5 @@ async def play(
                 raise TokexploreError(f"{script.name}: the app ended before the tape did.")
             await playing
     finally:
-        await app.driver.close()
+        await app.controller.close()
         await asyncio.to_thread(app.close_session, "quit")

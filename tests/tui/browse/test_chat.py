@@ -27,8 +27,8 @@ def options(chat: Chat = CHAT) -> AppOptions:
 async def test_the_rendered_template_is_shown_before_it_is_used() -> None:
     app = make_app(options=options())
     async with app.run_test(size=SIZE) as pilot:
-        explorer = app.driver.explorer
-        await until(pilot, lambda: app.driver.state == "paused" and bool(explorer.nodes))
+        explorer = app.controller.explorer
+        await until(pilot, lambda: app.controller.state == "paused" and bool(explorer.nodes))
         tokens = [explorer.tree.token[n] for n in explorer.nodes]
         assert USER in tokens
         assert ASSISTANT in tokens
@@ -41,8 +41,8 @@ async def test_the_rendered_template_is_shown_before_it_is_used() -> None:
 async def test_the_next_user_turn_follows_the_answer_on_the_same_path() -> None:
     app = make_app(options=options())
     async with app.run_test(size=SIZE) as pilot:
-        explorer = app.driver.explorer
-        await until(pilot, lambda: app.driver.state == "paused" and bool(explorer.nodes))
+        explorer = app.controller.explorer
+        await until(pilot, lambda: app.controller.state == "paused" and bool(explorer.nodes))
         await press(pilot, "space")
         await until(pilot, lambda: explorer.tree.step[explorer.leaf] == 6)
         answered = list(explorer.nodes)
@@ -53,14 +53,19 @@ async def test_the_next_user_turn_follows_the_answer_on_the_same_path() -> None:
         assert explorer.nodes[: len(answered)] == answered
         tokens = [explorer.tree.token[n] for n in explorer.nodes]
         assert tokens.count(USER) == 2
-        assert app.driver.chat is not None
-        assert [m.role for m in app.driver.chat.messages] == ["system", "user", "assistant", "user"]
+        assert app.controller.explorer.chat is not None
+        assert [m.role for m in app.controller.explorer.chat.messages] == [
+            "system",
+            "user",
+            "assistant",
+            "user",
+        ]
 
 
 async def test_a_turn_without_a_chat_is_refused() -> None:
     app = make_app()
     async with app.run_test(size=SIZE) as pilot:
-        await until(pilot, lambda: bool(app.driver.explorer.tree.ended))
+        await until(pilot, lambda: bool(app.controller.explorer.tree.ended))
         await press(pilot, "T")
         assert any("no chat" in n.message for n in app._notifications)
 
@@ -68,15 +73,15 @@ async def test_a_turn_without_a_chat_is_refused() -> None:
 async def test_the_prompt_editor_changes_between_plain_text_and_chat() -> None:
     app = make_app()
     async with app.run_test(size=SIZE) as pilot:
-        explorer = app.driver.explorer
+        explorer = app.controller.explorer
         await until(pilot, lambda: bool(explorer.tree.ended))
         await press(pilot, "p")
         assert isinstance(app.screen, PromptEditor)
         await pilot.press("ctrl+u", *"who is she", "ctrl+r", "enter")
         await settle(pilot)
-        await until(pilot, lambda: app.driver.chat is not None)
-        assert app.driver.chat is not None
-        assert app.driver.chat.messages == (Message("user", "who is she"),)
+        await until(pilot, lambda: app.controller.explorer.chat is not None)
+        assert app.controller.explorer.chat is not None
+        assert app.controller.explorer.chat.messages == (Message("user", "who is she"),)
 
 
 async def test_a_chat_without_a_template_ends_the_program_with_2() -> None:
@@ -96,8 +101,8 @@ async def test_a_chat_ends_with_the_turn() -> None:
     ends = {path: {USER: 60.0}}
     app = make_app(options=options(plain), planted=ends)
     async with app.run_test(size=SIZE) as pilot:
-        explorer = app.driver.explorer
-        await until(pilot, lambda: app.driver.state == "paused" and bool(explorer.nodes))
+        explorer = app.controller.explorer
+        await until(pilot, lambda: app.controller.state == "paused" and bool(explorer.nodes))
         await press(pilot, "space")
         await until(pilot, lambda: explorer.leaf in explorer.tree.ended)
         assert explorer.tree.ended[explorer.leaf] == "end of turn"
@@ -111,26 +116,26 @@ async def test_the_prompt_editor_keeps_what_it_does_not_show() -> None:
     chat = Chat(turns, " he\nwas", {"a": 1}, "content", {"reasoning_content": "so"}, "rag", (more,))
     app = make_app(options=options(chat))
     async with app.run_test(size=SIZE) as pilot:
-        explorer = app.driver.explorer
-        await until(pilot, lambda: app.driver.state == "paused" and bool(explorer.nodes))
+        explorer = app.controller.explorer
+        await until(pilot, lambda: app.controller.state == "paused" and bool(explorer.nodes))
         size = len(explorer.tree)
         await press(pilot, "p", "enter")
         await settle(pilot)
-        assert app.driver.chat == chat
+        assert app.controller.explorer.chat == chat
         assert len(explorer.tree) == size, "the same prompt"
         await press(pilot, "p")
         await pilot.press("ctrl+u", *"and", "ctrl+t", "enter")
-        await until(pilot, lambda: app.driver.chat != chat)
+        await until(pilot, lambda: app.controller.explorer.chat != chat)
         edited = msgspec.structs.replace(
             chat, messages=(turns[0], Message("user", "and")), literal=True
         )
-        assert app.driver.chat == edited
+        assert app.controller.explorer.chat == edited
 
 
 async def test_names_of_tokens_are_typed_as_tokens_or_as_characters() -> None:
     app = make_app()
     async with app.run_test(size=SIZE) as pilot:
-        explorer, tree = app.driver.explorer, app.driver.explorer.tree
+        explorer, tree = app.controller.explorer, app.controller.explorer.tree
         await until(pilot, lambda: bool(tree.ended))
         for keys, count in (((), 2), (("ctrl+t",), 5)):
             await press(pilot, "home", "t", *keys)
@@ -148,7 +153,7 @@ async def test_names_of_tokens_are_typed_as_tokens_or_as_characters() -> None:
 async def test_a_prompt_of_a_session_is_edited_as_it_was_read() -> None:
     app = make_app(options=AppOptions(prompt=PromptSpec(text="a</s>", literal=True)))
     async with app.run_test(size=SIZE) as pilot:
-        explorer = app.driver.explorer
+        explorer = app.controller.explorer
         await until(pilot, lambda: bool(explorer.tree.ended))
         prompt = explorer.ids()[:6]
         await press(pilot, "p", "enter")
@@ -162,7 +167,7 @@ async def test_what_was_left_out_of_a_prompt_is_told() -> None:
     spec = PromptSpec(text="<s>Once", notice="FILE begins with a byte order mark")
     app = make_app(options=AppOptions(prompt=spec, max_new_tokens=2))
     async with app.run_test(size=SIZE) as pilot:
-        explorer = app.driver.explorer
+        explorer = app.controller.explorer
         await until(pilot, lambda: bool(explorer.tree.ended))
         said = [n.message for n in app._notifications]
         assert any("byte order mark" in message for message in said)
@@ -172,8 +177,8 @@ async def test_what_was_left_out_of_a_prompt_is_told() -> None:
 
 async def answered_twice(app: TokexploreApp, pilot: Pilot[int]) -> None:
     """Let a chat be answered, then a second turn."""
-    explorer = app.driver.explorer
-    await until(pilot, lambda: app.driver.state == "paused" and bool(explorer.nodes))
+    explorer = app.controller.explorer
+    await until(pilot, lambda: app.controller.state == "paused" and bool(explorer.nodes))
     await press(pilot, "space")
     await until(pilot, lambda: explorer.step(len(explorer.nodes) - 1) == 6)
     await press(pilot, "T")
@@ -194,7 +199,7 @@ def told_steps(app: TokexploreApp) -> tuple[str, str]:
 async def test_the_rule_and_the_strip_tell_the_same_step_in_every_turn() -> None:
     app = make_app(options=options())
     async with app.run_test(size=SIZE) as pilot:
-        explorer = app.driver.explorer
+        explorer = app.controller.explorer
         await answered_twice(app, pilot)
         await press(pilot, "left")
         seen = []
@@ -227,7 +232,7 @@ async def test_a_turn_taken_back_leaves_the_next_step_at_the_open_end() -> None:
 async def test_a_prompt_that_is_there_already_changes_nothing() -> None:
     app = make_app(options=options())
     async with app.run_test(size=SIZE) as pilot:
-        explorer = app.driver.explorer
+        explorer = app.controller.explorer
         await answered_twice(app, pilot)
         nodes, numbers = list(explorer.nodes), explorer.numbers().tolist()
         answered = numbers.index(6) + 1
@@ -248,7 +253,7 @@ async def test_a_prompt_that_is_there_already_changes_nothing() -> None:
 async def test_text_that_is_there_already_stays_what_it_was() -> None:
     app = make_app()
     async with app.run_test(size=SIZE) as pilot:
-        explorer = app.driver.explorer
+        explorer = app.controller.explorer
         await until(pilot, lambda: bool(explorer.tree.ended))
         vocabulary, first = explorer.vocabulary, explorer.first_step
         assert vocabulary is not None

@@ -60,15 +60,15 @@ def dialog(kind: type) -> See:
 
 
 def cursor(app: TokexploreApp) -> object:
-    return app.driver.explorer.cursor, app.driver.explorer.following
+    return app.controller.explorer.cursor, app.controller.explorer.following
 
 
 def row(app: TokexploreApp) -> object:
-    return app.driver.explorer.row
+    return app.controller.explorer.row
 
 
 def tree(app: TokexploreApp) -> object:
-    explorer = app.driver.explorer
+    explorer = app.controller.explorer
     return len(explorer.tree), explorer.leaf, [b.hidden for b in explorer.tree.branches]
 
 
@@ -89,21 +89,21 @@ EFFECTS: dict[str, See] = {
     "act.play": tree,
     "act.one": tree,
     "act.draw": lambda app: (tree(app), told(app)),
-    "act.single": lambda app: app.driver.single_step,
+    "act.single": lambda app: app.controller.streams.single_step,
     "act.type": dialog(TextEditor),
     "act.prompt": dialog(PromptEditor),
     "act.turn": told,
-    "act.adopt": lambda app: app.driver.explorer.settings,
+    "act.adopt": lambda app: app.controller.explorer.settings,
     "act.undo": tree,
     "act.redo": tree,
     **dict.fromkeys(("branch.next", "branch.previous", "branch.last", "branch.hide"), tree),
     "branch.list": dialog(BranchesDialog),
     "branch.note": dialog(Ask),
     "branch.label": dialog(Ask),
-    "branch.bookmark": lambda app: set(app.driver.explorer.tree.bookmarks),
+    "branch.bookmark": lambda app: set(app.controller.explorer.tree.bookmarks),
     "branch.name": dialog(Ask),
-    "branch.hidden": lambda app: app.driver.explorer.show_hidden,
-    "branch.mark": lambda app: list(app.driver.explorer.marked),
+    "branch.hidden": lambda app: app.controller.explorer.show_hidden,
+    "branch.mark": lambda app: list(app.controller.explorer.marked),
     "branch.compare": dialog(CompareScreen),
     **dict.fromkeys(("jump.close", "jump.close_back", "jump.fork_back", "jump.fork"), cursor),
     "jump.text": dialog(Ask),
@@ -139,10 +139,10 @@ async def start(pilot: Pilot[int]) -> None:
     app = pilot.app
     assert isinstance(app, TokexploreApp)
     await until(
-        pilot, lambda: app.driver.state == "paused" and bool(app.driver.explorer.tree.ended)
+        pilot, lambda: app.controller.state == "paused" and bool(app.controller.explorer.tree.ended)
     )
     await press(pilot, "home", "l", "l", "3")
-    await until(pilot, lambda: not app.driver.streaming)
+    await until(pilot, lambda: not app.controller.streaming)
     await press(pilot, "g")
     await pilot.press("9", "enter")
     await settle(pilot)
@@ -179,7 +179,7 @@ async def test_redraw_asks_for_the_whole_screen() -> None:
     asked: list[bool] = []
     app.forget_screen = lambda: asked.append(True)  # type: ignore[method-assign]
     async with app.run_test(size=(120, 40)) as pilot:
-        await until(pilot, lambda: bool(app.driver.explorer.tree.ended))
+        await until(pilot, lambda: bool(app.controller.explorer.tree.ended))
         asked.clear()
         await press(pilot, "ctrl+l")
         assert asked == [True]
@@ -188,10 +188,10 @@ async def test_redraw_asks_for_the_whole_screen() -> None:
 async def test_keys_typed_ahead_move_in_the_list_of_branches() -> None:
     app = make_app()
     async with app.run_test(size=(120, 40)) as pilot:
-        await until(pilot, lambda: bool(app.driver.explorer.tree.ended))
+        await until(pilot, lambda: bool(app.controller.explorer.tree.ended))
         for number in ("2", "3", "4"):
             await press(pilot, "home", number)
-            await until(pilot, lambda: not app.driver.streaming)
+            await until(pilot, lambda: not app.controller.streaming)
         await press(pilot, "b")
         app.simulate_key("home")
         for _ in range(2):
@@ -200,7 +200,7 @@ async def test_keys_typed_ahead_move_in_the_list_of_branches() -> None:
         app.simulate_key("enter")
         await until(pilot, lambda: not isinstance(app.screen, BranchesDialog))
         await settle(pilot)
-        explorer = app.driver.explorer
+        explorer = app.controller.explorer
         assert explorer.branch is not None
         assert explorer.marked == [explorer.branch.number]
         assert explorer.row_of(explorer.branch.number) == 2
@@ -209,8 +209,8 @@ async def test_keys_typed_ahead_move_in_the_list_of_branches() -> None:
 async def test_a_dialog_closed_before_its_tokens_are_counted_breaks_nothing() -> None:
     app = make_app()
     async with app.run_test(size=(120, 40)) as pilot:
-        await until(pilot, lambda: bool(app.driver.explorer.tree.ended))
-        tree = app.driver.explorer.tree
+        await until(pilot, lambda: bool(app.controller.explorer.tree.ended))
+        tree = app.controller.explorer.tree
         for end in ("enter", "ctrl+g"):
             app.simulate_key("t")
             app.simulate_key("a")
@@ -223,25 +223,25 @@ async def test_a_prompt_that_is_not_edited_keeps_its_line_breaks() -> None:
     text = "one\x0ctwo\u2028three\x85four\r\nfive"
     app = make_app(options=AppOptions(prompt=PromptSpec(text=text), max_new_tokens=3))
     async with app.run_test(size=(120, 40)) as pilot:
-        await until(pilot, lambda: bool(app.driver.explorer.tree.ended))
-        nodes = app.driver.explorer.prompt_length
-        ids = app.driver.explorer.ids(nodes)
+        await until(pilot, lambda: bool(app.controller.explorer.tree.ended))
+        nodes = app.controller.explorer.prompt_length
+        ids = app.controller.explorer.ids(nodes)
         await press(pilot, "p", "enter")
-        await until(pilot, lambda: not app.driver.streaming)
-        assert app.driver.explorer.ids(nodes) == ids
-        assert len(app.driver.explorer.tree.branches) == 1
+        await until(pilot, lambda: not app.controller.streaming)
+        assert app.controller.explorer.ids(nodes) == ids
+        assert len(app.controller.explorer.tree.branches) == 1
 
 
 async def test_a_shorter_prompt_makes_what_follows_it_generated() -> None:
     app = make_app(options=AppOptions(prompt=PromptSpec(text="Once upon a time"), max_new_tokens=3))
     async with app.run_test(size=(120, 40)) as pilot:
-        await until(pilot, lambda: bool(app.driver.explorer.tree.ended))
-        tree = app.driver.explorer.tree
-        await app.driver.prompt(PromptSpec(text="The king"))
-        await app.driver.finished()
+        await until(pilot, lambda: bool(app.controller.explorer.tree.ended))
+        tree = app.controller.explorer.tree
+        await app.controller.prompt(PromptSpec(text="The king"))
+        await app.controller.streams.finished()
         await settle(pilot)
         assert tree.begins_prompt(tree.branch(2).head)
-        listed = app.driver.explorer.listed()
+        listed = app.controller.explorer.listed()
         assert [depth for _, depth in listed] == [0, 0], "a prompt is no branch of another"
         assert "“The" in screen_text(app)
 
@@ -249,7 +249,7 @@ async def test_a_shorter_prompt_makes_what_follows_it_generated() -> None:
 async def test_a_terminal_that_was_too_small_shows_all_again() -> None:
     app = make_app()
     async with app.run_test(size=(80, 24), tooltips=True) as pilot:
-        await until(pilot, lambda: bool(app.driver.explorer.tree.ended))
+        await until(pilot, lambda: bool(app.controller.explorer.tree.ended))
         await pilot.resize_terminal(50, 12)
         await until(pilot, lambda: "needs 60 x 15" in screen_text(app))
         assert "story" not in screen_text(app)
@@ -262,7 +262,7 @@ async def test_a_terminal_that_was_too_small_shows_all_again() -> None:
 async def test_the_table_is_there_on_a_small_screen_with_hints() -> None:
     app = make_app()
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: bool(app.driver.explorer.tree.ended))
+        await until(pilot, lambda: bool(app.controller.explorer.tree.ended))
         await press(pilot, "slash", "e")
         await until(pilot, lambda: "ctrl+g cancels" in screen_text(app))
         table = app.screen.query_one(CandidateTable)
@@ -272,10 +272,10 @@ async def test_the_table_is_there_on_a_small_screen_with_hints() -> None:
 async def test_branches_made_on_a_narrow_screen_are_listed_on_a_wider_one() -> None:
     app = make_app()
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: bool(app.driver.explorer.tree.ended))
+        await until(pilot, lambda: bool(app.controller.explorer.tree.ended))
         for number in ("2", "3"):
             await press(pilot, "home", number)
-            await until(pilot, lambda: not app.driver.streaming)
+            await until(pilot, lambda: not app.controller.streaming)
         await pilot.resize_terminal(120, 40)
         await until(pilot, lambda: "lp/tok" in screen_text(app))
         assert "main" in screen_text(app)

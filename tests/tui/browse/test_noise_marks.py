@@ -36,7 +36,7 @@ class NoisyEngine(FakeEngine):
 
 
 async def measured(pilot, app) -> None:
-    await until(pilot, lambda: app.driver.state == "paused" and not app.driver.busy)
+    await until(pilot, lambda: app.controller.state == "paused" and not app.controller.busy)
     await settle(pilot)
 
 
@@ -49,12 +49,12 @@ async def test_marks_are_the_steps_within_three_sigmas_of_the_measured_noise(mon
     app = noisy_app(monkeypatch, "bfloat16")
     async with app.run_test(size=SIZE) as pilot:
         await measured(pilot, app)
-        driver, tree = app.driver, app.driver.explorer.tree
-        path = driver.explorer.nodes
-        prompt = tree.prompt_length(driver.explorer.leaf)
-        assert sorted(driver.gaps) == path[prompt:-1]
+        controller, tree = app.controller, app.controller.explorer.tree
+        path = controller.explorer.nodes
+        prompt = tree.prompt_length(controller.explorer.leaf)
+        assert sorted(controller.noise.gaps) == path[prompt:-1]
         engine = NoisyEngine(dtype="bfloat16")
-        ids = tree.ids(driver.explorer.leaf)
+        ids = tree.ids(controller.explorer.leaf)
         gaps = []
         for event in engine.score(ids, prompt + 1, Control()):
             if isinstance(event, ScoredToken):
@@ -83,7 +83,7 @@ async def test_a_mark_is_in_the_text_the_strip_and_the_figures(monkeypatch) -> N
         flips = app._browse.path_view.flips
         assert flips
         assert screen_text(app).count("▲") >= 2
-        app.driver.explorer.place(flips[0])
+        app.controller.explorer.place(flips[0])
         app._browse.changed()
         await settle(pilot)
         assert "▲ could flip (noise" in screen_text(app)
@@ -94,7 +94,7 @@ async def test_nothing_is_marked_where_it_was_not_measured(monkeypatch) -> None:
     app = noisy_app(monkeypatch, "float32")
     async with app.run_test(size=SIZE) as pilot:
         await measured(pilot, app)
-        assert not app.driver.gaps
+        assert not app.controller.noise.gaps
         assert "▲" not in screen_text(app)
 
 
@@ -102,11 +102,11 @@ async def test_another_branch_is_measured_from_its_fork_on(monkeypatch) -> None:
     app = noisy_app(monkeypatch, "bfloat16")
     async with app.run_test(size=SIZE) as pilot:
         await measured(pilot, app)
-        before = dict(app.driver.gaps)
+        before = dict(app.controller.noise.gaps)
         await press(pilot, "home", "right", "right", "2")
         await measured(pilot, app)
-        after = app.driver.gaps
+        after = app.controller.noise.gaps
         assert {node: after[node] for node in before} == before
-        tree, explorer = app.driver.explorer.tree, app.driver.explorer
+        tree, explorer = app.controller.explorer.tree, app.controller.explorer
         fork = tree.prompt_length(explorer.leaf) + 2
         assert set(explorer.nodes[fork + 1 : -1]) <= set(after)

@@ -38,10 +38,13 @@ async def test_it_opens_at_the_same_place_without_a_model() -> None:
     app = reopened()
     async with app.run_test(size=SIZE) as pilot:
         await settle(pilot)
-        explorer, screen = app.driver.explorer, app._browse
-        assert app.driver.state == "recorded"
+        explorer, screen = app.controller.explorer, app._browse
+        assert app.controller.state == "recorded"
         assert (len(explorer.tree.branches), explorer.branch.number) == (2, 2)
-        assert (explorer.tree.step[explorer.taken], explorer.row) == (3, before.driver.explorer.row)
+        assert (explorer.tree.step[explorer.taken], explorer.row) == (
+            3,
+            before.controller.explorer.row,
+        )
         assert (explorer.settings, explorer.marked) == (SETTINGS, [2])
         assert screen.path_view.colouring == "entropy"
         table = screen.query_one(CandidateTable)
@@ -50,7 +53,7 @@ async def test_it_opens_at_the_same_place_without_a_model() -> None:
         assert "recorded · space loads the model" in text
         assert PROMPT in text
         await press(pilot, "left", "left", "K", "end", "pagedown", "pagedown", "d")
-        assert app.driver.state == "recorded", "nothing of this needs the model"
+        assert app.controller.state == "recorded", "nothing of this needs the model"
 
 
 async def test_the_model_is_loaded_when_it_is_asked_to_go_on() -> None:
@@ -58,10 +61,10 @@ async def test_the_model_is_loaded_when_it_is_asked_to_go_on() -> None:
     app = reopened()
     async with app.run_test(size=SIZE) as pilot:
         await settle(pilot)
-        before = len(app.driver.explorer.tree)
+        before = len(app.controller.explorer.tree)
         await press(pilot, "space")
-        await until(pilot, lambda: ended(app) and not app.driver.busy)
-        tree = app.driver.explorer.tree
+        await until(pilot, lambda: ended(app) and not app.controller.busy)
+        tree = app.controller.explorer.tree
         assert len(tree) == before + 24
         assert len(tree.provenance) == 1, "it is the model that was recorded"
         await app.action_quit()
@@ -78,16 +81,16 @@ async def test_a_prompt_typed_while_a_key_loads_the_model_is_started(key: str) -
     async with app.run_test(size=SIZE) as pilot:
         await settle(pilot)
         await pilot.press(key)
-        await during(pilot, lambda: app.driver.state == "loading")
+        await during(pilot, lambda: app.controller.state == "loading")
         await pilot.press("p")
         await during(pilot, lambda: app.screen is not app._browse)
         await pilot.press(*" and", "enter")
         await during(pilot, lambda: app.screen is app._browse)
         gate.release(10)
-        tree = app.driver.explorer.tree
+        tree = app.controller.explorer.tree
         await during(pilot, lambda: len(tree.prompts) == 2)
-        await until(pilot, lambda: ended(app) and not app.driver.busy)
-        assert app.driver.explorer.prompt_length > 1
+        await until(pilot, lambda: ended(app) and not app.controller.busy)
+        assert app.controller.explorer.prompt_length > 1
         assert screen_text(app).count(PROMPT + " and") == 1
 
 
@@ -97,8 +100,8 @@ async def test_a_pick_beyond_what_is_recorded_loads_it_too() -> None:
     async with app.run_test(size=SIZE) as pilot:
         await settle(pilot)
         await press(pilot, "3")
-        await until(pilot, lambda: ended(app) and not app.driver.busy)
-        assert len(app.driver.explorer.tree.branches) == 2
+        await until(pilot, lambda: ended(app) and not app.controller.busy)
+        assert len(app.controller.explorer.tree.branches) == 2
 
 
 async def test_the_same_seed_goes_on_as_if_it_had_never_been_left() -> None:
@@ -106,12 +109,12 @@ async def test_the_same_seed_goes_on_as_if_it_had_never_been_left() -> None:
     app = reopened()
     async with app.run_test(size=SIZE) as pilot:
         await press(pilot, "space")
-        await until(pilot, lambda: ended(app) and len(app.driver.explorer.nodes) > 50)
-        resumed = app.driver.explorer.ids()
+        await until(pilot, lambda: ended(app) and len(app.controller.explorer.nodes) > 50)
+        resumed = app.controller.explorer.ids()
     whole = make_app(options=AppOptions(OPTIONS.load, OPTIONS.prompt, SETTINGS, max_new_tokens=48))
     async with whole.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: ended(whole))
-        assert whole.driver.explorer.ids() == resumed
+        assert whole.controller.explorer.ids() == resumed
 
 
 async def test_another_dtype_is_told_and_both_numbers_are_shown() -> None:
@@ -119,17 +122,17 @@ async def test_another_dtype_is_told_and_both_numbers_are_shown() -> None:
     app = reopened(dtype="bfloat16")
     async with app.run_test(size=SIZE) as pilot:
         await settle(pilot)
-        node = app.driver.explorer.before
+        node = app.controller.explorer.before
         await press(pilot, ".")
-        await until(pilot, lambda: app.driver.state == "paused" and not app.driver.busy)
+        await until(pilot, lambda: app.controller.state == "paused" and not app.controller.busy)
         said = [n.message for n in app._notifications]
         assert any("dtype float32, now bfloat16" in text for text in said)
         await press(pilot, "home", "l")
-        await until(pilot, lambda: node in app.driver.explorer.tree.retold)
+        await until(pilot, lambda: node in app.controller.explorer.tree.retold)
         assert re.search(
             r"H [\d.]+ \(now [\d.]+\) nats · margin [\d.]+ nats \(now", screen_text(app)
         )
-        assert node in app.driver.explorer.tree.distribution
+        assert node in app.controller.explorer.tree.distribution
         await press(pilot, "i")
         assert "embedded, bfloat16 on cpu" in screen_text(app)
         await press(pilot, "q")
@@ -148,9 +151,9 @@ async def test_another_vocabulary_is_refused_and_the_tree_stays() -> None:
     app = make_app(options=options_for(kept, OpenOptions()), kept=kept)
     async with app.run_test(size=SIZE) as pilot:
         await press(pilot, "space")
-        await until(pilot, lambda: app.driver.state == "lost")
+        await until(pilot, lambda: app.controller.state == "lost")
         assert any("another vocabulary" in n.message for n in app._notifications)
-        assert len(app.driver.explorer.nodes) > 24
+        assert len(app.controller.explorer.nodes) > 24
 
 
 async def test_a_chat_goes_on_with_its_messages() -> None:
@@ -158,14 +161,16 @@ async def test_a_chat_goes_on_with_its_messages() -> None:
     options = AppOptions(prompt=PromptSpec(chat=chat), max_new_tokens=5)
     app = make_app(options=options)
     async with app.run_test(size=SIZE) as pilot:
-        await until(pilot, lambda: app.driver.state == "paused" and bool(app.driver.chat))
+        await until(
+            pilot, lambda: app.controller.state == "paused" and bool(app.controller.explorer.chat)
+        )
         await press(pilot, "space")
         await until(pilot, lambda: ended(app))
         await app.action_quit()
     again = reopened()
     async with again.run_test(size=SIZE) as pilot:
         await settle(pilot)
-        assert again.driver.chat == chat
+        assert again.controller.explorer.chat == chat
         assert "chat" in screen_text(again).splitlines()[1]
 
 
@@ -174,7 +179,7 @@ async def test_undo_goes_on_after_a_session_was_opened() -> None:
     app = reopened()
     async with app.run_test(size=SIZE) as pilot:
         await settle(pilot)
-        tree = app.driver.explorer.tree
+        tree = app.controller.explorer.tree
         assert tree.is_hidden(2)
         await press(pilot, "u")
         assert not tree.is_hidden(2)
@@ -187,7 +192,7 @@ async def test_notes_bookmarks_and_names_are_found_again() -> None:
     async with app.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: ended(app))
         await press(pilot, "home", "l", "l", "a", "o", "d", "d", "enter", "apostrophe")
-        explorer = app.driver.explorer
+        explorer = app.controller.explorer
         third = explorer.taken
         assert explorer.tree.notes == {third: "odd"}
         assert "note: odd" in screen_text(app)
@@ -199,7 +204,7 @@ async def test_notes_bookmarks_and_names_are_found_again() -> None:
         assert explorer.taken == third
         explorer.tree.change(Named(1, "first try"))
         await press(pilot, "home", "4")
-        await until(pilot, lambda: not app.driver.streaming)
+        await until(pilot, lambda: not app.controller.streaming)
         await press(pilot, "g", "t", "r", "y", "enter")
         assert explorer.branch.number == 1
         await press(pilot, "g", "z", "z", "z", "enter")
@@ -221,8 +226,8 @@ async def test_text_is_found_in_every_branch() -> None:
     async with app.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: ended(app))
         await press(pilot, "home", "l", "4")
-        await until(pilot, lambda: not app.driver.streaming)
-        explorer = app.driver.explorer
+        await until(pilot, lambda: not app.controller.streaming)
+        explorer = app.controller.explorer
         other = explorer.tree.branches[0]
         token = explorer.tree.token[other.tip]
         word = explorer.vocabulary.bytes_of(token).decode("utf-8", "ignore").strip()
@@ -246,8 +251,8 @@ async def test_keys_typed_ahead_act_after_a_dialog_was_answered() -> None:
         for key in ("g", "3", "enter", "a", "h", "o", "enter", "g", "8", "enter", "enter"):
             character = key if len(key) == 1 else "\r"
             app.post_message(events.Key(key, character))
-        await until(pilot, lambda: len(app.driver.explorer.tree.branches) > 1)
-        explorer = app.driver.explorer
+        await until(pilot, lambda: len(app.controller.explorer.tree.branches) > 1)
+        explorer = app.controller.explorer
         assert [type(s).__name__ for s in app.screen_stack] == ["Screen", "BrowseScreen"]
         assert [explorer.tree.step[n] for n in explorer.tree.notes] == [3]
         assert explorer.tree.step[explorer.tree.branches[1].head] == 8
@@ -259,7 +264,7 @@ async def test_the_text_of_the_path_is_copied(monkeypatch: pytest.MonkeyPatch) -
     app = make_app(options=OPTIONS)
     async with app.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: ended(app))
-        explorer = app.driver.explorer
+        explorer = app.controller.explorer
         text = explorer.vocabulary.text(explorer.ids())
         await press(pilot, "y")
         await until(pilot, lambda: app.clipboard == text)
@@ -287,7 +292,7 @@ async def test_a_session_that_ended_badly_is_offered_at_the_next_start(
         await press(pilot, "O")
         await until(pilot, lambda: "this one" in screen_text(app))
         await press(pilot, "down", "enter")
-        await until(pilot, lambda: app.driver.state == "recorded")
+        await until(pilot, lambda: app.controller.state == "recorded")
         assert app.session_path == path
         assert not any(said in n.message for n in app._notifications if "O opens" not in n.message)
 
@@ -298,7 +303,7 @@ async def test_another_model_begins_a_session_that_names_the_one_before() -> Non
         await until(pilot, lambda: ended(app) and app.session_path is not None)
         first = app.session_path
         app.open_model(LoadOptions(model="other"))
-        await until(pilot, lambda: app.driver.state == "asking")
+        await until(pilot, lambda: app.controller.state == "asking")
         await press(pilot, "h", "i", "enter")
         await until(pilot, lambda: ended(app) and app.session_path is not None)
         second = app.session_path
@@ -341,7 +346,7 @@ async def test_a_damaged_step_says_so_and_is_computed_again_once_there_is_a_mode
     edit: str,
 ) -> None:
     before = await lived()
-    node = before.driver.explorer.nodes[-3]
+    node = before.controller.explorer.nodes[-3]
     with sqlite3.connect(latest().path) as connection:
         (seq,) = connection.execute("SELECT seq FROM distribution WHERE node = ?", (node,))
         connection.execute(f"UPDATE {edit} WHERE seq = ?", seq)
@@ -350,20 +355,20 @@ async def test_a_damaged_step_says_so_and_is_computed_again_once_there_is_a_mode
         await settle(pilot)
         said = [n.message for n in app._notifications if "is damaged" in n.message]
         assert len(said) == ("entropy" in edit)
-        place = app.driver.explorer.nodes.index(node) + 1
-        app.driver.explorer.place(place)
+        place = app.controller.explorer.nodes.index(node) + 1
+        app.controller.explorer.place(place)
         app.changed()
         await settle(pilot)
         text = screen_text(app)
         assert "damaged in the session's file; space loads the model" in text
         assert "nothing is recorded here" not in text
         await press(pilot, "space")
-        await until(pilot, lambda: app.driver.state == "paused" and not app.driver.busy)
-        app.driver.explorer.place(place)
+        await until(pilot, lambda: app.controller.state == "paused" and not app.controller.busy)
+        app.controller.explorer.place(place)
         app.changed()
-        tree = app.driver.explorer.tree.distribution
+        tree = app.controller.explorer.tree.distribution
         await until(pilot, lambda: tree.get(node) is not None)
-        assert tree.get(node).ids == before.driver.explorer.tree.distribution.get(node).ids
+        assert tree.get(node).ids == before.controller.explorer.tree.distribution.get(node).ids
         assert "damaged in" not in screen_text(app)
         await app.action_quit()
     assert open_session(latest().path).tree.distribution.get(node) == tree.get(node)
@@ -410,24 +415,24 @@ async def test_without_the_model_the_sampler_is_given_as_bounds() -> None:
     app = make_app(options=options_for(kept, OpenOptions()), kept=kept)
     async with app.run_test(size=SIZE) as pilot:
         await settle(pilot)
-        app.driver.explorer.place(tree.depth[node] - 1)
+        app.controller.explorer.place(tree.depth[node] - 1)
         app.changed()
         await settle(pilot)
-        assert app.driver.state == "recorded"
+        assert app.controller.state == "recorded"
         text = screen_text(app)
         assert "(bounds)" in text
         assert re.search(r"\d+\.\d–\d+\.\d%", text)
-        low, high = app.driver.sampler_view().share(0)
+        low, high = app.controller.queries.sampler_view().share(0)
         await press(pilot, "slash")
         await pilot.press("e")
         await until(pilot, lambda: re.search(r"of the \d+ recorded", screen_text(app)))
         await press(pilot, "ctrl+g")
         await press(pilot, "space")
-        await until(pilot, lambda: ended(app) and not app.driver.busy)
-        app.driver.explorer.place(tree.depth[node] - 1)
+        await until(pilot, lambda: ended(app) and not app.controller.busy)
+        app.controller.explorer.place(tree.depth[node] - 1)
         app.changed()
-        await until(pilot, lambda: app.driver.sampler_view() is not None)
-        view = app.driver.sampler_view()
+        await until(pilot, lambda: app.controller.queries.sampler_view() is not None)
+        view = app.controller.queries.sampler_view()
         first = tree.distribution[tree.parent[node]]
         exact = math.exp(view.fate(first.id_view[0], first.logit_view[0]).logprob)
         assert low - 1e-6 <= exact <= high + 1e-6
@@ -442,7 +447,7 @@ async def test_the_tree_is_exported_from_the_app(
     async with app.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: ended(app))
         await press(pilot, "home", "3")
-        await until(pilot, lambda: not app.driver.streaming)
+        await until(pilot, lambda: not app.controller.streaming)
 
         async def exported(name: str, said: str) -> None:
             app.clear_notifications()
@@ -457,7 +462,7 @@ async def test_the_tree_is_exported_from_the_app(
         await exported("tree.xyz", "does not tell its format")
         await exported("my path.jsonl path", "The export is in")
         lines = (tmp_path / "my path.jsonl").read_text().splitlines()
-        assert len(lines) == len(app.driver.explorer.nodes) + 1
+        assert len(lines) == len(app.controller.explorer.nodes) + 1
 
 
 async def test_json_lines_are_opened_as_a_session_of_their_own(tmp_path: Path) -> None:
@@ -472,10 +477,10 @@ async def test_json_lines_are_opened_as_a_session_of_their_own(tmp_path: Path) -
     app = make_app(options=options_for(kept, OpenOptions()), kept=kept)
     async with app.run_test(size=SIZE) as pilot:
         await settle(pilot)
-        assert app.driver.explorer.ids() == tuple(source.tree.ids(source.leaf))
-        assert app.driver.explorer.settings == SETTINGS
+        assert app.controller.explorer.ids() == tuple(source.tree.ids(source.leaf))
+        assert app.controller.explorer.settings == SETTINGS
         await press(pilot, "space")
-        await until(pilot, lambda: ended(app) and not app.driver.busy)
+        await until(pilot, lambda: ended(app) and not app.controller.busy)
         await app.action_quit()
     again = open_session(kept.file)
     assert len(again.tree) > len(source.tree)

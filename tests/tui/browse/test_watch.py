@@ -22,31 +22,31 @@ OPTIONS = AppOptions(prompt=PromptSpec(text="Once upon"), max_new_tokens=8)
 
 
 async def idle(pilot, app) -> None:
-    await until(pilot, lambda: app.driver.state == "paused" and not app.driver.busy)
+    await until(pilot, lambda: app.controller.state == "paused" and not app.controller.busy)
     await settle(pilot)
 
 
 def told(app) -> str:
-    parts = watch_parts(app.driver, app._browse.watch_view, bits=False)
+    parts = watch_parts(app.controller, app._browse.watch_view, bits=False)
     return " ".join(part.text for part in parts)
 
 
 def all_known(app) -> bool:
     view = app._browse.watch_view
-    return not (app.driver.busy or view.pending or view._missing)
+    return not (app.controller.busy or view.pending or view._missing)
 
 
 async def assert_true(app) -> None:
     """Every known figure is the engine's, and all of the path that has a distribution is known."""
-    driver, view = app.driver, app._browse.watch_view
-    nodes, lines = driver.explorer.nodes, view.update(0)
-    assert list(lines) == driver.watched
+    controller, view = app.controller, app._browse.watch_view
+    nodes, lines = controller.explorer.nodes, view.update(0)
+    assert list(lines) == controller.watchlist.tokens
     for index in range(1, len(nodes)):
-        ids = driver.ids_of(nodes[index - 1])
-        found = await driver.client.standings(ids, driver.watched)
+        ids = controller.explorer.tree.ids(nodes[index - 1])
+        found = await controller.link.client.standings(ids, controller.watchlist.tokens)
         for standing in found:
             assert lines[standing.token][index] == pytest.approx(standing.logprob, abs=1e-5)
-            assert driver.watched_at(nodes[index - 1], standing.token).rank == standing.rank
+            assert controller.watchlist.at(nodes[index - 1], standing.token).rank == standing.rank
 
 
 async def test_a_token_is_followed_at_every_step_whatever_its_rank() -> None:
@@ -56,14 +56,14 @@ async def test_a_token_is_followed_at_every_step_whatever_its_rank() -> None:
         await press(pilot, "w")
         assert isinstance(app.screen, Ask)
         await pilot.press(*f"id {RARE}", "enter")
-        await until(pilot, lambda: RARE in app.driver.watched)
+        await until(pilot, lambda: RARE in app.controller.watchlist.tokens)
         await press(pilot, "w", "enter")
-        await until(pilot, lambda: len(app.driver.watched) == 2)
+        await until(pilot, lambda: len(app.controller.watchlist.tokens) == 2)
         await until(pilot, lambda: all_known(app))
         await settle(pilot)
         await assert_true(app)
         assert app._browse.query_one(EntropyStrip).size.height == 4
-        here = app.driver.watched_at(app.driver.explorer.before, RARE)
+        here = app.controller.watchlist.at(app.controller.explorer.before, RARE)
         assert f"{here.logprob:.4f} rank {here.rank}" in screen_text(app)
 
 
@@ -74,7 +74,7 @@ async def test_naming_a_token_again_leaves_it_out() -> None:
         for _ in range(2):
             await press(pilot, "w", *f"#{RARE}", "enter")
             await settle(pilot)
-        assert app.driver.watched == []
+        assert app.controller.watchlist.tokens == []
         assert app._browse.query_one(EntropyStrip).size.height == 2
 
 
@@ -98,7 +98,7 @@ async def test_no_more_are_watched_than_can_be_shown_and_only_tokens() -> None:
         for token in (*range(2, 2 + MOST), 40, 99_999):
             await press(pilot, "w", *f"#{token}", "enter")
             await settle(pilot)
-        assert len(app.driver.watched) == MOST
+        assert len(app.controller.watchlist.tokens) == MOST
         said = [n.message for n in app._notifications]
         assert any(f"{MOST} tokens are watched" in text for text in said)
         assert any("99999" in text for text in said)
@@ -111,7 +111,7 @@ async def test_the_watch_list_is_there_again_with_the_session_and_without_the_mo
     app = make_app(options=OPTIONS)
     async with app.run_test(size=SIZE) as pilot:
         await idle(pilot, app)
-        first = app.driver.distribution().id_view[0]
+        first = app.controller.queries.distribution().id_view[0]
         for token in (first, RARE):
             await press(pilot, "w", *f"#{token}", "enter")
             await settle(pilot)
@@ -120,7 +120,7 @@ async def test_the_watch_list_is_there_again_with_the_session_and_without_the_mo
     app = make_app(options=options_for(kept, OpenOptions()), kept=kept)
     async with app.run_test(size=SIZE) as pilot:
         await settle(pilot)
-        assert app.driver.watched == [first, RARE]
+        assert app.controller.watchlist.tokens == [first, RARE]
         lines = app._browse.watch_view.update(0)
         assert not all(map(math.isnan, lines[first]))
         assert all(map(math.isnan, lines[RARE])), "what is not recorded is blank"
@@ -134,7 +134,7 @@ async def test_a_long_path_is_looked_at_in_pieces_and_near_the_cursor_first(monk
     async with app.run_test(size=SIZE) as pilot:
         await idle(pilot, app)
         await until(pilot, lambda: all_known(app))
-        view, cursor = WatchView(app.driver), app.driver.explorer.cursor
+        view, cursor = WatchView(app.controller), app.controller.explorer.cursor
         line = view.update(0)[RARE]
         known = [index for index in range(len(line)) if not math.isnan(line[index])]
         assert 0 < len(known) <= 3

@@ -200,21 +200,21 @@ def test_a_knob_takes_a_number_or_says_that_it_is_none(typed: str) -> None:
 async def test_a_typed_place_or_id_that_is_too_long_is_none() -> None:
     app = make_app()
     async with app.run_test(size=(120, 40)) as pilot:
-        await until(pilot, lambda: app.driver.state == "paused")
-        here = app.driver.explorer.cursor
+        await until(pilot, lambda: app.controller.state == "paused")
+        here = app.controller.explorer.cursor
         for text in (LONGEST, f"#{LONGEST}", f"-{LONGEST}", "#²"):
             await press(pilot, "g")
             app.screen.query_one("Input").value = text  # type: ignore[attr-defined]
             await press(pilot, "enter")
             await settle(pilot)
         assert sum("No place" in n.message for n in app._notifications) >= 3
-        assert app.driver.explorer.cursor == here
+        assert app.controller.explorer.cursor == here
         for text in ("#²", f"#{LONGEST}"):
             await press(pilot, "w")
             app.screen.query_one("Input").value = text  # type: ignore[attr-defined]
             await press(pilot, "enter")
             await settle(pilot)
-        assert not app.driver.watched
+        assert not app.controller.watchlist.tokens
         await press(pilot, "s", "9")
         for _ in range(399):
             app.simulate_key("9")

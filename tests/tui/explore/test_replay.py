@@ -75,8 +75,8 @@ async def test_the_app_replays_pauses_steps_and_goes_on() -> None:
     before = await lived("home", "l", "3", "home", "K")
     app = replaying(OpenOptions(app=AppOptions(speed=0.02, idle_cap=1.0)))
     async with app.run_test(size=SIZE) as pilot:
-        await until(pilot, lambda: app.driver.state == "replaying")
-        replay = app.driver.replay
+        await until(pilot, lambda: app.controller.state == "replaying")
+        replay = app.controller.replay
         await press(pilot, "space")
         assert "paused at" in screen_text(app).splitlines()[0]
         at = replay.position
@@ -84,18 +84,18 @@ async def test_the_app_replays_pauses_steps_and_goes_on() -> None:
             await press(pilot, "full_stop")
         assert replay.position > at
         assert replay.paused
-        nodes = len(app.driver.explorer.tree)
+        nodes = len(app.controller.explorer.tree)
         await press(pilot, "left", "h")
-        assert app.driver.state == "replaying", "looking around takes nothing over"
+        assert app.controller.state == "replaying", "looking around takes nothing over"
         for _ in range(200):
             if replay.over:
                 break
             await press(pilot, "full_stop")
-        assert len(app.driver.explorer.tree) > nodes
-        assert app.driver.explorer.ids() == before.driver.explorer.ids()
-        assert app.driver.explorer.settings == before.driver.explorer.settings
+        assert len(app.controller.explorer.tree) > nodes
+        assert app.controller.explorer.ids() == before.controller.explorer.ids()
+        assert app.controller.explorer.settings == before.controller.explorer.settings
         await press(pilot, "space")
-        await until(pilot, lambda: app.driver.state == "recorded")
+        await until(pilot, lambda: app.controller.state == "recorded")
         await app.action_quit()
     assert len(all_files()) == 1, "nothing was changed, so nothing is kept"
 
@@ -106,13 +106,13 @@ async def test_whoever_takes_over_has_a_session_of_their_own() -> None:
     data = original.read_bytes()
     app = replaying(OpenOptions(app=AppOptions(speed=0.02, idle_cap=1.0)))
     async with app.run_test(size=SIZE) as pilot:
-        await until(pilot, lambda: app.driver.state == "replaying")
+        await until(pilot, lambda: app.controller.state == "replaying")
         await press(pilot, "space")
         for _ in range(8):
             await press(pilot, "full_stop")
         await press(pilot, "home", "l", "5")
-        await until(pilot, lambda: app.driver.state == "paused" and not app.driver.busy)
-        tree = app.driver.explorer.tree
+        await until(pilot, lambda: app.controller.state == "paused" and not app.controller.busy)
+        tree = app.controller.explorer.tree
         assert len(tree.branches) == 2
         await settle(pilot)
         await app.action_quit()

@@ -59,7 +59,7 @@ async def recorded(pilot: Pilot[int], path: Path) -> None:
     assert isinstance(app, TokexploreApp)
     app.record(path)
     await press(pilot, "home", "l", "3")
-    await until(pilot, lambda: not app.driver.streaming)
+    await until(pilot, lambda: not app.controller.streaming)
     await press(pilot, "left", "c", "at", "b", "q")
 
 

@@ -30,9 +30,9 @@ async def test_a_prompt_is_opened_by_its_number(number: int) -> None:
         await until(pilot, lambda: isinstance(app.screen, ExamplePicker))
         assert EXAMPLES[number - 1].title in screen_text(app)
         await press(pilot, str(number))
-        explorer, example = app.driver.explorer, EXAMPLES[number - 1]
+        explorer, example = app.controller.explorer, EXAMPLES[number - 1]
         await until(pilot, lambda: bool(explorer.nodes))
-        await until(pilot, lambda: not app.driver.streaming and not app.driver.busy)
+        await until(pilot, lambda: not app.controller.streaming and not app.controller.busy)
         assert example.text in explorer.words(explorer.nodes, 0, len(explorer.nodes))
         assert example.prefill in explorer.words(explorer.nodes, 0, len(explorer.nodes))
         assert explorer.settings == example.settings
@@ -55,11 +55,11 @@ async def test_the_words_are_shown_without_a_model() -> None:
 async def test_the_palette_opens_it_and_q_closes_it() -> None:
     app = make_app()
     async with app.run_test(size=SIZE) as pilot:
-        await until(pilot, lambda: app.driver.state == "paused" and not app.driver.busy)
-        nodes = list(app.driver.explorer.nodes)
+        await until(pilot, lambda: app.controller.state == "paused" and not app.controller.busy)
+        nodes = list(app.controller.explorer.nodes)
         await press(pilot, "colon")
         await pilot.press(*"examples", "enter")
         await until(pilot, lambda: isinstance(app.screen, ExamplePicker))
         await press(pilot, "q")
         await settle(pilot)
-        assert app.driver.explorer.nodes == nodes
+        assert app.controller.explorer.nodes == nodes

@@ -39,7 +39,7 @@ def _flips(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def opened(pilot, app) -> LabScreen:
-    await until(pilot, lambda: app.driver.state == "paused" and not app.driver.busy)
+    await until(pilot, lambda: app.controller.state == "paused" and not app.controller.busy)
     await press(pilot, "D")
     await until(pilot, lambda: isinstance(app.screen, LabScreen))
     await done(pilot, app.screen)
@@ -78,7 +78,7 @@ async def test_an_opened_fork_stands_in_the_main_screen_with_its_sides_as_branch
         study = screen.lab.study
         await press(pilot, "enter")
         await until(pilot, lambda: app.screen is app._browse)
-        explorer, tree = app.driver.explorer, app.driver.explorer.tree
+        explorer, tree = app.controller.explorer, app.controller.explorer.tree
         assert tree.step[explorer.taken] == STEP
         fork = tree.parent[explorer.taken]
         assert {tree.token[node] for node in tree.children[fork]} >= {A, B}
@@ -89,7 +89,7 @@ async def test_an_opened_fork_stands_in_the_main_screen_with_its_sides_as_branch
         texts = {tuple(tree.ids(branch.tip)) for branch in tree.branches}
         for run in study.runs:
             assert (*screen.lab.ids, *run.ids) in texts
-        await until(pilot, lambda: not app.driver.busy)
+        await until(pilot, lambda: not app.controller.busy)
         for branch in tree.branches:
             path = tree.path(branch.tip)
             assert all(tree.rank[node] for node in path[1:]), "their numbers are the model's"
@@ -106,7 +106,7 @@ async def test_keys_while_it_begins_anew_are_for_what_is_shown() -> None:
         assert "run   0  alone, in one pass" in screen_text(app)
         screen.action_open()
         await until(pilot, lambda: app.screen is app._browse)
-        tree = app.driver.explorer.tree
+        tree = app.controller.explorer.tree
         texts = {tuple(tree.ids(branch.tip)) for branch in tree.branches}
         assert any((*screen.lab.ids, *run.ids) in texts for run in shown.runs)
         branches = sum(not b.hidden for b in tree.branches)

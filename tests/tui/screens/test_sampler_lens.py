@@ -24,7 +24,7 @@ OPTIONS = AppOptions(prompt=PromptSpec(text="Once upon"), max_new_tokens=8, sett
 
 
 async def opened(pilot, app) -> SamplerLensScreen:
-    await until(pilot, lambda: app.driver.state == "paused" and not app.driver.busy)
+    await until(pilot, lambda: app.controller.state == "paused" and not app.controller.busy)
     await press(pilot, "left", "left", "s")
     assert isinstance(app.screen, SamplerLensScreen)
     await settled(pilot, app)
@@ -46,7 +46,7 @@ async def test_a_turned_knob_moves_the_figures_and_nothing_else_until_it_is_appl
     app = make_app(options=OPTIONS)
     async with app.run_test(size=SIZE) as pilot:
         lens = await opened(pilot, app)
-        calls = app.driver.client
+        calls = app.controller.link.client
         figures = part(app, "#figures")
         await pilot.press("L", "L")
         await settled(pilot, app)
@@ -55,13 +55,13 @@ async def test_a_turned_knob_moves_the_figures_and_nothing_else_until_it_is_appl
         before, now = lens._columns()
         assert before.settings == HOT
         for column in (before, now):
-            path = app.driver.ids_of(app.driver.explorer.before)
+            path = app.controller.explorer.tree.ids(app.controller.explorer.before)
             expected = await calls.effects(path, [column.settings])
             assert column.effect == expected[0]
             assert f"{column.effect.entropy:.4f}" in part(app, "#figures")
-        assert app.driver.explorer.settings == HOT
+        assert app.controller.explorer.settings == HOT
         await pilot.press("enter")
-        await until(pilot, lambda: app.driver.explorer.settings.temperature == 1.8)
+        await until(pilot, lambda: app.controller.explorer.settings.temperature == 1.8)
 
 
 async def test_q_throws_the_settings_away() -> None:
@@ -70,7 +70,7 @@ async def test_q_throws_the_settings_away() -> None:
         await opened(pilot, app)
         await pilot.press("1", "q")
         await settle(pilot)
-        assert app.driver.explorer.settings == HOT
+        assert app.controller.explorer.settings == HOT
 
 
 async def test_cut_candidates_stay_in_place_with_the_stage_that_cut_them() -> None:
@@ -116,7 +116,7 @@ async def test_draws_stand_beside_the_probabilities() -> None:
         (draws,) = lens._draws.values()
         assert draws.count == DRAWS
         assert "drawn" in part(app, "#candidates")
-        token = app.driver.distribution().id_view[0]
+        token = app.controller.queries.distribution().id_view[0]
         assert f"{draws.of(token):,}" in part(app, "#candidates").splitlines()[1]
 
 
@@ -153,7 +153,7 @@ async def test_the_picture_shows_probabilities_their_sum_and_what_was_drawn() ->
         assert "top-p 0.6" in screen_text(app)
         await press(pilot, "v")
         assert "cumulative probability by rank" in screen_text(app)
-        u = app.driver.uniform_at_cursor()
+        u = app.controller.queries.uniform_at_cursor()
         assert u is not None
         assert f"u = {u:.6f}" in screen_text(app)
 
@@ -191,7 +191,7 @@ async def test_a_small_terminal_shows_candidates_or_the_picture() -> None:
 async def test_without_the_model_there_are_bounds() -> None:
     app = make_app(options=OPTIONS)
     async with app.run_test(size=SIZE) as pilot:
-        await until(pilot, lambda: app.driver.state == "paused" and not app.driver.busy)
+        await until(pilot, lambda: app.controller.state == "paused" and not app.controller.busy)
         await pilot.press("q", "q")
     kept = keep_on("")
     app = make_app(options=options_for(kept, OpenOptions()), kept=kept)
@@ -254,14 +254,14 @@ async def test_keys_of_a_burst_act_in_their_order() -> None:
 async def test_a_greedy_step_is_exact_without_the_model() -> None:
     app = make_app(options=replace(OPTIONS, settings=SamplingSettings()))
     async with app.run_test(size=SIZE) as pilot:
-        await until(pilot, lambda: app.driver.state == "paused" and not app.driver.busy)
+        await until(pilot, lambda: app.controller.state == "paused" and not app.controller.busy)
         await pilot.press("q", "q")
     kept = keep_on("")
     app = make_app(options=options_for(kept, OpenOptions()), kept=kept)
     async with app.run_test(size=SIZE) as pilot:
         await settle(pilot)
         await press(pilot, "left", "left", "s")
-        first = app.driver.distribution().logprob(0)
+        first = app.controller.queries.distribution().logprob(0)
         figures = part(app, "#figures")
         assert re.search(r"entropy nats .* 0\.0000\n", figures)
         assert re.search(r"perplexity .* 1\.00\n", figures)
@@ -281,7 +281,7 @@ async def test_enter_takes_a_typed_number_and_a_second_one_applies() -> None:
         await settle(pilot)
         assert isinstance(app.screen, SamplerLensScreen), "the next key still is the lens's"
         assert app.screen._now().temperature == 1.5
-        assert app.driver.explorer.settings == HOT
+        assert app.controller.explorer.settings == HOT
         await pilot.press("enter")
         await until(pilot, lambda: not isinstance(app.screen, SamplerLensScreen))
-        assert app.driver.explorer.settings.temperature == 1.5
+        assert app.controller.explorer.settings.temperature == 1.5

@@ -21,7 +21,7 @@ OPTIONS = AppOptions(
 
 
 async def opened(pilot, app) -> TemperaturesScreen:
-    await until(pilot, lambda: app.driver.state == "paused" and not app.driver.busy)
+    await until(pilot, lambda: app.controller.state == "paused" and not app.controller.busy)
     await press(pilot, "home", "C")
     await until(
         pilot, lambda: isinstance(app.screen, TemperaturesScreen) and app.screen.ladder.rungs
@@ -71,7 +71,7 @@ async def test_a_rung_is_kept_as_a_branch_with_all_that_is_known_of_it() -> None
     async with app.run_test(size=SIZE) as pilot:
         screen = await opened(pilot, app)
         await done(pilot, screen)
-        explorer, tree = app.driver.explorer, app.driver.explorer.tree
+        explorer, tree = app.controller.explorer, app.controller.explorer.tree
         before = len(tree)
         await press(pilot, "down", "down", "enter")
         rung = screen.ladder.rungs[2]
@@ -123,7 +123,7 @@ async def test_leaving_ends_what_runs(gate: threading.Semaphore) -> None:
     app = make_app(options=OPTIONS, gate=gate)
     async with app.run_test(size=SIZE) as pilot:
         gate.release(6)
-        await until(pilot, lambda: app.driver.state == "paused" and not app.driver.busy)
+        await until(pilot, lambda: app.controller.state == "paused" and not app.controller.busy)
         await press(pilot, "home")
         await pilot.press("C")
         gate.release(3)
@@ -131,13 +131,13 @@ async def test_leaving_ends_what_runs(gate: threading.Semaphore) -> None:
         screen = app.screen
         await during(pilot, lambda: [len(r.drawn) for r in screen.ladder.rungs][:1] == [3])
         await during(pilot, lambda: "▌" in screen_text(app))
-        nodes = len(app.driver.explorer.tree)
+        nodes = len(app.controller.explorer.tree)
         await pilot.press("q")
         gate.release(500)
         await settle(pilot)
-        assert len(app.driver.explorer.tree) == nodes
+        assert len(app.controller.explorer.tree) == nodes
         await press(pilot, "end", "full_stop")
-        await until(pilot, lambda: len(app.driver.explorer.tree) == nodes + 1)
+        await until(pilot, lambda: len(app.controller.explorer.tree) == nodes + 1)
 
 
 @pytest.mark.parametrize("size", [(20, 5), (60, 15), (300, 100)])

@@ -285,17 +285,17 @@ async def test_what_was_just_done_can_be_played_again(tmp_path: Path) -> None:
     async with app.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: ended(app))
         await press(pilot, "home", "l", "3")
-        await until(pilot, lambda: not app.driver.streaming)
+        await until(pilot, lambda: not app.controller.streaming)
         await press(pilot, "a", "o", "k", "enter")
-        memory = app.keys_pressed.tape(app.driver.options, SIZE)
+        memory = app.keys_pressed.tape(app.controller.options, SIZE)
         await pilot.press("colon", *"save a tape")
         await until(pilot, lambda: len(app.screen.query_one(OptionList).options) == 1)
         said: list[str] = []
         app.say = lambda text, **_: said.append(text)  # type: ignore[method-assign]
         await pilot.press("enter")
         await until(pilot, lambda: bool(said))
-        shown = app.driver.explorer.ids()
-        notes = list(app.driver.explorer.tree.notes.values())
+        shown = app.controller.explorer.ids()
+        notes = list(app.controller.explorer.tree.notes.values())
         screen = screen_text(app)
     path = Path(said[0].removeprefix("The tape is ").rstrip("."))
     text = path.read_text()
@@ -385,7 +385,7 @@ Screenshot over
     stepped = (tmp_path / "one" / "stepped.svg").read_text()
     assert "paused" in stepped
     over = (tmp_path / "one" / "over.svg").read_text()
-    assert f"of&#160;{len(before.driver.explorer.tree.branches)}" in over
+    assert f"of&#160;{len(before.controller.explorer.tree.branches)}" in over
     with pytest.raises(UsageError, match="line 2: a tape has one session"):
         parse_script("Session a.tokx\nReplay b.tokx", "a.tape")
 

@@ -58,7 +58,7 @@ def key(name: str) -> events.Key:
 
 def state(app: TokexploreApp) -> object:
     """All that keys can change: the tree, the place in it, the settings, the screens."""
-    explorer, driver = app.driver.explorer, app.driver
+    explorer, controller = app.controller.explorer, app.controller
     tree = explorer.tree
     return {
         "nodes": [tree.ids(n) for n in range(1, len(tree))],
@@ -69,8 +69,12 @@ def state(app: TokexploreApp) -> object:
         "left": list(explorer.left),
         "shown": explorer.show_hidden,
         "notes": (dict(tree.notes), dict(tree.labels), set(tree.bookmarks)),
-        "settings": (explorer.settings, driver.max_new_tokens, driver.single_step),
-        "watched": list(driver.watched),
+        "settings": (
+            explorer.settings,
+            controller.streams.max_new_tokens,
+            controller.streams.single_step,
+        ),
+        "watched": list(controller.watchlist.tokens),
         "screens": [type(s).__name__ for s in app.screen_stack],
         "view": app._browse and app._browse.shown_as(),
     }
@@ -78,11 +82,11 @@ def state(app: TokexploreApp) -> object:
 
 def is_at_rest(app: TokexploreApp) -> bool:
     """Whether nothing goes on but a stream that waits at its gate."""
-    driver = app.driver
+    controller = app.controller
     return (
         not app.keys_waiting
-        and not driver.changing
-        and driver.jobs == driver.streaming
+        and not controller.changing
+        and controller.jobs.count == controller.streaming
         and (app._browse is None or not app._browse.is_dirty)
     )
 
@@ -103,10 +107,10 @@ async def after(keys: Sequence[str], *, burst: bool) -> object:
             if waits:
                 await during(pilot, lambda: is_at_rest(app))
 
-        await during(pilot, lambda: is_at_rest(app) and bool(app.driver.explorer.tree.ended))
+        await during(pilot, lambda: is_at_rest(app) and bool(app.controller.explorer.tree.ended))
         for name in BRANCHES:
             await press(name, waits=True)
-            await during(pilot, lambda: not app.driver.streaming)
+            await during(pilot, lambda: not app.controller.streaming)
         while gate.acquire(blocking=False):
             pass
         for name in keys:
@@ -134,7 +138,7 @@ async def test_any_burst_is_its_keys(seed: int) -> None:
 async def test_keys_act_after_the_terminal_said_that_it_lost_the_focus(opens: str) -> None:
     app = make_app(options=AppOptions(prompt=PromptSpec(text=PROMPT), max_new_tokens=4))
     async with app.run_test(size=(120, 40)) as pilot:
-        await until(pilot, lambda: app.driver.state == "paused" and not app.driver.busy)
+        await until(pilot, lambda: app.controller.state == "paused" and not app.controller.busy)
         app.post_message(events.AppBlur())
         await pilot.press(opens)
         app.post_message(events.AppBlur())

@@ -32,7 +32,7 @@ def app_of(context: int = 64, prompt: PromptSpec | None = None) -> TokexploreApp
 
 
 async def begin(pilot: Pilot[int], app: TokexploreApp) -> None:
-    await until(pilot, lambda: app.driver.state == "paused" and not app.driver.busy)
+    await until(pilot, lambda: app.controller.state == "paused" and not app.controller.busy)
 
 
 async def paste(pilot: Pilot[int], text: str) -> None:
@@ -44,14 +44,14 @@ async def test_a_prompt_that_is_too_long_stays_in_the_editor() -> None:
     app = app_of()
     async with app.run_test(size=(120, 40)) as pilot:
         await begin(pilot, app)
-        nodes = app.driver.explorer.ids()
+        nodes = app.controller.explorer.ids()
         await press(pilot, "p", "ctrl+a", "ctrl+k")
         await paste(pilot, LONG)
         await press(pilot, "enter")
         await until(pilot, lambda: isinstance(app.screen, PromptEditor))
         assert app.screen.query_one(Draft).text.endswith(LONG)
         assert "the model's context holds 64" in said(app)
-        assert app.driver.explorer.ids() == nodes
+        assert app.controller.explorer.ids() == nodes
         await press(pilot, "ctrl+g")
         assert app.screen is app._browse
 
@@ -94,7 +94,7 @@ async def test_a_paste_without_an_editor_is_told_and_does_nothing() -> None:
         await paste(pilot, "xqq2\r")
         assert "goes into an editor" in said(app)
         assert app.screen is app._browse
-        assert len(app.driver.explorer.tree.branches) == 1
+        assert len(app.controller.explorer.tree.branches) == 1
 
 
 async def test_a_paste_that_is_too_large_leaves_what_was_typed() -> None:

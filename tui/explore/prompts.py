@@ -1,0 +1,148 @@
+"""What goes in as text: prompts, chat turns and typed text, as tokens of the tree."""
+
+import math
+from collections.abc import Sequence
+
+import msgspec
+
+from tokexplore.models.api.engine import Chat, Message
+from tokexplore.models.api.options import PromptSpec
+from tokexplore.models.errors import UsageError
+from tokexplore.models.tree.events import Origin, Prompted
+from tokexplore.models.tree.trie import ROOT
+from tokexplore.tui.explore.engine_link import EngineLink
+from tokexplore.tui.explore.explorer import Explorer
+from tokexplore.tui.explore.first_token import begun_by_text
+from tokexplore.tui.explore.jobs import Jobs
+from tokexplore.tui.explore.scoring import Scorer
+from tokexplore.tui.explore.streams import Notify
+
+
+class Prompts:
+    """Reads texts with the engine's tokenizer and template; the path in view goes to their end."""
+
+    def __init__(
+        self, explorer: Explorer, link: EngineLink, scorer: Scorer, jobs: Jobs, notify: Notify
+    ) -> None:
+        self._explorer, self._link, self._scorer = explorer, link, scorer
+        self._jobs, self._notify = jobs, notify
+
+    async def begin(self, spec: PromptSpec) -> None:
+        """Start a new root on a prompt; the old tree stays.
+
+        Raises:
+            TokexploreError: the prompt is refused, or longer than the context.
+        """
+        ids, form, notice = await self._read(spec)
+        for warning in filter(None, (spec.notice, notice)):
+            self._notify(f"{warning}.", severity="warning")
+        self._check_length(len(ids), "This prompt has")
+        tree = self._explorer.tree
+        before = len(tree)
+        leaf = self._give(ROOT, ids, "prompt")
+        tree.append(Prompted(leaf, form, spec.chat))
+        if len(tree) == before:
+            self._notify(f"This prompt is there already: on branch {tree.branch_of[leaf]}.")
+
+    async def _read(self, spec: PromptSpec) -> tuple[list[int], str, str]:
+        """A prompt's ids, its form, and what the user should know of it."""
+        client = self._link.client
+        if spec.chat is not None:
+            rendered = await client.render(spec.chat)
+            return list(rendered.ids), "chat", rendered.warning
+        text, literal = spec.text or "", spec.literal
+        ids = await client.encode(text, literal=literal)
+        notice = begun_by_text(text, ids, client.info, client.vocabulary, literal=literal)
+        return ids, "text", notice
+
+    def _check_length(self, length: int, what: str) -> None:
+        context = self._link.client.info.context
+        if 0 < context < length:
+            raise UsageError(
+                f"{what} {length:,} tokens but the model's context holds {context:,}: shorten it."
+            )
+
+    def chat_in_view(self) -> Chat:
+        """The conversation of the path in view.
+
+        Raises:
+            UsageError: there is none.
+        """
+        chat = self._explorer.chat
+        if chat is None:
+            raise UsageError("There is no chat on this path: start one first, or type text.")
+        return chat
+
+    async def add_turn(self, user: str, *, literal: bool) -> None:
+        """Append the next user turn of the chat in view.
+
+        Args:
+            literal: read the names of tokens in the turn as their characters.
+
+        Raises:
+            TokexploreError: there is no chat, the template refuses the turn, or it is too long.
+        """
+        explorer, chat = self._explorer, self.chat_in_view()
+        answer = chat.prefill + explorer.text(explorer.prompt_length)
+        messages = (*chat.messages, Message("assistant", answer, chat.prefill_more))
+        chat = msgspec.structs.replace(
+            chat, messages=messages, prefill="", prefill_as="turn", prefill_more={}, literal=literal
+        )
+        rendered = await self._link.client.next_turn(explorer.ids(), chat, user)
+        if rendered.warning:
+            self._notify(f"{rendered.warning}.", severity="warning")
+        self._check_length(len(explorer.nodes) + len(rendered.ids), "With this turn the path has")
+        self._give(explorer.leaf, rendered.ids, "prompt")
+        chat = msgspec.structs.replace(chat, messages=(*messages, Message("user", user)))
+        explorer.tree.append(Prompted(explorer.leaf, "chat", chat))
+
+    def _give(self, parent: int, ids: Sequence[int], origin: Origin) -> int:
+        """Go to given tokens after a node, the last of which is returned.
+
+        Where all of them are there already they stay what they were, prompt or not.
+        """
+        explorer, tree = self._explorer, self._explorer.tree
+        leaf = tree.find(parent, ids)
+        if leaf is None:
+            number = tree.configure(explorer.settings)
+            leaf = tree.explore(parent, ids, origin, extends=True, settings=number)
+        else:
+            tree.bring_back(leaf)
+        explorer.go_to(leaf)
+        return leaf
+
+    async def type_text(self, text: str, *, literal: bool) -> None:
+        """Branch at the cursor with typed text: it takes the place of what was taken there.
+
+        Args:
+            literal: read the names of tokens in it as their characters.
+
+        Raises:
+            TokexploreError: with it the path is longer than the context.
+        """
+        explorer = self._explorer
+        ids = await self._link.client.encode(text, continuation=True, literal=literal)
+        if not ids:
+            return
+        cursor = explorer.cursor
+        self._check_length(cursor + len(ids), "With this text the path has")
+        explorer.go_to(explorer.before)
+        start = len(explorer.nodes)
+        self._give(explorer.leaf, ids, "typed")
+        explorer.place(cursor)
+        self._jobs.run(self._score_typed(explorer.leaf, start))
+
+    async def _score_typed(self, leaf: int, start: int) -> None:
+        """Score the tokens that were typed, and say what they cost the model."""
+        tree = self._explorer.tree
+        typed = tree.path(leaf)[start:]
+        await self._scorer.score(leaf, max(1, start))
+        logprobs = [tree.logprob[n] for n in typed if tree.rank[n]]
+        notice = f"{len(typed)} tokens typed"
+        if logprobs:
+            total = math.fsum(logprobs)
+            notice += (
+                f"; the model gave them {total:.2f} nats in all, "
+                f"{total / len(logprobs):.2f} a token"
+            )
+        self._notify(f"{notice}.")

@@ -1,0 +1,265 @@
+"""The live stream: starting it, putting what arrives into the tree, stopping it."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any, Literal, Protocol
+
+from tokexplore.models.api.engine import (
+    Described,
+    DrawnToken,
+    Progress,
+    ScoredToken,
+    StreamEnded,
+    StreamEvent,
+    StreamRequest,
+)
+from tokexplore.models.errors import EngineLostError
+from tokexplore.models.sampling.settings import SamplingSettings
+from tokexplore.models.tree.events import Ended
+from tokexplore.tui.explore.engine_link import EngineLink
+from tokexplore.tui.explore.explorer import Explorer
+from tokexplore.tui.explore.jobs import Jobs
+from tokexplore.tui.explore.options import AppOptions
+from tokexplore.tui.explore.scoring import Scorer
+from tokexplore.tui.explore.watchlist import Watchlist
+
+SCORE_AT_ONCE = 2_000_000
+"""Logits (positions x vocabulary) up to which a prompt is scored in the pass that reads it."""
+ENDINGS = {
+    "eos": "the model ended the text",
+    "end of turn": "the assistant's turn is over",
+    "stop": "a stop text was met",
+    "context": "the context is full",
+}
+
+
+class Notify(Protocol):
+    """Says something to the user."""
+
+    def __call__(
+        self, text: str, *, severity: Literal["information", "warning", "error"] = ...
+    ) -> None: ...
+
+
+class LiveStream:
+    """A stream that extends a branch.
+
+    Args:
+        leaf: the node that it extends.
+        limited: whether it was asked for a number of tokens of its own.
+    """
+
+    def __init__(self, leaf: int, began: float, *, limited: bool) -> None:
+        self.leaf, self.began, self.limited = leaf, began, limited
+        self.times: deque[float] = deque(maxlen=64)
+        """When its last tokens came."""
+
+
+class Streams:
+    """Extends the path in view, one stream at a time.
+
+    Args:
+        play_name: the key or the command that goes on, as notices name it.
+        lost: called where the engine turns out to be gone.
+        clock: seconds by which the rate of a stream is measured.
+    """
+
+    def __init__(
+        self,
+        options: AppOptions,
+        explorer: Explorer,
+        link: EngineLink,
+        watchlist: Watchlist,
+        scorer: Scorer,
+        jobs: Jobs,
+        changed: Callable[[], None],
+        notify: Notify,
+        lost: Callable[[EngineLostError], None],
+        play_name: str,
+        clock: Callable[[], float],
+    ) -> None:
+        self._options, self._explorer, self._link = options, explorer, link
+        self._watchlist, self._scorer, self._jobs = watchlist, scorer, jobs
+        self._changed, self._notify, self._lost = changed, notify, lost
+        self._play_name, self._clock = play_name, clock
+        self.max_new_tokens = options.max_new_tokens
+        self.single_step = False
+        self.threads = 0
+        """Threads of the CPU that the newest token was computed with; 0 where none is known."""
+        self.live: LiveStream | None = None
+        self.last: LiveStream | None = None
+        """The live stream, or the one that was live last."""
+        self.progress: Progress | None = None
+        """Of prefill."""
+        self._following: asyncio.Task[None] | None = None
+
+    @property
+    def leaf(self) -> int | None:
+        """The node that the live stream extends."""
+        return self.live.leaf if self.live else None
+
+    @property
+    def seconds(self) -> float:
+        """Since the live stream began; 0 without one."""
+        return self._clock() - self.live.began if self.live else 0.0
+
+    @property
+    def rate(self) -> float | None:
+        """Tokens a second over the last tokens of the live stream, or of the last one."""
+        times = self.last.times if self.last else deque[float]()
+        if len(times) < 2 or times[-1] == times[0]:
+            return None
+        return (len(times) - 1) / (times[-1] - times[0])
+
+    @property
+    def turn_ids(self) -> tuple[int, ...]:
+        """The tokens that end the assistant's turn, where the path in view is a chat."""
+        return self._link.client.info.turn_ids if self._explorer.chat is not None else ()
+
+    def request(
+        self,
+        ids: Sequence[int],
+        settings: SamplingSettings,
+        length: int,
+        *,
+        prompt_length: int,
+        **more: Any,
+    ) -> StreamRequest:
+        """A stream of `length` tokens after a path that ends as those of the path in view do.
+
+        Args:
+            more: see `AppOptions.request`.
+        """
+        return self._options.request(
+            tuple(ids),
+            settings,
+            length,
+            prompt_length=prompt_length,
+            turn_ids=self.turn_ids,
+            **more,
+        )
+
+    def play(self, count: int | None = None, *, draw: int = 0) -> None:
+        """Go on from the leaf of the path in view, by `count` tokens or the set length."""
+        explorer = self._explorer
+        if self.live or self._link.absent or not explorer.nodes:
+            return
+        if explorer.tree.ended.get(explorer.leaf) == "context":
+            self._notify("The context is full: branch earlier to go on.", severity="warning")
+            return
+        limited = count is not None or self.single_step
+        request = self._extend(count or (1 if self.single_step else self.max_new_tokens), draw)
+        stream = LiveStream(explorer.leaf, self._clock(), limited=limited)
+        self.live = self.last = stream
+        # The request is under way from here on, so that a pause always has something to end.
+        try:
+            batches = self._link.client.stream(request)
+        except EngineLostError as error:
+            self._lost(error)
+            return
+        self._following = self._jobs.run(self._follow(stream, batches))
+
+    def _extend(self, count: int, draw: int) -> StreamRequest:
+        explorer = self._explorer
+        ids, leaf, prompt = explorer.ids(), explorer.leaf, explorer.prompt_length
+        scored_at_once = len(ids) * self._link.client.info.vocabulary <= SCORE_AT_ONCE
+        return self.request(
+            ids,
+            explorer.settings,
+            count,
+            prompt_length=prompt,
+            stops_from=len(ids) if explorer.tree.ended.get(leaf) == "stop" else prompt,
+            draw=draw,
+            score_prompt=scored_at_once and self._scorer.unscored(leaf) is not None,
+            describe_end=True,
+            watch=tuple(self._watchlist.tokens),
+        )
+
+    async def _follow(self, stream: LiveStream, batches: AsyncIterator[list[StreamEvent]]) -> None:
+        try:
+            async for batch in batches:
+                for event in batch:
+                    if stream is self.live:
+                        self._apply(stream, event)
+                self._changed()
+        finally:
+            self.drop(stream)
+        self._jobs.run(self._score_rest())
+
+    async def _score_rest(self) -> None:
+        leaf = self._explorer.leaf
+        start = self._scorer.unscored(leaf)
+        if start is not None and not self.live:
+            await self._scorer.score(leaf, start)
+
+    def drop(self, stream: LiveStream | None) -> None:
+        """Apply nothing more of a stream."""
+        if self.live is stream:
+            self.live, self.progress = None, None
+
+    async def finished(self) -> None:
+        """Wait until the live stream, if there is one, has ended."""
+        if self._following is not None and not self._following.done():
+            await asyncio.wait([self._following])
+
+    async def pause(self) -> None:
+        """Stop the live stream between two tokens and wait until it has stopped."""
+        if self._following is not None and not self._following.done():
+            self._link.client.cancel()
+        await self.finished()
+
+    def configure(self, settings: SamplingSettings, max_new_tokens: int) -> None:
+        """New settings, from the next token on."""
+        explorer = self._explorer
+        explorer.settings, self.max_new_tokens = settings.checked(), max_new_tokens
+        explorer.tree.configure(explorer.settings)
+        if self.live:
+            length = None if self.live.limited else max_new_tokens
+            self._link.client.configure(explorer.settings, length)
+        self._changed()
+
+    def _apply(self, stream: LiveStream, event: StreamEvent) -> None:
+        explorer, tree, leaf = self._explorer, self._explorer.tree, stream.leaf
+        match event:
+            case Progress():
+                self.progress = event if event.done < event.total else None
+            case ScoredToken():
+                self._scorer.add(tree.path(leaf), event)
+            case DrawnToken():
+                self.progress = None
+                stream.times.append(self._clock())
+                stream.leaf = self.add(leaf, event)
+                explorer.grown(stream.leaf)
+            case Described(_, distribution):
+                tree.tell(leaf, distribution)
+            case StreamEnded(_, reason, detail):
+                tree.append(Ended(leaf, reason))
+                self._tell_end(reason, detail)
+
+    def add(self, leaf: int, event: DrawnToken, *, extends: bool = False) -> int:
+        """Put a drawn token and all that is known of its step into the tree; its node.
+
+        Args:
+            extends: as for `TokenTree.explore`.
+        """
+        explorer, tree, standing = self._explorer, self._explorer.tree, event.standing
+        self.threads = event.threads
+        tree.tell(leaf, event.distribution)
+        self._watchlist.record(leaf, event.watched)
+        number = tree.configure(event.sampler.settings)
+        shape = tree.shape
+        node = tree.explore(
+            leaf, [standing.token], event.chosen_by, extends=extends,
+            settings=number, draw=event.draw, logprob=standing.logprob, rank=standing.rank,
+            sampler_logprob=event.sampler_logprob, sampler=event.sampler,
+        )  # fmt: skip
+        if tree.shape != shape:
+            explorer.touch(tree.depth[leaf] - 1)
+        return node
+
+    def _tell_end(self, reason: str, detail: str) -> None:
+        if reason in ENDINGS:
+            what = ENDINGS[reason] + (f": {detail!r}" if detail else "")
+            more = "" if reason == "context" else f"; {self._play_name} goes on"
+            self._notify(f"Ended: {what}{more}.")
