@@ -11,12 +11,11 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
-import msgspec
 import textual
 from rich.text import Text
 from textual import events, work
 from textual.app import SystemCommand
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.screen import Screen
 
 from tokexplore.models.api.options import LoadOptions
@@ -29,20 +28,17 @@ from tokexplore.models.worker.client import EngineClient
 from tokexplore.tui.browse.screen import BrowseScreen
 from tokexplore.tui.explore.controller import Controller
 from tokexplore.tui.explore.engine_link import MakeClient, spawn_client
-from tokexplore.tui.explore.explorer import Explorer
-from tokexplore.tui.explore.open_session import keep_on, options_for
-from tokexplore.tui.explore.options import MOST_WATCHED, AppOptions, OpenOptions
-from tokexplore.tui.explore.replay import Replay
+from tokexplore.tui.explore.options import AppOptions
 from tokexplore.tui.explore.session_recorder import LOOK_EVERY as KEEP_EVERY
 from tokexplore.tui.explore.session_recorder import (
     OpenSession,
     ScreenState,
-    SessionRecorder,
-    resumed,
 )
 from tokexplore.tui.explore.undo_text import CHANGED
-from tokexplore.tui.keys import COMMANDS
+from tokexplore.tui.keys import APP_BINDINGS
 from tokexplore.tui.recording.recordable_app import RecordableApp
+from tokexplore.tui.screens.live import LiveScreen
+from tokexplore.tui.sessions import Sessions, Surroundings
 from tokexplore.tui.terminal import gc_control
 from tokexplore.tui.terminal.exit_codes import BY_SIGNAL, INTERRUPTED
 from tokexplore.tui.terminal.shutdown import (
@@ -73,38 +69,7 @@ class TokexploreApp(RecordableApp[int]):
     only_last = CHANGED
     by_hand = False
     """A session is lived again by calls alone, whatever time it is."""
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(
-            "ctrl+c",
-            "interrupt",
-            "stop",
-            priority=True,
-            show=False,
-            id="app.interrupt",
-            key_display="^c",
-            tooltip="Stop what is going on; twice leaves.",
-        ),
-        Binding(
-            "ctrl+z",
-            "suspend_process",
-            "suspend",
-            priority=True,
-            show=False,
-            id="app.suspend",
-            key_display="^z",
-            tooltip="Give the terminal to the shell; fg comes back.",
-        ),
-        Binding(
-            "ctrl+q",
-            "quit",
-            "quit now",
-            priority=True,
-            show=False,
-            id="app.quit",
-            key_display="^q",
-            tooltip="Quit at once.",
-        ),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = list(APP_BINDINGS)
 
     def __init__(
         self,
@@ -122,49 +87,28 @@ class TokexploreApp(RecordableApp[int]):
         self._make_client = make_client
         self._interrupted = -math.inf
         self._ending = self._leaving = self._replacing = False
-        self._clients: list[EngineClient] = []
-        self._previous: tuple[Controller, SessionRecorder] | None = None
         self._screen_state = kept.state.screen if kept else ScreenState()
         self._kept = kept
-        self.controller, self.keeping = self._new_session(options, kept, timeline=timeline)
+        around = Surroundings(
+            self.new_client, self.changed, self.say, self._tell, self._screen_now, self.clock,
+            self.by_hand,
+        )  # fmt: skip
+        self.sessions = Sessions(options, around, kept, timeline)
+
+    @property
+    def controller(self) -> Controller:
+        """Drives the session in view."""
+        return self.sessions.controller
 
     def clock(self) -> float:
         """Seconds by which streams and the second press of a key are measured."""
         return time.monotonic()
 
-    def _new_session(
-        self,
-        options: AppOptions,
-        kept: OpenSession | None = None,
-        previous: SessionRecorder | None = None,
-        timeline: Timeline | None = None,
-    ) -> tuple[Controller, SessionRecorder]:
-        explorer = resumed(kept) if kept else Explorer(options.settings, options.close_call)
-        replay = None
-        if timeline is not None:
-            replay = Replay(
-                timeline, explorer, speed=options.speed, idle_cap=options.idle_cap,
-                changed=self.changed, by_hand=self.by_hand,
-            )  # fmt: skip
-        controller = Controller(
-            explorer, options, self.new_client, self.changed, self.say,
-            replay=replay, clock=self.clock,
-        )  # fmt: skip
-        if kept:
-            controller.streams.max_new_tokens = kept.state.max_new_tokens
-            controller.streams.single_step = kept.state.single_step
-            controller.watchlist.tokens = [i for i in kept.state.watched[:MOST_WATCHED] if i >= 0]
-        file = Path(options.session) if options.session and not previous else None
-        keeping = SessionRecorder(
-            controller,
-            self._tell,
-            file=file,
-            kept=kept,
-            previous=previous,
-            replay=replay,
-            screen=self._screen_now,
-        )
-        return controller, keeping
+    def new_client(
+        self, load: LoadOptions, on_lost: Callable[[EngineLostError], None]
+    ) -> EngineClient:
+        """An engine client that is not started yet."""
+        return self._make_client(load, on_lost)
 
     def _tell(self, text: str, bad: bool) -> None:
         """A notice from another thread."""
@@ -177,14 +121,6 @@ class TokexploreApp(RecordableApp[int]):
         if (screen := self._browse) is not None:
             self._screen_state = screen.shown_as()
         return self._screen_state
-
-    def new_client(
-        self, load: LoadOptions, on_lost: Callable[[EngineLostError], None]
-    ) -> EngineClient:
-        """An engine client that ends with the app."""
-        client = self._make_client(load, on_lost)
-        self._clients.append(client)
-        return client
 
     def on_mount(self) -> None:
         """Show the screen at once; load behind it."""
@@ -221,7 +157,7 @@ class TokexploreApp(RecordableApp[int]):
         self.call_after_refresh(gc_control.resume)
 
     def _keep(self) -> None:
-        self.keeping.look()
+        self.sessions.recorder.look()
 
     @work(thread=True)
     def _offer_last(self) -> None:
@@ -245,7 +181,7 @@ class TokexploreApp(RecordableApp[int]):
         if not self._ending:
             self._ending = True
             leave_in_time(code)
-            self.pacer.forget()
+            self.frames.pacer.forget()
             self.run_worker(self.leave(code))
 
     def quit_anyway(self) -> None:
@@ -265,8 +201,10 @@ class TokexploreApp(RecordableApp[int]):
 
     def changed(self) -> None:
         """Something that is on screen is not as it was."""
-        if (screen := self._browse) is not None:
-            screen.changed()
+        if self.is_running:
+            for screen in self.screen_stack:
+                if isinstance(screen, LiveScreen):
+                    screen.changed()
 
     @property
     def _browse(self) -> BrowseScreen | None:
@@ -308,87 +246,57 @@ class TokexploreApp(RecordableApp[int]):
 
     async def _open_model(self, load: LoadOptions) -> None:
         self._screen_now()
-        self._previous = self.controller, self.keeping
-        await self.controller.close()
-        self.keeping.look()
-        gc_control.release()
-        options = msgspec.structs.replace(self.options, load=load, prompt=None)
-        self.controller, self.keeping = self._new_session(options, previous=self.keeping)
+        await self.sessions.open_model(load)
         self._browse_on()
 
     @property
     def session_path(self) -> Path | None:
         """The file of the present session, once there is one."""
-        return self.keeping.path
+        return self.sessions.recorder.path
 
     def gather_session(self) -> None:
         """Bring all of the present session into its one file, without its log."""
-        self.keeping.journal.gather()
+        self.sessions.recorder.journal.gather()
 
     def open_kept(self, path: Path) -> None:
         """Leave the present session, which is kept, for another one."""
         self._replace(self._open_kept(path))
 
     async def _open_kept(self, path: Path) -> None:
-        if path == self.keeping.path:
+        if path == self.sessions.recorder.path:
             self.say("This session is open.")
             return
         try:
-            kept = await asyncio.to_thread(keep_on, str(path))
+            kept = await self.sessions.open_kept(path)
         except TokexploreError as error:
             self.say(str(error), severity="error")
             return
-        await self.controller.close()
-        self.keeping.look()
-        if problem := await asyncio.to_thread(self.keeping.close, "quit"):
-            self.say(problem, severity="warning")
-        gc_control.release()
-        options = options_for(kept, OpenOptions(app=self.options))
         self._screen_state = kept.state.screen
-        self.controller, self.keeping = self._new_session(options, kept)
         self._browse_on()
         if kept.said:
             self.say(kept.said)
 
     def model_opened(self) -> None:
         """The other model is there: nothing of the one before is kept."""
-        if self._previous is not None:
-            _, keeping = self._previous
-            self._previous = None
-            self.run_worker(asyncio.to_thread(keeping.close, "quit"))
+        self.run_worker(self.sessions.model_opened())
 
     async def model_refused(self, error: TokexploreError) -> None:
         """The other model cannot be opened: back to the one before, and its tree."""
         self.say(str(error), severity="error")
-        if self._previous is not None:
-            await self.controller.link.client.close()
-            (self.controller, self.keeping), self._previous = self._previous, None
+        if await self.sessions.model_refused():
             self._browse_on()
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Everything that a key does, by name, whatever `screen` is in front."""
+        from tokexplore.tui.screens.palette import system_commands
+
         del screen
-        for command in COMMANDS:
-            yield SystemCommand(
-                command.label,
-                f"{command.shown}  {command.tooltip}",
-                lambda action=command.action: self._run_from_palette(action),
-            )
-        yield SystemCommand(
-            "save a tape",
-            "The keys since the start, or since the last mark (@), as a script to edit and play.",
-            self._save_tape,
-        )
-        yield SystemCommand(
-            "examples",
-            "Prompts that show something about sampling, each opened by one key.",
-            lambda: self._run_from_palette("examples"),
-        )
-        yield SystemCommand("quit now", "ctrl+q", self.action_quit)
+        return system_commands(self._run_from_palette, self._save_tape, self.action_quit)
 
     def _save_tape(self) -> None:
-        self.keys_pressed.leave_out_palette()
-        self.say(self.save_tape(self.controller.options, self.controller.streams.rate))
+        self.recordings.keys.leave_out_palette()
+        controller = self.controller
+        self.say(self.recordings.save_tape(controller.options, controller.streams.rate))
 
     def _run_from_palette(self, action: str) -> None:
         if (screen := self._browse) is not None:
@@ -396,7 +304,7 @@ class TokexploreApp(RecordableApp[int]):
 
     async def action_suspend_process(self) -> None:  # type: ignore[override]
         """Leave the terminal to the shell; what the line still answers must not reach it."""
-        await self.quieten()
+        await self.frames.quieten()
         super().action_suspend_process()
 
     async def action_interrupt(self) -> None:
@@ -423,9 +331,9 @@ class TokexploreApp(RecordableApp[int]):
         self._leaving = True
         self.stop_recording()
         self.controller.jobs.halt()
-        self.keeping.look()
+        self.sessions.recorder.look()
         kept = asyncio.create_task(asyncio.to_thread(self.close_session, ENDED.get(code, "quit")))
-        ended = asyncio.gather(*(client.close() for client in self._clients), self.quieten())
+        ended = asyncio.gather(self.sessions.end_engines(), self.frames.quieten())
         try:
             await asyncio.wait_for(ended, 5)
         except (TimeoutError, TokexploreError):
@@ -435,9 +343,7 @@ class TokexploreApp(RecordableApp[int]):
 
     def close_session(self, ended: str) -> str:
         """Write the rest of the session; what the user should know of that. Waits for the disk."""
-        if self._previous is not None:
-            self._previous[1].close("quit")
-        return self.keeping.close(ended)
+        return self.sessions.close(ended)
 
 
 def run_app(

@@ -378,3 +378,20 @@ def bindings(commands: Iterable[Command] = COMMANDS, *, priority: bool = True) -
         )
         for command in commands
     ]
+
+
+APP_BINDINGS = tuple(
+    Binding(key, action, label, priority=True, show=False, id=name, key_display=shown, tooltip=tip)
+    for key, action, label, name, shown, tip in (
+        (
+            "ctrl+c", "interrupt", "stop", "app.interrupt", "^c",
+            "Stop what is going on; twice leaves.",
+        ),
+        (
+            "ctrl+z", "suspend_process", "suspend", "app.suspend", "^z",
+            "Give the terminal to the shell; fg comes back.",
+        ),
+        ("ctrl+q", "quit", "quit now", "app.quit", "^q", "Quit at once."),
+    )
+)  # fmt: skip
+"""What does the same wherever keys go, editors included."""

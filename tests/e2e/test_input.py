@@ -27,7 +27,7 @@ def tell():
     while True:
         time.sleep(0.05)
         if app.is_running and app.screen_stack:
-            Path("looked_at").write_text(f"{{app.keys_waiting}} {{type(app.screen).__name__}}")
+            Path("looked_at").write_text(f"{{len(app.key_queue)}} {{type(app.screen).__name__}}")
 threading.Thread(target=tell, daemon=True).start()
 app.run()
 sys.exit(app.return_code)

@@ -69,7 +69,7 @@ async def settle(pilot: Pilot[int]) -> None:
         screen = app._browse
         flows = app.controller.streaming or app.controller.replay is not None
         working = app.controller.busy and not flows
-        if screen is not None and not working and not screen._dirty and not app.keys_waiting:
+        if screen is not None and not working and not screen._dirty and not app.key_queue:
             return
         if app.return_code is not None:
             return

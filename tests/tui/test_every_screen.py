@@ -50,11 +50,11 @@ async def test_pictures_recordings_and_help_are_everywhere(key: str, size: tuple
         await until(pilot, lambda: any("The picture is" in said for said in notices(app)))
         assert "● REC" not in screen_text(app)
         await pilot.press("!")
-        await until(pilot, lambda: app.recorder is not None)
+        await until(pilot, lambda: app.recordings.recorder is not None)
         if key in ("", "d", "s", "C", "D"):
             await until(pilot, lambda: "● REC" in screen_text(app))
         await pilot.press("!")
-        await until(pilot, lambda: app.recorder is None)
+        await until(pilot, lambda: app.recordings.recorder is None)
         await until(pilot, lambda: "● REC" not in screen_text(app))
         assert any("The recording is" in said for said in notices(app))
         assert app.screen is here
@@ -81,4 +81,4 @@ async def test_where_text_is_typed_they_are_text() -> None:
         branch = app.controller.explorer.branch
         assert branch is not None
         assert branch.name == "P!?@"
-        assert app.recorder is None
+        assert app.recordings.recorder is None

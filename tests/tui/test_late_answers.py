@@ -30,7 +30,7 @@ async def test_an_answer_after_the_end_of_its_dialog_is_let_go(key: str) -> None
                 show(*given)
         await asyncio.sleep(0)
         await pilot.press("ctrl+g")
-        await until(pilot, lambda: not app.keys_waiting)
+        await until(pilot, lambda: not app.key_queue)
         assert app.is_running
 
 

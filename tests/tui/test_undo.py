@@ -268,4 +268,4 @@ async def test_an_edited_turn_changes_no_figure_of_the_branch_before_it() -> Non
         await press(pilot, "o")
         assert explorer.leaf == first
         assert [explorer.came(at) for at in range(len(explorer.nodes))] == origins
-        assert [cell.origin for cell in app._browse.path_view.cells] == origins
+        assert [cell.origin for cell in app._browse.story.path_view.cells] == origins

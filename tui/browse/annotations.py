@@ -3,14 +3,14 @@
 import math
 import os
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-
-from textual import work
 
 from tokexplore.models.errors import TokexploreError
 from tokexplore.models.tree.events import Bookmarked, Labelled, Noted
 from tokexplore.models.tree.search import Match, find_text
-from tokexplore.tui.browse.base import Actions
+from tokexplore.tui.browse.base import Actions, BrowseBase
+from tokexplore.tui.browse.navigation import NavigationActions
 from tokexplore.tui.explore.options import ExportOptions
 from tokexplore.tui.export.source import Source
 from tokexplore.tui.terminal.clipboard import copy, write_text
@@ -19,12 +19,15 @@ AGAIN = 10.0
 """Seconds within which a second `y` writes a file."""
 
 
-class Remembering(Actions):
+class AnnotationActions(Actions):
     """Bookmarks, notes, text search, copying, and the list of sessions."""
 
-    _matches: tuple[Match, ...] = ()
-    _sought = ""
-    _copied = -math.inf
+    def __init__(self, screen: BrowseBase, navigation: NavigationActions) -> None:
+        super().__init__(screen)
+        self._navigation = navigation
+        self._matches: tuple[Match, ...] = ()
+        self._sought = ""
+        self._copied = -math.inf
 
     @property
     def _marked_node(self) -> int | None:
@@ -38,10 +41,10 @@ class Remembering(Actions):
         """Bookmark this step, or take the bookmark away."""
         node, tree = self._marked_node, self.explorer.tree
         if node is None:
-            self.nothing("step to bookmark yet")
+            self.screen.nothing("step to bookmark yet")
             return
         tree.change(Bookmarked(node, node not in tree.bookmarks))
-        self.changed()
+        self.screen.changed()
 
     def action_next_bookmark(self) -> None:
         """To the next bookmark, note or name in the order of the tree's nodes, round and round."""
@@ -49,9 +52,9 @@ class Remembering(Actions):
         marked = tree.bookmarks | tree.notes.keys() | tree.labels.keys()
         nodes = sorted(node for node in marked if not self._hidden(node))
         if not nodes or here is None:
-            self.nothing("bookmarks, notes or names of steps")
+            self.screen.nothing("bookmarks, notes or names of steps")
             return
-        self.go_to_node(next((n for n in nodes if n > here), nodes[0]))
+        self._navigation.go_to_node(next((n for n in nodes if n > here), nodes[0]))
 
     def _hidden(self, node: int) -> bool:
         return self.explorer.tree.is_out_of_sight(node)
@@ -71,23 +74,23 @@ class Remembering(Actions):
 
         node, tree = self._marked_node, self.explorer.tree
         if node is None:
-            self.nothing("step to write on yet")
+            self.screen.nothing("step to write on yet")
             return
 
         def written(text: str | None) -> None:
             if text is not None and text.strip() != texts.get(node, ""):
                 tree.change(change(node, text.strip()))
-                self.changed()
+                self.screen.changed()
 
         step = self.explorer.number(tree.depth[node] - 1)
         where = f"step {step}" if step else "the prompt"
-        await self.open(Ask(f"{what} {where}", texts.get(node, "")), written)
+        await self.screen.open(Ask(f"{what} {where}", texts.get(node, "")), written)
 
     async def action_find_text(self) -> None:
         """Ask for a text and go to where the tree holds it."""
         from tokexplore.tui.screens.dialog import Ask
 
-        await self.open(Ask("Find text in the tree", self._sought), self._find)
+        await self.screen.open(Ask("Find text in the tree", self._sought), self._find)
 
     def _find(self, text: str | None) -> None:
         explorer = self.explorer
@@ -103,7 +106,9 @@ class Remembering(Actions):
         """To the next match (1), the one before (-1), or the first from here on (0)."""
         matches, here = self._matches, self._marked_node
         if not matches or here is None:
-            self.nothing(f"match of {self._sought!r}" if self._sought else "text sought: f asks")
+            self.screen.nothing(
+                f"match of {self._sought!r}" if self._sought else "text sought: f asks"
+            )
             return
         on_path = [i for i, m in enumerate(matches) if self.explorer.on_path(m.last)]
         order = self.explorer.tree.depth
@@ -113,35 +118,26 @@ class Remembering(Actions):
         else:
             after = (i for i in on_path if order[matches[i].first] >= order[here])
             index = next(after, on_path[0] if on_path else 0)
-        self.go_to_node(matches[index].first, through=matches[index].last)
-        self.app.notify(
+        self._navigation.go_to_node(matches[index].first, through=matches[index].last)
+        self.screen.app.notify(
             f"Match {index + 1:,} of {len(matches):,}; ; and , go on.", markup=False, timeout=3
-        )
-
-    def go_to_node(self, node: int, *, through: int | None = None) -> None:
-        """Stand on a node: on the path in view where it lies there, else on its branch.
-
-        Args:
-            through: a later node that the path has to hold too.
-        """
-        self.controller.jobs.change(
-            self.controller.go_to(node, node if through is None else through)
         )
 
     def action_copy(self) -> None:
         """Copy the text of the path in view; a second time soon after writes a file."""
         explorer = self.explorer
         if not explorer.nodes:
-            self.nothing("text to copy yet")
+            self.screen.nothing("text to copy yet")
             return
         now = self.host.clock()
         again, self._copied = now - self._copied < AGAIN, now
-        self._copy(explorer.text(), again)
+        self.screen.run_worker(
+            partial(self._copy, explorer.text(), again), thread=True, exclusive=True
+        )
 
-    @work(thread=True, exclusive=True)
     def _copy(self, text: str, to_file: bool) -> None:
         def osc52(text: str) -> None:
-            self.app.call_from_thread(self.app.copy_to_clipboard, text)
+            self.screen.app.call_from_thread(self.screen.app.copy_to_clipboard, text)
 
         try:
             if to_file:
@@ -150,7 +146,7 @@ class Remembering(Actions):
                 said = copy(text, osc52, os.environ)
         except OSError as error:
             said = f"The text cannot be copied: no file can be written ({error})."
-        self.app.call_from_thread(self.host.say, said)
+        self.screen.app.call_from_thread(self.host.say, said)
 
     async def action_export(self) -> None:
         """Ask for a file and write the tree to it."""
@@ -158,12 +154,12 @@ class Remembering(Actions):
 
         explorer = self.explorer
         if not explorer.nodes:
-            self.nothing("tree to export yet")
+            self.screen.nothing("tree to export yet")
             return
         title = "Export to FILE .html .md .csv .json .jsonl .dot, and path, visible or all"
         session = self.host.session_path
         name = f"{session.stem if session else 'tokexplore'}.html"
-        await self.open(Ask(title, name), self._export)
+        await self.screen.open(Ask(title, name), self._export)
 
     def _export(self, text: str | None) -> None:
         explorer = self.explorer
@@ -174,9 +170,8 @@ class Remembering(Actions):
             source = Source(
                 explorer.tree, explorer.vocabulary, explorer.leaf, title, explorer.settings
             )
-            self._write(source, text.strip())
+            self.screen.run_worker(partial(self._write, source, text.strip()), thread=True)
 
-    @work(thread=True)
     def _write(self, source: Source, asked: str) -> None:
         from tokexplore.models.session.reader import steps
         from tokexplore.tui.export.to_file import write_export
@@ -189,7 +184,7 @@ class Remembering(Actions):
                 said += f" What is damaged in the session, at {steps(damaged)}, is left blank."
         except TokexploreError as error:
             said = str(error)
-        self.app.call_from_thread(self.host.say, said)
+        self.screen.app.call_from_thread(self.host.say, said)
 
     async def action_sessions(self) -> None:
         """The sessions that were kept; another one can be opened."""
@@ -199,4 +194,4 @@ class Remembering(Actions):
             if path is not None:
                 self.host.open_kept(path)
 
-        await self.open(SessionPicker(self.host.session_path), chosen)
+        await self.screen.open(SessionPicker(self.host.session_path), chosen)

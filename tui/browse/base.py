@@ -1,15 +1,14 @@
-"""What all actions of the main screen stand on."""
+"""What the main screen's parts stand on."""
 
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from textual.screen import Screen
-
 from tokexplore.models.api.options import LoadOptions
 from tokexplore.models.errors import TokexploreError
 from tokexplore.tui.explore.controller import Controller
-from tokexplore.tui.terminal.paced_app import Seen
+from tokexplore.tui.screens.live import LiveScreen
+from tokexplore.tui.terminal.frame_writer import Seen
 from tokexplore.tui.terminal.pacer import Figures
 
 if TYPE_CHECKING:
@@ -36,10 +35,6 @@ class Host(Protocol):
 
     def say(self, text: str) -> None:
         """A notice, as plain safe text."""
-
-    @property
-    def recording(self) -> bool:
-        """Whether the screen is recorded at present."""
 
     def model_opened(self) -> None:
         """The other model is there."""
@@ -68,18 +63,14 @@ class Host(Protocol):
         """End the engine, then the app; `said` is printed once the screen is the user's again."""
 
 
-class Actions(Screen[None]):
-    """A screen over a controller and its explorer."""
+class BrowseBase(LiveScreen):
+    """A screen over a controller and its explorer, in an app."""
+
+    mode = "BROWSE"
 
     def __init__(self, controller: Controller, host: Host) -> None:
-        super().__init__()
-        self.controller = controller
-        self.explorer = controller.explorer
+        super().__init__(controller)
         self.host = host
-
-    def changed(self) -> None:
-        """The next frame has something new to show."""
-        raise NotImplementedError
 
     @property
     def seen(self) -> Seen:
@@ -105,14 +96,22 @@ class Actions(Screen[None]):
         await self.app.push_screen(dialog, done)
         await dialog.opened.wait()
 
-    def go_to_node(self, node: int, *, through: int | None = None) -> None:
-        """Stand on a node."""
-        raise NotImplementedError
+    def tell(self, text: str, seconds: float | None = None) -> None:
+        """A notice, for the usual time or so many seconds."""
+        self.app.notify(text, timeout=seconds, markup=False)
 
     def nothing(self, what: str) -> None:
         """There is none of this."""
-        self.app.notify(f"No {what}.", timeout=3, markup=False)
+        self.tell(f"No {what}.", 3)
 
     def warn(self, text: str) -> None:
         """Something that the user should know before going on."""
         self.app.notify(text, severity="warning", markup=False)
+
+
+class Actions:
+    """Some of the main screen's actions: each `action_` method becomes one of the screen's own."""
+
+    def __init__(self, screen: BrowseBase) -> None:
+        self.screen, self.host = screen, screen.host
+        self.controller, self.explorer = screen.controller, screen.explorer

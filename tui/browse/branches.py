@@ -3,24 +3,28 @@
 from collections.abc import Callable
 
 from tokexplore.models.tree.events import Named
-from tokexplore.tui.browse.base import Actions
-from tokexplore.widgets.candidates import CandidateTable
+from tokexplore.tui.browse.base import Actions, BrowseBase
+from tokexplore.tui.browse.step_panel import StepPanel
 
 
-class Branching(Actions):
+class BranchActions(Actions):
     """What changes which branches are in view."""
+
+    def __init__(self, screen: BrowseBase, step: StepPanel) -> None:
+        super().__init__(screen)
+        self._step = step
 
     def switch(self, number: int) -> None:
         """Bring a branch into view; its live stream, if another has it, stops at its leaf."""
         if not 1 <= number <= len(self.explorer.tree.branches):
-            self.warn(f"There is no branch {number}.")
+            self.screen.warn(f"There is no branch {number}.")
             return
         self.controller.jobs.change(self._switch(lambda: number))
 
     async def _switch(self, wanted: Callable[[], int | None], missing: str = "") -> None:
         """Bring a branch into view that is looked for once it is this change's turn."""
         if await self.controller.switch(wanted) is None:
-            self.nothing(missing)
+            self.screen.nothing(missing)
 
     def action_neighbour(self, direction: int) -> None:
         """To the next or previous branch in the list."""
@@ -44,8 +48,8 @@ class Branching(Actions):
             if number is not None:
                 self.switch(number)
 
-        bits = self.query_one(CandidateTable).bits
-        await self.open(BranchesDialog(self.controller, bits=bits), chosen)
+        dialog = BranchesDialog(self.controller, bits=self._step.table.bits)
+        await self.screen.open(dialog, chosen)
 
     async def action_name(self) -> None:
         """Name this branch."""
@@ -58,9 +62,9 @@ class Branching(Actions):
         def named(name: str | None) -> None:
             if name is not None:
                 self.explorer.tree.change(Named(branch.number, name.strip()))
-                self.changed()
+                self.screen.changed()
 
-        await self.open(Ask(f"Name of branch {branch.number}", branch.name), named)
+        await self.screen.open(Ask(f"Name of branch {branch.number}", branch.name), named)
 
     def action_hide(self) -> None:
         """Hide this branch."""
@@ -69,14 +73,16 @@ class Branching(Actions):
     async def _hide(self) -> None:
         number = await self.controller.hide()
         if number is None:
-            self.warn("No branch would be left in view: hide those that leave this one first.")
+            self.screen.warn(
+                "No branch would be left in view: hide those that leave this one first."
+            )
         else:
-            self.app.notify(f"Branch {number} is hidden; u brings it back.", markup=False)
+            self.screen.tell(f"Branch {number} is hidden; u brings it back.")
 
     def action_show_hidden(self) -> None:
         """List hidden branches, or not."""
         self.explorer.show_hidden = not self.explorer.show_hidden
-        self.changed()
+        self.screen.changed()
 
     def action_mark(self) -> None:
         """Mark this branch for comparison, or take the mark off."""
@@ -84,16 +90,16 @@ class Branching(Actions):
         if branch is None:
             return
         self.explorer.mark(branch.number)
-        self.app.notify(
+        self.screen.app.notify(
             f"Marked for comparison: {', '.join(map(str, marked)) or 'none'}.", markup=False
         )
-        self.changed()
+        self.screen.changed()
 
     async def action_compare(self) -> None:
         """Align the marked branches, or this one with the one that was left last."""
         from tokexplore.tui.screens.compare import CompareScreen
 
         if len(self.explorer.listed()) < 2:
-            self.nothing("second branch yet: take another candidate first")
+            self.screen.nothing("second branch yet: take another candidate first")
             return
-        await self.app.push_screen(CompareScreen(self.controller))
+        await self.screen.app.push_screen(CompareScreen(self.controller))

@@ -6,53 +6,49 @@ from collections.abc import Callable
 import msgspec
 from textual.screen import Screen
 
-from tokexplore.tui.browse.base import Actions
+from tokexplore.tui.browse.base import Actions, BrowseBase
+from tokexplore.tui.browse.step_panel import StepPanel
+from tokexplore.tui.browse.story_panel import StoryPanel
 from tokexplore.tui.explore.controller import Controller
-from tokexplore.tui.presenters.path import PathView
 from tokexplore.tui.presenters.status import lens_title
 from tokexplore.tui.theme import ANSI, DARK, LIGHT
-from tokexplore.widgets.candidates import CandidateTable
-from tokexplore.widgets.heat import COLOURINGS
-from tokexplore.widgets.transcript import Transcript
 
 TWICE = 2.0
 """Seconds within which the second `q` quits."""
 
 
-class Viewing(Actions):
+class DisplayActions(Actions):
     """Colours, columns, dialogs, models, help, leaving."""
 
-    path_view: PathView
-
-    def candidate(self, row: int) -> tuple[int, int] | None:
-        """The token of a candidate row, and the node that it comes after."""
-        raise NotImplementedError
-
-    def watch_changed(self) -> None:
-        """Other tokens are watched."""
-        raise NotImplementedError
-
-    _quit_asked = -math.inf
+    def __init__(
+        self,
+        screen: BrowseBase,
+        story: StoryPanel,
+        step: StepPanel,
+        watch_changed: Callable[[], None],
+    ) -> None:
+        super().__init__(screen)
+        self._story, self._step, self._watch_changed = story, step, watch_changed
+        self._quit_asked = -math.inf
 
     def action_colouring(self) -> None:
         """Colour by the next quantity."""
-        view = self.path_view
-        view.recolour(COLOURINGS[(COLOURINGS.index(view.colouring) + 1) % len(COLOURINGS)])
-        self.changed()
+        self._story.recolour()
+        self.screen.changed()
 
     def action_columns(self) -> None:
         """Other columns."""
-        self.query_one(CandidateTable).cycle_columns()
+        self._step.table.cycle_columns()
 
     def action_unit(self) -> None:
         """Nats or bits."""
-        table = self.query_one(CandidateTable)
+        table = self._step.table
         table.bits = not table.bits
-        self.changed()
+        self.screen.changed()
 
     def action_fold(self) -> None:
         """Fold a long prompt, or unfold it."""
-        story = self.query_one(Transcript)
+        story = self._story.transcript
         story.folded = not story.folded
 
     async def action_inspect(self) -> None:
@@ -61,9 +57,9 @@ class Viewing(Actions):
 
         controller, host = self.controller, self.host
         if controller.link.info is None and not self.explorer.nodes:
-            self.nothing("model yet")
+            self.screen.nothing("model yet")
         else:
-            await self.open(inspect_sheet(controller, host.session_path, host.figures))
+            await self.screen.open(inspect_sheet(controller, host.session_path, host.figures))
 
     async def action_settings(self) -> None:
         """The sampling lens at this step: sampling and length."""
@@ -76,8 +72,9 @@ class Viewing(Actions):
             if setup is not None:
                 controller.streams.configure(setup.sampling, setup.max_new_tokens)
 
-        await self.open(
-            SamplerLensScreen(controller, lens_title(self.explorer, self.size.width // 2)), chosen
+        await self.screen.open(
+            SamplerLensScreen(controller, lens_title(self.explorer, self.screen.size.width // 2)),
+            chosen,
         )
 
     def action_ladder(self) -> None:
@@ -85,11 +82,11 @@ class Viewing(Actions):
         from tokexplore.tui.screens.temperatures import TemperaturesScreen
 
         if self.controller.link.absent:
-            self.nothing(
+            self.screen.nothing(
                 "model yet: space loads it" if self.controller.state == "recorded" else "model"
             )
         elif self.controller.queries.distribution() is None:
-            self.nothing("distribution at this step")
+            self.screen.nothing("distribution at this step")
         else:
             self.controller.jobs.change(self._open_paused(TemperaturesScreen))
 
@@ -99,9 +96,9 @@ class Viewing(Actions):
 
         tree, leaf = self.explorer.tree, self.explorer.leaf
         if not tree.prompt_length(leaf):
-            self.nothing("prompt yet")
+            self.screen.nothing("prompt yet")
         elif self.controller.link.absent and not tree.studies:
-            self.nothing(
+            self.screen.nothing(
                 "model yet: space loads it" if self.controller.state == "recorded" else "model"
             )
         else:
@@ -112,14 +109,14 @@ class Viewing(Actions):
         await self.controller.hold(lambda: self._push(make(self.controller)))
 
     async def _push(self, screen: Screen[None]) -> None:
-        await self.app.push_screen(screen)
+        await self.screen.app.push_screen(screen)
 
     async def action_watch(self) -> None:
         """Follow a token at every step, or no longer."""
         from tokexplore.tui.screens.dialog import Ask
 
-        candidate = self.candidate(self.explorer.row)
-        await self.open(
+        candidate = self._step.candidate(self.explorer.row)
+        await self.screen.open(
             Ask(
                 "Watch a token at every step: its text, or its id (id 850); again leaves it out",
                 value=f"id {candidate[0]}" if candidate else "",
@@ -134,12 +131,12 @@ class Viewing(Actions):
 
     async def _watch(self, text: str) -> None:
         self.controller.watchlist.toggle(await self.controller.watchlist.token_named(text))
-        self.watch_changed()
+        self._watch_changed()
 
     def action_theme(self) -> None:
         """The next of dark, light and the terminal's own."""
         following = {DARK.name: LIGHT.name, LIGHT.name: ANSI.name}
-        self.app.theme = following.get(self.app.theme, DARK.name)
+        self.screen.app.theme = following.get(self.screen.app.theme, DARK.name)
 
     async def action_models(self) -> None:
         """Pick another model."""
@@ -152,19 +149,19 @@ class Viewing(Actions):
                 )
                 self.host.open_model(load)
 
-        await self.open(
+        await self.screen.open(
             ModelPicker(self.controller.options.directories, self.controller.options.load.model),
             chosen,
         )
 
     def action_palette(self) -> None:
         """All commands by name."""
-        self.app.action_command_palette()
+        self.screen.app.action_command_palette()
 
     def action_redraw(self) -> None:
         """Paint everything again."""
         self.host.paint_anew()
-        self.refresh(layout=True)
+        self.screen.refresh(layout=True)
 
     async def action_quit_twice(self) -> None:
         """Quit when pressed twice."""
@@ -173,4 +170,4 @@ class Viewing(Actions):
             await self.host.leave(0)
             return
         self._quit_asked = now
-        self.app.notify("q again quits.", timeout=TWICE, markup=False)
+        self.screen.tell("q again quits.", TWICE)

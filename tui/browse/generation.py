@@ -1,12 +1,18 @@
 """Streaming, and taking tokens."""
 
 from tokexplore.models.tree.events import Change
-from tokexplore.tui.browse.base import Actions
+from tokexplore.tui.browse.base import Actions, BrowseBase
+from tokexplore.tui.browse.prompts import PromptActions
+from tokexplore.tui.browse.step_panel import StepPanel
 from tokexplore.tui.explore.undo_text import MADE_AGAIN, NOTHING, TOOK_BACK, words_of
 
 
-class Taking(Actions):
+class GenerationActions(Actions):
     """What makes the tree grow by a token."""
+
+    def __init__(self, screen: BrowseBase, step: StepPanel, prompts: PromptActions) -> None:
+        super().__init__(screen)
+        self._step, self._prompts = step, prompts
 
     def action_take(self) -> None:
         """Take the candidate under the cursor; on a live stream, pin first."""
@@ -14,12 +20,12 @@ class Taking(Actions):
 
     def action_take_nth(self, number: int) -> None:
         """Take a candidate by its row; on a live stream, pin first."""
-        if self.pin():
-            self.app.notify("Paused at the step you saw: press again to take.", markup=False)
+        if self.screen.pin():
+            self.screen.tell("Paused at the step you saw: press again to take.")
             return
-        shown = self.candidate(number - 1)
+        shown = self._step.candidate(number - 1)
         if shown is None:
-            self.nothing(f"candidate in row {number}")
+            self.screen.nothing(f"candidate in row {number}")
             return
         self.controller.jobs.change(self.controller.take(*shown))
 
@@ -29,15 +35,15 @@ class Taking(Actions):
         if controller.replay is not None:
             controller.replay.toggle()
         elif controller.state == "lost":
-            self.restart()
+            self._prompts.restart()
         elif controller.streaming:
-            if not self.pin():
+            if not self.screen.pin():
                 controller.jobs.change(controller.streams.pause())
         elif controller.state == "asking":
-            await self.action_prompt()
+            await self._prompts.action_prompt()
         else:
             controller.jobs.change(controller.go_on())
-        self.changed()
+        self.screen.changed()
 
     def action_one(self) -> None:
         """Generate one token; of a replay, live the next one again."""
@@ -48,23 +54,23 @@ class Taking(Actions):
 
     def action_draw_again(self) -> None:
         """Draw this step once more."""
-        self.pin()
+        self.screen.pin()
         self.controller.jobs.change(self.controller.draw_again())
 
     def action_single_step(self) -> None:
         """One token at a time, or not."""
         self.controller.streams.single_step = not self.controller.streams.single_step
-        self.changed()
+        self.screen.changed()
 
     async def action_find(self) -> None:
         """Search the vocabulary at this step, and take what is found."""
         from tokexplore.tui.screens.find import HITS, FindToken
 
         explorer, controller = self.explorer, self.controller
-        self.pin()
+        self.screen.pin()
         distribution = controller.queries.distribution()
         if distribution is None:
-            self.nothing("candidates here yet")
+            self.screen.nothing("candidates here yet")
             return
         node = explorer.before
 
@@ -72,7 +78,7 @@ class Taking(Actions):
             if token is not None:
                 controller.jobs.change(controller.take(token, node))
 
-        await self.open(
+        await self.screen.open(
             FindToken(
                 explorer.vocabulary,
                 distribution.logprob(0),
@@ -84,10 +90,11 @@ class Taking(Actions):
     def action_adopt(self) -> None:
         """Take the model's own sampling settings."""
         if self.controller.link.suggested is None:
-            self.nothing("sampling settings that this model suggests")
+            self.screen.nothing("sampling settings that this model suggests")
             return
-        self.controller.adopt_suggested()
-        self.app.notify(f"Sampling: {self.explorer.settings.short()}.", markup=False)
+        streams, settings = self.controller.streams, self.explorer.settings
+        streams.configure(self.controller.link.suggestion(settings), streams.max_new_tokens)
+        self.screen.tell(f"Sampling: {self.explorer.settings.short()}.")
 
     def action_undo(self) -> None:
         """Take the last change back."""
@@ -106,15 +113,3 @@ class Taking(Actions):
     def _tell_change(self, done: str, change: Change | None, nothing: str) -> None:
         said = nothing if change is None else f"{done}: {words_of(self.explorer, change)}"
         self.host.say(f"{said}.")
-
-    def candidate(self, row: int) -> tuple[int, int] | None:
-        """The token of a candidate row, and the node that it comes after."""
-        raise NotImplementedError
-
-    def restart(self) -> None:
-        """Start a lost engine again."""
-        raise NotImplementedError
-
-    async def action_prompt(self) -> None:
-        """Ask for a prompt."""
-        raise NotImplementedError

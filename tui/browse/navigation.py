@@ -2,53 +2,59 @@
 
 import re
 
-from tokexplore.tui.browse.base import Actions
-from tokexplore.widgets.candidates import CandidateTable
-from tokexplore.widgets.transcript import Transcript
+from tokexplore.tui.browse.base import Actions, BrowseBase
+from tokexplore.tui.browse.branches import BranchActions
+from tokexplore.tui.browse.step_panel import StepPanel
+from tokexplore.tui.browse.story_panel import StoryPanel
 
 PLACE = re.compile(
     r"\s*(?:(?:#|branch\s+)(?P<branch>[0-9]{1,9})|(?P<back>-[0-9]{1,9})|(?P<step>[0-9]{1,9}))\s*"
 )
 
 
-class Walking(Actions):
+class NavigationActions(Actions):
     """Steps, candidate rows and jumps."""
 
-    pages_story = False
-    """Whether pgup and pgdn move the story's view instead of the candidate cursor."""
+    def __init__(
+        self, screen: BrowseBase, story: StoryPanel, step: StepPanel, branches: BranchActions
+    ) -> None:
+        super().__init__(screen)
+        self._story, self._step, self._branches = story, step, branches
+        self.pages_story = False
+        """Whether pgup and pgdn move the story's view instead of the candidate cursor."""
 
     def action_pane(self) -> None:
         """Let pgup and pgdn move the other part of the screen."""
         self.pages_story = not self.pages_story
         part = "the story" if self.pages_story else "the candidates"
-        self.app.notify(f"pgup and pgdn: {part}.", timeout=3, markup=False)
+        self.screen.tell(f"pgup and pgdn: {part}.", 3)
 
     def action_step(self, by: int) -> None:
         """Walk along the path; back from the open end is the last token."""
         self.explorer.place(self.explorer.cursor + by)
-        self.changed()
+        self.screen.changed()
 
     def action_line(self, direction: int) -> None:
         """To the line before or after."""
         if not self.explorer.jump(direction, self.explorer.ends_line):
-            self.nothing("more lines")
-        self.changed()
+            self.screen.nothing("more lines")
+        self.screen.changed()
 
     def action_first(self) -> None:
         """To the first generated token."""
         self.explorer.place(self.explorer.first_step, jump=True)
-        self.changed()
+        self.screen.changed()
 
     def action_follow(self) -> None:
         """Stay with the newest token."""
         self.explorer.follow()
-        self.changed()
+        self.screen.changed()
 
     async def action_goto(self) -> None:
         """Ask for a place and go there."""
         from tokexplore.tui.screens.dialog import Ask
 
-        await self.open(
+        await self.screen.open(
             Ask("Go to step 123, -40 from the end, branch 3, a name or a note"), self._go
         )
 
@@ -60,12 +66,12 @@ class Walking(Actions):
         if match is None:
             self._go_to_named(text.strip())
         elif match["branch"]:
-            self.switch(int(match["branch"]))
+            self._branches.switch(int(match["branch"]))
         elif match["back"]:
             explorer.place(len(explorer.nodes) + int(match["back"]), jump=True)
         else:
             self._go_to_step(int(match["step"]))
-        self.changed()
+        self.screen.changed()
 
     def _go_to_named(self, text: str) -> None:
         """To a branch or a step with this name, else one whose name holds it, else a note."""
@@ -77,13 +83,13 @@ class Walking(Actions):
         exact = bool(steps) and tree.labels[steps[0]].casefold() == sought
         noted = sorted(n for n, note in tree.notes.items() if sought in note.casefold())
         if named and (named[0].name.casefold() == sought or not exact):
-            self.switch(named[0].number)
+            self._branches.switch(named[0].number)
         elif steps:
             self.go_to_node(steps[0])
         elif noted:
             self.go_to_node(noted[0])
         else:
-            self.warn(
+            self.screen.warn(
                 f"No place, name or note is {text!r}: type a step (123), -40 from the end or "
                 "branch 3; f finds text in the tree."
             )
@@ -93,7 +99,7 @@ class Walking(Actions):
         index = explorer.index_of_step(step)
         if index is None:
             last = explorer.step(len(explorer.nodes) - 1)
-            self.warn(f"Step {step} is not on this path: it has {last} steps.")
+            self.screen.warn(f"Step {step} is not on this path: it has {last} steps.")
         else:
             explorer.place(index, jump=True)
 
@@ -103,7 +109,7 @@ class Walking(Actions):
 
     async def _back(self) -> None:
         if not await self.controller.back():
-            self.nothing("earlier places")
+            self.screen.nothing("earlier places")
 
     def action_row(self, by: int) -> None:
         """Move the candidate cursor."""
@@ -112,44 +118,43 @@ class Walking(Actions):
     def action_page(self, by: int) -> None:
         """Move the candidate cursor by a page, or the story's view."""
         if self.pages_story:
-            self.query_one(Transcript).scroll_page(by)
+            self._story.transcript.scroll_page(by)
             return
-        self._move_row(by * self.query_one(CandidateTable).visible_rows)
+        self._move_row(by * self._step.table.visible_rows)
 
     def _move_row(self, by: int) -> None:
-        seen = self.seen.row
-        row = (seen if self.pin() else self.explorer.row) + by
-        self.explorer.row = max(0, min(row, self.known_rows))
-        self.changed()
-        if row + self.query_one(CandidateTable).visible_rows > self.known_rows:
-            self.paint()  # which asks for more rows
+        seen = self.screen.seen.row
+        row = (seen if self.screen.pin() else self.explorer.row) + by
+        self.explorer.row = max(0, min(row, self._step.known_rows))
+        self.screen.changed()
+        if row + self._step.table.visible_rows > self._step.known_rows:
+            self.screen.paint()  # which asks for more rows
 
     def action_taken_row(self) -> None:
         """To the taken row."""
         self.explorer.to_taken()
-        self.changed()
+        self.screen.changed()
 
     def action_close_call(self, direction: int) -> None:
         """To the next or previous close call."""
         if not self.explorer.jump(direction, self.explorer.is_close_call):
-            self.nothing(f"close call (margin under {self.explorer.close_call:g} nats) this way")
-        self.changed()
+            self.screen.nothing(
+                f"close call (margin under {self.explorer.close_call:g} nats) this way"
+            )
+        self.screen.changed()
 
     def action_fork(self, direction: int) -> None:
         """To the next or previous tree fork."""
         if not self.explorer.jump(direction, self.explorer.is_fork):
-            self.nothing("tree fork this way")
-        self.changed()
+            self.screen.nothing("tree fork this way")
+        self.screen.changed()
 
-    def paint(self) -> None:
-        """Bring every widget up to the state of explorer and controller."""
-        raise NotImplementedError
+    def go_to_node(self, node: int, *, through: int | None = None) -> None:
+        """Stand on a node: on the path in view where it lies there, else on its branch.
 
-    @property
-    def known_rows(self) -> int:
-        """How many candidates of this step can be walked at once."""
-        raise NotImplementedError
-
-    def switch(self, number: int) -> None:
-        """Bring a branch into view."""
-        raise NotImplementedError
+        Args:
+            through: a later node that the path has to hold too.
+        """
+        self.controller.jobs.change(
+            self.controller.go_to(node, node if through is None else through)
+        )

@@ -8,27 +8,19 @@ from typing import Literal
 
 from tokexplore.models.api.engine import ModelInfo, Progress
 from tokexplore.models.api.options import PromptSpec
-from tokexplore.models.distribution import TokenRank
-from tokexplore.models.errors import EngineLostError, ModelError, TokexploreError, UsageError
-from tokexplore.models.sampling.settings import SamplingSettings
+from tokexplore.models.errors import EngineLostError, TokexploreError, UsageError
 from tokexplore.models.tree.events import Change
 from tokexplore.models.tree.trie import ROOT
 from tokexplore.tui.explore.engine_link import EngineLink, MakeClient
 from tokexplore.tui.explore.explorer import Explorer
 from tokexplore.tui.explore.jobs import Jobs
 from tokexplore.tui.explore.noise import NoiseMeter
-from tokexplore.tui.explore.options import (
-    MOST_WATCHED,
-    AppOptions,
-    adopted,
-    check_token_ids,
-    watched_tokens,
-    with_texts,
-)
+from tokexplore.tui.explore.options import AppOptions
 from tokexplore.tui.explore.prompts import Prompts
 from tokexplore.tui.explore.queries import Queries
 from tokexplore.tui.explore.replay import Replay
 from tokexplore.tui.explore.scoring import Scorer
+from tokexplore.tui.explore.starting import adopt_vocabulary, name_tokens, start_settings
 from tokexplore.tui.explore.streams import ENDINGS, Notify, Streams
 from tokexplore.tui.explore.watchlist import Watchlist
 from tokexplore.tui.terminal.shutdown import failure
@@ -138,31 +130,18 @@ class Controller:
         except EngineLostError as error:
             self.lose(error)
             return
-        self._check_vocabulary()
+        adopt_vocabulary(self.explorer, self.link.client.vocabulary, self.options.load.model)
         self.link.ready()
         if first:
             self._introduce(info)
-            await self._name_tokens()
+            await name_tokens(self.options, self.link.client, self.explorer, self.watchlist)
         self.explorer.tree.load(info.provenance)
         self._changed()
 
-    def _check_vocabulary(self) -> None:
-        """Take the engine's vocabulary, which has to be the one that the tree was made with."""
-        explorer, vocabulary = self.explorer, self.link.client.vocabulary
-        if explorer.nodes and not explorer.vocabulary.agrees_with(vocabulary):
-            raise ModelError(
-                f"{self.options.load.model} has another vocabulary than this session was recorded "
-                "with: M opens it in a session of its own."
-            )
-        explorer.vocabulary = vocabulary
-
     def _introduce(self, info: ModelInfo) -> None:
-        """Start with the settings that were asked for, and say what the user should know."""
-        check_token_ids(self.options, info)
-        recorded = self.explorer.tree.provenance
-        if not self.explorer.nodes:
-            self.explorer.settings = self.options.starting_settings(info)
-        elif recorded and (others := recorded[-1].differences(info.provenance)):
+        """Begin with the settings that were asked for, and say what the user should know."""
+        others = start_settings(self.options, self.explorer, info)
+        if others:
             self.queries.recomputes = True
             self._notify(
                 f"Not as recorded: {'; '.join(others)}. What was recorded stays; a step that is "
@@ -171,18 +150,6 @@ class Controller:
             )
         for notice in info.notices:
             self._notify(notice)
-
-    async def _name_tokens(self) -> None:
-        """Find the tokens of the texts that are biased, banned or watched."""
-        options, client, watchlist = self.options, self.link.client, self.watchlist
-        ids = {t: await client.encode(t, continuation=True) for t in options.token_texts}
-        self.explorer.settings = with_texts(self.explorer.settings, options, ids)
-        watchlist.tokens = watchlist.tokens or watched_tokens(options, ids, client.vocabulary)
-        if len(watchlist.tokens) > MOST_WATCHED:
-            raise UsageError(
-                f"{len(watchlist.tokens)} tokens are to be watched, and the screen can follow "
-                f"{MOST_WATCHED}: name fewer (run --watch takes any number)."
-            )
 
     def restart(self) -> Awaitable[None]:
         """Begin with a new engine process, from the same node; awaited, its model is loaded.
@@ -282,15 +249,6 @@ class Controller:
             if count is not None:
                 await self.streams.finished()
 
-    def adopt_suggested(self) -> None:
-        """Take the sampling settings that the model's makers suggest, where there are any."""
-        settings = self.suggestion(self.explorer.settings)
-        self.streams.configure(settings, self.streams.max_new_tokens)
-
-    def suggestion(self, settings: SamplingSettings) -> SamplingSettings:
-        """These settings as the model's makers suggest them, where they do."""
-        return adopted(settings, frozenset(), self.link.suggested)
-
     # What changes the path in view
 
     @asynccontextmanager
@@ -336,26 +294,16 @@ class Controller:
     async def _pick(self, token: int, before: int) -> None:
         """Put a token that was not taken yet after a node; the path in view goes to it."""
         explorer, tree = self.explorer, self.explorer.tree
-        standing = await self._rank_of(token, before)
+        standing = self.queries.stored_rank(before, token)
+        if standing is None:
+            await self._wake()
+            (standing,) = await self.link.client.standings(tree.ids(before), [token])
         node = tree.explore(
             before, [token], "picked", extends=True,
             settings=tree.configure(explorer.settings),
             logprob=standing.logprob, rank=standing.rank,
         )  # fmt: skip
         explorer.go_to(node)
-
-    async def _rank_of(self, token: int, node: int) -> TokenRank:
-        """How a token stands after a node."""
-        tree = self.explorer.tree
-        distribution = tree.distribution.get(node)
-        index = distribution.index_of(token) if distribution else None
-        if distribution is None or index is None:
-            await self._wake()
-            return (await self.link.client.standings(tree.ids(node), [token]))[0]
-        return TokenRank(
-            token, distribution.logit_view[index], distribution.logprob(index),
-            distribution.rank(index), index, distribution.tied(index),
-        )  # fmt: skip
 
     async def draw_again(self) -> None:
         """Draw the cursor's step once more, under the next draw number.

@@ -8,6 +8,7 @@ from tokexplore.models.api.options import LoadOptions
 from tokexplore.models.errors import EngineLostError
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.worker.client import EngineClient
+from tokexplore.tui.explore.options import adopted
 
 LinkState = Literal["recorded", "loading", "ready", "lost"]
 """`recorded`: a session is open and its model not yet asked for."""
@@ -58,6 +59,10 @@ class EngineLink:
     def suggested(self) -> SamplingSettings | None:
         """The sampling settings that the model's makers suggest."""
         return self.info.suggested if self.info else None
+
+    def suggestion(self, settings: SamplingSettings) -> SamplingSettings:
+        """These settings as the model's makers suggest them, where they do."""
+        return adopted(settings, frozenset(), self.suggested)
 
     async def load(self) -> ModelInfo:
         """Load the model; what is loaded.

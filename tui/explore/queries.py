@@ -4,7 +4,7 @@ import asyncio
 from array import array
 from collections.abc import Coroutine
 
-from tokexplore.models.distribution import Distribution, Rows
+from tokexplore.models.distribution import Distribution, Rows, TokenRank
 from tokexplore.models.errors import UsageError
 from tokexplore.models.sampling.bounds import BoundedView, bounded_view
 from tokexplore.models.sampling.logit_edits import NO_CHANGES, LogitEdits, changes_of
@@ -97,6 +97,17 @@ class Queries:
         elif found is not None and self.recomputes and not self._streams.live:
             self._compare(before)
         return found
+
+    def stored_rank(self, node: int, token: int) -> TokenRank | None:
+        """How a token stands after a node, where it is one of the stored candidates."""
+        distribution = self._explorer.tree.distribution.get(node)
+        index = distribution.index_of(token) if distribution else None
+        if distribution is None or index is None:
+            return None
+        return TokenRank(
+            token, distribution.logit_view[index], distribution.logprob(index),
+            distribution.rank(index), index, distribution.tied(index),
+        )  # fmt: skip
 
     @property
     def awaits_distribution(self) -> bool:

@@ -26,11 +26,14 @@ ROWS = 10
 StepShown = tuple[Explorer, Distribution | None, View | None]
 
 
-class Commands(LinePrinter):
+class Commands:
     """What can be typed. Each takes the rest of its line."""
 
-    ended = False
-    """Whether the user is done."""
+    def __init__(self, lines: LinePrinter) -> None:
+        self._lines = lines
+        self.controller, self.explorer = lines.controller, lines.explorer
+        self.ended = False
+        """Whether the user is done."""
 
     async def go(self, rest: str) -> None:
         """Go on at the end of this branch, by N tokens."""
@@ -39,7 +42,7 @@ class Commands(LinePrinter):
         if self.controller.state == "lost":
             await self.controller.restart()
         self.explorer.follow()
-        self.tell_from(len(self.explorer.nodes))
+        self._lines.tell_from(len(self.explorer.nodes))
         self.controller.play(count)
 
     async def step(self, rest: str) -> None:
@@ -64,7 +67,7 @@ class Commands(LinePrinter):
         self._need_prompt()
         count = _whole(rest, "table", least=1) if rest else ROWS
         for line in step_lines(*(await self._step()), count):
-            self.say(line)
+            self._lines.say(line)
 
     async def pick(self, rest: str) -> None:
         """Take a row of the table at this step, and go on from there."""
@@ -94,8 +97,8 @@ class Commands(LinePrinter):
         explorer = self.explorer
         before = explorer.before
         await self.controller.take(token, before)
-        self.say(place(explorer))
-        self.tell_from(explorer.tree.depth[before])
+        self._lines.say(place(explorer))
+        self._lines.tell_from(explorer.tree.depth[before])
 
     async def type_text(self, rest: str) -> None:
         """Put text of your own in at this step."""
@@ -104,14 +107,14 @@ class Commands(LinePrinter):
             raise UsageError("type needs a text, such as: type  and then")
         start = self.explorer.cursor
         await self.controller.type_text(rest)
-        self.tell_from(start)
+        self._lines.tell_from(start)
 
     async def again(self, _rest: str) -> None:
         """Draw this step once more (at a temperature above 0)."""
         self._need_prompt()
         start = self.explorer.cursor
         await self.controller.draw_again()
-        self.tell_from(start)
+        self._lines.tell_from(start)
 
     async def find(self, rest: str) -> None:
         """Search the vocabulary at this step."""
@@ -124,44 +127,44 @@ class Commands(LinePrinter):
         ranks = memoryview(rows.ranks).cast("I")
         for token, logit, rank in zip(ids, logits, ranks, strict=True):
             logprob = logit - rows.lse
-            self.say(
+            self._lines.say(
                 f"rank {rank}  id {token}  {vocabulary.show(token)}  logprob {number(logprob)}  "
                 f"model {percent(logprob)}"
             )
-        self.say(f"{rows.total:,} tokens hold this text; take ID takes one")
+        self._lines.say(f"{rows.total:,} tokens hold this text; take ID takes one")
 
     async def branch(self, rest: str) -> None:
         """List the branches, or switch to one."""
         if rest:
             wanted = self._branch(rest)
             await self.controller.switch(lambda: wanted)
-            self.say(place(self.explorer))
-            self.tell_from(len(self.explorer.nodes))
+            self._lines.say(place(self.explorer))
+            self._lines.tell_from(len(self.explorer.nodes))
             return
         for line in branch_lines(self.explorer, self.controller.streams.leaf):
-            self.say(line)
+            self._lines.say(line)
 
     async def compare(self, rest: str) -> None:
         """How branches go on from where they part."""
         self._need_prompt()
         for line in comparison_lines(self.explorer, [self._branch(w) for w in rest.split()]):
-            self.say(line)
+            self._lines.say(line)
 
     async def text(self, _rest: str) -> None:
         """The whole text of the branch in view."""
-        self.tell_from(0)
-        self.tell()
+        self._lines.tell_from(0)
+        self._lines.tell()
 
     async def where(self, _rest: str) -> None:
         """Where this is, the settings and the model."""
-        self.say(place(self.explorer))
+        self._lines.say(place(self.explorer))
         self.introduce()
 
     def introduce(self) -> None:
         """Tell the settings and the model."""
-        self.say(f"sampling: {self._setup()}")
+        self._lines.say(f"sampling: {self._setup()}")
         if (info := self.controller.link.info) is not None:
-            self.say(
+            self._lines.say(
                 f"model: {info.name}, {info.family}, {info.parameters:,} parameters, {info.dtype} "
                 f"on {info.device}, {len(self.explorer.nodes):,} of {info.context:,} positions used"
             )
@@ -179,7 +182,7 @@ class Commands(LinePrinter):
         else:
             names = ", ".join(BY_NAME)
             raise UsageError(f"{name!r} is no setting: {names} or length.")
-        self.say(f"sampling: {self._setup()}")
+        self._lines.say(f"sampling: {self._setup()}")
 
     def _setup(self) -> str:
         return f"{self.explorer.settings.short()}, length {self.controller.streams.max_new_tokens}"
@@ -189,7 +192,7 @@ class Commands(LinePrinter):
         if not rest:
             raise UsageError("prompt needs a text, such as: prompt The capital of France is")
         await self.controller.prompt(PromptSpec(text=rest))
-        self.tell_from(0)
+        self._lines.tell_from(0)
 
     async def name(self, rest: str) -> None:
         """Give the branch in view a name."""
@@ -197,15 +200,17 @@ class Commands(LinePrinter):
         branch = self.explorer.branch
         assert branch is not None
         self.explorer.tree.change(Named(branch.number, rest))
-        self.say(f"branch {branch.number} is called {rest}" if rest else "it has no name now")
+        self._lines.say(
+            f"branch {branch.number} is called {rest}" if rest else "it has no name now"
+        )
 
     async def hide(self, _rest: str) -> None:
         """Hide the branch in view."""
         number = await self.controller.hide()
         if number is None:
             raise UsageError("no branch would be left in view.")
-        self.say(f"branch {number} is hidden; undo brings it back")
-        self.say(place(self.explorer))
+        self._lines.say(f"branch {number} is hidden; undo brings it back")
+        self._lines.say(place(self.explorer))
 
     async def undo(self, _rest: str) -> None:
         """Take the last change back."""
@@ -221,16 +226,18 @@ class Commands(LinePrinter):
 
     def _tell_change(self, done: str, change: Change | None, nothing: str) -> None:
         if change is None:
-            self.say(nothing)
+            self._lines.say(nothing)
         else:
-            self.say(f"{done}: {safe_text(words_of(self.explorer, change))}")
-            self.say(place(self.explorer))
+            self._lines.say(f"{done}: {safe_text(words_of(self.explorer, change))}")
+            self._lines.say(place(self.explorer))
 
     async def help(self, _rest: str) -> None:
         """This list."""
         for command in COMMANDS:
-            self.say(f"  {command.usage:<18}{command.meaning}")
-        self.say("A line that is typed while text is streaming stops it; ctrl+c does so too.")
+            self._lines.say(f"  {command.usage:<18}{command.meaning}")
+        self._lines.say(
+            "A line that is typed while text is streaming stops it; ctrl+c does so too."
+        )
 
     async def quit(self, _rest: str) -> None:
         """Leave."""
@@ -246,8 +253,8 @@ class Commands(LinePrinter):
             )
             if (distribution is not None and view is not None) or not controller.busy:
                 return self.explorer, distribution, view
-            self.moved.clear()
-            await self.moved.wait()
+            self._lines.moved.clear()
+            await self._lines.moved.wait()
 
     def _branch(self, text: str) -> int:
         wanted, count = _whole(text.lstrip("#"), "branch"), len(self.explorer.tree.branches)

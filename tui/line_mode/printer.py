@@ -31,22 +31,21 @@ class LinePrinter:
         out: BinaryIO,
         kept: OpenSession | None = None,
     ) -> None:
-        self.options = options
         self.explorer = resumed(kept) if kept else Explorer(options.settings, options.close_call)
         self._out = out
         self._mid_line = False
         self._notices: list[str] = []
         self._text = RunningText()
         self._loop = asyncio.get_running_loop()
-        self._told = 0
-        """Tokens of the path in view that were told."""
+        self._printed = 0
+        """Tokens of the path in view that were printed."""
         self.moved = asyncio.Event()
         """Set whenever there may be something new to tell."""
         self.controller = Controller(
             self.explorer, options, make_client, self.moved.set, self._notice, play_name="go"
         )
         file = Path(options.session) if options.session else None
-        self.keeping = SessionRecorder(self.controller, self._tell, file=file, kept=kept)
+        self.recorder = SessionRecorder(self.controller, self._tell, file=file, kept=kept)
 
     def _tell(self, text: str, bad: bool) -> None:
         """A notice from another thread."""
@@ -72,19 +71,19 @@ class LinePrinter:
 
     def tell_from(self, index: int) -> None:
         """Tell the path in view from one of its tokens on."""
-        self._text, self._told = RunningText(), index
+        self._text, self._printed = RunningText(), index
 
     def tell(self) -> None:
         """Write the tokens of the path in view that are new."""
         explorer = self.explorer
-        if self._told >= len(explorer.nodes):
-            self._told = min(self._told, len(explorer.nodes))
+        if self._printed >= len(explorer.nodes):
+            self._printed = min(self._printed, len(explorer.nodes))
             return
         ids = explorer.ids()
         bos = self.controller.link.info.bos_id if self.controller.link.info else None
-        start = max(self._told, int(ids[0] == bos))
+        start = max(self._printed, int(ids[0] == bos))
         pieces = map(self._text.push, map(explorer.vocabulary.bytes_of, ids[start:]))
-        self._told = len(ids)
+        self._printed = len(ids)
         text = plain_text("".join(pieces))
         if text:
             self._mid_line = not text.endswith("\n")

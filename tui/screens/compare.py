@@ -8,17 +8,14 @@ from textual.binding import Binding, BindingType
 
 from tokexplore.tui.explore.controller import Controller
 from tokexplore.tui.presenters.compare import chosen, compare
-from tokexplore.tui.screens.parts import has_parts
-from tokexplore.tui.screens.shown import Shown
+from tokexplore.tui.screens.live import LiveScreen
 from tokexplore.widgets.compare import CompareView
 from tokexplore.widgets.header import Header
 from tokexplore.widgets.keybar import KeyBar, KeyHint
 from tokexplore.widgets.title_rule import Part, TitleRule, legend_parts
 
-FRAMES_PER_SECOND = 15
 
-
-class CompareScreen(Shown):
+class CompareScreen(LiveScreen):
     """Two to four branches; the one that streams grows as it does."""
 
     mode = "COMPARE"
@@ -78,15 +75,11 @@ class CompareScreen(Shown):
         title = f"{len(self.numbers)} branches from their fork"
         self.query_one(TitleRule).show([Part(title, "text")], legend_parts("surprisal"))
         self.query_one(CompareView).focus()
-        self.set_interval(1 / FRAMES_PER_SECOND, self.paint)
-        self.paint()
+        self.changed()
 
-    def paint(self) -> None:
-        """Bring the view up to date where something has changed."""
-        if not has_parts(self):
-            return
-        controller, explorer = self.controller, self.controller.explorer
-        self.paint_header()
+    def paint_parts(self) -> None:
+        """Bring the view up to date where its branches have changed."""
+        controller, explorer = self.controller, self.explorer
         tips = tuple(explorer.tree.branch(n).tip for n in self.numbers)
         seen = (tips, controller.streams.leaf, self.numbers)
         if seen == self._seen or not tips:

@@ -21,14 +21,12 @@ from tokexplore.tui.explore.repeat_runs import RepeatRuns, asked_runs
 from tokexplore.tui.report.repeat_text import TrieRow, trie_rows
 from tokexplore.tui.screens.dialog import Ask
 from tokexplore.tui.screens.lab_lines import detail, figures, trie
-from tokexplore.tui.screens.parts import has_parts
-from tokexplore.tui.screens.shown import Shown
+from tokexplore.tui.screens.live import FRAMES_PER_SECOND, LiveScreen
 from tokexplore.widgets.cell_text import cut_left
 from tokexplore.widgets.header import Header
 from tokexplore.widgets.keybar import KeyBar, KeyHint
 from tokexplore.widgets.title_rule import Part, TitleRule
 
-FRAMES_PER_SECOND = 15
 _FIXED_ROWS = 8
 """Header, two rules, three lines of figures with one below, and the key bar."""
 _DETAIL_ROWS = 13
@@ -36,7 +34,7 @@ _PROMPT_WORDS = 12
 """Tokens of the prompt that the title shows."""
 
 
-class LabScreen(Shown):
+class LabScreen(LiveScreen):
     """The prefix trie of all runs above, the fork or the run under the cursor below."""
 
     DEFAULT_CSS = """
@@ -74,13 +72,14 @@ class LabScreen(Shown):
 
     def __init__(self, controller: Controller) -> None:
         super().__init__(controller)
-        self.lab = RepeatRuns(controller, self._changed)
+        self.lab = RepeatRuns(controller, self._runs_changed)
         self._index = 0
         self._study: Study | None = None
         """What is shown: the lab's may have begun anew since."""
         self._rows: list[TrieRow] = []
         self._summary: Summary | None = None
-        self._dirty = True
+        self._stale = True
+        """There are runs that are not shown yet."""
 
     def compose(self) -> ComposeResult:
         yield Header()
@@ -106,36 +105,37 @@ class LabScreen(Shown):
         self.query_one(VerticalScroll).can_focus = False
         if self.lab.study is None:
             self.lab.start()
-        self.set_interval(1 / FRAMES_PER_SECOND, self.paint)
-        self.paint()
+        self.set_interval(1 / FRAMES_PER_SECOND, self._count_down)
+        self.changed()
+
+    def _count_down(self) -> None:
+        """The time that is left passes while nothing else changes."""
+        if self.lab.running:
+            self.changed()
 
     def on_resize(self, event: events.Resize) -> None:
         """Share the rows between the trie and what is told of a line."""
         rows = (event.size.height - _FIXED_ROWS) // 2
         self.query_one("#lab-detail").styles.height = max(4, min(_DETAIL_ROWS, rows))
-        self._changed()
+        self._runs_changed()
 
     def on_unmount(self) -> None:
         """Nothing goes on unseen."""
         self.lab.stop()
 
-    def _changed(self) -> None:
-        self._dirty = True
+    def _runs_changed(self) -> None:
+        self._stale = True
+        self.changed()
 
-    def paint(self) -> None:
-        """Bring the screen up to date where something has changed."""
-        if not has_parts(self):
-            return
-        self.paint_header()
-        vocabulary = self.controller.explorer.vocabulary
-        if self._dirty:
-            self._dirty = False
+    def paint_parts(self) -> None:
+        """Show the runs that there are, and how long the rest take."""
+        vocabulary = self.explorer.vocabulary
+        if self._stale:
+            self._stale = False
             self._read(vocabulary)
             self._paint_title(vocabulary)
             self._paint_rows(vocabulary)
-            self._paint_figures()
-        elif self.lab.running:
-            self._paint_figures()
+        self._paint_figures()
 
     def _read(self, vocabulary: Vocabulary) -> None:
         """Take in the runs that there are."""
@@ -196,7 +196,7 @@ class LabScreen(Shown):
         self.query_one(VerticalScroll).scroll_to(
             y=max(0, self._index - self.query_one(VerticalScroll).size.height // 2), animate=False
         )
-        self._paint_rows(self.controller.explorer.vocabulary)
+        self._paint_rows(self.explorer.vocabulary)
 
     def action_open(self) -> None:
         """A fork: its sides as branches, at its step. A text: keep it as a branch."""

@@ -1,13 +1,17 @@
 """`:`: all commands by name, in Textual's own palette."""
 
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import ClassVar
+from functools import partial
+from typing import Any, ClassVar
 
 from textual import events
+from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 from textual.command import CommandPalette
 from textual.widgets import Input
 
+from tokexplore.tui.keys import COMMANDS
 from tokexplore.tui.screens.dialog import LIST_KEYS
 
 
@@ -30,3 +34,30 @@ class Palette(CommandPalette):
     def _action_command_list(self, action: str) -> None:
         with suppress(KeyError):  # a page up or down in a list that is not laid out yet
             super()._action_command_list(action)
+
+
+def system_commands(
+    run: Callable[[str], None], save_tape: Callable[[], None], leave: Callable[[], Any]
+) -> Iterator[SystemCommand]:
+    """Everything that a key does, by name.
+
+    Args:
+        run: does an action of the main screen.
+    """
+    for command in COMMANDS:
+        yield SystemCommand(
+            command.label,
+            f"{command.shown}  {command.tooltip}",
+            partial(run, command.action),
+        )
+    yield SystemCommand(
+        "save a tape",
+        "The keys since the start, or since the last mark (@), as a script to edit and play.",
+        save_tape,
+    )
+    yield SystemCommand(
+        "examples",
+        "Prompts that show something about sampling, each opened by one key.",
+        partial(run, "examples"),
+    )
+    yield SystemCommand("quit now", "ctrl+q", leave)

@@ -13,12 +13,12 @@ from textual.widgets import Static
 from tokexplore.models.distribution import Distribution
 from tokexplore.models.errors import UsageError
 from tokexplore.models.sampling.bounds import bounded_view
-from tokexplore.models.sampling.effects import Draws, Effect
 from tokexplore.models.sampling.logit_edits import changes_of
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.tokens import Vocabulary
 from tokexplore.tui.explore.controller import Controller
 from tokexplore.tui.explore.knob_editor import KnobEditor, Setup
+from tokexplore.tui.explore.step_effects import StepEffects
 from tokexplore.tui.screens import sampler_lines
 from tokexplore.tui.screens.dialog import Dialog
 from tokexplore.tui.screens.parts import has_parts
@@ -104,18 +104,13 @@ class SamplerLensScreen(Dialog[Setup | None]):
         explorer = controller.explorer
         taken = explorer.taken
         self._taken = None if taken is None else explorer.tree.token[taken]
-        self._node = explorer.before
         self._distribution = controller.queries.distribution()
         self._uniform = controller.queries.uniform_at_cursor()
         """The number that the token in view was drawn with, where it was drawn."""
-        self._ids = controller.explorer.tree.ids(self._node)
-        self._prompt_length = explorer.tree.prompt_length(self._node)
+        self._step = StepEffects(controller, self._follow)
         self._before = explorer.settings
         self._hand = KnobEditor(Setup(explorer.settings, controller.streams.max_new_tokens))
         self._pins: list[SamplingSettings] = []
-        self._effects: dict[SamplingSettings, Effect] = {}
-        self._asking = False
-        self._draws: dict[SamplingSettings, Draws] = {}
         self._cumulative = False
 
     def compose(self) -> ComposeResult:
@@ -169,29 +164,16 @@ class SamplerLensScreen(Dialog[Setup | None]):
         bounds = None
         if self._controller.link.absent and self._distribution is not None:
             bounds = bounded_view(self._distribution, settings)
-        changes = changes_of(settings, self._ids, self._prompt_length)
-        effect = self._effects.get(settings)
+        changes = changes_of(settings, self._step.ids, self._step.prompt_length)
+        effect = self._step.effects.get(settings)
         return Column(name, settings, style, changes, effect, bounds, self._controller.link.absent)
 
     def _follow(self) -> None:
         """Show what is known of the settings in hand, and ask for what is not."""
-        columns = self._draw()
-        wanted = [c.settings for c in columns if c.settings not in self._effects]
-        possible = self._distribution is not None and not self._controller.link.absent
-        if wanted and possible and not self._asking:
-            self._asking = True
-            self._controller.jobs.run(self._ask(wanted))
-
-    async def _ask(self, wanted: Sequence[SamplingSettings]) -> None:
-        try:
-            found = await self._controller.link.client.effects(
-                self._ids, wanted, self._prompt_length
-            )
-            self._effects.update(zip(wanted, found, strict=True))
-        finally:
-            self._asking = False
         if has_parts(self):
-            self._follow()
+            columns = self._draw()
+            if self._distribution is not None:
+                self._step.ask([column.settings for column in columns])
 
     # Drawing
 
@@ -250,7 +232,7 @@ class SamplerLensScreen(Dialog[Setup | None]):
     ) -> None:
         shown = self.query_one("#candidates", Static)
         size = shown.content_size
-        draws = self._draws.get(columns[-1].settings)
+        draws = self._step.draws.get(columns[-1].settings)
         lines = sampler_lines.candidate_lines(
             columns, distribution, vocabulary, draws, self._taken, size.height, size.width
         )
@@ -298,7 +280,7 @@ class SamplerLensScreen(Dialog[Setup | None]):
         if suggested is None or now is None:
             self.app.notify("This model suggests no sampling settings.", markup=False)
             return
-        self._hand.adopt(self._controller.suggestion(now))
+        self._hand.adopt(self._controller.link.suggestion(now))
         self._follow()
 
     def action_pin(self) -> None:
@@ -326,14 +308,7 @@ class SamplerLensScreen(Dialog[Setup | None]):
         if self._controller.link.absent:
             self.app.notify("Drawing needs the model: space loads it.", markup=False)
             return
-        self._controller.jobs.run(self._draw_many(now))
-
-    async def _draw_many(self, settings: SamplingSettings) -> None:
-        self._draws[settings] = await self._controller.link.client.draws(
-            self._ids, settings, DRAWS, self._prompt_length
-        )
-        if has_parts(self):
-            self._draw()
+        self._step.draw(now, DRAWS)
 
     def action_picture(self) -> None:
         """Probabilities or their running sum; on a small screen also back to the candidates."""

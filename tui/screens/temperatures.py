@@ -20,8 +20,7 @@ from tokexplore.tui.explore.controller import Controller
 from tokexplore.tui.explore.temperature_runs import TEMPERATURES, TemperatureRun, TemperatureRuns
 from tokexplore.tui.presenters.status import step_title
 from tokexplore.tui.screens.dialog import Ask
-from tokexplore.tui.screens.parts import has_parts
-from tokexplore.tui.screens.shown import Shown
+from tokexplore.tui.screens.live import LiveScreen
 from tokexplore.widgets.bars import bar
 from tokexplore.widgets.cell_text import cut, fitting, width
 from tokexplore.widgets.header import Header
@@ -30,11 +29,10 @@ from tokexplore.widgets.keybar import KeyBar, KeyHint
 from tokexplore.widgets.numbers import count, percent
 from tokexplore.widgets.title_rule import SEPARATOR, Part, TitleRule, legend_parts
 
-FRAMES_PER_SECOND = 15
 _WORD, _BAR = 14, 16
 
 
-class TemperaturesScreen(Shown):
+class TemperaturesScreen(LiveScreen):
     """One row for each temperature; `enter` keeps a continuation as a branch."""
 
     DEFAULT_CSS = """
@@ -70,11 +68,10 @@ class TemperaturesScreen(Shown):
 
     def __init__(self, controller: Controller) -> None:
         super().__init__(controller)
-        self.ladder = TemperatureRuns(controller, self._changed)
+        self.ladder = TemperatureRuns(controller, self.changed)
         self._index = 0
-        self._seed = controller.explorer.settings.seed
+        self._seed = self.explorer.settings.seed
         self._temperatures: tuple[float, ...] = TEMPERATURES
-        self._dirty = True
 
     def compose(self) -> ComposeResult:
         yield Header()
@@ -91,13 +88,12 @@ class TemperaturesScreen(Shown):
             KeyHint("r", "next seed", 6, "again"),
         ]
         self.query_one(KeyBar).show(hints, KeyHint("q", "close", 10, "close"))
-        title = step_title(self.controller.explorer, self.size.width // 3)
+        title = step_title(self.explorer, self.size.width // 3)
         self.query_one(TitleRule).show(
             [Part("temperatures", "text"), *title], legend_parts("surprisal")
         )
         self.query_one(VerticalScroll).can_focus = False
         await self._begin()
-        self.set_interval(1 / FRAMES_PER_SECOND, self.paint)
 
     def on_unmount(self) -> None:
         """Nothing goes on unseen."""
@@ -109,21 +105,11 @@ class TemperaturesScreen(Shown):
         scroll = self.query_one(VerticalScroll)
         await scroll.remove_children()
         await scroll.mount_all(Static() for _ in self.ladder.rungs)
-        self._dirty = True
-        self.call_after_refresh(self.paint)
+        self.call_after_refresh(self.changed)
 
-    def _changed(self) -> None:
-        self._dirty = True
-
-    def paint(self) -> None:
-        """Bring the rows up to date where something has changed."""
-        if not has_parts(self):
-            return
-        self.paint_header()
-        vocabulary = self.controller.explorer.vocabulary
-        if not self._dirty:
-            return
-        self._dirty = False
+    def paint_parts(self) -> None:
+        """Bring the rows up to date."""
+        vocabulary = self.explorer.vocabulary
         rows = list(self.query_one(VerticalScroll).query(Static))
         running = self.ladder.running
         columns = self.query_one(VerticalScroll).content_size.width - 1
@@ -136,8 +122,7 @@ class TemperaturesScreen(Shown):
         self._index = max(0, min(len(self.ladder.rungs) - 1, self._index + by))
         rows = list(self.query_one(VerticalScroll).query(Static))
         rows[self._index].scroll_visible(animate=False)
-        self._dirty = True
-        self.paint()
+        self.changed()
 
     def action_keep(self) -> None:
         """Keep this continuation as a branch."""
@@ -150,7 +135,7 @@ class TemperaturesScreen(Shown):
     async def _keep(self, rung: TemperatureRun) -> None:
         number = await self.ladder.keep(rung)
         self.app.notify(f"Kept as branch {number}.", timeout=2, markup=False)
-        self._dirty = True
+        self.changed()
 
     def keeps_waiting(self, event: events.Key | events.Paste) -> bool:
         """Whether a branch is about to come into view."""

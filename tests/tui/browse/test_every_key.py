@@ -82,7 +82,7 @@ EFFECTS: dict[str, See] = {
     "step.goto": dialog(Ask),
     "step.back": cursor,
     **dict.fromkeys(("row.up", "row.down", "row.page_up", "row.page_down", "row.taken"), row),
-    "row.pane": lambda app: app.screen.pages_story,  # type: ignore[attr-defined]
+    "row.pane": lambda app: app._browse.navigation.pages_story,
     "row.find": dialog(FindToken),
     "act.take": tree,
     **{f"act.take{n}": lambda app: (tree(app), told(app)) for n in range(1, 10)},
@@ -110,7 +110,7 @@ EFFECTS: dict[str, See] = {
     **dict.fromkeys(("jump.match", "jump.match_back", "jump.bookmark"), cursor),
     "file.models": dialog(ModelPicker),
     "file.export": dialog(Ask),
-    "file.record": lambda app: app.recorder,
+    "file.record": lambda app: app.recordings.recorder,
     "file.mark": told,
     "file.picture": told,
     "file.sessions": dialog(SessionPicker),
@@ -177,7 +177,7 @@ async def test_the_key_does_what_it_says(command: object, key: str) -> None:
 async def test_redraw_asks_for_the_whole_screen() -> None:
     app = make_app()
     asked: list[bool] = []
-    app.forget_screen = lambda: asked.append(True)  # type: ignore[method-assign]
+    app.frames.forget = lambda: asked.append(True)  # type: ignore[method-assign]
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: bool(app.controller.explorer.tree.ended))
         asked.clear()

@@ -65,7 +65,7 @@ async def test_marks_are_the_steps_within_three_sigmas_of_the_measured_noise(mon
                 )
                 gaps.append(read[a] - read[b] - plain.margin)
         noise = scale(gaps)
-        view = app._browse.path_view
+        view = app._browse.story.path_view
         assert view.noise is not None
         assert abs(view.noise - noise) < 1e-6
         margins = [tree.distribution.figures(node).margin for node in path[prompt - 1 : -1]]
@@ -80,7 +80,7 @@ async def test_a_mark_is_in_the_text_the_strip_and_the_figures(monkeypatch) -> N
     app = noisy_app(monkeypatch, "bfloat16")
     async with app.run_test(size=SIZE) as pilot:
         await measured(pilot, app)
-        flips = app._browse.path_view.flips
+        flips = app._browse.story.path_view.flips
         assert flips
         assert screen_text(app).count("▲") >= 2
         app.controller.explorer.place(flips[0])

@@ -21,6 +21,7 @@ from tokexplore.models.session.listing import latest
 from tokexplore.models.session.paths import all_files
 from tokexplore.models.session.reader import listed, open_session
 from tokexplore.models.tree.events import Named
+from tokexplore.models.tree.search import find_text
 from tokexplore.tui.cli import dispatch
 from tokexplore.tui.cli.export import source_of
 from tokexplore.tui.cli.sessions import session_table
@@ -46,7 +47,7 @@ async def test_it_opens_at_the_same_place_without_a_model() -> None:
             before.controller.explorer.row,
         )
         assert (explorer.settings, explorer.marked) == (SETTINGS, [2])
-        assert screen.path_view.colouring == "entropy"
+        assert screen.story.path_view.colouring == "entropy"
         table = screen.query_one(CandidateTable)
         assert (table.bits, table.column_set) == (True, "text")
         text = screen_text(app)
@@ -234,10 +235,11 @@ async def test_text_is_found_in_every_branch() -> None:
         assert word
         await press(pilot, "f", *word, "enter")
         places = set()
-        for _ in range(len(app._browse._matches)):
+        matches = find_text(explorer.tree, explorer.vocabulary, word, hidden=False)
+        for _ in matches:
             places.add(explorer.taken)
             await press(pilot, "semicolon")
-        assert other.tip in places or any(m.last == other.tip for m in app._browse._matches)
+        assert other.tip in places or any(m.last == other.tip for m in matches)
         assert len(places) > 1
         here = explorer.taken
         await press(pilot, "comma", "semicolon")

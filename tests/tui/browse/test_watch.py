@@ -27,18 +27,18 @@ async def idle(pilot, app) -> None:
 
 
 def told(app) -> str:
-    parts = watch_parts(app.controller, app._browse.watch_view, bits=False)
+    parts = watch_parts(app.controller, app._browse.strip.watch_view, bits=False)
     return " ".join(part.text for part in parts)
 
 
 def all_known(app) -> bool:
-    view = app._browse.watch_view
+    view = app._browse.strip.watch_view
     return not (app.controller.busy or view.pending or view._missing)
 
 
 async def assert_true(app) -> None:
     """Every known figure is the engine's, and all of the path that has a distribution is known."""
-    controller, view = app.controller, app._browse.watch_view
+    controller, view = app.controller, app._browse.strip.watch_view
     nodes, lines = controller.explorer.nodes, view.update(0)
     assert list(lines) == controller.watchlist.tokens
     for index in range(1, len(nodes)):
@@ -121,7 +121,7 @@ async def test_the_watch_list_is_there_again_with_the_session_and_without_the_mo
     async with app.run_test(size=SIZE) as pilot:
         await settle(pilot)
         assert app.controller.watchlist.tokens == [first, RARE]
-        lines = app._browse.watch_view.update(0)
+        lines = app._browse.strip.watch_view.update(0)
         assert not all(map(math.isnan, lines[first]))
         assert all(map(math.isnan, lines[RARE])), "what is not recorded is blank"
         assert "…" not in told(app)

@@ -111,9 +111,9 @@ async def test_draws_stand_beside_the_probabilities() -> None:
     async with app.run_test(size=SIZE) as pilot:
         lens = await opened(pilot, app)
         await pilot.press("d")
-        await until(pilot, lambda: lens._draws)
+        await until(pilot, lambda: lens._step.draws)
         await settle(pilot)
-        (draws,) = lens._draws.values()
+        (draws,) = lens._step.draws.values()
         assert draws.count == DRAWS
         assert "drawn" in part(app, "#candidates")
         token = app.controller.queries.distribution().id_view[0]

@@ -23,6 +23,7 @@ from tokexplore.tui.cli.tape import app_options, opened, run_tape
 from tokexplore.tui.explore.options import TapeOptions
 from tokexplore.tui.recording.cast import read_cast
 from tokexplore.tui.recording.key_log import KeyLog, Pressed
+from tokexplore.tui.screens.live import LiveScreen
 from tokexplore.tui.tape import player
 from tokexplore.tui.tape.player import play
 from tokexplore.tui.tape.script import Script, Step, parse_script, read_script
@@ -143,7 +144,7 @@ Screenshot done
 def uneven(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let what arrives, and what is painted, come late now and then, as on a busy machine."""
     chance = random.Random(0)
-    late: tuple[tuple[type, str], ...] = (EngineClient, "_receive"), (player.TapeApp, "paint_now")
+    late: tuple[tuple[type, str], ...] = (EngineClient, "_receive"), (LiveScreen, "paint")
     for where, name in late:
         whole = getattr(where, name)
 
@@ -287,7 +288,7 @@ async def test_what_was_just_done_can_be_played_again(tmp_path: Path) -> None:
         await press(pilot, "home", "l", "3")
         await until(pilot, lambda: not app.controller.streaming)
         await press(pilot, "a", "o", "k", "enter")
-        memory = app.keys_pressed.tape(app.controller.options, SIZE)
+        memory = app.recordings.keys.tape(app.controller.options, SIZE)
         await pilot.press("colon", *"save a tape")
         await until(pilot, lambda: len(app.screen.query_one(OptionList).options) == 1)
         said: list[str] = []

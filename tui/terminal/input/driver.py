@@ -12,8 +12,9 @@ from textual.geometry import Size
 from textual.message import Message
 
 from tokexplore.tui.terminal.input.key_events import Reader, clamped
-from tokexplore.tui.terminal.input.key_turns import MOST_WAITING, TurnsApp
+from tokexplore.tui.terminal.input.key_queue import MOST_WAITING
 from tokexplore.tui.terminal.input.splitter import Pasted, Splitter, Token, Typed
+from tokexplore.tui.terminal.input.turns_app import TurnsApp
 
 AT_ONCE = 2**16
 """Bytes that are read before they are acted on, where so many are there."""
@@ -31,7 +32,7 @@ class InputDriver(LinuxDriver):
         splitter, reader = Splitter(), Reader(self.size)
         assert isinstance(self._app, TurnsApp)
         while not self.exit_event.is_set():
-            if self._app.keys_waiting > MOST_TYPED:
+            if len(self._app.key_queue) > MOST_TYPED:
                 self.exit_event.wait(_LOOK_EVERY)
                 continue
             if not self._waits(_LOOK_EVERY):

@@ -84,7 +84,7 @@ def is_at_rest(app: TokexploreApp) -> bool:
     """Whether nothing goes on but a stream that waits at its gate."""
     controller = app.controller
     return (
-        not app.keys_waiting
+        not app.key_queue
         and not controller.changing
         and controller.jobs.count == controller.streaming
         and (app._browse is None or not app._browse.is_dirty)
@@ -148,4 +148,4 @@ async def test_keys_act_after_the_terminal_said_that_it_lost_the_focus(opens: st
         await until(pilot, lambda: app.screen.query_one(Input).value == "7")
         app.post_message(events.AppBlur())
         await pilot.press("ctrl+g")
-        await until(pilot, lambda: app.screen is app._browse and not app.keys_waiting)
+        await until(pilot, lambda: app.screen is app._browse and not app.key_queue)

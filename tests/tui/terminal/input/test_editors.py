@@ -80,7 +80,7 @@ async def test_a_long_prompt_that_was_typed_while_loading_ends_nothing() -> None
         await pilot.press("p")
         app.post_message(Paste(Pasted(LONG, 0, 0, 0, True)))
         await pilot.press("enter")
-        await during(pilot, lambda: not app.keys_waiting)
+        await during(pilot, lambda: not app.key_queue)
         gate.release(100)
         await until(pilot, lambda: isinstance(app.screen, PromptEditor))
         assert LONG in app.screen.query_one(Draft).text
@@ -126,7 +126,7 @@ async def test_a_dialog_that_is_closed_before_its_answer_breaks_nothing() -> Non
         for keys, kind in ((("slash", "e", "ctrl+g"), FindToken), (("O", "ctrl+g"), SessionPicker)):
             for key in keys:
                 app.simulate_key(key)
-            await until(pilot, lambda: not app.keys_waiting)
+            await until(pilot, lambda: not app.key_queue)
             await until(pilot, lambda kind=kind: not isinstance(app.screen, kind))
         await pilot.pause(0.1)
         assert app.return_code is None

@@ -10,7 +10,7 @@ from textual.content import Content
 from tokexplore.models.api.options import SHIPPED, PromptSpec
 from tokexplore.models.errors import TokexploreError
 from tokexplore.models.sampling.settings import SamplingSettings
-from tokexplore.tui.browse.base import Actions
+from tokexplore.tui.browse.base import Actions, BrowseBase
 from tokexplore.tui.explore.examples import EXAMPLES, Example
 from tokexplore.tui.explore.options import STOCK_PROMPT
 
@@ -23,15 +23,17 @@ WAIT = 0.05
 """Seconds between looks at whether the model is there."""
 
 
-class Prompting(Actions):
+class PromptActions(Actions):
     """What goes in as text."""
 
-    first: bool
-    """Whether this is what the command line asked for: a mistake in it ends the program."""
-    _typed: PromptSpec | None = None
-    """A prompt that was typed before the model was loaded."""
-    _goes_on_with: "Written | None" = None
-    """A text that was typed to follow the first prompt before the model was loaded."""
+    def __init__(self, screen: BrowseBase, *, first: bool) -> None:
+        super().__init__(screen)
+        self._first = first
+        """Whether this is what the command line asked for: a mistake in it ends the program."""
+        self._typed: PromptSpec | None = None
+        """A prompt that was typed before the model was loaded."""
+        self._goes_on_with: Written | None = None
+        """A text that was typed to follow the first prompt before the model was loaded."""
 
     def begin(self) -> None:
         """Load the model; then start on the prompt, or on what is typed meanwhile."""
@@ -42,10 +44,10 @@ class Prompting(Actions):
             return
         options = self.controller.options
         self.controller.jobs.run(self._begin())
-        if options.examples and self.first:
-            self.call_after_refresh(self.action_examples)
+        if options.examples and self._first:
+            self.screen.call_after_refresh(self.action_examples)
         elif options.starting_prompt() is None:
-            self.call_after_refresh(self.action_prompt)
+            self.screen.call_after_refresh(self.action_prompt)
 
     async def _begin(self) -> None:
         controller = self.controller
@@ -57,7 +59,7 @@ class Prompting(Actions):
             if controller.state == "asking" and spec is not None:
                 await self._start(spec)
         except TokexploreError as error:
-            if self.first:
+            if self._first:
                 await self.host.leave(error.exit_code, f"tokexplore: {error}")
             elif controller.state == "loading":
                 await self.host.model_refused(error)
@@ -90,7 +92,7 @@ class Prompting(Actions):
         if more is not None:
             self._type(more)
         elif spec.chat is not None:
-            self.app.notify("This is the rendered template; space goes on.", markup=False)
+            self.screen.tell("This is the rendered template; space goes on.")
 
     async def _start_typed(self, spec: PromptSpec) -> None:
         """Start on a prompt of the editor's; one that is refused stays there."""
@@ -113,9 +115,9 @@ class Prompting(Actions):
                 await ask()
                 opened.set()
 
-            if self.is_current:
+            if self.screen.is_current:
                 # In the screen's own queue: a dialog's result comes back to where it was opened.
-                self.call_later(again)
+                self.screen.call_later(again)
                 await opened.wait()
             raise
 
@@ -126,7 +128,7 @@ class Prompting(Actions):
     async def _ask_text(self, before: "Written | None") -> None:
         from tokexplore.tui.screens.editor import TextEditor, Written
 
-        self.pin()
+        self.screen.pin()
         explorer, controller, title = (
             self.explorer,
             self.controller,
@@ -135,15 +137,15 @@ class Prompting(Actions):
         if not explorer.nodes:
             coming = self._typed or controller.options.starting_prompt()
             if controller.state != "loading" or coming is None:
-                self.nothing("prompt yet: p asks for one")
+                self.screen.nothing("prompt yet: p asks for one")
                 return
             title = "Type a continuation of the prompt"
         if controller.state == "lost":
-            self.nothing("engine to read what is typed until space starts it")
+            self.screen.nothing("engine to read what is typed until space starts it")
             return
         given = before or self._goes_on_with or Written("")
         editor = TextEditor(title, given.text, self._preview_more, literal=given.literal)
-        await self.open(editor, partial(self._type, place=(explorer.leaf, explorer.cursor)))
+        await self.screen.open(editor, partial(self._type, place=(explorer.leaf, explorer.cursor)))
 
     def _type(self, written: "Written | None", place: tuple[int, int] | None = None) -> None:
         """Go on with a typed text where the user stands, or at a place: a leaf and a cursor."""
@@ -152,7 +154,7 @@ class Prompting(Actions):
             return
         loading = self.controller.state == "loading"
         if loading:
-            self.app.notify("Goes on with it as soon as the model is loaded.", markup=False)
+            self.screen.tell("Goes on with it as soon as the model is loaded.")
         if loading and not self.explorer.nodes:
             self._goes_on_with = written
             return
@@ -192,7 +194,7 @@ class Prompting(Actions):
         example = STOCK_PROMPT if controller.options.load.model in SHIPPED else EXAMPLE
         can_chat = not controller.link.absent and controller.link.client.info.chat_template
         editor = PromptEditor(spec, self._preview, can_chat=can_chat, placeholder=example)
-        await self.open(editor, self._prompted)
+        await self.screen.open(editor, self._prompted)
 
     def _spec(self) -> PromptSpec:
         """The prompt of the path in view, to be edited."""
@@ -212,7 +214,7 @@ class Prompting(Actions):
         controller = self.controller
         if controller.state in ("loading", "lost"):
             when = "the model is loaded" if controller.state == "loading" else "space was pressed"
-            self.app.notify(f"Starts as soon as {when}.", markup=False)
+            self.screen.tell(f"Starts as soon as {when}.")
             # Where a change of the path loads the model, that change has its turn first.
             if not controller.turn_is_taken:
                 self._typed = spec
@@ -223,14 +225,14 @@ class Prompting(Actions):
         """Open one of the gallery."""
         from tokexplore.tui.screens.examples import ExamplePicker
 
-        await self.open(ExamplePicker(), self._example)
+        await self.screen.open(ExamplePicker(), self._example)
 
     def _example(self, index: int | None) -> None:
         if index is None:
             return
         example = EXAMPLES[index]
         if example.words:
-            self.run_worker(self._show_words(example))
+            self.screen.run_worker(self._show_words(example))
         else:
             self.controller.jobs.change(self._open_example(example))
 
@@ -240,7 +242,7 @@ class Prompting(Actions):
         await self._loaded()
         controller.streams.configure(example.settings, example.length)
         can_chat = not controller.link.absent and controller.link.client.info.chat_template
-        self.app.notify(example.look, timeout=10, markup=False)
+        self.screen.tell(example.look, 10)
         await self.controller.prompt(example.spec(can_chat=can_chat))
 
     async def _show_words(self, example: Example) -> None:
@@ -253,7 +255,7 @@ class Prompting(Actions):
         lines = await asyncio.to_thread(
             lambda: list(effect_lines(words, logits, settings, draw=1000))
         )
-        await self.open(Sheet(example.title, Content("\n".join(lines))))
+        await self.screen.open(Sheet(example.title, Content("\n".join(lines))))
 
     async def action_turn(self) -> None:
         """Ask for the next user turn of a chat."""
@@ -264,7 +266,7 @@ class Prompting(Actions):
 
         chat = self.controller.explorer.chat
         if chat is None:
-            self.warn("There is no chat here: start one with p, ctrl+r (or --chat).")
+            self.screen.warn("There is no chat here: start one with p, ctrl+r (or --chat).")
             return
 
         def said(written: Written | None) -> None:
@@ -276,4 +278,4 @@ class Prompting(Actions):
 
         given = before or Written("", chat.literal)
         editor = TextEditor("The next user turn", given.text, None, literal=given.literal)
-        await self.open(editor, said)
+        await self.screen.open(editor, said)

@@ -1,0 +1,76 @@
+"""The story of the main screen: the text of the path in view, and of branches that were left."""
+
+from tokexplore.tui.browse.base import BrowseBase
+from tokexplore.tui.presenters.path import PathView
+from tokexplore.tui.presenters.status import story_title
+from tokexplore.widgets.heat import COLOURINGS
+from tokexplore.widgets.title_rule import Part, TitleRule, legend_parts
+from tokexplore.widgets.transcript import Transcript
+from tokexplore.widgets.transcript_lines import Aside
+
+ASIDES = 2
+ROOMY = 30
+"""Rows from which more than one branch that was left stays in view."""
+ASIDE_BEFORE, ASIDE_TOKENS = 4, 60
+"""Tokens of a branch that was left that are shown before its fork and after it."""
+
+
+class StoryPanel:
+    """Brings the transcript and its title up to date."""
+
+    def __init__(self, screen: BrowseBase) -> None:
+        self._screen, self._explorer = screen, screen.explorer
+        self._streams = screen.controller.streams
+        self.path_view = PathView(screen.explorer, screen.controller.noise.gaps)
+        self.unchanged = 0
+        """Tokens at the start of the path that are as they were in the frame before."""
+        self._known_asides: dict[tuple[int, int], Aside] = {}
+        """By leaf and fork; a branch that was left stays as it is."""
+
+    @property
+    def transcript(self) -> Transcript:
+        """The widget."""
+        return self._screen.query_one(Transcript)
+
+    def recolour(self) -> None:
+        """Colour by the next quantity."""
+        view = self.path_view
+        view.recolour(COLOURINGS[(COLOURINGS.index(view.colouring) + 1) % len(COLOURINGS)])
+
+    def paint(self) -> None:
+        """Show the path as it is now."""
+        explorer, view, story = self._explorer, self.path_view, self.transcript
+        self.unchanged = view.update()
+        leaf = self._streams.leaf
+        story.live = leaf is not None and leaf == explorer.leaf
+        story.following = explorer.following
+        story.show(view.cells, self.unchanged, view.level)
+        story.cursor = explorer.cursor
+        story.aside(self._asides())
+        self._screen.query_one("#story-rule", TitleRule).show(
+            [Part(story_title(explorer), "text")], legend_parts(view.colouring)
+        )
+
+    def _asides(self) -> list[Aside]:
+        explorer, tree = self._explorer, self._explorer.tree
+        most = ASIDES if self._screen.size.height >= ROOMY else 1
+        asides: list[Aside] = []
+        for leaf in reversed(explorer.left):
+            fork = tree.common(leaf, explorer.leaf)
+            if fork in (leaf, explorer.leaf) or tree.is_out_of_sight(leaf):
+                continue
+            aside = self._known_asides.get((leaf, fork))
+            if aside is None:
+                aside = self._known_asides[leaf, fork] = self._aside(leaf, fork)
+            if all((aside.before, aside.text) != (one.before, one.text) for one in asides):
+                asides.append(aside)
+            if len(asides) == most:
+                break
+        return asides
+
+    def _aside(self, leaf: int, fork: int) -> Aside:
+        explorer, tree = self._explorer, self._explorer.tree
+        path, at = tree.path(leaf), tree.depth[fork]
+        before = explorer.words(path, max(0, at - ASIDE_BEFORE), at)
+        after = explorer.words(path, at, at + ASIDE_TOKENS)
+        return Aside(tree.branch_of[leaf], before, after)

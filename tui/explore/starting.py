@@ -1,0 +1,61 @@
+"""What a model that was just loaded makes of an exploration: vocabulary, settings, named tokens."""
+
+from tokexplore.models.api.engine import ModelInfo
+from tokexplore.models.errors import ModelError, UsageError
+from tokexplore.models.tokens import Vocabulary
+from tokexplore.models.worker.client import EngineClient
+from tokexplore.tui.explore.explorer import Explorer
+from tokexplore.tui.explore.options import (
+    MOST_WATCHED,
+    AppOptions,
+    check_token_ids,
+    watched_tokens,
+    with_texts,
+)
+from tokexplore.tui.explore.watchlist import Watchlist
+
+
+def adopt_vocabulary(explorer: Explorer, vocabulary: Vocabulary, model: str) -> None:
+    """Take an engine's vocabulary, which has to be the one that the tree was made with.
+
+    Raises:
+        ModelError: it is another.
+    """
+    if explorer.nodes and not explorer.vocabulary.agrees_with(vocabulary):
+        raise ModelError(
+            f"{model} has another vocabulary than this session was recorded "
+            "with: M opens it in a session of its own."
+        )
+    explorer.vocabulary = vocabulary
+
+
+def start_settings(options: AppOptions, explorer: Explorer, info: ModelInfo) -> list[str]:
+    """Begin with the settings that were asked for; how the model differs from the recorded one.
+
+    Raises:
+        UsageError: a token that was asked for is none of the model's.
+    """
+    check_token_ids(options, info)
+    recorded = explorer.tree.provenance
+    if explorer.nodes:
+        return recorded[-1].differences(info.provenance) if recorded else []
+    explorer.settings = options.starting_settings(info)
+    return []
+
+
+async def name_tokens(
+    options: AppOptions, client: EngineClient, explorer: Explorer, watchlist: Watchlist
+) -> None:
+    """Find the tokens of the texts that are biased, banned or watched.
+
+    Raises:
+        UsageError: a text is not one token, or more are to be watched than the screen can follow.
+    """
+    ids = {t: await client.encode(t, continuation=True) for t in options.token_texts}
+    explorer.settings = with_texts(explorer.settings, options, ids)
+    watchlist.tokens = watchlist.tokens or watched_tokens(options, ids, client.vocabulary)
+    if len(watchlist.tokens) > MOST_WATCHED:
+        raise UsageError(
+            f"{len(watchlist.tokens)} tokens are to be watched, and the screen can follow "
+            f"{MOST_WATCHED}: name fewer (run --watch takes any number)."
+        )

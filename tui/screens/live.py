@@ -1,0 +1,67 @@
+"""What the screens over an exploration share: they are painted as it changes."""
+
+import time
+from typing import ClassVar
+
+from textual.binding import BindingType
+from textual.screen import Screen
+
+from tokexplore.tui.explore.controller import Controller
+from tokexplore.tui.keys import EVERYWHERE, bindings
+from tokexplore.tui.presenters.status import header_values
+from tokexplore.tui.recording.recordable_app import RecordableApp
+from tokexplore.tui.screens.parts import has_parts
+from tokexplore.widgets.header import Header
+from tokexplore.widgets.keybar import KeyBar
+
+FRAMES_PER_SECOND = 15
+"""At most; a key is painted at once where the last frame is older than this allows."""
+
+
+class LiveScreen(Screen[None]):
+    """A screen with the header on top; pictures, recordings and help are a key away as anywhere."""
+
+    BINDINGS: ClassVar[list[BindingType]] = list(bindings(EVERYWHERE))
+    mode: ClassVar[str]
+    """As the header names it."""
+
+    def __init__(self, controller: Controller) -> None:
+        super().__init__()
+        self.controller = controller
+        self.explorer = controller.explorer
+        self._dirty = False
+        self._painted_at = 0.0
+
+    @property
+    def is_dirty(self) -> bool:
+        """Whether something new is to be shown with the next frame."""
+        return self._dirty
+
+    def changed(self) -> None:
+        """Something new is to be shown: at once, or when the last frame is old enough."""
+        if not self._dirty and self.is_attached:
+            self._dirty = True
+            wait = self._painted_at + 1 / FRAMES_PER_SECOND - time.monotonic()
+            if wait > 0:
+                self.set_timer(wait, self.paint)
+            else:
+                self.call_next(self.paint)
+
+    def paint(self) -> None:
+        """Bring every widget up to date where something has changed."""
+        if not self._dirty or not has_parts(self):
+            return
+        self._dirty, self._painted_at = False, time.monotonic()
+        app = self.app
+        recording = isinstance(app, RecordableApp) and app.recording
+        values = header_values(self.controller, recording=recording)
+        self.query_one(Header).show(values._replace(mode=self.mode))
+        self.paint_parts()
+
+    def paint_parts(self) -> None:
+        """Bring what stands below the header up to date."""
+
+    async def on_key_bar_pressed(self, event: KeyBar.Pressed) -> None:
+        """A click on a hint is its key."""
+        if event.hint.action:
+            await self.run_action(event.hint.action)
