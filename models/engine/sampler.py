@@ -26,9 +26,10 @@ from transformers import (
 
 from tokexplore.models.engine.forward.logits_row import Floats, Row
 from tokexplore.models.errors import UsageError
-from tokexplore.models.sampling.logit_edits import BANS, NO_CHANGES, LogitEdit, LogitEdits
+from tokexplore.models.sampling.logit_edits import NO_CHANGES, LogitEdit, LogitEdits
 from tokexplore.models.sampling.sampler_view import Cut, SamplerView
-from tokexplore.models.sampling.settings import OFF, SamplingSettings
+from tokexplore.models.sampling.settings import SamplingSettings
+from tokexplore.models.sampling.stage import Stage
 
 Weights = np.ndarray[tuple[int], np.dtype[np.float64]]
 Kept = np.ndarray[tuple[int], np.dtype[np.bool_]]
@@ -66,10 +67,11 @@ def reshape(row: Row, settings: SamplingSettings, changes: LogitEdits = NO_CHANG
     weights = weights_of(changed, temperature)
     scores = torch.from_numpy(changed) / temperature  # f32 [V]
     kept = torch.isfinite(scores).numpy()
-    for name, value in filters_on(settings):
-        after = _filtered(name, value, scores)
+    for stage in filters_on(settings):
+        value = getattr(settings, stage.field)
+        after = _filtered(stage.field, value, scores)
         left = torch.isfinite(after).numpy()
-        if (cut := _cut(name, value, scores.numpy(), kept, left, weights)) is not None:
+        if (cut := _cut(stage.name, value, scores.numpy(), kept, left, weights)) is not None:
             cuts.append(cut)
         scores, kept = after, left
     log_norm = top / temperature + math.log(float(weights[kept].sum()))
@@ -126,29 +128,28 @@ def weights_of(logits: Floats, temperature: float) -> Weights:
     return np.exp(weights, out=weights)
 
 
-_FILTERS: dict[str, tuple[str, Callable[[Any], LogitsProcessor]]] = {
-    "top-h": ("top_h", TopHLogitsWarper),
-    "top-k": ("top_k", TopKLogitsWarper),
-    "top-p": ("top_p", TopPLogitsWarper),
-    "min-p": ("min_p", MinPLogitsWarper),
-    "typical-p": ("typical_p", TypicalLogitsWarper),
-    "epsilon": ("epsilon_cutoff", EpsilonLogitsWarper),
-    "eta": ("eta_cutoff", EtaLogitsWarper),
+FILTERS: dict[str, Callable[[Any], LogitsProcessor]] = {
+    "top_h": TopHLogitsWarper,
+    "top_k": TopKLogitsWarper,
+    "top_p": TopPLogitsWarper,
+    "min_p": MinPLogitsWarper,
+    "typical_p": TypicalLogitsWarper,
+    "epsilon_cutoff": EpsilonLogitsWarper,
+    "eta_cutoff": EtaLogitsWarper,
 }
-"""In transformers' order: by name, the setting and the class."""
+"""By field, the formula of every stage that is a filter; their order is the table's."""
 
 
-def filters_on(settings: SamplingSettings) -> list[tuple[str, float]]:
-    """The filters that are on and their settings, in transformers' order."""
-    values = [(name, field, getattr(settings, field)) for name, (field, _) in _FILTERS.items()]
-    return [(name, value) for name, field, value in values if value != OFF[field]]
+def filters_on(settings: SamplingSettings) -> list[Stage]:
+    """The filters that are on, in transformers' order."""
+    return [stage for stage in settings.in_force() if stage.kind == "filter"]
 
 
-def _filtered(name: str, value: float, scores: torch.Tensor) -> torch.Tensor:
+def _filtered(field: str, value: float, scores: torch.Tensor) -> torch.Tensor:
     """Scaled logits (f32, shape [V]) after a filter: what it removes is -inf."""
-    if name == "top-p" and (border := _nucleus(scores, value)) is not None:
+    if field == "top_p" and (border := _nucleus(scores, value)) is not None:
         return scores.masked_fill(scores < border, -math.inf)
-    return _FILTERS[name][1](value)(_NO_IDS, scores[None])[0]
+    return FILTERS[field](value)(_NO_IDS, scores[None])[0]
 
 
 def _nucleus(scores: torch.Tensor, value: float) -> float | None:
@@ -197,7 +198,7 @@ def _changed(row: Row, changes: LogitEdits) -> tuple[Floats, list[Cut]]:
     logits, cuts = row.logits, []
     for step in changes.steps:
         before, logits = logits, after_step(step, logits)
-        if step.stage in BANS:
+        if step.bans:
             gone = np.isfinite(before) & ~np.isfinite(logits)
             if gone.any():
                 weights = weights_of(before, 1.0)

@@ -10,7 +10,7 @@ from tokexplore.models.engine import sampler
 from tokexplore.models.engine.forward.logits_row import Floats, Row, summarise
 from tokexplore.models.engine.sampler import Kept, Reshaped, Weights, entropy_of, weights_of
 from tokexplore.models.sampling.effects import SHOWN, Draws, Effect, StageEffect
-from tokexplore.models.sampling.logit_edits import BANS, NO_CHANGES, LogitEdits
+from tokexplore.models.sampling.logit_edits import NO_CHANGES, LogitEdits
 from tokexplore.models.sampling.randomness import path_key, uniform
 from tokexplore.models.sampling.sampler_view import Cut
 from tokexplore.models.sampling.settings import SamplingSettings
@@ -83,7 +83,7 @@ def _walk(
     for step in changes.steps:
         logits = sampler.after_step(step, logits)
         before, q = q, _normal(weights_of(logits, 1.0))
-        removed = int(((q == 0) & (before > 0)).sum()) if step.stage in BANS else 0
+        removed = int(((q == 0) & (before > 0)).sum()) if step.bans else 0
         stages.append(_told(step.stage, step.value, before, q, removed))
     if settings.greedy:
         before, q = q, np.where(found.kept, 1.0, 0.0)
@@ -96,13 +96,14 @@ def _walk(
         stages.append(_told(name, temperature, before, q, 0))
     kept, cuts = np.isfinite(logits), {cut.stage: cut for cut in found.view.cuts}
     scaled = logits / np.float32(temperature)
-    for name, value in sampler.filters_on(settings):
-        before, cut = q, cuts.get(name)
+    for stage in sampler.filters_on(settings):
+        before, cut = q, cuts.get(stage.name)
         if cut is not None:
             left = kept & _keeps(cut, scaled)
             q = _normal(np.where(left, q, 0.0))
             removed, kept = int((kept & ~left).sum()), left
-        stages.append(_told(name, value, before, q, 0 if cut is None else removed))
+        value = getattr(settings, stage.field)
+        stages.append(_told(stage.name, value, before, q, 0 if cut is None else removed))
     return q, stages
 
 

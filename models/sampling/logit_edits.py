@@ -8,11 +8,13 @@ import math
 import struct
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tokexplore.models.sampling.settings import SamplingSettings, Tokens
 
-BANS = ("no-repeat-ngram", "banned")
+Act = Callable[[float, float], float]
+"""The logit after a stage, not yet rounded to f32, of the logit before and an amount."""
+_Edit = tuple[dict[int, float], Act]
 
 
 class LogitEdit(NamedTuple):
@@ -23,8 +25,12 @@ class LogitEdit(NamedTuple):
     """The setting of the stage; for bias and bans, how many sequences it has."""
     amounts: dict[int, float]
     """By token id."""
-    act: Callable[[float, float], float]
-    """The logit after the stage, not yet rounded to f32, of the logit before and the amount."""
+    act: Act
+
+    @property
+    def bans(self) -> bool:
+        """Whether the stage takes its tokens away."""
+        return self.act is _ban
 
     def apply(self, token: int, logit: float) -> float:
         """The logit (f32) of a token after this stage."""
@@ -45,7 +51,7 @@ class LogitEdits(NamedTuple):
 
     def banned_by(self, token: int) -> str | None:
         """The stage that bans a token, if one does."""
-        return next((s.stage for s in self.steps if s.stage in BANS and token in s.amounts), None)
+        return next((s.stage for s in self.steps if s.bans and token in s.amounts), None)
 
     def of(self, token: int) -> tuple[tuple[str, float], ...]:
         """The stages that concern a token, with their settings."""
@@ -77,34 +83,16 @@ def changes_of(
     """
     if not settings.looks_back:
         return NO_CHANGES
-    ids, s = tuple(path), settings
-    times = Counter(ids[prompt_length:])
-    steps = (
-        LogitEdit("bias", len(s.bias), _biases(dict(s.bias), ids), _add),
-        LogitEdit(
-            "repetition penalty", s.repetition_penalty,
-            dict.fromkeys(ids if s.repetition_penalty != 1 else (), f32(s.repetition_penalty)),
-            _penalise,
-        ),
-        LogitEdit(
-            "no-repeat-ngram", s.no_repeat_ngram,
-            dict.fromkeys(_repeats(s.no_repeat_ngram, ids), 0.0), _ban,
-        ),
-        LogitEdit(
-            "banned", len(s.banned),
-            dict.fromkeys((b[-1] for b in s.banned if _ends_with(ids, b)), 0.0), _ban,
-        ),
-        LogitEdit(
-            "presence penalty", s.presence_penalty,
-            dict.fromkeys(times if s.presence_penalty else (), f32(-s.presence_penalty)), _add,
-        ),
-        LogitEdit(
-            "frequency penalty", s.frequency_penalty,
-            {t: f32(-s.frequency_penalty * n) for t, n in times.items() if s.frequency_penalty},
-            _add,
-        ),
-    )  # fmt: skip
-    return LogitEdits(tuple(step for step in steps if step.amounts))
+    ids = tuple(path)
+    generated = ids[prompt_length:]
+    steps = []
+    for stage in settings.in_force():
+        if stage.kind == "path":
+            value = getattr(settings, stage.field)
+            amounts, act = _EDITS[stage.field](value, ids, generated)
+            if amounts:
+                steps.append(LogitEdit(stage.name, stage.number(value), amounts, act))
+    return LogitEdits(tuple(steps))
 
 
 def _add(logit: float, amount: float) -> float:
@@ -120,26 +108,51 @@ def _ban(logit: float, amount: float) -> float:
     return -math.inf
 
 
+def _bias(biases: tuple[tuple[Tokens, float], ...], ids: Tokens, _generated: Tokens) -> _Edit:
+    """The sum of the biases of each token, added in f32; those of single tokens first."""
+    found: dict[int, float] = {}
+    for sequence, bias in sorted(dict(biases).items(), key=lambda pair: len(pair[0])):
+        if _ends_with(ids, sequence):
+            token = sequence[-1]
+            found[token] = f32(found.get(token, 0.0) + f32(bias))
+    return found, _add
+
+
+def _repetition(penalty: float, ids: Tokens, _generated: Tokens) -> _Edit:
+    return dict.fromkeys(ids, f32(penalty)), _penalise
+
+
+def _no_repeat(size: int, ids: Tokens, _generated: Tokens) -> _Edit:
+    """The tokens that would complete a second occurrence of some `size` tokens."""
+    prefix, last = ids[len(ids) + 1 - size :], size - 1
+    starts = range(len(ids) - last) if len(ids) >= size else ()
+    return {ids[at + last]: 0.0 for at in starts if ids[at : at + last] == prefix}, _ban
+
+
+def _banned(sequences: tuple[Tokens, ...], ids: Tokens, _generated: Tokens) -> _Edit:
+    return {tokens[-1]: 0.0 for tokens in sequences if _ends_with(ids, tokens)}, _ban
+
+
+def _presence(penalty: float, _ids: Tokens, generated: Tokens) -> _Edit:
+    return dict.fromkeys(generated, f32(-penalty)), _add
+
+
+def _frequency(penalty: float, _ids: Tokens, generated: Tokens) -> _Edit:
+    return {token: f32(-penalty * n) for token, n in Counter(generated).items()}, _add
+
+
+_EDITS: dict[str, Callable[[Any, Tokens, Tokens], _Edit]] = {
+    "bias": _bias,
+    "repetition_penalty": _repetition,
+    "no_repeat_ngram": _no_repeat,
+    "banned": _banned,
+    "presence_penalty": _presence,
+    "frequency_penalty": _frequency,
+}
+"""By field, what a setting makes of the ids of a path and of those after its prompt."""
+
+
 def _ends_with(ids: Tokens, sequence: Tokens) -> bool:
     """Whether the path ends with all but the last token of a sequence."""
     before = sequence[:-1]
     return not before or ids[-len(before) :] == before
-
-
-def _biases(biases: dict[Tokens, float], ids: Tokens) -> dict[int, float]:
-    """The sum of the biases of each token, added in f32; those of single tokens first."""
-    found: dict[int, float] = {}
-    for sequence in sorted(biases, key=len):
-        if _ends_with(ids, sequence):
-            token = sequence[-1]
-            found[token] = f32(found.get(token, 0.0) + f32(biases[sequence]))
-    return found
-
-
-def _repeats(size: int, ids: Tokens) -> set[int]:
-    """The tokens that would complete a second occurrence of some `size` tokens."""
-    if not size or len(ids) < size:
-        return set()
-    prefix = ids[len(ids) + 1 - size :]
-    last = size - 1
-    return {ids[at + last] for at in range(len(ids) - last) if ids[at : at + last] == prefix}

@@ -6,7 +6,8 @@ from typing import NamedTuple
 import msgspec
 
 from tokexplore.models.sampling.logit_edits import NO_CHANGES, LogitEdits, f32
-from tokexplore.models.sampling.settings import SamplingSettings, short_value
+from tokexplore.models.sampling.settings import BY_NAME, SamplingSettings
+from tokexplore.models.sampling.stage import short_value
 
 
 class Cut(msgspec.Struct, frozen=True, gc=False):
@@ -43,17 +44,9 @@ class Cut(msgspec.Struct, frozen=True, gc=False):
 
     def words(self) -> str:
         """Why a candidate is cut: `top-p 0.9: reached at rank 4`."""
-        value = f"{self.value:g}"
-        match self.stage:
-            case "top-p":
-                return f"top-p {value}: reached at rank {self.kept}"
-            case "top-h":
-                return f"top-h {value}: reached at rank {self.kept}"
-            case "min-p":
-                return f"min-p {value}: below {value} of the top probability"
-            case "no-repeat-ngram":
-                return f"no-repeat-ngram {value}: its {value} tokens were there before"
-        return f"{self.stage} {value}: {self.kept} kept"
+        value, stage = f"{self.value:g}", BY_NAME.get(self.stage)
+        why = "{kept} kept" if stage is None else stage.cut_words
+        return f"{self.stage} {value}: {why.format(value=value, kept=self.kept)}"
 
 
 class SamplerOutcome(NamedTuple):
@@ -123,11 +116,8 @@ class StepView(NamedTuple):
         return self.sampler.fate(token, logit, self.changes)
 
 
-_CUT_NAMES = {"top-k": "k", "top-p": "p", "typical-p": "typ", "no-repeat-ngram": "ngram"}
-
-
 def cut_label(stage: str, value: float) -> str:
     """A stage and its value in a few characters: `p .75`."""
-    whole = stage in ("top-k", "no-repeat-ngram", "banned")
-    shown = f"{value:g}" if whole else short_value(value)
-    return f"{_CUT_NAMES.get(stage, stage)} {shown}"
+    if (row := BY_NAME.get(stage)) is None:  # a file can name one that there is not
+        return f"{stage} {short_value(value)}"
+    return f"{row.label or row.short} {f'{value:g}' if row.whole else short_value(value)}"

@@ -1,9 +1,16 @@
-"""Sampling settings and their rules."""
+"""Sampling settings, and the table of the sampler's stages that all about them is made from.
+
+A stage is a field of `SamplingSettings` and its row in `STAGES`: of the rows are made the checks,
+the header, knobs, options and their help, what a model may suggest, why a candidate is cut, bounds.
+"""
+
+from operator import itemgetter
 
 import msgspec
 
 from tokexplore.models.errors import UsageError
-from tokexplore.models.untrusted import brief
+from tokexplore.models.sampling.bounded_chain import BoundedChain
+from tokexplore.models.sampling.stage import Common, Rule, Stage, Turns
 
 SMALLEST_TEMPERATURE = 1e-5
 LARGEST = 1e20
@@ -67,14 +74,17 @@ class SamplingSettings(msgspec.Struct, frozen=True):
     @property
     def looks_back(self) -> bool:
         """Whether the path changes logits: a penalty, a bias or a ban is on."""
-        return bool(
-            self.repetition_penalty != 1
-            or self.presence_penalty
-            or self.frequency_penalty
-            or self.no_repeat_ngram
-            or self.bias
-            or self.banned
-        )
+        return any(getattr(self, field) != off for field, off in _OFF_PATH)
+
+    def in_force(self) -> list[Stage]:
+        """The stages that do something, in the chain's order."""
+        greedy = self.greedy
+        return [
+            stage
+            for stage in STAGES
+            if getattr(self, stage.field) != OFF[stage.field]
+            and (not (greedy and stage.inert_in_greedy))
+        ]
 
     def checked(self) -> "SamplingSettings":
         """These settings with the temperature as a float.
@@ -82,122 +92,180 @@ class SamplingSettings(msgspec.Struct, frozen=True):
         Raises:
             UsageError: naming the value that is outside its range.
         """
-        t = float(self.temperature)
-        if not 0 <= t <= LARGEST:
-            raise UsageError(f"temperature {t:g} is not possible: give 0 (greedy) to {LARGEST:g}.")
-        if 0 < t < SMALLEST_TEMPERATURE:
-            raise UsageError(f"temperature {t:g} is too small: give 0 (greedy) or at least 1e-5.")
-        for name, value, wanted, holds in self._rules(t):
-            if not holds:
-                shown = f"{value:g}" if isinstance(value, float) else brief(str(value))
-                raise UsageError(f"{name} {shown} is not possible: give {wanted}.")
-        return msgspec.structs.replace(self, temperature=t)
-
-    def _rules(self, temperature: float) -> list[tuple[str, object, str, bool]]:
-        """Each value by its name, what it may be, and whether it is."""
-        wide, factor = self.dynamic_range, self.repetition_penalty
-        most = f"a number from -{LARGEST:g} to {LARGEST:g}"
-        rules: list[tuple[str, object, str, bool]] = [
-            ("top-k", self.top_k, "0 (off) to 2^64 - 1", _whole(self.top_k)),
-            ("top-p", self.top_p, "more than 0, at most 1", 0 < self.top_p <= 1),
-            ("min-p", self.min_p, "a value from 0 to 1", 0 <= self.min_p <= 1),
-            ("seed", self.seed, "0 to 2^64 - 1", _whole(self.seed)),
-            ("typical-p", self.typical_p, "more than 0, at most 1", 0 < self.typical_p <= 1),
-            ("top-h", self.top_h, "0 (off) to 1", 0 <= self.top_h <= 1),
-            ("epsilon", self.epsilon_cutoff, "0 (off) or less than 1", _share(self.epsilon_cutoff)),
-            ("eta", self.eta_cutoff, "0 (off) or less than 1", _share(self.eta_cutoff)),
-            (
-                "dynamic range", wide, "0 (off) or more, less than the temperature",
-                wide == 0 or 0 < wide <= temperature - SMALLEST_TEMPERATURE,
-            ),
-            (
-                "repetition penalty", factor, f"{1 / MOST_PENALTY:g} to {MOST_PENALTY:g}",
-                1 / MOST_PENALTY <= factor <= MOST_PENALTY,
-            ),
-            ("presence penalty", self.presence_penalty, most, _addend(self.presence_penalty)),
-            ("frequency penalty", self.frequency_penalty, most, _addend(self.frequency_penalty)),
-            (
-                "no-repeat n-gram", self.no_repeat_ngram, "0 (off) to 2^64 - 1",
-                _whole(self.no_repeat_ngram),
-            ),
-        ]  # fmt: skip
-        for tokens, value in self.bias:
-            rules.append(("bias", value, most, _addend(value)))
-            rules.append(("bias on tokens", tokens, "ids of 0 or more", _ids(tokens)))
-        rules.extend(("ban of tokens", t, "ids of 0 or more", _ids(t)) for t in self.banned)
-        return rules
+        settings = msgspec.structs.replace(self, temperature=float(self.temperature))
+        for field, stage in BY_FIELD.items():
+            for sentence in stage.complaints(getattr(settings, field), settings.temperature):
+                raise UsageError(sentence)
+        return settings
 
     def short(self, *, with_seed: bool = True) -> str:
         """The settings in a few characters: `T .80 p .75 seed 11` or `greedy`."""
-        parts = [
-            f"{name} {short_value(getattr(self, field))}"
-            for field, name in _SHORT.items()
-            if getattr(self, field) != OFF[field] and (not self.greedy or field in LOOK_BACK)
-        ]
-        if self.bias:
-            parts.append(f"{len(self.bias)} biased")
-        if self.banned:
-            parts.append(f"{len(self.banned)} banned")
+        on = [stage for stage in self.in_force() if stage.kind != "draw"]
+        shown = [stage for stage in on if stage.kind != "path"]
+        shown += [stage for stage in BY_FIELD.values() if stage in on and stage.kind == "path"]
+        parts = [stage.header(getattr(self, stage.field)) for stage in shown]
         if self.greedy:
             return " ".join(["greedy", *parts])
         if with_seed:
             parts.append(f"seed {self.seed}")
-        return " ".join([f"T {short_value(self.temperature)}", *parts])
+        return " ".join(parts)
 
 
-LOOK_BACK = ("repetition_penalty", "presence_penalty", "frequency_penalty", "no_repeat_ngram")
-"""Fields of numbers by which the path changes logits; greedy heeds them too."""
-
-_SHORT = {
-    "dynamic_range": "±",
-    "top_h": "h",
-    "top_k": "k",
-    "top_p": "p",
-    "min_p": "min-p",
-    "typical_p": "typ",
-    "epsilon_cutoff": "eps",
-    "eta_cutoff": "eta",
-    "repetition_penalty": "rep",
-    "presence_penalty": "pres",
-    "frequency_penalty": "freq",
-    "no_repeat_ngram": "ngram",
-}
-OFF = {f.name: f.default for f in msgspec.structs.fields(SamplingSettings)}
-"""By field: the value at which it does nothing; greedy for the temperature."""
-SUGGESTIONS = {
-    "temperature": "temperature",
-    "top_k": "top_k",
-    "top_p": "top_p",
-    "min_p": "min_p",
-    "typical_p": "typical_p",
-    "top_h": "top_h",
-    "epsilon_cutoff": "epsilon_cutoff",
-    "eta_cutoff": "eta_cutoff",
-    "repetition_penalty": "repetition_penalty",
-    "no_repeat_ngram_size": "no_repeat_ngram",
-}
-"""What a model may suggest: by name in its generation_config.json, our name of it."""
+_MANY = 2**64 - 1
+_ADDEND = f"a number from -{LARGEST:g} to {LARGEST:g}"
 
 
-def _whole(value: object) -> bool:
-    return isinstance(value, int) and 0 <= value < 2**64
+def _whole(value: object, _temperature: float = 0.0) -> bool:
+    return isinstance(value, int) and 0 <= value <= _MANY
 
 
-def _addend(value: float) -> bool:
+def _addend(value: float, _temperature: float) -> bool:
     return -LARGEST <= value <= LARGEST
 
 
-def _share(value: float) -> bool:
+def _mass(value: float, _temperature: float) -> bool:
+    return 0 < value <= 1
+
+
+def _share(value: float, _temperature: float) -> bool:
+    return 0 <= value <= 1
+
+
+def _cutoff(value: float, _temperature: float) -> bool:
     return 0 <= value < 1
 
 
-def _ids(tokens: Tokens) -> bool:
+def _ids(tokens: Tokens, _temperature: float) -> bool:
     return bool(tokens) and all(map(_whole, tokens))
 
 
-def short_value(value: float) -> str:
-    """A setting's value in a few characters: `.80`, `1.50`, `.125`, `40`."""
-    if isinstance(value, int):
-        return str(value)
-    text = f"{value:.2f}" if round(value, 2) == value else f"{value:g}"
-    return text[1:] if text.startswith("0.") else text
+STAGES = (
+    Stage(
+        field="bias", name="bias", short="biased", kind="path",
+        rules=(
+            Rule(_ADDEND, _addend, part=itemgetter(1)),
+            Rule("ids of 0 or more", _ids, "bias on tokens", part=itemgetter(0)),
+        ),
+    ),
+    Stage(
+        field="repetition_penalty", name="repetition penalty", short="rep",
+        kind="path", suggested_as="repetition_penalty",
+        turns=Turns(0.05, 0.5, 0.05, 10), meaning="weaker once said; 1 off",
+        rules=(
+            Rule(
+                f"{1 / MOST_PENALTY:g} to {MOST_PENALTY:g}",
+                lambda value, _: 1 / MOST_PENALTY <= value <= MOST_PENALTY,
+            ),
+        ),
+    ),
+    Stage(
+        field="no_repeat_ngram", name="no-repeat-ngram", short="ngram",
+        kind="path", suggested_as="no_repeat_ngram_size",
+        turns=Turns(1, 2, 0, 100), meaning="no N tokens twice; 0 off",
+        rules=(Rule("0 (off) to 2^64 - 1", _whole, "no-repeat n-gram"),),
+        cut_words="its {value} tokens were there before",
+    ),
+    Stage(
+        field="banned", name="banned", short="banned", kind="path",
+        rules=(Rule("ids of 0 or more", _ids, "ban of tokens"),),
+    ),
+    Stage(
+        field="presence_penalty", name="presence penalty", short="pres",
+        kind="path",
+        turns=Turns(0.1, 0.5, -10, 10), meaning="weaker once said; 0 off", elsewhere="OpenAI's",
+        rules=(Rule(_ADDEND, _addend),),
+    ),
+    Stage(
+        field="frequency_penalty", name="frequency penalty", short="freq",
+        kind="path",
+        turns=Turns(0.1, 0.5, -10, 10), meaning="and for each time; 0 off", elsewhere="OpenAI's",
+        rules=(Rule(_ADDEND, _addend),),
+    ),
+    Stage(
+        field="temperature", name="temperature", short="T",
+        kind="temperature", suggested_as="temperature",
+        turns=Turns(0.05, 0.5, 0, 1e6), meaning="0 greedy; higher flatter",
+        common=Common("T", "0 is greedy"),
+        rules=(
+            Rule(f"0 (greedy) to {LARGEST:g}", lambda value, _: 0 <= value <= LARGEST),
+            Rule(
+                "0 (greedy) or at least 1e-5",
+                lambda value, _: value == 0 or value >= SMALLEST_TEMPERATURE,
+                wrong="is too small",
+            ),
+        ),
+        bound=BoundedChain.nothing,
+    ),
+    Stage(
+        field="dynamic_range", name="dynamic range", short="±", kind="scale",
+        turns=Turns(0.05, 0.2, 0, 1e6), meaning="T ± this, by H; 0 off", elsewhere="llama.cpp's",
+        rules=(
+            Rule(
+                "0 (off) or more, less than the temperature",
+                lambda value, t: value == 0 or 0 < value <= t - SMALLEST_TEMPERATURE,
+            ),
+        ),
+    ),
+    Stage(
+        field="top_h", name="top-h", short="h", label="top-h", suggested_as="top_h",
+        turns=Turns(0.05, 0.1, 0, 1), meaning="this share of H; 0 off",
+        rules=(Rule("0 (off) to 1", _share),),
+        cut_words="reached at rank {kept}",
+    ),
+    Stage(
+        field="top_k", name="top-k", short="k", suggested_as="top_k",
+        turns=Turns(1, 10, 0, _MANY), meaning="K most probable; 0 off",
+        common=Common("K", "keep the K most probable; 0: off"),
+        rules=(Rule("0 (off) to 2^64 - 1", _whole),),
+        bound=BoundedChain.top_k,
+    ),
+    Stage(
+        field="top_p", name="top-p", short="p", suggested_as="top_p",
+        turns=Turns(0.01, 0.1, 0.01, 1), meaning="nucleus mass; 1 off",
+        common=Common("P", "nucleus of mass P; 1: off"),
+        rules=(Rule("more than 0, at most 1", _mass),),
+        cut_words="reached at rank {kept}", bound=BoundedChain.top_p,
+    ),
+    Stage(
+        field="min_p", name="min-p", short="min-p", suggested_as="min_p",
+        turns=Turns(0.01, 0.1, 0, 1), meaning="least share of top; 0 off",
+        common=Common("P", "keep at least P of the top probability; 0: off"),
+        rules=(Rule("a value from 0 to 1", _share),),
+        cut_words="below {value} of the top probability", bound=BoundedChain.min_p,
+    ),
+    Stage(
+        field="typical_p", name="typical-p", short="typ", suggested_as="typical_p",
+        turns=Turns(0.01, 0.1, 0.01, 1), meaning="nearest to H; 1 off",
+        rules=(Rule("more than 0, at most 1", _mass),),
+    ),
+    Stage(
+        field="epsilon_cutoff", name="epsilon", short="eps", label="epsilon",
+        suggested_as="epsilon_cutoff",
+        turns=Turns(0.001, 0.01, 0, 0.999), meaning="least probability; 0 off",
+        rules=(Rule("0 (off) or less than 1", _cutoff),),
+    ),
+    Stage(
+        field="eta_cutoff", name="eta", short="eta", suggested_as="eta_cutoff",
+        turns=Turns(0.001, 0.01, 0, 0.999), meaning="less at high H; 0 off",
+        rules=(Rule("0 (off) or less than 1", _cutoff),),
+    ),
+    Stage(
+        field="seed", name="seed", short="seed", kind="draw",
+        turns=Turns(1, 100, 0, _MANY), meaning="same path: same token",
+        common=Common("N", "seed of the draws (default: 0)"),
+        rules=(Rule("0 to 2^64 - 1", _whole),),
+        bound=BoundedChain.nothing,
+    ),
+)  # fmt: skip
+"""In transformers' order, as far as transformers has them: the chain's, and that of the knobs."""
+
+OFF = {f.name: f.default for f in msgspec.structs.fields(SamplingSettings)}
+"""By field: the value at which it does nothing; greedy for the temperature."""
+_ROWS = {stage.field: stage for stage in STAGES}
+BY_FIELD = {field: _ROWS[field] for field in OFF}
+"""The stages in the order of the fields."""
+BY_NAME = {stage.name: stage for stage in STAGES}
+"""The stages by the names that cuts have."""
+SUGGESTIONS = {stage.suggested_as: field for field, stage in BY_FIELD.items() if stage.suggested_as}
+"""What a model may suggest: by name in its generation_config.json, our name of it."""
+_OFF_PATH = [(stage.field, OFF[stage.field]) for stage in STAGES if stage.kind == "path"]

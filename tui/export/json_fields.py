@@ -14,7 +14,7 @@ import tokexplore
 from tokexplore.models.api.engine import DrawnToken, ModelInfo, ScoredToken
 from tokexplore.models.display import safe_character
 from tokexplore.models.distribution import Distribution
-from tokexplore.models.sampling.settings import OFF, SamplingSettings
+from tokexplore.models.sampling.settings import BY_FIELD, OFF, SamplingSettings
 from tokexplore.models.tokens import Vocabulary
 
 _encode = msgspec.json.Encoder().encode
@@ -82,8 +82,7 @@ class TokenFields:
 def sampling_fields(settings: SamplingSettings) -> dict[str, object]:
     """Sampling settings by name; those that few people use only where they are on."""
     given = msgspec.structs.asdict(settings)
-    common = ("temperature", "top_k", "top_p", "min_p", "seed")
-    return {name: value for name, value in given.items() if name in common or value != OFF[name]}
+    return {n: value for n, value in given.items() if BY_FIELD[n].common or value != OFF[n]}
 
 
 def model_fields(info: ModelInfo) -> dict[str, object]:

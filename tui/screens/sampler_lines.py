@@ -11,7 +11,7 @@ from tokexplore.models.sampling.bounds import BoundedView, Figures
 from tokexplore.models.sampling.effects import Draws, Effect
 from tokexplore.models.sampling.logit_edits import LogitEdits
 from tokexplore.models.sampling.sampler_view import StepView
-from tokexplore.models.sampling.settings import LOOK_BACK, OFF, SamplingSettings
+from tokexplore.models.sampling.settings import OFF, STAGES, SamplingSettings
 from tokexplore.models.tokens import Vocabulary
 from tokexplore.tui.explore.knob_editor import DIALS, KnobEditor
 from tokexplore.tui.presenters.candidates import Share, share_of
@@ -25,8 +25,7 @@ _WORD = 14
 _LEAST_MEANING = 12
 _BAR = 10
 
-_FREE = (*LOOK_BACK, "temperature", "seed", "max_new_tokens")
-"""Fields that do something while the sampler is greedy."""
+_INERT = frozenset(stage.field for stage in STAGES if stage.inert_in_greedy)
 
 
 class Column(NamedTuple):
@@ -74,7 +73,7 @@ def knob_lines(hand: KnobEditor, columns: int) -> list[Content]:
     for index, knob in enumerate(DIALS):
         known = values[knob.field]
         shown = str(known) if isinstance(known, int) else f"{known:g}"
-        inert = greedy and knob.field not in _FREE
+        inert = greedy and knob.field in _INERT
         off = knob.field in OFF and known == OFF[knob.field]
         value = f"{typed}▌" if index == here and typed else shown
         meaning = "no effect: greedy" if inert and not off else knob.meaning

@@ -8,17 +8,19 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.chains import transformers_chain
-from transformers import LogitsProcessorList
+from transformers import LogitsProcessorList, MinPLogitsWarper
 
-from tokexplore.models.engine import sampler
+from tokexplore.models.engine import sampler, sampler_effects
 from tokexplore.models.engine.forward import logits_row
 from tokexplore.models.engine.forward.logits_row import Row
 from tokexplore.models.engine.sampler import Reshaped
 from tokexplore.models.errors import UsageError
+from tokexplore.models.sampling import settings as table
 from tokexplore.models.sampling.knobs import KNOBS, Knob, with_value
 from tokexplore.models.sampling.logit_edits import changes_of
 from tokexplore.models.sampling.randomness import extend_key, seed_key, uniform
 from tokexplore.models.sampling.settings import SamplingSettings
+from tokexplore.models.sampling.stage import Stage, Turns
 
 
 def row_of(logits: np.ndarray | list[float]) -> Row:
@@ -249,6 +251,37 @@ def test_every_knob_that_is_on_changes_something(knob: Knob) -> None:
     same = np.array_equal(before.changed, after.changed) and np.array_equal(before.kept, after.kept)
     same = same and before.view.temperature == after.view.temperature
     assert same == (knob.field == "seed")
+
+
+def test_every_filter_has_its_formula() -> None:
+    filters = {stage.field for stage in table.STAGES if stage.kind == "filter"}
+
+    assert set(sampler.FILTERS) == filters
+
+
+class MadeUp(SamplingSettings, frozen=True):
+    """Settings with one stage more."""
+
+    made_up: float = 0.0
+
+
+def test_a_new_stage_is_a_row_and_a_formula(monkeypatch: pytest.MonkeyPatch) -> None:
+    row = Stage(field="made_up", name="made-up", short="mu", rules=(), turns=Turns(0.1, 0.5, 0, 1))
+    monkeypatch.setattr(table, "STAGES", (*table.STAGES, row))
+    monkeypatch.setitem(table.OFF, "made_up", 0.0)
+    on = MadeUp(temperature=1.0, top_k=4, made_up=0.5)
+    with pytest.raises(KeyError, match="made_up"):
+        reshaped([4.0, 3.9, 3.0, 2.0, 1.0], on)
+    monkeypatch.setitem(sampler.FILTERS, "made_up", MinPLogitsWarper)
+
+    found = reshaped([4.0, 3.9, 3.0, 2.0, 1.0], on)
+    effect = sampler_effects.effect(row_of([4.0, 3.9, 3.0, 2.0, 1.0]), on)
+
+    assert found.kept.tolist() == [True, True, False, False, False]
+    assert [(cut.stage, cut.value, cut.kept) for cut in found.view.cuts] == [
+        ("top-k", 4, 4), ("made-up", 0.5, 2),
+    ]  # fmt: skip
+    assert [stage.stage for stage in effect.stages] == ["top-k", "made-up"]
 
 
 def test_greedy_takes_the_lowest_id_of_a_tie() -> None:

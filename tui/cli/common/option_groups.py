@@ -6,11 +6,11 @@ from typing import get_args
 from tokexplore.models.api.engine import PrefillAs
 from tokexplore.models.api.options import EMBEDDED, Dtype
 from tokexplore.models.sampling.knobs import KNOBS
+from tokexplore.models.sampling.settings import BY_FIELD
 from tokexplore.models.untrusted import brief
 from tokexplore.tui.explore.options import LARGEST_COUNT, MAX_NEW_TOKENS
 
 LOADING = ("device", "dtype", "device_map", "revision", "trust_remote_code", "threads")
-_COMMON = ("temperature", "top_k", "top_p", "min_p", "seed")
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
@@ -82,15 +82,16 @@ def add_chat(parser: argparse.ArgumentParser) -> None:
 
 def add_sampling(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("sampling", "Greedy unless --temperature is above 0.")
-    group.add_argument("--temperature", type=number, metavar="T", help="0 is greedy")
-    group.add_argument("--top-k", type=whole, metavar="K", help="keep the K most probable; 0: off")
-    group.add_argument("--top-p", type=number, metavar="P", help="nucleus of mass P; 1: off")
-    group.add_argument(
-        "--min-p", type=number, metavar="P", help="keep at least P of the top probability; 0: off"
-    )
-    group.add_argument("--seed", type=whole, metavar="N", help="seed of the draws (default: 0)")
+    for stage in BY_FIELD.values():
+        if stage.common is not None:
+            group.add_argument(
+                f"--{stage.option}",
+                type=whole if stage.whole else number,
+                metavar=stage.common.metavar,
+                help=stage.common.help,
+            )
     for knob in KNOBS:
-        if knob.field not in _COMMON:
+        if BY_FIELD[knob.field].common is None:
             whose = f" ({knob.elsewhere} formula, not in transformers)" if knob.elsewhere else ""
             group.add_argument(
                 f"--{knob.name}",
