@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
+import msgspec
 import textual
 from rich.text import Text
 from textual import events, work
@@ -355,6 +356,7 @@ def run_app(
         kept: a session to go on with.
         timeline: a session to live again.
     """
+    options = msgspec.structs.replace(options, shipped_defaults=True)
     app = TokexploreApp(options, kept=kept, timeline=timeline)
     code = app.run()
     app.close_session("crashed")

@@ -9,8 +9,9 @@ import psutil
 import pytest
 from support.terminal import Terminal
 
-PROGRAM = [sys.executable, "-P", "-m", "tokexplore", "--max-new-tokens", "900"]
-CRASHING = """
+ARGUMENTS = ["--temperature", "0", "--max-new-tokens", "900"]
+PROGRAM = [sys.executable, "-P", "-m", "tokexplore", *ARGUMENTS]
+CRASHING = f"""
 import sys
 from tokexplore.tui.browse.display import Viewing
 from tokexplore.tui.cli.dispatch import main
@@ -19,7 +20,7 @@ def crash(self):
     raise RuntimeError("a mistake of ours")
 
 Viewing.action_inspect = crash
-sys.argv = ["tokexplore", "--max-new-tokens", "900"]
+sys.argv = ["tokexplore", *{ARGUMENTS}]
 raise SystemExit(main())
 """
 RESTORED = (b"\x1b[?1049l", b"\x1b[?25h", b"\x1b[?1000l", b"\x1b[?2004l", b"\x1b[?7h")
@@ -58,7 +59,7 @@ def test_a_lost_line_is_noticed_without_a_signal(terminals: list[Terminal]) -> N
         "import tokexplore.tui.app as app; "
         "app.watch_signals = lambda end: None; "
         "from tokexplore.tui.cli.dispatch import main; "
-        "sys.argv = ['tokexplore', '--max-new-tokens', '900']; raise SystemExit(main())"
+        f"sys.argv = ['tokexplore', *{ARGUMENTS}]; raise SystemExit(main())"
     )
     children = start(terminals, [sys.executable, "-P", "-c", ignoring])
     terminals[0].hang_up()

@@ -38,7 +38,7 @@ def test_a_dumb_terminal_gets_lines_and_the_main_job_can_be_done(
 def test_a_line_and_ctrl_c_stop_the_stream_and_ctrl_c_twice_leaves(
     terminals: list[Terminal],
 ) -> None:
-    terminal = start(terminals, "--max-new-tokens", "900")
+    terminal = start(terminals, "--temperature", "0", "--max-new-tokens", "900")
     terminal.until("Once upon a time")
     terminal.send("where\r")
     terminal.until("[interrupted, step")
@@ -54,6 +54,7 @@ def test_a_line_and_ctrl_c_stop_the_stream_and_ctrl_c_twice_leaves(
 
 def test_a_signal_ends_it_and_the_engine(terminals: list[Terminal]) -> None:
     terminal = start(terminals, "--max-new-tokens", "900")
+    terminal.until("sampling: T .80 p .90 seed 0 · suggested, length 900")
     terminal.until("Once upon a time")
     children = psutil.Process(terminal.pid).children(recursive=True)
     assert children

@@ -28,7 +28,7 @@ def story(screen: str) -> str:
 
 @pytest.mark.usefixtures("cold_start")
 def test_stream_walk_branch_compare_return_and_quit(terminals: list[Terminal]) -> None:
-    terminal = start(terminals, "--max-new-tokens", "24")
+    terminal = start(terminals, "--temperature", "0", "--max-new-tokens", "24")
     first = terminal.until("ended: length")
     assert PROMPT in story(first)
     terminal.send("home")
@@ -60,7 +60,7 @@ def test_stream_walk_branch_compare_return_and_quit(terminals: list[Terminal]) -
 
 
 def test_a_pick_on_a_slow_line_pins_the_step_before_it_acts(terminals: list[Terminal]) -> None:
-    terminal = start(terminals, "--max-new-tokens", "400", delay=0.15)
+    terminal = start(terminals, "--temperature", "0", "--max-new-tokens", "400", delay=0.15)
     terminal.until(lambda s: re.search(r"step [2-9]\d* · position", s))
     terminal.send("3")
     terminal.until("Paused at the step you saw")
@@ -96,7 +96,7 @@ def test_80_by_24_and_a_chinese_prompt(terminals: list[Terminal]) -> None:
 
 
 def test_ctrl_c_stops_then_leaves_with_130(terminals: list[Terminal]) -> None:
-    terminal = start(terminals, "--max-new-tokens", "900")
+    terminal = start(terminals, "--temperature", "0", "--max-new-tokens", "900")
     terminal.until(lambda s: "▶" in s.splitlines()[0])
     terminal.send("ctrl+c")
     terminal.until("Stopped")
@@ -104,9 +104,12 @@ def test_ctrl_c_stops_then_leaves_with_130(terminals: list[Terminal]) -> None:
     assert terminal.wait() == 130
 
 
-def test_the_interface_never_imports_torch(terminals: list[Terminal], tmp_path: Path) -> None:
+def test_the_first_screen_samples_and_its_process_never_imports_torch(
+    terminals: list[Terminal], tmp_path: Path
+) -> None:
     terminal = start(terminals, "--max-new-tokens", "4")
-    terminal.until("ended: length")
+    header = terminal.until("ended: length").splitlines()[0]
+    assert "T .80 p .90 · suggested seed 0" in header, "a shipped model starts as its makers say"
     maps = Path(f"/proc/{terminal.pid}/maps")
     if not maps.exists():
         pytest.skip("needs /proc to see which libraries a process has mapped")

@@ -6,10 +6,12 @@ import threading
 from collections.abc import Callable
 from functools import partial
 
+import msgspec
 import pytest
 from support.app import LENGTH, make_app, press, screen_text, settle, until
 from support.connect import in_thread
 from support.fake_engine import FakeEngine
+from textual.pilot import Pilot
 from textual.widgets import TextArea
 
 from tokexplore.models.api.options import LoadOptions, PromptSpec
@@ -44,6 +46,36 @@ async def test_it_streams_the_prompt_and_stops_at_the_length() -> None:
         assert "Once upon a time there was" in text
         assert f"step {LENGTH}" in text
         assert "ended: length" in text
+
+
+async def test_a_shipped_model_starts_as_its_makers_suggest_and_another_greedy(
+    gate: threading.Semaphore,
+) -> None:
+    asked = AppOptions(settings=SamplingSettings(seed=7), given=frozenset({"seed"}))
+    options = msgspec.structs.replace(asked, max_new_tokens=3, shipped_defaults=True)
+    app = make_app(options=options, load_gate=gate)
+
+    async def header(pilot: Pilot[int], model: str) -> str:
+        await until(pilot, lambda: app.controller.options.load.model == model)
+        await settle(pilot)
+        return screen_text(app).splitlines()[0]
+
+    async with app.run_test(size=SIZE) as pilot:
+        assert " as the model suggests" in screen_text(app).splitlines()[0], "greedy it is not"
+        gate.release(100)
+        await until(pilot, lambda: ended(app))
+        assert " T .70 k 20 p .80 · suggested seed 7 " in await header(pilot, "embedded")
+        app.open_model(LoadOptions("other"))
+        await until(pilot, lambda: app.controller.state == "asking")
+        await press(pilot, "ctrl+g")
+        other = await header(pilot, "other")
+        assert " greedy " in other
+        app.open_model(LoadOptions("flock"))
+        assert " T .70 k 20 p .80 · suggested seed 7 " in await header(pilot, "flock")
+        now = app.controller.explorer.settings
+        app.controller.streams.configure(msgspec.structs.replace(now, top_k=5), 3)
+        changed = await header(pilot, "flock")
+        assert " T .70 k 5 p .80 seed 7 " in changed, "what was changed is no suggestion"
 
 
 async def test_every_prompt_token_but_the_first_is_scored() -> None:

@@ -212,6 +212,7 @@ def _invocation(command: str, given: argparse.Namespace) -> Invocation:
     load = _load_options(given, "auto" if command == "app" else 0)
     sampling = {k.field: getattr(given, k.name.replace("-", "_")) for k in KNOBS}
     chosen = {name: value for name, value in sampling.items() if value is not None}
+    named = {"bias": given.bias or given.bias_id, "banned": given.ban or given.ban_id}
     settings = SamplingSettings(
         **chosen,
         bias=tuple(_biased(text) for text in given.bias_id),
@@ -224,7 +225,7 @@ def _invocation(command: str, given: argparse.Namespace) -> Invocation:
         ban_texts=tuple(given.ban),
         watch_texts=tuple(given.watch),
         watch_ids=tuple(given.watch_id),
-        given=frozenset(chosen),
+        given=frozenset(chosen).union(name for name, tokens in named.items() if tokens),
         model_defaults=given.model_defaults,
         max_new_tokens=given.max_new_tokens,
         stop_texts=_stops(given),

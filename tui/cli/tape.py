@@ -107,4 +107,5 @@ def app_options(script: Script) -> AppOptions:
     asked = parse(script.options)
     if asked.command != "app":
         raise UsageError(f"{script.name}: a tape drives the app, not `tokexplore {asked.command}`.")
-    return msgspec.structs.replace(asked.options.app, prompt=read_prompt(asked.prompt, None))
+    prompt = read_prompt(asked.prompt, None)
+    return msgspec.structs.replace(asked.options.app, prompt=prompt, shipped_defaults=True)

@@ -108,6 +108,7 @@ def options_from(state: ViewState, asked: OpenOptions) -> AppOptions:
         asked.app,
         load=msgspec.structs.replace(state.load, **load),
         settings=state.settings,
+        given=frozenset(SamplingSettings.__struct_fields__),
         max_new_tokens=state.max_new_tokens,
         stop_texts=state.stop_texts,
         stop_ids=state.stop_ids,

@@ -61,6 +61,8 @@ class AppOptions(msgspec.Struct, frozen=True):
     """Begin with the gallery."""
     model_defaults: bool = False
     """Adopt the model's suggested sampling settings (`starting_settings`)."""
+    shipped_defaults: bool = False
+    """The same of a model that we ship, where no sampling but the seed was given: in the app."""
     max_new_tokens: int = MAX_NEW_TOKENS
     stop_texts: tuple[str, ...] = ()
     stop_ids: tuple[int, ...] = ()
@@ -124,9 +126,15 @@ class AppOptions(msgspec.Struct, frozen=True):
         """The texts whose tokens have to be found: those of biases, bans and the watch-list."""
         return (*(text for text, _ in self.bias_texts), *self.ban_texts, *self.watch_texts)
 
+    @property
+    def adopts(self) -> bool:
+        """Whether a new tree starts with what the model's makers suggest."""
+        unasked = self.shipped_defaults and self.load.model in SHIPPED and not self.examples
+        return self.model_defaults or (unasked and self.given <= {"seed"})
+
     def starting_settings(self, info: ModelInfo) -> SamplingSettings:
         """The settings to start with, now that the model's suggestions are known."""
-        if not self.model_defaults:
+        if not self.adopts:
             return self.settings
         return adopted(self.settings, self.given, info.suggested)
 

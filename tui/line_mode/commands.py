@@ -17,6 +17,7 @@ from tokexplore.tui.explore.undo_text import words_of
 from tokexplore.tui.line_mode.printer import LinePrinter
 from tokexplore.tui.line_mode.render import branch_lines, comparison_lines, place, step_lines
 from tokexplore.tui.presenters.candidates import View
+from tokexplore.tui.presenters.status import sampler_words
 from tokexplore.tui.report.step_text import number, percent
 
 ROWS = 10
@@ -185,7 +186,7 @@ class Commands:
         self._lines.say(f"sampling: {self._setup()}")
 
     def _setup(self) -> str:
-        return f"{self.explorer.settings.short()}, length {self.controller.streams.max_new_tokens}"
+        return f"{sampler_words(self.controller)}, length {self.controller.streams.max_new_tokens}"
 
     async def prompt(self, rest: str) -> None:
         """Start on another prompt; what there is stays."""

@@ -7,6 +7,8 @@ import time
 from contextlib import suppress
 from typing import BinaryIO
 
+import msgspec
+
 from tokexplore.models.errors import TokexploreError, UsageError
 from tokexplore.tui.explore.engine_link import MakeClient, spawn_client
 from tokexplore.tui.explore.options import AppOptions
@@ -207,6 +209,8 @@ def run_lines(options: AppOptions, out: BinaryIO, kept: OpenSession | None = Non
     Args:
         kept: a session to go on with.
     """
+
+    options = msgspec.structs.replace(options, shipped_defaults=True)
 
     async def session() -> int:
         return await LineSession(options, spawn_client, out, kept=kept).run()

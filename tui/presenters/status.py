@@ -42,8 +42,8 @@ def header_values(controller: Controller, *, recording: bool = False) -> HeaderV
     explorer, progress = controller.explorer, controller.progress
     settings = explorer.settings
     values = HeaderValues(
-        model=controller.explorer.recorded_model or controller.options.load.model,
-        sampler=settings.short(with_seed=False)
+        model=explorer.recorded_model or controller.options.load.model,
+        sampler=sampler_words(controller, with_seed=False)
         + (" · single step" if controller.streams.single_step else ""),
         seed=None if settings.greedy else settings.seed,
         state="loading",
@@ -67,6 +67,15 @@ def header_values(controller: Controller, *, recording: bool = False) -> HeaderV
         context_used=len(explorer.nodes),
         context_size=info.context or None,
     )
+
+
+def sampler_words(controller: Controller, *, with_seed: bool = True) -> str:
+    """The settings in a few characters, with whether they are what the model's makers suggest."""
+    settings, suggested = controller.explorer.settings, controller.link.suggested
+    if controller.link.info is None and controller.options.adopts and not controller.explorer.nodes:
+        return "as the model suggests"
+    own = suggested is not None and settings == adopted(settings, frozenset(), suggested)
+    return settings.short(with_seed=with_seed) + (" · suggested" if own else "")
 
 
 def _clock(replay: Replay) -> str:

@@ -4,7 +4,7 @@ import shlex
 from typing import NamedTuple
 
 from tokexplore.models.api.options import EMBEDDED
-from tokexplore.models.sampling.settings import SamplingSettings
+from tokexplore.models.sampling.knobs import KNOBS
 from tokexplore.tui.explore.options import AppOptions
 
 MOST = 5_000
@@ -104,11 +104,20 @@ class KeyLog:
 def _options(options: AppOptions) -> list[str]:
     """The command line that begins such a session."""
     words = [] if options.load.model == EMBEDDED else [options.load.model]
-    default = SamplingSettings()
-    for name in SamplingSettings.__struct_fields__:
-        value = getattr(options.settings, name)
-        if value != getattr(default, name):
-            words += [f"--{name.replace('_', '-')}", f"{value:g}"]
+    settings, stated = options.settings, options.given if options.adopts else {"temperature"}
+    for knob in KNOBS:
+        value = getattr(settings, knob.field)
+        if value != knob.neutral or knob.field in stated:
+            words += [f"--{knob.name}", str(value)]
+    for tokens, value in settings.bias:
+        words += ["--bias-id", f"{','.join(map(str, tokens))}={value:g}"]
+    for tokens in settings.banned:
+        words += ["--ban-id", ",".join(map(str, tokens))]
+    for text, value in options.bias_texts:
+        words += ["--bias", f"{text}={value:g}"]
+    for text in options.ban_texts:
+        words += ["--ban", text]
+    words += ["--model-defaults"] * options.model_defaults
     words += ["--max-new-tokens", str(options.max_new_tokens)]
     if options.prompt is not None and options.prompt.text is not None:
         words += ["--prompt", options.prompt.text]

@@ -8,6 +8,7 @@ import sys
 from contextlib import nullcontext
 from pathlib import Path
 
+import msgspec
 import pytest
 from support.command import TESTS, fake_command
 
@@ -19,7 +20,9 @@ from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.tui.cli import dispatch
 from tokexplore.tui.cli.arguments import parse
 from tokexplore.tui.cli.prompt_input import PromptArguments, read_prompt, template_arguments
+from tokexplore.tui.cli.tape import app_options
 from tokexplore.tui.explore.options import STOCK_PROMPT, THEMES, AppOptions
+from tokexplore.tui.tape.script import parse_script
 
 RUN_LINE = """
 run some/model --prompt hi --temperature .7 --top-k 5 --top-p .9 --min-p .1 --seed 3
@@ -41,6 +44,31 @@ def test_every_option_arrives() -> None:
     assert (app.stop_texts, app.stop_ids) == (("END", "STOP"), (4,))
     assert (asked.options.format, asked.options.candidates) == ("jsonl", 3)
     assert asked.prompt.text == "hi"
+
+
+@pytest.mark.parametrize(
+    ("line", "adopts"),
+    [
+        ("", True),
+        ("--seed 5 --max-new-tokens 9", True),
+        ("flock --prompt hi", True),
+        ("--plain", True),
+        ("--temperature 0", False),
+        ("--top-k 40", False),
+        ("--bias-id 17=2", False),
+        ("--ban dragon", False),
+        ("some/model", False),
+        ("some/model --top-k 40 --model-defaults", True),
+        ("examples", False),
+    ],
+)
+def test_a_model_that_we_ship_starts_as_its_makers_suggest_where_nothing_was_said(
+    line: str, adopts: bool
+) -> None:
+    app = parse(line.split()).options.app
+    assert app.adopts == ("--model-defaults" in line), "what writes to a pipe does as it is told"
+    assert msgspec.structs.replace(app, shipped_defaults=True).adopts == adopts
+    assert app_options(parse_script(f"Options {line} --threads 1", "a.tape")).adopts == adopts
 
 
 def test_the_app_has_options_of_its_own() -> None:

@@ -270,6 +270,26 @@ def test_keys_become_commands_and_typed_text() -> None:
     assert len(memory) == 0
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "--max-new-tokens 4",
+        "--max-new-tokens 4 --seed 12345678901",
+        "--max-new-tokens 4 --temperature 0",
+        "--max-new-tokens 4 --temperature 0 --model-defaults flock",
+        "--max-new-tokens 4 --top-p 0.1234567 --temperature 1",
+        "--max-new-tokens 4 --bias-id 17,4=-5 --ban-id 3 --bias ' king=2' --ban ' dragon'",
+    ],
+)
+def test_a_saved_tape_begins_with_the_sampling_that_was_asked_for(line: str) -> None:
+    asked = app_options(parse_script(f"Options {line}", "a.tape"))
+    again = app_options(parse_script(KeyLog().tape(asked, SIZE), "b.tape"))
+    assert again.settings == asked.settings
+    assert (again.bias_texts, again.ban_texts) == (asked.bias_texts, asked.ban_texts)
+    assert again.adopts == asked.adopts
+    assert not again.adopts or again.given == asked.given
+
+
 def without_waits(text: str) -> str:
     """A tape as keys that follow each other at once make it, however long they took here."""
     lines: list[str] = []

@@ -81,7 +81,12 @@ def add_chat(parser: argparse.ArgumentParser) -> None:
 
 
 def add_sampling(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("sampling", "Greedy unless --temperature is above 0.")
+    group = parser.add_argument_group(
+        "sampling",
+        "Greedy unless --temperature is above 0. A model that comes with tokexplore starts on the "
+        "screen and in lines (--plain) as its makers suggest, where none of these but --seed is "
+        "given.",
+    )
     for stage in BY_FIELD.values():
         if stage.common is not None:
             group.add_argument(
