@@ -1,6 +1,7 @@
 """What all tests run under."""
 
 import os
+import sys
 import tempfile
 import time
 from contextlib import ExitStack
@@ -31,18 +32,20 @@ os.environ.update(
 time.tzset()
 
 # What loads torch, and what tries everything that there is: `make quick` leaves it out.
-SLOW = (
-    "fuzz", "models/engine", "models/lab", "models/session/test_killed.py", "models/training",
-    "tui/output/test_frames.py", "tui/tape", "tui/test_every_key.py", "tui/test_every_screen.py",
-    "tui/test_lab_experts.py", "tui/test_lab_sums.py", "tui/test_numbers.py",
-    "tui/test_run_real.py",
-)  # fmt: skip
+HERE = Path(__file__).parent
+SLOW = tuple(map(HERE.joinpath, (
+    "fuzz", "models/catalog/test_pickles.py", "models/engine", "models/lab",
+    "models/session/test_killed.py", "models/training", "tui/browse/test_every_key.py",
+    "tui/cli/test_lab_experts.py", "tui/cli/test_lab_sums.py", "tui/cli/test_numbers.py",
+    "tui/cli/test_run_real.py", "tui/tape", "tui/terminal/test_frames.py",
+    "tui/test_every_screen.py", "tui/test_kept_lines.py",
+)))  # fmt: skip
+assert not [str(path) for path in SLOW if not path.exists()], "a slow test has moved"
 
 
 def is_slow(path: Path) -> bool:
     """Whether a file of tests, or a folder of them, is one of `SLOW`."""
-    inside = path.relative_to(Path(__file__).parent)
-    return any(inside.is_relative_to(slow) for slow in SLOW)
+    return any(path.is_relative_to(slow) for slow in SLOW)
 
 
 @pytest.fixture(autouse=True)
@@ -64,6 +67,12 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     """Where no slow test is wanted, none is imported: they import torch."""
     unwanted = "not slow" in config.option.markexpr and is_slow(collection_path)
     return True if unwanted else None
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """The quick tests do without torch."""
+    quick = "not slow" in session.config.option.markexpr
+    assert not quick or "torch" not in sys.modules, "a quick test imports torch: name it in SLOW"
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
