@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 import msgspec
 
 from tokexplore.models.api.borders import NO_BORDERS, Borders
+from tokexplore.models.api.capabilities import Capabilities
 from tokexplore.models.api.provenance import Provenance
 from tokexplore.models.distribution import STORED_CANDIDATES, Distribution, Rows, TokenRank
 from tokexplore.models.sampling.effects import Draws, Effect
@@ -64,12 +65,9 @@ class ModelInfo(msgspec.Struct, frozen=True):
     """Time that loading took."""
     notices: tuple[str, ...] = ()
     """What the user should know: a fallback that was taken, a device that was chosen."""
-    batches: bool = False
-    """Whether several continuations can run as one batch."""
+    capabilities: Capabilities = Capabilities()
     borders: Borders = NO_BORDERS
     """Lengths of a path at which the model changes its rules."""
-    full_vocabulary: bool = True
-    """Whether every token's logprob can be had; else only the listed candidates."""
     turn_ids: tuple[int, ...] = ()
     """Tokens that end the assistant's turn by the chat template and that `eos_ids` lacks."""
     adds_bos: bool = False
@@ -338,12 +336,16 @@ class Engine(Protocol):
         depend on. Empty where it was cancelled.
 
         Raises:
-            UsageError: for more than one seed where `batches` is false.
+            UsageError: for more than one seed where it runs no batches.
         """
 
     @property
     def bench(self) -> "Instruments":
-        """The same paths computed in other ways, for the lab."""
+        """The same paths computed in other ways, for the lab.
+
+        Raises:
+            UsageError: where it has no instruments.
+        """
 
     def draws(
         self, ids: Sequence[int], settings: SamplingSettings, count: int, prompt_length: int = 0

@@ -147,7 +147,7 @@ class LocalBench:
         """Refuse what this model cannot do with a path that grows by `more` tokens."""
         self._engine.check(ids)
         info = self._engine.info
-        if execution.batch > 1 and not info.batches:
+        if execution.batch > 1 and not info.capabilities.batches:
             raise UsageError(f"{info.name} runs no batches: its cache is not only attention.")
         if (execution.chunk or execution.cached) and info.feed != "batched":
             raise UsageError(

@@ -13,6 +13,7 @@ import torch
 import transformers
 
 from tokexplore import __version__
+from tokexplore.models.api.capabilities import Capabilities
 from tokexplore.models.api.engine import (
     Chat,
     Continuation,
@@ -123,7 +124,7 @@ class LocalEngine:
             kv_bytes_per_token=probed.kv_bytes_per_token,
             seconds=loaded.seconds,
             notices=(*loaded.notices, *([probed.notice] if probed.notice else [])),
-            batches=probed.croppable and probed.feed == "batched",
+            capabilities=Capabilities(batches=probed.croppable and probed.feed == "batched"),
             borders=probed.borders,
             config_hash=loaded.config_hash,
             threads=self.threads.words if "cpu" in loaded.device else "",
@@ -191,7 +192,7 @@ class LocalEngine:
     def continuations(
         self, request: StreamRequest, seeds: Sequence[int], control: Control
     ) -> list[Continuation]:
-        if len(seeds) > 1 and not self.info.batches:
+        if len(seeds) > 1 and not self.info.capabilities.batches:
             raise UsageError(f"{self.info.name} runs no batches: its cache is not only attention.")
         row, _ = self._row(request.ids)
         with self._memory_guarded():

@@ -94,7 +94,7 @@ def possible(
     across = info.borders.between(prompt, prompt + length)
     beyond = info.borders.since(prompt) > 1
     for group, fits, why in (
-        (rows, info.batches, "its cache is not only attention"),
+        (rows, info.capabilities.batches, "its cache is not only attention"),
         (rows, not across, "the runs grow past where it turns positions otherwise"),
         (pieces, info.feed == "batched", "it takes a prompt in one pass only"),
         (pieces, not beyond, "it takes a prompt of this length in one pass only"),

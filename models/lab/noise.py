@@ -91,7 +91,7 @@ def usual_ways(engine: Engine, prompt: Sequence[int], length: int) -> list[Way]:
     info = engine.info
     ways = [] if info.dtype == "float32" else [_reference()]
     ways += [Way(STREAMED), Way("token by token again"), Way(PREFILLED, stepwise=False)]
-    if info.batches and not info.borders.between(len(prompt), len(prompt) + length):
+    if info.capabilities.batches and not info.borders.between(len(prompt), len(prompt) + length):
         for batch in (2, 8):
             others = mates(engine, prompt, length, batch - 1, seed=batch)
             name = f"batch of {batch}"

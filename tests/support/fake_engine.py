@@ -24,6 +24,7 @@ from support.fake_numbers import (
     sampler_view,
     standing_of,
 )
+from tokexplore.models.api.capabilities import Capabilities
 from tokexplore.models.api.engine import (
     Chat,
     Continuation,
@@ -404,7 +405,7 @@ def _info(name: str, context: int, chat_template: bool, dtype: str) -> ModelInfo
         context=context,
         dtype=dtype,
         device="cpu",
-        batches=True,
+        capabilities=Capabilities(batches=True),
         attention="none",
         cache="whole-path hash",
         feed="batched",

@@ -86,7 +86,7 @@ def judge(model: PreTrainedModel, length: int) -> Verdict:
             if isinstance(event, ScoredToken)
         ]
     )
-    if engine.info.batches:
+    if engine.info.capabilities.batches:
         request = StreamRequest(tuple(begin), HOT, max(4, steps // 4), ignore_eos=True)
         runs = engine.continuations(request, (HOT.seed, HOT.seed + 1), Control())
         found.worst["batched"] = max(

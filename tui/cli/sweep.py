@@ -108,7 +108,7 @@ def _sweep(
         prompt_length=len(ids),
         turn_ids=turn_ids(engine, prompt),
     )
-    batch = options.batch if engine.info.batches else 1
+    batch = options.batch if engine.info.capabilities.batches else 1
     plan = Plan(ids, settings, options.runs, request, max(1, min(batch, options.runs)))
     outcomes = _remembered(
         sweep(engine, plan, control, _told(meter, "runs", plan.total)), engine.info.name, swept

@@ -7,6 +7,7 @@ import pytest
 from support import families, truth
 from transformers import PreTrainedModel
 
+from tokexplore.models.api.capabilities import Capabilities
 from tokexplore.models.api.engine import Continuation, Control, StreamRequest
 from tokexplore.models.engine.local import LocalEngine
 from tokexplore.models.errors import UsageError
@@ -39,7 +40,7 @@ def test_all_numbers_of_a_batch_are_those_of_a_full_pass(
     family: str, engine_of: EngineOf, model_of: ModelOf
 ) -> None:
     engine = engine_of(family)
-    assert engine.info.batches
+    assert engine.info.capabilities == Capabilities(batches=True)
     runs = engine.continuations(request(), SEEDS, Control())
 
     assert [run.seed for run in runs] == list(SEEDS)
@@ -104,6 +105,6 @@ def test_a_cancelled_batch_tells_nothing_and_other_caches_run_none(engine_of: En
     control.cancelled = True
     assert engine_of("llama").continuations(request(), SEEDS, control) == []
     hybrid = engine_of("lfm2")
-    assert not hybrid.info.batches
+    assert not hybrid.info.capabilities.batches
     with pytest.raises(UsageError, match="runs no batches"):
         hybrid.continuations(request(), SEEDS, Control())

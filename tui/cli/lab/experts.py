@@ -59,7 +59,7 @@ def _found(bench: LabRunner, subject: Subject) -> Result | None:
     batch, runs = bench.options.own["batch"], bench.options.own["runs"]
     content: tuple[Content, ...] = ()
     limited: tuple[Limited, ...] = ()
-    if engine.info.batches:
+    if engine.info.capabilities.batches:
         content = tuple(content_dependence(engine, path, first, names, batch, control))
         capacities, report = _capacities(bench), bench.progress("batches")
         limited = tuple(capacity_sweep(engine, request, capacities, runs, batch, control, report))

@@ -232,5 +232,5 @@ def limited_rows(result: Result) -> Iterator[tuple[str, ...]]:
 def alone(result: Result) -> Iterator[str]:
     """A sentence where nothing can be told of other rows."""
     info = result.engine.info
-    if not info.batches:
+    if not info.capabilities.batches:
         yield from ("", safe_text(f"{info.name} runs no batches: nothing is told of other rows."))
