@@ -4,7 +4,7 @@ import msgspec
 
 
 class Capabilities(msgspec.Struct, frozen=True):
-    """What can be had of an engine; the defaults are those of a local model that runs no batches."""
+    """What can be had of an engine; the defaults are a local model that runs no batches."""
 
     listed: int = 0
     """Candidates of each step that it gives logprobs of, at most; 0 is the whole vocabulary."""

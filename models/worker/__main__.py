@@ -5,20 +5,9 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable
 
-from tokexplore.models.api.engine import Engine, Progress
-from tokexplore.models.api.options import LoadOptions
+from tokexplore.models.opening import open_engine
 from tokexplore.models.worker.child import serve
-
-
-def open_engine(options: LoadOptions, report: Callable[[Progress], None]) -> Engine:
-    """Open the local engine; importing it takes seconds, so it is reported as a stage."""
-    report(Progress("libraries", 0, 1, "imports"))
-    from tokexplore.models.engine.local import LocalEngine
-
-    report(Progress("libraries", 1, 1, "imports"))
-    return LocalEngine.open(options, report)
 
 
 def main() -> None:

@@ -12,9 +12,9 @@ from collections import deque
 from collections.abc import Callable, Iterator
 
 from tokexplore.models import errors
-from tokexplore.models.api.engine import Control, Engine, Progress, StreamEvent
-from tokexplore.models.api.options import LoadOptions
+from tokexplore.models.api.engine import Control, Engine, StreamEvent
 from tokexplore.models.lab.experiment import Outcome, conduct
+from tokexplore.models.opening import OpenEngine
 from tokexplore.models.worker import messages
 from tokexplore.models.worker.messages import (
     AHEAD,
@@ -34,7 +34,6 @@ from tokexplore.models.worker.messages import (
     Stream,
 )
 
-OpenEngine = Callable[[LoadOptions, Callable[[Progress], None]], Engine]
 _READ = 1 << 16
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from support.fake_engine import FakeEngine
 from tokexplore.models.api.engine import Engine, Progress
 from tokexplore.models.api.options import LoadOptions
-from tokexplore.models.worker.child import OpenEngine, serve
+from tokexplore.models.opening import OpenEngine
+from tokexplore.models.worker.child import serve
 from tokexplore.models.worker.process import Connect, ProcessConnection, spawn_process
 
 TESTS = Path(__file__).resolve().parents[1]

@@ -115,12 +115,12 @@ def names(value: object) -> str:
 
 def fields(folder: Path) -> dict[str, dict[str, str]]:
     """The fields of the first line of each type that each other command writes."""
-    from tokexplore.tui.cli.run import open_local
+    from tokexplore.models.opening import open_engine
 
     (folder / "text.txt").write_text("Once upon a time there was")
     found: dict[str, dict[str, str]] = {}
     for name, arguments in OTHERS.items():
-        opening = open_local if name in COMPUTED else FakeEngine.open
+        opening = open_engine if name in COMPUTED else FakeEngine.open
         lines = written(arguments, folder, opening)
         found[name] = {line["type"]: names(line) for line in reversed(lines)}
     return found

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
 
+from tokexplore.models import opening
 from tokexplore.models.catalog.catalog import locate
 from tokexplore.models.errors import TokexploreError, UsageError
+from tokexplore.models.opening import OpenEngine
 from tokexplore.tui.cli.arguments import Invocation, parse
-from tokexplore.tui.cli.common.own_engine import OpenEngine, open_local
 from tokexplore.tui.cli.common.progress import Meter
 from tokexplore.tui.cli.models import model_table
 from tokexplore.tui.cli.prompt_input import piped_stdin, read_prompt
@@ -34,7 +35,9 @@ if TYPE_CHECKING:
     from tokexplore.tui.explore.session_recorder import OpenSession
 
 
-def main(argv: Sequence[str] | None = None, *, open_engine: OpenEngine = open_local) -> int:
+def main(
+    argv: Sequence[str] | None = None, *, open_engine: OpenEngine = opening.open_engine
+) -> int:
     """Run the command line; its exit code.
 
     0; 2 for a mistake in what was asked; 1 for a failure; 130 for Ctrl-C; 143 for SIGTERM; 141

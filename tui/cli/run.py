@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TextIO
 
+from tokexplore.models import opening
 from tokexplore.models.api.engine import (
     Control,
     DrawnToken,
@@ -19,11 +20,10 @@ from tokexplore.models.catalog.catalog import suggestion
 from tokexplore.models.display import RunningText
 from tokexplore.models.distribution import STORED_CANDIDATES
 from tokexplore.models.errors import UsageError
+from tokexplore.models.opening import OpenEngine
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.tui.cli.common.own_engine import (
-    OpenEngine,
     interruptible,
-    open_local,
     opened,
     prompt_ids,
     turn_ids,
@@ -59,7 +59,7 @@ def run(
     options: RunOptions,
     out: Output,
     *,
-    open_engine: OpenEngine = open_local,
+    open_engine: OpenEngine = opening.open_engine,
     errors: TextIO | None = None,
 ) -> int:
     """Generate, and write what was asked for.

@@ -6,13 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
+from tokexplore.models import opening
 from tokexplore.models.api.engine import Control, Engine, Progress
 from tokexplore.models.display import safe_text
 from tokexplore.models.errors import UsageError
+from tokexplore.models.opening import OpenEngine
 from tokexplore.models.tree.events import Ended, Prompted, Scored
 from tokexplore.models.tree.tree import TokenTree
 from tokexplore.models.tree.trie import ROOT
-from tokexplore.tui.cli.common.own_engine import OpenEngine, interruptible, open_local, opened
+from tokexplore.tui.cli.common.own_engine import interruptible, opened
 from tokexplore.tui.cli.common.progress import Meter
 from tokexplore.tui.cli.prompt_input import read_text
 from tokexplore.tui.explore.first_token import begun_by_text
@@ -30,7 +32,7 @@ def score_text(
     options: ScoreOptions,
     out: BinaryIO,
     *,
-    open_engine: OpenEngine = open_local,
+    open_engine: OpenEngine = opening.open_engine,
     errors: TextIO | None = None,
 ) -> int:
     """Score a text in prefill passes and write what was asked for; the exit code.

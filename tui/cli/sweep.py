@@ -7,16 +7,16 @@ from typing import BinaryIO, TextIO
 
 import msgspec
 
+from tokexplore.models import opening
 from tokexplore.models.api.engine import Control, Engine, Progress
 from tokexplore.models.errors import UsageError
 from tokexplore.models.lab.grid import Grid, finding, grid, positions
 from tokexplore.models.lab.sweep import Outcome, Plan, combinations, sweep
+from tokexplore.models.opening import OpenEngine
 from tokexplore.tui.cli import sweep_grid_report, sweep_report
 from tokexplore.tui.cli.common.own_engine import (
     Interruption,
-    OpenEngine,
     interruptible,
-    open_local,
     opened,
     prompt_ids,
     turn_ids,
@@ -31,7 +31,7 @@ def run_sweep(
     options: SweepOptions,
     out: BinaryIO,
     *,
-    open_engine: OpenEngine = open_local,
+    open_engine: OpenEngine = opening.open_engine,
     errors: TextIO | None = None,
 ) -> int:
     """Run what was asked for, model by model; the exit code.

@@ -1,28 +1,19 @@
 """An engine in this process, for commands without a screen: opened, given a prompt, interrupted."""
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 import msgspec
 
-from tokexplore.models.api.engine import Control, Engine, Progress
+from tokexplore.models.api.engine import Control, Engine
 from tokexplore.models.api.options import LoadOptions, PromptSpec
 from tokexplore.models.errors import UsageError
+from tokexplore.models.opening import OpenEngine
 from tokexplore.tui.cli.common.progress import Meter
 from tokexplore.tui.explore.first_token import begun_by_text
 from tokexplore.tui.terminal.exit_codes import INTERRUPTED, OK, TERMINATED
-
-OpenEngine = Callable[[LoadOptions, Callable[[Progress], None]], Engine]
-
-
-def open_local(options: LoadOptions, report: Callable[[Progress], None]) -> Engine:
-    """The engine on this machine; importing it takes seconds, so it is done here."""
-    report(Progress("libraries", 0, 1, "imports"))
-    from tokexplore.models.engine.local import LocalEngine
-
-    return LocalEngine.open(options, report)
 
 
 def opened(

@@ -7,16 +7,16 @@ from typing import BinaryIO, NamedTuple, TextIO
 
 import msgspec
 
+from tokexplore.models import opening
 from tokexplore.models.api.engine import Control, DrawnToken, Engine, Progress, StreamRequest
 from tokexplore.models.api.instruments import Execution
 from tokexplore.models.api.options import LoadOptions
 from tokexplore.models.errors import UsageError
 from tokexplore.models.lab.conditions import PLAIN, Condition
+from tokexplore.models.opening import OpenEngine
 from tokexplore.tui.cli.common.own_engine import (
     Interruption,
-    OpenEngine,
     interruptible,
-    open_local,
     opened,
     prompt_ids,
     turn_ids,
@@ -140,7 +140,7 @@ def run_lab(
     lines: Lines,
     out: BinaryIO,
     *,
-    open_engine: OpenEngine = open_local,
+    open_engine: OpenEngine = opening.open_engine,
     errors: TextIO | None = None,
 ) -> int:
     """Run an experiment and write what it says; the exit code. Ctrl-C ends it with what is done.

@@ -1,0 +1,23 @@
+"""Which engine a model runs on: the only place that picks one."""
+
+from collections.abc import Callable
+
+from tokexplore.models.api.engine import Engine, Progress
+from tokexplore.models.api.options import LoadOptions
+
+OpenEngine = Callable[[LoadOptions, Callable[[Progress], None]], Engine]
+"""Opens a model as `open_engine` does."""
+
+
+def open_engine(options: LoadOptions, report: Callable[[Progress], None]) -> Engine:
+    """Open a model in this process; importing its engine takes seconds and is a stage of its own.
+
+    Raises:
+        UsageError: a device, dtype or name that is not here.
+        ModelError: files that are not a model that can do the job.
+    """
+    report(Progress("libraries", 0, 1, "imports"))
+    from tokexplore.models.engine.local import LocalEngine
+
+    report(Progress("libraries", 1, 1, "imports"))
+    return LocalEngine.open(options, report)
