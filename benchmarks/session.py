@@ -36,7 +36,7 @@ from tokexplore.models.session.reader import open_session
 from tokexplore.models.session.writer import View
 from tokexplore.models.tree.tree import TokenTree
 from tokexplore.models.tree.trie import ROOT
-from tokexplore.tui.cli.export import source_of
+from tokexplore.tui.cli.export_session import source_of
 from tokexplore.tui.explore.options import STOCK_PROMPT
 from tokexplore.tui.export.formats import export
 

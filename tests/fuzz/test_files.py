@@ -30,7 +30,7 @@ from tokexplore.models.session.journal import Journal
 from tokexplore.models.session.timeline import open_timeline
 from tokexplore.models.tree.events import Noted
 from tokexplore.tui.cli import dispatch
-from tokexplore.tui.cli.tape import app_options
+from tokexplore.tui.cli.tape_run import app_options
 from tokexplore.tui.explore.explorer import Explorer
 from tokexplore.tui.explore.open_session import keep_on
 from tokexplore.tui.explore.replay import Replay

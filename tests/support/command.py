@@ -62,7 +62,7 @@ def _run_each() -> None:
     """Fork for each command line, one after the other, and print its exit code."""
     import support.fake_engine  # noqa: F401
     import tokexplore.models.engine.sampler_effects
-    import tokexplore.tui.cli.sweep  # noqa: F401
+    import tokexplore.tui.cli.sweep_runner  # noqa: F401
 
     gc.freeze()
     folder, *lines = json.load(sys.stdin)

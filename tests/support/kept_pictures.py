@@ -16,7 +16,7 @@ from support.connect import in_thread
 from support.fake_engine import FakeEngine
 from tokexplore.models.api.options import LoadOptions
 from tokexplore.models.worker.client import EngineClient
-from tokexplore.tui.cli.tape import opened
+from tokexplore.tui.cli.tape_run import opened
 from tokexplore.tui.tape.player import play
 from tokexplore.tui.tape.script import read_script
 

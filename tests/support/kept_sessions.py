@@ -21,7 +21,7 @@ import msgspec
 from tokexplore import __version__
 from tokexplore.models.session.reader import Session, open_session
 from tokexplore.models.session.rows import KINDS
-from tokexplore.tui.cli.export import source_of
+from tokexplore.tui.cli.export_session import source_of
 from tokexplore.tui.export.formats import FORMATS, export
 from tokexplore.tui.export.source import SCOPES
 

@@ -7,9 +7,9 @@ import msgspec
 from support.fake_engine import FakeEngine
 from tokexplore.models.opening import OpenEngine
 from tokexplore.tui.cli.arguments import parse
+from tokexplore.tui.cli.common.prompt_input import read_prompt
 from tokexplore.tui.cli.lab.registry import EXPERIMENTS
 from tokexplore.tui.cli.lab.runner import run_lab
-from tokexplore.tui.cli.prompt_input import read_prompt
 
 
 def lab_told(

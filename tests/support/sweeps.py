@@ -6,8 +6,8 @@ import msgspec
 
 from support.fake_engine import FakeEngine
 from tokexplore.tui.cli.arguments import parse
-from tokexplore.tui.cli.prompt_input import read_prompt
-from tokexplore.tui.cli.sweep import run_sweep
+from tokexplore.tui.cli.common.prompt_input import read_prompt
+from tokexplore.tui.cli.sweep_runner import run_sweep
 
 PROMPT = ("sweep", "--prompt", "Once upon")
 

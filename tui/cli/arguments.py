@@ -15,9 +15,9 @@ from tokexplore.models.sampling.settings import LARGEST, SamplingSettings
 from tokexplore.models.untrusted import brief
 from tokexplore.tui.cli import parsers, sweep_parsers
 from tokexplore.tui.cli.common.option_groups import LOADING
+from tokexplore.tui.cli.common.prompt_input import PromptArguments, check_utf8
 from tokexplore.tui.cli.lab.registry import read_lab
 from tokexplore.tui.cli.parsers import COMMANDS
-from tokexplore.tui.cli.prompt_input import PromptArguments, check_utf8
 from tokexplore.tui.explore.options import (
     CLOSE_CALL,
     IDLE_CAP,

@@ -15,8 +15,8 @@ from tokexplore.models.errors import TokexploreError, UsageError
 from tokexplore.models.opening import OpenEngine
 from tokexplore.tui.cli.arguments import Invocation, parse
 from tokexplore.tui.cli.common.progress import Meter
+from tokexplore.tui.cli.common.prompt_input import piped_stdin, read_prompt
 from tokexplore.tui.cli.models import model_table
-from tokexplore.tui.cli.prompt_input import piped_stdin, read_prompt
 from tokexplore.tui.cli.run import run
 from tokexplore.tui.explore.options import AppOptions, OpenOptions, RunOptions, check_new
 from tokexplore.tui.report.step_text import plain_text
@@ -107,12 +107,12 @@ def _dispatch(asked: Invocation, open_engine: OpenEngine) -> int:
             raise UsageError(wrong)
         return 0
     if asked.removing is not None:
-        from tokexplore.tui.cli.remove_sessions import remove_sessions
+        from tokexplore.tui.cli.sessions_removal import remove_sessions
 
         remove_sessions(asked.removing)
         return 0
     if asked.command == "sessions":
-        from tokexplore.tui.cli.sessions import session_table
+        from tokexplore.tui.cli.sessions_table import session_table
 
         width = shutil.get_terminal_size().columns if os.isatty(1) else 0
         print(session_table(width), end="", flush=True)
@@ -120,7 +120,7 @@ def _dispatch(asked: Invocation, open_engine: OpenEngine) -> int:
     if asked.command == "open":
         return _open(asked.opening)
     if asked.command == "tape":
-        from tokexplore.tui.cli.tape import run_tape
+        from tokexplore.tui.cli.tape_run import run_tape
 
         print(plain_text(run_tape(asked.taping)))
         return 0
@@ -142,13 +142,13 @@ def _dispatch(asked: Invocation, open_engine: OpenEngine) -> int:
     if asked.command == "replay":
         return _replay(asked.opening)
     if asked.command == "export":
-        from tokexplore.tui.cli.export import export_session
+        from tokexplore.tui.cli.export_session import export_session
 
         with private_stdout() as out:
             export_session(asked.exporting, out)
         return 0
     if asked.command == "score":
-        from tokexplore.tui.cli.score import score_text
+        from tokexplore.tui.cli.score_report import score_text
 
         locate(asked.scoring.app.load.model, asked.scoring.app.load.revision)
         with private_stdout() as out:
@@ -191,7 +191,7 @@ def _run(options: RunOptions, out: BinaryIO, open_engine: OpenEngine) -> int:
 
 
 def _sweep(asked: Invocation, open_engine: OpenEngine) -> int:
-    from tokexplore.tui.cli.sweep import run_sweep
+    from tokexplore.tui.cli.sweep_runner import run_sweep
 
     for model in asked.sweep.models:
         locate(model, asked.sweep.app.load.revision)

@@ -16,7 +16,7 @@ from tokexplore.models.session.reader import listed, open_session
 from tokexplore.models.session.timeline import open_timeline
 from tokexplore.models.tree.events import Noted
 from tokexplore.tui.cli import dispatch
-from tokexplore.tui.cli.sessions import session_table
+from tokexplore.tui.cli.sessions_table import session_table
 from tokexplore.tui.explore.explorer import Explorer
 from tokexplore.tui.explore.replay import Replay
 

@@ -23,8 +23,8 @@ from tokexplore.models.session.reader import listed, open_session
 from tokexplore.models.tree.events import Named
 from tokexplore.models.tree.search import find_text
 from tokexplore.tui.cli import dispatch
-from tokexplore.tui.cli.export import source_of
-from tokexplore.tui.cli.sessions import session_table
+from tokexplore.tui.cli.export_session import source_of
+from tokexplore.tui.cli.sessions_table import session_table
 from tokexplore.tui.explore.open_session import keep_on, options_for
 from tokexplore.tui.explore.options import AppOptions, OpenOptions
 from tokexplore.tui.explore.session_recorder import read_state

@@ -11,7 +11,7 @@ from tokexplore.models.api.engine import Chat, Message
 from tokexplore.models.api.options import PromptSpec
 from tokexplore.models.errors import UsageError
 from tokexplore.tui.cli.arguments import parse
-from tokexplore.tui.cli.prompt_input import PromptArguments, read_prompt
+from tokexplore.tui.cli.common.prompt_input import PromptArguments, read_prompt
 
 USER = {"role": "user", "content": "who"}
 WHO = Message("user", "who")

@@ -18,7 +18,7 @@ from tokexplore.models.sampling.settings import LARGEST, MOST_PENALTY, SamplingS
 from tokexplore.models.untrusted import BITS, number_of
 from tokexplore.tui.cli import dispatch
 from tokexplore.tui.cli.arguments import parse
-from tokexplore.tui.cli.prompt_input import template_arguments
+from tokexplore.tui.cli.common.prompt_input import template_arguments
 from tokexplore.tui.explore.knob_editor import DIALS, KnobEditor, Setup
 
 LONG = "9" * 4000

@@ -8,7 +8,7 @@ from support.fake_engine import FakeEngine
 
 from tokexplore.models.api.options import LoadOptions
 from tokexplore.models.worker.client import EngineClient
-from tokexplore.tui.cli.tape import app_options
+from tokexplore.tui.cli.tape_run import app_options
 from tokexplore.tui.tape.player import play
 from tokexplore.tui.tape.script import read_script
 

@@ -102,7 +102,7 @@ def app_options(script: Script) -> AppOptions:
         UsageError: options that tokexplore does not know.
     """
     from tokexplore.tui.cli.arguments import parse
-    from tokexplore.tui.cli.prompt_input import read_prompt
+    from tokexplore.tui.cli.common.prompt_input import read_prompt
 
     asked = parse(script.options)
     if asked.command != "app":

@@ -13,7 +13,7 @@ from tokexplore.models.api.engine import Chat, Message, PrefillAs
 from tokexplore.models.api.options import PromptSpec
 from tokexplore.models.errors import UsageError
 from tokexplore.models.untrusted import brief, decoded, json_of, path_of, read_whole, without_mark
-from tokexplore.tui.cli.message_file import Opening, last_words, read_conversation
+from tokexplore.tui.cli.common.message_file import Opening, last_words, read_conversation
 
 STANDARD_INPUT = "-"
 
