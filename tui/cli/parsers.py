@@ -18,13 +18,13 @@ from tokexplore.tui.cli.common.option_groups import (
 )
 from tokexplore.tui.cli.common.parser import Parser, new_parser
 from tokexplore.tui.explore.options import CLOSE_CALL, IDLE_CAP, THEMES, ExportOptions, RunOptions
+from tokexplore.tui.export.formats import FORMATS
 
 COMMANDS = (
     "run", "models", "sessions", "open", "export", "score", "replay", "gif", "tape", "lens",
     "sweep", "lab", "examples",
 )  # fmt: skip
 _SLOWEST = 1e-3
-EXPORT_FORMATS = ("jsonl", "json", "csv", "markdown", "html", "dot")
 
 _COMMAND_HELP = """commands:
   tokexplore examples [MODEL]    begin with a gallery of prompts that show something
@@ -208,7 +208,7 @@ def export_parser() -> Parser:
     _add_session(parser)
     parser.add_argument(
         "--format",
-        choices=EXPORT_FORMATS,
+        choices=tuple(FORMATS),
         default="",
         help="default: what the name of the output tells; jsonl on standard output",
     )

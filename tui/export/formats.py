@@ -1,50 +1,52 @@
-"""Writes a tree in one of the formats."""
+"""The formats that a tree is written in."""
 
 from collections.abc import Callable, Iterator
-from typing import BinaryIO, Literal, get_args
+from importlib import import_module
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
-from tokexplore.tui.export.csv_table import csv_parts
-from tokexplore.tui.export.graphviz import dot_parts
-from tokexplore.tui.export.html import html_parts
-from tokexplore.tui.export.markdown import markdown_parts
-from tokexplore.tui.export.source import Scope, Source
-from tokexplore.tui.export.tree_jsonl import json_parts, path_lines, tree_lines
+if TYPE_CHECKING:
+    from tokexplore.tui.export.source import Scope, Source
 
-Format = Literal["jsonl", "json", "csv", "markdown", "html", "dot"]
-FORMATS: tuple[Format, ...] = get_args(Format)
-SUFFIXES: dict[str, Format] = {
-    ".jsonl": "jsonl", ".json": "json", ".csv": "csv", ".md": "markdown", ".markdown": "markdown",
-    ".html": "html", ".htm": "html", ".dot": "dot", ".gv": "dot",
-}  # fmt: skip
+Parts = Callable[["Source", "Scope", int], Iterator[bytes]]
+"""What a scope of a source is as a file, with so many candidates for each step."""
+
+
+class Format(NamedTuple):
+    """One of them."""
+
+    suffixes: tuple[str, ...]
+    """How the names of its files end."""
+    parts: str
+    """`module:function` beside this file; imported when it is asked for."""
+
+    def load(self) -> Parts:
+        """The function that makes it."""
+        module, _, name = self.parts.partition(":")
+        function: Parts = getattr(import_module(f"tokexplore.tui.export.{module}"), name)
+        return function
+
+
+FORMATS = {
+    "jsonl": Format((".jsonl",), "tree_jsonl:jsonl_parts"),
+    "json": Format((".json",), "tree_jsonl:json_parts"),
+    "csv": Format((".csv",), "csv_table:csv_parts"),
+    "markdown": Format((".md", ".markdown"), "markdown:markdown_parts"),
+    "html": Format((".html", ".htm"), "html:html_parts"),
+    "dot": Format((".dot", ".gv"), "graphviz:dot_parts"),
+}
+SUFFIXES = {suffix: name for name, form in FORMATS.items() for suffix in form.suffixes}
 """The formats by how a file's name ends."""
 
 
-def _jsonl(source: Source, scope: Scope, count: int) -> Iterator[bytes]:
-    if scope == "path":
-        return path_lines(source, count)
-    return tree_lines(source, scope, count)
-
-
-def _dot(source: Source, scope: Scope, _count: int) -> Iterator[bytes]:
-    return dot_parts(source, scope)
-
-
-_PARTS: dict[Format, Callable[[Source, Scope, int], Iterator[bytes]]] = {
-    "jsonl": _jsonl,
-    "json": json_parts,
-    "csv": csv_parts,
-    "markdown": markdown_parts,
-    "html": html_parts,
-    "dot": _dot,
-}
-
-
-def export(source: Source, form: Format, scope: Scope, candidates: int, out: BinaryIO) -> None:
+def export(source: "Source", form: str, scope: "Scope", candidates: int, out: BinaryIO) -> None:
     """Write what a scope holds, with so many candidates for each step.
+
+    Args:
+        form: one of `FORMATS`.
 
     Raises:
         OSError: `out` cannot be written.
     """
-    for part in _PARTS[form](source, scope, candidates):
+    for part in FORMATS[form].load()(source, scope, candidates):
         out.write(part)
     out.flush()

@@ -13,7 +13,7 @@ WIDTH = 40
 """Characters in a line of it."""
 
 
-def dot_parts(source: Source, scope: Scope) -> Iterator[bytes]:
+def dot_parts(source: Source, scope: Scope, _count: int) -> Iterator[bytes]:
     """The graph; an edge says at which step a branch leaves, by which token, and how probable."""
     yield b"digraph tokexplore {\n  rankdir=LR;\n"
     yield b'  node [shape=box, style=rounded, fontname="monospace", fontsize=10];\n'

@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 from tokexplore.models.errors import UsageError
 from tokexplore.models.untrusted import path_of
-from tokexplore.tui.export.formats import FORMATS, SUFFIXES, Format, export
+from tokexplore.tui.export.formats import SUFFIXES, export
 from tokexplore.tui.export.source import SCOPES, Scope, Source
 
 
@@ -35,14 +35,14 @@ def write_export(source: Source, asked: str, scope: Scope, candidates: int) -> P
     return Path(output).absolute()
 
 
-def format_for(name: str, output: str) -> Format:
+def format_for(name: str, output: str) -> str:
     """The format that was named, or that a file's name tells; JSON lines for standard output.
 
     Raises:
         UsageError: when neither tells one.
     """
     if name:
-        return next(form for form in FORMATS if form == name)
+        return name
     suffix = Path(output).suffix.lower()
     if not output:
         return "jsonl"

@@ -25,7 +25,12 @@ from tokexplore.tui.export.source import Scope, Source
 GENERATED = ("greedy", "sampled")
 
 
-def path_lines(source: Source, count: int) -> Iterator[bytes]:
+def jsonl_parts(source: Source, scope: Scope, count: int) -> Iterator[bytes]:
+    """The lines of the path in view, or of a tree."""
+    return _path_lines(source, count) if scope == "path" else _tree_lines(source, scope, count)
+
+
+def _path_lines(source: Source, count: int) -> Iterator[bytes]:
     """The path in view, as a run tells it."""
     tree, tokens = source.tree, TokenFields(source.vocabulary)
     path = tree.path(source.leaf)
@@ -42,7 +47,7 @@ def path_lines(source: Source, count: int) -> Iterator[bytes]:
     )
 
 
-def tree_lines(source: Source, scope: Scope, count: int) -> Iterator[bytes]:
+def _tree_lines(source: Source, scope: Scope, count: int) -> Iterator[bytes]:
     """The nodes of a scope, each after its parent."""
     tree, tokens = source.tree, TokenFields(source.vocabulary)
     yield run_line(source, [])

@@ -30,7 +30,7 @@ from tokexplore.models.tree.events import (
 )
 from tokexplore.models.tree.tree import TokenTree
 from tokexplore.models.tree.trie import ROOT
-from tokexplore.tui.export.formats import FORMATS, Format, export
+from tokexplore.tui.export.formats import FORMATS, export
 from tokexplore.tui.export.import_jsonl import Lines
 from tokexplore.tui.export.source import Scope, Source
 from tokexplore.widgets.heat import level
@@ -70,7 +70,7 @@ def sample() -> Source:
     return source_of(tree, other)
 
 
-def written(source: Source, form: Format, scope: Scope = "all", candidates: int = 20) -> bytes:
+def written(source: Source, form: str, scope: Scope = "all", candidates: int = 20) -> bytes:
     out = io.BytesIO()
     export(source, form, scope, candidates, out)
     return out.getvalue()
@@ -152,7 +152,7 @@ def test_csv_has_a_row_a_node_and_no_formulas() -> None:
 
 @pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize("scope", ["path", "visible", "all"])
-def test_no_format_holds_a_control(form: Format, scope: Scope) -> None:
+def test_no_format_holds_a_control(form: str, scope: Scope) -> None:
     text = written(sample(), form, scope).decode()
     allowed = {"\n", "\r"} if form == "csv" else {"\n"}
     assert not {c for c in text if not c.isprintable()} - allowed
