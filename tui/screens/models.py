@@ -1,24 +1,19 @@
 """`M`: pick another model from what is on this machine."""
 
+from collections.abc import Sequence
 from typing import ClassVar
 
-from textual import work
-from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
-from textual.widgets import OptionList, Static
-from textual.widgets.option_list import Option
 
 from tokexplore.models.catalog.catalog import ModelEntry, list_models
 from tokexplore.models.display import safe_text
-from tokexplore.models.errors import TokexploreError
-from tokexplore.tui.screens.dialog import Dialog
-from tokexplore.tui.screens.paged_list import PagedList
+from tokexplore.tui.screens.picker import Picker
 from tokexplore.widgets.cell_text import fit
 from tokexplore.widgets.numbers import short_count
 
 
-class ModelPicker(Dialog[str | None]):
+class ModelPicker(Picker[str | None, ModelEntry]):
     """The list of `tokexplore models`, by the arrows; the present session is kept."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -34,48 +29,22 @@ class ModelPicker(Dialog[str | None]):
         """The model that is open."""
         self._sure: str | None = None
         """The model that was chosen once: twice opens it."""
-        self._entries: list[ModelEntry] = []
 
-    _looking = True
+    def find(self) -> Sequence[ModelEntry]:
+        """The models of this machine."""
+        return list_models(self._directories)
 
-    @property
-    def rows_are_coming(self) -> bool:
-        """Whether the list is still empty."""
-        return self._looking
+    def line(self, row: ModelEntry) -> Content:
+        """A model as it is listed."""
+        return _line(row)
 
-    def body(self) -> ComposeResult:
-        yield Static(Content.styled("looking…", "$text-muted"), id="looking")
-        yield PagedList(markup=False)
+    def can_pick(self, row: ModelEntry) -> bool:
+        """Whether a model can be opened."""
+        return row.complete and row.causal is not False
 
-    def on_mount(self) -> None:
-        """Look for models beside the event loop."""
-        self.query_one(OptionList).focus()
-        self._look()
-
-    @work(thread=True)
-    def _look(self) -> None:
-        try:
-            self._entries = list_models(self._directories)
-            said = ""
-        except TokexploreError as error:
-            said = str(error)
-        self.app.call_from_thread(self._show, said)
-
-    def _show(self, said: str) -> None:
-        self._looking = False
-        line, options = self.part(Static, "#looking"), self.part(OptionList)
-        if line is None or options is None:
-            return
-        line.update(Content(safe_text(said)))
-        options.add_options(
-            Option(_line(entry), disabled=not _usable(entry)) for entry in self._entries
-        )
-        options.focus()
-
-    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+    def picked(self, row: ModelEntry) -> None:
         """Hand the model over."""
-        entry = self._entries[event.option_index]
-        model = entry.name
+        model = row.name
         if model == self._opened:
             self.app.notify("This model is open.", markup=False)
         elif model == self._sure:
@@ -83,10 +52,6 @@ class ModelPicker(Dialog[str | None]):
         else:
             self._sure = model
             self.app.notify("This session is kept: ⏎ again opens the model.", markup=False)
-
-
-def _usable(entry: ModelEntry) -> bool:
-    return entry.complete and entry.causal is not False
 
 
 def _line(entry: ModelEntry) -> Content:
