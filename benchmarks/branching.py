@@ -50,7 +50,7 @@ def measured(engine: LocalEngine, prefix: int, rounds: int) -> tuple[list[float]
         (cost, new), *steps = first_tokens(engine, branch, 4)
         branches.append(cost - statistics.median(t for t, _ in steps))
         main.append(first_tokens(engine, main, 1)[0][1])
-        engine.rows_held.clear()
+        engine.core.rows_held.clear()
         (cost, _), *steps = first_tokens(engine, [*branch, new, *(t for _, t in steps)], 4)
         switches.append(cost - statistics.median(t for t, _ in steps))
     return branches, switches
@@ -73,7 +73,7 @@ def main() -> None:
     for prefix in PREFIXES:
         if 0 < engine.info.context < prefix + 2 * BEYOND:
             continue
-        engine.release()
+        engine.core.release()
         branches, switches = measured(engine, prefix, asked.rounds)
         print(
             f"{prefix:6} {statistics.median(branches):15.1f} {max(branches):7.1f}"

@@ -37,7 +37,7 @@ def generate_rate(model: PreTrainedModel, prompt: list[int], tokens: int) -> flo
 
 def engine_rate(engine: LocalEngine, prompt: list[int], tokens: int) -> float:
     """Tokens per second of the engine, every step summarised."""
-    engine.release()
+    engine.core.release()
     request = StreamRequest(tuple(prompt), SamplingSettings(), tokens, ignore_eos=True)
     began = time.perf_counter()
     drawn = sum(isinstance(e, DrawnToken) for e in engine.stream(request, Control()))

@@ -42,7 +42,7 @@ class Contender:
 
     def turn(self, tokens: int) -> float:
         """Seconds that so many tokens take."""
-        self._engine.threads = self._threads
+        self._engine.core.threads = self._threads
         torch.set_num_threads(self._threads.now)
         began = time.perf_counter()
         self.made += sum(1 for _ in itertools.islice(self._events, tokens))

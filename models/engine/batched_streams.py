@@ -1,7 +1,6 @@
 """Several continuations of one path at once: a batch of rows on copies of one cache."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
@@ -9,6 +8,7 @@ from transformers.cache_utils import DynamicCache
 
 from tokexplore.models.api.engine import Continuation, Control, EndReason, StreamRequest
 from tokexplore.models.engine import sampler
+from tokexplore.models.engine.core import Core
 from tokexplore.models.engine.forward import cache as kv
 from tokexplore.models.engine.forward import logits_row
 from tokexplore.models.engine.forward.kv_store import Path
@@ -16,22 +16,19 @@ from tokexplore.models.engine.forward.logits_row import Row
 from tokexplore.models.engine.stream import StopCriteria, Uniforms, out_of_room
 from tokexplore.models.sampling.logit_edits import changes_of
 
-if TYPE_CHECKING:
-    from tokexplore.models.engine.local import LocalEngine
-
 
 class _Run:
     """One row of the batch."""
 
-    def __init__(self, engine: "LocalEngine", request: StreamRequest, seed: int) -> None:
+    def __init__(self, core: Core, request: StreamRequest, seed: int) -> None:
         self.settings = msgspec.structs.replace(request.settings, seed=seed).checked()
         self.path = Path(request.ids)
         self.ids: list[int] = []
         self.logprobs: list[float] = []
         self.entropies: list[float] = []
         self.ended: EndReason | None = None
-        self._request, self._context = request, engine.info.context
-        self._uniforms, self._stops = Uniforms(), StopCriteria(engine, request)
+        self._request, self._context = request, core.info.context
+        self._uniforms, self._stops = Uniforms(), StopCriteria(core, request)
 
     def draw(self, row: Row) -> None:
         """Take the next token from the row after the path."""
@@ -58,16 +55,16 @@ class _Run:
 
 
 def continuations(
-    engine: "LocalEngine", request: StreamRequest, seeds: Sequence[int], row: Row, control: Control
+    core: Core, request: StreamRequest, seeds: Sequence[int], row: Row, control: Control
 ) -> list[Continuation]:
     """The request's stream under each seed, all in one batch; none where it was cancelled.
 
     Args:
-        row: the row after the path, whose cache the engine holds.
+        row: the row after the path, whose cache the core holds.
     """
-    runs = [_Run(engine, request, seed) for seed in seeds]
-    forward, probed, length = engine.forward, engine.probed, len(request.ids)
-    cache = None if probed.afresh(length + 1) else _shared(engine, Path(request.ids))
+    runs = [_Run(core, request, seed) for seed in seeds]
+    forward, probed, length = core.forward, core.probed, len(request.ids)
+    cache = None if probed.afresh(length + 1) else _shared(core, Path(request.ids))
     for run in runs:
         run.draw(row)
     rows = [[*request.ids, *run.ids] for run in runs]
@@ -88,10 +85,10 @@ def continuations(
     return [run.told() for run in runs]
 
 
-def _shared(engine: "LocalEngine", path: Path) -> DynamicCache:
+def _shared(core: Core, path: Path) -> DynamicCache:
     """A cache of the path for many rows: what a batch appends to it is its own."""
-    start = engine.start(path, len(path))
-    for _ in engine.feed(start.leaf, path.ids):
+    start = core.start(path, len(path))
+    for _ in core.feed(start.leaf, path.ids):
         pass
     cache = kv.fork(start.leaf.cache, len(path))
     for layer in cache.layers:

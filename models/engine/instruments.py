@@ -4,7 +4,6 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import torch
 from transformers import PreTrainedModel
@@ -19,25 +18,23 @@ from tokexplore.models.api.engine import (
     StreamRequest,
 )
 from tokexplore.models.api.instruments import Execution, Logits, Routing, Split, Summands
+from tokexplore.models.engine.core import Core
 from tokexplore.models.engine.forward import logits_row, prefill, routing, split_sums
 from tokexplore.models.engine.forward.kv_store import Path
 from tokexplore.models.engine.forward.padded_batch import Batch, spans
 from tokexplore.models.engine.stream import StopCriteria, Uniforms, drawn, out_of_room
 from tokexplore.models.errors import UsageError
 
-if TYPE_CHECKING:
-    from tokexplore.models.engine.local import LocalEngine
-
 
 class LocalBench:
-    """Implements `models.bench.Bench`. The engine's caches are neither read nor kept."""
+    """Implements `api.instruments.Instruments`. The core's caches are neither read nor kept."""
 
-    def __init__(self, engine: "LocalEngine") -> None:
-        self._engine = engine
+    def __init__(self, core: Core) -> None:
+        self._core = core
 
     @cached_property
     def attentions(self) -> tuple[str, ...]:
-        model, device = self._engine.forward.model, self._engine.info.device
+        model, device = self._core.forward.model, self._core.info.device
         own = getattr(model.config, "_attn_implementation", None)
         if own is None:
             return ()
@@ -48,7 +45,7 @@ class LocalBench:
     ) -> Iterator[DrawnToken | StreamEnded]:
         self._check(request.ids, execution, request.max_new_tokens)
         settings = request.settings.checked()
-        path, uniforms, stops = Path(request.ids), Uniforms(), StopCriteria(self._engine, request)
+        path, uniforms, stops = Path(request.ids), Uniforms(), StopCriteria(self._core, request)
         batch = self._begun(path.ids, execution)
         reason = self._limit(path, request, control)
         while reason is None:
@@ -68,7 +65,7 @@ class LocalBench:
     ) -> Iterator[tuple[int, Logits]]:  # fmt: skip
         self._check(ids[:first] if stepwise else ids, execution, len(ids) - first)
         if not stepwise:
-            for last in self._engine.probed.borders.ends(first, len(ids)):
+            for last in self._core.probed.borders.ends(first, len(ids)):
                 yield from self._prefilled(ids[:last], first, execution, control)
                 first = last + 1
             return
@@ -86,7 +83,7 @@ class LocalBench:
     ) -> Iterator[tuple[int, Logits]]:
         if execution.batch > 1:
             raise UsageError("the logits along a prefill in a batch are not to be had.")
-        forward, probed = self._engine.forward, self._engine.probed
+        forward, probed = self._core.forward, self._core.probed
         leaf, path = prefill.fresh(forward, probed), array("I", ids)
         for start, end in spans(len(path), execution):
             if control.cancelled:
@@ -101,22 +98,22 @@ class LocalBench:
                 yield end, logits.numpy()  # [keep, V]
 
     def summands(self, ids: Sequence[int]) -> Summands:
-        self._engine.check(ids)
-        return split_sums.summands(self._engine.forward, ids)
+        self._core.check(ids)
+        return split_sums.summands(self._core.forward, ids)
 
     def split(self, ids: Sequence[int], blocks: Iterable[int]) -> Iterator[Split]:
-        self._engine.check(ids)
-        return split_sums.split(self._engine.forward, ids, blocks)
+        self._core.check(ids)
+        return split_sums.split(self._core.forward, ids, blocks)
 
     def routing(
         self, ids: Sequence[int], first: int, execution: Execution, control: Control, *,
         stepwise: bool,
     ) -> Routing | None:  # fmt: skip
         self._check(ids, execution)
-        info = self._engine.info
+        info = self._core.info
         if info.borders.between(first, len(ids)):
             raise UsageError(_across(info, "the routing of one path is not told"))
-        routers = routing.routers_of(self._engine.forward.model, info.name)
+        routers = routing.routers_of(self._core.forward.model, info.name)
         record = routing.Record(routers)
         if not stepwise:
             with record.listening():
@@ -135,23 +132,23 @@ class LocalBench:
 
     def _begun(self, ids: Sequence[int], execution: Execution) -> Batch:
         with self._computing(execution):
-            return Batch(self._engine.forward, self._engine.probed, ids, execution)
+            return Batch(self._core.forward, self._core.probed, ids, execution)
 
     def _limit(self, path: Path, request: StreamRequest, control: Control) -> EndReason | None:
         """Why no token may be taken here."""
         if control.cancelled:
             return "interrupted"
-        return out_of_room(path, request, request.max_new_tokens, self._engine.info.context)
+        return out_of_room(path, request, request.max_new_tokens, self._core.info.context)
 
     def _check(self, ids: Sequence[int], execution: Execution, more: int = 0) -> None:
         """Refuse what this model cannot do with a path that grows by `more` tokens."""
-        self._engine.check(ids)
-        info = self._engine.info
+        self._core.check(ids)
+        info = self._core.info
         if execution.batch > 1 and not info.capabilities.batches:
             raise UsageError(f"{info.name} runs no batches: its cache is not only attention.")
         if (execution.chunk or execution.cached) and info.feed != "batched":
             raise UsageError(
-                f"{info.name} takes a prompt in one pass only: {self._engine.probed.words}."
+                f"{info.name} takes a prompt in one pass only: {self._core.probed.words}."
             )
         lengths = [len(ids), *map(len, execution.mates)]
         if execution.batch > 1 and info.borders.between(min(lengths), max(lengths) + more):
@@ -166,19 +163,19 @@ class LocalBench:
         """The kernels, threads and algorithms of an execution, for one pass."""
         with torch.inference_mode(), ExitStack() as stack:
             if execution.attention:
-                stack.enter_context(_attention(self._engine.forward.model, execution.attention))
+                stack.enter_context(_attention(self._core.forward.model, execution.attention))
             if execution.experts:
-                stack.enter_context(self._engine.forward.experts.forced(execution.experts))
+                stack.enter_context(self._core.forward.experts.forced(execution.experts))
             # What a stream found faster has no part in an experiment.
             stack.callback(torch.set_num_threads, torch.get_num_threads())
-            torch.set_num_threads(execution.threads or self._engine.threads.most)
+            torch.set_num_threads(execution.threads or self._core.threads.most)
             if execution.deterministic:
                 before = torch.are_deterministic_algorithms_enabled()
                 stack.callback(torch.use_deterministic_algorithms, before)
                 torch.use_deterministic_algorithms(True, warn_only=True)
             if execution.capacity:
-                forward = self._engine.forward
-                routers = routing.routers_of(forward.model, self._engine.info.name)
+                forward = self._core.forward
+                routers = routing.routers_of(forward.model, self._core.info.name)
                 stack.enter_context(routing.limited(routers, forward, execution.capacity))
             yield
 

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Generator, Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -19,16 +18,13 @@ from tokexplore.models.api.engine import (
 )
 from tokexplore.models.distribution import Distribution, TokenRank
 from tokexplore.models.engine import sampler
+from tokexplore.models.engine.core import Core
 from tokexplore.models.engine.forward import logits_row, prefill
 from tokexplore.models.engine.forward.kv_store import Leaf, Path
 from tokexplore.models.engine.forward.logits_row import Row
 from tokexplore.models.sampling.logit_edits import changes_of
 from tokexplore.models.sampling.randomness import extend_key, path_key, uniform
 from tokexplore.models.sampling.settings import SamplingSettings
-
-if TYPE_CHECKING:
-    from tokexplore.models.engine.local import LocalEngine
-
 
 _SETTLE_EVERY = 256
 """After so many tokens the growing cache is weighed again against the others."""
@@ -37,8 +33,8 @@ _SETTLE_EVERY = 256
 class Stream:
     """The state of one `Engine.stream` call."""
 
-    def __init__(self, engine: "LocalEngine", request: StreamRequest, control: Control) -> None:
-        self._engine = engine
+    def __init__(self, core: Core, request: StreamRequest, control: Control) -> None:
+        self._core = core
         self._request = request
         self._control = control
         self._path = Path(request.ids)
@@ -46,7 +42,7 @@ class Stream:
         self._row: Row | None = None
         """The row after the path, once it is known."""
         self._uniforms = Uniforms()
-        self._stops = StopCriteria(engine, request)
+        self._stops = StopCriteria(core, request)
         self._asked: SamplingSettings | None = None
         self._settings = request.settings.checked()
 
@@ -66,28 +62,28 @@ class Stream:
         finally:
             if self._leaf is not None:
                 self._leaf.busy = False
-                self._engine.keep(self._leaf)
+                self._core.keep(self._leaf)
 
     def _opening(self) -> Iterator[StreamEvent]:
         """Bring a cache and a row to the path's end; no row when cancelled on the way."""
-        engine, path, score = self._engine, self._path, self._request.score_prompt
+        core, path, score = self._core, self._path, self._request.score_prompt
         began = time.perf_counter()
         if score:
-            start = prefill.Start(prefill.fresh(engine.forward, engine.probed), 0, own=True)
+            start = prefill.Start(prefill.fresh(core.forward, core.probed), 0, own=True)
         else:
-            start = engine.begin(path)
+            start = core.begin(path)
         self._leaf = start.leaf
         self._leaf.busy = True
-        row = engine.rows_held.get(path.key)
+        row = core.rows_held.get(path.key)
         total = len(path) - start.kept
-        if not total or (row and not score and engine.probed.afresh(len(path) + 1)):
+        if not total or (row and not score and core.probed.afresh(len(path) + 1)):
             self._row = row
             return
         told = start.kept
-        for done, logits in engine.feed(self._leaf, path.ids, score_from=0 if score else None):
+        for done, logits in core.feed(self._leaf, path.ids, score_from=0 if score else None):
             if score:
                 request = self._request
-                yield from engine.scored(path.ids, done, logits, request.top, request.watch)
+                yield from core.scored(path.ids, done, logits, request.top, request.watch)
             if done == len(path):
                 break
             if done - told >= min(prefill.CHUNK, prefill.SNAPSHOT_EVERY):
@@ -95,11 +91,11 @@ class Stream:
                 yield Progress("prefill", done - start.kept, total)
             if self._control.cancelled:
                 return
-        engine.keep(self._leaf)
+        core.keep(self._leaf)
         if row is None:
             seconds = time.perf_counter() - began
             row = logits_row.summarise(logits[-1], start.source(len(path)), seconds)
-            engine.rows_held.put(path.key, row)
+            core.rows_held.put(path.key, row)
         self._row = row
 
     def _tokens(self) -> Generator[DrawnToken, None, EndReason]:
@@ -120,18 +116,18 @@ class Stream:
         if self._control.cancelled:
             return "interrupted"
         length = self._control.max_new_tokens or self._request.max_new_tokens
-        return out_of_room(self._path, self._request, length, self._engine.info.context)
+        return out_of_room(self._path, self._request, length, self._core.info.context)
 
     def _step(self) -> Row:
         """Feed the last token; the row after the path."""
-        engine, path = self._engine, self._path
+        core, path = self._core, self._path
         assert self._leaf is not None
         began = time.perf_counter()
         logits, source = self._fed(self._leaf)
         if len(path) % _SETTLE_EVERY == 0:
-            engine.keep(self._leaf)
+            core.keep(self._leaf)
         self._row = logits_row.summarise(logits[-1], source, time.perf_counter() - began)
-        engine.rows_held.put(path.key, self._row)
+        core.rows_held.put(path.key, self._row)
         return self._row
 
     def _fed(self, leaf: Leaf) -> tuple[torch.Tensor, str]:
@@ -139,26 +135,26 @@ class Stream:
 
         Where the rules change the leaf stays behind, for what may branch off before.
         """
-        engine, path, length = self._engine, self._path, len(self._path)
-        if engine.probed.whole(length):
-            return engine.step(leaf, path.ids), f"re-fed {length}"
-        if len(leaf) == length - 1 and leaf.since == engine.probed.borders.since(length):
-            if engine.probed.least > 1:
-                prefill.back(engine.forward, leaf, length - engine.probed.least)
+        core, path, length = self._core, self._path, len(self._path)
+        if core.probed.whole(length):
+            return core.step(leaf, path.ids), f"re-fed {length}"
+        if len(leaf) == length - 1 and leaf.since == core.probed.borders.since(length):
+            if core.probed.least > 1:
+                prefill.back(core.forward, leaf, length - core.probed.least)
             fed = length - len(leaf)
-            return engine.step(leaf, path.ids), "step" if fed == 1 else f"re-fed {fed}"
+            return core.step(leaf, path.ids), "step" if fed == 1 else f"re-fed {fed}"
         leaf.busy = False
-        engine.keep(leaf)
-        start = engine.start(path, length - 1)
+        core.keep(leaf)
+        start = core.start(path, length - 1)
         self._leaf = start.leaf
         self._leaf.busy = True
-        for _, logits in engine.feed(self._leaf, path.ids):
+        for _, logits in core.feed(self._leaf, path.ids):
             last = logits
         return last, start.source(length) if start.kept else f"re-fed {length}"
 
     def _drawn(self, row: Row) -> DrawnToken:
-        settings, threads = self._in_force(), self._engine.threads
-        on_cpu = threads.now if self._engine.info.threads else 0
+        settings, threads = self._in_force(), self._core.threads
+        on_cpu = threads.now if self._core.info.threads else 0
         return drawn(row, self._path, self._request, settings, self._uniforms, on_cpu)
 
     def _in_force(self) -> SamplingSettings:
@@ -235,9 +231,9 @@ class Uniforms:
 class StopCriteria:
     """End-of-text tokens, stop ids, and stop texts over the bytes of the generated part."""
 
-    def __init__(self, engine: "LocalEngine", request: StreamRequest) -> None:
-        self._bytes_of = engine.vocabulary.bytes_of
-        self._eos = frozenset(() if request.ignore_eos else engine.info.eos_ids)
+    def __init__(self, core: Core, request: StreamRequest) -> None:
+        self._bytes_of = core.vocabulary.bytes_of
+        self._eos = frozenset(() if request.ignore_eos else core.info.eos_ids)
         self._turn = frozenset(() if request.ignore_eos else request.turn_ids)
         self._ids = frozenset(request.stop_ids)
         self._texts = [(text, text.encode()) for text in request.stop_texts if text]

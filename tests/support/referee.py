@@ -77,7 +77,7 @@ def judge(model: PreTrainedModel, length: int) -> Verdict:
         forks += truth.run(engine, [*streamed.ids[:depth], 70], 2, HOT, describe_end=True).said
         forks.append(Said(tuple(streamed.ids[:depth]), engine.describe(streamed.ids[:depth])))
     found.worst["forked"] = worst(forks)
-    engine.release()
+    engine.core.release()
     scored = engine.score(streamed.ids, length - steps, Control())
     found.worst["scored"] = worst(
         [

@@ -61,7 +61,7 @@ def test_every_way_of_computing_gives_the_same_run_in_float32(family, settings) 
 def test_a_trace_has_the_logits_of_one_plain_pass(family) -> None:
     engine = engine_of(family)
     path = (*IDS, 7, 3, 9, 1)
-    truth = engine.forward(path, 0, None, len(path)).numpy()  # [24, V]
+    truth = engine.core.forward(path, 0, None, len(path)).numpy()  # [24, V]
     ways = [(e, True) for e in OTHERWISE]
     ways += [(e, False) for e in OTHERWISE if e.batch == 1]
     for execution, stepwise in ways:
@@ -81,7 +81,7 @@ def test_a_model_that_is_fed_in_twos_is_traced_as_plain_passes_have_it() -> None
     engine = engine_of("nemotron_h")
     assert engine.info.feed == "twos"
     path = tuple(range(5, 60))
-    truth = engine.forward(path, 0, None, len(path)).numpy()  # [55, V]
+    truth = engine.core.forward(path, 0, None, len(path)).numpy()  # [55, V]
 
     for done, logits in engine.bench.trace(path, 20, Execution(), Control(), stepwise=True):
         assert np.abs(logits[0] - truth[done - 1]).max() < 1e-4
@@ -93,8 +93,8 @@ def test_padding_is_not_seen_and_a_planted_shift_of_positions_is() -> None:
     """Without their own positions the padded rows of GPT-2 are wrong: this check would see it."""
     engine = engine_of("gpt2")
     plain, _ = told(engine.bench.run(request(), Execution(), Control()))
-    batch = engine.forward.batch
-    engine.forward.batch = lambda *fed: batch(*fed[:3])  # type: ignore[method-assign]
+    batch = engine.core.forward.batch
+    engine.core.forward.batch = lambda *fed: batch(*fed[:3])  # type: ignore[method-assign]
     shifted, _ = told(engine.bench.run(request(), Execution(MATES, together=True), Control()))
     far = [
         abs(a.standing.logprob - b.standing.logprob) for a, b in zip(plain, shifted, strict=True)
@@ -128,12 +128,12 @@ def test_a_run_ends_where_a_stream_does() -> None:
 @pytest.mark.parametrize("family", ["llama", "mamba", "rwkv", "lfm2", "gemma3"])
 def test_the_kernels_that_are_named_run_and_are_gone_again(family: str) -> None:
     engine = engine_of(family)
-    own = engine.forward.model.config._attn_implementation
+    own = engine.core.forward.model.config._attn_implementation
     assert engine.bench.attentions[0] == own
     assert (len(engine.bench.attentions) > 1) is (family not in ("mamba", "rwkv"))
     for kernel in engine.bench.attentions[1:]:
         told(engine.bench.run(request(length=2), Execution(attention=kernel), Control()))
-    assert engine.forward.model.config._attn_implementation == own
+    assert engine.core.forward.model.config._attn_implementation == own
 
 
 def test_what_a_model_cannot_do_is_refused_by_name() -> None:
@@ -150,6 +150,6 @@ def test_what_a_model_cannot_do_is_refused_by_name() -> None:
     ):
         with pytest.raises(UsageError, match=word):
             told(llama.bench.run(request(), execution, Control()))
-    assert llama.forward.model.config._attn_implementation == "sdpa"
+    assert llama.core.forward.model.config._attn_implementation == "sdpa"
     with pytest.raises(UsageError, match="row 4"):
         told(llama.bench.run(request(), Execution(MATES, row=4), Control()))

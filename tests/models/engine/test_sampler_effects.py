@@ -119,7 +119,7 @@ def test_turning_knobs_at_a_step_runs_no_model(monkeypatch: pytest.MonkeyPatch) 
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("a forward pass")
 
-    monkeypatch.setattr(type(engine.forward), "__call__", refuse)
+    monkeypatch.setattr(type(engine.core.forward), "__call__", refuse)
     turned = [SamplingSettings(t, top_p=p) for t in (0.0, 0.5, 2.0) for p in (0.5, 1.0)]
     assert len(engine.effects(PATH, turned)) == 6
     assert engine.draws(PATH, turned[-1], 1000).count == 1000

@@ -360,7 +360,7 @@ class TestMemory:
             events.extend(engine.stream(request(PROMPT, 30), Control()))
 
         assert len(events) == 9
-        assert len(engine.leaves) == len(engine.rows_held) == 0
+        assert len(engine.core.leaves) == len(engine.core.rows_held) == 0
         assert truth.run(engine, PROMPT, 8).new == expected
 
     def test_other_failures_are_not_taken_for_it(

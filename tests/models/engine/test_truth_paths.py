@@ -54,11 +54,11 @@ def test_a_prompt_in_chunks_is_scored_as_one_pass(
     monkeypatch.setattr(prefill, "_ONE_PASS", 32)
     engine = engine_of(family)
     path = truth.run(engine, PROMPT, 40, SAMPLED).ids
-    engine.release()
+    engine.core.release()
 
     scored = truth.run(engine, path, 5, score_prompt=True, describe_end=True)
     later = [e for e in engine.score(path, 20, Control()) if isinstance(e, ScoredToken)]
-    engine.release()
+    engine.core.release()
     plain = truth.run(engine, path, 5)
 
     said = scored.said + plain.said

@@ -42,7 +42,7 @@ def routed(engine: LocalEngine, execution: Execution, *, stepwise: bool) -> Rout
 def own_logits(engine: LocalEngine) -> list[torch.Tensor]:
     """What the model says of its routers in one plain pass: [layers][tokens, E]."""
     with torch.inference_mode():
-        told = engine.forward.model(
+        told = engine.core.forward.model(
             input_ids=torch.tensor([IDS]), output_router_logits=True, use_cache=False
         )
     return [each.float() for each in told.router_logits]
@@ -76,7 +76,7 @@ def test_routing_is_what_the_model_s_own_router_logits_say(family: str, stepwise
 def corrected(family: str) -> tuple[LocalEngine, torch.Tensor]:
     """A model whose router balances its load, and what the router adds to its scores."""
     engine = engine_of(family)
-    (found,) = engine_routing.routers_of(engine.forward.model, "tiny")
+    (found,) = engine_routing.routers_of(engine.core.forward.model, "tiny")
     bias = torch.linspace(-0.8, 0.8, 8)
     found.router.e_score_correction_bias.copy_(bias)  # type: ignore[operator, union-attr]
     return engine, bias
@@ -104,7 +104,7 @@ def test_a_router_that_goes_by_scores_has_its_margins_in_scores(family: str, gro
 
 def test_a_router_that_chooses_by_something_unknown_has_no_margin() -> None:
     engine, _ = corrected("deepseek_v3")
-    (found,) = engine_routing.routers_of(engine.forward.model, "tiny")
+    (found,) = engine_routing.routers_of(engine.core.forward.model, "tiny")
     forward = type(found.router).forward
 
     class Unknown(type(found.router)):  # type: ignore[misc]
@@ -126,7 +126,7 @@ def test_a_router_of_another_kind_is_refused() -> None:
 def test_a_model_without_a_cache_is_routed_as_with_one() -> None:
     engine = engine_of("mixtral")
     plain = routed(engine, Execution(), stepwise=True)
-    engine.probed = dataclasses.replace(engine.probed, feed="whole")
+    engine.core.probed = dataclasses.replace(engine.core.probed, feed="whole")
     assert routed(engine, Execution(), stepwise=True).chosen == plain.chosen
 
 
@@ -270,7 +270,7 @@ def test_other_words_move_a_sparse_row_only_as_its_implementation_lets_them() ->
 
 def test_a_row_that_hears_its_neighbours_is_found_out() -> None:
     engine = engine_of("mixtral")
-    (last,) = [m for path, m in engine.forward.model.named_modules() if path == "model.norm"]
+    (last,) = [m for path, m in engine.core.forward.model.named_modules() if path == "model.norm"]
     planted = last.register_forward_hook(lambda _m, _i, out: out + 0.01 * out.mean(0, keepdim=True))
     (heard,) = content_dependence(engine, IDS, FIRST, ("eager",), 4, Control())
     planted.remove()

@@ -81,7 +81,7 @@ def test_only_the_step_across_the_border_is_fed_again(engine_of: EngineOf) -> No
     assert main.sources == ["prefill", *["step"] * (BORDER - 12), again, *["step"] * 20]
 
     assert f"past {BORDER} tokens is fed again whole" in engine.info.cache
-    engine.rows_held.clear()
+    engine.core.rows_held.clear()
     branches = [truth.run(engine, main.ids[:depth], 2).sources for depth in (20, BORDER, 50)]
     assert branches == [["fork", "step"], ["fork", "fork"], ["fork", "step"]]
 
@@ -93,7 +93,7 @@ def test_every_step_beyond_a_dynamic_border_is_fed_again(engine_of: EngineOf) ->
     beyond = [f"re-fed {n}" for n in range(BORDER + 1, len(PROMPT) + 35)]
     assert main.sources == ["prefill", *["step"] * (BORDER - 12), *beyond]
     assert f"beyond {BORDER} tokens every step" in engine.info.cache
-    engine.rows_held.clear()
+    engine.core.rows_held.clear()
     assert truth.run(engine, main.ids[:20], 2).sources == ["fork", "step"]
 
 
@@ -104,7 +104,7 @@ def test_a_path_does_not_remember_what_was_run_before_it(family: str, engine_of:
     lengths = (BORDER, BORDER + 1, 70)
     before = [list(engine.describe(path[:n]).logit_view) for n in lengths]
     engine.describe(path)
-    engine.rows_held.clear()
+    engine.core.rows_held.clear()
 
     for n, logits in zip(lengths, before, strict=True):
         assert list(engine.describe(path[:n]).logit_view) == pytest.approx(logits, abs=1e-4)

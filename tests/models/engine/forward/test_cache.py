@@ -42,7 +42,7 @@ def passes(monkeypatch: pytest.MonkeyPatch) -> Passes:
 
 
 def forget_rows(engine: LocalEngine) -> None:
-    engine.rows_held.clear()
+    engine.core.rows_held.clear()
 
 
 @pytest.mark.parametrize("family", families.CROPPABLE)
@@ -50,7 +50,7 @@ def test_a_held_path_costs_one_token_at_any_depth(
     family: str, engine_of: EngineOf, passes: Passes
 ) -> None:
     engine = engine_of(family)
-    assert engine.probed.croppable
+    assert engine.core.probed.croppable
     main = truth.run(engine, PROMPT, 30)
     for depth in (2, 12, 30, len(main.ids) - 1):
         forget_rows(engine)
@@ -133,7 +133,7 @@ def test_recurrent_families_go_back_to_a_snapshot(
 
         gap = depth + 1 - depth // 32 * 32
         assert sum(count for _, count in passes) == gap
-        assert len(passes) == (1 if engine.probed.feed == "batched" else gap)
+        assert len(passes) == (1 if engine.core.probed.feed == "batched" else gap)
         assert branch.sources == [f"re-fed {gap}"]
 
 
@@ -195,9 +195,9 @@ def test_two_streams_on_one_leaf_do_not_meet(engine_of: EngineOf) -> None:
 def test_a_full_store_drops_the_oldest_leaf_first(engine_of: EngineOf, passes: Passes) -> None:
     engine = engine_of()
     first = truth.run(engine, PROMPT, 20)
-    engine.leaves.limit = int(engine.leaves.bytes * 2.5)
+    engine.core.leaves.limit = int(engine.core.leaves.bytes * 2.5)
     others = [truth.run(engine, [token, *PROMPT], 20) for token in (60, 61)]
-    assert len(engine.leaves) == 2
+    assert len(engine.core.leaves) == 2
     forget_rows(engine)
     passes.clear()
 
@@ -211,31 +211,31 @@ def test_a_full_store_drops_the_oldest_leaf_first(engine_of: EngineOf, passes: P
 def test_scoring_does_not_evict_the_live_leaf(engine_of: EngineOf) -> None:
     engine = engine_of()
     main = truth.run(engine, PROMPT, 30)
-    engine.leaves.limit = 1
-    held = list(engine.leaves)
+    engine.core.leaves.limit = 1
+    held = list(engine.core.leaves)
 
     list(engine.score(main.ids, 1, Control()))
     list(engine.score([60, *main.ids], 5, Control()))
 
-    assert list(engine.leaves) == held
+    assert list(engine.core.leaves) == held
 
 
 def test_snapshots_are_thinned_to_their_share(engine_of: EngineOf) -> None:
     engine = engine_of("mamba")
     snapshot_bytes = kv.snapshot(three_tokens(engine), 1).bytes
-    engine.leaves.limit = snapshot_bytes * 16
+    engine.core.leaves.limit = snapshot_bytes * 16
     main = truth.run(engine, PROMPT, 140)
     for _ in range(3):
         main = truth.run(engine, main.ids[:150], 1)
 
-    (leaf, *_) = engine.leaves
+    (leaf, *_) = engine.core.leaves
 
     assert 1 <= len(leaf.snapshots) <= 3
 
 
 def three_tokens(engine: LocalEngine) -> kv.DynamicCache:
-    cache = kv.new_cache(engine.forward.model)
-    engine.forward([1, 2, 3], 0, cache)
+    cache = kv.new_cache(engine.core.forward.model)
+    engine.core.forward([1, 2, 3], 0, cache)
     return cache
 
 
@@ -246,7 +246,7 @@ def test_a_fork_shares_memory_and_leaves_the_original(engine_of: EngineOf) -> No
 
     twin = kv.fork(cache, 2)
     shares = twin.layers[0].keys.data_ptr() == cache.layers[0].keys.data_ptr()
-    engine.forward([9], 2, twin)
+    engine.core.forward([9], 2, twin)
 
     assert shares
     assert twin.get_seq_length() == 3
@@ -261,13 +261,13 @@ def test_forks_of_one_length_do_not_write_over_each_other(engine_of: EngineOf) -
     tokens = (10, 20, 30)
 
     for token, twin in zip(tokens, twins, strict=True):
-        engine.forward([token], 3, twin)
-    after = [engine.forward([5], 4, twin) for twin in twins]
+        engine.core.forward([token], 3, twin)
+    after = [engine.core.forward([5], 4, twin) for twin in twins]
 
     shared = [twin.layers[0].keys.data_ptr() == cache.layers[0].keys.data_ptr() for twin in twins]
     assert shared == [True, False, False]
     for token, logits in zip(tokens, after, strict=True):
-        alone = engine.forward([1, 2, 3, token, 5], 0, None)
+        alone = engine.core.forward([1, 2, 3, token, 5], 0, None)
         assert torch.allclose(logits, alone, atol=1e-4)
 
 
@@ -276,7 +276,7 @@ def test_a_failed_pass_leaves_no_half_fed_cache(
 ) -> None:
     engine = engine_of()
     expected = truth.run(engine_of(), PROMPT, 10).new
-    layer = engine.forward.model.model.layers[1]
+    layer = engine.core.forward.model.model.layers[1]
     honest, calls = layer.forward, []
 
     def failing(*args: object, **kwargs: object) -> torch.Tensor:
@@ -343,7 +343,7 @@ class TestProbe:
 
         assert passes == [(0, 12), (0, 13), *((start, 2) for start in range(12, 70))]
         assert main.sources == ["prefill", "re-fed 13", *["re-fed 2"] * 58]
-        (leaf,) = engine.leaves
+        (leaf,) = engine.core.leaves
         assert [s.length for s in leaf.snapshots] == [32, 64, 70, 71]
         forget_rows(engine)
         assert truth.run(engine, main.ids[:50], 2).sources == ["re-fed 18", "re-fed 19"]
@@ -353,14 +353,14 @@ class TestProbe:
     ) -> None:
         monkeypatch.setattr(prefill, "_LOGIT_BYTES", 4 * families.ROWS * 7)
         engine = engine_of("llama")
-        engine.probed = replace(engine.probed, feed="whole", croppable=False)
+        engine.core.probed = replace(engine.core.probed, feed="whole", croppable=False)
 
         run = truth.run(engine, PROMPT, 8, score_prompt=True, describe_end=True)
         later = truth.run(engine, [*run.ids[:15], 60], 3)
 
-        assert len(engine.leaves) == 0
+        assert len(engine.core.leaves) == 0
         said = run.said + later.said
-        assert truth.worst_error(engine.forward.model, said) <= families.tolerance("llama")
+        assert truth.worst_error(engine.core.forward.model, said) <= families.tolerance("llama")
 
     def test_the_families_are_fed_as_known(self, engine_of: EngineOf) -> None:
         found = {family: engine_of(family).info.feed for family in families.FAMILIES}
@@ -418,6 +418,6 @@ def test_a_context_too_short_to_probe_needs_no_cache() -> None:
     torch.manual_seed(0)
     config = hf.GPT2Config(vocab_size=96, n_embd=32, n_layer=2, n_head=4, n_positions=16)
     engine = LocalEngine(families.loaded(hf.GPT2LMHeadModel(config).eval(), context=16))
-    assert engine.probed.feed == "whole"
-    assert "too short" in engine.probed.notice
+    assert engine.core.probed.feed == "whole"
+    assert "too short" in engine.core.probed.notice
     assert engine.describe([1, 2, 3]).vocabulary == 96

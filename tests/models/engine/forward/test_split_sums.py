@@ -32,25 +32,25 @@ def low(family: str) -> LocalEngine:
 @pytest.mark.parametrize("family", families.FAMILIES)
 def test_one_block_is_the_plain_pass_and_more_are_it_but_for_rounding(family: str) -> None:
     engine = engine_of(family)
-    plain = engine.forward(IDS, 0, None, len(IDS))
+    plain = engine.core.forward(IDS, 0, None, len(IDS))
     own, whole, *rest = engine.bench.split(IDS, (1, 2, 4, 64))
     assert [own.blocks, whole.blocks, *(split.blocks for split in rest)] == [None, 1, 2, 4, 64]
     assert own.matrices == 0
     for split in (own, whole):
         assert all(layer.largest == layer.relative == 0 for layer in split.layers)
     names = [layer.name for layer in rest[0].layers]
-    layers = engine.forward.model.config.num_hidden_layers
+    layers = engine.core.forward.model.config.num_hidden_layers
     assert names == [*(f"layer {n + 1}" for n in range(layers)), "logits"]
     for split in rest:
         assert split.matrices == whole.matrices > layers
         assert 0 < split.layers[-1].largest <= families.tolerance(family)
-    assert torch.equal(plain, engine.forward(IDS, 0, None, len(IDS))), "nothing is left behind"
+    assert torch.equal(plain, engine.core.forward(IDS, 0, None, len(IDS))), "nothing is left behind"
 
 
 def test_the_layers_are_those_that_transformers_tells() -> None:
     """A pass of 4 blocks against one, by modules that are replaced by hand."""
     engine = engine_of("llama")
-    model = engine.forward.model
+    model = engine.core.forward.model
     inputs = torch.tensor([IDS])
 
     def in_blocks(layer: torch.nn.Linear, count: int):
@@ -90,7 +90,7 @@ def test_it_is_told_how_many_matrices_took_part(family: str, matrices: int) -> N
 def test_weights_that_are_offloaded_take_part_and_stay_offloaded() -> None:
     engine = engine_of("llama")
     (_, *wanted), summands = engine.bench.split(IDS, (1, 2)), engine.bench.summands(IDS)
-    model = engine.forward.model
+    model = engine.core.forward.model
     cpu_offload(model, execution_device=torch.device("cpu"))
     assert model.lm_head.weight.is_meta
     assert list(engine.bench.split(IDS, (1, 2)))[1:] == wanted
@@ -102,7 +102,7 @@ def test_weights_that_are_offloaded_take_part_and_stay_offloaded() -> None:
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_summands_are_the_heads_own_input_and_rows(dtype: str) -> None:
     engine = engine_of("llama") if dtype == "float32" else low("llama")
-    model = engine.forward.model
+    model = engine.core.forward.model
     found = model(input_ids=torch.tensor([IDS]), output_hidden_states=True)
     told = engine.bench.summands(IDS)
     assert list(told.tokens) == found.logits[0, -1].float().topk(2).indices.tolist()
@@ -139,7 +139,7 @@ def test_a_head_that_is_capped_is_told_before_and_after() -> None:
 
 def test_the_bias_of_a_head_is_told() -> None:
     engine = engine_of("llama")
-    head = engine.forward.model.lm_head
+    head = engine.core.forward.model.lm_head
     head.bias = torch.nn.Parameter(torch.linspace(-1, 1, families.ROWS), requires_grad=False)
     told = engine.bench.summands(IDS)
     assert told.bias == tuple(head.bias[list(told.tokens)].tolist())
@@ -152,9 +152,9 @@ def test_the_bias_of_a_head_is_told() -> None:
 def test_a_head_that_is_no_plain_matrix_is_refused(kind: str) -> None:
     """A subclass may hold its weights in a packed form."""
     engine = engine_of("llama")
-    head = engine.forward.model.lm_head
+    head = engine.core.forward.model.lm_head
     packed = type("Packed", (torch.nn.Linear,), {})(32, families.ROWS)
-    engine.forward.model.lm_head = packed if kind == "subclass" else torch.nn.Sequential(head)
+    engine.core.forward.model.lm_head = packed if kind == "subclass" else torch.nn.Sequential(head)
     with pytest.raises(UsageError, match="no plain matrix"):
         engine.bench.summands(IDS)
 

@@ -1,0 +1,238 @@
+"""What all work on one loaded model shares: its passes, its caches and rows, its limits."""
+
+import gc
+import platform
+import time
+from array import array
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from typing import TypeVar
+
+import torch
+import transformers
+
+from tokexplore import __version__
+from tokexplore.models.api.capabilities import Capabilities
+from tokexplore.models.api.engine import ModelInfo, ScoredToken, StreamEvent
+from tokexplore.models.catalog.footprint import free_memory
+from tokexplore.models.engine.forward import logits_row, prefill
+from tokexplore.models.engine.forward.cache_probe import probe
+from tokexplore.models.engine.forward.forward_pass import Forward
+from tokexplore.models.engine.forward.kv_store import ROW_BYTES, Leaf, LeafStore, Path, RowStore
+from tokexplore.models.engine.forward.logits_row import Row
+from tokexplore.models.engine.loading.opening import Loaded
+from tokexplore.models.engine.loading.weights import blamed, explained
+from tokexplore.models.errors import OutOfMemoryError, UsageError
+from tokexplore.models.tokens import Vocabulary
+
+_TRYING = 0.5
+"""Seconds of loading in which numbers of threads are tried, where there is a choice."""
+CACHE_SHARE = 0.4
+"""Share of the memory that is free after loading that live caches may take."""
+
+_Event = TypeVar("_Event", bound=StreamEvent)
+
+
+class Core:
+    """A loaded model with its KV caches and its full rows. For one thread at a time.
+
+    Args:
+        cache_bytes: limit of the live KV caches; a share of the free memory by default.
+        row_bytes: limit of the full rows kept.
+    """
+
+    def __init__(
+        self, loaded: Loaded, *, cache_bytes: int | None = None, row_bytes: int = ROW_BYTES
+    ) -> None:
+        self.loaded = loaded
+        self.forward = Forward(loaded.model, loaded.rows)
+        self.leaves = LeafStore(cache_bytes or _share_of_free(loaded.model.device))
+        self.rows_held = RowStore(row_bytes)
+        self.threads = loaded.threads
+        config = loaded.model.config.to_dict()
+        with (
+            explained(loaded.name, loaded.device),
+            blamed(loaded.name, config),
+            self.memory_guarded(),
+        ):
+            self.probed = probe(self.forward, loaded.context)
+
+    @cached_property
+    def info(self) -> ModelInfo:
+        loaded, probed = self.loaded, self.probed
+        return ModelInfo(
+            name=loaded.name,
+            source=loaded.source,
+            revision=loaded.revision,
+            family=loaded.family,
+            parameters=loaded.parameters,
+            layers=loaded.layers,
+            heads=loaded.heads,
+            hidden=loaded.hidden,
+            vocabulary=loaded.rows,
+            context=loaded.context,
+            dtype=loaded.dtype,
+            device=loaded.device,
+            attention=getattr(loaded.model.config, "_attn_implementation", None) or "none",
+            cache=probed.words,
+            feed=probed.feed,
+            bos_id=loaded.bos_id,
+            eos_ids=loaded.eos_ids,
+            chat_template=loaded.chat_template,
+            turn_ids=loaded.turn_ids,
+            adds_bos=loaded.adds_bos,
+            suggested=loaded.suggested,
+            weight_bytes=loaded.weight_bytes,
+            kv_bytes_per_token=probed.kv_bytes_per_token,
+            seconds=loaded.seconds,
+            notices=(*loaded.notices, *([probed.notice] if probed.notice else [])),
+            capabilities=Capabilities(batches=probed.croppable and probed.feed == "batched"),
+            borders=probed.borders,
+            config_hash=loaded.config_hash,
+            threads=self.threads.words if "cpu" in loaded.device else "",
+            versions={
+                "tokexplore": __version__,
+                "torch": str(torch.__version__),
+                "transformers": transformers.__version__,
+                "python": platform.python_version(),
+            },
+        )
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        return self.loaded.vocabulary
+
+    def begin(self, path: Path) -> prefill.Start:
+        """The cache to feed `path` on; it holds all but one token where the row is to be had."""
+        held = self.rows_held.get(path.key) is not None
+        return self.start(path, len(path) if held else len(path) - 1)
+
+    def start(self, path: Path, wanted: int) -> prefill.Start:
+        """`prefill.start` of this model."""
+        return prefill.start(self.forward, self.probed, self.leaves, path.ids, wanted)
+
+    def keep(self, leaf: Leaf) -> None:
+        """Put a leaf that holds something among the live ones."""
+        if self.probed.feed != "whole" and len(leaf):
+            self.leaves.put(leaf)
+
+    def feed(
+        self, leaf: Leaf, ids: "array[int]", *, score_from: int | None = None
+    ) -> Iterator[tuple[int, torch.Tensor]]:
+        """`prefill.feed` of this model."""
+        return prefill.feed(self.forward, self.probed, leaf, ids, score_from=score_from)
+
+    def step(self, leaf: Leaf, ids: "array[int]") -> torch.Tensor:
+        """`prefill.step` of this model."""
+        with self.threads.step():
+            return prefill.step(self.forward, self.probed, leaf, ids)
+
+    def try_threads(self) -> None:
+        """Find out how many threads are faster, for a moment; streams go on with it."""
+        if "cpu" not in self.loaded.device:
+            return
+        leaf, ids = prefill.fresh(self.forward, self.probed), array("I")
+        end = time.perf_counter() + _TRYING
+        while not self.threads.settled and time.perf_counter() < end:
+            if self.loaded.context and len(ids) == self.loaded.context:
+                break
+            ids.append(self.loaded.bos_id or 0)
+            self.step(leaf, ids)
+
+    def row(self, ids: Sequence[int]) -> tuple[Row, str]:
+        """The row after a path, and whether it was `stored` or `recomputed`."""
+        path = Path(ids)
+        row = self.rows_held.get(path.key)
+        if row is not None:
+            return row, "stored"
+        self.check(ids)
+        with self.memory_guarded():
+            began = time.perf_counter()
+            start = self.begin(path)
+            leaf = start.leaf
+            for _, logits in self.feed(leaf, path.ids):
+                last = logits
+            if start.own or len(path) - start.kept > 1:
+                self.keep(leaf)
+        source = "recomputed" if self.rows_held.seen(path.key) else start.source(len(path))
+        row = logits_row.summarise(last[-1], source, time.perf_counter() - began)
+        self.rows_held.put(path.key, row)
+        return row, "recomputed"
+
+    def scored(
+        self,
+        ids: Sequence[int],
+        done: int,
+        logits: torch.Tensor,
+        top: int,
+        watch: Sequence[int] = (),
+    ) -> Iterator[ScoredToken]:
+        """The tokens whose distributions are `logits` [k, V], those after ids[:done] last.
+
+        The distribution after all of `ids` has no token to score.
+        """
+        for back in range(logits.shape[0]):
+            position = done - logits.shape[0] + 1 + back
+            if position < len(ids):
+                row = logits_row.summarise(logits[back], "prefill")
+                standing = logits_row.standing(row, ids[position])
+                watched = tuple(logits_row.standing(row, token) for token in watch)
+                yield ScoredToken(position, logits_row.distribution(row, top), standing, watched)
+
+    def check(self, ids: Sequence[int]) -> None:
+        """Refuse a path that this model cannot have.
+
+        Raises:
+            UsageError: it is empty, longer than the context, or has ids that are no tokens.
+        """
+        name, context = self.loaded.name, self.loaded.context
+        if not ids:
+            raise UsageError("an empty path has no distribution: give at least one token.")
+        if 0 < context < len(ids):
+            raise UsageError(
+                f"the path is {len(ids)} tokens long and the context of {name} is {context}: "
+                "shorten the prompt."
+            )
+        if bad := [token for token in ids if not 0 <= token < self.loaded.rows]:
+            raise UsageError(f"token {bad[0]} is not in the vocabulary of {self.loaded.rows} ids.")
+
+    def guarded(self, events: Iterator[_Event]) -> Iterator[_Event]:
+        """Events in which out of memory becomes a clear error."""
+        with self.memory_guarded():
+            yield from events
+
+    @contextmanager
+    def memory_guarded(self) -> Iterator[None]:
+        """Out of memory becomes a clear error, with every cache released."""
+        try:
+            yield
+            return
+        except (RuntimeError, MemoryError) as error:
+            if not _is_out_of_memory(error):
+                raise
+            error.__traceback__ = None  # its frames hold the tensors of the failed pass
+        self.release()
+        raise OutOfMemoryError(
+            f"no memory is left on {self.loaded.device} for this path: the caches were released; "
+            "try again, shorten the path, or use a smaller model or dtype."
+        )
+
+    def release(self) -> None:
+        """Give back what live caches and rows hold."""
+        self.leaves.clear()
+        self.rows_held.clear()
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+
+def _is_out_of_memory(error: RuntimeError | MemoryError) -> bool:
+    """torch has a class for it on GPUs only; its CPU allocator raises a plain RuntimeError."""
+    known = isinstance(error, torch.OutOfMemoryError | MemoryError)
+    return known or "allocate memory" in str(error)
+
+
+def _share_of_free(device: torch.device) -> int:
+    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else free_memory()
+    return int(free * CACHE_SHARE)
