@@ -77,6 +77,7 @@ class Stream:
         row = core.rows_held.get(path.key)
         total = len(path) - start.kept
         if not total or (row and not score and core.probed.afresh(len(path) + 1)):
+            core.keep(self._leaf)
             self._row = row
             return
         told = start.kept

@@ -91,7 +91,8 @@ class LeafStore:
     def put(self, leaf: Leaf) -> None:
         """Keep a leaf as the most recently used, and drop what no longer fits.
 
-        The leaf itself always stays, whatever its size.
+        The leaf itself always stays, whatever its size, and so do busy ones: their streams hold
+        them, so that to drop them would free nothing.
         """
         if leaf in self._leaves:
             self._leaves.remove(leaf)
@@ -101,8 +102,11 @@ class LeafStore:
         while leaf.bytes > self.limit // _SNAPSHOT_SHARE and len(leaf.snapshots) > 1:
             del leaf.snapshots[:-1:2]
         held = self.bytes
-        while held > self.limit and len(self._leaves) > 1:
-            held -= self._leaves.pop(0).bytes
+        for old in [old for old in self._leaves[:-1] if not old.busy]:
+            if held <= self.limit:
+                break
+            held -= old.bytes
+            self._leaves.remove(old)
 
     def clear(self) -> None:
         self._leaves.clear()
