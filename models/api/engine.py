@@ -287,6 +287,8 @@ class Engine(Protocol):
     def stream(self, request: StreamRequest, control: Control) -> Iterator[StreamEvent]:
         """Extend a path. Ends with `StreamEnded`, also when cancelled.
 
+        Several may be live: between two events of one others go on and questions are answered.
+
         Raises:
             UsageError: when the path is longer than the context.
             OutOfMemoryError: the cache of this path does not fit the device.

@@ -143,7 +143,7 @@ class Split(msgspec.Struct, frozen=True):
 
 
 class Instruments(Protocol):
-    """An engine's workbench. Not to be used while a stream of the same engine runs."""
+    """An engine's workbench: between two events of its streams, which know nothing of it."""
 
     @property
     def attentions(self) -> tuple[str, ...]:

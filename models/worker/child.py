@@ -1,6 +1,7 @@
 """The engine's side of the socket: one thread runs the engine, one reads.
 
-Questions are answered between two tokens of a stream; a score runs when nothing else is to be done.
+Questions are answered between two tokens; streams and experiments take turns, an event each, and
+scores are worked on while there are neither.
 The reading thread is the watchdog too: the end of the socket is the end of the interface, and it
 ends this process at once, even while the engine's thread is inside a long computation.
 """
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterator
 
 from tokexplore.models import errors
 from tokexplore.models.api.engine import Control, Engine, StreamEvent
+from tokexplore.models.api.questions import AnyQuestion
 from tokexplore.models.lab.experiment import Outcome, conduct
 from tokexplore.models.opening import OpenEngine
 from tokexplore.models.worker import messages
@@ -45,22 +47,34 @@ class Job:
         self.number = command.number
         self.control = Control()
         self.credit = command.ahead if isinstance(command, Stream) else AHEAD
-        self.events: Iterator[StreamEvent | Outcome] = iter(())
+        self._events: Iterator[StreamEvent | Outcome] | None = None
+
+    @property
+    def background(self) -> bool:
+        """Whether it is worked on only while there is nothing else."""
+        return isinstance(self.command, Score)
 
     @property
     def ready(self) -> bool:
         """Whether it may be advanced: a cancelled one always, so that it can end."""
         return self.credit > 0 or self.control.cancelled
 
-    def open(self, engine: Engine) -> None:
-        """Ask the engine for the events."""
+    def advance(self, engine: Engine) -> StreamEvent | Outcome | None:
+        """The next event, None at the end; a cancelled score has nothing more to say."""
+        if self.background and self.control.cancelled:
+            return None
+        if self._events is None:
+            self._events = self._opened(engine)
+        return next(self._events, None)
+
+    def _opened(self, engine: Engine) -> Iterator[StreamEvent | Outcome]:
         match self.command:
             case Stream(_, request):
-                self.events = engine.stream(request, self.control)
+                return engine.stream(request, self.control)
             case Score(_, ids, start):
-                self.events = engine.score(ids, start, self.control)
+                return engine.score(ids, start, self.control)
             case Repeat(_, experiment):
-                self.events = conduct(engine, experiment, self.control)
+                return conduct(engine, experiment, self.control)
 
 
 class Child:
@@ -71,18 +85,16 @@ class Child:
         self._leave = leave
         self._sending = threading.Lock()
         self._changed = threading.Condition()
-        # Everything below is shared with the reading thread and guarded by `_changed`.
-        self._waiting: deque[Load | Asked | Job] = deque()
+        # Everything below is shared by the two threads and guarded by `_changed`.
+        self._waiting: deque[Load | Asked] = deque()
         self._jobs: dict[int, Job] = {}
+        """By number, as their turns come."""
         self._gone = False
-        # Only the engine's thread uses these.
-        self._stream: Job | None = None
-        self._score: Job | None = None
 
     def run(self, open_engine: OpenEngine) -> None:
         """Load the model that the interface names and serve it until the interface is gone."""
         threading.Thread(target=self._read, name="interface", daemon=True).start()
-        load = self._next_command()
+        load = self._next_work()
         if not isinstance(load, Load):
             return
         try:
@@ -91,8 +103,12 @@ class Child:
             self._fail(0, error)
             return
         self._send(Loaded(engine.info, engine.vocabulary))
-        while not self._gone:
-            self._work(engine)
+        while work := self._next_work():
+            match work:
+                case Asked(number, question):
+                    self._answer(engine, number, question)
+                case Job():
+                    self._advance(engine, work)
 
     # The reading thread
 
@@ -114,7 +130,7 @@ class Child:
             self._changed.notify_all()
 
     def _take(self, message: messages.Command) -> None:
-        """Apply at once what concerns a job that runs or waits; let the rest wait in line."""
+        """Apply at once what concerns the jobs; let the rest wait in line."""
         with self._changed:
             match message:
                 case Configure(number, settings, length) if number in self._jobs:
@@ -125,59 +141,37 @@ class Child:
                 case Credit(number, tokens) if number in self._jobs:
                     self._jobs[number].credit += tokens
                 case Stream() | Score() | Repeat():
-                    job = self._jobs[message.number] = Job(message)
-                    self._waiting.append(job)
+                    self._jobs[message.number] = Job(message)
                 case Load() | Asked():
                     self._waiting.append(message)
             self._changed.notify_all()
 
     # The engine's thread
 
-    def _next_command(self) -> Load | Asked | Job | None:
-        """The next command, None when a job is to be advanced or the interface is gone."""
+    def _next_work(self) -> Load | Asked | Job | None:
+        """What waits in line, else the job whose turn it is; None once the interface is gone."""
         with self._changed:
             self._changed.wait_for(lambda: self._gone or self._waiting or self._ready_job())
-            return self._waiting.popleft() if self._waiting and not self._gone else None
+            if self._gone:
+                return None
+            if self._waiting:
+                return self._waiting.popleft()
+            job = self._ready_job()
+            if job:
+                self._jobs[job.number] = self._jobs.pop(job.number)  # the others are next
+            return job
 
     def _ready_job(self) -> Job | None:
-        """The job to advance: the stream, or a score while no stream is there."""
-        job = self._stream or self._score
-        return job if job and job.ready else None
+        """The job to advance: one that is cancelled, a stream or an experiment, else a score."""
+        jobs = self._jobs.values()
+        ending = [job for job in jobs if job.control.cancelled]
+        streams = [job for job in jobs if not job.background]
+        return next((job for job in ending or streams or jobs if job.ready), None)
 
-    def _work(self, engine: Engine) -> None:
-        """Answer one question, start one job, or advance one by an event."""
-        command = self._next_command()
-        match command:
-            case Asked(number, question):
-                self._answer(engine, number, question)
-            case Job():
-                self._begin(engine, command)
-            case _:
-                if not self._gone and (job := self._ready_job()):
-                    self._advance(job)
-
-    def _begin(self, engine: Engine, job: Job) -> None:
-        """Make a job the running one; the one that it replaces ends properly first."""
-        is_stream = not isinstance(job.command, Score)
-        old = self._stream if is_stream else self._score
-        if old:
-            old.control.cancelled = True
-            while old.number in self._jobs:
-                self._advance(old)
+    def _advance(self, engine: Engine, job: Job) -> None:
+        """Take a job's next event; one that failed or has none left is over."""
         try:
-            job.open(engine)
-        except Exception as error:
-            self._drop(job)
-            self._fail(job.number, error)
-            return
-        if is_stream:
-            self._stream = job
-        else:
-            self._score = job
-
-    def _advance(self, job: Job) -> None:
-        try:
-            event = next(job.events, None)
+            event = job.advance(engine)
         except Exception as error:
             self._drop(job)
             self._fail(job.number, error)
@@ -193,14 +187,10 @@ class Child:
     def _drop(self, job: Job) -> None:
         with self._changed:
             del self._jobs[job.number]
-        if job is self._stream:
-            self._stream = None
-        elif job is self._score:
-            self._score = None
 
-    def _answer(self, engine: Engine, number: int, question: messages.Question) -> None:
+    def _answer(self, engine: Engine, number: int, question: AnyQuestion) -> None:
         try:
-            value = answer(engine, question)
+            value = question.ask(engine)
         except Exception as error:
             self._fail(number, error)
         else:
@@ -222,31 +212,6 @@ class Child:
         except OSError:
             with self._changed:
                 self._gone = True
-
-
-def answer(engine: Engine, question: messages.Question) -> object:
-    """An engine's answer to a question, of the type that `ANSWERS` names."""
-    match question:
-        case messages.Encode(text, continuation, literal):
-            return engine.encode(text, continuation=continuation, literal=literal)
-        case messages.Render(chat):
-            return engine.render(chat)
-        case messages.NextTurn(ids, chat, user):
-            return engine.next_turn(ids, chat, user)
-        case messages.Describe(ids):
-            return engine.describe(ids)
-        case messages.FindRows(ids, start, count):
-            return engine.rows(ids, start, count)
-        case messages.Search(ids, text, limit):
-            return engine.search(ids, text, limit)
-        case messages.FindStandings(ids, tokens):
-            return engine.standings(ids, tokens)
-        case messages.Reshape(ids, settings, prompt_length):
-            return engine.reshape(ids, settings, prompt_length)
-        case messages.FindEffects(ids, several, prompt_length):
-            return engine.effects(ids, several, prompt_length)
-        case messages.Draw(ids, settings, count, prompt_length):
-            return engine.draws(ids, settings, count, prompt_length)
 
 
 def serve(link: socket.socket, open_engine: OpenEngine, leave: Callable[[], None]) -> None:

@@ -10,19 +10,10 @@ from typing import Any, Literal
 
 import msgspec
 
-from tokexplore.models.api.engine import (
-    Chat,
-    ModelInfo,
-    Progress,
-    Rendered,
-    StreamEvent,
-    StreamRequest,
-)
+from tokexplore.models.api.engine import ModelInfo, Progress, StreamEvent, StreamRequest
 from tokexplore.models.api.options import LoadOptions
-from tokexplore.models.distribution import Distribution, Rows, TokenRank
+from tokexplore.models.api.questions import AnyQuestion
 from tokexplore.models.lab.experiment import Experiment, Outcome
-from tokexplore.models.sampling.effects import Draws, Effect
-from tokexplore.models.sampling.sampler_view import SamplerView
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.tokens import Vocabulary
 
@@ -32,93 +23,6 @@ AHEAD = 64
 _LENGTH = struct.Struct(">I")
 LARGEST = 256 * 2**20
 """Bytes: a longer frame means that the two sides have lost each other."""
-
-
-# Questions, each answered by one value
-
-
-class Encode(msgspec.Struct, frozen=True, tag=True):
-    text: str
-    continuation: bool
-    literal: bool
-
-
-class Render(msgspec.Struct, frozen=True, tag=True):
-    chat: Chat
-
-
-class NextTurn(msgspec.Struct, frozen=True, tag=True):
-    ids: tuple[int, ...]
-    chat: Chat
-    user: str
-
-
-class Describe(msgspec.Struct, frozen=True, tag=True):
-    ids: tuple[int, ...]
-
-
-class FindRows(msgspec.Struct, frozen=True, tag=True):
-    ids: tuple[int, ...]
-    start: int
-    count: int
-
-
-class Search(msgspec.Struct, frozen=True, tag=True):
-    ids: tuple[int, ...]
-    text: str
-    limit: int
-
-
-class FindStandings(msgspec.Struct, frozen=True, tag=True):
-    ids: tuple[int, ...]
-    tokens: tuple[int, ...]
-
-
-class Reshape(msgspec.Struct, frozen=True, tag=True):
-    ids: tuple[int, ...]
-    settings: SamplingSettings
-    prompt_length: int = 0
-
-
-class FindEffects(msgspec.Struct, frozen=True, tag=True):
-    ids: tuple[int, ...]
-    settings: tuple[SamplingSettings, ...]
-    prompt_length: int = 0
-
-
-class Draw(msgspec.Struct, frozen=True, tag=True):
-    ids: tuple[int, ...]
-    settings: SamplingSettings
-    count: int
-    prompt_length: int = 0
-
-
-Question = (
-    Encode
-    | Render
-    | NextTurn
-    | Describe
-    | FindRows
-    | Search
-    | FindStandings
-    | Reshape
-    | FindEffects
-    | Draw
-)
-
-ANSWERS: dict[type, Any] = {
-    Encode: list[int],
-    Render: Rendered,
-    NextTurn: Rendered,
-    Describe: Distribution,
-    FindRows: Rows,
-    Search: Rows,
-    FindStandings: list[TokenRank],
-    Reshape: SamplerView,
-    FindEffects: list[Effect],
-    Draw: Draws,
-}
-"""The type of each question's answer."""
 
 
 # From the interface
@@ -134,11 +38,11 @@ class Asked(msgspec.Struct, frozen=True, tag=True):
     """A question under a number of its own."""
 
     number: int
-    question: Question
+    question: AnyQuestion
 
 
 class Stream(msgspec.Struct, frozen=True, tag=True):
-    """Start a stream; it replaces the one that is running."""
+    """Start a stream; those that run take turns, an event each."""
 
     number: int
     request: StreamRequest
@@ -147,7 +51,7 @@ class Stream(msgspec.Struct, frozen=True, tag=True):
 
 
 class Score(msgspec.Struct, frozen=True, tag=True):
-    """Score a path whenever nothing else is to be done; it replaces the one that is running."""
+    """Score a path whenever there is no stream and no experiment."""
 
     number: int
     ids: tuple[int, ...]
@@ -155,7 +59,7 @@ class Score(msgspec.Struct, frozen=True, tag=True):
 
 
 class Repeat(msgspec.Struct, frozen=True, tag=True):
-    """Conduct an experiment; it replaces the stream that is running."""
+    """Conduct an experiment, which takes turns with the streams."""
 
     number: int
     experiment: Experiment
@@ -170,13 +74,13 @@ class Configure(msgspec.Struct, frozen=True, tag=True):
 
 
 class Cancel(msgspec.Struct, frozen=True, tag=True):
-    """End a stream or a score between two tokens or chunks."""
+    """End a stream, a score or an experiment between two tokens or chunks."""
 
     number: int
 
 
 class Credit(msgspec.Struct, frozen=True, tag=True):
-    """The interface has taken in this many tokens of a stream or a score."""
+    """The interface has taken in this many tokens of what it started."""
 
     number: int
     tokens: int
@@ -202,7 +106,7 @@ class Loaded(msgspec.Struct, frozen=True, tag=True):
 
 
 class Answered(msgspec.Struct, frozen=True, tag=True):
-    """The answer to a question; its type is the one that `ANSWERS` names."""
+    """The answer to a question, of its `answer_type`."""
 
     number: int
     value: msgspec.Raw
@@ -216,13 +120,13 @@ class Emitted(msgspec.Struct, frozen=True, tag=True):
 
 
 class Done(msgspec.Struct, frozen=True, tag=True):
-    """A stream or a score has no more events."""
+    """A stream, a score or an experiment has no more events."""
 
     number: int
 
 
 class Failed(msgspec.Struct, frozen=True, tag=True):
-    """An error: number 0 is loading, the rest are questions, streams and scores."""
+    """An error: number 0 is loading, the rest are questions and what was started."""
 
     number: int
     kind: str

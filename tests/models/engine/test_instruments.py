@@ -3,13 +3,17 @@
 import numpy as np
 import pytest
 from support import families
+from support.connect import in_thread
 from support.truth import GREEDY, SAMPLED
 
 from tokexplore.models.api.engine import Control, DrawnToken, StreamEnded, StreamRequest
 from tokexplore.models.api.instruments import Execution
+from tokexplore.models.api.options import LoadOptions
+from tokexplore.models.api.questions import FindAttentions, FindRouting, FindSplits, FindSummands
 from tokexplore.models.engine.local import LocalEngine
 from tokexplore.models.errors import UsageError
 from tokexplore.models.sampling.settings import SamplingSettings
+from tokexplore.models.worker.client import EngineClient
 
 IDS = tuple(range(5, 25))
 MATES = (tuple(range(30, 41)), tuple(range(50, 75)), IDS)
@@ -153,3 +157,18 @@ def test_what_a_model_cannot_do_is_refused_by_name() -> None:
     assert llama.core.forward.model.config._attn_implementation == "sdpa"
     with pytest.raises(UsageError, match="row 4"):
         told(llama.bench.run(request(), Execution(MATES, row=4), Control()))
+
+
+async def test_what_is_a_plain_value_can_be_asked_of_an_engine_in_another_process() -> None:
+    engine = engine_of("qwen3_moe")
+    client = EngineClient(LoadOptions("tiny"), connect=in_thread(lambda *_: engine))
+    await client.start(lambda _: None)
+    execution = Execution(MATES[:1])
+    assert await client.ask(FindAttentions()) == engine.bench.attentions
+    assert await client.ask(FindSummands(IDS)) == engine.bench.summands(IDS)
+    assert await client.ask(FindSplits(IDS, (1, 3))) == list(engine.bench.split(IDS, (1, 3)))
+    routing = engine.bench.routing(IDS, 12, execution, Control(), stepwise=True)
+    assert await client.ask(FindRouting(IDS, 12, execution, stepwise=True)) == routing
+    with pytest.raises(UsageError, match="row 5 is not in a batch of 2"):
+        await client.ask(FindRouting(IDS, 12, Execution(MATES[:1], row=5)))
+    await client.close()

@@ -3,7 +3,6 @@
 import asyncio
 import functools
 import threading
-from collections.abc import AsyncIterator
 
 import msgspec
 import pytest
@@ -23,6 +22,7 @@ from tokexplore.models.api.engine import (
     StreamRequest,
 )
 from tokexplore.models.api.options import LoadOptions
+from tokexplore.models.api.questions import Describe, Encode, Render
 from tokexplore.models.errors import (
     EngineLostError,
     ModelError,
@@ -31,6 +31,7 @@ from tokexplore.models.errors import (
     UsageError,
 )
 from tokexplore.models.sampling.settings import SamplingSettings
+from tokexplore.models.worker.async_engine import Handle
 from tokexplore.models.worker.client import EngineClient
 from tokexplore.models.worker.messages import AHEAD
 from tokexplore.models.worker.process import Connection
@@ -52,34 +53,35 @@ def request(ids: tuple[int, ...] = PATH, tokens: int = 8, **more: object) -> Str
 async def test_by_hand_each_token_waits_and_new_settings_count_from_the_next_one_on() -> None:
     client = await started(FakeEngine())
     client.by_hand = True
-    batches = client.stream(request(tokens=8, score_prompt=True))
+    handle = client.stream(request(tokens=8, score_prompt=True))
+    batches = aiter(handle)
     others = msgspec.structs.replace(GREEDY, temperature=1.5, seed=5)
     drawn: list[DrawnToken] = []
     for number in range(4):
         assert client.holds
         if number == 2:
-            client.configure(others)
+            handle.configure(others)
         client.let_come()
         while len(drawn) <= number:
             events = await anext(batches)
             assert all(e.distribution.seconds == 0 for e in events if isinstance(e, DrawnToken))
             drawn += [event for event in events if isinstance(event, DrawnToken)]
     assert [event.sampler.settings for event in drawn] == [GREEDY, GREEDY, others, others]
-    client.cancel()
+    handle.cancel()
     assert not client.holds
-    rest = await gathered(batches)
+    rest = await gathered(handle)
     assert rest[-1] == StreamEnded(len(PATH) + 4, "interrupted")
     await client.close()
 
 
-async def gathered(batches: AsyncIterator[list[StreamEvent]]) -> list[StreamEvent]:
+async def gathered(handle: Handle[StreamEvent]) -> list[StreamEvent]:
     events: list[StreamEvent] = []
-    await gather_into(events, batches)
+    await gather_into(events, handle)
     return events
 
 
-async def gather_into(events: list[StreamEvent], batches: AsyncIterator[list[StreamEvent]]) -> None:
-    async for batch in batches:
+async def gather_into(events: list[StreamEvent], handle: Handle[StreamEvent]) -> None:
+    async for batch in handle:
         events += batch
 
 
@@ -91,25 +93,6 @@ async def until(condition: object, *arguments: object) -> None:
     """Let the engine's thread run until something is so; the test's timeout bounds it."""
     while not condition(*arguments):  # type: ignore[operator]
         await asyncio.sleep(0.001)
-
-
-async def test_questions_have_the_engine_s_own_answers() -> None:
-    engine = FakeEngine()
-    client = await started(engine)
-    assert client.info == engine.info
-    assert client.vocabulary == engine.vocabulary
-    assert await client.encode("Once 你") == engine.encode("Once 你")
-    assert await client.encode(" a", continuation=True) == engine.encode(" a", continuation=True)
-    chat = Chat((Message("user", "who"),), "well", {"thinking": False})
-    assert await client.render(chat) == engine.render(chat)
-    assert await client.next_turn(PATH, chat, "so") == engine.next_turn(PATH, chat, "so")
-    assert (await client.describe(PATH)).ids == engine.describe(PATH).ids
-    assert await client.rows(PATH, 5, 20) == engine.rows(PATH, 5, 20)
-    assert await client.search(PATH, "KING", 5) == engine.search(PATH, "KING", 5)
-    assert await client.standings(PATH, [3, 378]) == engine.standings(PATH, [3, 378])
-    hot = SamplingSettings(temperature=0.7, top_k=9, top_p=0.9, min_p=0.01)
-    assert await client.reshape(PATH, hot) == engine.reshape(PATH, hot)
-    await client.close()
 
 
 async def test_a_stream_has_the_engine_s_own_events() -> None:
@@ -165,41 +148,42 @@ async def test_an_unforeseen_error_is_told_by_name(capfd: pytest.CaptureFixture[
 async def test_an_error_of_a_question_is_its_own() -> None:
     client = await started(FakeEngine(chat_template=False))
     with pytest.raises(UsageError, match="no chat template"):
-        await client.render(Chat((Message("user", "who"),)))
-    assert await client.encode("a")
+        await client.ask(Render(Chat((Message("user", "who"),))))
+    assert await client.ask(Encode("a"))
     await client.close()
 
 
 async def test_nobody_reads_and_the_engine_stops_ahead() -> None:
     engine = FakeEngine()
     client = await started(engine)
-    batches = client.stream(request(tokens=500))
+    handle = client.stream(request(tokens=500))
     await until(passes, engine, AHEAD)
     # A question is answered after all that the engine can do for the stream.
-    await client.describe(PATH)
-    await client.describe(PATH)
+    await client.ask(Describe(PATH))
+    await client.ask(Describe(PATH))
     assert engine.passes == AHEAD
-    assert len([e for e in await gathered(batches) if isinstance(e, DrawnToken)]) == 500
+    assert len([e for e in await gathered(handle) if isinstance(e, DrawnToken)]) == 500
     await client.close()
 
 
 async def test_cancelling_ends_a_stream_that_nobody_reads() -> None:
     engine = FakeEngine()
     client = await started(engine)
-    batches = client.stream(request(tokens=500))
+    handle = client.stream(request(tokens=500))
     await until(passes, engine, AHEAD)
-    client.cancel()
-    events = await gathered(batches)
+    handle.cancel()
+    events = await gathered(handle)
+    assert handle.done
     assert events[-1] == StreamEnded(len(PATH) + AHEAD, "interrupted")
     await client.close()
 
 
 async def test_cancelling_ends_a_prefill_between_two_chunks() -> None:
     client = await started(FakeEngine(context=10_000, chunk=8))
-    batches = client.stream(request(tuple([300] * 9_000)))
-    async for batch in batches:
+    handle = client.stream(request(tuple([300] * 9_000)))
+    async for batch in handle:
         if any(isinstance(e, Progress) for e in batch):
-            client.cancel()
+            handle.cancel()
         if isinstance(batch[-1], StreamEnded):
             assert batch[-1].reason == "interrupted"
             assert not any(isinstance(e, DrawnToken) for e in batch)
@@ -209,15 +193,15 @@ async def test_cancelling_ends_a_prefill_between_two_chunks() -> None:
 async def test_a_question_is_answered_in_mid_stream() -> None:
     gate = threading.Semaphore(0)
     client = await started(FakeEngine(gate=gate))
-    batches = client.stream(request(tokens=100_000))
-    asked = asyncio.ensure_future(client.describe(PATH))
+    handle = client.stream(request(tokens=100_000))
+    asked = asyncio.ensure_future(client.ask(Describe(PATH)))
     while not asked.done():
         gate.release()  # the engine waits inside a step: it answers between two of them
         await asyncio.sleep(0.001)
     assert len(asked.result()) > 0
-    client.cancel()
+    handle.cancel()
     gate.release()
-    events = await gathered(batches)
+    events = await gathered(handle)
     assert isinstance(events[-1], StreamEnded)
     assert events[-1].reason == "interrupted"
     await client.close()
@@ -227,45 +211,31 @@ async def test_new_settings_hold_from_the_next_token_on() -> None:
     gate = threading.Semaphore(2)
     engine = FakeEngine(gate=gate)
     client = await started(engine)
-    batches = client.stream(request(tokens=100_000))
+    handle = client.stream(request(tokens=100_000))
     await until(passes, engine, 2)
     hot = SamplingSettings(temperature=1.5, seed=3)
-    client.configure(hot)
-    asked = asyncio.ensure_future(client.describe(PATH))
+    handle.configure(hot)
+    asked = asyncio.ensure_future(client.ask(Describe(PATH)))
     while not asked.done():  # the answer comes after the settings were read
         gate.release()
         await asyncio.sleep(0.001)
     drawn_before = engine.passes
     gate.release(2)
     await until(passes, engine, drawn_before + 2)
-    client.cancel()
+    handle.cancel()
     gate.release()
-    drawn = [e for e in await gathered(batches) if isinstance(e, DrawnToken)]
+    drawn = [e for e in await gathered(handle) if isinstance(e, DrawnToken)]
     assert [d.sampler.settings for d in drawn[:2]] == [GREEDY, GREEDY]
     assert drawn[-1].sampler.settings == hot
-    await client.close()
-
-
-async def test_a_new_stream_ends_the_one_before() -> None:
-    engine = FakeEngine(gate=threading.Semaphore(3))
-    client = await started(engine)
-    first = client.stream(request(tokens=100))
-    await until(passes, engine, 3)
-    second = client.stream(request(tokens=0))
-    assert (await gathered(second))[-1].reason == "length"  # type: ignore[union-attr]
-    events = await gathered(first)
-    assert len(events) == 4
-    assert events[-1].reason == "interrupted"  # type: ignore[union-attr]
     await client.close()
 
 
 async def test_leaving_the_loop_ends_the_stream() -> None:
     engine = FakeEngine()
     client = await started(engine)
-    batches = client.stream(request(tokens=900))
-    async for _ in batches:
+    async for _ in (handle := client.stream(request(tokens=900))):
         break
-    await batches.aclose()  # type: ignore[attr-defined]
+    await until(lambda: handle.done)
     assert len(await gathered(client.stream(request(tokens=2)))) == 3
     assert engine.passes < 200
     await client.close()
@@ -288,10 +258,10 @@ async def test_a_score_waits_for_the_stream_and_goes_on_after_it() -> None:
 async def test_a_score_can_be_ended_early() -> None:
     engine = FakeEngine(chunk=8)
     client = await started(engine)
-    batches = client.score((300,) * 900, 1)
+    handle = client.score((300,) * 900, 1)
     await until(passes, engine, AHEAD)
-    client.cancel_score()
-    scored = [e for e in await gathered(batches) if isinstance(e, ScoredToken)]
+    handle.cancel()
+    scored = [e for e in await gathered(handle) if isinstance(e, ScoredToken)]
     assert AHEAD <= len(scored) < 900
     await client.close()
 
@@ -308,7 +278,7 @@ async def test_a_lost_engine_fails_what_waits_and_what_comes() -> None:
     assert len(events) == 2
     assert lost == [client.lost]
     with pytest.raises(EngineLostError):
-        await client.describe(PATH)
+        await client.ask(Describe(PATH))
     await client.close()
 
 

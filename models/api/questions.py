@@ -1,0 +1,189 @@
+"""What can be asked of an engine and is answered by one plain value.
+
+A question is a value that knows its answer's type and how to ask for it, so that it can be put to
+an engine in another process. They are all here: messages are made of them.
+"""
+
+import functools
+import operator
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, get_args
+
+import msgspec
+
+from tokexplore.models.api.engine import Chat, Control, Engine, Rendered
+from tokexplore.models.api.instruments import Execution, Routing, Split, Summands
+from tokexplore.models.distribution import Distribution, Rows, TokenRank
+from tokexplore.models.sampling.effects import Draws, Effect
+from tokexplore.models.sampling.sampler_view import SamplerView
+from tokexplore.models.sampling.settings import SamplingSettings
+
+T = TypeVar("T")
+
+
+class Question(msgspec.Struct, Generic[T], frozen=True, tag=True):
+    """A question whose answer is a T."""
+
+    def ask(self, engine: Engine) -> T:
+        """The engine's answer; it raises what the engine raises."""
+        raise NotImplementedError
+
+    @classmethod
+    def answer_type(cls) -> Any:
+        """T, as the class states it: `Question[T]`."""
+        (base,) = cls.__orig_bases__  # type: ignore[attr-defined]
+        return get_args(base)[0]
+
+
+class Encode(Question[list[int]], frozen=True):
+    """See `Engine.encode`."""
+
+    text: str
+    continuation: bool = False
+    literal: bool = False
+
+    def ask(self, engine: Engine) -> list[int]:
+        return engine.encode(self.text, continuation=self.continuation, literal=self.literal)
+
+
+class Render(Question[Rendered], frozen=True):
+    """See `Engine.render`."""
+
+    chat: Chat
+
+    def ask(self, engine: Engine) -> Rendered:
+        return engine.render(self.chat)
+
+
+class NextTurn(Question[Rendered], frozen=True):
+    """See `Engine.next_turn`."""
+
+    ids: tuple[int, ...]
+    chat: Chat
+    user: str
+
+    def ask(self, engine: Engine) -> Rendered:
+        return engine.next_turn(self.ids, self.chat, self.user)
+
+
+class Describe(Question[Distribution], frozen=True):
+    """See `Engine.describe`."""
+
+    ids: tuple[int, ...]
+
+    def ask(self, engine: Engine) -> Distribution:
+        return engine.describe(self.ids)
+
+
+class FindRows(Question[Rows], frozen=True):
+    """See `Engine.rows`."""
+
+    ids: tuple[int, ...]
+    start: int
+    count: int
+
+    def ask(self, engine: Engine) -> Rows:
+        return engine.rows(self.ids, self.start, self.count)
+
+
+class Search(Question[Rows], frozen=True):
+    """See `Engine.search`."""
+
+    ids: tuple[int, ...]
+    text: str
+    limit: int
+
+    def ask(self, engine: Engine) -> Rows:
+        return engine.search(self.ids, self.text, self.limit)
+
+
+class FindStandings(Question[list[TokenRank]], frozen=True):
+    """See `Engine.standings`."""
+
+    ids: tuple[int, ...]
+    tokens: tuple[int, ...]
+
+    def ask(self, engine: Engine) -> list[TokenRank]:
+        return engine.standings(self.ids, self.tokens)
+
+
+class Reshape(Question[SamplerView], frozen=True):
+    """See `Engine.reshape`."""
+
+    ids: tuple[int, ...]
+    settings: SamplingSettings
+    prompt_length: int = 0
+
+    def ask(self, engine: Engine) -> SamplerView:
+        return engine.reshape(self.ids, self.settings, self.prompt_length)
+
+
+class FindEffects(Question[list[Effect]], frozen=True):
+    """See `Engine.effects`."""
+
+    ids: tuple[int, ...]
+    settings: tuple[SamplingSettings, ...]
+    prompt_length: int = 0
+
+    def ask(self, engine: Engine) -> list[Effect]:
+        return engine.effects(self.ids, self.settings, self.prompt_length)
+
+
+class Draw(Question[Draws], frozen=True):
+    """See `Engine.draws`."""
+
+    ids: tuple[int, ...]
+    settings: SamplingSettings
+    count: int
+    prompt_length: int = 0
+
+    def ask(self, engine: Engine) -> Draws:
+        return engine.draws(self.ids, self.settings, self.count, self.prompt_length)
+
+
+class FindAttentions(Question[tuple[str, ...]], frozen=True):
+    """See `Instruments.attentions`."""
+
+    def ask(self, engine: Engine) -> tuple[str, ...]:
+        return engine.bench.attentions
+
+
+class FindSummands(Question[Summands], frozen=True):
+    """See `Instruments.summands`."""
+
+    ids: tuple[int, ...]
+
+    def ask(self, engine: Engine) -> Summands:
+        return engine.bench.summands(self.ids)
+
+
+class FindSplits(Question[list[Split]], frozen=True):
+    """See `Instruments.split`; all of its passes are made before anything else is done."""
+
+    ids: tuple[int, ...]
+    blocks: tuple[int, ...]
+
+    def ask(self, engine: Engine) -> list[Split]:
+        return list(engine.bench.split(self.ids, self.blocks))
+
+
+class FindRouting(Question[Routing], frozen=True):
+    """See `Instruments.routing`."""
+
+    ids: tuple[int, ...]
+    first: int
+    execution: Execution = Execution()
+    stepwise: bool = False
+
+    def ask(self, engine: Engine) -> Routing:
+        found = engine.bench.routing(
+            self.ids, self.first, self.execution, Control(), stepwise=self.stepwise
+        )
+        assert found is not None, "nobody cancels it"
+        return found
+
+
+if TYPE_CHECKING:
+    AnyQuestion: TypeAlias = Question[Any]
+else:
+    AnyQuestion = functools.reduce(operator.or_, Question.__subclasses__())
+    """The union of all questions, as a decoder needs it."""

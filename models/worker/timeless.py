@@ -1,0 +1,22 @@
+"""What an engine says, without what no two runs share."""
+
+from typing import Any
+
+import msgspec
+
+from tokexplore.models.api.engine import Described, DrawnToken, ModelInfo, ScoredToken
+from tokexplore.models.distribution import Distribution
+from tokexplore.models.lab.repeat import Run
+
+
+def timeless(value: Any) -> Any:
+    """What an engine told, without the seconds that it took."""
+    match value:
+        case Distribution() | Run() | ModelInfo():
+            return msgspec.structs.replace(value, seconds=0.0)
+        case DrawnToken():
+            told = timeless(value.distribution)
+            return msgspec.structs.replace(value, distribution=told, threads=0)
+        case ScoredToken() | Described():
+            return msgspec.structs.replace(value, distribution=timeless(value.distribution))
+    return value
