@@ -25,7 +25,7 @@ from tokexplore.models.errors import EngineLostError, TokexploreError
 from tokexplore.models.session.paths import all_files
 from tokexplore.models.session.reader import listed
 from tokexplore.models.session.timeline import Timeline
-from tokexplore.models.worker.client import EngineClient
+from tokexplore.models.worker.async_engine import AsyncEngine
 from tokexplore.tui.browse.screen import BrowseScreen
 from tokexplore.tui.explore.controller import Controller
 from tokexplore.tui.explore.engine_link import MakeClient, spawn_client
@@ -107,7 +107,7 @@ class TokexploreApp(RecordableApp[int]):
 
     def new_client(
         self, load: LoadOptions, on_lost: Callable[[EngineLostError], None]
-    ) -> EngineClient:
+    ) -> AsyncEngine:
         """An engine client that is not started yet."""
         return self._make_client(load, on_lost)
 

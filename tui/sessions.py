@@ -10,7 +10,7 @@ import msgspec
 from tokexplore.models.api.options import LoadOptions
 from tokexplore.models.errors import EngineLostError
 from tokexplore.models.session.timeline import Timeline
-from tokexplore.models.worker.client import EngineClient
+from tokexplore.models.worker.async_engine import AsyncEngine
 from tokexplore.tui.explore.controller import Controller
 from tokexplore.tui.explore.engine_link import MakeClient
 from tokexplore.tui.explore.explorer import Explorer
@@ -60,7 +60,7 @@ class Sessions:
         timeline: Timeline | None = None,
     ) -> None:
         self._options, self._around = options, surroundings
-        self._clients: list[EngineClient] = []
+        self._clients: list[AsyncEngine] = []
         self._previous: tuple[Controller, SessionRecorder] | None = None
         self.controller, self.recorder = self._make(options, kept, timeline=timeline)
 
@@ -96,7 +96,7 @@ class Sessions:
 
     def _new_client(
         self, load: LoadOptions, on_lost: Callable[[EngineLostError], None]
-    ) -> EngineClient:
+    ) -> AsyncEngine:
         client = self._around.make_client(load, on_lost)
         self._clients.append(client)
         return client

@@ -6,6 +6,7 @@ an engine in another process. They are all here: messages are made of them.
 
 import functools
 import operator
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, get_args
 
 import msgspec
@@ -17,19 +18,19 @@ from tokexplore.models.sampling.effects import Draws, Effect
 from tokexplore.models.sampling.sampler_view import SamplerView
 from tokexplore.models.sampling.settings import SamplingSettings
 
-T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 
-class Question(msgspec.Struct, Generic[T], frozen=True, tag=True):
-    """A question whose answer is a T."""
+class Question(msgspec.Struct, Generic[T_co], frozen=True, tag=True):
+    """A question whose answer is a T_co."""
 
-    def ask(self, engine: Engine) -> T:
+    def ask(self, engine: Engine) -> T_co:
         """The engine's answer; it raises what the engine raises."""
         raise NotImplementedError
 
     @classmethod
     def answer_type(cls) -> Any:
-        """T, as the class states it: `Question[T]`."""
+        """T_co, as the class states it: `Question[T_co]`."""
         (base,) = cls.__orig_bases__  # type: ignore[attr-defined]
         return get_args(base)[0]
 
@@ -57,7 +58,7 @@ class Render(Question[Rendered], frozen=True):
 class NextTurn(Question[Rendered], frozen=True):
     """See `Engine.next_turn`."""
 
-    ids: tuple[int, ...]
+    ids: Sequence[int]
     chat: Chat
     user: str
 
@@ -68,7 +69,7 @@ class NextTurn(Question[Rendered], frozen=True):
 class Describe(Question[Distribution], frozen=True):
     """See `Engine.describe`."""
 
-    ids: tuple[int, ...]
+    ids: Sequence[int]
 
     def ask(self, engine: Engine) -> Distribution:
         return engine.describe(self.ids)
@@ -77,7 +78,7 @@ class Describe(Question[Distribution], frozen=True):
 class FindRows(Question[Rows], frozen=True):
     """See `Engine.rows`."""
 
-    ids: tuple[int, ...]
+    ids: Sequence[int]
     start: int
     count: int
 
@@ -88,7 +89,7 @@ class FindRows(Question[Rows], frozen=True):
 class Search(Question[Rows], frozen=True):
     """See `Engine.search`."""
 
-    ids: tuple[int, ...]
+    ids: Sequence[int]
     text: str
     limit: int
 
@@ -99,8 +100,8 @@ class Search(Question[Rows], frozen=True):
 class FindStandings(Question[list[TokenRank]], frozen=True):
     """See `Engine.standings`."""
 
-    ids: tuple[int, ...]
-    tokens: tuple[int, ...]
+    ids: Sequence[int]
+    tokens: Sequence[int]
 
     def ask(self, engine: Engine) -> list[TokenRank]:
         return engine.standings(self.ids, self.tokens)
@@ -109,7 +110,7 @@ class FindStandings(Question[list[TokenRank]], frozen=True):
 class Reshape(Question[SamplerView], frozen=True):
     """See `Engine.reshape`."""
 
-    ids: tuple[int, ...]
+    ids: Sequence[int]
     settings: SamplingSettings
     prompt_length: int = 0
 
@@ -120,8 +121,8 @@ class Reshape(Question[SamplerView], frozen=True):
 class FindEffects(Question[list[Effect]], frozen=True):
     """See `Engine.effects`."""
 
-    ids: tuple[int, ...]
-    settings: tuple[SamplingSettings, ...]
+    ids: Sequence[int]
+    settings: Sequence[SamplingSettings]
     prompt_length: int = 0
 
     def ask(self, engine: Engine) -> list[Effect]:
@@ -131,7 +132,7 @@ class FindEffects(Question[list[Effect]], frozen=True):
 class Draw(Question[Draws], frozen=True):
     """See `Engine.draws`."""
 
-    ids: tuple[int, ...]
+    ids: Sequence[int]
     settings: SamplingSettings
     count: int
     prompt_length: int = 0
@@ -150,7 +151,7 @@ class FindAttentions(Question[tuple[str, ...]], frozen=True):
 class FindSummands(Question[Summands], frozen=True):
     """See `Instruments.summands`."""
 
-    ids: tuple[int, ...]
+    ids: Sequence[int]
 
     def ask(self, engine: Engine) -> Summands:
         return engine.bench.summands(self.ids)
@@ -159,8 +160,8 @@ class FindSummands(Question[Summands], frozen=True):
 class FindSplits(Question[list[Split]], frozen=True):
     """See `Instruments.split`; all of its passes are made before anything else is done."""
 
-    ids: tuple[int, ...]
-    blocks: tuple[int, ...]
+    ids: Sequence[int]
+    blocks: Sequence[int]
 
     def ask(self, engine: Engine) -> list[Split]:
         return list(engine.bench.split(self.ids, self.blocks))
@@ -169,7 +170,7 @@ class FindSplits(Question[list[Split]], frozen=True):
 class FindRouting(Question[Routing], frozen=True):
     """See `Instruments.routing`."""
 
-    ids: tuple[int, ...]
+    ids: Sequence[int]
     first: int
     execution: Execution = Execution()
     stepwise: bool = False

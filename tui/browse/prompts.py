@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from textual.content import Content
 
 from tokexplore.models.api.options import SHIPPED, PromptSpec
+from tokexplore.models.api.questions import Encode
 from tokexplore.models.errors import TokexploreError
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.tui.browse.base import Actions, BrowseBase
@@ -177,8 +178,8 @@ class PromptActions(Actions):
         await self._loaded()
         if self.controller.link.absent:
             return ""
-        encode = self.controller.link.client.encode
-        ids = await encode(text, continuation=continuation, literal=literal)
+        question = Encode(text, continuation=continuation, literal=literal)
+        ids = await self.controller.link.client.ask(question)
         shown = "│".join(self.explorer.vocabulary.show(t) for t in ids[-PREVIEW_TOKENS:])
         return f"{len(ids):,} tokens  {'…' if len(ids) > PREVIEW_TOKENS else ''}{shown}"
 

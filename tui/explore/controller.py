@@ -8,6 +8,7 @@ from typing import Literal
 
 from tokexplore.models.api.engine import ModelInfo, Progress
 from tokexplore.models.api.options import PromptSpec
+from tokexplore.models.api.questions import FindStandings
 from tokexplore.models.errors import EngineLostError, TokexploreError, UsageError
 from tokexplore.models.tree.events import Change
 from tokexplore.models.tree.trie import ROOT
@@ -297,7 +298,8 @@ class Controller:
         standing = self.queries.stored_rank(before, token)
         if standing is None:
             await self._wake()
-            (standing,) = await self.link.client.standings(tree.ids(before), [token])
+            question = FindStandings(tree.ids(before), [token])
+            (standing,) = await self.link.client.ask(question)
         node = tree.explore(
             before, [token], "picked", extends=True,
             settings=tree.configure(explorer.settings),

@@ -7,16 +7,17 @@ from tokexplore.models.api.engine import ModelInfo, Progress
 from tokexplore.models.api.options import LoadOptions
 from tokexplore.models.errors import EngineLostError
 from tokexplore.models.sampling.settings import SamplingSettings
+from tokexplore.models.worker.async_engine import AsyncEngine
 from tokexplore.models.worker.client import EngineClient
 from tokexplore.tui.explore.options import adopted
 
 LinkState = Literal["recorded", "loading", "ready", "lost"]
 """`recorded`: a session is open and its model not yet asked for."""
 
-MakeClient = Callable[[LoadOptions, Callable[[EngineLostError], None]], EngineClient]
+MakeClient = Callable[[LoadOptions, Callable[[EngineLostError], None]], AsyncEngine]
 
 
-def spawn_client(load: LoadOptions, on_lost: Callable[[EngineLostError], None]) -> EngineClient:
+def spawn_client(load: LoadOptions, on_lost: Callable[[EngineLostError], None]) -> AsyncEngine:
     """An engine in a child process."""
     return EngineClient(load, on_lost=on_lost)
 
@@ -68,7 +69,7 @@ class EngineLink:
         """Load the model; what is loaded.
 
         Raises:
-            TokexploreError: see `EngineClient.start`.
+            TokexploreError: see `AsyncEngine.start`.
         """
         self.state, self.progress = "loading", None
         await self.client.start(self._report)

@@ -7,6 +7,7 @@ import msgspec
 
 from tokexplore.models.api.engine import Chat, Message
 from tokexplore.models.api.options import PromptSpec
+from tokexplore.models.api.questions import Encode, NextTurn, Render
 from tokexplore.models.errors import UsageError
 from tokexplore.models.tree.events import Origin, Prompted
 from tokexplore.models.tree.trie import ROOT
@@ -48,10 +49,10 @@ class Prompts:
         """A prompt's ids, its form, and what the user should know of it."""
         client = self._link.client
         if spec.chat is not None:
-            rendered = await client.render(spec.chat)
+            rendered = await client.ask(Render(spec.chat))
             return list(rendered.ids), "chat", rendered.warning
         text, literal = spec.text or "", spec.literal
-        ids = await client.encode(text, literal=literal)
+        ids = await client.ask(Encode(text, literal=literal))
         notice = begun_by_text(text, ids, client.info, client.vocabulary, literal=literal)
         return ids, "text", notice
 
@@ -88,7 +89,7 @@ class Prompts:
         chat = msgspec.structs.replace(
             chat, messages=messages, prefill="", prefill_as="turn", prefill_more={}, literal=literal
         )
-        rendered = await self._link.client.next_turn(explorer.ids(), chat, user)
+        rendered = await self._link.client.ask(NextTurn(explorer.ids(), chat, user))
         if rendered.warning:
             self._notify(f"{rendered.warning}.", severity="warning")
         self._check_length(len(explorer.nodes) + len(rendered.ids), "With this turn the path has")
@@ -121,7 +122,7 @@ class Prompts:
             TokexploreError: with it the path is longer than the context.
         """
         explorer = self._explorer
-        ids = await self._link.client.encode(text, continuation=True, literal=literal)
+        ids = await self._link.client.ask(Encode(text, continuation=True, literal=literal))
         if not ids:
             return
         cursor = explorer.cursor

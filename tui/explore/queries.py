@@ -4,6 +4,7 @@ import asyncio
 from array import array
 from collections.abc import Coroutine
 
+from tokexplore.models.api.questions import Describe, FindRows, Reshape, Search
 from tokexplore.models.distribution import Distribution, Rows, TokenRank
 from tokexplore.models.errors import UsageError
 from tokexplore.models.sampling.bounds import BoundedView, bounded_view
@@ -125,7 +126,7 @@ class Queries:
             self._ask((node, -2), self._describe_again(node))
 
     async def _describe_again(self, node: int) -> None:
-        again = await self._link.client.describe(self._explorer.tree.ids(node))
+        again = await self._link.client.ask(Describe(self._explorer.tree.ids(node)))
         self._explorer.tree.append(DistributionRecomputed(node, again))
 
     def _ask(self, key: tuple[int, int], work: Coroutine[object, object, None]) -> None:
@@ -135,18 +136,16 @@ class Queries:
         self._asked[key] = self._jobs.run(work)
 
     async def _describe(self, node: int) -> None:
-        self._explorer.tree.tell(
-            node, await self._link.client.describe(self._explorer.tree.ids(node))
-        )
+        tree = self._explorer.tree
+        tree.tell(node, await self._link.client.ask(Describe(tree.ids(node))))
         if node == self._explorer.before:
             self._explorer.to_taken(within=NEAR)
 
     async def _reshape(self, node: int, number: int) -> None:
         settings = self._explorer.tree.settings[number]
         length = self._explorer.tree.prompt_length(node)
-        self.views[node, number] = await self._link.client.reshape(
-            self._explorer.tree.ids(node), settings, length
-        )
+        question = Reshape(self._explorer.tree.ids(node), settings, length)
+        self.views[node, number] = await self._link.client.ask(question)
 
     def forget_asked(self) -> None:
         """Ask anew: another engine answers."""
@@ -154,7 +153,7 @@ class Queries:
 
     async def rows(self, node: int, start: int, count: int) -> Rows:
         """A page of the whole candidate order after a node."""
-        return await self._link.client.rows(self._explorer.tree.ids(node), start, count)
+        return await self._link.client.ask(FindRows(self._explorer.tree.ids(node), start, count))
 
     async def search(self, node: int, text: str, limit: int) -> Rows:
         """The most probable tokens after a node whose text holds `text`.
@@ -163,7 +162,7 @@ class Queries:
         """
         if self._link.absent:
             return self._search_stored(node, text, limit)
-        return await self._link.client.search(self._explorer.tree.ids(node), text, limit)
+        return await self._link.client.ask(Search(self._explorer.tree.ids(node), text, limit))
 
     def _search_stored(self, node: int, text: str, limit: int) -> Rows:
         distribution, vocabulary = (

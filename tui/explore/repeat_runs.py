@@ -5,12 +5,13 @@ import time
 from collections.abc import Callable
 
 from tokexplore.models.lab.conditions import SERVER, Knob
-from tokexplore.models.lab.experiment import RUNS, Experiment, Forked, Planned, study_of
+from tokexplore.models.lab.experiment import RUNS, Experiment, Forked, Outcome, Planned, study_of
 from tokexplore.models.lab.forks import Segment
 from tokexplore.models.lab.repeat import Run
 from tokexplore.models.tree.events import Named, Studied
 from tokexplore.models.tree.study import Checked, Fork, Study
 from tokexplore.models.tree.trie import ROOT
+from tokexplore.models.worker.async_engine import Handle
 from tokexplore.tui.explore.controller import Controller
 
 LENGTH = 64
@@ -47,6 +48,7 @@ class RepeatRuns:
         self._planned: Planned | None = None
         self._began = 0.0
         self._work: asyncio.Task[None] | None = None
+        self._handle: Handle[Outcome] | None = None
 
     def start(self) -> None:
         """Run the experiment, in the place of one that is running."""
@@ -68,8 +70,8 @@ class RepeatRuns:
 
     def stop(self) -> None:
         """End the run that is computed; what is done stays."""
-        if self.running:
-            self._controller.link.client.cancel()
+        if self._handle is not None:
+            self._handle.cancel()
 
     @property
     def running(self) -> bool:
@@ -84,7 +86,8 @@ class RepeatRuns:
         return done, total, spent / max(1, done) * (total - done)
 
     async def _conduct(self, experiment: Experiment) -> None:
-        async for batch in self._controller.link.client.repeat(experiment):
+        self._handle = self._controller.link.client.repeat(experiment)
+        async for batch in self._handle:
             for event in batch:
                 match event:
                     case Planned():

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from tokexplore.models.api.engine import Progress, ScoredToken
 from tokexplore.models.tree.events import Scored
+from tokexplore.models.worker.async_engine import Handle
 from tokexplore.tui.explore.engine_link import EngineLink
 from tokexplore.tui.explore.explorer import Explorer
 from tokexplore.tui.explore.watchlist import Watchlist
@@ -22,6 +23,7 @@ class Scorer:
         self._explorer, self._link, self._watchlist = explorer, link, watchlist
         self._changed = changed
         self.progress: Progress | None = None
+        self._handle: Handle[Progress | ScoredToken] | None = None
 
     def unscored(self, leaf: int) -> int | None:
         """Position of the first token of a path that has no logprob yet and can have one."""
@@ -30,10 +32,13 @@ class Scorer:
         return next((i for i in range(1, len(path)) if not tree.rank[path[i]]), None)
 
     async def score(self, leaf: int, start: int) -> None:
-        """Score the tokens of a path from position `start` on."""
+        """Score the tokens of a path from position `start` on, in the place of those before."""
         path = self._explorer.tree.path(leaf)
+        if self._handle is not None:
+            self._handle.cancel()
+        self._handle = self._link.client.score(self._explorer.tree.ids(leaf), start)
         try:
-            async for batch in self._link.client.score(self._explorer.tree.ids(leaf), start):
+            async for batch in self._handle:
                 for event in batch:
                     if isinstance(event, ScoredToken):
                         self.add(path, event)

@@ -1,9 +1,10 @@
 """What a model that was just loaded makes of an exploration: vocabulary, settings, named tokens."""
 
 from tokexplore.models.api.engine import ModelInfo
+from tokexplore.models.api.questions import Encode
 from tokexplore.models.errors import ModelError, UsageError
 from tokexplore.models.tokens import Vocabulary
-from tokexplore.models.worker.client import EngineClient
+from tokexplore.models.worker.async_engine import AsyncEngine
 from tokexplore.tui.explore.explorer import Explorer
 from tokexplore.tui.explore.options import (
     MOST_WATCHED,
@@ -44,14 +45,14 @@ def start_settings(options: AppOptions, explorer: Explorer, info: ModelInfo) -> 
 
 
 async def name_tokens(
-    options: AppOptions, client: EngineClient, explorer: Explorer, watchlist: Watchlist
+    options: AppOptions, client: AsyncEngine, explorer: Explorer, watchlist: Watchlist
 ) -> None:
     """Find the tokens of the texts that are biased, banned or watched.
 
     Raises:
         UsageError: a text is not one token, or more are to be watched than the screen can follow.
     """
-    ids = {t: await client.encode(t, continuation=True) for t in options.token_texts}
+    ids = {t: await client.ask(Encode(t, continuation=True)) for t in options.token_texts}
     explorer.settings = with_texts(explorer.settings, options, ids)
     watchlist.tokens = watchlist.tokens or watched_tokens(options, ids, client.vocabulary)
     if len(watchlist.tokens) > MOST_WATCHED:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+from tokexplore.models.api.questions import Draw, FindEffects
 from tokexplore.models.sampling.effects import Draws, Effect
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.tui.explore.controller import Controller
@@ -33,7 +34,7 @@ class StepEffects:
     async def _ask(self, wanted: Sequence[SamplingSettings]) -> None:
         client = self._controller.link.client
         try:
-            found = await client.effects(self.ids, wanted, self.prompt_length)
+            found = await client.ask(FindEffects(self.ids, wanted, self.prompt_length))
             self.effects.update(zip(wanted, found, strict=True))
         finally:
             self._asking = False
@@ -44,6 +45,6 @@ class StepEffects:
         self._controller.jobs.run(self._draw(settings, count))
 
     async def _draw(self, settings: SamplingSettings, count: int) -> None:
-        client = self._controller.link.client
-        self.draws[settings] = await client.draws(self.ids, settings, count, self.prompt_length)
+        question = Draw(self.ids, settings, count, self.prompt_length)
+        self.draws[settings] = await self._controller.link.client.ask(question)
         self._changed()

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, Protocol
 
 from tokexplore.models.api.engine import (
@@ -17,6 +17,7 @@ from tokexplore.models.api.engine import (
 from tokexplore.models.errors import EngineLostError
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.tree.events import Ended
+from tokexplore.models.worker.async_engine import Handle
 from tokexplore.tui.explore.engine_link import EngineLink
 from tokexplore.tui.explore.explorer import Explorer
 from tokexplore.tui.explore.jobs import Jobs
@@ -52,6 +53,8 @@ class LiveStream:
 
     def __init__(self, leaf: int, began: float, *, limited: bool) -> None:
         self.leaf, self.began, self.limited = leaf, began, limited
+        self.handle: Handle[StreamEvent] | None = None
+        """Once the engine has it."""
         self.times: deque[float] = deque(maxlen=64)
         """When its last tokens came."""
 
@@ -154,11 +157,11 @@ class Streams:
         self.live = self.last = stream
         # The request is under way from here on, so that a pause always has something to end.
         try:
-            batches = self._link.client.stream(request)
+            stream.handle = self._link.client.stream(request)
         except EngineLostError as error:
             self._lost(error)
             return
-        self._following = self._jobs.run(self._follow(stream, batches))
+        self._following = self._jobs.run(self._follow(stream, stream.handle))
 
     def _extend(self, count: int, draw: int) -> StreamRequest:
         explorer = self._explorer
@@ -176,9 +179,9 @@ class Streams:
             watch=tuple(self._watchlist.tokens),
         )
 
-    async def _follow(self, stream: LiveStream, batches: AsyncIterator[list[StreamEvent]]) -> None:
+    async def _follow(self, stream: LiveStream, handle: Handle[StreamEvent]) -> None:
         try:
-            async for batch in batches:
+            async for batch in handle:
                 for event in batch:
                     if stream is self.live:
                         self._apply(stream, event)
@@ -205,8 +208,8 @@ class Streams:
 
     async def pause(self) -> None:
         """Stop the live stream between two tokens and wait until it has stopped."""
-        if self._following is not None and not self._following.done():
-            self._link.client.cancel()
+        if self.last and self.last.handle:
+            self.last.handle.cancel()
         await self.finished()
 
     def configure(self, settings: SamplingSettings, max_new_tokens: int) -> None:
@@ -214,9 +217,9 @@ class Streams:
         explorer = self._explorer
         explorer.settings, self.max_new_tokens = settings.checked(), max_new_tokens
         explorer.tree.configure(explorer.settings)
-        if self.live:
+        if self.live and self.live.handle:
             length = None if self.live.limited else max_new_tokens
-            self._link.client.configure(explorer.settings, length)
+            self.live.handle.configure(explorer.settings, length)
         self._changed()
 
     def _apply(self, stream: LiveStream, event: StreamEvent) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from tokexplore.models.api.engine import DrawnToken, StreamEnded
+from tokexplore.models.api.questions import FindEffects
 from tokexplore.models.sampling.effects import Effect
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.tree.events import Ended
@@ -68,7 +69,6 @@ class TemperatureRuns:
         """End the continuation that is running."""
         if self._work is not None and not self._work.done():
             self._work.cancel()
-            self._controller.link.client.cancel()
 
     @property
     def running(self) -> TemperatureRun | None:
@@ -80,7 +80,7 @@ class TemperatureRuns:
     async def _run(self, rungs: list[TemperatureRun]) -> None:
         client, tree = self._controller.link.client, self._controller.explorer.tree
         length = tree.prompt_length(self.node)
-        found = await client.effects(self.ids, [r.settings for r in rungs], length)
+        found = await client.ask(FindEffects(self.ids, [r.settings for r in rungs], length))
         for rung, effect in zip(rungs, found, strict=True):
             rung.effect = effect
         self._changed()

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
+from tokexplore.models.api.questions import Encode, FindStandings
 from tokexplore.models.distribution import TokenRank
 from tokexplore.models.errors import UsageError
 from tokexplore.tui.explore.engine_link import EngineLink
@@ -68,7 +69,7 @@ class Watchlist:
             raise UsageError(
                 "A text needs the model's tokenizer: give its id (id 850), or load it (space)."
             )
-        ids = await self._link.client.encode(text, continuation=True)
+        ids = await self._link.client.ask(Encode(text, continuation=True))
         return one_token(text, ids, self._explorer.vocabulary)
 
     def at(self, node: int, token: int) -> Watched | None:
@@ -97,7 +98,8 @@ class Watchlist:
         tree, tokens = self._explorer.tree, tuple(self.tokens)
         try:
             for node in nodes:
-                self.record(node, await self._link.client.standings(tree.ids(node), tokens))
+                question = FindStandings(tree.ids(node), tokens)
+                self.record(node, await self._link.client.ask(question))
         finally:
             self._asking = False
         self._changed()

@@ -9,7 +9,7 @@ import msgspec
 from tokexplore.models.api.options import LoadOptions
 from tokexplore.models.errors import EngineLostError
 from tokexplore.models.session.timeline import Timeline
-from tokexplore.models.worker.client import EngineClient
+from tokexplore.models.worker.async_engine import AsyncEngine
 from tokexplore.tui.app import TokexploreApp
 from tokexplore.tui.explore.engine_link import MakeClient
 from tokexplore.tui.explore.options import AppOptions
@@ -44,7 +44,7 @@ class TapeApp(TokexploreApp):
 
     def new_client(
         self, load: LoadOptions, on_lost: Callable[[EngineLostError], None]
-    ) -> EngineClient:
+    ) -> AsyncEngine:
         """Tokens come when the tape's clock says so, computed in one way whatever is faster."""
         threads = 0 if load.threads == "auto" else load.threads
         client = super().new_client(msgspec.structs.replace(load, threads=threads), on_lost)

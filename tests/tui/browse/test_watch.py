@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from support.app import make_app, press, screen_text, settle, until
 
 from tokexplore.models.api.options import PromptSpec
+from tokexplore.models.api.questions import FindStandings
 from tokexplore.tui.explore.open_session import keep_on, options_for
 from tokexplore.tui.explore.options import MOST_WATCHED as MOST
 from tokexplore.tui.explore.options import AppOptions, OpenOptions
@@ -43,7 +44,7 @@ async def assert_true(app) -> None:
     assert list(lines) == controller.watchlist.tokens
     for index in range(1, len(nodes)):
         ids = controller.explorer.tree.ids(nodes[index - 1])
-        found = await controller.link.client.standings(ids, controller.watchlist.tokens)
+        found = await controller.link.client.ask(FindStandings(ids, controller.watchlist.tokens))
         for standing in found:
             assert lines[standing.token][index] == pytest.approx(standing.logprob, abs=1e-5)
             assert controller.watchlist.at(nodes[index - 1], standing.token).rank == standing.rank

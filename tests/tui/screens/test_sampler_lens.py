@@ -11,6 +11,7 @@ from textual.theme import Theme
 from textual.widgets import Static
 
 from tokexplore.models.api.options import PromptSpec
+from tokexplore.models.api.questions import FindEffects
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.tui.explore.open_session import keep_on, options_for
 from tokexplore.tui.explore.options import AppOptions, OpenOptions
@@ -56,7 +57,7 @@ async def test_a_turned_knob_moves_the_figures_and_nothing_else_until_it_is_appl
         assert before.settings == HOT
         for column in (before, now):
             path = app.controller.explorer.tree.ids(app.controller.explorer.before)
-            expected = await calls.effects(path, [column.settings])
+            expected = await calls.ask(FindEffects(path, [column.settings]))
             assert column.effect == expected[0]
             assert f"{column.effect.entropy:.4f}" in part(app, "#figures")
         assert app.controller.explorer.settings == HOT
