@@ -5,21 +5,15 @@ from pathlib import Path
 
 import msgspec
 
-from tokexplore.models.api.engine import (
-    Described,
-    DrawnToken,
-    Engine,
-    ScoredToken,
-    StreamEnded,
-    StreamEvent,
-)
+from tokexplore.models.api.engine import Engine, StreamEvent
 from tokexplore.models.api.options import LoadOptions
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.session import paths
 from tokexplore.models.session.journal import Journal
 from tokexplore.models.session.meta import Summary
 from tokexplore.models.session.writer import View
-from tokexplore.models.tree.events import Ended, Prompted, Scored, Viewed
+from tokexplore.models.tree.events import Prompted, Viewed
+from tokexplore.models.tree.record import record
 from tokexplore.models.tree.tree import TokenTree
 from tokexplore.models.tree.trie import ROOT
 from tokexplore.tui.explore.session_recorder import FIRST_WORDS, ViewState
@@ -55,23 +49,7 @@ class RunSession:
 
     def add(self, event: StreamEvent) -> None:
         """Keep an event of the stream."""
-        tree = self._tree
-        match event:
-            case ScoredToken(position, distribution, standing):
-                tree.tell(self._prompt[position - 1], distribution)
-                tree.append(Scored(self._prompt[position], standing.logprob, standing.rank))
-            case DrawnToken(_, distribution, standing, sampler, chosen_by, logprob, draw):
-                tree.tell(self._leaf, distribution)
-                self._leaf = tree.take(
-                    self._leaf, standing.token, chosen_by,
-                    settings=tree.configure(sampler.settings), draw=draw,
-                    logprob=standing.logprob, rank=standing.rank, sampler_logprob=logprob,
-                    sampler=sampler,
-                )  # fmt: skip
-            case Described(_, distribution):
-                tree.tell(self._leaf, distribution)
-            case StreamEnded(_, reason):
-                tree.append(Ended(self._leaf, reason))
+        self._leaf = record(self._tree, self._leaf, event, path=self._prompt)
 
     def close(self) -> str:
         """Write the rest; a sentence where something could not be written, else nothing."""

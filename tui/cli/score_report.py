@@ -11,7 +11,8 @@ from tokexplore.models.api.engine import Control, Engine, Progress
 from tokexplore.models.display import safe_text
 from tokexplore.models.errors import UsageError
 from tokexplore.models.opening import OpenEngine
-from tokexplore.models.tree.events import Ended, Prompted, Scored
+from tokexplore.models.tree.events import Ended, Prompted
+from tokexplore.models.tree.record import record
 from tokexplore.models.tree.tree import TokenTree
 from tokexplore.models.tree.trie import ROOT
 from tokexplore.tui.cli.common.own_engine import interruptible, opened
@@ -88,9 +89,7 @@ def _scored(
         if isinstance(event, Progress):
             meter.show(event)
             continue
-        tree.tell(path[event.position - 1], event.distribution)
-        standing = event.standing
-        tree.append(Scored(path[event.position], standing.logprob, standing.rank))
+        record(tree, leaf, event, path=path)
     if control.cancelled:
         tree.append(Ended(leaf, "interrupted"))
     return tree, leaf

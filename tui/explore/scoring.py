@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from tokexplore.models.api.engine import Progress, ScoredToken
-from tokexplore.models.tree.events import Scored
+from tokexplore.models.tree.record import record
 from tokexplore.models.worker.async_engine import Handle
 from tokexplore.tui.explore.engine_link import EngineLink
 from tokexplore.tui.explore.explorer import Explorer
@@ -50,9 +50,6 @@ class Scorer:
 
     def add(self, path: list[int], event: ScoredToken) -> None:
         """Put a token's score into the tree, and the distribution that it was scored in."""
-        tree, position, standing = self._explorer.tree, event.position, event.standing
-        tree.tell(path[position - 1], event.distribution)
-        self._watchlist.record(path[position - 1], event.watched)
-        if not tree.rank[path[position]]:
-            tree.append(Scored(path[position], standing.logprob, standing.rank))
-        self._explorer.touch(position)
+        record(self._explorer.tree, path[-1], event, path=path)
+        self._watchlist.record(path[event.position - 1], event.watched)
+        self._explorer.touch(event.position)

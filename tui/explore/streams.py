@@ -16,7 +16,7 @@ from tokexplore.models.api.engine import (
 )
 from tokexplore.models.errors import EngineLostError
 from tokexplore.models.sampling.settings import SamplingSettings
-from tokexplore.models.tree.events import Ended
+from tokexplore.models.tree.record import record
 from tokexplore.models.worker.async_engine import Handle
 from tokexplore.tui.explore.engine_link import EngineLink
 from tokexplore.tui.explore.explorer import Explorer
@@ -234,10 +234,10 @@ class Streams:
                 stream.times.append(self._clock())
                 stream.leaf = self.add(leaf, event)
                 explorer.grown(stream.leaf)
-            case Described(_, distribution):
-                tree.tell(leaf, distribution)
+            case Described():
+                record(tree, leaf, event)
             case StreamEnded(_, reason, detail):
-                tree.append(Ended(leaf, reason))
+                record(tree, leaf, event)
                 self._tell_end(reason, detail)
 
     def add(self, leaf: int, event: DrawnToken, *, extends: bool = False) -> int:
@@ -246,17 +246,11 @@ class Streams:
         Args:
             extends: as for `TokenTree.explore`.
         """
-        explorer, tree, standing = self._explorer, self._explorer.tree, event.standing
+        explorer, tree = self._explorer, self._explorer.tree
         self.threads = event.threads
-        tree.tell(leaf, event.distribution)
         self._watchlist.record(leaf, event.watched)
-        number = tree.configure(event.sampler.settings)
         shape = tree.shape
-        node = tree.explore(
-            leaf, [standing.token], event.chosen_by, extends=extends,
-            settings=number, draw=event.draw, logprob=standing.logprob, rank=standing.rank,
-            sampler_logprob=event.sampler_logprob, sampler=event.sampler,
-        )  # fmt: skip
+        node = record(tree, leaf, event, extends=extends)
         if tree.shape != shape:
             explorer.touch(tree.depth[leaf] - 1)
         return node
