@@ -6,6 +6,7 @@ an engine in another process. They are all here: messages are made of them.
 
 import functools
 import operator
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, get_args
 
@@ -24,9 +25,9 @@ T_co = TypeVar("T_co", covariant=True)
 class Question(msgspec.Struct, Generic[T_co], frozen=True, tag=True):
     """A question whose answer is a T_co."""
 
+    @abstractmethod
     def ask(self, engine: Engine) -> T_co:
         """The engine's answer; it raises what the engine raises."""
-        raise NotImplementedError
 
     @classmethod
     def answer_type(cls) -> Any:

@@ -176,6 +176,7 @@ async def test_thousands_of_distributions_arrive_whole() -> None:
 def test_the_interface_s_side_imports_no_torch() -> None:
     check = (
         "import sys\n"
+        "import tokexplore.models.opening\n"
         "import tokexplore.models.worker.client\n"
         "import tokexplore.tui.cli.dispatch\n"
         "import tokexplore.tui.explore.options\n"

@@ -20,7 +20,7 @@ from tokexplore.models.api.engine import (
 )
 from tokexplore.models.api.options import LoadOptions
 from tokexplore.models.api.questions import Describe
-from tokexplore.models.errors import OutOfMemoryError
+from tokexplore.models.errors import EngineLostError, OutOfMemoryError
 from tokexplore.models.lab.experiment import Experiment, Outcome, conduct
 from tokexplore.models.lab.repeat import TOP, Run
 from tokexplore.models.sampling.settings import SamplingSettings
@@ -264,4 +264,22 @@ async def test_by_hand_the_streams_get_a_token_each_in_turn() -> None:
         handle.cancel()
     await asyncio.gather(*follows)
     assert not client.holds
+    await client.close()
+
+
+async def test_a_lost_engine_ends_all_of_them_and_to_cancel_them_is_no_error() -> None:
+    client = await started(FakeEngine(failures={40: "die"}))
+    handles: list[Handle[StreamEvent]] = [
+        client.stream(request(ids, 100)) for ids in (FIRST, SECOND)
+    ]
+    scoring = client.score((300,) * 30, 1)
+    for ending in (*map(gathered, handles), gathered(scoring)):
+        with pytest.raises(EngineLostError, match="ended"):
+            await ending
+    for handle in handles:
+        assert handle.done
+        handle.cancel()
+        handle.configure(HOT)
+    with pytest.raises(EngineLostError):
+        client.stream(request(FIRST))
     await client.close()
