@@ -21,10 +21,14 @@ from tokexplore.tui.cli.lab.registry import EXPERIMENTS, lab_parser
 from tokexplore.tui.keys import EVERYWHERE
 from tokexplore.tui.line_mode.commands import COMMANDS as TYPED
 from tokexplore.tui.screens.branches import BranchesDialog
-from tokexplore.tui.screens.dialog import Dialog
+from tokexplore.tui.screens.dialog import Ask, Dialog, Sheet
 from tokexplore.tui.screens.editor import Draft, PromptEditor, Writing
+from tokexplore.tui.screens.examples import ExamplePicker
 from tokexplore.tui.screens.find import FindToken
-from tokexplore.tui.screens.help import WORDS, key_lines, screens
+from tokexplore.tui.screens.help import WORDS, KeyLine, key_lines, screens
+from tokexplore.tui.screens.models import ModelPicker
+from tokexplore.tui.screens.palette import Palette
+from tokexplore.tui.screens.sessions import SessionPicker
 
 HERE = Path(__file__).parent
 BEGIN, END = "<!-- made by docs/make.py: begin -->", "<!-- made by docs/make.py: end -->"
@@ -52,6 +56,11 @@ DIALOGS: dict[str, list[BindingType]] = {
     "Finding a token (/)": FindToken.BINDINGS,
     "Typed text (t)": [*Draft.BINDINGS, *Writing.BINDINGS],
     "Prompt (p), besides": PromptEditor.BINDINGS,
+    "Lists of sessions and models (O, M)": [*SessionPicker.BINDINGS, *ModelPicker.BINDINGS],
+    "The list of examples": ExamplePicker.BINDINGS,
+    "A sheet to read": Sheet.BINDINGS,
+    "A line to type": Ask.BINDINGS,
+    "The palette (:)": Palette.BINDINGS,
 }
 
 
@@ -70,7 +79,7 @@ def keys_page() -> str:
     dialogs = {name: list(filter(_is_own, bound)) for name, bound in DIALOGS.items()}
     others = {**places, "Everywhere": TokexploreApp.BINDINGS, **dialogs}
     parts = [
-        section(place, table(("key", "name", "what it does"), map(_key_row, lines)))
+        section(place, table(("key", "name", "what it does", "id"), map(_key_row, lines)))
         for place, lines in key_lines({}, others).items()
     ]
     words = table(("word", "meaning"), [(_safe(word), _safe(means)) for word, means in WORDS])
@@ -80,15 +89,15 @@ def keys_page() -> str:
 def _is_own(binding: BindingType) -> bool:
     """Whether a dialog's binding is its own, and not told already of another place."""
     everywhere = {command.id for command in EVERYWHERE}
-    return isinstance(binding, Binding) and binding.show and binding.id not in everywhere
+    return isinstance(binding, Binding) and binding.id not in everywhere
 
 
-def _key_row(line: tuple[str, str, str]) -> tuple[str, ...]:
-    keys, label, tooltip = line
-    each = keys.split()
+def _key_row(line: KeyLine) -> tuple[str, ...]:
+    each = line.keys.split()
     one = "…" in each or len(set(each)) < len(each)  # a range, or a key that is pressed twice
-    shown = [keys] if one else each
-    return " ".join(f"`{key}`" for key in shown), _safe(label), _safe(tooltip)
+    shown = [line.keys] if one else each
+    keys = " ".join(f"`{key}`" for key in shown)
+    return keys, _safe(line.label), _safe(line.tooltip), f"`{line.id}`"
 
 
 def options_page() -> str:

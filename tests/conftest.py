@@ -52,6 +52,7 @@ def is_slow(path: Path) -> bool:
 def _state_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Sessions of each test lie in a folder of its own, those without a usual one too."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
 

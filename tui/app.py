@@ -36,6 +36,7 @@ from tokexplore.tui.explore.session_recorder import (
     ScreenState,
 )
 from tokexplore.tui.explore.undo_text import CHANGED
+from tokexplore.tui.keymap import NONE, Place, Rebinding, own_keys
 from tokexplore.tui.keys import APP_BINDINGS
 from tokexplore.tui.recording.recordable_app import RecordableApp
 from tokexplore.tui.screens.live import LiveScreen
@@ -78,13 +79,14 @@ class TokexploreApp(RecordableApp[int]):
         make_client: MakeClient = spawn_client,
         kept: OpenSession | None = None,
         timeline: Timeline | None = None,
+        rebinding: Rebinding = NONE,
     ) -> None:
         super().__init__(
             stock=options.stock_output,
             cast_version=options.cast_version,
             cast_idle_cap=options.cast_idle_cap,
         )
-        self.options = options
+        self.options, self.rebinding = options, rebinding
         self._make_client = make_client
         self._interrupted = -math.inf
         self._ending = self._leaving = self._replacing = False
@@ -92,7 +94,7 @@ class TokexploreApp(RecordableApp[int]):
         self._kept = kept
         around = Surroundings(
             self.new_client, self.changed, self.say, self._tell, self._screen_now, self.clock,
-            self.by_hand,
+            self.by_hand, self.rebinding.words("{act.play:space}"),
         )  # fmt: skip
         self.sessions = Sessions(options, around, kept, timeline)
 
@@ -128,8 +130,11 @@ class TokexploreApp(RecordableApp[int]):
         few_colours = self.console.color_system == "standard"
         self.theme = self.options.theme or (ANSI.name if few_colours else DARK.name)
         self._loop_of_app = asyncio.get_running_loop()
+        self.set_keymap(self.rebinding.keymap)
         self.push_screen(BrowseScreen(self.controller, self, first=True, state=self._screen_state))
         self.set_interval(KEEP_EVERY, self._keep)
+        for problem in self.rebinding.wrong:
+            self.say(problem, severity="warning")
         if warns_of_lost_line(os.environ):
             self.say(
                 "A line that is lost ends the model, never the session: tokexplore open goes on. "
@@ -228,7 +233,8 @@ class TokexploreApp(RecordableApp[int]):
         """The keys of the screen in front."""
         from tokexplore.tui.screens.help import help_for
 
-        sheet = help_for(self.screen, self.BINDINGS, main=isinstance(self.screen, BrowseScreen))
+        main = isinstance(self.screen, BrowseScreen)
+        sheet = help_for(self.screen, self.BINDINGS, self.rebinding, main=main)
         await self.push_screen(sheet)
         await sheet.opened.wait()
 
@@ -292,7 +298,9 @@ class TokexploreApp(RecordableApp[int]):
         from tokexplore.tui.screens.palette import system_commands
 
         del screen
-        return system_commands(self._run_from_palette, self._save_tape, self.action_quit)
+        return system_commands(
+            self._run_from_palette, self._save_tape, self.action_quit, self.rebinding.shown
+        )
 
     def _save_tape(self) -> None:
         self.recordings.keys.leave_out_palette()
@@ -319,7 +327,7 @@ class TokexploreApp(RecordableApp[int]):
             await self.controller.streams.pause()
             self.say("Stopped. ctrl+c again leaves.")
         else:
-            self.say("ctrl+c again leaves; q q quits.")
+            self.say(self.rebinding.words("ctrl+c again leaves; {program.quit:q q} quits."))
 
     async def action_quit(self) -> None:
         """Leave now."""
@@ -357,7 +365,18 @@ def run_app(
         timeline: a session to live again.
     """
     options = msgspec.structs.replace(options, shipped_defaults=True)
-    app = TokexploreApp(options, kept=kept, timeline=timeline)
+    app = TokexploreApp(options, kept=kept, timeline=timeline, rebinding=_own_keys())
     code = app.run()
     app.close_session("crashed")
     return app.return_code or code or 0
+
+
+def _own_keys() -> Rebinding:
+    """The keys of the user's file; the first paint waits for no screen where there is none."""
+
+    def everywhere() -> list[Place]:
+        from tokexplore.tui.browse.places import places
+
+        return places(APP_BINDINGS)
+
+    return own_keys(everywhere, APP_BINDINGS)

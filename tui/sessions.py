@@ -42,6 +42,8 @@ class Surroundings(NamedTuple):
     """Seconds by which streams are measured."""
     by_hand: bool
     """A session is lived again by calls alone, whatever time it is."""
+    play_name: str
+    """The key that goes on, as notices name it."""
 
 
 class Sessions:
@@ -81,7 +83,7 @@ class Sessions:
             )  # fmt: skip
         controller = Controller(
             explorer, options, self._new_client, around.changed, around.notify,
-            replay=replay, clock=around.clock,
+            replay=replay, play_name=around.play_name, clock=around.clock,
         )  # fmt: skip
         if kept:
             controller.streams.max_new_tokens = kept.state.max_new_tokens

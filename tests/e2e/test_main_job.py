@@ -95,6 +95,23 @@ def test_80_by_24_and_a_chinese_prompt(terminals: list[Terminal]) -> None:
     assert terminal.wait() == 0
 
 
+def test_keys_of_one_s_own_act_and_a_mistake_among_them_is_told(
+    terminals: list[Terminal],
+) -> None:
+    file = Path(os.environ["XDG_CONFIG_HOME"], "tokexplore", "keys.toml")
+    file.parent.mkdir(parents=True)
+    file.write_text('program.quit = "Q"\nstep.first = "ctrl+e"\nact.nothing = "N"\n')
+    terminal = start(terminals, "--max-new-tokens", "4")
+    terminal.until("act.nothing is the id of no key")
+    terminal.until("ended: length")
+    terminal.send("q", "q", "\x05")
+    terminal.until("step 1 · position")
+    terminal.send("Q")
+    terminal.until("Q again quits")
+    terminal.send("Q")
+    assert terminal.wait() == 0
+
+
 def test_ctrl_c_stops_then_leaves_with_130(terminals: list[Terminal]) -> None:
     terminal = start(terminals, "--temperature", "0", "--max-new-tokens", "900")
     terminal.until(lambda s: "▶" in s.splitlines()[0])

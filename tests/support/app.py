@@ -17,6 +17,7 @@ from tokexplore.models.worker.client import EngineClient
 from tokexplore.tui.app import TokexploreApp
 from tokexplore.tui.explore.options import AppOptions
 from tokexplore.tui.explore.session_recorder import OpenSession
+from tokexplore.tui.keymap import NONE, Rebinding
 
 PROMPT = "Once upon a time there was"
 LENGTH = 24
@@ -28,6 +29,7 @@ def make_app(
     gate: threading.Semaphore | None = None,
     kept: OpenSession | None = None,
     timeline: Timeline | None = None,
+    rebinding: Rebinding = NONE,
     **config: object,
 ) -> TokexploreApp:
     """An app whose engine is a fake; `config` goes to the engine.
@@ -35,6 +37,7 @@ def make_app(
     Args:
         kept: a session to go on with.
         timeline: a session to live again.
+        rebinding: the user's own keys.
     """
 
     def client(load: LoadOptions, on_lost: Callable[[EngineLostError], None]) -> EngineClient:
@@ -42,7 +45,7 @@ def make_app(
         return EngineClient(load, connect=in_thread(opened), on_lost=on_lost)
 
     default = AppOptions(prompt=PromptSpec(text=PROMPT), max_new_tokens=LENGTH)
-    return TokexploreApp(options or default, client, kept, timeline)
+    return TokexploreApp(options or default, client, kept, timeline, rebinding)
 
 
 async def until(pilot: Pilot[int], holds: Callable[[], bool]) -> None:

@@ -11,6 +11,7 @@ from tokexplore.tui.browse.step_panel import StepPanel
 from tokexplore.tui.browse.story_panel import StoryPanel
 from tokexplore.tui.explore.controller import Controller
 from tokexplore.tui.presenters.status import lens_title
+from tokexplore.tui.recording.recordable_app import rebinding_of
 from tokexplore.tui.theme import ANSI, DARK, LIGHT
 
 TWICE = 2.0
@@ -170,4 +171,5 @@ class DisplayActions(Actions):
             await self.host.leave(0)
             return
         self._quit_asked = now
-        self.screen.tell("q again quits.", TWICE)
+        words = rebinding_of(self.screen.app).words("{program.quit:q} again quits.")
+        self.screen.tell(words, TWICE)

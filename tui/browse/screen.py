@@ -24,6 +24,7 @@ from tokexplore.tui.explore.controller import Controller
 from tokexplore.tui.explore.session_recorder import ScreenState
 from tokexplore.tui.keys import COMMANDS, bindings
 from tokexplore.tui.presenters.branches import BranchRows
+from tokexplore.tui.recording.recordable_app import rebinding_of
 from tokexplore.tui.screens.parts import has_parts
 from tokexplore.tui.terminal.frame_writer import Seen
 from tokexplore.widgets.branches import BranchList
@@ -108,7 +109,9 @@ class BrowseScreen(BrowseBase):
         self.query_one(Transcript).folded = self._state.folded
         self.story.path_view.recolour(self._state.colouring)
         self.changed()
-        self.query_one(KeyBar).show(*_hints())
+        own = rebinding_of(self.app)
+        self._bindings.apply_keymap(own.keymap)  # `keeps_waiting` looks at them
+        self.query_one(KeyBar).show(*own.hints(*_hints()))
         self._prompts.begin()
 
     def shown_as(self) -> ScreenState:
@@ -224,9 +227,13 @@ class BrowseScreen(BrowseBase):
 def _hints() -> tuple[list[KeyHint], KeyHint]:
     """The key bar, from the commands that have a place in it."""
     shown = sorted((c for c in COMMANDS if c.bar), key=lambda c: c.bar)
-    merged = {"step.previous": ("←→", "step"), "row.up": ("↑↓", "candidate")}
+    merged = {
+        "step.previous": ("{step.previous:←}{step.next:→}", "step"),
+        "row.up": ("{row.up:↑}{row.down:↓}", "candidate"),
+    }
     hints = []
     for command in shown:
-        key, label = merged.get(command.id, (command.shown, command.label))
+        own = f"{{{command.id}:{command.shown}}}"
+        key, label = merged.get(command.id, (own, command.label))
         hints.append(KeyHint(key, label, 20 - command.bar, command.action))
     return hints[:-1], hints[-1]

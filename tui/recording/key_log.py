@@ -56,11 +56,6 @@ class KeyLog:
         """Forget what was pressed since the palette was opened, and the key that opened it."""
         del self._keys[self._palette :]
 
-    @property
-    def last(self) -> str:
-        """The key that was pressed last; empty where there is none."""
-        return self._keys[-1].key if self._keys else ""
-
     def __len__(self) -> int:
         return len(self._keys)
 

@@ -2,13 +2,15 @@
 
 import time
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from textual import events
+from textual.app import App
 from textual.reactive import reactive
 
 from tokexplore.models.display import safe_text
 from tokexplore.models.errors import TokexploreError
+from tokexplore.tui.keymap import NONE, Rebinding
 from tokexplore.tui.recording.cast import Version, new_path
 from tokexplore.tui.recording.key_log import Pressed
 from tokexplore.tui.recording.recordings import Recordings, folder
@@ -27,6 +29,9 @@ class RecordableApp(PacedApp[ReturnType]):
     ) -> None:
         super().__init__(stock=stock)
         self.recordings = Recordings(self, cast_version, cast_idle_cap)
+        self.rebinding = NONE
+        """The user's own keys."""
+        self._pressed_last = ""
 
     async def act(self, event: events.Key | events.Paste) -> None:
         """Remember the keys."""
@@ -34,8 +39,17 @@ class RecordableApp(PacedApp[ReturnType]):
             here, typed = self.focused, event.character
             typing = here is not None and here.check_consume_key(event.key, typed)
             character = (typed or "") if typing else ""
-            self.recordings.keys.add(Pressed(time.monotonic(), event.key, character))
+            self._pressed_last = event.key
+            if key := event.key if typing else self._by_itself(event.key):
+                self.recordings.keys.add(Pressed(time.monotonic(), key, character))
         await super().act(event)
+
+    def _by_itself(self, key: str) -> str:
+        """The key that does the same where nothing is rebound; empty where there is none."""
+        if not self.rebinding.keys:
+            return key
+        bound = self.screen.active_bindings.get(key)
+        return self.rebinding.by_itself(key, bound.binding.id or "" if bound else None)
 
     def say(
         self, text: str, *, severity: Literal["information", "warning", "error"] = "information"
@@ -85,11 +99,16 @@ class RecordableApp(PacedApp[ReturnType]):
 
     def action_command_palette(self) -> None:
         """Open the palette; the keys that save a tape from it are no part of that tape."""
-        keys = self.recordings.keys
-        opener = self.screen.active_bindings.get(keys.last)
-        keys.opens_palette(by_key=opener is not None and opener.binding.action.endswith("palette"))
+        opener = self.screen.active_bindings.get(self._pressed_last)
+        by_key = opener is not None and opener.binding.action.endswith("palette")
+        self.recordings.keys.opens_palette(by_key=by_key)
         self.open_palette()
 
     def open_palette(self) -> None:
         """Show all commands by name."""
         super().action_command_palette()
+
+
+def rebinding_of(app: App[Any]) -> Rebinding:
+    """The user's own keys in an app."""
+    return app.rebinding if isinstance(app, RecordableApp) else NONE

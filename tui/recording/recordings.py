@@ -27,7 +27,7 @@ class Recordings:
         self.recorder: Recorder | None = None
         """What records the screen at present, if anything."""
         self.keys = KeyLog()
-        """The keys since the start or the last mark."""
+        """The keys since the start or the last mark, each by the name that it has by itself."""
         self._marks = 0
 
     def begin(self, path: Path) -> None:

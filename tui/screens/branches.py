@@ -31,7 +31,10 @@ class BranchesDialog(Dialog[int | None]):
         Binding("X", "show_hidden", "show hidden", id="branches.hidden"),
     ]
     title_text = "Branches"
-    hint_text = "↑↓ branch · ⏎ go to · m mark to compare · x hide · X hidden ones · q closes"
+    hint_text = (
+        "↑↓ branch · ⏎ go to · {branches.mark:m} mark to compare · {branches.hide:x} hide · "
+        "{branches.hidden:X} hidden ones · {branches.close:q} closes"
+    )
 
     def __init__(self, controller: Controller, *, bits: bool) -> None:
         super().__init__()

@@ -67,11 +67,11 @@ class CompareScreen(LiveScreen):
         """Show the branches and keep them live."""
         hints = [
             KeyHint("↑↓", "scroll", 9),
-            KeyHint("v", "text/tokens", 8, "mode"),
-            KeyHint("space", "pause/go on", 7, "play"),
-            KeyHint("o", "other branch", 6, "other"),
+            KeyHint("{compare.mode:v}", "text/tokens", 8, "mode"),
+            KeyHint("{compare.play:space}", "pause/go on", 7, "play"),
+            KeyHint("{compare.other:o}", "other branch", 6, "other"),
         ]
-        self.query_one(KeyBar).show(hints, KeyHint("q", "close", 10, "close"))
+        self.show_keys(hints, "compare.close")
         title = f"{len(self.numbers)} branches from their fork"
         self.query_one(TitleRule).show([Part(title, "text")], legend_parts("surprisal"))
         self.query_one(CompareView).focus()

@@ -15,6 +15,7 @@ from textual.widgets import Input, Static
 
 from tokexplore.models.display import safe_text
 from tokexplore.tui.keys import EVERYWHERE, bindings
+from tokexplore.tui.recording.recordable_app import rebinding_of
 
 Result = TypeVar("Result")
 Part = TypeVar("Part", bound=Widget)
@@ -52,7 +53,7 @@ class Dialog(ModalScreen[Result]):
         *bindings(EVERYWHERE, priority=False),
     ]
     title_text = ""
-    hint_text = "ctrl+g closes"
+    hint_text = "{dialog.cancel:ctrl+g} closes"
 
     def __init__(self) -> None:
         super().__init__()
@@ -98,7 +99,9 @@ class Dialog(ModalScreen[Result]):
         with Vertical(classes="dialog--box"):
             yield Static(Content(safe_text(self.title_text)), classes="dialog--title")
             yield from self.body()
-            yield Static(Content(self.hint_text), classes="dialog--hint")
+            yield Static(
+                Content(rebinding_of(self.app).words(self.hint_text)), classes="dialog--hint"
+            )
 
     def body(self) -> ComposeResult:
         """The dialog's own widgets."""
@@ -115,7 +118,7 @@ class Ask(Dialog[str | None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "submit", "done", priority=True, show=False, id="ask.submit")
     ]
-    hint_text = "⏎ done · ctrl+g cancels"
+    hint_text = "{ask.submit:⏎} done · {dialog.cancel:ctrl+g} cancels"
 
     def __init__(
         self, title: str, value: str = "", placeholder: str = "", *, replaced: bool = False
@@ -139,13 +142,18 @@ class Sheet(Dialog[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
-            "q,backspace,enter,question_mark,？", "cancel", "close", id="sheet.close", priority=True
+            "q,backspace,enter,question_mark,？",
+            "cancel",
+            "close",
+            id="sheet.close",
+            priority=True,
+            key_display="q ⌫ ⏎ ?",
         )
     ]
     DEFAULT_CSS = """
     Sheet VerticalScroll Static { text-wrap: wrap; text-overflow: clip; }
     """
-    hint_text = "↑↓ scroll · q closes"
+    hint_text = "↑↓ scroll · {sheet.close:q} closes"
 
     def __init__(self, title: str, content: Content) -> None:
         super().__init__()

@@ -18,6 +18,7 @@ from textual.widgets import Input, Static, TextArea
 from tokexplore.models.api.engine import Chat, Message
 from tokexplore.models.api.options import PromptSpec
 from tokexplore.models.errors import TokexploreError
+from tokexplore.tui.recording.recordable_app import rebinding_of
 from tokexplore.tui.screens.dialog import Dialog
 
 Preview = Callable[[str, bool], Awaitable[str]]
@@ -31,6 +32,12 @@ class Written(NamedTuple):
     text: str
     literal: bool = False
     """Whether the names of tokens in it (`</s>`) are its characters."""
+
+
+WRITING = (
+    "{type.newline:ctrl+j} new line · {type.editor:ctrl+o} $EDITOR · {dialog.cancel:ctrl+g} cancels"
+)
+"""What the keys of an editor do."""
 
 
 class Draft(TextArea):
@@ -86,7 +93,10 @@ class Writing(Dialog[Result]):
 
     def _reading(self) -> Content:
         how = "characters" if self.literal else "tokens"
-        return Content.styled(f"ctrl+t: names such as </s> are {how}", "$text-muted")
+        return Content.styled(
+            rebinding_of(self.app).words("{editor.literal:ctrl+t}: names such as </s> are " + how),
+            "$text-muted",
+        )
 
     def action_toggle_literal(self) -> None:
         """Between tokens and characters."""
@@ -116,7 +126,7 @@ class Writing(Dialog[Result]):
 class TextEditor(Writing[Written | None]):
     """Some text, with its tokens shown as it is typed."""
 
-    hint_text = "⏎ done · ctrl+j new line · ctrl+o $EDITOR · ctrl+g cancels"
+    hint_text = "{type.submit:⏎} done · " + WRITING
 
     def __init__(
         self,
@@ -169,8 +179,8 @@ class PromptEditor(Writing[PromptSpec | None]):
         self._unedited = ""
         """What the editor makes of the text that it was given: it knows one kind of line break."""
         self.title_text = "Prompt"
-        more = "ctrl+r plain/chat · " if can_chat else ""
-        self.hint_text = f"⏎ start · {more}ctrl+j new line · ctrl+o $EDITOR · ctrl+g cancels"
+        more = "{editor.chat:ctrl+r} plain/chat · " if can_chat else ""
+        self.hint_text = "{type.submit:⏎} start · " + more + WRITING
 
     def body(self) -> ComposeResult:
         said = {m.role: m.content for m in self._spec.chat.messages} if self._spec.chat else {}

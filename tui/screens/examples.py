@@ -24,7 +24,7 @@ class ExamplePicker(Dialog[int | None]):
         ),
     ]
     title_text = "Examples"
-    hint_text = f"1 to {len(EXAMPLES)}, or ↑↓ ⏎ · q closes"
+    hint_text = f"1 to {len(EXAMPLES)}, or ↑↓ ⏎ · {{examples.close:q}} closes"
 
     def body(self) -> ComposeResult:
         yield PagedList(

@@ -35,7 +35,9 @@ class FindToken(Dialog[int | None]):
         Binding("pagedown", "row(10)", "down", priority=True, id="find.page_down"),
     ]
     title_text = "Find a token at this step"
-    hint_text = "↑↓ row · ⏎ take it and go on · ctrl+g cancels"
+    hint_text = (
+        "{find.up:↑}{find.down:↓} row · ⏎ take it and go on · {dialog.cancel:ctrl+g} cancels"
+    )
 
     def __init__(
         self, vocabulary: Vocabulary, top_logprob: float, search: Callable[[str], Awaitable[Rows]]

@@ -7,10 +7,10 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.screen import Screen
 
+from tokexplore.tui.keymap import NONE, SIGNS, Rebinding
 from tokexplore.tui.keys import EVERYWHERE, GROUPS, Command, bindings
 from tokexplore.tui.screens.dialog import Sheet
 
-_SIGNS = {"up": "↑", "down": "↓", "left": "←", "right": "→", "enter": "⏎", "backspace": "⌫"}
 WORDS = (
     ("surprisal", "minus the token's logprob: 0 is certain, 7 nats is one in a thousand"),
     ("entropy H", "how open the step is, over the whole vocabulary"),
@@ -41,29 +41,34 @@ WORDS = (
 class KeyLine(NamedTuple):
     """One line of help."""
 
+    id: str
+    """By which the key is rebound."""
     keys: str
     """As a keyboard has them."""
     label: str
     tooltip: str
 
 
-def help_for(screen: Screen[Any], everywhere: Sequence[BindingType], *, main: bool) -> Sheet:
+def help_for(
+    screen: Screen[Any], everywhere: Sequence[BindingType], own: Rebinding, *, main: bool
+) -> Sheet:
     """The keys of a screen: of the main one with those of the screens that it opens.
 
     Args:
         everywhere: the app's own bindings.
+        own: the user's keys.
         main: whether it is the main screen.
     """
-    places = screens()
+    places = screens(own)
     if main:
         others = {name: kind.BINDINGS for kind, name in places.items()}
-        return help_sheet({}, {**others, "Everywhere": everywhere})
+        return help_sheet(own.shown, {**others, "Everywhere": everywhere})
     name = places.get(type(screen)) or getattr(screen, "title_text", "") or "This screen"
     both = [*bindings(EVERYWHERE), *everywhere]
-    return help_sheet({}, {name: screen.BINDINGS, "Everywhere": both}, {})
+    return help_sheet(own.shown, {name: screen.BINDINGS, "Everywhere": both}, {})
 
 
-def screens() -> dict[type[Screen[Any]], str]:
+def screens(own: Rebinding = NONE) -> dict[type[Screen[Any]], str]:
     """The screens that the main one opens, with what help calls them."""
     from tokexplore.tui.screens.compare import CompareScreen
     from tokexplore.tui.screens.lab import LabScreen
@@ -71,10 +76,10 @@ def screens() -> dict[type[Screen[Any]], str]:
     from tokexplore.tui.screens.temperatures import TemperaturesScreen
 
     return {
-        CompareScreen: "Comparing (d)",
-        SamplerLensScreen: "The sampling lens (s)",
-        TemperaturesScreen: "Temperatures (C)",
-        LabScreen: "The lab (D)",
+        CompareScreen: own.words("Comparing ({branch.compare:d})"),
+        SamplerLensScreen: own.words("The sampling lens ({view.settings:s})"),
+        TemperaturesScreen: own.words("Temperatures ({view.ladder:C})"),
+        LabScreen: own.words("The lab ({view.lab:D})"),
     }
 
 
@@ -110,17 +115,24 @@ def key_lines(
     for group, commands in groups.items():
         lines[group] = []
         for command in commands:
-            if command.id.startswith("act.take") and command.id[-1] in "23456789":
+            nth = command.action.startswith("take_nth") and command.id not in rebound
+            if nth and command.id != "act.take1":
                 continue
             keys = rebound.get(command.id, command.shown)
-            line = KeyLine(keys, command.label, command.tooltip)
-            if command.id == "act.take1":
-                line = KeyLine("1 … 9", "take by number", "Take the candidate in that row.")
+            line = KeyLine(command.id, keys, command.label, command.tooltip)
+            if nth:
+                line = KeyLine(
+                    "act.take1 … act.take9", "1 … 9", "take by number",
+                    "Take the candidate in that row.",
+                )  # fmt: skip
             lines[group].append(line)
     for place, bound in others.items():
         lines[place] = [
             KeyLine(
-                rebound.get(b.id or "", b.key_display or _shown(b.key)), b.description, b.tooltip
+                b.id or "",
+                rebound.get(b.id or "", b.key_display or _shown(b.key)),
+                b.description,
+                b.tooltip,
             )
             for b in bound
             if isinstance(b, Binding) and b.description
@@ -130,7 +142,7 @@ def key_lines(
 
 def _shown(keys: str) -> str:
     """Keys as a keyboard has them: `↑ k`."""
-    return " ".join(_SIGNS.get(key, key) for key in keys.split(","))
+    return " ".join(SIGNS.get(key, key) for key in keys.split(","))
 
 
 def _key_line(line: KeyLine) -> Content:

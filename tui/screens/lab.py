@@ -93,15 +93,15 @@ class LabScreen(LiveScreen):
     def on_mount(self) -> None:
         """Show what was kept, or begin."""
         hints = [
-            KeyHint("↑↓", "line", 9),
-            KeyHint("⏎", "open as branches", 8, "open"),
-            KeyHint("n", "next fork", 7, "fork(1)"),
-            KeyHint("e", "runs", 6, "edit"),
-            KeyHint("v", "vary", 5, "vary"),
-            KeyHint("r", "run again", 4, "again"),
-            KeyHint("space", "stop", 3, "stop"),
+            KeyHint("{lab.up:↑}{lab.down:↓}", "line", 9),
+            KeyHint("{lab.open:⏎}", "open as branches", 8, "open"),
+            KeyHint("{lab.next:n}", "next fork", 7, "fork(1)"),
+            KeyHint("{lab.edit:e}", "runs", 6, "edit"),
+            KeyHint("{lab.vary:v}", "vary", 5, "vary"),
+            KeyHint("{lab.run:r}", "run again", 4, "again"),
+            KeyHint("{lab.stop:space}", "stop", 3, "stop"),
         ]
-        self.query_one(KeyBar).show(hints, KeyHint("q", "close", 10, "close"))
+        self.show_keys(hints, "lab.close")
         self.query_one(VerticalScroll).can_focus = False
         if self.lab.study is None:
             self.lab.start()

@@ -1,6 +1,7 @@
 """What the screens over an exploration share: they are painted as it changes."""
 
 import time
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual.binding import BindingType
@@ -9,10 +10,10 @@ from textual.screen import Screen
 from tokexplore.tui.explore.controller import Controller
 from tokexplore.tui.keys import EVERYWHERE, bindings
 from tokexplore.tui.presenters.status import header_values
-from tokexplore.tui.recording.recordable_app import RecordableApp
+from tokexplore.tui.recording.recordable_app import RecordableApp, rebinding_of
 from tokexplore.tui.screens.parts import has_parts
 from tokexplore.widgets.header import Header
-from tokexplore.widgets.keybar import KeyBar
+from tokexplore.widgets.keybar import KeyBar, KeyHint
 
 FRAMES_PER_SECOND = 15
 """At most; a key is painted at once where the last frame is older than this allows."""
@@ -60,6 +61,15 @@ class LiveScreen(Screen[None]):
 
     def paint_parts(self) -> None:
         """Bring what stands below the header up to date."""
+
+    def show_keys(self, hints: Sequence[KeyHint], close: str) -> None:
+        """The key bar, with the user's own keys.
+
+        Args:
+            close: id of the key that closes, which is `q` by itself.
+        """
+        last = KeyHint(f"{{{close}:q}}", "close", 10, "close")
+        self.query_one(KeyBar).show(*rebinding_of(self.app).hints(hints, last))
 
     async def on_key_bar_pressed(self, event: KeyBar.Pressed) -> None:
         """A click on a hint is its key."""

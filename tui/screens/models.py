@@ -20,7 +20,7 @@ class ModelPicker(Picker[str | None, ModelEntry]):
         Binding("q,backspace", "cancel", "close", id="models.close", priority=True)
     ]
     title_text = "Open another model"
-    hint_text = "⏎ twice opens: the present session is kept · q closes"
+    hint_text = "⏎ twice opens: the present session is kept · {models.close:q} closes"
 
     def __init__(self, directories: tuple[str, ...], opened: str) -> None:
         super().__init__()

@@ -1,6 +1,6 @@
 """`:`: all commands by name, in Textual's own palette."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Any, ClassVar
@@ -37,17 +37,21 @@ class Palette(CommandPalette):
 
 
 def system_commands(
-    run: Callable[[str], None], save_tape: Callable[[], None], leave: Callable[[], Any]
+    run: Callable[[str], None],
+    save_tape: Callable[[], None],
+    leave: Callable[[], Any],
+    shown: Mapping[str, str],
 ) -> Iterator[SystemCommand]:
     """Everything that a key does, by name.
 
     Args:
         run: does an action of the main screen.
+        shown: the user's own keys, by the ids of their commands.
     """
     for command in COMMANDS:
         yield SystemCommand(
             command.label,
-            f"{command.shown}  {command.tooltip}",
+            f"{shown.get(command.id, command.shown)}  {command.tooltip}",
             partial(run, command.action),
         )
     yield SystemCommand(

@@ -19,6 +19,7 @@ from tokexplore.models.tokens import Vocabulary
 from tokexplore.tui.explore.controller import Controller
 from tokexplore.tui.explore.knob_editor import KnobEditor, Setup
 from tokexplore.tui.explore.step_effects import StepEffects
+from tokexplore.tui.recording.recordable_app import rebinding_of
 from tokexplore.tui.screens import sampler_lines
 from tokexplore.tui.screens.dialog import Dialog
 from tokexplore.tui.screens.parts import has_parts
@@ -181,7 +182,8 @@ class SamplerLensScreen(Dialog[Setup | None]):
         """Draw all of it; the columns that were drawn."""
         columns = self._columns()
         top = self.query_one("#knobs", Static)
-        self.query_one(KeyBar).show(*_hints(self._hand.typed))
+        own = rebinding_of(self.app)
+        self.query_one(KeyBar).show(*own.hints(*_hints(self._hand.typed)))
         lines = sampler_lines.knob_lines(self._hand, top.content_size.width)
         top.update(Content("\n").join(lines))
         self._draw_figures(columns)
@@ -345,17 +347,18 @@ class SamplerLensScreen(Dialog[Setup | None]):
 
 def _hints(typed: str) -> tuple[list[KeyHint], KeyHint]:
     """The key bar, from what matters most: it differs while a number is being typed."""
-    last = KeyHint("?", "keys", 10, "app.help")
+    last = KeyHint("{program.help:?}", "keys", 10, "app.help")
     if typed:
-        return [KeyHint("⏎", f"takes {typed}", 9, "apply"), KeyHint("⌫", "rubs out", 8)], last
+        takes = KeyHint("{lens.apply:⏎}", f"takes {typed}", 9, "apply")
+        return [takes, KeyHint("{lens.rub_out:⌫}", "rubs out", 8)], last
     return [
-        KeyHint("↑↓", "knob", 9),
-        KeyHint("←→HL", "turn", 8),
+        KeyHint("{lens.up:↑}{lens.down:↓}", "knob", 9),
+        KeyHint("{lens.less:←}{lens.more:→}{lens.coarse_less:H}{lens.coarse_more:L}", "turn", 8),
         KeyHint("0…9", "type a number", 7),
-        KeyHint("n", "neutral", 4, "neutral"),
-        KeyHint("p", "pin", 3, "pin"),
-        KeyHint("d", "draw", 2, "draw"),
-        KeyHint("v", "picture", 1, "picture"),
-        KeyHint("⏎", "apply", 6, "apply"),
-        KeyHint("q", "discard", 5, "cancel"),
+        KeyHint("{lens.neutral:n}", "neutral", 4, "neutral"),
+        KeyHint("{lens.pin:p}", "pin", 3, "pin"),
+        KeyHint("{lens.draw:d}", "draw", 2, "draw"),
+        KeyHint("{lens.picture:v}", "picture", 1, "picture"),
+        KeyHint("{lens.apply:⏎}", "apply", 6, "apply"),
+        KeyHint("{lens.discard:q}", "discard", 5, "cancel"),
     ], last

@@ -32,7 +32,7 @@ class SessionPicker(Picker[Path | None, Listed]):
         Binding("q,backspace", "cancel", "close", id="sessions.close", priority=True)
     ]
     title_text = "Sessions"
-    hint_text = "⏎ open: the present session is kept · q closes"
+    hint_text = "⏎ open: the present session is kept · {sessions.close:q} closes"
     nothing_found = "no sessions yet"
 
     def __init__(self, opened: Path | None) -> None:

@@ -82,12 +82,12 @@ class TemperaturesScreen(LiveScreen):
     async def on_mount(self) -> None:
         """Run the usual temperatures at once."""
         hints = [
-            KeyHint("↑↓", "row", 9),
-            KeyHint("⏎", "keep as a branch", 8, "keep"),
-            KeyHint("e", "temperatures", 7, "edit"),
-            KeyHint("r", "next seed", 6, "again"),
+            KeyHint("{ladder.up:↑}{ladder.down:↓}", "row", 9),
+            KeyHint("{ladder.keep:⏎}", "keep as a branch", 8, "keep"),
+            KeyHint("{ladder.edit:e}", "temperatures", 7, "edit"),
+            KeyHint("{ladder.again:r}", "next seed", 6, "again"),
         ]
-        self.query_one(KeyBar).show(hints, KeyHint("q", "close", 10, "close"))
+        self.show_keys(hints, "ladder.close")
         title = step_title(self.explorer, self.size.width // 3)
         self.query_one(TitleRule).show(
             [Part("temperatures", "text"), *title], legend_parts("surprisal")

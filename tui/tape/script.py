@@ -7,11 +7,10 @@ import unicodedata
 from pathlib import Path
 from typing import NamedTuple
 
-from textual.keys import KEY_ALIASES, KEY_TO_UNICODE_NAME, Keys
-
 from tokexplore.models.errors import UsageError
 from tokexplore.models.untrusted import brief, check_length
 from tokexplore.tui.explore.options import THEMES
+from tokexplore.tui.keymap import is_key
 from tokexplore.tui.recording.key_log import LONGEST
 
 COMMANDS = {
@@ -35,7 +34,6 @@ SETTING = ("Size", "Theme", "Options", "Session", "Replay")
 MOST = 10_000
 _COUNT = re.compile(r"\d{1,5}")
 _SIZE = re.compile(r"(\d{1,4})x(\d{1,4})")
-_NAMED = {key.value for key in Keys} | set(KEY_ALIASES) | {"space", "full_stop", "question_mark"}
 
 
 class Step(NamedTuple):
@@ -145,18 +143,8 @@ def _check(command: str, rest: str) -> None:
         raise ValueError(f"{rest!r} is no name: letters, digits, dots, _ and - make one")
     elif command == "Key":
         for key in rest.split():
-            if len(key) > 1 and not _is_key(key):
+            if len(key) > 1 and not is_key(key):
                 raise ValueError(f"{key!r} is no key")
-
-
-def _is_key(name: str) -> bool:
-    bare = name.removeprefix("ctrl+").removeprefix("shift+")
-    if bare in _NAMED or bare in KEY_TO_UNICODE_NAME or len(bare) == 1:
-        return True
-    try:
-        return bool(unicodedata.lookup(bare.replace("_", " ").upper()))
-    except KeyError:
-        return False
 
 
 def _set(script: Script, step: Step) -> Script:

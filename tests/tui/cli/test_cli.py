@@ -20,7 +20,7 @@ from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.tui.cli import dispatch
 from tokexplore.tui.cli.arguments import parse
 from tokexplore.tui.cli.common.prompt_input import PromptArguments, read_prompt, template_arguments
-from tokexplore.tui.cli.tape import app_options
+from tokexplore.tui.cli.tape_run import app_options
 from tokexplore.tui.explore.options import STOCK_PROMPT, THEMES, AppOptions
 from tokexplore.tui.tape.script import parse_script
 
