@@ -13,13 +13,13 @@ ARGUMENTS = ["--temperature", "0", "--max-new-tokens", "900"]
 PROGRAM = [sys.executable, "-P", "-m", "tokexplore", *ARGUMENTS]
 CRASHING = f"""
 import sys
-from tokexplore.tui.browse.display import Viewing
+from tokexplore.tui.browse.display import DisplayActions
 from tokexplore.tui.cli.dispatch import main
 
 def crash(self):
     raise RuntimeError("a mistake of ours")
 
-Viewing.action_inspect = crash
+DisplayActions.action_inspect = crash
 sys.argv = ["tokexplore", *{ARGUMENTS}]
 raise SystemExit(main())
 """

@@ -14,15 +14,15 @@ from support.terminal import Terminal
 
 DUMPING = """
 import sys
-from tokexplore.tui.browse.display import Viewing
+from tokexplore.tui.browse.display import DisplayActions
 from tokexplore.tui.cli.dispatch import main
 
 def dump(self):
-    strips = self.app.screen._compositor.render_strips()
+    strips = self.screen.app.screen._compositor.render_strips()
     lines = ["".join(s.text for s in strip).rstrip() for strip in strips]
     open({file!r}, "w").write(chr(10).join(lines))
 
-Viewing.action_inspect = dump
+DisplayActions.action_inspect = dump
 sys.argv = ["tokexplore", *{arguments!r}]
 raise SystemExit(main())
 """
