@@ -109,15 +109,15 @@ def test_streams_without_room_for_their_caches_go_on(embedded: MakeEngine) -> No
     asked = [request(ids, sampled(seed)) for seed in (1, 2, 3)]
     expected = alone(embedded, asked)
     engine, running = streams(embedded, asked)
-    engine.leaves.limit = 1
+    engine.core.leaves.limit = 1
     busy: list[list[Leaf]] = []
 
     def watched() -> Iterator[StreamEvent]:
         for event in running[0]:
             engine.describe([*ids, 300 + len(busy)])
-            busy.append([leaf for leaf in engine.leaves if leaf.busy])
+            busy.append([leaf for leaf in engine.core.leaves if leaf.busy])
             yield event
 
     assert in_turn([watched(), *running[1:]]) == expected
     assert {len(leaves) for leaves in busy[1:40]} == {3}
-    assert len(engine.leaves) == 1
+    assert len(engine.core.leaves) == 1
