@@ -26,7 +26,7 @@ async def test_an_answer_after_the_end_of_its_dialog_is_let_go(key: str) -> None
         for name in ("_show", "_show_tokens"):
             show = getattr(dialog, name, None)
             if show is not None:
-                given = {"O": [[]], "M": [""]}.get(key, [])
+                given = [[], ""] if key in "O M" else []
                 show(*given)
         await asyncio.sleep(0)
         await pilot.press("ctrl+g")
@@ -55,7 +55,7 @@ async def test_a_screen_without_its_parts_is_not_drawn(keys: str, drawn: str) ->
             await press(pilot, keys)
         screen = app.screen
         if drawn == "_follow":
-            drawing = screen._ask([])  # type: ignore[attr-defined]
+            drawing = screen._step._ask([])  # type: ignore[attr-defined]
         else:
             drawing = None
             screen._dirty = True
