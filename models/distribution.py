@@ -1,4 +1,4 @@
-"""What the model said after a path, exactly, in a form that costs no objects per candidate."""
+"""What the model said after a path, in a form that costs no objects per candidate."""
 
 import math
 
@@ -10,20 +10,24 @@ STORED_CANDIDATES = 256
 class Distribution(msgspec.Struct, frozen=True, gc=False):
     """The model's raw next-token distribution after a path.
 
-    Exact: `lse` and `entropy` cover the whole vocabulary; the first candidates are stored, in
-    candidate order (by falling logit, equal logits by rising id), the rest can be asked for.
+    The first candidates are stored, in candidate order (by falling logit, equal logits by rising
+    id). A complete one is exact: `lse` and `entropy` cover the whole vocabulary, and the other
+    candidates can be asked for. An incomplete one comes from an engine that lists no others: none
+    of them is more probable than those that are stored, and their number and the sum of their
+    probabilities are known, but what depends on how it lies among them is not.
     """
 
     ids: bytes
     """u32, native order, shape [K]."""
     logits: bytes
-    """f32, native order, shape [K]: raw logits. Logprob = logit - lse."""
+    """f32, native order, shape [K]: raw logits. Logprob = logit - lse. Where an engine tells
+    logprobs they are those, and `lse` is 0."""
     vocabulary: int
     """V, the number of rows of the logits."""
     lse: float
     """Log-sum-exp of the raw logits over the whole vocabulary (nats)."""
-    entropy: float
-    """Entropy over the whole vocabulary (nats)."""
+    entropy: float | None
+    """Entropy over the whole vocabulary (nats); None of an incomplete distribution."""
     source: str = "prefill"
     """How the KV cache was had: `prefill`, `step`, `fork`, `re-fed N`, `recomputed`."""
     seconds: float = 0.0
@@ -31,6 +35,21 @@ class Distribution(msgspec.Struct, frozen=True, gc=False):
 
     def __len__(self) -> int:
         return len(self.ids) // 4
+
+    @property
+    def complete(self) -> bool:
+        """Whether every candidate of the vocabulary can be had, or only those that are stored."""
+        return self.entropy is not None
+
+    @property
+    def available(self) -> int:
+        """How many candidates can be had."""
+        return self.vocabulary if self.complete else len(self)
+
+    @property
+    def extent(self) -> str:
+        """What a sum over its candidates covers, where that is not all: `of the first 20`."""
+        return "" if self.complete else f"of the first {len(self):,}"
 
     @property
     def id_view(self) -> "memoryview[int]":
@@ -46,9 +65,15 @@ class Distribution(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def margin(self) -> float:
-        """Logprob gap (nats) between the first and the second candidate; inf when V is 1."""
+        """Logprob gap (nats) between the first and the second candidate; inf where no second one
+        is stored (`margin_known`)."""
         logits = self.logit_view
         return logits[0] - logits[1] if len(logits) > 1 else math.inf
+
+    @property
+    def margin_known(self) -> bool:
+        """Whether there is a margin, or certainly none: V is 1."""
+        return self.complete or len(self) > 1
 
     def tail_mass(self, count: int | None = None) -> float:
         """Probability outside the first `count` stored candidates (all of them by default)."""
@@ -91,11 +116,12 @@ class Rows(msgspec.Struct, frozen=True):
     ranks: bytes
     """u32, shape [N]: 1 + the number of strictly larger logits."""
     total: int
-    """How many rows there are in all (the vocabulary, or all hits of a search)."""
+    """How many rows there are in all (all candidates that can be had, or all hits of a search)."""
     lse: float
     """Log-sum-exp of the raw logits over the whole vocabulary (nats)."""
     source: str = "stored"
-    """How the full row was had: `stored` or `recomputed`."""
+    """How the full row was had: `stored` or `recomputed`; `listed` where there is none, but only
+    the first candidates of an incomplete distribution."""
     of: int = 0
     """How many candidates were looked at, where it was not the whole vocabulary; else 0."""
 

@@ -26,6 +26,11 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f}%" if share < 0.9995 else ">99.9%"
 
 
+def figure(value: float | None, decimals: int) -> str:
+    """A figure with so many decimals; `?` where it is not known."""
+    return "?" if value is None else f"{value:.{decimals}f}"
+
+
 def logprob_text(nats: float, *, bits: bool = False, digits: int = 4) -> str:
     """A logprob (nats) with `digits` decimals, in bits on demand; never a rounded `-0.0000`.
 

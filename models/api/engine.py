@@ -230,8 +230,8 @@ class Continuation(msgspec.Struct, frozen=True):
     ids: tuple[int, ...]
     logprobs: tuple[float, ...]
     """The model's logprob (nats) of each token, whatever the sampler made of it."""
-    entropies: tuple[float, ...]
-    """The model's entropy (nats) at each step."""
+    entropies: tuple[float | None, ...]
+    """The model's entropy (nats) at each step; None where it is not known."""
     ended: EndReason
 
 

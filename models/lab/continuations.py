@@ -61,7 +61,7 @@ class Summary(msgspec.Struct, frozen=True):
     surprisal_curve: tuple[float, ...]
     """The model's surprisal (nats) by step, the mean over the runs that got so far."""
     entropy_curve: tuple[float, ...]
-    """The model's entropy (nats) by step, the same way."""
+    """The model's entropy (nats) by step, the same way, of the runs that tell it at every step."""
     loops: float | None
     """Share that ends in a loop."""
     loop_period: float | None
@@ -83,12 +83,18 @@ def summarise(runs: Sequence[Continuation]) -> Summary:
         distinct=tuple(distinct(ids, n) for n in (1, 2, 3)),
         mean_logprob=mean(logprobs),
         surprisal_curve=tuple(-value for value in curve([run.logprobs for run in runs])),
-        entropy_curve=tuple(curve([run.entropies for run in runs])),
+        entropy_curve=tuple(curve(_entropies(runs))),
         loops=len(found) / count if count else None,
         loop_period=mean([known.period for known in found]),
         loop_onset=mean([known.onset for known in found]),
         ended_at_eos=mean([run.ended in ("eos", "end of turn") for run in runs]),
     )
+
+
+def _entropies(runs: Sequence[Continuation]) -> list[list[float]]:
+    """The entropies of the runs that tell one at every step."""
+    told = [[value for value in run.entropies if value is not None] for run in runs]
+    return [known for known, run in zip(told, runs, strict=True) if len(known) == len(run.ids)]
 
 
 def mean(values: Sequence[float]) -> float | None:

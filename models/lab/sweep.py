@@ -116,7 +116,7 @@ def _continued(
 def _streamed(engine: Engine, request: StreamRequest, seed: int, control: Control) -> Continuation:
     """One continuation: what the app streams under the same settings and this seed."""
     settings = msgspec.structs.replace(request.settings, seed=seed)
-    ids, logprobs, entropies = [], [], []
+    ids, logprobs, entropies = [], [], list[float | None]()
     ended: EndReason = "interrupted"
     for event in engine.stream(msgspec.structs.replace(request, settings=settings), control):
         if isinstance(event, DrawnToken):

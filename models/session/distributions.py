@@ -41,7 +41,10 @@ def shelve(connection: sqlite3.Connection, tree: TokenTree) -> Shelved:
         connection,
         "FROM distribution WHERE again = 0",
         {"seq": list[rows.Count], "node": list[rows.Count], "model": list[rows.Count | None]},
-        dict.fromkeys(("entropy", "ifnull(margin, 9e999)", "top_logprob", "lse"), list[float]),
+        {
+            rows.ENTROPY: list[float | None],
+            **dict.fromkeys(("ifnull(margin, 9e999)", "top_logprob", "lse"), list[float]),
+        },
     )
     again = connection.execute(
         "SELECT seq, node FROM distribution WHERE again != 0 ORDER BY seq"
@@ -69,9 +72,13 @@ def shelve(connection: sqlite3.Connection, tree: TokenTree) -> Shelved:
 
 
 def _possible(entropies: Values, margins: Values, tops: Values, lses: Values) -> Marks:
-    """Whether the figures of each distribution can be true, all of shape [n], in nats."""
-    sound = np.isfinite(lses) & np.isfinite(entropies) & np.isfinite(tops)
-    return sound & (entropies >= -ROUNDING) & (margins >= 0) & (tops <= ROUNDING)
+    """Whether the figures of each distribution can be true, all of shape [n], in nats.
+
+    An entropy of NaN is that of an incomplete distribution.
+    """
+    sound = np.isfinite(lses) & ~np.isinf(entropies) & np.isfinite(tops)
+    sound &= np.isnan(entropies) | (entropies >= -ROUNDING)
+    return sound & (margins >= 0) & (tops <= ROUNDING)
 
 
 def _recall(
@@ -118,12 +125,12 @@ def _whole(
         return [told for seq in seqs for told in _whole(connection, [seq], later)]
 
 
-_Record = tuple[rows.Count, rows.Count, float, float, float, float, str, float, bytes]
+_Record = tuple[rows.Count, rows.Count, float, float | None, float, float, str, float, bytes]
 
 
 def _read(connection: sqlite3.Connection, seqs: Sequence[int]) -> list[Distribution]:
     found = connection.execute(
-        "SELECT seq, vocabulary, lse, entropy, ifnull(margin, 9e999), top_logprob, source, "
+        f"SELECT seq, vocabulary, lse, {rows.ENTROPY}, ifnull(margin, 9e999), top_logprob, source, "
         "seconds, packed FROM distribution JOIN candidates USING (seq) "
         f"WHERE seq IN ({', '.join('?' * len(seqs))})",
         seqs,

@@ -151,7 +151,7 @@ def open_session(path: Path, *, to_write: bool = True) -> Session:
             f"{path} is open in another tokexplore (process {holder.pid} on {holder.host}): close "
             "it there first, or export the session."
         )
-    if migrated := version < schema.VERSION:
+    if migrated := version < schema.WRITTEN:
         path = _migrated(path, version)
     connection = connect(path, to_write=to_write)
     # The collector would walk through all that is being built, again and again.
@@ -175,7 +175,7 @@ def open_session(path: Path, *, to_write: bool = True) -> Session:
 
 def _migrated(path: Path, version: int) -> Path:
     """A copy of an older session in the present format, beside it or among the usual ones."""
-    name = f"{path.stem}-format{schema.VERSION}{paths.SUFFIX}"
+    name = f"{path.stem}-format{schema.WRITTEN}{paths.SUFFIX}"
     folders = (path.parent, paths.sessions_folder(), paths.spare_folder())
     for folder in folders:
         with suppress(OSError):

@@ -13,6 +13,7 @@ from tokexplore.models.api.engine import Chat
 from tokexplore.models.api.provenance import Provenance
 from tokexplore.models.sampling.sampler_view import Cut, SamplerView
 from tokexplore.models.sampling.settings import SamplingSettings
+from tokexplore.models.session import schema
 from tokexplore.models.session.codec import inflate
 from tokexplore.models.tokens import Vocabulary
 from tokexplore.models.tree import events
@@ -256,6 +257,15 @@ def _number(value: float | None) -> float:
     return value
 
 
+NO_ENTROPY = -1.0
+"""What `entropy` of an incomplete distribution is, in a file of format 5."""
+ENTROPY = (
+    f"CASE WHEN entropy = {NO_ENTROPY} AND (SELECT user_version FROM pragma_user_version) >= "
+    f"{schema.INCOMPLETE} THEN NULL ELSE entropy END"
+)
+"""SQL: the entropy, NULL where there is none."""
+
+
 class DistributionRow(msgspec.Struct, array_like=True, forbid_unknown_fields=True, gc=False):
     """A row of the table `distribution`, its columns in order; nats."""
 
@@ -267,8 +277,9 @@ class DistributionRow(msgspec.Struct, array_like=True, forbid_unknown_fields=Tru
     vocabulary: Count
     lse: float
     entropy: float
+    """`NO_ENTROPY` of an incomplete distribution."""
     margin: float | None
-    """None is infinity: a vocabulary of one token."""
+    """None is infinity: one candidate."""
     top_logprob: float
     source: str
     seconds: float

@@ -6,7 +6,12 @@ from pathlib import Path
 
 from tokexplore.models.errors import UsageError
 
-VERSION = 4
+INCOMPLETE = 5
+"""The format of a file that has distributions of which only the first candidates are known."""
+WRITTEN = 4
+"""The format of any other, so that programs that know of no such distributions read it."""
+VERSION = INCOMPLETE
+"""The newest format that is read."""
 APPLICATION_ID = 0x746F6B78
 """`tokx` in ASCII, in the header of every session file."""
 PAGE_SIZE = 16384
@@ -48,8 +53,19 @@ def create(connection: sqlite3.Connection, meta: Mapping[str, str]) -> None:
         connection.execute(statement)
     connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    connection.execute(f"PRAGMA user_version = {VERSION}")
+    connection.execute(f"PRAGMA user_version = {WRITTEN}")
     connection.execute("COMMIT")
+
+
+def version_of(connection: sqlite3.Connection) -> int:
+    """The version that a file says it has."""
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def raise_to(connection: sqlite3.Connection, version: int) -> None:
+    """Let a file say that it takes a program of this version to read it, if it does not yet."""
+    if version_of(connection) < version:
+        connection.execute(f"PRAGMA user_version = {version}")
 
 
 def check(connection: sqlite3.Connection, path: Path) -> int:
@@ -60,7 +76,7 @@ def check(connection: sqlite3.Connection, path: Path) -> int:
     """
     try:
         ours = connection.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        version = version_of(connection)
         names = {
             name
             for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
@@ -80,12 +96,12 @@ def check(connection: sqlite3.Connection, path: Path) -> int:
         )
     if version < 1 or not names >= _EXPECTED:
         raise UsageError(f"{path} is a damaged session: it lacks tables.")
-    return int(version)
+    return version
 
 
 def migrate(connection: sqlite3.Connection, version: int) -> None:
-    """Bring an open file of an older version up to the present one."""
-    for old in range(version, VERSION):
+    """Bring an open file of an older version up to the one that is written."""
+    for old in range(version, WRITTEN):
         connection.executescript(
             f"BEGIN; {MIGRATIONS[old]} PRAGMA user_version = {old + 1}; COMMIT;"
         )

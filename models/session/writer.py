@@ -46,6 +46,7 @@ class Writer:
         self._path = path
         self._seq, self._model = first, model
         self._rows: dict[str, list[tuple[object, ...]]] = {}
+        self._version = schema.WRITTEN
         self._vocabulary: Vocabulary | None = None
         self._view: View | None = None
         self._synced = 0.0
@@ -125,9 +126,12 @@ class Writer:
     def _add_distribution(self, seq: int, node: int, again: int, told: Distribution) -> None:
         margin = told.margin
         row = rows.DistributionRow(
-            seq, node, again, self._model, told.vocabulary, told.lse, told.entropy,
+            seq, node, again, self._model, told.vocabulary, told.lse,
+            rows.NO_ENTROPY if told.entropy is None else told.entropy,
             None if margin == float("inf") else margin, told.logprob(0), told.source, told.seconds,
         )  # fmt: skip
+        if not told.complete:
+            self._version = schema.INCOMPLETE
         self._rows.setdefault(rows.INSERT_DISTRIBUTION, []).append(msgspec.structs.astuple(row))
         packed = pack(told.ids, told.logits)
         self._rows.setdefault(rows.INSERT_CANDIDATES, []).append((seq, packed))
@@ -156,6 +160,7 @@ class Writer:
 
     def _write(self) -> None:
         connection = self._connection
+        schema.raise_to(connection, self._version)
         for statement, values in self._rows.items():
             connection.executemany(statement, values)
         if self._vocabulary is not None:

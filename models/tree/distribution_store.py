@@ -24,14 +24,15 @@ AT_ONCE = 256
 class Figures(NamedTuple):
     """What views of a whole path need of a distribution: no candidates (nats)."""
 
-    entropy: float
+    entropy: float | None
+    """None of an incomplete distribution."""
     margin: float
     top_logprob: float
     model: int | None = None
     """Number of the model that it comes from (`Loaded`)."""
 
 
-_WIDTH = 5
+_WIDTH, _TOP = 5, 2
 
 Fetch = Callable[[Sequence[int]], Sequence[Distribution | None]]
 """Gives distributions by the numbers of their records; None for each that is damaged."""
@@ -44,7 +45,7 @@ class DistributionStore:
         self._here: dict[int, Distribution] = {}
         self._figures = array("d")
         """Of each node: entropy, margin, top logprob, number of the model, number of the record
-        where it is stored. NaN is unknown."""
+        where it is stored. NaN is unknown; every distribution has a top logprob."""
         self._fetch: Fetch = lambda records: [None] * len(records)
         self._one = lru_cache(RECENT)(lambda record: self._fetch([record])[0])
         self.damaged = set[int]()
@@ -52,8 +53,19 @@ class DistributionStore:
         that is known once they were asked for."""
 
     def __contains__(self, node: int) -> bool:
+        at = _WIDTH * node + _TOP
+        return at < len(self._figures) and not math.isnan(self._figures[at])
+
+    def is_complete(self, node: int) -> bool:
+        """Whether every candidate after a node can be had; False where nothing is known there."""
         at = _WIDTH * node
         return at < len(self._figures) and not math.isnan(self._figures[at])
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether there is a distribution of which only the first candidates are known."""
+        table = np.frombuffer(self._figures, "f8").reshape(-1, _WIDTH)
+        return bool(np.any(np.isnan(table[:, 0]) & ~np.isnan(table[:, _TOP])))
 
     def lacks(self, node: int) -> bool:
         """Whether the distribution after a node is not known, or was found to be damaged."""
@@ -96,7 +108,10 @@ class DistributionStore:
             return None
         at = _WIDTH * node
         entropy, margin, top, model, _ = self._figures[at : at + _WIDTH]
-        return Figures(entropy, margin, top, None if math.isnan(model) else int(model))
+        return Figures(
+            None if math.isnan(entropy) else entropy, margin, top,
+            None if math.isnan(model) else int(model),
+        )  # fmt: skip
 
     def add(self, node: int, distribution: Distribution, model: int | None = None) -> None:
         """Keep the distribution after a node, and the number of the model that it comes from."""
@@ -104,9 +119,9 @@ class DistributionStore:
         self.damaged.discard(node)
         self._reserve(node)
         at = _WIDTH * node
-        figures = distribution.entropy, distribution.margin, distribution.logprob(0)
-        for offset, figure in enumerate((*figures, math.nan if model is None else model)):
-            self._figures[at + offset] = figure
+        figures = distribution.entropy, distribution.margin, distribution.logprob(0), model
+        for offset, figure in enumerate(figures):
+            self._figures[at + offset] = math.nan if figure is None else figure
 
     def _reserve(self, node: int) -> None:
         """Make room for figures up to a node's."""
@@ -122,7 +137,7 @@ class DistributionStore:
         All of shape [n]; of a node that is there several times the last counts.
 
         Args:
-            figures: entropies, margins, top logprobs, and the models' numbers; NaN is no model.
+            figures: entropies, margins, top logprobs, and the models' numbers; NaN is none.
             fetch: reads the records.
         """
         if len(nodes):

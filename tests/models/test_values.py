@@ -5,6 +5,7 @@ from array import array
 
 import msgspec
 import pytest
+from support.first_candidates import first_of
 
 from tokexplore.models.distribution import Distribution
 from tokexplore.models.errors import UsageError
@@ -40,6 +41,22 @@ def test_ties_share_a_rank() -> None:
     assert [d.tied(i) for i in range(4)] == [False, True, True, False]
     assert d.index_of(7) == 2
     assert d.index_of(5) is None
+
+
+def test_of_first_candidates_all_but_what_hangs_on_the_others_is_known() -> None:
+    whole = distribution(4.0, 3.0, 3.0, 2.0, 1.0, ids=(9, 4, 7, 1, 2))
+    d = first_of(whole, 3)
+    assert (whole.complete, whole.available, whole.extent) == (True, 5, "")
+    assert (d.complete, d.available, d.extent) == (False, 3, "of the first 3")
+    assert d.entropy is None
+    assert [d.logprob(i) for i in range(3)] == pytest.approx([whole.logprob(i) for i in range(3)])
+    assert [d.rank(i) for i in range(3)] == [1, 2, 2]
+    assert d.margin == pytest.approx(1.0, abs=1e-6)
+    assert d.tail_mass() == pytest.approx(whole.tail_mass(3), abs=1e-6)
+    assert d.tail_mass(1) == pytest.approx(whole.tail_mass(1), abs=1e-6)
+    assert d.margin_known
+    assert not first_of(whole, 1).margin_known
+    assert distribution(2.0).margin_known, "one token, which has no second beside it"
 
 
 @pytest.mark.parametrize(

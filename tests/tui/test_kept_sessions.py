@@ -71,7 +71,7 @@ def test_what_was_read_would_be_written_as_it_was(name: str, tmp_path: Path) -> 
         if row.kind == "configured":
             settings.append(event.settings)
         again = rows.row_of(event, row.act or "", row.seq, row.at)
-        if version == schema.VERSION:
+        if version >= schema.WRITTEN:
             assert again == values
         else:  # later programs say more in some bodies
             assert again[:-1] == values[:-1]

@@ -24,6 +24,7 @@ from tokexplore.tui.export.formats import export
 from tokexplore.tui.export.source import Source
 from tokexplore.tui.report.step_text import LONGEST_TOKEN, number, percent
 from tokexplore.tui.report.tables import aligned, cut
+from tokexplore.widgets.numbers import figure
 
 SURPRISING = 10
 """Tokens that are listed as the most surprising."""
@@ -151,7 +152,7 @@ def _table(source: Source, nodes: list[int], candidates: int) -> Iterator[str]:
                 number(tree.logprob[node]),
                 percent(tree.logprob[node]),
                 f"{tree.rank[node]:,}",
-                f"{told.entropy:.3f}",
+                figure(told.entropy, 3),
                 instead,
             )
         )

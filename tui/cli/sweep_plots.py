@@ -45,7 +45,8 @@ def plot_sweep(outcomes: Sequence[tuple[str, Outcome]], file: str) -> None:
         figures = summarise(outcome.runs)
         steps = range(1, len(figures.surprisal_curve) + 1)
         surprisal.plot(steps, figures.surprisal_curve, label=label)
-        entropy.plot(steps, figures.entropy_curve, label=label)
+        if figures.entropy_curve:
+            entropy.plot(steps, figures.entropy_curve, label=label)
     _named(shape, "next token", "rank", "probability")
     _named(surprisal, "surprisal of the continuations", "step", "nats, the model's")
     _named(entropy, "entropy along the continuations", "step", "nats, the model's")
@@ -79,7 +80,8 @@ def _panels(count: int) -> tuple[Any, Sequence[Any]]:
 
 def _named(panel: Any, title: str, across: str, up: str) -> None:
     panel.set(title=title, xlabel=across, ylabel=up)
-    panel.legend(fontsize="small")
+    if panel.lines:
+        panel.legend(fontsize="small")
 
 
 def _save(figure: Any, file: str) -> None:

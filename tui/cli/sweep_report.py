@@ -8,6 +8,7 @@ import msgspec
 
 from tokexplore.models.api.engine import Engine
 from tokexplore.models.display import NEWLINE, safe_text
+from tokexplore.models.distribution import Distribution
 from tokexplore.models.lab.continuations import Summary, summarise
 from tokexplore.models.lab.sweep import Outcome, Plan
 from tokexplore.tui.export import json_fields
@@ -35,8 +36,7 @@ def table(
     )
     if not told:
         return
-    h = told[0].distribution.entropy
-    yield f"the model's next token: entropy {h:.4f} nats, {math.exp(h):.2f} choices"
+    yield f"the model's next token: {_entropy(told[0].distribution)}"
     rows: list[tuple[str, ...]] = [_HEADS]
     for outcome in told:
         rows.append(_row(outcome, summarise(outcome.runs)))
@@ -51,6 +51,13 @@ def table(
         "n-grams of all · logprob: the model's, nats a token · loops: share that ends in one · "
         "eos: share that ended there"
     )
+
+
+def _entropy(distribution: Distribution) -> str:
+    """The model's entropy in words."""
+    if (h := distribution.entropy) is None:
+        return f"entropy not known, {distribution.extent} candidates"
+    return f"entropy {h:.4f} nats, {math.exp(h):.2f} choices"
 
 
 def _row(outcome: Outcome, figures: Summary) -> tuple[str, ...]:
@@ -75,11 +82,11 @@ def _one(engine: Engine, outcome: Outcome, candidates: int) -> Iterator[str]:
     shown = zip(effect.id_view[:candidates], effect.probability_view[:candidates], strict=True)
     yield "  next      " + "  ".join(f"{vocabulary.show(t)} {percent(p)}" for t, p in shown)
     figures = summarise(outcome.runs)
-    if figures.surprisal_curve:
-        for name, values in (
-            ("surprisal", figures.surprisal_curve),
-            ("entropy", figures.entropy_curve),
-        ):
+    for name, values in (
+        ("surprisal", figures.surprisal_curve),
+        ("entropy", figures.entropy_curve),
+    ):
+        if values:
             yield f"  {name:<9} {spark(values)}  {_ends(values)} nats a step"
     if figures.loop_period is not None and figures.loop_onset is not None:
         yield (

@@ -61,10 +61,11 @@ class Queries:
             view = self.views.get((before, number))
         if view is not None:
             return self._step_view(before, number, view)
-        if self._link.absent:
-            distribution = tree.distribution.get(before)
-            return bounded_view(distribution, tree.settings[number]) if distribution else None
-        self._ask((before, number), self._reshape(before, number))
+        distribution = tree.distribution.get(before)
+        if distribution is not None and (self._link.absent or not distribution.complete):
+            return bounded_view(distribution, tree.settings[number])
+        if not self._link.absent:
+            self._ask((before, number), self._reshape(before, number))
         return None
 
     def _step_view(self, node: int, number: int, view: SamplerView) -> StepView:
@@ -158,9 +159,10 @@ class Queries:
     async def search(self, node: int, text: str, limit: int) -> Rows:
         """The most probable tokens after a node whose text holds `text`.
 
-        Without an engine to ask, of those that are stored.
+        Of those that are stored, where no others can be had.
         """
-        if self._link.absent:
+        distribution = self._explorer.tree.distribution.get(node)
+        if self._link.absent or (distribution is not None and not distribution.complete):
             return self._search_stored(node, text, limit)
         return await self._link.client.ask(Search(self._explorer.tree.ids(node), text, limit))
 
@@ -185,5 +187,6 @@ class Queries:
             ranks=array("I", [distribution.rank(i) for i in shown]).tobytes(),
             total=len(hits),
             lse=distribution.lse,
+            source="stored" if distribution.complete else "listed",
             of=len(distribution),
         )

@@ -39,7 +39,8 @@ def csv_parts(source: Source, scope: Scope, count: int) -> Iterator[bytes]:
         }  # fmt: skip
         rest: list[object] = []
         if told is not None:
-            known |= {"entropy": told.entropy, "margin": told.margin, "lse": told.lse}
+            known |= {"entropy": told.entropy, "lse": told.lse}
+            known["margin"] = told.margin if told.margin_known else None
             for index, token in enumerate(told.id_view[:count]):
                 rest += [token, _text(vocabulary.show(token)), told.logprob(index)]
         yield _row([*(known.get(name) for name in COLUMNS), *rest])

@@ -27,9 +27,17 @@ _COLOURS = (
 )  # fmt: skip
 
 
+_ENTROPY = '"H " + told[0].toFixed(2) + " nats"'
+"""The script's words for an entropy."""
+_ENTROPY_IF_KNOWN = f'told[0] === null ? "H ? " + told[4] : {_ENTROPY}'
+"""The same on a page with distributions of which only the first candidates are known."""
+
+
 def html_parts(source: Source, scope: Scope, count: int) -> Iterator[bytes]:
     """The whole page; `count` candidates a step can be looked at."""
     script = _file("html.js")
+    if source.tree.distribution.incomplete:
+        script = script.replace(_ENTROPY, _ENTROPY_IF_KNOWN)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     yield _head(source, digest).encode()
     branches = source.branches(scope)
@@ -209,7 +217,10 @@ def _data(source: Source, scope: Scope, count: int) -> bytes:
             ids = list(said.id_view[:count])
             tokens.update(ids)
             logprobs = [_rounded(said.logprob(index)) for index in range(len(ids))]
-            told[before] = [_rounded(said.entropy), _rounded(said.margin), ids, logprobs]
+            entropy = None if said.entropy is None else _rounded(said.entropy)
+            told[before] = [entropy, _rounded(said.margin), ids, logprobs]
+            if not said.complete:
+                told[before].append(said.extent)
     shown = {str(token): vocabulary.show(token) for token in sorted(tokens)}
     data = msgspec.json.encode({"nodes": nodes, "told": told, "tokens": shown})
     # Nothing in the data may end the element that it stands in.

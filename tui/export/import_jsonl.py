@@ -49,6 +49,7 @@ class _Told(msgspec.Struct):
     candidates: list[_Candidate] = []
     entropy: Annotated[float, msgspec.Meta(ge=-1e-3)] | None = None
     lse: float | None = None
+    complete: bool = True
 
 
 class _Run(msgspec.Struct, tag="run"):
@@ -294,15 +295,16 @@ class Lines:
         return node
 
     def _tell(self, tree: TokenTree, node: int, told: _Told) -> None:
-        if not told.candidates or told.lse is None or told.entropy is None:
+        entropy = told.entropy if told.complete else None
+        if not told.candidates or told.lse is None or (told.complete and entropy is None):
             return
         if node not in tree.distribution:
-            tree.tell(node, _distribution(told, told.lse, told.entropy, self.vocabulary.rows))
+            tree.tell(node, _distribution(told, told.lse, entropy, self.vocabulary.rows))
 
 
-def _distribution(told: _Told, lse: float, entropy: float, rows: int) -> Distribution:
+def _distribution(told: _Told, lse: float, entropy: float | None, rows: int) -> Distribution:
     logprobs = [-math.inf if c.logprob is None else c.logprob for c in told.candidates]
-    if not math.isfinite(lse) or not math.isfinite(entropy):
+    if not math.isfinite(lse) or not math.isfinite(entropy or 0.0):
         raise ValueError("the log-sum-exp or the entropy is not finite")
     logits = array("f", [logprob + lse for logprob in logprobs])
     if any(later > earlier for earlier, later in pairwise(logits)):

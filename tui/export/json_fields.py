@@ -149,6 +149,8 @@ def line_with(
         "lse": distribution.lse,
         "tail_mass": distribution.tail_mass(count),
     }
+    if not distribution.complete:
+        known["complete"] = False
     listed = tokens.candidates(distribution, count)
     return b'%b,"candidates":%b}\n' % (line(known)[:-2], listed)
 

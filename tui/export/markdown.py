@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from tokexplore.models.display import safe_text
 from tokexplore.models.tree.trie import Branch
 from tokexplore.tui.export.source import Scope, Source
+from tokexplore.widgets.numbers import figure
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~&$^=:@])")
 
@@ -40,6 +41,8 @@ def facts(source: Source) -> str:
     ]
     lines.append(f"- sampling: {escaped(settings)}")
     lines.append("- logprobs, surprisal, entropy and margin in nats, of the model's distribution")
+    if source.tree.distribution.incomplete:
+        lines.append("- H is ? where only the first candidates of a step are known")
     return "\n".join(lines) + "\n"
 
 
@@ -80,7 +83,7 @@ def _table(source: Source, scope: Scope, chain: list[int], count: int) -> Iterat
             f"| {source.step(node, scope) or ''} | {escaped(vocabulary.show(tree.token[node]))} "
             f"| {f'{tree.logprob[node]:.4f}' if known else ''} "
             f"| {tree.rank[node] if known else ''} "
-            f"| {'' if told is None else f'{told.entropy:.3f}'} | {candidates} |\n"
+            f"| {'' if told is None else figure(told.entropy, 3)} | {candidates} |\n"
         )
     yield "\n"
 

@@ -79,11 +79,11 @@ class Commands:
             raise UsageError("no candidates are known at this step: go to a later one.")
         if row <= len(distribution):
             token = distribution.id_view[row - 1]
-        elif row <= distribution.vocabulary:
+        elif row <= distribution.available:
             rows = await self.controller.queries.rows(self.explorer.before, row - 1, 1)
             token = memoryview(rows.ids).cast("I")[0]
         else:
-            raise UsageError(f"there is no row {row}: the last is {distribution.vocabulary}.")
+            raise UsageError(f"there is no row {row}: the last is {distribution.available}.")
         await self._take(token)
 
     async def take(self, rest: str) -> None:
@@ -132,7 +132,8 @@ class Commands:
                 f"rank {rank}  id {token}  {vocabulary.show(token)}  logprob {number(logprob)}  "
                 f"model {percent(logprob)}"
             )
-        self._lines.say(f"{rows.total:,} tokens hold this text; take ID takes one")
+        listed = f" of the first {rows.of:,}" if rows.source == "listed" else ""
+        self._lines.say(f"{rows.total:,}{listed} tokens hold this text; take ID takes one")
 
     async def branch(self, rest: str) -> None:
         """List the branches, or switch to one."""

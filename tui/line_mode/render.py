@@ -11,7 +11,14 @@ from tokexplore.tui.presenters.branches import BranchRows
 from tokexplore.tui.presenters.candidates import Share, View, share_of
 from tokexplore.tui.presenters.compare import chosen, compare
 from tokexplore.tui.presenters.status import kept, of_listed
-from tokexplore.tui.report.step_text import LONGEST_TOKEN, SHOWN_BEFORE, number, percent
+from tokexplore.tui.report.step_text import (
+    LONGEST_TOKEN,
+    SHOWN_BEFORE,
+    entropy_words,
+    margin_words,
+    number,
+    percent,
+)
 from tokexplore.tui.report.tables import aligned, cut
 
 _HEADER = ("row", "rank", "token", "id", "logprob", "model", "sampler", "")
@@ -48,7 +55,7 @@ def step_lines(
     if view is not None and not view.settings.greedy:
         told = f", sampler {kept(view, distribution.vocabulary)}"
     yield (
-        f"entropy {distribution.entropy:.4f} nats, margin {number(distribution.margin)}"
+        f"{entropy_words(distribution)}, margin {margin_words(distribution)}"
         f"{' nats' if math.isfinite(distribution.margin) else ''}{told}"
     )
     yield from aligned([_HEADER, *_rows(explorer, distribution, view, count)], _SIDES)

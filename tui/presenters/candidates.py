@@ -87,16 +87,17 @@ class CandidateList:
     def page(self, explorer: Explorer, view: View | None, rows: range, note: str) -> CandidatePage:
         """The candidates at the indices `rows`, and the taken one where it is not among them."""
         rows = range(rows.start, min(len(self), rows.stop))
-        total = self.distribution.vocabulary
+        distribution = self.distribution
         seen = self._cumulative[rows.stop - 1] if rows.stop else 0.0
+        note = note or ("recomputed" if self.source == "recomputed" else "")
         return CandidatePage(
             rows=[self._row(explorer, view, i) for i in rows],
             first=rows.start,
-            total=total,
-            rest_count=total - rows.stop,
+            total=distribution.available,
+            rest_count=distribution.vocabulary - rows.stop,
             rest_mass=max(0.0, 1.0 - seen),
-            top_logprob=self.distribution.logprob(0),
-            note=note or ("recomputed" if self.source == "recomputed" else ""),
+            top_logprob=distribution.logprob(0),
+            note=" · ".join(filter(None, (distribution.extent, note))),
             outside=self._taken_outside(explorer, view, rows),
             step=self.node,
         )

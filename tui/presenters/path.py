@@ -107,7 +107,8 @@ class PathView:
                 flip=self._could_flip(index),
             )
         )
-        self.entropies.append(math.nan if before is None else before.entropy)
+        known = None if before is None else before.entropy
+        self.entropies.append(math.nan if known is None else known)
         if before is not None and before.margin < explorer.close_call:
             self.close.append(index)
 
@@ -118,7 +119,7 @@ class PathView:
         if before is None:
             return NONE
         if colouring == "entropy":
-            return level("entropy", before.entropy)
+            return NONE if before.entropy is None else level("entropy", before.entropy)
         logprob = tree.logprob[self._nodes[index]]
         if colouring == "surprisal" or math.isnan(logprob):
             return level("surprisal", -logprob)

@@ -172,8 +172,9 @@ def watch_parts(controller: Controller, view: WatchView, *, bits: bool) -> list[
     if not controller.watchlist.tokens:
         return []
     parts = [Part(f"watched, bars from −{FAINTEST / nats:.3g} to 0 {unit}")]
-    # A step of a session whose model is not loaded, or without a distribution: nobody is asked.
-    comes = not controller.link.absent and explorer.before in explorer.tree.distribution
+    # Of a step of a session whose model is not loaded, or without a complete distribution, nobody
+    # is asked.
+    comes = not controller.link.absent and explorer.tree.distribution.is_complete(explorer.before)
     for token in controller.watchlist.tokens:
         watched, figures = view.here(token), "…" if comes else "·"
         if watched is not None:
@@ -208,11 +209,15 @@ def step_figures(
         return []
     again = controller.explorer.tree.retold.get(controller.explorer.before)
     unit, nats = unit_of(bits=bits)
-    entropy, margin = (again.entropy / nats, again.margin / nats) if again else (None, None)
+    entropy = _entropy(distribution, nats)
+    now = _again(_entropy(again, nats)) if again else ""
+    gap = _again(again.margin / nats) if again else ""
     parts = [
-        f"H {distribution.entropy / nats:.2f}{_again(entropy)} {unit}",
-        f"margin {_margin(controller, distribution, bits)}{_again(margin)}",
+        "H ?" if entropy is None else f"H {entropy:.2f}{now} {unit}",
+        f"margin {_margin(controller, distribution, bits)}{gap}",
     ]
+    if not distribution.complete:
+        parts.append(distribution.extent)
     if noise is not None and could_flip(distribution.margin, noise):
         parts.append(f"▲ could flip (noise {SIGMAS * noise / nats:.2g})")
     if distribution.source not in ("step", "prefill", "fork"):
@@ -233,6 +238,11 @@ def kept(view: StepView | BoundedView, vocabulary: int) -> str:
     return f"kept {shown} of {count(vocabulary)}{'' if view.total.exact else ' (bounds)'}"
 
 
+def _entropy(distribution: Distribution, nats: float) -> float | None:
+    """The entropy in a unit of so many nats, where it is known."""
+    return None if distribution.entropy is None else distribution.entropy / nats
+
+
 def _again(value: float | None) -> str:
     """A figure of a distribution that was computed again, beside the recorded one."""
     return "" if value is None else f" (now {value:.2f})"
@@ -247,6 +257,8 @@ def _margin(controller: Controller, distribution: Distribution, bits: bool) -> s
     dtype = "" if model is None else tree.provenance[model].dtype
     if margin == 0:
         return "0: a tie, lower id first"
+    if not distribution.margin_known:
+        return "?"
     step = grid_step(distribution.logit_view[0], dtype) if dtype in LOW_PRECISION else None
     if step is None or math.isinf(margin):
         return f"{margin / nats:.2f} {unit}"

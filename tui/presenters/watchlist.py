@@ -76,7 +76,7 @@ class WatchView:
                 known = controller.watchlist.at(node, token)
                 if known is not None:
                     line[index] = known.logprob
-                elif node in controller.explorer.tree.distribution:
+                elif controller.explorer.tree.distribution.is_complete(node):
                     self._missing.add(index)
 
     def _ask(self) -> None:
@@ -85,7 +85,7 @@ class WatchView:
         nodes = [self._before(index) for index in self._nearest(self._missing, AT_ONCE)]
         before = explorer.before
         unknown = any(controller.watchlist.at(before, token) is None for token in self._lines)
-        if unknown and before in explorer.tree.distribution and before not in nodes:
+        if unknown and explorer.tree.distribution.is_complete(before) and before not in nodes:
             nodes.insert(0, before)
         if not controller.streaming:
             controller.watchlist.ask(nodes)

@@ -6,6 +6,7 @@ from statistics import fmean
 
 from tokexplore.models.api.engine import DrawnToken
 from tokexplore.models.display import safe_character, visible
+from tokexplore.models.distribution import Distribution
 from tokexplore.models.sampling.logit_edits import changes_of
 from tokexplore.models.sampling.sampler_view import StepView
 from tokexplore.models.tokens import Vocabulary
@@ -47,8 +48,8 @@ def step_table(
     standing, distribution = drawn.standing, drawn.distribution
     after = visible(_from_a_character(b"".join(map(vocabulary.bytes_of, before))))
     heading = (
-        f'step {step} · position {drawn.position} · after "{after}" · entropy '
-        f"{distribution.entropy:.4f} nats · margin {number(distribution.margin)}"
+        f'step {step} · position {drawn.position} · after "{after}" · '
+        f"{entropy_words(distribution)} · margin {margin_words(distribution)}"
     )
     chosen = (
         f"  chosen: {vocabulary.show(standing.token)} (id {standing.token}, {drawn.chosen_by}), "
@@ -68,6 +69,18 @@ def step_table(
     if rest > 0:
         lines.append(f"    {rest:,} more hold {distribution.tail_mass(count):.2%} of the model's")
     return lines
+
+
+def entropy_words(distribution: Distribution) -> str:
+    """The entropy with its unit, or what it cannot be told from."""
+    if distribution.entropy is None:
+        return f"entropy ? ({distribution.extent})"
+    return f"entropy {distribution.entropy:.4f} nats"
+
+
+def margin_words(distribution: Distribution) -> str:
+    """The margin (nats) with four decimals; `none` where V is 1."""
+    return number(distribution.margin) if distribution.margin_known else "?"
 
 
 def _from_a_character(data: bytes) -> bytes:

@@ -87,7 +87,8 @@ class FindToken(Dialog[int | None]):
             return
         note = "" if hits.total else "no token holds this text"
         if hits.of:
-            note = f"of the {hits.of} recorded" if hits.total else f"none of the {hits.of} recorded"
+            those = f"first {hits.of}" if hits.source == "listed" else f"{hits.of} recorded"
+            note = f"of the {those}" if hits.total else f"none of the {those}"
         rows = [self._candidate(hits, i) for i in range(len(hits))]
         table.show(
             CandidatePage(rows, 0, len(hits), hits.total - len(hits), None, self._top, note),

@@ -8,12 +8,14 @@ from textual.content import Content
 from tokexplore.models.api.engine import ModelInfo
 from tokexplore.models.api.provenance import Provenance
 from tokexplore.models.display import safe_text
+from tokexplore.models.distribution import Distribution
 from tokexplore.models.tree.tree import TokenTree
 from tokexplore.tui.explore.controller import Controller
 from tokexplore.tui.explore.explorer import Explorer
 from tokexplore.tui.presenters.status import source_words
 from tokexplore.tui.screens.dialog import Sheet
 from tokexplore.tui.terminal.pacer import Figures
+from tokexplore.widgets.numbers import figure
 
 Lines = list[tuple[str, str]]
 
@@ -73,11 +75,10 @@ def _computed(tree: TokenTree, node: int) -> Lines:
     distribution, figures = tree.distribution.get(node), tree.distribution.figures(node)
     if distribution is None or figures is None:
         return []
-    h = distribution.entropy
     by = "" if figures.model is None else f" · {_by(tree.provenance[figures.model])}"
     lines = [
-        ("entropy", f"{h:.4f} nats = {h / math.log(2):.4f} bits; {math.exp(h):.1f} choices"),
-        ("margin", f"{distribution.margin:.4f} nats"),
+        ("entropy", _entropy(distribution)),
+        ("margin", f"{distribution.margin:.4f} nats" if distribution.margin_known else "?"),
         (
             "computed by",
             source_words(distribution.source) + _milliseconds(distribution.seconds) + by,
@@ -93,10 +94,16 @@ def _computed(tree: TokenTree, node: int) -> Lines:
         )
         lines += [
             ("computed again", f"{source_words(again.source)} · {_by(tree.provenance[-1])}"),
-            ("", f"entropy {again.entropy:.4f}, margin {again.margin:.4f} nats"),
+            ("", f"entropy {figure(again.entropy, 4)}, margin {again.margin:.4f} nats"),
             ("", f"logprobs at most {apart:.2g} nats apart, over {len(shared)} candidates"),
         ]
     return lines
+
+
+def _entropy(distribution: Distribution) -> str:
+    if (h := distribution.entropy) is None:
+        return f"? ({distribution.extent})"
+    return f"{h:.4f} nats = {h / math.log(2):.4f} bits; {math.exp(h):.1f} choices"
 
 
 def _by(provenance: Provenance) -> str:

@@ -163,17 +163,23 @@ class SamplerLensScreen(Dialog[Setup | None]):
 
     def _column(self, name: str, settings: SamplingSettings, style: str) -> Column:
         bounds = None
-        if self._controller.link.absent and self._distribution is not None:
+        if self._bounded and self._distribution is not None:
             bounds = bounded_view(self._distribution, settings)
         changes = changes_of(settings, self._step.ids, self._step.prompt_length)
         effect = self._step.effects.get(settings)
-        return Column(name, settings, style, changes, effect, bounds, self._controller.link.absent)
+        return Column(name, settings, style, changes, effect, bounds, self._bounded)
+
+    @property
+    def _bounded(self) -> bool:
+        """Whether only bounds can be had: there is no model, or it lists the first candidates."""
+        known = self._distribution
+        return self._controller.link.absent or (known is not None and not known.complete)
 
     def _follow(self) -> None:
         """Show what is known of the settings in hand, and ask for what is not."""
         if has_parts(self):
             columns = self._draw()
-            if self._distribution is not None:
+            if self._distribution is not None and not self._bounded:
                 self._step.ask([column.settings for column in columns])
 
     # Drawing
@@ -215,9 +221,11 @@ class SamplerLensScreen(Dialog[Setup | None]):
         said = [f"{c.name}: {c.settings.short()}" for c in columns[1 : len(self._pins) + 1]]
         if self._controller.link.absent:
             said.append("without the model: bounds from what is recorded; ? needs the whole tail")
+        elif self._bounded:
+            said.append(f"bounds {self._distribution.extent} candidates; ? needs the whole tail")
         effect = columns[-1].effect
         recorded = self._distribution.entropy
-        if effect and abs(effect.model_entropy - recorded) > 1e-6:
+        if effect and recorded is not None and abs(effect.model_entropy - recorded) > 1e-6:
             said.append(
                 f"entropy as recorded {recorded:.4f}, as run now {effect.model_entropy:.4f}"
             )
@@ -309,6 +317,9 @@ class SamplerLensScreen(Dialog[Setup | None]):
             return
         if self._controller.link.absent:
             self.app.notify("Drawing needs the model: space loads it.", markup=False)
+            return
+        if self._bounded:
+            self.app.notify("Drawing needs the whole vocabulary.", markup=False)
             return
         self._step.draw(now, DRAWS)
 

@@ -37,9 +37,9 @@ class Column(NamedTuple):
     changes: LogitEdits = LogitEdits()
     effect: Effect | None = None
     bounds: BoundedView | None = None
-    """Where there is no model to ask, as far as anything can be said without it."""
+    """Where no effect can be had, as far as anything can be said without it."""
     absent: bool = False
-    """There is no model to ask."""
+    """There is no model to ask, or it lists the first candidates only."""
 
     def share(self, index: int, token: int, logit: float) -> Share:
         """What becomes of a candidate."""
@@ -122,11 +122,13 @@ def figure_lines(
 def _model_figure(row: int, distribution: Distribution | None) -> str:
     if distribution is None:
         return ""
-    h = distribution.entropy
-    return (
-        f"{h:.4f}", f"{h / NATS_PER_BIT:.4f}", f"{math.exp(h):.2f}",
-        count(distribution.vocabulary), "", "",
-    )[row]  # fmt: skip
+    if row == 3:
+        return count(distribution.vocabulary)
+    if row > 3:
+        return ""
+    if (h := distribution.entropy) is None:
+        return "?"
+    return (f"{h:.4f}", f"{h / NATS_PER_BIT:.4f}", f"{math.exp(h):.2f}")[row]
 
 
 def _bounded(column: Column, row: int) -> str:

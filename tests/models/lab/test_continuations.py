@@ -64,6 +64,16 @@ def test_the_summary_of_some_runs() -> None:
     assert found.ended_at_eos == pytest.approx(1 / 3)
 
 
+def test_entropies_that_are_not_known_make_no_curve() -> None:
+    whole, half, none = (
+        Continuation(n, (4, 5), (-1.0, -2.0), entropies, "length")
+        for n, entropies in enumerate([(2.0, 3.0), (9.0, None), (None, None)])
+    )
+    assert summarise([whole, half, none]).entropy_curve == (2.0, 3.0)
+    assert summarise([half, none]).entropy_curve == ()
+    assert summarise([half, none]).surprisal_curve == (1.0, 2.0)
+
+
 def test_nothing_is_known_of_no_runs() -> None:
     found = summarise([])
     assert (found.unique, found.mean_logprob, found.loops, found.ended_at_eos) == (None,) * 4

@@ -1,6 +1,7 @@
 """What is said without the whole vocabulary holds with it."""
 
 import math
+from array import array
 
 import numpy as np
 import pytest
@@ -66,6 +67,56 @@ def test_the_truth_lies_within_the_bounds(
         assert low * (1 - 1e-6) <= shares[index] <= high * (1 + 1e-6) + 1e-12
         if view.cut_by(index):
             assert shares[index] == 0.0
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    spread=st.sampled_from([0.5, 2.0, 6.0]),
+    listed=st.sampled_from([1, 5, 20, VOCABULARY - 1]),
+    temperature=st.sampled_from([0.0, 0.1, 0.7, 1.0, 1.3, 5.0, 100.0]),
+    top_k=st.sampled_from([0, 1, 5, 64]),
+    top_p=st.sampled_from([1.0, 0.99, 0.5]),
+    min_p=st.sampled_from([0.0, 0.001, 0.1]),
+    off=st.sampled_from([-3e-4, 0.0, 3e-4]),
+)
+def test_the_truth_lies_within_the_bounds_of_first_candidates(
+    seed: int,
+    spread: float,
+    listed: int,
+    temperature: float,
+    top_k: int,
+    top_p: float,
+    min_p: float,
+    off: float,
+) -> None:
+    """A server's logprobs are rounded, and all of them `off`, which no ratio among them shows."""
+    logits = np.random.default_rng(seed).normal(0, spread, VOCABULARY)
+    chosen = SamplingSettings(temperature, top_k, top_p, min_p)
+    whole = distribution(logits, VOCABULARY)
+    told = Distribution(
+        whole.ids[: 4 * listed],
+        array("f", [round(whole.logprob(i) + off, 4) for i in range(listed)]).tobytes(),
+        VOCABULARY, 0.0, None,
+    )  # fmt: skip
+    view = bounded_view(told, chosen)
+    assert view is not None
+    if chosen.greedy:
+        assert view.kept == (1, 1)
+        return
+    kept, shares = exact(logits, chosen)
+    assume(kept > 0)
+    assert view.kept.low <= kept <= view.kept.high
+    slack = 1e-6 + 2e-4 / temperature
+    for index in range(listed):
+        low, high = view.share(index)
+        assert low * (1 - slack) <= shares[index] <= high * (1 + slack) + 1e-12
+        if view.cut_by(index):
+            assert shares[index] == 0.0
+    figures = view.figures(told)
+    if figures is not None:
+        assert figures.kept == kept
+        assert kept <= listed, "never exact where others count"
 
 
 def test_what_is_decided_by_stored_candidates_is_exact() -> None:

@@ -239,8 +239,8 @@ def test_a_newer_format_is_refused_and_an_older_one_copied(
 ) -> None:
     path = tmp_path / "a.tokx"
     tree = kept(path)
-    version = schema.VERSION
-    monkeypatch.setattr(schema, "VERSION", version + 1)
+    version = schema.WRITTEN
+    monkeypatch.setattr(schema, "WRITTEN", version + 1)
     migration = "INSERT INTO meta VALUES ('migrated', 'yes');"
     monkeypatch.setitem(schema.MIGRATIONS, version, migration)
     before = path.read_bytes()
@@ -251,6 +251,7 @@ def test_a_newer_format_is_refused_and_an_older_one_copied(
     assert path.read_bytes() == before
     assert meta.get(connect(session.path), "migrated") == "yes"
     monkeypatch.setattr(schema, "VERSION", version)
+    monkeypatch.setattr(schema, "WRITTEN", version)
     with pytest.raises(UsageError, match=rf"newer tokexplore .format {version + 1}"):
         open_session(session.path)
 
