@@ -27,7 +27,9 @@ every_session = pytest.mark.parametrize("name", NAMES)
 
 
 def test_something_is_expected_of_each() -> None:
-    assert list(TOLD) == NAMES == ["branching", "chat", "format3", "killed", "lab"]
+    assert (
+        list(TOLD) == NAMES == ["branching", "chat", "first-candidates", "format3", "killed", "lab"]
+    )
 
 
 @every_session
