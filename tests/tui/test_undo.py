@@ -12,6 +12,7 @@ from tokexplore.models.tree.events import Act, Bookmarked, Event, Named, Noted
 from tokexplore.models.tree.tree import TokenTree
 from tokexplore.models.tree.trie import ROOT
 from tokexplore.tui.app import TokexploreApp
+from tokexplore.tui.explore import sight
 from tokexplore.tui.explore.explorer import Explorer
 from tokexplore.tui.explore.options import AppOptions
 from tokexplore.tui.explore.undo_text import CHANGED
@@ -49,7 +50,7 @@ def act(explorer: Explorer, kind: str, number: int, tokens: list[int]) -> None:
             explorer.go_to(tree.explore(explorer.leaf, tokens, "prompt", extends=True))
         case "hide":
             assert explorer.branch is not None
-            explorer.hide(explorer.branch.number)
+            sight.hide(explorer, explorer.branch.number)
         case "name":
             assert explorer.branch is not None
             tree.change(Named(explorer.branch.number, "abc"[: number % 4]))
@@ -99,10 +100,10 @@ def test_all_that_was_done_is_taken_back_and_made_again(
     for one in acts:
         act(explorer, *one)
     done = seen(explorer)
-    while explorer.undo():
+    while sight.undo(explorer):
         assert not explorer.tree.is_out_of_sight(explorer.leaf)
     assert seen(explorer) == start
-    while explorer.redo():
+    while sight.redo(explorer):
         assert not explorer.tree.is_out_of_sight(explorer.leaf)
     assert seen(explorer) == done
     again = Explorer(SamplingSettings(), close_call=0.5, tree=TokenTree())
@@ -119,12 +120,12 @@ def test_taking_back_in_between_leaves_a_tree_in_sight(
     for one in acts:
         before = seen(explorer)
         if one == "undo":
-            if explorer.undo():
-                assert explorer.redo()
+            if sight.undo(explorer):
+                assert sight.redo(explorer)
                 assert seen(explorer) == before
-                explorer.undo()
+                sight.undo(explorer)
         elif one == "redo":
-            explorer.redo()
+            sight.redo(explorer)
         elif one == "stream":
             stream(explorer, [1, 2])
         else:

@@ -8,21 +8,21 @@ from typing import Literal
 
 from tokexplore.models.api.engine import ModelInfo, Progress
 from tokexplore.models.api.options import PromptSpec
-from tokexplore.models.api.questions import FindStandings
-from tokexplore.models.errors import EngineLostError, TokexploreError, UsageError
+from tokexplore.models.errors import EngineLostError, TokexploreError
 from tokexplore.models.tree.events import Change
-from tokexplore.models.tree.trie import ROOT
+from tokexplore.tui.explore import sight
 from tokexplore.tui.explore.engine_link import EngineLink, MakeClient
 from tokexplore.tui.explore.explorer import Explorer
 from tokexplore.tui.explore.jobs import Jobs
 from tokexplore.tui.explore.noise import NoiseMeter
 from tokexplore.tui.explore.options import AppOptions
+from tokexplore.tui.explore.picks import Picks
 from tokexplore.tui.explore.prompts import Prompts
 from tokexplore.tui.explore.queries import Queries
 from tokexplore.tui.explore.replay import Replay
 from tokexplore.tui.explore.scoring import Scorer
 from tokexplore.tui.explore.starting import adopt_vocabulary, name_tokens, start_settings
-from tokexplore.tui.explore.streams import ENDINGS, Notify, Streams
+from tokexplore.tui.explore.streams import Notify, Streams
 from tokexplore.tui.explore.watchlist import Watchlist
 from tokexplore.tui.terminal.shutdown import failure
 
@@ -77,6 +77,9 @@ class Controller:
         )  # fmt: skip
         self.queries = Queries(explorer, link, self.streams, jobs)
         self.noise = NoiseMeter(explorer, link, self.streams, jobs, changed)
+        self._picks = Picks(
+            explorer, link, self.streams, self.queries, notify, self._wake, play_name
+        )
         self._prompts = Prompts(explorer, link, self.scorer, jobs, notify)
 
     # How things stand
@@ -273,39 +276,9 @@ class Controller:
     async def take(self, token: int, before: int) -> None:
         """Take a token after the node `before` and go on from there; a taken one is gone to."""
         async with self.paused():
-            explorer, tree = self.explorer, self.explorer.tree
-            cursor = tree.depth[before]
-            if before != explorer.leaf and not explorer.on_path(before):
-                explorer.go_to(explorer.tip_through(before), cursor)
-            explorer.place(cursor)
-            taken = tree.child(before, token)
-            if taken is None:
-                await self._pick(token, before)
+            if await self._picks.take(token, before):
                 self.play()
-            else:
-                tree.bring_back(taken)
-                if explorer.taken == taken:
-                    self._notify(
-                        f"This is the branch in view: {self._play_name} goes on at its end."
-                    )
-                explorer.go_to(explorer.tip_through(taken), cursor)
-            explorer.touch(cursor - 1)
             self._changed()
-
-    async def _pick(self, token: int, before: int) -> None:
-        """Put a token that was not taken yet after a node; the path in view goes to it."""
-        explorer, tree = self.explorer, self.explorer.tree
-        standing = self.queries.stored_rank(before, token)
-        if standing is None:
-            await self._wake()
-            question = FindStandings(tree.ids(before), [token])
-            (standing,) = await self.link.client.ask(question)
-        node = tree.explore(
-            before, [token], "picked", extends=True,
-            settings=tree.configure(explorer.settings),
-            logprob=standing.logprob, rank=standing.rank,
-        )  # fmt: skip
-        explorer.go_to(node)
 
     async def draw_again(self) -> None:
         """Draw the cursor's step once more, under the next draw number.
@@ -314,29 +287,11 @@ class Controller:
             UsageError: at temperature 0.
         """
         async with self._turn:
-            if self.explorer.settings.greedy:
-                raise UsageError(
-                    "Temperature 0 always takes the first candidate: set one above 0 (s) to draw."
-                )
+            self._picks.check_draws()
             await self._wake()
             await self.streams.pause()
-            if self.explorer.before != ROOT:
-                await self._draw_at(self.explorer.before, self.explorer.cursor)
-
-    async def _draw_at(self, before: int, cursor: int) -> None:
-        explorer, tree = self.explorer, self.explorer.tree
-        draw = tree.draws.get(before, 0)
-        explorer.go_to(before)
-        taken = set(tree.children[before])
-        self.play(1, draw=draw)
-        await self.streams.finished()
-        node = explorer.leaf
-        if node in taken:
-            explorer.go_to(explorer.tip_through(node), cursor)
-            self._notify(f"Draw {draw + 1} gave the same token as an earlier draw.")
-        elif node != before and tree.ended.get(node) not in ENDINGS:
-            self.play()
-        self._changed()
+            await self._picks.draw_again()
+            self._changed()
 
     async def prompt(self, spec: PromptSpec, *, go_on: bool = True) -> None:
         """Start a new root on a prompt; the old tree stays.
@@ -393,22 +348,22 @@ class Controller:
             branch = self.explorer.branch
             if number is None and branch is not None:
                 number = branch.number
-            return number if number is not None and self.explorer.hide(number) else None
+            return number if number is not None and sight.hide(self.explorer, number) else None
 
     async def unhide(self, number: int) -> None:
         """Show a hidden branch again."""
         async with self.paused():
-            self.explorer.unhide(number)
+            sight.unhide(self.explorer, number)
 
     async def undo(self) -> Change | None:
         """Take the last change back; it, or None."""
         async with self.paused():
-            return self.explorer.undo()
+            return sight.undo(self.explorer)
 
     async def redo(self) -> Change | None:
         """Make the last change again that was taken back; it, or None."""
         async with self.paused():
-            return self.explorer.redo()
+            return sight.redo(self.explorer)
 
     async def back(self) -> bool:
         """Return to where the last jump or switch came from; whether there was one."""

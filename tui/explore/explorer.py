@@ -16,16 +16,12 @@ from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.tokens import NO_VOCABULARY, Vocabulary
 from tokexplore.models.tree.events import (
     Came,
-    Change,
-    Hidden,
     Origin,
-    Restored,
-    Unhidden,
     Viewed,
-    Withdrawn,
 )
 from tokexplore.models.tree.tree import TokenTree
-from tokexplore.models.tree.trie import ROOT, Branch, Turns, is_given, steps_until, stretches
+from tokexplore.models.tree.trie import ROOT, Branch
+from tokexplore.models.tree.turns import Turns, is_given, steps_until, stretches
 from tokexplore.tui.explore.branch_order import BranchOrder
 
 NEAR = 9
@@ -347,89 +343,12 @@ class Explorer:
         index = 0 if row is None else row + direction
         return listed[index][0].number if 0 <= index < len(listed) else None
 
-    def hide(self, number: int) -> bool:
-        """Hide a branch; the path moves to one that is left. False when none would be."""
-        tree = self.tree
-        seen = (b.number for b, _ in self.listed() if not tree.is_hidden(b.number))
-        if all(self._descends(other, number) for other in seen):
-            return False
-        tree.change(Hidden(number))
-        self._step_aside(number)
-        self._redraw_fork(tree.fork_of(tree.branch(number)))
-        return True
-
-    def _redraw_fork(self, fork: int) -> None:
-        """What follows a node came into sight or left it: it may be a fork no more, or again."""
-        if self.on_path(fork):
-            self.touch(self.tree.depth[fork] - 1)
-
     def mark(self, number: int) -> None:
         """Mark a branch for comparison, or take its mark off."""
         if number in self.marked:
             self.marked.remove(number)
         else:
             self.marked.append(number)
-
-    def unhide(self, number: int) -> None:
-        """Show a hidden branch again."""
-        self.tree.change(Unhidden(number))
-        self._redraw_fork(self.tree.fork_of(self.tree.branch(number)))
-
-    def _descends(self, number: int, ancestor: int) -> bool:
-        while number and number != ancestor:
-            branch = self.tree.branch(number)
-            number = 0 if branch.root else self.tree.branch_of[self.tree.fork_of(branch)]
-        return number == ancestor
-
-    def _step_aside(self, number: int) -> None:
-        """Leave the path in view where the branch that was just hidden took it out of sight."""
-        tree, gone = self.tree, self.tree.is_out_of_sight
-        if not self.nodes or not gone(self.leaf):
-            return
-        self.left = [n for n in self.left if not gone(n)]
-        fork = tree.fork_of(tree.branch(number))
-        if not tree.branch(number).root and not gone(fork):
-            self.go_to(self.tip_through(fork), tree.depth[fork])
-        else:
-            self.go_to(self.left[-1] if self.left else self._first_seen())
-        self.left = [n for n in self.left if not gone(n)]
-
-    def _first_seen(self) -> int:
-        """The tip of the first branch that is in sight."""
-        return next(b.tip for b, _ in self.listed() if not self.tree.is_hidden(b.number))
-
-    def undo(self) -> Change | None:
-        """Take the last change back; that change, as what makes it again, or None."""
-        undone = self.tree.undoable
-        self._follow_change(self.tree.undo())
-        return undone
-
-    def redo(self) -> Change | None:
-        """Make the last change that was taken back again; that change, or None."""
-        redone = self.tree.redo()
-        self._follow_change(redone)
-        return redone
-
-    def _follow_change(self, change: Change | None) -> None:
-        """Go where a change that was taken back, or made again, leaves the path in view."""
-        tree, fork = self.tree, None
-        match change:
-            case Hidden(branch):
-                fork = tree.fork_of(tree.branch(branch))
-                self._step_aside(branch)
-            case Unhidden(branch):
-                fork = tree.fork_of(tree.branch(branch))
-                self.switch(branch)
-            case Withdrawn(node):
-                fork = tree.parent[node]
-                if self.on_path(node):
-                    self.go_to(fork, tree.depth[fork])
-                    self.left = [n for n in self.left if not tree.is_out_of_sight(n)]
-            case Restored(node):
-                fork = tree.parent[node]
-                self.go_to(self.tip_through(node), tree.depth[fork])
-        if fork is not None:
-            self._redraw_fork(fork)
 
     # Growing
 

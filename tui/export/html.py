@@ -12,7 +12,8 @@ import msgspec
 from textual.theme import Theme
 
 from tokexplore.models.display import safe_character, safe_text
-from tokexplore.models.tree.trie import Branch, Turns, is_given, steps_until
+from tokexplore.models.tree.trie import Branch
+from tokexplore.models.tree.turns import Turns, is_given, steps_until
 from tokexplore.tui.export.source import Scope, Source
 from tokexplore.tui.theme import DARK, LIGHT
 from tokexplore.widgets.heat import LEVELS, NONE, level

@@ -8,7 +8,8 @@ from tokexplore.models.distribution import Distribution
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.tokens import Vocabulary
 from tokexplore.models.tree.tree import TokenTree
-from tokexplore.models.tree.trie import ROOT, Branch, is_given, steps_until
+from tokexplore.models.tree.trie import ROOT, Branch
+from tokexplore.models.tree.turns import is_given, steps_until
 
 Scope = Literal["path", "visible", "all"]
 """The path in view, all branches but hidden ones, or all of them."""

@@ -12,7 +12,7 @@ from itertools import islice
 
 import tokexplore
 from tokexplore.models.sampling.settings import SamplingSettings
-from tokexplore.models.tree.trie import is_given
+from tokexplore.models.tree.turns import is_given
 from tokexplore.tui.export.json_fields import (
     TokenFields,
     end_line,

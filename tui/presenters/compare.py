@@ -5,7 +5,7 @@ from itertools import combinations
 from typing import NamedTuple
 
 from tokexplore.models.display import NEWLINE, safe_text
-from tokexplore.models.tree.trie import is_given
+from tokexplore.models.tree.turns import is_given
 from tokexplore.tui.explore.explorer import Explorer
 from tokexplore.widgets.compare import CompareCell, CompareColumn, meeting
 from tokexplore.widgets.compare_rows import Meeting

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from functools import partial
 
 from tokexplore.models.lab.noise import could_flip, scale
-from tokexplore.models.tree.trie import ROOT, is_given
+from tokexplore.models.tree.trie import ROOT
+from tokexplore.models.tree.turns import is_given
 from tokexplore.tui.explore.explorer import LONGEST_CHARACTER, Explorer, came
 from tokexplore.widgets.heat import NONE, Colouring, level
 from tokexplore.widgets.transcript import Cell

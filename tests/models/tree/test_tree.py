@@ -20,7 +20,8 @@ from tokexplore.models.tree.events import (
     Viewed,
 )
 from tokexplore.models.tree.tree import TokenTree
-from tokexplore.models.tree.trie import ROOT, given_until, is_given, steps_until
+from tokexplore.models.tree.trie import ROOT
+from tokexplore.models.tree.turns import given_until, is_given, steps_until
 
 
 def grow(tree: TokenTree, parent: int, *tokens: int, origin: str = "greedy") -> int:

@@ -9,6 +9,7 @@ from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.tokens import Vocabulary
 from tokexplore.models.tree.events import Named
 from tokexplore.models.tree.trie import ROOT
+from tokexplore.tui.explore import sight
 from tokexplore.tui.explore.explorer import Explorer
 
 VOCABULARY = Vocabulary.pack([b"a", b"b", b"\n", b"c", b"d", b"e"], (), 6)
@@ -108,25 +109,25 @@ def test_only_what_changed_is_to_be_drawn_again(explorer: Explorer) -> None:
 
 def test_hiding_moves_to_a_visible_branch_and_undo_comes_back(explorer: Explorer) -> None:
     explorer.switch(2)
-    assert explorer.hide(2)
+    assert sight.hide(explorer, 2)
     assert explorer.branch is not None
     assert explorer.branch.number == 1
     assert [b.number for b, _ in explorer.listed()] == [1]
-    assert explorer.undo()
+    assert sight.undo(explorer)
     assert explorer.branch.number == 2
-    assert explorer.redo()
+    assert sight.redo(explorer)
     assert explorer.branch.number == 1
 
 
 def test_the_last_visible_branch_is_not_hidden(explorer: Explorer) -> None:
     explorer.switch(2)
-    assert explorer.hide(2)
-    assert not explorer.hide(1)
+    assert sight.hide(explorer, 2)
+    assert not sight.hide(explorer, 1)
 
 
 def test_a_name_is_undone(explorer: Explorer) -> None:
     explorer.tree.change(Named(1, "the good one"))
-    explorer.undo()
+    sight.undo(explorer)
     assert explorer.tree.branch(1).name == ""
 
 

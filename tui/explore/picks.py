@@ -1,0 +1,99 @@
+"""Tokens that the user takes, and steps that are drawn again."""
+
+from collections.abc import Awaitable, Callable
+
+from tokexplore.models.api.questions import FindStandings
+from tokexplore.models.errors import UsageError
+from tokexplore.models.tree.trie import ROOT
+from tokexplore.tui.explore.engine_link import EngineLink
+from tokexplore.tui.explore.explorer import Explorer
+from tokexplore.tui.explore.queries import Queries
+from tokexplore.tui.explore.streams import ENDINGS, Notify, Streams
+
+
+class Picks:
+    """Branches at a step by a token; the path in view goes there.
+
+    Args:
+        wake: loads the model of a session that is open without it.
+        play_name: the key or the command that goes on, as notices name it.
+    """
+
+    def __init__(
+        self,
+        explorer: Explorer,
+        link: EngineLink,
+        streams: Streams,
+        queries: Queries,
+        notify: Notify,
+        wake: Callable[[], Awaitable[None]],
+        play_name: str,
+    ) -> None:
+        self._explorer, self._link = explorer, link
+        self._streams, self._queries = streams, queries
+        self._notify, self._wake, self._play_name = notify, wake, play_name
+
+    async def take(self, token: int, before: int) -> bool:
+        """Take a token after the node `before`; whether it was not taken there yet.
+
+        Raises:
+            TokexploreError: the engine cannot say how the token stands there.
+        """
+        explorer, tree = self._explorer, self._explorer.tree
+        cursor = tree.depth[before]
+        if before != explorer.leaf and not explorer.on_path(before):
+            explorer.go_to(explorer.tip_through(before), cursor)
+        explorer.place(cursor)
+        taken = tree.child(before, token)
+        if taken is None:
+            await self._add(token, before)
+        else:
+            tree.bring_back(taken)
+            if explorer.taken == taken:
+                self._notify(f"This is the branch in view: {self._play_name} goes on at its end.")
+            explorer.go_to(explorer.tip_through(taken), cursor)
+        explorer.touch(cursor - 1)
+        return taken is None
+
+    async def _add(self, token: int, before: int) -> None:
+        """Put a token that was not taken yet after a node; the path in view goes to it."""
+        explorer, tree = self._explorer, self._explorer.tree
+        standing = self._queries.stored_rank(before, token)
+        if standing is None:
+            await self._wake()
+            (standing,) = await self._link.client.ask(FindStandings(tree.ids(before), [token]))
+        node = tree.explore(
+            before, [token], "picked", extends=True,
+            settings=tree.configure(explorer.settings),
+            logprob=standing.logprob, rank=standing.rank,
+        )  # fmt: skip
+        explorer.go_to(node)
+
+    def check_draws(self) -> None:
+        """Refuse to draw where nothing is drawn.
+
+        Raises:
+            UsageError: at temperature 0.
+        """
+        if self._explorer.settings.greedy:
+            raise UsageError(
+                "Temperature 0 always takes the first candidate: set one above 0 (s) to draw."
+            )
+
+    async def draw_again(self) -> None:
+        """Draw the cursor's step under the next draw number; a new token is gone on from."""
+        explorer, tree = self._explorer, self._explorer.tree
+        before, cursor = explorer.before, explorer.cursor
+        if before == ROOT:
+            return
+        draw = tree.draws.get(before, 0)
+        explorer.go_to(before)
+        taken = set(tree.children[before])
+        self._streams.play(1, draw=draw)
+        await self._streams.finished()
+        node = explorer.leaf
+        if node in taken:
+            explorer.go_to(explorer.tip_through(node), cursor)
+            self._notify(f"Draw {draw + 1} gave the same token as an earlier draw.")
+        elif node != before and tree.ended.get(node) not in ENDINGS:
+            self._streams.play()

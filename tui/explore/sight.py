@@ -1,0 +1,90 @@
+"""What takes branches out of sight and brings them back; the path in view goes along."""
+
+from tokexplore.models.tree.events import Change, Hidden, Restored, Unhidden, Withdrawn
+from tokexplore.tui.explore.explorer import Explorer
+
+
+def hide(explorer: Explorer, number: int) -> bool:
+    """Hide a branch; the path moves to one that is left. False when none would be."""
+    tree = explorer.tree
+    seen = (b.number for b, _ in explorer.listed() if not tree.is_hidden(b.number))
+    if all(_descends(explorer, other, number) for other in seen):
+        return False
+    tree.change(Hidden(number))
+    _step_aside(explorer, number)
+    _redraw_fork(explorer, tree.fork_of(tree.branch(number)))
+    return True
+
+
+def unhide(explorer: Explorer, number: int) -> None:
+    """Show a hidden branch again."""
+    explorer.tree.change(Unhidden(number))
+    _redraw_fork(explorer, explorer.tree.fork_of(explorer.tree.branch(number)))
+
+
+def undo(explorer: Explorer) -> Change | None:
+    """Take the last change back; that change, as what makes it again, or None."""
+    undone = explorer.tree.undoable
+    _follow_change(explorer, explorer.tree.undo())
+    return undone
+
+
+def redo(explorer: Explorer) -> Change | None:
+    """Make the last change that was taken back again; that change, or None."""
+    redone = explorer.tree.redo()
+    _follow_change(explorer, redone)
+    return redone
+
+
+def _follow_change(explorer: Explorer, change: Change | None) -> None:
+    """Go where a change that was taken back, or made again, leaves the path in view."""
+    tree, fork = explorer.tree, None
+    match change:
+        case Hidden(branch):
+            fork = tree.fork_of(tree.branch(branch))
+            _step_aside(explorer, branch)
+        case Unhidden(branch):
+            fork = tree.fork_of(tree.branch(branch))
+            explorer.switch(branch)
+        case Withdrawn(node):
+            fork = tree.parent[node]
+            if explorer.on_path(node):
+                explorer.go_to(fork, tree.depth[fork])
+                explorer.left = [n for n in explorer.left if not tree.is_out_of_sight(n)]
+        case Restored(node):
+            fork = tree.parent[node]
+            explorer.go_to(explorer.tip_through(node), tree.depth[fork])
+    if fork is not None:
+        _redraw_fork(explorer, fork)
+
+
+def _step_aside(explorer: Explorer, number: int) -> None:
+    """Leave the path in view where the branch that was just hidden took it out of sight."""
+    tree, gone = explorer.tree, explorer.tree.is_out_of_sight
+    if not explorer.nodes or not gone(explorer.leaf):
+        return
+    explorer.left = [n for n in explorer.left if not gone(n)]
+    fork = tree.fork_of(tree.branch(number))
+    if not tree.branch(number).root and not gone(fork):
+        explorer.go_to(explorer.tip_through(fork), tree.depth[fork])
+    else:
+        explorer.go_to(explorer.left[-1] if explorer.left else _first_seen(explorer))
+    explorer.left = [n for n in explorer.left if not gone(n)]
+
+
+def _first_seen(explorer: Explorer) -> int:
+    """The tip of the first branch that is in sight."""
+    return next(b.tip for b, _ in explorer.listed() if not explorer.tree.is_hidden(b.number))
+
+
+def _descends(explorer: Explorer, number: int, ancestor: int) -> bool:
+    while number and number != ancestor:
+        branch = explorer.tree.branch(number)
+        number = 0 if branch.root else explorer.tree.branch_of[explorer.tree.fork_of(branch)]
+    return number == ancestor
+
+
+def _redraw_fork(explorer: Explorer, fork: int) -> None:
+    """What follows a node came into sight or left it: it may be a fork no more, or again."""
+    if explorer.on_path(fork):
+        explorer.touch(explorer.tree.depth[fork] - 1)
