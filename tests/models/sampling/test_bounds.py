@@ -119,6 +119,17 @@ def test_the_truth_lies_within_the_bounds_of_first_candidates(
         assert kept <= listed, "never exact where others count"
 
 
+def test_first_candidates_that_round_to_everything_leave_room_for_the_others() -> None:
+    logprobs = array("f", [-0.2, -1.7077])
+    told = Distribution(bytes(range(8)), logprobs.tobytes(), VOCABULARY, 0.0, None)
+    assert told.tail_mass() == 0.0
+    view = bounded_view(told, SamplingSettings(100.0))
+    assert view is not None
+    assert not view.total.exact
+    assert view.share(0).low < 2 / VOCABULARY < 0.4 < view.share(0).high
+    assert view.figures(told) is None
+
+
 def test_what_is_decided_by_stored_candidates_is_exact() -> None:
     logits = np.random.default_rng(1).normal(0, 4, VOCABULARY)
     chosen = SamplingSettings(0.7, top_k=20, top_p=0.8)
