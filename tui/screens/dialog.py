@@ -151,6 +151,7 @@ class Sheet(Dialog[None]):
         )
     ]
     DEFAULT_CSS = """
+    Sheet VerticalScroll { scrollbar-gutter: stable; }
     Sheet VerticalScroll Static { text-wrap: wrap; text-overflow: clip; }
     """
     hint_text = "↑↓ scroll · {sheet.close:q} closes"

@@ -40,7 +40,9 @@ class LabScreen(LiveScreen):
     DEFAULT_CSS = """
     LabScreen {
         background: $background; color: $foreground;
-        & VerticalScroll { height: 1fr; padding: 0 1; scrollbar-size-vertical: 1; }
+        & VerticalScroll {
+            height: 1fr; padding: 0 1; scrollbar-size-vertical: 1; scrollbar-gutter: stable;
+        }
         & Static { height: auto; text-wrap: nowrap; text-overflow: ellipsis; }
         & #lab-figures { height: 3; padding: 0 1; margin-bottom: 1; }
         & #lab-detail { height: 13; padding: 0 1; }

@@ -22,6 +22,7 @@ FRAMES_PER_SECOND = 15
 class LiveScreen(Screen[None]):
     """A screen with the header on top; pictures, recordings and help are a key away as anywhere."""
 
+    DEFAULT_CSS = "LiveScreen { overflow: hidden; }"
     BINDINGS: ClassVar[list[BindingType]] = list(bindings(EVERYWHERE))
     mode: ClassVar[str]
     """As the header names it."""
