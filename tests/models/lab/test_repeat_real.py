@@ -23,7 +23,7 @@ def ran(dtype: Dtype, length: int) -> tuple[LocalEngine, Plan, list[Run], list[C
 
 
 def test_float32_gives_one_text_in_thirty_runs() -> None:
-    engine, plan, runs, controls = ran("float32", 24)
+    engine, plan, runs, controls = ran("float32", 16)
     figures = summarise(runs)
     assert (figures.runs, figures.unique, figures.first_fork) == (30, 1, None)
     assert forks(plan, runs, engine) == []
@@ -32,7 +32,7 @@ def test_float32_gives_one_text_in_thirty_runs() -> None:
 
 
 def test_bfloat16_is_told_as_measured_and_the_control_holds() -> None:
-    engine, plan, runs, controls = ran("own", 18)
+    engine, plan, runs, controls = ran("own", 12)
     assert engine.info.dtype == "bfloat16"
     figures = summarise(runs)
     assert figures.unique == len({run.ids for run in runs})

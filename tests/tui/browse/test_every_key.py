@@ -1,17 +1,21 @@
 """Each key of the main screen does something that can be seen; none is listed and dead."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from support.app import LENGTH, make_app, press, screen_text, settle, until
 from textual.command import CommandPalette
 from textual.pilot import Pilot
+from textual.screen import Screen
 
 from tokexplore.models.api.options import PromptSpec
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.tui.app import TokexploreApp
+from tokexplore.tui.browse.screen import BrowseScreen
 from tokexplore.tui.explore.options import AppOptions
-from tokexplore.tui.keys import COMMANDS
+from tokexplore.tui.keymap import keys_of
+from tokexplore.tui.keys import COMMANDS, bindings
 from tokexplore.tui.screens.branches import BranchesDialog
 from tokexplore.tui.screens.compare import CompareScreen
 from tokexplore.tui.screens.dialog import Ask, Sheet
@@ -27,7 +31,6 @@ from tokexplore.widgets.candidates import CandidateTable
 See = Callable[[TokexploreApp], object]
 LINES = "Once\nupon\na time\nthere was"
 BEFORE: dict[str, tuple[str, ...]] = {
-    "l": ("home",),
     "right": ("home",),
     "L": ("home",),
     ")": ("home", "H"),
@@ -35,28 +38,20 @@ BEFORE: dict[str, tuple[str, ...]] = {
     "]": ("home",),
     "enter": ("down", "down", "down"),
     "backspace": ("home", "g", "5", "enter"),
-    "k": ("down", "down"),
     "up": ("down", "down"),
     "pageup": ("pagedown",),
     "0": ("down", "down"),
     "U": ("u",),
     "X": ("x",),
     "end": ("home",),
-    "e": ("home",),
     "J": ("K",),
     "semicolon": ("f", "a", "enter"),
-    "；": ("f", "a", "enter"),
     "comma": ("f", "a", "enter"),
-    "，": ("f", "a", "enter"),
     "quotation_mark": ("apostrophe", "home"),
     "A": (),
     "S": (),
 }
 """Keys pressed first, where the start is no place to see a key's effect."""
-
-
-def dialog(kind: type) -> See:
-    return lambda app: isinstance(app.screen, kind)
 
 
 def cursor(app: TokexploreApp) -> object:
@@ -79,59 +74,63 @@ def told(app: TokexploreApp) -> object:
 EFFECTS: dict[str, See] = {
     **dict.fromkeys(("step.previous", "step.next", "step.back10", "step.on10"), cursor),
     **dict.fromkeys(("step.line_back", "step.line_on", "step.first", "step.follow"), cursor),
-    "step.goto": dialog(Ask),
     "step.back": cursor,
     **dict.fromkeys(("row.up", "row.down", "row.page_up", "row.page_down", "row.taken"), row),
     "row.pane": lambda app: app._browse.navigation.pages_story,
-    "row.find": dialog(FindToken),
     "act.take": tree,
     **{f"act.take{n}": lambda app: (tree(app), told(app)) for n in range(1, 10)},
     "act.play": tree,
     "act.one": tree,
     "act.draw": lambda app: (tree(app), told(app)),
     "act.single": lambda app: app.controller.streams.single_step,
-    "act.type": dialog(TextEditor),
-    "act.prompt": dialog(PromptEditor),
     "act.turn": told,
     "act.adopt": lambda app: app.controller.explorer.settings,
     "act.undo": tree,
     "act.redo": tree,
     **dict.fromkeys(("branch.next", "branch.previous", "branch.last", "branch.hide"), tree),
-    "branch.list": dialog(BranchesDialog),
-    "branch.note": dialog(Ask),
-    "branch.label": dialog(Ask),
     "branch.bookmark": lambda app: set(app.controller.explorer.tree.bookmarks),
-    "branch.name": dialog(Ask),
     "branch.hidden": lambda app: app.controller.explorer.show_hidden,
     "branch.mark": lambda app: list(app.controller.explorer.marked),
-    "branch.compare": dialog(CompareScreen),
     **dict.fromkeys(("jump.close", "jump.close_back", "jump.fork_back", "jump.fork"), cursor),
-    "jump.text": dialog(Ask),
     **dict.fromkeys(("jump.match", "jump.match_back", "jump.bookmark"), cursor),
-    "file.models": dialog(ModelPicker),
-    "file.export": dialog(Ask),
     "file.record": lambda app: app.recordings.recorder,
     "file.mark": told,
     "file.picture": told,
-    "file.sessions": dialog(SessionPicker),
     "file.copy": lambda app: (app.clipboard, told(app)),
     **dict.fromkeys(("view.colour", "view.columns", "view.unit"), screen_text),
     "view.fold": screen_text,
-    "view.inspect": dialog(Sheet),
-    "view.settings": dialog(SamplerLensScreen),
-    "view.watch": dialog(Ask),
-    "view.ladder": dialog(TemperaturesScreen),
-    "view.lab": dialog(LabScreen),
     "view.theme": lambda app: app.theme,
-    "program.help": dialog(Sheet),
-    "program.palette": dialog(CommandPalette),
     "program.quit": told,
 }
 """By command: what is not the same after its key."""
 
+OPENS: dict[str, type[Screen[Any]]] = {
+    "step.goto": Ask,
+    "row.find": FindToken,
+    "act.type": TextEditor,
+    "act.prompt": PromptEditor,
+    "branch.list": BranchesDialog,
+    "branch.note": Ask,
+    "branch.label": Ask,
+    "branch.name": Ask,
+    "branch.compare": CompareScreen,
+    "jump.text": Ask,
+    "file.models": ModelPicker,
+    "file.export": Ask,
+    "file.sessions": SessionPicker,
+    "view.inspect": Sheet,
+    "view.settings": SamplerLensScreen,
+    "view.watch": Ask,
+    "view.ladder": TemperaturesScreen,
+    "view.lab": LabScreen,
+    "program.help": Sheet,
+    "program.palette": CommandPalette,
+}
+"""By command: the screen that its key opens."""
+
 
 def test_every_command_has_an_effect_to_see() -> None:
-    assert set(EFFECTS) == {c.id for c in COMMANDS} - {"program.redraw"}
+    assert set(EFFECTS) | set(OPENS) == {c.id for c in COMMANDS} - {"program.redraw"}
 
 
 async def start(pilot: Pilot[int]) -> None:
@@ -151,10 +150,9 @@ async def start(pilot: Pilot[int]) -> None:
 @pytest.mark.parametrize(
     ("command", "key"),
     [
-        pytest.param(c, key, id=f"{c.id}-{key}")
+        pytest.param(c, c.keys.split(",")[0], id=f"{c.id}-{c.keys.split(',')[0]}")
         for c in COMMANDS
         if c.id in EFFECTS
-        for key in c.keys.split(",")
     ],
 )
 async def test_the_key_does_what_it_says(command: object, key: str) -> None:
@@ -172,6 +170,31 @@ async def test_the_key_does_what_it_says(command: object, key: str) -> None:
         before = effect(app)
         await pilot.press(key)
         await until(pilot, lambda: effect(app) != before)
+
+
+async def test_a_key_opens_what_it_says() -> None:
+    options = AppOptions(
+        prompt=PromptSpec(text=LINES), max_new_tokens=LENGTH, settings=SamplingSettings(1.2, seed=4)
+    )
+    app = make_app(options=options)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await start(pilot)
+        for command in COMMANDS:
+            if kind := OPENS.get(command.id):
+                await pilot.press(command.keys.split(",")[0])
+                await until(pilot, lambda kind=kind: isinstance(app.screen, kind))  # type: ignore[misc]
+                await pilot.press("ctrl+g")
+                await until(pilot, lambda: isinstance(app.screen, BrowseScreen))
+
+
+async def test_the_other_keys_of_a_command_do_the_same() -> None:
+    app = make_app()
+    async with app.run_test(size=(120, 40)):
+        bound = {key: active.binding for key, active in app.screen.active_bindings.items()}
+        for binding in bindings():
+            first, *others = keys_of(binding)
+            assert all(bound[key].priority for key in (first, *others))
+            assert {bound[key].action for key in others} <= {bound[first].action}
 
 
 async def test_redraw_asks_for_the_whole_screen() -> None:
