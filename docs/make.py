@@ -10,14 +10,15 @@ import argparse
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from textual.binding import Binding, BindingType
 
 from tokexplore.tui.app import TokexploreApp
-from tokexplore.tui.cli import parsers, sweep_parsers
-from tokexplore.tui.cli.lab.registry import EXPERIMENTS, lab_parser
+from tokexplore.tui.cli.lab.registry import EXPERIMENTS, experiment_parser
+from tokexplore.tui.cli.registry import APP, SUBCOMMANDS, load
 from tokexplore.tui.keys import EVERYWHERE
 from tokexplore.tui.line_mode.commands import COMMANDS as TYPED
 from tokexplore.tui.screens.branches import BranchesDialog
@@ -32,23 +33,6 @@ from tokexplore.tui.screens.sessions import SessionPicker
 
 HERE = Path(__file__).parent
 BEGIN, END = "<!-- made by docs/make.py: begin -->", "<!-- made by docs/make.py: end -->"
-
-PARSERS: dict[str, Callable[[], argparse.ArgumentParser]] = {
-    "tokexplore": parsers.app_parser,
-    "run": parsers.run_parser,
-    "score": parsers.score_parser,
-    "sweep": sweep_parsers.sweep_parser,
-    **{f"lab {name}": lambda name=name: lab_parser(name)[0] for name in EXPERIMENTS},
-    "lens": sweep_parsers.lens_parser,
-    "tape": parsers.tape_parser,
-    "gif": parsers.gif_parser,
-    "models": parsers.models_parser,
-    "sessions": parsers.sessions_parser,
-    "open": parsers.open_parser,
-    "replay": parsers.replay_parser,
-    "export": parsers.export_parser,
-}
-"""Each command; `examples` takes what the app takes."""
 
 DIALOGS: dict[str, list[BindingType]] = {
     "Every dialog": Dialog.BINDINGS,
@@ -71,6 +55,19 @@ class Group(NamedTuple):
     says: str
     rows: tuple[tuple[str, str], ...]
     """Each option with its argument, and its help."""
+
+
+def parsers() -> dict[str, Callable[[], argparse.ArgumentParser]]:
+    """What makes the parser of each command; `examples` takes what the app takes."""
+    app = load(APP)
+    found: dict[str, Callable[[], argparse.ArgumentParser]] = {"tokexplore": app.parser}
+    for name in SUBCOMMANDS:
+        make = load(name).parser
+        if name == "lab":
+            found |= {f"lab {each}": partial(experiment_parser, each) for each in EXPERIMENTS}
+        elif make is not app.parser:
+            found[name] = make
+    return found
 
 
 def keys_page() -> str:
@@ -102,10 +99,11 @@ def _key_row(line: KeyLine) -> tuple[str, ...]:
 
 def options_page() -> str:
     """Every command with its own options, then those that several share."""
-    groups = {name: list(groups_of(make())) for name, make in PARSERS.items()}
+    made = parsers()
+    groups = {name: list(groups_of(make())) for name, make in made.items()}
     titles = shared_titles(groups)
     parts = []
-    for name, make in PARSERS.items():
+    for name, make in made.items():
         parser = make()
         says = " ".join((parser.description or "").split())
         lines = [_safe(says[:1].upper() + says[1:]), ""]

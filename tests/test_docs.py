@@ -10,7 +10,7 @@ from types import ModuleType
 
 import pytest
 
-from tokexplore.tui.cli.parsers import COMMANDS as SUBCOMMANDS
+from tokexplore.tui.cli.registry import SUBCOMMANDS
 from tokexplore.tui.keys import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -84,7 +84,7 @@ def test_a_page_that_is_stale_is_told_and_mended(
 
 
 def test_every_command_is_on_the_page_of_options(make: ModuleType) -> None:
-    told = {name.split()[0] for name in make.PARSERS}
+    told = {name.split()[0] for name in make.parsers()}
     assert told == {"tokexplore", *SUBCOMMANDS} - {"examples"}
 
 

@@ -73,8 +73,8 @@ def test_the_version_is_stated_in_one_place() -> None:
 
 def test_the_version_is_looked_up_only_where_it_is_asked_for() -> None:
     code = (
-        "import sys, tokexplore.tui.cli.dispatch, tokexplore.tui.cli.parsers;"
-        "tokexplore.tui.cli.parsers.app_parser();"
+        "import sys, tokexplore.tui.cli.dispatch, tokexplore.tui.cli.app;"
+        "tokexplore.tui.cli.app.app_parser().format_help();"
         "print('importlib.metadata' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -6,8 +6,8 @@ import msgspec
 
 from support.fake_engine import FakeEngine
 from tokexplore.models.opening import OpenEngine
-from tokexplore.tui.cli.arguments import parse
 from tokexplore.tui.cli.common.prompt_input import read_prompt
+from tokexplore.tui.cli.lab import SUBCOMMAND
 from tokexplore.tui.cli.lab.registry import EXPERIMENTS
 from tokexplore.tui.cli.lab.runner import run_lab
 
@@ -20,9 +20,9 @@ def lab_told(
 ) -> list[str]:
     """The lines that an experiment with these arguments writes."""
     found = engine or FakeEngine()
-    asked = parse(["lab", *arguments])
-    app = msgspec.structs.replace(asked.lab.app, prompt=read_prompt(asked.prompt, None))
-    options = msgspec.structs.replace(asked.lab, app=app)
+    options, prompt = SUBCOMMAND.read(arguments)
+    app = msgspec.structs.replace(options.app, prompt=read_prompt(prompt, None))
+    options = msgspec.structs.replace(options, app=app)
     out = io.BytesIO()
     lines = EXPERIMENTS[options.experiment].load()
     ended = run_lab(

@@ -3,15 +3,15 @@
 import pytest
 
 from tokexplore.models.errors import UsageError
-from tokexplore.tui.cli.arguments import parse
+from tokexplore.tui.cli.app import SUBCOMMAND as APP
 from tokexplore.tui.cli.lens import lens_lines
 from tokexplore.tui.explore.options import LensOptions
 
 
 @pytest.mark.parametrize("text", ["-1e-1", "-.1", "-1E-1", "-0.1e0", "-0.1"])
 def test_a_negative_number_is_no_option(text: str) -> None:
-    asked = parse(["--presence-penalty", text, "--bias-id", "5=-1e1"])
-    assert asked.options.app.settings.presence_penalty == -0.1
+    app, _ = APP.read(["--presence-penalty", text, "--bias-id", "5=-1e1"])
+    assert app.settings.presence_penalty == -0.1
 
 
 WRONG = {
@@ -26,7 +26,7 @@ WRONG = {
 @pytest.mark.parametrize(("said", "given"), WRONG.items(), ids=WRONG.keys())
 def test_a_number_out_of_range_is_told_with_its_limit(said: str, given: tuple[str, str]) -> None:
     with pytest.raises(UsageError) as told:
-        parse(given)
+        APP.read(given)
     assert said in str(told.value)
 
 

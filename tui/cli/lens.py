@@ -1,18 +1,71 @@
 """`tokexplore lens`: what sampling settings make of a few words with known logits. No model."""
 
+import argparse
 import math
 from collections.abc import Iterator
 
 from tokexplore.models.errors import UsageError
 from tokexplore.models.lab.sweep import combinations
+from tokexplore.models.opening import OpenEngine
 from tokexplore.models.sampling.settings import LARGEST
 from tokexplore.models.untrusted import brief, path_of, read_json
+from tokexplore.tui.cli.common.app_options import single_settings
+from tokexplore.tui.cli.common.option_groups import add_lists
+from tokexplore.tui.cli.common.option_types import count
+from tokexplore.tui.cli.common.parser import Parser
+from tokexplore.tui.cli.common.subcommand import Subcommand
 from tokexplore.tui.explore.options import LensOptions
 from tokexplore.tui.report.lens_text import effect_lines, parse_words
 
 MOST_WORDS = 1_000_000
+MOST_DRAWS = 10_000_000
 MOST_LOGPROB = 1e-3
 """Nats; above 0 by no more than rounding leaves."""
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        "tokexplore lens",
+        "See what temperature, top-p and the rest make of a few words. No model is loaded.",
+        usage='tokexplore lens --logits "ceiling=-49.8,floor=-46.4,mat=-45.3" [options]',
+    )
+    parser.add_argument("--logits", default="", metavar="WORD=X,...", help="words and their logits")
+    parser.add_argument(
+        "--logprobs", default="", metavar="WORD=X,...", help="words and their logprobs (nats)"
+    )
+    parser.add_argument(
+        "--file", default="", metavar="FILE.json", help='{"word": logit, ...} or a list of logits'
+    )
+    parser.add_argument(
+        "--draw", type=_draws, default=0, metavar="N", help="draw N times and count"
+    )
+    add_lists(parser)
+    return parser
+
+
+def _draws(text: str) -> int:
+    draws = count(text)
+    if draws > MOST_DRAWS:
+        raise argparse.ArgumentTypeError(f"{draws} is too many: give {MOST_DRAWS} at most")
+    return draws
+
+
+def _options(given: argparse.Namespace) -> LensOptions:
+    return LensOptions(
+        logits=given.logits,
+        logprobs=given.logprobs,
+        file=given.file,
+        temperatures=given.temperature or (1.0,),
+        top_ps=given.top_p or (1.0,),
+        settings=single_settings(given),
+        draw=given.draw,
+    )
+
+
+def _run(asked: LensOptions, _open_engine: OpenEngine) -> int:
+    for line in lens_lines(asked):
+        print(line)
+    return 0
 
 
 def lens_lines(options: LensOptions) -> Iterator[str]:
@@ -59,3 +112,13 @@ def _read(file: str) -> list[tuple[str, float]]:
         ) from None
     pairs = held.items() if isinstance(held, dict) else enumerate(held)
     return [(str(word), value) for word, value in pairs]
+
+
+SUBCOMMAND = Subcommand(
+    name="lens",
+    takes="--logits ...",
+    says="what temperature, top-p and the rest make of a few words",
+    parser=_parser,
+    options=_options,
+    run=_run,
+)

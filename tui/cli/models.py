@@ -6,10 +6,34 @@ from tokexplore.models.catalog.catalog import ModelEntry, list_directory, list_m
 from tokexplore.models.catalog.footprint import gb
 from tokexplore.models.display import safe_text
 from tokexplore.models.errors import UsageError
+from tokexplore.models.opening import OpenEngine
 from tokexplore.models.untrusted import brief
+from tokexplore.tui.cli.common.parser import Parser
+from tokexplore.tui.cli.common.subcommand import Subcommand
+from tokexplore.tui.explore.options import ListOptions
 from tokexplore.tui.report.tables import aligned
 
 _HEADER = ("model", "parameters", "dtype", "on disk", "chat", "fits", "state")
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        "tokexplore models",
+        "List the embedded model, the hub cache and the models in the folders given.",
+        usage="tokexplore models [DIR ...]",
+    )
+    parser.add_argument(
+        "directories", nargs="*", metavar="DIR", help="a model, or a folder of them"
+    )
+    return parser
+
+
+def _run(asked: ListOptions, _open_engine: OpenEngine) -> int:
+    table, wrong = model_table(asked.directories)
+    print(table, end="", flush=True)
+    if wrong:
+        raise UsageError(wrong)
+    return 0
 
 
 def model_table(directories: Sequence[str]) -> tuple[str, str]:
@@ -54,3 +78,13 @@ def magnitude(count: int | None) -> str:
             value = count / size
             return f"{value:.0f}{unit}" if value >= 100 else f"{value:.3g}{unit}"
     return str(count)
+
+
+SUBCOMMAND = Subcommand(
+    name="models",
+    takes="[DIR ...]",
+    says="the models that are here",
+    parser=_parser,
+    options=lambda given: ListOptions(tuple(given.directories)),
+    run=_run,
+)

@@ -1,9 +1,13 @@
 """`tokexplore run`: the engine in this process, its tokens on standard output."""
 
+import argparse
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TextIO
+from typing import TYPE_CHECKING, BinaryIO, TextIO
+
+import msgspec
 
 from tokexplore.models import opening
 from tokexplore.models.api.engine import (
@@ -17,18 +21,30 @@ from tokexplore.models.api.engine import (
 )
 from tokexplore.models.api.options import PromptSpec
 from tokexplore.models.catalog.catalog import suggestion
-from tokexplore.models.display import RunningText
 from tokexplore.models.distribution import STORED_CANDIDATES
 from tokexplore.models.errors import UsageError
 from tokexplore.models.opening import OpenEngine
 from tokexplore.models.sampling.settings import SamplingSettings
+from tokexplore.tui.cli.common.app_options import app_options, check_start
+from tokexplore.tui.cli.common.option_groups import add_session_file, add_shared
+from tokexplore.tui.cli.common.option_types import count
 from tokexplore.tui.cli.common.own_engine import (
     interruptible,
     opened,
     prompt_ids,
     turn_ids,
 )
+from tokexplore.tui.cli.common.parser import Parser
 from tokexplore.tui.cli.common.progress import Meter
+from tokexplore.tui.cli.common.prompt_input import (
+    Prompted,
+    piped_stdin,
+    prompt_arguments,
+    read_prompt,
+)
+from tokexplore.tui.cli.common.screen_options import add_recording, recording_fields
+from tokexplore.tui.cli.common.subcommand import Subcommand
+from tokexplore.tui.cli.run_writers import JsonWriter, Output, TextWriter, Writer
 from tokexplore.tui.explore.options import (
     AppOptions,
     RunOptions,
@@ -37,8 +53,8 @@ from tokexplore.tui.explore.options import (
     with_texts,
 )
 from tokexplore.tui.export import json_fields
-from tokexplore.tui.report.step_text import plain_text, step_table
 from tokexplore.tui.terminal.exit_codes import FAILURE, OK
+from tokexplore.tui.terminal.stdio import private_stdout
 
 if TYPE_CHECKING:
     from tokexplore.tui.cli.run_recorder import RunSession
@@ -47,12 +63,71 @@ _AT_LEAST = 2
 """Candidates to ask for at least: the margin needs two."""
 
 
-class Output(Protocol):
-    """Where bytes go."""
+def _parser() -> Parser:
+    parser = Parser(
+        "tokexplore run",
+        "Generate without the screen; every step is told with its exact distribution.",
+        usage="tokexplore run [MODEL] [options]",
+    )
+    add_shared(parser)
+    output = parser.add_argument_group("output")
+    output.add_argument(
+        "--format",
+        choices=("text", "jsonl"),
+        default="text",
+        help="text: the text, then a table for each step; jsonl: one JSON object a line, the "
+        "prompt's positions too (%(default)s)",
+    )
+    output.add_argument(
+        "--candidates",
+        type=count,
+        default=RunOptions().candidates,
+        metavar="K",
+        help="candidates to list for each step (%(default)s)",
+    )
+    add_recording(output, "record what is written to this new file, as it is written")
+    add_session_file(parser, "default: it is not kept")
+    return parser
 
-    def write(self, data: bytes, /) -> int: ...
-    def flush(self) -> None: ...
-    def isatty(self) -> bool: ...
+
+def _options(given: argparse.Namespace) -> Prompted[RunOptions]:
+    app = app_options(given, **recording_fields(given))
+    options = RunOptions(app, candidates=given.candidates, format=given.format)
+    return Prompted(options, prompt_arguments(given))
+
+
+def _run(asked: Prompted[RunOptions], open_engine: OpenEngine) -> int:
+    app = asked.options.app
+    check_start(app)
+    app = msgspec.structs.replace(app, prompt=read_prompt(asked.prompt, piped_stdin()))
+    return write_run(msgspec.structs.replace(asked.options, app=app), open_engine)
+
+
+def write_run(options: RunOptions, open_engine: OpenEngine) -> int:
+    """Generate on standard output, which is recorded where that was asked for; the exit code.
+
+    Raises:
+        TokexploreError: see `run`; UsageError also for a recording that cannot be made.
+    """
+    with private_stdout() as out:
+        if not options.app.record:
+            return run(options, out, open_engine=open_engine)
+        return _recorded(options, out, open_engine)
+
+
+def _recorded(options: RunOptions, out: BinaryIO, open_engine: OpenEngine) -> int:
+    from tokexplore.tui.recording.cast import CastWriter
+    from tokexplore.tui.recording.tee import RecordedOutput
+
+    app = options.app
+    cast = CastWriter(
+        Path(app.record), shutil.get_terminal_size(), version=app.cast_version,
+        idle_cap=app.cast_idle_cap,
+    )  # fmt: skip
+    try:
+        return run(options, RecordedOutput(out, cast), open_engine=open_engine)
+    finally:
+        cast.close()
 
 
 def run(
@@ -151,25 +226,6 @@ def _end_unbegun(options: RunOptions, out: Output) -> None:
     out.flush()
 
 
-class Writer(Protocol):
-    """One of the two formats."""
-
-    def begin(self) -> None:
-        """Before anything is computed."""
-
-    def scored(self, event: ScoredToken) -> None:
-        """A token of the prompt."""
-
-    def drawn(self, event: DrawnToken) -> None:
-        """A new token."""
-
-    def end(self, reason: str) -> None:
-        """The end of it."""
-
-    def fail(self) -> None:
-        """The engine failed: what it said before is not lost."""
-
-
 def _writer(
     options: RunOptions,
     out: Output,
@@ -213,86 +269,11 @@ def _pass_on(event: StreamEvent, writer: Writer) -> None:
             writer.end(reason)
 
 
-class JsonWriter:
-    """One JSON object a line."""
-
-    def __init__(
-        self,
-        out: Output,
-        engine: Engine,
-        ids: tuple[int, ...],
-        settings: SamplingSettings,
-        candidates: int,
-    ) -> None:
-        self._out = out
-        self._engine = engine
-        self._prompt = ids
-        self._settings = settings
-        self._candidates = candidates
-        self._generated: list[int] = []
-        self._tokens = json_fields.TokenFields(engine.vocabulary)
-
-    def begin(self) -> None:
-        self._print(json_fields.run_line(self._engine.info, self._settings, self._prompt))
-
-    def scored(self, event: ScoredToken) -> None:
-        self._print(json_fields.step_line(event, self._tokens, self._candidates))
-
-    def drawn(self, event: DrawnToken) -> None:
-        self._generated.append(event.standing.token)
-        self._print(json_fields.step_line(event, self._tokens, self._candidates))
-
-    def end(self, reason: str) -> None:
-        self._print(json_fields.end_line(reason, self._engine.vocabulary.text(self._generated)))
-
-    def fail(self) -> None:
-        """Every line is written; the one that tells the end is not."""
-
-    def _print(self, line: bytes) -> None:
-        self._out.write(line)
-        self._out.flush()
-
-
-class TextWriter:
-    """The text as it comes, then a table for each step, then the reason of the end."""
-
-    def __init__(self, out: Output, engine: Engine, ids: tuple[int, ...], candidates: int) -> None:
-        self._out = out
-        self._vocabulary = engine.vocabulary
-        self._path = list(ids)
-        self._prompt_length = len(ids)
-        self._candidates = candidates
-        self._text = RunningText()
-        self._steps: list[DrawnToken] = []
-
-    def begin(self) -> None:
-        for token in self._path:
-            self._print_token(token)
-
-    def scored(self, event: ScoredToken) -> None:
-        """The prompt's own tokens are not told."""
-
-    def drawn(self, event: DrawnToken) -> None:
-        self._steps.append(event)
-        self._path.append(event.standing.token)
-        self._print_token(event.standing.token)
-
-    def end(self, reason: str) -> None:
-        self._print(plain_text(self._text.finish()) + "\n")
-        for number, drawn in enumerate(self._steps, 1):
-            path = self._path[: drawn.position]
-            lines = step_table(
-                number, drawn, path, self._vocabulary, self._candidates, self._prompt_length
-            )
-            self._print("\n" + "\n".join(lines) + "\n")
-        self._print(f"\nend: {reason} after {len(self._steps)} tokens\n")
-
-    def fail(self) -> None:
-        self.end("failure")
-
-    def _print_token(self, token: int) -> None:
-        self._print(plain_text(self._text.push(self._vocabulary.bytes_of(token))))
-
-    def _print(self, text: str) -> None:
-        self._out.write(text.encode("utf-8"))
-        self._out.flush()
+SUBCOMMAND = Subcommand(
+    name="run",
+    takes="[MODEL] ...",
+    says="the same engine without the screen: text or JSON lines",
+    parser=_parser,
+    options=_options,
+    run=_run,
+)

@@ -11,7 +11,10 @@ import msgspec
 from tokexplore.models.errors import UsageError
 from tokexplore.models.session.reader import copy_of, open_session
 from tokexplore.models.session.timeline import Timeline
+from tokexplore.tui.cli.app import run_app
 from tokexplore.tui.cli.common.progress import Meter
+from tokexplore.tui.cli.common.prompt_input import read_prompt
+from tokexplore.tui.cli.registry import find
 from tokexplore.tui.explore.open_session import keep_on, options_for, to_replay
 from tokexplore.tui.explore.options import AppOptions, OpenOptions, TapeOptions, check_new
 from tokexplore.tui.explore.session_recorder import OpenSession
@@ -101,11 +104,11 @@ def app_options(script: Script) -> AppOptions:
     Raises:
         UsageError: options that tokexplore does not know.
     """
-    from tokexplore.tui.cli.arguments import parse
-    from tokexplore.tui.cli.common.prompt_input import read_prompt
-
-    asked = parse(script.options)
-    if asked.command != "app":
-        raise UsageError(f"{script.name}: a tape drives the app, not `tokexplore {asked.command}`.")
+    subcommand, arguments = find(script.options)
+    asked = subcommand.read(arguments)
+    if subcommand.run is not run_app:
+        raise UsageError(
+            f"{script.name}: a tape drives the app, not `tokexplore {subcommand.name}`."
+        )
     prompt = read_prompt(asked.prompt, None)
-    return msgspec.structs.replace(asked.options.app, prompt=prompt, shipped_defaults=True)
+    return msgspec.structs.replace(asked.options, prompt=prompt, shipped_defaults=True)

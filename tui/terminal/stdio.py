@@ -87,6 +87,15 @@ def private_stdout() -> Iterator[BinaryIO]:
             os.dup2(ours.fileno(), 1)
 
 
+def drop_output(*outputs: int) -> None:
+    """Let descriptors that fail lead nowhere.
+
+    What is still in Python's buffers would fail once more when the interpreter ends.
+    """
+    for output in outputs:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), output)
+
+
 def warns_of_lost_line(environment: Mapping[str, str]) -> bool:
     """Whether this terminal may be lost with its line, and that was not told here before.
 

@@ -17,15 +17,17 @@ from tokexplore.models.api.engine import Chat, Message
 from tokexplore.models.api.options import LoadOptions, PromptSpec
 from tokexplore.models.errors import UsageError
 from tokexplore.models.sampling.settings import SamplingSettings
-from tokexplore.tui.cli import dispatch
-from tokexplore.tui.cli.arguments import parse
+from tokexplore.tui.cli import app as app_command
+from tokexplore.tui.cli import dispatch, run
+from tokexplore.tui.cli.common import front_end
 from tokexplore.tui.cli.common.prompt_input import PromptArguments, read_prompt, template_arguments
+from tokexplore.tui.cli.registry import find, load
 from tokexplore.tui.cli.tape_run import app_options
 from tokexplore.tui.explore.options import STOCK_PROMPT, THEMES, AppOptions
 from tokexplore.tui.tape.script import parse_script
 
 RUN_LINE = """
-run some/model --prompt hi --temperature .7 --top-k 5 --top-p .9 --min-p .1 --seed 3
+some/model --prompt hi --temperature .7 --top-k 5 --top-p .9 --min-p .1 --seed 3
 --model-defaults --max-new-tokens 9 --stop END --stop STOP --stop-id 4 --ignore-eos
 --device cuda:1 --dtype bfloat16 --device-map auto --revision abc --trust-remote-code --threads 3
 --format jsonl --candidates 3
@@ -34,16 +36,15 @@ APP_LINE = "./run --theme light --close-call 0.2 --models-dir a --models-dir b"
 
 
 def test_every_option_arrives() -> None:
-    asked = parse(RUN_LINE.split())
-    app = asked.options.app
-    assert asked.command == "run"
+    options, asked = run.SUBCOMMAND.read(RUN_LINE.split())
+    app = options.app
     assert app.load == LoadOptions("some/model", "cuda:1", "bfloat16", "auto", "abc", True, 3)
     assert app.settings == SamplingSettings(0.7, 5, 0.9, 0.1, 3)
     assert app.given == {"temperature", "top_k", "top_p", "min_p", "seed"}
     assert (app.model_defaults, app.max_new_tokens, app.ignore_eos) == (True, 9, True)
     assert (app.stop_texts, app.stop_ids) == (("END", "STOP"), (4,))
-    assert (asked.options.format, asked.options.candidates) == ("jsonl", 3)
-    assert asked.prompt.text == "hi"
+    assert (options.format, options.candidates) == ("jsonl", 3)
+    assert asked.text == "hi"
 
 
 @pytest.mark.parametrize(
@@ -65,28 +66,16 @@ def test_every_option_arrives() -> None:
 def test_a_model_that_we_ship_starts_as_its_makers_suggest_where_nothing_was_said(
     line: str, adopts: bool
 ) -> None:
-    app = parse(line.split()).options.app
+    subcommand, arguments = find(line.split())
+    app = subcommand.read(arguments).options
     assert app.adopts == ("--model-defaults" in line), "what writes to a pipe does as it is told"
     assert msgspec.structs.replace(app, shipped_defaults=True).adopts == adopts
     assert app_options(parse_script(f"Options {line} --threads 1", "a.tape")).adopts == adopts
 
 
 def test_the_app_has_options_of_its_own() -> None:
-    asked = parse(
-        [
-            "./run",
-            "--theme",
-            "light",
-            "--close-call",
-            "0.2",
-            "--models-dir",
-            "a",
-            "--models-dir",
-            "b",
-        ]
-    )
-    assert asked.command == "app"
-    assert asked.options.app == AppOptions(
+    app, _ = app_command.SUBCOMMAND.read(APP_LINE.split())
+    assert app == AppOptions(
         load=LoadOptions("./run", threads="auto"),
         theme=THEMES["light"],
         close_call=0.2,
@@ -133,8 +122,9 @@ def test_the_embedded_model_starts_on_the_stock_prompt() -> None:
     ],
 )
 def test_a_mistake_is_named(line: str, text: str) -> None:
+    subcommand, arguments = find(line.split(" "))
     with pytest.raises(UsageError) as caught:
-        parse(line.split(" "))
+        subcommand.read(arguments)
     assert text in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -237,10 +227,10 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[AppOptions]:
 
     calls: list[AppOptions] = []
     monkeypatch.setattr(
-        tokexplore.tui.app, "run_app", lambda options, _: calls.append(options) or 7
+        tokexplore.tui.app, "run_app", lambda options, *_: calls.append(options) or 7
     )
     monkeypatch.setattr(os, "isatty", lambda _: True)
-    monkeypatch.setattr(dispatch, "piped_stdin", lambda: None)
+    monkeypatch.setattr(app_command, "piped_stdin", lambda: None)
     monkeypatch.setenv("TERM", "xterm")
     return calls
 
@@ -271,7 +261,7 @@ def test_lines_where_they_are_asked_for_and_where_a_terminal_shows_no_more(
 ) -> None:
     monkeypatch.setenv("TERM", term)
     monkeypatch.setattr("tokexplore.tui.line_mode.session.run_lines", lambda *_: 5)
-    monkeypatch.setattr(dispatch, "private_stdout", lambda: nullcontext(io.BytesIO()))
+    monkeypatch.setattr(front_end, "private_stdout", lambda: nullcontext(io.BytesIO()))
     assert dispatch.main(arguments) == 5
     assert why in (said := capsys.readouterr().err)
     assert len(said.splitlines()) == bool(why)
@@ -336,7 +326,7 @@ def test_a_closed_output_is_one_sentence_and_closed_errors_are_no_failure(
 
 
 def test_the_embedded_model_has_two_names() -> None:
-    assert parse(["fable"]).options.app.load.model == "embedded"
+    assert app_command.SUBCOMMAND.read(["fable"]).options.load.model == "embedded"
 
 
 def test_version_and_help_import_nothing_heavy() -> None:
@@ -407,7 +397,7 @@ os.setsid()
 fcntl.ioctl(1, termios.TIOCSCTTY, 0)
 import tokexplore.tui.app
 from tokexplore.tui import cli
-def run_app(options, kept):
+def run_app(options, *_):
     print(options.prompt.text, os.isatty(0), file=sys.__stderr__, flush=True)
     return 3 if os.read(sys.__stdin__.fileno(), 1) == b"k" else 4
 tokexplore.tui.app.run_app = run_app
@@ -462,9 +452,11 @@ def test_a_locale_that_is_not_utf8_is_left() -> None:
 
 def test_threads_vary_by_themselves_only_in_the_app() -> None:
     def threads(line: str) -> int | str:
-        return parse(line.split()).options.app.load.threads
+        subcommand, arguments = find(line.split())
+        options = subcommand.read(arguments).options
+        return getattr(options, "app", options).load.threads
 
     assert [threads(line) for line in ("", "run", "sweep", "lab repeat")] == ["auto", 0, 0, 0]
     assert [threads(line) for line in ("--threads 2", "run --threads auto")] == [2, "auto"]
-    assert "threads" not in parse(["open", "a"]).opening.load
-    assert parse(["open", "a", "--threads", "1"]).opening.load["threads"] == 1
+    assert "threads" not in load("open").read(["a"]).load
+    assert load("open").read(["a", "--threads", "1"]).load["threads"] == 1

@@ -8,7 +8,8 @@ from support.fake_engine import FakeEngine
 
 from tokexplore.models.api.engine import Progress
 from tokexplore.tui.cli import dispatch
-from tokexplore.tui.cli.parsers import COMMANDS
+from tokexplore.tui.cli.common.subcommand import Subcommand
+from tokexplore.tui.cli.registry import SUBCOMMANDS
 from tokexplore.tui.terminal import shutdown
 
 MISTAKE = RuntimeError("a mistake\nof ours \x1b]0;owned\x07")
@@ -25,14 +26,14 @@ def the_line(capsys: pytest.CaptureFixture[str]) -> str:
     return line
 
 
-@pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)], ids=str)
+@pytest.mark.parametrize("command", [[], *([name] for name in SUBCOMMANDS)], ids=str)
 def test_every_command_ends_with_a_line(
     command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fail(*_: object) -> int:
         raise MISTAKE
 
-    monkeypatch.setattr(dispatch, "parse", fail)
+    monkeypatch.setattr(Subcommand, "read", fail)
     assert dispatch.main(command) == 1
     the_line(capsys)
 

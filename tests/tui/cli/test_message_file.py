@@ -10,7 +10,8 @@ import pytest
 from tokexplore.models.api.engine import Chat, Message
 from tokexplore.models.api.options import PromptSpec
 from tokexplore.models.errors import UsageError
-from tokexplore.tui.cli.arguments import parse
+from tokexplore.tui.cli import run, score
+from tokexplore.tui.cli.app import SUBCOMMAND as APP
 from tokexplore.tui.cli.common.prompt_input import PromptArguments, read_prompt
 
 USER = {"role": "user", "content": "who"}
@@ -136,12 +137,12 @@ def test_a_byte_order_mark_is_left_out_and_told(tmp_path: Path) -> None:
 
 
 def test_a_text_can_be_literal() -> None:
-    assert read_prompt(parse(["--prompt", "a</s>", "--literal"]).prompt, None) == PromptSpec(
+    assert read_prompt(APP.read(["--prompt", "a</s>", "--literal"]).prompt, None) == PromptSpec(
         text="a</s>", literal=True
     )
-    spec = read_prompt(parse(["run", "--user", "a</s>", "--literal"]).prompt, None)
+    spec = read_prompt(run.SUBCOMMAND.read(["--user", "a</s>", "--literal"]).prompt, None)
     assert spec == PromptSpec(chat=Chat((Message("user", "a</s>"),), literal=True))
-    assert parse(["score", "-", "--literal"]).scoring.literal
+    assert score.SUBCOMMAND.read(["-", "--literal"]).literal
 
 
 @pytest.mark.parametrize("option", ["file", "messages"])

@@ -17,7 +17,7 @@ from tokexplore.models.sampling.randomness import seed_after, seed_key
 from tokexplore.models.sampling.settings import LARGEST, MOST_PENALTY, SamplingSettings
 from tokexplore.models.untrusted import BITS, number_of
 from tokexplore.tui.cli import dispatch
-from tokexplore.tui.cli.arguments import parse
+from tokexplore.tui.cli.app import SUBCOMMAND as APP
 from tokexplore.tui.cli.common.prompt_input import template_arguments
 from tokexplore.tui.explore.knob_editor import DIALS, KnobEditor, Setup
 
@@ -82,15 +82,15 @@ OPTIONS = {
 )
 def test_an_option_s_number_is_refused_in_a_short_sentence(option: str, value: str) -> None:
     with pytest.raises(UsageError) as caught:
-        template_arguments(parse([f"{option}={value}"]).prompt.template_args)
+        template_arguments(APP.read([f"{option}={value}"]).prompt.template_args)
     said = str(caught.value)
     assert "\n" not in said
     assert len(said) < 300
 
 
 def test_what_can_be_is_left_alone() -> None:
-    asked = parse(["--bias-id=5=-1e20", f"--seed={2**64 - 1}", f"--top-k={2**64 - 1}"])
-    assert asked.options.app.settings.bias == (((5,), -1e20),)
+    app, _ = APP.read(["--bias-id=5=-1e20", f"--seed={2**64 - 1}", f"--top-k={2**64 - 1}"])
+    assert app.settings.bias == (((5,), -1e20),)
     assert template_arguments(["a=[1, 2.5e300]", f"b={2**64 - 1}"])["b"] == 2**64 - 1
 
 

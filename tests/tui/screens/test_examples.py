@@ -5,7 +5,7 @@ import importlib
 import pytest
 from support.app import make_app, press, screen_text, settle, until
 
-from tokexplore.tui.cli.arguments import parse
+from tokexplore.tui.cli.examples import SUBCOMMAND
 from tokexplore.tui.explore.examples import EXAMPLES
 from tokexplore.tui.explore.options import AppOptions
 from tokexplore.tui.screens.dialog import Sheet
@@ -16,11 +16,10 @@ PROMPTS = [n for n, example in enumerate(EXAMPLES, 1) if not example.words]
 
 
 def test_the_command_begins_with_the_gallery() -> None:
-    asked = parse(["examples", "--seed", "3"])
-    assert asked.command == "app"
-    assert asked.options.app.examples
-    assert asked.options.app.settings.seed == 3
-    assert asked.options.app.starting_prompt() is None
+    app = SUBCOMMAND.read(["--seed", "3"]).options
+    assert app.examples
+    assert app.settings.seed == 3
+    assert app.starting_prompt() is None
 
 
 @pytest.mark.parametrize("number", PROMPTS)

@@ -1,1 +1,1 @@
-"""What subcommands share: parsers, groups of options, progress, an engine in this process."""
+"""What subcommands share: options and what is made of them, prompts, progress, an engine."""

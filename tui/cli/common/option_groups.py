@@ -1,4 +1,4 @@
-"""Groups of options that several commands share, and the numbers that they take."""
+"""Groups of options that several commands share."""
 
 import argparse
 from typing import get_args
@@ -7,8 +7,8 @@ from tokexplore.models.api.engine import PrefillAs
 from tokexplore.models.api.options import EMBEDDED, Dtype
 from tokexplore.models.sampling.knobs import KNOBS
 from tokexplore.models.sampling.settings import BY_FIELD
-from tokexplore.models.untrusted import brief
-from tokexplore.tui.explore.options import LARGEST_COUNT, MAX_NEW_TOKENS
+from tokexplore.tui.cli.common.option_types import count, number, numbers, threads, whole
+from tokexplore.tui.explore.options import MAX_NEW_TOKENS
 
 LOADING = ("device", "dtype", "device_map", "revision", "trust_remote_code", "threads")
 
@@ -171,10 +171,6 @@ def add_lists(parser: argparse.ArgumentParser) -> None:
         )
 
 
-def numbers(text: str) -> tuple[float, ...]:
-    return tuple(number(part) for part in text.split(","))
-
-
 def add_ending(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("length and end")
     group.add_argument(
@@ -237,40 +233,32 @@ def add_loading(parser: argparse.ArgumentParser, dtype: str = "%(default)s") -> 
     )
 
 
-def threads(text: str) -> int | str:
-    value = 0 if text == "auto" else whole(text)
-    if text != "auto" and not 1 <= value <= LARGEST_COUNT:
-        raise argparse.ArgumentTypeError(
-            f"{brief(text)} is not possible: give 1 to {LARGEST_COUNT}, or auto"
-        )
-    return value or "auto"
+def add_shared(parser: argparse.ArgumentParser) -> None:
+    """The options that the app and `run` have in common."""
+    add_model(parser)
+    add_prompt(parser)
+    add_chat(parser)
+    add_sampling(parser)
+    add_watch(parser)
+    add_ending(parser)
+    add_loading(parser)
 
 
-def number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{brief(text)!r} is not a number") from None
+def add_session_file(parser: argparse.ArgumentParser, default: str) -> None:
+    parser.add_argument_group("session").add_argument(
+        "--session",
+        default="",
+        metavar="FILE",
+        help=f"keep the session in this new file ({default})",
+    )
 
 
-def positive(text: str) -> float:
-    value = number(text)
-    if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{brief(text)} is not possible: give 0 or more")
-    return value
-
-
-def whole(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{brief(text)!r} is not a whole number") from None
-
-
-def count(text: str) -> int:
-    value = whole(text)
-    if not 0 <= value <= LARGEST_COUNT:
-        raise argparse.ArgumentTypeError(
-            f"{brief(text)} is not possible: give 0 to {LARGEST_COUNT}"
-        )
-    return value
+def add_session(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "session",
+        nargs="?",
+        default="",
+        metavar="SESSION",
+        help="a file, a name that `tokexplore sessions` lists, or how one begins (default: the "
+        "latest)",
+    )

@@ -1,11 +1,12 @@
 """Reads the prompt that the command line names: text, a file, standard input, a conversation."""
 
+import argparse
 import json
 import os
 import stat
 import sys
 from collections.abc import Sequence
-from typing import BinaryIO
+from typing import BinaryIO, Generic, NamedTuple, TypeVar
 
 import msgspec
 
@@ -16,6 +17,7 @@ from tokexplore.models.untrusted import brief, decoded, json_of, path_of, read_w
 from tokexplore.tui.cli.common.message_file import Opening, last_words, read_conversation
 
 STANDARD_INPUT = "-"
+Options = TypeVar("Options")
 
 
 class PromptArguments(msgspec.Struct, frozen=True):
@@ -45,6 +47,30 @@ class PromptArguments(msgspec.Struct, frozen=True):
             self.template,
         )
         return self.chat or bool(self.template_args) or any(g is not None for g in given)
+
+
+class Prompted(NamedTuple, Generic[Options]):
+    """Options, and the prompt that is still to be read for them."""
+
+    options: Options
+    prompt: PromptArguments
+
+
+def prompt_arguments(given: argparse.Namespace) -> PromptArguments:
+    """What `add_prompt` and `add_chat` ask for."""
+    return PromptArguments(
+        text=given.prompt,
+        file=given.prompt_file,
+        chat=given.chat,
+        system=given.system,
+        user=given.user,
+        prefill=given.prefill,
+        prefill_as=given.prefill_as,
+        messages=given.messages,
+        template=given.template,
+        template_args=given.template_arg,
+        literal=given.literal,
+    )
 
 
 def read_prompt(arguments: PromptArguments, stdin: BinaryIO | None) -> PromptSpec | None:

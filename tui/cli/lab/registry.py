@@ -15,10 +15,9 @@ from tokexplore.tui.cli.common.option_groups import (
     add_loading,
     add_prompt,
     add_sampling,
-    count,
-    positive,
 )
-from tokexplore.tui.cli.common.parser import Parser, new_parser
+from tokexplore.tui.cli.common.option_types import count, positive
+from tokexplore.tui.cli.common.parser import Parser
 from tokexplore.tui.explore.options import LAB_TOKENS
 
 FORMATS = ("table", "jsonl", "csv", "markdown")
@@ -34,7 +33,7 @@ class Experiment(NamedTuple):
     """`module:function` beside this file; imported when it is asked for."""
 
     def load(self) -> Callable[..., Any]:
-        """The function that runs it: a `bench.Lines`."""
+        """The function that runs it: see `runner.Lines`."""
         module, _, name = self.runs.partition(":")
         function: Callable[..., Any] = getattr(
             import_module(f"tokexplore.tui.cli.lab.{module}"), name
@@ -42,39 +41,13 @@ class Experiment(NamedTuple):
         return function
 
 
-class Asked(NamedTuple):
-    """A command line of the lab."""
+def experiment_parser(name: str) -> Parser:
+    """The parser of an experiment: what `run` takes, `models` and `format`, and its own.
 
-    experiment: str
-    given: argparse.Namespace
-    """What `run` takes too, and `models` and `format`."""
-    own: dict[str, Any]
-    """The options that this experiment alone has."""
-
-
-def read_lab(arguments: list[str]) -> Asked:
-    """What a command line (without `lab`) asks for.
-
-    Raises:
-        UsageError: an experiment or an option that is not there.
-        SystemExit: after --help.
+    It tells the experiment's name as `experiment`, and the names of its own options as `own`.
     """
-    name = arguments[0] if arguments else ""
-    if name in ("-h", "--help"):
-        print(_overview())
-        raise SystemExit(0)
-    if name not in EXPERIMENTS:
-        said = f"lab {name} is no experiment" if name else "lab needs the name of an experiment"
-        raise UsageError(f"{said}: give {', '.join(EXPERIMENTS)}.")
-    parser, own = lab_parser(name)
-    given = parser.parse_args(arguments[1:])
-    return Asked(name, given, {option: getattr(given, option) for option in own})
-
-
-def lab_parser(name: str) -> tuple[Parser, list[str]]:
-    """The parser of an experiment, and the names of the options that it alone has."""
     experiment = EXPERIMENTS[name]
-    parser = new_parser(
+    parser = Parser(
         f"tokexplore lab {name}",
         experiment.says,
         usage=f"tokexplore lab {name} [MODEL ...] --prompt TEXT [options]",
@@ -92,14 +65,11 @@ def lab_parser(name: str) -> tuple[Parser, list[str]]:
     parser.add_argument("--format", choices=FORMATS, default="table", help="(%(default)s)")
     for add in (add_prompt, add_chat, add_sampling, add_ending, add_loading):
         add(parser)
-    parser.set_defaults(max_new_tokens=LAB_TOKENS, dtype="own", watch=[], watch_id=[], session="")
-    return parser, own
-
-
-def _overview() -> str:
-    lines = ["The determinism lab: why temperature 0 is not one answer.", ""]
-    lines += [f"  tokexplore lab {name:<8} {each.says}" for name, each in EXPERIMENTS.items()]
-    return "\n".join([*lines, "", "Each has its own --help."])
+    parser.set_defaults(
+        max_new_tokens=LAB_TOKENS, dtype="own", watch=[], watch_id=[], session="", experiment=name,
+        own=own,
+    )  # fmt: skip
+    return parser
 
 
 def _add_repeat(group: argparse._ArgumentGroup) -> None:

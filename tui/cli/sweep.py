@@ -1,51 +1,40 @@
-"""The parsers of the lab's commands: the lens without a model, and sweeps."""
+"""`tokexplore sweep`: one prompt under many settings, and temperature against top-p."""
 
 import argparse
 
+import msgspec
+
 from tokexplore.models.api.options import EMBEDDED
+from tokexplore.models.catalog.catalog import locate
+from tokexplore.models.opening import OpenEngine
+from tokexplore.tui.cli.common.app_options import (
+    ending_fields,
+    load_options,
+    model_name,
+    single_settings,
+)
 from tokexplore.tui.cli.common.option_groups import (
     add_chat,
     add_ending,
     add_lists,
     add_loading,
     add_prompt,
-    count,
 )
-from tokexplore.tui.cli.common.parser import Parser, new_parser
-from tokexplore.tui.explore.options import SWEEP_TOKENS, SweepOptions
-
-MOST_DRAWS = 10_000_000
-
-
-def lens_parser() -> Parser:
-    parser = new_parser(
-        "tokexplore lens",
-        "See what temperature, top-p and the rest make of a few words. No model is loaded.",
-        usage='tokexplore lens --logits "ceiling=-49.8,floor=-46.4,mat=-45.3" [options]',
-    )
-    parser.add_argument("--logits", default="", metavar="WORD=X,...", help="words and their logits")
-    parser.add_argument(
-        "--logprobs", default="", metavar="WORD=X,...", help="words and their logprobs (nats)"
-    )
-    parser.add_argument(
-        "--file", default="", metavar="FILE.json", help='{"word": logit, ...} or a list of logits'
-    )
-    parser.add_argument(
-        "--draw", type=_draws, default=0, metavar="N", help="draw N times and count"
-    )
-    add_lists(parser)
-    return parser
+from tokexplore.tui.cli.common.option_types import count
+from tokexplore.tui.cli.common.parser import Parser
+from tokexplore.tui.cli.common.prompt_input import (
+    Prompted,
+    piped_stdin,
+    prompt_arguments,
+    read_prompt,
+)
+from tokexplore.tui.cli.common.subcommand import Subcommand
+from tokexplore.tui.explore.options import SWEEP_TOKENS, AppOptions, SweepOptions
+from tokexplore.tui.terminal.stdio import private_stdout
 
 
-def _draws(text: str) -> int:
-    draws = count(text)
-    if draws > MOST_DRAWS:
-        raise argparse.ArgumentTypeError(f"{draws} is too many: give {MOST_DRAWS} at most")
-    return draws
-
-
-def sweep_parser() -> Parser:
-    parser = new_parser(
+def _parser() -> Parser:
+    parser = Parser(
         "tokexplore sweep",
         "One prompt under many settings: the next token of each, and sampled continuations with\n"
         "their figures. With --grid: every step of a text, temperature against top-p.",
@@ -110,3 +99,45 @@ def sweep_parser() -> Parser:
     )
     add_loading(parser)
     return parser
+
+
+def _options(given: argparse.Namespace) -> Prompted[SweepOptions]:
+    app = AppOptions(
+        load=load_options(given), settings=single_settings(given), **ending_fields(given)
+    )
+    options = SweepOptions(
+        app=app,
+        models=tuple(map(model_name, given.models)),
+        temperatures=given.temperature or (1.0,),
+        top_ps=given.top_p or (1.0,),
+        runs=given.runs,
+        batch=max(1, given.batch),
+        candidates=given.candidates,
+        format=given.format,
+        grid=given.grid,
+        steps=given.steps,
+        plot=given.plot,
+    )
+    return Prompted(options, prompt_arguments(given))
+
+
+def _run(asked: Prompted[SweepOptions], open_engine: OpenEngine) -> int:
+    from tokexplore.tui.cli.sweep_runner import run_sweep
+
+    options = asked.options
+    for model in options.models:
+        locate(model, options.app.load.revision)
+    prompt = read_prompt(asked.prompt, piped_stdin())
+    app = msgspec.structs.replace(options.app, prompt=prompt)
+    with private_stdout() as out:
+        return run_sweep(msgspec.structs.replace(options, app=app), out, open_engine=open_engine)
+
+
+SUBCOMMAND = Subcommand(
+    name="sweep",
+    takes="[MODEL] ...",
+    says="one prompt under many settings; temperature against top-p",
+    parser=_parser,
+    options=_options,
+    run=_run,
+)

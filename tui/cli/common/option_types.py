@@ -1,0 +1,49 @@
+"""The values that options take, as argparse wants them: from a text, or an error of its kind."""
+
+import argparse
+
+from tokexplore.models.untrusted import brief
+from tokexplore.tui.explore.options import LARGEST_COUNT
+
+
+def number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{brief(text)!r} is not a number") from None
+
+
+def numbers(text: str) -> tuple[float, ...]:
+    return tuple(number(part) for part in text.split(","))
+
+
+def positive(text: str) -> float:
+    value = number(text)
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{brief(text)} is not possible: give 0 or more")
+    return value
+
+
+def whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{brief(text)!r} is not a whole number") from None
+
+
+def count(text: str) -> int:
+    value = whole(text)
+    if not 0 <= value <= LARGEST_COUNT:
+        raise argparse.ArgumentTypeError(
+            f"{brief(text)} is not possible: give 0 to {LARGEST_COUNT}"
+        )
+    return value
+
+
+def threads(text: str) -> int | str:
+    value = 0 if text == "auto" else whole(text)
+    if text != "auto" and not 1 <= value <= LARGEST_COUNT:
+        raise argparse.ArgumentTypeError(
+            f"{brief(text)} is not possible: give 1 to {LARGEST_COUNT}, or auto"
+        )
+    return value or "auto"
