@@ -9,8 +9,8 @@ they show anywhere and load nothing; `demo` becomes a GIF.
 import sys
 from pathlib import Path
 
+from tokexplore.tui.cli.tape import TapeOptions
 from tokexplore.tui.cli.tape_run import run_tape
-from tokexplore.tui.explore.options import TapeOptions
 
 HERE = Path(__file__).parent
 

@@ -26,9 +26,11 @@ from tokexplore.models.sampling.effects import Effect
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.worker.client import EngineClient
 from tokexplore.tui.cli import run as run_command
-from tokexplore.tui.cli.score import score_text
+from tokexplore.tui.cli.run import RunOptions
+from tokexplore.tui.cli.score import ScoreOptions
+from tokexplore.tui.cli.score_report import score_text
 from tokexplore.tui.explore.open_session import keep_on, options_for
-from tokexplore.tui.explore.options import AppOptions, OpenOptions, RunOptions, ScoreOptions
+from tokexplore.tui.explore.options import AppOptions, OpenOptions
 from tokexplore.tui.line_mode.session import LineSession
 from tokexplore.tui.presenters.candidates import CandidateList
 from tokexplore.tui.report.step_text import step_table

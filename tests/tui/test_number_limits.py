@@ -4,8 +4,7 @@ import pytest
 
 from tokexplore.models.errors import UsageError
 from tokexplore.tui.cli.app import SUBCOMMAND as APP
-from tokexplore.tui.cli.lens import lens_lines
-from tokexplore.tui.explore.options import LensOptions
+from tokexplore.tui.cli.lens import LensOptions, lens_lines
 
 
 @pytest.mark.parametrize("text", ["-1e-1", "-.1", "-1E-1", "-0.1e0", "-0.1"])

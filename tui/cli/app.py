@@ -22,7 +22,7 @@ from tokexplore.tui.cli.common.prompt_input import (
 from tokexplore.tui.cli.common.screen_options import add_screen, screen_fields
 from tokexplore.tui.cli.common.subcommand import Subcommand
 from tokexplore.tui.cli.registry import SUBCOMMANDS, load
-from tokexplore.tui.explore.options import CLOSE_CALL, AppOptions, RunOptions
+from tokexplore.tui.explore.options import CLOSE_CALL, AppOptions
 
 
 class _Version(argparse.Action):
@@ -106,7 +106,7 @@ def run_app(asked: Prompted[AppOptions], open_engine: OpenEngine) -> int:
         return in_lines(app)
     if os.isatty(1):
         return on_screen(app)
-    from tokexplore.tui.cli.run import write_run
+    from tokexplore.tui.cli.run import RunOptions, write_run
 
     return write_run(RunOptions(app), open_engine)
 

@@ -3,12 +3,20 @@
 import sys
 from pathlib import Path
 
+import msgspec
+
 from tokexplore.models.opening import OpenEngine
 from tokexplore.tui.cli.common.parser import Parser
 from tokexplore.tui.cli.common.progress import Meter
 from tokexplore.tui.cli.common.subcommand import Subcommand
-from tokexplore.tui.explore.options import GifOptions
 from tokexplore.tui.report.step_text import plain_text
+
+
+class GifOptions(msgspec.Struct, frozen=True):
+    """What `tokexplore gif` takes."""
+
+    cast: str = ""
+    out: str = ""
 
 
 def _parser() -> Parser:

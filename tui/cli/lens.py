@@ -4,23 +4,40 @@ import argparse
 import math
 from collections.abc import Iterator
 
+import msgspec
+
 from tokexplore.models.errors import UsageError
 from tokexplore.models.lab.sweep import combinations
 from tokexplore.models.opening import OpenEngine
-from tokexplore.models.sampling.settings import LARGEST
+from tokexplore.models.sampling.settings import LARGEST, SamplingSettings
 from tokexplore.models.untrusted import brief, path_of, read_json
 from tokexplore.tui.cli.common.app_options import single_settings
 from tokexplore.tui.cli.common.option_groups import add_lists
 from tokexplore.tui.cli.common.option_types import count
 from tokexplore.tui.cli.common.parser import Parser
 from tokexplore.tui.cli.common.subcommand import Subcommand
-from tokexplore.tui.explore.options import LensOptions
 from tokexplore.tui.report.lens_text import effect_lines, parse_words
 
 MOST_WORDS = 1_000_000
 MOST_DRAWS = 10_000_000
 MOST_LOGPROB = 1e-3
 """Nats; above 0 by no more than rounding leaves."""
+
+
+class LensOptions(msgspec.Struct, frozen=True):
+    """What `tokexplore lens` takes."""
+
+    logits: str = ""
+    """`word=number,word=number`."""
+    logprobs: str = ""
+    file: str = ""
+    """JSON: an object of words and logits, or a list of logits."""
+    temperatures: tuple[float, ...] = (1.0,)
+    top_ps: tuple[float, ...] = (1.0,)
+    settings: SamplingSettings = SamplingSettings(temperature=1.0)
+    """The rest of the settings."""
+    draw: int = 0
+    """Draws to count."""
 
 
 def _parser() -> Parser:

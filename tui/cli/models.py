@@ -10,7 +10,6 @@ from tokexplore.models.opening import OpenEngine
 from tokexplore.models.untrusted import brief
 from tokexplore.tui.cli.common.parser import Parser
 from tokexplore.tui.cli.common.subcommand import Subcommand
-from tokexplore.tui.explore.options import ListOptions
 from tokexplore.tui.report.tables import aligned
 
 _HEADER = ("model", "parameters", "dtype", "on disk", "chat", "fits", "state")
@@ -28,8 +27,8 @@ def _parser() -> Parser:
     return parser
 
 
-def _run(asked: ListOptions, _open_engine: OpenEngine) -> int:
-    table, wrong = model_table(asked.directories)
+def _run(directories: tuple[str, ...], _open_engine: OpenEngine) -> int:
+    table, wrong = model_table(directories)
     print(table, end="", flush=True)
     if wrong:
         raise UsageError(wrong)
@@ -85,6 +84,6 @@ SUBCOMMAND = Subcommand(
     takes="[DIR ...]",
     says="the models that are here",
     parser=_parser,
-    options=lambda given: ListOptions(tuple(given.directories)),
+    options=lambda given: tuple(given.directories),
     run=_run,
 )

@@ -3,22 +3,14 @@
 import argparse
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, TextIO
+from typing import TYPE_CHECKING, BinaryIO, Literal, TextIO
 
 import msgspec
 
 from tokexplore.models import opening
-from tokexplore.models.api.engine import (
-    Control,
-    DrawnToken,
-    Engine,
-    Progress,
-    ScoredToken,
-    StreamEnded,
-    StreamEvent,
-)
+from tokexplore.models.api.engine import Control, Engine, StreamEvent
 from tokexplore.models.api.options import PromptSpec
 from tokexplore.models.catalog.catalog import suggestion
 from tokexplore.models.distribution import STORED_CANDIDATES
@@ -44,10 +36,9 @@ from tokexplore.tui.cli.common.prompt_input import (
 )
 from tokexplore.tui.cli.common.screen_options import add_recording, recording_fields
 from tokexplore.tui.cli.common.subcommand import Subcommand
-from tokexplore.tui.cli.run_writers import JsonWriter, Output, TextWriter, Writer
+from tokexplore.tui.cli.run_writers import JsonWriter, Output, TextWriter, Writer, write_events
 from tokexplore.tui.explore.options import (
     AppOptions,
-    RunOptions,
     check_token_ids,
     watched_tokens,
     with_texts,
@@ -61,6 +52,15 @@ if TYPE_CHECKING:
 
 _AT_LEAST = 2
 """Candidates to ask for at least: the margin needs two."""
+
+
+class RunOptions(msgspec.Struct, frozen=True):
+    """What `tokexplore run` adds."""
+
+    app: AppOptions = AppOptions()
+    candidates: int = 10
+    """Candidates to list for each step."""
+    format: Literal["text", "jsonl"] = "text"
 
 
 def _parser() -> Parser:
@@ -186,10 +186,10 @@ def run(
         shown = (lambda _: None) if out.isatty() else meter.show
         events = engine.stream(request, control)
         if session is None:
-            _write(writer, events, meter, shown)
+            write_events(writer, events, meter, shown)
             return interruption.code
         try:
-            _write(writer, _kept(events, session), meter, shown)
+            write_events(writer, _kept(events, session), meter, shown)
         finally:
             if problem := session.close():
                 meter.say(problem)
@@ -236,37 +236,6 @@ def _writer(
     if options.format == "jsonl":
         return JsonWriter(out, engine, ids, settings, options.candidates)
     return TextWriter(out, engine, ids, options.candidates)
-
-
-def _write(
-    writer: Writer, events: Iterator[StreamEvent], meter: Meter, show: Callable[[Progress], None]
-) -> None:
-    """Pass the engine's events on."""
-    meter.clear()
-    writer.begin()
-    try:
-        for event in events:
-            if isinstance(event, Progress):
-                show(event)
-            else:
-                meter.clear()
-                _pass_on(event, writer)
-    except OSError:
-        raise  # there is nowhere to write
-    except Exception:
-        meter.clear()
-        writer.fail()
-        raise
-
-
-def _pass_on(event: StreamEvent, writer: Writer) -> None:
-    match event:
-        case ScoredToken():
-            writer.scored(event)
-        case DrawnToken():
-            writer.drawn(event)
-        case StreamEnded(_, reason):
-            writer.end(reason)
 
 
 SUBCOMMAND = Subcommand(

@@ -1,10 +1,19 @@
 """What `tokexplore run` writes: the text and a table for each step, or JSON lines."""
 
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
-from tokexplore.models.api.engine import DrawnToken, Engine, ScoredToken
+from tokexplore.models.api.engine import (
+    DrawnToken,
+    Engine,
+    Progress,
+    ScoredToken,
+    StreamEnded,
+    StreamEvent,
+)
 from tokexplore.models.display import RunningText
 from tokexplore.models.sampling.settings import SamplingSettings
+from tokexplore.tui.cli.common.progress import Meter
 from tokexplore.tui.export import json_fields
 from tokexplore.tui.report.step_text import plain_text, step_table
 
@@ -34,6 +43,41 @@ class Writer(Protocol):
 
     def fail(self) -> None:
         """The engine failed: what it said before is not lost."""
+
+
+def write_events(
+    writer: Writer, events: Iterator[StreamEvent], meter: Meter, show: Callable[[Progress], None]
+) -> None:
+    """Pass the engine's events on.
+
+    Args:
+        show: is told of progress.
+    """
+    meter.clear()
+    writer.begin()
+    try:
+        for event in events:
+            if isinstance(event, Progress):
+                show(event)
+            else:
+                meter.clear()
+                _pass_on(event, writer)
+    except OSError:
+        raise  # there is nowhere to write
+    except Exception:
+        meter.clear()
+        writer.fail()
+        raise
+
+
+def _pass_on(event: StreamEvent, writer: Writer) -> None:
+    match event:
+        case ScoredToken():
+            writer.scored(event)
+        case DrawnToken():
+            writer.drawn(event)
+        case StreamEnded(_, reason):
+            writer.end(reason)
 
 
 class JsonWriter:

@@ -1,6 +1,9 @@
 """`tokexplore score`: what the model thinks of a text, token by token."""
 
 import argparse
+from typing import Literal
+
+import msgspec
 
 from tokexplore.models.catalog.catalog import locate
 from tokexplore.models.opening import OpenEngine
@@ -9,8 +12,22 @@ from tokexplore.tui.cli.common.option_groups import add_literal, add_loading, ad
 from tokexplore.tui.cli.common.option_types import count
 from tokexplore.tui.cli.common.parser import Parser
 from tokexplore.tui.cli.common.subcommand import Subcommand
-from tokexplore.tui.explore.options import AppOptions, ExportOptions, ScoreOptions
+from tokexplore.tui.explore.options import AppOptions, ExportOptions
 from tokexplore.tui.terminal.stdio import private_stdout
+
+
+class ScoreOptions(msgspec.Struct, frozen=True):
+    """What `tokexplore score` takes."""
+
+    file: str = "-"
+    """UTF-8 text; `-` is standard input."""
+    app: AppOptions = AppOptions()
+    """How the model is loaded."""
+    format: Literal["text", "jsonl", "html"] = "text"
+    candidates: int = 0
+    """Candidates to list for each token; 0 leaves the table of all tokens out."""
+    literal: bool = False
+    """Read the names of tokens in the text (`</s>`) as their characters."""
 
 
 def _parser() -> Parser:

@@ -18,8 +18,8 @@ from tokexplore.models.tree.trie import ROOT
 from tokexplore.tui.cli.common.own_engine import interruptible, opened
 from tokexplore.tui.cli.common.progress import Meter
 from tokexplore.tui.cli.common.prompt_input import read_text
+from tokexplore.tui.cli.score import ScoreOptions
 from tokexplore.tui.explore.first_token import begun_by_text
-from tokexplore.tui.explore.options import ScoreOptions
 from tokexplore.tui.export.formats import export
 from tokexplore.tui.export.source import Source
 from tokexplore.tui.report.step_text import LONGEST_TOKEN, number, percent

@@ -4,12 +4,23 @@ import argparse
 import os
 import shutil
 
+import msgspec
+
 from tokexplore.models.errors import UsageError
 from tokexplore.models.opening import OpenEngine
 from tokexplore.tui.cli.common.option_types import positive
 from tokexplore.tui.cli.common.parser import Parser
 from tokexplore.tui.cli.common.subcommand import Subcommand
-from tokexplore.tui.explore.options import RemoveOptions
+
+
+class RemoveOptions(msgspec.Struct, frozen=True):
+    """Sessions that are no longer wanted."""
+
+    names: tuple[str, ...] = ()
+    older_than: float | None = None
+    """Days since anything was written."""
+    yes: bool = False
+    """Do not ask."""
 
 
 def _parser() -> Parser:

@@ -11,8 +11,8 @@ from tokexplore.models.errors import UsageError
 from tokexplore.models.session.listing import size_of
 from tokexplore.models.session.paths import dated_files, find, remove
 from tokexplore.models.session.reader import Listed, listed
+from tokexplore.tui.cli.sessions import RemoveOptions
 from tokexplore.tui.cli.sessions_table import session_line
-from tokexplore.tui.explore.options import RemoveOptions
 from tokexplore.widgets.cell_text import cut
 
 _DAY = 86_400.0

@@ -1,6 +1,7 @@
 """`tokexplore sweep`: one prompt under many settings, and temperature against top-p."""
 
 import argparse
+from typing import Literal
 
 import msgspec
 
@@ -29,8 +30,34 @@ from tokexplore.tui.cli.common.prompt_input import (
     read_prompt,
 )
 from tokexplore.tui.cli.common.subcommand import Subcommand
-from tokexplore.tui.explore.options import SWEEP_TOKENS, AppOptions, SweepOptions
+from tokexplore.tui.explore.options import AppOptions
 from tokexplore.tui.terminal.stdio import private_stdout
+
+SWEEP_TOKENS = 64
+"""How far the continuations go when nothing else was asked."""
+
+
+class SweepOptions(msgspec.Struct, frozen=True):
+    """What `tokexplore sweep` takes."""
+
+    app: AppOptions = AppOptions()
+    """How models are loaded, the prompt, the end; its settings are those that are not swept."""
+    models: tuple[str, ...] = (EMBEDDED,)
+    temperatures: tuple[float, ...] = (1.0,)
+    top_ps: tuple[float, ...] = (1.0,)
+    runs: int = 8
+    """Continuations of each setting."""
+    batch: int = 8
+    """Continuations that run at once, where the engine can."""
+    candidates: int = 5
+    """Candidates of the next token to list."""
+    format: Literal["table", "jsonl", "csv"] = "table"
+    grid: bool = False
+    """Every step of the prompt instead: which moves the entropy more?"""
+    steps: int = 200
+    """Steps of the grid at most."""
+    plot: str = ""
+    """A picture (.svg, .png, .pdf) to draw of it."""
 
 
 def _parser() -> Parser:

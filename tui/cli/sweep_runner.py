@@ -22,8 +22,9 @@ from tokexplore.tui.cli.common.own_engine import (
     turn_ids,
 )
 from tokexplore.tui.cli.common.progress import Meter
+from tokexplore.tui.cli.sweep import SweepOptions
 from tokexplore.tui.cli.sweep_plots import check_plot, plot_grids, plot_sweep
-from tokexplore.tui.explore.options import SweepOptions, check_new, check_token_ids
+from tokexplore.tui.explore.options import check_new, check_token_ids
 from tokexplore.tui.export import json_fields
 
 

@@ -1,10 +1,23 @@
 """`tokexplore tape`: a script that drives the real app, for demos and tests."""
 
+import msgspec
+
 from tokexplore.models.opening import OpenEngine
 from tokexplore.tui.cli.common.parser import Parser
 from tokexplore.tui.cli.common.subcommand import Subcommand
-from tokexplore.tui.explore.options import TapeOptions
 from tokexplore.tui.report.step_text import plain_text
+
+
+class TapeOptions(msgspec.Struct, frozen=True):
+    """What `tokexplore tape` takes."""
+
+    tape: str = ""
+    cast: str = ""
+    gif: str = ""
+    svg: str = ""
+    """Folder of the screenshots."""
+    check: bool = False
+    """Play it and write nothing."""
 
 
 def _parser() -> Parser:

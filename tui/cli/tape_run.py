@@ -15,8 +15,9 @@ from tokexplore.tui.cli.app import run_app
 from tokexplore.tui.cli.common.progress import Meter
 from tokexplore.tui.cli.common.prompt_input import read_prompt
 from tokexplore.tui.cli.registry import find
+from tokexplore.tui.cli.tape import TapeOptions
 from tokexplore.tui.explore.open_session import keep_on, options_for, to_replay
-from tokexplore.tui.explore.options import AppOptions, OpenOptions, TapeOptions, check_new
+from tokexplore.tui.explore.options import AppOptions, OpenOptions, check_new
 from tokexplore.tui.explore.session_recorder import OpenSession
 from tokexplore.tui.recording.cast import read_cast
 from tokexplore.tui.recording.gif import write_gif

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from tokexplore.models.api.engine import ModelInfo, StreamRequest
-from tokexplore.models.api.options import EMBEDDED, SHIPPED, LoadOptions, PromptSpec
+from tokexplore.models.api.options import SHIPPED, LoadOptions, PromptSpec
 from tokexplore.models.errors import UsageError
 from tokexplore.models.sampling.settings import SUGGESTIONS, SamplingSettings
 from tokexplore.models.tokens import Vocabulary
@@ -21,12 +21,6 @@ MOST_WATCHED = 4
 
 MAX_NEW_TOKENS = 256
 """How far a stream goes when nothing else was asked."""
-
-SWEEP_TOKENS = 64
-"""How far the continuations of a sweep go when nothing else was asked."""
-
-LAB_TOKENS = 128
-"""The same for the lab's runs."""
 
 IDLE_CAP = 2.0
 
@@ -182,115 +176,6 @@ def one_token(text: str, ids: Sequence[int], vocabulary: Vocabulary) -> int:
         parts = ", ".join(vocabulary.show(token) for token in ids)
         raise UsageError(f"{text!r} is {len(ids)} tokens ({parts}): watch one of them.")
     return ids[0]
-
-
-class RunOptions(msgspec.Struct, frozen=True):
-    """What `tokexplore run` adds."""
-
-    app: AppOptions = AppOptions()
-    candidates: int = 10
-    """Candidates to list for each step."""
-    format: Literal["text", "jsonl"] = "text"
-
-
-class LensOptions(msgspec.Struct, frozen=True):
-    """What `tokexplore lens` takes."""
-
-    logits: str = ""
-    """`word=number,word=number`."""
-    logprobs: str = ""
-    file: str = ""
-    """JSON: an object of words and logits, or a list of logits."""
-    temperatures: tuple[float, ...] = (1.0,)
-    top_ps: tuple[float, ...] = (1.0,)
-    settings: SamplingSettings = SamplingSettings(temperature=1.0)
-    """The rest of the settings."""
-    draw: int = 0
-    """Draws to count."""
-
-
-class SweepOptions(msgspec.Struct, frozen=True):
-    """What `tokexplore sweep` takes."""
-
-    app: AppOptions = AppOptions()
-    """How models are loaded, the prompt, the end; its settings are those that are not swept."""
-    models: tuple[str, ...] = (EMBEDDED,)
-    temperatures: tuple[float, ...] = (1.0,)
-    top_ps: tuple[float, ...] = (1.0,)
-    runs: int = 8
-    """Continuations of each setting."""
-    batch: int = 8
-    """Continuations that run at once, where the engine can."""
-    candidates: int = 5
-    """Candidates of the next token to list."""
-    format: Literal["table", "jsonl", "csv"] = "table"
-    grid: bool = False
-    """Every step of the prompt instead: which moves the entropy more?"""
-    steps: int = 200
-    """Steps of the grid at most."""
-    plot: str = ""
-    """A picture (.svg, .png, .pdf) to draw of it."""
-
-
-class LabOptions(msgspec.Struct, frozen=True):
-    """What `tokexplore lab` takes."""
-
-    experiment: str = ""
-    app: AppOptions = AppOptions()
-    """How models are loaded, the prompt, the settings, the end."""
-    models: tuple[str, ...] = (EMBEDDED,)
-    format: Literal["table", "jsonl", "csv", "markdown"] = "table"
-    own: dict[str, Any] = {}
-    """Options of this experiment alone, by the names that its parser gives them."""
-
-
-class TapeOptions(msgspec.Struct, frozen=True):
-    """What `tokexplore tape` takes."""
-
-    tape: str = ""
-    cast: str = ""
-    gif: str = ""
-    svg: str = ""
-    """Folder of the screenshots."""
-    check: bool = False
-    """Play it and write nothing."""
-
-
-class GifOptions(msgspec.Struct, frozen=True):
-    """What `tokexplore gif` takes."""
-
-    cast: str = ""
-    out: str = ""
-
-
-class ScoreOptions(msgspec.Struct, frozen=True):
-    """What `tokexplore score` takes."""
-
-    file: str = "-"
-    """UTF-8 text; `-` is standard input."""
-    app: AppOptions = AppOptions()
-    """How the model is loaded."""
-    format: Literal["text", "jsonl", "html"] = "text"
-    candidates: int = 0
-    """Candidates to list for each token; 0 leaves the table of all tokens out."""
-    literal: bool = False
-    """Read the names of tokens in the text (`</s>`) as their characters."""
-
-
-class ListOptions(msgspec.Struct, frozen=True):
-    """What `tokexplore models` takes."""
-
-    directories: tuple[str, ...] = ()
-
-
-class RemoveOptions(msgspec.Struct, frozen=True):
-    """Sessions that are no longer wanted."""
-
-    names: tuple[str, ...] = ()
-    older_than: float | None = None
-    """Days since anything was written."""
-    yes: bool = False
-    """Do not ask."""
 
 
 class OpenOptions(msgspec.Struct, frozen=True):

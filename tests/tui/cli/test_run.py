@@ -24,7 +24,8 @@ from tokexplore.models.errors import OutOfMemoryError, UsageError
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.tui.cli import run as run_command
 from tokexplore.tui.cli.dispatch import main
-from tokexplore.tui.explore.options import AppOptions, RunOptions, adopted
+from tokexplore.tui.cli.run import RunOptions
+from tokexplore.tui.explore.options import AppOptions, adopted
 from tokexplore.tui.recording.cast import read_cast
 
 HOT = SamplingSettings(temperature=0.9, top_k=40, seed=5)

@@ -10,8 +10,8 @@ from support.fake_engine import FakeEngine
 
 from tokexplore.models.api.engine import Control, ScoredToken
 from tokexplore.models.errors import UsageError
+from tokexplore.tui.cli.score import ScoreOptions
 from tokexplore.tui.cli.score_report import score_text
-from tokexplore.tui.explore.options import ScoreOptions
 
 TEXT = "Once upon a time\nthere was"
 

@@ -19,8 +19,8 @@ from tokexplore.models.api.options import LoadOptions
 from tokexplore.models.errors import ModelError, TokexploreError, UsageError
 from tokexplore.models.session.paths import all_files
 from tokexplore.models.worker.client import EngineClient
+from tokexplore.tui.cli.tape import TapeOptions
 from tokexplore.tui.cli.tape_run import app_options, opened, run_tape
-from tokexplore.tui.explore.options import TapeOptions
 from tokexplore.tui.recording.cast import read_cast
 from tokexplore.tui.recording.key_log import KeyLog, Pressed
 from tokexplore.tui.screens.live import LiveScreen

@@ -18,8 +18,9 @@ from tokexplore.tui.cli.common.option_groups import (
 )
 from tokexplore.tui.cli.common.option_types import count, positive
 from tokexplore.tui.cli.common.parser import Parser
-from tokexplore.tui.explore.options import LAB_TOKENS
 
+LAB_TOKENS = 128
+"""How far runs go when nothing else was asked."""
 FORMATS = ("table", "jsonl", "csv", "markdown")
 
 

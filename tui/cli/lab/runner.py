@@ -22,7 +22,8 @@ from tokexplore.tui.cli.common.own_engine import (
     turn_ids,
 )
 from tokexplore.tui.cli.common.progress import Meter
-from tokexplore.tui.explore.options import LabOptions, check_token_ids, with_texts
+from tokexplore.tui.cli.lab.subcommand import LabOptions
+from tokexplore.tui.explore.options import check_token_ids, with_texts
 
 Lines = Callable[["LabRunner"], Iterator[str]]
 """An experiment: the lines that it writes, each as soon as it is known."""

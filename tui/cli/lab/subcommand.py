@@ -2,10 +2,11 @@
 
 import argparse
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
+from tokexplore.models.api.options import EMBEDDED
 from tokexplore.models.catalog.catalog import locate
 from tokexplore.models.errors import UsageError
 from tokexplore.models.opening import OpenEngine
@@ -19,8 +20,20 @@ from tokexplore.tui.cli.common.prompt_input import (
 )
 from tokexplore.tui.cli.common.subcommand import Subcommand
 from tokexplore.tui.cli.lab.registry import EXPERIMENTS, experiment_parser
-from tokexplore.tui.explore.options import LabOptions
+from tokexplore.tui.explore.options import AppOptions
 from tokexplore.tui.terminal.stdio import private_stdout
+
+
+class LabOptions(msgspec.Struct, frozen=True):
+    """What `tokexplore lab` takes."""
+
+    experiment: str = ""
+    app: AppOptions = AppOptions()
+    """How models are loaded, the prompt, the settings, the end."""
+    models: tuple[str, ...] = (EMBEDDED,)
+    format: Literal["table", "jsonl", "csv", "markdown"] = "table"
+    own: dict[str, Any] = {}
+    """Options of this experiment alone, by the names that its parser gives them."""
 
 
 class _LabParser(Parser):
