@@ -48,7 +48,7 @@ class ViewState(msgspec.Struct, frozen=True):
 
     load: LoadOptions = LoadOptions()
     settings: SamplingSettings = SamplingSettings()
-    max_new_tokens: Annotated[int, msgspec.Meta(ge=1, lt=2**31)] = 256
+    max_new_tokens: Annotated[int, msgspec.Meta(ge=0, lt=2**31)] = 256
     single_step: bool = False
     stop_texts: tuple[str, ...] = ()
     stop_ids: tuple[Id, ...] = ()

@@ -6,6 +6,7 @@ import sqlite3
 import threading
 from pathlib import Path
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 from support.app import PROMPT, during, make_app, press, screen_text, settle, until
@@ -27,7 +28,7 @@ from tokexplore.tui.cli.export_session import source_of
 from tokexplore.tui.cli.sessions_table import session_table
 from tokexplore.tui.explore.open_session import keep_on, options_for
 from tokexplore.tui.explore.options import AppOptions, OpenOptions
-from tokexplore.tui.explore.session_recorder import read_state
+from tokexplore.tui.explore.session_recorder import ViewState, read_state
 from tokexplore.tui.export.formats import export
 from tokexplore.widgets.candidates import CandidateTable
 
@@ -336,6 +337,12 @@ def test_without_sessions_there_is_nothing_to_open() -> None:
 )
 def test_a_damaged_state_is_the_default_one(text: str) -> None:
     assert read_state(text)[0].settings == SamplingSettings()
+
+
+@pytest.mark.parametrize("length", [0, 1, 2**31 - 1])
+def test_every_length_that_can_be_asked_for_is_found_again(length: int) -> None:
+    state, damage = read_state(msgspec.json.encode(ViewState(max_new_tokens=length)).decode())
+    assert (state.max_new_tokens, damage) == (length, "")
 
 
 def test_a_file_never_makes_code_of_a_model_run() -> None:
