@@ -1,5 +1,6 @@
 """What all tests run under."""
 
+import gc
 import os
 import sys
 import tempfile
@@ -30,6 +31,9 @@ os.environ.update(
     HF_HOME=str(Path(tempfile.gettempdir(), f"tokexplore-tests-without-a-hub-{os.getuid()}")),
 )
 time.tzset()
+# An app hides what it is made of from the collector (`gc_control`). Of the hundreds of apps that a
+# process makes here nothing would ever go, and each fork of it would copy them all.
+gc.freeze = lambda: None
 
 # What loads torch, and what tries everything that there is: `make quick` leaves it out.
 HERE = Path(__file__).parent
