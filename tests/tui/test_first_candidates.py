@@ -74,7 +74,7 @@ async def test_the_main_screen_shows_no_figure_that_nobody_knows() -> None:
         assert told is not None
         assert page.rest_mass == pytest.approx(told.tail_mass(len(page.rows)), abs=1e-9)
         await press(pilot, "c", "c")  # by entropy, where none is known
-        view = app.screen.path_view
+        view = app.screen.story.path_view
         assert view.colouring == "entropy"
         known = [view.level(index) for index in range(len(view.cells))]
         assert set(known) == {NONE}
@@ -156,7 +156,7 @@ async def test_a_watched_token_is_not_asked_for() -> None:
         app.controller.watchlist.toggle(told.id_view[0])
         app.controller.watchlist.toggle(unlisted)
         app.screen.changed()
-        await until(pilot, lambda: not app.screen.watch_view.pending)
+        await until(pilot, lambda: not app.screen.strip.watch_view.pending)
         assert re.search(r"rank 1\b", screen_text(app))
         shown = app.controller.explorer.vocabulary.show(unlisted)
         assert f"{shown} ·" in screen_text(app)
