@@ -126,7 +126,7 @@ def grow(explorer: Explorer, engine: FakeEngine, leaf: int, tokens: int, draw: i
             tree.tell(leaf, event.distribution)
             leaf = tree.take(
                 leaf, event.standing.token, event.chosen_by,
-                settings=tree.configure(event.sampler.settings),
+                settings=tree.configure(event.settings),
                 logprob=event.standing.logprob, rank=event.standing.rank,
                 sampler_logprob=event.sampler_logprob, sampler=event.sampler,
             )  # fmt: skip

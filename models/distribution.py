@@ -137,7 +137,7 @@ class TokenRank(msgspec.Struct, frozen=True):
     logprob: float
     """Nats; the model's raw logprob."""
     rank: int
-    """1 + the number of strictly larger logits."""
+    """1 + the number of strictly larger logits; 0 where the engine does not tell it."""
     index: int
-    """Place in candidate order, from 0."""
+    """Place in candidate order, from 0; -1 where the engine does not tell it."""
     tied: bool = False

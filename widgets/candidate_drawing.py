@@ -63,7 +63,7 @@ def row_strip(
 ) -> Strip:
     """One candidate; `styles` carry the cursor's background already."""
     number, muted = (styles.cut, styles.cut) if row.cut else (styles.number, styles.muted)
-    rank = f"{row.rank}".rjust(columns.rank - 1) + (TIED if row.tied else " ")
+    rank = str(row.rank or "?").rjust(columns.rank - 1) + (TIED if row.tied else " ")
     segments = [
         Segment(CURSOR if cursor else " ", styles.here),
         Segment(TAKEN if row.taken else " ", styles.taken),

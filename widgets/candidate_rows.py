@@ -14,7 +14,7 @@ class CandidateRow(NamedTuple):
     """One candidate."""
 
     rank: int
-    """1 + the number of strictly larger logits."""
+    """1 + the number of strictly larger logits; 0 where it is not known."""
     tied: bool
     """Whether another token has the same logit."""
     text: str
@@ -182,7 +182,7 @@ def _fitted(total: int, cursor: int, top: int, height: int) -> int:
 
 def _taken_below(page: CandidatePage, end: int) -> CandidateRow | None:
     if page.outside is not None:
-        return page.outside if page.outside.rank > end else None
+        return page.outside if page.outside.rank > end or not page.outside.rank else None
     first = max(0, end - page.first)
     return next((row for row in page.rows[first:] if row.taken), None)
 

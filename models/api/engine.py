@@ -190,10 +190,13 @@ class DrawnToken(msgspec.Struct, frozen=True, tag=True):
     position: int
     distribution: Distribution
     standing: TokenRank
-    sampler: SamplerView
+    settings: SamplingSettings
+    """Those in force."""
+    sampler: SamplerView | None
+    """None where it depends on candidates that the engine does not list."""
     chosen_by: Literal["greedy", "sampled"]
-    sampler_logprob: float
-    """Nats, under the settings in force; 0 for greedy."""
+    sampler_logprob: float | None
+    """Nats, under the settings in force; 0 for greedy, None where `sampler` is."""
     draw: int = 0
     uniform: float | None = None
     """The number that a sampled token was drawn with."""

@@ -190,6 +190,7 @@ def drawn(
         position=len(path),
         distribution=distribution,
         standing=standing,
+        settings=settings,
         sampler=reshaped.view,
         chosen_by="greedy" if settings.greedy else "sampled",
         sampler_logprob=reshaped.view.fate(token, standing.logit, changes).logprob,

@@ -115,6 +115,7 @@ def run_once(plan: Plan, number: int, engine_of: EngineOf, control: Control) -> 
     began = time.perf_counter()
     for event in engine.bench.run(request, condition.execution, control):
         if isinstance(event, DrawnToken):
+            assert event.sampler_logprob is not None, "instruments see the whole vocabulary"
             steps.append(Step(event.standing.token, event.distribution, event.sampler_logprob))
         else:
             ended = event.reason

@@ -34,6 +34,7 @@ class TokenTaken(msgspec.Struct, frozen=True, tag=True, gc=False):
     logprob: float | None = None
     """The model's raw logprob (nats), where the distribution before it is known."""
     rank: int | None = None
+    """0 where the engine tells the logprob alone."""
     sampler_logprob: float | None = None
     """The sampler's logprob (nats) under the settings that the token was drawn with."""
     sampler: SamplerView | None = None

@@ -32,15 +32,15 @@ def record(
         case ScoredToken(position, distribution, standing):
             nodes = path or tree.path(leaf)
             tree.tell(nodes[position - 1], distribution)
-            if not tree.rank[nodes[position]]:
+            if not tree.is_scored(nodes[position]):
                 tree.append(Scored(nodes[position], standing.logprob, standing.rank))
-        case DrawnToken(_, distribution, standing, sampler, chosen_by, sampler_logprob, draw):
+        case DrawnToken(_, distribution, standing):
             tree.tell(leaf, distribution)
             return tree.explore(
-                leaf, [standing.token], chosen_by, extends=extends,
-                settings=tree.configure(sampler.settings), draw=draw,
+                leaf, [standing.token], event.chosen_by, extends=extends,
+                settings=tree.configure(event.settings), draw=event.draw,
                 logprob=standing.logprob, rank=standing.rank,
-                sampler_logprob=sampler_logprob, sampler=sampler,
+                sampler_logprob=event.sampler_logprob, sampler=event.sampler,
             )  # fmt: skip
         case Described(_, distribution):
             tree.tell(leaf, distribution)

@@ -365,8 +365,12 @@ class Trie:
                 branch.tip = node
         return branch
 
+    def is_scored(self, node: int) -> bool:
+        """Whether the model's logprob of a node's token is known."""
+        return not math.isnan(self.logprob[node])
+
     def _score(self, node: int, logprob: float, rank: int) -> None:
-        if not math.isnan(self.logprob[node]):
+        if self.is_scored(node):
             return
         self.logprob[node], self.rank[node] = logprob, rank
         branch = self.branch(self.branch_of[node])

@@ -342,6 +342,7 @@ class FakeEngine:
             position=len(ids),
             distribution=distribution,
             standing=standing,
+            settings=settings,
             sampler=view,
             chosen_by="greedy" if settings.greedy else "sampled",
             sampler_logprob=view.fate(token, standing.logit).logprob,

@@ -100,7 +100,7 @@ def report(source: Source, text: str, candidates: int) -> Iterator[str]:
     """The figures of the whole text, its most surprising tokens, and a line for each token."""
     tree, vocabulary = source.tree, source.vocabulary
     path = tree.path(source.leaf)
-    known = [node for node in path if tree.rank[node]]
+    known = [node for node in path if tree.is_scored(node)]
     if not known:
         yield "One token, and nothing comes before it: the model said nothing about it."
         return

@@ -41,7 +41,7 @@ def _label(source: Source, branch: Branch) -> str:
 def _edge(source: Source, branch: Branch) -> str:
     tree = source.tree
     token = source.vocabulary.show(tree.token[branch.head])
-    share = f" {math.exp(tree.logprob[branch.head]):.1%}" if tree.rank[branch.head] else ""
+    share = f" {math.exp(tree.logprob[branch.head]):.1%}" if tree.is_scored(branch.head) else ""
     step = tree.own_step(branch.head)
     at = f"@{step} " if step else ""
     return _escaped(f"{at}{token}{share}")

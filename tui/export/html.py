@@ -164,7 +164,7 @@ def _tokens(source: Source, nodes: list[int]) -> str:
 
 def _token(source: Source, node: int, piece: str, note: int | None, *, given: bool) -> str:
     tree, kinds = source.tree, ["t"]
-    known = bool(tree.rank[node])
+    known = tree.is_scored(node)
     heat = level("surprisal", -tree.logprob[node]) if known else NONE
     if heat > 0:
         kinds.append(f"h{heat}")
@@ -178,7 +178,7 @@ def _token(source: Source, node: int, piece: str, note: int | None, *, given: bo
         kinds.append("fork")
     if note is not None:
         kinds.append("note")
-    said = f"{math.exp(tree.logprob[node]):.1%}, rank {tree.rank[node]}" if known else ""
+    said = f"{math.exp(tree.logprob[node]):.1%}, rank {tree.rank[node] or '?'}" if known else ""
     title = f' title="{said}"' if said else ""
     mark = "" if note is None else f' data-note="{note}"'
     text = "".join(c if c == "\n" else html.escape(safe_character(c)) for c in piece)
@@ -206,7 +206,7 @@ def _data(source: Source, scope: Scope, count: int) -> bytes:
     told: dict[str, list[object]] = {}
     tokens: set[int] = set()
     for node, said in source.steps(scope):
-        known = bool(tree.rank[node])
+        known = tree.is_scored(node)
         nodes[str(node)] = [
             tree.token[node], tree.parent[node], _rounded(tree.logprob[node]) if known else None,
             tree.rank[node], source.step(node, scope), tree.origin[node], tree.notes.get(node, ""),

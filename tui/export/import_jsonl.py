@@ -282,10 +282,11 @@ class Lines:
             raise ValueError(f"token {step.id} was taken there before")
         self._tell(tree, parent, step)
         node = len(tree)
+        rank = step.rank if step.logprob is None else step.rank or 0
         tree.append(
             TokenTaken(
                 node, parent, step.id, step.chosen_by or "prompt", step.settings, step.draw,
-                step.logprob, step.rank, step.sampler_logprob,
+                step.logprob, rank, step.sampler_logprob,
             )
         )  # fmt: skip
         if step.node is not None:

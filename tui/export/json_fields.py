@@ -126,7 +126,7 @@ def step_line(event: ScoredToken | DrawnToken, tokens: TokenFields, count: int) 
         "logprob": standing.logprob,
         "sampler_logprob": drawn.sampler_logprob if drawn else None,
         "chosen_by": drawn.chosen_by if drawn else None,
-        "rank": standing.rank,
+        "rank": standing.rank or None,
     }
     if event.watched:
         step["watched"] = [

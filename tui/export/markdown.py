@@ -72,7 +72,7 @@ def _table(source: Source, scope: Scope, chain: list[int], count: int) -> Iterat
     yield "| step | token | logprob | rank | H | candidates |\n|--:|---|--:|--:|--:|---|\n"
     for node in chain:
         told = tree.distribution.get(tree.parent[node])
-        known = bool(tree.rank[node])
+        known = tree.is_scored(node)
         candidates = ""
         if told is not None:
             shown = enumerate(told.id_view[:count])
@@ -82,7 +82,7 @@ def _table(source: Source, scope: Scope, chain: list[int], count: int) -> Iterat
         yield (
             f"| {source.step(node, scope) or ''} | {escaped(vocabulary.show(tree.token[node]))} "
             f"| {f'{tree.logprob[node]:.4f}' if known else ''} "
-            f"| {tree.rank[node] if known else ''} "
+            f"| {(tree.rank[node] or '?') if known else ''} "
             f"| {'' if told is None else figure(told.entropy, 3)} | {candidates} |\n"
         )
     yield "\n"

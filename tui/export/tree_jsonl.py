@@ -125,7 +125,7 @@ def _without_seed(settings: SamplingSettings) -> dict[str, object]:
 def step_fields(source: Source, node: int, tokens: TokenFields) -> dict[str, object]:
     """A token as a run tells it, without what the model said before it."""
     tree, origin = source.tree, source.tree.origin[node]
-    known, drawn = bool(tree.rank[node]), tree.sampler_logprob[node]
+    known, drawn = tree.is_scored(node), tree.sampler_logprob[node]
     return {
         "type": "step",
         "position": tree.depth[node] - 1,
@@ -134,7 +134,7 @@ def step_fields(source: Source, node: int, tokens: TokenFields) -> dict[str, obj
         "logprob": tree.logprob[node] if known else None,
         "sampler_logprob": None if math.isnan(drawn) else drawn,
         "chosen_by": None if origin == "prompt" else origin,
-        "rank": tree.rank[node] if known else None,
+        "rank": tree.rank[node] or None,
     }
 
 

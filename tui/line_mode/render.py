@@ -79,11 +79,12 @@ def _rows(
             str(index + 1), rank, cut(vocabulary.show(token), LONGEST_TOKEN), str(token),
             number(logprob), percent(logprob), _sampler(share), ", ".join(notes),
         )  # fmt: skip
-    if taken is not None and tree.token[taken] not in ids and tree.rank[taken]:
+    if taken is not None and tree.token[taken] not in ids and tree.is_scored(taken):
         token, logprob = tree.token[taken], tree.logprob[taken]
         drawn = tree.sampler_logprob[taken]
         yield (
-            "", str(tree.rank[taken]), cut(vocabulary.show(token), LONGEST_TOKEN), str(token),
+            "", str(tree.rank[taken] or "?"),
+            cut(vocabulary.show(token), LONGEST_TOKEN), str(token),
             number(logprob), percent(logprob), "" if math.isnan(drawn) else percent(drawn), "taken",
         )  # fmt: skip
 

@@ -129,14 +129,15 @@ class CandidateList:
     ) -> CandidateRow | None:
         """The row of a taken token that is not among the indices `rows`."""
         tree, taken, vocabulary = explorer.tree, explorer.taken, explorer.vocabulary
-        if taken is None or not tree.rank[taken]:
+        if taken is None or not tree.is_scored(taken):
             return None
         token = tree.token[taken]
         if token in self.ids[rows.start : rows.stop]:
             return None
         known = tree.sampler_logprob[taken]
         logit = tree.logprob[taken] + self.distribution.lse
-        share = share_of(view, tree.rank[taken] - 1, token, logit)
+        index = tree.rank[taken] - 1 if tree.rank[taken] else len(self)
+        share = share_of(view, index, token, logit)
         return CandidateRow(
             rank=tree.rank[taken],
             tied=False,

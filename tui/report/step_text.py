@@ -6,7 +6,8 @@ from statistics import fmean
 
 from tokexplore.models.api.engine import DrawnToken
 from tokexplore.models.display import safe_character, visible
-from tokexplore.models.distribution import Distribution
+from tokexplore.models.distribution import Distribution, TokenRank
+from tokexplore.models.sampling.bounds import BoundedView, bounded_view
 from tokexplore.models.sampling.logit_edits import changes_of
 from tokexplore.models.sampling.sampler_view import StepView
 from tokexplore.models.tokens import Vocabulary
@@ -19,6 +20,8 @@ CURVE = 40
 """Cells that a curve in a line takes at most."""
 SHOWN_BEFORE = 5
 """Tokens of the path that a step's heading shows."""
+View = StepView | BoundedView
+"""What the sampler makes of a step: exactly or, where the engine cannot tell, in bounds."""
 _HEADER = ("", "rank", "token", "id", "logprob", "model", "sampler")
 _SIDES = "<><>>>>"
 
@@ -42,8 +45,7 @@ def step_table(
         path: the ids that the step goes on from, `prompt_length` of them the prompt's.
         count: candidates to list; the chosen one is listed in any case.
     """
-    changes = changes_of(drawn.sampler.settings, path, prompt_length)
-    view = StepView(drawn.sampler, changes)
+    view = _view(drawn, path, prompt_length)
     before = path[max(0, len(path) - SHOWN_BEFORE) :]
     standing, distribution = drawn.standing, drawn.distribution
     after = visible(_from_a_character(b"".join(map(vocabulary.bytes_of, before))))
@@ -53,9 +55,9 @@ def step_table(
     )
     chosen = (
         f"  chosen: {vocabulary.show(standing.token)} (id {standing.token}, {drawn.chosen_by}), "
-        f"rank {standing.rank}{'=' if standing.tied else ''} of {distribution.vocabulary:,}: "
+        f"rank {_rank(standing)} of {distribution.vocabulary:,}: "
         f"model {percent(standing.logprob)} (logprob {number(standing.logprob)}), "
-        f"sampler {percent(drawn.sampler_logprob)}"
+        f"sampler {_chosen_share(drawn, view)}"
     )
     rows = [_HEADER, *_rows(drawn, view, vocabulary, count)]
     rest = distribution.vocabulary - min(count, len(distribution))
@@ -83,6 +85,39 @@ def margin_words(distribution: Distribution) -> str:
     return number(distribution.margin) if distribution.margin_known else "?"
 
 
+def _view(drawn: DrawnToken, path: Sequence[int], prompt_length: int) -> View | None:
+    """What the sampler made of a step, where anything can be said."""
+    if drawn.sampler is None:
+        return bounded_view(drawn.distribution, drawn.settings)
+    return StepView(drawn.sampler, changes_of(drawn.settings, path, prompt_length))
+
+
+def _rank(standing: TokenRank) -> str:
+    return f"{standing.rank or '?'}{'=' if standing.tied else ''}"
+
+
+def _chosen_share(drawn: DrawnToken, view: View | None) -> str:
+    """The sampler's probability of the token that was taken."""
+    if drawn.sampler_logprob is not None:
+        return percent(drawn.sampler_logprob)
+    token, distribution = drawn.standing.token, drawn.distribution
+    index = distribution.index_of(token)
+    return "?" if index is None else _share(view, index, token, distribution.logit_view[index])
+
+
+def _share(view: View | None, index: int, token: int, logit: float) -> str:
+    """The sampler's probability of a candidate that is listed, or the bounds of it."""
+    if view is None:
+        return "?"
+    if isinstance(view, StepView):
+        return percent(view.fate(token, logit).logprob)
+    bounds = view.share(index)
+    low, high = f"{bounds.low:.2%}", f"{bounds.high:.2%}"
+    if not bounds.high:
+        return "cut"
+    return low if low == high else f"{low} to {high}"
+
+
 def _from_a_character(data: bytes) -> bytes:
     """Bytes without those at their start that end a character that began before."""
     start = next((i for i, byte in enumerate(data[:3]) if byte & 0xC0 != 0x80), min(3, len(data)))
@@ -90,22 +125,22 @@ def _from_a_character(data: bytes) -> bytes:
 
 
 def _rows(
-    drawn: DrawnToken, view: StepView, vocabulary: Vocabulary, count: int
+    drawn: DrawnToken, view: View | None, vocabulary: Vocabulary, count: int
 ) -> Iterable[tuple[str, ...]]:
     distribution, chosen = drawn.distribution, drawn.standing
     ids = distribution.id_view[:count]
     for index, token in enumerate(ids):
         logprob = distribution.logprob(index)
-        sampler = view.fate(token, distribution.logit_view[index]).logprob
+        share = _share(view, index, token, distribution.logit_view[index])
         rank = f"{distribution.rank(index)}{'=' if distribution.tied(index) else ''}"
-        yield _row(token == chosen.token, rank, token, logprob, sampler, vocabulary)
+        yield _row(token == chosen.token, rank, token, logprob, share, vocabulary)
     if chosen.token not in ids:
-        rank = f"{chosen.rank}{'=' if chosen.tied else ''}"
-        yield _row(True, rank, chosen.token, chosen.logprob, drawn.sampler_logprob, vocabulary)
+        share = _chosen_share(drawn, view)
+        yield _row(True, _rank(chosen), chosen.token, chosen.logprob, share, vocabulary)
 
 
 def _row(
-    chosen: bool, rank: str, token: int, logprob: float, sampler: float, vocabulary: Vocabulary
+    chosen: bool, rank: str, token: int, logprob: float, sampler: str, vocabulary: Vocabulary
 ) -> tuple[str, ...]:
     return (
         "  *" if chosen else "",
@@ -114,7 +149,7 @@ def _row(
         str(token),
         number(logprob),
         percent(logprob),
-        percent(sampler),
+        sampler,
     )
 
 

@@ -54,10 +54,10 @@ def _token(explorer: Explorer) -> Lines:
         ("step, position", f"{explorer.number(explorer.cursor) or 'prompt'}, {explorer.cursor}"),
         ("came as", explorer.came(explorer.cursor)),
     ]
-    if tree.rank[node]:
+    if tree.is_scored(node):
         nats = tree.logprob[node]
         lines += [
-            ("rank", f"{tree.rank[node]:,}"),
+            ("rank", f"{tree.rank[node]:,}" if tree.rank[node] else "?"),
             ("model", f"{nats:.4f} nats = {nats / math.log(2):.4f} bits = {math.exp(nats):.4g}"),
         ]
     if not math.isnan(tree.sampler_logprob[node]):
