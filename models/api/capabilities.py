@@ -1,6 +1,20 @@
 """What an engine can do: where it cannot, the interface says so instead of guessing."""
 
+from typing import Literal
+
 import msgspec
+
+Need = Literal["lists_all", "prompt_scores", "forced_tokens", "instruments", "own_ids"]
+"""What something can need of an engine."""
+
+_LIMITS: dict[Need, tuple[str, str]] = {
+    "lists_all": ("lists the first {listed} candidates of a step", "the whole vocabulary"),
+    "prompt_scores": ("gives no logprobs of tokens that it is given", "them"),
+    "forced_tokens": ("goes on only with tokens that it listed", "others"),
+    "instruments": ("computes a path in one way only", "others"),
+    "own_ids": ("numbers tokens as they come", "the ids of the model's tokenizer"),
+}
+"""What an engine does instead, and what it then does not have."""
 
 
 class Capabilities(msgspec.Struct, frozen=True):
@@ -23,3 +37,21 @@ class Capabilities(msgspec.Struct, frozen=True):
     def lists_all(self) -> bool:
         """Whether every token's logprob can be had."""
         return not self.listed
+
+    def limit(self, need: Need) -> str:
+        """What the engine does instead: `This engine lists the first 20 candidates of a step`.
+
+        Empty where it has what is needed.
+        """
+        if getattr(self, need):
+            return ""
+        return f"This engine {_LIMITS[need][0].format(listed=self.listed)}"
+
+    def why_not(self, what: str, *needs: Need) -> str:
+        """The sentence that refuses what the engine cannot do; empty where it can.
+
+        Args:
+            what: the subject of the sentence's second half: `the lab`.
+        """
+        lacks = (need for need in needs if not getattr(self, need))
+        return next((f"{self.limit(need)}: {what} needs {_LIMITS[need][1]}." for need in lacks), "")

@@ -153,13 +153,15 @@ class StreamRequest(msgspec.Struct, frozen=True):
     ignore_eos: bool = False
     """Go on past the ends of the text and of the turn."""
     score_prompt: bool = False
-    """Yield `ScoredToken` for every position of `ids` before the first new token."""
+    """Yield `ScoredToken` for every position of `ids` before the first new token: only of an engine
+    that has prompt scores."""
     describe_end: bool = False
     """Yield the distribution after the last token when the stream ends."""
     top: int = STORED_CANDIDATES
     """Candidates to store in each distribution."""
     watch: tuple[int, ...] = ()
-    """Tokens whose standing is told at every step, whatever their rank."""
+    """Tokens whose standing is told at every step, whatever their rank; where the engine lists the
+    first candidates only, as far as they are among them."""
 
 
 class Progress(msgspec.Struct, frozen=True, tag=True):
@@ -250,7 +252,13 @@ class Control:
 
 
 class Engine(Protocol):
-    """A causal language model that tells the truth about every step."""
+    """A causal language model that tells the truth about every step.
+
+    What it cannot do is in the capabilities of its `info`. Where it is asked for it all the same it
+    raises a UsageError, the sentence of `Capabilities.why_not`: one that lists the first candidates
+    only for everything that needs the others (`rows`, `search`, `standings`, `reshape`, `effects`,
+    `draws`), one without prompt scores for `score` and for streams that are to score the prompt.
+    """
 
     @property
     def info(self) -> ModelInfo:
@@ -300,13 +308,21 @@ class Engine(Protocol):
     def score(
         self, ids: Sequence[int], start: int, control: Control
     ) -> Iterator[Progress | ScoredToken]:
-        """The distribution before each token of ids[start:] (start >= 1), in bounded memory."""
+        """The distribution before each token of ids[start:] (start >= 1), in bounded memory.
+
+        Raises:
+            UsageError: an engine without prompt scores.
+        """
 
     def describe(self, ids: Sequence[int]) -> Distribution:
         """The distribution after a path."""
 
     def rows(self, ids: Sequence[int], start: int, count: int) -> Rows:
-        """Candidates `start` to `start + count` (from 0) of the whole vocabulary after a path."""
+        """Candidates `start` to `start + count` (from 0) of the whole vocabulary after a path.
+
+        Raises:
+            UsageError: one that lists the first candidates only; so too for those that follow.
+        """
 
     def search(self, ids: Sequence[int], text: str, limit: int) -> Rows:
         """The most probable tokens after a path whose text holds `text`, case ignored."""

@@ -87,8 +87,8 @@ class StepPanel:
 
     def _fetch(self, listed: CandidateList) -> None:
         """Ask for the candidates after those that are listed."""
-        absent, size = self._controller.link.absent, listed.distribution.available
-        if not self.fetching and not absent and len(listed) < size:
+        asks, size = self._controller.link.can("lists_all"), listed.distribution.available
+        if not self.fetching and asks and len(listed) < size:
             self.fetching = True
             self._controller.jobs.run(self._add_page(listed))
 

@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from typing import Literal
 
+from tokexplore.models.api.capabilities import Need
 from tokexplore.models.api.engine import ModelInfo, Progress
 from tokexplore.models.api.options import LoadOptions
-from tokexplore.models.errors import EngineLostError
+from tokexplore.models.errors import EngineLostError, UsageError
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.worker.async_engine import AsyncEngine
 from tokexplore.models.worker.client import EngineClient
@@ -55,6 +56,27 @@ class EngineLink:
     def absent(self) -> bool:
         """Whether there is no engine to ask."""
         return self.state != "ready"
+
+    def can(self, need: Need) -> bool:
+        """Whether there is an engine to ask, and it can do this."""
+        return not self.absent and self.info is not None and not self.limit(need)
+
+    def limit(self, need: Need) -> str:
+        """See `Capabilities.limit`; empty too as long as no engine was there to say."""
+        return self.info.capabilities.limit(need) if self.info else ""
+
+    def why_not(self, what: str, *needs: Need) -> str:
+        """See `Capabilities.why_not`; empty as `limit`."""
+        return self.info.capabilities.why_not(what, *needs) if self.info else ""
+
+    def check(self, what: str, *needs: Need) -> None:
+        """Refuse what the engine cannot do.
+
+        Raises:
+            UsageError: it lacks something that `what` needs; see `Capabilities.why_not`.
+        """
+        if why := self.why_not(what, *needs):
+            raise UsageError(why)
 
     @property
     def suggested(self) -> SamplingSettings | None:

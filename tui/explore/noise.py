@@ -38,7 +38,7 @@ class NoiseMeter:
     def measure_when_idle(self) -> None:
         """Begin to measure the path in view, unless that was done or something else goes on."""
         link, explorer = self._link, self._explorer
-        leaf, idle = explorer.leaf, not link.absent and not self._jobs.count
+        leaf, idle = explorer.leaf, link.can("prompt_scores") and not self._jobs.count
         if not idle or link.info is None or not explorer.nodes or leaf in self._measured:
             return
         self._measured.add(leaf)

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 
 from tokexplore.models.api.questions import FindStandings
+from tokexplore.models.distribution import TokenRank
 from tokexplore.models.errors import UsageError
 from tokexplore.models.tree.trie import ROOT
 from tokexplore.tui.explore.engine_link import EngineLink
@@ -37,7 +38,7 @@ class Picks:
         """Take a token after the node `before`; whether it was not taken there yet.
 
         Raises:
-            TokexploreError: the engine cannot say how the token stands there.
+            TokexploreError: the engine does not go on with the token, or cannot say how it stands.
         """
         explorer, tree = self._explorer, self._explorer.tree
         cursor = tree.depth[before]
@@ -61,13 +62,26 @@ class Picks:
         standing = self._queries.stored_rank(before, token)
         if standing is None:
             await self._wake()
-            (standing,) = await self._link.client.ask(FindStandings(tree.ids(before), [token]))
+            standing = await self._rank(token, before)
         node = tree.explore(
             before, [token], "picked", extends=True,
             settings=tree.configure(explorer.settings),
-            logprob=standing.logprob, rank=standing.rank,
+            logprob=standing and standing.logprob, rank=standing and standing.rank,
         )  # fmt: skip
         explorer.go_to(node)
+
+    async def _rank(self, token: int, before: int) -> TokenRank | None:
+        """How a token stands that is not stored; None where the engine does not tell.
+
+        Raises:
+            UsageError: the engine does not go on with it.
+        """
+        if limit := self._link.limit("forced_tokens"):
+            raise UsageError(f"{limit}: id {token} is none of those at this step.")
+        if not self._link.can("lists_all"):
+            return None
+        question = FindStandings(self._explorer.tree.ids(before), [token])
+        return (await self._link.client.ask(question))[0]
 
     def check_draws(self) -> None:
         """Refuse to draw where nothing is drawn.

@@ -119,9 +119,11 @@ class Prompts:
             literal: read the names of tokens in it as their characters.
 
         Raises:
-            TokexploreError: with it the path is longer than the context.
+            TokexploreError: with it the path is longer than the context, or the engine goes on only
+                with tokens of its own.
         """
         explorer = self._explorer
+        self._link.check("typed text", "forced_tokens")
         ids = await self._link.client.ask(Encode(text, continuation=True, literal=literal))
         if not ids:
             return
@@ -137,8 +139,9 @@ class Prompts:
         """Score the tokens that were typed, and say what they cost the model."""
         tree = self._explorer.tree
         typed = tree.path(leaf)[start:]
-        await self._scorer.score(leaf, max(1, start))
-        logprobs = [tree.logprob[n] for n in typed if tree.rank[n]]
+        if self._link.can("prompt_scores"):
+            await self._scorer.score(leaf, max(1, start))
+        logprobs = [tree.logprob[n] for n in typed if tree.is_scored(n)]
         notice = f"{len(typed)} tokens typed"
         if logprobs:
             total = math.fsum(logprobs)

@@ -48,7 +48,7 @@ class Queries:
     def sampler_view(self) -> StepView | BoundedView | None:
         """The sampler's view of the cursor's step, once known; asks for it where it is not.
 
-        Without an engine to ask it is bounds, or nothing where not even those are known.
+        Where there is none to ask for it, it is bounds, or nothing where not even those are known.
         """
         explorer, tree = self._explorer, self._explorer.tree
         number, before, taken = self.settings_at_cursor(), explorer.before, explorer.taken
@@ -62,9 +62,10 @@ class Queries:
         if view is not None:
             return self._step_view(before, number, view)
         distribution = tree.distribution.get(before)
-        if distribution is not None and (self._link.absent or not distribution.complete):
+        asks = self._link.can("lists_all")
+        if distribution is not None and not (asks and distribution.complete):
             return bounded_view(distribution, tree.settings[number])
-        if not self._link.absent:
+        if asks:
             self._ask((before, number), self._reshape(before, number))
         return None
 
@@ -153,7 +154,12 @@ class Queries:
         self._asked.clear()
 
     async def rows(self, node: int, start: int, count: int) -> Rows:
-        """A page of the whole candidate order after a node."""
+        """A page of the whole candidate order after a node.
+
+        Raises:
+            UsageError: the engine lists the first candidates only.
+        """
+        self._link.check("a candidate further down", "lists_all")
         return await self._link.client.ask(FindRows(self._explorer.tree.ids(node), start, count))
 
     async def search(self, node: int, text: str, limit: int) -> Rows:
@@ -162,7 +168,10 @@ class Queries:
         Of those that are stored, where no others can be had.
         """
         distribution = self._explorer.tree.distribution.get(node)
-        if self._link.absent or (distribution is not None and not distribution.complete):
+        if distribution is None and not self._link.absent:
+            await self._describe(node)
+            distribution = self._explorer.tree.distribution.get(node)
+        if not self._link.can("lists_all") or (distribution and not distribution.complete):
             return self._search_stored(node, text, limit)
         return await self._link.client.ask(Search(self._explorer.tree.ids(node), text, limit))
 

@@ -27,9 +27,11 @@ class Scorer:
 
     def unscored(self, leaf: int) -> int | None:
         """Position of the first token of a path that has no logprob yet and can have one."""
+        if not self._link.can("prompt_scores"):
+            return None
         tree = self._explorer.tree
         path = tree.path(leaf)
-        return next((i for i in range(1, len(path)) if not tree.rank[path[i]]), None)
+        return next((i for i in range(1, len(path)) if not tree.is_scored(path[i])), None)
 
     async def score(self, leaf: int, start: int) -> None:
         """Score the tokens of a path from position `start` on, in the place of those before."""

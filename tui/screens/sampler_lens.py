@@ -172,8 +172,8 @@ class SamplerLensScreen(Dialog[Setup | None]):
     @property
     def _bounded(self) -> bool:
         """Whether only bounds can be had: there is no model, or it lists the first candidates."""
-        known = self._distribution
-        return self._controller.link.absent or (known is not None and not known.complete)
+        known, link = self._distribution, self._controller.link
+        return not link.can("lists_all") or (known is not None and not known.complete)
 
     def _follow(self) -> None:
         """Show what is known of the settings in hand, and ask for what is not."""
@@ -222,7 +222,8 @@ class SamplerLensScreen(Dialog[Setup | None]):
         if self._controller.link.absent:
             said.append("without the model: bounds from what is recorded; ? needs the whole tail")
         elif self._bounded:
-            said.append(f"bounds {self._distribution.extent} candidates; ? needs the whole tail")
+            listed = len(self._distribution)
+            said.append(f"bounds of the first {listed} candidates; ? needs the whole tail")
         effect = columns[-1].effect
         recorded = self._distribution.entropy
         if effect and recorded is not None and abs(effect.model_entropy - recorded) > 1e-6:
@@ -319,7 +320,8 @@ class SamplerLensScreen(Dialog[Setup | None]):
             self.app.notify("Drawing needs the model: space loads it.", markup=False)
             return
         if self._bounded:
-            self.app.notify("Drawing needs the whole vocabulary.", markup=False)
+            why = self._controller.link.why_not("drawing", "lists_all")
+            self.app.notify(why or "Drawing needs the whole vocabulary.", markup=False)
             return
         self._step.draw(now, DRAWS)
 
