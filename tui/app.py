@@ -5,7 +5,7 @@ import math
 import os
 import signal
 import time
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -15,8 +15,10 @@ import msgspec
 import textual
 from rich.text import Text
 from textual import events, work
+from textual.actions import ActionParseResult
 from textual.app import SystemCommand
 from textual.binding import BindingType
+from textual.dom import DOMNode
 from textual.screen import Screen
 
 from tokexplore.models.api.options import LoadOptions
@@ -234,7 +236,7 @@ class TokexploreApp(RecordableApp[int]):
         from tokexplore.tui.screens.help import help_for
 
         main = isinstance(self.screen, BrowseScreen)
-        sheet = help_for(self.screen, self.BINDINGS, self.rebinding, main=main)
+        sheet = help_for(self.screen, self.BINDINGS, self.rebinding, self._why_not, main=main)
         await self.push_screen(sheet)
         await sheet.opened.wait()
 
@@ -293,14 +295,34 @@ class TokexploreApp(RecordableApp[int]):
         if await self.sessions.model_refused():
             self._browse_on()
 
+    async def run_action(
+        self,
+        action: "str | ActionParseResult",
+        default_namespace: DOMNode | None = None,
+        namespaces: Mapping[str, DOMNode] | None = None,
+    ) -> bool:
+        """As ever; where the engine cannot do it, say why."""
+        screen, why = default_namespace, ""
+        if isinstance(action, str) and isinstance(screen, LiveScreen):
+            why = screen.why_not(action.partition("(")[0])
+        if why:
+            self.say(why)
+            return True
+        return await super().run_action(action, default_namespace, namespaces)
+
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Everything that a key does, by name, whatever `screen` is in front."""
         from tokexplore.tui.screens.palette import system_commands
 
         del screen
         return system_commands(
-            self._run_from_palette, self._save_tape, self.action_quit, self.rebinding.shown
-        )
+            self._run_from_palette, self._save_tape, self.action_quit, self.rebinding.shown,
+            self._why_not,
+        )  # fmt: skip
+
+    def _why_not(self, action: str) -> str:
+        """Why the engine cannot do an action of the main screen; empty where it can."""
+        return self._browse.why_not(action) if self._browse else ""
 
     def _save_tape(self) -> None:
         self.recordings.keys.leave_out_palette()

@@ -24,6 +24,8 @@ class KeyHint(NamedTuple):
     """Hints with a higher priority stay longer when the line is narrow."""
     action: str = ""
     """What a click on it asks for."""
+    disabled: bool = False
+    """It does nothing here but say why."""
 
     @property
     def cells(self) -> int:
@@ -64,7 +66,8 @@ def keybar_strip(placed: Sequence[Placed], cells: int, key: Style, label: Style)
     used = 0
     for start, hint in placed:
         segments.append(Segment(" " * (start - used), label))
-        segments += [Segment(hint.key, key), Segment(f" {hint.label}", label)]
+        segments.append(Segment(hint.key, label if hint.disabled else key))
+        segments.append(Segment(f" {hint.label}", label))
         used = start + hint.cells
     return line(segments, cells, label)
 

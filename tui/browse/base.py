@@ -115,3 +115,8 @@ class Actions:
     def __init__(self, screen: BrowseBase) -> None:
         self.screen, self.host = screen, screen.host
         self.controller, self.explorer = screen.controller, screen.explorer
+
+    def why_not(self, action: str) -> str:
+        """The sentence that says why the engine cannot do an action; empty where it can."""
+        del action
+        return ""

@@ -91,6 +91,12 @@ class DisplayActions(Actions):
         else:
             self.controller.jobs.change(self._open_paused(TemperaturesScreen))
 
+    def why_not(self, action: str) -> str:
+        """The lab runs in several ways; what it has found can be read with any engine."""
+        if action == "lab" and not self.explorer.tree.studies:
+            return self.controller.link.why_not("the lab", "lists_all", "instruments")
+        return ""
+
     def action_lab(self) -> None:
         """The same request again and again: where its texts part, and why."""
         from tokexplore.tui.screens.lab import LabScreen

@@ -122,6 +122,12 @@ class PromptActions(Actions):
                 await opened.wait()
             raise
 
+    def why_not(self, action: str) -> str:
+        """Text holds any token."""
+        if action == "type_text":
+            return self.controller.link.why_not("typed text", "forced_tokens")
+        return ""
+
     async def action_type_text(self) -> None:
         """Branch with typed text."""
         await self._ask_text(None)

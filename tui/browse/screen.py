@@ -73,7 +73,7 @@ class BrowseScreen(BrowseBase):
         self._branches = BranchActions(self, self.step)
         self.navigation = NavigationActions(self, self.story, self.step, self._branches)
         self._generation = GenerationActions(self, self.step, self._prompts)
-        self._take_actions(
+        self._action_parts: tuple[Actions, ...] = (
             self._prompts,
             self._branches,
             self.navigation,
@@ -81,13 +81,18 @@ class BrowseScreen(BrowseBase):
             AnnotationActions(self, self.navigation),
             DisplayActions(self, self.story, self.step, self._watch_changed),
         )
+        self._take_actions()
 
-    def _take_actions(self, *parts: Actions) -> None:
+    def _take_actions(self) -> None:
         """Textual looks an action up by its name on the screen."""
-        for part in parts:
+        for part in self._action_parts:
             for name in dir(part):
                 if name.startswith("action_"):
                     setattr(self, name, getattr(part, name))
+
+    def why_not(self, action: str) -> str:
+        """See `Actions.why_not`."""
+        return next(filter(None, (part.why_not(action) for part in self._action_parts)), "")
 
     def compose(self) -> ComposeResult:
         yield Header()

@@ -50,6 +50,11 @@ class RepeatRuns:
         self._work: asyncio.Task[None] | None = None
         self._handle: Handle[Outcome] | None = None
 
+    @property
+    def why_not(self) -> str:
+        """The sentence that says why this engine makes no runs; empty where it does."""
+        return self._controller.link.why_not("the lab", "lists_all", "instruments")
+
     def start(self) -> None:
         """Run the experiment, in the place of one that is running."""
         self.stop()

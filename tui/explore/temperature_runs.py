@@ -8,6 +8,8 @@ import msgspec
 
 from tokexplore.models.api.engine import DrawnToken, StreamEnded
 from tokexplore.models.api.questions import FindEffects
+from tokexplore.models.distribution import Distribution
+from tokexplore.models.sampling.bounds import BoundedView, bounded_view
 from tokexplore.models.sampling.effects import Effect
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.tree.events import Ended
@@ -25,6 +27,8 @@ class TemperatureRun:
 
     settings: SamplingSettings
     effect: Effect | None = None
+    bounds: BoundedView | None = None
+    """What can be said where no effect can be had."""
     drawn: list[DrawnToken] = field(default_factory=list)
     ended: str = ""
     """Why the continuation ended; empty while it runs or waits."""
@@ -78,14 +82,25 @@ class TemperatureRuns:
         return next((rung for rung in self.rungs if not rung.ended), None)
 
     async def _run(self, rungs: list[TemperatureRun]) -> None:
-        client, tree = self._controller.link.client, self._controller.explorer.tree
-        length = tree.prompt_length(self.node)
-        found = await client.ask(FindEffects(self.ids, [r.settings for r in rungs], length))
-        for rung, effect in zip(rungs, found, strict=True):
-            rung.effect = effect
+        length = self._controller.explorer.tree.prompt_length(self.node)
+        if self._controller.link.can("lists_all"):
+            question = FindEffects(self.ids, [r.settings for r in rungs], length)
+            found = await self._controller.link.client.ask(question)
+            for rung, effect in zip(rungs, found, strict=True):
+                rung.effect = effect
+        elif (listed := self.listed) is not None:
+            for rung in rungs:
+                rung.bounds = bounded_view(listed, rung.settings)
         self._changed()
         for rung in rungs:
             await self._continue(rung, length)
+
+    @property
+    def listed(self) -> Distribution | None:
+        """The step's distribution, where the engine lists its first candidates only."""
+        if self._controller.link.can("lists_all"):
+            return None
+        return self._controller.explorer.tree.distribution.get(self.node)
 
     async def _continue(self, rung: TemperatureRun, prompt_length: int) -> None:
         controller = self._controller

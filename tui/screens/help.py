@@ -1,6 +1,6 @@
 """Help, made from the bindings that are in force."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from textual.binding import Binding, BindingType
@@ -50,19 +50,25 @@ class KeyLine(NamedTuple):
 
 
 def help_for(
-    screen: Screen[Any], everywhere: Sequence[BindingType], own: Rebinding, *, main: bool
+    screen: Screen[Any],
+    everywhere: Sequence[BindingType],
+    own: Rebinding,
+    why_not: Callable[[str], str],
+    *,
+    main: bool,
 ) -> Sheet:
     """The keys of a screen: of the main one with those of the screens that it opens.
 
     Args:
         everywhere: the app's own bindings.
         own: the user's keys.
+        why_not: why the engine cannot do an action of the main screen; empty where it can.
         main: whether it is the main screen.
     """
     places = screens(own)
     if main:
         others = {name: kind.BINDINGS for kind, name in places.items()}
-        return help_sheet(own.shown, {**others, "Everywhere": everywhere})
+        return help_sheet(own.shown, {**others, "Everywhere": everywhere}, why_not=why_not)
     name = places.get(type(screen)) or getattr(screen, "title_text", "") or "This screen"
     both = [*bindings(EVERYWHERE), *everywhere]
     return help_sheet(own.shown, {name: screen.BINDINGS, "Everywhere": both}, {})
@@ -87,10 +93,11 @@ def help_sheet(
     rebound: Mapping[str, str],
     others: Mapping[str, Sequence[BindingType]],
     groups: Mapping[str, Sequence[Command]] = GROUPS,
+    why_not: Callable[[str], str] = lambda _action: "",
 ) -> Sheet:
     """All keys by group, then the words; the arguments are those of `key_lines`."""
     lines: list[Content] = []
-    for place, keys_there in key_lines(rebound, others, groups).items():
+    for place, keys_there in key_lines(rebound, others, groups, why_not).items():
         lines.append(Content.styled(place, "bold $here"))
         lines += map(_key_line, keys_there)
         lines.append(Content(""))
@@ -103,6 +110,7 @@ def key_lines(
     rebound: Mapping[str, str],
     others: Mapping[str, Sequence[BindingType]],
     groups: Mapping[str, Sequence[Command]] = GROUPS,
+    why_not: Callable[[str], str] = lambda _action: "",
 ) -> dict[str, list[KeyLine]]:
     """What each key does, by group and place.
 
@@ -110,6 +118,7 @@ def key_lines(
         rebound: the user's own keys by id.
         others: bindings of other places than the main screen, by the place's name.
         groups: commands of the main screen.
+        why_not: why one of them cannot be done; empty where it can.
     """
     lines: dict[str, list[KeyLine]] = {}
     for group, commands in groups.items():
@@ -119,7 +128,8 @@ def key_lines(
             if nth and command.id != "act.take1":
                 continue
             keys = rebound.get(command.id, command.shown)
-            line = KeyLine(command.id, keys, command.label, command.tooltip)
+            tooltip = why_not(command.action) or command.tooltip
+            line = KeyLine(command.id, keys, command.label, tooltip)
             if nth:
                 line = KeyLine(
                     "act.take1 … act.take9", "1 … 9", "take by number",

@@ -105,7 +105,7 @@ class LabScreen(LiveScreen):
         ]
         self.show_keys(hints, "lab.close")
         self.query_one(VerticalScroll).can_focus = False
-        if self.lab.study is None:
+        if self.lab.study is None and not self.why_not("again"):
             self.lab.start()
         self.set_interval(1 / FRAMES_PER_SECOND, self._count_down)
         self.changed()
@@ -129,6 +129,10 @@ class LabScreen(LiveScreen):
         self._stale = True
         self.changed()
 
+    def why_not(self, action: str) -> str:
+        """Runs need an engine that computes the same path in several ways."""
+        return self.lab.why_not if action in ("again", "edit", "vary") else ""
+
     def paint_parts(self) -> None:
         """Show the runs that there are, and how long the rest take."""
         vocabulary = self.explorer.vocabulary
@@ -149,7 +153,8 @@ class LabScreen(LiveScreen):
         self._index = max(0, min(self._index, len(self._rows) - 1))
 
     def _paint_figures(self) -> None:
-        shown = Content.styled("the first run is computed…", "$text-muted")
+        first = self.why_not("again") or "the first run is computed…"
+        shown = Content.styled(first, "$text-muted")
         if self._study is not None and self._summary is not None:
             progress = self.lab.progress if self.lab.running else None
             shown = figures(self._study, self._summary, progress)

@@ -63,6 +63,16 @@ class LiveScreen(Screen[None]):
     def paint_parts(self) -> None:
         """Bring what stands below the header up to date."""
 
+    def why_not(self, action: str) -> str:
+        """The sentence that says why the engine cannot do an action; empty where it can."""
+        del action
+        return ""
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Textual asks: what the engine cannot do is disabled."""
+        del parameters
+        return None if self.why_not(action) else True
+
     def show_keys(self, hints: Sequence[KeyHint], close: str) -> None:
         """The key bar, with the user's own keys.
 
@@ -70,6 +80,7 @@ class LiveScreen(Screen[None]):
             close: id of the key that closes, which is `q` by itself.
         """
         last = KeyHint(f"{{{close}:q}}", "close", 10, "close")
+        hints = [hint._replace(disabled=bool(self.why_not(hint.action))) for hint in hints]
         self.query_one(KeyBar).show(*rebinding_of(self.app).hints(hints, last))
 
     async def on_key_bar_pressed(self, event: KeyBar.Pressed) -> None:

@@ -41,17 +41,19 @@ def system_commands(
     save_tape: Callable[[], None],
     leave: Callable[[], Any],
     shown: Mapping[str, str],
+    why_not: Callable[[str], str],
 ) -> Iterator[SystemCommand]:
     """Everything that a key does, by name.
 
     Args:
         run: does an action of the main screen.
         shown: the user's own keys, by the ids of their commands.
+        why_not: why the engine cannot do an action; empty where it can.
     """
     for command in COMMANDS:
         yield SystemCommand(
             command.label,
-            f"{shown.get(command.id, command.shown)}  {command.tooltip}",
+            f"{shown.get(command.id, command.shown)}  {why_not(command.action) or command.tooltip}",
             partial(run, command.action),
         )
     yield SystemCommand(

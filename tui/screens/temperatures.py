@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from statistics import fmean
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from textual import events
 from textual.app import ComposeResult
@@ -12,7 +12,10 @@ from textual.content import Content
 from textual.widgets import Static
 
 from tokexplore.models.display import NEWLINE, safe_text
+from tokexplore.models.distribution import Distribution
 from tokexplore.models.errors import UsageError
+from tokexplore.models.sampling.bounds import BoundedView
+from tokexplore.models.sampling.effects import Effect
 from tokexplore.models.sampling.randomness import seed_after
 from tokexplore.models.tokens import Vocabulary
 from tokexplore.models.untrusted import brief
@@ -115,7 +118,8 @@ class TemperaturesScreen(LiveScreen):
         columns = self.query_one(VerticalScroll).content_size.width - 1
         for index, (row, rung) in enumerate(zip(rows, self.ladder.rungs, strict=False)):
             here, live = index == self._index, rung is running
-            row.update(rung_content(rung, vocabulary, columns, here=here, live=live))
+            listed = self.ladder.listed
+            row.update(rung_content(rung, listed, vocabulary, columns, here=here, live=live))
 
     def action_select(self, by: int) -> None:
         """To another row."""
@@ -177,26 +181,44 @@ def _temperatures(text: str) -> tuple[float, ...]:
 
 
 def rung_content(
-    rung: TemperatureRun, vocabulary: Vocabulary, columns: int, *, here: bool, live: bool
+    rung: TemperatureRun,
+    listed: Distribution | None,
+    vocabulary: Vocabulary,
+    columns: int,
+    *,
+    here: bool,
+    live: bool,
 ) -> Content:
-    """A temperature's next token, its figures, and the continuation in the colours of surprisal."""
+    """A temperature's next token, its figures, and the continuation in the colours of surprisal.
+
+    Args:
+        listed: the step's first candidates, where the engine lists no others.
+    """
     text = _text(rung, vocabulary, max(10, columns - 2))
     block = Content.styled("▌", "$foreground") if live else Content("")
-    head = _head(rung, vocabulary, columns, here).truncate(columns, ellipsis=True)
+    head = _head(rung, listed, vocabulary, columns, here).truncate(columns, ellipsis=True)
     return Content("\n").join([head, *text[:-1], text[-1] + block])
 
 
-def _head(rung: TemperatureRun, vocabulary: Vocabulary, columns: int, here: bool) -> Content:
-    effect = rung.effect
+def _head(
+    rung: TemperatureRun,
+    listed: Distribution | None,
+    vocabulary: Vocabulary,
+    columns: int,
+    here: bool,
+) -> Content:
     name = "greedy" if rung.settings.greedy else f"T {rung.settings.temperature:g}"
     mark = ("› " if here else "  ", "bold $here")
     head = (f"{name:<8}", "bold $here" if here else "bold")
-    if effect is None:
+    if rung.effect is not None:
+        first = _exact(rung.effect)
+    elif listed is not None:
+        first = _bounded(rung.bounds, listed)
+    else:
         return Content.assemble(mark, head, ("…", "$text-muted"))
-    share = effect.probability_view[0]
-    word = cut(vocabulary.show(effect.id_view[0]), _WORD)
+    word = cut(vocabulary.show(first.token), _WORD)
     mean = [-event.standing.logprob for event in rung.drawn]
-    said = [f"H {effect.entropy:.2f} nats", f"kept {count(effect.view.kept)}"]
+    said = list(first.figures)
     said += [f"{fmean(mean):.2f} nats a token"] if mean else []
     said += [f"branch {rung.branch}"] if rung.branch else []
     said += [rung.ended] if rung.ended else []
@@ -204,12 +226,42 @@ def _head(rung: TemperatureRun, vocabulary: Vocabulary, columns: int, here: bool
         mark,
         head,
         word + " " * (_WORD - width(word)),
-        (f"{percent(share):>7} ", "$sampler"),
-        (bar(share, _BAR), "$sampler"),
+        (f"{first.shown:>7} ", "$sampler"),
+        (bar(first.share, _BAR), "$sampler"),
         " ",
     )
     room = columns - shown.cell_length
     return Content.assemble(shown, (fitting(said, room, SEPARATOR), "$text-muted"))
+
+
+class _First(NamedTuple):
+    """The most probable next token."""
+
+    token: int
+    share: float
+    """The sampler's probability of it, or the least that it can be."""
+    shown: str
+    figures: tuple[str, ...]
+
+
+def _exact(effect: Effect) -> _First:
+    share = effect.probability_view[0]
+    figures = f"H {effect.entropy:.2f} nats", f"kept {count(effect.view.kept)}"
+    return _First(effect.id_view[0], share, percent(share), figures)
+
+
+def _bounded(view: BoundedView | None, listed: Distribution) -> _First:
+    token, extent = listed.id_view[0], f"of the first {len(listed)}"
+    if view is None:
+        return _First(token, 0.0, "?", ("H ?", extent))
+    share, figures = view.share(0), view.figures(listed)
+    low, high = percent(share.low), percent(share.high)
+    shown = low if low == high else f"{low} to {high}"
+    least, most = (count(int(bound)) for bound in view.kept)
+    kept = f"kept {least}" if least == most else f"kept {least} to {most}"
+    if figures is None:
+        return _First(token, share.low, shown, ("H ?", kept, extent))
+    return _First(token, share.low, shown, (f"H {figures.entropy:.2f} nats", kept))
 
 
 def _text(rung: TemperatureRun, vocabulary: Vocabulary, columns: int) -> list[Content]:
