@@ -49,8 +49,8 @@ class Outcome(NamedTuple):
     settings: SamplingSettings
     distribution: Distribution
     """The model's, after the prompt."""
-    effect: Effect
-    """What the settings make of it."""
+    effect: Effect | None
+    """What the settings make of it; None where only the first candidates are known."""
     runs: tuple[Continuation, ...]
     """Fewer than planned where it was stopped."""
 
@@ -85,7 +85,9 @@ def sweep(
         report: told how many continuations are done.
     """
     distribution = engine.describe(plan.prompt)
-    effects = engine.effects(plan.prompt, plan.settings, len(plan.prompt))
+    effects: Sequence[Effect | None] = [None] * len(plan.settings)
+    if engine.info.capabilities.lists_all:
+        effects = engine.effects(plan.prompt, plan.settings, len(plan.prompt))
     done = 0
     for settings, effect in zip(plan.settings, effects, strict=True):
         runs: list[Continuation] = []

@@ -1,86 +1,121 @@
-"""Distributions of which only the first candidates are known, as a server lists them."""
+"""An engine as one behind an API is: it lists the first candidates of a step, and no others."""
 
 from array import array
 from collections.abc import Iterator, Sequence
-from typing import NoReturn, TypeVar
+from functools import partialmethod
+from typing import NoReturn
 
 import msgspec
 
 from support.fake_engine import FakeEngine
+from tokexplore.models.api.capabilities import Capabilities, Need
 from tokexplore.models.api.engine import (
+    Chat,
+    Continuation,
     Control,
     Described,
     DrawnToken,
+    ModelInfo,
     Progress,
+    Rendered,
     ScoredToken,
     StreamEvent,
     StreamRequest,
 )
-from tokexplore.models.distribution import Distribution
+from tokexplore.models.distribution import Distribution, TokenRank
 from tokexplore.models.errors import UsageError
+from tokexplore.models.tokens import Vocabulary
 
 LISTED = 20
-
-Told = TypeVar("Told", DrawnToken, Described, ScoredToken)
 
 
 def first_of(told: Distribution, count: int = LISTED) -> Distribution:
     """The first candidates of a distribution with their logprobs, and nothing of the rest."""
-    logprobs = array("f", [told.logprob(index) for index in range(count)])
-    return Distribution(
-        told.ids[: 4 * count], logprobs.tobytes(), told.vocabulary, 0.0, None, told.source
-    )
+    logprobs = array("f", [told.logprob(index) for index in range(min(count, len(told)))])
+    ids = told.ids[: 4 * len(logprobs)]
+    return Distribution(ids, logprobs.tobytes(), told.vocabulary, 0.0, None, told.source)
 
 
-class FirstCandidates(FakeEngine):
-    """A fake engine whose distributions have their first candidates only.
+class FirstCandidates:
+    """An `Engine` with a whole model at the server's side, of which it passes on what it can.
 
-    What it was asked for all the same, though it needs the others, is in `asked`.
+    What it was asked for all the same, though its capabilities say no, is in `asked`.
+
+    Args:
+        abilities: fields of its `Capabilities`.
+        model: arguments of the `FakeEngine` at the server's side.
     """
 
-    asked: list[str]
+    def __init__(self, *, abilities: dict[str, bool] | None = None, **model: object) -> None:
+        self._model = FakeEngine(**model)  # type: ignore[arg-type]
+        given = {"prompt_scores": False, "forced_tokens": False, **(abilities or {})}
+        can = Capabilities(listed=LISTED, instruments=False, **given)
+        self.info: ModelInfo = msgspec.structs.replace(self._model.info, capabilities=can)
+        self.vocabulary: Vocabulary = self._model.vocabulary
+        self.asked: list[str] = []
 
-    def __init__(self, **config: object) -> None:
-        super().__init__(**config)  # type: ignore[arg-type]
-        self.asked = []
+    def encode(self, text: str, *, continuation: bool = False, literal: bool = False) -> list[int]:
+        return self._model.encode(text, continuation=continuation, literal=literal)
+
+    def render(self, chat: Chat) -> Rendered:
+        return self._model.render(chat)
+
+    def next_turn(self, ids: Sequence[int], chat: Chat, user: str) -> Rendered:
+        return self._model.next_turn(ids, chat, user)
 
     def stream(self, request: StreamRequest, control: Control) -> Iterator[StreamEvent]:
-        for event in super().stream(request, control):
+        if request.score_prompt and not self.info.capabilities.prompt_scores:
+            self._refuse("score_prompt", "prompt_scores")
+        for event in self._model.stream(request, control):
             known = isinstance(event, DrawnToken | Described | ScoredToken)
-            yield _cut(event) if known else event
-
-    def describe(self, ids: Sequence[int]) -> Distribution:
-        return first_of(super().describe(ids))
+            yield _listed(event) if known else event
 
     def score(
         self, ids: Sequence[int], start: int, control: Control
     ) -> Iterator[Progress | ScoredToken]:
-        for event in super().score(ids, start, control):
-            yield _cut(event) if isinstance(event, ScoredToken) else event
+        if not self.info.capabilities.prompt_scores:
+            self._refuse("score", "prompt_scores")
+        for event in self._model.score(ids, start, control):
+            yield _listed(event) if isinstance(event, ScoredToken) else event
 
-    def rows(self, *_: object) -> NoReturn:
-        self._refuse("rows")
+    def describe(self, ids: Sequence[int]) -> Distribution:
+        return first_of(self._model.describe(ids))
 
-    def search(self, *_: object) -> NoReturn:
-        self._refuse("search")
+    def continuations(
+        self, request: StreamRequest, seeds: Sequence[int], control: Control
+    ) -> list[Continuation]:
+        if len(seeds) > 1:
+            self.asked.append("continuations")
+            raise UsageError("This engine runs no batches.")
+        return self._model.continuations(request, seeds, control)
 
-    def standings(self, *_: object) -> NoReturn:
-        self._refuse("standings")
+    @property
+    def bench(self) -> NoReturn:
+        self._refuse("bench", "instruments")
 
-    def reshape(self, *_: object) -> NoReturn:
-        self._refuse("reshape")
+    def _refuse(self, what: str, need: Need, *_: object) -> NoReturn:
+        self.asked.append(what)
+        raise UsageError(self.info.capabilities.why_not(what, need))
 
-    def effects(self, *_: object) -> NoReturn:
-        self._refuse("effects")
-
-    def draws(self, *_: object) -> NoReturn:
-        self._refuse("draws")
-
-    def _refuse(self, question: str) -> NoReturn:
-        self.asked.append(question)
-        raise UsageError(f"{question} needs the whole vocabulary.")
+    rows = partialmethod(_refuse, "rows", "lists_all")
+    search = partialmethod(_refuse, "search", "lists_all")
+    standings = partialmethod(_refuse, "standings", "lists_all")
+    reshape = partialmethod(_refuse, "reshape", "lists_all")
+    effects = partialmethod(_refuse, "effects", "lists_all")
+    draws = partialmethod(_refuse, "draws", "lists_all")
 
 
-def _cut(event: Told) -> Told:
-    told = event.distribution
-    return msgspec.structs.replace(event, distribution=first_of(told, min(LISTED, len(told))))
+def _listed(event: DrawnToken | Described | ScoredToken) -> DrawnToken | Described | ScoredToken:
+    """An event without what only the other candidates could tell."""
+    told = first_of(event.distribution)
+    event = msgspec.structs.replace(event, distribution=told)
+    if isinstance(event, Described):
+        return event
+    watched = tuple(rank for rank in event.watched if told.index_of(rank.token) is not None)
+    standing = event.standing
+    if told.index_of(standing.token) is None:
+        standing = TokenRank(standing.token, standing.logprob, standing.logprob, 0, -1)
+    event = msgspec.structs.replace(event, standing=standing, watched=watched)
+    if isinstance(event, DrawnToken) and not event.settings.greedy:
+        return msgspec.structs.replace(event, sampler=None, sampler_logprob=None)
+    return event

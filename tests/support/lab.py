@@ -5,6 +5,7 @@ import io
 import msgspec
 
 from support.fake_engine import FakeEngine
+from tokexplore.models.api.engine import Engine
 from tokexplore.models.opening import OpenEngine
 from tokexplore.tui.cli.common.prompt_input import read_prompt
 from tokexplore.tui.cli.lab import SUBCOMMAND
@@ -14,7 +15,7 @@ from tokexplore.tui.cli.lab.runner import run_lab
 
 def lab_told(
     *arguments: str,
-    engine: FakeEngine | None = None,
+    engine: Engine | None = None,
     code: int = 0,
     open_engine: OpenEngine | None = None,
 ) -> list[str]:

@@ -6,7 +6,7 @@ import math
 import os
 import re
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -19,10 +19,9 @@ from support.lived import SIZE, ended
 from support.sweeps import sweep_told
 from textual.widgets import Static
 
-from tokexplore.models.api.engine import Control, DrawnToken, StreamRequest
+from tokexplore.models.api.engine import Control, DrawnToken, Engine, StreamRequest
 from tokexplore.models.api.options import LoadOptions, PromptSpec
 from tokexplore.models.errors import EngineLostError
-from tokexplore.models.sampling.effects import Effect
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.worker.client import EngineClient
 from tokexplore.tui.cli import run as run_command
@@ -45,14 +44,14 @@ OPTIONS = AppOptions(prompt=PromptSpec(text=PROMPT), max_new_tokens=LENGTH)
 HOT = SamplingSettings(temperature=0.9, top_k=5, seed=3)
 
 
-def client_of(engine: FakeEngine) -> Callable[..., EngineClient]:
+def client_of(engine: Engine) -> Callable[..., EngineClient]:
     def client(load: LoadOptions, on_lost: Callable[[EngineLostError], None]) -> EngineClient:
         return EngineClient(load, connect=in_thread(lambda *_: engine), on_lost=on_lost)
 
     return client
 
 
-def listing_app(engine: FakeEngine, **more: object) -> TokexploreApp:
+def listing_app(engine: Engine, **more: object) -> TokexploreApp:
     return TokexploreApp(msgspec.structs.replace(OPTIONS, **more), client_of(engine))
 
 
@@ -208,6 +207,11 @@ def test_a_run_says_it(form: str) -> None:
         assert len(re.findall(r"entropy \? \(of the first \d+\) · margin \d", text)) == 3
         return
     steps = [json.loads(x) for x in text.splitlines() if '"step"' in x]
+    given = [step for step in steps if step["origin"] == "prompt"]
+    steps = steps[len(given) :]
+    assert [step["position"] for step in given] == [1]
+    assert all(step["logprob"] is None and step["candidates"] == [] for step in given)
+    assert len(steps) == 3
     assert all(step["complete"] is False and step["entropy"] is None for step in steps)
     for step in steps:
         mass = 1 - sum(math.exp(c["logprob"]) for c in step["candidates"])
@@ -236,36 +240,27 @@ def test_a_score_has_a_question_mark(tmp_path: Path) -> None:
     file.write_text("Once upon a time")
     out = io.BytesIO()
     options = ScoreOptions(str(file), candidates=2)
-    engine = FirstCandidates()
+    engine = FirstCandidates(abilities={"prompt_scores": True})
     assert score_text(options, out, open_engine=lambda *_: engine, errors=io.StringIO()) == 0
     rows = out.getvalue().decode().partition("Every token:")[2].strip().splitlines()
     column = rows[0].index(" H ") + 1
     assert all(row[column] == "?" for row in rows[1:])
 
 
-class WithEffects(FirstCandidates):
-    """One that tells what settings make of a step all the same."""
-
-    def effects(
-        self, ids: Sequence[int], settings: Sequence[SamplingSettings], prompt_length: int = 0
-    ) -> list[Effect]:
-        return FakeEngine().effects(ids, settings, prompt_length)
-
-
 def test_a_sweep_leaves_out_the_curve_that_nobody_knows(
     tmp_path: Path, recwarn: pytest.WarningsRecorder
 ) -> None:
     arguments = ("--temperature", "1", "--runs", "2", "--max-new-tokens", "5", "--batch", "1")
-    text = sweep_told(*arguments, engine=WithEffects())
+    text = sweep_told(*arguments, engine=FirstCandidates())
     assert "the model's next token: entropy not known, of the first 20 candidates" in text
     assert re.search(r"^  surprisal ", text, re.MULTILINE)
     assert not re.search(r"^  entropy ", text, re.MULTILINE)
     line = json.loads(
-        sweep_told(*arguments, "--format", "jsonl", engine=WithEffects()).splitlines()[1]
+        sweep_told(*arguments, "--format", "jsonl", engine=FirstCandidates()).splitlines()[1]
     )
     assert line["entropy_curve"] == []
     assert line["continuations"][0]["entropies"] == [None] * 5
-    sweep_told(*arguments, "--plot", str(tmp_path / "a.svg"), engine=WithEffects())
+    sweep_told(*arguments, "--plot", str(tmp_path / "a.svg"), engine=FirstCandidates())
     assert (tmp_path / "a.svg").stat().st_size
     assert not recwarn.list
 

@@ -169,13 +169,14 @@ def run(
         texts = {t: engine.encode(t, continuation=True) for t in app.token_texts}
         settings = with_texts(app.starting_settings(engine.info), app, texts)
         control = interruption.control = Control(settings)
+        whole = options.format == "jsonl" or bool(app.session)
         request = app.request(
             ids,
             settings,
             app.max_new_tokens,
             prompt_length=len(ids),
             turn_ids=turn_ids(engine, prompt),
-            score_prompt=options.format == "jsonl" or bool(app.session),
+            score_prompt=whole and engine.info.capabilities.prompt_scores,
             describe_end=bool(app.session),
             watch=tuple(watched_tokens(app, texts, engine.vocabulary)),
             top=STORED_CANDIDATES if app.session else max(options.candidates, _AT_LEAST),

@@ -101,6 +101,9 @@ class JsonWriter:
 
     def begin(self) -> None:
         self._print(json_fields.run_line(self._engine.info, self._settings, self._prompt))
+        if not self._engine.info.capabilities.prompt_scores:
+            for position, token in enumerate(self._prompt[1:], 1):
+                self._print(json_fields.given_line(position, token, self._tokens))
 
     def scored(self, event: ScoredToken) -> None:
         self._print(json_fields.step_line(event, self._tokens, self._candidates))

@@ -40,7 +40,8 @@ def score_text(
     """Score a text in prefill passes and write what was asked for; the exit code.
 
     Raises:
-        UsageError: no such file, no text in it, or one that is longer than the context.
+        UsageError: no such file, no text in it, one that is longer than the context, or an engine
+            without prompt scores.
         TokexploreError: see `Engine`.
     """
     notices: list[str] = []
@@ -53,6 +54,8 @@ def score_text(
         engine = opened(options.app.load, open_engine, meter, interruption)
         if engine is None:
             return interruption.code
+        if why := engine.info.capabilities.why_not("score", "prompt_scores"):
+            raise UsageError(why)
         control = interruption.control = Control()
         ids = engine.encode(text, literal=options.literal)
         begun = begun_by_text(text, ids, engine.info, engine.vocabulary, literal=options.literal)

@@ -40,8 +40,9 @@ def plot_sweep(outcomes: Sequence[tuple[str, Outcome]], file: str) -> None:
     for model, outcome in outcomes:
         name = outcome.settings.short(with_seed=False)
         label = f"{model} {name}" if several else name
-        shares = list(outcome.effect.probability_view[:_SHOWN])
-        shape.plot(range(1, len(shares) + 1), shares, marker=".", label=label)
+        if outcome.effect is not None:
+            shares = list(outcome.effect.probability_view[:_SHOWN])
+            shape.plot(range(1, len(shares) + 1), shares, marker=".", label=label)
         figures = summarise(outcome.runs)
         steps = range(1, len(figures.surprisal_curve) + 1)
         surprisal.plot(steps, figures.surprisal_curve, label=label)

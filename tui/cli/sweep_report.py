@@ -11,10 +11,11 @@ from tokexplore.models.display import NEWLINE, safe_text
 from tokexplore.models.distribution import Distribution
 from tokexplore.models.lab.continuations import Summary, summarise
 from tokexplore.models.lab.sweep import Outcome, Plan
+from tokexplore.models.sampling.effects import Effect
 from tokexplore.tui.export import json_fields
 from tokexplore.tui.report.step_text import spark
 from tokexplore.tui.report.tables import aligned, csv_line, cut
-from tokexplore.widgets.numbers import percent
+from tokexplore.widgets.numbers import figure, percent
 
 _WORDS = 100
 _SHOWN = 2
@@ -22,6 +23,9 @@ _SHOWN = 2
 _HEADS = (
     "settings", "H nats", "kept", "runs", "unique", "dist-1", "dist-2", "logprob", "loops", "eos",
 )  # fmt: skip
+
+_FIGURES = ("model_entropy", "entropy", "kl", "kept", "removed")
+"""Of what the settings make of the next token."""
 
 
 def table(
@@ -61,10 +65,11 @@ def _entropy(distribution: Distribution) -> str:
 
 
 def _row(outcome: Outcome, figures: Summary) -> tuple[str, ...]:
+    effect = outcome.effect
     return (
         outcome.settings.short(with_seed=False),
-        f"{outcome.effect.entropy:.3f}",
-        f"{outcome.effect.view.kept:,}",
+        figure(effect.entropy if effect else None, 3),
+        f"{effect.view.kept:,}" if effect else "?",
         str(figures.runs),
         _share(figures.unique),
         _share(figures.distinct[0]),
@@ -79,8 +84,9 @@ def _one(engine: Engine, outcome: Outcome, candidates: int) -> Iterator[str]:
     """The next token of one setting, the curves of its runs, and how they begin."""
     effect, vocabulary = outcome.effect, engine.vocabulary
     yield f"{outcome.settings.short(with_seed=False)}"
-    shown = zip(effect.id_view[:candidates], effect.probability_view[:candidates], strict=True)
-    yield "  next      " + "  ".join(f"{vocabulary.show(t)} {percent(p)}" for t, p in shown)
+    if effect is not None:
+        shown = _listed(effect, candidates)
+        yield "  next      " + "  ".join(f"{vocabulary.show(t)} {percent(p)}" for t, p in shown)
     figures = summarise(outcome.runs)
     for name, values in (
         ("surprisal", figures.surprisal_curve),
@@ -124,16 +130,12 @@ def json_lines(
     )
     for outcome in outcomes:
         effect = outcome.effect
-        listed = zip(effect.id_view[:candidates], effect.probability_view[:candidates], strict=True)
+        listed = _listed(effect, candidates) if effect else ()
         yield json_fields.text_line(
             {
                 "type": "setting",
                 "sampling": json_fields.sampling_fields(outcome.settings),
-                "model_entropy": effect.model_entropy,
-                "entropy": effect.entropy,
-                "kl": effect.kl,
-                "kept": effect.view.kept,
-                "removed": effect.removed,
+                **dict(zip(_FIGURES, _figures(effect), strict=True)),
                 "candidates": [{**tokens.of(t), "probability": p} for t, p in listed],
                 **msgspec.to_builtins(summarise(outcome.runs)),
                 "continuations": [
@@ -150,21 +152,33 @@ def spreadsheet(
     """A line for each setting."""
     del plan, candidates
     columns = (
-        "model", "temperature", "top_p", "model_entropy", "entropy", "kl", "kept", "removed",
+        "model", "temperature", "top_p", *_FIGURES,
         "runs", "unique", "distinct_1", "distinct_2", "distinct_3", "mean_logprob", "loops",
         "loop_period", "loop_onset", "ended_at_eos",
     )  # fmt: skip
     yield csv_line(columns)
     for outcome in outcomes:
-        figures, effect = summarise(outcome.runs), outcome.effect
+        figures = summarise(outcome.runs)
         yield csv_line(
             (
                 engine.info.source, outcome.settings.temperature, outcome.settings.top_p,
-                effect.model_entropy, effect.entropy, effect.kl, effect.view.kept, effect.removed,
+                *_figures(outcome.effect),
                 figures.runs, figures.unique, *figures.distinct, figures.mean_logprob,
                 figures.loops, figures.loop_period, figures.loop_onset, figures.ended_at_eos,
             )
         )  # fmt: skip
+
+
+def _listed(effect: Effect, count: int) -> Iterator[tuple[int, float]]:
+    """The first candidates under some settings, with their probabilities."""
+    return zip(effect.id_view[:count], effect.probability_view[:count], strict=True)
+
+
+def _figures(effect: Effect | None) -> tuple[float | None, ...]:
+    """An effect's figures by `_FIGURES`; None of what is not known."""
+    if effect is None:
+        return (None,) * len(_FIGURES)
+    return effect.model_entropy, effect.entropy, effect.kl, effect.view.kept, effect.removed
 
 
 def _share(value: float | None) -> str:

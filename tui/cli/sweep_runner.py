@@ -134,6 +134,8 @@ def _remembered(
 def _grid(options: SweepOptions, engine: Engine, control: Control, meter: Meter) -> list[Grid]:
     prompt = options.app.starting_prompt()
     assert prompt is not None
+    if why := engine.info.capabilities.why_not("sweep --grid", "lists_all"):
+        raise UsageError(why)
     ids = prompt_ids(engine, prompt, meter)
     steps = positions(len(ids), options.steps)
     if not steps:

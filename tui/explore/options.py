@@ -230,13 +230,15 @@ def check_token_ids(app: AppOptions, info: ModelInfo) -> None:
     """Refuse ids that no token of the model has.
 
     Raises:
-        UsageError: naming the first of them.
+        UsageError: naming the first of them; any, where the engine has ids of its own.
     """
     named = [("--stop-id", i) for i in app.stop_ids]
     named += [("--watch-id", i) for i in app.watch_ids]
     named += [("--bias-id", i) for tokens, _ in app.settings.bias for i in tokens]
     named += [("--ban-id", i) for tokens in app.settings.banned for i in tokens]
     for option, i in named:
+        if why := info.capabilities.why_not(option, "own_ids"):
+            raise UsageError(why)
         if i >= info.vocabulary:
             raise UsageError(
                 f"{option} {i} is no token of {info.name}: its ids go up to {info.vocabulary - 1}."

@@ -135,6 +135,13 @@ def step_line(event: ScoredToken | DrawnToken, tokens: TokenFields, count: int) 
     return line_with(step, distribution, tokens, count)
 
 
+def given_line(position: int, token: int, tokens: TokenFields) -> bytes:
+    """The line of a token of the prompt of which the engine tells nothing."""
+    unknown = dict.fromkeys(("logprob", "sampler_logprob", "chosen_by", "rank"))
+    start = {"type": "step", "position": position, "origin": "prompt"}
+    return line_with({**start, **tokens.of(token), **unknown}, None, tokens, 0)
+
+
 def line_with(
     fields: dict[str, object], distribution: Distribution | None, tokens: TokenFields, count: int
 ) -> bytes:

@@ -79,6 +79,9 @@ class LabRunner:
             engine = self.open(load)
             if engine is None:
                 return
+            what = f"lab {self.options.experiment}"
+            if why := engine.info.capabilities.why_not(what, "lists_all", "instruments"):
+                raise UsageError(why)
             check_token_ids(app, engine.info)
             ids = prompt_ids(engine, prompt, self._meter)
             texts = {t: engine.encode(t, continuation=True) for t in app.token_texts}
