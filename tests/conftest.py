@@ -31,9 +31,9 @@ os.environ.update(
     HF_HOME=str(Path(tempfile.gettempdir(), f"tokexplore-tests-without-a-hub-{os.getuid()}")),
 )
 time.tzset()
-# An app hides what it is made of from the collector (`gc_control`). Of the hundreds of apps that a
-# process makes here nothing would ever go, and each fork of it would copy them all.
-gc.freeze = lambda: None
+# An app that opens another model lets the collector walk through what was here to stay
+# (`gc_control`): of the hundreds of apps that a process makes here, which takes seconds.
+gc.unfreeze = lambda: None
 
 # What loads torch, and what tries everything that there is: `make quick` leaves it out.
 HERE = Path(__file__).parent

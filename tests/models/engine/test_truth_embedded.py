@@ -46,8 +46,8 @@ def test_prompt_stream_branch_switch_and_draw_are_those_of_a_full_pass(
 
 
 def test_up_to_the_end_of_the_context(engine: LocalEngine, plain: PreTrainedModel) -> None:
-    ids = engine.encode(STORY)
     context = engine.info.context
+    ids = (engine.encode(STORY) * context)[: context - 200]
     run = truth.run(engine, ids, context, SAMPLED)
 
     assert run.ended.reason == "context"
