@@ -47,6 +47,11 @@ class Capabilities(msgspec.Struct, frozen=True):
             return ""
         return f"This engine {_LIMITS[need][0].format(listed=self.listed)}"
 
+    @property
+    def limits(self) -> tuple[str, ...]:
+        """Whatever it does instead, a sentence each."""
+        return tuple(f"{limit}." for need in _LIMITS if (limit := self.limit(need)))
+
     def why_not(self, what: str, *needs: Need) -> str:
         """The sentence that refuses what the engine cannot do; empty where it can.
 

@@ -10,11 +10,14 @@ from textual.pilot import Pilot
 from support.connect import in_thread
 from support.fake_engine import FakeEngine
 from support.patience import LATE
+from tokexplore.models.api.engine import Engine
 from tokexplore.models.api.options import LoadOptions, PromptSpec
 from tokexplore.models.errors import EngineLostError
+from tokexplore.models.opening import OpenEngine
 from tokexplore.models.session.timeline import Timeline
 from tokexplore.models.worker.client import EngineClient
 from tokexplore.tui.app import TokexploreApp
+from tokexplore.tui.explore.engine_link import MakeClient
 from tokexplore.tui.explore.options import AppOptions
 from tokexplore.tui.explore.session_recorder import OpenSession
 from tokexplore.tui.keymap import NONE, Rebinding
@@ -30,22 +33,29 @@ def make_app(
     kept: OpenSession | None = None,
     timeline: Timeline | None = None,
     rebinding: Rebinding = NONE,
+    engine: Engine | None = None,
     **config: object,
 ) -> TokexploreApp:
     """An app whose engine is a fake; `config` goes to the engine.
 
     Args:
+        engine: another one, in its place.
         kept: a session to go on with.
         timeline: a session to live again.
         rebinding: the user's own keys.
     """
+    opened = partial(FakeEngine.open, gate=gate, **config) if engine is None else lambda *_: engine
+    default = AppOptions(prompt=PromptSpec(text=PROMPT), max_new_tokens=LENGTH)
+    return TokexploreApp(options or default, client_of(opened), kept, timeline, rebinding)
+
+
+def client_of(opened: OpenEngine) -> MakeClient:
+    """Makes clients of what is opened so, in a thread."""
 
     def client(load: LoadOptions, on_lost: Callable[[EngineLostError], None]) -> EngineClient:
-        opened = partial(FakeEngine.open, gate=gate, **config)
         return EngineClient(load, connect=in_thread(opened), on_lost=on_lost)
 
-    default = AppOptions(prompt=PromptSpec(text=PROMPT), max_new_tokens=LENGTH)
-    return TokexploreApp(options or default, client, kept, timeline, rebinding)
+    return client
 
 
 async def until(pilot: Pilot[int], holds: Callable[[], bool]) -> None:

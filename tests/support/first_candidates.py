@@ -43,14 +43,13 @@ class FirstCandidates:
 
     Args:
         abilities: fields of its `Capabilities`.
-        model: arguments of the `FakeEngine` at the server's side.
     """
 
-    def __init__(self, *, abilities: dict[str, bool] | None = None, **model: object) -> None:
-        self._model = FakeEngine(**model)  # type: ignore[arg-type]
-        given = {"prompt_scores": False, "forced_tokens": False, **(abilities or {})}
-        can = Capabilities(listed=LISTED, instruments=False, **given)
-        self.info: ModelInfo = msgspec.structs.replace(self._model.info, capabilities=can)
+    def __init__(self, *, abilities: dict[str, bool] | None = None) -> None:
+        self._model = FakeEngine()
+        can = {"prompt_scores": False, "forced_tokens": False, **(abilities or {})}
+        capabilities = Capabilities(listed=LISTED, instruments=False, **can)
+        self.info: ModelInfo = msgspec.structs.replace(self._model.info, capabilities=capabilities)
         self.vocabulary: Vocabulary = self._model.vocabulary
         self.asked: list[str] = []
 

@@ -6,13 +6,20 @@ import math
 import os
 import re
 from array import array
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 import pytest
-from support.app import LENGTH, PROMPT, TokexploreApp, make_app, press, screen_text, until
-from support.connect import in_thread
+from support.app import (
+    LENGTH,
+    PROMPT,
+    TokexploreApp,
+    client_of,
+    make_app,
+    press,
+    screen_text,
+    until,
+)
 from support.fake_engine import FakeEngine
 from support.first_candidates import LISTED, FirstCandidates
 from support.lived import SIZE, ended
@@ -21,9 +28,7 @@ from textual.widgets import Static
 
 from tokexplore.models.api.engine import Control, DrawnToken, Engine, StreamRequest
 from tokexplore.models.api.options import LoadOptions, PromptSpec
-from tokexplore.models.errors import EngineLostError
 from tokexplore.models.sampling.settings import SamplingSettings
-from tokexplore.models.worker.client import EngineClient
 from tokexplore.tui.cli import run as run_command
 from tokexplore.tui.cli.run import RunOptions
 from tokexplore.tui.cli.score import ScoreOptions
@@ -44,15 +49,8 @@ OPTIONS = AppOptions(prompt=PromptSpec(text=PROMPT), max_new_tokens=LENGTH)
 HOT = SamplingSettings(temperature=0.9, top_k=5, seed=3)
 
 
-def client_of(engine: Engine) -> Callable[..., EngineClient]:
-    def client(load: LoadOptions, on_lost: Callable[[EngineLostError], None]) -> EngineClient:
-        return EngineClient(load, connect=in_thread(lambda *_: engine), on_lost=on_lost)
-
-    return client
-
-
 def listing_app(engine: Engine, **more: object) -> TokexploreApp:
-    return TokexploreApp(msgspec.structs.replace(OPTIONS, **more), client_of(engine))
+    return make_app(options=msgspec.structs.replace(OPTIONS, **more), engine=engine)
 
 
 async def test_the_main_screen_shows_no_figure_that_nobody_knows() -> None:
@@ -185,7 +183,7 @@ async def test_the_line_mode_says_what_is_not_known() -> None:
     os.write(theirs, b"back 1\ntable 5\npick 21\nfind a\n")
     os.close(theirs)
     try:
-        assert await LineSession(options, client_of(engine), out, ours).run() == 0
+        assert await LineSession(options, client_of(lambda *_: engine), out, ours).run() == 0
     finally:
         os.close(ours)
     text = out.getvalue().decode()

@@ -170,6 +170,8 @@ class Commands:
                 f"model: {info.name}, {info.family}, {info.parameters:,} parameters, {info.dtype} "
                 f"on {info.device}, {len(self.explorer.nodes):,} of {info.context:,} positions used"
             )
+            for limit in info.capabilities.limits:
+                self._lines.say(limit)
 
     async def change(self, rest: str) -> None:
         """Set temperature, top-k, top-p or another number of the sampler, or length."""

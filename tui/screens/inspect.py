@@ -169,5 +169,6 @@ def _model(explorer: Explorer, info: ModelInfo, threads: int) -> Lines:
             "suggests",
             info.suggested.short(with_seed=False) if info.suggested else "no sampling settings",
         ),
+        *(("limit", limit) for limit in info.capabilities.limits),
         *(("noted", notice) for notice in info.notices),
     ]
