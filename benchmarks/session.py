@@ -74,7 +74,7 @@ def grow(
         # A token id of its own for each node, so that no two branches fall together.
         token = chance.randrange(engine.info.vocabulary)
         began = time.perf_counter()
-        tree.tell(leaf, event.distribution)
+        tree.record_distribution(leaf, event.distribution)
         leaf = tree.take(
             leaf, token, "sampled", settings=number, logprob=event.standing.logprob,
             rank=event.standing.rank, sampler_logprob=event.sampler_logprob, sampler=event.sampler,

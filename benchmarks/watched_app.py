@@ -123,7 +123,7 @@ def grow(explorer: Explorer, engine: FakeEngine, leaf: int, tokens: int, draw: i
     )
     for event in engine.stream(request, Control()):
         if isinstance(event, DrawnToken):
-            tree.tell(leaf, event.distribution)
+            tree.record_distribution(leaf, event.distribution)
             leaf = tree.take(
                 leaf, event.standing.token, event.chosen_by,
                 settings=tree.configure(event.settings),
@@ -156,13 +156,13 @@ def build_branches(branches: int, explorer: Explorer, engine: FakeEngine) -> Non
         node = chance.randrange(ROOT + 1, len(tree))
         for _ in range(SPREAD):
             distribution = tree.distribution.get(node) or chance.choice(known)
-            tree.tell(node, distribution)
+            tree.record_distribution(node, distribution)
             place = chance.randrange(len(distribution))
             node = tree.take(
                 node, distribution.id_view[place], "greedy", settings=0,
                 logprob=distribution.logprob(place), rank=place + 1, sampler=view,
             )  # fmt: skip
-        tree.tell(node, chance.choice(known))
+        tree.record_distribution(node, chance.choice(known))
     explorer.go_to(leaf)
 
 

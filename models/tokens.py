@@ -55,8 +55,8 @@ class Vocabulary(msgspec.Struct, frozen=True):
             return True
         if self.rows > other.rows:
             return False
-        known = ((token, self.bytes_of(token)) for token in range(len(self)))
-        return all(not data or data == other.bytes_of(token) for token, data in known)
+        pairs = ((token, self.bytes_of(token)) for token in range(len(self)))
+        return all(not data or data == other.bytes_of(token) for token, data in pairs)
 
     def show(self, token: int) -> str:
         """The display form of one token (JSONL's `text`); `<id N>` where there are no bytes."""

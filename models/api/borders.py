@@ -48,10 +48,10 @@ class Borders(msgspec.Struct, frozen=True):
 
     def words(self) -> str:
         """What a path costs that crosses one, for people; empty where there is none."""
-        said = [f"a path that grows past {last:,} tokens is fed again whole" for last in self.once]
+        parts = [f"a path that grows past {last:,} tokens is fed again whole" for last in self.once]
         if self.every:
-            said.append(f"beyond {self.every:,} tokens every step feeds the whole path again")
-        return "; ".join(said)
+            parts.append(f"beyond {self.every:,} tokens every step feeds the whole path again")
+        return "; ".join(parts)
 
 
 NO_BORDERS = Borders()

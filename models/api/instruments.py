@@ -63,26 +63,26 @@ class Execution(msgspec.Struct, frozen=True):
 
     def words(self) -> str:
         """What is not plain about it, for people."""
-        said = []
+        parts = []
         if self.mates:
             lengths = {len(mate) for mate in self.mates}
             span = f"{min(lengths)}" if len(lengths) == 1 else f"{min(lengths)}–{max(lengths)}"
-            said.append(f"batch {self.batch}, row {self.row + 1}, others {span} tokens")
+            parts.append(f"batch {self.batch}, row {self.row + 1}, others {span} tokens")
         if self.together:
-            said.append("prefilled together")
+            parts.append("prefilled together")
         if self.chunk:
-            said.append("prefill token by token" if self.chunk == 1 else f"chunks of {self.chunk}")
+            parts.append("prefill token by token" if self.chunk == 1 else f"chunks of {self.chunk}")
         if self.cached:
-            said.append(f"{self.cached} tokens cached")
-        said += filter(None, (self.attention, self.experts))
+            parts.append(f"{self.cached} tokens cached")
+        parts += filter(None, (self.attention, self.experts))
         if self.threads:
-            said.append("1 thread" if self.threads == 1 else f"{self.threads} threads")
+            parts.append("1 thread" if self.threads == 1 else f"{self.threads} threads")
         if self.deterministic:
-            said.append("deterministic algorithms")
+            parts.append("deterministic algorithms")
         if self.capacity:
             limit = self.capacity
-            said.append(f"simulated capacity {limit.factor:g} in groups of {limit.group}")
-        return " · ".join(said) or "alone, in one pass"
+            parts.append(f"simulated capacity {limit.factor:g} in groups of {limit.group}")
+        return " · ".join(parts) or "alone, in one pass"
 
 
 class Routing(msgspec.Struct, frozen=True):

@@ -241,14 +241,14 @@ def _too_long(path: Path) -> list[str]:
 def _tensors(files: list[Path], problems: list[str]) -> dict[str, TensorHeader]:
     """The headers of all files together."""
     tensors: dict[str, TensorHeader] = {}
-    known = len(problems)
+    before = len(problems)
     for file in files:
         header = safetensors_header if file.suffix == ".safetensors" else _pickled_header
         try:
             tensors |= header(file)
         except ValueError as error:
             problems.append(f"has a {file.name} that {error}")
-    if files and not tensors and len(problems) == known:
+    if files and not tensors and len(problems) == before:
         problems.append(f"has no tensors in {files[0].name}: choose another checkpoint of it")
     return tensors
 

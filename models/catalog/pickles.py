@@ -38,7 +38,7 @@ _STORAGES = {
 _NAMES = {usual: name for name, (usual, _) in DTYPES.items()}
 _TENSOR = re.compile(r"torch\._utils\._rebuild_tensor(_v2|_v3)?")
 _PARAMETER = re.compile(r"torch\._utils\._rebuild_parameter(_with_state)?")
-_KNOWN = re.compile(
+_ALLOWED = re.compile(
     r"torch\.([\w.]*(Storage|Tensor)|Size|device|nn\.parameter\.Parameter|_utils\._rebuild_\w+"
     r"|_tensor\._rebuild_from_type_v2|serialization\._get_layout"
     r"|(q?u?int|b?float|complex|bits|bool|per_)\w*)"
@@ -140,8 +140,8 @@ def _read(stream: BinaryIO) -> tuple[Any, set[_Storage]]:
     except _RefusedError:
         raise
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        said = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise ValueError(f"is not a file of weights by torch ({said}): {_ADVICE}") from None
+        cause = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise ValueError(f"is not a file of weights by torch ({cause}): {_ADVICE}") from None
 
 
 class _RefusedError(ValueError):
@@ -214,8 +214,8 @@ class _Reader:
             self._stack[-1] = _Other()
         # BUILD gives a dict its metadata, which no tensor depends on.
 
-    def _storage(self, told: Any) -> Any:
-        kind, of, key, _, count, *_ = told
+    def _storage(self, persistent_id: Any) -> Any:
+        kind, of, key, _, count, *_ = persistent_id
         if kind != "storage" or not isinstance(count, int) or not 0 <= count < 2**63:
             raise ValueError("no storage")
         name = of.path.rpartition(".")[2].removesuffix("Storage")
@@ -237,7 +237,7 @@ _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 
 def _global(argument: str) -> _Global:
     path = argument.replace(" ", ".", 1)
-    if not _KNOWN.fullmatch(path):
+    if not _ALLOWED.fullmatch(path):
         raise _RefusedError(f"asks for Python's {path[:100]}, as weights do not: {_ADVICE}")
     return _Global(path)
 
@@ -256,9 +256,9 @@ def _called(function: _Global, arguments: Any) -> Any:
         usual = arguments[6].path.removeprefix("torch.")
         dtype = _NAMES.get(usual, usual.upper())
     header = {"dtype": dtype, "shape": list(shape), "data_offsets": (0, 0)}
-    told = msgspec.convert(header, TensorHeader)
-    size = told.elements * _width(dtype)
-    return _Tensor(storage, msgspec.structs.replace(told, data_offsets=(0, size)), begin)
+    checked = msgspec.convert(header, TensorHeader)
+    size = checked.elements * _width(dtype)
+    return _Tensor(storage, msgspec.structs.replace(checked, data_offsets=(0, size)), begin)
 
 
 def _extend(target: Any, items: list[Any]) -> None:

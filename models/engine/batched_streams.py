@@ -46,7 +46,7 @@ class _Run:
             self.path, self._request, self._request.max_new_tokens, self._context
         )
 
-    def told(self) -> Continuation:
+    def continuation(self) -> Continuation:
         """What became of it."""
         return Continuation(
             self.settings.seed, tuple(self.ids), tuple(self.logprobs), tuple(self.entropies),
@@ -82,7 +82,7 @@ def continuations(
             if run.ended is None:
                 run.draw(logits_row.summarise(values, "step"))
             ids.append(run.ids[-1])
-    return [run.told() for run in runs]
+    return [run.continuation() for run in runs]
 
 
 def _shared(core: Core, path: Path) -> DynamicCache:

@@ -153,7 +153,7 @@ class Core:
             leaf = start.leaf
             for _, logits in self.feed(leaf, path.ids):
                 last = logits
-            if start.own or len(path) - start.kept > 1:
+            if start.own or len(path) - start.cached > 1:
                 self.keep(leaf)
         source = "recomputed" if self.rows_held.seen(path.key) else start.source(len(path))
         row = logits_row.summarise(last[-1], source, time.perf_counter() - began)
@@ -229,8 +229,8 @@ class Core:
 
 def _is_out_of_memory(error: RuntimeError | MemoryError) -> bool:
     """torch has a class for it on GPUs only; its CPU allocator raises a plain RuntimeError."""
-    known = isinstance(error, torch.OutOfMemoryError | MemoryError)
-    return known or "allocate memory" in str(error)
+    by_class = isinstance(error, torch.OutOfMemoryError | MemoryError)
+    return by_class or "allocate memory" in str(error)
 
 
 def _share_of_free(device: torch.device) -> int:

@@ -119,7 +119,7 @@ class LocalBench:
             with record.listening():
                 for _ in self._prefilled(ids, first, execution, control):
                     pass
-            return None if control.cancelled else record.told(None, first)
+            return None if control.cancelled else record.routing(None, first)
         batch = self._begun(ids[:first], execution)
         with record.listening():
             for token in ids[first:]:
@@ -128,7 +128,7 @@ class LocalBench:
                 with self._computing(execution):
                     batch.feed(token)
         # Beside others a pass has one token a row; alone, without a cache, the whole path.
-        return record.told(execution.row if execution.batch > 1 else -1)
+        return record.routing(execution.row if execution.batch > 1 else -1)
 
     def _begun(self, ids: Sequence[int], execution: Execution) -> Batch:
         with self._computing(execution):

@@ -145,7 +145,7 @@ class LocalEngine:
             return
         start = self.core.start(path, first - 1)
         leaf = start.leaf
-        if start.own and start.kept:
+        if start.own and start.cached:
             leaf = prefill.forked(leaf)
         total = len(ids) - first
         for done, logits in self.core.feed(leaf, path.ids, score_from=first - 1):

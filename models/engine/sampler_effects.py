@@ -84,16 +84,16 @@ def _walk(
         logits = sampler.after_step(step, logits)
         before, q = q, _normal(weights_of(logits, 1.0))
         removed = int(((q == 0) & (before > 0)).sum()) if step.bans else 0
-        stages.append(_told(step.stage, step.value, before, q, removed))
+        stages.append(_effect(step.stage, step.value, before, q, removed))
     if settings.greedy:
         before, q = q, np.where(found.kept, 1.0, 0.0)
-        stages.append(_told("greedy", 0.0, before, q, int((before > 0).sum()) - 1))
+        stages.append(_effect("greedy", 0.0, before, q, int((before > 0).sum()) - 1))
         return q, stages
     temperature = found.view.temperature
     if temperature != 1:
         before, q = q, _normal(weights_of(logits, temperature))
         name = "temperature" if found.view.dynamic is None else "dynamic temperature"
-        stages.append(_told(name, temperature, before, q, 0))
+        stages.append(_effect(name, temperature, before, q, 0))
     kept, cuts = np.isfinite(logits), {cut.stage: cut for cut in found.view.cuts}
     scaled = logits / np.float32(temperature)
     for stage in sampler.filters_on(settings):
@@ -103,7 +103,7 @@ def _walk(
             q = _normal(np.where(left, q, 0.0))
             removed, kept = int((kept & ~left).sum()), left
         value = getattr(settings, stage.field)
-        stages.append(_told(stage.name, value, before, q, 0 if cut is None else removed))
+        stages.append(_effect(stage.name, value, before, q, 0 if cut is None else removed))
     return q, stages
 
 
@@ -118,7 +118,7 @@ def _keeps(cut: Cut, scaled: Floats) -> Kept:
     return left
 
 
-def _told(stage: str, value: float, before: Weights, after: Weights, removed: int) -> StageEffect:
+def _effect(stage: str, value: float, before: Weights, after: Weights, removed: int) -> StageEffect:
     moved = float(np.abs(after - before).sum()) / 2
     kept = int(np.count_nonzero(after))
     return StageEffect(stage, float(value), kept, removed, moved, entropy_of(after))

@@ -75,21 +75,21 @@ class Stream:
         self._leaf = start.leaf
         self._leaf.busy = True
         row = core.rows_held.get(path.key)
-        total = len(path) - start.kept
+        total = len(path) - start.cached
         if not total or (row and not score and core.probed.afresh(len(path) + 1)):
             core.keep(self._leaf)
             self._row = row
             return
-        told = start.kept
+        reported = start.cached
         for done, logits in core.feed(self._leaf, path.ids, score_from=0 if score else None):
             if score:
                 request = self._request
                 yield from core.scored(path.ids, done, logits, request.top, request.watch)
             if done == len(path):
                 break
-            if done - told >= min(prefill.CHUNK, prefill.SNAPSHOT_EVERY):
-                told = done
-                yield Progress("prefill", done - start.kept, total)
+            if done - reported >= min(prefill.CHUNK, prefill.SNAPSHOT_EVERY):
+                reported = done
+                yield Progress("prefill", done - start.cached, total)
             if self._control.cancelled:
                 return
         core.keep(self._leaf)
@@ -151,7 +151,7 @@ class Stream:
         self._leaf.busy = True
         for _, logits in core.feed(self._leaf, path.ids):
             last = logits
-        return last, start.source(length) if start.kept else f"re-fed {length}"
+        return last, start.source(length) if start.cached else f"re-fed {length}"
 
     def _drawn(self, row: Row) -> DrawnToken:
         settings, threads = self._in_force(), self._core.threads

@@ -89,7 +89,7 @@ def possible(
         prompt: tokens of it.
         length: tokens that a run may add to it.
     """
-    kept, said = list(knobs), []
+    remaining, notices = list(knobs), []
     rows, pieces = ("batch", "mates", "together"), ("cache", "prefill")
     across = info.borders.between(prompt, prompt + length)
     beyond = info.borders.since(prompt) > 1
@@ -99,11 +99,11 @@ def possible(
         (pieces, info.feed == "batched", "it takes a prompt in one pass only"),
         (pieces, not beyond, "it takes a prompt of this length in one pass only"),
     ):
-        lost = [knob for knob in kept if knob in group and not fits]
+        lost = [knob for knob in remaining if knob in group and not fits]
         if lost:
-            kept = [knob for knob in kept if knob not in lost]
-            said.append(f"{', '.join(lost)} cannot vary on {info.name}: {why}.")
-    return tuple(kept), said
+            remaining = [knob for knob in remaining if knob not in lost]
+            notices.append(f"{', '.join(lost)} cannot vary on {info.name}: {why}.")
+    return tuple(remaining), notices
 
 
 def deal(

@@ -76,7 +76,7 @@ def summarise(runs: Sequence[Continuation]) -> Summary:
     count = len(runs)
     ids = [run.ids for run in runs]
     logprobs = [value for run in runs for value in run.logprobs]
-    found = [known for run in runs if (known := loop(run.ids)) is not None]
+    repeats = [found for run in runs if (found := loop(run.ids)) is not None]
     return Summary(
         runs=count,
         unique=len(set(ids)) / count if count else None,
@@ -84,17 +84,19 @@ def summarise(runs: Sequence[Continuation]) -> Summary:
         mean_logprob=mean(logprobs),
         surprisal_curve=tuple(-value for value in curve([run.logprobs for run in runs])),
         entropy_curve=tuple(curve(_entropies(runs))),
-        loops=len(found) / count if count else None,
-        loop_period=mean([known.period for known in found]),
-        loop_onset=mean([known.onset for known in found]),
+        loops=len(repeats) / count if count else None,
+        loop_period=mean([found.period for found in repeats]),
+        loop_onset=mean([found.onset for found in repeats]),
         ended_at_eos=mean([run.ended in ("eos", "end of turn") for run in runs]),
     )
 
 
 def _entropies(runs: Sequence[Continuation]) -> list[list[float]]:
     """The entropies of the runs that tell one at every step."""
-    told = [[value for value in run.entropies if value is not None] for run in runs]
-    return [known for known, run in zip(told, runs, strict=True) if len(known) == len(run.ids)]
+    entropies = [[value for value in run.entropies if value is not None] for run in runs]
+    return [
+        values for values, run in zip(entropies, runs, strict=True) if len(values) == len(run.ids)
+    ]
 
 
 def mean(values: Sequence[float]) -> float | None:

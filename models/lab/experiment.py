@@ -10,7 +10,7 @@ from tokexplore.models.lab.conditions import BATCHES, PLAIN, SERVER, Condition, 
 from tokexplore.models.lab.forks import forks
 from tokexplore.models.lab.repeat import Plan, Run, repeat
 from tokexplore.models.sampling.randomness import seed_after
-from tokexplore.models.tree.study import Checked, Fork, Study, Told
+from tokexplore.models.tree.study import Checked, Fork, StudiedRun, Study
 
 RUNS = 30
 
@@ -34,7 +34,7 @@ class Planned(msgspec.Struct, frozen=True, tag=True):
     plan: Plan
     knobs: tuple[Knob, ...]
     """Those of the experiment that this model can vary."""
-    said: tuple[str, ...]
+    notices: tuple[str, ...]
     """A sentence for each group that it cannot."""
 
 
@@ -50,12 +50,14 @@ Outcome = Planned | Run | Checked | Forked
 def planned(engine: Engine, experiment: Experiment) -> Planned:
     """The runs of an experiment on this model."""
     request = experiment.request
-    knobs, said = possible(experiment.knobs, engine.info, len(request.ids), request.max_new_tokens)
+    knobs, notices = possible(
+        experiment.knobs, engine.info, len(request.ids), request.max_new_tokens
+    )
     conditions = deal(
         engine, request.ids, request.max_new_tokens, knobs, experiment.runs,
         batches=experiment.batches, seed=experiment.deal,
     )  # fmt: skip
-    return Planned(Plan(request, tuple(conditions), experiment.new_seeds), knobs, tuple(said))
+    return Planned(Plan(request, tuple(conditions), experiment.new_seeds), knobs, tuple(notices))
 
 
 def conduct(engine: Engine, experiment: Experiment, control: Control) -> Iterator[Outcome]:
@@ -73,8 +75,10 @@ def conduct(engine: Engine, experiment: Experiment, control: Control) -> Iterato
         return engine
 
     runs: list[Run] = []
-    told = repeat(first.plan, own, control, lambda _done, _total: None, checked_when_stopped=False)
-    for event in told:
+    outcomes = repeat(
+        first.plan, own, control, lambda _done, _total: None, checked_when_stopped=False
+    )
+    for event in outcomes:
         if isinstance(event, Run):
             runs.append(event)
         yield event
@@ -83,22 +87,22 @@ def conduct(engine: Engine, experiment: Experiment, control: Control) -> Iterato
 
 
 def study_of(
-    told: Planned,
+    design: Planned,
     dtype: str,
     runs: Sequence[Run],
     controls: Sequence[Checked] = (),
     found: Sequence[Fork] = (),
 ) -> Study:
     """What is kept of an experiment, as far as it was done."""
-    request = told.plan.request
+    request = design.plan.request
     return Study(
-        setting=setting_of(told.plan),
+        setting=setting_of(design.plan),
         dtype=dtype,
         length=request.max_new_tokens,
-        planned=len(told.plan.conditions),
-        varied=told.knobs,
+        planned=len(design.plan.conditions),
+        varied=design.knobs,
         runs=tuple(
-            Told(run.number, run.condition.words(), run.seed, run.ids, run.ended, run.seconds)
+            StudiedRun(run.number, run.condition.words(), run.seed, run.ids, run.ended, run.seconds)
             for run in runs
         ),
         controls=tuple(controls),

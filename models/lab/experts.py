@@ -126,18 +126,18 @@ def capacity_sweep(
             for others in same_length
         )
         plan = Plan(request, conditions)
-        told: list[Run] = []
+        results: list[Run] = []
         for number in (*range(runs), 0):  # the first batch again is the control
-            told.append(run_once(plan, number, lambda _: engine, control))
+            results.append(run_once(plan, number, lambda _: engine, control))
             if control.cancelled:
                 return
             done += 1
             report(done, total)
-        again = told.pop()
-        plain = plain or told
-        as_plain = sum(map(same_logits, told, plain))
-        figures, kept = summarise(told), same_logits(again, told[0])
-        yield Limited(capacity, runs, figures.unique, figures.first_fork, as_plain, kept)
+        again = results.pop()
+        plain = plain or results
+        as_plain = sum(map(same_logits, results, plain))
+        figures, same = summarise(results), same_logits(again, results[0])
+        yield Limited(capacity, runs, figures.unique, figures.first_fork, as_plain, same)
 
 
 def mates_of(

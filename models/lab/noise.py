@@ -134,7 +134,7 @@ def measure(
     for done, step in enumerate(zip(*rows, strict=False), 1):
         found.add(step)
         report(done, total)
-    return found.told(ways) if found.steps else None
+    return found.noise(ways) if found.steps else None
 
 
 def _rows(
@@ -185,7 +185,7 @@ class _Collected:
                 self._flips[at].append(self.steps)
         self.steps += 1
 
-    def told(self, ways: Sequence[Way]) -> Noise:
+    def noise(self, ways: Sequence[Way]) -> Noise:
         pairs = []
         for (i, j), figures, flips in zip(self._pairs, self._figures, self._flips, strict=True):
             logit, median, logprob, gap = zip(*figures, strict=True)

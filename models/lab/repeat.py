@@ -95,12 +95,12 @@ def repeat(
     if not runs or (control.cancelled and not checked_when_stopped):
         return
     control.cancelled = False  # the control of what is done belongs to every report
-    for done, known in enumerate(_to_check(runs), len(plan.conditions) + 1):
-        again = run_once(plan, known.number, engine_of, control)
+    for done, earlier in enumerate(_to_check(runs), len(plan.conditions) + 1):
+        again = run_once(plan, earlier.number, engine_of, control)
         if control.cancelled:
             return
         report(min(done, total), total)
-        yield Checked(known.number, again.ids == known.ids, same_logits(again, known))
+        yield Checked(earlier.number, again.ids == earlier.ids, same_logits(again, earlier))
 
 
 def run_once(plan: Plan, number: int, engine_of: EngineOf, control: Control) -> Run:

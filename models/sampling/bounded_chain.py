@@ -86,7 +86,7 @@ class BoundedChain:
 
     def _first(self, mass: float) -> int:
         """How many stored candidates hold this weight together; 0 where all do not."""
-        return next((n for n, known in enumerate(self.sums, 1) if known >= mass), 0)
+        return next((n for n, cumulative in enumerate(self.sums, 1) if cumulative >= mass), 0)
 
 
 BoundStep = Callable[[BoundedChain, float], None]

@@ -21,7 +21,7 @@ ROUNDING = 1e-3
 """Nats by which figures may miss what is possible: more than adding up a row leaves."""
 
 
-class Shelved(NamedTuple):
+class AttachedDistributions(NamedTuple):
     """The distributions of a file."""
 
     last: int
@@ -31,7 +31,7 @@ class Shelved(NamedTuple):
     """How many of them cannot be read or cannot be true, as far as is known without candidates."""
 
 
-def shelve(connection: sqlite3.Connection, tree: TokenTree) -> Shelved:
+def attach_distributions(connection: sqlite3.Connection, tree: TokenTree) -> AttachedDistributions:
     """Let the tree's distributions be read from the file, but for those that cannot be true.
 
     Raises:
@@ -49,11 +49,11 @@ def shelve(connection: sqlite3.Connection, tree: TokenTree) -> Shelved:
     again = connection.execute(
         "SELECT seq, node FROM distribution WHERE again != 0 ORDER BY seq"
     ).fetchall()
-    retold = msgspec.convert(again, list[tuple[rows.Count, rows.Count]])
-    last = max([*nodes, *(node for _, node in retold)], default=0)
+    recomputed = msgspec.convert(again, list[tuple[rows.Count, rows.Count]])
+    last = max([*nodes, *(node for _, node in recomputed)], default=0)
     if last >= len(tree):
         raise ValueError(f"a distribution belongs to node {last}, which is not there")
-    lost = _recall(connection, tree, retold)
+    lost = _recall(connection, tree, recomputed)
     entropies, margins, tops, lses = (np.array(column, "f8") for column in exact)
     true = _possible(entropies, margins, tops, lses)
     at, records = np.array(nodes, "i8"), np.array(seqs, "i8")
@@ -67,8 +67,8 @@ def shelve(connection: sqlite3.Connection, tree: TokenTree) -> Shelved:
     tree.distribution.keep_figures(
         at[::-1], records[::-1], figures, lambda asked: _whole(connection, asked, later)
     )
-    last_told = max([-1, *seqs[-1:], *(seq for seq, _ in retold[-1:])])
-    return Shelved(last_told, len(seqs) + len(retold), len(damaged) + lost)
+    last_seq = max([-1, *seqs[-1:], *(seq for seq, _ in recomputed[-1:])])
+    return AttachedDistributions(last_seq, len(seqs) + len(recomputed), len(damaged) + lost)
 
 
 def _possible(entropies: Values, margins: Values, tops: Values, lses: Values) -> Marks:
@@ -82,17 +82,17 @@ def _possible(entropies: Values, margins: Values, tops: Values, lses: Values) ->
 
 
 def _recall(
-    connection: sqlite3.Connection, tree: TokenTree, retold: Sequence[tuple[int, int]]
+    connection: sqlite3.Connection, tree: TokenTree, recomputed: Sequence[tuple[int, int]]
 ) -> int:
     """Bring the distributions that were computed again into the tree; how many are damaged."""
     damaged = 0
-    for seq, node in retold:
+    for seq, node in recomputed:
         try:
-            told = read_distribution(connection, seq)
+            distribution = read_distribution(connection, seq)
         except BROKEN:
             damaged += 1
         else:
-            tree.append(DistributionRecomputed(node, told))
+            tree.append(DistributionRecomputed(node, distribution))
     return damaged
 
 
@@ -122,7 +122,7 @@ def _whole(
     except BROKEN:
         if len(seqs) == 1:
             return _whole(connection, [later[seqs[0]]], later) if seqs[0] in later else [None]
-        return [told for seq in seqs for told in _whole(connection, [seq], later)]
+        return [distribution for seq in seqs for distribution in _whole(connection, [seq], later)]
 
 
 _Record = tuple[rows.Count, rows.Count, float, float | None, float, float, str, float, bytes]
@@ -141,18 +141,18 @@ def _read(connection: sqlite3.Connection, seqs: Sequence[int]) -> list[Distribut
     order = [records[seq] for seq in seqs]
     most = [min(vocabulary, rows.MOST_TOKENS) for _, vocabulary, *_ in order]
     unpacked = unpack([packed for *_, packed in order], most)
-    told = []
+    distributions = []
     for record, (ids, logits) in zip(order, unpacked, strict=True):
         seq, vocabulary, lse, entropy, margin, top, source, seconds, _ = record
         distribution = Distribution(ids, logits, vocabulary, lse, entropy, source, seconds)
         if not (_near(distribution.logprob(0), top) and _near(distribution.margin, margin)):
             raise ValueError(f"the candidates of event {seq} do not fit its figures")
-        told.append(distribution)
+        distributions.append(distribution)
     _, _, lses, entropies, margins, tops, *_ = zip(*order, strict=True)
     true = _possible(*(np.array(column, "f8") for column in (entropies, margins, tops, lses)))
     if not true.all():
         raise ValueError(f"the figures of event {seqs[int(true.argmin())]} cannot be true")
-    return told
+    return distributions
 
 
 def _near(one: float, other: float) -> bool:

@@ -5,16 +5,16 @@ from tokexplore.models.session.paths import all_files, with_log
 from tokexplore.models.session.reader import Listed, listed
 
 
-def size_of(known: Listed) -> float:
+def size_of(session: Listed) -> float:
     """A session's size on the disk in MB, the log beside it included; 0 for what is gone."""
-    return sum(file.stat().st_size for file in with_log(known.path)) / 1e6
+    return sum(file.stat().st_size for file in with_log(session.path)) / 1e6
 
 
-def ending(known: Listed) -> str:
+def ending(session: Listed) -> str:
     """How a session ended, in a word or two; empty where its user quit it."""
-    if known.live:
+    if session.live:
         return "open now"
-    return "" if known.ended == "quit" else known.ended or "cut off"
+    return "" if session.ended == "quit" else session.ended or "cut off"
 
 
 def latest() -> Listed:
@@ -24,7 +24,7 @@ def latest() -> Listed:
         UsageError: when there is none.
     """
     for path in all_files():
-        known = listed(path)
-        if not known.problem and not known.live:
-            return known
+        session = listed(path)
+        if not session.problem and not session.live:
+            return session
     raise UsageError("there is no session to open yet: `tokexplore` begins one.")

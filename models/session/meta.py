@@ -72,10 +72,10 @@ def put(connection: sqlite3.Connection, key: str, value: str | None) -> None:
 def created(connection: sqlite3.Connection) -> float:
     """Unix time at which the session was made; now, where the file does not say."""
     try:
-        told = float(get(connection, "created") or "")
+        stated = float(get(connection, "created") or "")
     except ValueError:
-        told = -1.0
-    return told if 0 <= told <= LATEST else time.time()
+        stated = -1.0
+    return stated if 0 <= stated <= LATEST else time.time()
 
 
 def summary(connection: sqlite3.Connection) -> Summary:

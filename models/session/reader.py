@@ -14,7 +14,7 @@ import msgspec
 
 from tokexplore.models.errors import UsageError
 from tokexplore.models.session import meta, paths, rows, schema
-from tokexplore.models.session.distributions import Shelved, shelve
+from tokexplore.models.session.distributions import AttachedDistributions, attach_distributions
 from tokexplore.models.session.meta import Holder, Summary
 from tokexplore.models.session.restore import BROKEN, replay
 from tokexplore.models.tokens import Vocabulary
@@ -202,10 +202,10 @@ def _restored(connection: sqlite3.Connection, path: Path, migrated: bool) -> Ses
     left = replay(connection, tree)
     if not tree.branches:
         raise UsageError(f"{path} is empty: nothing was kept in it.")
-    told = shelve(connection, tree)
-    written = max(left.last + 1, told.last + 1, _stated(connection))
-    damage = _lost_rows(connection, written, left.events + told.rows)
-    damage += _impossible(connection, told)
+    attached = attach_distributions(connection, tree)
+    written = max(left.last + 1, attached.last + 1, _stated(connection))
+    damage = _lost_rows(connection, written, left.events + attached.rows)
+    damage += _impossible(connection, attached)
     return Session(
         path=path,
         tree=tree,
@@ -232,18 +232,18 @@ def _lost_rows(connection: sqlite3.Connection, written: int, there: int) -> list
     if there >= written:
         return []
     numbers = connection.execute("SELECT seq FROM event UNION SELECT seq FROM distribution")
-    known = {seq for (seq,) in numbers}
-    first = next((seq for seq in range(written) if seq not in known), 0)
+    present = {seq for (seq,) in numbers}
+    first = next((seq for seq in range(written) if seq not in present), 0)
     return [f"{written - there:,} of the {written:,} rows that were written, from {first:,} on"]
 
 
-def _impossible(connection: sqlite3.Connection, told: Shelved) -> list[str]:
+def _impossible(connection: sqlite3.Connection, attached: AttachedDistributions) -> list[str]:
     """In words, how many figures are there but cannot be true, and are left out."""
     (logprobs,) = connection.execute(
         "SELECT count(*) FROM event WHERE logprob > ? OR sampler_logprob > ?",
         (rows.MOST_LOGPROB, rows.MOST_LOGPROB),
     ).fetchone()
-    counted = ((told.damaged, "what the model said"), (logprobs, "the token's logprob"))
+    counted = ((attached.damaged, "what the model said"), (logprobs, "the token's logprob"))
     return [f"{what} at {steps(number)}" for number, what in counted if number]
 
 

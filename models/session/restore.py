@@ -97,7 +97,9 @@ class _Taken:
         *places, token, origin, settings, draw, rank, logprob, sampler_logprob = rows.columns(
             connection, where, whole, exact
         )
-        logprob, sampler_logprob = ([*map(possible, told)] for told in (logprob, sampler_logprob))
+        logprob, sampler_logprob = (
+            [*map(possible, values)] for values in (logprob, sampler_logprob)
+        )
         self._chain = Chain(token, origin, settings, draw, logprob, rank, sampler_logprob)
         self.seq, self.node, self._parent, viewed = (np.array(place, "i8") for place in places)
         self.viewed = viewed > 0

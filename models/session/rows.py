@@ -125,8 +125,8 @@ def row_of(event: Event, act: Act, seq: int, at: int) -> tuple[object, ...]:
             row.node, row.body = node, _json(_PromptBody(form, chat))
         case events.Ended(node, text) | events.Labelled(node, text) | events.Noted(node, text):
             row.node, row.body = node, _json(text)
-        case events.Bookmarked(node, kept):
-            row.node, row.body = node, _json(kept)
+        case events.Bookmarked(node, marked):
+            row.node, row.body = node, _json(marked)
         case events.Studied(node, study):
             row.node, row.body = node, _json(study)
         case events.Named(branch, name):
@@ -167,41 +167,41 @@ def event_of(row: EventRow, settings: Sequence[SamplingSettings]) -> Event:
             return _taken(row, settings)
         case events.Scored:
             logprob = possible(_number(row.logprob))
-            known = (math.nan, 0) if logprob is None else (logprob, _known(row.rank))
-            return events.Scored(_known(row.node), *known)
+            score = (math.nan, 0) if logprob is None else (logprob, _required(row.rank))
+            return events.Scored(_required(row.node), *score)
         case events.Configured:
-            return events.Configured(_known(row.settings), _SETTINGS.decode(body).checked())
+            return events.Configured(_required(row.settings), _SETTINGS.decode(body).checked())
         case events.ModelLoaded:
-            return events.ModelLoaded(_known(row.model), _PROVENANCE.decode(body))
+            return events.ModelLoaded(_required(row.model), _PROVENANCE.decode(body))
         case events.Prompted:
             prompt = _PROMPT.decode(body)
-            return events.Prompted(_known(row.node), prompt.form, prompt.chat)
+            return events.Prompted(_required(row.node), prompt.form, prompt.chat)
         case events.Ended:
-            return events.Ended(_known(row.node), _TEXT.decode(body))
+            return events.Ended(_required(row.node), _TEXT.decode(body))
         case events.Labelled:
-            return events.Labelled(_known(row.node), _TEXT.decode(body))
+            return events.Labelled(_required(row.node), _TEXT.decode(body))
         case events.Noted:
-            return events.Noted(_known(row.node), _TEXT.decode(body))
+            return events.Noted(_required(row.node), _TEXT.decode(body))
         case events.Bookmarked:
-            return events.Bookmarked(_known(row.node), _FLAG.decode(body))
+            return events.Bookmarked(_required(row.node), _FLAG.decode(body))
         case events.Studied:
-            return events.Studied(_known(row.node), _STUDY.decode(body))
+            return events.Studied(_required(row.node), _STUDY.decode(body))
         case events.Named:
-            return events.Named(_known(row.branch), _TEXT.decode(body))
+            return events.Named(_required(row.branch), _TEXT.decode(body))
         case events.Hidden:
-            return events.Hidden(_known(row.branch))
+            return events.Hidden(_required(row.branch))
         case events.Unhidden:
-            return events.Unhidden(_known(row.branch))
+            return events.Unhidden(_required(row.branch))
         case events.Opened:
-            return events.Opened(_known(row.branch))
+            return events.Opened(_required(row.branch))
         case events.Extended:
-            return events.Extended(_known(row.node))
+            return events.Extended(_required(row.node))
         case events.Withdrawn:
-            return events.Withdrawn(_known(row.node))
+            return events.Withdrawn(_required(row.node))
         case events.Restored:
-            return events.Restored(_known(row.node))
+            return events.Restored(_required(row.node))
         case events.Viewed:
-            return events.Viewed(_known(row.node), -1 if row.cursor is None else row.cursor)
+            return events.Viewed(_required(row.node), -1 if row.cursor is None else row.cursor)
     raise ValueError(f"{row.kind!r} is no kind of event")
 
 
@@ -235,9 +235,9 @@ def view_of(
     """
     if number >= len(settings) or log_norm is None:
         raise ValueError(f"settings number {number} are not known")
-    told = _VIEW.decode(body) if body else _ViewBody()
+    view = _VIEW.decode(body) if body else _ViewBody()
     chosen = token if settings[number].greedy else None
-    return SamplerView(settings[number], kept, log_norm, told.cuts, told.dynamic, chosen)
+    return SamplerView(settings[number], kept, log_norm, view.cuts, view.dynamic, chosen)
 
 
 def possible(logprob: float | None) -> float | None:
@@ -245,7 +245,7 @@ def possible(logprob: float | None) -> float | None:
     return logprob if logprob is None or logprob <= MOST_LOGPROB else None
 
 
-def _known(value: int | None) -> int:
+def _required(value: int | None) -> int:
     if value is None:
         raise ValueError("a number is missing")
     return value
@@ -320,8 +320,8 @@ def columns(
     rows = connection.execute(f"SELECT {', '.join(exact)} {source} ORDER BY seq").fetchall()
     floats = zip(*rows, strict=True) if rows else [()] * len(exact)
     read = [
-        *(_checked(msgspec.json.decode, *told) for told in zip(texts, whole.items(), strict=True)),
-        *(_checked(msgspec.convert, *told) for told in zip(floats, exact.items(), strict=True)),
+        *(_checked(msgspec.json.decode, *pair) for pair in zip(texts, whole.items(), strict=True)),
+        *(_checked(msgspec.convert, *pair) for pair in zip(floats, exact.items(), strict=True)),
     ]
     # A table is read in the order of its key, but arrays are promised no order.
     if np.any(np.diff(np.array(read[0], "i8")) <= 0):
@@ -329,10 +329,10 @@ def columns(
     return read
 
 
-def _checked(read: Callable[..., Any], told: object, wanted: tuple[str, Any]) -> list[Any]:
+def _checked(read: Callable[..., Any], values: object, wanted: tuple[str, Any]) -> list[Any]:
     name, kind = wanted
     try:
-        column: list[Any] = read(told, type=kind)
+        column: list[Any] = read(values, type=kind)
     except msgspec.MsgspecError as error:
         raise ValueError(f"{name}: {error}") from None
     return column

@@ -68,9 +68,9 @@ class Timeline(NamedTuple):
             "SELECT node, again FROM distribution WHERE seq = ?", (row,)
         ).fetchone()
         node, again = msgspec.convert(found, tuple[rows.Count, rows.Count])
-        told = read_distribution(self.connection, row)
-        event = DistributionRecomputed(node, told) if again else DistributionComputed(node, told)
-        return Moment(event, "")
+        distribution = read_distribution(self.connection, row)
+        kind = DistributionRecomputed if again else DistributionComputed
+        return Moment(kind(node, distribution), "")
 
 
 def open_timeline(path: Path) -> Timeline:
@@ -83,9 +83,9 @@ def open_timeline(path: Path) -> Timeline:
     connection = connect(session.path)
     try:
         found = connection.execute(f"SELECT {rows.COLUMNS} FROM event ORDER BY seq").fetchall()
-        lived = msgspec.convert(found, list[rows.EventRow])
-        told = [seq for (seq,) in connection.execute("SELECT seq FROM distribution ORDER BY seq")]
+        events = msgspec.convert(found, list[rows.EventRow])
+        seqs = [seq for (seq,) in connection.execute("SELECT seq FROM distribution ORDER BY seq")]
     except BROKEN as error:
         raise UsageError(f"{path} is damaged: {error}.") from None
-    merged = sorted([*lived, *told], key=lambda row: row if isinstance(row, int) else row.seq)
+    merged = sorted([*events, *seqs], key=lambda row: row if isinstance(row, int) else row.seq)
     return Timeline(session.path, session.vocabulary, session.view, merged, connection)

@@ -123,17 +123,20 @@ class Writer:
             self._model = event.number
         self._rows.setdefault(rows.INSERT, []).append(rows.row_of(event, act, seq, at))
 
-    def _add_distribution(self, seq: int, node: int, again: int, told: Distribution) -> None:
-        margin = told.margin
+    def _add_distribution(
+        self, seq: int, node: int, again: int, distribution: Distribution
+    ) -> None:
+        margin = distribution.margin
         row = rows.DistributionRow(
-            seq, node, again, self._model, told.vocabulary, told.lse,
-            rows.NO_ENTROPY if told.entropy is None else told.entropy,
-            None if margin == float("inf") else margin, told.logprob(0), told.source, told.seconds,
+            seq, node, again, self._model, distribution.vocabulary, distribution.lse,
+            rows.NO_ENTROPY if distribution.entropy is None else distribution.entropy,
+            None if margin == float("inf") else margin, distribution.logprob(0),
+            distribution.source, distribution.seconds,
         )  # fmt: skip
-        if not told.complete:
+        if not distribution.complete:
             self._version = schema.INCOMPLETE
         self._rows.setdefault(rows.INSERT_DISTRIBUTION, []).append(msgspec.structs.astuple(row))
-        packed = pack(told.ids, told.logits)
+        packed = pack(distribution.ids, distribution.logits)
         self._rows.setdefault(rows.INSERT_CANDIDATES, []).append((seq, packed))
 
     def commit(self, *, sync: bool) -> bool:

@@ -12,7 +12,7 @@ from tokexplore.models.training.samples import (
     LENGTH,
     TEMPERATURE,
     Sample,
-    known_words,
+    word_coverage,
     worst_repeat,
 )
 
@@ -89,9 +89,9 @@ def _measures(facts: Facts) -> str:
         is the negative log-likelihood in bits over the UTF-8 bytes. It is measured on the weights
         as they lie here, loaded as float32. The training loss of the last steps was
         {facts.progress.loss:.3f} nats per token.""")
-    known = known_words(facts.samples, (book.text for book in facts.corpus.training))
+    coverage = word_coverage(facts.samples, (book.text for book in facts.corpus.training))
     reading = _prose(f"""
-        Of the words of the {len(facts.samples)} samples below, {known:.1%} occur in the training
+        Of the words of the {len(facts.samples)} samples below, {coverage:.1%} occur in the training
         books. The run of four tokens that is repeated most comes {worst_repeat(facts.samples)}
         times within a sample of {LENGTH} tokens.""")
     table = _table(("held-out book", "bytes", "bits per byte"), rows)

@@ -37,7 +37,7 @@ def find_names(texts: Iterable[str]) -> tuple[str, ...]:
 
 def renamed(text: str, names: Sequence[str], share: float, rng: random.Random) -> str:
     """The text with a share of its names replaced by others, the same one all through a stretch."""
-    known = frozenset(names)
+    name_set = frozenset(names)
     parts = []
     start = 0
     while start < len(text):
@@ -47,7 +47,7 @@ def renamed(text: str, names: Sequence[str], share: float, rng: random.Random) -
 
         def deal(match: re.Match[str], dealt: dict[str, str] = dealt) -> str:
             name = match[0]
-            if name not in known:
+            if name not in name_set:
                 return name
             if name not in dealt:
                 dealt[name] = rng.choice(names) if rng.random() < share else name

@@ -81,7 +81,7 @@ def words(text: str) -> list[str]:
     return _WORD.findall(text.lower())
 
 
-def known_words(samples: Iterable[Sample], texts: Iterable[str]) -> float:
+def word_coverage(samples: Iterable[Sample], texts: Iterable[str]) -> float:
     """Share of the samples' words that occur in the texts; a word cut by the length is left out."""
     vocabulary = {word for text in texts for word in words(text)}
     written = [word for sample in samples for word in _whole_words(sample)]

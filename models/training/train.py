@@ -141,10 +141,10 @@ def _loss_function(
 
     def loss_of(inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         with torch.autocast(torch.device(run.device).type, torch.bfloat16, enabled=run.bf16):
-            told = model(input_ids=inputs, use_cache=False, **routing)
-        logits = told.logits  # [rows, length, vocabulary]
+            output = model(input_ids=inputs, use_cache=False, **routing)
+        logits = output.logits  # [rows, length, vocabulary]
         loss = functional.cross_entropy(logits.float().flatten(0, 1), targets.flatten())
-        return loss + recipe.balance * told.aux_loss if routing else loss
+        return loss + recipe.balance * output.aux_loss if routing else loss
 
     return torch.compile(loss_of, dynamic=False) if run.compiled else loss_of
 

@@ -79,12 +79,12 @@ class DistributionStore:
 
     def get(self, node: int) -> Distribution | None:
         """The distribution after a node; None where none is known or its record is damaged."""
-        known, record = self._here.get(node), self._record(node)
-        if known is None and record is not None:
-            known = self._one(record)
-            if known is None:
+        found, record = self._here.get(node), self._record(node)
+        if found is None and record is not None:
+            found = self._one(record)
+            if found is None:
                 self.damaged.add(node)
-        return known
+        return found
 
     def walk(self, nodes: Iterable[int]) -> Iterator[Distribution | None]:
         """What `get` gives for each of many nodes, read from the file many at a time."""
@@ -92,9 +92,9 @@ class DistributionStore:
         while part := list(islice(ahead, AT_ONCE)):
             stored = {node: self._record(node) for node in part if node not in self._here}
             away = {node: record for node, record in stored.items() if record is not None}
-            told = dict(zip(away, self._fetch(list(away.values())), strict=True))
-            self.damaged.update(node for node, found in told.items() if found is None)
-            yield from (self._here.get(node, told.get(node)) for node in part)
+            fetched = dict(zip(away, self._fetch(list(away.values())), strict=True))
+            self.damaged.update(node for node, found in fetched.items() if found is None)
+            yield from (self._here.get(node, fetched.get(node)) for node in part)
 
     def _record(self, node: int) -> int | None:
         """The number of the record that holds a node's distribution, where it is stored."""
@@ -165,10 +165,10 @@ class Views:
 
     def get(self, node: int) -> SamplerView | None:
         """The view of a node's step; None where none is known or its record is damaged."""
-        known = self._here.get(node)
-        if known is None and node < len(self._records) and self._records[node] >= 0:
+        found = self._here.get(node)
+        if found is None and node < len(self._records) and self._records[node] >= 0:
             return self._fetch(self._records[node])
-        return known
+        return found
 
     @property
     def nodes(self) -> set[int]:

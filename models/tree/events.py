@@ -141,7 +141,7 @@ class Bookmarked(msgspec.Struct, frozen=True, tag=True):
     """A node got a bookmark, or lost it."""
 
     node: int
-    kept: bool
+    marked: bool
 
 
 class Labelled(msgspec.Struct, frozen=True, tag=True):

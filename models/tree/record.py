@@ -31,11 +31,11 @@ def record(
     match event:
         case ScoredToken(position, distribution, standing):
             nodes = path or tree.path(leaf)
-            tree.tell(nodes[position - 1], distribution)
+            tree.record_distribution(nodes[position - 1], distribution)
             if not tree.is_scored(nodes[position]):
                 tree.append(Scored(nodes[position], standing.logprob, standing.rank))
         case DrawnToken(_, distribution, standing):
-            tree.tell(leaf, distribution)
+            tree.record_distribution(leaf, distribution)
             return tree.explore(
                 leaf, [standing.token], event.chosen_by, extends=extends,
                 settings=tree.configure(event.settings), draw=event.draw,
@@ -43,7 +43,7 @@ def record(
                 sampler_logprob=event.sampler_logprob, sampler=event.sampler,
             )  # fmt: skip
         case Described(_, distribution):
-            tree.tell(leaf, distribution)
+            tree.record_distribution(leaf, distribution)
         case StreamEnded(_, reason):
             tree.append(Ended(leaf, reason))
     return leaf

@@ -59,7 +59,7 @@ class Checked(msgspec.Struct, frozen=True, tag="control"):
     """Of every step, bit for bit."""
 
 
-class Told(msgspec.Struct, frozen=True):
+class StudiedRun(msgspec.Struct, frozen=True):
     """One run, as far as it is kept."""
 
     number: int
@@ -84,6 +84,6 @@ class Study(msgspec.Struct, frozen=True):
     planned: int
     """Runs that were asked for."""
     varied: tuple[str, ...]
-    runs: tuple[Told, ...] = ()
+    runs: tuple[StudiedRun, ...] = ()
     controls: tuple[Checked, ...] = ()
     forks: tuple[Fork, ...] = ()

@@ -47,7 +47,7 @@ class TokenTree(Trie):
         """Told of every event, in order."""
         self.distribution = DistributionStore()
         """What the model said after a node, the first time that it was computed."""
-        self.retold: dict[int, Distribution] = {}
+        self.recomputed: dict[int, Distribution] = {}
         """By node: the last distribution that was computed again."""
         self.provenance: list[Provenance] = []
         """The models that the distributions come from, in the order in which they were loaded."""
@@ -92,11 +92,11 @@ class TokenTree(Trie):
         else:
             self.append(event)
 
-    def take(self, parent: int, token: int, origin: Origin, **known: object) -> int:
+    def take(self, parent: int, token: int, origin: Origin, **details: object) -> int:
         """Take `token` after `parent`: its node, new or the one that is there already."""
-        there = self.child(self._known(parent), token)
+        there = self.child(self._checked(parent), token)
         node = len(self.parent) if there is None else there
-        self.append(TokenTaken(node, parent, token, origin, **known))  # type: ignore[arg-type]
+        self.append(TokenTaken(node, parent, token, origin, **details))  # type: ignore[arg-type]
         return node
 
     def explore(
@@ -106,17 +106,17 @@ class TokenTree(Trie):
         origin: Origin,
         *,
         extends: bool = False,
-        **known: object,
+        **details: object,
     ) -> int:
         """Take tokens one after the other so that undo knows what this did; the last one's node.
 
         Args:
             extends: going on at the end of a branch is a change too, and not the branch growing.
-            known: as for `take`.
+            details: as for `take`.
         """
         leaf, first = parent, len(self)
         for token in tokens:
-            leaf = self.take(leaf, token, origin, **known)
+            leaf = self.take(leaf, token, origin, **details)
         self.bring_back(leaf)
         if 1 < first < len(self):  # what the tree begins with is there to stay
             branch = self.branch(self.branch_of[first])
@@ -138,7 +138,7 @@ class TokenTree(Trie):
                 self.change(Unhidden(branch.number))
             node = ROOT if branch.root else self.fork_of(branch)
 
-    def tell(self, node: int, distribution: Distribution) -> None:
+    def record_distribution(self, node: int, distribution: Distribution) -> None:
         """Record the distribution after `node`, unless the canonical one is there to be read."""
         if self.distribution.lacks(node):
             self.append(DistributionComputed(node, distribution))
@@ -191,52 +191,52 @@ class TokenTree(Trie):
             case TokenTaken():
                 self._take(event)
             case DistributionComputed(node, distribution):
-                if self.distribution.lacks(self._known(node)):
+                if self.distribution.lacks(self._checked(node)):
                     self.distribution.add(
                         node, distribution, len(self.provenance) - 1 if self.provenance else None
                     )
             case DistributionRecomputed(node, distribution):
-                self.retold[self._known(node)] = distribution
+                self.recomputed[self._checked(node)] = distribution
             case ModelLoaded(number, provenance):
                 if number != len(self.provenance):
                     raise ValueError(f"model number {number} is not next")
                 self.provenance.append(provenance)
             case Scored(node, logprob, rank):
-                self._score(self._known(node), logprob, rank)
+                self._score(self._checked(node), logprob, rank)
             case Configured(number, settings):
                 if number != len(self.settings):
                     raise ValueError(f"settings number {number} is not next")
                 self.settings.append(settings)
             case Prompted(node, form, chat):
-                self.prompts[self._known(node)] = form
+                self.prompts[self._checked(node)] = form
                 if chat is not None:
                     self.chats[node] = chat
             case Ended(node, reason):
-                self.ended[self._known(node)] = reason
+                self.ended[self._checked(node)] = reason
             case Named(branch, name):
-                self.known_branch(branch).name = name
+                self.checked_branch(branch).name = name
             case Hidden(branch):
                 self._hide(branch, True)
             case Unhidden(branch):
                 self._hide(branch, False)
             case Opened(branch):
-                self.known_branch(branch)
+                self.checked_branch(branch)
             case Extended(node):
                 self._follower(node)
             case Withdrawn(node):
                 self._withdraw(node, True)
             case Restored(node):
                 self._withdraw(node, False)
-            case Bookmarked(node, kept):
-                (self.bookmarks.add if kept else self.bookmarks.discard)(self._known(node))
+            case Bookmarked(node, marked):
+                (self.bookmarks.add if marked else self.bookmarks.discard)(self._checked(node))
             case Labelled(node, name):
-                _written(self.labels, self._known(node), name)
+                _written(self.labels, self._checked(node), name)
             case Noted(node, text):
-                _written(self.notes, self._known(node), text)
+                _written(self.notes, self._checked(node), text)
             case Studied(node, study):
-                self.studies[self._known(node)] = study
+                self.studies[self._checked(node)] = study
             case Viewed(leaf):
-                self._way = self._known(leaf), self.turns(leaf)
+                self._way = self._checked(leaf), self.turns(leaf)
 
 
 def _written(texts: dict[int, str], node: int, text: str) -> None:

@@ -153,7 +153,7 @@ class Trie:
         """The branch with this number."""
         return self.branches[number - 1]
 
-    def known_branch(self, number: int) -> Branch:
+    def checked_branch(self, number: int) -> Branch:
         """The branch with this number.
 
         Raises:
@@ -211,7 +211,7 @@ class Trie:
     # How it grows
 
     def _hide(self, number: int, hidden: bool) -> None:
-        self.known_branch(number).hidden = hidden
+        self.checked_branch(number).hidden = hidden
         self._reshape()
 
     def _withdraw(self, node: int, withdrawn: bool) -> None:
@@ -253,26 +253,26 @@ class Trie:
         Raises:
             ValueError: for any other.
         """
-        if not self._known(node) or self.branch_of[node] != self.branch_of[self.parent[node]]:
+        if not self._checked(node) or self.branch_of[node] != self.branch_of[self.parent[node]]:
             raise ValueError(f"node {node} carries no branch on")
         return node
 
-    def _known(self, node: int) -> int:
+    def _checked(self, node: int) -> int:
         if not 0 <= node < len(self.parent):
             raise ValueError(f"node {node} is not in the tree")
         return node
 
     def _take(self, event: TokenTaken) -> None:
         parent = event.parent
-        known = self.child(self._known(parent), event.token)
-        if known is None:
+        existing = self.child(self._checked(parent), event.token)
+        if existing is None:
             if event.node != len(self.parent):
                 raise ValueError(f"node {event.node} after node {parent} is not next")
             self._add(event)
-        elif known != event.node:
-            raise ValueError(f"token {event.token} after node {parent} is node {known}")
+        elif existing != event.node:
+            raise ValueError(f"token {event.token} after node {parent} is node {existing}")
         else:
-            self._way = known, self._turned(self.turns(parent), parent, event.origin)
+            self._way = existing, self._turned(self.turns(parent), parent, event.origin)
         if event.origin == "sampled":
             self.draws[parent] = max(self.draws.get(parent, 0), event.draw + 1)
         if event.logprob is not None and event.rank is not None:
@@ -293,8 +293,8 @@ class Trie:
         self.step.append(steps_until(branch.turns, self.depth[node]))
         self.logprob.append(math.nan)
         self.rank.append(0)
-        known = event.sampler_logprob
-        self.sampler_logprob.append(math.nan if known is None else known)
+        value = event.sampler_logprob
+        self.sampler_logprob.append(math.nan if value is None else value)
         if event.sampler is not None:
             self.sampler[node] = event.sampler
         self.draw.append(event.draw)
@@ -340,10 +340,10 @@ class Trie:
         self._score_chain(chain, branch, counts=seen and not given)
 
     def _score_chain(self, chain: Chain, branch: Branch, *, counts: bool) -> None:
-        told = list(zip(chain.logprob, chain.rank, strict=True))
-        logprobs = [math.nan if x is None or rank is None else x for x, rank in told]
+        scores = list(zip(chain.logprob, chain.rank, strict=True))
+        logprobs = [math.nan if x is None or rank is None else x for x, rank in scores]
         self.logprob.extend(logprobs)
-        self.rank.extend(0 if x is None or rank is None else rank for x, rank in told)
+        self.rank.extend(0 if x is None or rank is None else rank for x, rank in scores)
         for logprob in logprobs if counts else ():
             self._add_score(branch, logprob)
 

@@ -38,7 +38,7 @@ def inverse(tree: "TokenTree", change: Change) -> Change:
     """
     match change:
         case Named(branch):
-            return Named(branch, tree.known_branch(branch).name)
+            return Named(branch, tree.checked_branch(branch).name)
         case Hidden(branch):
             return Unhidden(branch)
         case Unhidden(branch) | Opened(branch):

@@ -90,7 +90,7 @@ class AsyncEngine(Protocol):
 
     # The clock of a tape
 
-    by_hand: bool
+    on_demand: bool
     """Each token of a stream that starts from here on waits for `let_come`, and no event tells how
     long it took: what comes does not depend on how fast the engine is."""
 

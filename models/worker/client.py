@@ -73,8 +73,8 @@ class EngineClient:
         self.options = options
         self.lost: EngineLostError | None = None
         """Why the child is gone, once it is."""
-        self.by_hand = False
-        """See `AsyncEngine.by_hand`."""
+        self.on_demand = False
+        """See `AsyncEngine.on_demand`."""
         self._connect = connect
         self._on_lost = on_lost
         self._connection: Connection | None = None
@@ -135,8 +135,8 @@ class EngineClient:
 
         The engine stays at most `AHEAD` tokens ahead of the batches that were asked for.
         """
-        handle: StreamHandle[StreamEvent] = self._new_handle(by_hand=self.by_hand)
-        self._begin(handle, Stream(handle.number, request, 0 if self.by_hand else AHEAD))
+        handle: StreamHandle[StreamEvent] = self._new_handle(on_demand=self.on_demand)
+        self._begin(handle, Stream(handle.number, request, 0 if self.on_demand else AHEAD))
         return handle
 
     def score(self, ids: Sequence[int], start: int) -> StreamHandle[Progress | ScoredToken]:
@@ -189,15 +189,19 @@ class EngineClient:
         """Streams and experiments, the one whose turn it is first."""
         return [handle for handle in self._handles.values() if not handle.background]
 
-    def _new_handle(self, *, background: bool = False, by_hand: bool = False) -> StreamHandle[Any]:
+    def _new_handle(
+        self, *, background: bool = False, on_demand: bool = False
+    ) -> StreamHandle[Any]:
         self._numbers += 1
-        return StreamHandle(self._numbers, self._tell, background=background, by_hand=by_hand)
+        return StreamHandle(
+            self._numbers, self._send_unless_closed, background=background, on_demand=on_demand
+        )
 
     def _begin(self, handle: StreamHandle[Any], command: messages.Command) -> None:
         self._send(command)
         self._handles[handle.number] = handle
 
-    def _tell(self, command: messages.Command) -> None:
+    def _send_unless_closed(self, command: messages.Command) -> None:
         """Send what does not matter any more once the engine is gone."""
         if not self.lost and not self._closing:
             self._send(command)
@@ -213,25 +217,25 @@ class EngineClient:
         """Bring a message from the child to the one who waits for it."""
         match message:
             case Emitted(number, event):
-                self._handles[number].put(self._told(event))
+                self._handles[number].put(self._untimed(event))
             case Done(number):
                 self._handles.pop(number).end()
             case Answered(number, value):
                 if waiting := self._asked.get(number):
                     future, kind = waiting
                     if not future.done():
-                        future.set_result(self._told(msgspec.msgpack.decode(value, type=kind)))
+                        future.set_result(self._untimed(msgspec.msgpack.decode(value, type=kind)))
             case Failed(number, kind, text):
                 self._fail(number, getattr(errors, kind)(text))
             case Loading(progress):
                 self._report(progress)
             case Loaded(info, vocabulary):
-                self.info, self.vocabulary = self._told(info), vocabulary
+                self.info, self.vocabulary = self._untimed(info), vocabulary
                 if self._loaded and not self._loaded.done():
                     self._loaded.set_result(None)
 
-    def _told(self, value: T) -> T:
-        return timeless(value) if self.by_hand else value
+    def _untimed(self, value: T) -> T:
+        return timeless(value) if self.on_demand else value
 
     def _fail(self, number: int, error: Exception) -> None:
         if handle := self._handles.pop(number, None):

@@ -30,7 +30,7 @@ class StreamHandle(Generic[E]):
     Args:
         send: brings a command to the engine, as long as there is one.
         background: it is worked on only while there is nothing else.
-        by_hand: the engine waits for a credit before each new token.
+        on_demand: the engine waits for a credit before each new token.
     """
 
     def __init__(
@@ -39,14 +39,14 @@ class StreamHandle(Generic[E]):
         send: Callable[[Command], None],
         *,
         background: bool = False,
-        by_hand: bool = False,
+        on_demand: bool = False,
     ) -> None:
         self.number = number
         self.background = background
         self.done = False
         """Nothing more will arrive; what has arrived may still be taken."""
         self._send = send
-        self._by_hand = self._held = by_hand
+        self._on_demand = self._held = on_demand
         self._events: list[E] = []
         self._error: Exception | None = None
         self._changed = asyncio.Event()
@@ -57,7 +57,7 @@ class StreamHandle(Generic[E]):
             while batch := await self._take():
                 yield batch
                 owed += total_cost(batch)
-                if owed >= _CREDIT_FROM and not self.done and not self._by_hand:
+                if owed >= _CREDIT_FROM and not self.done and not self._on_demand:
                     self._send(Credit(self.number, owed))
                     owed = 0
         finally:
@@ -66,7 +66,7 @@ class StreamHandle(Generic[E]):
     def cancel(self) -> None:
         """End it between two tokens or chunks, as interrupted; its last events come still."""
         if not self.done:
-            self._by_hand = self._held = False
+            self._on_demand = self._held = False
             self._send(Cancel(self.number))
 
     def configure(self, settings: SamplingSettings, max_new_tokens: int | None = None) -> None:
@@ -89,8 +89,8 @@ class StreamHandle(Generic[E]):
 
     def put(self, event: E) -> None:
         """Take up an event that has arrived."""
-        self._held = self._by_hand and isinstance(event, DrawnToken)
-        if self._by_hand and isinstance(event, ScoredToken):
+        self._held = self._on_demand and isinstance(event, DrawnToken)
+        if self._on_demand and isinstance(event, ScoredToken):
             self._send(Credit(self.number, 1))  # its token is still to come
         self._events.append(event)
         self._changed.set()

@@ -65,8 +65,8 @@ class ProcessConnection:
         self._output.seek(0, 2)
         self._output.seek(max(0, self._output.tell() - _TAIL_BYTES))
         lines = self._output.read().decode("utf-8", "replace").splitlines()
-        kept = [line.rstrip() for line in lines if line.strip()][-_TAIL_LINES:]
-        return "\n".join(safe_text(line) for line in kept)
+        tail = [line.rstrip() for line in lines if line.strip()][-_TAIL_LINES:]
+        return "\n".join(safe_text(line) for line in tail)
 
 
 async def spawn_process(command: Sequence[str] = COMMAND) -> ProcessConnection:

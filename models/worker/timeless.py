@@ -15,8 +15,8 @@ def timeless(value: Any) -> Any:
         case Distribution() | Run() | ModelInfo():
             return msgspec.structs.replace(value, seconds=0.0)
         case DrawnToken():
-            told = timeless(value.distribution)
-            return msgspec.structs.replace(value, distribution=told, threads=0)
+            distribution = timeless(value.distribution)
+            return msgspec.structs.replace(value, distribution=distribution, threads=0)
         case ScoredToken() | Described():
             return msgspec.structs.replace(value, distribution=timeless(value.distribution))
     return value

@@ -43,7 +43,7 @@ def grow(tree: TokenTree, leaf: int, count: int, seed: int = 0) -> int:
     number = tree.configure(SETTINGS)
     for index in range(count):
         told = distribution(seed + index)
-        tree.tell(leaf, told)
+        tree.record_distribution(leaf, told)
         at = index % 5
         cuts = (Cut("top-p", 0.75, 9, 0.25, tie=index % 2 == 0, low=-2.5),)
         leaf = tree.take(
@@ -80,7 +80,7 @@ def same(one: TokenTree, other: TokenTree) -> bool:
     fields = (
         "parent", "token", "origin", "depth", "step", "rank", "draw", "draws", "settings_of",
         "branch_of", "children", "ended", "prompts", "chats", "settings", "branches",
-        "provenance", "bookmarks", "labels", "notes", "studies", "retold",
+        "provenance", "bookmarks", "labels", "notes", "studies", "recomputed",
         "withdrawn",
     )  # fmt: skip
     if any(getattr(one, name) != getattr(other, name) for name in fields):

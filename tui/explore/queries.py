@@ -124,7 +124,7 @@ class Queries:
         tree = self._explorer.tree
         figures = tree.distribution.figures(node)
         ours = figures is None or figures.model == len(tree.provenance) - 1
-        if node != ROOT and not ours and node not in tree.retold:
+        if node != ROOT and not ours and node not in tree.recomputed:
             self._ask((node, -2), self._describe_again(node))
 
     async def _describe_again(self, node: int) -> None:
@@ -139,7 +139,7 @@ class Queries:
 
     async def _describe(self, node: int) -> None:
         tree = self._explorer.tree
-        tree.tell(node, await self._link.client.ask(Describe(tree.ids(node))))
+        tree.record_distribution(node, await self._link.client.ask(Describe(tree.ids(node))))
         if node == self._explorer.before:
             self._explorer.to_taken(within=NEAR)
 

@@ -96,7 +96,7 @@ class RepeatRuns:
             for event in batch:
                 match event:
                     case Planned():
-                        self._planned, self.said = event, event.said
+                        self._planned, self.said = event, event.notices
                     case Run():
                         self._done.append(event)
                     case Checked():

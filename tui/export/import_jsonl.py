@@ -300,7 +300,9 @@ class Lines:
         if not told.candidates or told.lse is None or (told.complete and entropy is None):
             return
         if node not in tree.distribution:
-            tree.tell(node, _distribution(told, told.lse, entropy, self.vocabulary.rows))
+            tree.record_distribution(
+                node, _distribution(told, told.lse, entropy, self.vocabulary.rows)
+            )
 
 
 def _distribution(told: _Told, lse: float, entropy: float | None, rows: int) -> Distribution:

@@ -209,7 +209,7 @@ def step_figures(
     """
     if distribution is None or controller.explorer.before == ROOT:
         return []
-    again = controller.explorer.tree.retold.get(controller.explorer.before)
+    again = controller.explorer.tree.recomputed.get(controller.explorer.before)
     unit, nats = unit_of(bits=bits)
     entropy = _entropy(distribution, nats)
     now = _again(_entropy(again, nats)) if again else ""

@@ -84,7 +84,7 @@ def _computed(tree: TokenTree, node: int) -> Lines:
             source_words(distribution.source) + _milliseconds(distribution.seconds) + by,
         ),
     ]
-    again = tree.retold.get(node)
+    again = tree.recomputed.get(node)
     if again is not None:
         known = dict(zip(again.id_view, again.logit_view, strict=True))
         shared = [i for i, token in enumerate(distribution.id_view) if token in known]

@@ -48,7 +48,7 @@ class TapeApp(TokexploreApp):
         """Tokens come when the tape's clock says so, computed in one way whatever is faster."""
         threads = 0 if load.threads == "auto" else load.threads
         client = super().new_client(msgspec.structs.replace(load, threads=threads), on_lost)
-        client.by_hand = True
+        client.on_demand = True
         return client
 
     def _offer_last(self) -> None:  # type: ignore[override]

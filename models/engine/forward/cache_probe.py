@@ -121,19 +121,19 @@ def _check_causality(forward: Forward, count: int) -> None:
 def _tried(forward: Forward, ids: list[int], truth: torch.Tensor) -> Probed:
     cache = kv.new_cache(forward.model)
     forward(ids[:_PREFIX], 0, cache)
-    kept = kv.snapshot(cache, _PREFIX)
+    snapshot = kv.snapshot(cache, _PREFIX)
     steps = torch.cat(
         [forward([ids[at]], at, cache) for at in range(_PREFIX, _PREFIX + _STEPS)]
     )  # [3, V]
     single = _agrees(steps, truth[_PREFIX : _PREFIX + _STEPS], forward.model)
     single = single and not _limits_time_steps(forward.model)
-    twin = kv.fork(cache, _PREFIX, kept)
+    twin = kv.fork(cache, _PREFIX, snapshot)
     batch = forward(ids[_PREFIX:], _PREFIX, twin, _IDS - _PREFIX)  # [16, V]
     batched = _agrees(batch, truth[_PREFIX:], forward.model)
     if not single and not batched:
         return _whole("tokens on top of its cache give other logits than one pass")
     if not batched:
-        again = forward([ids[_PREFIX]], _PREFIX, kv.fork(cache, _PREFIX, kept))  # [1, V]
+        again = forward([ids[_PREFIX]], _PREFIX, kv.fork(cache, _PREFIX, snapshot))  # [1, V]
         if not _agrees(again, truth[_PREFIX : _PREFIX + 1], forward.model):
             return _whole("a fork of its cache gives other logits than one pass")
     feed: Feed = "stepwise"

@@ -27,7 +27,7 @@ class Start:
     """A cache to go on from, and how it was had."""
 
     leaf: Leaf
-    kept: int
+    cached: int
     """Tokens of the path that it holds."""
     own: bool
     """The cache was at this very place, nothing was forked."""
@@ -36,11 +36,11 @@ class Start:
 
     def source(self, length: int) -> str:
         """What `Distribution.source` says after the path of `length` tokens is fed."""
-        if self.kept == 0 and not self.unlike:
+        if self.cached == 0 and not self.unlike:
             return "prefill"
-        if length - self.kept <= 1:
+        if length - self.cached <= 1:
             return "step" if self.own else "fork"
-        return f"re-fed {length - self.kept}"
+        return f"re-fed {length - self.cached}"
 
 
 def start(
@@ -181,11 +181,11 @@ def _passed(taken: int, length: int) -> bool:
 
 def _thinned(snapshots: list[kv.Snapshot], latest: int) -> list[kv.Snapshot]:
     """Those that stay, and the latest so many."""
-    kept: list[kv.Snapshot] = []
+    thinned: list[kv.Snapshot] = []
     for snapshot in snapshots[:-latest]:
-        if _passed(kept[-1].length if kept else 0, snapshot.length):
-            kept.append(snapshot)
-    return kept + snapshots[-latest:]
+        if _passed(thinned[-1].length if thinned else 0, snapshot.length):
+            thinned.append(snapshot)
+    return thinned + snapshots[-latest:]
 
 
 def _remember(leaf: Leaf) -> None:

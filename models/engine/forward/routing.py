@@ -51,18 +51,18 @@ class Record:
 
     def __init__(self, routers: Sequence[Router]) -> None:
         self._routers = routers
-        self._heard: list[list[tuple[torch.Tensor, ...]]] = [[] for _ in routers]
+        self._passes: list[list[tuple[torch.Tensor, ...]]] = [[] for _ in routers]
 
     @contextmanager
     def listening(self) -> Iterator[None]:
         """Hear all passes."""
         with ExitStack() as stack:
-            for heard, each in zip(self._heard, self._routers, strict=True):
-                handle = each.router.register_forward_hook(_hearing(heard))
+            for passes, each in zip(self._passes, self._routers, strict=True):
+                handle = each.router.register_forward_hook(_collecting(passes))
                 stack.callback(handle.remove)
             yield
 
-    def told(self, row: int | None, first: int = 0) -> Routing:
+    def routing(self, row: int | None, first: int = 0) -> Routing:
         """What was heard in one pass or more.
 
         Args:
@@ -70,33 +70,33 @@ class Record:
             first: so many tokens at the beginning are not told.
         """
         own: slice | list[int] = slice(None) if row is None else [row]
-        told = []
-        for heard, each in zip(self._heard, self._routers, strict=True):
-            parts = zip(*heard, strict=True)  # logits, weights, experts of all passes
+        layers = []
+        for passes, each in zip(self._passes, self._routers, strict=True):
+            parts = zip(*passes, strict=True)  # logits, weights, experts of all passes
             logits, weights, chosen = (torch.cat([p[own] for p in part])[first:] for part in parts)
-            told.append(_layer(_standing(each.router, logits), weights, chosen))
-        steps = range(len(told[0]))
+            layers.append(_layer(_standing(each.router, logits), weights, chosen))
+        steps = range(len(layers[0]))
         return Routing(
             layers=tuple(each.layer for each in self._routers),
-            experts=self._heard[0][0][0].shape[-1],
+            experts=self._passes[0][0][0].shape[-1],
             unit="scores" if _scores(self._routers[0].router) else "logits",
-            chosen=tuple(tuple(layer[n].chosen for layer in told) for n in steps),
-            weights=tuple(tuple(layer[n].weights for layer in told) for n in steps),
-            margins=tuple(tuple(layer[n].margin for layer in told) for n in steps),
-            left_out=tuple(tuple(layer[n].left_out for layer in told) for n in steps),
+            chosen=tuple(tuple(layer[n].chosen for layer in layers) for n in steps),
+            weights=tuple(tuple(layer[n].weights for layer in layers) for n in steps),
+            margins=tuple(tuple(layer[n].margin for layer in layers) for n in steps),
+            left_out=tuple(tuple(layer[n].left_out for layer in layers) for n in steps),
         )
 
 
-def _hearing(heard: list[tuple[torch.Tensor, ...]]) -> Any:
-    def hear(_module: nn.Module, _inputs: object, output: Any) -> None:
+def _collecting(passes: list[tuple[torch.Tensor, ...]]) -> Any:
+    def collect(_module: nn.Module, _inputs: object, output: Any) -> None:
         if not isinstance(output, tuple) or len(output) != 3 or output[2].is_floating_point():
             raise UsageError(
                 "this model's routers are of an unknown kind: nothing is told of them."
             )
         logits, weights, chosen = (part.detach().to("cpu") for part in output)
-        heard.append((logits.float(), weights.float(), chosen))
+        passes.append((logits.float(), weights.float(), chosen))
 
-    return hear
+    return collect
 
 
 def _scores(router: nn.Module) -> bool:
@@ -114,8 +114,8 @@ def _standing(router: Any, logits: torch.Tensor) -> torch.Tensor:
         return logits
     scores = logits.sigmoid() + router.e_score_correction_bias.to("cpu", torch.float32)  # [T, E]
     groups = scores.unflatten(-1, (router.num_group, -1))  # [T, G, E / G]
-    kept = groups.topk(2, -1).values.sum(-1).topk(router.topk_group, -1).indices  # [T, kept]
-    closed = torch.ones(groups.shape[:2], dtype=torch.bool).scatter(-1, kept, False)  # [T, G]
+    allowed = groups.topk(2, -1).values.sum(-1).topk(router.topk_group, -1).indices  # [T, allowed]
+    closed = torch.ones(groups.shape[:2], dtype=torch.bool).scatter(-1, allowed, False)  # [T, G]
     return groups.masked_fill(closed[..., None], -math.inf).flatten(1)
 
 
@@ -137,8 +137,8 @@ def _layer(standing: torch.Tensor, weights: torch.Tensor, chosen: torch.Tensor) 
     last = standing.gather(-1, chosen).min(-1).values  # [T]
     best, left_out = standing.scatter(-1, chosen, -math.inf).max(-1)  # [T]
     gaps = (last - best).tolist()
-    known = all(gap >= -_ROUNDING for gap in gaps)
-    margins = [max(gap, 0.0) if known and math.isfinite(gap) else None for gap in gaps]
+    by_rank = all(gap >= -_ROUNDING for gap in gaps)
+    margins = [max(gap, 0.0) if by_rank and math.isfinite(gap) else None for gap in gaps]
     rows = zip(chosen.tolist(), weights.tolist(), margins, left_out.tolist(), strict=True)
     return [_Token(tuple(c), tuple(w), m, out) for c, w, m, out in rows]
 

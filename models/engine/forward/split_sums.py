@@ -51,9 +51,9 @@ def split(forward: Forward, ids: Sequence[int], blocks: Iterable[int]) -> Iterat
     """Passes whose linear layers add up in blocks, against one block; see `Bench.split`."""
     whole = _pass(forward, ids, 1).outputs
     for count in (None, *blocks):
-        told = _pass(forward, ids, count)
-        spreads = (_spread(name, whole[name], other) for name, other in told.outputs.items())
-        yield Split(count, told.matrices, tuple(spreads))
+        result = _pass(forward, ids, count)
+        spreads = (_spread(name, whole[name], other) for name, other in result.outputs.items())
+        yield Split(count, result.matrices, tuple(spreads))
 
 
 class _Pass(NamedTuple):

@@ -77,10 +77,10 @@ def free_gpus() -> list[int]:
     Several are asked about through the driver, one through CUDA (`free_by_gpu` says why).
     """
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    told = free_by_gpu() if count > 1 else {}
-    names = [f"GPU-{torch.cuda.get_device_properties(i).uuid}" for i in range(count if told else 0)]
-    if names and all(name in told for name in names):
-        return [told[name] for name in names]
+    free = free_by_gpu() if count > 1 else {}
+    names = [f"GPU-{torch.cuda.get_device_properties(i).uuid}" for i in range(count if free else 0)]
+    if names and all(name in free for name in names):
+        return [free[name] for name in names]
     return [torch.cuda.mem_get_info(i)[0] for i in range(count)]
 
 

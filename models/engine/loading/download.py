@@ -132,7 +132,7 @@ def wanted_files(names: list[str], *, trust_remote_code: bool) -> list[str]:
 def _bar_class(total: int, report: Report) -> type[Any]:
     """A tqdm that draws nothing and reports bytes; the hub keeps two byte bars, received and
     written, and the larger one counts."""
-    told = 0
+    reported = 0
 
     class Bar(tqdm):
         def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -142,12 +142,12 @@ def _bar_class(total: int, report: Report) -> type[Any]:
             self._bytes = 0
 
         def update(self, n: float | None = 1) -> None:
-            nonlocal told
+            nonlocal reported
             if not self._counts_bytes:
                 return
             self._bytes += int(n or 0)
-            if self._bytes > told:
-                told = min(self._bytes, total)
-                report(Progress("download", told, total, "bytes"))
+            if self._bytes > reported:
+                reported = min(self._bytes, total)
+                report(Progress("download", reported, total, "bytes"))
 
     return Bar

@@ -23,7 +23,7 @@ class Meter:
         self._total = total
         self._report = report
         self._done = 0
-        self._told = 0.0
+        self._reported_at = 0.0
 
     def hook(self, _factory: object, args: tuple[Any, ...], kwargs: dict[str, Any]) -> "_Bar":
         """For `transformers.utils.logging.set_tqdm_hook`."""
@@ -39,11 +39,11 @@ class Meter:
 
     def _counted(self, items: Any) -> Iterator[Any]:
         pairs = list(items)
-        known = [self._size(pair[0]) for pair in pairs]
-        unknown = sum(size is None for size in known)
-        rest = max(0, self._total - sum(size or 0 for size in known))
+        sizes = [self._size(pair[0]) for pair in pairs]
+        unknown = sum(size is None for size in sizes)
+        rest = max(0, self._total - sum(size or 0 for size in sizes))
         share = rest // unknown if unknown else 0
-        for pair, size in zip(pairs, known, strict=True):
+        for pair, size in zip(pairs, sizes, strict=True):
             yield pair
             self._add(share if size is None else size)
 
@@ -57,8 +57,8 @@ class Meter:
     def _add(self, count: int) -> None:
         self._done = min(self._total, self._done + count)
         now = time.monotonic()
-        if now - self._told >= _INTERVAL:
-            self._told = now
+        if now - self._reported_at >= _INTERVAL:
+            self._reported_at = now
             self._report(Progress("weights", self._done, self._total, "bytes"))
 
 

@@ -54,11 +54,11 @@ def quietly() -> Iterator[LibraryMessages]:
     terminal, as the terminal is not theirs.
     """
     transformers_logging.disable_default_handler()
-    heard = LibraryMessages()
+    collector = LibraryMessages()
     loggers = [logging.getLogger(name) for name in _LOGGERS]
-    kept = [logger.propagate for logger in loggers]
+    propagated = [logger.propagate for logger in loggers]
     for logger in loggers:
-        logger.addHandler(heard)
+        logger.addHandler(collector)
         logger.propagate = False
     try:
         with (
@@ -67,13 +67,13 @@ def quietly() -> Iterator[LibraryMessages]:
             warnings.catch_warnings(record=True) as caught,
         ):
             warnings.simplefilter("default")
-            yield heard
+            yield collector
             for warning in caught:
                 if not issubclass(warning.category, (DeprecationWarning, FutureWarning)):
-                    heard.add(str(warning.message))
+                    collector.add(str(warning.message))
     finally:
-        for logger, propagate in zip(loggers, kept, strict=True):
-            logger.removeHandler(heard)
+        for logger, propagate in zip(loggers, propagated, strict=True):
+            logger.removeHandler(collector)
             logger.propagate = propagate
             if not logger.handlers:
                 logger.addHandler(logging.NullHandler())

@@ -102,8 +102,8 @@ def load(options: LoadOptions, report: Callable[[Progress], None]) -> Loaded:
     """
     started = time.perf_counter()
     located = locate(options.model, options.revision)
-    with explained(located.name, "the machine"), quietly() as heard:
-        report = heard.aloud(report)
+    with explained(located.name, "the machine"), quietly() as libraries:
+        report = libraries.aloud(report)
         checkpoint = _checkpoint(located, options, report)
         threads = Threads(*choose_threads(options.threads, checkpoint.parameters))
         opening = Opening(located.name, checkpoint, options.trust_remote_code)
@@ -129,11 +129,11 @@ def load(options: LoadOptions, report: Callable[[Progress], None]) -> Loaded:
         # Some quantisers unpack their weights in the first pass, with bars on the terminal.
         if checkpoint.quantization or not plainly_causal(checkpoint):
             check_causality(located.name, model, rows, _context(model))
-        said = heard.messages
+        messages = libraries.messages
         if full:  # which transformers says of another dtype
-            said = [message for message in said if "dequantiz" not in message]
-            said.append(f"its {checkpoint.quantization} weights are held in {_dtype(model)}")
-        notices = [n for n in (placement.notice, near, *notices, *said) if n]
+            messages = [message for message in messages if "dequantiz" not in message]
+            messages.append(f"its {checkpoint.quantization} weights are held in {_dtype(model)}")
+        notices = [n for n in (placement.notice, near, *notices, *messages) if n]
         described = _describe(located, checkpoint, model, tokenizer, rows, notices, started)
         return replace(described, threads=threads)
 

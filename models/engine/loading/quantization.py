@@ -49,8 +49,8 @@ def check_quantization(
     if not stated_in(checkpoint.config):
         return False
     method = method_of(checkpoint.config)
-    known = f"{method}_4bit" in AUTO_QUANTIZER_MAPPING or method in AUTO_QUANTIZER_MAPPING
-    if not known:
+    supported = f"{method}_4bit" in AUTO_QUANTIZER_MAPPING or method in AUTO_QUANTIZER_MAPPING
+    if not supported:
         what = f"by {method!r}" if method else "and its config.json does not say how"
         raise ModelError(
             f"{name} is quantised {what}, which transformers {transformers_version} does not "
@@ -85,15 +85,15 @@ def settle_dtype(model: PreTrainedModel, dtype: torch.dtype) -> None:
 
     transformers casts only those that were codes; the others keep the checkpoint's.
     """
-    kept = _kept_in_f32(model, dtype)
+    names = _kept_in_f32(model, dtype)
     for name, parameter in model.named_parameters():
-        if parameter.is_floating_point() and not any(part in name for part in kept):
+        if parameter.is_floating_point() and not any(part in name for part in names):
             parameter.data = parameter.data.to(dtype)
 
 
 def _kept_in_f32(model: PreTrainedModel, dtype: torch.dtype) -> list[str]:
-    kept = list(model._keep_in_fp32_modules_strict or ())
-    return kept + list(model._keep_in_fp32_modules or ()) if dtype == torch.float16 else kept
+    names = list(model._keep_in_fp32_modules_strict or ())
+    return names + list(model._keep_in_fp32_modules or ()) if dtype == torch.float16 else names
 
 
 def _check_blocks(name: str, checkpoint: Checkpoint, block: object) -> None:

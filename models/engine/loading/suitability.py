@@ -46,8 +46,8 @@ def check_files(name: str, checkpoint: Checkpoint, *, trust_remote_code: bool) -
             "language models only."
         )
     model_type = checkpoint.config.get("model_type")
-    known = model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
-    if checkpoint.custom_code and not known and not trust_remote_code:
+    supported = model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+    if checkpoint.custom_code and not supported and not trust_remote_code:
         raise ModelError(
             f"{name} needs Python code of its own to run: give --trust-remote-code if you trust it."
         )
@@ -67,8 +67,8 @@ def check_files(name: str, checkpoint: Checkpoint, *, trust_remote_code: bool) -
 def check_family(name: str, config: PreTrainedConfig, *, trust_remote_code: bool) -> None:
     """Refuse a config that transformers has no causal model for, bare or in a multimodal one."""
     own = trust_remote_code and "AutoModelForCausalLM" in (getattr(config, "auto_map", None) or {})
-    known = type(config) in auto_class(config)._model_mapping
-    if not own and (not known or getattr(config, "is_encoder_decoder", False)):
+    supported = type(config) in auto_class(config)._model_mapping
+    if not own and (not supported or getattr(config, "is_encoder_decoder", False)):
         raise ModelError(
             f"{name} is of type {config.model_type}, which transformers {transformers_version} has "
             "no causal language model for."
@@ -125,8 +125,8 @@ def check_loaded(
 
 def plainly_causal(checkpoint: Checkpoint) -> bool:
     """Whether it is of a family of transformers' own that config.json names ...ForCausalLM."""
-    known = checkpoint.config.get("model_type") in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
-    return known and not checkpoint.custom_code and checkpoint.family.endswith("ForCausalLM")
+    supported = checkpoint.config.get("model_type") in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+    return supported and not checkpoint.custom_code and checkpoint.family.endswith("ForCausalLM")
 
 
 def check_causality(name: str, model: PreTrainedModel, rows: int, context: int) -> None:

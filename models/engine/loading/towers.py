@@ -27,14 +27,14 @@ def leave_out_towers(name: str, model: PreTrainedModel) -> str:
     if not towers:
         return ""
     places = [(model.get_submodule(path.rpartition(".")[0]), path) for path in towers]
-    kept = [model.get_submodule(path) for path in towers]
+    modules = [model.get_submodule(path) for path in towers]
     parts = ", ".join(path.rpartition(".")[2] for path in towers)
     for parent, path in places:
         setattr(parent, path.rpartition(".")[2], None)
     try:
         _pass(model)
     except AttributeError:  # some wrappers ask a tower for its device or dtype
-        for (parent, path), part in zip(places, kept, strict=True):
+        for (parent, path), part in zip(places, modules, strict=True):
             setattr(parent, path.rpartition(".")[2], part)
         return f"text only: {parts} take no part, and stay loaded"
     left = whole - model.num_parameters()

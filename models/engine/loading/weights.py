@@ -93,9 +93,9 @@ def blamed(name: str, config: dict[str, Any]) -> Iterator[None]:
             raise
         entry, value = found
         cause = error.__cause__ if isinstance(error, StrictDataclassError) else None
-        said = f"{entry} is {brief(json.dumps(value, default=str))}"
+        setting = f"{entry} is {brief(json.dumps(value, default=str))}"
         raise ModelError(
-            f"{name} has a config.json whose {said}, with which transformers runs no model "
+            f"{name} has a config.json whose {setting}, with which transformers runs no model "
             f"({_sentence(cause or error)[:-1]}): put the model's own there, or choose another "
             "checkpoint of it."
         ) from error
@@ -189,7 +189,7 @@ def _tensor_bytes(checkpoint: Checkpoint) -> dict[str, int]:
 
 def _sentence(error: BaseException) -> str:
     """What a library says until its first sentence ends, ended like one."""
-    said = repr(error) if isinstance(error, KeyError) else str(error)
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    text = repr(error) if isinstance(error, KeyError) else str(error)
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
     first = " ".join(lines[:2]) if lines and lines[0].endswith(":") else "".join(lines[:1])
     return (first or type(error).__name__)[:_LONGEST].rstrip(".:") + "."

@@ -30,38 +30,40 @@ def render(model: TextModel, chat: Chat) -> Rendered:
         raise UsageError("a chat needs at least one message: give --user TEXT or --messages FILE.")
     chat = _checked(model, chat)
     if chat.prefill and chat.prefill_as != "turn":
-        text, said = _continued(model, chat)
+        text, notices = _continued(model, chat)
     else:
-        text, said = _opened(model, chat)
-    said = [*_second_turn(chat), *said, *_endless(model, chat)]
-    return Rendered(tuple(token_ids(model, text, special=False)), "; ".join(said))
+        text, notices = _opened(model, chat)
+    notices = [*_second_turn(chat), *notices, *_endless(model, chat)]
+    return Rendered(tuple(token_ids(model, text, special=False)), "; ".join(notices))
 
 
 def _opened(model: TextModel, chat: Chat) -> tuple[str, list[str]]:
     """The conversation, the assistant's turn that the template opens, and the prefill as it is."""
     turns = _fitted(model, chat, _turns(chat), add_generation_prompt=True)
     text = apply(model, chat, turns, add_generation_prompt=True)
-    said = left_out(model, chat, turns, text, add_generation_prompt=True)
+    notices = left_out(model, chat, turns, text, add_generation_prompt=True)
     if not chat.prefill:
-        return text, said
+        return text, notices
     if chat.prefill_more:
-        said.append(f"the prefill stands as it is, without {' and '.join(chat.prefill_more)}")
+        notices.append(f"the prefill stands as it is, without {' and '.join(chat.prefill_more)}")
     closed = apply(model, chat, turns, add_generation_prompt=False)
     own = _own_opening(model, chat, turns)
     start = _shared(closed, text, text if own is None else own)
     opening, other = text[start:], None if own is None else own[start:]
     if not opening.strip() and other and other.strip():
-        return text[:start] + other + chat.prefill, said
+        return text[:start] + other + chat.prefill, notices
     if other != opening:
         after = f"{opening!r}, with which the template opens the turn" if opening else "the message"
-        said.append(f"the prefill stands as it is right after {after}")
+        notices.append(f"the prefill stands as it is right after {after}")
         if other is not None:
-            said[-1] += f"; before such an answer it would write {other!r} (--prefill-as content)"
+            notices[-1] += (
+                f"; before such an answer it would write {other!r} (--prefill-as content)"
+            )
     if again := _overlap(opening, chat.prefill):
-        said.append(
+        notices.append(
             f"the opened turn ends with {unmarked(again)!r}, and the prefill begins with it again"
         )
-    return text + chat.prefill, said
+    return text + chat.prefill, notices
 
 
 def _own_opening(model: TextModel, chat: Chat, turns: Turns) -> str | None:
@@ -101,13 +103,13 @@ def _continued(model: TextModel, chat: Chat) -> tuple[str, list[str]]:
     how = {"continue_final_message": field}
     turns = _fitted(model, chat, [*_turns(chat), answer], **how)
     text = apply(model, chat, turns, **how)
-    said = left_out(model, chat, turns, text, **how)
+    notices = left_out(model, chat, turns, text, **how)
     if not text.endswith(chat.prefill):
         end, wanted = unmarked(text)[-len(chat.prefill) :], unmarked(chat.prefill)
-        said.append(
+        notices.append(
             f"the template changes the prefill: the prompt ends with {end!r}, not {wanted!r}"
         )
-    return text, said
+    return text, notices
 
 
 def next_turn(model: TextModel, ids: Sequence[int], chat: Chat, user: str) -> Rendered:

@@ -45,17 +45,17 @@ def fenced(work: Callable[[], str]) -> str:
     overdue.start()
     try:
         with os.fdopen(ours, "rb") as answer:
-            told = answer.read()
+            data = answer.read()
     except BaseException:
         os.kill(child, signal.SIGKILL)
         raise
     finally:
         overdue.cancel()
         _, status = os.waitpid(child, 0)
-    if not told:
+    if not data:
         late = os.WIFSIGNALED(status) and os.WTERMSIG(status) in (signal.SIGXCPU, signal.SIGKILL)
         raise FenceError(f"takes more than {SECONDS} seconds" if late else "ends its process")
-    text, failed, fence = json.loads(told)
+    text, failed, fence = json.loads(data)
     if failed:
         raise WorkError(failed)
     if fence:
@@ -69,9 +69,9 @@ def _be_child(work: Callable[[], str], pipe: int) -> NoReturn:
         _limit(resource.RLIMIT_CPU, SECONDS)
         _limit(resource.RLIMIT_AS, psutil.Process().memory_info().vms + BYTES)
         _limit(resource.RLIMIT_CORE, 0)
-        told = _told(work)
+        outcome = _outcome(work)
         with os.fdopen(pipe, "wb") as answer:
-            answer.write(json.dumps(told).encode())
+            answer.write(json.dumps(outcome).encode())
     finally:
         os._exit(0)
 
@@ -82,7 +82,7 @@ def _limit(kind: int, most: int) -> None:
     resource.setrlimit(kind, (most, hard))
 
 
-def _told(work: Callable[[], str]) -> tuple[str, str, str]:
+def _outcome(work: Callable[[], str]) -> tuple[str, str, str]:
     """What the work made, why it failed, and which fence it met; two of them empty."""
     try:
         text = work()

@@ -190,10 +190,10 @@ def _other_form(turn: dict[str, Any]) -> dict[str, Any]:
 
 def left_out(model: TextModel, chat: Chat, turns: Turns, text: str, **how: object) -> list[str]:
     """What `text`, made of `turns`, lacks or changes of them; a sentence each."""
-    said = []
+    sentences = []
     for number, turn in enumerate(turns, 1):
         if any(t.strip() not in text for t in _texts(turn)):
-            said.append(f"the template changes the text of message {number} ({turn['role']})")
+            sentences.append(f"the template changes the text of message {number} ({turn['role']})")
         unused = [
             name
             for name, value in turn.items()
@@ -203,14 +203,16 @@ def left_out(model: TextModel, chat: Chat, turns: Turns, text: str, **how: objec
         ]
         if unused:
             names = " and ".join(unused)
-            said.append(f"the template leaves out {names} of message {number} ({turn['role']})")
+            sentences.append(
+                f"the template leaves out {names} of message {number} ({turn['role']})"
+            )
     template = source(model, chat)
     absent = [n for n in chat.template_args if not re.search(rf"\b{re.escape(n)}\b", template)]
     if chat.tools and not re.search(r"\btools\b", template):
         absent.append("the tools")
     if absent:
-        said.append(f"the template does not use {', '.join(absent)}")
-    return said
+        sentences.append(f"the template does not use {', '.join(absent)}")
+    return sentences
 
 
 def _is_unused(

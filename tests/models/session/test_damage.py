@@ -145,7 +145,7 @@ def test_what_is_computed_again_takes_the_place_of_what_is_damaged(
     assert session.tree.distribution.get(8) is None
     again = tree.distribution.get(8)
     assert again is not None
-    session.tree.tell(8, again)
+    session.tree.record_distribution(8, again)
     assert session.tree.distribution.get(8) == again
     book.hold()
     assert book.close("quit") == ""
@@ -167,7 +167,7 @@ def test_a_damaged_distribution_that_was_computed_again_costs_nothing_else(tmp_p
         connection.execute("UPDATE distribution SET lse = 9e999 WHERE again AND node = 6")
     session = open_session(path)
     assert "what the model said at 1 step." in session.damage
-    assert session.tree.retold == {7: distribution(2)}
+    assert session.tree.recomputed == {7: distribution(2)}
     assert session.tree.distribution.get(6) == tree.distribution.get(6)
 
 

@@ -32,7 +32,7 @@ def left(tmp_path: Path) -> tuple[Path, TokenTree]:
     leaf = grow(tree, prompted(tree), 4)
     for seed in range(50, 54):
         told = first_of(distribution(seed))
-        tree.tell(leaf, told)
+        tree.record_distribution(leaf, told)
         leaf = tree.take(leaf, told.id_view[0], "greedy", logprob=told.logprob(0), rank=1)
     tree.append(DistributionRecomputed(5, first_of(distribution(99), 1)))
     assert book.close("quit") == ""
@@ -66,8 +66,8 @@ def test_what_is_read_is_what_was_said(left: tuple[Path, TokenTree]) -> None:
     assert figures is not None
     assert figures.entropy is None
     assert figures.margin == tree.distribution[HERE].margin
-    assert session.tree.retold == tree.retold
-    assert not session.tree.retold[5].margin_known
+    assert session.tree.recomputed == tree.recomputed
+    assert not session.tree.recomputed[5].margin_known
 
 
 def test_it_is_lived_again(left: tuple[Path, TokenTree]) -> None:
@@ -104,7 +104,7 @@ def test_it_becomes_one_with_the_first_of_them(tmp_path: Path) -> None:
     book = Journal(lambda: path, print, created=session.created, first=session.next_event, model=0)
     session.tree.recorder = book.record
     book.hold()
-    session.tree.tell(session.leaf, first_of(distribution(7)))
+    session.tree.record_distribution(session.leaf, first_of(distribution(7)))
     assert book.close("quit") == ""
     assert version(path) == schema.INCOMPLETE
     again = open_session(path)

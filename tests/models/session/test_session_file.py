@@ -44,7 +44,7 @@ from tokexplore.models.tree.events import (
     Unhidden,
     Viewed,
 )
-from tokexplore.models.tree.study import Checked, Fork, Reading, Study, Told, Verdict
+from tokexplore.models.tree.study import Checked, Fork, Reading, StudiedRun, Study, Verdict
 from tokexplore.models.tree.tree import TokenTree
 
 VERDICT = Verdict("sampler", 0.25)
@@ -75,7 +75,10 @@ def test_every_kind_of_event_comes_back_and_undo_goes_on(tmp_path: Path) -> None
     tree.append(Viewed(tip, 5))
     reading = Reading((0,), (10.0, None), (7,))
     fork = Fork(2, (7,), ((7, (0,)), (8, (1,))), (7, 8), (reading,), 0.5, 1.0, None, VERDICT)
-    told = (Told(0, "alone", 0, (7, 7), "length", 0.25), Told(1, "batch 2", 0, (7, 8), "eos", 0.5))
+    told = (
+        StudiedRun(0, "alone", 0, (7, 7), "length", 0.25),
+        StudiedRun(1, "batch 2", 0, (7, 8), "eos", 0.5),
+    )
     checked = (Checked(0, True, False),)
     tree.append(
         Studied(leaf, Study("greedy", "bfloat16", 2, 2, ("batch",), told, checked, (fork,)))
@@ -408,7 +411,7 @@ def test_a_walk_over_many_nodes_gives_what_each_has_damaged_ones_left_out(tmp_pa
     session = open_session(path)
     new = distribution(5000)
     tip = session.tree.branches[0].tip
-    session.tree.tell(tip, new)
+    session.tree.record_distribution(tip, new)
     nodes = [*range(len(tree)), 7, tip, 7]
     wanted = [None if node == 30 else tree.distribution.get(node) for node in nodes]
     wanted[nodes.index(tip)] = wanted[-2] = new

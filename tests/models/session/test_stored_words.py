@@ -36,7 +36,7 @@ FIELDS: dict[type[msgspec.Struct], str] = {
     engine.Message: "role content more",
     Cut: "stage value kept mass tie low high kept_tied",
     study.Study: "setting dtype length planned varied runs controls forks",
-    study.Told: "number condition seed ids ended seconds",
+    study.StudiedRun: "number condition seed ids ended seconds",
     study.Checked: "number same_tokens same_logits",
     study.Fork: "step before choices tokens readings margin noise grid verdict",
     study.Reading: "runs logits taken",

@@ -12,7 +12,7 @@ from tokexplore.models.training.command import main
 from tokexplore.models.training.corpus import Book
 from tokexplore.models.training.evaluate import Score, load, nats, score_books, total
 from tokexplore.models.training.publish import write_model
-from tokexplore.models.training.samples import Sample, known_words, words, worst_repeat
+from tokexplore.models.training.samples import Sample, word_coverage, words, worst_repeat
 from tokexplore.models.training.tokenizer import train_tokenizer
 
 
@@ -83,6 +83,6 @@ def test_words_and_repeats() -> None:
     assert words("Don't say “Boo-hoo”, Zoë!") == ["don't", "say", "boo", "hoo", "zoë"]
     cut = Sample("The fox", " ran afte", (1, 2, 3, 4, 1, 2, 3, 4), ended=False)
     ended = Sample("The fox", " rann", (5,), ended=True)
-    assert known_words([cut], ["the fox ran"]) == 1.0
-    assert known_words([cut, ended], ["the fox ran"]) == pytest.approx(5 / 6)
+    assert word_coverage([cut], ["the fox ran"]) == 1.0
+    assert word_coverage([cut, ended], ["the fox ran"]) == pytest.approx(5 / 6)
     assert worst_repeat([ended, cut]) == 2

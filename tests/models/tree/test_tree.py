@@ -179,8 +179,8 @@ def test_the_first_distribution_is_canonical() -> None:
     tree = TokenTree()
     node = tree.take(ROOT, 1, "prompt")
     first = Distribution(bytes(4), bytes(4), 10, 0.0, 1.0)
-    tree.tell(node, first)
-    tree.tell(node, Distribution(bytes(4), bytes(4), 10, 0.0, 2.0))
+    tree.record_distribution(node, first)
+    tree.record_distribution(node, Distribution(bytes(4), bytes(4), 10, 0.0, 2.0))
     assert tree.distribution[node] is first
 
 

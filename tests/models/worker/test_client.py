@@ -52,7 +52,7 @@ def request(ids: tuple[int, ...] = PATH, tokens: int = 8, **more: object) -> Str
 
 async def test_by_hand_each_token_waits_and_new_settings_count_from_the_next_one_on() -> None:
     client = await started(FakeEngine())
-    client.by_hand = True
+    client.on_demand = True
     handle = client.stream(request(tokens=8, score_prompt=True))
     batches = aiter(handle)
     others = msgspec.structs.replace(GREEDY, temperature=1.5, seed=5)

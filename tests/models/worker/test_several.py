@@ -234,7 +234,7 @@ async def test_two_scores_are_both_done() -> None:
 
 async def test_by_hand_the_streams_get_a_token_each_in_turn() -> None:
     client = await started(FakeEngine())
-    client.by_hand = True
+    client.on_demand = True
     came: list[str] = []
 
     async def follow(name: str, handle: Handle[StreamEvent]) -> None:

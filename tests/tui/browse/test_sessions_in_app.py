@@ -130,7 +130,7 @@ async def test_another_dtype_is_told_and_both_numbers_are_shown() -> None:
         said = [n.message for n in app._notifications]
         assert any("dtype float32, now bfloat16" in text for text in said)
         await press(pilot, "home", "l")
-        await until(pilot, lambda: node in app.controller.explorer.tree.retold)
+        await until(pilot, lambda: node in app.controller.explorer.tree.recomputed)
         assert re.search(
             r"H [\d.]+ \(now [\d.]+\) nats · margin [\d.]+ nats \(now", screen_text(app)
         )
@@ -141,7 +141,7 @@ async def test_another_dtype_is_told_and_both_numbers_are_shown() -> None:
         await app.action_quit()
     tree = open_session(all_files()[0]).tree
     assert [p.dtype for p in tree.provenance] == ["float32", "bfloat16"]
-    assert node in tree.retold
+    assert node in tree.recomputed
     assert tree.distribution.figures(node).model == 0
 
 

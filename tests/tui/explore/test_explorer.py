@@ -30,7 +30,7 @@ def explorer() -> Explorer:
         leaf = e.tree.take(leaf, token, "prompt")
     prompt = leaf
     for margin, token in ((0.1, 2), (2.0, 3), (0.2, 4)):
-        e.tree.tell(leaf, distribution(margin))
+        e.tree.record_distribution(leaf, distribution(margin))
         leaf = e.tree.take(leaf, token, "greedy")
     other = e.tree.take(prompt, 5, "picked")
     other = e.tree.take(other, 4, "greedy")

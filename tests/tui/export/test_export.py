@@ -54,13 +54,13 @@ def sample() -> Source:
     tree = TokenTree()
     leaf = prompted(tree)
     for token in range(1, len(HOSTILE) + 1):
-        tree.tell(leaf, distribution(token))
+        tree.record_distribution(leaf, distribution(token))
         leaf = tree.take(leaf, token, "typed", logprob=-1.5, rank=3)
     fork = tree.path(leaf)[6]
     other = grow(tree, fork, 5, seed=100)
     tree.change(Opened(tree.branch_of[other]))
     third = grow(tree, fork, 4, seed=200)
-    tree.tell(third, distribution(999))
+    tree.record_distribution(third, distribution(999))
     tree.append(Ended(third, "eos"))
     tree.change(Hidden(tree.branch_of[third]))
     tree.change(Named(2, "<i>second</i>"))
@@ -105,7 +105,7 @@ def test_numbers_that_are_not_finite_are_null() -> None:
     leaf = prompted(tree)
     told = distribution(1, count=4)
     logits = bytes(told.logits[:12]) + b"\x00\x00\x80\xff"  # the last one is -inf
-    tree.tell(leaf, type(told)(told.ids, logits, 300, told.lse, told.entropy))
+    tree.record_distribution(leaf, type(told)(told.ids, logits, 300, told.lse, told.entropy))
     tree.take(leaf, told.id_view[0], "picked")
     line = json.loads(written(source_of(tree), "jsonl").splitlines()[-2])
     steps = [

@@ -29,7 +29,7 @@ def grown(*, cut: bool) -> Source:
     leaf = grow(tree, prompted(tree), STEPS)
     for seed in range(50, 50 + STEPS + 1):
         told = distribution(seed)
-        tree.tell(leaf, first_of(told) if cut else told)
+        tree.record_distribution(leaf, first_of(told) if cut else told)
         if seed < 50 + STEPS:
             leaf = tree.take(
                 leaf, told.id_view[1], "picked", logprob=told.logprob(1), rank=told.rank(1)
@@ -102,10 +102,10 @@ def test_a_spreadsheet_leaves_blank_what_is_not_known(source: Source) -> None:
     assert all(row["entropy"] == "" and row["margin"] and row["lse"] == "0.0" for row in own)
     assert all(row["entropy"] == "3.25" for row in rows[-2 * STEPS : -STEPS])
     alone = grown(cut=False)
-    alone.tree.tell(alone.leaf, first_of(distribution(1), 1))
+    alone.tree.record_distribution(alone.leaf, first_of(distribution(1), 1))
     leaf = alone.tree.take(alone.leaf, 1, "picked")
     assert alone.tree.distribution[alone.leaf].complete, "the first that was told counts"
-    alone.tree.tell(leaf, first_of(distribution(1), 1))
+    alone.tree.record_distribution(leaf, first_of(distribution(1), 1))
     alone.tree.take(leaf, 2, "picked")
     last = list(csv.DictReader(io.StringIO(written(alone, "csv"))))[-1]
     assert (last["entropy"], last["margin"]) == ("", "")

@@ -23,7 +23,7 @@ def explorer() -> Explorer:
     request = StreamRequest(tuple(explorer.tree.ids(leaf)), SamplingSettings(), 40, ignore_eos=True)
     for event in engine.stream(request, Control()):
         if isinstance(event, DrawnToken):
-            explorer.tree.tell(leaf, event.distribution)
+            explorer.tree.record_distribution(leaf, event.distribution)
             standing = event.standing
             leaf = explorer.tree.take(
                 leaf, standing.token, "greedy", logprob=standing.logprob, rank=standing.rank

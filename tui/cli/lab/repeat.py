@@ -33,7 +33,7 @@ def _repeated(
     )
     told = planned(engine, experiment)
     plan = told.plan
-    for sentence in told.said:
+    for sentence in told.notices:
         bench.say(sentence)
     yield from report.begin(engine, plan, told.knobs)
     runs, controls = list[Run](), list[Checked]()
