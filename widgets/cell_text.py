@@ -62,8 +62,8 @@ def cut_whole(text: str, cells: int, mark: str = ELLIPSIS) -> str:
 
 def fitting(parts: Sequence[str], cells: int, between: str, mark: str = ELLIPSIS) -> str:
     """As many of the parts, one after the other, as fit whole; `mark` stands for the others."""
-    for kept in range(len(parts), 0, -1):
-        text = between.join([*parts[:kept], *([mark] if kept < len(parts) else [])])
+    for count in range(len(parts), 0, -1):
+        text = between.join([*parts[:count], *([mark] if count < len(parts) else [])])
         if width(text) <= cells:
             return text
     return chop(mark, cells)[0] if parts else ""
@@ -96,16 +96,16 @@ def fit(text: str, cells: int, align: Align = "left", mark: str = ELLIPSIS) -> s
 
 def line(segments: Iterable[Segment], cells: int, fill: Style) -> Strip:
     """A strip of exactly `cells` cells: segments beyond it are cut, the rest is filled."""
-    kept, left = [], max(cells, 0)
+    shown, left = [], max(cells, 0)
     for segment in segments:
         size = width(segment.text)
         if size > left:
             head = chop(segment.text, left)[0]
-            kept.append(Segment(head, segment.style))
+            shown.append(Segment(head, segment.style))
             left -= width(head)
             break
-        kept.append(segment)
+        shown.append(segment)
         left -= size
     if left:
-        kept.append(Segment(" " * left, fill))
-    return Strip(kept, max(cells, 0))
+        shown.append(Segment(" " * left, fill))
+    return Strip(shown, max(cells, 0))

@@ -49,8 +49,8 @@ class ChangedLines(Widget):
         width, height = self.size
         stale = {
             y: drawn
-            for y, known in self._painted.items()
-            if y < height and (drawn := self.draw_line(y)) != known
+            for y, painted in self._painted.items()
+            if y < height and (drawn := self.draw_line(y)) != painted
         }
         if stale:
             self.refresh(*(Region(0, y, width, 1) for y in stale))

@@ -30,8 +30,8 @@ def _count_spacing_marks() -> None:
 @lru_cache
 def _table(unicode_version: str = "auto") -> CellTable:
     """Rich's table of a Unicode version, without spacing marks among what has no width."""
-    known = load(unicode_version)
-    return known._replace(widths=[part for entry in known.widths for part in _parts(*entry)])
+    table = load(unicode_version)
+    return table._replace(widths=[part for entry in table.widths for part in _parts(*entry)])
 
 
 def _parts(first: int, last: int, size: int) -> Iterator[tuple[int, int, int]]:

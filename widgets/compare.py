@@ -150,9 +150,9 @@ class CompareView(ChangedLines, ScrollView, can_focus=True):
         breaks = tuple(meet[index] for meet in self._meets if meet[index] is not None)
         key = (self._widths[0 if stacked else index], breaks, self.mode)
         if index < len(self._wrappers):
-            known = self._wrappers[index]
-            if known.key == key and known.extend(column.cells):
-                return known
+            cached = self._wrappers[index]
+            if cached.key == key and cached.extend(column.cells):
+                return cached
         wrapper = Wrapper(key[0], [at for at in breaks if at is not None], self.mode)
         wrapper.extend(column.cells)
         return wrapper

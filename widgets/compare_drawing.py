@@ -143,8 +143,8 @@ def _text_line(tokens: Sequence[CompareCell], cells: int, styles: CompareStyles)
 def _token_line(index: int, token: CompareCell, cells: int, styles: CompareStyles) -> list[Segment]:
     number = fit(str(index + 1), 5, "right")
     value = token.surprisal
-    known = value is not None and not math.isnan(value)
-    figure = fit(f"{value:.2f}" if known else "", 8, "right")
+    has_value = value is not None and not math.isnan(value)
+    figure = fit(f"{value:.2f}" if has_value else "", 8, "right")
     text = cut(shown(token.text).replace(" ", SPACE), max(0, cells - 15))
     blank = " " * max(0, cells - 15 - width(text))
     return [

@@ -66,7 +66,7 @@ class StripLooks(NamedTuple):
     close_bar: Style
     close: Style
     here: Style
-    quiet: Style
+    muted: Style
     watched: Style
 
 
@@ -177,7 +177,7 @@ def _draw_bars(
     columns: int,
     looks: StripLooks,
 ) -> Strip:
-    segments = [Segment(shape.left, looks.quiet)]
+    segments = [Segment(shape.left, looks.muted)]
     for cell, value in enumerate(shape.squeezed(series.values)):
         text = _bar(value, shape.scale)
         style = looks.close_bar if cell in close else looks.bar
@@ -188,8 +188,8 @@ def _draw_bars(
         else:
             segments.append(Segment(text, style))
     if len(series.values):
-        segments.append(Segment(shape.top, looks.quiet))
-    return line(segments, columns, looks.quiet)
+        segments.append(Segment(shape.top, looks.muted))
+    return line(segments, columns, looks.muted)
 
 
 def _draw_watched(
@@ -198,7 +198,7 @@ def _draw_watched(
     """A watched token's logprobs as bars under those of the entropy; 0 nats is a full one."""
     room = len(shape.left)
     label = cut(watched.label, room - 1) if room else ""
-    segments = [Segment(label + " " * (room - width(label)), looks.quiet)]
+    segments = [Segment(label + " " * (room - width(label)), looks.muted)]
     for cell, value in enumerate(shape.squeezed(watched.logprobs)):
         share = 0.0 if math.isnan(value) else max(0.0, 1 + value / FAINTEST)
         text = _bar(math.nan if math.isnan(value) else share, 1.0)
@@ -206,7 +206,7 @@ def _draw_watched(
             segments.append(Segment(UNKNOWN_HERE if text == " " else text, looks.here))
         else:
             segments.append(Segment(text, looks.watched))
-    return line(segments, columns, looks.quiet)
+    return line(segments, columns, looks.muted)
 
 
 def _draw_numbers(
@@ -218,7 +218,7 @@ def _draw_numbers(
     looks: StripLooks,
 ) -> Strip:
     """The cursor's number, then the other numbers, then the marks of close calls between them."""
-    row: list[tuple[str, Style]] = [(" ", looks.quiet)] * shape.room
+    row: list[tuple[str, Style]] = [(" ", looks.muted)] * shape.room
     if here is not None and series.cursor is not None:
         step = series.steps[series.cursor]
         _write(row, here, str(step) if step else PROMPT_HERE, looks.here)
@@ -229,7 +229,7 @@ def _draw_numbers(
         end = cell + len(number)
         around = row[max(0, cell - 2) : end + 2]
         if step and end <= shape.room and all(text == " " for text, _ in around):
-            _write(row, cell, number, looks.quiet)
+            _write(row, cell, number, looks.muted)
     # A mark beside a number would read as a part of it: ≈21 as "about 21".
     numbers = {at + by for at, (text, _) in enumerate(row) if text != " " for by in (-1, 0, 1)}
     flips = set(shape.cells(series.flips).tolist())
@@ -237,11 +237,11 @@ def _draw_numbers(
         for cell in marks - numbers:
             if cell < shape.room:
                 row[cell] = (mark, looks.close)
-    segments = [Segment(" " * len(shape.left), looks.quiet)]
+    segments = [Segment(" " * len(shape.left), looks.muted)]
     end = max((at + 1 for at, (text, _) in enumerate(row) if text != " "), default=0)
     segments += [Segment(text, style) for text, style in row[: max(cells, end)]]
-    segments.append(Segment(shape.note, looks.quiet))
-    return line(segments, columns, looks.quiet)
+    segments.append(Segment(shape.note, looks.muted))
+    return line(segments, columns, looks.muted)
 
 
 def _write(row: list[tuple[str, Style]], cell: int, text: str, style: Style) -> None:
@@ -273,7 +273,7 @@ class EntropyStrip(Widget):
         & > .entropy-strip--close_bar { color: $close-bar; }
         & > .entropy-strip--close { color: $close; }
         & > .entropy-strip--here { color: $here; text-style: bold; }
-        & > .entropy-strip--quiet { color: $muted; }
+        & > .entropy-strip--muted { color: $muted; }
         & > .entropy-strip--watched { color: $sampler; }
     }
     """

@@ -44,15 +44,15 @@ def place(hints: Sequence[KeyHint], last: KeyHint | None, cells: int) -> list[Pl
     stands at the right edge and goes only where even it has no room.
     """
     taken = last.cells + 2 if last and last.cells + 2 <= cells else 0
-    kept: set[int] = set()
+    chosen: set[int] = set()
     free = cells - 1 - taken
     for index in sorted(range(len(hints)), key=lambda index: -hints[index].priority):
         free -= hints[index].cells + 1
         if free < 0:
             break
-        kept.add(index)
+        chosen.add(index)
     placed, start = [], 1
-    for index in sorted(kept):
+    for index in sorted(chosen):
         placed.append(Placed(start, hints[index]))
         start += hints[index].cells + 1
     if last and taken:

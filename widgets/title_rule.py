@@ -16,10 +16,10 @@ DASH = "─"
 SEPARATOR = " · "
 
 Role = Literal[
-    "quiet", "text", "here", "sampler", "close",
+    "muted", "text", "here", "sampler", "close",
     "heat-0", "heat-1", "heat-2", "heat-3", "heat-4", "heat-5",
 ]  # fmt: skip
-_PLAIN_ROLES = ("line", "quiet", "text", "here", "sampler", "close")
+_PLAIN_ROLES = ("line", "muted", "text", "here", "sampler", "close")
 _SHORTEST_TITLE = 16
 _FEWEST_DASHES = 2
 
@@ -28,14 +28,14 @@ class Part(NamedTuple):
     """A piece of a title. Pieces are set apart by `·` unless `joined` to the one before."""
 
     text: str
-    role: Role = "quiet"
+    role: Role = "muted"
     joined: bool = False
 
 
 def legend_parts(colouring: Colouring) -> list[Part]:
     """The legend of the heat ramp, in the very colours."""
     steps = [Part(f" {label} ", _heat_role(level), True) for label, level in legend(colouring)]
-    return [Part(f"{colouring} "), *steps, Part(f" {UNITS[colouring]}", "quiet", True)]
+    return [Part(f"{colouring} "), *steps, Part(f" {UNITS[colouring]}", "muted", True)]
 
 
 def _heat_role(level: int) -> Role:
@@ -79,7 +79,7 @@ def _segments(groups: list[list[Part]], styles: dict[str, Style]) -> list[Segmen
     segments = []
     for index, group in enumerate(groups):
         if index:
-            segments.append(Segment(SEPARATOR, styles["quiet"]))
+            segments.append(Segment(SEPARATOR, styles["muted"]))
         segments += [Segment(part.text, styles[part.role]) for part in group]
     return segments
 
@@ -105,7 +105,7 @@ def draw_rule(
     while len(lefts) > 1 and _over(_cut_last(lefts, columns), rights, columns) > 0:
         lefts.pop()
     lefts = _cut_last(lefts, _over(lefts, rights, columns))
-    dashes, space = styles["line"], Segment(" ", styles["quiet"])
+    dashes, space = styles["line"], Segment(" ", styles["muted"])
     segments = []
     if lefts:
         segments += [Segment(DASH, dashes), space, *_segments(lefts, styles), space]
@@ -127,7 +127,7 @@ class TitleRule(Widget):
         height: 1;
         background: $background;
         & > .title-rule--line { color: $rule; }
-        & > .title-rule--quiet { color: $muted; }
+        & > .title-rule--muted { color: $muted; }
         & > .title-rule--text { color: $foreground; }
         & > .title-rule--here { color: $here; text-style: bold; }
         & > .title-rule--sampler { color: $sampler; }

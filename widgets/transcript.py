@@ -18,7 +18,7 @@ from tokexplore.widgets.transcript_lines import Aside, Looks, draw_aside, draw_f
 
 _PARTS = (
     "text", "prompt", "picked", "typed", "special", "mark", "fork", "flip", "cursor", "live",
-    "aside", "quiet",
+    "aside", "muted",
 )  # fmt: skip
 _WHEEL = 3
 
@@ -57,7 +57,7 @@ class Transcript(Widget):
         & > .transcript--cursor { color: $here; background: $here-text; text-style: bold reverse; }
         & > .transcript--live { color: $foreground; }
         & > .transcript--aside { color: $muted; text-style: italic; }
-        & > .transcript--quiet { color: $muted; }
+        & > .transcript--muted { color: $muted; }
         & > .transcript--heat-0 { color: $heat-text-0; background: $heat-0; }
         & > .transcript--heat-1 { color: $heat-text-1; background: $heat-1; }
         & > .transcript--heat-2 { color: $heat-text-2; background: $heat-2; }
@@ -118,7 +118,7 @@ class Transcript(Widget):
         self._layout_lines: Layout | None = None
         self._top = 0
         self._strips: dict[int, Strip] = {}
-        self._known_looks: Looks | None = None
+        self._cached_looks: Looks | None = None
 
     # What the app tells it
 
@@ -226,11 +226,11 @@ class Transcript(Widget):
 
     @property
     def _looks(self) -> Looks:
-        if self._known_looks is None:
+        if self._cached_looks is None:
             parts = {part: self._style_of(part) for part in _PARTS}
             heat = tuple(self._style_of(f"heat-{level}") for level in range(LEVELS))
-            self._known_looks = Looks(**parts, heat=heat)
-        return self._known_looks
+            self._cached_looks = Looks(**parts, heat=heat)
+        return self._cached_looks
 
     def _style_of(self, part: str) -> Style:
         return self.get_component_rich_style(f"transcript--{part}")
@@ -238,7 +238,7 @@ class Transcript(Widget):
     def notify_style_update(self) -> None:
         """Drop what was drawn in the styles before."""
         super().notify_style_update()
-        self._known_looks = None
+        self._cached_looks = None
         self._strips.clear()
 
     # Painting

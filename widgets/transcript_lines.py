@@ -41,7 +41,7 @@ class Looks(NamedTuple):
     cursor: Style
     live: Style
     aside: Style
-    quiet: Style
+    muted: Style
     heat: tuple[Style, ...]
 
 
@@ -77,8 +77,8 @@ def _run_style(run: Run, cell: Cell, level: int, at_cursor: bool, looks: Looks) 
     if at_cursor:
         return looks.cursor
     style = token_style(cell, level, looks)
-    quiet = run.kind == BREAK or run.text == TAB
-    return style + looks.mark if quiet and level <= 0 else style
+    faint = run.kind == BREAK or run.text == TAB
+    return style + looks.mark if faint and level <= 0 else style
 
 
 def draw_line(
@@ -144,7 +144,7 @@ def draw_aside(aside: Aside, columns: int, looks: Looks) -> Strip:
     tail = cut(_one_line(aside.text[: 2 * columns]), columns - width(head) - width(before))
     segments = [
         Segment(head, looks.fork),
-        Segment(before, looks.quiet),
+        Segment(before, looks.muted),
         Segment(tail, looks.aside),
     ]
     return line(segments, columns, looks.text)
@@ -165,7 +165,7 @@ def draw_fold(tokens: int, tail: str, here: str, columns: int, looks: Looks) -> 
     room = columns - width(head) - width(token) - (not token)
     words = _last_words(_one_line(tail[-2 * columns :]), max(room, 0))
     segments = [
-        Segment(head, looks.quiet),
+        Segment(head, looks.muted),
         Segment(words, looks.prompt),
         Segment(token, looks.cursor),
     ]

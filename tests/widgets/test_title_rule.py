@@ -10,7 +10,7 @@ from tokexplore.tui.theme import ThemedApp
 from tokexplore.widgets.heat import LEVELS
 from tokexplore.widgets.title_rule import Part, TitleRule, draw_rule, legend_parts
 
-ROLES = ("line", "quiet", "text", "here", "sampler", "close")
+ROLES = ("line", "muted", "text", "here", "sampler", "close")
 STYLES = {role: Style(color=f"color({n + 10})") for n, role in enumerate(ROLES)} | {
     f"heat-{level}": Style(bgcolor=f"color({level + 30})") for level in range(LEVELS)
 }
@@ -22,7 +22,7 @@ parts = st.lists(
         Part,
         st.sampled_from(["", "日本語", "\x1b[31m", "[/x]", "\n", "long " * 9])
         | st.text(max_size=9),
-        st.sampled_from(["quiet", "here"]),
+        st.sampled_from(["muted", "here"]),
         st.booleans(),
     ),
     max_size=5,
