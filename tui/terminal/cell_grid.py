@@ -26,7 +26,7 @@ _MOST_MARKS = 30
 JOINER = "\N{ZERO WIDTH JOINER}"
 
 _NO_STYLE = Style.null()
-_KNOWN = 20_000
+_MOST_CACHED = 20_000
 """Styles remembered as they come; Textual marks text that can be selected with its place."""
 _clusters: list[str] = []
 _numbers: dict[str, int] = {}
@@ -93,18 +93,18 @@ class Styles:
         self.all: list[Style] = []
         """By number, without links and marks, which are not for the terminal."""
         self._numbers: dict[Style, int] = {}
-        self._known: dict[Style, int] = {}
+        self._cached: dict[Style, int] = {}
         self.blank: Cells = np.zeros(0, np.int32)
         """By number: the plainest style in which a space looks the same."""
 
     def number(self, style: Style | None) -> int:
         """The number of a style, new or known."""
         style = style or _NO_STYLE
-        number = self._known.get(style)
+        number = self._cached.get(style)
         if number is None:
-            if len(self._known) >= _KNOWN:
-                self._known.clear()
-            number = self._known[style] = self._number_of(style.clear_meta_and_links())
+            if len(self._cached) >= _MOST_CACHED:
+                self._cached.clear()
+            number = self._cached[style] = self._number_of(style.clear_meta_and_links())
         return number
 
     def _number_of(self, style: Style) -> int:

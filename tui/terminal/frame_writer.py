@@ -137,7 +137,7 @@ class FrameWriter:
     async def quieten(self) -> None:
         """Send no more and wait for the answers under way, which else the shell would get."""
         self.suspended = True
-        known = self.figures.round_trip is not None
-        end = time.monotonic() + (GIVE_UP if known else _FIRST_ANSWER)
+        measured = self.figures.round_trip is not None
+        end = time.monotonic() + (GIVE_UP if measured else _FIRST_ANSWER)
         while self.pacer.awaits and time.monotonic() < end:
             await asyncio.sleep(0.01)

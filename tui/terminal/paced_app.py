@@ -141,7 +141,7 @@ class PacedApp(TurnsApp[ReturnType]):
     def paint_anew(self) -> None:
         """Ask the terminal for its size, and paint it whole."""
         if isinstance(self._driver, InputDriver):
-            self._driver.tell_size()  # which paints it
+            self._driver.report_size()  # which paints it
         else:
             self.frames.forget()
 

@@ -61,13 +61,13 @@ def leave_in_time(code: int) -> None:
 def failure(error: BaseException) -> str:
     """One line about an error that nothing explains: what it is, and the file with the rest."""
     words = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
-    said = safe_text(f"{type(error).__name__}: {words}" if words else type(error).__name__)
-    said = said if len(said) <= _LONGEST else said[: _LONGEST - 1] + "…"
+    summary = safe_text(f"{type(error).__name__}: {words}" if words else type(error).__name__)
+    summary = summary if len(summary) <= _LONGEST else summary[: _LONGEST - 1] + "…"
     try:
-        return f"tokexplore failed: {said.rstrip('.')}. The details are in {_write_crash(error)}"
+        return f"tokexplore failed: {summary.rstrip('.')}. The details are in {_write_crash(error)}"
     except OSError as full:
         why = (full.strerror or str(full)).lower()
-        return f"tokexplore failed: {said.rstrip('.')}. The details cannot be written: {why}"
+        return f"tokexplore failed: {summary.rstrip('.')}. The details cannot be written: {why}"
 
 
 def _write_crash(error: BaseException) -> Path:

@@ -103,10 +103,10 @@ def warns_of_lost_line(environment: Mapping[str, str]) -> bool:
     """
     if not environment.get("SSH_CONNECTION") or environment.get("TMUX") or environment.get("STY"):
         return False
-    told = platformdirs.user_state_path("tokexplore") / "told-of-ssh"
+    marker = platformdirs.user_state_path("tokexplore") / "told-of-ssh"
     try:
-        told.parent.mkdir(parents=True, exist_ok=True)
-        told.touch(exist_ok=False)
+        marker.parent.mkdir(parents=True, exist_ok=True)
+        marker.touch(exist_ok=False)
     except OSError:
         return False
     return True

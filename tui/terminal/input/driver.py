@@ -36,13 +36,13 @@ class InputDriver(LinuxDriver):
                 self.exit_event.wait(_LOOK_EVERY)
                 continue
             if not self._waits(_LOOK_EVERY):
-                self._hand_over(reader, splitter.tick(time.monotonic()))
+                self._deliver(reader, splitter.tick(time.monotonic()))
                 continue
             data = self._read()
             if not data:  # the line is lost, which the app looks at
                 self.exit_event.wait(_LOOK_EVERY)
                 continue
-            self._hand_over(reader, splitter.feed(data, time.monotonic()))
+            self._deliver(reader, splitter.feed(data, time.monotonic()))
 
     def _waits(self, seconds: float) -> bool:
         return bool(select.select([self.fileno], [], [], seconds)[0])
@@ -60,7 +60,7 @@ class InputDriver(LinuxDriver):
             data += more
         return data
 
-    def _hand_over(self, reader: Reader, tokens: Iterable[Token]) -> None:
+    def _deliver(self, reader: Reader, tokens: Iterable[Token]) -> None:
         for token in self._within_reason(list(tokens)):
             for event in reader.events(token):
                 self.process_message(event)
@@ -70,18 +70,18 @@ class InputDriver(LinuxDriver):
         assert isinstance(self._app, TurnsApp)
         if sum(map(_keys, tokens)) <= MOST_WAITING or self._app.is_typing:
             return tokens
-        kept, room = list[Token](), MOST_WAITING
+        latest, room = list[Token](), MOST_WAITING
         for token in reversed(tokens):
             if room > 0 or isinstance(token, Pasted):
-                kept.append(Typed(token.text[-room:]) if isinstance(token, Typed) else token)
+                latest.append(Typed(token.text[-room:]) if isinstance(token, Typed) else token)
             room -= _keys(token)
         self._loop.call_soon_threadsafe(self._app.say_too_many)
-        return kept[::-1]
+        return latest[::-1]
 
     def send_message(self, message: Message) -> None:
         """Give a message to the app, in the order of the calls."""
         assert isinstance(self._app, TurnsApp)
-        self._loop.call_soon_threadsafe(self._app.heard, message)
+        self._loop.call_soon_threadsafe(self._app.receive, message)
 
     def start_application_mode(self) -> None:
         """Take the terminal, and hear of its size whether or not it also reports it in its input.
@@ -89,9 +89,9 @@ class InputDriver(LinuxDriver):
         Such a report may come before the change itself, and may be anybody's words.
         """
         super().start_application_mode()
-        signal.signal(signal.SIGWINCH, lambda *_: self.tell_size())
+        signal.signal(signal.SIGWINCH, lambda *_: self.report_size())
 
-    def tell_size(self) -> None:
+    def report_size(self) -> None:
         """Tell the app how large the terminal is."""
         size = Size(*self._get_terminal_size())
         self.process_message(events.Resize(size, size))

@@ -97,7 +97,7 @@ class Splitter:
         self._paste: bytearray | None = None
         """What came of an open paste and was not handed over."""
         self._beyond = 0
-        self._heard = 0.0
+        self._last_data_at = 0.0
 
     @property
     def pasting(self) -> bool:
@@ -111,10 +111,10 @@ class Splitter:
             data = yield from self._without_answers(data)
         if not data:
             return
-        silence, self._heard = now - self._heard, now
+        silence, self._last_data_at = now - self._last_data_at, now
         alone = silence >= PASTE_DELAY / 2 and _LEAVES_A_PASTE.fullmatch(data)
         if self._paste is not None and alone:
-            yield from self._handed_over(whole=True)
+            yield from self._pasted(whole=True)
             self._paste = None
         at = 0
         while at < len(data):
@@ -131,10 +131,10 @@ class Splitter:
 
     def tick(self, now: float) -> Iterator[Token]:
         """What the silence since the last byte makes of what is not whole."""
-        silence = now - self._heard
+        silence = now - self._last_data_at
         if self._paste is not None:
             if silence >= PASTE_DELAY and (self._paste or self._beyond):
-                yield from self._handed_over(whole=False)
+                yield from self._pasted(whole=False)
             return
         held = self._held
         delay = STRING_DELAY if held[1:2] in (b"P", b"]", b"X", b"^", b"_") and held[2:] else 0.0
@@ -149,10 +149,10 @@ class Splitter:
 
     def _text(self, data: bytes, *, final: bool = False) -> Iterator[Token]:
         text = self._decoder.decode(data, final)
-        known = _LOST.sub("", text)
-        if known:
-            yield Typed(known)
-        if len(known) < len(text):
+        readable = _LOST.sub("", text)
+        if readable:
+            yield Typed(readable)
+        if len(readable) < len(text):
             yield Unread()
 
     def _sequence(self, data: bytes, at: int) -> Generator[Token, None, int]:
@@ -209,7 +209,7 @@ class Splitter:
         end = data.find(_PASTE_ENDS)
         if end >= 0:
             self._keep(data[:end])
-            yield from self._handed_over(whole=True)
+            yield from self._pasted(whole=True)
             self._paste = None
             return end + len(_PASTE_ENDS)
         # The end mark, or an answer, may be cut.
@@ -225,14 +225,14 @@ class Splitter:
         self._paste += data[:room]
         self._beyond += len(data[room:])
 
-    def _handed_over(self, *, whole: bool) -> Iterator[Token]:
+    def _pasted(self, *, whole: bool) -> Iterator[Token]:
         assert self._paste is not None
         if whole:
             self._keep(self._held)
             self._held = b""
         text = self._decoder.decode(bytes(self._paste), whole)
-        known = _LOST.sub("", text)
-        clean = _CONTROLS.sub("", known)
+        readable = _LOST.sub("", text)
+        clean = _CONTROLS.sub("", readable)
         beyond, self._beyond = self._beyond, 0
         self._paste.clear()
-        yield Pasted(clean, len(known) - len(clean), len(text) - len(known), beyond, whole)
+        yield Pasted(clean, len(readable) - len(clean), len(text) - len(readable), beyond, whole)

@@ -45,7 +45,7 @@ class TurnsApp(ThemedApp[ReturnType]):
 
         return isinstance(self.focused, Input | TextArea)
 
-    def heard(self, message: Message) -> None:
+    def receive(self, message: Message) -> None:
         """A message of the terminal's, in the event loop."""
         if isinstance(message, events.Key) and message.key == "ctrl+q":
             asyncio.get_running_loop().call_later(QUIT_WITHIN, self.quit_anyway)
