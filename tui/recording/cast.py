@@ -52,7 +52,7 @@ class CastWriter:
         self.path = path
         self._version, self._idle_cap, self._clock = version, idle_cap, clock
         self._before, self._at = clock(), 0.0
-        self._told = 0.0
+        self._last_at = 0.0
         self._file = _create(path)
         self._line(_header(version, size, title, int(time.time()) if stamp is None else stamp))
 
@@ -78,8 +78,8 @@ class CastWriter:
         self._at += passed if self._idle_cap is None else min(passed, self._idle_cap)
         at = round(self._at, 6)
         # Version 3 tells the time since the event before; what rounding takes is not lost.
-        when = at if self._version == 2 else round(at - self._told, 6)
-        self._told = at
+        when = at if self._version == 2 else round(at - self._last_at, 6)
+        self._last_at = at
         self._line([when, code, data])
 
     def _line(self, value: object) -> None:

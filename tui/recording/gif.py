@@ -190,9 +190,9 @@ def _font_file(bold: bool) -> str:
         UsageError: when none is found.
     """
     weight = "-Bold" if bold else ""
-    known = next((p for p in (place.format(weight) for place in _PLACES) if Path(p).exists()), "")
-    if known:
-        return known
+    path = next((p for p in (place.format(weight) for place in _PLACES) if Path(p).exists()), "")
+    if path:
+        return path
     if shutil.which("fc-match"):
         for family in _FONTS:
             wanted = f"{family}:style={'Bold' if bold else 'Regular'}"
