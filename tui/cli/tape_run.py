@@ -47,7 +47,7 @@ def run_tape(options: TapeOptions) -> str:
         begun = opened(script, Path(options.tape).parent, Path(folder))
         asyncio.run(
             play(
-                script, begun.options, cast=cast, pictures=pictures, kept=begun.kept,
+                script, begun.options, cast=cast, pictures=pictures, session=begun.kept,
                 timeline=begun.timeline,
             )
         )  # fmt: skip

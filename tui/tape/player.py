@@ -176,19 +176,19 @@ async def play(
     cast: Path | None = None,
     pictures: Path | None = None,
     make_client: MakeClient = spawn_client,
-    kept: OpenSession | None = None,
+    session: OpenSession | None = None,
     timeline: Timeline | None = None,
 ) -> None:
     """Play a tape from its start to its end.
 
     Args:
-        kept: a session to open, as a copy that may be written.
+        session: one to open, as a copy that may be written.
         timeline: a session to live again.
 
     Raises:
         TokexploreError: a line that cannot be done, a model that cannot be loaded.
     """
-    app = TapeApp(options, make_client, kept, timeline)
+    app = TapeApp(options, make_client, session, timeline)
     try:
         async with app.run_test(size=script.size, notifications=True) as pilot:
             playing = asyncio.ensure_future(

@@ -29,13 +29,13 @@ class TapeApp(TokexploreApp):
         self,
         options: AppOptions,
         make_client: MakeClient,
-        kept: OpenSession | None = None,
+        session: OpenSession | None = None,
         timeline: Timeline | None = None,
     ) -> None:
         self.now = 0.0
         """Seconds of the tape's clock."""
         self._ends: dict[str, float] = {}
-        super().__init__(options, make_client, kept, timeline)
+        super().__init__(options, make_client, session, timeline)
         self.animation_level = "none"
 
     def clock(self) -> float:

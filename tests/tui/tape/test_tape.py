@@ -365,7 +365,7 @@ Screenshot walked
             cast=folder / "a.cast",
             pictures=folder,
             make_client=no_model,
-            kept=begun.kept,
+            session=begun.kept,
         )
     for name in ("a.cast", "branches.svg", "walked.svg"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
