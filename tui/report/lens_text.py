@@ -75,7 +75,7 @@ def _figures(effects: Sequence[Effect], names: Sequence[str]) -> Iterator[str]:
     first = effects[0]
     h = first.model_entropy
     rows = [("", "model", *names)]
-    told = [
+    figures = [
         ("entropy nats", f"{h:.4f}", lambda e: f"{e.entropy:.4f}"),
         ("entropy bits", f"{h / NATS_PER_BIT:.4f}", lambda e: f"{e.entropy / NATS_PER_BIT:.4f}"),
         ("perplexity, exp H", f"{math.exp(h):.3f}", lambda e: f"{e.choices:.3f}"),
@@ -83,7 +83,7 @@ def _figures(effects: Sequence[Effect], names: Sequence[str]) -> Iterator[str]:
         ("mass removed", "", lambda e: percent(e.removed)),
         ("KL to model, nats", "", lambda e: f"{e.kl:.4f}"),
     ]
-    rows += [(label, model, *map(of, effects)) for label, model, of in told]
+    rows += [(label, model, *map(of, effects)) for label, model, of in figures]
     yield from aligned(rows, "<" + ">" * (1 + len(names)))
 
 

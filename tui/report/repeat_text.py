@@ -42,17 +42,17 @@ def trie_rows(study: Study, vocabulary: Vocabulary, words: int = WORDS) -> list[
 
 
 def _rows(
-    vocabulary: Vocabulary, segment: Segment, lead: str, below: str, told: tuple[int, int]
+    vocabulary: Vocabulary, segment: Segment, lead: str, below: str, layout: tuple[int, int]
 ) -> Iterator[TrieRow]:
-    """A part of the trie and all below it; `told` is the step of the first fork, and the room."""
-    first, words = told
+    """A part of the trie and all below it; `layout` is the step of the first fork, and the room."""
+    first, words = layout
     end = segment.start + len(segment.ids)
     step = end + 1 if len(segment.children) > 1 else None
     yield TrieRow(segment, lead, one_line(vocabulary, segment.ids, words), step, step == first)
     for child in segment.children:
         last = child is segment.children[-1]
         branch, through = ("└─ ", "   ") if last else ("├─ ", "│  ")
-        yield from _rows(vocabulary, child, below + branch, below + through, told)
+        yield from _rows(vocabulary, child, below + branch, below + through, layout)
 
 
 def trie_lines(study: Study, vocabulary: Vocabulary) -> Iterator[str]:
@@ -147,13 +147,13 @@ def gap_text(fork: Fork, dtype: str) -> str:
     """Margin and noise, and how they stand to the dtype's grid; an empty dtype has none."""
     if fork.margin is None:
         return f"margin not known: the two are not both among the {TOP} candidates that are kept"
-    said = f"margin {fork.margin:.4g} nats, noise {fork.noise:.4g}"
+    text = f"margin {fork.margin:.4g} nats, noise {fork.noise:.4g}"
     if fork.grid is not None and dtype in LOW_PRECISION:
         steps = fork.margin / fork.grid
-        said += f"; {dtype} has steps of {fork.grid:g} there: the margin is {steps:.3g} of them"
+        text += f"; {dtype} has steps of {fork.grid:g} there: the margin is {steps:.3g} of them"
         if not steps:
-            said += ", an exact tie, which goes to the lower id"
-    return said
+            text += ", an exact tie, which goes to the lower id"
+    return text
 
 
 def logit_text(logit: float | None) -> str:

@@ -155,9 +155,9 @@ def _row(
 
 def spark(values: Iterable[float]) -> str:
     """A curve in at most 40 cells, from 0 to its largest value; each cell has a mean."""
-    known = list(values)
-    per = -(-len(known) // CURVE)
-    means = [fmean(known[at : at + per]) for at in range(0, len(known), per)]
+    points = list(values)
+    per = -(-len(points) // CURVE)
+    means = [fmean(points[at : at + per]) for at in range(0, len(points), per)]
     top = max([*means, 1e-9])
     return "".join(BARS[min(len(BARS) - 1, int(value / top * len(BARS)))] for value in means)
 
