@@ -176,8 +176,8 @@ def shared_titles(groups: dict[str, list[Group]]) -> dict[Group, str]:
 
 def group_lines(group: Group, *, titled: bool = True) -> list[str]:
     lines = [f"**{group.title}**", ""] if titled else []
-    if group.says:
-        lines += [_safe(group.says), ""]
+    if group.summary:
+        lines += [_safe(group.summary), ""]
     rows = [(f"`{_pipes(spelling)}`", _safe(said)) for spelling, said in group.rows]
     return lines + table(("option", "meaning"), rows)
 

@@ -39,7 +39,7 @@ class _AppParser(Parser):
     def format_help(self) -> str:
         lines = ["commands:"]
         for each in map(load, SUBCOMMANDS):
-            lines.append(f"  tokexplore {f'{each.name} {each.takes}':<19} {each.says}")
+            lines.append(f"  tokexplore {f'{each.name} {each.takes}':<19} {each.summary}")
         lines.append(
             "  (each has its own --help; a model directory of that name is given as ./run)"
         )
@@ -114,7 +114,7 @@ def run_app(asked: Prompted[AppOptions], open_engine: OpenEngine) -> int:
 SUBCOMMAND = Subcommand(
     name="",
     takes="[MODEL] [options]",
-    says="stream a language model, see every candidate, branch anywhere",
+    summary="stream a language model, see every candidate, branch anywhere",
     parser=app_parser,
     options=_options,
     run=run_app,

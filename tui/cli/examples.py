@@ -8,7 +8,7 @@ from tokexplore.tui.cli.common.subcommand import Subcommand
 SUBCOMMAND = Subcommand(
     name="examples",
     takes="[MODEL]",
-    says="begin with a gallery of prompts that show something",
+    summary="begin with a gallery of prompts that show something",
     parser=app_parser,
     options=partial(read_app, examples=True),
     run=run_app,

@@ -43,7 +43,7 @@ def _run(asked: GifOptions, _open_engine: OpenEngine) -> int:
 SUBCOMMAND = Subcommand(
     name="gif",
     takes="CAST GIF",
-    says="a recording of the screen as an animated picture",
+    summary="a recording of the screen as an animated picture",
     parser=_parser,
     options=lambda given: GifOptions(**vars(given)),
     run=_run,

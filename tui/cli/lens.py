@@ -134,7 +134,7 @@ def _read(file: str) -> list[tuple[str, float]]:
 SUBCOMMAND = Subcommand(
     name="lens",
     takes="--logits ...",
-    says="what temperature, top-p and the rest make of a few words",
+    summary="what temperature, top-p and the rest make of a few words",
     parser=_parser,
     options=_options,
     run=_run,

@@ -82,7 +82,7 @@ def magnitude(count: int | None) -> str:
 SUBCOMMAND = Subcommand(
     name="models",
     takes="[DIR ...]",
-    says="the models that are here",
+    summary="the models that are here",
     parser=_parser,
     options=lambda given: tuple(given.directories),
     run=_run,

@@ -54,7 +54,7 @@ def _run(asked: OpenOptions, _open_engine: OpenEngine) -> int:
 SUBCOMMAND = Subcommand(
     name="open",
     takes="[SESSION]",
-    says="one of them as it was left (default: the latest)",
+    summary="one of them as it was left (default: the latest)",
     parser=_parser,
     options=_options,
     run=_run,

@@ -67,7 +67,7 @@ def _run(asked: OpenOptions, _open_engine: OpenEngine) -> int:
 SUBCOMMAND = Subcommand(
     name="replay",
     takes="[SESSION]",
-    says="one of them as it was lived, without its model",
+    summary="one of them as it was lived, without its model",
     parser=_parser,
     options=_options,
     run=_run,

@@ -242,7 +242,7 @@ def _writer(
 SUBCOMMAND = Subcommand(
     name="run",
     takes="[MODEL] ...",
-    says="the same engine without the screen: text or JSON lines",
+    summary="the same engine without the screen: text or JSON lines",
     parser=_parser,
     options=_options,
     run=_run,

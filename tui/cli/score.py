@@ -76,7 +76,7 @@ def _run(asked: ScoreOptions, open_engine: OpenEngine) -> int:
 SUBCOMMAND = Subcommand(
     name="score",
     takes="FILE",
-    says="what the model thinks of a text, token by token",
+    summary="what the model thinks of a text, token by token",
     parser=_parser,
     options=_options,
     run=_run,

@@ -66,7 +66,7 @@ def _run(removing: RemoveOptions | None, _open_engine: OpenEngine) -> int:
 SUBCOMMAND = Subcommand(
     name="sessions",
     takes="",
-    says="the sessions that were kept",
+    summary="the sessions that were kept",
     parser=_parser,
     options=_options,
     run=_run,

@@ -163,7 +163,7 @@ def _run(asked: Prompted[SweepOptions], open_engine: OpenEngine) -> int:
 SUBCOMMAND = Subcommand(
     name="sweep",
     takes="[MODEL] ...",
-    says="one prompt under many settings; temperature against top-p",
+    summary="one prompt under many settings; temperature against top-p",
     parser=_parser,
     options=_options,
     run=_run,

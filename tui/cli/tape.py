@@ -49,7 +49,7 @@ def _run(asked: TapeOptions, _open_engine: OpenEngine) -> int:
 SUBCOMMAND = Subcommand(
     name="tape",
     takes="FILE",
-    says="a script that drives the app: recordings, pictures, tests",
+    summary="a script that drives the app: recordings, pictures, tests",
     parser=_parser,
     options=lambda given: TapeOptions(**vars(given)),
     run=_run,

@@ -38,7 +38,7 @@ def test_the_help_names_every_subcommand_once_and_in_order() -> None:
     lines = commands.splitlines()
     assert lines.pop().startswith("  (each has its own --help")
     assert [line.split()[1] for line in lines] == list(SUBCOMMANDS)
-    assert all(load(line.split()[1]).says in line for line in lines)
+    assert all(load(line.split()[1]).summary in line for line in lines)
 
 
 @pytest.mark.parametrize("name", ["", "run", "models", "tape"])

@@ -17,7 +17,7 @@ class Subcommand(NamedTuple, Generic[Options]):
     name: str
     takes: str
     """Its arguments, as `tokexplore --help` shows them."""
-    says: str
+    summary: str
     """What it does, in a line of that help."""
     parser: Callable[[], Parser]
     """Makes the parser of its arguments."""

@@ -107,8 +107,8 @@ def json_lines(result: Result) -> Iterator[str]:
         )
     for limited in result.limited:
         fields = {"simulation": limited.capacity is not None, "batch": result.batch}
-        told = msgspec.to_builtins(limited._asdict())
-        yield json_fields.text_line({"type": "capacity", **fields, **told})
+        figures = msgspec.to_builtins(limited._asdict())
+        yield json_fields.text_line({"type": "capacity", **fields, **figures})
     counts = {moved.way: len(moved.tokens) for moved in result.moved}
     summary = {"decisions": result.decisions, "rerouted": counts}
     yield json_fields.text_line({"type": "summary", **about, **summary})

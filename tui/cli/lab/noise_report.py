@@ -36,7 +36,7 @@ def table(result: Result) -> Iterator[str]:
     noise, info = result.noise, result.engine.info
     yield _head(result)
     yield ""
-    yield from aligned([COLUMNS, *map(_cells(noise), _told(noise))], "<<>>>>>")
+    yield from aligned([COLUMNS, *map(_cells(noise), _shown_pairs(noise))], "<<>>>>>")
     yield ""
     yield (
         "largest of all steps and of the vocabulary, nats; median: of the steps' largest |Δlogit|; "
@@ -56,7 +56,7 @@ def markdown(result: Result) -> Iterator[str]:
     noise = result.noise
     yield f"## {_head(result)}"
     yield ""
-    yield from markdown_table([COLUMNS, *map(_cells(noise), _told(noise))])
+    yield from markdown_table([COLUMNS, *map(_cells(noise), _shown_pairs(noise))])
     yield ""
     yield from ("```text", *strip_lines(noise), "```", "")
     yield from (f"{line}  " for line in tie_lines(result))
@@ -120,7 +120,7 @@ def _head(result: Result) -> str:
     )
 
 
-def _told(noise: Noise) -> list[Pair]:
+def _shown_pairs(noise: Noise) -> list[Pair]:
     """Every way against the reference, then every other one against the stream."""
     firsts = dict.fromkeys((0, noise.place(STREAMED)))
     return [pair for first in firsts for pair in noise.pairs if pair.first == first]
@@ -209,11 +209,11 @@ def flip_line(noise: Noise) -> str:
     if not sigma:
         return "one pass and the stream are bit-exact: no step could flip by that."
     caught = len(set(marks) & set(flips))
-    said = (
+    text = (
         f"▲ could flip: {len(marks)} steps ({percent(len(marks) / noise.steps)}) have a margin "
         f"within {SIGMAS:g} standard deviations of the gap's noise ({SIGMAS * sigma:.3g} nats)"
     )
     if not flips:
-        return f"{said}; none of the ways tried flipped any."
+        return f"{text}; none of the ways tried flipped any."
     steps = ", ".join(map(str, flips[:12]))
-    return f"{said}; ✗ flipped in some way: {len(flips)} (step {steps}), of which {caught} marked."
+    return f"{text}; ✗ flipped in some way: {len(flips)} (step {steps}), of which {caught} marked."

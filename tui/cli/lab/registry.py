@@ -27,7 +27,7 @@ FORMATS = ("table", "jsonl", "csv", "markdown")
 class Experiment(NamedTuple):
     """What the command line knows of one."""
 
-    says: str
+    summary: str
     add: Callable[[argparse._ArgumentGroup], None]
     """Adds the options that this experiment alone has."""
     runs: str
@@ -50,7 +50,7 @@ def experiment_parser(name: str) -> Parser:
     experiment = EXPERIMENTS[name]
     parser = Parser(
         f"tokexplore lab {name}",
-        experiment.says,
+        experiment.summary,
         usage=f"tokexplore lab {name} [MODEL ...] --prompt TEXT [options]",
     )
     parser.add_argument(

@@ -31,11 +31,11 @@ def _repeated(
     experiment = Experiment(
         subject.request, own["runs"], knobs, own["batches"], own["new_seeds"], own["deal"]
     )
-    told = planned(engine, experiment)
-    plan = told.plan
-    for sentence in told.notices:
+    design = planned(engine, experiment)
+    plan = design.plan
+    for sentence in design.notices:
         bench.say(sentence)
-    yield from report.begin(engine, plan, told.knobs)
+    yield from report.begin(engine, plan, design.knobs)
     runs, controls = list[Run](), list[Checked]()
     engines = Engines(bench, subject)
     for event in repeat(plan, engines.of, subject.control, bench.progress("runs")):
@@ -46,7 +46,7 @@ def _repeated(
             controls.append(event)
     if runs:
         found = forks(plan, runs, engine)
-        study = study_of(told, engine.info.dtype, runs, controls, found)
+        study = study_of(design, engine.info.dtype, runs, controls, found)
         result = Result(engine, study, summarise(runs))
         results.append(result)
         yield from report.model(result)

@@ -123,20 +123,20 @@ class Engines:
 
     def __init__(self, bench: LabRunner, subject: Subject) -> None:
         self._bench, self._load = bench, subject.load
-        self._known = {(PLAIN.dtype, PLAIN.device): subject.engine}
+        self._engines = {(PLAIN.dtype, PLAIN.device): subject.engine}
 
     def of(self, condition: Condition) -> Engine | None:
         """The engine of a condition; None where the user interrupts its loading."""
         key, load = (condition.dtype, condition.device), self._load
-        if key not in self._known:
+        if key not in self._engines:
             other = msgspec.structs.replace(
                 load, dtype=condition.dtype or load.dtype, device=condition.device or load.device
             )
             opened = self._bench.open(other)
             if opened is None:
                 return None
-            self._known[key] = opened
-        return self._known[key]
+            self._engines[key] = opened
+        return self._engines[key]
 
 
 def run_lab(

@@ -41,7 +41,7 @@ class _LabParser(Parser):
 
     def format_help(self) -> str:
         lines = ["The determinism lab: why temperature 0 is not one answer.", ""]
-        lines += [f"  tokexplore lab {name:<8} {each.says}" for name, each in EXPERIMENTS.items()]
+        lines += [f"  tokexplore lab {name:<8} {each.summary}" for name, each in EXPERIMENTS.items()]
         return "\n".join([*lines, "", "Each has its own --help.\n"])
 
     def parse_known_args(
@@ -90,7 +90,7 @@ def _run(asked: Prompted[LabOptions], open_engine: OpenEngine) -> int:
 SUBCOMMAND = Subcommand(
     name="lab",
     takes="EXPERIMENT ...",
-    says="why temperature 0 is not one answer: measured on your model",
+    summary="why temperature 0 is not one answer: measured on your model",
     parser=_parser,
     options=_options,
     run=_run,

@@ -20,8 +20,8 @@ def lines(bench: LabRunner) -> Iterator[str]:
         if found is not None:
             ids, step = found
             engine = subject.engine
-            told = exhibit(engine.bench.summands(ids), engine.info.dtype)
-            yield from report(Result(engine, ids, step, told, _splits(bench, subject, ids)))
+            comparison = exhibit(engine.bench.summands(ids), engine.info.dtype)
+            yield from report(Result(engine, ids, step, comparison, _splits(bench, subject, ids)))
 
 
 def _step(bench: LabRunner, subject: Subject) -> tuple[tuple[int, ...], int] | None:

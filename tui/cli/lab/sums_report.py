@@ -91,19 +91,19 @@ def markdown(result: Result) -> Iterator[str]:
 
 def json_lines(result: Result) -> Iterator[str]:
     """One object."""
-    tokens, told = json_fields.TokenFields(result.engine.vocabulary), result.exhibit
-    fields = msgspec.to_builtins(told)
-    fields["tokens"] = [tokens.of(token) for token in told.tokens]
-    for order, written in zip(told.orders, fields["orders"], strict=True):
-        written["verdict"] = told.verdict(order.stored)
+    tokens, exhibit = json_fields.TokenFields(result.engine.vocabulary), result.exhibit
+    fields = msgspec.to_builtins(exhibit)
+    fields["tokens"] = [tokens.of(token) for token in exhibit.tokens]
+    for order, written in zip(exhibit.orders, fields["orders"], strict=True):
+        written["verdict"] = exhibit.verdict(order.stored)
     about = {
         "type": "sums",
         **json_fields.model_fields(result.engine.info),
         "step": result.step,
         "ids": list(result.ids),
         **fields,
-        "margin": told.margin,
-        "spread": {name: told.spread(name) for name in ACCUMULATORS},
+        "margin": exhibit.margin,
+        "spread": {name: exhibit.spread(name) for name in ACCUMULATORS},
         "splits": msgspec.to_builtins(result.splits),
     }
     yield json_fields.text_line(about)
@@ -141,25 +141,25 @@ REPORTS: dict[str, Callable[[Result], Iterator[str]]] = {
 
 
 def _head(result: Result) -> str:
-    info, told = result.engine.info, result.exhibit
+    info, exhibit = result.engine.info, result.exhibit
     return safe_text(
         f"{info.name} · {info.dtype} on {info.device} · step {result.step}, computed in one pass · "
-        f"each logit is the sum of {told.length} products"
+        f"each logit is the sum of {exhibit.length} products"
     )
 
 
 def _names(result: Result) -> str:
-    vocabulary, told = result.engine.vocabulary, result.exhibit
-    first, second = (vocabulary.show(token) for token in told.tokens)
+    vocabulary, exhibit = result.engine.vocabulary, result.exhibit
+    first, second = (vocabulary.show(token) for token in exhibit.tokens)
     return f"after “{one_line(vocabulary, result.ids)}”: first {first} against second {second}"
 
 
 def _sums(result: Result) -> Iterator[_Sum]:
     """The exact sums, the model's own, and all orders."""
-    told = result.exhibit
-    yield _Sum("exact", "float64", told.exact, told.exact_stored)
-    yield _Sum("the model", "its kernel's", None, told.head)
-    yield from (_Sum(o.name, o.accumulator, o.sums, o.stored) for o in told.orders)
+    exhibit = result.exhibit
+    yield _Sum("exact", "float64", exhibit.exact, exhibit.exact_stored)
+    yield _Sum("the model", "its kernel's", None, exhibit.head)
+    yield from (_Sum(o.name, o.accumulator, o.sums, o.stored) for o in exhibit.orders)
 
 
 def _rows(result: Result) -> Iterator[tuple[str, ...]]:
@@ -174,37 +174,37 @@ def _rows(result: Result) -> Iterator[tuple[str, ...]]:
 
 def findings(result: Result) -> Iterator[str]:
     """What the orders do to the two, in sentences."""
-    told, dtype = result.exhibit, result.engine.info.dtype
+    exhibit, dtype = result.exhibit, result.engine.info.dtype
     for accumulator in ACCUMULATORS:
-        said = (
+        sentence = (
             f"{accumulator} accumulator: the order alone moves the gap by "
-            f"{told.spread(accumulator):.3g} (margin {told.margin:.3g})"
+            f"{exhibit.spread(accumulator):.3g} (margin {exhibit.margin:.3g})"
         )
-        swaps, ties = _orders(told, accumulator, "swaps"), _orders(told, accumulator, "ties")
-        said += f"; swapped by {', '.join(swaps)}" if swaps else ""
-        said += f"; tied by {', '.join(ties)}" if ties else ""
-        yield said + ("" if swaps or ties else "; the ranking holds") + "."
-    step = grid_step(told.exact[0], dtype)
+        swaps, ties = _orders(exhibit, accumulator, "swaps"), _orders(exhibit, accumulator, "ties")
+        sentence += f"; swapped by {', '.join(swaps)}" if swaps else ""
+        sentence += f"; tied by {', '.join(ties)}" if ties else ""
+        yield sentence + ("" if swaps or ties else "; the ranking holds") + "."
+    step = grid_step(exhibit.exact[0], dtype)
     if step is not None and dtype in LOW_PRECISION:
-        stored = told.exact_stored[0] - told.exact_stored[1]
+        stored = exhibit.exact_stored[0] - exhibit.exact_stored[1]
         yield (
             f"a stored logit is a multiple of {step:.3g} there ({dtype}): storing alone makes the "
             f"margin {abs(stored):.3g}."
         )
-    if told.head != told.logits:
-        first, second = told.logits
+    if exhibit.head != exhibit.logits:
+        first, second = exhibit.logits
         yield (
             f"the model scales or caps these sums afterwards: its logits are {first:.7g} and "
             f"{second:.7g}, {first - second:.4g} apart."
         )
 
 
-def _orders(told: Exhibit, accumulator: str, verdict: str) -> list[str]:
+def _orders(exhibit: Exhibit, accumulator: str, verdict: str) -> list[str]:
     """Those that alone, before anything is stored, do this to the two."""
     return [
         order.name
-        for order in told.orders
-        if order.accumulator == accumulator and told.verdict(order.sums) == verdict
+        for order in exhibit.orders
+        if order.accumulator == accumulator and exhibit.verdict(order.sums) == verdict
     ]
 
 
