@@ -73,18 +73,18 @@ def main() -> None:
     torch.set_num_threads(1)
     transformers.logging.set_verbosity_error()
     asked.figures.parent.mkdir(parents=True, exist_ok=True)
-    known = read(asked.figures)
+    cached = read(asked.figures)
     with asked.figures.open("ab") as file:
         for length in asked.length or LENGTHS:
             for case in asked.cases:
-                if (case, length) not in known:
-                    known[case, length] = figures = measured(case, length)
+                if (case, length) not in cached:
+                    cached[case, length] = figures = measured(case, length)
                     file.write(msgspec.json.encode(figures) + b"\n")
                     file.flush()
                     print(f"{case} {length}: {figures.refused or max(figures.worst.values())}")
     PAGE.parent.mkdir(exist_ok=True)
-    PAGE.write_text(page(list(known.values())))
-    sys.exit(any(beyond(figures) for figures in known.values()))
+    PAGE.write_text(page(list(cached.values())))
+    sys.exit(any(beyond(figures) for figures in cached.values()))
 
 
 def read(file: Path) -> dict[tuple[str, int], Figures]:
@@ -98,8 +98,16 @@ def measured(case: str, length: int) -> Figures:
         model = architectures.build(case)
     except Exception as error:  # whatever a config of 150 kinds may raise
         return Figures(case, length, refused=f"not built: {type(error).__name__}")
-    told: Verdict = referee.judge(model, length)
-    return Figures(case, length, told.family, told.refused, told.feed, told.branching, told.worst)
+    verdict: Verdict = referee.judge(model, length)
+    return Figures(
+        case,
+        length,
+        verdict.family,
+        verdict.refused,
+        verdict.feed,
+        verdict.branching,
+        verdict.worst,
+    )
 
 
 def beyond(figures: Figures) -> bool:

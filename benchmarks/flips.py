@@ -81,15 +81,15 @@ def report(name: str, measured: Sequence[Noise]) -> None:
         )
         print(f"  {way.name:<12} flips {count}")
     marked = np.array([could_flip(m, s) for m, s in zip(margins, sigmas, strict=True)])
-    told(f"margin <= {SIGMAS:g} sigma of this path", marked, flip)
+    report_rule(f"margin <= {SIGMAS:g} sigma of this path", marked, flip)
     constant = float(np.quantile(margin, marked.mean()))
-    told(f"margin <= {constant:.4g}, one constant", margin <= constant, flip)
-    told("random steps", np.random.default_rng(0).random(len(margin)) < marked.mean(), flip)
+    report_rule(f"margin <= {constant:.4g}, one constant", margin <= constant, flip)
+    report_rule("random steps", np.random.default_rng(0).random(len(margin)) < marked.mean(), flip)
     for factor in (1, 2, 4):
-        told(f"margin <= {factor} sigma", (margin <= factor * sigma) & (sigma > 0), flip)
+        report_rule(f"margin <= {factor} sigma", (margin <= factor * sigma) & (sigma > 0), flip)
 
 
-def told(rule: str, marked: np.ndarray, flip: np.ndarray) -> None:
+def report_rule(rule: str, marked: np.ndarray, flip: np.ndarray) -> None:
     caught = int((marked & flip).sum())
     print(
         f"  {rule:<36} marks {marked.mean():6.2%}   recall {caught / max(1, flip.sum()):6.1%}   "

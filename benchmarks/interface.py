@@ -60,27 +60,27 @@ class Terminal:
 
     def _read(self) -> None:
         data = os.read(self._terminal, 65536)
-        seam = self.tail[-len(ASK) + 1 :]  # a request may come in two parts
-        for _ in range((seam + data).count(ASK)):
+        overlap = self.tail[-len(ASK) + 1 :]  # a request may come in two parts
+        for _ in range((overlap + data).count(ASK)):
             os.write(self._terminal, ANSWER)
         self.tail = (self.tail + data)[-4000:]
         self.output += len(data)
 
-    def told(self) -> dict[str, object]:
+    def next_report(self) -> dict[str, object]:
         """What the app reports next; its output is read meanwhile."""
-        said, end = b"", time.monotonic() + GIVE_UP
-        while not said.endswith(b"\n"):
+        line, end = b"", time.monotonic() + GIVE_UP
+        while not line.endswith(b"\n"):
             ready = select.select([self._terminal, self._report], [], [], end - time.monotonic())[0]
             try:
                 if self._report in ready:
-                    said += (data := os.read(self._report, 65536))
+                    line += (data := os.read(self._report, 65536))
                     assert data
                 elif ready:
                     self._read()
                 assert ready
             except (OSError, AssertionError):
                 raise SystemExit(f"the app did not report:\n{self.tail.decode()}") from None
-        return json.loads(said)  # type: ignore[no-any-return]
+        return json.loads(line)  # type: ignore[no-any-return]
 
     def press(self, keys: bytes) -> tuple[float, float]:
         """Type; seconds until the last byte of the answer, and the app's CPU seconds for it."""
@@ -157,16 +157,16 @@ def stream(model: str, tokens: int, rounds: int) -> None:
     for number in range(rounds):
         bare = generate_rate(model, tokens)
         with watched("stream", model, tokens) as terminal:
-            told = terminal.told()
+            report = terminal.next_report()
             size = terminal.output
-        ratios.append(told["rate"] / bare)  # type: ignore[operator]
-        shares.append(told["share"])
+        ratios.append(report["rate"] / bare)  # type: ignore[operator]
+        shares.append(report["share"])
         for state in gaps:
-            gaps[state] += told["gaps"][state]  # type: ignore[index]
-            own[state] += told["own"][state]  # type: ignore[index]
+            gaps[state] += report["gaps"][state]  # type: ignore[index]
+            own[state] += report["own"][state]  # type: ignore[index]
         print(
-            f"round {number}: generate {bare:.0f}/s, app {told['rate']:.0f}/s: {ratios[-1]:.3f}; "
-            f"interface {told['share']:.0%} of a core; {size / tokens:,.0f} bytes a token",
+            f"round {number}: generate {bare:.0f}/s, app {report['rate']:.0f}/s: {ratios[-1]:.3f}; "
+            f"interface {report['share']:.0%} of a core; {size / tokens:,.0f} bytes a token",
             flush=True,
         )
     print(
@@ -203,7 +203,7 @@ def keys(presses: int) -> None:
     for tokens in (100, 10_000):
         print(f"{tokens:,} tokens (target: p95 50 ms)")
         with watched("path", "fake", tokens) as terminal:
-            terminal.told()
+            terminal.next_report()
             terminal.press(HOME)
             places = [str(chance.randrange(2, tokens)).encode() for _ in range(presses)]
             measure(terminal, "go to a step", [[b"g", p, ENTER] for p in places])
@@ -218,7 +218,7 @@ def keys(presses: int) -> None:
     for branches in (10, 10_000):
         print(f"{branches:,} branches (target: 10,000 as quick as ten)")
         with watched("branches", "fake", branches) as terminal:
-            terminal.told()
+            terminal.next_report()
             terminal.press(LEFT)
             measure(terminal, "one step back", [[LEFT]] * presses)
             far = min(presses, branches - 2)

@@ -185,15 +185,16 @@ def measure_echo(seconds: float, inside: bool, ssh: SlowSsh | None) -> None:
             found = echoes(tokens, output, seconds, inside, ssh)
             came = [e for e in found if e is not None]
             half = len(came) // 2
-            told = "nothing came back"
+            summary = "nothing came back"
             if half:
-                told = (
+                summary = (
                     f"p50 {at(came, 0.5):.2f}, p95 {at(came, 0.95):.2f}, worst {max(came):.2f} s; "
                     f"first half {at(came[:half], 0.5):.2f}, second half {at(came[half:], 0.5):.2f}"
                 )
             lost = "" if len(came) == len(found) else f"; after {len(came)} keys one never came"
             print(
-                f"{tokens:>4} tokens/s  {output:<6} {len(found):>3} keys: {told}{lost}", flush=True
+                f"{tokens:>4} tokens/s  {output:<6} {len(found):>3} keys: {summary}{lost}",
+                flush=True,
             )
 
 

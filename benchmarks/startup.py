@@ -53,10 +53,10 @@ def bare_load(directory: str, prompt: str) -> tuple[float, str]:
         assert process.stdout is not None
         first = process.stdout.read(1)
         seconds = time.perf_counter() - began
-        said = first + process.stdout.read()
+        output = first + process.stdout.read()
     if process.returncode:
         raise SystemExit(f"the bare load failed: {shlex.join(command)}")
-    return seconds, said.decode()
+    return seconds, output.decode()
 
 
 def explorer(model: str, prompt: str, first: str) -> tuple[float, float]:

@@ -86,9 +86,9 @@ def main() -> None:
             best = max(rate for kind, rate in rates.items() if kind != "auto")
             today = rates[str(auto.most)]
             found.append(rates["auto"] / best)
-            told = ", ".join(f"{kind} {rate:.1f}/s" for kind, rate in rates.items())
+            summary = ", ".join(f"{kind} {rate:.1f}/s" for kind, rate in rates.items())
             print(
-                f"round {number}, {name}: {told}: {found[-1]:.3f} of the best, "
+                f"round {number}, {name}: {summary}: {found[-1]:.3f} of the best, "
                 f"{rates['auto'] / today:.3f} of {auto.most} threads; now {auto.now}",
                 flush=True,
             )

@@ -51,7 +51,7 @@ class WatchedApp(TokexploreApp):
         """CPU seconds of the event loop's thread between two beats."""
         self.arrivals: list[float] = []
 
-    def tell(self, **values: object) -> None:
+    def report(self, **values: object) -> None:
         """Say something to `interface.py`."""
         os.write(self._report, json.dumps(values).encode() + b"\n")
 
@@ -84,7 +84,7 @@ class WatchedApp(TokexploreApp):
         took = self.arrivals[-1] - self.arrivals[0]
         share = (time.process_time() - used) / took
         rate = (len(self.arrivals) - 1) / took
-        self.tell(rate=rate, share=share, gaps=self.gaps, own=self.own)
+        self.report(rate=rate, share=share, gaps=self.gaps, own=self.own)
         await self.leave(0)
 
 
@@ -108,7 +108,7 @@ class BuiltApp(WatchedApp):
             await asyncio.sleep(BEAT)
         self._build()
         self.changed()
-        self.tell(ready=True)
+        self.report(ready=True)
 
 
 def grow(explorer: Explorer, engine: FakeEngine, leaf: int, tokens: int, draw: int = 0) -> int:
@@ -138,9 +138,9 @@ def build_path(tokens: int, explorer: Explorer, engine: FakeEngine) -> None:
     leaf = grow(explorer, engine, explorer.leaf, tokens)
     tree = explorer.tree
     fork = tree.path(leaf)[tokens // 2]
-    known = tree.token[tree.children[fork][0]]
+    taken = tree.token[tree.children[fork][0]]
     ids = tree.distribution[fork].id_view
-    token = next(ids[i] for i in range(len(ids)) if ids[i] != known)
+    token = next(ids[i] for i in range(len(ids)) if ids[i] != taken)
     node = tree.take(fork, token, "picked", settings=0, logprob=-1.0, rank=2)
     grow(explorer, engine, node, tokens - tokens // 2)
     explorer.go_to(leaf)
@@ -150,19 +150,19 @@ def build_branches(branches: int, explorer: Explorer, engine: FakeEngine) -> Non
     """A path of 400 tokens and so many branches that leave it and each other anywhere."""
     tree, chance = explorer.tree, random.Random(0)
     leaf = grow(explorer, engine, explorer.leaf, 400)
-    known = [tree.distribution[n] for n in tree.path(leaf) if n in tree.distribution]
+    distributions = [tree.distribution[n] for n in tree.path(leaf) if n in tree.distribution]
     view = SamplerView(explorer.settings, 1, 0.0)
     while len(tree.branches) < branches:
         node = chance.randrange(ROOT + 1, len(tree))
         for _ in range(SPREAD):
-            distribution = tree.distribution.get(node) or chance.choice(known)
+            distribution = tree.distribution.get(node) or chance.choice(distributions)
             tree.record_distribution(node, distribution)
             place = chance.randrange(len(distribution))
             node = tree.take(
                 node, distribution.id_view[place], "greedy", settings=0,
                 logprob=distribution.logprob(place), rank=place + 1, sampler=view,
             )  # fmt: skip
-        tree.record_distribution(node, chance.choice(known))
+        tree.record_distribution(node, chance.choice(distributions))
     explorer.go_to(leaf)
 
 
