@@ -52,7 +52,7 @@ class Group(NamedTuple):
     """Options under one heading of --help."""
 
     title: str
-    says: str
+    summary: str
     rows: tuple[tuple[str, str], ...]
     """Each option with its argument, and its help."""
 

@@ -41,7 +41,9 @@ class _LabParser(Parser):
 
     def format_help(self) -> str:
         lines = ["The determinism lab: why temperature 0 is not one answer.", ""]
-        lines += [f"  tokexplore lab {name:<8} {each.summary}" for name, each in EXPERIMENTS.items()]
+        lines += [
+            f"  tokexplore lab {name:<8} {each.summary}" for name, each in EXPERIMENTS.items()
+        ]
         return "\n".join([*lines, "", "Each has its own --help.\n"])
 
     def parse_known_args(
