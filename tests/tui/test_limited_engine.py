@@ -21,6 +21,7 @@ from textual.command import CommandPalette
 
 from tokexplore.models.api.options import LoadOptions, PromptSpec
 from tokexplore.models.errors import UsageError
+from tokexplore.models.sampling.bounds import BoundedView
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.tui.app import TokexploreApp
 from tokexplore.tui.cli import run as run_command
@@ -33,8 +34,10 @@ from tokexplore.tui.export.source import Source
 from tokexplore.tui.line_mode.session import LineSession
 from tokexplore.tui.presenters.candidates import CandidateList
 from tokexplore.tui.screens.help import help_for
+from tokexplore.tui.screens.lab import LabScreen
 from tokexplore.tui.screens.temperatures import TemperaturesScreen
 from tokexplore.widgets.heat import NONE
+from tokexplore.widgets.keybar import KeyBar
 
 WIDE = SamplingSettings(temperature=1.2, seed=4)
 """Under which tokens beyond the first twenty are drawn."""
@@ -122,6 +125,39 @@ async def test_what_it_cannot_do_is_disabled_and_says_why(
     assert engine.asked == []
 
 
+async def test_what_the_lab_found_with_another_engine_can_be_read() -> None:
+    greedy = msgspec.structs.replace(OPTIONS, settings=SamplingSettings())
+    whole = make_app(options=greedy)
+    async with whole.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: ended(whole))
+        await press(pilot, "D")
+        await until(pilot, lambda: isinstance(whole.screen, LabScreen))
+        await until(pilot, lambda: not whole.screen.lab.running)
+        await press(pilot, "q")
+        await whole.action_quit()
+    kept, engine = keep_on(""), FirstCandidates()
+    app = make_app(options=options_for(kept, OpenOptions()), kept=kept, engine=engine)
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: bool(app.controller.explorer.nodes))
+        await press(pilot, "end", "space")
+        await until(pilot, lambda: app.controller.state == "paused" and not app.controller.busy)
+        await press(pilot, "D")
+        await until(pilot, lambda: isinstance(app.screen, LabScreen))
+        assert app.screen.lab.study is not None
+        hints = {hint.action: hint.disabled for hint in app.screen.query_one(KeyBar)._hints}
+        assert [action for action, off in hints.items() if off] == ["edit", "vary", "again"]
+        await press(pilot, "r")
+        assert said(app)[-1] == NO_LAB
+        assert not app.screen.lab.running
+        await press(pilot, "q")
+        await app.controller.prompt(PromptSpec(text="The king"))
+        await until(pilot, lambda: not app.controller.streaming)
+        await press(pilot, "D")
+        await until(pilot, lambda: isinstance(app.screen, LabScreen))
+        assert NO_LAB in screen_text(app)
+    assert engine.asked == []
+
+
 async def test_the_palette_says_why_too() -> None:
     app = make_app(options=OPTIONS, engine=FirstCandidates())
     async with app.run_test(size=SIZE) as pilot:
@@ -198,6 +234,8 @@ async def test_pages_draws_and_recorded_steps_of_another_engine_ask_for_nothing(
     whole = make_app(options=OPTIONS)
     async with whole.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: ended(whole))
+        await press(pilot, "home", "3")
+        await until(pilot, lambda: not whole.controller.streaming)
         await whole.action_quit()
     kept, engine = keep_on(""), FirstCandidates()
     app = make_app(options=options_for(kept, OpenOptions()), kept=kept, engine=engine)
@@ -205,7 +243,10 @@ async def test_pages_draws_and_recorded_steps_of_another_engine_ask_for_nothing(
         await until(pilot, lambda: bool(app.controller.explorer.nodes))
         await press(pilot, "end", "space")
         await until(pilot, lambda: app.controller.state == "paused" and not app.controller.busy)
-        await press(pilot, "home", *["pagedown"] * 20)
+        await press(pilot, "home")
+        assert app.controller.explorer.came(app.controller.explorer.cursor) == "picked"
+        assert isinstance(app.controller.queries.sampler_view(), BoundedView)
+        await press(pilot, *["pagedown"] * 20)
         app.controller.watchlist.toggle(7)
         app.screen.changed()
         await settle(pilot)
