@@ -56,8 +56,9 @@ class RepeatRuns:
         return self._controller.link.why_not("the lab", "lists_all", "instruments")
 
     def start(self) -> None:
-        """Run the experiment, in the place of one that is running."""
-        self.stop()
+        """Run the experiment, in the place of one that is running, of which nothing stays."""
+        if self._work is not None:
+            self._work.cancel()
         controller = self._controller
         request = controller.streams.request(
             self.ids,

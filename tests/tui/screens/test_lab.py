@@ -1,15 +1,18 @@
 """The lab's screen: runs as they come, forks opened as branches, the study in the session."""
 
+import threading
+
 import msgspec
 import pytest
-from support.app import make_app, press, screen_text, settle, until
+from support.app import during, make_app, press, screen_text, settle, until
 from support.fake_bench import FakeBench
 
 from tokexplore.models.api.options import PromptSpec
 from tokexplore.models.sampling.settings import SamplingSettings
+from tokexplore.models.tree.study import Study
 from tokexplore.tui.explore.open_session import keep_on, options_for
 from tokexplore.tui.explore.options import AppOptions, OpenOptions
-from tokexplore.tui.explore.repeat_runs import asked_runs
+from tokexplore.tui.explore.repeat_runs import LENGTH, asked_runs
 from tokexplore.tui.screens.dialog import Ask
 from tokexplore.tui.screens.lab import LabScreen
 
@@ -159,6 +162,31 @@ async def test_runs_are_stopped_and_asked_for_anew() -> None:
         assert screen.lab.study.varied == ("prefill",)
         await press(pilot, "n")
         assert any("No more forks." in n.message for n in app._notifications)
+
+
+@pytest.mark.usefixtures("_flips")
+async def test_of_runs_that_were_begun_anew_nothing_is_told_of_those_before(
+    gate: threading.Semaphore,
+) -> None:
+    app = make_app(options=OPTIONS, dtype="bfloat16", gate=gate)
+    async with app.run_test(size=SIZE) as pilot:
+        gate.release(8)
+        await until(pilot, lambda: app.controller.state == "paused" and not app.controller.busy)
+        await pilot.press("D")
+        gate.release(20 * LENGTH)
+        await during(pilot, lambda: isinstance(app.screen, LabScreen))
+        lab = app.screen.lab
+        await during(pilot, lambda: lab.study is not None and len(lab.study.runs) == 20)
+        studies: list[Study | None] = []
+        lab._changed = lambda: studies.append(lab.study)
+        lab.start()
+        gate.release(50 * LENGTH)
+        await during(pilot, lambda: not lab.running)
+        assert [run.number for run in lab.study.runs] == list(range(30))
+        assert lab.study.forks
+        early = [study for study in studies if study is not None and len(study.runs) < 30]
+        assert early
+        assert not any(study.forks or study.controls for study in early)
 
 
 async def test_a_sampled_request_draws_each_run_with_a_seed_of_its_own() -> None:
