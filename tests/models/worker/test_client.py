@@ -212,6 +212,8 @@ async def test_new_settings_hold_from_the_next_token_on() -> None:
     engine = FakeEngine(gate=gate)
     client = await started(engine)
     handle = client.stream(request(tokens=100_000))
+    events: list[StreamEvent] = []
+    gathering = asyncio.ensure_future(gather_into(events, handle))  # so that credit never runs out
     await until(passes, engine, 2)
     hot = SamplingSettings(temperature=1.5, seed=3)
     handle.configure(hot)
@@ -224,7 +226,8 @@ async def test_new_settings_hold_from_the_next_token_on() -> None:
     await until(passes, engine, drawn_before + 2)
     handle.cancel()
     gate.release()
-    drawn = [e for e in await gathered(handle) if isinstance(e, DrawnToken)]
+    await gathering
+    drawn = [e for e in events if isinstance(e, DrawnToken)]
     assert [d.sampler.settings for d in drawn[:2]] == [GREEDY, GREEDY]
     assert drawn[-1].sampler.settings == hot
     await client.close()

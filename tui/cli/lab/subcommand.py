@@ -54,8 +54,10 @@ class _LabParser(Parser):
             self.print_help()
             self.exit()
         if name not in EXPERIMENTS:
-            said = f"lab {name} is no experiment" if name else "lab needs the name of an experiment"
-            raise UsageError(f"{said}: give {', '.join(EXPERIMENTS)}.")
+            problem = (
+                f"lab {name} is no experiment" if name else "lab needs the name of an experiment"
+            )
+            raise UsageError(f"{problem}: give {', '.join(EXPERIMENTS)}.")
         return experiment_parser(name).parse_args(rest, namespace), []
 
 
