@@ -5,7 +5,6 @@ from collections.abc import Iterable
 
 from tokexplore.models.display import safe_text, visible
 from tokexplore.models.distribution import Distribution
-from tokexplore.models.tree.trie import ROOT
 from tokexplore.tui.explore.explorer import Explorer
 from tokexplore.tui.presenters.branches import BranchRows
 from tokexplore.tui.presenters.candidates import Share, View, share_of
@@ -146,8 +145,3 @@ def comparison_lines(explorer: Explorer, others: list[int]) -> Iterable[str]:
             if place is not None
         ]
         yield f"the same again from {' and '.join(at)}"
-
-
-def text_of(explorer: Explorer) -> str:
-    """The running text of the path in view."""
-    return explorer.words(explorer.nodes, 0, len(explorer.nodes)) if explorer.leaf != ROOT else ""
