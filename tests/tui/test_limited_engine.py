@@ -26,9 +26,11 @@ from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.tui.app import TokexploreApp
 from tokexplore.tui.cli import run as run_command
 from tokexplore.tui.cli.lab.registry import EXPERIMENTS
+from tokexplore.tui.cli.run import RunOptions
+from tokexplore.tui.cli.score import ScoreOptions
 from tokexplore.tui.cli.score_report import score_text
 from tokexplore.tui.explore.open_session import keep_on, options_for, to_replay
-from tokexplore.tui.explore.options import AppOptions, OpenOptions, RunOptions, ScoreOptions
+from tokexplore.tui.explore.options import AppOptions, OpenOptions
 from tokexplore.tui.export.formats import FORMATS, export
 from tokexplore.tui.export.source import Source
 from tokexplore.tui.line_mode.session import LineSession
