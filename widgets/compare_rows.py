@@ -35,9 +35,10 @@ class CompareColumn(NamedTuple):
     name: str
     cells: Sequence[CompareCell]
     mean: float | None
-    """Mean of the model's logprobs (nats) since the fork, prompt left out."""
+    """Mean of the model's logprobs (nats) since the fork that are known, prompt left out."""
     sum: float | None
-    """Sum of the model's logprobs (nats) since the fork, prompt left out."""
+    """Sum of the model's logprobs (nats) since the fork, prompt left out; None where one of them is
+    not known."""
     given: int = 0
     """How many of the cells are prompt."""
     live: bool = False

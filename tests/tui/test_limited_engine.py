@@ -35,6 +35,7 @@ from tokexplore.tui.export.formats import FORMATS, export
 from tokexplore.tui.export.source import Source
 from tokexplore.tui.line_mode.session import LineSession
 from tokexplore.tui.presenters.candidates import CandidateList
+from tokexplore.tui.presenters.compare import compare
 from tokexplore.tui.screens.help import help_for
 from tokexplore.tui.screens.lab import LabScreen
 from tokexplore.tui.screens.temperatures import TemperaturesScreen
@@ -227,7 +228,12 @@ async def test_a_token_that_is_not_listed_is_taken_only_where_the_engine_goes_on
             if forced:
                 await pilot.press(*"so", "enter")
                 await until(pilot, lambda: any("tokens typed" in m for m in said(app)))  # noqa: B023
-                await until(pilot, lambda: not app.controller.streaming)  # noqa: B023
+                typed = next(message for message in said(app) if "tokens typed" in message)
+                assert re.fullmatch(rf"\d tokens typed\. {NO_SCORES}\.", typed)
+                whole, part = compare(app.controller.explorer, [1, tree.branch_of[taken]], None)[0]
+                assert whole.sum == pytest.approx(-sum(c.surprisal for c in whole.cells))
+                assert part.sum is None
+                assert part.mean is not None
         assert engine.asked == []
 
 

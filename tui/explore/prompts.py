@@ -141,9 +141,12 @@ class Prompts:
         typed = tree.path(leaf)[start:]
         if self._link.can("prompt_scores"):
             await self._scorer.score(leaf, max(1, start))
-        logprobs = [tree.logprob[n] for n in typed if tree.is_scored(n)]
+        follow = [n for n in typed if tree.parent[n] != ROOT]
+        logprobs = [tree.logprob[n] for n in follow if tree.is_scored(n)]
         notice = f"{len(typed)} tokens typed"
-        if logprobs:
+        if limit := self._link.limit("prompt_scores"):
+            notice += f". {limit}"
+        elif logprobs and len(logprobs) == len(follow):
             total = math.fsum(logprobs)
             notice += (
                 f"; the model gave them {total:.2f} nats in all, "

@@ -97,7 +97,7 @@ def _column(explorer: Explorer, number: int, nodes: list[int], live: int | None)
         branch.name or vocabulary.show(tree.token[nodes[0] if nodes else branch.tip]),
         cells,
         sum(known) / len(known) if known else None,
-        math.fsum(known) if known else None,
+        math.fsum(known) if known and len(known) == len(nodes) - given else None,
         given,
         live=live is not None and live == branch.tip,
         ended=tree.ended.get(branch.tip, ""),
