@@ -32,6 +32,7 @@ _FIXED_ROWS = 8
 _DETAIL_ROWS = 13
 _PROMPT_WORDS = 12
 """Tokens of the prompt that the title shows."""
+_NO_MODEL = "No model is loaded: space in the main screen does it."
 
 
 class LabScreen(LiveScreen):
@@ -105,7 +106,7 @@ class LabScreen(LiveScreen):
         ]
         self.show_keys(hints, "lab.close")
         self.query_one(VerticalScroll).can_focus = False
-        if self.lab.study is None and not self.why_not("again"):
+        if self.lab.study is None and not self._no_runs():
             self.lab.start()
         self.set_interval(1 / FRAMES_PER_SECOND, self._count_down)
         self.changed()
@@ -133,6 +134,10 @@ class LabScreen(LiveScreen):
         """Runs need an engine that computes the same path in several ways."""
         return self.lab.why_not if action in ("again", "edit", "vary") else ""
 
+    def _no_runs(self) -> str:
+        """Why none can be made at present; empty where they can."""
+        return _NO_MODEL if self.controller.link.absent else self.why_not("again")
+
     def paint_parts(self) -> None:
         """Show the runs that there are, and how long the rest take."""
         vocabulary = self.explorer.vocabulary
@@ -153,7 +158,7 @@ class LabScreen(LiveScreen):
         self._index = max(0, min(self._index, len(self._rows) - 1))
 
     def _paint_figures(self) -> None:
-        first = self.why_not("again") or "the first run is computed…"
+        first = self._no_runs() or "the first run is computed…"
         shown = Content.styled(first, "$text-muted")
         if self._study is not None and self._summary is not None:
             progress = self.lab.progress if self.lab.running else None
@@ -231,7 +236,7 @@ class LabScreen(LiveScreen):
     def action_again(self) -> None:
         """Run it, with another deal of conditions."""
         if self.controller.link.absent:
-            self.notify("No model is loaded: space in the main screen does it.", markup=False)
+            self.notify(_NO_MODEL, markup=False)
             return
         self.lab.deal += self.lab.study is not None
         self._index = 0

@@ -140,6 +140,25 @@ async def test_the_study_is_there_again_with_the_session_and_without_the_model()
         assert not app.screen.lab.running
 
 
+async def test_without_the_model_no_runs_are_begun_for_another_prompt() -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(pilot, app)
+        await press(pilot, "q")
+        await app.controller.prompt(PromptSpec(text="Another"), go_on=False)
+        await pilot.press("ctrl+q")
+    kept = keep_on("")
+    app = make_app(options=options_for(kept, OpenOptions()), kept=kept)
+    async with app.run_test(size=SIZE) as pilot:
+        await settle(pilot)
+        await press(pilot, "D")
+        await until(pilot, lambda: isinstance(app.screen, LabScreen))
+        await settle(pilot)
+        assert app.controller.state == "recorded", "no engine was lost, as there is none"
+        assert not [n for n in app._notifications if n.severity == "error"]
+        assert "No model is loaded: space in the main screen does it." in screen_text(app)
+
+
 async def test_runs_are_stopped_and_asked_for_anew() -> None:
     app = make_app(options=OPTIONS)
     async with app.run_test(size=SIZE) as pilot:
