@@ -104,16 +104,22 @@ class Sessions:
         return client
 
     async def open_model(self, load: LoadOptions) -> None:
-        """Give up the present engine and tree for another model."""
-        self._previous = self.controller, self.recorder
+        """Give up the present engine and tree for another model.
+
+        Where the present model is still being loaded, what was before it stays the one before.
+        """
         await self.controller.close()
         self.recorder.look()
+        if self._previous is None:
+            self._previous = self.controller, self.recorder
+        else:
+            await asyncio.to_thread(self.recorder.close, "quit")
         gc_control.release()
         options = msgspec.structs.replace(self._options, load=load, prompt=None)
-        self.controller, self.recorder = self._make(options, previous=self.recorder)
+        self.controller, self.recorder = self._make(options, previous=self._previous[1])
 
     async def model_opened(self) -> None:
-        """The other model is there: nothing of the one before is kept."""
+        """The other model, or session, is there: nothing of the one before is kept."""
         if self._previous is not None:
             _, recorder = self._previous
             self._previous = None
@@ -138,6 +144,7 @@ class Sessions:
         self.recorder.look()
         if problem := await asyncio.to_thread(self.recorder.close, "quit"):
             self._around.notify(problem, severity="warning")
+        await self.model_opened()
         gc_control.release()
         options = options_for(kept, OpenOptions(app=self._options))
         self.controller, self.recorder = self._make(options, kept)

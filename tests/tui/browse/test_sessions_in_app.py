@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from support.app import PROMPT, during, make_app, press, screen_text, settle, until
 from support.lived import OPTIONS, SETTINGS, ended, lived, reopened
 from textual import events
+from textual.pilot import Pilot
 
 from tokexplore.models.api.engine import Chat, Message
 from tokexplore.models.api.options import LoadOptions, PromptSpec
@@ -23,6 +24,7 @@ from tokexplore.models.session.paths import all_files
 from tokexplore.models.session.reader import listed, open_session
 from tokexplore.models.tree.events import Named
 from tokexplore.models.tree.search import find_text
+from tokexplore.tui.app import TokexploreApp
 from tokexplore.tui.cli import dispatch
 from tokexplore.tui.cli.export_session import source_of
 from tokexplore.tui.cli.sessions_table import session_table
@@ -315,6 +317,51 @@ async def test_another_model_begins_a_session_that_names_the_one_before() -> Non
     with sqlite3.connect(second) as connection:
         assert meta.get(connection, "previous") == str(first)
     assert [listed(p).ended for p in (first, second)] == ["quit", "quit"]
+
+
+async def other_is_loading(pilot: Pilot[int], app: TokexploreApp, model: str) -> None:
+    app.open_model(LoadOptions(model=model))
+    await during(pilot, lambda: app.controller.options.load.model == model and not app._replacing)
+
+
+async def test_a_model_that_is_given_up_for_a_third_one_leaves_the_session_before_it(
+    gate: threading.Semaphore,
+) -> None:
+    app = make_app(options=OPTIONS, load_gate=gate)
+    async with app.run_test(size=SIZE) as pilot:
+        gate.release(10)
+        await until(pilot, lambda: ended(app) and app.session_path is not None)
+        first = app.session_path
+        for model in ("other", "third"):
+            await other_is_loading(pilot, app, model)
+        gate.release(30)
+        await until(pilot, lambda: app.controller.state == "asking")
+        await until(pilot, lambda: listed(first).ended == "quit")
+        await press(pilot, "h", "i", "enter")
+        await until(pilot, lambda: ended(app) and app.session_path is not None)
+        second = app.session_path
+        await app.action_quit()
+    with sqlite3.connect(second) as connection:
+        assert meta.get(connection, "previous") == str(first)
+    assert [listed(p).ended for p in (first, second)] == ["quit", "quit"]
+
+
+async def test_a_model_that_is_given_up_for_a_session_leaves_the_one_before_it(
+    gate: threading.Semaphore,
+) -> None:
+    await lived()
+    path = latest().path
+    app = make_app(options=OPTIONS, load_gate=gate)
+    async with app.run_test(size=SIZE) as pilot:
+        gate.release(10)
+        await until(pilot, lambda: ended(app) and app.session_path is not None)
+        first = app.session_path
+        await other_is_loading(pilot, app, "other")
+        app.open_kept(path)
+        await during(pilot, lambda: app.session_path == path)
+        await during(pilot, lambda: listed(first).ended == "quit")
+        gate.release(30)
+        await app.action_quit()
 
 
 async def test_the_list_tells_model_size_and_first_words() -> None:
