@@ -71,7 +71,7 @@ class TokexploreApp(RecordableApp[int]):
     CSS_PATH = Path(__file__).with_name("app.tcss")
     ENABLE_COMMAND_PALETTE = True
     only_last = CHANGED
-    by_hand = False
+    manual_replay = False
     """A session is lived again by calls alone, whatever time it is."""
     BINDINGS: ClassVar[list[BindingType]] = list(APP_BINDINGS)
 
@@ -79,7 +79,7 @@ class TokexploreApp(RecordableApp[int]):
         self,
         options: AppOptions,
         make_client: MakeClient = spawn_client,
-        kept: OpenSession | None = None,
+        opened: OpenSession | None = None,
         timeline: Timeline | None = None,
         rebinding: Rebinding = NONE,
     ) -> None:
@@ -92,13 +92,13 @@ class TokexploreApp(RecordableApp[int]):
         self._make_client = make_client
         self._interrupted = -math.inf
         self._ending = self._leaving = self._replacing = False
-        self._screen_state = kept.state.screen if kept else ScreenState()
-        self._kept = kept
+        self._screen_state = opened.state.screen if opened else ScreenState()
+        self._opened = opened
         around = Surroundings(
             self.new_client, self.changed, self.say, self._tell, self._screen_now, self.clock,
-            self.by_hand, self.rebinding.words("{act.play:space}"),
+            self.manual_replay, self.rebinding.words("{act.play:space}"),
         )  # fmt: skip
-        self.sessions = Sessions(options, around, kept, timeline)
+        self.sessions = Sessions(options, around, opened, timeline)
 
     @property
     def controller(self) -> Controller:
@@ -146,10 +146,10 @@ class TokexploreApp(RecordableApp[int]):
             self.call_after_refresh(self.record, Path(self.options.record))
         if self.controller.replay is not None:
             self.controller.jobs.run(self.controller.live_again(self.controller.replay))
-        elif self._kept is None:
+        elif self._opened is None:
             self._offer_last()
-        elif self._kept.said:
-            self.say(self._kept.said)
+        elif self._opened.notice:
+            self.say(self._opened.notice)
         if not self.is_headless:
             watch_signals(self.end_by)
             self.set_interval(LOOK_EVERY, self._look_at_line)
@@ -171,12 +171,12 @@ class TokexploreApp(RecordableApp[int]):
     def _offer_last(self) -> None:
         """Say so where the latest session ended without the user's will."""
         last = next(iter(all_files()), None)
-        known = listed(last) if last else None
-        if known and not known.problem and not known.live and known.ended != "quit":
-            words = known.summary.words
+        session = listed(last) if last else None
+        if session and not session.problem and not session.live and session.ended != "quit":
+            words = session.summary.words
             self._tell(
-                f"The last session ended {ENDS.get(known.ended, 'without a sign')} "
-                f"({known.summary.nodes:,} tokens, “{words}”): O opens it.",
+                f"The last session ended {ENDS.get(session.ended, 'without a sign')} "
+                f"({session.summary.nodes:,} tokens, “{words}”): O opens it.",
                 False,
             )
 
@@ -267,23 +267,23 @@ class TokexploreApp(RecordableApp[int]):
         """Bring all of the present session into its one file, without its log."""
         self.sessions.recorder.journal.gather()
 
-    def open_kept(self, path: Path) -> None:
+    def open_session(self, path: Path) -> None:
         """Leave the present session, which is kept, for another one."""
-        self._replace(self._open_kept(path))
+        self._replace(self._open_session(path))
 
-    async def _open_kept(self, path: Path) -> None:
+    async def _open_session(self, path: Path) -> None:
         if path == self.sessions.recorder.path:
             self.say("This session is open.")
             return
         try:
-            kept = await self.sessions.open_kept(path)
+            opened = await self.sessions.open_session(path)
         except TokexploreError as error:
             self.say(str(error), severity="error")
             return
-        self._screen_state = kept.state.screen
+        self._screen_state = opened.state.screen
         self._browse_on()
-        if kept.said:
-            self.say(kept.said)
+        if opened.notice:
+            self.say(opened.notice)
 
     def model_opened(self) -> None:
         """The other model is there: nothing of the one before is kept."""
@@ -355,21 +355,23 @@ class TokexploreApp(RecordableApp[int]):
         """Leave now."""
         await self.leave(0)
 
-    async def leave(self, code: int, said: str = "") -> None:
-        """End the engine, then the app; `said` is printed once the screen is the user's again."""
+    async def leave(self, code: int, message: str = "") -> None:
+        """End the engine, then the app, and print `message` once the screen is the user's again."""
         if self._leaving:
             return
         self._leaving = True
         self.stop_recording()
         self.controller.jobs.halt()
         self.sessions.recorder.look()
-        kept = asyncio.create_task(asyncio.to_thread(self.close_session, ENDED.get(code, "quit")))
+        closing = asyncio.create_task(
+            asyncio.to_thread(self.close_session, ENDED.get(code, "quit"))
+        )
         ended = asyncio.gather(self.sessions.end_engines(), self.frames.quieten())
         try:
             await asyncio.wait_for(ended, 5)
         except (TimeoutError, TokexploreError):
             self.log.error("the engine did not end in time")
-        last = "\n".join(filter(None, (said, await kept)))
+        last = "\n".join(filter(None, (message, await closing)))
         self.exit(code, return_code=code, message=Text(safe_text(last)) if last else None)
 
     def close_session(self, ended: str) -> str:
@@ -378,16 +380,16 @@ class TokexploreApp(RecordableApp[int]):
 
 
 def run_app(
-    options: AppOptions, kept: OpenSession | None = None, timeline: Timeline | None = None
+    options: AppOptions, opened: OpenSession | None = None, timeline: Timeline | None = None
 ) -> int:
     """Run the app in this terminal; its exit code.
 
     Args:
-        kept: a session to go on with.
+        opened: a session to go on with.
         timeline: a session to live again.
     """
     options = msgspec.structs.replace(options, shipped_defaults=True)
-    app = TokexploreApp(options, kept=kept, timeline=timeline, rebinding=_own_keys())
+    app = TokexploreApp(options, opened=opened, timeline=timeline, rebinding=_own_keys())
     code = app.run()
     app.close_session("crashed")
     return app.return_code or code or 0

@@ -14,7 +14,7 @@ from tokexplore.models.worker.async_engine import AsyncEngine
 from tokexplore.tui.explore.controller import Controller
 from tokexplore.tui.explore.engine_link import MakeClient
 from tokexplore.tui.explore.explorer import Explorer
-from tokexplore.tui.explore.open_session import keep_on, options_for
+from tokexplore.tui.explore.open_session import continue_session, options_for
 from tokexplore.tui.explore.options import MOST_WATCHED, AppOptions, OpenOptions
 from tokexplore.tui.explore.replay import Replay
 from tokexplore.tui.explore.session_recorder import (
@@ -40,7 +40,7 @@ class Surroundings(NamedTuple):
     screen_state: Callable[[], ScreenState]
     clock: Callable[[], float]
     """Seconds by which streams are measured."""
-    by_hand: bool
+    manual_replay: bool
     """A session is lived again by calls alone, whatever time it is."""
     play_name: str
     """The key that goes on, as notices name it."""
@@ -50,7 +50,7 @@ class Sessions:
     """One session at a time; the one before stays until the other model is there.
 
     Args:
-        kept: a session to go on with.
+        opened: a session to go on with.
         timeline: a session to live again.
     """
 
@@ -58,41 +58,41 @@ class Sessions:
         self,
         options: AppOptions,
         surroundings: Surroundings,
-        kept: OpenSession | None = None,
+        opened: OpenSession | None = None,
         timeline: Timeline | None = None,
     ) -> None:
         self._options, self._around = options, surroundings
         self._clients: list[AsyncEngine] = []
         self._previous: tuple[Controller, SessionRecorder] | None = None
-        self.controller, self.recorder = self._make(options, kept, timeline=timeline)
+        self.controller, self.recorder = self._make(options, opened, timeline=timeline)
 
     def _make(
         self,
         options: AppOptions,
-        kept: OpenSession | None = None,
+        opened: OpenSession | None = None,
         previous: SessionRecorder | None = None,
         timeline: Timeline | None = None,
     ) -> tuple[Controller, SessionRecorder]:
         around = self._around
-        explorer = resumed(kept) if kept else Explorer(options.settings, options.close_call)
+        explorer = resumed(opened) if opened else Explorer(options.settings, options.close_call)
         replay = None
         if timeline is not None:
             replay = Replay(
                 timeline, explorer, speed=options.speed, idle_cap=options.idle_cap,
-                changed=around.changed, by_hand=around.by_hand,
+                changed=around.changed, manual=around.manual_replay,
             )  # fmt: skip
         controller = Controller(
             explorer, options, self._new_client, around.changed, around.notify,
             replay=replay, play_name=around.play_name, clock=around.clock,
         )  # fmt: skip
-        if kept:
-            controller.streams.max_new_tokens = kept.state.max_new_tokens
-            controller.streams.single_step = kept.state.single_step
-            controller.watchlist.tokens = [i for i in kept.state.watched[:MOST_WATCHED] if i >= 0]
+        if opened:
+            controller.streams.max_new_tokens = opened.state.max_new_tokens
+            controller.streams.single_step = opened.state.single_step
+            controller.watchlist.tokens = [i for i in opened.state.watched[:MOST_WATCHED] if i >= 0]
         file = Path(options.session) if options.session and not previous else None
         recorder = SessionRecorder(
             controller, around.tell,
-            file=file, kept=kept, previous=previous, replay=replay, screen=around.screen_state,
+            file=file, opened=opened, previous=previous, replay=replay, screen=around.screen_state,
         )  # fmt: skip
         return controller, recorder
 
@@ -133,22 +133,22 @@ class Sessions:
         (self.controller, self.recorder), self._previous = self._previous, None
         return True
 
-    async def open_kept(self, path: Path) -> OpenSession:
+    async def open_session(self, path: Path) -> OpenSession:
         """Leave the present session, which is kept, for another one; that one.
 
         Raises:
             TokexploreError: it cannot be opened.
         """
-        kept = await asyncio.to_thread(keep_on, str(path))
+        opened = await asyncio.to_thread(continue_session, str(path))
         await self.controller.close()
         self.recorder.look()
         if problem := await asyncio.to_thread(self.recorder.close, "quit"):
             self._around.notify(problem, severity="warning")
         await self.model_opened()
         gc_control.release()
-        options = options_for(kept, OpenOptions(app=self._options))
-        self.controller, self.recorder = self._make(options, kept)
-        return kept
+        options = options_for(opened, OpenOptions(app=self._options))
+        self.controller, self.recorder = self._make(options, opened)
+        return opened
 
     async def end_engines(self) -> None:
         """End all engines that were started, and wait until they are gone."""

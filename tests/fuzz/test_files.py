@@ -32,7 +32,7 @@ from tokexplore.models.tree.events import Noted
 from tokexplore.tui.cli import dispatch
 from tokexplore.tui.cli.tape_run import app_options
 from tokexplore.tui.explore.explorer import Explorer
-from tokexplore.tui.explore.open_session import keep_on
+from tokexplore.tui.explore.open_session import continue_session
 from tokexplore.tui.explore.replay import Replay
 from tokexplore.tui.tape.script import COMMANDS, read_script
 
@@ -235,11 +235,11 @@ def test_a_session_is_listed_exported_replayed_and_gone_on_with_or_refused(
             told("export", str(path), "--format", form, "-o", str(place / f"a.{form}"))
         with contextlib.suppress(TokexploreError):
             timeline = open_timeline(path)
-            replay = Replay(timeline, Explorer(keep_on(str(path)).state.settings, 0.5))
+            replay = Replay(timeline, Explorer(continue_session(str(path)).state.settings, 0.5))
             while not replay.over:
                 replay.step()
         with contextlib.suppress(TokexploreError):
-            going = keep_on(str(path))
+            going = continue_session(str(path))
             said: list[str] = []
             journal = Journal(
                 lambda: path, lambda text, _bad: said.append(text), created=going.session.created,
@@ -277,8 +277,8 @@ def test_json_lines_become_a_session_or_are_refused(line: tuple[int, str]) -> No
         path = name / "a.jsonl"
         path.write_bytes("\n".join(lines).encode("utf-8", "surrogatepass"))
         with contextlib.suppress(TokexploreError):
-            kept_on = keep_on(str(path))
-            told("export", str(kept_on.session.path), "-o", str(name / "again.html"))
+            opened = continue_session(str(path))
+            told("export", str(opened.session.path), "-o", str(name / "again.html"))
 
 
 CAST = [

@@ -30,7 +30,7 @@ def make_app(
     *,
     options: AppOptions | None = None,
     gate: threading.Semaphore | None = None,
-    kept: OpenSession | None = None,
+    opened: OpenSession | None = None,
     timeline: Timeline | None = None,
     rebinding: Rebinding = NONE,
     engine: Engine | None = None,
@@ -40,13 +40,15 @@ def make_app(
 
     Args:
         engine: another one, in its place.
-        kept: a session to go on with.
+        opened: a session to go on with.
         timeline: a session to live again.
         rebinding: the user's own keys.
     """
-    opened = partial(FakeEngine.open, gate=gate, **config) if engine is None else lambda *_: engine
+    make_engine = (
+        partial(FakeEngine.open, gate=gate, **config) if engine is None else lambda *_: engine
+    )
     default = AppOptions(prompt=PromptSpec(text=PROMPT), max_new_tokens=LENGTH)
-    return TokexploreApp(options or default, client_of(opened), kept, timeline, rebinding)
+    return TokexploreApp(options or default, client_of(make_engine), opened, timeline, rebinding)
 
 
 def client_of(opened: OpenEngine) -> MakeClient:

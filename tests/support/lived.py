@@ -4,7 +4,7 @@ from support.app import PROMPT, make_app, press, until
 from tokexplore.models.api.options import PromptSpec
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.tui.app import TokexploreApp
-from tokexplore.tui.explore.open_session import keep_on, options_for
+from tokexplore.tui.explore.open_session import continue_session, options_for
 from tokexplore.tui.explore.options import AppOptions, OpenOptions
 
 SIZE = (120, 40)
@@ -17,8 +17,8 @@ def ended(app: TokexploreApp) -> bool:
 
 
 def reopened(**config: object) -> TokexploreApp:
-    kept = keep_on("")
-    return make_app(options=options_for(kept, OpenOptions()), kept=kept, **config)
+    opened = continue_session("")
+    return make_app(options=options_for(opened, OpenOptions()), opened=opened, **config)
 
 
 async def lived(*keys: str, options: AppOptions = OPTIONS) -> TokexploreApp:

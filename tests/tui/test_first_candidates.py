@@ -33,7 +33,7 @@ from tokexplore.tui.cli import run as run_command
 from tokexplore.tui.cli.run import RunOptions
 from tokexplore.tui.cli.score import ScoreOptions
 from tokexplore.tui.cli.score_report import score_text
-from tokexplore.tui.explore.open_session import keep_on, options_for
+from tokexplore.tui.explore.open_session import continue_session, options_for
 from tokexplore.tui.explore.options import AppOptions, OpenOptions
 from tokexplore.tui.line_mode.session import LineSession
 from tokexplore.tui.presenters.candidates import CandidateList
@@ -165,8 +165,8 @@ async def test_a_session_of_them_opens_without_the_model() -> None:
     async with app.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: ended(app))
         await app.action_quit()
-    kept = keep_on("")
-    again = make_app(options=options_for(kept, OpenOptions()), kept=kept)
+    opened = continue_session("")
+    again = make_app(options=options_for(opened, OpenOptions()), opened=opened)
     async with again.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: bool(again.controller.explorer.nodes))
         await press(pilot, "left")

@@ -17,7 +17,7 @@ from tokexplore.models.session import rows, schema
 from tokexplore.models.session.reader import connect, open_session
 from tokexplore.models.session.timeline import open_timeline
 from tokexplore.tui.explore.explorer import Explorer
-from tokexplore.tui.explore.open_session import keep_on, options_for
+from tokexplore.tui.explore.open_session import continue_session, options_for
 from tokexplore.tui.explore.options import OpenOptions
 from tokexplore.tui.explore.replay import Replay
 from tokexplore.tui.explore.session_recorder import OpenSession, read_state, resumed
@@ -99,9 +99,9 @@ async def test_it_opens_in_the_app_and_can_be_changed(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(socket, "gethostname", lambda: "kept")  # where one of them was killed
-    kept = keep_on(str(laid_out(name, tmp_path)))
-    assert ("older format" in kept.said) == (name == "format3")
-    app = make_app(options=options_for(kept, OpenOptions()), kept=kept)
+    opened = continue_session(str(laid_out(name, tmp_path)))
+    assert ("older format" in opened.notice) == (name == "format3")
+    app = make_app(options=options_for(opened, OpenOptions()), opened=opened)
     async with app.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: app.controller.explorer.nodes != [])
         explorer = app.controller.explorer
@@ -112,7 +112,7 @@ async def test_it_opens_in_the_app_and_can_be_changed(
         await press(pilot, "u", "U", "apostrophe")
         assert len(tree.bookmarks ^ bookmarks) == 1
         await app.action_quit()
-    after = open_session(kept.file)
+    after = open_session(opened.file)
     assert after.damage == ""
     assert after.tree.bookmarks == tree.bookmarks
     after.tree.undo()

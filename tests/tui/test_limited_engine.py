@@ -29,7 +29,7 @@ from tokexplore.tui.cli.lab.registry import EXPERIMENTS
 from tokexplore.tui.cli.run import RunOptions
 from tokexplore.tui.cli.score import ScoreOptions
 from tokexplore.tui.cli.score_report import score_text
-from tokexplore.tui.explore.open_session import keep_on, options_for, to_replay
+from tokexplore.tui.explore.open_session import continue_session, options_for, to_replay
 from tokexplore.tui.explore.options import AppOptions, OpenOptions
 from tokexplore.tui.export.formats import FORMATS, export
 from tokexplore.tui.export.source import Source
@@ -245,8 +245,8 @@ async def test_pages_draws_and_recorded_steps_of_another_engine_ask_for_nothing(
         await press(pilot, "home", "3")
         await until(pilot, lambda: not whole.controller.streaming)
         await whole.action_quit()
-    kept, engine = keep_on(""), FirstCandidates()
-    app = make_app(options=options_for(kept, OpenOptions()), kept=kept, engine=engine)
+    opened, engine = continue_session(""), FirstCandidates()
+    app = make_app(options=options_for(opened, OpenOptions()), opened=opened, engine=engine)
     async with app.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: bool(app.controller.explorer.nodes))
         await press(pilot, "end", "space")
@@ -273,11 +273,11 @@ async def test_its_session_opens_exports_and_is_replayed(tmp_path: Path) -> None
         nodes, missing = list(app.controller.explorer.nodes), len(unlisted(app))
         await app.action_quit()
     assert missing
-    kept = keep_on("")
-    tree = kept.session.tree
+    opened = continue_session("")
+    tree = opened.session.tree
     here = [node for node in nodes if tree.is_scored(node) and not tree.rank[node]]
     assert len(here) == missing
-    source = Source(tree, kept.session.vocabulary, nodes[-1], "x", WIDE)
+    source = Source(tree, opened.session.vocabulary, nodes[-1], "x", WIDE)
     written = {form: _exported(source, form) for form in FORMATS}
     steps = [json.loads(line) for line in written["jsonl"].splitlines() if '"step"' in line]
     known = [step for step in steps if step["logprob"] is not None]
@@ -287,7 +287,7 @@ async def test_its_session_opens_exports_and_is_replayed(tmp_path: Path) -> None
     assert written["html"].count("rank ?") == missing
     lines = tmp_path / "x.jsonl"
     lines.write_text(written["jsonl"])
-    again = keep_on(str(lines)).session.tree
+    again = continue_session(str(lines)).session.tree
     assert again.rank[1:] == tree.rank[1:]
     assert again.logprob[1:] == pytest.approx(tree.logprob[1:], nan_ok=True)
 
@@ -330,8 +330,8 @@ def test_a_run_tells_every_position_and_makes_up_none(tmp_path: Path) -> None:
         assert (step["logprob"] is None) == (step["origin"] == "prompt")
     assert any(step["rank"] is None for step in steps if step["origin"] == "generated")
     assert end["reason"] in ("length", "eos")
-    kept = keep_on(str(file)).session.tree
-    assert [kept.token[n] for n in kept.path(len(kept) - 1)][1:] == [s["id"] for s in steps]
+    tree = continue_session(str(file)).session.tree
+    assert [tree.token[n] for n in tree.path(len(tree) - 1)][1:] == [s["id"] for s in steps]
     assert engine.asked == []
 
 

@@ -141,12 +141,12 @@ class AnnotationActions(Actions):
 
         try:
             if to_file:
-                said = f"The text is in {write_text(text)}."
+                notice = f"The text is in {write_text(text)}."
             else:
-                said = copy(text, osc52, os.environ)
+                notice = copy(text, osc52, os.environ)
         except OSError as error:
-            said = f"The text cannot be copied: no file can be written ({error})."
-        self.screen.app.call_from_thread(self.host.say, said)
+            notice = f"The text cannot be copied: no file can be written ({error})."
+        self.screen.app.call_from_thread(self.host.say, notice)
 
     async def action_export(self) -> None:
         """Ask for a file and write the tree to it."""
@@ -179,12 +179,12 @@ class AnnotationActions(Actions):
         usual = ExportOptions()
         try:
             file = write_export(source, asked, usual.scope, usual.candidates)
-            said = f"The export is in {file}."
+            notice = f"The export is in {file}."
             if damaged := len(source.tree.distribution.damaged):
-                said += f" What is damaged in the session, at {steps(damaged)}, is left blank."
+                notice += f" What is damaged in the session, at {steps(damaged)}, is left blank."
         except TokexploreError as error:
-            said = str(error)
-        self.screen.app.call_from_thread(self.host.say, said)
+            notice = str(error)
+        self.screen.app.call_from_thread(self.host.say, notice)
 
     async def action_sessions(self) -> None:
         """The sessions that were kept; another one can be opened."""
@@ -192,6 +192,6 @@ class AnnotationActions(Actions):
 
         def chosen(path: Path | None) -> None:
             if path is not None:
-                self.host.open_kept(path)
+                self.host.open_session(path)
 
         await self.screen.open(SessionPicker(self.host.session_path), chosen)

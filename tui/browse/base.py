@@ -23,7 +23,7 @@ class Host(Protocol):
     def open_model(self, load: LoadOptions) -> None:
         """Give up this engine and tree for another model."""
 
-    def open_kept(self, path: Path) -> None:
+    def open_session(self, path: Path) -> None:
         """Leave this session, which is kept, for another one."""
 
     @property
@@ -59,8 +59,8 @@ class Host(Protocol):
     def paint_anew(self) -> None:
         """The terminal may show anything and have any size: paint it whole."""
 
-    async def leave(self, code: int, said: str = "") -> None:
-        """End the engine, then the app; `said` is printed once the screen is the user's again."""
+    async def leave(self, code: int, message: str = "") -> None:
+        """End the engine, then the app, and print `message` once the screen is the user's again."""
 
 
 class BrowseBase(LiveScreen):

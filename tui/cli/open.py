@@ -42,13 +42,13 @@ def _run(asked: OpenOptions, _open_engine: OpenEngine) -> int:
     if not asked.app.plain and not os.isatty(1):
         raise UsageError("open needs a terminal: --plain opens it in lines.")
     gc_control.pause()
-    from tokexplore.tui.explore.open_session import keep_on, options_for
+    from tokexplore.tui.explore.open_session import continue_session, options_for
 
-    kept = keep_on(asked.session)
-    if kept.said:
-        print(f"tokexplore: {plain_text(kept.said)}", file=sys.stderr)
-    app = options_for(kept, asked)
-    return in_lines(app, kept) if app.plain else on_screen(app, kept)
+    opened = continue_session(asked.session)
+    if opened.notice:
+        print(f"tokexplore: {plain_text(opened.notice)}", file=sys.stderr)
+    app = options_for(opened, asked)
+    return in_lines(app, opened) if app.plain else on_screen(app, opened)
 
 
 SUBCOMMAND = Subcommand(

@@ -16,7 +16,7 @@ from tokexplore.tui.cli.common.progress import Meter
 from tokexplore.tui.cli.common.prompt_input import read_prompt
 from tokexplore.tui.cli.registry import find
 from tokexplore.tui.cli.tape import TapeOptions
-from tokexplore.tui.explore.open_session import keep_on, options_for, to_replay
+from tokexplore.tui.explore.open_session import continue_session, options_for, to_replay
 from tokexplore.tui.explore.options import AppOptions, OpenOptions, check_new
 from tokexplore.tui.explore.session_recorder import OpenSession
 from tokexplore.tui.recording.cast import read_cast
@@ -47,7 +47,7 @@ def run_tape(options: TapeOptions) -> str:
         begun = opened(script, Path(options.tape).parent, Path(folder))
         asyncio.run(
             play(
-                script, begun.options, cast=cast, pictures=pictures, session=begun.kept,
+                script, begun.options, cast=cast, pictures=pictures, session=begun.session,
                 timeline=begun.timeline,
             )
         )  # fmt: skip
@@ -69,7 +69,7 @@ class Begun(NamedTuple):
     """What a tape starts from."""
 
     options: AppOptions
-    kept: OpenSession | None = None
+    session: OpenSession | None = None
     """The session that it opens."""
     timeline: Timeline | None = None
     """The session that it lives again."""
@@ -95,8 +95,8 @@ def opened(script: Script, beside: Path, scratch: Path) -> Begun:
         return Begun(
             msgspec.structs.replace(options, session=str(scratch / "tape.tokx")), None, timeline
         )
-    kept = keep_on(str(copy))._replace(said="")  # it would name the copy
-    return Begun(options_for(kept, OpenOptions(app=asked)), kept)
+    session = continue_session(str(copy))._replace(notice="")  # it would name the copy
+    return Begun(options_for(session, OpenOptions(app=asked)), session)
 
 
 def app_options(script: Script) -> AppOptions:

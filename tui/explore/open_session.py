@@ -26,7 +26,7 @@ PATIENCE = 600.0
 """Seconds that a large import may take to be written."""
 
 
-def keep_on(name: str) -> OpenSession:
+def continue_session(name: str) -> OpenSession:
     """A session to go on with.
 
     JSON lines of ours become a new session.
@@ -36,18 +36,18 @@ def keep_on(name: str) -> OpenSession:
     """
     if name.endswith(LINES) and Path(name).is_file():
         session = open_session(imported(Path(name)))
-        said = f"{name} is kept as a session of its own, {session.path}."
-        return OpenSession(session, read_state(session.view)[0], session.path, said)
+        notice = f"{name} is kept as a session of its own, {session.path}."
+        return OpenSession(session, read_state(session.view)[0], session.path, notice)
     session = open_session(find(name) if name else latest().path)
-    file, said = session.path, ""
+    file, notice = session.path, ""
     if session.migrated:
-        said = f"The session has an older format: this is a copy, {file}."
+        notice = f"The session has an older format: this is a copy, {file}."
     elif session.read_only:
         file = copy_of(session)
-        said = f"{session.path} cannot be written: what you do is kept in a copy, {file}."
+        notice = f"{session.path} cannot be written: what you do is kept in a copy, {file}."
     state, lost = read_state(session.view)
-    said = " ".join(filter(None, (said, session.damage, lost)))
-    return OpenSession(session, state, file, said)
+    notice = " ".join(filter(None, (notice, session.damage, lost)))
+    return OpenSession(session, state, file, notice)
 
 
 def imported(path: Path) -> Path:
@@ -63,7 +63,7 @@ def imported(path: Path) -> Path:
     try:
         with path.open("rb") as file:
             lines = Lines(file, path.name)
-        told = lines.make(tree)
+        content = lines.make(tree)
         model = tree.provenance[0].model
         made = paths.create_named(paths.sessions_folder(), model, time.time())
     except OSError as error:
@@ -71,13 +71,13 @@ def imported(path: Path) -> Path:
             f"{path} cannot be imported: {(error.strerror or str(error)).lower()}."
         ) from None
     journal = Journal(lambda: made, lambda _text, _bad: None)
-    journal.vocabulary(told.vocabulary)
+    journal.vocabulary(content.vocabulary)
     for event, act in events:
         journal.record(event, act)
-    journal.record(Viewed(told.leaf, -1))
-    words = told.vocabulary.text(tree.ids(told.leaf)[:FIRST_WORDS])
+    journal.record(Viewed(content.leaf, -1))
+    words = content.vocabulary.text(tree.ids(content.leaf)[:FIRST_WORDS])
     summary = Summary(model, len(tree) - 1, words, time.time())
-    state = ViewState(LoadOptions(model=tree.provenance[0].source), told.settings)
+    state = ViewState(LoadOptions(model=tree.provenance[0].source), content.settings)
     journal.view(View(summary, msgspec.json.encode(state).decode()))
     if problem := journal.close("quit", patience=PATIENCE):
         raise UsageError(f"{path} cannot be imported: {problem}.")
@@ -96,9 +96,9 @@ def to_replay(asked: OpenOptions) -> tuple[Timeline, AppOptions]:
     return timeline, options
 
 
-def options_for(kept: OpenSession, asked: OpenOptions) -> AppOptions:
+def options_for(opened: OpenSession, asked: OpenOptions) -> AppOptions:
     """The options under which a session is gone on with."""
-    return options_from(kept.state, asked)
+    return options_from(opened.state, asked)
 
 
 def options_from(state: ViewState, asked: OpenOptions) -> AppOptions:

@@ -21,21 +21,21 @@ class Replay:
         speed: times as fast as it was lived.
         idle_cap: seconds that a pause lasts at most, before the speed is applied.
         changed: called after what can be seen has changed.
-        by_hand: it lives on by calls of `live` alone, whatever time it is.
+        manual: it lives on by calls of `live` alone, whatever time it is.
     """
 
     def __init__(
         self, timeline: Timeline, explorer: Explorer, *, speed: float = 1.0,
         idle_cap: float = IDLE_CAP, changed: Callable[[], None] = lambda: None,
-        by_hand: bool = False,
+        manual: bool = False,
     ) -> None:  # fmt: skip
         self.timeline, self.explorer = timeline, explorer
         self.position = 0
         """Events that were lived again."""
         self.applying = False
         """An event of the session is being applied: what the tree records now is not the user's."""
-        self._by_hand = by_hand
-        self._lived = 0.0
+        self._manual = manual
+        self._elapsed = 0.0
         """Seconds of the replay so far."""
         self._ended = asyncio.Event()
         self._changed = changed
@@ -75,7 +75,7 @@ class Replay:
         """Pause, and go on to the next token or the next place that was looked at."""
         self._going.clear()
         while not self.over:
-            self._lived = self._due[self.position]
+            self._elapsed = self._due[self.position]
             seen = self._apply_next()
             if seen:
                 break
@@ -89,8 +89,8 @@ class Replay:
         """
         if self.paused or self.over:
             return
-        self._lived += seconds
-        while not self.over and self._due[self.position] <= self._lived:
+        self._elapsed += seconds
+        while not self.over and self._due[self.position] <= self._elapsed:
             self._apply_next()
         self._changed()
 
@@ -100,7 +100,7 @@ class Replay:
         Raises:
             UsageError: the session's file is damaged.
         """
-        if self._by_hand:
+        if self._manual:
             await self._ended.wait()
             return
         loop = asyncio.get_running_loop()
@@ -108,7 +108,7 @@ class Replay:
             await self._going.wait()
             began = loop.time()
             if not self.over:
-                await asyncio.sleep(min(self._due[self.position] - self._lived, 0.1))
+                await asyncio.sleep(min(self._due[self.position] - self._elapsed, 0.1))
             self.live(loop.time() - began)
         self._changed()
 
@@ -118,14 +118,14 @@ class Replay:
         index, self.position = self.position, self.position + 1
         if self.over:
             self._ended.set()
-        known = len(tree)
+        before = len(tree)
         self.applying = True
         try:
             moment = self.timeline.moment(index, tree.settings)
             tree.replay(moment.event, moment.act)
             match moment.event:
                 case TokenTaken(node=node, parent=parent):
-                    if len(tree) > known and parent == explorer.leaf and parent != ROOT:
+                    if len(tree) > before and parent == explorer.leaf and parent != ROOT:
                         explorer.grown(node)
                 case Viewed(leaf, cursor):
                     explorer.show(leaf, cursor)

@@ -69,7 +69,7 @@ class OpenSession(NamedTuple):
     session: Session
     state: ViewState
     file: Path
-    said: str = ""
+    notice: str = ""
     """What the user should know of it."""
 
 
@@ -88,7 +88,7 @@ def read_state(text: str) -> tuple[ViewState, str]:
 
     With a sentence that tells the damage; empty where there is none.
     """
-    said = ""
+    problem = ""
     try:
         state = msgspec.json.decode(text or "{}", type=ViewState)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
@@ -96,15 +96,15 @@ def read_state(text: str) -> tuple[ViewState, str]:
     try:
         state.settings.checked()
     except UsageError:
-        state, said = msgspec.structs.replace(state, settings=SamplingSettings()), LOST_SETTINGS
+        state, problem = msgspec.structs.replace(state, settings=SamplingSettings()), LOST_SETTINGS
     # Code that comes with a model is never run because a file says so.
     load = msgspec.structs.replace(state.load, trust_remote_code=False)
-    return msgspec.structs.replace(state, load=load), said
+    return msgspec.structs.replace(state, load=load), problem
 
 
-def resumed(kept: OpenSession) -> Explorer:
+def resumed(opened: OpenSession) -> Explorer:
     """An explorer that stands where a session was left."""
-    session, state = kept.session, kept.state
+    session, state = opened.session, opened.state
     explorer = Explorer(state.settings, state.close_call, session.tree)
     explorer.vocabulary = session.vocabulary
     explorer.resume(session.leaf, session.cursor)
@@ -120,7 +120,7 @@ class SessionRecorder:
 
     Args:
         file: where to write; None is a new file in the usual folder.
-        kept: the session that is gone on with.
+        opened: the session that is gone on with.
         previous: the session that this one follows, with another model.
         replay: what lives an old session again: nothing is kept until the user changes the tree,
             and then all of it in a session of its own.
@@ -132,30 +132,30 @@ class SessionRecorder:
         tell: Tell,
         *,
         file: Path | None = None,
-        kept: OpenSession | None = None,
+        opened: OpenSession | None = None,
         previous: "SessionRecorder | None" = None,
         replay: Replay | None = None,
         screen: Callable[[], ScreenState] = ScreenState,
     ) -> None:
         self._controller, self._tell, self._file, self._screen = controller, tell, file, screen
         self._shown: tuple[int, ViewState] | None = None
-        self._vocabulary = kept.session.vocabulary if kept else NO_VOCABULARY
+        self._vocabulary = opened.session.vocabulary if opened else NO_VOCABULARY
         """The one that is in the file."""
         self._closed = False
         self._replay = replay
         self._held: list[tuple[Event, Act]] = []
         """What was lived again, to be kept when the user takes over."""
-        if kept is None:
+        if opened is None:
             self.journal = Journal(
                 self._place, tell, previous=lambda: str(previous.path or "") if previous else ""
             )
         else:
             self.journal = Journal(
-                lambda: kept.file, tell, created=kept.session.created,
-                first=kept.session.next_event, model=len(kept.session.tree.provenance) - 1,
+                lambda: opened.file, tell, created=opened.session.created,
+                first=opened.session.next_event, model=len(opened.session.tree.provenance) - 1,
             )  # fmt: skip
         controller.explorer.tree.recorder = self._record
-        if kept is not None:
+        if opened is not None:
             self.journal.hold()
 
     def _record(self, event: Event, act: Act) -> None:
@@ -169,8 +169,8 @@ class SessionRecorder:
         self._held.append((event, act))
         if not self._replay.applying and not isinstance(event, Viewed):
             self._replay = None
-            for lived in self._held:
-                self.journal.record(*lived)
+            for held in self._held:
+                self.journal.record(*held)
             self._held.clear()
             self._controller.end_replay()
 

@@ -21,7 +21,7 @@ class LinePrinter:
 
     Args:
         out: where the lines go.
-        kept: a session to go on with.
+        opened: a session to go on with.
     """
 
     def __init__(
@@ -29,9 +29,11 @@ class LinePrinter:
         options: AppOptions,
         make_client: MakeClient,
         out: BinaryIO,
-        kept: OpenSession | None = None,
+        opened: OpenSession | None = None,
     ) -> None:
-        self.explorer = resumed(kept) if kept else Explorer(options.settings, options.close_call)
+        self.explorer = (
+            resumed(opened) if opened else Explorer(options.settings, options.close_call)
+        )
         self._out = out
         self._mid_line = False
         self._notices: list[str] = []
@@ -45,7 +47,7 @@ class LinePrinter:
             self.explorer, options, make_client, self.moved.set, self._notice, play_name="go"
         )
         file = Path(options.session) if options.session else None
-        self.recorder = SessionRecorder(self.controller, self._tell, file=file, kept=kept)
+        self.recorder = SessionRecorder(self.controller, self._tell, file=file, opened=opened)
 
     def _tell(self, text: str, bad: bool) -> None:
         """A notice from another thread."""

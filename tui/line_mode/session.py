@@ -37,11 +37,11 @@ class LineSession:
         make_client: MakeClient,
         out: BinaryIO,
         descriptor: int = 0,
-        kept: OpenSession | None = None,
+        opened: OpenSession | None = None,
     ) -> None:
-        self._lines = LinePrinter(options, make_client, out, kept)
+        self._lines = LinePrinter(options, make_client, out, opened)
         self._commands = Commands(self._lines)
-        self._options, self._kept = options, kept
+        self._options, self._opened = options, opened
         self._controller, self._explorer = self._lines.controller, self._lines.explorer
         self._typed = os.isatty(descriptor)
         self._reader = LineReader(descriptor, self._lines.moved)
@@ -64,7 +64,7 @@ class LineSession:
         keep = asyncio.create_task(self._keep())
         ended = "crashed"
         try:
-            await (self._open_kept(self._kept) if self._kept else self._open())
+            await (self._show_opened(self._opened) if self._opened else self._open())
             self._reader.start()
             await self._converse()
             ended = "quit"
@@ -89,10 +89,10 @@ class LineSession:
             await asyncio.sleep(LOOK_EVERY)
             self._lines.recorder.look()
 
-    async def _open_kept(self, kept: OpenSession) -> None:
+    async def _show_opened(self, opened: OpenSession) -> None:
         """Tell a session as it was left; its model is loaded when it is to go on."""
         self._lines.say(
-            f"{kept.session.path.name}, recorded with {self._controller.explorer.recorded_model}"
+            f"{opened.session.path.name}, recorded with {self._controller.explorer.recorded_model}"
         )
         self._lines.tell_from(0)
         self._lines.tell()
@@ -203,16 +203,16 @@ class LineSession:
             self._lines.say(str(error))
 
 
-def run_lines(options: AppOptions, out: BinaryIO, kept: OpenSession | None = None) -> int:
+def run_lines(options: AppOptions, out: BinaryIO, opened: OpenSession | None = None) -> int:
     """Run the line mode on standard input; its exit code.
 
     Args:
-        kept: a session to go on with.
+        opened: a session to go on with.
     """
 
     options = msgspec.structs.replace(options, shipped_defaults=True)
 
     async def session() -> int:
-        return await LineSession(options, spawn_client, out, kept=kept).run()
+        return await LineSession(options, spawn_client, out, opened=opened).run()
 
     return asyncio.run(session())

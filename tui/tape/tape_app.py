@@ -23,7 +23,7 @@ _FOREVER = 1e9
 class TapeApp(TokexploreApp):
     """The app without anything that depends on the time of day or on how fast this machine is."""
 
-    by_hand = True
+    manual_replay = True
 
     def __init__(
         self,

@@ -16,7 +16,7 @@ from tokexplore.models.session.schema import PAGE_SIZE
 from tokexplore.models.tree.events import DistributionRecomputed, Ended
 from tokexplore.models.tree.tree import TokenTree
 from tokexplore.tui.cli import dispatch
-from tokexplore.tui.explore.open_session import keep_on
+from tokexplore.tui.explore.open_session import continue_session
 
 LOST = {
     "a distribution": ("DELETE FROM distribution WHERE node = 8", "lacks 1 of the "),
@@ -49,7 +49,7 @@ def test_rows_that_are_lost_are_told_and_the_rest_is_there(
     assert len(session.tree) == len(tree)
     assert dispatch.main(["export", str(path), "-o", str(tmp_path / "a.jsonl")]) == 0
     assert said in capsys.readouterr().err
-    assert said in keep_on(str(path)).said
+    assert said in continue_session(str(path)).notice
 
 
 IMPOSSIBLE = (

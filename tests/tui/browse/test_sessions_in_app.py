@@ -28,7 +28,7 @@ from tokexplore.tui.app import TokexploreApp
 from tokexplore.tui.cli import dispatch
 from tokexplore.tui.cli.export_session import source_of
 from tokexplore.tui.cli.sessions_table import session_table
-from tokexplore.tui.explore.open_session import keep_on, options_for
+from tokexplore.tui.explore.open_session import continue_session, options_for
 from tokexplore.tui.explore.options import AppOptions, OpenOptions
 from tokexplore.tui.explore.session_recorder import ViewState, read_state
 from tokexplore.tui.export.formats import export
@@ -149,10 +149,10 @@ async def test_another_dtype_is_told_and_both_numbers_are_shown() -> None:
 
 async def test_another_vocabulary_is_refused_and_the_tree_stays() -> None:
     await lived()
-    kept = keep_on("")
-    other = kept.session.vocabulary.pack([b"a", b"b"], [], 2)
-    kept = kept._replace(session=kept.session._replace(vocabulary=other))
-    app = make_app(options=options_for(kept, OpenOptions()), kept=kept)
+    opened = continue_session("")
+    other = opened.session.vocabulary.pack([b"a", b"b"], [], 2)
+    opened = opened._replace(session=opened.session._replace(vocabulary=other))
+    app = make_app(options=options_for(opened, OpenOptions()), opened=opened)
     async with app.run_test(size=SIZE) as pilot:
         await press(pilot, "space")
         await until(pilot, lambda: app.controller.state == "lost")
@@ -465,10 +465,10 @@ async def test_settings_that_cannot_be_read_are_told(
 async def test_without_the_model_the_sampler_is_given_as_bounds() -> None:
     hot = SamplingSettings(temperature=4.0, top_p=0.5)
     await lived("home", "l", "l", "t", "x", "enter", options=replace(OPTIONS, settings=hot))
-    kept = keep_on("")
-    tree = kept.session.tree
+    opened = continue_session("")
+    tree = opened.session.tree
     node = next(n for n in range(len(tree)) if tree.origin[n] == "typed")
-    app = make_app(options=options_for(kept, OpenOptions()), kept=kept)
+    app = make_app(options=options_for(opened, OpenOptions()), opened=opened)
     async with app.run_test(size=SIZE) as pilot:
         await settle(pilot)
         app.controller.explorer.place(tree.depth[node] - 1)
@@ -527,10 +527,10 @@ async def test_json_lines_are_opened_as_a_session_of_their_own(tmp_path: Path) -
     path = tmp_path / "tree.jsonl"
     with path.open("wb") as file:
         export(source, "jsonl", "all", 20, file)
-    kept = keep_on(str(path))
-    assert "a session of its own" in kept.said
+    opened = continue_session(str(path))
+    assert "a session of its own" in opened.notice
     assert len(all_files()) == 2
-    app = make_app(options=options_for(kept, OpenOptions()), kept=kept)
+    app = make_app(options=options_for(opened, OpenOptions()), opened=opened)
     async with app.run_test(size=SIZE) as pilot:
         await settle(pilot)
         assert app.controller.explorer.ids() == tuple(source.tree.ids(source.leaf))
@@ -538,12 +538,12 @@ async def test_json_lines_are_opened_as_a_session_of_their_own(tmp_path: Path) -
         await press(pilot, "space")
         await until(pilot, lambda: ended(app) and not app.controller.busy)
         await app.action_quit()
-    again = open_session(kept.file)
+    again = open_session(opened.file)
     assert len(again.tree) > len(source.tree)
     assert again.vocabulary.bytes_of(300), "the model's vocabulary is in the file now"
     (tmp_path / "bad.jsonl").write_text("{}")
     with pytest.raises(UsageError, match=r"bad.jsonl, line 1"):
-        keep_on(str(tmp_path / "bad.jsonl"))
+        continue_session(str(tmp_path / "bad.jsonl"))
     assert len(all_files()) == 2
 
 

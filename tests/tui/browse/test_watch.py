@@ -8,7 +8,7 @@ from support.app import make_app, press, screen_text, settle, until
 
 from tokexplore.models.api.options import PromptSpec
 from tokexplore.models.api.questions import FindStandings
-from tokexplore.tui.explore.open_session import keep_on, options_for
+from tokexplore.tui.explore.open_session import continue_session, options_for
 from tokexplore.tui.explore.options import MOST_WATCHED as MOST
 from tokexplore.tui.explore.options import AppOptions, OpenOptions
 from tokexplore.tui.presenters.status import watch_parts
@@ -117,8 +117,8 @@ async def test_the_watch_list_is_there_again_with_the_session_and_without_the_mo
             await press(pilot, "w", *f"#{token}", "enter")
             await settle(pilot)
         await pilot.press("q", "q")
-    kept = keep_on("")
-    app = make_app(options=options_for(kept, OpenOptions()), kept=kept)
+    opened = continue_session("")
+    app = make_app(options=options_for(opened, OpenOptions()), opened=opened)
     async with app.run_test(size=SIZE) as pilot:
         await settle(pilot)
         assert app.controller.watchlist.tokens == [first, RARE]

@@ -10,7 +10,7 @@ from support.fake_bench import FakeBench
 from tokexplore.models.api.options import PromptSpec
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.tree.study import Study
-from tokexplore.tui.explore.open_session import keep_on, options_for
+from tokexplore.tui.explore.open_session import continue_session, options_for
 from tokexplore.tui.explore.options import AppOptions, OpenOptions
 from tokexplore.tui.explore.repeat_runs import LENGTH, asked_runs
 from tokexplore.tui.screens.dialog import Ask
@@ -127,9 +127,9 @@ async def test_the_study_is_there_again_with_the_session_and_without_the_model()
         await press(pilot, "q")
         await until(pilot, lambda: app.screen is app._browse)
         await pilot.press("ctrl+q")
-    kept = keep_on("")
-    assert kept.session.tree.studies == {screen.lab.node: study}
-    app = make_app(options=options_for(kept, OpenOptions()), kept=kept)
+    reopened = continue_session("")
+    assert reopened.session.tree.studies == {screen.lab.node: study}
+    app = make_app(options=options_for(reopened, OpenOptions()), opened=reopened)
     async with app.run_test(size=SIZE) as pilot:
         await settle(pilot)
         await press(pilot, "D")

@@ -13,7 +13,7 @@ from textual.widgets import Static
 from tokexplore.models.api.options import PromptSpec
 from tokexplore.models.api.questions import FindEffects
 from tokexplore.models.sampling.settings import SamplingSettings
-from tokexplore.tui.explore.open_session import keep_on, options_for
+from tokexplore.tui.explore.open_session import continue_session, options_for
 from tokexplore.tui.explore.options import AppOptions, OpenOptions
 from tokexplore.tui.screens.sampler_lens import DRAWS, SamplerLensScreen
 from tokexplore.tui.theme import ANSI, DARK, LIGHT
@@ -194,8 +194,8 @@ async def test_without_the_model_there_are_bounds() -> None:
     async with app.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: app.controller.state == "paused" and not app.controller.busy)
         await pilot.press("q", "q")
-    kept = keep_on("")
-    app = make_app(options=options_for(kept, OpenOptions()), kept=kept)
+    reopened = continue_session("")
+    app = make_app(options=options_for(reopened, OpenOptions()), opened=reopened)
     async with app.run_test(size=SIZE) as pilot:
         await settle(pilot)
         await press(pilot, "left", "left", "s")
@@ -257,8 +257,8 @@ async def test_a_greedy_step_is_exact_without_the_model() -> None:
     async with app.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: app.controller.state == "paused" and not app.controller.busy)
         await pilot.press("q", "q")
-    kept = keep_on("")
-    app = make_app(options=options_for(kept, OpenOptions()), kept=kept)
+    reopened = continue_session("")
+    app = make_app(options=options_for(reopened, OpenOptions()), opened=reopened)
     async with app.run_test(size=SIZE) as pilot:
         await settle(pilot)
         await press(pilot, "left", "left", "s")

@@ -365,7 +365,7 @@ Screenshot walked
             cast=folder / "a.cast",
             pictures=folder,
             make_client=no_model,
-            session=begun.kept,
+            session=begun.session,
         )
     for name in ("a.cast", "branches.svg", "walked.svg"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()

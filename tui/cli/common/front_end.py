@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 
 def on_screen(
-    app: AppOptions, kept: "OpenSession | None" = None, timeline: "Timeline | None" = None
+    app: AppOptions, opened: "OpenSession | None" = None, timeline: "Timeline | None" = None
 ) -> int:
     """The app on the screen, or in lines on a terminal that shows no more; its exit code.
 
     Args:
-        kept: a session to go on with.
+        opened: a session to go on with.
         timeline: a session to live again, which lines cannot show.
 
     Raises:
@@ -37,23 +37,23 @@ def on_screen(
             "set TERM to what it is, such as xterm-256color, for the screen.",
             file=sys.stderr,
         )
-        return in_lines(app, kept)
+        return in_lines(app, opened)
     gc_control.pause()
     from tokexplore.tui.app import run_app
 
     if app.record:
         check_new(app.record, "--record", "record to another file")
     with screen_on_stderr():
-        return _left(run_app(app, kept, timeline))
+        return _left(run_app(app, opened, timeline))
 
 
-def in_lines(app: AppOptions, kept: "OpenSession | None" = None) -> int:
+def in_lines(app: AppOptions, opened: "OpenSession | None" = None) -> int:
     """The app without a screen; its exit code."""
     gc_control.resume()
     from tokexplore.tui.line_mode.session import run_lines
 
     with private_stdout() as out:
-        return run_lines(app, out, kept)
+        return run_lines(app, out, opened)
 
 
 def _left(code: int) -> int:
