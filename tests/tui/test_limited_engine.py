@@ -187,16 +187,16 @@ async def test_temperatures_show_bounds_and_are_kept() -> None:
         await until(pilot, lambda: ended(app))
         await press(pilot, "home", "C")
         await until(pilot, lambda: isinstance(app.screen, TemperaturesScreen))
-        await until(pilot, lambda: all(rung.ended for rung in app.screen.ladder.rungs))
+        await until(pilot, lambda: all(run.ended for run in app.screen.temperature_runs.runs))
         await settle(pilot)
         greedy, *hot = [line for line in screen_text(app).splitlines() if " H " in line]
         assert "H 0.00 nats · kept 1" in greedy
-        assert len(hot) == len(app.screen.ladder.rungs) - 1
-        for line, rung in zip(hot, app.screen.ladder.rungs[1:], strict=True):
+        assert len(hot) == len(app.screen.temperature_runs.runs) - 1
+        for line, run in zip(hot, app.screen.temperature_runs.runs[1:], strict=True):
             assert "H ?" in line
             assert "of the first 20" in line
-            exact = engine._model.effects(app.screen.ladder.ids, [rung.settings])[0]
-            share = rung.bounds.share(0)
+            exact = engine._model.effects(app.screen.temperature_runs.ids, [run.settings])[0]
+            share = run.bounds.share(0)
             assert share.low <= exact.probability_view[0] <= share.high
         await press(pilot, "down", "enter")
         assert any(message.startswith("Kept as branch") for message in said(app))

@@ -37,9 +37,9 @@ class TemperatureRun:
 
 
 class TemperatureRuns:
-    """The rungs at the cursor's step; continuations are run from the lowest one up.
+    """The runs of the cursor's step; their continuations are made one after the other.
 
-    Nothing of it is in the tree until a rung is kept.
+    Nothing of it is in the tree until a run is kept.
 
     Args:
         changed: called when there is something new to show.
@@ -51,7 +51,7 @@ class TemperatureRuns:
         self.node = explorer.before
         """The node that the step comes after."""
         self.ids = controller.explorer.tree.ids(self.node)
-        self.rungs: list[TemperatureRun] = []
+        self.runs: list[TemperatureRun] = []
         self._work: asyncio.Task[None] | None = None
 
     def start(self, temperatures: Sequence[float], seed: int) -> None:
@@ -61,13 +61,13 @@ class TemperatureRuns:
             UsageError: for a temperature that is not possible.
         """
         base = self._controller.explorer.settings
-        rungs = [
+        runs = [
             TemperatureRun(msgspec.structs.replace(base, temperature=t, seed=seed).checked())
             for t in temperatures
         ]
         self.stop()
-        self.rungs = rungs
-        self._work = self._controller.jobs.run(self._run(rungs))
+        self.runs = runs
+        self._work = self._controller.jobs.run(self._run(runs))
 
     def stop(self) -> None:
         """End the continuation that is running."""
@@ -76,24 +76,24 @@ class TemperatureRuns:
 
     @property
     def running(self) -> TemperatureRun | None:
-        """The rung whose continuation is being written."""
+        """The run whose continuation is being written."""
         if self._work is None or self._work.done():
             return None
-        return next((rung for rung in self.rungs if not rung.ended), None)
+        return next((run for run in self.runs if not run.ended), None)
 
-    async def _run(self, rungs: list[TemperatureRun]) -> None:
+    async def _run(self, runs: list[TemperatureRun]) -> None:
         length = self._controller.explorer.tree.prompt_length(self.node)
         if self._controller.link.can("lists_all"):
-            question = FindEffects(self.ids, [r.settings for r in rungs], length)
+            question = FindEffects(self.ids, [r.settings for r in runs], length)
             found = await self._controller.link.client.ask(question)
-            for rung, effect in zip(rungs, found, strict=True):
-                rung.effect = effect
+            for run, effect in zip(runs, found, strict=True):
+                run.effect = effect
         elif (listed := self.listed) is not None:
-            for rung in rungs:
-                rung.bounds = bounded_view(listed, rung.settings)
+            for run in runs:
+                run.bounds = bounded_view(listed, run.settings)
         self._changed()
-        for rung in rungs:
-            await self._continue(rung, length)
+        for run in runs:
+            await self._continue(run, length)
 
     @property
     def listed(self) -> Distribution | None:
@@ -102,31 +102,31 @@ class TemperatureRuns:
             return None
         return self._controller.explorer.tree.distribution.get(self.node)
 
-    async def _continue(self, rung: TemperatureRun, prompt_length: int) -> None:
+    async def _continue(self, run: TemperatureRun, prompt_length: int) -> None:
         controller = self._controller
         request = controller.streams.request(
-            self.ids, rung.settings, LENGTH, prompt_length=prompt_length
+            self.ids, run.settings, LENGTH, prompt_length=prompt_length
         )
         async for batch in controller.link.client.stream(request):
             for event in batch:
                 if isinstance(event, DrawnToken):
-                    rung.drawn.append(event)
+                    run.drawn.append(event)
                 elif isinstance(event, StreamEnded):
-                    rung.ended = event.reason
+                    run.ended = event.reason
             self._changed()
 
-    async def keep(self, rung: TemperatureRun) -> int:
-        """Put a rung's continuation into the tree; the branch's number.
+    async def keep(self, run: TemperatureRun) -> int:
+        """Put a run's continuation into the tree; the branch's number.
 
         The path in view goes to its end.
         """
         async with self._controller.paused():
             tree, leaf = self._controller.explorer.tree, self.node
             before = len(tree)
-            for event in rung.drawn:
+            for event in run.drawn:
                 leaf = self._controller.streams.add(leaf, event, extends=len(tree) == before)
-            if rung.ended and rung.ended != "interrupted":
-                tree.append(Ended(leaf, rung.ended))
+            if run.ended and run.ended != "interrupted":
+                tree.append(Ended(leaf, run.ended))
             self._controller.explorer.go_to(leaf)
-            rung.branch = tree.branch_of[leaf]
-            return rung.branch
+            run.branch = tree.branch_of[leaf]
+            return run.branch

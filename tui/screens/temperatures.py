@@ -71,7 +71,7 @@ class TemperaturesScreen(LiveScreen):
 
     def __init__(self, controller: Controller) -> None:
         super().__init__(controller)
-        self.ladder = TemperatureRuns(controller, self.changed)
+        self.temperature_runs = TemperatureRuns(controller, self.changed)
         self._index = 0
         self._seed = self.explorer.settings.seed
         self._temperatures: tuple[float, ...] = TEMPERATURES
@@ -100,44 +100,44 @@ class TemperaturesScreen(LiveScreen):
 
     def on_unmount(self) -> None:
         """Nothing goes on unseen."""
-        self.ladder.stop()
+        self.temperature_runs.stop()
 
     async def _begin(self) -> None:
-        self.ladder.start(self._temperatures, self._seed)
-        self._index = min(self._index, len(self.ladder.rungs) - 1)
+        self.temperature_runs.start(self._temperatures, self._seed)
+        self._index = min(self._index, len(self.temperature_runs.runs) - 1)
         scroll = self.query_one(VerticalScroll)
         await scroll.remove_children()
-        await scroll.mount_all(Static() for _ in self.ladder.rungs)
+        await scroll.mount_all(Static() for _ in self.temperature_runs.runs)
         self.call_after_refresh(self.changed)
 
     def paint_parts(self) -> None:
         """Bring the rows up to date."""
         vocabulary = self.explorer.vocabulary
         rows = list(self.query_one(VerticalScroll).query(Static))
-        running = self.ladder.running
+        running = self.temperature_runs.running
         columns = self.query_one(VerticalScroll).content_size.width - 1
-        for index, (row, rung) in enumerate(zip(rows, self.ladder.rungs, strict=False)):
-            here, live = index == self._index, rung is running
-            listed = self.ladder.listed
-            row.update(rung_content(rung, listed, vocabulary, columns, here=here, live=live))
+        for index, (row, run) in enumerate(zip(rows, self.temperature_runs.runs, strict=False)):
+            here, live = index == self._index, run is running
+            listed = self.temperature_runs.listed
+            row.update(run_content(run, listed, vocabulary, columns, here=here, live=live))
 
     def action_select(self, by: int) -> None:
         """To another row."""
-        self._index = max(0, min(len(self.ladder.rungs) - 1, self._index + by))
+        self._index = max(0, min(len(self.temperature_runs.runs) - 1, self._index + by))
         rows = list(self.query_one(VerticalScroll).query(Static))
         rows[self._index].scroll_visible(animate=False)
         self.changed()
 
     def action_keep(self) -> None:
         """Keep this continuation as a branch."""
-        rung = self.ladder.rungs[self._index]
-        if not rung.drawn:
+        run = self.temperature_runs.runs[self._index]
+        if not run.drawn:
             self.notify("Nothing is written here yet.", timeout=2, markup=False)
             return
-        self.controller.jobs.change(self._keep(rung))
+        self.controller.jobs.change(self._keep(run))
 
-    async def _keep(self, rung: TemperatureRun) -> None:
-        number = await self.ladder.keep(rung)
+    async def _keep(self, run: TemperatureRun) -> None:
+        number = await self.temperature_runs.keep(run)
         self.app.notify(f"Kept as branch {number}.", timeout=2, markup=False)
         self.changed()
 
@@ -180,8 +180,8 @@ def _temperatures(text: str) -> tuple[float, ...]:
         raise UsageError(f"{safe_text(brief(text))!r} is no list of numbers: 0,0.5,1,2.") from None
 
 
-def rung_content(
-    rung: TemperatureRun,
+def run_content(
+    run: TemperatureRun,
     listed: Distribution | None,
     vocabulary: Vocabulary,
     columns: int,
@@ -194,34 +194,34 @@ def rung_content(
     Args:
         listed: the step's first candidates, where the engine lists no others.
     """
-    text = _text(rung, vocabulary, max(10, columns - 2))
+    text = _text(run, vocabulary, max(10, columns - 2))
     block = Content.styled("▌", "$foreground") if live else Content("")
-    head = _head(rung, listed, vocabulary, columns, here).truncate(columns, ellipsis=True)
+    head = _head(run, listed, vocabulary, columns, here).truncate(columns, ellipsis=True)
     return Content("\n").join([head, *text[:-1], text[-1] + block])
 
 
 def _head(
-    rung: TemperatureRun,
+    run: TemperatureRun,
     listed: Distribution | None,
     vocabulary: Vocabulary,
     columns: int,
     here: bool,
 ) -> Content:
-    name = "greedy" if rung.settings.greedy else f"T {rung.settings.temperature:g}"
+    name = "greedy" if run.settings.greedy else f"T {run.settings.temperature:g}"
     mark = ("› " if here else "  ", "bold $here")
     head = (f"{name:<8}", "bold $here" if here else "bold")
-    if rung.effect is not None:
-        first = _exact(rung.effect)
+    if run.effect is not None:
+        first = _exact(run.effect)
     elif listed is not None:
-        first = _bounded(rung.bounds, listed)
+        first = _bounded(run.bounds, listed)
     else:
         return Content.assemble(mark, head, ("…", "$text-muted"))
     word = cut(vocabulary.show(first.token), _WORD)
-    mean = [-event.standing.logprob for event in rung.drawn]
-    said = list(first.figures)
-    said += [f"{fmean(mean):.2f} nats a token"] if mean else []
-    said += [f"branch {rung.branch}"] if rung.branch else []
-    said += [rung.ended] if rung.ended else []
+    mean = [-event.standing.logprob for event in run.drawn]
+    figures = list(first.figures)
+    figures += [f"{fmean(mean):.2f} nats a token"] if mean else []
+    figures += [f"branch {run.branch}"] if run.branch else []
+    figures += [run.ended] if run.ended else []
     shown = Content.assemble(
         mark,
         head,
@@ -231,7 +231,7 @@ def _head(
         " ",
     )
     room = columns - shown.cell_length
-    return Content.assemble(shown, (fitting(said, room, SEPARATOR), "$text-muted"))
+    return Content.assemble(shown, (fitting(figures, room, SEPARATOR), "$text-muted"))
 
 
 class _First(NamedTuple):
@@ -264,11 +264,11 @@ def _bounded(view: BoundedView | None, listed: Distribution) -> _First:
     return _First(token, share.low, shown, (f"H {figures.entropy:.2f} nats", kept))
 
 
-def _text(rung: TemperatureRun, vocabulary: Vocabulary, columns: int) -> list[Content]:
+def _text(run: TemperatureRun, vocabulary: Vocabulary, columns: int) -> list[Content]:
     """The continuation wrapped between tokens, each on the heat of its surprisal."""
-    pieces = vocabulary.pieces([event.standing.token for event in rung.drawn])
+    pieces = vocabulary.pieces([event.standing.token for event in run.drawn])
     lines, used = [Content("  ")], 0
-    for piece, event in zip(_safe(pieces), rung.drawn, strict=True):
+    for piece, event in zip(_safe(pieces), run.drawn, strict=True):
         cells = width(piece)
         if used and used + cells > columns:
             lines.append(Content("  "))

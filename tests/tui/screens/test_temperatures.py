@@ -24,13 +24,14 @@ async def opened(pilot, app) -> TemperaturesScreen:
     await until(pilot, lambda: app.controller.state == "paused" and not app.controller.busy)
     await press(pilot, "home", "C")
     await until(
-        pilot, lambda: isinstance(app.screen, TemperaturesScreen) and app.screen.ladder.rungs
+        pilot,
+        lambda: isinstance(app.screen, TemperaturesScreen) and app.screen.temperature_runs.runs,
     )
     return app.screen
 
 
 async def done(pilot, screen: TemperaturesScreen) -> None:
-    await until(pilot, lambda: all(rung.ended for rung in screen.ladder.rungs))
+    await until(pilot, lambda: all(run.ended for run in screen.temperature_runs.runs))
     await settle(pilot)
 
 
@@ -40,15 +41,15 @@ async def test_each_rung_is_the_stream_of_its_settings() -> None:
     async with app.run_test(size=SIZE) as pilot:
         screen = await opened(pilot, app)
         await done(pilot, screen)
-        assert [r.settings.temperature for r in screen.ladder.rungs] == list(TEMPERATURES)
-        for rung in screen.ladder.rungs:
-            settings = SamplingSettings(rung.settings.temperature, top_p=0.9, seed=7)
-            assert rung.settings == settings
-            request = StreamRequest(screen.ladder.ids, settings, LENGTH, ignore_eos=True)
+        assert [r.settings.temperature for r in screen.temperature_runs.runs] == list(TEMPERATURES)
+        for run in screen.temperature_runs.runs:
+            settings = SamplingSettings(run.settings.temperature, top_p=0.9, seed=7)
+            assert run.settings == settings
+            request = StreamRequest(screen.temperature_runs.ids, settings, LENGTH, ignore_eos=True)
             drawn = [e for e in engine.stream(request, Control()) if isinstance(e, DrawnToken)]
-            assert [e.standing for e in rung.drawn] == [e.standing for e in drawn]
-            assert rung.effect == engine.effects(screen.ladder.ids, [settings])[0]
-            assert f"H {rung.effect.entropy:.2f} nats" in screen_text(app)
+            assert [e.standing for e in run.drawn] == [e.standing for e in drawn]
+            assert run.effect == engine.effects(screen.temperature_runs.ids, [settings])[0]
+            assert f"H {run.effect.entropy:.2f} nats" in screen_text(app)
 
 
 async def test_figures_that_have_no_room_are_left_out_whole() -> None:
@@ -58,12 +59,12 @@ async def test_figures_that_have_no_room_are_left_out_whole() -> None:
         await done(pilot, screen)
         heads = [line for line in screen_text(app).splitlines() if " H " in line]
         assert len(heads) > 2
-        for head, rung in zip(heads, screen.ladder.rungs, strict=False):
-            assert rung.effect is not None
-            said = head[head.index("H ") :].rstrip(" ▂▁▃▄▅▆▇█").split(" · ")
-            mean = -sum(event.standing.logprob for event in rung.drawn) / len(rung.drawn)
-            whole = [f"kept {rung.effect.view.kept:,}", f"{mean:.2f} nats a token", rung.ended]
-            assert set(said[1:]) <= {*whole, "…"}
+        for head, run in zip(heads, screen.temperature_runs.runs, strict=False):
+            assert run.effect is not None
+            figures = head[head.index("H ") :].rstrip(" ▂▁▃▄▅▆▇█").split(" · ")
+            mean = -sum(event.standing.logprob for event in run.drawn) / len(run.drawn)
+            whole = [f"kept {run.effect.view.kept:,}", f"{mean:.2f} nats a token", run.ended]
+            assert set(figures[1:]) <= {*whole, "…"}
 
 
 async def test_a_rung_is_kept_as_a_branch_with_all_that_is_known_of_it() -> None:
@@ -74,13 +75,13 @@ async def test_a_rung_is_kept_as_a_branch_with_all_that_is_known_of_it() -> None
         explorer, tree = app.controller.explorer, app.controller.explorer.tree
         before = len(tree)
         await press(pilot, "down", "down", "enter")
-        rung = screen.ladder.rungs[2]
-        assert rung.branch == 2
-        path = tree.path(explorer.leaf)[-len(rung.drawn) :]
-        assert [tree.token[n] for n in path] == [e.standing.token for e in rung.drawn]
+        run = screen.temperature_runs.runs[2]
+        assert run.branch == 2
+        path = tree.path(explorer.leaf)[-len(run.drawn) :]
+        assert [tree.token[n] for n in path] == [e.standing.token for e in run.drawn]
         assert all(tree.origin[n] == "sampled" for n in path)
-        assert all(tree.settings[tree.settings_of[n]] == rung.settings for n in path)
-        assert [tree.logprob[n] for n in path] == [e.standing.logprob for e in rung.drawn]
+        assert all(tree.settings[tree.settings_of[n]] == run.settings for n in path)
+        assert [tree.logprob[n] for n in path] == [e.standing.logprob for e in run.drawn]
         assert all(tree.parent[n] in tree.distribution for n in path)
         assert "branch 2" in screen_text(app)
         count = len(tree)
@@ -97,10 +98,10 @@ async def test_the_next_seed_gives_other_continuations_and_greedy_the_same() -> 
     async with app.run_test(size=SIZE) as pilot:
         screen = await opened(pilot, app)
         await done(pilot, screen)
-        first = [[e.standing.token for e in r.drawn] for r in screen.ladder.rungs]
+        first = [[e.standing.token for e in r.drawn] for r in screen.temperature_runs.runs]
         await press(pilot, "r")
         await done(pilot, screen)
-        second = [[e.standing.token for e in r.drawn] for r in screen.ladder.rungs]
+        second = [[e.standing.token for e in r.drawn] for r in screen.temperature_runs.runs]
         assert second[0] == first[0]
         assert second[2:] != first[2:]
 
@@ -110,13 +111,13 @@ async def test_other_temperatures_can_be_asked_for_and_bad_ones_are_refused() ->
     async with app.run_test(size=SIZE) as pilot:
         screen = await opened(pilot, app)
         await press(pilot, "e", *"1,3", "enter")
-        await until(pilot, lambda: len(screen.ladder.rungs) == 2)
+        await until(pilot, lambda: len(screen.temperature_runs.runs) == 2)
         await done(pilot, screen)
         for bad, said in (("1,x", "no list of numbers"), ("1,-2", "temperature -2")):
             await press(pilot, "e", *bad, "enter")
             await settle(pilot)
             assert any(said in n.message for n in app._notifications)
-            assert [r.settings.temperature for r in screen.ladder.rungs] == [1.0, 3.0]
+            assert [r.settings.temperature for r in screen.temperature_runs.runs] == [1.0, 3.0]
 
 
 async def test_leaving_ends_what_runs(gate: threading.Semaphore) -> None:
@@ -129,7 +130,7 @@ async def test_leaving_ends_what_runs(gate: threading.Semaphore) -> None:
         gate.release(3)
         await during(pilot, lambda: isinstance(app.screen, TemperaturesScreen))
         screen = app.screen
-        await during(pilot, lambda: [len(r.drawn) for r in screen.ladder.rungs][:1] == [3])
+        await during(pilot, lambda: [len(r.drawn) for r in screen.temperature_runs.runs][:1] == [3])
         await during(pilot, lambda: "▌" in screen_text(app))
         nodes = len(app.controller.explorer.tree)
         await pilot.press("q")
