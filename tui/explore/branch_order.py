@@ -11,14 +11,14 @@ class BranchOrder:
 
     def __init__(self, tree: TokenTree) -> None:
         self._tree = tree
-        self._known: tuple[int, bool] | None = None
+        self._listed_for: tuple[int, bool] | None = None
         self._listed: list[tuple[Branch, int]] = []
         self._rows: dict[int, int] = {}
 
     def listed(self, show_hidden: bool) -> list[tuple[Branch, int]]:
         """The branches, hidden ones only when asked for; the list is not to be changed."""
-        if self._known != (self._tree.shape, show_hidden):
-            self._known = self._tree.shape, show_hidden
+        if self._listed_for != (self._tree.shape, show_hidden):
+            self._listed_for = self._tree.shape, show_hidden
             self._listed = self._in_order(show_hidden)
             self._rows = {branch.number: row for row, (branch, _) in enumerate(self._listed)}
         return self._listed

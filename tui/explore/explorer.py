@@ -187,8 +187,8 @@ class Explorer:
         pairs = zip_longest(turns, seen, fillvalue=len(self.nodes))
         self.touch(next((min(pair) for pair in pairs if pair[0] != pair[1]), len(self.nodes)))
         self._turns = turns
-        kept, self.unchanged = min(self.unchanged, len(self.nodes)), len(self.nodes)
-        return kept
+        unchanged, self.unchanged = min(self.unchanged, len(self.nodes)), len(self.nodes)
+        return unchanged
 
     def touch(self, index: int) -> None:
         """Something about the path's tokens from `index` on is to be drawn again."""

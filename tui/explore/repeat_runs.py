@@ -40,8 +40,6 @@ class RepeatRuns:
         """What is known so far; the last one that was kept where none was begun."""
         self.runs, self.length, self.deal = RUNS, LENGTH, 0
         self.knobs: tuple[Knob, ...] = SERVER
-        self.said: tuple[str, ...] = ()
-        """What this model cannot vary, a sentence each."""
         self._done: list[Run] = []
         self._controls: list[Checked] = []
         self._forks: tuple[Fork, ...] = ()
@@ -97,7 +95,7 @@ class RepeatRuns:
             for event in batch:
                 match event:
                     case Planned():
-                        self._planned, self.said = event, event.notices
+                        self._planned = event
                     case Run():
                         self._done.append(event)
                     case Checked():

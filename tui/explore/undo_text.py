@@ -43,8 +43,8 @@ def words_of(explorer: Explorer, change: Change) -> str:
             return f"{_written('name', name)} of {_place(explorer, node)}"
         case Noted(node, text):
             return f"{_written('note', text)} on {_place(explorer, node)}"
-        case Bookmarked(node, kept):
-            return f"{'' if kept else 'removal of the '}bookmark at {_place(explorer, node)}"
+        case Bookmarked(node, marked):
+            return f"{'' if marked else 'removal of the '}bookmark at {_place(explorer, node)}"
 
 
 def _written(what: str, text: str) -> str:
