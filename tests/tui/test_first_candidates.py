@@ -120,7 +120,7 @@ async def test_the_lens_shows_bounds_and_says_of_what() -> None:
         # A filter that needs the whole tail leaves nothing.
         for _ in range(4):
             await press(pilot, "down")
-        app.screen._hand.values["typical_p"] = 0.5
+        app.screen._editor.values["typical_p"] = 0.5
         app.screen._follow()
         assert app.screen._columns()[-1].bounds is None
     assert engine.asked == []

@@ -183,13 +183,13 @@ class PromptEditor(Writing[PromptSpec | None]):
         self.hint_text = "{type.submit:⏎} start · " + more + WRITING
 
     def body(self) -> ComposeResult:
-        said = {m.role: m.content for m in self._spec.chat.messages} if self._spec.chat else {}
+        contents = {m.role: m.content for m in self._spec.chat.messages} if self._spec.chat else {}
         prefill = self._spec.chat.prefill if self._spec.chat else ""
         yield Static(Content(""), id="form")
         yield Input(
-            said.get("system", ""), placeholder="system (optional)", id="system", classes="chat"
+            contents.get("system", ""), placeholder="system (optional)", id="system", classes="chat"
         )
-        yield Draft(self._spec.text or said.get("user", ""), placeholder=self._placeholder)
+        yield Draft(self._spec.text or contents.get("user", ""), placeholder=self._placeholder)
         yield Input(
             prefill,
             placeholder="the assistant's first words (optional)",
@@ -241,8 +241,8 @@ class PromptEditor(Writing[PromptSpec | None]):
         chat = self._spec.chat or Chat(())
         earlier = [m for m in _without_last_user(chat.messages) if m.role != "system"]
         system = self.query_one("#system", Input).value
-        messages = [_kept(chat, "system", system)] if system else []
-        messages += [*earlier, _kept(chat, "user", text)]
+        messages = [_message(chat, "system", system)] if system else []
+        messages += [*earlier, _message(chat, "user", text)]
         edited = msgspec.structs.replace(
             chat,
             messages=tuple(messages),
@@ -252,10 +252,10 @@ class PromptEditor(Writing[PromptSpec | None]):
         self.dismiss(PromptSpec(chat=edited))
 
 
-def _kept(chat: Chat, role: str, text: str) -> Message:
+def _message(chat: Chat, role: str, text: str) -> Message:
     """The last message of a role with all that it holds, where it says this; else a new one."""
-    known = next((m for m in reversed(chat.messages) if m.role == role), None)
-    return known if known is not None and known.content == text else Message(role, text)
+    last = next((m for m in reversed(chat.messages) if m.role == role), None)
+    return last if last is not None and last.content == text else Message(role, text)
 
 
 def _without_last_user(messages: tuple[Message, ...]) -> tuple[Message, ...]:

@@ -45,7 +45,7 @@ class FindToken(Dialog[int | None]):
         super().__init__()
         self._vocabulary, self._top, self._search = vocabulary, top_logprob, search
         self._hits: Rows | None = None
-        self._said = ""
+        self._problem = ""
         self._answered = ""
         """The text that the hits are for."""
         self._row = 0
@@ -63,11 +63,11 @@ class FindToken(Dialog[int | None]):
 
     @work(exclusive=True)
     async def _find(self, text: str) -> None:
-        self._hits, self._said = None, ""
+        self._hits, self._problem = None, ""
         try:
             self._hits = await self._search(text) if text else None
         except TokexploreError as error:
-            self._said = safe_text(str(error))
+            self._problem = safe_text(str(error))
         self._answered, self._row = text, 0
         self._show()
 
@@ -82,7 +82,7 @@ class FindToken(Dialog[int | None]):
         if table is None:
             return
         if hits is None:
-            table.empty_text = self._said or EMPTY
+            table.empty_text = self._problem or EMPTY
             table.show(None)
             return
         note = "" if hits.total else "no token holds this text"

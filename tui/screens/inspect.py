@@ -86,10 +86,10 @@ def _computed(tree: TokenTree, node: int) -> Lines:
     ]
     again = tree.recomputed.get(node)
     if again is not None:
-        known = dict(zip(again.id_view, again.logit_view, strict=True))
-        shared = [i for i, token in enumerate(distribution.id_view) if token in known]
+        logits = dict(zip(again.id_view, again.logit_view, strict=True))
+        shared = [i for i, token in enumerate(distribution.id_view) if token in logits]
         apart = max(
-            abs(known[distribution.id_view[i]] - again.lse - distribution.logprob(i))
+            abs(logits[distribution.id_view[i]] - again.lse - distribution.logprob(i))
             for i in shared
         )
         lines += [

@@ -177,7 +177,7 @@ class LabScreen(LiveScreen):
 
     def _paint_title(self, vocabulary: Vocabulary) -> None:
         lab, words = self.lab, vocabulary.text(self.lab.ids[-_PROMPT_WORDS:])
-        said = cut_left(safe_text(words.replace("\n", NEWLINE)).strip(), self.size.width // 4)
+        prompt = cut_left(safe_text(words.replace("\n", NEWLINE)).strip(), self.size.width // 4)
         study = lab.study
         runs, length = (study.planned, study.length) if study else (lab.runs, lab.length)
         varied = study.varied if study else lab.knobs
@@ -185,7 +185,7 @@ class LabScreen(LiveScreen):
             [
                 Part("the same request again", "here"),
                 Part(f"{runs} runs of {length} tokens", "text"),
-                Part(f"after “{said}”", "text"),
+                Part(f"after “{prompt}”", "text"),
             ],
             [Part(f"varied: {', '.join(varied) or 'nothing'}")],
         )

@@ -40,8 +40,8 @@ def figures(study: Study, summary: Summary, progress: tuple[int, int, float] | N
         (spark(summary.curve), "$model-bar"),
         (f" 1 to {summary.unique}", "$text-muted"),
     )
-    told = Content(safe_text(headline(summary)))
-    return Content("\n").join([told, Content.styled(second, "$text-muted"), curve])
+    first = Content(safe_text(headline(summary)))
+    return Content("\n").join([first, Content.styled(second, "$text-muted"), curve])
 
 
 def trie(rows: Sequence[TrieRow], cursor: int, columns: int) -> Content:
@@ -73,8 +73,8 @@ def detail(study: Study, row: TrieRow, vocabulary: Vocabulary) -> tuple[list[Par
         return title, Content("its logits are told once all runs are done")
     title.append(Part(choices_text(fork, vocabulary), "text"))
     verdict, *rest = fork_lines(study, fork, vocabulary)
-    told = [Content.styled(safe_text(verdict), "bold"), *map(_plain, rest)]
-    return title, Content("\n").join(told)
+    lines = [Content.styled(safe_text(verdict), "bold"), *map(_plain, rest)]
+    return title, Content("\n").join(lines)
 
 
 def _fork_of(study: Study, row: TrieRow) -> Fork | None:

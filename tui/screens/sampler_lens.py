@@ -110,7 +110,7 @@ class SamplerLensScreen(Dialog[Setup | None]):
         """The number that the token in view was drawn with, where it was drawn."""
         self._step = StepEffects(controller, self._follow)
         self._before = explorer.settings
-        self._hand = KnobEditor(Setup(explorer.settings, controller.streams.max_new_tokens))
+        self._editor = KnobEditor(Setup(explorer.settings, controller.streams.max_new_tokens))
         self._pins: list[SamplingSettings] = []
         self._cumulative = False
 
@@ -150,7 +150,7 @@ class SamplerLensScreen(Dialog[Setup | None]):
 
     def _now(self) -> SamplingSettings | None:
         try:
-            return self._hand.settings()
+            return self._editor.settings()
         except UsageError:
             return None
 
@@ -172,8 +172,8 @@ class SamplerLensScreen(Dialog[Setup | None]):
     @property
     def _bounded(self) -> bool:
         """Whether only bounds can be had: there is no model, or it lists the first candidates."""
-        known, link = self._distribution, self._controller.link
-        return not link.can("lists_all") or (known is not None and not known.complete)
+        distribution, link = self._distribution, self._controller.link
+        return not link.can("lists_all") or (distribution is not None and not distribution.complete)
 
     def _follow(self) -> None:
         """Show what is known of the settings in hand, and ask for what is not."""
@@ -189,8 +189,8 @@ class SamplerLensScreen(Dialog[Setup | None]):
         columns = self._columns()
         top = self.query_one("#knobs", Static)
         own = rebinding_of(self.app)
-        self.query_one(KeyBar).show(*own.hints(*_hints(self._hand.typed)))
-        lines = sampler_lines.knob_lines(self._hand, top.content_size.width)
+        self.query_one(KeyBar).show(*own.hints(*_hints(self._editor.typed)))
+        lines = sampler_lines.knob_lines(self._editor, top.content_size.width)
         top.update(Content("\n").join(lines))
         self._draw_figures(columns)
         self.query_one(LensPicture).visible = self._distribution is not None
@@ -210,33 +210,35 @@ class SamplerLensScreen(Dialog[Setup | None]):
         room = shown.content_size.width
         lines = sampler_lines.figure_lines(columns, self._distribution, room)
         lines += [Content(""), *sampler_lines.stage_lines(columns[-1], room)]
-        said = [line for text in self._said(columns) for line in wrap(text, max(1, room))]
-        lines += [Content.styled(text, "$text-muted") for text in said]
+        notices = [line for text in self._notices(columns) for line in wrap(text, max(1, room))]
+        lines += [Content.styled(text, "$text-muted") for text in notices]
         shown.update(Content("\n").join(lines))
 
-    def _said(self, columns: Sequence[Column]) -> list[str]:
+    def _notices(self, columns: Sequence[Column]) -> list[str]:
         """What has to be known about the figures."""
         if self._distribution is None:
             return ["no distribution is known at this step: knobs only"]
-        said = [f"{c.name}: {c.settings.short()}" for c in columns[1 : len(self._pins) + 1]]
+        notices = [f"{c.name}: {c.settings.short()}" for c in columns[1 : len(self._pins) + 1]]
         if self._controller.link.absent:
-            said.append("without the model: bounds from what is recorded; ? needs the whole tail")
+            notices.append(
+                "without the model: bounds from what is recorded; ? needs the whole tail"
+            )
         elif self._bounded:
             listed = len(self._distribution)
-            said.append(f"bounds of the first {listed} candidates; ? needs the whole tail")
+            notices.append(f"bounds of the first {listed} candidates; ? needs the whole tail")
         effect = columns[-1].effect
         recorded = self._distribution.entropy
         if effect and recorded is not None and abs(effect.model_entropy - recorded) > 1e-6:
-            said.append(
+            notices.append(
                 f"entropy as recorded {recorded:.4f}, as run now {effect.model_entropy:.4f}"
             )
         if self._controller.link.suggested is not None:
-            said.append(
+            notices.append(
                 f"m: what the model's makers suggest, {self._controller.link.suggested.short()}"
             )
         if self._uniform is not None:
-            said.append(f"this step was drawn with u = {self._uniform:.6f}")
-        return said
+            notices.append(f"this step was drawn with u = {self._uniform:.6f}")
+        return notices
 
     def _draw_candidates(
         self, columns: Sequence[Column], distribution: Distribution, vocabulary: Vocabulary
@@ -253,14 +255,14 @@ class SamplerLensScreen(Dialog[Setup | None]):
 
     def action_type(self, character: str) -> None:
         """One more character of a number."""
-        self._hand.typed += character
+        self._editor.typed += character
         self._draw()
 
     def _settle(self) -> bool:
         """Take a typed number over; False when it is none, or one that is not possible."""
         try:
-            if self._hand.settle():
-                self._hand.settings()
+            if self._editor.settle():
+                self._editor.settings()
         except UsageError as error:
             self.app.notify(str(error), severity="error", markup=False)
             return False
@@ -271,18 +273,18 @@ class SamplerLensScreen(Dialog[Setup | None]):
     def action_select(self, direction: int) -> None:
         """To another knob."""
         self._settle()
-        self._hand.select(direction)
+        self._editor.select(direction)
         self._draw()
 
     def action_turn(self, direction: int, coarse: bool = False) -> None:
         """Turn the knob by a step."""
         self._settle()
-        self._hand.turn(direction, coarse=coarse)
+        self._editor.turn(direction, coarse=coarse)
         self._follow()
 
     def action_neutral(self) -> None:
         """The knob to where it does nothing."""
-        self._hand.neutral()
+        self._editor.neutral()
         self._follow()
 
     def action_suggested(self) -> None:
@@ -291,7 +293,7 @@ class SamplerLensScreen(Dialog[Setup | None]):
         if suggested is None or now is None:
             self.app.notify("This model suggests no sampling settings.", markup=False)
             return
-        self._hand.adopt(self._controller.link.suggestion(now))
+        self._editor.adopt(self._controller.link.suggestion(now))
         self._follow()
 
     def action_pin(self) -> None:
@@ -341,19 +343,19 @@ class SamplerLensScreen(Dialog[Setup | None]):
 
     def action_rub_out(self) -> None:
         """Take the last typed digit back; close when there is none."""
-        if not self._hand.typed:
+        if not self._editor.typed:
             self.action_cancel()
             return
-        self._hand.typed = self._hand.typed[:-1]
+        self._editor.typed = self._editor.typed[:-1]
         self._draw()
 
     def action_apply(self) -> None:
         """Take a number that is being typed; else check the settings and hand them over."""
-        if self._hand.typed:
+        if self._editor.typed:
             self._settle()
             return
         try:
-            self.dismiss(self._hand.setup())
+            self.dismiss(self._editor.setup())
         except UsageError as error:
             self.app.notify(str(error), severity="error", markup=False)
 

@@ -65,16 +65,16 @@ class Column(NamedTuple):
         return ", ".join(f"{stage} {value:g}" for stage, value in self.changes.of(token))
 
 
-def knob_lines(hand: KnobEditor, columns: int) -> list[Content]:
+def knob_lines(editor: KnobEditor, columns: int) -> list[Content]:
     """The knobs, the one in hand marked, those that do nothing at present said to."""
-    values, here, typed = hand.values, hand.index, hand.typed
+    values, here, typed = editor.values, editor.index, editor.typed
     greedy = values["temperature"] == 0
     lines = []
     for index, knob in enumerate(DIALS):
-        known = values[knob.field]
-        shown = str(known) if isinstance(known, int) else f"{known:g}"
+        current = values[knob.field]
+        shown = str(current) if isinstance(current, int) else f"{current:g}"
         inert = greedy and knob.field in _INERT
-        off = knob.field in OFF and known == OFF[knob.field]
+        off = knob.field in OFF and current == OFF[knob.field]
         value = f"{typed}▌" if index == here and typed else shown
         meaning = "no effect: greedy" if inert and not off else knob.meaning
         room = columns - 31 if columns - 31 >= _LEAST_MEANING else 0
@@ -87,7 +87,7 @@ def knob_lines(hand: KnobEditor, columns: int) -> list[Content]:
                 (f"  {cut(meaning, room)}", "$text-muted"),
             )
         )
-    whose = hand.knob.elsewhere
+    whose = editor.knob.elsewhere
     note = f"  † not in transformers{f': {whose} formula' if whose else ''}"
     return [*lines, Content.styled(note, "$text-muted")]
 
@@ -108,13 +108,13 @@ def figure_lines(
         ("mass removed", lambda e: percent(e.removed)),
         ("KL to model", lambda e: f"{e.kl:.4f}"),
     )
-    known = [column.figures(distribution) for column in shown]
-    for index, (label, told) in enumerate(rows):
+    figures = [column.figures(distribution) for column in shown]
+    for index, (label, text_of) in enumerate(rows):
         model = _model_figure(index, distribution)
         cells = [(model, "")]
-        for column, exact in zip(shown, known, strict=True):
+        for column, exact in zip(shown, figures, strict=True):
             unknown = "" if distribution is None else _bounded(column, index)
-            cells.append((unknown if exact is None else told(exact), ""))
+            cells.append((unknown if exact is None else text_of(exact), ""))
         lines.append(_row(label, cells, wide))
     return lines
 

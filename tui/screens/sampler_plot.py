@@ -58,12 +58,12 @@ class LensPicture(PlotWidget):
         self.clear()
         points = min(POINTS, distribution.vocabulary)
         curves = [("model", "$model-bar", model_curve(distribution, points, cumulative=cumulative))]
-        known = [column for column in columns if column.effect is not None]
-        curves += [(c.name, c.style, curve(c, points, cumulative=cumulative)) for c in known]
+        computed = [column for column in columns if column.effect is not None]
+        curves += [(c.name, c.style, curve(c, points, cumulative=cumulative)) for c in computed]
         for name, style, values in curves:
             self._curve(name, style, values, cumulative=cumulative)
-        if known and known[-1] is columns[-1]:
-            self._cuts(known[-1], points)
+        if computed and computed[-1] is columns[-1]:
+            self._cuts(computed[-1], points)
         if cumulative and uniform is not None:
             self._line("u drawn", "$here", [1.0, float(points)], [uniform, uniform])
         top = max(max(values) for _, _, values in curves)

@@ -186,11 +186,11 @@ def test_whatever_is_allowed_leaves_numbers(
 @pytest.mark.parametrize("typed", TYPED)
 def test_a_knob_takes_a_number_or_says_that_it_is_none(typed: str) -> None:
     for index in range(len(DIALS)):
-        hand = KnobEditor(Setup(SamplingSettings(1.0), 64))
-        hand.index, hand.typed = index, typed
+        editor = KnobEditor(Setup(SamplingSettings(1.0), 64))
+        editor.index, editor.typed = index, typed
         try:
-            hand.settle()
-            made = hand.setup()
+            editor.settle()
+            made = editor.setup()
         except UsageError:
             continue
         assert 1 <= made.max_new_tokens < 2**31
