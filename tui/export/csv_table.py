@@ -26,11 +26,11 @@ def csv_parts(source: Source, scope: Scope, count: int) -> Iterator[bytes]:
         f"candidate{n}_{what}" for n in range(1, count + 1) for what in ("id", "text", "logprob")
     ]
     yield _row([*COLUMNS, *candidates])
-    for node, told in source.steps(scope):
+    for node, distribution in source.steps(scope):
         fields, step = step_fields(source, node, tokens), source.step(node, scope)
         if step is None:
             fields |= {"origin": "prompt", "chosen_by": None}
-        known: dict[str, object] = {
+        cells: dict[str, object] = {
             **fields,
             "node": node, "parent": tree.parent[node], "branch": tree.branch_of[node],
             "step": step, "text": _text(str(fields["text"])),
@@ -38,12 +38,12 @@ def csv_parts(source: Source, scope: Scope, count: int) -> Iterator[bytes]:
             "name": _text(tree.labels.get(node, "")),
         }  # fmt: skip
         rest: list[object] = []
-        if told is not None:
-            known |= {"entropy": told.entropy, "lse": told.lse}
-            known["margin"] = told.margin if told.margin_known else None
-            for index, token in enumerate(told.id_view[:count]):
-                rest += [token, _text(vocabulary.show(token)), told.logprob(index)]
-        yield _row([*(known.get(name) for name in COLUMNS), *rest])
+        if distribution is not None:
+            cells |= {"entropy": distribution.entropy, "lse": distribution.lse}
+            cells["margin"] = distribution.margin if distribution.margin_known else None
+            for index, token in enumerate(distribution.id_view[:count]):
+                rest += [token, _text(vocabulary.show(token)), distribution.logprob(index)]
+        yield _row([*(cells.get(name) for name in COLUMNS), *rest])
 
 
 def _text(text: str) -> str:

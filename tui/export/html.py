@@ -56,10 +56,10 @@ def _file(name: str) -> str:
 
 
 def _variables(theme: Theme) -> str:
-    known = {**theme.variables, "foreground": theme.foreground, "background": theme.background}
-    known["surface"] = theme.surface
+    colours = {**theme.variables, "foreground": theme.foreground, "background": theme.background}
+    colours["surface"] = theme.surface
     names = (*_COLOURS, "foreground", "background", "surface")
-    return "".join(f"--{name}: {known[name]}; " for name in names)
+    return "".join(f"--{name}: {colours[name]}; " for name in names)
 
 
 def _style() -> str:
@@ -164,8 +164,8 @@ def _tokens(source: Source, nodes: list[int]) -> str:
 
 def _token(source: Source, node: int, piece: str, note: int | None, *, given: bool) -> str:
     tree, kinds = source.tree, ["t"]
-    known = tree.is_scored(node)
-    heat = level("surprisal", -tree.logprob[node]) if known else NONE
+    scored = tree.is_scored(node)
+    heat = level("surprisal", -tree.logprob[node]) if scored else NONE
     if heat > 0:
         kinds.append(f"h{heat}")
     if given:
@@ -178,8 +178,8 @@ def _token(source: Source, node: int, piece: str, note: int | None, *, given: bo
         kinds.append("fork")
     if note is not None:
         kinds.append("note")
-    said = f"{math.exp(tree.logprob[node]):.1%}, rank {tree.rank[node] or '?'}" if known else ""
-    title = f' title="{said}"' if said else ""
+    figures = f"{math.exp(tree.logprob[node]):.1%}, rank {tree.rank[node] or '?'}" if scored else ""
+    title = f' title="{figures}"' if figures else ""
     mark = "" if note is None else f' data-note="{note}"'
     text = "".join(c if c == "\n" else html.escape(safe_character(c)) for c in piece)
     text = text.replace("\n", '<span class="mark">⏎</span>\n')
@@ -194,8 +194,8 @@ def _note(source: Source, node: int, turns: Turns) -> str:
     name, note = (
         html.escape(safe_text(texts.get(node, ""))) for texts in (tree.labels, tree.notes)
     )
-    said = [f"<b>{name}</b>" if name else "", note]
-    written = " ".join(filter(None, said)) or "bookmark"
+    parts = [f"<b>{name}</b>" if name else "", note]
+    written = " ".join(filter(None, parts)) or "bookmark"
     return f"<li><span>{step}</span> <code>{token}</code> {written}</li>"
 
 
@@ -203,27 +203,27 @@ def _data(source: Source, scope: Scope, count: int) -> bytes:
     """What the script shows: by node and, for what the model said, by the node before."""
     tree, vocabulary = source.tree, source.vocabulary
     nodes: dict[str, list[object]] = {}
-    told: dict[str, list[object]] = {}
+    distributions: dict[str, list[object]] = {}
     tokens: set[int] = set()
-    for node, said in source.steps(scope):
-        known = tree.is_scored(node)
+    for node, distribution in source.steps(scope):
+        scored = tree.is_scored(node)
         nodes[str(node)] = [
-            tree.token[node], tree.parent[node], _rounded(tree.logprob[node]) if known else None,
+            tree.token[node], tree.parent[node], _rounded(tree.logprob[node]) if scored else None,
             tree.rank[node], source.step(node, scope), tree.origin[node], tree.notes.get(node, ""),
             tree.labels.get(node, ""),
         ]  # fmt: skip
         tokens.add(tree.token[node])
         before = str(tree.parent[node])
-        if said is not None and before not in told:
-            ids = list(said.id_view[:count])
+        if distribution is not None and before not in distributions:
+            ids = list(distribution.id_view[:count])
             tokens.update(ids)
-            logprobs = [_rounded(said.logprob(index)) for index in range(len(ids))]
-            entropy = None if said.entropy is None else _rounded(said.entropy)
-            told[before] = [entropy, _rounded(said.margin), ids, logprobs]
-            if not said.complete:
-                told[before].append(said.extent)
+            logprobs = [_rounded(distribution.logprob(index)) for index in range(len(ids))]
+            entropy = None if distribution.entropy is None else _rounded(distribution.entropy)
+            distributions[before] = [entropy, _rounded(distribution.margin), ids, logprobs]
+            if not distribution.complete:
+                distributions[before].append(distribution.extent)
     shown = {str(token): vocabulary.show(token) for token in sorted(tokens)}
-    data = msgspec.json.encode({"nodes": nodes, "told": told, "tokens": shown})
+    data = msgspec.json.encode({"nodes": nodes, "told": distributions, "tokens": shown})
     # Nothing in the data may end the element that it stands in.
     return data.replace(b"<", b"\\u003c").replace(b"&", b"\\u0026")
 

@@ -43,7 +43,7 @@ class _Candidate(msgspec.Struct):
     logprob: Logprob | None
 
 
-class _Told(msgspec.Struct):
+class _Prediction(msgspec.Struct):
     """What the model said: a part of steps, and of what follows a branch's last token."""
 
     candidates: list[_Candidate] = []
@@ -67,7 +67,7 @@ class _Run(msgspec.Struct, tag="run"):
     special: list[Id] = []
 
 
-class _Step(_Told, tag="step", kw_only=True):
+class _Step(_Prediction, tag="step", kw_only=True):
     position: Count
     id: Id
     bytes: str
@@ -89,7 +89,7 @@ class _Settings(SamplingSettings, tag="settings", frozen=True, kw_only=True):
         return SamplingSettings(*(getattr(self, field) for field in OFF))
 
 
-class _Next(_Told, tag="next", kw_only=True):
+class _Next(_Prediction, tag="next", kw_only=True):
     node: Count
 
 
@@ -187,23 +187,23 @@ class Lines:
         return UsageError(f"{self._name}, line {number}: {what}.")
 
     def _read_vocabulary(self) -> Vocabulary:
-        known: dict[int, bytes] = {}
+        found: dict[int, bytes] = {}
         for number, line in self._lines:
-            if not isinstance(line, _Told):
+            if not isinstance(line, _Prediction):
                 continue
             given = [(c.id, c.bytes) for c in line.candidates]
             if isinstance(line, _Step):
                 given.append((line.id, line.bytes))
             for token, text in given:
-                if token not in known:
+                if token not in found:
                     try:
-                        known[token] = bytes.fromhex(text)
+                        found[token] = bytes.fromhex(text)
                     except ValueError:
                         raise self._wrong(number, f"{text[:20]!r} are no bytes") from None
         size = max(
-            [self._run.vocabulary, *(t + 1 for t in known), *(t + 1 for t in self._run.prompt_ids)]
+            [self._run.vocabulary, *(t + 1 for t in found), *(t + 1 for t in self._run.prompt_ids)]
         )
-        return Vocabulary.pack([known.get(t, b"") for t in range(size)], self._run.special, size)
+        return Vocabulary.pack([found.get(t, b"") for t in range(size)], self._run.special, size)
 
     def make(self, tree: TokenTree) -> Imported:
         """Make an empty tree what the lines tell.
@@ -246,7 +246,7 @@ class Lines:
             case _Settings(number=number):
                 tree.append(Configured(number, line.plain().checked()))
             case _Next(node=node):
-                self._tell(tree, self._node(node), line)
+                self._add_distribution(tree, self._node(node), line)
             case _Prompt(node, form):
                 tree.append(Prompted(self._node(node), form))
             case _Ended(node, reason):
@@ -280,7 +280,7 @@ class Lines:
             raise ValueError(f"settings number {step.settings} are not known")
         if tree.child(parent, step.id) is not None:
             raise ValueError(f"token {step.id} was taken there before")
-        self._tell(tree, parent, step)
+        self._add_distribution(tree, parent, step)
         node = len(tree)
         rank = step.rank if step.logprob is None else step.rank or 0
         tree.append(
@@ -295,22 +295,28 @@ class Lines:
             self._branches.setdefault(step.branch, tree.branch_of[node])
         return node
 
-    def _tell(self, tree: TokenTree, node: int, told: _Told) -> None:
-        entropy = told.entropy if told.complete else None
-        if not told.candidates or told.lse is None or (told.complete and entropy is None):
+    def _add_distribution(self, tree: TokenTree, node: int, prediction: _Prediction) -> None:
+        entropy = prediction.entropy if prediction.complete else None
+        if (
+            not prediction.candidates
+            or prediction.lse is None
+            or (prediction.complete and entropy is None)
+        ):
             return
         if node not in tree.distribution:
             tree.record_distribution(
-                node, _distribution(told, told.lse, entropy, self.vocabulary.rows)
+                node, _distribution(prediction, prediction.lse, entropy, self.vocabulary.rows)
             )
 
 
-def _distribution(told: _Told, lse: float, entropy: float | None, rows: int) -> Distribution:
-    logprobs = [-math.inf if c.logprob is None else c.logprob for c in told.candidates]
+def _distribution(
+    prediction: _Prediction, lse: float, entropy: float | None, rows: int
+) -> Distribution:
+    logprobs = [-math.inf if c.logprob is None else c.logprob for c in prediction.candidates]
     if not math.isfinite(lse) or not math.isfinite(entropy or 0.0):
         raise ValueError("the log-sum-exp or the entropy is not finite")
     logits = array("f", [logprob + lse for logprob in logprobs])
     if any(later > earlier for earlier, later in pairwise(logits)):
         raise ValueError("the candidates are not in the order of their logprobs")
-    ids = array("I", [candidate.id for candidate in told.candidates])
+    ids = array("I", [candidate.id for candidate in prediction.candidates])
     return Distribution(ids.tobytes(), logits.tobytes(), rows, lse, entropy, "imported")

@@ -49,14 +49,14 @@ class TokenFields:
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self._vocabulary = vocabulary
-        self._known: dict[int, dict[str, object]] = {}
+        self._fields: dict[int, dict[str, object]] = {}
         self._begun: dict[int, str] = {}
 
     def of(self, token: int) -> dict[str, object]:
         """Its id, display form and bytes."""
-        fields = self._known.get(token)
+        fields = self._fields.get(token)
         if fields is None:
-            fields = self._known[token] = {
+            fields = self._fields[token] = {
                 "id": token,
                 "text": self._vocabulary.show(token),
                 "bytes": self._vocabulary.bytes_of(token).hex(),
@@ -149,7 +149,7 @@ def line_with(
     if distribution is None:
         unknown = dict.fromkeys(("entropy", "margin", "lse", "tail_mass"))
         return line({**fields, **unknown, "candidates": []})
-    known = {
+    all_fields = {
         **fields,
         "entropy": distribution.entropy,
         "margin": distribution.margin,
@@ -157,9 +157,9 @@ def line_with(
         "tail_mass": distribution.tail_mass(count),
     }
     if not distribution.complete:
-        known["complete"] = False
+        all_fields["complete"] = False
     listed = tokens.candidates(distribution, count)
-    return b'%b,"candidates":%b}\n' % (line(known)[:-2], listed)
+    return b'%b,"candidates":%b}\n' % (line(all_fields)[:-2], listed)
 
 
 def end_line(reason: str | None, text: str) -> bytes:

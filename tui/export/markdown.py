@@ -71,19 +71,21 @@ def _table(source: Source, scope: Scope, chain: list[int], count: int) -> Iterat
     tree, vocabulary = source.tree, source.vocabulary
     yield "| step | token | logprob | rank | H | candidates |\n|--:|---|--:|--:|--:|---|\n"
     for node in chain:
-        told = tree.distribution.get(tree.parent[node])
-        known = tree.is_scored(node)
-        candidates = ""
-        if told is not None:
-            shown = enumerate(told.id_view[:count])
+        distribution = tree.distribution.get(tree.parent[node])
+        scored = tree.is_scored(node)
+        candidates = entropy = ""
+        if distribution is not None:
+            entropy = figure(distribution.entropy, 3)
+            shown = enumerate(distribution.id_view[:count])
             candidates = ", ".join(
-                f"{escaped(vocabulary.show(t))} {math.exp(told.logprob(i)):.1%}" for i, t in shown
+                f"{escaped(vocabulary.show(t))} {math.exp(distribution.logprob(i)):.1%}"
+                for i, t in shown
             )
         yield (
             f"| {source.step(node, scope) or ''} | {escaped(vocabulary.show(tree.token[node]))} "
-            f"| {f'{tree.logprob[node]:.4f}' if known else ''} "
-            f"| {(tree.rank[node] or '?') if known else ''} "
-            f"| {'' if told is None else figure(told.entropy, 3)} | {candidates} |\n"
+            f"| {f'{tree.logprob[node]:.4f}' if scored else ''} "
+            f"| {(tree.rank[node] or '?') if scored else ''} "
+            f"| {entropy} | {candidates} |\n"
         )
     yield "\n"
 

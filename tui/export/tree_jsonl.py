@@ -37,11 +37,11 @@ def _path_lines(source: Source, count: int) -> Iterator[bytes]:
     turns = tree.turns(source.leaf)
     prompt = min([len(path), *turns])
     yield run_line(source, [tree.token[n] for n in path[:prompt]])
-    for node, told in islice(source.steps("path"), 1, None):
+    for node, distribution in islice(source.steps("path"), 1, None):
         fields = step_fields(source, node, tokens)
         if is_given(turns, tree.depth[node]):
             fields |= {"origin": "prompt", "chosen_by": None}
-        yield line_with(fields, told, tokens, count)
+        yield line_with(fields, distribution, tokens, count)
     yield end_line(
         tree.ended.get(source.leaf), source.vocabulary.text(tree.token[n] for n in path[prompt:])
     )
@@ -53,9 +53,9 @@ def _tree_lines(source: Source, scope: Scope, count: int) -> Iterator[bytes]:
     yield run_line(source, [])
     for number, settings in enumerate(tree.settings):
         yield line({"type": "settings", "number": number, **sampling_fields(settings)})
-    kept = {0}
-    for node, told in source.steps(scope):
-        kept.add(node)
+    nodes = {0}
+    for node, distribution in source.steps(scope):
+        nodes.add(node)
         fields = step_fields(source, node, tokens)
         fields |= {
             "node": node,
@@ -64,19 +64,19 @@ def _tree_lines(source: Source, scope: Scope, count: int) -> Iterator[bytes]:
             "settings": tree.settings_of[node],
             "draw": tree.draw[node],
         }
-        yield line_with(fields, told, tokens, count)
-    yield from _about(source, scope, kept, tokens, count)
-    yield line({"type": "end", "reason": "complete", "text": "", "nodes": len(kept) - 1})
+        yield line_with(fields, distribution, tokens, count)
+    yield from _about(source, scope, nodes, tokens, count)
+    yield line({"type": "end", "reason": "complete", "text": "", "nodes": len(nodes) - 1})
 
 
 def _about(
-    source: Source, scope: Scope, kept: set[int], tokens: TokenFields, count: int
+    source: Source, scope: Scope, nodes: set[int], tokens: TokenFields, count: int
 ) -> Iterator[bytes]:
     """What else is known of the nodes and branches that were told."""
     tree = source.tree
-    for node in sorted(kept):
-        told_by_a_child = any(child in kept for child in tree.children[node])
-        after = None if told_by_a_child else tree.distribution.get(node)
+    for node in sorted(nodes):
+        in_child_line = any(child in nodes for child in tree.children[node])
+        after = None if in_child_line else tree.distribution.get(node)
         if after is not None:
             yield line_with({"type": "next", "node": node}, after, tokens, count)
         if node in tree.prompts:
@@ -125,13 +125,13 @@ def _without_seed(settings: SamplingSettings) -> dict[str, object]:
 def step_fields(source: Source, node: int, tokens: TokenFields) -> dict[str, object]:
     """A token as a run tells it, without what the model said before it."""
     tree, origin = source.tree, source.tree.origin[node]
-    known, drawn = tree.is_scored(node), tree.sampler_logprob[node]
+    scored, drawn = tree.is_scored(node), tree.sampler_logprob[node]
     return {
         "type": "step",
         "position": tree.depth[node] - 1,
         "origin": "generated" if origin in GENERATED else origin,
         **tokens.of(tree.token[node]),
-        "logprob": tree.logprob[node] if known else None,
+        "logprob": tree.logprob[node] if scored else None,
         "sampler_logprob": None if math.isnan(drawn) else drawn,
         "chosen_by": None if origin == "prompt" else origin,
         "rank": tree.rank[node] or None,
@@ -156,12 +156,12 @@ def json_parts(source: Source, scope: Scope, count: int) -> Iterator[bytes]:
         }
         yield (b",\n" if index else b"") + line(fields)[:-1]
     yield b'\n],\n"nodes":[\n'
-    for index, (node, told) in enumerate(source.steps(scope)):
+    for index, (node, distribution) in enumerate(source.steps(scope)):
         fields = {"node": node, "parent": tree.parent[node], "branch": tree.branch_of[node]}
         fields |= step_fields(source, node, tokens)
         fields |= {"note": tree.notes.get(node), "bookmark": node in tree.bookmarks}
         fields["name"] = tree.labels.get(node)
         del fields["type"]
-        whole = line_with(fields, told, tokens, count)
+        whole = line_with(fields, distribution, tokens, count)
         yield (b",\n" if index else b"") + whole[:-1]
     yield b"\n]}\n"
