@@ -111,5 +111,5 @@ class GenerationActions(Actions):
         self._tell_change(MADE_AGAIN, await self.controller.redo(), f"{NOTHING} make again")
 
     def _tell_change(self, done: str, change: Change | None, nothing: str) -> None:
-        said = nothing if change is None else f"{done}: {words_of(self.explorer, change)}"
-        self.host.say(f"{said}.")
+        notice = nothing if change is None else f"{done}: {words_of(self.explorer, change)}"
+        self.host.say(f"{notice}.")

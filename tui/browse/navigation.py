@@ -125,9 +125,9 @@ class NavigationActions(Actions):
     def _move_row(self, by: int) -> None:
         seen = self.screen.seen.row
         row = (seen if self.screen.pin() else self.explorer.row) + by
-        self.explorer.row = max(0, min(row, self._step.known_rows))
+        self.explorer.row = max(0, min(row, self._step.loaded_rows))
         self.screen.changed()
-        if row + self._step.table.visible_rows > self._step.known_rows:
+        if row + self._step.table.visible_rows > self._step.loaded_rows:
             self.screen.paint()  # which asks for more rows
 
     def action_taken_row(self) -> None:

@@ -276,7 +276,7 @@ class PromptActions(Actions):
             self.screen.warn("There is no chat here: start one with p, ctrl+r (or --chat).")
             return
 
-        def said(written: Written | None) -> None:
+        def submitted(written: Written | None) -> None:
             if written and written.text:
                 adding = self.controller.add_turn(written.text, literal=written.literal)
                 self.controller.jobs.change(
@@ -285,4 +285,4 @@ class PromptActions(Actions):
 
         given = before or Written("", chat.literal)
         editor = TextEditor("The next user turn", given.text, None, literal=given.literal)
-        await self.screen.open(editor, said)
+        await self.screen.open(editor, submitted)

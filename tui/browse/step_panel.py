@@ -99,7 +99,7 @@ class StepPanel:
             self.fetching = False
 
     @property
-    def known_rows(self) -> int:
+    def loaded_rows(self) -> int:
         """How many candidates of this step can be walked at once."""
         if self._list is None or self._list.node != self._explorer.before:
             self._screen.paint()

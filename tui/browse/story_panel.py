@@ -24,7 +24,7 @@ class StoryPanel:
         self.path_view = PathView(screen.explorer, screen.controller.noise.gaps)
         self.unchanged = 0
         """Tokens at the start of the path that are as they were in the frame before."""
-        self._known_asides: dict[tuple[int, int], Aside] = {}
+        self._aside_cache: dict[tuple[int, int], Aside] = {}
         """By leaf and fork; a branch that was left stays as it is."""
 
     @property
@@ -59,9 +59,9 @@ class StoryPanel:
             fork = tree.common(leaf, explorer.leaf)
             if fork in (leaf, explorer.leaf) or tree.is_out_of_sight(leaf):
                 continue
-            aside = self._known_asides.get((leaf, fork))
+            aside = self._aside_cache.get((leaf, fork))
             if aside is None:
-                aside = self._known_asides[leaf, fork] = self._aside(leaf, fork)
+                aside = self._aside_cache[leaf, fork] = self._aside(leaf, fork)
             if all((aside.before, aside.text) != (one.before, one.text) for one in asides):
                 asides.append(aside)
             if len(asides) == most:

@@ -13,7 +13,7 @@ WORDS = 24
 TURN = " … "
 """Between two answers, in the place of the turn that parts them."""
 
-TOLD = ("eos", "end of turn", "stop", "context", "interrupted")
+MARKED_ENDS = ("eos", "end of turn", "stop", "context", "interrupted")
 """Ends that are marked; the length that was asked for says nothing about the text."""
 
 
@@ -114,5 +114,5 @@ class BranchRows(Sequence[BranchRow]):
             live=live,
             marked=branch.number in explorer.marked,
             name=branch.name or (self._prompt_name(branch) if root else ""),
-            ended=reason if (reason := tree.ended.get(branch.tip, "")) in TOLD else "",
+            ended=reason if (reason := tree.ended.get(branch.tip, "")) in MARKED_ENDS else "",
         )

@@ -134,7 +134,7 @@ class CandidateList:
         token = tree.token[taken]
         if token in self.ids[rows.start : rows.stop]:
             return None
-        known = tree.sampler_logprob[taken]
+        drawn = tree.sampler_logprob[taken]
         logit = tree.logprob[taken] + self.distribution.lse
         index = tree.rank[taken] - 1 if tree.rank[taken] else len(self)
         share = share_of(view, index, token, logit)
@@ -146,7 +146,7 @@ class CandidateList:
             id=token,
             logprob=tree.logprob[taken],
             cumulative=None,
-            sampler=None if math.isnan(known) else math.exp(known),
+            sampler=None if math.isnan(drawn) else math.exp(drawn),
             cut=share.cut,
             tie=share.tie,
             taken=True,

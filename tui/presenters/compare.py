@@ -82,22 +82,22 @@ def _column(explorer: Explorer, number: int, nodes: list[int], live: int | None)
     branch = tree.branch(number)
     turns, given = tree.turns(branch.tip), 0
     pieces = vocabulary.pieces([tree.token[n] for n in nodes])
-    cells, known = [], []
+    cells, logprobs = [], []
     for node, piece in zip(nodes, pieces, strict=True):
         logprob = tree.logprob[node]
         surprisal = None if math.isnan(logprob) else -logprob
         if is_given(turns, tree.depth[node]):
             given += 1
         elif surprisal is not None:
-            known.append(logprob)
+            logprobs.append(logprob)
         heat = NONE if surprisal is None else level("surprisal", surprisal)
         cells.append(CompareCell(piece, surprisal, heat))
     return CompareColumn(
         number,
         branch.name or vocabulary.show(tree.token[nodes[0] if nodes else branch.tip]),
         cells,
-        sum(known) / len(known) if known else None,
-        math.fsum(known) if known and len(known) == len(nodes) - given else None,
+        sum(logprobs) / len(logprobs) if logprobs else None,
+        math.fsum(logprobs) if logprobs and len(logprobs) == len(nodes) - given else None,
         given,
         live=live is not None and live == branch.tip,
         ended=tree.ended.get(branch.tip, ""),

@@ -43,10 +43,10 @@ class PathView:
     def update(self) -> int:
         """Bring the lists up to date; how many cells at the start stayed as they were."""
         explorer = self._explorer
-        known = len(self.cells)
-        settled = min(explorer.settle(), known)
+        count = len(self.cells)
+        settled = min(explorer.settle(), count)
         keep = max(0, settled - LONGEST_CHARACTER)
-        marked = self._measure(settled < known)
+        marked = self._measure(settled < count)
         pieces, old = self._pieces(keep), self.cells[keep:settled]
         del self.cells[keep:], self._nodes[keep:], self.entropies[keep:], self._margins[keep:]
         del self.close[bisect_left(self.close, keep) :]
@@ -108,8 +108,8 @@ class PathView:
                 flip=self._could_flip(index),
             )
         )
-        known = None if before is None else before.entropy
-        self.entropies.append(math.nan if known is None else known)
+        entropy = None if before is None else before.entropy
+        self.entropies.append(math.nan if entropy is None else entropy)
         if before is not None and before.margin < explorer.close_call:
             self.close.append(index)
 

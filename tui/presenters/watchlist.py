@@ -31,14 +31,14 @@ class WatchView:
         controller, count = self._controller, len(self._controller.explorer.nodes)
         if list(self._lines) != controller.watchlist.tokens:
             self._lines, keep = {token: array("d") for token in controller.watchlist.tokens}, 0
-        kept = min(keep, count)
-        unknown = array("d", [math.nan]) * (count - kept)
+        unchanged = min(keep, count)
+        unknown = array("d", [math.nan]) * (count - unchanged)
         for line in self._lines.values():
-            line[kept:] = unknown
-        self._missing = {index for index in self._missing if index < kept}
-        self._unseen = {index for index in self._unseen if index < kept}
+            line[unchanged:] = unknown
+        self._missing = {index for index in self._missing if index < unchanged}
+        self._unseen = {index for index in self._unseen if index < unchanged}
         if self._lines:
-            self._unseen.update(range(kept, count))
+            self._unseen.update(range(unchanged, count))
             self._unseen |= {index for index in self._missing if self._is_answered(index)}
             self._missing -= self._unseen
             self._look()
@@ -63,8 +63,8 @@ class WatchView:
         return nsmallest(most, indices, key=lambda index: abs(index - cursor))
 
     def _is_answered(self, index: int) -> bool:
-        node, known = self._before(index), self._controller.watchlist.ranks
-        return any((node, token) in known for token in self._lines)
+        node, ranks = self._before(index), self._controller.watchlist.ranks
+        return any((node, token) in ranks for token in self._lines)
 
     def _look(self) -> None:
         """Take over what is known of some steps."""
@@ -73,9 +73,9 @@ class WatchView:
             self._unseen.discard(index)
             node = self._before(index)
             for token, line in self._lines.items():
-                known = controller.watchlist.at(node, token)
-                if known is not None:
-                    line[index] = known.logprob
+                watched = controller.watchlist.at(node, token)
+                if watched is not None:
+                    line[index] = watched.logprob
                 elif controller.explorer.tree.distribution.is_complete(node):
                     self._missing.add(index)
 
