@@ -29,7 +29,7 @@ _NAMED = {key.value for key in Keys if key.value[0] != "<"}.union(
 _MEANT = {alias: key for key, aliases in KEY_ALIASES.items() for alias in aliases}
 _MEANT["return"] = "enter"
 _NAMES_KEY = re.compile(r"\{([a-z]\w*\.\w+):([^{}]+)\}")
-_MOST_TOLD = 3
+_MOST_PROBLEMS = 3
 
 
 class Place(NamedTuple):
@@ -182,9 +182,9 @@ def rebinding(
         id, key, other, where = clash
         del keys[id]
         wrong.append(f"{FILE}: {shown_key(key)} is bound twice {where}, by {other} and by {id}.")
-    if len(wrong) > _MOST_TOLD:
-        more = f"{FILE}: {len(wrong) - _MOST_TOLD} more of its keys are left out."
-        wrong[_MOST_TOLD:] = [more]
+    if len(wrong) > _MOST_PROBLEMS:
+        more = f"{FILE}: {len(wrong) - _MOST_PROBLEMS} more of its keys are left out."
+        wrong[_MOST_PROBLEMS:] = [more]
     return Rebinding(keys, {id: default[id] for id in keys}, tuple(wrong))
 
 

@@ -32,7 +32,7 @@ def _heat(ramp: Ramp) -> dict[str, str]:
     return backgrounds | {f"heat-text-{n}": colour for n, colour in enumerate(ramp.texts)}
 
 
-def _quiet(muted: str, rule: str, background: str) -> dict[str, str]:
+def _textual_colours(muted: str, rule: str, background: str) -> dict[str, str]:
     """Textual's own parts in our colours: text, scrollbars."""
     return {
         "muted": muted,
@@ -72,7 +72,7 @@ DARK = Theme(
         "special": "#79c0c9",
         "close": "#a5d8f6",
         "close-bar": "#80c1e8",
-        **_quiet("#98a0ae", "#333d4b", "#0e1118"),
+        **_textual_colours("#98a0ae", "#333d4b", "#0e1118"),
         **_heat(DARK_RAMP),
     },
 )
@@ -101,7 +101,7 @@ LIGHT = Theme(
         "special": "#0f6470",
         "close": "#0b4f7d",
         "close-bar": "#2678a8",
-        **_quiet("#59606d", "#c9c8c2", "#fbfaf7"),
+        **_textual_colours("#59606d", "#c9c8c2", "#fbfaf7"),
         **_heat(LIGHT_RAMP),
     },
 )
@@ -139,7 +139,7 @@ ANSI = Theme(
         "block-cursor-background": "ansi_yellow",
         "input-cursor-foreground": "ansi_black",
         "input-cursor-background": "ansi_yellow",
-        **_quiet("ansi_default", "ansi_bright_black", "ansi_default"),
+        **_textual_colours("ansi_default", "ansi_bright_black", "ansi_default"),
         **_heat(ANSI_RAMP),
     },
 )

@@ -50,12 +50,12 @@ def step_lines(
     if distribution is None:
         yield "No distribution is known here: the first token follows nothing."
         return
-    told = ""
+    sampler = ""
     if view is not None and not view.settings.greedy:
-        told = f", sampler {kept(view, distribution.vocabulary)}"
+        sampler = f", sampler {kept(view, distribution.vocabulary)}"
     yield (
         f"{entropy_words(distribution)}, margin {margin_words(distribution)}"
-        f"{' nats' if math.isfinite(distribution.margin) else ''}{told}"
+        f"{' nats' if math.isfinite(distribution.margin) else ''}{sampler}"
     )
     yield from aligned([_HEADER, *_rows(explorer, distribution, view, count)], _SIDES)
     shown = min(count, len(distribution))
@@ -73,7 +73,7 @@ def _rows(
         logprob = distribution.logprob(index)
         share = share_of(view, index, token, distribution.logit_view[index])
         rank = f"{distribution.rank(index)}{'=' if distribution.tied(index) else ''}"
-        notes = [*_said_of(explorer, token), *([f"cut by {share.cut}"] if share.cut else [])]
+        notes = [*_branch_note(explorer, token), *([f"cut by {share.cut}"] if share.cut else [])]
         yield (
             str(index + 1), rank, cut(vocabulary.show(token), LONGEST_TOKEN), str(token),
             number(logprob), percent(logprob), _sampler(share), ", ".join(notes),
@@ -96,7 +96,7 @@ def _sampler(share: Share) -> str:
     return low if low == high else f"{low} to {high}"
 
 
-def _said_of(explorer: Explorer, token: int) -> list[str]:
+def _branch_note(explorer: Explorer, token: int) -> list[str]:
     tree = explorer.tree
     child = tree.child(explorer.before, token)
     if child is None or tree.is_out_of_sight(child):
@@ -114,10 +114,10 @@ def branch_lines(explorer: Explorer, live_leaf: int | None) -> Iterable[str]:
         fork = f" leaves{step} with {row.token}" if row.token else ""
         state = [w for w, holds in (("in view", row.current), ("hidden", row.hidden)) if holds]
         name = f" {safe_text(row.name)}" if row.name else ""
-        said = f" ({', '.join([*state, *([row.ended] if row.ended else [])])})"
+        note = f" ({', '.join([*state, *([row.ended] if row.ended else [])])})"
         yield (
             f"{'  ' * row.depth}branch {row.number}{name}{fork}, {row.length} tokens{mean}"
-            f"{said if said != ' ()' else ''}: {cut(safe_text(row.words), 48)}"
+            f"{note if note != ' ()' else ''}: {cut(safe_text(row.words), 48)}"
         )
 
 
