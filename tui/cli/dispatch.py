@@ -44,12 +44,12 @@ def main(
         drop_output(1)
         return PIPE_CLOSED
     except OSError as error:
-        said = (error.strerror or str(error)).lower()
+        reason = (error.strerror or str(error)).lower()
         if error.filename is None:  # what we write to has no name
-            print(f"tokexplore: writing failed: {said}.", file=sys.stderr)
+            print(f"tokexplore: writing failed: {reason}.", file=sys.stderr)
             drop_output(1)
         else:
-            print(f"tokexplore: {plain_text(_named(error.filename))}: {said}.", file=sys.stderr)
+            print(f"tokexplore: {plain_text(_named(error.filename))}: {reason}.", file=sys.stderr)
         return FAILURE
     except Exception as error:
         from tokexplore.tui.terminal.shutdown import failure

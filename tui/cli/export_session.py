@@ -35,14 +35,14 @@ def export_session(options: ExportOptions, out: BinaryIO) -> None:
         find(options.session) if options.session else latest().path, to_write=False
     )
     source, damaged = source_of(session), session.tree.distribution.damaged
-    known = len(damaged)
-    if said := " ".join(filter(None, (session.damage, read_state(session.view)[1]))):
-        print(f"tokexplore: {plain_text(said)}", file=sys.stderr)
+    damaged_before = len(damaged)
+    if notice := " ".join(filter(None, (session.damage, read_state(session.view)[1]))):
+        print(f"tokexplore: {plain_text(notice)}", file=sys.stderr)
     if not options.output:
         export(source, form, options.scope, options.candidates, out)
     else:
         with new_file(options.output, force=options.force) as file:
             export(source, form, options.scope, options.candidates, file)
-    if found := len(damaged) - known:
-        said = f"{session.path} is damaged: the candidates of {steps(found)} cannot be read and "
-        print(f"tokexplore: {plain_text(said)}are left blank.", file=sys.stderr)
+    if found := len(damaged) - damaged_before:
+        notice = f"{session.path} is damaged: the candidates of {steps(found)} cannot be read and "
+        print(f"tokexplore: {plain_text(notice)}are left blank.", file=sys.stderr)

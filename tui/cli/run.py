@@ -190,7 +190,7 @@ def run(
             write_events(writer, events, meter, shown)
             return interruption.code
         try:
-            write_events(writer, _kept(events, session), meter, shown)
+            write_events(writer, _stored(events, session), meter, shown)
         finally:
             if problem := session.close():
                 meter.say(problem)
@@ -213,7 +213,7 @@ def _session(
     return RunSession(Path(app.session), engine, app.load, ids, settings, form)
 
 
-def _kept(events: Iterator[StreamEvent], session: "RunSession") -> Iterator[StreamEvent]:
+def _stored(events: Iterator[StreamEvent], session: "RunSession") -> Iterator[StreamEvent]:
     """The same events, each kept before it is told."""
     for event in events:
         session.add(event)

@@ -103,33 +103,33 @@ def report(source: Source, text: str, candidates: int) -> Iterator[str]:
     """The figures of the whole text, its most surprising tokens, and a line for each token."""
     tree, vocabulary = source.tree, source.vocabulary
     path = tree.path(source.leaf)
-    known = [node for node in path if tree.is_scored(node)]
-    if not known:
+    scored = [node for node in path if tree.is_scored(node)]
+    if not scored:
         yield "One token, and nothing comes before it: the model said nothing about it."
         return
-    total = -math.fsum(tree.logprob[node] for node in known)
+    total = -math.fsum(tree.logprob[node] for node in scored)
     pieces = vocabulary.pieces([tree.token[n] for n in path])
-    size = len("".join(pieces[len(path) - len(known) :]).encode())
+    size = len("".join(pieces[len(path) - len(scored) :]).encode())
     yield f"{safe_text(source.title)}: {len(path):,} tokens, {len(text.encode()):,} bytes of UTF-8"
     yield (
-        f"{len(known):,} tokens of {size:,} bytes are counted: the first token has nothing before "
+        f"{len(scored):,} tokens of {size:,} bytes are counted: the first token has nothing before "
         "it to be predicted from"
     )
     yield f"surprisal     {total:,.4f} nats = {total / math.log(2):,.4f} bits"
-    mean = total / len(known)
+    mean = total / len(scored)
     yield f"a token       {mean:.4f} nats, perplexity {_perplexity(mean)}"
     if size:
         yield f"a byte        {total / math.log(2) / size:.4f} bits"
-    first = sum(tree.rank[node] == 1 for node in known)
-    yield f"rank 1        {first / len(known):.1%} of the tokens"
+    first = sum(tree.rank[node] == 1 for node in scored)
+    yield f"rank 1        {first / len(scored):.1%} of the tokens"
     yield ""
     yield "The most surprising tokens:"
-    worst = sorted(known, key=lambda node: tree.logprob[node])[:SURPRISING]
+    worst = sorted(scored, key=lambda node: tree.logprob[node])[:SURPRISING]
     yield from _table(source, worst, 3)
     if candidates:
         yield ""
         yield "Every token:"
-        yield from _table(source, known, candidates)
+        yield from _table(source, scored, candidates)
 
 
 def _perplexity(nats: float) -> str:
@@ -142,11 +142,11 @@ def _table(source: Source, nodes: list[int], candidates: int) -> Iterator[str]:
         ("position", "token", "logprob", "model", "rank", "H", "instead")
     ]
     for node in nodes:
-        told = tree.distribution.get(tree.parent[node])
-        assert told is not None
+        distribution = tree.distribution.get(tree.parent[node])
+        assert distribution is not None
         instead = ", ".join(
-            f"{cut(vocabulary.show(token), LONGEST_TOKEN)} {percent(told.logprob(index))}"
-            for index, token in enumerate(told.id_view[:candidates])
+            f"{cut(vocabulary.show(token), LONGEST_TOKEN)} {percent(distribution.logprob(index))}"
+            for index, token in enumerate(distribution.id_view[:candidates])
         )
         rows.append(
             (
@@ -155,7 +155,7 @@ def _table(source: Source, nodes: list[int], candidates: int) -> Iterator[str]:
                 number(tree.logprob[node]),
                 percent(tree.logprob[node]),
                 f"{tree.rank[node]:,}",
-                figure(told.entropy, 3),
+                figure(distribution.entropy, 3),
                 instead,
             )
         )

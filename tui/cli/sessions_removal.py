@@ -36,27 +36,27 @@ def remove_sessions(asked: RemoveOptions) -> None:
     if not asked.yes and not _agreed(len(found), size):
         print("Nothing was removed.")
         return
-    for known in found:
-        remove(known.path)
+    for session in found:
+        remove(session.path)
     print(f"Removed: {_count(len(found))}, {size:,.1f} MB.")
 
 
 def _found(asked: RemoveOptions) -> Sequence[Listed]:
     """Those that are meant, the latest first."""
-    kept = dated_files()
-    known: dict[Path, Listed] = {}
+    dated = dated_files()
+    chosen: dict[Path, Listed] = {}
     for name in asked.names:
         session = listed(find(name))
-        if session.problem and session.path not in kept:
+        if session.problem and session.path not in dated:
             raise UsageError(session.problem)
         if session.live:
             raise UsageError(f"{session.path} is open in a tokexplore: close it there first.")
-        known[session.path] = session
+        chosen[session.path] = session
     if asked.older_than is not None:
         oldest = time.time() - asked.older_than * _DAY
-        aged = (listed(path) for path, written in kept.items() if written <= oldest)
-        known |= {session.path: session for session in aged if not session.live}
-    return list(known.values())
+        aged = (listed(path) for path, written in dated.items() if written <= oldest)
+        chosen |= {session.path: session for session in aged if not session.live}
+    return list(chosen.values())
 
 
 def _agreed(count: int, size: float) -> bool:

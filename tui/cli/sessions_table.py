@@ -21,16 +21,16 @@ def session_table(width: int) -> str:
     return "".join(f"{cut(line, width) if width else line}\n" for line in lines)
 
 
-def session_line(known: Listed) -> str:
+def session_line(session: Listed) -> str:
     """One session as a line of the list."""
-    name = fit(plain_text(known.path.stem), _NAME)
-    if known.problem:
-        return f"{name} {plain_text(known.problem)}"
-    summary = known.summary
-    when = time.strftime("%Y-%m-%d %H:%M", time.localtime(summary.updated or known.created))
-    said = plain_text(" ".join(summary.words.split()))
-    how = ending(known)
+    name = fit(plain_text(session.path.stem), _NAME)
+    if session.problem:
+        return f"{name} {plain_text(session.problem)}"
+    summary = session.summary
+    when = time.strftime("%Y-%m-%d %H:%M", time.localtime(summary.updated or session.created))
+    words = plain_text(" ".join(summary.words.split()))
+    how = ending(session)
     return (
         f"{name} {fit(plain_text(summary.model), _MODEL)} {when:<16} {summary.nodes:>9,} "
-        f"{size_of(known):>8,.1f}  {said}{f'  [{how}]' if how else ''}"
+        f"{size_of(session):>8,.1f}  {words}{f'  [{how}]' if how else ''}"
     )

@@ -82,12 +82,12 @@ def _contour(grid: Grid) -> set[tuple[int, int]]:
 
 def _crossings(grid: Grid) -> str:
     points = ", ".join(f"{v:.2f}" for v in grid.crossings)
-    said = f"both move the mean entropy alike at v = {points}" if points else "they never cross"
+    text = f"both move the mean entropy alike at v = {points}" if points else "they never cross"
     if grid.step_crossings is None:
-        return said
+        return text
     low, middle, high = grid.step_crossings
     return (
-        f"{said}; {grid.crossing_share:.0%} of the steps cross, at a median v of {middle:.2f} "
+        f"{text}; {grid.crossing_share:.0%} of the steps cross, at a median v of {middle:.2f} "
         f"(quartiles {low:.2f} and {high:.2f})"
     )
 

@@ -32,21 +32,21 @@ def table(
     engine: Engine, plan: Plan, outcomes: Iterator[Outcome], candidates: int
 ) -> Iterator[str]:
     """Every setting's next token as it is known, then figures, curves and first texts."""
-    told = list(outcomes)
+    results = list(outcomes)
     info = engine.info
     text = _one_line(engine, plan.prompt)
     yield safe_text(
         f"{info.name} · {info.dtype} on {info.device} · batch {plan.batch} · after “{text}”"
     )
-    if not told:
+    if not results:
         return
-    yield f"the model's next token: {_entropy(told[0].distribution)}"
+    yield f"the model's next token: {_entropy(results[0].distribution)}"
     rows: list[tuple[str, ...]] = [_HEADS]
-    for outcome in told:
+    for outcome in results:
         rows.append(_row(outcome, summarise(outcome.runs)))
     yield ""
     yield from aligned(rows, "<" + ">" * (len(_HEADS) - 1))
-    for outcome in told:
+    for outcome in results:
         yield ""
         yield from _one(engine, outcome, candidates)
     yield ""

@@ -112,7 +112,7 @@ def _sweep(
     batch = options.batch if engine.info.capabilities.batches else 1
     plan = Plan(ids, settings, options.runs, request, max(1, min(batch, options.runs)))
     outcomes = _remembered(
-        sweep(engine, plan, control, _told(meter, "runs", plan.total)), engine.info.name, swept
+        sweep(engine, plan, control, _progress(meter, "runs", plan.total)), engine.info.name, swept
     )
     report = {
         "table": sweep_report.table,
@@ -140,7 +140,7 @@ def _grid(options: SweepOptions, engine: Engine, control: Control, meter: Meter)
     steps = positions(len(ids), options.steps)
     if not steps:
         raise UsageError("one token is no text for a grid: give a longer one.")
-    found = grid(engine, ids, steps, control, _told(meter, "steps", len(steps)))
+    found = grid(engine, ids, steps, control, _progress(meter, "steps", len(steps)))
     return [found] if found else []
 
 
@@ -155,7 +155,7 @@ def _grid_lines(options: SweepOptions, grids: Sequence[Grid]) -> Iterator[str]:
         yield from sweep_grid_report.table(grids)
 
 
-def _told(meter: Meter, stage: str, total: int) -> Callable[[int], None]:
+def _progress(meter: Meter, stage: str, total: int) -> Callable[[int], None]:
     """Shows how far it is, and how long it still takes."""
     began = time.monotonic()
 

@@ -44,12 +44,12 @@ def prompt_ids(engine: Engine, prompt: PromptSpec, meter: Meter) -> tuple[int, .
     """
     if prompt.chat is not None:
         rendered = engine.render(prompt.chat)
-        ids, said = rendered.ids, rendered.warning
+        ids, warning = rendered.ids, rendered.warning
     else:
         text, literal = prompt.text or "", prompt.literal
         ids = tuple(engine.encode(text, literal=literal))
-        said = begun_by_text(text, ids, engine.info, engine.vocabulary, literal=literal)
-    for notice in filter(None, (prompt.notice, said)):
+        warning = begun_by_text(text, ids, engine.info, engine.vocabulary, literal=literal)
+    for notice in filter(None, (prompt.notice, warning)):
         meter.say(notice)
     context = engine.info.context
     if context and len(ids) > context:
