@@ -138,8 +138,8 @@ async def test_what_the_lab_found_with_another_engine_can_be_read() -> None:
         await until(pilot, lambda: not whole.screen.lab.running)
         await press(pilot, "q")
         await whole.action_quit()
-    kept, engine = keep_on(""), FirstCandidates()
-    app = make_app(options=options_for(kept, OpenOptions()), kept=kept, engine=engine)
+    opened, engine = continue_session(""), FirstCandidates()
+    app = make_app(options=options_for(opened, OpenOptions()), opened=opened, engine=engine)
     async with app.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: bool(app.controller.explorer.nodes))
         await press(pilot, "end", "space")

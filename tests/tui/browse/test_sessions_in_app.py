@@ -357,7 +357,7 @@ async def test_a_model_that_is_given_up_for_a_session_leaves_the_one_before_it(
         await until(pilot, lambda: ended(app) and app.session_path is not None)
         first = app.session_path
         await other_is_loading(pilot, app, "other")
-        app.open_kept(path)
+        app.open_session(path)
         await during(pilot, lambda: app.session_path == path)
         await during(pilot, lambda: listed(first).ended == "quit")
         gate.release(30)

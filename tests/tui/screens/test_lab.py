@@ -147,8 +147,8 @@ async def test_without_the_model_no_runs_are_begun_for_another_prompt() -> None:
         await press(pilot, "q")
         await app.controller.prompt(PromptSpec(text="Another"), go_on=False)
         await pilot.press("ctrl+q")
-    kept = keep_on("")
-    app = make_app(options=options_for(kept, OpenOptions()), kept=kept)
+    session = continue_session("")
+    app = make_app(options=options_for(session, OpenOptions()), opened=session)
     async with app.run_test(size=SIZE) as pilot:
         await settle(pilot)
         await press(pilot, "D")
