@@ -161,6 +161,18 @@ async def test_what_the_lab_found_with_another_engine_can_be_read() -> None:
     assert engine.asked == []
 
 
+async def test_noise_is_not_measured() -> None:
+    engine = FirstCandidates()
+    engine.info = msgspec.structs.replace(engine.info, dtype="bfloat16")
+    app = make_app(options=OPTIONS, engine=engine)
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: ended(app))
+        assert app.controller.noise._unmeasured() is not None
+        await press(pilot, "left", "right")
+        assert app.controller.noise.gaps == {}
+    assert engine.asked == []
+
+
 async def test_the_palette_says_why_too() -> None:
     app = make_app(options=OPTIONS, engine=FirstCandidates())
     async with app.run_test(size=SIZE) as pilot:
@@ -258,7 +270,10 @@ async def test_pages_draws_and_recorded_steps_of_another_engine_ask_for_nothing(
         app.controller.watchlist.toggle(7)
         app.screen.changed()
         await settle(pilot)
-        await press(pilot, "s", "d")
+        await press(pilot, "s")
+        hints = app.screen.query_one(KeyBar)._hints
+        assert [hint.action for hint in hints if hint.disabled] == ["draw"]
+        await press(pilot, "d")
         assert said(app)[-1] == (
             "This engine lists the first 20 candidates of a step: drawing needs the whole "
             "vocabulary."

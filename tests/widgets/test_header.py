@@ -181,3 +181,12 @@ async def test_a_model_name_is_neither_markup_nor_control() -> None:
     async with app.run_test(size=(120, 4)) as pilot:
         await pilot.pause()
         assert "[/x]␛[1mb[bold]arr[i]" in app.query_one(Header).render_line(0).text
+
+
+def test_the_key_of_a_disabled_hint_does_not_stand_out() -> None:
+    bold = Style(bold=True)
+    for disabled in (False, True):
+        hint = KeyHint("d", "draw", 1, "draw", disabled=disabled)
+        strip = keybar_strip(place([hint], None, 20), 20, bold, Style())
+        style = next(segment.style for segment in strip if segment.text == "d")
+        assert (style == bold) is not disabled

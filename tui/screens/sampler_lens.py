@@ -175,6 +175,10 @@ class SamplerLensScreen(Dialog[Setup | None]):
         distribution, link = self._distribution, self._controller.link
         return not link.can("lists_all") or (distribution is not None and not distribution.complete)
 
+    @property
+    def _why_no_draws(self) -> str:
+        return self._controller.link.why_not("drawing", "lists_all")
+
     def _follow(self) -> None:
         """Show what is known of the settings in hand, and ask for what is not."""
         if has_parts(self):
@@ -189,7 +193,7 @@ class SamplerLensScreen(Dialog[Setup | None]):
         columns = self._columns()
         top = self.query_one("#knobs", Static)
         own = rebinding_of(self.app)
-        self.query_one(KeyBar).show(*own.hints(*_hints(self._editor.typed)))
+        self.query_one(KeyBar).show(*own.hints(*_hints(self._editor.typed, self._why_no_draws)))
         lines = sampler_lines.knob_lines(self._editor, top.content_size.width)
         top.update(Content("\n").join(lines))
         self._draw_figures(columns)
@@ -322,8 +326,8 @@ class SamplerLensScreen(Dialog[Setup | None]):
             self.app.notify("Drawing needs the model: space loads it.", markup=False)
             return
         if self._bounded:
-            why = self._controller.link.why_not("drawing", "lists_all")
-            self.app.notify(why or "Drawing needs the whole vocabulary.", markup=False)
+            why = self._why_no_draws or "Drawing needs the whole vocabulary."
+            self.app.notify(why, markup=False)
             return
         self._step.draw(now, DRAWS)
 
@@ -360,7 +364,7 @@ class SamplerLensScreen(Dialog[Setup | None]):
             self.app.notify(str(error), severity="error", markup=False)
 
 
-def _hints(typed: str) -> tuple[list[KeyHint], KeyHint]:
+def _hints(typed: str, why_no_draws: str) -> tuple[list[KeyHint], KeyHint]:
     """The key bar, from what matters most: it differs while a number is being typed."""
     last = KeyHint("{program.help:?}", "keys", 10, "app.help")
     if typed:
@@ -372,7 +376,7 @@ def _hints(typed: str) -> tuple[list[KeyHint], KeyHint]:
         KeyHint("0…9", "type a number", 7),
         KeyHint("{lens.neutral:n}", "neutral", 4, "neutral"),
         KeyHint("{lens.pin:p}", "pin", 3, "pin"),
-        KeyHint("{lens.draw:d}", "draw", 2, "draw"),
+        KeyHint("{lens.draw:d}", "draw", 2, "draw", disabled=bool(why_no_draws)),
         KeyHint("{lens.picture:v}", "picture", 1, "picture"),
         KeyHint("{lens.apply:⏎}", "apply", 6, "apply"),
         KeyHint("{lens.discard:q}", "discard", 5, "cancel"),
