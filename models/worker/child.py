@@ -62,6 +62,7 @@ class Job:
     def advance(self, engine: Engine) -> StreamEvent | Outcome | None:
         """The next event, None at the end; a cancelled score has nothing more to say."""
         if self.background and self.control.cancelled:
+            self._events = None  # which holds a cache, however long nothing else is to be done
             return None
         if self._events is None:
             self._events = self._opened(engine)

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 from support.connect import in_thread
@@ -217,6 +217,35 @@ async def test_scores_wait_for_all_streams_and_a_cancelled_one_for_none() -> Non
         assert isinstance((await gathered(handle))[-1], StreamEnded)
     scored = [event for event in await gathered(scoring) if isinstance(event, ScoredToken)]
     assert [event.position for event in scored] == list(range(1, 30))
+    await client.close()
+
+
+async def test_a_cancelled_score_lets_go_of_its_cache_though_nothing_else_is_to_be_done(
+    gate: threading.Semaphore,
+) -> None:
+    class Holding(FakeEngine):
+        holds = False
+
+        def score(self, *asked: Any) -> Iterator[Progress | ScoredToken]:
+            self.holds = True
+            try:
+                yield from super().score(*asked)
+            finally:
+                self.holds = False
+
+        def _forward(self) -> None:
+            gate.acquire()
+
+    engine = Holding()
+    client = await started(engine)
+    handle = client.score(FIRST, 1)
+    following = asyncio.ensure_future(gathered(handle))
+    gate.release()
+    await until(lambda: engine.holds)
+    handle.cancel()
+    gate.release(9)
+    await following
+    await until(lambda: not engine.holds)
     await client.close()
 
 
