@@ -3,23 +3,27 @@
 import math
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any
 
 import msgspec
 import pytest
-from support.app import LENGTH, make_app, press, screen_text, settle, until
+from support.app import LENGTH, PROMPT, during, make_app, press, screen_text, settle, until
 from support.connect import in_thread
 from support.fake_engine import FakeEngine
 from textual.pilot import Pilot
 from textual.widgets import TextArea
 
+from tokexplore.models.api.engine import Progress, ScoredToken
 from tokexplore.models.api.options import LoadOptions, PromptSpec
 from tokexplore.models.errors import EngineLostError, ModelError, OutOfMemoryError
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.worker.client import EngineClient
 from tokexplore.tui.app import TokexploreApp
+from tokexplore.tui.explore import streams
 from tokexplore.tui.explore.options import AppOptions
+from tokexplore.tui.presenters.status import header_values
 from tokexplore.tui.screens.compare import CompareScreen
 from tokexplore.tui.screens.dialog import Ask, Sheet
 from tokexplore.tui.screens.editor import PromptEditor, TextEditor
@@ -76,6 +80,33 @@ async def test_a_shipped_model_starts_as_its_makers_suggest_and_another_greedy(
         app.controller.streams.configure(msgspec.structs.replace(now, top_k=5), 3)
         changed = await header(pilot, "flock")
         assert " T .70 k 5 p .80 seed 7 " in changed, "what was changed is no suggestion"
+
+
+async def test_a_score_that_waits_for_a_stream_is_not_what_is_under_way(
+    gate: threading.Semaphore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    score, scores = FakeEngine.score, threading.Semaphore(1)
+
+    def gated(*asked: Any) -> Iterator[Progress | ScoredToken]:
+        for event in score(*asked):
+            scores.acquire()
+            yield event
+
+    monkeypatch.setattr(FakeEngine, "score", gated)
+    monkeypatch.setattr(streams, "SCORE_AT_ONCE", 0)
+    app = make_app(options=AppOptions(prompt=PromptSpec(text=PROMPT), max_new_tokens=1), gate=gate)
+    async with app.run_test(size=SIZE) as pilot:
+        gate.release(1)
+        await during(pilot, lambda: header_values(app.controller).state == "prefill")
+        assert not app.controller.streaming, "it is a score"
+        await pilot.press("space")
+        await during(pilot, lambda: app.controller.streaming)
+        assert header_values(app.controller).state == "streaming"
+        gate.release(1)
+        scores.release(100)
+        await during(pilot, lambda: not app.controller.busy)
+        tree, nodes = app.controller.explorer.tree, app.controller.explorer.nodes
+        assert all(tree.rank[n] for n in nodes[1:])
 
 
 async def test_every_prompt_token_but_the_first_is_scored() -> None:

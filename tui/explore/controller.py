@@ -102,8 +102,9 @@ class Controller:
 
     @property
     def progress(self) -> Progress | None:
-        """Of what takes long at present."""
-        return self.link.progress or self.streams.progress or self.scorer.progress
+        """Of what takes long at present; a score waits for a stream."""
+        other = self.streams if self.streaming else self.scorer
+        return self.link.progress or other.progress
 
     @property
     def busy(self) -> bool:
