@@ -663,6 +663,21 @@ async def test_find_on_a_lost_engine_looks_in_what_is_recorded() -> None:
         assert app.controller.explorer.nodes == kept
 
 
+async def test_on_a_lost_engine_no_token_is_taken_of_which_nothing_is_known() -> None:
+    app = make_app(failures={8: "die"})
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: app.controller.state == "lost")
+        await press(pilot, "left")
+        explorer = app.controller.explorer
+        told, size = explorer.tree.distribution.get(explorer.before), len(explorer.tree)
+        unlisted = next(t for t in range(explorer.vocabulary.rows) if told.index_of(t) is None)
+        with pytest.raises(EngineLostError):
+            await app.controller.take(unlisted, explorer.before)
+        assert len(explorer.tree) == size
+        await app.controller.take(told.id_view[7], explorer.before)
+        assert len(explorer.tree) == size + 1
+
+
 async def test_drawing_again_raises_the_number_also_when_the_token_is_known() -> None:
     cold = SamplingSettings(temperature=0.3, seed=1)
     app = make_app(

@@ -75,10 +75,11 @@ class Picks:
 
         Raises:
             UsageError: the engine does not go on with it.
+            EngineLostError: there is none.
         """
         if limit := self._link.limit("forced_tokens"):
             raise UsageError(f"{limit}: id {token} is none of those at this step.")
-        if not self._link.can("lists_all"):
+        if self._link.limit("lists_all"):
             return None
         question = FindStandings(self._explorer.tree.ids(before), [token])
         return (await self._link.client.ask(question))[0]
