@@ -16,7 +16,7 @@ Noise = Callable[[Execution, tuple[int, ...]], Mapping[int, float]]
 
 
 class FakeBench:
-    """Implements `models.bench.Bench`."""
+    """Implements `models.api.instruments.Instruments`."""
 
     def __init__(self, engine: "FakeEngine") -> None:
         self._engine = engine

@@ -58,7 +58,7 @@ Failure = Exception | str
 
 
 class FakeEngine:
-    """Implements `models.protocol.Engine`.
+    """Implements `models.api.engine.Engine`.
 
     Args:
         planted: logits to set after a path: `{ids: {token: logit}}`.
