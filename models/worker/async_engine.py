@@ -10,9 +10,7 @@ from tokexplore.models.api.engine import (
     StreamEvent,
     StreamRequest,
 )
-from tokexplore.models.api.options import LoadOptions
 from tokexplore.models.api.questions import Question
-from tokexplore.models.errors import EngineLostError
 from tokexplore.models.lab.experiment import Experiment, Outcome
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.tokens import Vocabulary
@@ -28,10 +26,6 @@ class Handle(Protocol[E]):
     are raised after the events that came before them.
     """
 
-    @property
-    def done(self) -> bool:
-        """Whether nothing more will arrive."""
-
     def __aiter__(self) -> AsyncIterator[list[E]]:
         """Batches of all that arrived since the last one was asked for, at least one event each."""
 
@@ -43,11 +37,7 @@ class Handle(Protocol[E]):
 
 
 class AsyncEngine(Protocol):
-    """An `Engine` that is awaited."""
-
-    @property
-    def options(self) -> LoadOptions:
-        """What it loads."""
+    """An `Engine` that is awaited; once it is lost, all that is asked of it raises why."""
 
     @property
     def info(self) -> ModelInfo:
@@ -56,10 +46,6 @@ class AsyncEngine(Protocol):
     @property
     def vocabulary(self) -> Vocabulary:
         """Ids and exact bytes; after `start`."""
-
-    @property
-    def lost(self) -> EngineLostError | None:
-        """Why it is gone, once it is; all that is asked of it then raises this."""
 
     async def start(self, report: Callable[[Progress], None]) -> None:
         """Load the model.
