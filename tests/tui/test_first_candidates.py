@@ -21,7 +21,7 @@ from support.app import (
     until,
 )
 from support.fake_engine import FakeEngine
-from support.first_candidates import LISTED, FirstCandidates
+from support.first_candidates import LISTED, FirstCandidates, first_of
 from support.lived import SIZE, ended
 from support.sweeps import sweep_told
 from textual.widgets import Static
@@ -37,6 +37,7 @@ from tokexplore.tui.explore.open_session import continue_session, options_for
 from tokexplore.tui.explore.options import AppOptions, OpenOptions
 from tokexplore.tui.line_mode.session import LineSession
 from tokexplore.tui.presenters.candidates import CandidateList
+from tokexplore.tui.presenters.status import step_figures
 from tokexplore.tui.report.step_text import step_table
 from tokexplore.tui.screens.find import FindToken
 from tokexplore.tui.screens.inspect import inspect_sheet
@@ -268,3 +269,21 @@ def test_a_list_of_candidates_ends_where_nobody_knows_more() -> None:
     told = engine.describe(engine.encode("Once"))
     known = CandidateList(0, told)
     assert len(known) == LISTED == told.available
+
+
+async def test_one_candidate_that_is_computed_again_has_no_margin() -> None:
+    app = make_app()
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: ended(app))
+        await press(pilot, "left")
+        explorer = app.controller.explorer
+        found = app.controller.queries.distribution()
+        assert found is not None
+        explorer.tree.recomputed[explorer.before] = first_of(found, 1)
+        figures = step_figures(app.controller, found, None, None, bits=False)
+        assert [part.text for part in figures[:2]] == [
+            f"H {found.entropy:.2f} nats", f"margin {found.margin:.2f} nats",
+        ]  # fmt: skip
+        explorer.tree.recomputed[explorer.before] = found
+        figures = step_figures(app.controller, found, None, None, bits=False)
+        assert figures[1].text.endswith(f"nats (now {found.margin:.2f})")

@@ -213,7 +213,7 @@ def step_figures(
     unit, nats = unit_of(bits=bits)
     entropy = _entropy(distribution, nats)
     now = _again(_entropy(again, nats)) if again else ""
-    gap = _again(again.margin / nats) if again else ""
+    gap = _again(again.margin / nats) if again and again.margin_known else ""
     parts = [
         "H ?" if entropy is None else f"H {entropy:.2f}{now} {unit}",
         f"margin {_margin(controller, distribution, bits)}{gap}",
