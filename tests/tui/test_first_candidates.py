@@ -284,6 +284,15 @@ async def test_one_candidate_that_is_computed_again_has_no_margin() -> None:
         assert [part.text for part in figures[:2]] == [
             f"H {found.entropy:.2f} nats", f"margin {found.margin:.2f} nats",
         ]  # fmt: skip
+        sheet = str(inspect_sheet(app.controller, None, None)._content)
+        assert "entropy ?, margin ?\n" in sheet
+        assert re.search(r"logprobs at most \S+ nats apart, over 1 candidates", sheet)
+        unlisted = next(t for t in range(found.vocabulary) if found.index_of(t) is None)
+        explorer.tree.recomputed[explorer.before] = msgspec.structs.replace(
+            first_of(found, 1), ids=array("I", [unlisted]).tobytes()
+        )
+        sheet = str(inspect_sheet(app.controller, None, None)._content)
+        assert "no candidate is listed by both" in sheet
         explorer.tree.recomputed[explorer.before] = found
         figures = step_figures(app.controller, found, None, None, bits=False)
         assert figures[1].text.endswith(f"nats (now {found.margin:.2f})")

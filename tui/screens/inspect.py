@@ -78,7 +78,7 @@ def _computed(tree: TokenTree, node: int) -> Lines:
     by = "" if figures.model is None else f" · {_by(tree.provenance[figures.model])}"
     lines = [
         ("entropy", _entropy(distribution)),
-        ("margin", f"{distribution.margin:.4f} nats" if distribution.margin_known else "?"),
+        ("margin", _margin(distribution)),
         (
             "computed by",
             source_words(distribution.source) + _milliseconds(distribution.seconds) + by,
@@ -86,18 +86,29 @@ def _computed(tree: TokenTree, node: int) -> Lines:
     ]
     again = tree.recomputed.get(node)
     if again is not None:
-        logits = dict(zip(again.id_view, again.logit_view, strict=True))
-        shared = [i for i, token in enumerate(distribution.id_view) if token in logits]
-        apart = max(
-            abs(logits[distribution.id_view[i]] - again.lse - distribution.logprob(i))
-            for i in shared
-        )
         lines += [
             ("computed again", f"{source_words(again.source)} · {_by(tree.provenance[-1])}"),
-            ("", f"entropy {figure(again.entropy, 4)}, margin {again.margin:.4f} nats"),
-            ("", f"logprobs at most {apart:.2g} nats apart, over {len(shared)} candidates"),
+            ("", f"entropy {figure(again.entropy, 4)}, margin {_margin(again)}"),
+            ("", _apart(distribution, again)),
         ]
     return lines
+
+
+def _apart(distribution: Distribution, again: Distribution) -> str:
+    """How far the logprobs are apart of the candidates that both list."""
+    logits = dict(zip(again.id_view, again.logit_view, strict=True))
+    apart = [
+        abs(logits[token] - again.lse - distribution.logprob(index))
+        for index, token in enumerate(distribution.id_view)
+        if token in logits
+    ]
+    if not apart:
+        return "no candidate is listed by both"
+    return f"logprobs at most {max(apart):.2g} nats apart, over {len(apart)} candidates"
+
+
+def _margin(distribution: Distribution) -> str:
+    return f"{distribution.margin:.4f} nats" if distribution.margin_known else "?"
 
 
 def _entropy(distribution: Distribution) -> str:
