@@ -5,7 +5,7 @@ from textwrap import wrap
 from typing import ClassVar
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.widgets import Static
@@ -23,15 +23,14 @@ from tokexplore.tui.recording.recordable_app import rebinding_of
 from tokexplore.tui.screens import sampler_lines
 from tokexplore.tui.screens.dialog import Dialog
 from tokexplore.tui.screens.parts import has_parts
+from tokexplore.tui.screens.sampler_keys import LENS_BINDINGS, lens_hints
 from tokexplore.tui.screens.sampler_lines import Column
 from tokexplore.tui.screens.sampler_plot import LensPicture
 from tokexplore.widgets.header import RECORDING
-from tokexplore.widgets.keybar import KeyBar, KeyHint
+from tokexplore.widgets.keybar import KeyBar
 
 DRAWS = 1000
 _WIDE, _TALL = 100, 34
-_NUMBER = {**{str(n): str(n) for n in range(1, 10)}, "full_stop": ".", "minus": "-", "e": "e"}
-"""The keys that numbers are typed with, but for 0."""
 _PINS = (("A", "$special"), ("B", "$close"), ("C", "$error"))
 """Names and colours of the settings that can be pinned."""
 
@@ -52,51 +51,7 @@ class SamplerLensScreen(Dialog[Setup | None]):
         &.-narrow.-picture #picture { display: block; }
     }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "select(-1)", "knob", id="lens.up", tooltip="The knob above."),
-        Binding("down,j", "select(1)", "knob", id="lens.down", tooltip="The knob below."),
-        Binding("left,h", "turn(-1)", "less", id="lens.less", tooltip="Turn it down."),
-        Binding("right,l", "turn(1)", "more", id="lens.more", tooltip="Turn it up."),
-        Binding(
-            "H", "turn(-1, True)", "much less", id="lens.coarse_less",
-            tooltip="Turn it down by a large step.",
-        ),
-        Binding(
-            "L", "turn(1, True)", "much more", id="lens.coarse_more",
-            tooltip="Turn it up by a large step.",
-        ),
-        Binding("n", "neutral", "neutral", id="lens.neutral", tooltip="To where it does nothing."),
-        Binding(
-            "m", "suggested", "the model's own", id="lens.suggested",
-            tooltip="What the model's makers suggest.",
-        ),
-        Binding(
-            "p", "pin", "pin", id="lens.pin", tooltip="Keep these settings in view, as A, B or C."
-        ),
-        Binding("u", "unpin", "unpin", id="lens.unpin", tooltip="Take the last of them off."),
-        Binding("d", "draw", "draw 1,000", id="lens.draw", tooltip="Draw 1,000 times and count."),
-        Binding(
-            "v", "picture", "picture", id="lens.picture",
-            tooltip="Probabilities, or their running sum.",
-        ),
-        Binding(
-            "backspace", "rub_out", "rub out", id="lens.rub_out", tooltip="Take a typed digit back."
-        ),
-        Binding(
-            "enter", "apply", "apply", id="lens.apply", priority=True,
-            tooltip="Take the typed number; without one, apply from the next token on and close.",
-        ),
-        Binding(
-            "q", "cancel", "discard", id="lens.discard", priority=True,
-            tooltip="Throw the settings away.",
-        ),
-        # As bindings, so that keys of a burst act in their order.
-        Binding(
-            "0", "type('0')", "number", id="lens.number", key_display="0 … 9",
-            tooltip="Type the knob's value; ⏎ takes it, and a second ⏎ applies.",
-        ),
-        *(Binding(key, f"type({sign!r})", show=False) for key, sign in _NUMBER.items()),
-    ]  # fmt: skip
+    BINDINGS: ClassVar[list[BindingType]] = list(LENS_BINDINGS)
     AUTO_FOCUS = ""
 
     def __init__(self, controller: Controller, title: str) -> None:
@@ -193,7 +148,7 @@ class SamplerLensScreen(Dialog[Setup | None]):
         columns = self._columns()
         top = self.query_one("#knobs", Static)
         own = rebinding_of(self.app)
-        self.query_one(KeyBar).show(*own.hints(*_hints(self._editor.typed, self._why_no_draws)))
+        self.query_one(KeyBar).show(*own.hints(*lens_hints(self._editor.typed, self._why_no_draws)))
         lines = sampler_lines.knob_lines(self._editor, top.content_size.width)
         top.update(Content("\n").join(lines))
         self._draw_figures(columns)
@@ -362,22 +317,3 @@ class SamplerLensScreen(Dialog[Setup | None]):
             self.dismiss(self._editor.setup())
         except UsageError as error:
             self.app.notify(str(error), severity="error", markup=False)
-
-
-def _hints(typed: str, why_no_draws: str) -> tuple[list[KeyHint], KeyHint]:
-    """The key bar, from what matters most: it differs while a number is being typed."""
-    last = KeyHint("{program.help:?}", "keys", 10, "app.help")
-    if typed:
-        takes = KeyHint("{lens.apply:⏎}", f"takes {typed}", 9, "apply")
-        return [takes, KeyHint("{lens.rub_out:⌫}", "rubs out", 8)], last
-    return [
-        KeyHint("{lens.up:↑}{lens.down:↓}", "knob", 9),
-        KeyHint("{lens.less:←}{lens.more:→}{lens.coarse_less:H}{lens.coarse_more:L}", "turn", 8),
-        KeyHint("0…9", "type a number", 7),
-        KeyHint("{lens.neutral:n}", "neutral", 4, "neutral"),
-        KeyHint("{lens.pin:p}", "pin", 3, "pin"),
-        KeyHint("{lens.draw:d}", "draw", 2, "draw", disabled=bool(why_no_draws)),
-        KeyHint("{lens.picture:v}", "picture", 1, "picture"),
-        KeyHint("{lens.apply:⏎}", "apply", 6, "apply"),
-        KeyHint("{lens.discard:q}", "discard", 5, "cancel"),
-    ], last
