@@ -227,17 +227,17 @@ class Controller:
 
     # Going on
 
-    def play(self, count: int | None = None, *, draw: int = 0) -> None:
+    def play(self, count: int | None = None) -> None:
         """Go on from the leaf of the path in view, by `count` tokens or the set length."""
         if self.state == "recorded":
-            self.jobs.run(self._wake_and_play(count, draw))
+            self.jobs.run(self._wake_and_play(count))
         elif self.replay is None:
-            self.streams.play(count, draw=draw)
+            self.streams.play(count)
 
-    async def _wake_and_play(self, count: int | None, draw: int) -> None:
+    async def _wake_and_play(self, count: int | None) -> None:
         async with self._turn:
             await self._wake()
-            self.play(count, draw=draw)
+            self.play(count)
 
     async def go_on(self, count: int | None = None) -> None:
         """Go on at the end of the path in view, or pause what came to stream meanwhile.
