@@ -45,7 +45,6 @@ class CastWriter:
         *,
         version: Version = 2,
         idle_cap: float | None = None,
-        title: str = "",
         clock: Callable[[], float] = time.monotonic,
         stamp: int | None = None,
     ) -> None:
@@ -54,7 +53,7 @@ class CastWriter:
         self._before, self._at = clock(), 0.0
         self._last_at = 0.0
         self._file = _create(path)
-        self._line(_header(version, size, title, int(time.time()) if stamp is None else stamp))
+        self._line(_header(version, size, int(time.time()) if stamp is None else stamp))
 
     def output(self, text: str) -> None:
         """Something is written to the terminal."""
@@ -87,7 +86,7 @@ class CastWriter:
         self._file.flush()
 
 
-def _header(version: Version, size: tuple[int, int], title: str, stamp: int) -> dict[str, object]:
+def _header(version: Version, size: tuple[int, int], stamp: int) -> dict[str, object]:
     columns, rows = size
     header: dict[str, object] = {"version": version}
     if version == 2:
@@ -96,7 +95,7 @@ def _header(version: Version, size: tuple[int, int], title: str, stamp: int) -> 
     else:
         header |= {"term": {"cols": columns, "rows": rows, "type": "xterm-256color"}}
         header["timestamp"] = stamp
-    return header | ({"title": title} if title else {})
+    return header
 
 
 def _create(path: Path) -> TextIO:

@@ -10,9 +10,9 @@ from tokexplore.tui.recording.camera import Camera
 from tokexplore.tui.recording.cast import BEGINS
 
 
-def svg_of(app: App[Any], title: str = "tokexplore") -> str:
+def svg_of(app: App[Any]) -> str:
     """The screen as an SVG without web fonts, so that it shows anywhere and loads nothing."""
-    return re.sub(r"\s*@font-face\s*{[^}]*}", "", app.export_screenshot(title=title))
+    return re.sub(r"\s*@font-face\s*{[^}]*}", "", app.export_screenshot(title="tokexplore"))
 
 
 def write_png(app: App[Any], path: Path) -> bool:

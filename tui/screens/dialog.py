@@ -120,17 +120,14 @@ class Ask(Dialog[str | None]):
     ]
     hint_text = "{ask.submit:⏎} done · {dialog.cancel:ctrl+g} cancels"
 
-    def __init__(
-        self, title: str, value: str = "", placeholder: str = "", *, replaced: bool = False
-    ) -> None:
+    def __init__(self, title: str, value: str = "", *, replaced: bool = False) -> None:
         super().__init__()
-        self.title_text = title
-        self._value, self._placeholder = value, placeholder
+        self.title_text, self._value = title, value
         self._replaced = replaced
         """What is typed takes the place of the value."""
 
     def body(self) -> ComposeResult:
-        yield Input(self._value, placeholder=self._placeholder, select_on_focus=self._replaced)
+        yield Input(self._value, select_on_focus=self._replaced)
 
     def action_submit(self) -> None:
         """Hand the line over."""

@@ -129,20 +129,14 @@ class TextEditor(Writing[Written | None]):
     hint_text = "{type.submit:⏎} done · " + WRITING
 
     def __init__(
-        self,
-        title: str,
-        text: str,
-        preview: Preview | None,
-        placeholder: str = "",
-        *,
-        literal: bool = False,
+        self, title: str, text: str, preview: Preview | None, *, literal: bool = False
     ) -> None:
         super().__init__()
         self.title_text, self.literal = title, literal
-        self._text, self._preview, self._placeholder = text, preview, placeholder
+        self._text, self._preview = text, preview
 
     def body(self) -> ComposeResult:
-        yield Draft(self._text, placeholder=self._placeholder)
+        yield Draft(self._text)
         yield self.reading()
         yield Static("", id="tokens")
 
