@@ -208,7 +208,7 @@ class EngineClient:
 
     def _send(self, command: messages.Command) -> None:
         if self.lost:
-            raise self.lost
+            raise EngineLostError(str(self.lost))  # not the one that what was under way met
         if self._closing or self._transport is None:
             raise EngineLostError("the engine is not running.")
         self._transport.write(messages.frame(command))

@@ -509,6 +509,19 @@ async def test_a_dead_engine_loses_nothing_and_space_goes_on_from_the_same_node(
         assert len(explorer.nodes) > len(kept), "the stream that was cut off goes on"
 
 
+async def test_a_loss_is_told_once_and_again_only_to_who_asks() -> None:
+    app = make_app(failures={8: "die"})
+    notices: list[str] = []
+    app.notify = lambda message, **_: notices.append(message)  # type: ignore[method-assign]
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: app.controller.state == "lost" and not app.controller.busy)
+        assert [text for text in notices if "starts it again" in text] == notices
+        assert len(notices) == 1
+        distribution = app.controller.queries.rows(app.controller.explorer.before, 300, 1)
+        await app.controller.jobs.run(distribution)  # type: ignore[arg-type]
+        assert notices[-1] == "The engine is gone: space starts it again."
+
+
 async def test_an_engine_that_cannot_start_again_can_be_tried_once_more() -> None:
     app = make_app(failures={8: "die"})
     async with app.run_test(size=SIZE) as pilot:

@@ -113,7 +113,7 @@ class DisplayActions(Actions):
 
     async def _open_paused(self, make: Callable[[Controller], Screen[None]]) -> None:
         """Open a screen on a path that nothing changes meanwhile."""
-        await self.controller.hold(lambda: self._push(make(self.controller)))
+        await self.controller.while_paused(lambda: self._push(make(self.controller)))
 
     async def _push(self, screen: Screen[None]) -> None:
         await self.screen.app.push_screen(screen)

@@ -59,6 +59,8 @@ class Controller:
         self.explorer, self.options, self.replay = explorer, options, replay
         self.goes_on = False
         """A stream was live when the engine was lost."""
+        self._loss: EngineLostError | None = None
+        """The last loss, which all that was under way then ran into."""
         self._changed, self._notify, self._play_name = changed, notify, play_name
         self._turn = asyncio.Lock()
         self.jobs = jobs = Jobs(changed, self._failed)
@@ -183,7 +185,7 @@ class Controller:
     def lose(self, error: EngineLostError) -> None:
         """The engine's process is gone: say why, once; the tree stays."""
         if self.link.state != "lost":
-            self.goes_on = self.streaming
+            self.goes_on, self._loss = self.streaming, error
             self.streams.drop(self.streams.live)
             self.link.lose()
             self._notify(
@@ -194,7 +196,7 @@ class Controller:
     def _failed(self, error: Exception) -> None:
         """Tell what a piece of work in the background ran into."""
         if isinstance(error, EngineLostError):
-            if self.link.state == "lost":
+            if self.link.state == "lost" and error is not self._loss:
                 self._notify(
                     f"The engine is gone: {self._play_name} starts it again.", severity="error"
                 )
@@ -257,7 +259,7 @@ class Controller:
     # What changes the path in view
 
     @asynccontextmanager
-    async def paused(self, *, awake: bool = False) -> AsyncIterator[None]:
+    async def paused_turn(self, *, awake: bool = False) -> AsyncIterator[None]:
         """A turn in which nothing streams: for changes of the path in view.
 
         Args:
@@ -269,14 +271,14 @@ class Controller:
             await self.streams.pause()
             yield
 
-    async def hold(self, work: Callable[[], Awaitable[object]]) -> None:
+    async def while_paused(self, work: Callable[[], Awaitable[object]]) -> None:
         """Do something for which the path in view has to stay as it is."""
-        async with self.paused():
+        async with self.paused_turn():
             await work()
 
     async def take(self, token: int, before: int) -> None:
         """Take a token after the node `before` and go on from there; a taken one is gone to."""
-        async with self.paused():
+        async with self.paused_turn():
             if await self._picks.take(token, before):
                 self.play()
             self._changed()
@@ -300,7 +302,7 @@ class Controller:
         Raises:
             TokexploreError: see `Prompts.begin`.
         """
-        async with self.paused(awake=True):
+        async with self.paused_turn(awake=True):
             await self._prompts.begin(spec)
             if go_on:
                 self.play()
@@ -326,7 +328,7 @@ class Controller:
         Raises:
             TokexploreError: see `Prompts.type_text`.
         """
-        async with self.paused(awake=True):
+        async with self.paused_turn(awake=True):
             if place is not None:
                 self.explorer.show(*place)
             await self._prompts.type_text(text, literal=literal)
@@ -345,7 +347,7 @@ class Controller:
 
     async def hide(self, number: int | None = None) -> int | None:
         """Hide a branch, the one in view by default; its number, None where none would be left."""
-        async with self.paused():
+        async with self.paused_turn():
             branch = self.explorer.branch
             if number is None and branch is not None:
                 number = branch.number
@@ -353,22 +355,22 @@ class Controller:
 
     async def unhide(self, number: int) -> None:
         """Show a hidden branch again."""
-        async with self.paused():
+        async with self.paused_turn():
             sight.unhide(self.explorer, number)
 
     async def undo(self) -> Change | None:
         """Take the last change back; it, or None."""
-        async with self.paused():
+        async with self.paused_turn():
             return sight.undo(self.explorer)
 
     async def redo(self) -> Change | None:
         """Make the last change again that was taken back; it, or None."""
-        async with self.paused():
+        async with self.paused_turn():
             return sight.redo(self.explorer)
 
     async def back(self) -> bool:
         """Return to where the last jump or switch came from; whether there was one."""
-        async with self.paused():
+        async with self.paused_turn():
             return self.explorer.back()
 
     async def go_to(self, node: int, through: int) -> None:

@@ -123,7 +123,7 @@ class RepeatRuns:
         The model's numbers for it are computed as for any text that is given: what a run read
         under its own condition is no canonical distribution.
         """
-        async with self._controller.paused():
+        async with self._controller.paused_turn():
             leaf = self._take(study, segment)
         self._controller.jobs.run(self._score([leaf]))
         return self._controller.explorer.tree.branch_of[leaf]
@@ -133,7 +133,7 @@ class RepeatRuns:
 
         How many sides it has.
         """
-        async with self._controller.paused():
+        async with self._controller.paused_turn():
             leaves = [self._take(study, child) for child in reversed(segment.children)]
             step = len(self.ids) + segment.start + len(segment.ids)
             self._controller.explorer.place(step, jump=True)

@@ -120,7 +120,7 @@ class TemperatureRuns:
 
         The path in view goes to its end.
         """
-        async with self._controller.paused():
+        async with self._controller.paused_turn():
             tree, leaf = self._controller.explorer.tree, self.node
             before = len(tree)
             for event in run.drawn:

@@ -94,7 +94,10 @@ class CompareScreen(LiveScreen):
     def action_play(self) -> None:
         """Pause, or go on with the branch in view."""
         controller = self.controller
-        controller.jobs.change(controller.go_on())
+        if controller.state in ("lost", "replaying"):
+            self.app.notify("Space in the main screen goes on here.", timeout=3, markup=False)
+        else:
+            controller.jobs.change(controller.go_on())
 
     def keeps_waiting(self, event: events.Key | events.Paste) -> bool:
         """Whether another branch is about to come into view."""
