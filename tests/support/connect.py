@@ -22,14 +22,15 @@ class ThreadConnection:
 
     def __init__(self, open_engine: OpenEngine) -> None:
         self._ours, self._theirs = socket.socketpair()
-        self._thread = threading.Thread(target=self._run, args=(open_engine,), daemon=True)
-        self._thread.start()
+        self._over = threading.Event()
+        """Set once the thread has ended or was killed: then it may wait for something for ever."""
+        threading.Thread(target=self._run, args=(open_engine,), daemon=True).start()
 
     def _run(self, open_engine: OpenEngine) -> None:
         try:
             serve(self._theirs, self._opener(open_engine), leave=lambda: None)
         finally:
-            self.die()
+            self.kill()
 
     def _opener(self, open_engine: OpenEngine) -> OpenEngine:
         """A fake engine that dies ends this connection, not the test's process."""
@@ -55,11 +56,12 @@ class ThreadConnection:
         return self._ours
 
     async def ended(self) -> str:
-        await asyncio.to_thread(self._thread.join)
+        await asyncio.to_thread(self._over.wait)
         return "the thread ended"
 
     def kill(self) -> None:
         self.die()
+        self._over.set()
 
     def log(self) -> str:
         return ""

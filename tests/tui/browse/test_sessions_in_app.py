@@ -322,6 +322,7 @@ async def test_another_model_begins_a_session_that_names_the_one_before() -> Non
 async def other_is_loading(pilot: Pilot[int], app: TokexploreApp, model: str) -> None:
     app.open_model(LoadOptions(model=model))
     await during(pilot, lambda: app.controller.options.load.model == model and not app._replacing)
+    await during(pilot, lambda: app.controller.link.progress is not None)
 
 
 async def test_a_model_that_is_given_up_for_a_third_one_leaves_the_session_before_it(
