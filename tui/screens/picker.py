@@ -58,6 +58,7 @@ class Picker(Dialog[Result], Generic[Result, Row]):
         self._rows = rows
         line.update(Content(safe_text(notice)))
         options.add_options(Option(self.line(row), disabled=not self.can_pick(row)) for row in rows)
+        options.action_first()
         options.focus()
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
