@@ -244,7 +244,11 @@ class LabScreen(LiveScreen):
 
     def action_stop(self) -> None:
         """Stop; what is done stays."""
-        self.lab.stop()
+        if self.lab.running:
+            self.lab.stop()
+        else:
+            nothing = _NO_MODEL if self.controller.link.absent else "No runs are being made."
+            self.notify(nothing, timeout=2, markup=False)
 
     def action_edit(self) -> None:
         """Ask how many runs, of how many tokens."""

@@ -8,6 +8,7 @@ from support.app import during, make_app, press, screen_text, settle, until
 from support.fake_bench import FakeBench
 
 from tokexplore.models.api.options import PromptSpec
+from tokexplore.models.errors import EngineLostError
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.tree.study import Study
 from tokexplore.tui.explore.open_session import continue_session, options_for
@@ -157,6 +158,17 @@ async def test_without_the_model_no_runs_are_begun_for_another_prompt() -> None:
         assert app.controller.state == "recorded", "no engine was lost, as there is none"
         assert not [n for n in app._notifications if n.severity == "error"]
         assert "No model is loaded: space in the main screen does it." in screen_text(app)
+
+
+async def test_space_says_why_it_stops_nothing() -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(pilot, app)
+        await press(pilot, "space")
+        assert any("No runs are being made." in n.message for n in app._notifications)
+        app.controller.lose(EngineLostError("It ended."))
+        await press(pilot, "space")
+        assert any("space in the main screen" in n.message for n in app._notifications)
 
 
 async def test_runs_are_stopped_and_asked_for_anew() -> None:
