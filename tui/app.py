@@ -38,7 +38,7 @@ from tokexplore.tui.explore.session_recorder import (
     ScreenState,
 )
 from tokexplore.tui.explore.undo_text import CHANGED
-from tokexplore.tui.keymap import NONE, Place, Rebinding, own_keys
+from tokexplore.tui.keymap import NONE, Rebinding
 from tokexplore.tui.keys import APP_BINDINGS
 from tokexplore.tui.recording.recordable_app import RecordableApp
 from tokexplore.tui.screens.live import LiveScreen
@@ -380,27 +380,20 @@ class TokexploreApp(RecordableApp[int]):
 
 
 def run_app(
-    options: AppOptions, opened: OpenSession | None = None, timeline: Timeline | None = None
+    options: AppOptions,
+    opened: OpenSession | None = None,
+    timeline: Timeline | None = None,
+    rebinding: Rebinding = NONE,
 ) -> int:
     """Run the app in this terminal; its exit code.
 
     Args:
         opened: a session to go on with.
         timeline: a session to live again.
+        rebinding: the user's own keys.
     """
     options = msgspec.structs.replace(options, shipped_defaults=True)
-    app = TokexploreApp(options, opened=opened, timeline=timeline, rebinding=_own_keys())
+    app = TokexploreApp(options, opened=opened, timeline=timeline, rebinding=rebinding)
     code = app.run()
     app.close_session("crashed")
     return app.return_code or code or 0
-
-
-def _own_keys() -> Rebinding:
-    """The keys of the user's file; the first paint waits for no screen where there is none."""
-
-    def everywhere() -> list[Place]:
-        from tokexplore.tui.browse.places import places
-
-        return places(APP_BINDINGS)
-
-    return own_keys(everywhere, APP_BINDINGS)

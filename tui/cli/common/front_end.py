@@ -16,6 +16,7 @@ from tokexplore.tui.terminal.stdio import (
 if TYPE_CHECKING:
     from tokexplore.models.session.timeline import Timeline
     from tokexplore.tui.explore.session_recorder import OpenSession
+    from tokexplore.tui.keymap import Place, Rebinding
 
 
 def on_screen(
@@ -44,7 +45,7 @@ def on_screen(
     if app.record:
         check_new(app.record, "--record", "record to another file")
     with screen_on_stderr():
-        return _left(run_app(app, opened, timeline))
+        return _left(run_app(app, opened, timeline, _own_keys()))
 
 
 def in_lines(app: AppOptions, opened: "OpenSession | None" = None) -> int:
@@ -63,3 +64,16 @@ def _left(code: int) -> int:
     if ENDED.get(code) == "hangup":
         drop_output(1, 2)
     return code
+
+
+def _own_keys() -> "Rebinding":
+    """The keys of the user's file; the first paint waits for no screen where there is none."""
+    from tokexplore.tui.keymap import own_keys
+    from tokexplore.tui.keys import APP_BINDINGS
+
+    def everywhere() -> "list[Place]":
+        from tokexplore.tui.browse.places import places
+
+        return places(APP_BINDINGS)
+
+    return own_keys(everywhere, APP_BINDINGS)
