@@ -31,8 +31,10 @@ class PromptActions(Actions):
         super().__init__(screen)
         self._first = first
         """Whether this is what the command line asked for: a mistake in it ends the program."""
-        self._typed: PromptSpec | None = None
-        """A prompt that was typed before the model was loaded."""
+        self._waiting: PromptSpec | None = None
+        """A prompt that waits for the model: typed before it was loaded, or asked for where it was
+        lost while it was loaded.
+        """
         self._goes_on_with: Written | None = None
         """A text that was typed to follow the first prompt before the model was loaded."""
 
@@ -56,9 +58,11 @@ class PromptActions(Actions):
             await controller.open()
             if controller.state == "asking":
                 self.host.model_opened()
-            spec = controller.options.starting_prompt() if self._typed is None else None
+            spec = controller.options.starting_prompt() if self._waiting is None else None
             if controller.state == "asking" and spec is not None:
                 await self._start(spec)
+            elif controller.state == "lost" and spec is not None:
+                self._waiting = spec
         except TokexploreError as error:
             if self._first:
                 await self.host.leave(error.exit_code, f"tokexplore: {error}")
@@ -66,11 +70,11 @@ class PromptActions(Actions):
                 await self.host.model_refused(error)
             else:
                 raise
-        if controller.state == "asking" and self._typed is not None:
-            await self._start_typed(self._typed)
+        if controller.state == "asking" and self._waiting is not None:
+            await self._start_typed(self._waiting)
 
     def restart(self) -> None:
-        """Start a lost engine again, then on a prompt that was typed meanwhile."""
+        """Start a lost engine again, then on a prompt that waits for it."""
         loading = self.controller.restart()
         self.controller.jobs.run(self._go_on_after(loading))
 
@@ -79,14 +83,15 @@ class PromptActions(Actions):
         controller = self.controller
         if controller.state not in ("asking", "paused"):
             return
-        if self._typed is not None:
-            await self._start_typed(self._typed)
+        self.host.model_opened()
+        if self._waiting is not None:
+            await self._start_typed(self._waiting)
         elif controller.goes_on:
             self.explorer.follow()
             controller.play()
 
     async def _start(self, spec: PromptSpec) -> None:
-        self._typed = None
+        self._waiting = None
         more = self._goes_on_with
         await self.controller.prompt(spec, go_on=spec.chat is None and more is None)
         self._goes_on_with = None
@@ -142,7 +147,7 @@ class PromptActions(Actions):
             "Type a continuation at this step",
         )
         if not explorer.nodes:
-            coming = self._typed or controller.options.starting_prompt()
+            coming = self._waiting or controller.options.starting_prompt()
             if controller.state != "loading" or coming is None:
                 self.screen.nothing("prompt yet: p asks for one")
                 return
@@ -224,7 +229,7 @@ class PromptActions(Actions):
             self.screen.tell(f"Starts as soon as {when}.")
             # Where a change of the path loads the model, that change has its turn first.
             if not controller.turn_is_taken:
-                self._typed = spec
+                self._waiting = spec
                 return
         controller.jobs.change(self._start_typed(spec))
 

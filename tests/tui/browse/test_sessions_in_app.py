@@ -4,19 +4,21 @@ import math
 import re
 import sqlite3
 import threading
+from functools import partial
 from pathlib import Path
 
 import msgspec
 import pytest
 from msgspec.structs import replace
-from support.app import PROMPT, during, make_app, press, screen_text, settle, until
+from support.app import PROMPT, client_of, during, make_app, press, screen_text, settle, until
+from support.fake_engine import FakeEngine
 from support.lived import OPTIONS, SETTINGS, ended, lived, reopened
 from textual import events
 from textual.pilot import Pilot
 
 from tokexplore.models.api.engine import Chat, Message
 from tokexplore.models.api.options import LoadOptions, PromptSpec
-from tokexplore.models.errors import UsageError
+from tokexplore.models.errors import EngineLostError, UsageError
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.session import meta
 from tokexplore.models.session.listing import latest
@@ -29,7 +31,7 @@ from tokexplore.tui.cli import dispatch
 from tokexplore.tui.cli.export_session import source_of
 from tokexplore.tui.cli.sessions_table import session_table
 from tokexplore.tui.explore.open_session import continue_session, options_for
-from tokexplore.tui.explore.options import AppOptions, OpenOptions
+from tokexplore.tui.explore.options import STOCK_PROMPT, AppOptions, OpenOptions
 from tokexplore.tui.explore.session_recorder import ViewState, read_state
 from tokexplore.tui.export.formats import export
 from tokexplore.widgets.candidates import CandidateTable
@@ -345,6 +347,23 @@ async def test_a_model_that_is_given_up_for_a_third_one_leaves_the_session_befor
     with sqlite3.connect(second) as connection:
         assert meta.get(connection, "previous") == str(first)
     assert [listed(p).ended for p in (first, second)] == ["quit", "quit"]
+
+
+async def test_a_model_that_was_lost_while_it_was_loaded_begins_as_it_would_have() -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: ended(app) and app.session_path is not None)
+        first, making = app.session_path, app._make_client
+        app._make_client = client_of(
+            partial(FakeEngine.open, load_error=EngineLostError("It ended."))
+        )
+        app.open_model(LoadOptions(model="embedded"))
+        await until(pilot, lambda: app.controller.state == "lost")
+        app._make_client = making
+        await press(pilot, "space")
+        await until(pilot, lambda: ended(app) and app.session_path != first)
+        assert app.controller.explorer.text().startswith(STOCK_PROMPT)
+        assert listed(first).ended == "quit", "it can be opened again"
 
 
 async def test_a_model_that_is_given_up_for_a_session_leaves_the_one_before_it(
