@@ -517,9 +517,10 @@ async def test_a_loss_is_told_once_and_again_only_to_who_asks() -> None:
         await until(pilot, lambda: app.controller.state == "lost" and not app.controller.busy)
         assert [text for text in notices if "starts it again" in text] == notices
         assert len(notices) == 1
-        distribution = app.controller.queries.rows(app.controller.explorer.before, 300, 1)
-        await app.controller.jobs.run(distribution)  # type: ignore[arg-type]
-        assert notices[-1] == "The engine is gone: space starts it again."
+        asked = app.controller.queries.rows(app.controller.explorer.before, 300, 1)
+        await app.controller.jobs.run(asked)  # type: ignore[arg-type]
+        await press(pilot, "full_stop")
+        assert notices[1:] == ["The engine is gone: space starts it again."] * 2
 
 
 async def test_an_engine_that_cannot_start_again_can_be_tried_once_more() -> None:

@@ -146,6 +146,8 @@ class Streams:
     def play(self, count: int | None = None, *, draw: int = 0) -> None:
         """Go on from the leaf of the path in view, by `count` tokens or the set length."""
         explorer = self._explorer
+        if self._link.state == "lost":
+            self._notify(f"The engine is gone: {self._play_name} starts it again.")
         if self.live or self._link.absent or not explorer.nodes:
             return
         if explorer.tree.ended.get(explorer.leaf) == "context":

@@ -94,8 +94,8 @@ class CompareScreen(LiveScreen):
     def action_play(self) -> None:
         """Pause, or go on with the branch in view."""
         controller = self.controller
-        if controller.state in ("lost", "replaying"):
-            self.app.notify("Space in the main screen goes on here.", timeout=3, markup=False)
+        if controller.replay is not None:
+            self.app.notify("Space in the main screen goes on.", timeout=3, markup=False)
         else:
             controller.jobs.change(controller.go_on())
 
