@@ -171,7 +171,8 @@ class LabScreen(LiveScreen):
         self.query_one("#lab-trie", Static).update(trie(self._rows, self._index, columns))
         title, content = list[Part](), Content("")
         if self._study is not None and self._rows:
-            title, content = detail(self._study, self._rows[self._index], vocabulary)
+            row = self._rows[self._index]
+            title, content = detail(self._study, row, vocabulary, running=self.lab.running)
         self.query_one("#lab-rule", TitleRule).show(title)
         self.query_one("#lab-detail", Static).update(content)
 
@@ -180,7 +181,8 @@ class LabScreen(LiveScreen):
         prompt = cut_left(safe_text(words.replace("\n", NEWLINE)).strip(), self.size.width // 4)
         study = lab.study
         runs, length = (study.planned, study.length) if study else (lab.runs, lab.length)
-        varied = study.varied if study else lab.knobs
+        seeds = {run.seed for run in study.runs} if study else set[int]()
+        varied = (*(["seed"] if len(seeds) > 1 else []), *(study.varied if study else lab.knobs))
         self.query_one("#lab-title", TitleRule).show(
             [
                 Part("the same request again", "here"),

@@ -63,14 +63,24 @@ def trie(rows: Sequence[TrieRow], cursor: int, columns: int) -> Content:
     return Content("\n").join(lines)
 
 
-def detail(study: Study, row: TrieRow, vocabulary: Vocabulary) -> tuple[list[Part], Content]:
-    """The title and the content of what is told of a line: its fork, or its runs."""
+def detail(
+    study: Study, row: TrieRow, vocabulary: Vocabulary, *, running: bool
+) -> tuple[list[Part], Content]:
+    """The title and the content of what is told of a line: its fork, or its runs.
+
+    Args:
+        running: whether runs are being made.
+    """
     if row.step is None:
-        title = [Part(f"a text of {len(row.segment.runs)} runs", "here")]
+        count = len(row.segment.runs)
+        title = [Part(f"a text of {count} run{'s' if count > 1 else ''}", "here")]
         return title, Content("\n").join(map(_plain, _run_lines(study, row)))
     title, fork = [Part(f"fork at step {row.step}", "here")], _fork_of(study, row)
     if fork is None:
-        return title, Content("its logits are told once all runs are done")
+        when = (
+            "are told once all runs are done" if running else "were not computed: r runs it again"
+        )
+        return title, Content(f"its logits {when}")
     title.append(Part(choices_text(fork, vocabulary), "text"))
     verdict, *rest = fork_lines(study, fork, vocabulary)
     lines = [Content.styled(safe_text(verdict), "bold"), *map(_plain, rest)]

@@ -232,6 +232,12 @@ async def test_a_sampled_request_draws_each_run_with_a_seed_of_its_own() -> None
         assert [run.seed for run in study.runs] == list(range(5, 35))
         assert {fork.verdict.kind for fork in study.forks} == {"sampler"}
         assert "verdict: sampler draw (P = " in screen_text(app)
+        assert "varied: seed, batch, cache" in screen_text(app), (
+            "or the texts would look like noise"
+        )
+        screen.lab.study = screen._study = msgspec.structs.replace(study, forks=())
+        await press(pilot, "down", "up")
+        assert "its logits were not computed: r runs it again" in screen_text(app)
 
 
 def test_runs_and_tokens_are_typed_as_one_reads_them() -> None:
