@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-KILLS = 100
+KILLS = 200
 
 
 def test_kill_9_at_random_moments(tmp_path: Path) -> None:

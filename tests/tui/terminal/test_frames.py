@@ -1,4 +1,4 @@
-"""Four thousand random frames in two terminals: each cell as if the frame had been painted whole.
+"""Ten thousand random frames in two terminals: each cell as if the frame had been painted whole.
 
 `python -m support.play` plays more of them.
 """
@@ -18,7 +18,7 @@ from wcwidth import wcwidth
 from tokexplore.tui.terminal import ansi
 from tokexplore.tui.terminal.cell_reach import is_sure
 
-STORIES = 4_000 // FRAMES
+STORIES = 10_000 // FRAMES
 """Of planted faults, the rarest shows in every other story."""
 PARTS = 5
 SEEDS = [range(STORIES)[part::PARTS] for part in range(PARTS)]
