@@ -65,7 +65,8 @@ def explorer(model: str, prompt: str, first: str) -> tuple[float, float]:
     process, terminal = pty.fork()
     if process == 0:
         os.environ["TERM"] = "xterm-256color"
-        arguments = ["tokexplore", model, "--prompt", prompt, "--max-new-tokens", "1"]
+        arguments = ["tokexplore", model, "--prompt", prompt, "--temperature", "0"]
+        arguments += ["--max-new-tokens", "1"]
         os.execv(sys.executable, [sys.executable, "-P", "-m", *arguments])
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
     try:
