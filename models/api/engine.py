@@ -11,6 +11,7 @@ import msgspec
 
 from tokexplore.models.api.borders import NO_BORDERS, Borders
 from tokexplore.models.api.capabilities import Capabilities
+from tokexplore.models.api.chat import Chat, Rendered
 from tokexplore.models.api.provenance import Provenance
 from tokexplore.models.distribution import STORED_CANDIDATES, Distribution, Rows, TokenRank
 from tokexplore.models.sampling.effects import Draws, Effect
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
     from tokexplore.models.api.instruments import Instruments
 
 EndReason = Literal["eos", "end of turn", "stop", "length", "context", "interrupted"]
-PrefillAs = Literal["turn", "content", "reasoning"]
-"""How a prefill is put: as it is after the opened turn, or as the template itself writes the
-content or the reasoning of an assistant message that it leaves open."""
 
 
 class ModelInfo(msgspec.Struct, frozen=True):
@@ -94,43 +92,6 @@ class ModelInfo(msgspec.Struct, frozen=True):
             threads=self.threads,
             versions=self.versions,
         )
-
-
-class Message(msgspec.Struct, frozen=True):
-    """One chat message."""
-
-    role: str
-    content: str
-    """Its text; of several text parts, one after the other."""
-    more: dict[str, object] = {}
-    """What else it holds, as it was given: reasoning_content, tool_calls; also a content that is a
-    list of parts, or None where there is none."""
-
-
-class Chat(msgspec.Struct, frozen=True):
-    """A conversation to be rendered by the model's chat template."""
-
-    messages: tuple[Message, ...]
-    prefill: str = ""
-    """The assistant's first words, which the model goes on from."""
-    template_args: dict[str, object] = {}
-    """Extra arguments of the template, such as enable_thinking."""
-    prefill_as: PrefillAs = "turn"
-    prefill_more: dict[str, object] = {}
-    """Other fields of the message that a prefill as content opens, such as its reasoning."""
-    template: str = ""
-    """Name of the template, where the model has several; empty is its default."""
-    tools: tuple[dict[str, object], ...] = ()
-    """JSON schemas of the functions that the template tells the model of."""
-    literal: bool = False
-    """Read the names of tokens in the messages (`</s>`) as their characters."""
-
-
-class Rendered(msgspec.Struct, frozen=True):
-    """A prompt as token ids, ready to be used."""
-
-    ids: tuple[int, ...]
-    warning: str = ""
 
 
 class StreamRequest(msgspec.Struct, frozen=True):

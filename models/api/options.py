@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-from tokexplore.models.api.engine import Chat
+from tokexplore.models.api.chat import Chat
 
 Dtype = Literal["auto", "own", "float32", "bfloat16", "float16"]
 EMBEDDED = "embedded"

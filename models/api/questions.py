@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, get_args
 
 import msgspec
 
-from tokexplore.models.api.engine import Chat, Control, Engine, Rendered
+from tokexplore.models.api.chat import Chat, Rendered
+from tokexplore.models.api.engine import Control, Engine
 from tokexplore.models.api.instruments import Execution, Routing, Split, Summands
 from tokexplore.models.distribution import Distribution, Rows, TokenRank
 from tokexplore.models.sampling.effects import Draws, Effect

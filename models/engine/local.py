@@ -3,13 +3,12 @@
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 
+from tokexplore.models.api.chat import Chat, Rendered
 from tokexplore.models.api.engine import (
-    Chat,
     Continuation,
     Control,
     ModelInfo,
     Progress,
-    Rendered,
     ScoredToken,
     StreamEvent,
     StreamRequest,

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import msgspec
 import numpy as np
 
-from tokexplore.models.api.engine import Chat
+from tokexplore.models.api.chat import Chat
 from tokexplore.models.api.provenance import Provenance
 from tokexplore.models.sampling.sampler_view import Cut, SamplerView
 from tokexplore.models.sampling.settings import SamplingSettings

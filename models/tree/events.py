@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from tokexplore.models.api.engine import Chat
+from tokexplore.models.api.chat import Chat
 from tokexplore.models.api.provenance import Provenance
 from tokexplore.models.distribution import Distribution
 from tokexplore.models.sampling.sampler_view import SamplerView

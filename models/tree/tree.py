@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 
-from tokexplore.models.api.engine import Chat
+from tokexplore.models.api.chat import Chat
 from tokexplore.models.api.provenance import Provenance
 from tokexplore.models.distribution import Distribution
 from tokexplore.models.sampling.settings import SamplingSettings

@@ -25,8 +25,8 @@ from support.fake_numbers import (
     standing_of,
 )
 from tokexplore.models.api.capabilities import Capabilities
+from tokexplore.models.api.chat import Chat, Rendered
 from tokexplore.models.api.engine import (
-    Chat,
     Continuation,
     Control,
     Described,
@@ -34,7 +34,6 @@ from tokexplore.models.api.engine import (
     EndReason,
     ModelInfo,
     Progress,
-    Rendered,
     ScoredToken,
     StreamEnded,
     StreamEvent,

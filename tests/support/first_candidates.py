@@ -9,15 +9,14 @@ import msgspec
 
 from support.fake_engine import FakeEngine
 from tokexplore.models.api.capabilities import Capabilities, Need
+from tokexplore.models.api.chat import Chat, Rendered
 from tokexplore.models.api.engine import (
-    Chat,
     Continuation,
     Control,
     Described,
     DrawnToken,
     ModelInfo,
     Progress,
-    Rendered,
     ScoredToken,
     StreamEvent,
     StreamRequest,

@@ -4,7 +4,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from support.app import make_app, press, screen_text, settle, until
 
-from tokexplore.models.api.engine import Chat, Message
+from tokexplore.models.api.chat import Chat, Message
 from tokexplore.models.api.options import PromptSpec
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.tokens import Vocabulary

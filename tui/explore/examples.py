@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from tokexplore.models.api.engine import Chat, Message
+from tokexplore.models.api.chat import Chat, Message
 from tokexplore.models.api.options import PromptSpec
 from tokexplore.models.sampling.settings import SamplingSettings
 

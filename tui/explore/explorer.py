@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tokexplore.models.api.engine import Chat
+from tokexplore.models.api.chat import Chat
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.tokens import NO_VOCABULARY, Vocabulary
 from tokexplore.models.tree.events import (

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from tokexplore.models.api.engine import Chat, Message
+from tokexplore.models.api.chat import Chat, Message
 from tokexplore.models.api.options import PromptSpec
 from tokexplore.models.api.questions import Encode, NextTurn, Render
 from tokexplore.models.errors import UsageError

@@ -15,7 +15,7 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.widgets import Input, Static, TextArea
 
-from tokexplore.models.api.engine import Chat, Message
+from tokexplore.models.api.chat import Chat, Message
 from tokexplore.models.api.options import PromptSpec
 from tokexplore.models.errors import TokexploreError
 from tokexplore.tui.recording.recordable_app import rebinding_of

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from tokexplore.models.api.engine import Chat, Message, Rendered
+from tokexplore.models.api.chat import Chat, Message, Rendered
 from tokexplore.models.engine.text.encode import check_unicode, continuation_ids, token_ids
 from tokexplore.models.engine.text.literal import unmarked, with_marks
 from tokexplore.models.engine.text.sandbox import FenceError

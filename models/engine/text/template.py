@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from tokexplore.models.api.engine import Chat
+from tokexplore.models.api.chat import Chat
 from tokexplore.models.engine.text.sandbox import FenceError, WorkError
 from tokexplore.models.engine.text.text_model import TextModel
 from tokexplore.models.engine.text.turn_end import STAND_IN, named_templates, rendered

@@ -6,7 +6,7 @@ import pytest
 from support.connect import in_thread
 from support.fake_engine import FakeEngine
 
-from tokexplore.models.api.engine import Chat, Message
+from tokexplore.models.api.chat import Chat, Message
 from tokexplore.models.api.options import LoadOptions
 from tokexplore.models.api.questions import (
     AnyQuestion,

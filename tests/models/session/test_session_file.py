@@ -22,7 +22,7 @@ from support.sessions import (
     same,
 )
 
-from tokexplore.models.api.engine import Chat, Message
+from tokexplore.models.api.chat import Chat, Message
 from tokexplore.models.errors import UsageError
 from tokexplore.models.session import journal, meta, paths, schema, writer
 from tokexplore.models.session.meta import Holder

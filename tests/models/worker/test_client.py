@@ -9,12 +9,11 @@ import pytest
 from support.connect import in_thread
 from support.fake_engine import FakeEngine, planted_text
 
+from tokexplore.models.api.chat import Chat, Message
 from tokexplore.models.api.engine import (
-    Chat,
     Control,
     Described,
     DrawnToken,
-    Message,
     Progress,
     ScoredToken,
     StreamEnded,

@@ -6,7 +6,8 @@ import msgspec
 import pytest
 from support.fake_engine import FakeEngine
 
-from tokexplore.models.api.engine import Chat, Control, Message, StreamEnded, StreamRequest
+from tokexplore.models.api.chat import Chat, Message
+from tokexplore.models.api.engine import Control, StreamEnded, StreamRequest
 from tokexplore.models.api.options import LoadOptions
 from tokexplore.models.api.questions import FindStandings, Render
 from tokexplore.models.sampling.settings import SamplingSettings

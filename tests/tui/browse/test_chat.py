@@ -8,7 +8,7 @@ from support.fake_engine import FakeEngine
 from support.fake_vocabulary import ASSISTANT, BOS, EOS, USER
 from textual.pilot import Pilot
 
-from tokexplore.models.api.engine import Chat, Message
+from tokexplore.models.api.chat import Chat, Message
 from tokexplore.models.api.options import PromptSpec
 from tokexplore.models.tree.trie import ROOT
 from tokexplore.tui.app import TokexploreApp

@@ -16,7 +16,7 @@ from support.lived import OPTIONS, SETTINGS, ended, lived, reopened
 from textual import events
 from textual.pilot import Pilot
 
-from tokexplore.models.api.engine import Chat, Message
+from tokexplore.models.api.chat import Chat, Message
 from tokexplore.models.api.options import LoadOptions, PromptSpec
 from tokexplore.models.errors import EngineLostError, UsageError
 from tokexplore.models.sampling.settings import SamplingSettings

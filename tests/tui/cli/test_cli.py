@@ -13,7 +13,7 @@ import pytest
 from support.command import TESTS, fake_command
 
 from tokexplore import __version__
-from tokexplore.models.api.engine import Chat, Message
+from tokexplore.models.api.chat import Chat, Message
 from tokexplore.models.api.options import LoadOptions, PromptSpec
 from tokexplore.models.errors import UsageError
 from tokexplore.models.sampling.settings import SamplingSettings

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tokexplore.models.api.engine import Chat, Message
+from tokexplore.models.api.chat import Chat, Message
 from tokexplore.models.api.options import PromptSpec
 from tokexplore.models.errors import UsageError
 from tokexplore.tui.cli import run, score

@@ -18,7 +18,7 @@ from support.command import fake_command
 from support.fake_engine import FakeEngine, planted_text
 from support.fake_vocabulary import token_id
 
-from tokexplore.models.api.engine import Chat, Message
+from tokexplore.models.api.chat import Chat, Message
 from tokexplore.models.api.options import LoadOptions, PromptSpec
 from tokexplore.models.errors import OutOfMemoryError, UsageError
 from tokexplore.models.sampling.settings import SamplingSettings

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from tokexplore.models.api.engine import Message, PrefillAs
+from tokexplore.models.api.chat import Message, PrefillAs
 from tokexplore.models.errors import UsageError
 from tokexplore.models.untrusted import json_of
 

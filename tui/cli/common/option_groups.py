@@ -3,7 +3,7 @@
 import argparse
 from typing import get_args
 
-from tokexplore.models.api.engine import PrefillAs
+from tokexplore.models.api.chat import PrefillAs
 from tokexplore.models.api.options import EMBEDDED, Dtype
 from tokexplore.models.sampling.knobs import KNOBS
 from tokexplore.models.sampling.settings import BY_FIELD

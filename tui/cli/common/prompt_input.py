@@ -10,7 +10,7 @@ from typing import BinaryIO, Generic, NamedTuple, TypeVar
 
 import msgspec
 
-from tokexplore.models.api.engine import Chat, Message, PrefillAs
+from tokexplore.models.api.chat import Chat, Message, PrefillAs
 from tokexplore.models.api.options import PromptSpec
 from tokexplore.models.errors import UsageError
 from tokexplore.models.untrusted import brief, decoded, json_of, path_of, read_whole, without_mark

@@ -6,7 +6,7 @@ import pytest
 from support import made_tokenizers as made
 from support.made_models import loaded_with
 
-from tokexplore.models.api.engine import Chat, Message
+from tokexplore.models.api.chat import Chat, Message
 from tokexplore.models.engine.text.chat import next_turn, render
 from tokexplore.models.errors import UsageError
 

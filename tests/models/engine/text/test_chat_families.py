@@ -8,7 +8,7 @@ import pytest
 from support import made_tokenizers as made
 from support.made_models import loaded_with
 
-from tokexplore.models.api.engine import Chat, Message
+from tokexplore.models.api.chat import Chat, Message
 from tokexplore.models.engine.text.chat import render
 from tokexplore.models.engine.text.turn_end import turn_ids
 from tokexplore.models.errors import UsageError

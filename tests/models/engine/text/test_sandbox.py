@@ -8,7 +8,7 @@ import pytest
 from support import made_tokenizers as made
 from support.made_models import loaded_with
 
-from tokexplore.models.api.engine import Chat, Message
+from tokexplore.models.api.chat import Chat, Message
 from tokexplore.models.engine.text import sandbox as module
 from tokexplore.models.engine.text import turn_end
 from tokexplore.models.engine.text.chat import render

@@ -8,7 +8,7 @@ from textual import events
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from tokexplore.models.api.engine import Chat, Message
+from tokexplore.models.api.chat import Chat, Message
 from tokexplore.models.api.options import PromptSpec
 from tokexplore.tui.app import TokexploreApp
 from tokexplore.tui.explore.options import AppOptions
