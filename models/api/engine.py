@@ -245,15 +245,15 @@ class Engine(Protocol):
             UsageError: when the model has no chat template or the template refuses the messages.
         """
 
-    def next_turn(self, ids: Sequence[int], chat: Chat, user: str) -> Rendered:
-        """The ids to append to a path that the assistant speaks on, for the user to speak next.
+    def append_turns(self, ids: Sequence[int], chat: Chat, known: int) -> Rendered:
+        """The ids to append to a path on which the assistant speaks, for the turns that follow.
 
-        They close the assistant's turn as far as the path has not done so, hold the user's turn
-        and open the assistant's next one. `chat` is the conversation so far; a last assistant
-        message in it stands for what the path says.
+        The path tells the first `known` messages, whose last one is the assistant's. The ids close
+        it as far as the path has not done so, hold the other messages, and open the assistant's
+        next turn with the prefill.
 
         Raises:
-            UsageError: for an empty turn, no chat template, or a template that refuses the turn.
+            UsageError: for turns without words, no chat template, or a template that refuses them.
         """
 
     def stream(self, request: StreamRequest, control: Control) -> Iterator[StreamEvent]:

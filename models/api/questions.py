@@ -57,15 +57,15 @@ class Render(Question[Rendered], frozen=True):
         return engine.render(self.chat)
 
 
-class NextTurn(Question[Rendered], frozen=True):
-    """See `Engine.next_turn`."""
+class AppendTurns(Question[Rendered], frozen=True):
+    """See `Engine.append_turns`."""
 
     ids: Sequence[int]
     chat: Chat
-    user: str
+    known: int
 
     def ask(self, engine: Engine) -> Rendered:
-        return engine.next_turn(self.ids, self.chat, self.user)
+        return engine.append_turns(self.ids, self.chat, self.known)
 
 
 class Describe(Question[Distribution], frozen=True):

@@ -74,8 +74,8 @@ class LocalEngine:
     def render(self, chat: Chat) -> Rendered:
         return chats.render(self.core.loaded, chat)
 
-    def next_turn(self, ids: Sequence[int], chat: Chat, user: str) -> Rendered:
-        return chats.next_turn(self.core.loaded, ids, chat, user)
+    def append_turns(self, ids: Sequence[int], chat: Chat, known: int) -> Rendered:
+        return chats.append_turns(self.core.loaded, ids, chat, known)
 
     def stream(self, request: StreamRequest, control: Control) -> Iterator[StreamEvent]:
         self.core.check(request.ids)

@@ -25,7 +25,7 @@ from support.fake_numbers import (
     standing_of,
 )
 from tokexplore.models.api.capabilities import Capabilities
-from tokexplore.models.api.chat import Chat, Rendered
+from tokexplore.models.api.chat import Chat, ChatPart, PartKind, Rendered
 from tokexplore.models.api.engine import (
     Continuation,
     Control,
@@ -135,23 +135,32 @@ class FakeEngine:
             "assistant": vocabulary.ASSISTANT,
             "system": vocabulary.SYSTEM,
         }
-        ids = [vocabulary.BOS]
-        for message in chat.messages:
+        ids, parts = [vocabulary.BOS], [ChatPart(1, -1, "", "template")]
+        for index, message in enumerate(chat.messages):
             if message.role not in roles:
                 raise UsageError(f"the template of {self.info.name} has no role {message.role!r}.")
             said = vocabulary.encode(message.content, literal=chat.literal)
             ids += [roles[message.role], *said, vocabulary.END]
-        ids += [vocabulary.ASSISTANT, *vocabulary.encode(chat.prefill, literal=chat.literal)]
-        return Rendered(tuple(ids))
+            kinds: list[tuple[int, PartKind]] = [(1, "template"), (len(said), "content")]
+            kinds.append((1, "template"))
+            parts += [ChatPart(count, index, message.role, kind) for count, kind in kinds]
+        said = vocabulary.encode(chat.prefill, literal=chat.literal)
+        ids += [vocabulary.ASSISTANT, *said]
+        parts.append(ChatPart(1, len(chat.messages), "assistant", "template"))
+        parts.append(ChatPart(len(said), len(chat.messages), "assistant", "content"))
+        return Rendered(tuple(ids), parts=tuple(part for part in parts if part.tokens))
 
-    def next_turn(self, ids: Sequence[int], chat: Chat, user: str) -> Rendered:
-        if not self.info.chat_template or not chat.messages:
+    def append_turns(self, ids: Sequence[int], chat: Chat, known: int) -> Rendered:
+        if not self.info.chat_template or not known:
             raise UsageError("there is no chat to go on with.")
-        if not user.strip():
-            raise UsageError("the next user turn is empty: type at least one character.")
-        closed = ids[-1] == vocabulary.END
-        turn = [vocabulary.USER, *vocabulary.encode(user), vocabulary.END, vocabulary.ASSISTANT]
-        return Rendered(tuple(turn if closed else [vocabulary.END, *turn]))
+        if not any(message.content.strip() for message in chat.messages[known:]):
+            raise UsageError("the next turn is empty: type at least one character.")
+        told, closed = self.render(chat), ids[-1] == vocabulary.END
+        parts = [part for part in told.parts if part.message >= known]
+        if not closed:
+            parts.insert(0, ChatPart(1, known - 1, "assistant", "template"))
+        count = sum(part.tokens for part in parts)
+        return Rendered(told.ids[-count:], parts=tuple(parts))
 
     def stream(self, request: StreamRequest, control: Control) -> Iterator[StreamEvent]:
         if len(request.ids) > self.info.context:

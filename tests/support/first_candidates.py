@@ -58,8 +58,8 @@ class FirstCandidates:
     def render(self, chat: Chat) -> Rendered:
         return self._model.render(chat)
 
-    def next_turn(self, ids: Sequence[int], chat: Chat, user: str) -> Rendered:
-        return self._model.next_turn(ids, chat, user)
+    def append_turns(self, ids: Sequence[int], chat: Chat, known: int) -> Rendered:
+        return self._model.append_turns(ids, chat, known)
 
     def stream(self, request: StreamRequest, control: Control) -> Iterator[StreamEvent]:
         if request.score_prompt and not self.info.capabilities.prompt_scores:

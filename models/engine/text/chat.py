@@ -5,11 +5,18 @@ from typing import Any
 
 import msgspec
 
-from tokexplore.models.api.chat import Chat, Message, Rendered
+from tokexplore.models.api.chat import Chat, ChatPart, Message, Rendered
+from tokexplore.models.engine.text.chat_parts import Conversation, parts
 from tokexplore.models.engine.text.encode import check_unicode, continuation_ids, token_ids
 from tokexplore.models.engine.text.literal import unmarked, with_marks
 from tokexplore.models.engine.text.sandbox import FenceError
-from tokexplore.models.engine.text.template import Turns, apply, fitted, left_out, source
+from tokexplore.models.engine.text.template import (
+    Turns,
+    apply,
+    fitted,
+    left_out,
+    source,
+)
 from tokexplore.models.engine.text.text_model import TextModel
 from tokexplore.models.engine.text.turn_end import STAND_IN, end_of_turn
 from tokexplore.models.errors import UsageError
@@ -28,20 +35,26 @@ def render(model: TextModel, chat: Chat) -> Rendered:
     """
     if not chat.messages:
         raise UsageError("a chat needs at least one message: give --user TEXT or --messages FILE.")
-    chat = _checked(model, chat)
-    if chat.prefill and chat.prefill_as != "turn":
-        text, notices = _continued(model, chat)
-    else:
-        text, notices = _opened(model, chat)
+    said, notices = _conversation(model, _checked(model, chat))
     notices = [*_second_turn(chat), *notices, *_endless(model, chat)]
-    return Rendered(tuple(token_ids(model, text, special=False)), "; ".join(notices))
+    ids = token_ids(model, said.text, special=False)
+    return Rendered(tuple(ids), "; ".join(notices), parts(model, said, ids))
 
 
-def _opened(model: TextModel, chat: Chat) -> tuple[str, list[str]]:
-    """The conversation, the assistant's turn that the template opens, and the prefill as it is."""
-    turns = _fitted(model, chat, _turns(chat), add_generation_prompt=True)
-    text = apply(model, chat, turns, add_generation_prompt=True)
-    notices = left_out(model, chat, turns, text, add_generation_prompt=True)
+def _conversation(model: TextModel, chat: Chat) -> tuple[Conversation, list[str]]:
+    """All of a conversation up to where the assistant goes on; what the user should know of it."""
+    if chat.prefill and chat.prefill_as != "turn":
+        return _continued(model, chat)
+    how: dict[str, object] = {"add_generation_prompt": True}
+    turns = _fitted(model, chat, _turns(chat), **how)
+    text, notices = _opened(model, chat, turns, **how)
+    return Conversation(chat, turns, text, how, chat.prefill), notices
+
+
+def _opened(model: TextModel, chat: Chat, turns: Turns, **how: object) -> tuple[str, list[str]]:
+    """The text of the turns and of the one that the template opens, and the prefill as it is."""
+    text = apply(model, chat, turns, **how)
+    notices = left_out(model, chat, turns, text, **how)
     if not chat.prefill:
         return text, notices
     if chat.prefill_more:
@@ -96,11 +109,11 @@ def _overlap(opening: str, prefill: str) -> str:
     return next((end for end in ends if end.strip()), "")
 
 
-def _continued(model: TextModel, chat: Chat) -> tuple[str, list[str]]:
+def _continued(model: TextModel, chat: Chat) -> tuple[Conversation, list[str]]:
     """The conversation with a last message that the template writes and leaves open."""
     field = "content" if chat.prefill_as == "content" else "reasoning_content"
     answer = {"role": "assistant", "content": "", **chat.prefill_more, field: chat.prefill}
-    how = {"continue_final_message": field}
+    how: dict[str, object] = {"continue_final_message": field}
     turns = _fitted(model, chat, [*_turns(chat), answer], **how)
     text = apply(model, chat, turns, **how)
     notices = left_out(model, chat, turns, text, **how)
@@ -109,43 +122,56 @@ def _continued(model: TextModel, chat: Chat) -> tuple[str, list[str]]:
         notices.append(
             f"the template changes the prefill: the prompt ends with {end!r}, not {wanted!r}"
         )
-    return text, notices
+    return Conversation(chat, turns, text, how, ""), notices
 
 
-def next_turn(model: TextModel, ids: Sequence[int], chat: Chat, user: str) -> Rendered:
-    """The ids to append to the path `ids`, whose end is the assistant's, for the user to speak.
+def append_turns(model: TextModel, ids: Sequence[int], chat: Chat, known: int) -> Rendered:
+    """The ids to append to the path `ids`, whose end is the assistant's, for the turns that follow.
 
-    They close the assistant's turn as far as the path has not done so itself, hold the user's
-    turn, and open the assistant's next one. The path's own ids stay as they are: the template
-    renders `chat` with a stand-in for the assistant's words (in place of a last assistant message,
-    if `chat` has one), and what it writes after the stand-in is what is appended.
+    The path tells the first `known` messages, the last of which is the assistant's. What is
+    appended closes that one as far as the path has not done so itself, holds the other messages and
+    opens the assistant's next turn, with the prefill. The path's own ids stay as they are: the
+    template renders the conversation with a stand-in for the answer, and what it writes after the
+    stand-in is what is appended.
 
     Raises:
-        UsageError: for an empty turn, no chat template, or a template that refuses another turn.
+        UsageError: for turns without words, no chat template, or a template that refuses them.
     """
-    if not user.strip():
-        raise UsageError("the next user turn is empty: type at least one character.")
     chat = _checked(model, chat)
-    check_unicode(user)
-    if chat.literal:
-        user = with_marks(model.tokenizer, user)
-    before = _turns(chat)
-    if before and before[-1]["role"] == "assistant":
-        before.pop()
-    before = before or [{"role": "user", "content": "Hello"}]
-    added = [{"role": "assistant", "content": STAND_IN}, {"role": "user", "content": user}]
-    how = {"add_generation_prompt": True}
-    turns, lost = fitted(model, chat, [*before, *added], **how)
-    if any(turns[i]["role"] == "assistant" for i in lost):
-        raise UsageError(
-            f"the chat template of {model.name} leaves earlier answers out, so no further turn "
-            "can follow this path: start a new chat with --messages."
-        )
-    _refuse_lost(model, turns, lost)
-    text = apply(model, chat, turns, **how)
-    cut = text.rfind(STAND_IN) + len(STAND_IN)
-    closing = continuation_ids(model, text[cut : max(cut, text.find(user.strip(), cut))])
-    return _joined(model, list(ids), _after(model, text, cut), len(closing))
+    added = chat.messages[known:]
+    if not any(message.content.strip() or message.more for message in added):
+        raise UsageError("the next turn is empty: type at least one character.")
+    before = chat.messages[: known - 1] or (Message("user", "Hello"),)
+    stood = (*before, Message("assistant", STAND_IN), *added)
+    said, notices = _conversation(model, msgspec.structs.replace(chat, messages=stood))
+    cut = said.text.rfind(STAND_IN) + len(STAND_IN)
+    words = said.text.find(added[0].content.strip(), cut)
+    closing = len(continuation_ids(model, said.text[cut : max(cut, words)]))
+    following = _after(model, said.text, cut)
+    shift = known - len(before) - 1
+    told = [_shifted(part, shift) for part in parts(model, said, following, cut)]
+    appended, notice = _joined(model, list(ids), following, closing)
+    return Rendered(
+        tuple(appended),
+        "; ".join(filter(None, (*notices, notice))),
+        _last_tokens(told, len(appended)),
+    )
+
+
+def _shifted(part: ChatPart, shift: int) -> ChatPart:
+    message = part.message + shift
+    return msgspec.structs.replace(part, message=message, role=part.role if message >= 0 else "")
+
+
+def _last_tokens(told: Sequence[ChatPart], count: int) -> tuple[ChatPart, ...]:
+    """The parts of the last `count` tokens."""
+    last: list[ChatPart] = []
+    for part in reversed(told):
+        tokens = min(part.tokens, count)
+        if tokens:
+            last.insert(0, msgspec.structs.replace(part, tokens=tokens))
+        count -= tokens
+    return tuple(last)
 
 
 def _after(model: TextModel, text: str, cut: int) -> list[int]:
@@ -158,22 +184,22 @@ def _after(model: TextModel, text: str, cut: int) -> list[int]:
     return continuation_ids(model, text[cut:])
 
 
-def _joined(model: TextModel, path: list[int], added: list[int], closing: int) -> Rendered:
-    """`added` without what the path already ends with; its first `closing` ids come before the
-    user's words."""
+def _joined(
+    model: TextModel, path: list[int], added: list[int], closing: int
+) -> tuple[list[int], str]:
+    """`added` without what the path already ends with, and what is to be said of that; its first
+    `closing` ids come before the words that follow."""
     last = path[-1] if path else -1
     ends = (*model.eos_ids, *model.turn_ids)
     if last in ends and last in added[:closing]:
-        return Rendered(tuple(added[added.index(last) + 1 :]))
+        return added[added.index(last) + 1 :], ""
     for length in range(min(closing, len(path)), 0, -1):
         if path[-length:] == added[:length]:
-            return Rendered(tuple(added[length:]))
+            return added[length:], ""
     if last in ends:
         shown = model.vocabulary.show(last)
-        return Rendered(
-            tuple(added), f"the path ends with {shown}, which the chat template never writes there"
-        )
-    return Rendered(tuple(added))
+        return added, f"the path ends with {shown}, which the chat template never writes there"
+    return added, ""
 
 
 def _turns(chat: Chat) -> Turns:
@@ -187,6 +213,11 @@ def _fitted(model: TextModel, chat: Chat, turns: Turns, **how: object) -> Turns:
 
 
 def _refuse_lost(model: TextModel, turns: Turns, lost: list[int]) -> None:
+    if any(STAND_IN in str(turns[index]["content"]) for index in lost):
+        raise UsageError(
+            f"the chat template of {model.name} leaves earlier answers out, so no further turn "
+            "can follow this path: start a new chat with --messages."
+        )
     if lost:
         role = turns[lost[0]]["role"]
         raise UsageError(

@@ -10,6 +10,7 @@ from tokexplore.models.api.chat import Chat, Message
 from tokexplore.models.api.options import LoadOptions
 from tokexplore.models.api.questions import (
     AnyQuestion,
+    AppendTurns,
     Describe,
     Draw,
     Encode,
@@ -17,7 +18,6 @@ from tokexplore.models.api.questions import (
     FindEffects,
     FindRows,
     FindStandings,
-    NextTurn,
     Question,
     Render,
     Reshape,
@@ -30,12 +30,13 @@ from tokexplore.models.worker.timeless import timeless
 PATH = (0, 300, 310, 290)
 HOT = SamplingSettings(temperature=0.7, top_k=9, top_p=0.9, min_p=0.01)
 CHAT = Chat((Message("user", "who"),), "well", {"thinking": False})
+DIALOGUE = Chat((*CHAT.messages, Message("assistant", "me"), Message("user", "so")))
 ASKED = [
     Encode("Once 你"),
     Encode(" a", continuation=True),
     Encode("</s>", literal=True),
     Render(CHAT),
-    NextTurn(PATH, CHAT, "so"),
+    AppendTurns(PATH, DIALOGUE, 2),
     Describe(PATH),
     FindRows(PATH, 5, 20),
     Search(PATH, "KING", 5),

@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 from support import made_tokenizers as made
+from support.conversations import next_turn
 from support.made_models import loaded_with
 
 from tokexplore.models.api.chat import Chat, Message
-from tokexplore.models.engine.text.chat import next_turn, render
+from tokexplore.models.engine.text.chat import render
 from tokexplore.models.engine.text.encode import encode
 from tokexplore.models.errors import UsageError
 
@@ -241,7 +242,7 @@ def test_an_end_that_the_template_never_writes_is_said(chatml: Any) -> None:
 
 
 def test_next_turns_that_cannot_be(chatml: Any) -> None:
-    with pytest.raises(UsageError, match="the next user turn is empty"):
+    with pytest.raises(UsageError, match="the next turn is empty"):
         next_turn(chatml, [1], user(), "  \n")
     forgetful = chat_model(
         "{% for m in messages %}{% if m.role == 'user' %}{{ m.content }}{% endif %}{% endfor %}"

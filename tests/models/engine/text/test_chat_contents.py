@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 from support import made_tokenizers as made
+from support.conversations import next_turn
 from support.made_models import loaded_with
 
 from tokexplore.models.api.chat import Chat, Message
-from tokexplore.models.engine.text.chat import next_turn, render
+from tokexplore.models.engine.text.chat import render
 from tokexplore.models.errors import UsageError
 
 TURN = "{% for m in messages %}<|im_start|>{{ m.role }}\n"
