@@ -33,6 +33,22 @@ GROUPS: dict[str, tuple[Command, ...]] = {
         Command("step.line_back", "(", "(", "line(-1)", "line back", "To the line before."),
         Command("step.line_on", ")", ")", "line(1)", "line on", "To the next line."),
         Command(
+            "step.turn_back",
+            "left_curly_bracket,｛",
+            "{",
+            "turn_start(-1)",
+            "turn back",
+            "To the turn of a chat before.",
+        ),
+        Command(
+            "step.turn_on",
+            "right_curly_bracket,｝",
+            "}",
+            "turn_start(1)",
+            "turn on",
+            "To the next turn of a chat.",
+        ),
+        Command(
             "step.first", "home", "home", "first", "first step", "To the first generated token."
         ),
         Command("step.follow", "end,e", "end e", "follow", "follow", "Stay with the newest token."),
@@ -261,7 +277,15 @@ GROUPS: dict[str, tuple[Command, ...]] = {
             "z",
             "fold",
             "fold prompt",
-            "Fold a long prompt to one line, or unfold it.",
+            "Fold long prompts to one line and hide what a chat template wrote, or show all.",
+        ),
+        Command(
+            "view.reasoning",
+            "Z",
+            "Z",
+            "fold_reasoning",
+            "fold reasoning",
+            "Hide what a model thought before it answered, or show it.",
         ),
         Command(
             "view.inspect", "i", "i", "inspect", "inspect", "This token and this model in detail."

@@ -12,13 +12,21 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from tokexplore.widgets.heat import LEVELS, NONE
-from tokexplore.widgets.transcript_cells import Cell, first_difference, prompt_extent
+from tokexplore.widgets.transcript_cells import Cell, first_difference
 from tokexplore.widgets.transcript_layout import Layout
-from tokexplore.widgets.transcript_lines import Aside, Looks, draw_aside, draw_fold, draw_line
+from tokexplore.widgets.transcript_lines import (
+    Aside,
+    Looks,
+    draw_aside,
+    draw_fold,
+    draw_line,
+    draw_title,
+)
+from tokexplore.widgets.transcript_sections import Folding, Section, Sections
 
 _PARTS = (
     "text", "prompt", "picked", "typed", "special", "mark", "fork", "flip", "cursor", "live",
-    "aside", "muted",
+    "aside", "muted", "template", "reasoning", "role",
 )  # fmt: skip
 _WHEEL = 3
 
@@ -58,6 +66,9 @@ class Transcript(Widget):
         & > .transcript--live { color: $foreground; }
         & > .transcript--aside { color: $muted; text-style: italic; }
         & > .transcript--muted { color: $muted; }
+        & > .transcript--template { color: $muted; }
+        & > .transcript--reasoning { color: $foreground; text-style: italic; }
+        & > .transcript--role { color: $foreground; text-style: bold; }
         & > .transcript--heat-0 { color: $heat-text-0; background: $heat-0; }
         & > .transcript--heat-1 { color: $heat-text-1; background: $heat-1; }
         & > .transcript--heat-2 { color: $heat-text-2; background: $heat-2; }
@@ -77,7 +88,10 @@ class Transcript(Widget):
     live: reactive[bool] = reactive(False, repaint=False)
     """Whether a stream is writing at the open end."""
     folded: reactive[bool] = reactive(True, repaint=False)
-    """Whether a prompt of more than `fold_over` lines is shown as one."""
+    """Whether a section of more than `fold_over` lines is shown as one, and what a template wrote
+    is hidden."""
+    reasoning_folded: reactive[bool] = reactive(False, repaint=False)
+    """Whether what was thought and not said is hidden."""
 
     @dataclass
     class Picked(Message):
@@ -110,11 +124,10 @@ class Transcript(Widget):
         classes: str | None = None,
     ) -> None:
         super().__init__(name=name, id=id, classes=classes)
-        self.fold_over = fold_over
+        self._sections = Sections(fold_over)
         self._cells: list[Cell] = []
         self._level: LevelOf = no_heat
         self._asides: list[Aside] = []
-        self._given, self._given_lines = 0, 0
         self._layout_lines: Layout | None = None
         self._top = 0
         self._strips: dict[int, Strip] = {}
@@ -122,26 +135,35 @@ class Transcript(Widget):
 
     # What the app tells it
 
-    def show(self, cells: Sequence[Cell], keep: int, level: LevelOf = no_heat) -> None:
+    def show(
+        self,
+        cells: Sequence[Cell],
+        keep: int,
+        level: LevelOf = no_heat,
+        sections: Sequence[Section] = (),
+    ) -> None:
         """Show a path; text is laid out again only from where it changed, colours never.
 
         Args:
             cells: the path's tokens in order.
             keep: how many of them, and of their levels, are known to be as in the last call.
             level: gives the levels of those that are drawn; another function colours all anew.
+            sections: the turns of a conversation; without any, the prompt at the beginning is one.
         """
         before = len(self._cells)
         keep = min(keep, before, len(cells))
         if level is not self._level:
             self._level = level
             self._touch(0, self._rows())
-        if keep == before == len(cells):
-            return
         relaid = first_difference(self._cells, cells, keep)
         was_at_end = self._rows() <= self._top + self._text_rows()
         self._cells[keep:] = cells[keep:]
-        if keep <= self._given:
-            self._given, self._given_lines = prompt_extent(self._cells, self.size.width)
+        changes = self._sections.update(sections, self._cells, keep, self.size.width, self._folding)
+        for number in changes.titles:
+            self._touch_title(number)
+        relaid = min(relaid, changes.first)
+        if keep == before == relaid == len(cells):
+            return
         self._lay_out(None if relaid == before == len(cells) else relaid)
         self._touch(self._rows_of(keep).start, self._rows())
         if self.following and was_at_end:
@@ -164,20 +186,19 @@ class Transcript(Widget):
         """Lines above and below the view."""
         return self._top, max(0, self._rows() - self._top - self._text_rows())
 
-    # Geometry: rows count from the fold line, if there is one, or the first line of the text
+    # Geometry: rows count from the first line of the text
 
     @property
     def folds(self) -> bool:
-        """Whether a long prompt is shown as one line at present."""
-        return self._fold_rows > 0
+        """Whether a long section is shown as one line at present."""
+        return bool(self._sections.folded) and self.folded
 
     @property
-    def _fold_rows(self) -> int:
-        return int(self._layout_lines is not None and self._layout_lines.first > 0)
+    def _folding(self) -> Folding:
+        return Folding(self.folded, self.reasoning_folded)
 
     def _rows(self) -> int:
-        lines = self._layout_lines.lines if self._layout_lines else ()
-        return len(lines) + self._fold_rows
+        return len(self._layout_lines.lines) if self._layout_lines else 0
 
     def _aside_rows(self) -> int:
         return min(len(self._asides), max(1, self.size.height // 3))
@@ -189,17 +210,30 @@ class Transcript(Widget):
         layout = self._layout_lines
         if layout is None or cursor is None or not 0 <= cursor < len(self._cells):
             return None
-        return 0 if cursor < layout.first else layout.row_of(cursor) + self._fold_rows
+        titled = self._title_of(cursor)
+        return layout.row_of(cursor) if titled is None else titled
+
+    def _title_of(self, token: int) -> int | None:
+        """The row of the title that stands for a token which is hidden; None where it is not."""
+        section = self._sections.standing_for(token)
+        return None if section is None else self._title_row(section)
+
+    def _title_row(self, section: int) -> int | None:
+        start, layout = self._sections.shown[section].start, self._layout_lines
+        return None if layout is None else layout.title_row(start)
+
+    def _touch_title(self, section: int) -> None:
+        row = self._title_row(section)
+        if row is not None:
+            self._touch(row, row + 1)
 
     def _rows_of(self, token: int | None) -> range:
-        """The rows that change their looks with a token's; the fold line for those folded."""
+        """The rows that change their looks with a token's; the title's for those hidden."""
         layout = self._layout_lines
         if layout is None or token is None:
             return range(0)
-        if token < layout.first:
-            return range(1)
-        rows = layout.rows_of(token)
-        return range(rows.start + self._fold_rows, rows.stop + self._fold_rows)
+        titled = self._title_of(token)
+        return layout.rows_of(token) if titled is None else range(titled, titled + 1)
 
     def _lay_out(self, keep: int | None) -> None:
         """Lay the text out again from token `keep` on (None: its text is as it was)."""
@@ -208,18 +242,16 @@ class Transcript(Widget):
             self._layout_lines = None
             self._strips.clear()
             return
-        fold = self.folded and self._given_lines > self.fold_over
-        first = self._given if fold else 0
         layout = self._layout_lines
-        if layout is None or layout.columns != columns or layout.first != first:
-            layout, keep = Layout(columns, first), 0
+        if layout is None or layout.columns != columns:
+            layout, keep = Layout(columns), 0
             self._layout_lines = layout
             self._strips.clear()
             self.refresh()
         if keep is None:
             return
-        rows = self._rows()
-        changed = layout.update(self._cells, keep) + self._fold_rows
+        rows, sections = self._rows(), self._sections
+        changed = layout.update(self._cells, keep, sections.titles, sections.hidden)
         self._touch(changed, max(rows, self._rows()) + len(self._asides))
 
     # Looks
@@ -256,16 +288,11 @@ class Transcript(Widget):
         return Strip.blank(columns, self._looks.text)
 
     def _draw(self, layout: Layout, row: int) -> Strip:
-        columns, cursor = self.size.width, self.cursor
-        if row < self._fold_rows:
-            inside = cursor is not None and 0 <= cursor < layout.first
-            here = self._cells[cursor] if inside and cursor is not None else None
-            end = cursor if here else layout.first
-            tail = "".join(cell.text for cell in self._cells[:end][-columns:])
-            shown = (here.shown or here.text) if here else ""
-            return draw_fold(layout.first, tail, shown, columns, self._looks)
+        columns, cursor, text = self.size.width, self.cursor, layout.lines[row]
+        if text.section >= 0:
+            return self._draw_title(text.section)
         return draw_line(
-            layout.lines[row - self._fold_rows],
+            text,
             columns,
             self._cells,
             self._level,
@@ -273,6 +300,19 @@ class Transcript(Widget):
             self._looks,
             live=self.live and row == self._rows() - 1,
             reveal=self._cursor_row(cursor) == row and not self._cells[cursor or 0].text,
+        )
+
+    def _draw_title(self, number: int) -> Strip:
+        columns, cursor, section = self.size.width, self.cursor, self._sections.shown[number]
+        inside = cursor is not None and self._sections.standing_for(cursor) == number
+        here = self._cells[cursor] if inside and cursor is not None else None
+        shown = (here.shown or here.text) if here else ""
+        if not self._sections.is_folded(number):
+            return draw_title(section.label, section.figures, shown, columns, self._looks)
+        start, end = section.start, cursor if here and cursor is not None else section.stop
+        words = (cell.text for cell in self._cells[max(start, end - columns) : end])
+        return draw_fold(
+            section.label, section.stop - start, "".join(words), shown, columns, self._looks
         )
 
     def _touch(self, first: int, stop: int) -> None:
@@ -333,11 +373,16 @@ class Transcript(Widget):
         self._touch(self._rows() - 1, self._rows())
 
     def watch_folded(self) -> None:
-        self._lay_out(0)
-        self._settle()
+        self._fold_anew()
+
+    def watch_reasoning_folded(self) -> None:
+        self._fold_anew()
 
     def on_resize(self) -> None:
-        self._given, self._given_lines = prompt_extent(self._cells, self.size.width)
+        self._fold_anew()
+
+    def _fold_anew(self) -> None:
+        self._sections.fold(self._cells, self.size.width, self._folding)
         self._lay_out(0)
         self._settle()
 
@@ -360,9 +405,9 @@ class Transcript(Widget):
                 branch = self._asides[offset.y - text_rows].branch
                 self.post_message(self.AsidePicked(self, branch))
             return
-        if row < self._fold_rows:
-            self.folded = False
+        if self._layout_lines.lines[row].section >= 0:
+            self.folded = not self.folded
             return
-        token = self._layout_lines.token_at(row - self._fold_rows, offset.x)
+        token = self._layout_lines.token_at(row, offset.x)
         if token is not None:
             self.post_message(self.Picked(self, token))

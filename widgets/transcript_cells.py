@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
+from tokexplore.models.api.chat import PartKind
 from tokexplore.models.display import NEWLINE, SPACE, TAB, is_mark, safe_character
 from tokexplore.models.tree.events import Came
 from tokexplore.widgets.cell_text import width
@@ -35,6 +36,8 @@ class Cell(NamedTuple):
     special: bool = False
     flip: bool = False
     """Whether numeric noise could have given another token here, as far as it was measured."""
+    kind: PartKind = "content"
+    """Whose words it is, where the text is a conversation."""
     shown: str = ""
     """Its visible form (`Vocabulary.show`): drawn while the cursor is on a token without text."""
 
@@ -118,12 +121,8 @@ def first_difference(old: Sequence[Cell], new: Sequence[Cell], start: int) -> in
     return min(len(old), len(new))
 
 
-def prompt_extent(cells: Sequence[Cell], columns: int) -> tuple[int, int]:
-    """How many tokens the prompt at the beginning has, and on about how many lines."""
-    count, used = 0, 0
-    for cell in cells:
-        if cell.origin != "prompt":
-            break
-        count += 1
-        used += width(cell.text) + columns * cell.text.count("\n")
-    return count, -(-used // max(1, columns))
+def extent(cells: Sequence[Cell], start: int, stop: int, columns: int) -> int:
+    """About how many lines some tokens have."""
+    texts = [cell.text for cell in cells[start:stop]]
+    used = sum(width(text) + columns * text.count("\n") for text in texts)
+    return -(-used // max(1, columns))

@@ -6,7 +6,8 @@ token begins with, and marking the cursor never moves anything.
 """
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 from tokexplore.models.display import DOTTED_CIRCLE, is_mark
@@ -22,6 +23,8 @@ from tokexplore.widgets.transcript_cells import (
     Cell,
     atoms_of,
 )
+
+NO_TITLES: Mapping[int, int] = MappingProxyType({})
 
 
 class Run(NamedTuple):
@@ -40,6 +43,8 @@ class Line(NamedTuple):
     skip: int
     """Characters of that token's safe text which are on earlier lines."""
     runs: tuple[Run, ...]
+    section: int = -1
+    """The section whose title this line is; -1 for lines of text."""
 
 
 class _Wrapper:
@@ -71,6 +76,13 @@ class _Wrapper:
                 self._flush()
             self.unit.append((token, atom))
             self.unit_width += atom.width
+
+    def title(self, token: int, section: int) -> None:
+        """Put the title of the section that begins with a token on a line of its own."""
+        self._flush()
+        if self.runs:
+            self._end_line()
+        self.lines.append(Line(token, 0, (), section))
 
     def finish(self, tokens: int) -> None:
         """Write the line that is still open; an empty one begins after the last of the tokens."""
@@ -139,21 +151,37 @@ class _Wrapper:
 class Layout:
     """The lines of a text of tokens at one width, laid out again only from where it changed."""
 
-    def __init__(self, columns: int, first: int = 0) -> None:
+    def __init__(self, columns: int) -> None:
         self.columns = columns
-        self.first = first
-        """The first cell that is laid out; those before it are shown otherwise (folded)."""
-        self.lines: list[Line] = [Line(first, 0, ())]
-        self._starts: list[int] = [first]
+        self.lines: list[Line] = [Line(0, 0, ())]
+        self._starts: list[int] = [0]
 
-    def update(self, cells: Sequence[Cell], keep: int) -> int:
-        """Lay out `cells`, of which the first `keep` are as before; the first line that changed."""
-        last = max(keep - 1, self.first)
-        line = max(0, self._line_at(last) - 1)
-        token, skip = self.lines[line][:2] if line else (self.first, 0)
+    def update(
+        self,
+        cells: Sequence[Cell],
+        keep: int,
+        titles: Mapping[int, int] = NO_TITLES,
+        hidden: Sequence[int] = b"",
+    ) -> int:
+        """Lay out `cells`, of which the first `keep` are as before; the first line that changed.
+
+        Args:
+            cells: the text.
+            keep: so many of them, their titles and what is hidden of them, are as they were.
+            titles: by the cell that a section begins with, the section's number.
+            hidden: 1 for each cell that is not laid out; nothing where all are.
+        """
+        line = max(0, self._line_at(max(keep - 1, 0)) - 1)
+        while line and self.lines[line - 1].section >= 0:
+            line -= 1
+        token, skip = self.lines[line][:2] if line else (0, 0)
         del self.lines[line:], self._starts[line:]
         wrapper = _Wrapper(self.lines, self.columns)
         for index in range(token, len(cells)):
+            if index in titles and not skip:
+                wrapper.title(index, titles[index])
+            if hidden and hidden[index]:
+                continue
             cell = cells[index]
             for atom in atoms_of(cell.text, cell.fork, cell.flip):
                 if skip:
@@ -181,6 +209,12 @@ class Layout:
                 elif run.token > token:
                     return row if seen is None else seen
         return len(self.lines) - 1 if seen is None else seen
+
+    def title_row(self, token: int) -> int | None:
+        """The line of the title of the section that begins with a token; None where it has none."""
+        at = bisect_left(self._starts, token)
+        found = at < len(self.lines) and self.lines[at].token == token
+        return at if found and self.lines[at].section >= 0 else None
 
     def rows_of(self, token: int) -> range:
         """The lines that change their looks with a token's."""

@@ -42,6 +42,9 @@ class Looks(NamedTuple):
     live: Style
     aside: Style
     muted: Style
+    template: Style
+    reasoning: Style
+    role: Style
     heat: tuple[Style, ...]
 
 
@@ -51,6 +54,8 @@ def token_style(cell: Cell, level: int, looks: Looks) -> Style:
     A level above 0 brings its own readable text colour, so that origin shows by attributes.
     """
     base = looks.special if cell.special else _origin_style(cell, looks)
+    if cell.kind == "template":
+        return looks.template
     if level <= 0:
         return base
     heat = looks.heat[level]
@@ -62,7 +67,8 @@ def _origin_style(cell: Cell, looks: Looks) -> Style:
         return looks.prompt
     if cell.origin == "picked":
         return looks.picked
-    return looks.typed if cell.origin == "typed" else looks.text
+    plain = looks.reasoning if cell.kind == "reasoning" else looks.text
+    return looks.typed if cell.origin == "typed" else plain
 
 
 def _is_blank(cell: Cell) -> bool:
@@ -150,17 +156,38 @@ def draw_aside(aside: Aside, columns: int, looks: Looks) -> Strip:
     return line(segments, columns, looks.text)
 
 
-def draw_fold(tokens: int, tail: str, here: str, columns: int, looks: Looks) -> Strip:
-    """A folded prompt: how many tokens it has and its last words, in exactly `columns` cells.
+def draw_title(label: str, figures: str, here: str, columns: int, looks: Looks) -> Strip:
+    """The line above a turn, in exactly `columns` cells.
 
     Args:
-        tokens: length of the prompt.
-        tail: the end of its text, raw; while the cursor is in the prompt, of the text before it.
+        label: who speaks.
+        figures: what is known of the turn.
+        here: the visible form of the cursor's token where that is hidden; empty elsewhere.
+        columns: width in cells.
+        looks: the styles.
+    """
+    token = cut(_one_line(here), max(columns - width(label) - 2, 0))
+    segments = [
+        Segment(cut(_one_line(label), columns), looks.role),
+        Segment(f"  {figures}" if figures else "", looks.muted),
+        Segment("  " if token else "", looks.text),
+        Segment(token, looks.cursor),
+    ]
+    return line([segment for segment in segments if segment.text], columns, looks.text)
+
+
+def draw_fold(label: str, tokens: int, tail: str, here: str, columns: int, looks: Looks) -> Strip:
+    """A folded section: how many tokens it has and its last words, in exactly `columns` cells.
+
+    Args:
+        label: what it is.
+        tokens: its length.
+        tail: the end of its text, raw; while the cursor is in it, of the text before the cursor.
         here: the visible form of the cursor's token; empty while the cursor is elsewhere.
         columns: width in cells.
         looks: the styles.
     """
-    head = f"{FOLD} prompt: {tokens:,} tokens "
+    head = f"{FOLD} {label}: {tokens:,} tokens "
     token = cut(_one_line(here), max(columns - width(head), 0))
     room = columns - width(head) - width(token) - (not token)
     words = _last_words(_one_line(tail[-2 * columns :]), max(room, 0))

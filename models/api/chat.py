@@ -1,6 +1,6 @@
 """Conversations, and what a chat template makes of them."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -44,10 +44,10 @@ PartKind = Literal["template", "content", "reasoning", "call"]
 content, of its reasoning, or of the tools that it calls."""
 
 
-class ChatPart(msgspec.Struct, frozen=True):
+class ChatPart(msgspec.Struct, frozen=True, array_like=True):
     """Tokens of a rendered conversation that stand together and are of one kind."""
 
-    tokens: int
+    tokens: Annotated[int, msgspec.Meta(ge=1)]
     message: int
     """Index of the message that they belong to: the number of messages for the answer that is
     opened at the end, -1 for what the template writes before the first of them."""

@@ -68,6 +68,11 @@ class ModelInfo(msgspec.Struct, frozen=True):
     """Lengths of a path at which the model changes its rules."""
     turn_ids: tuple[int, ...] = ()
     """Tokens that end the assistant's turn by the chat template and that `eos_ids` lacks."""
+    reasoning_marks: tuple[str, str] = ("", "")
+    """What stands before and after an answer's reasoning by the chat template; empty where it has
+    no place for any."""
+    template_options: tuple[str, ...] = ()
+    """Arguments that the chat template asks for, such as enable_thinking."""
     adds_bos: bool = False
     """Whether the tokenizer puts BOS in front of a prompt."""
     config_hash: str = ""

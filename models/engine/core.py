@@ -23,6 +23,7 @@ from tokexplore.models.engine.forward.kv_store import ROW_BYTES, Leaf, LeafStore
 from tokexplore.models.engine.forward.logits_row import Row
 from tokexplore.models.engine.loading.opening import Loaded
 from tokexplore.models.engine.loading.weights import blamed, explained
+from tokexplore.models.engine.text.reasoning import reasoning_marks, template_options
 from tokexplore.models.errors import OutOfMemoryError, UsageError
 from tokexplore.models.tokens import Vocabulary
 
@@ -81,6 +82,8 @@ class Core:
             eos_ids=loaded.eos_ids,
             chat_template=loaded.chat_template,
             turn_ids=loaded.turn_ids,
+            reasoning_marks=reasoning_marks(loaded.tokenizer),
+            template_options=template_options(loaded.tokenizer),
             adds_bos=loaded.adds_bos,
             suggested=loaded.suggested,
             weight_bytes=loaded.weight_bytes,

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import msgspec
 import numpy as np
 
-from tokexplore.models.api.chat import Chat
+from tokexplore.models.api.chat import Chat, ChatPart
 from tokexplore.models.api.provenance import Provenance
 from tokexplore.models.sampling.sampler_view import Cut, SamplerView
 from tokexplore.models.sampling.settings import SamplingSettings
@@ -64,6 +64,8 @@ INSERT = f"INSERT INTO event ({COLUMNS}) VALUES ({', '.join('?' * 19)})"
 class _PromptBody(msgspec.Struct):
     form: str
     chat: Chat | None = None
+    parts: tuple[ChatPart, ...] | msgspec.UnsetType = msgspec.UNSET
+    reasoning: tuple[str, str] | msgspec.UnsetType = msgspec.UNSET
 
 
 class _ViewBody(msgspec.Struct, array_like=True):
@@ -121,8 +123,10 @@ def row_of(event: Event, act: Act, seq: int, at: int) -> tuple[object, ...]:
             row.settings, row.body = number, _json(settings)
         case events.ModelLoaded(number, provenance):
             row.model, row.body = number, _json(provenance)
-        case events.Prompted(node, form, chat):
-            row.node, row.body = node, _json(_PromptBody(form, chat))
+        case events.Prompted(node, form, chat, parts, reasoning):
+            body = _PromptBody(form, chat, parts or msgspec.UNSET)
+            body.reasoning = reasoning if any(reasoning) else msgspec.UNSET
+            row.node, row.body = node, _json(body)
         case events.Ended(node, text) | events.Labelled(node, text) | events.Noted(node, text):
             row.node, row.body = node, _json(text)
         case events.Bookmarked(node, marked):
@@ -175,7 +179,13 @@ def event_of(row: EventRow, settings: Sequence[SamplingSettings]) -> Event:
             return events.ModelLoaded(_required(row.model), _PROVENANCE.decode(body))
         case events.Prompted:
             prompt = _PROMPT.decode(body)
-            return events.Prompted(_required(row.node), prompt.form, prompt.chat)
+            return events.Prompted(
+                _required(row.node),
+                prompt.form,
+                prompt.chat,
+                prompt.parts or (),
+                prompt.reasoning or ("", ""),
+            )
         case events.Ended:
             return events.Ended(_required(row.node), _TEXT.decode(body))
         case events.Labelled:

@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from tokexplore.models.api.chat import Chat
+from tokexplore.models.api.chat import Chat, ChatPart
 from tokexplore.models.api.provenance import Provenance
 from tokexplore.models.distribution import Distribution
 from tokexplore.models.sampling.sampler_view import SamplerView
@@ -85,6 +85,11 @@ class Prompted(msgspec.Struct, frozen=True, tag=True):
     """How it was given: `text` or `chat`."""
     chat: Chat | None = None
     """The conversation that a chat prompt was rendered from."""
+    parts: tuple[ChatPart, ...] = ()
+    """Of the last tokens up to `node`, whose they are in the conversation; empty where that is not
+    known."""
+    reasoning: tuple[str, str] = ("", "")
+    """What stands before and after the reasoning of the answer that follows."""
 
 
 class Ended(msgspec.Struct, frozen=True, tag=True):

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable
 
-from tokexplore.models.api.chat import Chat
 from tokexplore.models.api.provenance import Provenance
 from tokexplore.models.distribution import Distribution
 from tokexplore.models.sampling.settings import SamplingSettings
@@ -58,9 +57,8 @@ class TokenTree(Trie):
         self.studies: dict[int, Study] = {}
         """By node: the last experiment on what follows it."""
         self.ended: dict[int, str] = {}
-        self.prompts: dict[int, str] = {}
-        self.chats: dict[int, Chat] = {}
-        """By node: the conversation so far, where a rendered chat prompt ends."""
+        self.prompts: dict[int, Prompted] = {}
+        """By node: how the prompt was given that ends there."""
         self.settings: list[SamplingSettings] = []
         self._undo: list[tuple[Change, Change]] = []
         """Of each change that can be taken back: what makes it again, and its inverse."""
@@ -207,10 +205,10 @@ class TokenTree(Trie):
                 if number != len(self.settings):
                     raise ValueError(f"settings number {number} is not next")
                 self.settings.append(settings)
-            case Prompted(node, form, chat):
-                self.prompts[self._checked(node)] = form
-                if chat is not None:
-                    self.chats[node] = chat
+            case Prompted(node, parts=parts):
+                if sum(part.tokens for part in parts) > self.depth[self._checked(node)]:
+                    raise ValueError(f"the parts of the prompt at node {node} are longer than it")
+                self.prompts[node] = event
             case Ended(node, reason):
                 self.ended[self._checked(node)] = reason
             case Named(branch, name):

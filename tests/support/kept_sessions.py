@@ -71,7 +71,9 @@ def end_of(session: Session) -> dict[str, object]:
         "withdrawn": sorted(tree.withdrawn),
         "bookmarks": sorted(tree.bookmarks),
         "settings": [settings.short() for settings in tree.settings],
-        "chats": msgspec.to_builtins(tree.chats, str_keys=True),
+        "chats": msgspec.to_builtins(
+            {n: p.chat for n, p in tree.prompts.items() if p.chat is not None}, str_keys=True
+        ),
         "studies": studies,
         "undoable": [KINDS[type(change)], *msgspec.structs.astuple(change)] if change else None,
         "damage": session.damage,

@@ -14,6 +14,7 @@ from tokexplore.tui.theme import DARK, LIGHT, ThemedApp
 from tokexplore.widgets.transcript import Transcript
 from tokexplore.widgets.transcript_cells import Cell
 from tokexplore.widgets.transcript_lines import Aside
+from tokexplore.widgets.transcript_sections import Section
 
 
 class TranscriptApp(ThemedApp[None]):
@@ -255,7 +256,21 @@ async def test_a_path_that_did_not_change_paints_nothing(monkeypatch: pytest.Mon
             transcript.show(words(61), 60)
 
 
-async def test_what_is_painted_in_part_is_what_would_be_painted_whole() -> None:
+def sections_of(count: int, said: int) -> list[Section]:
+    """A turn every nine cells: two of the template, three of reasoning, then the answer."""
+    return [
+        Section(
+            start, min(start + 9, count), f"role {start % 2}",
+            f"{said} tokens" if start + 9 > count else "", foldable=start % 2 == 0,
+            template=((start, min(start + 2, count)),),
+            reasoning=((min(start + 2, count), min(start + 5, count)),),
+        )
+        for start in range(0, count, 9)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("turns", [False, True])
+async def test_what_is_painted_in_part_is_what_would_be_painted_whole(turns: bool) -> None:
     """Only some rows are painted again after a change: the screen must not keep an old one."""
     app, chance = TranscriptApp(), random.Random(5)
     async with app.run_test(size=(30, 9)) as pilot:
@@ -263,11 +278,13 @@ async def test_what_is_painted_in_part_is_what_would_be_painted_whole() -> None:
         levels: dict[int, int] = {}
 
         def show(keep: int) -> None:
-            transcript.show(text, keep, level)
+            sections = sections_of(len(text), turn) if turns else ()
+            transcript.show(text, keep, level, sections)
 
         def level(token: int) -> int:
             return levels.get(token, 0)
 
+        turn = 0
         show(0)
         for turn in range(120):
             change = chance.randrange(9)
@@ -288,7 +305,7 @@ async def test_what_is_painted_in_part_is_what_would_be_painted_whole() -> None:
             elif change == 7:
                 transcript.aside([Aside(n, "x", f"y{turn}") for n in range(chance.randrange(3))])
             else:
-                name = chance.choice(["following", "live", "folded"])
+                name = chance.choice(["following", "live", "folded", "reasoning_folded"])
                 setattr(transcript, name, not getattr(transcript, name))
             await pilot.pause()
             painted = app.screen._compositor.render_strips()
@@ -364,3 +381,62 @@ async def test_without_colour_the_cursor_and_the_hottest_tokens_still_show(
         assert not looks["w5"].underline
         assert looks["here"].reverse
         assert not any(looks[f"w{level}"].reverse for level in range(1, 6))
+
+
+def chat() -> tuple[list[Cell], list[Section]]:
+    """A question, and an answer after some thought."""
+    cells = [
+        Cell("<u>", "prompt", kind="template", shown="<u>"),
+        *(Cell(f" q{n}", "prompt") for n in range(3)),
+        Cell("<a>", "prompt", kind="template", shown="<a>"),
+        Cell(" hm", "sampled", kind="reasoning"),
+        Cell(" so", "sampled", kind="reasoning"),
+        Cell("</t>", "sampled", kind="template", shown="</t>"),
+        *(Cell(f" w{n}", "sampled") for n in range(3)),
+    ]
+    sections = [
+        Section(0, 4, "user", "3 tokens", foldable=True, template=((0, 1),)),
+        Section(4, 11, "assistant", "5 tokens", template=((4, 5), (7, 8)), reasoning=((5, 7),)),
+    ]
+    return cells, sections
+
+
+async def test_turns_have_titles_and_what_the_template_wrote_is_hidden() -> None:
+    app = TranscriptApp()
+    async with app.run_test(size=(40, 8)) as pilot:
+        transcript = app.transcript
+        transcript.show(chat()[0], 0, sections=chat()[1])
+        assert screen(app)[:4] == [
+            "user  3 tokens", " q0 q1 q2", "assistant  5 tokens", " hm so w0 w1 w2"
+        ]  # fmt: skip
+        transcript.cursor = 4
+        assert marked(app) == "<a>"
+        assert screen(app)[2] == "assistant  5 tokens  <a>"
+        transcript.reasoning_folded = True
+        assert screen(app)[3] == " w0 w1 w2"
+        transcript.cursor = 6
+        assert screen(app)[2] == "assistant  5 tokens   so"
+        transcript.folded = False
+        assert screen(app)[1] == "<u> q0 q1 q2"
+        assert screen(app)[3] == "<a></t> w0 w1 w2"
+        await pilot.click(Transcript, offset=(3, 0))
+        assert transcript.folded
+
+
+async def test_a_long_turn_is_one_line_and_figures_change_alone() -> None:
+    app = TranscriptApp()
+    async with app.run_test(size=(40, 8)):
+        transcript, (cells, sections) = app.transcript, chat()
+        cells[1:4] = [Cell(f" q{n:03}", "prompt") for n in range(60)]
+        sections = [
+            sections[0]._replace(stop=61),
+            Section(61, 68, "assistant", "5 tokens", template=((61, 62), (64, 65))),
+        ]
+        transcript.show(cells, 0, sections=sections)
+        assert screen(app)[0] == "▸ user: 61 tokens … q057 q058 q059"
+        assert screen(app)[1:3] == ["assistant  5 tokens", " hm so w0 w1 w2"]
+        sections[1] = sections[1]._replace(figures="6 tokens")
+        transcript.show(cells, len(cells), transcript._level, sections)
+        assert screen(app)[1] == "assistant  6 tokens"
+        transcript.folded = False
+        assert transcript.hidden_rows[0] + transcript.hidden_rows[1] > 2

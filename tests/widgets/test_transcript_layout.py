@@ -19,9 +19,22 @@ cells = st.builds(Cell, pieces, st.just("sampled"), st.just(0), st.booleans())
 texts = st.lists(cells, max_size=40)
 
 
-def full(text: list[Cell], columns: int, first: int = 0) -> Layout:
-    layout = Layout(columns, first)
-    layout.update(text, 0)
+kept = st.lists(st.tuples(st.integers(0, 40), st.booleans()), max_size=6)
+"""Where sections begin, and whether the two cells from there on are hidden."""
+
+
+def turns_of(starts: list[tuple[int, bool]], count: int) -> tuple[dict[int, int], bytearray]:
+    """Titles and hidden cells of a text of `count` cells, as `Layout.update` takes them."""
+    inside = {start: hides for start, hides in starts if start < count}
+    hidden = bytearray(count)
+    for start in (start for start, hides in inside.items() if hides):
+        hidden[start : start + 2] = b"\1" * len(hidden[start : start + 2])
+    return {start: number for number, start in enumerate(sorted(inside))}, hidden
+
+
+def full(text: list[Cell], columns: int, starts: list[tuple[int, bool]] | None = None) -> Layout:
+    layout = Layout(columns)
+    layout.update(text, 0, *turns_of(starts or [], len(text)))
     return layout
 
 
@@ -50,26 +63,54 @@ def test_nothing_is_lost_and_no_control_gets_through(text: list[Cell], columns: 
     }
 
 
-@given(texts, texts, st.integers(0, 40), st.integers(4, 24))
+@given(texts, texts, st.integers(0, 40), st.integers(4, 24), kept, kept)
 def test_a_changed_end_is_laid_out_as_the_whole_would_be(
-    text: list[Cell], other: list[Cell], keep: int, columns: int
+    text: list[Cell],
+    other: list[Cell],
+    keep: int,
+    columns: int,
+    starts: list[tuple[int, bool]],
+    later: list[tuple[int, bool]],
 ) -> None:
-    layout = full(text, columns)
     keep = min(keep, len(text))
+    starts = [(start, hides) for start, hides in starts if start + 1 < keep]
+    layout = full(text, columns, starts)
     after = text[:keep] + other
+    starts += [(start, hides) for start, hides in later if start >= keep]
     lines = list(layout.lines)
-    changed = layout.update(after, keep)
-    assert layout.lines == full(after, columns).lines
+    changed = layout.update(after, keep, *turns_of(starts, len(after)))
+    assert layout.lines == full(after, columns, starts).lines
     assert layout.lines[:changed] == lines[:changed]
 
 
-@given(texts, st.integers(4, 24), st.integers(0, 10))
-def test_token_by_token_is_as_at_once(text: list[Cell], columns: int, first: int) -> None:
-    first = min(first, len(text))
-    layout = full(text[:first], columns, first)
-    for end in range(first, len(text)):
-        layout.update(text[: end + 1], end)
-    assert layout.lines == full(text, columns, first).lines
+@given(texts, st.integers(4, 24), kept)
+def test_token_by_token_is_as_at_once(
+    text: list[Cell], columns: int, starts: list[tuple[int, bool]]
+) -> None:
+    layout = full([], columns)
+    for end in range(len(text)):
+        layout.update(text[: end + 1], end, *turns_of(starts, end + 1))
+    assert layout.lines == full(text, columns, starts).lines
+
+
+@given(texts, st.integers(4, 24), kept)
+def test_a_section_begins_under_its_title_and_hidden_cells_leave_no_trace(
+    text: list[Cell], columns: int, starts: list[tuple[int, bool]]
+) -> None:
+    layout = full(text, columns, starts)
+    titles, hidden = turns_of(starts, len(text))
+    assert [line.section for line in layout.lines if line.section >= 0] == sorted(titles.values())
+    begun = -1
+    for row, line in enumerate(layout.lines):
+        if line.section >= 0:
+            begun = line.section
+            assert layout.title_row(line.token) == row
+            assert not line.runs
+        for run in line.runs:
+            assert not hidden[run.token]
+            assert begun == max(
+                (n for start, n in titles.items() if start <= run.token), default=-1
+            )
 
 
 @given(texts, st.integers(4, 24))

@@ -93,7 +93,7 @@ def test_every_line_is_clean(text: list[Cell], columns: int, cursor: int, live: 
 @given(hostile, hostile, st.integers(1, 60))
 def test_asides_and_folds_are_clean(before: str, text: str, columns: int) -> None:
     assert is_clean(draw_aside(Aside(2, before, text), columns, LOOKS), columns)
-    assert is_clean(draw_fold(1234, before, text, columns, LOOKS), columns)
+    assert is_clean(draw_fold("prompt", 1234, before, text, columns, LOOKS), columns)
 
 
 def test_origin_and_heat_show_in_the_style() -> None:
@@ -156,13 +156,13 @@ def test_an_aside_names_its_branch_and_is_cut_at_the_edge() -> None:
 
 
 def test_a_folded_prompt_says_how_long_it_is_and_how_it_ends() -> None:
-    strip = draw_fold(1234, "and then the king had a", "", 44, LOOKS)
+    strip = draw_fold("prompt", 1234, "and then the king had a", "", 44, LOOKS)
     assert strip.text == "▸ prompt: 1,234 tokens … the king had a     "
 
 
 def test_a_folded_prompt_shows_the_cursor_in_it() -> None:
-    strip = draw_fold(1234, "and then the king", " had", 44, LOOKS)
+    strip = draw_fold("prompt", 1234, "and then the king", " had", 44, LOOKS)
     assert strip.text == "▸ prompt: 1,234 tokens and then the king had"
     assert styles(strip)[" had"] == LOOKS.cursor
-    strip = draw_fold(1234, "and then the king", " had", 40, LOOKS)
+    strip = draw_fold("prompt", 1234, "and then the king", " had", 40, LOOKS)
     assert strip.text == "▸ prompt: 1,234 tokens … the king had   "

@@ -48,9 +48,18 @@ class DisplayActions(Actions):
         self.screen.changed()
 
     def action_fold(self) -> None:
-        """Fold a long prompt, or unfold it."""
+        """Fold long prompts and hide what a chat template wrote, or show all."""
         story = self._story.transcript
         story.folded = not story.folded
+
+    def action_fold_reasoning(self) -> None:
+        """Hide what was thought before an answer, or show it."""
+        parts = (part for turn in self._story.path_view.turns for part in turn.stretches)
+        if any(part.kind == "reasoning" for part in parts):
+            story = self._story.transcript
+            story.reasoning_folded = not story.reasoning_folded
+        else:
+            self.screen.nothing("reasoning on this path")
 
     async def action_inspect(self) -> None:
         """Token and model in detail."""

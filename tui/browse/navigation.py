@@ -6,6 +6,7 @@ from tokexplore.tui.browse.base import Actions, BrowseBase
 from tokexplore.tui.browse.branches import BranchActions
 from tokexplore.tui.browse.step_panel import StepPanel
 from tokexplore.tui.browse.story_panel import StoryPanel
+from tokexplore.tui.explore.conversation import conversation
 
 PLACE = re.compile(
     r"\s*(?:(?:#|branch\s+)(?P<branch>[0-9]{1,9})|(?P<back>-[0-9]{1,9})|(?P<step>[0-9]{1,9}))\s*"
@@ -38,6 +39,13 @@ class NavigationActions(Actions):
         """To the line before or after."""
         if not self.explorer.jump(direction, self.explorer.ends_line):
             self.screen.nothing("more lines")
+        self.screen.changed()
+
+    def action_turn_start(self, direction: int) -> None:
+        """To the first word of the turn before or after."""
+        starts = [turn.words[0].start for turn in conversation(self.explorer) if turn.words]
+        if not self.explorer.jump(direction, starts.__contains__):
+            self.screen.nothing("more turns")
         self.screen.changed()
 
     def action_first(self) -> None:

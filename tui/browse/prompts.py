@@ -1,22 +1,24 @@
 """Prompts, typed text and chat turns."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
 from textual.content import Content
 
+from tokexplore.models.api.chat import Chat
 from tokexplore.models.api.options import SHIPPED, PromptSpec
 from tokexplore.models.api.questions import Encode
 from tokexplore.models.errors import TokexploreError
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.tui.browse.base import Actions, BrowseBase
+from tokexplore.tui.explore.conversation import conversation, spoken, turn_at
 from tokexplore.tui.explore.examples import EXAMPLES, Example
 from tokexplore.tui.explore.options import STOCK_PROMPT
 
 if TYPE_CHECKING:
-    from tokexplore.tui.screens.editor import Written
+    from tokexplore.tui.screens.editor import PromptTyped, Written
 
 PREVIEW_TOKENS = 24
 EXAMPLE = "The capital of France is"
@@ -35,6 +37,8 @@ class PromptActions(Actions):
         """A prompt that waits for the model: typed before it was loaded, or asked for where it was
         lost while it was loaded.
         """
+        self._typed: tuple[int, PromptTyped] | None = None
+        """What was typed as a prompt, and the leaf that was in view then: until it is used."""
         self._goes_on_with: Written | None = None
         """A text that was typed to follow the first prompt before the model was loaded."""
 
@@ -93,16 +97,14 @@ class PromptActions(Actions):
     async def _start(self, spec: PromptSpec) -> None:
         self._waiting = None
         more = self._goes_on_with
-        await self.controller.prompt(spec, go_on=spec.chat is None and more is None)
-        self._goes_on_with = None
+        await self.controller.prompt(spec, go_on=more is None)
+        self._goes_on_with = self._typed = None
         if more is not None:
             self._type(more)
-        elif spec.chat is not None:
-            self.screen.tell("This is the rendered template; space goes on.")
 
     async def _start_typed(self, spec: PromptSpec) -> None:
         """Start on a prompt of the editor's; one that is refused stays there."""
-        await self._or_again(self._start(spec), partial(self._ask_prompt, spec))
+        await self._or_again(self._start(spec), self.action_prompt)
 
     async def _or_again(
         self, work: Coroutine[object, object, None], ask: Callable[[], Awaitable[None]]
@@ -190,29 +192,49 @@ class PromptActions(Actions):
         if self.controller.link.absent:
             return ""
         question = Encode(text, continuation=continuation, literal=literal)
-        ids = await self.controller.link.client.ask(question)
+        return self._shown(await self.controller.link.client.ask(question))
+
+    async def _preview_chat(self, chat: Chat) -> str:
+        await self._loaded()
+        if self.controller.link.absent:
+            return ""
+        rendered = await self.controller.link.client.ask(self.controller.rendering(chat))
+        return "  ".join(filter(None, (self._shown(rendered.ids), rendered.warning)))
+
+    def _shown(self, ids: Sequence[int]) -> str:
         shown = "│".join(self.explorer.vocabulary.show(t) for t in ids[-PREVIEW_TOKENS:])
         return f"{len(ids):,} tokens  {'…' if len(ids) > PREVIEW_TOKENS else ''}{shown}"
 
     async def action_prompt(self) -> None:
-        """Edit the prompt; the result is a new root."""
-        await self._ask_prompt(None)
+        """Edit the prompt, or any turn of the chat: the result is another branch."""
+        from tokexplore.tui.screens.editor import PromptEditor, PromptTyped
 
-    async def _ask_prompt(self, spec: PromptSpec | None) -> None:
-        from tokexplore.tui.screens.editor import PromptEditor
+        controller, leaf = self.controller, self.explorer.leaf
 
-        controller = self.controller
-        spec = spec or self._spec()
-        example = STOCK_PROMPT if controller.options.load.model in SHIPPED else EXAMPLE
-        can_chat = not controller.link.absent and controller.link.client.info.chat_template
-        editor = PromptEditor(spec, self._preview, can_chat=can_chat, placeholder=example)
+        def leave(typed: PromptTyped) -> None:
+            self._typed = leaf, typed
+
+        info = controller.link.info
+        turn = turn_at(conversation(self.explorer), self.explorer.cursor)
+        typed = self._typed[1] if self._typed and self._typed[0] == leaf else None
+        editor = PromptEditor(
+            self._spec(),
+            self._preview,
+            self._preview_chat,
+            leave,
+            can_chat=info.chat_template if info else controller.state == "loading",
+            placeholder=STOCK_PROMPT if controller.options.load.model in SHIPPED else EXAMPLE,
+            typed=typed,
+            options=info.template_options if info else (),
+            at=turn.message if turn else None,
+        )
         await self.screen.open(editor, self._prompted)
 
     def _spec(self) -> PromptSpec:
-        """The prompt of the path in view, to be edited."""
+        """The prompt of the path in view, to be edited; of a chat all that is said on it."""
         explorer, controller = self.explorer, self.controller
-        if controller.explorer.chat is not None:
-            return PromptSpec(chat=controller.explorer.chat)
+        if (chat := spoken(explorer)) is not None:
+            return PromptSpec(chat=chat)
         if not explorer.nodes:
             return controller.options.prompt or PromptSpec(text="")
         prompts = [i for i, n in enumerate(explorer.nodes, 1) if n in explorer.tree.prompts]

@@ -3,6 +3,8 @@
 from tokexplore.tui.browse.base import BrowseBase
 from tokexplore.tui.presenters.path import PathView
 from tokexplore.tui.presenters.status import story_title
+from tokexplore.tui.presenters.turns import sections_of
+from tokexplore.widgets.candidates import CandidateTable
 from tokexplore.widgets.heat import COLOURINGS
 from tokexplore.widgets.title_rule import Part, TitleRule, legend_parts
 from tokexplore.widgets.transcript import Transcript
@@ -44,7 +46,9 @@ class StoryPanel:
         leaf = self._streams.leaf
         story.live = leaf is not None and leaf == explorer.leaf
         story.following = explorer.following
-        story.show(view.cells, self.unchanged, view.level)
+        bits = self._screen.query_one(CandidateTable).bits
+        sections = sections_of(explorer, view.turns, bits=bits)
+        story.show(view.cells, self.unchanged, view.level, sections)
         story.cursor = explorer.cursor
         story.aside(self._asides())
         self._screen.query_one("#story-rule", TitleRule).show(

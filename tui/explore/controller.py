@@ -6,8 +6,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Literal
 
+from tokexplore.models.api.chat import Chat, Rendered
 from tokexplore.models.api.engine import ModelInfo, Progress
 from tokexplore.models.api.options import PromptSpec
+from tokexplore.models.api.questions import Question
 from tokexplore.models.errors import EngineLostError, TokexploreError
 from tokexplore.models.tree.events import Change
 from tokexplore.tui.explore import sight
@@ -306,6 +308,10 @@ class Controller:
             await self._prompts.begin(spec)
             if go_on:
                 self.play()
+
+    def rendering(self, chat: Chat) -> Question[Rendered]:
+        """What asks for the tokens that a conversation adds to the path in view."""
+        return self._prompts.rendering(chat)
 
     async def add_turn(self, user: str, *, literal: bool = False) -> None:
         """Append the next user turn of a chat, then let the assistant answer.

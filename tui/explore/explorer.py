@@ -17,6 +17,7 @@ from tokexplore.models.tokens import NO_VOCABULARY, Vocabulary
 from tokexplore.models.tree.events import (
     Came,
     Origin,
+    Prompted,
     Viewed,
 )
 from tokexplore.models.tree.tree import TokenTree
@@ -164,8 +165,17 @@ class Explorer:
     @property
     def chat(self) -> Chat | None:
         """The conversation that the path in view belongs to."""
-        chats = self.tree.chats
-        return next((chats[n] for n in reversed(self.nodes) if n in chats), None)
+        return next((p.chat for p in reversed(self.prompts) if p.chat is not None), None)
+
+    @property
+    def prompts(self) -> list[Prompted]:
+        """How the prompts of the path in view were given, in its order."""
+        prompts = self.tree.prompts
+        return [
+            prompts[node]
+            for node in sorted(prompts, key=self.tree.depth.__getitem__)
+            if self.on_path(node)
+        ]
 
     @property
     def recorded_model(self) -> str:

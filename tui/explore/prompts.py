@@ -5,12 +5,13 @@ from collections.abc import Sequence
 
 import msgspec
 
-from tokexplore.models.api.chat import Chat, Message
+from tokexplore.models.api.chat import Chat, Message, Rendered
 from tokexplore.models.api.options import PromptSpec
-from tokexplore.models.api.questions import Encode, NextTurn, Render
+from tokexplore.models.api.questions import AppendTurns, Encode, Question, Render
 from tokexplore.models.errors import UsageError
 from tokexplore.models.tree.events import Origin, Prompted
 from tokexplore.models.tree.trie import ROOT
+from tokexplore.tui.explore.conversation import shared, spoken
 from tokexplore.tui.explore.engine_link import EngineLink
 from tokexplore.tui.explore.explorer import Explorer
 from tokexplore.tui.explore.first_token import begun_by_text
@@ -29,32 +30,53 @@ class Prompts:
         self._jobs, self._notify = jobs, notify
 
     async def begin(self, spec: PromptSpec) -> None:
-        """Start a new root on a prompt; the old tree stays.
+        """Start on a prompt; the old tree stays.
+
+        A plain prompt begins at the root. A conversation goes on from the last answer of the path
+        in view up to which the two say the same; the tokens of the path stay as they are.
 
         Raises:
             TokexploreError: the prompt is refused, or longer than the context.
         """
-        ids, form, notice = await self._read(spec)
-        for warning in filter(None, (spec.notice, notice)):
-            self._notify(f"{warning}.", severity="warning")
-        self._check_length(len(ids), "This prompt has")
-        tree = self._explorer.tree
-        before = len(tree)
-        leaf = self._give(ROOT, ids, "prompt")
-        tree.append(Prompted(leaf, form, spec.chat))
-        if len(tree) == before:
-            self._notify(f"This prompt is there already: on branch {tree.branch_of[leaf]}.")
-
-    async def _read(self, spec: PromptSpec) -> tuple[list[int], str, str]:
-        """A prompt's ids, its form, and what the user should know of it."""
-        client = self._link.client
+        if spec.notice:
+            self._notify(f"{spec.notice}.", severity="warning")
+        before = len(self._explorer.tree)
         if spec.chat is not None:
-            rendered = await client.ask(Render(spec.chat))
-            return list(rendered.ids), "chat", rendered.warning
-        text, literal = spec.text or "", spec.literal
+            await self._converse(spec.chat)
+        else:
+            await self._begin_text(spec.text or "", literal=spec.literal)
+        tree = self._explorer.tree
+        if len(tree) == before:
+            number = tree.branch_of[self._explorer.leaf]
+            self._notify(f"This prompt is there already: on branch {number}.")
+
+    async def _begin_text(self, text: str, *, literal: bool) -> None:
+        client = self._link.client
         ids = await client.ask(Encode(text, literal=literal))
         notice = begun_by_text(text, ids, client.info, client.vocabulary, literal=literal)
-        return ids, "text", notice
+        if notice:
+            self._notify(f"{notice}.", severity="warning")
+        self._check_length(len(ids), "This prompt has")
+        leaf = self._give(ROOT, ids, "prompt")
+        self._explorer.tree.append(Prompted(leaf, "text"))
+
+    async def _converse(self, chat: Chat) -> None:
+        explorer, client = self._explorer, self._link.client
+        known, end = shared(explorer, chat)
+        rendered = await client.ask(self.rendering(chat))
+        if rendered.warning:
+            self._notify(f"{rendered.warning}.", severity="warning")
+        what = "With this turn the path has" if known else "This prompt has"
+        self._check_length(end + len(rendered.ids), what)
+        parent = explorer.nodes[end - 1] if end else ROOT
+        leaf = self._give(parent, rendered.ids, "prompt")
+        marks = client.info.reasoning_marks
+        explorer.tree.append(Prompted(leaf, "chat", chat, rendered.parts, marks))
+
+    def rendering(self, chat: Chat) -> Question[Rendered]:
+        """What asks for the tokens that a conversation adds to the path in view."""
+        known, end = shared(self._explorer, chat)
+        return AppendTurns(self._explorer.ids(end), chat, known) if known else Render(chat)
 
     def _check_length(self, length: int, what: str) -> None:
         context = self._link.client.info.context
@@ -64,12 +86,12 @@ class Prompts:
             )
 
     def chat_in_view(self) -> Chat:
-        """The conversation of the path in view.
+        """The conversation of the path in view, what was answered last included.
 
         Raises:
             UsageError: there is none.
         """
-        chat = self._explorer.chat
+        chat = spoken(self._explorer)
         if chat is None:
             raise UsageError("There is no chat on this path: start one first, or type text.")
         return chat
@@ -83,19 +105,9 @@ class Prompts:
         Raises:
             TokexploreError: there is no chat, the template refuses the turn, or it is too long.
         """
-        explorer, chat = self._explorer, self.chat_in_view()
-        answer = chat.prefill + explorer.text(explorer.prompt_length)
-        messages = (*chat.messages, Message("assistant", answer, chat.prefill_more))
-        chat = msgspec.structs.replace(
-            chat, messages=messages, prefill="", prefill_as="turn", prefill_more={}, literal=literal
-        )
-        rendered = await self._link.client.ask(NextTurn(explorer.ids(), chat, user))
-        if rendered.warning:
-            self._notify(f"{rendered.warning}.", severity="warning")
-        self._check_length(len(explorer.nodes) + len(rendered.ids), "With this turn the path has")
-        self._give(explorer.leaf, rendered.ids, "prompt")
-        chat = msgspec.structs.replace(chat, messages=(*messages, Message("user", user)))
-        explorer.tree.append(Prompted(explorer.leaf, "chat", chat))
+        chat = self.chat_in_view()
+        messages = (*chat.messages, Message("user", user))
+        await self._converse(msgspec.structs.replace(chat, messages=messages, literal=literal))
 
     def _give(self, parent: int, ids: Sequence[int], origin: Origin) -> int:
         """Go to given tokens after a node, the last of which is returned.

@@ -70,8 +70,9 @@ def _taken(explorer: Explorer, node: int) -> str:
         following = next(iter(tree.children[last]), None)
         if run := following is not None and tree.origin[following] == origin:
             last = following
-    if last in tree.chats:
-        return f"{what} {_quoted(tree.chats[last].messages[-1].content)}"
+    prompt = tree.prompts.get(last)
+    if prompt is not None and prompt.chat is not None:
+        return f"{what} {_quoted(prompt.chat.messages[-1].content)}"
     return f"{what} {_quoted(vocabulary.text(ids[:_WORDS]).strip())}"
 
 

@@ -80,7 +80,7 @@ def _about(
         if after is not None:
             yield line_with({"type": "next", "node": node}, after, tokens, count)
         if node in tree.prompts:
-            yield line({"type": "prompt", "node": node, "form": tree.prompts[node]})
+            yield line({"type": "prompt", "node": node, "form": tree.prompts[node].form})
         if node in tree.ended:
             yield line({"type": "ended", "node": node, "reason": tree.ended[node]})
         if node in tree.bookmarks:

@@ -137,11 +137,8 @@ class LineSession:
         if spec is None:
             self._lines.say("There is no prompt yet: prompt TEXT gives one.")
             return
-        await controller.prompt(spec, go_on=spec.chat is None)
+        await controller.prompt(spec)
         self._lines.tell_from(0)
-        if spec.chat is not None:
-            self._lines.tell()
-            self._lines.say("This is the rendered template; go goes on.")
 
     def _report(self) -> None:
         progress, now = self._controller.progress, time.monotonic()

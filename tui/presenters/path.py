@@ -3,12 +3,14 @@
 import math
 from array import array
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
+from tokexplore.models.api.chat import PartKind
 from tokexplore.models.lab.noise import could_flip, scale
 from tokexplore.models.tree.trie import ROOT
 from tokexplore.models.tree.turns import is_given
+from tokexplore.tui.explore.conversation import Stretch, Turn, stretches, turns
 from tokexplore.tui.explore.explorer import LONGEST_CHARACTER, Explorer, came
 from tokexplore.widgets.heat import NONE, Colouring, level
 from tokexplore.widgets.transcript import Cell
@@ -31,6 +33,10 @@ class PathView:
         """Indices of close calls, rising."""
         self._margins = array("d")
         """Nats; NaN where not known."""
+        self.turns: list[Turn] = []
+        """Of the conversation; empty where it is none."""
+        self._kinds: list[Stretch] = []
+        """The stretches of those turns."""
         self._shown: dict[int, str] = {}
         """Visible forms by token id, of the tokens that were met."""
         self.recolour("surprisal")
@@ -50,12 +56,28 @@ class PathView:
         pieces, old = self._pieces(keep), self.cells[keep:settled]
         del self.cells[keep:], self._nodes[keep:], self.entropies[keep:], self._margins[keep:]
         del self.close[bisect_left(self.close, keep) :]
-        turns = explorer.tree.turns(explorer.leaf)
+        given = explorer.tree.turns(explorer.leaf)
         for index, piece in enumerate(pieces, keep):
-            self._add(index, piece, given=is_given(turns, index + 1))
+            self._add(index, piece, given=is_given(given, index + 1))
+        told = self._tell_apart(keep)
         pairs = zip(old, self.cells[keep:], strict=False)
         same = next((at for at, (a, b) in enumerate(pairs) if a != b), None)
-        return min(marked, settled, len(self.cells)) if same is None else min(marked, keep + same)
+        first = min(marked, told)
+        return min(first, settled, len(self.cells)) if same is None else min(first, keep + same)
+
+    def _tell_apart(self, keep: int) -> int:
+        """Say of each cell whose words it is; the first of those before `keep` that change."""
+        before, cells = self._kinds, self.cells
+        self._kinds = stretches(
+            self._explorer, lambda start, stop: [cell.text for cell in cells[start:stop]]
+        )
+        self.turns = turns(self._kinds)
+        changed = keep
+        for index, kind in _changed_kinds(before, self._kinds, keep, len(cells)):
+            if cells[index].kind != kind:
+                cells[index] = cells[index]._replace(kind=kind)
+                changed = min(changed, index)
+        return changed
 
     def _measure(self, other_path: bool) -> int:
         """Take new measures of noise in; the first index whose mark changes, or the length."""
@@ -125,3 +147,26 @@ class PathView:
         if colouring == "surprisal" or math.isnan(logprob):
             return level("surprisal", -logprob)
         return level("probability", math.exp(min(0.0, logprob - before.top_logprob)))
+
+
+def _changed_kinds(
+    before: Sequence[Stretch], after: Sequence[Stretch], keep: int, count: int
+) -> Iterator[tuple[int, PartKind]]:
+    """The cells whose kind may be another one than it was, and all from `keep` on."""
+    start = min(keep, _first_difference(before, after))
+    if before and not after:
+        yield from ((index, "content") for index in range(start, count))
+    for stretch in after:
+        for index in range(max(start, stretch.start), min(stretch.stop, count)):
+            yield index, stretch.kind
+
+
+def _first_difference(before: Sequence[Stretch], after: Sequence[Stretch]) -> int:
+    """The first index that is of another kind in two tellings of a path."""
+    for a, b in zip(before, after, strict=False):
+        if a.kind != b.kind or a.start != b.start:
+            return min(a.start, b.start)
+        if a.stop != b.stop:
+            return min(a.stop, b.stop)
+    shorter = min(before, after, key=len)
+    return shorter[-1].stop if shorter else 0

@@ -119,12 +119,11 @@ def source_words(source: str) -> str:
 
 def story_title(explorer: Explorer) -> str:
     """Which path is in view."""
-    branch, tree = explorer.branch, explorer.tree
+    branch = explorer.branch
     if branch is None:
         return "story"
     name = f" {branch.name}" if branch.name else ""
-    chats = (node for node, form in tree.prompts.items() if form == "chat")
-    chat = " · chat" if any(explorer.on_path(node) for node in chats) else ""
+    chat = " · chat" if any(prompt.form == "chat" for prompt in explorer.prompts) else ""
     return f"story{chat} · branch {branch.number}{name}{of_listed(explorer, branch)}"
 
 

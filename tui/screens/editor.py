@@ -1,11 +1,6 @@
 """TYPE mode: editing a prompt, a chat or a continuation."""
 
-import os
-import shlex
-import subprocess
-import tempfile
-from collections.abc import Awaitable, Callable
-from pathlib import Path
+from collections.abc import Awaitable, Callable, Sequence
 from typing import ClassVar, NamedTuple, TypeVar
 
 import msgspec
@@ -13,13 +8,16 @@ from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
-from textual.widgets import Input, Static, TextArea
+from textual.widgets import Static
 
-from tokexplore.models.api.chat import Chat, Message
+from tokexplore.models.api.chat import Chat
 from tokexplore.models.api.options import PromptSpec
-from tokexplore.models.errors import TokexploreError
+from tokexplore.models.display import safe_text
+from tokexplore.models.errors import TokexploreError, UsageError
 from tokexplore.tui.recording.recordable_app import rebinding_of
+from tokexplore.tui.screens.chat_form import ChatForm, Typed
 from tokexplore.tui.screens.dialog import Dialog
+from tokexplore.tui.screens.draft import Draft
 
 Preview = Callable[[str, bool], Awaitable[str]]
 """Shows the tokens of a text, the names of tokens in it read as characters or not."""
@@ -38,37 +36,6 @@ WRITING = (
     "{type.newline:ctrl+j} new line · {type.editor:ctrl+o} $EDITOR · {dialog.cancel:ctrl+g} cancels"
 )
 """What the keys of an editor do."""
-
-
-class Draft(TextArea):
-    """A text area in which enter submits and ctrl+j breaks the line."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "submit", "done", priority=True, id="type.submit"),
-        Binding("ctrl+j", "newline", "new line", priority=True, id="type.newline"),
-        Binding("ctrl+o", "editor", "open $EDITOR", priority=True, id="type.editor"),
-    ]
-
-    def action_newline(self) -> None:
-        """Break the line."""
-        self.insert("\n")
-
-    async def action_submit(self) -> None:
-        """Hand the text to the dialog."""
-        await self.screen.run_action("submit")
-
-    async def action_editor(self) -> None:
-        """Edit the text in the user's own editor."""
-        editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
-        with tempfile.TemporaryDirectory(prefix="tokexplore-") as folder:
-            path = Path(folder, "prompt.txt")
-            path.write_text(self.text, encoding="utf-8")
-            try:
-                with self.app.suspend():
-                    subprocess.run([*shlex.split(editor), str(path)], check=True)
-                self.load_text(path.read_text(encoding="utf-8-sig").removesuffix("\n"))
-            except (OSError, subprocess.CalledProcessError, UnicodeDecodeError) as error:
-                self.app.notify(f"{editor} did not work: {error}", severity="error", markup=False)
 
 
 class Writing(Dialog[Result]):
@@ -108,15 +75,18 @@ class Writing(Dialog[Result]):
         """Show the tokens of what is there now."""
         self._show_tokens()
 
-    def previewed(self) -> Preview | None:
-        """What shows the tokens of the text; None where it is not a text alone."""
-        raise NotImplementedError
+    async def tokens(self) -> str:
+        """The tokens of what is there now, to be shown.
+
+        Raises:
+            TokexploreError: what is there cannot be read.
+        """
+        return ""
 
     @work(exclusive=True)
     async def _show_tokens(self) -> None:
-        draft, preview = self.part(Draft), self.previewed()
         try:
-            tokens = await preview(draft.text, self.literal) if preview and draft else ""
+            tokens = await self.tokens()
         except TokexploreError as error:
             tokens = str(error)
         if line := self.part(Static, "#tokens"):
@@ -147,112 +117,188 @@ class TextEditor(Writing[Written | None]):
         draft.focus()
         self._show_tokens()
 
-    def previewed(self) -> Preview | None:
-        return self._preview
+    async def tokens(self) -> str:
+        draft = self.part(Draft)
+        return await self._preview(draft.text, self.literal) if self._preview and draft else ""
 
     def action_submit(self) -> None:
         """Hand the text over."""
         self.dismiss(Written(self.query_one(Draft).text, self.literal))
 
 
+FORMS = {
+    "plain": "plain text",
+    "chat": "chat: rendered by the model's template",
+    "new": "another chat: rendered by the model's template",
+}
+"""What a prompt can be, in words."""
+
+
+class PromptTyped(NamedTuple):
+    """What stands in the editor."""
+
+    form: str
+    """One of `FORMS`."""
+    text: str
+    chats: dict[str, Typed]
+    """By form."""
+    literal: bool
+
+
 class PromptEditor(Writing[PromptSpec | None]):
-    """A plain prompt or, where the model has a chat template, a chat."""
+    """A plain prompt or, where the model has a chat template, a chat.
+
+    Args:
+        spec: the prompt of the path in view, and what is said after it.
+        preview: shows the tokens of a plain text.
+        preview_chat: shows what a chat sends.
+        leave: told of what stands in the editor when it closes.
+        typed: what stood in it when it was closed before.
+        options: names that the chat template asks for.
+        at: the message of the chat to stand on.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+r", "toggle_chat", "plain or chat", priority=True, id="editor.chat")
+        Binding("ctrl+r", "another_form", "plain or chat", priority=True, id="editor.chat"),
+        Binding("ctrl+n", "add_turn", "another turn", priority=True, id="editor.turn"),
     ]
 
     def __init__(
-        self, spec: PromptSpec, preview: Preview | None, *, can_chat: bool, placeholder: str = ""
+        self,
+        spec: PromptSpec,
+        preview: Preview,
+        preview_chat: Callable[[Chat], Awaitable[str]],
+        leave: Callable[[PromptTyped], None],
+        *,
+        can_chat: bool,
+        placeholder: str = "",
+        typed: PromptTyped | None = None,
+        options: Sequence[str] = (),
+        at: int | None = None,
     ) -> None:
         super().__init__()
-        self._spec, self._preview, self._can_chat = spec, preview, can_chat
-        self._chat = spec.chat is not None
+        self._spec, self._preview, self._preview_chat, self._leave = (
+            spec, preview, preview_chat, leave,
+        )  # fmt: skip
+        self._placeholder, self._typed, self._options, self._at = placeholder, typed, options, at
+        self._forms = ["plain", *(["chat"] if spec.chat else []), *(["new"] if can_chat else [])]
+        self._form = typed.form if typed else "chat" if spec.chat else "plain"
         self.literal = spec.literal if spec.chat is None else spec.chat.literal
-        self._placeholder = placeholder
+        if typed is not None:
+            self.literal = typed.literal
         self._unedited = ""
         """What the editor makes of the text that it was given: it knows one kind of line break."""
         self.title_text = "Prompt"
-        more = "{editor.chat:ctrl+r} plain/chat · " if can_chat else ""
+        more = "{editor.chat:ctrl+r} plain/chat · {editor.turn:ctrl+n} turn · " if can_chat else ""
         self.hint_text = "{type.submit:⏎} start · " + more + WRITING
 
     def body(self) -> ComposeResult:
-        contents = {m.role: m.content for m in self._spec.chat.messages} if self._spec.chat else {}
-        prefill = self._spec.chat.prefill if self._spec.chat else ""
         yield Static(Content(""), id="form")
-        yield Input(
-            contents.get("system", ""), placeholder="system (optional)", id="system", classes="chat"
-        )
-        yield Draft(self._spec.text or contents.get("user", ""), placeholder=self._placeholder)
-        yield Input(
-            prefill,
-            placeholder="the assistant's first words (optional)",
-            id="prefill",
-            classes="chat",
-        )
+        yield Draft(self._spec.text or "", placeholder=self._placeholder, id="plain")
+        for form in self._forms[1:]:
+            chat = self._spec.chat if form == "chat" else None
+            typed = self._typed.chats.get(form) if self._typed else None
+            yield ChatForm(
+                chat or Chat(()), typed=typed, options=self._options, id=form,
+                at=self._at if form == "chat" else None,
+            )  # fmt: skip
+        yield Static("", id="sends")
         yield self.reading()
         yield Static("", id="tokens")
 
     def on_mount(self) -> None:
         """Stand at the end of the text."""
-        draft = self.query_one(Draft)
-        draft.move_cursor(draft.document.end)
-        draft.focus()
-        self._unedited = draft.text
+        plain = self.query_one("#plain", Draft)
+        self._unedited = plain.text
+        if self._typed is not None:
+            plain.load_text(self._typed.text)
         self._show_form()
-        self._show_tokens()
+
+    @property
+    def _chat_form(self) -> ChatForm | None:
+        return self.part(ChatForm, f"#{self._form}")
 
     def _show_form(self) -> None:
-        for field in self.query(".chat"):
-            field.display = self._chat
-        name = "chat: rendered by the model's template" if self._chat else "plain text"
-        self.query_one("#form", Static).update(Content.styled(name, "$text-muted"))
-
-    def action_toggle_chat(self) -> None:
-        """Between a plain prompt and a chat."""
-        if not self._can_chat:
-            self.app.notify("This model has no chat template: plain text is the way.", markup=False)
-            return
-        self._chat = not self._chat
-        self._show_form()
+        for form in self._forms:
+            self.query_one(f"#{form}").display = form == self._form
+        self.query_one("#form", Static).update(Content.styled(FORMS[self._form], "$text-muted"))
+        if (chat := self._chat_form) is not None:
+            chat.stand()
+        else:
+            plain = self.query_one("#plain", Draft)
+            plain.move_cursor(plain.document.end)
+            plain.focus()
         self._show_tokens()
 
-    def previewed(self) -> Preview | None:
-        return None if self._chat else self._preview
+    def action_another_form(self) -> None:
+        """The next of plain text, this chat, another chat; what was typed stays in each."""
+        if len(self._forms) == 1:
+            self.app.notify("This model has no chat template: plain text is the way.", markup=False)
+            return
+        at = self._forms.index(self._form) if self._form in self._forms else -1
+        self._form = self._forms[(at + 1) % len(self._forms)]
+        self._show_form()
+
+    async def action_add_turn(self) -> None:
+        """A turn more; in a new one that is empty, another one speaks."""
+        if (chat := self._chat_form) is not None:
+            await chat.add_turn()
+            self._show_tokens()
+
+    async def tokens(self) -> str:
+        """The tokens of what would be sent."""
+        chat = self._chat_form
+        if chat is None:
+            return await self._preview(self.query_one("#plain", Draft).text, self.literal)
+        sent = self._sent()
+        turns = ", ".join(turn.role for turn in chat.sent() if turn.text.strip())
+        left = len([turn for turn in chat.turns if turn.text.strip()]) - turns.count(",") - 1
+        words = f"sends: {turns or 'nothing yet'}"
+        if turns and left > 0:
+            words += f" · {left} left out: they stay on their branch"
+        if line := self.part(Static, "#sends"):
+            line.update(Content.styled(safe_text(words), "$text-muted"))
+        return await self._preview_chat(sent) if sent else ""
+
+    def _sent(self) -> Chat | None:
+        form = self._chat_form
+        chat = None if form is None else form.chat()
+        return None if chat is None else msgspec.structs.replace(chat, literal=self.literal)
+
+    def on_input_changed(self) -> None:
+        """Show the tokens of what is there now."""
+        self._show_tokens()
+
+    def on_choice_changed(self) -> None:
+        """Show the tokens of what is there now."""
+        self._show_tokens()
 
     def on_input_submitted(self) -> None:
         """Enter in a field starts too."""
         self.action_submit()
 
+    def action_cancel(self) -> None:
+        """Close; what was typed is there when the editor is opened again."""
+        self._leave(self.typed())
+        super().action_cancel()
+
+    def typed(self) -> PromptTyped:
+        """What stands in the editor."""
+        chats = {form.id or "": form.typed() for form in self.query(ChatForm)}
+        return PromptTyped(self._form, self.query_one("#plain", Draft).text, chats, self.literal)
+
     def action_submit(self) -> None:
         """Hand the prompt over."""
-        text = self.query_one(Draft).text
+        try:
+            chat = self._sent()
+        except UsageError as error:
+            self.app.notify(str(error), severity="error", markup=False)
+            return
+        self._leave(self.typed())
+        if self._chat_form is not None:
+            self.dismiss(PromptSpec(chat=chat) if chat else None)
+            return
+        text = self.query_one("#plain", Draft).text
         if text == self._unedited and self._spec.text is not None:
             text = self._spec.text
-        if not self._chat:
-            self.dismiss(PromptSpec(text=text or self._placeholder, literal=self.literal))
-            return
-        chat = self._spec.chat or Chat(())
-        earlier = [m for m in _without_last_user(chat.messages) if m.role != "system"]
-        system = self.query_one("#system", Input).value
-        messages = [_message(chat, "system", system)] if system else []
-        messages += [*earlier, _message(chat, "user", text)]
-        edited = msgspec.structs.replace(
-            chat,
-            messages=tuple(messages),
-            prefill=self.query_one("#prefill", Input).value,
-            literal=self.literal,
-        )
-        self.dismiss(PromptSpec(chat=edited))
-
-
-def _message(chat: Chat, role: str, text: str) -> Message:
-    """The last message of a role with all that it holds, where it says this; else a new one."""
-    last = next((m for m in reversed(chat.messages) if m.role == role), None)
-    return last if last is not None and last.content == text else Message(role, text)
-
-
-def _without_last_user(messages: tuple[Message, ...]) -> tuple[Message, ...]:
-    """The turns before the one that the editor shows."""
-    last = max((i for i, m in enumerate(messages) if m.role == "user"), default=len(messages))
-    return messages[:last]
+        self.dismiss(PromptSpec(text=text or self._placeholder, literal=self.literal))

@@ -14,13 +14,12 @@ from typing import Any, NamedTuple
 from tokexplore.models.api.chat import Chat, ChatPart, PartKind
 from tokexplore.models.engine.text.byte_table import added_tokens, split_at_added
 from tokexplore.models.engine.text.literal import MARK, unmarked
+from tokexplore.models.engine.text.reasoning import REASONING_FIELDS
 from tokexplore.models.engine.text.template import Turns, apply
 from tokexplore.models.engine.text.text_model import TextModel
 from tokexplore.models.engine.text.turn_end import STAND_IN
 from tokexplore.models.errors import UsageError
 
-REASONING_FIELDS = ("reasoning_content", "reasoning", "thinking")
-"""Fields of a message in which templates look for what was thought before an answer."""
 _STAND_IN = re.compile(rf"{STAND_IN}x([0-9]+)x")
 
 

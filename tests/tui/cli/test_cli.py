@@ -20,10 +20,11 @@ from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.tui.cli import app as app_command
 from tokexplore.tui.cli import dispatch, run
 from tokexplore.tui.cli.common import front_end
-from tokexplore.tui.cli.common.prompt_input import PromptArguments, read_prompt, template_arguments
+from tokexplore.tui.cli.common.prompt_input import PromptArguments, read_prompt
 from tokexplore.tui.cli.registry import find, load
 from tokexplore.tui.cli.tape_run import app_options
 from tokexplore.tui.explore.options import STOCK_PROMPT, THEMES, AppOptions
+from tokexplore.tui.explore.template_arguments import template_arguments
 from tokexplore.tui.tape.script import parse_script
 
 RUN_LINE = """

@@ -18,8 +18,8 @@ from tokexplore.models.sampling.settings import LARGEST, MOST_PENALTY, SamplingS
 from tokexplore.models.untrusted import BITS, number_of
 from tokexplore.tui.cli import dispatch
 from tokexplore.tui.cli.app import SUBCOMMAND as APP
-from tokexplore.tui.cli.common.prompt_input import template_arguments
 from tokexplore.tui.explore.knob_editor import DIALS, KnobEditor, Setup
+from tokexplore.tui.explore.template_arguments import template_arguments
 
 LONG = "9" * 4000
 LONGER = "9" * 5000

@@ -1,7 +1,6 @@
 """Reads the prompt that the command line names: text, a file, standard input, a conversation."""
 
 import argparse
-import json
 import os
 import stat
 import sys
@@ -13,8 +12,9 @@ import msgspec
 from tokexplore.models.api.chat import Chat, Message, PrefillAs
 from tokexplore.models.api.options import PromptSpec
 from tokexplore.models.errors import UsageError
-from tokexplore.models.untrusted import brief, decoded, json_of, path_of, read_whole, without_mark
+from tokexplore.models.untrusted import decoded, path_of, read_whole, without_mark
 from tokexplore.tui.cli.common.message_file import Opening, last_words, read_conversation
+from tokexplore.tui.explore.template_arguments import template_arguments
 
 STANDARD_INPUT = "-"
 Options = TypeVar("Options")
@@ -167,27 +167,6 @@ def _given_messages(
     if arguments.system is not None:
         messages.insert(0, Message("system", without_mark("--system", arguments.system, notices)))
     return messages
-
-
-def template_arguments(given: Sequence[str]) -> dict[str, object]:
-    """NAME=VALUE pairs; a value that is JSON is taken as such, any other as text.
-
-    Raises:
-        UsageError: for a pair without a name or an equals sign, and for JSON that is nested too
-            deeply or has too long a number.
-    """
-    arguments: dict[str, object] = {}
-    for pair in given:
-        name, equals, value = pair.partition("=")
-        if not name or not equals:
-            raise UsageError(f"--template-arg {brief(pair)} is not NAME=VALUE.")
-        try:
-            arguments[name] = json_of(value, exact=True)
-        except json.JSONDecodeError:
-            arguments[name] = value
-        except ValueError as error:
-            raise UsageError(f"--template-arg {brief(pair)} {error}.") from None
-    return arguments
 
 
 def _read_file(option: str, file: str, notices: list[str]) -> str:

@@ -1,0 +1,241 @@
+"""The conversation on a path: its turns, and whose words its tokens are."""
+
+import math
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate, groupby
+from typing import NamedTuple
+
+import msgspec
+
+from tokexplore.models.api.chat import Chat, Message, PartKind
+from tokexplore.models.tree.events import Prompted
+from tokexplore.models.tree.turns import stretches as path_stretches
+from tokexplore.tui.explore.explorer import Explorer
+
+Pieces = Callable[[int, int], Sequence[str]]
+"""What the path's tokens from one index up to another add to its running text."""
+
+
+class Stretch(NamedTuple):
+    """Tokens of a path that stand together: of one message, of one kind."""
+
+    start: int
+    stop: int
+    message: int
+    """Index of the message; -1 for what stands before the first, or is not told apart."""
+    role: str
+    """Of the message; empty for what the template writes before the first one."""
+    kind: PartKind
+
+
+class Turn(NamedTuple):
+    """All stretches of one message."""
+
+    message: int
+    role: str
+    start: int
+    stop: int
+    stretches: tuple[Stretch, ...]
+
+    @property
+    def words(self) -> list[Stretch]:
+        """What is not the template's."""
+        return [stretch for stretch in self.stretches if stretch.kind != "template"]
+
+
+class TurnFigures(NamedTuple):
+    """What is known of a turn's words."""
+
+    given: bool
+    """Whether none of them was generated."""
+
+    tokens: int
+    """The template's left out."""
+    reasoning: int
+    """Those of them that were thought and not said."""
+    scored: int
+    """Words whose logprob is known: of those that were generated, or of all where none was."""
+    logprob: float
+    """Sum of the model's logprobs (nats) over those."""
+    whole: bool
+    """Whether that is all of these words."""
+
+
+def conversation(explorer: Explorer) -> list[Turn]:
+    """The turns of the path in view; empty where it is no chat."""
+    ids = explorer.ids()
+    pieces: list[str] = []
+
+    def some(start: int, stop: int) -> Sequence[str]:
+        if not pieces:
+            pieces.extend(explorer.vocabulary.pieces(ids))
+        return pieces[start:stop]
+
+    return turns(stretches(explorer, some))
+
+
+def turns(found: Sequence[Stretch]) -> list[Turn]:
+    """Stretches put together by message."""
+    grouped = groupby(found, key=lambda stretch: (stretch.message, stretch.role))
+    whole = (((message, role), tuple(group)) for (message, role), group in grouped)
+    return [Turn(*who, each[0].start, each[-1].stop, each) for who, each in whole]
+
+
+def turn_at(found: Sequence[Turn], index: int) -> Turn | None:
+    """The turn that a token of the path belongs to, the open end included."""
+    at = bisect_right([turn.start for turn in found], index) - 1
+    return found[at] if at >= 0 else None
+
+
+def figures(explorer: Explorer, turn: Turn) -> TurnFigures:
+    """What is known of a turn of the path in view."""
+    tree, nodes, words = explorer.tree, explorer.nodes, turn.words
+    spans = [(one.start, one.stop) for one in words]
+    generated = list(_generated(explorer, spans))
+    counted = generated or spans
+    logprobs = [tree.logprob[node] for start, stop in counted for node in nodes[start:stop]]
+    known = [logprob for logprob in logprobs if not math.isnan(logprob)]
+    return TurnFigures(
+        given=not generated,
+        tokens=sum(one.stop - one.start for one in words),
+        reasoning=sum(one.stop - one.start for one in words if one.kind == "reasoning"),
+        scored=len(known),
+        logprob=math.fsum(known),
+        whole=len(known) == len(logprobs),
+    )
+
+
+def _generated(explorer: Explorer, spans: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """The pieces of some spans of the path that are not prompt."""
+    pieces = list(path_stretches(explorer.tree.turns(explorer.leaf), len(explorer.nodes)))
+    for start, stop in spans:
+        for piece in pieces:
+            low, high = max(start, piece.start), min(stop, piece.stop)
+            if low < high:
+                yield low, high
+
+
+def spoken(explorer: Explorer) -> Chat | None:
+    """The conversation of the path in view with all that is said on it; None where it is no chat.
+
+    An answer that is open at its end is the last message.
+    """
+    chat = explorer.chat
+    if chat is None:
+        return None
+    number, messages = len(chat.messages), list(chat.messages)
+    for turn in conversation(explorer):
+        if turn.message == number and turn.words:
+            messages.append(_message(explorer, turn, chat))
+    return msgspec.structs.replace(
+        chat, messages=tuple(messages), prefill="", prefill_as="turn", prefill_more={}
+    )
+
+
+def _message(explorer: Explorer, turn: Turn, chat: Chat) -> Message:
+    """An answer as a message."""
+    content, thought = (_text(explorer, turn, kind) for kind in ("content", "reasoning"))
+    more = dict(chat.prefill_more)
+    if thought.strip():
+        content = content.lstrip("\n")
+        more["reasoning_content"] = thought.strip("\n")
+    return Message("assistant", content, more)
+
+
+def _text(explorer: Explorer, turn: Turn, kind: PartKind) -> str:
+    """The running text of a turn's words of one kind, special tokens left out."""
+    spans = [(one.start, one.stop) for one in turn.stretches if one.kind == kind]
+    return "".join(explorer.words(explorer.nodes, start, stop) for start, stop in spans)
+
+
+def shared(explorer: Explorer, chat: Chat) -> tuple[int, int]:
+    """How many messages the path in view tells that a conversation begins with, up to an answer
+    after which it goes on, and how many of the path's tokens tell them; (0, 0) where there are
+    none."""
+    told = spoken(explorer)
+    if told is None or not _same_template(told, chat):
+        return 0, 0
+    pairs = enumerate(zip(told.messages, chat.messages, strict=False))
+    same = next((i for i, (a, b) in pairs if a != b), min(len(told.messages), len(chat.messages)))
+    ends = {turn.message: turn.words[-1].stop for turn in conversation(explorer) if turn.words}
+    for known in range(min(same, len(chat.messages) - 1), 0, -1):
+        if chat.messages[known - 1].role == "assistant" and known - 1 in ends:
+            return known, ends[known - 1]
+    return 0, 0
+
+
+def _same_template(a: Chat, b: Chat) -> bool:
+    """Whether two conversations are rendered in the same way."""
+    ways = [(c.template, c.template_args, c.tools) for c in (a, b)]
+    return ways[0] == ways[1]
+
+
+def stretches(explorer: Explorer, pieces: Pieces) -> list[Stretch]:
+    """Whose the tokens of the path in view are, from its first to its last; empty for no chat."""
+    tree, found = explorer.tree, list[Stretch]()
+    last: Prompted | None = None
+    prompts = explorer.prompts
+    if all(prompt.chat is None for prompt in prompts):
+        return []
+    for prompt in prompts:
+        end = tree.depth[prompt.node]
+        begin = end - sum(part.tokens for part in prompt.parts)
+        if not prompt.parts:
+            begin = found[-1].stop if found else 0
+        found = _until(found, begin)
+        found += _answer(found, last, begin, pieces)
+        found += _given(prompt, begin, end)
+        last = prompt
+    found += _answer(found, last, len(explorer.nodes), pieces)
+    return found
+
+
+def _until(found: Sequence[Stretch], end: int) -> list[Stretch]:
+    cut = (stretch._replace(stop=min(stretch.stop, end)) for stretch in found)
+    return [stretch for stretch in cut if stretch.start < stretch.stop]
+
+
+def _given(prompt: Prompted, begin: int, end: int) -> Iterator[Stretch]:
+    if not prompt.parts and begin < end:
+        yield Stretch(begin, end, -1, "prompt", "content")
+    for part in prompt.parts:
+        stop = begin + part.tokens
+        yield Stretch(begin, stop, part.message, part.role, part.kind)
+        begin = stop
+
+
+def _answer(
+    found: Sequence[Stretch], prompt: Prompted | None, stop: int, pieces: Pieces
+) -> Iterator[Stretch]:
+    """What follows a prompt up to `stop`: the assistant's, its reasoning told apart."""
+    start = found[-1].stop if found else 0
+    if prompt is None or start >= stop:
+        return
+    message = len(prompt.chat.messages) if prompt.chat else -1
+    marks = prompt.reasoning
+    if not all(marks):
+        yield Stretch(start, stop, message, "assistant", "content")
+        return
+    opened = next((one.start for one in found if one.message == message), start)
+    before = "".join(pieces(opened, start))
+    inside = before.rfind(marks[0]) > before.rfind(marks[1])
+    for begin, end, kind in _told_apart(pieces(start, stop), marks, inside=inside):
+        yield Stretch(start + begin, start + end, message, "assistant", kind)
+
+
+def _told_apart(
+    pieces: Sequence[str], marks: tuple[str, str], *, inside: bool
+) -> Iterator[tuple[int, int, PartKind]]:
+    """Tokens of an answer as (start, stop, kind); those of the marks are the template's."""
+    text, at, done = "".join(pieces), 0, 0
+    ends = list(accumulate(map(len, pieces))) if any(mark in text for mark in marks) else []
+    while (found := text.find(marks[inside], at)) >= 0:
+        at = found + len(marks[inside])
+        first, last = bisect_right(ends, found), bisect_left(ends, at) + 1
+        if done < first:
+            yield done, first, "reasoning" if inside else "content"
+        yield max(done, first), last, "template"
+        done, inside = last, not inside
+    if done < len(pieces):
+        yield done, len(pieces), "reasoning" if inside else "content"

@@ -1,0 +1,44 @@
+"""The turns of a conversation as the transcript shows them."""
+
+from tokexplore.tui.explore.conversation import Turn, TurnFigures, figures
+from tokexplore.tui.explore.explorer import Explorer
+from tokexplore.widgets.numbers import count, logprob_text
+from tokexplore.widgets.transcript_sections import Section
+
+
+def sections_of(explorer: Explorer, turns: list[Turn], *, bits: bool) -> list[Section]:
+    """A section for each turn."""
+    return [_section(explorer, turn, bits=bits) for turn in turns]
+
+
+def _section(explorer: Explorer, turn: Turn, *, bits: bool) -> Section:
+    def spans(kind: str) -> tuple[tuple[int, int], ...]:
+        return tuple((one.start, one.stop) for one in turn.stretches if one.kind == kind)
+
+    if not turn.role:
+        # What the template writes before the first message is there to be seen, unfolded.
+        return Section(turn.start, turn.stop, "template", template=spans("template"))
+    known = figures(explorer, turn)
+    return Section(
+        turn.start,
+        turn.stop,
+        turn.role,
+        figures_text(known, bits=bits) if known.tokens else "",
+        foldable=known.given,
+        template=spans("template"),
+        reasoning=spans("reasoning"),
+    )
+
+
+def figures_text(known: TurnFigures, *, bits: bool) -> str:
+    """What is known of a turn, in words: how long it is, and how likely its words were."""
+    words = [f"{count(known.tokens)} {'token' if known.tokens == 1 else 'tokens'}"]
+    if known.reasoning:
+        words.append(f"{count(known.reasoning)} of them reasoning")
+    if known.scored and known.whole:
+        unit = "bits" if bits else "nats"
+        if known.given:
+            words.append(f"surprisal {logprob_text(-known.logprob, bits=bits, digits=1)} {unit}")
+        mean = logprob_text(known.logprob / known.scored, bits=bits, digits=2)
+        words.append(f"mean logprob {mean}")
+    return " · ".join(words)

@@ -1,0 +1,263 @@
+"""A conversation as fields that can be edited: a turn each, the answer's first words, options."""
+
+import json
+import shlex
+from collections.abc import Sequence
+from typing import ClassVar, NamedTuple
+
+import msgspec
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.message import Message as Told
+from textual.widgets import Input, Static
+
+from tokexplore.models.api.chat import Chat, Message, PrefillAs
+from tokexplore.models.display import safe_text
+from tokexplore.models.errors import UsageError
+from tokexplore.tui.explore.template_arguments import template_arguments
+from tokexplore.tui.screens.draft import Draft
+
+ROLES = ("user", "assistant", "tool", "system")
+"""Who can speak in a turn that is added."""
+PUT_AS: dict[PrefillAs, str] = {
+    "turn": "as it is after the opened turn",
+    "content": "as the template writes an answer",
+    "reasoning": "as reasoning",
+}
+LATER = {False: "what follows an edited turn is left out", True: "what follows it is sent too"}
+BLANK = (("system", "", -1), ("user", "", -1))
+
+
+class Typed(NamedTuple):
+    """What stands in the fields."""
+
+    turns: tuple[tuple[str, str, int], ...] = BLANK
+    """Role and words of each, and the index of the message that it was; -1 for a new one."""
+    prefill: str = ""
+    options: str = ""
+    put_as: PrefillAs = "turn"
+    keeps_later: bool = False
+
+
+class Choice(Static, can_focus=True):
+    """One of a few words; left and right, or space, take another."""
+
+    DEFAULT_CSS = """
+    Choice { padding: 0 1; height: 1; background: $panel; }
+    Choice:focus { color: $here; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("right,space", "turn(1)", "another", show=False),
+        Binding("left", "turn(-1)", "another", show=False),
+    ]
+
+    class Changed(Told):
+        """Another word was taken."""
+
+    def __init__(self, words: Sequence[str], taken: int) -> None:
+        super().__init__()
+        self._words, self.taken = words, taken
+
+    def render(self) -> Content:
+        """The word that is taken, and that there are others."""
+        return Content(f"‹ {self._words[self.taken]} ›")
+
+    def action_turn(self, by: int) -> None:
+        """Take the next word, or the one before."""
+        self.taken = (self.taken + by) % len(self._words)
+        self.refresh()
+        self.post_message(self.Changed())
+
+
+class Turn(Draft):
+    """The words of one turn."""
+
+    def __init__(self, role: str, told: Message | None, index: int = -1) -> None:
+        super().__init__(told.content if told else "")
+        self.role, self.told, self.index = role, told, index
+        self.unedited = self.text
+        """What the field makes of the words that it was given."""
+        self.label = Static(Content(self._title()), classes="chat--label")
+
+    def _title(self) -> str:
+        more = ", ".join(name for name in self.told.more if name != "content") if self.told else ""
+        return safe_text(f"{self.role} (with {more})" if more else self.role)
+
+    def next_role(self) -> None:
+        """Let the next one speak."""
+        at = ROLES.index(self.role) if self.role in ROLES else -1
+        self.role = ROLES[(at + 1) % len(ROLES)]
+        self.label.update(Content(self._title()))
+
+    @property
+    def is_edited(self) -> bool:
+        """Whether the words of a message are others than they were."""
+        return self.told is not None and self.text != self.unedited
+
+    @property
+    def holds_more(self) -> bool:
+        """Whether it says something in other ways than by words, such as by calls."""
+        return self.told is not None and not self.is_edited and bool(self.told.more)
+
+    def message(self) -> Message:
+        """What is sent: with all that it holds where it says what it said."""
+        if self.told is None:
+            return Message(self.role, self.text)
+        if not self.is_edited:
+            return self.told
+        more = {name: value for name, value in self.told.more.items() if name != "content"}
+        return Message(self.role, self.text, more)
+
+
+class ChatForm(VerticalScroll, can_focus=False):
+    """All turns of a conversation, in order.
+
+    Args:
+        chat: what was said; its fields are those of `typed` where that is given.
+        options: names that the template asks for.
+        at: the message to stand on.
+    """
+
+    DEFAULT_CSS = """
+    ChatForm {
+        height: auto; max-height: 60vh;
+        & Turn, & Turn:focus, & #prefill, & #prefill:focus {
+            height: auto; min-height: 1; max-height: 6;
+        }
+        & .chat--label { color: $text-muted; height: 1; }
+    }
+    """
+
+    def __init__(
+        self,
+        chat: Chat,
+        *,
+        typed: Typed | None = None,
+        options: Sequence[str] = (),
+        at: int | None = None,
+        id: str | None = None,
+    ) -> None:
+        super().__init__(id=id)
+        self._chat, self._options, self._at = chat, options, at
+        self._typed = typed or _fields(chat)
+
+    def compose(self) -> ComposeResult:
+        """A label and a field for each turn, then what is told of the answer."""
+        typed = self._typed
+        for role, text, index in typed.turns:
+            told = self._chat.messages[index] if index >= 0 else None
+            turn = Turn(role, told, index)
+            if told is None or text != told.content:
+                turn.load_text(text)
+            yield turn.label
+            yield turn
+        yield _label("the assistant begins with (optional)")
+        yield Draft(typed.prefill, id="prefill")
+        yield Choice(list(PUT_AS.values()), list(PUT_AS).index(typed.put_as))
+        yield Choice(list(LATER.values()), int(typed.keeps_later))
+        names = f"it asks for {', '.join(self._options)}" if self._options else "NAME=VALUE"
+        yield _label(f"told to the template ({names})")
+        yield Input(typed.options, id="options", placeholder="NAME=VALUE NAME=VALUE …")
+
+    @property
+    def turns(self) -> list[Turn]:
+        """The fields of turns."""
+        return list(self.query(Turn))
+
+    def stand(self) -> None:
+        """Stand where the user is to type: on the turn in view, else on the last of the user's."""
+        turns = self.turns
+        users = [turn for turn in turns if turn.role == "user"]
+        here = turns[self._at] if self._at is not None and self._at < len(turns) else None
+        field = here or (users[-1] if users else self.query_one("#prefill", Draft))
+        field.move_cursor(field.document.end)
+        field.focus()
+
+    async def add_turn(self) -> None:
+        """A turn more at the end; in one that was added and is empty, another role."""
+        focused, turns = self.screen.focused, self.turns
+        if isinstance(focused, Turn) and focused.told is None and not focused.text:
+            focused.next_role()
+            return
+        speaks = turns[-1].role if turns else ""
+        turn = Turn("user" if speaks in ("assistant", "") else "assistant", None)
+        last = turns[-1] if turns else None
+        await self.mount_all([turn.label, turn], after=last)
+        turn.focus()
+
+    def typed(self) -> Typed:
+        """What stands in the fields."""
+        how, later = self.query(Choice)
+        return Typed(
+            tuple((turn.role, turn.text, turn.index) for turn in self.turns),
+            self.query_one("#prefill", Draft).text,
+            self.query_one("#options", Input).value,
+            list(PUT_AS)[how.taken],
+            bool(later.taken),
+        )
+
+    def sent(self) -> list[Turn]:
+        """The turns that are sent: up to the first one that was edited and what is to be answered
+        with it, or all."""
+        turns, typed = self.turns, self.typed()
+        told = max((i for i, turn in enumerate(turns) if turn.told is not None), default=-1)
+        edited = next(
+            (i for i, t in enumerate(turns[: told + 1]) if t.is_edited or (not t.told and t.text)),
+            None,
+        )
+        if edited is None or typed.keeps_later:
+            return turns
+        if turns[edited].role == "assistant":
+            return turns[: edited + 1]
+        later = range(edited + 1, len(turns))
+        stop = next((i for i in later if turns[i].role == "assistant"), len(turns))
+        return turns[:stop]
+
+    def chat(self) -> Chat | None:
+        """The conversation as it would be sent; None where nothing is asked for.
+
+        Raises:
+            UsageError: an option of the template is not NAME=VALUE.
+        """
+        typed, sent = self.typed(), self.sent()
+        messages = [turn.message() for turn in sent if turn.text.strip() or turn.holds_more]
+        prefill, more = typed.prefill, self._chat.prefill_more if typed.prefill else {}
+        if messages and messages[-1].role == "assistant" and not prefill:
+            last = messages.pop()
+            if last in self._chat.messages and len(sent) == len(self.turns):
+                return None
+            prefill, more = last.content, last.more
+        if not messages:
+            return None
+        try:
+            options = template_arguments(shlex.split(typed.options))
+        except ValueError as error:
+            raise UsageError(f"the template's arguments cannot be read: {error}.") from None
+        return msgspec.structs.replace(
+            self._chat,
+            messages=tuple(messages),
+            prefill=prefill,
+            prefill_as=typed.put_as,
+            prefill_more=more,
+            template_args=options,
+        )
+
+
+def _label(text: str) -> Static:
+    return Static(Content(safe_text(text)), classes="chat--label")
+
+
+def _fields(chat: Chat) -> Typed:
+    """A conversation as it stands in the fields before anything is typed."""
+    turns = [(m.role, m.content, i) for i, m in enumerate(chat.messages)]
+    if not turns:
+        turns = list(BLANK)
+    elif turns[0][0] != "system":
+        turns.insert(0, ("system", "", -1))
+    options = " ".join(
+        shlex.quote(f"{name}={value if isinstance(value, str) else json.dumps(value)}")
+        for name, value in chat.template_args.items()
+    )
+    return Typed(tuple(turns), chat.prefill, options, chat.prefill_as)
