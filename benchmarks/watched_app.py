@@ -85,7 +85,7 @@ class WatchedApp(TokexploreApp):
         share = (time.process_time() - used) / took
         rate = (len(self.arrivals) - 1) / took
         self.report(rate=rate, share=share, gaps=self.gaps, own=self.own)
-        await self.leave(0)
+        await self.ending.leave(0)
 
 
 class BuiltApp(WatchedApp):

@@ -1,9 +1,7 @@
 """The application: one explorer, one engine, the browse screen over both."""
 
 import asyncio
-import math
 import os
-import signal
 import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextlib import suppress
@@ -13,7 +11,6 @@ from typing import ClassVar
 
 import msgspec
 import textual
-from rich.text import Text
 from textual import events, work
 from textual.actions import ActionParseResult
 from textual.app import SystemCommand
@@ -22,7 +19,6 @@ from textual.dom import DOMNode
 from textual.screen import Screen
 
 from tokexplore.models.api.options import LoadOptions
-from tokexplore.models.display import safe_text
 from tokexplore.models.errors import EngineLostError, TokexploreError
 from tokexplore.models.session.paths import all_files
 from tokexplore.models.session.reader import listed
@@ -44,15 +40,7 @@ from tokexplore.tui.recording.recordable_app import RecordableApp
 from tokexplore.tui.screens.live import LiveScreen
 from tokexplore.tui.sessions import Sessions, Surroundings
 from tokexplore.tui.terminal import gc_control
-from tokexplore.tui.terminal.exit_codes import BY_SIGNAL, INTERRUPTED
-from tokexplore.tui.terminal.shutdown import (
-    ENDED,
-    LOOK_EVERY,
-    TWICE,
-    is_line_lost,
-    leave_in_time,
-    watch_signals,
-)
+from tokexplore.tui.terminal.ending import Ending
 from tokexplore.tui.terminal.stdio import warns_of_lost_line
 from tokexplore.tui.theme import ANSI, DARK
 
@@ -90,8 +78,7 @@ class TokexploreApp(RecordableApp[int]):
         )
         self.options, self.rebinding = options, rebinding
         self._make_client = make_client
-        self._interrupted = -math.inf
-        self._ending = self._leaving = self._replacing = False
+        self._replacing = False
         self._screen_state = opened.state.screen if opened else ScreenState()
         self._opened = opened
         around = Surroundings(
@@ -99,6 +86,7 @@ class TokexploreApp(RecordableApp[int]):
             self.manual_replay, self.rebinding.words("{act.play:space}"),
         )  # fmt: skip
         self.sessions = Sessions(options, around, opened, timeline)
+        self.ending = Ending(self, self.frames, self.sessions, before=self.stop_recording)
 
     @property
     def controller(self) -> Controller:
@@ -151,8 +139,7 @@ class TokexploreApp(RecordableApp[int]):
         elif self._opened.notice:
             self.say(self._opened.notice)
         if not self.is_headless:
-            watch_signals(self.end_by)
-            self.set_interval(LOOK_EVERY, self._look_at_line)
+            self.ending.watch()
         if self.options.stock_output:
             self.say("Textual's own output, as asked: nothing waits for a slow line.")
         elif self.stock_output:
@@ -180,22 +167,9 @@ class TokexploreApp(RecordableApp[int]):
                 False,
             )
 
-    def _look_at_line(self) -> None:
-        if is_line_lost():
-            self.end_by(BY_SIGNAL[signal.SIGHUP])
-
-    def end_by(self, code: int) -> None:
-        """End because of a signal or a lost line: nothing is asked, nothing may block it."""
-        if not self._ending:
-            self._ending = True
-            leave_in_time(code)
-            self.frames.pacer.forget()
-            self.run_worker(self.leave(code))
-
     def quit_anyway(self) -> None:
-        """Quit, whatever the key that asks for it waits for."""
-        if not self._leaving:
-            self.end_by(0)
+        """See `Ending.quit_anyway`."""
+        self.ending.quit_anyway()
 
     def keeps_waiting(self, event: events.Key | events.Paste) -> bool:
         """Whether what this key is for is not there yet: another session, a dialog, a branch."""
@@ -340,11 +314,8 @@ class TokexploreApp(RecordableApp[int]):
 
     async def action_interrupt(self) -> None:
         """Stop the work that is going on; twice leaves."""
-        now = self.clock()
-        if now - self._interrupted < TWICE:
-            await self.leave(INTERRUPTED)
+        if await self.ending.interrupt(self.clock()):
             return
-        self._interrupted = now
         if self.controller.streaming:
             await self.controller.streams.pause()
             self.say("Stopped. ctrl+c again leaves.")
@@ -353,30 +324,7 @@ class TokexploreApp(RecordableApp[int]):
 
     async def action_quit(self) -> None:
         """Leave now."""
-        await self.leave(0)
-
-    async def leave(self, code: int, message: str = "") -> None:
-        """End the engine, then the app, and print `message` once the screen is the user's again."""
-        if self._leaving:
-            return
-        self._leaving = True
-        self.stop_recording()
-        self.controller.jobs.halt()
-        self.sessions.recorder.look()
-        closing = asyncio.create_task(
-            asyncio.to_thread(self.close_session, ENDED.get(code, "quit"))
-        )
-        ended = asyncio.gather(self.sessions.end_engines(), self.frames.quieten())
-        try:
-            await asyncio.wait_for(ended, 5)
-        except (TimeoutError, TokexploreError):
-            self.log.error("the engine did not end in time")
-        last = "\n".join(filter(None, (message, await closing)))
-        self.exit(code, return_code=code, message=Text(safe_text(last)) if last else None)
-
-    def close_session(self, ended: str) -> str:
-        """Write the rest of the session; what the user should know of that. Waits for the disk."""
-        return self.sessions.close(ended)
+        await self.ending.leave(0)
 
 
 def run_app(
@@ -395,5 +343,5 @@ def run_app(
     options = msgspec.structs.replace(options, shipped_defaults=True)
     app = TokexploreApp(options, opened=opened, timeline=timeline, rebinding=rebinding)
     code = app.run()
-    app.close_session("crashed")
+    app.sessions.close("crashed")
     return app.return_code or code or 0

@@ -150,6 +150,11 @@ class Sessions:
         self.controller, self.recorder = self._make(options, opened)
         return opened
 
+    def halt(self) -> None:
+        """Begin nothing more, and keep where the user stands."""
+        self.controller.jobs.halt()
+        self.recorder.look()
+
     async def end_engines(self) -> None:
         """End all engines that were started, and wait until they are gone."""
         await asyncio.gather(*(client.close() for client in self._clients))

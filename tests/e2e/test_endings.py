@@ -56,8 +56,8 @@ def test_a_lost_line_ends_it_and_nothing_spins(terminals: list[Terminal]) -> Non
 def test_a_lost_line_is_noticed_without_a_signal(terminals: list[Terminal]) -> None:
     ignoring = (
         "import os, signal, sys; signal.signal(signal.SIGHUP, signal.SIG_IGN); "
-        "import tokexplore.tui.app as app; "
-        "app.watch_signals = lambda end: None; "
+        "import tokexplore.tui.terminal.ending as ending; "
+        "ending.watch_signals = lambda end: None; "
         "from tokexplore.tui.cli.dispatch import main; "
         f"sys.argv = ['tokexplore', *{ARGUMENTS}]; raise SystemExit(main())"
     )

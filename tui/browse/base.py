@@ -8,6 +8,7 @@ from tokexplore.models.api.options import LoadOptions
 from tokexplore.models.errors import TokexploreError
 from tokexplore.tui.explore.controller import Controller
 from tokexplore.tui.screens.live import LiveScreen
+from tokexplore.tui.terminal.ending import Ending
 from tokexplore.tui.terminal.frame_writer import Seen
 from tokexplore.tui.terminal.pacer import Figures
 
@@ -59,8 +60,9 @@ class Host(Protocol):
     def paint_anew(self) -> None:
         """The terminal may show anything and have any size: paint it whole."""
 
-    async def leave(self, code: int, message: str = "") -> None:
-        """End the engine, then the app, and print `message` once the screen is the user's again."""
+    @property
+    def ending(self) -> Ending:
+        """How the app ends."""
 
 
 class BrowseBase(LiveScreen):

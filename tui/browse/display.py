@@ -183,7 +183,7 @@ class DisplayActions(Actions):
         """Quit when pressed twice."""
         now = self.host.clock()
         if now - self._quit_asked < TWICE:
-            await self.host.leave(0)
+            await self.host.ending.leave(0)
             return
         self._quit_asked = now
         words = rebinding_of(self.screen.app).words("{program.quit:q} again quits.")

@@ -69,7 +69,7 @@ class PromptActions(Actions):
                 self._waiting = spec
         except TokexploreError as error:
             if self._first:
-                await self.host.leave(error.exit_code, f"tokexplore: {error}")
+                await self.host.ending.leave(error.exit_code, f"tokexplore: {error}")
             elif controller.state == "loading":
                 await self.host.model_refused(error)
             else:

@@ -204,4 +204,4 @@ async def play(
             await playing
     finally:
         await app.controller.close()
-        await asyncio.to_thread(app.close_session, "quit")
+        await asyncio.to_thread(app.sessions.close, "quit")

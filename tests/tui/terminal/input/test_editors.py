@@ -135,7 +135,9 @@ async def test_a_dialog_that_is_closed_before_its_answer_breaks_nothing() -> Non
 async def test_ctrl_q_leaves_whatever_the_keys_before_it_wait_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("tokexplore.tui.app.leave_in_time", lambda _: None)  # it ends the process
+    monkeypatch.setattr(
+        "tokexplore.tui.terminal.ending.leave_in_time", lambda _: None
+    )  # it ends the process
     gate = threading.Semaphore(1000)
     app = make_app(gate=gate)
     async with app.run_test(size=(120, 40)) as pilot:
