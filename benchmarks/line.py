@@ -48,6 +48,7 @@ def run_app(rate: float, output: str) -> None:
     from tokexplore.models.api.options import PromptSpec
     from tokexplore.models.worker.client import EngineClient
     from tokexplore.tui.app import TokexploreApp
+    from tokexplore.tui.explore.environment import Environment
     from tokexplore.tui.explore.options import AppOptions
 
     engine = FakeEngine(context=1_000_000, seconds_per_token=1 / rate)
@@ -61,7 +62,7 @@ def run_app(rate: float, output: str) -> None:
     def client(load: object, on_lost: object) -> EngineClient:
         return EngineClient(load, connect=in_thread(lambda *_: engine), on_lost=on_lost)  # type: ignore[arg-type]
 
-    TokexploreApp(options, client).run()
+    TokexploreApp(options, Environment(client)).run()
 
 
 def app_command(tokens: float, output: str) -> list[str]:

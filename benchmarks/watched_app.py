@@ -28,7 +28,8 @@ from tokexplore.models.sampling.sampler_view import SamplerView
 from tokexplore.models.tree.trie import ROOT
 from tokexplore.models.worker.client import EngineClient
 from tokexplore.tui import app
-from tokexplore.tui.app import TokexploreApp, spawn_client
+from tokexplore.tui.app import TokexploreApp
+from tokexplore.tui.explore.environment import REAL, Environment
 from tokexplore.tui.explore.explorer import Explorer
 from tokexplore.tui.explore.options import STOCK_PROMPT, AppOptions
 
@@ -43,8 +44,8 @@ class WatchedApp(TokexploreApp):
 
     CSS_PATH = Path(app.__file__).with_name("app.tcss")
 
-    def __init__(self, options: AppOptions, report: int, client: object = spawn_client) -> None:
-        super().__init__(options, client)  # type: ignore[arg-type]
+    def __init__(self, options: AppOptions, report: int, environment: Environment = REAL) -> None:
+        super().__init__(options, environment)
         self._report = report
         self.gaps: dict[str, list[float]] = {"loading": [], "streaming": []}
         self.own: dict[str, list[float]] = {"loading": [], "streaming": []}
@@ -99,7 +100,7 @@ class BuiltApp(WatchedApp):
         def client(load: LoadOptions, on_lost: Callable[[EngineLostError], None]) -> EngineClient:
             return EngineClient(load, connect=in_thread(lambda *_: engine), on_lost=on_lost)
 
-        super().__init__(options, report, client)
+        super().__init__(options, report, Environment(client))
         self._build = partial(build, self.controller.explorer, engine)
 
     async def watch(self) -> None:

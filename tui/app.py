@@ -2,8 +2,7 @@
 
 import asyncio
 import os
-import time
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -18,15 +17,12 @@ from textual.binding import BindingType
 from textual.dom import DOMNode
 from textual.screen import Screen
 
-from tokexplore.models.api.options import LoadOptions
-from tokexplore.models.errors import EngineLostError, TokexploreError
 from tokexplore.models.session.paths import all_files
 from tokexplore.models.session.reader import listed
 from tokexplore.models.session.timeline import Timeline
-from tokexplore.models.worker.async_engine import AsyncEngine
 from tokexplore.tui.browse.screen import BrowseScreen
 from tokexplore.tui.explore.controller import Controller
-from tokexplore.tui.explore.engine_link import MakeClient, spawn_client
+from tokexplore.tui.explore.environment import REAL, Environment
 from tokexplore.tui.explore.options import AppOptions
 from tokexplore.tui.explore.session_recorder import LOOK_EVERY as KEEP_EVERY
 from tokexplore.tui.explore.session_recorder import (
@@ -58,15 +54,12 @@ class TokexploreApp(RecordableApp[int]):
     TITLE = "tokexplore"
     CSS_PATH = Path(__file__).with_name("app.tcss")
     ENABLE_COMMAND_PALETTE = True
-    only_last = CHANGED
-    manual_replay = False
-    """A session is lived again by calls alone, whatever time it is."""
     BINDINGS: ClassVar[list[BindingType]] = list(APP_BINDINGS)
 
     def __init__(
         self,
         options: AppOptions,
-        make_client: MakeClient = spawn_client,
+        environment: Environment = REAL,
         opened: OpenSession | None = None,
         timeline: Timeline | None = None,
         rebinding: Rebinding = NONE,
@@ -75,33 +68,25 @@ class TokexploreApp(RecordableApp[int]):
             stock=options.stock_output,
             cast_version=options.cast_version,
             cast_idle_cap=options.cast_idle_cap,
+            only_last=CHANGED,
+            clock=environment.clock if environment.is_reproducible else None,
         )
-        self.options, self.rebinding = options, rebinding
-        self._make_client = make_client
-        self._replacing = False
-        self._screen_state = opened.state.screen if opened else ScreenState()
+        if environment.is_reproducible:
+            self.animation_level = "none"
+        self.options, self.rebinding, self.clock = options, rebinding, environment.clock
+        self._offers_last = not environment.is_reproducible and opened is None
         self._opened = opened
         around = Surroundings(
-            self.new_client, self.changed, self.say, self._tell, self._screen_now, self.clock,
-            self.manual_replay, self.rebinding.words("{act.play:space}"),
+            self.changed, self._show_session, self._shown_as, self.run_worker, self.say, self._tell,
+            self.rebinding.words("{act.play:space}"),
         )  # fmt: skip
-        self.sessions = Sessions(options, around, opened, timeline)
+        self.sessions = Sessions(options, environment, around, opened, timeline)
         self.ending = Ending(self, self.frames, self.sessions, before=self.stop_recording)
 
     @property
     def controller(self) -> Controller:
         """Drives the session in view."""
         return self.sessions.controller
-
-    def clock(self) -> float:
-        """Seconds by which streams and the second press of a key are measured."""
-        return time.monotonic()
-
-    def new_client(
-        self, load: LoadOptions, on_lost: Callable[[EngineLostError], None]
-    ) -> AsyncEngine:
-        """An engine client that is not started yet."""
-        return self._make_client(load, on_lost)
 
     def _tell(self, text: str, bad: bool) -> None:
         """A notice from another thread."""
@@ -110,10 +95,8 @@ class TokexploreApp(RecordableApp[int]):
                 partial(self.say, text, severity="warning" if bad else "information")
             )
 
-    def _screen_now(self) -> ScreenState:
-        if (screen := self._browse) is not None:
-            self._screen_state = screen.shown_as()
-        return self._screen_state
+    def _shown_as(self) -> ScreenState | None:
+        return screen.shown_as() if (screen := self._browse) is not None else None
 
     def on_mount(self) -> None:
         """Show the screen at once; load behind it."""
@@ -121,7 +104,8 @@ class TokexploreApp(RecordableApp[int]):
         self.theme = self.options.theme or (ANSI.name if few_colours else DARK.name)
         self._loop_of_app = asyncio.get_running_loop()
         self.set_keymap(self.rebinding.keymap)
-        self.push_screen(BrowseScreen(self.controller, self, first=True, state=self._screen_state))
+        state = self.sessions.screen_state
+        self.push_screen(BrowseScreen(self.controller, self, first=True, state=state))
         self.set_interval(KEEP_EVERY, self._keep)
         for problem in self.rebinding.wrong:
             self.say(problem, severity="warning")
@@ -134,9 +118,9 @@ class TokexploreApp(RecordableApp[int]):
             self.call_after_refresh(self.record, Path(self.options.record))
         if self.controller.replay is not None:
             self.controller.jobs.run(self.controller.live_again(self.controller.replay))
-        elif self._opened is None:
+        elif self._offers_last:
             self._offer_last()
-        elif self._opened.notice:
+        elif self._opened and self._opened.notice:
             self.say(self._opened.notice)
         if not self.is_headless:
             self.ending.watch()
@@ -173,13 +157,13 @@ class TokexploreApp(RecordableApp[int]):
 
     def keeps_waiting(self, event: events.Key | events.Paste) -> bool:
         """Whether what this key is for is not there yet: another session, a dialog, a branch."""
-        return self._replacing or super().keeps_waiting(event)
+        return self.sessions.replacing or super().keeps_waiting(event)
 
-    def _browse_on(self) -> None:
-        """Show the controller that is in place now, whatever stands over the screen of another."""
+    def _show_session(self) -> None:
+        """Show the session in view, whatever stands over the screen of another."""
         while len(self.screen_stack) > 1 and not isinstance(self.screen, BrowseScreen):
             self.pop_screen()
-        self.switch_screen(BrowseScreen(self.controller, self, state=self._screen_state))
+        self.switch_screen(BrowseScreen(self.controller, self, state=self.sessions.screen_state))
 
     def changed(self) -> None:
         """Something that is on screen is not as it was."""
@@ -213,61 +197,6 @@ class TokexploreApp(RecordableApp[int]):
         sheet = help_for(self.screen, self.BINDINGS, self.rebinding, self._why_not, main=main)
         await self.push_screen(sheet)
         await sheet.opened.wait()
-
-    def open_model(self, load: LoadOptions) -> None:
-        """Give up the present engine and tree for another model."""
-        self._replace(self._open_model(load))
-
-    @work(exclusive=True)
-    async def _replace(self, opening: Coroutine[object, object, None]) -> None:
-        """Bring another session into view; keys are for that one from now on."""
-        self._replacing = True
-        try:
-            await opening
-        finally:
-            self._replacing = False
-
-    async def _open_model(self, load: LoadOptions) -> None:
-        self._screen_now()
-        await self.sessions.open_model(load)
-        self._browse_on()
-
-    @property
-    def session_path(self) -> Path | None:
-        """The file of the present session, once there is one."""
-        return self.sessions.recorder.path
-
-    def gather_session(self) -> None:
-        """Bring all of the present session into its one file, without its log."""
-        self.sessions.recorder.journal.gather()
-
-    def open_session(self, path: Path) -> None:
-        """Leave the present session, which is kept, for another one."""
-        self._replace(self._open_session(path))
-
-    async def _open_session(self, path: Path) -> None:
-        if path == self.sessions.recorder.path:
-            self.say("This session is open.")
-            return
-        try:
-            opened = await self.sessions.open_session(path)
-        except TokexploreError as error:
-            self.say(str(error), severity="error")
-            return
-        self._screen_state = opened.state.screen
-        self._browse_on()
-        if opened.notice:
-            self.say(opened.notice)
-
-    def model_opened(self) -> None:
-        """The other model is there: nothing of the one before is kept."""
-        self.run_worker(self.sessions.model_opened())
-
-    async def model_refused(self, error: TokexploreError) -> None:
-        """The other model cannot be opened: back to the one before, and its tree."""
-        self.say(str(error), severity="error")
-        if await self.sessions.model_refused():
-            self._browse_on()
 
     async def run_action(
         self,

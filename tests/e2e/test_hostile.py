@@ -20,6 +20,7 @@ from tokexplore.models.errors import UsageError
 from tokexplore.models.api.options import LoadOptions, PromptSpec
 from tokexplore.models.worker.client import EngineClient
 from tokexplore.tui.app import TokexploreApp
+from tokexplore.tui.explore.environment import Environment
 from tokexplore.tui.explore.options import AppOptions
 
 HOSTILE_IDS = [TOKENS.index(token) for token in HOSTILE]
@@ -42,7 +43,7 @@ options = AppOptions(
 )
 def client(load, on_lost):
     return EngineClient(load, connect=in_thread(lambda *_: engine), on_lost=on_lost)
-app = TokexploreApp(options, client)
+app = TokexploreApp(options, Environment(client))
 app.run()
 print(app.return_code)
 """

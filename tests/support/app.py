@@ -18,6 +18,7 @@ from tokexplore.models.session.timeline import Timeline
 from tokexplore.models.worker.client import EngineClient
 from tokexplore.tui.app import TokexploreApp
 from tokexplore.tui.explore.engine_link import MakeClient
+from tokexplore.tui.explore.environment import Environment
 from tokexplore.tui.explore.options import AppOptions
 from tokexplore.tui.explore.session_recorder import OpenSession
 from tokexplore.tui.keymap import NONE, Rebinding
@@ -48,7 +49,8 @@ def make_app(
         partial(FakeEngine.open, gate=gate, **config) if engine is None else lambda *_: engine
     )
     default = AppOptions(prompt=PromptSpec(text=PROMPT), max_new_tokens=LENGTH)
-    return TokexploreApp(options or default, client_of(make_engine), opened, timeline, rebinding)
+    environment = Environment(client_of(make_engine))
+    return TokexploreApp(options or default, environment, opened, timeline, rebinding)
 
 
 def client_of(opened: OpenEngine) -> MakeClient:

@@ -29,7 +29,7 @@ from tokexplore.tui.screens.dialog import Ask, Sheet
 from tokexplore.tui.screens.editor import PromptEditor, TextEditor
 from tokexplore.tui.screens.find import FindToken
 from tokexplore.tui.screens.sampler_lens import SamplerLensScreen
-from tokexplore.tui.terminal.paced_app import MOST_NOTICES
+from tokexplore.tui.terminal.notices import MOST_NOTICES
 from tokexplore.widgets.transcript import Transcript
 
 SIZE = (120, 40)
@@ -69,12 +69,12 @@ async def test_a_shipped_model_starts_as_its_makers_suggest_and_another_greedy(
         gate.release(100)
         await until(pilot, lambda: ended(app))
         assert " T .70 k 20 p .80 · suggested seed 7 " in await header(pilot, "embedded")
-        app.open_model(LoadOptions("other"))
+        app.sessions.open_model(LoadOptions("other"))
         await until(pilot, lambda: app.controller.state == "asking")
         await press(pilot, "ctrl+g")
         other = await header(pilot, "other")
         assert " greedy " in other
-        app.open_model(LoadOptions("flock"))
+        app.sessions.open_model(LoadOptions("flock"))
         assert " T .70 k 20 p .80 · suggested seed 7 " in await header(pilot, "flock")
         now = app.controller.explorer.settings
         app.controller.streams.configure(msgspec.structs.replace(now, top_k=5), 3)
@@ -502,7 +502,7 @@ async def test_a_dead_engine_loses_nothing_and_space_goes_on_from_the_same_node(
         kept = list(explorer.nodes)
         assert len(kept) > 3
         await press(pilot, "left", "right")
-        app._make_client = make_app()._make_client
+        app.sessions.make_client = make_app().sessions.make_client
         await press(pilot, "space")
         await until(pilot, lambda: app.controller.state == "paused")
         assert explorer.nodes[: len(kept)] == kept
@@ -533,11 +533,11 @@ async def test_an_engine_that_cannot_start_again_can_be_tried_once_more() -> Non
             opened = partial(FakeEngine.open, load_error=OutOfMemoryError("no memory is left."))
             return EngineClient(load, connect=in_thread(opened), on_lost=on_lost)
 
-        app._make_client = full
+        app.sessions.make_client = full
         await press(pilot, "space")
         await until(pilot, lambda: any("no memory" in n.message for n in app._notifications))
         assert app.controller.state == "lost"
-        app._make_client = make_app()._make_client
+        app.sessions.make_client = make_app().sessions.make_client
         await press(pilot, "space")
         await until(pilot, lambda: app.controller.state == "paused")
         assert app.controller.explorer.nodes[: len(kept)] == kept
@@ -711,17 +711,18 @@ async def test_another_model_that_cannot_be_opened_gives_the_tree_back() -> None
     app = make_app()
     async with app.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: ended(app))
-        kept, making = list(app.controller.explorer.nodes), app._make_client
+        kept, making = list(app.controller.explorer.nodes), app.sessions.make_client
 
         def refused(load: LoadOptions, on_lost: Callable[[EngineLostError], None]) -> EngineClient:
-            app._make_client = making
+            app.sessions.make_client = making
             error = ModelError("no weights there: give another directory.")
             opened = partial(FakeEngine.open, load_error=error)
             return EngineClient(load, connect=in_thread(opened), on_lost=on_lost)
 
         said: list[str] = []  # a notice may be gone before a busy machine looks
-        app._make_client, app.say = refused, lambda text, **_: said.append(text)  # type: ignore[method-assign]
-        app.open_model(LoadOptions(model="other"))
+        app.sessions.make_client = refused
+        app.notify = lambda text, **_: said.append(text)  # type: ignore[method-assign]
+        app.sessions.open_model(LoadOptions(model="other"))
         await until(pilot, lambda: bool(said))
         await until(pilot, lambda: app.controller.state == "paused")
         assert said == ["no weights there: give another directory."]

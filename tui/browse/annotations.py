@@ -157,15 +157,15 @@ class AnnotationActions(Actions):
             self.screen.nothing("tree to export yet")
             return
         title = "Export to FILE .html .md .csv .json .jsonl .dot, and path, visible or all"
-        session = self.host.session_path
+        session = self.host.sessions.path
         name = f"{session.stem if session else 'tokexplore'}.html"
         await self.screen.open(Ask(title, name), self._export)
 
     def _export(self, text: str | None) -> None:
         explorer = self.explorer
         if text and text.strip():
-            self.host.gather_session()
-            session = self.host.session_path
+            self.host.sessions.gather()
+            session = self.host.sessions.path
             title = session.stem if session else "tokexplore"
             source = Source(
                 explorer.tree, explorer.vocabulary, explorer.leaf, title, explorer.settings
@@ -192,6 +192,6 @@ class AnnotationActions(Actions):
 
         def chosen(path: Path | None) -> None:
             if path is not None:
-                self.host.open_session(path)
+                self.host.sessions.open_session(path)
 
-        await self.screen.open(SessionPicker(self.host.session_path), chosen)
+        await self.screen.open(SessionPicker(self.host.sessions.path), chosen)

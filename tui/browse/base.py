@@ -1,13 +1,11 @@
 """What the main screen's parts stand on."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from tokexplore.models.api.options import LoadOptions
-from tokexplore.models.errors import TokexploreError
 from tokexplore.tui.explore.controller import Controller
 from tokexplore.tui.screens.live import LiveScreen
+from tokexplore.tui.sessions import Sessions
 from tokexplore.tui.terminal.ending import Ending
 from tokexplore.tui.terminal.frame_writer import Seen
 from tokexplore.tui.terminal.pacer import Figures
@@ -21,29 +19,15 @@ Result = TypeVar("Result")
 class Host(Protocol):
     """What the screen asks of the app around it."""
 
-    def open_model(self, load: LoadOptions) -> None:
-        """Give up this engine and tree for another model."""
-
-    def open_session(self, path: Path) -> None:
-        """Leave this session, which is kept, for another one."""
-
     @property
-    def session_path(self) -> Path | None:
-        """The file of this session, once there is one."""
-
-    def gather_session(self) -> None:
-        """Bring all of this session into its one file, without its log."""
+    def sessions(self) -> Sessions:
+        """The session in view, and how another takes its place."""
 
     def say(self, text: str) -> None:
         """A notice, as plain safe text."""
 
-    def model_opened(self) -> None:
-        """The other model is there."""
-
-    async def model_refused(self, error: TokexploreError) -> None:
-        """The other model cannot be opened."""
-
-    def clock(self) -> float:
+    @property
+    def clock(self) -> Callable[[], float]:
         """Seconds by which the second press of a key is measured."""
 
     @property

@@ -69,7 +69,7 @@ class DisplayActions(Actions):
         if controller.link.info is None and not self.explorer.nodes:
             self.screen.nothing("model yet")
         else:
-            await self.screen.open(inspect_sheet(controller, host.session_path, host.figures))
+            await self.screen.open(inspect_sheet(controller, host.sessions.path, host.figures))
 
     async def action_settings(self) -> None:
         """The sampling lens at this step: sampling and length."""
@@ -163,7 +163,7 @@ class DisplayActions(Actions):
                 load = msgspec.structs.replace(
                     self.controller.options.load, model=model, revision=""
                 )
-                self.host.open_model(load)
+                self.host.sessions.open_model(load)
 
         await self.screen.open(
             ModelPicker(self.controller.options.directories, self.controller.options.load.model),

@@ -61,7 +61,7 @@ class PromptActions(Actions):
         try:
             await controller.open()
             if controller.state == "asking":
-                self.host.model_opened()
+                self.host.sessions.model_opened()
             spec = controller.options.starting_prompt() if self._waiting is None else None
             if controller.state == "asking" and spec is not None:
                 await self._start(spec)
@@ -71,7 +71,7 @@ class PromptActions(Actions):
             if self._first:
                 await self.host.ending.leave(error.exit_code, f"tokexplore: {error}")
             elif controller.state == "loading":
-                await self.host.model_refused(error)
+                await self.host.sessions.model_refused(error)
             else:
                 raise
         if controller.state == "asking" and self._waiting is not None:
@@ -87,7 +87,7 @@ class PromptActions(Actions):
         controller = self.controller
         if controller.state not in ("asking", "paused"):
             return
-        self.host.model_opened()
+        self.host.sessions.model_opened()
         if self._waiting is not None:
             await self._start_typed(self._waiting)
         elif controller.goes_on:

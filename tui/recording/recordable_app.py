@@ -1,6 +1,7 @@
 """An app whose screen can be recorded, and whose keys can become a tape."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,9 +26,15 @@ class RecordableApp(PacedApp[ReturnType]):
     """Whether the screen is recorded at present."""
 
     def __init__(
-        self, *, stock: bool = False, cast_version: Version = 2, cast_idle_cap: float | None = None
+        self,
+        *,
+        stock: bool = False,
+        cast_version: Version = 2,
+        cast_idle_cap: float | None = None,
+        only_last: tuple[str, ...] = (),
+        clock: Callable[[], float] | None = None,
     ) -> None:
-        super().__init__(stock=stock)
+        super().__init__(stock=stock, only_last=only_last, clock=clock)
         self.recordings = Recordings(self, cast_version, cast_idle_cap)
         self.rebinding = NONE
         """The user's own keys."""

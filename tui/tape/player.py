@@ -12,15 +12,16 @@ from textual.strip import Strip
 from tokexplore.models.display import safe_text
 from tokexplore.models.errors import TokexploreError
 from tokexplore.models.session.timeline import Timeline
+from tokexplore.tui.app import TokexploreApp
 from tokexplore.tui.explore.engine_link import MakeClient, spawn_client
 from tokexplore.tui.explore.options import AppOptions
 from tokexplore.tui.explore.session_recorder import OpenSession
 from tokexplore.tui.recording.camera import Camera
 from tokexplore.tui.recording.cast import BEGINS, CastWriter
 from tokexplore.tui.recording.screenshot import svg_of
+from tokexplore.tui.tape.environment import TapeClock, tape_environment
 from tokexplore.tui.tape.rest import look_through, screen_text, settle
 from tokexplore.tui.tape.script import Script, Step
-from tokexplore.tui.tape.tape_app import TapeApp
 from tokexplore.widgets.cell_text import cut, width
 
 FRAME = 1 / 15
@@ -38,6 +39,7 @@ class Player:
     """Does what a tape says.
 
     Args:
+        clock: that of the app's environment.
         cast: where the recording goes, made once the screen is there.
         pictures: folder of the screenshots.
     """
@@ -45,13 +47,14 @@ class Player:
     def __init__(
         self,
         script: Script,
-        app: TapeApp,
+        app: TokexploreApp,
+        clock: TapeClock,
         pilot: Pilot[int],
         *,
         cast: Path | None = None,
         pictures: Path | None = None,
     ) -> None:
-        self._script, self._app, self._pilot = script, app, pilot
+        self._script, self._app, self._clock, self._pilot = script, app, clock, pilot
         self._cast_path, self._pictures = cast, pictures
         self._cast: CastWriter | None = None
         self._camera: Camera | None = None
@@ -68,7 +71,7 @@ class Player:
         self._camera = Camera(self._app)
         if self._cast_path is not None:
             self._cast = CastWriter(
-                self._cast_path, self._script.size, clock=lambda: self._app.now, stamp=0
+                self._cast_path, self._script.size, clock=lambda: self._clock.now, stamp=0
             )
             self._cast.output(BEGINS)
         await self._frame()
@@ -110,9 +113,9 @@ class Player:
         await self._advance(seconds)
 
     async def _until(self, step: Step) -> None:
-        end = self._app.now + GIVE_UP
+        end = self._clock.now + GIVE_UP
         while step.text not in screen_text(self._app):
-            if self._app.now >= end:
+            if self._clock.now >= end:
                 raise TokexploreError(
                     f"{self._script.name}, line {step.line}: {step.text!r} did not come to the "
                     f"screen within {GIVE_UP:.0f} seconds of the tape."
@@ -131,7 +134,7 @@ class Player:
     async def _advance(self, seconds: float) -> None:
         """Let the tape's clock run, and the tokens that are due come."""
         for _ in range(max(1, round(seconds / FRAME))):
-            self._app.now += FRAME
+            self._clock.now += FRAME
             self._credit = min(self._credit + self._speed * FRAME, max(1.0, self._speed))
             moved = False
             while self._credit >= 1 and self._app.controller.link.client.holds:
@@ -145,7 +148,7 @@ class Player:
                 replay.live(FRAME)
                 moved = True
                 await settle(self._app, self._script.name)
-            if self._app.expire() or moved:
+            if self._app.notices.expire() or moved:
                 await settle(self._app, self._script.name)
                 await self._frame()
 
@@ -188,11 +191,12 @@ async def play(
     Raises:
         TokexploreError: a line that cannot be done, a model that cannot be loaded.
     """
-    app = TapeApp(options, make_client, session, timeline)
+    clock = TapeClock()
+    app = TokexploreApp(options, tape_environment(clock, make_client), session, timeline)
     try:
         async with app.run_test(size=script.size, notifications=True) as pilot:
             playing = asyncio.ensure_future(
-                Player(script, app, pilot, cast=cast, pictures=pictures).play()
+                Player(script, app, clock, pilot, cast=cast, pictures=pictures).play()
             )
             while not playing.done() and app._running:
                 await asyncio.wait([playing], timeout=0.5)

@@ -1,7 +1,8 @@
 """The one place that rests on Textual's private parts: an app whose frames we write ourselves."""
 
 import os
-from typing import Any, ClassVar
+from collections.abc import Callable
+from typing import Any
 
 import textual
 from rich.text import Text
@@ -16,6 +17,7 @@ from tokexplore.models.display import safe_text
 from tokexplore.tui.terminal.frame_writer import FrameWriter, Seen
 from tokexplore.tui.terminal.input.driver import InputDriver
 from tokexplore.tui.terminal.input.turns_app import TurnsApp
+from tokexplore.tui.terminal.notices import Notices
 from tokexplore.tui.terminal.pacer import Figures
 from tokexplore.tui.terminal.safe_filter import SafeFilter
 from tokexplore.tui.terminal.shutdown import failure
@@ -25,8 +27,6 @@ TESTED = ("8.2",)
 """Minor versions of Textual on which our output was tested; on any other one its own is used."""
 ASK = "\x1b[6n"
 FRAME_BEGINS, FRAME_ENDS = "\x1b[?2026h", "\x1b[?2026l"
-MOST_NOTICES = 4
-"""More would hide what they are about, and each costs a layout."""
 _SETTLED = 0.1
 """Seconds after which a notice is mounted."""
 
@@ -48,17 +48,23 @@ class PacedApp(TurnsApp[ReturnType]):
 
     Args:
         stock: leave the output to Textual.
+        only_last: see `Notices`.
+        clock: see `Notices`.
     """
 
-    only_last: ClassVar[tuple[str, ...]] = ()
-    """How notices begin of which only the last one is news."""
-
-    def __init__(self, *, stock: bool = False, ansi_color: bool | None = None) -> None:
-        super().__init__(ansi_color=ansi_color)
+    def __init__(
+        self,
+        *,
+        stock: bool = False,
+        only_last: tuple[str, ...] = (),
+        clock: Callable[[], float] | None = None,
+    ) -> None:
+        super().__init__()
         self._filters.append(SafeFilter())
         self.stock_output = stock or not is_tested()
         colours = None if self.no_color else self.console.color_system
         self.frames = FrameWriter(self._write, self._is_writable, colours, answers=line_answers())
+        self.notices = Notices(self, only_last, clock)
 
     def get_driver_class(self) -> type[Driver]:
         """Our input thread, where Textual's internals are those that it was tested on."""
@@ -90,18 +96,9 @@ class PacedApp(TurnsApp[ReturnType]):
         self._driver.flush()
 
     def _on_notify(self, event: Notify) -> None:
-        """Few notices stand at once, each of them once: the oldest make room."""
-        new = event.notification
-        for old in list(self._notifications):
-            if all(one.message.startswith(self.only_last) for one in (old, new)):
-                self._unnotify(old, refresh=False)
-            elif (old.message, old.severity) == (new.message, new.severity):
-                if old.time_left > old.timeout / 2:
-                    event.prevent_default()
-                    return
-                self._unnotify(old, refresh=False)
-        for old in list(self._notifications)[: 1 - MOST_NOTICES]:
-            self._unnotify(old, refresh=False)
+        """Let the notice that comes and those that stand make room for each other."""
+        if not self.notices.admit(event.notification):
+            event.prevent_default()
 
     def _refresh_notifications(self) -> None:
         """Show or take away notices, and lay the screen out once more.

@@ -295,25 +295,25 @@ async def test_a_session_that_ended_badly_is_offered_at_the_next_start(
     app = make_app(options=OPTIONS)
     async with app.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: any(said in n.message for n in app._notifications))
-        await until(pilot, lambda: ended(app) and app.session_path is not None)
+        await until(pilot, lambda: ended(app) and app.sessions.path is not None)
         await press(pilot, "O")
         await until(pilot, lambda: "this one" in screen_text(app))
         await press(pilot, "enter")  # the first row that can be picked is under the cursor
         await until(pilot, lambda: app.controller.state == "recorded")
-        assert app.session_path == path
+        assert app.sessions.path == path
         assert not any(said in n.message for n in app._notifications if "O opens" not in n.message)
 
 
 async def test_another_model_begins_a_session_that_names_the_one_before() -> None:
     app = make_app(options=OPTIONS)
     async with app.run_test(size=SIZE) as pilot:
-        await until(pilot, lambda: ended(app) and app.session_path is not None)
-        first = app.session_path
-        app.open_model(LoadOptions(model="other"))
+        await until(pilot, lambda: ended(app) and app.sessions.path is not None)
+        first = app.sessions.path
+        app.sessions.open_model(LoadOptions(model="other"))
         await until(pilot, lambda: app.controller.state == "asking")
         await press(pilot, "h", "i", "enter")
-        await until(pilot, lambda: ended(app) and app.session_path is not None)
-        second = app.session_path
+        await until(pilot, lambda: ended(app) and app.sessions.path is not None)
+        second = app.sessions.path
         await app.action_quit()
     assert second != first
     with sqlite3.connect(second) as connection:
@@ -322,8 +322,10 @@ async def test_another_model_begins_a_session_that_names_the_one_before() -> Non
 
 
 async def other_is_loading(pilot: Pilot[int], app: TokexploreApp, model: str) -> None:
-    app.open_model(LoadOptions(model=model))
-    await during(pilot, lambda: app.controller.options.load.model == model and not app._replacing)
+    app.sessions.open_model(LoadOptions(model=model))
+    await during(
+        pilot, lambda: app.controller.options.load.model == model and not app.sessions.replacing
+    )
     await during(pilot, lambda: app.controller.link.progress is not None)
 
 
@@ -333,16 +335,16 @@ async def test_a_model_that_is_given_up_for_a_third_one_leaves_the_session_befor
     app = make_app(options=OPTIONS, load_gate=gate)
     async with app.run_test(size=SIZE) as pilot:
         gate.release(10)
-        await until(pilot, lambda: ended(app) and app.session_path is not None)
-        first = app.session_path
+        await until(pilot, lambda: ended(app) and app.sessions.path is not None)
+        first = app.sessions.path
         for model in ("other", "third"):
             await other_is_loading(pilot, app, model)
         gate.release(30)
         await until(pilot, lambda: app.controller.state == "asking")
         await until(pilot, lambda: listed(first).ended == "quit")
         await press(pilot, "h", "i", "enter")
-        await until(pilot, lambda: ended(app) and app.session_path is not None)
-        second = app.session_path
+        await until(pilot, lambda: ended(app) and app.sessions.path is not None)
+        second = app.sessions.path
         await app.action_quit()
     with sqlite3.connect(second) as connection:
         assert meta.get(connection, "previous") == str(first)
@@ -352,16 +354,16 @@ async def test_a_model_that_is_given_up_for_a_third_one_leaves_the_session_befor
 async def test_a_model_that_was_lost_while_it_was_loaded_begins_as_it_would_have() -> None:
     app = make_app(options=OPTIONS)
     async with app.run_test(size=SIZE) as pilot:
-        await until(pilot, lambda: ended(app) and app.session_path is not None)
-        first, making = app.session_path, app._make_client
-        app._make_client = client_of(
+        await until(pilot, lambda: ended(app) and app.sessions.path is not None)
+        first, making = app.sessions.path, app.sessions.make_client
+        app.sessions.make_client = client_of(
             partial(FakeEngine.open, load_error=EngineLostError("It ended."))
         )
-        app.open_model(LoadOptions(model="embedded"))
+        app.sessions.open_model(LoadOptions(model="embedded"))
         await until(pilot, lambda: app.controller.state == "lost")
-        app._make_client = making
+        app.sessions.make_client = making
         await press(pilot, "space")
-        await until(pilot, lambda: ended(app) and app.session_path != first)
+        await until(pilot, lambda: ended(app) and app.sessions.path != first)
         assert app.controller.explorer.text().startswith(STOCK_PROMPT)
         assert listed(first).ended == "quit", "it can be opened again"
 
@@ -374,11 +376,11 @@ async def test_a_model_that_is_given_up_for_a_session_leaves_the_one_before_it(
     app = make_app(options=OPTIONS, load_gate=gate)
     async with app.run_test(size=SIZE) as pilot:
         gate.release(10)
-        await until(pilot, lambda: ended(app) and app.session_path is not None)
-        first = app.session_path
+        await until(pilot, lambda: ended(app) and app.sessions.path is not None)
+        first = app.sessions.path
         await other_is_loading(pilot, app, "other")
-        app.open_session(path)
-        await during(pilot, lambda: app.session_path == path)
+        app.sessions.open_session(path)
+        await during(pilot, lambda: app.sessions.path == path)
         await during(pilot, lambda: listed(first).ended == "quit")
         gate.release(30)
         await app.action_quit()
