@@ -1,15 +1,13 @@
 """The application: one explorer, one engine, the browse screen over both."""
 
 import asyncio
-import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import msgspec
-import textual
 from textual import events, work
 from textual.actions import ActionParseResult
 from textual.app import SystemCommand
@@ -17,8 +15,7 @@ from textual.binding import BindingType
 from textual.dom import DOMNode
 from textual.screen import Screen
 
-from tokexplore.models.session.paths import all_files
-from tokexplore.models.session.reader import listed
+from tokexplore.models.display import safe_text
 from tokexplore.models.session.timeline import Timeline
 from tokexplore.tui.browse.screen import BrowseScreen
 from tokexplore.tui.explore.controller import Controller
@@ -32,23 +29,17 @@ from tokexplore.tui.explore.session_recorder import (
 from tokexplore.tui.explore.undo_text import CHANGED
 from tokexplore.tui.keymap import NONE, Rebinding
 from tokexplore.tui.keys import APP_BINDINGS
-from tokexplore.tui.recording.recordable_app import RecordableApp
+from tokexplore.tui.recording.recordings import Recordings
 from tokexplore.tui.screens.live import LiveScreen
 from tokexplore.tui.sessions import Sessions, Surroundings
 from tokexplore.tui.terminal import gc_control
 from tokexplore.tui.terminal.ending import Ending
-from tokexplore.tui.terminal.stdio import warns_of_lost_line
+from tokexplore.tui.terminal.paced_app import PacedApp
+from tokexplore.tui.terminal.start_notices import offer_last, start_notices
 from tokexplore.tui.theme import ANSI, DARK
 
-ENDS = {
-    "hangup": "when its line was lost",
-    "terminated": "by a signal",
-    "crashed": "by an error of ours",
-}
-"""Ends of sessions in words."""
 
-
-class TokexploreApp(RecordableApp[int]):
+class TokexploreApp(PacedApp[int]):
     """Wires explorer, engine and screen; owns what outlives a model: theme and exit."""
 
     TITLE = "tokexplore"
@@ -66,27 +57,34 @@ class TokexploreApp(RecordableApp[int]):
     ) -> None:
         super().__init__(
             stock=options.stock_output,
-            cast_version=options.cast_version,
-            cast_idle_cap=options.cast_idle_cap,
             only_last=CHANGED,
             clock=environment.clock if environment.is_reproducible else None,
         )
         if environment.is_reproducible:
             self.animation_level = "none"
         self.options, self.rebinding, self.clock = options, rebinding, environment.clock
-        self._offers_last = not environment.is_reproducible and opened is None
-        self._opened = opened
+        self._offers_last = not (environment.is_reproducible or opened or timeline)
+        self._opened_notice = opened.notice if opened else ""
         around = Surroundings(
             self.changed, self._show_session, self._shown_as, self.run_worker, self.say, self._tell,
             self.rebinding.words("{act.play:space}"),
         )  # fmt: skip
         self.sessions = Sessions(options, environment, around, opened, timeline)
-        self.ending = Ending(self, self.frames, self.sessions, before=self.stop_recording)
+        self.recordings = Recordings(
+            self, rebinding, options.cast_version, options.cast_idle_cap, self.say, self.changed
+        )
+        self.ending = Ending(self, self.frames, self.sessions, before=self.recordings.stop)
 
     @property
     def controller(self) -> Controller:
         """Drives the session in view."""
         return self.sessions.controller
+
+    def say(
+        self, text: str, *, severity: Literal["information", "warning", "error"] = "information"
+    ) -> None:
+        """A notice, as plain safe text."""
+        self.notify(safe_text(text), severity=severity, markup=False, timeout=6)
 
     def _tell(self, text: str, bad: bool) -> None:
         """A notice from another thread."""
@@ -107,31 +105,20 @@ class TokexploreApp(RecordableApp[int]):
         state = self.sessions.screen_state
         self.push_screen(BrowseScreen(self.controller, self, first=True, state=state))
         self.set_interval(KEEP_EVERY, self._keep)
-        for problem in self.rebinding.wrong:
-            self.say(problem, severity="warning")
-        if warns_of_lost_line(os.environ):
-            self.say(
-                "A line that is lost ends the model, never the session: tokexplore open goes on. "
-                "In tmux the model goes on too."
-            )
+        notices = start_notices(
+            self.rebinding.wrong, self._opened_notice,
+            stock_asked=self.options.stock_output, stock_output=self.stock_output,
+        )  # fmt: skip
+        for text, severity in notices:
+            self.say(text, severity=severity)
         if self.options.record:
-            self.call_after_refresh(self.record, Path(self.options.record))
+            self.call_after_refresh(self.recordings.begin, Path(self.options.record))
         if self.controller.replay is not None:
             self.controller.jobs.run(self.controller.live_again(self.controller.replay))
-        elif self._offers_last:
+        if self._offers_last:
             self._offer_last()
-        elif self._opened and self._opened.notice:
-            self.say(self._opened.notice)
         if not self.is_headless:
             self.ending.watch()
-        if self.options.stock_output:
-            self.say("Textual's own output, as asked: nothing waits for a slow line.")
-        elif self.stock_output:
-            self.say(
-                f"Textual {textual.__version__} is not the one that our output was tested on: "
-                "its own is used, and nothing waits for a slow line.",
-                severity="warning",
-            )
         # Most of what the collector would walk through, at 50 ms each time, is here to stay.
         self.call_after_refresh(gc_control.resume)
 
@@ -140,16 +127,8 @@ class TokexploreApp(RecordableApp[int]):
 
     @work(thread=True)
     def _offer_last(self) -> None:
-        """Say so where the latest session ended without the user's will."""
-        last = next(iter(all_files()), None)
-        session = listed(last) if last else None
-        if session and not session.problem and not session.live and session.ended != "quit":
-            words = session.summary.words
-            self._tell(
-                f"The last session ended {ENDS.get(session.ended, 'without a sign')} "
-                f"({session.summary.nodes:,} tokens, “{words}”): O opens it.",
-                False,
-            )
+        if offer := offer_last():
+            self._tell(offer, False)
 
     def quit_anyway(self) -> None:
         """See `Ending.quit_anyway`."""
@@ -178,14 +157,33 @@ class TokexploreApp(RecordableApp[int]):
             return None
         return next((s for s in self.screen_stack if isinstance(s, BrowseScreen)), None)
 
-    def watch_recording(self) -> None:
-        """The header says whether the screen is recorded."""
-        self.changed()
+    async def act(self, event: events.Key | events.Paste) -> None:
+        """Remember the keys."""
+        if isinstance(event, events.Key):
+            self.recordings.pressed(event)
+        await super().act(event)
 
-    def open_palette(self) -> None:
+    def post_display_hook(self) -> None:
+        """A frame was painted."""
+        self.recordings.painted()
+
+    def action_record(self) -> None:
+        """Record the screen from now on, or stop."""
+        self.recordings.begin_or_stop()
+
+    def action_mark_recording(self) -> None:
+        """Mark this moment."""
+        self.recordings.mark()
+
+    def action_picture(self) -> None:
+        """Keep a picture of the screen."""
+        self.recordings.keep_picture()
+
+    def action_command_palette(self) -> None:
         """All commands by name."""
         from tokexplore.tui.screens.palette import Palette
 
+        self.recordings.palette_opens()
         if not isinstance(self.screen, Palette):
             self.push_screen(Palette(id="--command-palette"))
 
@@ -228,9 +226,8 @@ class TokexploreApp(RecordableApp[int]):
         return self._browse.why_not(action) if self._browse else ""
 
     def _save_tape(self) -> None:
-        self.recordings.keys.leave_out_palette()
         controller = self.controller
-        self.say(self.recordings.save_tape(controller.options, controller.streams.rate))
+        self.recordings.save_tape(controller.options, controller.streams.rate)
 
     def _run_from_palette(self, action: str) -> None:
         if (screen := self._browse) is not None:

@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import platformdirs
 from textual.binding import Binding
@@ -88,6 +88,16 @@ class Rebinding(NamedTuple):
 
 
 NONE = Rebinding()
+
+
+@runtime_checkable
+class _Rebindable(Protocol):
+    rebinding: Rebinding
+
+
+def rebinding_of(app: object) -> Rebinding:
+    """The user's own keys in an app."""
+    return app.rebinding if isinstance(app, _Rebindable) else NONE
 
 
 def shown_key(key: str) -> str:

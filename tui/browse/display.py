@@ -10,8 +10,8 @@ from tokexplore.tui.browse.base import Actions, BrowseBase
 from tokexplore.tui.browse.step_panel import StepPanel
 from tokexplore.tui.browse.story_panel import StoryPanel
 from tokexplore.tui.explore.controller import Controller
+from tokexplore.tui.keymap import rebinding_of
 from tokexplore.tui.presenters.status import lens_title
-from tokexplore.tui.recording.recordable_app import rebinding_of
 from tokexplore.tui.theme import ANSI, DARK, LIGHT
 
 TWICE = 2.0

@@ -22,9 +22,9 @@ from tokexplore.tui.browse.story_panel import StoryPanel
 from tokexplore.tui.browse.strip_panel import StripPanel
 from tokexplore.tui.explore.controller import Controller
 from tokexplore.tui.explore.session_recorder import ScreenState
+from tokexplore.tui.keymap import rebinding_of
 from tokexplore.tui.keys import COMMANDS, bindings
 from tokexplore.tui.presenters.branches import BranchRows
-from tokexplore.tui.recording.recordable_app import rebinding_of
 from tokexplore.tui.screens.parts import has_parts
 from tokexplore.tui.terminal.frame_writer import Seen
 from tokexplore.widgets.branches import BranchList

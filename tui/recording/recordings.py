@@ -1,34 +1,51 @@
 """Recordings and pictures of an app's screen, and tapes of its keys, as files."""
 
+import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import platformdirs
+from textual.app import App
+from textual.events import Key
 
 from tokexplore.models.errors import TokexploreError
 from tokexplore.tui.explore.options import AppOptions
+from tokexplore.tui.keymap import Rebinding
 from tokexplore.tui.recording.camera import Recorder
 from tokexplore.tui.recording.cast import CastWriter, Version, new_path
-from tokexplore.tui.recording.key_log import KeyLog
+from tokexplore.tui.recording.key_log import KeyLog, Pressed
 from tokexplore.tui.recording.screenshot import svg_of, write_png
-from tokexplore.tui.terminal.paced_app import PacedApp
 
 
 class Recordings:
-    """What is kept of one app's screen.
+    """What is kept of one app's screen and keys.
 
     Args:
+        rebinding: the user's own keys.
         version: asciicast version of recordings.
         idle_cap: seconds that a pause of a recording lasts at most; None is for any length.
+        say: gives a notice.
+        changed: called when a recording begins or ends.
     """
 
-    def __init__(self, app: PacedApp[Any], version: Version, idle_cap: float | None) -> None:
-        self._app, self._version, self._idle_cap = app, version, idle_cap
+    def __init__(
+        self,
+        app: App[Any],
+        rebinding: Rebinding,
+        version: Version,
+        idle_cap: float | None,
+        say: Callable[[str], None],
+        changed: Callable[[], None],
+    ) -> None:
+        self._app, self._rebinding, self._say, self._changed = app, rebinding, say, changed
+        self._version, self._idle_cap = version, idle_cap
         self.recorder: Recorder | None = None
         """What records the screen at present, if anything."""
         self.keys = KeyLog()
         """The keys since the start or the last mark, each by the name that it has by itself."""
         self._marks = 0
+        self._pressed_last = ""
 
     def begin(self, path: Path) -> None:
         """Record the screen to a new file from now on.
@@ -41,48 +58,103 @@ class Recordings:
             self._app,
             lambda size: CastWriter(path, size, version=self._version, idle_cap=self._idle_cap),
         )
+        self._changed()
 
     def stop(self) -> Path | None:
         """End the recording; its file."""
         recorder, self.recorder = self.recorder, None
         if recorder is None:
             return None
+        self._changed()
         recorder.stop()
         return recorder.cast.path
 
-    def mark(self) -> str:
-        """Mark this moment of the recording, and as the beginning of a tape; what to say of it."""
+    def begin_or_stop(self) -> None:
+        """Record the screen from now on, or no longer, and say so."""
+        if self.recorder is not None:
+            self._say(f"The recording is {self.stop()}.")
+            return
+        try:
+            self.begin(new_path(folder("recordings"), ".cast"))
+        except (TokexploreError, OSError) as error:
+            self._say(f"The screen cannot be recorded: {error}")
+            return
+        self._app.notify("Recording: ! stops, @ marks.", timeout=2, markup=False)
+
+    def painted(self) -> None:
+        """There is a new frame."""
+        if self.recorder is not None:
+            self.recorder.touched()
+
+    def mark(self) -> None:
+        """Mark this moment of the recording, and as the beginning of a tape that is saved."""
         self.keys.mark()
         if self.recorder is None:
-            return "Marked: a tape that is saved begins here."
+            text = "Marked: a tape that is saved begins here."
+            self._app.notify(text, timeout=3, markup=False)
+            return
         self._marks += 1
         self.recorder.mark(f"mark {self._marks}")
-        return ""
 
-    def picture(self) -> str:
-        """Keep a picture of the screen; a sentence that says where."""
+    def keep_picture(self) -> None:
+        """Keep a picture of the screen, and say where."""
         try:
             path = new_path(folder("pictures"), ".svg")
             path.write_text(svg_of(self._app), encoding="utf-8")
             too = " (and .png)" if write_png(self._app, path.with_suffix(".png")) else ""
         except (OSError, TokexploreError) as error:
-            return f"The picture cannot be written: {error}"
-        return f"The picture is {path}{too}."
+            self._say(f"The picture cannot be written: {error}")
+            return
+        self._say(f"The picture is {path}{too}.")
 
-    def save_tape(self, options: AppOptions, speed: float | None) -> str:
-        """Write what was pressed to a tape; a sentence that says where.
+    def pressed(self, event: Key) -> None:
+        """Remember a key that is about to act."""
+        here, typed = self._app.focused, event.character
+        typing = here is not None and here.check_consume_key(event.key, typed)
+        character = (typed or "") if typing else ""
+        self._pressed_last = event.key
+        if key := event.key if typing else self._by_itself(event.key):
+            self.keys.add(Pressed(time.monotonic(), key, character))
+
+    def _by_itself(self, key: str) -> str:
+        """The key that does the same where nothing is rebound; empty where there is none."""
+        if not self._rebinding.keys:
+            return key
+        bound = self._app.screen.active_bindings.get(key)
+        return self._rebinding.by_itself(key, bound.binding.id or "" if bound else None)
+
+    def palette_opens(self) -> None:
+        """The keys that save a tape from the palette are no part of that tape."""
+        opener = self._app.screen.active_bindings.get(self._pressed_last)
+        by_key = opener is not None and opener.binding.action.endswith("palette")
+        self.keys.opens_palette(by_key=by_key)
+
+    def save_tape(self, options: AppOptions, speed: float | None) -> None:
+        """Write what was pressed, up to the palette, to a tape, and say where.
 
         Args:
             speed: tokens a second of the last stream, where it is known.
         """
+        self.keys.leave_out_palette()
         size = self._app.size
         text = self.keys.tape(options, (size.width, size.height), speed)
         try:
             path = new_path(folder("tapes"), ".tape")
             path.write_text(text, encoding="utf-8")
         except OSError as error:
-            return f"The tape cannot be written: {error}."
-        return f"The tape is {path}."
+            self._say(f"The tape cannot be written: {error}.")
+            return
+        self._say(f"The tape is {path}.")
+
+
+@runtime_checkable
+class _Recordable(Protocol):
+    recordings: Recordings
+
+
+def is_recorded(app: App[Any]) -> bool:
+    """Whether the screen of an app is recorded at present."""
+    return isinstance(app, _Recordable) and app.recordings.recorder is not None
 
 
 def folder(name: str) -> Path:

@@ -14,8 +14,8 @@ from textual.widget import Widget
 from textual.widgets import Input, Static
 
 from tokexplore.models.display import safe_text
+from tokexplore.tui.keymap import rebinding_of
 from tokexplore.tui.keys import EVERYWHERE, bindings
-from tokexplore.tui.recording.recordable_app import rebinding_of
 
 Result = TypeVar("Result")
 Part = TypeVar("Part", bound=Widget)

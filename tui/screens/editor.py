@@ -14,7 +14,7 @@ from tokexplore.models.api.chat import Chat
 from tokexplore.models.api.options import PromptSpec
 from tokexplore.models.display import safe_text
 from tokexplore.models.errors import TokexploreError, UsageError
-from tokexplore.tui.recording.recordable_app import rebinding_of
+from tokexplore.tui.keymap import rebinding_of
 from tokexplore.tui.screens.chat_form import ChatForm, Typed
 from tokexplore.tui.screens.dialog import Dialog
 from tokexplore.tui.screens.draft import Draft

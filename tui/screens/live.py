@@ -8,9 +8,10 @@ from textual.binding import BindingType
 from textual.screen import Screen
 
 from tokexplore.tui.explore.controller import Controller
+from tokexplore.tui.keymap import rebinding_of
 from tokexplore.tui.keys import EVERYWHERE, bindings
 from tokexplore.tui.presenters.status import header_values
-from tokexplore.tui.recording.recordable_app import RecordableApp, rebinding_of
+from tokexplore.tui.recording.recordings import is_recorded
 from tokexplore.tui.screens.parts import has_parts
 from tokexplore.widgets.header import Header
 from tokexplore.widgets.keybar import KeyBar, KeyHint
@@ -54,9 +55,7 @@ class LiveScreen(Screen[None]):
         if not self._dirty or not has_parts(self):
             return
         self._dirty, self._painted_at = False, time.monotonic()
-        app = self.app
-        recording = isinstance(app, RecordableApp) and app.recording
-        values = header_values(self.controller, recording=recording)
+        values = header_values(self.controller, recording=is_recorded(self.app))
         self.query_one(Header).show(values._replace(mode=self.mode))
         self.paint_parts()
 

@@ -19,7 +19,7 @@ from tokexplore.models.tokens import Vocabulary
 from tokexplore.tui.explore.controller import Controller
 from tokexplore.tui.explore.knob_editor import KnobEditor, Setup
 from tokexplore.tui.explore.step_effects import StepEffects
-from tokexplore.tui.recording.recordable_app import rebinding_of
+from tokexplore.tui.keymap import rebinding_of
 from tokexplore.tui.screens import sampler_lines
 from tokexplore.tui.screens.dialog import Dialog
 from tokexplore.tui.screens.parts import has_parts

@@ -57,7 +57,7 @@ def same_screen(app: TokexploreApp, screen: pyte.Screen) -> bool:
 async def recorded(pilot: Pilot[int], path: Path) -> None:
     app = pilot.app
     assert isinstance(app, TokexploreApp)
-    app.record(path)
+    app.recordings.begin(path)
     await press(pilot, "home", "l", "3")
     await until(pilot, lambda: not app.controller.streaming)
     await press(pilot, "left", "c", "at", "b", "q")
@@ -71,10 +71,10 @@ async def test_the_last_frame_is_the_screen(tmp_path: Path) -> None:
         await recorded(pilot, path)
         app.clear_notifications()
         await pilot.pause(0.3)
-        assert app.stop_recording() == path
+        assert app.recordings.stop() == path
         assert same_screen(app, played(path))
         assert screen_text(app).splitlines()[0].strip() in "\n".join(played(path).display)
-        assert app.stop_recording() is None
+        assert app.recordings.stop() is None
     cast = read_cast(path)
     assert [e.data for e in cast.events if e.code == "m"] == ["mark 1"]
     text = "".join(e.data for e in cast.events)
@@ -91,10 +91,10 @@ async def test_a_resize_is_in_it(tmp_path: Path) -> None:
     path = tmp_path / "a.cast"
     async with app.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: ended(app))
-        app.record(path)
+        app.recordings.begin(path)
         await pilot.resize_terminal(90, 30)
         await pilot.pause(0.3)
-        app.stop_recording()
+        app.recordings.stop()
         assert same_screen(app, played(path))
     assert [e.data for e in read_cast(path).events if e.code == "r"] == ["90x30"]
 
@@ -121,7 +121,7 @@ async def test_a_file_that_is_there_is_not_recorded_over(tmp_path: Path) -> None
     async with app.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: ended(app))
         with pytest.raises(UsageError, match="is there already"):
-            app.record(path)
+            app.recordings.begin(path)
     assert path.read_text() == "mine"
 
 

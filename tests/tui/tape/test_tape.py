@@ -312,7 +312,7 @@ async def test_what_was_just_done_can_be_played_again(tmp_path: Path) -> None:
         await pilot.press("colon", *"save a tape")
         await until(pilot, lambda: len(app.screen.query_one(OptionList).options) == 1)
         said: list[str] = []
-        app.say = lambda text, **_: said.append(text)  # type: ignore[method-assign]
+        app.notify = lambda text, **_: said.append(text)  # type: ignore[method-assign]
         await pilot.press("enter")
         await until(pilot, lambda: bool(said))
         shown = app.controller.explorer.ids()
