@@ -34,6 +34,7 @@ from tokexplore.tui.screens.live import LiveScreen
 from tokexplore.tui.sessions import Sessions, Surroundings
 from tokexplore.tui.terminal import gc_control
 from tokexplore.tui.terminal.ending import Ending
+from tokexplore.tui.terminal.input.key_queue import KeyQueue
 from tokexplore.tui.terminal.paced_app import PacedApp
 from tokexplore.tui.terminal.start_notices import offer_last, start_notices
 from tokexplore.tui.theme import ANSI, DARK
@@ -74,6 +75,9 @@ class TokexploreApp(PacedApp[int]):
             self, rebinding, options.cast_version, options.cast_idle_cap, self.say, self.changed
         )
         self.ending = Ending(self, self.frames, self.sessions, before=self.recordings.stop)
+        self.key_queue = KeyQueue(
+            self, self._act, lambda: self.sessions.replacing, self.ending.quit_anyway
+        )
 
     @property
     def controller(self) -> Controller:
@@ -130,14 +134,6 @@ class TokexploreApp(PacedApp[int]):
         if offer := offer_last():
             self._tell(offer, False)
 
-    def quit_anyway(self) -> None:
-        """See `Ending.quit_anyway`."""
-        self.ending.quit_anyway()
-
-    def keeps_waiting(self, event: events.Key | events.Paste) -> bool:
-        """Whether what this key is for is not there yet: another session, a dialog, a branch."""
-        return self.sessions.replacing or super().keeps_waiting(event)
-
     def _show_session(self) -> None:
         """Show the session in view, whatever stands over the screen of another."""
         while len(self.screen_stack) > 1 and not isinstance(self.screen, BrowseScreen):
@@ -157,11 +153,21 @@ class TokexploreApp(PacedApp[int]):
             return None
         return next((s for s in self.screen_stack if isinstance(s, BrowseScreen)), None)
 
-    async def act(self, event: events.Key | events.Paste) -> None:
-        """Remember the keys."""
+    async def on_event(self, event: events.Event) -> None:
+        """Let a key or a paste wait for its turn."""
+        if isinstance(event, events.Key | events.Paste) and not event.is_forwarded:
+            await self.key_queue.take(event)
+        else:
+            await super().on_event(event)
+
+    async def _act(self, event: events.Key | events.Paste) -> None:
         if isinstance(event, events.Key):
             self.recordings.pressed(event)
-        await super().act(event)
+        await super().on_event(event)
+
+    async def on_turns_acted(self) -> None:
+        """The key under way has had its effect, or most of it."""
+        await self.key_queue.acted()
 
     def post_display_hook(self) -> None:
         """A frame was painted."""

@@ -7,8 +7,7 @@ from tokexplore.tui.explore.controller import Controller
 from tokexplore.tui.screens.live import LiveScreen
 from tokexplore.tui.sessions import Sessions
 from tokexplore.tui.terminal.ending import Ending
-from tokexplore.tui.terminal.frame_writer import Seen
-from tokexplore.tui.terminal.pacer import Figures
+from tokexplore.tui.terminal.frame_writer import FrameWriter, Seen
 
 if TYPE_CHECKING:
     from tokexplore.tui.screens.dialog import Dialog
@@ -31,15 +30,8 @@ class Host(Protocol):
         """Seconds by which the second press of a key is measured."""
 
     @property
-    def seen(self) -> Seen:
-        """Where the screen stands that the user has before them."""
-
-    def painted(self, seen: Seen) -> None:
-        """The next frame shows this."""
-
-    @property
-    def figures(self) -> Figures | None:
-        """What the line to the terminal does at present, where that is known."""
+    def frames(self) -> FrameWriter:
+        """What the terminal is sent, and what the user has seen of it."""
 
     def paint_anew(self) -> None:
         """The terminal may show anything and have any size: paint it whole."""
@@ -61,7 +53,7 @@ class BrowseBase(LiveScreen):
     @property
     def seen(self) -> Seen:
         """Where the user's last move has led, or what a stream since then has shown them."""
-        explorer, seen = self.explorer, self.host.seen
+        explorer, seen = self.explorer, self.host.frames.seen
         here = Seen(explorer.cursor, explorer.row, explorer.moves)
         return seen if seen.moves == explorer.moves else here
 

@@ -69,7 +69,9 @@ class DisplayActions(Actions):
         if controller.link.info is None and not self.explorer.nodes:
             self.screen.nothing("model yet")
         else:
-            await self.screen.open(inspect_sheet(controller, host.sessions.path, host.figures))
+            await self.screen.open(
+                inspect_sheet(controller, host.sessions.path, host.frames.figures)
+            )
 
     async def action_settings(self) -> None:
         """The sampling lens at this step: sampling and length."""

@@ -186,7 +186,7 @@ class BrowseScreen(BrowseBase):
         self._paint_branches(bits=bits)
         self.strip.paint(story.path_view, story.unchanged, bits=bits)
         controller.noise.measure_when_idle()
-        self.host.painted(Seen(explorer.cursor, explorer.row, explorer.moves))
+        self.host.frames.painted = Seen(explorer.cursor, explorer.row, explorer.moves)
 
     def _paint_branches(self, *, bits: bool) -> None:
         rows = self.branch_rows

@@ -39,6 +39,7 @@ class FrameWriter:
     Args:
         write: sends the changes of a frame.
         is_writable: whether there is a terminal to send to.
+        is_ours: whether what the user sees comes from here.
         color_system: Rich's name of the terminal's colours; None for none.
         answers: whether the far end of the line answers requests.
     """
@@ -47,11 +48,13 @@ class FrameWriter:
         self,
         write: Callable[[str], None],
         is_writable: Callable[[], bool],
+        is_ours: Callable[[], bool],
         color_system: str | None,
         *,
         answers: bool,
     ) -> None:
-        self._write, self._is_writable, self._answers = write, is_writable, answers
+        self._write, self._is_writable, self._is_ours = write, is_writable, is_ours
+        self._answers = answers
         self._system = _SYSTEMS.get(color_system or "")
         self.pacer = Pacer(asks=answers, mark=Seen())
         self.painted = Seen()
@@ -123,6 +126,10 @@ class FrameWriter:
             self._grid.forget()
         self.send()
 
+    def suspend(self) -> None:
+        """The terminal is left to others."""
+        self.suspended = True
+
     def resume(self) -> None:
         """The terminal is ours again."""
         self.suspended = False
@@ -130,14 +137,19 @@ class FrameWriter:
         self.forget()
 
     @property
-    def figures(self) -> Figures:
-        """What the line does at present."""
-        return self.pacer.figures(time.monotonic())
+    def seen(self) -> Seen:
+        """Where the screen stands that the user has before them, on a line of any length."""
+        return self.pacer.seen if self._is_ours() else self.painted
+
+    @property
+    def figures(self) -> Figures | None:
+        """What the line does at present; None where the output is not ours."""
+        return self.pacer.figures(time.monotonic()) if self._is_ours() else None
 
     async def quieten(self) -> None:
         """Send no more and wait for the answers under way, which else the shell would get."""
-        self.suspended = True
-        measured = self.figures.round_trip is not None
+        self.suspend()
+        measured = self.pacer.figures(time.monotonic()).round_trip is not None
         end = time.monotonic() + (GIVE_UP if measured else _FIRST_ANSWER)
         while self.pacer.awaits and time.monotonic() < end:
             await asyncio.sleep(0.01)

@@ -14,14 +14,12 @@ from textual.notifications import Notify
 from textual.screen import Screen
 
 from tokexplore.models.display import safe_text
-from tokexplore.tui.terminal.frame_writer import FrameWriter, Seen
+from tokexplore.tui.terminal.frame_writer import FrameWriter
 from tokexplore.tui.terminal.input.driver import InputDriver
-from tokexplore.tui.terminal.input.turns_app import TurnsApp
 from tokexplore.tui.terminal.notices import Notices
-from tokexplore.tui.terminal.pacer import Figures
 from tokexplore.tui.terminal.safe_filter import SafeFilter
 from tokexplore.tui.terminal.shutdown import failure
-from tokexplore.tui.theme import ReturnType
+from tokexplore.tui.theme import ReturnType, ThemedApp
 
 TESTED = ("8.2",)
 """Minor versions of Textual on which our output was tested; on any other one its own is used."""
@@ -43,7 +41,7 @@ def line_answers() -> bool:
     return not inside
 
 
-class PacedApp(TurnsApp[ReturnType]):
+class PacedApp(ThemedApp[ReturnType]):
     """The compositor's updates land in the cells of a frame writer, which paces them.
 
     Args:
@@ -63,7 +61,9 @@ class PacedApp(TurnsApp[ReturnType]):
         self._filters.append(SafeFilter())
         self.stock_output = stock or not is_tested()
         colours = None if self.no_color else self.console.color_system
-        self.frames = FrameWriter(self._write, self._is_writable, colours, answers=line_answers())
+        self.frames = FrameWriter(
+            self._write, self._is_writable, self._is_ours, colours, answers=line_answers()
+        )
         self.notices = Notices(self, only_last, clock)
 
     def get_driver_class(self) -> type[Driver]:
@@ -85,6 +85,9 @@ class PacedApp(TurnsApp[ReturnType]):
     def _is_writable(self) -> bool:
         alive = self._running and not self._closed and not self.frames.suspended
         return alive and not self.is_headless and self._driver is not None
+
+    def _is_ours(self) -> bool:
+        return not (self.stock_output or self.is_headless)
 
     def _write(self, changes: str) -> None:
         assert self._driver is not None
@@ -120,21 +123,6 @@ class PacedApp(TurnsApp[ReturnType]):
             self._exit_renderables.append(Text(safe_text(failure(error)), no_wrap=True))
         self._close_messages_no_wait()
 
-    @property
-    def seen(self) -> Seen:
-        """Where the screen stands that the user has before them, on a line of any length."""
-        stock = self.stock_output or self.is_headless
-        return self.frames.painted if stock else self.frames.pacer.seen
-
-    @property
-    def figures(self) -> Figures | None:
-        """What the line does at present; None where the output is not ours."""
-        return None if self.stock_output or self.is_headless else self.frames.figures
-
-    def painted(self, seen: Seen) -> None:
-        """What the widgets show from now on, and so the next frame."""
-        self.frames.painted = seen
-
     def paint_anew(self) -> None:
         """Ask the terminal for its size, and paint it whole."""
         if isinstance(self._driver, InputDriver):
@@ -153,8 +141,5 @@ class PacedApp(TurnsApp[ReturnType]):
 
     def on_mount(self) -> None:
         """Hear of the terminal being left and taken again."""
-        self.app_suspend_signal.subscribe(self, self._left)
+        self.app_suspend_signal.subscribe(self, lambda _app: self.frames.suspend())
         self.app_resume_signal.subscribe(self, lambda _app: self.frames.resume())
-
-    def _left(self, _app: object) -> None:
-        self.frames.suspended = True

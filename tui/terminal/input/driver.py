@@ -5,6 +5,7 @@ import select
 import signal
 import time
 from collections.abc import Iterable
+from functools import cached_property
 
 from textual import events
 from textual.drivers.linux_driver import LinuxDriver
@@ -12,9 +13,8 @@ from textual.geometry import Size
 from textual.message import Message
 
 from tokexplore.tui.terminal.input.key_events import Reader, clamped
-from tokexplore.tui.terminal.input.key_queue import MOST_WAITING
+from tokexplore.tui.terminal.input.key_queue import MOST_WAITING, HasKeyQueue, KeyQueue
 from tokexplore.tui.terminal.input.splitter import Pasted, Splitter, Token, Typed
-from tokexplore.tui.terminal.input.turns_app import TurnsApp
 
 AT_ONCE = 2**16
 """Bytes that are read before they are acted on, where so many are there."""
@@ -27,12 +27,16 @@ _LOOK_EVERY = 0.05
 class InputDriver(LinuxDriver):
     """Reads bytes without trust; all else is Textual's."""
 
+    @cached_property
+    def _keys(self) -> KeyQueue:
+        assert isinstance(self._app, HasKeyQueue)
+        return self._app.key_queue
+
     def run_input_thread(self) -> None:
         """Read until the end is asked for or the line is lost."""
         splitter, reader = Splitter(), Reader(self.size)
-        assert isinstance(self._app, TurnsApp)
         while not self.exit_event.is_set():
-            if len(self._app.key_queue) > MOST_TYPED:
+            if len(self._keys) > MOST_TYPED:
                 self.exit_event.wait(_LOOK_EVERY)
                 continue
             if not self._waits(_LOOK_EVERY):
@@ -67,21 +71,19 @@ class InputDriver(LinuxDriver):
 
     def _within_reason(self, tokens: list[Token]) -> list[Token]:
         """Of a flood of commands the last ones: the app would leave the others out anyway."""
-        assert isinstance(self._app, TurnsApp)
-        if sum(map(_keys, tokens)) <= MOST_WAITING or self._app.is_typing:
+        if sum(map(_key_count, tokens)) <= MOST_WAITING or self._keys.is_typing:
             return tokens
         latest, room = list[Token](), MOST_WAITING
         for token in reversed(tokens):
             if room > 0 or isinstance(token, Pasted):
                 latest.append(Typed(token.text[-room:]) if isinstance(token, Typed) else token)
-            room -= _keys(token)
-        self._loop.call_soon_threadsafe(self._app.say_too_many)
+            room -= _key_count(token)
+        self._loop.call_soon_threadsafe(self._keys.say_too_many)
         return latest[::-1]
 
     def send_message(self, message: Message) -> None:
         """Give a message to the app, in the order of the calls."""
-        assert isinstance(self._app, TurnsApp)
-        self._loop.call_soon_threadsafe(self._app.receive, message)
+        self._loop.call_soon_threadsafe(self._keys.receive, message)
 
     def start_application_mode(self) -> None:
         """Take the terminal, and hear of its size whether or not it also reports it in its input.
@@ -108,5 +110,5 @@ class InputDriver(LinuxDriver):
         return clamped(*(self.size() or super()._get_terminal_size()))
 
 
-def _keys(token: Token) -> int:
+def _key_count(token: Token) -> int:
     return len(token.text) if isinstance(token, Typed) else 1

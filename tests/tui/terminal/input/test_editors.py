@@ -145,6 +145,6 @@ async def test_ctrl_q_leaves_whatever_the_keys_before_it_wait_for(
         while gate.acquire(blocking=False):
             pass
         for name in ("full_stop", "J", "ctrl+q"):  # a token that never comes
-            app.receive(events.Key(name, None))
+            app.key_queue.receive(events.Key(name, None))
         await until(pilot, lambda: app.return_code is not None)
         assert app.return_code == 0
