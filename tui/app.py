@@ -22,10 +22,7 @@ from tokexplore.tui.explore.controller import Controller
 from tokexplore.tui.explore.environment import REAL, Environment
 from tokexplore.tui.explore.options import AppOptions
 from tokexplore.tui.explore.session_recorder import LOOK_EVERY as KEEP_EVERY
-from tokexplore.tui.explore.session_recorder import (
-    OpenSession,
-    ScreenState,
-)
+from tokexplore.tui.explore.session_recorder import OpenSession, ScreenState
 from tokexplore.tui.explore.undo_text import CHANGED
 from tokexplore.tui.keymap import NONE, Rebinding
 from tokexplore.tui.keys import APP_BINDINGS
@@ -67,9 +64,14 @@ class TokexploreApp(PacedApp[int]):
         self._offers_last = not (environment.is_reproducible or opened or timeline)
         self._opened_notice = opened.notice if opened else ""
         around = Surroundings(
-            self.changed, self._show_session, self._shown_as, self.run_worker, self.say, self._tell,
-            self.rebinding.words("{act.play:space}"),
-        )  # fmt: skip
+            changed=self.changed,
+            show=self._show_session,
+            shown_as=self._shown_as,
+            run_worker=self.run_worker,
+            notify=self.say,
+            tell=self._tell,
+            play_name=rebinding.words("{act.play:space}"),
+        )
         self.sessions = Sessions(options, environment, around, opened, timeline)
         self.recordings = Recordings(
             self, rebinding, options.cast_version, options.cast_idle_cap, self.say, self.changed

@@ -29,7 +29,6 @@ from tokexplore.tui.screens.dialog import Ask, Sheet
 from tokexplore.tui.screens.editor import PromptEditor, TextEditor
 from tokexplore.tui.screens.find import FindToken
 from tokexplore.tui.screens.sampler_lens import SamplerLensScreen
-from tokexplore.tui.terminal.notices import MOST_NOTICES
 from tokexplore.widgets.transcript import Transcript
 
 SIZE = (120, 40)
@@ -707,28 +706,6 @@ async def test_drawing_again_raises_the_number_also_when_the_token_is_known() ->
             assert app.controller.explorer.tree.draws[before] == count
 
 
-async def test_another_model_that_cannot_be_opened_gives_the_tree_back() -> None:
-    app = make_app()
-    async with app.run_test(size=SIZE) as pilot:
-        await until(pilot, lambda: ended(app))
-        kept, making = list(app.controller.explorer.nodes), app.sessions.make_client
-
-        def refused(load: LoadOptions, on_lost: Callable[[EngineLostError], None]) -> EngineClient:
-            app.sessions.make_client = making
-            error = ModelError("no weights there: give another directory.")
-            opened = partial(FakeEngine.open, load_error=error)
-            return EngineClient(load, connect=in_thread(opened), on_lost=on_lost)
-
-        said: list[str] = []  # a notice may be gone before a busy machine looks
-        app.sessions.make_client = refused
-        app.notify = lambda text, **_: said.append(text)  # type: ignore[method-assign]
-        app.sessions.open_model(LoadOptions(model="other"))
-        await until(pilot, lambda: bool(said))
-        await until(pilot, lambda: app.controller.state == "paused")
-        assert said == ["no weights there: give another directory."]
-        assert app.controller.explorer.nodes == kept
-
-
 async def test_a_seed_stays_exact_and_the_length_is_live(gate: threading.Semaphore) -> None:
     options = AppOptions(prompt=PromptSpec(text="Once"), max_new_tokens=50)
     app = make_app(options=options, gate=gate)
@@ -774,16 +751,3 @@ async def test_the_inspector_says_how_many_threads_compute() -> None:
         await press(pilot, "i")
         assert re.search(r"threads +1 at present \(auto 1-2\)", screen_text(app))
         assert "attention none, threads auto 1-2" in screen_text(app)
-
-
-async def test_few_notices_stand_at_once_and_each_once() -> None:
-    app = make_app()
-    async with app.run_test(size=(120, 40), notifications=True) as pilot:
-        for number in range(30):
-            app.notify("the same", markup=False)
-            app.notify(f"notice {number}", markup=False)
-        await settle(pilot)
-        standing = [n.message for n in app._notifications]
-        assert standing[-1] == "notice 29"
-        assert len(standing) == len(set(standing)) == MOST_NOTICES
-        await until(pilot, lambda: len(app.screen.query("Toast")) == MOST_NOTICES)

@@ -4,34 +4,29 @@ import math
 import re
 import sqlite3
 import threading
-from functools import partial
 from pathlib import Path
 
 import msgspec
 import pytest
 from msgspec.structs import replace
-from support.app import PROMPT, client_of, during, make_app, press, screen_text, settle, until
-from support.fake_engine import FakeEngine
+from support.app import PROMPT, during, make_app, press, screen_text, settle, until
 from support.lived import OPTIONS, SETTINGS, ended, lived, reopened
 from textual import events
-from textual.pilot import Pilot
 
 from tokexplore.models.api.chat import Chat, Message
 from tokexplore.models.api.options import LoadOptions, PromptSpec
-from tokexplore.models.errors import EngineLostError, UsageError
+from tokexplore.models.errors import UsageError
 from tokexplore.models.sampling.settings import SamplingSettings
-from tokexplore.models.session import meta
 from tokexplore.models.session.listing import latest
 from tokexplore.models.session.paths import all_files
-from tokexplore.models.session.reader import listed, open_session
+from tokexplore.models.session.reader import open_session
 from tokexplore.models.tree.events import Named
 from tokexplore.models.tree.search import find_text
-from tokexplore.tui.app import TokexploreApp
 from tokexplore.tui.cli import dispatch
 from tokexplore.tui.cli.export_session import source_of
 from tokexplore.tui.cli.sessions_table import session_table
 from tokexplore.tui.explore.open_session import continue_session, options_for
-from tokexplore.tui.explore.options import STOCK_PROMPT, AppOptions, OpenOptions
+from tokexplore.tui.explore.options import AppOptions, OpenOptions
 from tokexplore.tui.explore.session_recorder import ViewState, read_state
 from tokexplore.tui.export.formats import export
 from tokexplore.widgets.candidates import CandidateTable
@@ -282,110 +277,6 @@ async def test_the_text_of_the_path_is_copied(monkeypatch: pytest.MonkeyPatch) -
         assert Path(said.removeprefix("The text is in ").rstrip(".")).read_text() == text
 
 
-@pytest.mark.parametrize(
-    ("end", "said"), [("hangup", "its line was lost"), (None, "without a sign")]
-)
-async def test_a_session_that_ended_badly_is_offered_at_the_next_start(
-    end: str | None, said: str
-) -> None:
-    await lived("home")
-    path = all_files()[0]
-    with sqlite3.connect(path) as connection:
-        meta.put(connection, "ended", end)
-    app = make_app(options=OPTIONS)
-    async with app.run_test(size=SIZE) as pilot:
-        await until(pilot, lambda: any(said in n.message for n in app._notifications))
-        await until(pilot, lambda: ended(app) and app.sessions.path is not None)
-        await press(pilot, "O")
-        await until(pilot, lambda: "this one" in screen_text(app))
-        await press(pilot, "enter")  # the first row that can be picked is under the cursor
-        await until(pilot, lambda: app.controller.state == "recorded")
-        assert app.sessions.path == path
-        assert not any(said in n.message for n in app._notifications if "O opens" not in n.message)
-
-
-async def test_another_model_begins_a_session_that_names_the_one_before() -> None:
-    app = make_app(options=OPTIONS)
-    async with app.run_test(size=SIZE) as pilot:
-        await until(pilot, lambda: ended(app) and app.sessions.path is not None)
-        first = app.sessions.path
-        app.sessions.open_model(LoadOptions(model="other"))
-        await until(pilot, lambda: app.controller.state == "asking")
-        await press(pilot, "h", "i", "enter")
-        await until(pilot, lambda: ended(app) and app.sessions.path is not None)
-        second = app.sessions.path
-        await app.action_quit()
-    assert second != first
-    with sqlite3.connect(second) as connection:
-        assert meta.get(connection, "previous") == str(first)
-    assert [listed(p).ended for p in (first, second)] == ["quit", "quit"]
-
-
-async def other_is_loading(pilot: Pilot[int], app: TokexploreApp, model: str) -> None:
-    app.sessions.open_model(LoadOptions(model=model))
-    await during(
-        pilot, lambda: app.controller.options.load.model == model and not app.sessions.replacing
-    )
-    await during(pilot, lambda: app.controller.link.progress is not None)
-
-
-async def test_a_model_that_is_given_up_for_a_third_one_leaves_the_session_before_it(
-    gate: threading.Semaphore,
-) -> None:
-    app = make_app(options=OPTIONS, load_gate=gate)
-    async with app.run_test(size=SIZE) as pilot:
-        gate.release(10)
-        await until(pilot, lambda: ended(app) and app.sessions.path is not None)
-        first = app.sessions.path
-        for model in ("other", "third"):
-            await other_is_loading(pilot, app, model)
-        gate.release(30)
-        await until(pilot, lambda: app.controller.state == "asking")
-        await until(pilot, lambda: listed(first).ended == "quit")
-        await press(pilot, "h", "i", "enter")
-        await until(pilot, lambda: ended(app) and app.sessions.path is not None)
-        second = app.sessions.path
-        await app.action_quit()
-    with sqlite3.connect(second) as connection:
-        assert meta.get(connection, "previous") == str(first)
-    assert [listed(p).ended for p in (first, second)] == ["quit", "quit"]
-
-
-async def test_a_model_that_was_lost_while_it_was_loaded_begins_as_it_would_have() -> None:
-    app = make_app(options=OPTIONS)
-    async with app.run_test(size=SIZE) as pilot:
-        await until(pilot, lambda: ended(app) and app.sessions.path is not None)
-        first, making = app.sessions.path, app.sessions.make_client
-        app.sessions.make_client = client_of(
-            partial(FakeEngine.open, load_error=EngineLostError("It ended."))
-        )
-        app.sessions.open_model(LoadOptions(model="embedded"))
-        await until(pilot, lambda: app.controller.state == "lost")
-        app.sessions.make_client = making
-        await press(pilot, "space")
-        await until(pilot, lambda: ended(app) and app.sessions.path != first)
-        assert app.controller.explorer.text().startswith(STOCK_PROMPT)
-        assert listed(first).ended == "quit", "it can be opened again"
-
-
-async def test_a_model_that_is_given_up_for_a_session_leaves_the_one_before_it(
-    gate: threading.Semaphore,
-) -> None:
-    await lived()
-    path = latest().path
-    app = make_app(options=OPTIONS, load_gate=gate)
-    async with app.run_test(size=SIZE) as pilot:
-        gate.release(10)
-        await until(pilot, lambda: ended(app) and app.sessions.path is not None)
-        first = app.sessions.path
-        await other_is_loading(pilot, app, "other")
-        app.sessions.open_session(path)
-        await during(pilot, lambda: app.sessions.path == path)
-        await during(pilot, lambda: listed(first).ended == "quit")
-        gate.release(30)
-        await app.action_quit()
-
-
 async def test_the_list_tells_model_size_and_first_words() -> None:
     await lived("home")
     table = session_table(0)
@@ -567,24 +458,3 @@ async def test_json_lines_are_opened_as_a_session_of_their_own(tmp_path: Path) -
     with pytest.raises(UsageError, match=r"bad.jsonl, line 1"):
         continue_session(str(tmp_path / "bad.jsonl"))
     assert len(all_files()) == 2
-
-
-async def test_over_ssh_it_is_told_once_that_the_session_outlives_the_line(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    async def told() -> bool:
-        app = make_app(options=OPTIONS)
-        async with app.run_test(size=SIZE) as pilot:
-            await until(pilot, lambda: ended(app))
-            return any("never the session" in n.message for n in app._notifications)
-
-    for name in ("TMUX", "STY"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.delenv("SSH_CONNECTION", raising=False)
-    assert not await told()
-    monkeypatch.setenv("SSH_CONNECTION", "1.2.3.4 5 6.7.8.9 22")
-    monkeypatch.setenv("TMUX", "/tmp/tmux-0/default,1,0")
-    assert not await told()
-    monkeypatch.delenv("TMUX")
-    assert await told()
-    assert not await told()

@@ -2,9 +2,7 @@
 
 import threading
 
-import pytest
 from support.app import during, make_app, press, settle, until
-from textual import events
 from textual.pilot import Pilot
 from textual.widgets import Input
 
@@ -130,21 +128,3 @@ async def test_a_dialog_that_is_closed_before_its_answer_breaks_nothing() -> Non
             await until(pilot, lambda kind=kind: not isinstance(app.screen, kind))
         await pilot.pause(0.1)
         assert app.return_code is None
-
-
-async def test_ctrl_q_leaves_whatever_the_keys_before_it_wait_for(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(
-        "tokexplore.tui.terminal.ending.leave_in_time", lambda _: None
-    )  # it ends the process
-    gate = threading.Semaphore(1000)
-    app = make_app(gate=gate)
-    async with app.run_test(size=(120, 40)) as pilot:
-        await begin(pilot, app)
-        while gate.acquire(blocking=False):
-            pass
-        for name in ("full_stop", "J", "ctrl+q"):  # a token that never comes
-            app.key_queue.receive(events.Key(name, None))
-        await until(pilot, lambda: app.return_code is not None)
-        assert app.return_code == 0
