@@ -16,9 +16,9 @@ from tokexplore.models.errors import UsageError
 from tokexplore.models.sampling.sampler_view import SamplerView
 from tokexplore.models.session import rows
 from tokexplore.models.session.rows import Count, possible
+from tokexplore.models.tree.chain import Chain, follow
 from tokexplore.models.tree.events import Origin, TokenTaken, Viewed
 from tokexplore.models.tree.tree import TokenTree
-from tokexplore.models.tree.trie import Chain
 
 BROKEN = (
     ValueError, TypeError, IndexError, OverflowError, RecursionError, UnicodeError,
@@ -151,7 +151,7 @@ class _Taken:
             )
         )  # fmt: skip
         if end - start > 1:
-            tree.follow(Chain._make(column[start + 1 : end] for column in chain))
+            follow(tree, Chain._make(column[start + 1 : end] for column in chain))
 
 
 def _read_view(connection: sqlite3.Connection, tree: TokenTree, seq: int) -> SamplerView | None:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from tokexplore.models.tokens import Vocabulary
 from tokexplore.models.tree.tree import TokenTree
 from tokexplore.models.tree.trie import ROOT
+from tokexplore.models.tree.visibility import is_hidden
 
 
 class Match(NamedTuple):
@@ -34,7 +35,7 @@ def find_text(
     pattern = re.compile(b"(?=" + re.escape(wanted) + b")", re.IGNORECASE)
     matches: list[Match] = []
     for branch in tree.branches:
-        if hidden or not tree.is_hidden(branch.number):
+        if hidden or not is_hidden(tree, branch.number):
             matches += _in_branch(tree, vocabulary, branch.head, branch.tip, len(wanted), pattern)
     return matches
 

@@ -35,6 +35,7 @@ from tokexplore.models.tree.events import (
 from tokexplore.models.tree.study import Study
 from tokexplore.models.tree.trie import ROOT, Trie
 from tokexplore.models.tree.undo import again, inverse
+from tokexplore.models.tree.visibility import follower, hide, withdraw
 
 
 class TokenTree(Trie):
@@ -92,7 +93,7 @@ class TokenTree(Trie):
 
     def take(self, parent: int, token: int, origin: Origin, **details: object) -> int:
         """Take `token` after `parent`: its node, new or the one that is there already."""
-        there = self.child(self._checked(parent), token)
+        there = self.child(self.checked_node(parent), token)
         node = len(self.parent) if there is None else there
         self.append(TokenTaken(node, parent, token, origin, **details))  # type: ignore[arg-type]
         return node
@@ -189,52 +190,52 @@ class TokenTree(Trie):
             case TokenTaken():
                 self._take(event)
             case DistributionComputed(node, distribution):
-                if self.distribution.lacks(self._checked(node)):
+                if self.distribution.lacks(self.checked_node(node)):
                     self.distribution.add(
                         node, distribution, len(self.provenance) - 1 if self.provenance else None
                     )
             case DistributionRecomputed(node, distribution):
-                self.recomputed[self._checked(node)] = distribution
+                self.recomputed[self.checked_node(node)] = distribution
             case ModelLoaded(number, provenance):
                 if number != len(self.provenance):
                     raise ValueError(f"model number {number} is not next")
                 self.provenance.append(provenance)
             case Scored(node, logprob, rank):
-                self._score(self._checked(node), logprob, rank)
+                self._score(self.checked_node(node), logprob, rank)
             case Configured(number, settings):
                 if number != len(self.settings):
                     raise ValueError(f"settings number {number} is not next")
                 self.settings.append(settings)
             case Prompted(node, parts=parts):
-                if sum(part.tokens for part in parts) > self.depth[self._checked(node)]:
+                if sum(part.tokens for part in parts) > self.depth[self.checked_node(node)]:
                     raise ValueError(f"the parts of the prompt at node {node} are longer than it")
                 self.prompts[node] = event
             case Ended(node, reason):
-                self.ended[self._checked(node)] = reason
+                self.ended[self.checked_node(node)] = reason
             case Named(branch, name):
                 self.checked_branch(branch).name = name
             case Hidden(branch):
-                self._hide(branch, True)
+                hide(self, branch, hidden=True)
             case Unhidden(branch):
-                self._hide(branch, False)
+                hide(self, branch, hidden=False)
             case Opened(branch):
                 self.checked_branch(branch)
             case Extended(node):
-                self._follower(node)
+                follower(self, node)
             case Withdrawn(node):
-                self._withdraw(node, True)
+                withdraw(self, node, withdrawn=True)
             case Restored(node):
-                self._withdraw(node, False)
+                withdraw(self, node, withdrawn=False)
             case Bookmarked(node, marked):
-                (self.bookmarks.add if marked else self.bookmarks.discard)(self._checked(node))
+                (self.bookmarks.add if marked else self.bookmarks.discard)(self.checked_node(node))
             case Labelled(node, name):
-                _written(self.labels, self._checked(node), name)
+                _written(self.labels, self.checked_node(node), name)
             case Noted(node, text):
-                _written(self.notes, self._checked(node), text)
+                _written(self.notes, self.checked_node(node), text)
             case Studied(node, study):
-                self.studies[self._checked(node)] = study
+                self.studies[self.checked_node(node)] = study
             case Viewed(leaf):
-                self._way = self._checked(leaf), self.turns(leaf)
+                self.way = self.checked_node(leaf), self.turns(leaf)
 
 
 def _written(texts: dict[int, str], node: int, text: str) -> None:

@@ -32,3 +32,12 @@ def stretches(turns: Turns, depth: int) -> Iterator[range]:
     for at, begin in enumerate(turns[::2]):
         end = turns[2 * at + 1] if 2 * at + 1 < len(turns) else depth
         yield range(begin, min(end, depth))
+
+
+def turns_after(turns: Turns, depth: int, *, given: bool) -> Turns:
+    """The turns of a path of `depth` tokens with these turns, once it has another token.
+
+    Args:
+        given: whether that one is prompt.
+    """
+    return turns if given == (len(turns) % 2 == 0) else (*turns, depth)

@@ -19,6 +19,7 @@ from tokexplore.models.api.engine import Progress, ScoredToken
 from tokexplore.models.api.options import LoadOptions, PromptSpec
 from tokexplore.models.errors import EngineLostError, ModelError, OutOfMemoryError
 from tokexplore.models.sampling.settings import SamplingSettings
+from tokexplore.models.tree.visibility import is_hidden
 from tokexplore.models.worker.client import EngineClient
 from tokexplore.tui.app import TokexploreApp
 from tokexplore.tui.explore import streams
@@ -178,7 +179,7 @@ async def test_undo_hides_the_branch_and_redo_brings_it_back() -> None:
         await press(pilot, "home", "2", "u")
         assert explorer.branch is not None
         assert explorer.branch.number == 1
-        assert explorer.tree.is_hidden(2)
+        assert is_hidden(explorer.tree, 2)
         await press(pilot, "U")
         assert explorer.branch.number == 2
 

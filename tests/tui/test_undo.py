@@ -11,6 +11,7 @@ from tokexplore.models.tokens import Vocabulary
 from tokexplore.models.tree.events import Act, Bookmarked, Event, Named, Noted
 from tokexplore.models.tree.tree import TokenTree
 from tokexplore.models.tree.trie import ROOT
+from tokexplore.models.tree.visibility import is_hidden, is_out_of_sight
 from tokexplore.tui.app import TokexploreApp
 from tokexplore.tui.explore import sight
 from tokexplore.tui.explore.explorer import Explorer
@@ -29,9 +30,9 @@ def seen(explorer: Explorer) -> object:
     rows = [
         (b.number, indent, b.name, b.tip, b.generated, b.scored, b.logprob_sum, tree.path(b.tip))
         for b, indent in explorer.listed()
-        if not tree.is_hidden(b.number)
+        if not is_hidden(tree, b.number)
     ]
-    nodes = {n for n in range(1, len(tree)) if not tree.is_out_of_sight(n)}
+    nodes = {n for n in range(1, len(tree)) if not is_out_of_sight(tree, n)}
     return rows, nodes, set(tree.bookmarks), dict(tree.notes)
 
 
@@ -59,7 +60,7 @@ def act(explorer: Explorer, kind: str, number: int, tokens: list[int]) -> None:
         case "note":
             tree.change(Noted(before, "abc"[: number % 4]))
         case "switch":
-            rows = [b.number for b, _ in explorer.listed() if not tree.is_hidden(b.number)]
+            rows = [b.number for b, _ in explorer.listed() if not is_hidden(tree, b.number)]
             explorer.switch(rows[number % len(rows)])
     if len(tree) > known:
         stream(explorer, tokens)
@@ -101,10 +102,10 @@ def test_all_that_was_done_is_taken_back_and_made_again(
         act(explorer, *one)
     done = seen(explorer)
     while sight.undo(explorer):
-        assert not explorer.tree.is_out_of_sight(explorer.leaf)
+        assert not is_out_of_sight(explorer.tree, explorer.leaf)
     assert seen(explorer) == start
     while sight.redo(explorer):
-        assert not explorer.tree.is_out_of_sight(explorer.leaf)
+        assert not is_out_of_sight(explorer.tree, explorer.leaf)
     assert seen(explorer) == done
     again = Explorer(SamplingSettings(), close_call=0.5, tree=TokenTree())
     for event, how in events:
@@ -130,7 +131,7 @@ def test_taking_back_in_between_leaves_a_tree_in_sight(
             stream(explorer, [1, 2])
         else:
             act(explorer, *one)
-        assert not explorer.tree.is_out_of_sight(explorer.leaf)
+        assert not is_out_of_sight(explorer.tree, explorer.leaf)
         shown = [b.number for b, _ in explorer.listed()]
         assert explorer.branch is not None
         assert explorer.branch.number in shown
@@ -153,7 +154,7 @@ def test_branches_are_listed_under_the_ones_that_they_leave(
         if indent:
             assert above[-2] == tree.branch_of[tree.fork_of(branch)]
     numbers = [b.number for b, _ in explorer.listed()]
-    wanted = [b.number for b in tree.branches if show_hidden or not tree.is_hidden(b.number)]
+    wanted = [b.number for b in tree.branches if show_hidden or not is_hidden(tree, b.number)]
     assert sorted(numbers) == wanted
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from tokexplore.models.errors import TokexploreError
 from tokexplore.models.tree.events import Bookmarked, Labelled, Noted
 from tokexplore.models.tree.search import Match, find_text
+from tokexplore.models.tree.visibility import is_out_of_sight
 from tokexplore.tui.browse.base import Actions, BrowseBase
 from tokexplore.tui.browse.navigation import NavigationActions
 from tokexplore.tui.explore.options import ExportOptions
@@ -57,7 +58,7 @@ class AnnotationActions(Actions):
         self._navigation.go_to_node(next((n for n in nodes if n > here), nodes[0]))
 
     def _hidden(self, node: int) -> bool:
-        return self.explorer.tree.is_out_of_sight(node)
+        return is_out_of_sight(self.explorer.tree, node)
 
     async def action_note(self) -> None:
         """Write a note on this step; an empty one takes it away."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from tokexplore.models.tree.events import Named
+from tokexplore.models.tree.visibility import is_out_of_sight
 from tokexplore.tui.browse.base import Actions, BrowseBase
 from tokexplore.tui.browse.step_panel import StepPanel
 
@@ -37,7 +38,7 @@ class BranchActions(Actions):
 
     def _left_last(self) -> int | None:
         tree, left = self.explorer.tree, self.explorer.left
-        leaf = next((leaf for leaf in reversed(left) if not tree.is_out_of_sight(leaf)), None)
+        leaf = next((leaf for leaf in reversed(left) if not is_out_of_sight(tree, leaf)), None)
         return None if leaf is None else tree.branch_of[leaf]
 
     async def action_branches(self) -> None:

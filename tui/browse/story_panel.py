@@ -1,5 +1,6 @@
 """The story of the main screen: the text of the path in view, and of branches that were left."""
 
+from tokexplore.models.tree.visibility import is_out_of_sight
 from tokexplore.tui.browse.base import BrowseBase
 from tokexplore.tui.presenters.path import PathView
 from tokexplore.tui.presenters.status import story_title
@@ -61,7 +62,7 @@ class StoryPanel:
         asides: list[Aside] = []
         for leaf in reversed(explorer.left):
             fork = tree.common(leaf, explorer.leaf)
-            if fork in (leaf, explorer.leaf) or tree.is_out_of_sight(leaf):
+            if fork in (leaf, explorer.leaf) or is_out_of_sight(tree, leaf):
                 continue
             aside = self._aside_cache.get((leaf, fork))
             if aside is None:

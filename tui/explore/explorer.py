@@ -23,6 +23,7 @@ from tokexplore.models.tree.events import (
 from tokexplore.models.tree.tree import TokenTree
 from tokexplore.models.tree.trie import ROOT, Branch
 from tokexplore.models.tree.turns import Turns, is_given, steps_until, stretches
+from tokexplore.models.tree.visibility import is_fork, is_out_of_sight
 from tokexplore.tui.explore.branch_order import BranchOrder
 
 NEAR = 9
@@ -269,7 +270,7 @@ class Explorer:
 
     def is_fork(self, index: int) -> bool:
         """Whether another token was taken too at the step at `index`."""
-        return self.tree.is_fork(self.nodes[index - 1] if index else ROOT)
+        return is_fork(self.tree, self.nodes[index - 1] if index else ROOT)
 
     def ends_line(self, index: int) -> bool:
         """Whether a new line begins with the token at `index`."""
@@ -302,7 +303,7 @@ class Explorer:
 
     def back(self) -> bool:
         """Return to where the last jump or switch came from."""
-        while self._jumps and self.tree.is_out_of_sight(self._jumps[-1].leaf):
+        while self._jumps and is_out_of_sight(self.tree, self._jumps[-1].leaf):
             self._jumps.pop()
         if not self._jumps:
             return False

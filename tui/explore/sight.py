@@ -1,13 +1,16 @@
 """What takes branches out of sight and brings them back; the path in view goes along."""
 
+from functools import partial
+
 from tokexplore.models.tree.events import Change, Hidden, Restored, Unhidden, Withdrawn
+from tokexplore.models.tree.visibility import is_hidden, is_out_of_sight
 from tokexplore.tui.explore.explorer import Explorer
 
 
 def hide(explorer: Explorer, number: int) -> bool:
     """Hide a branch; the path moves to one that is left. False when none would be."""
     tree = explorer.tree
-    seen = (b.number for b, _ in explorer.listed() if not tree.is_hidden(b.number))
+    seen = (b.number for b, _ in explorer.listed() if not is_hidden(tree, b.number))
     if all(_descends(explorer, other, number) for other in seen):
         return False
     tree.change(Hidden(number))
@@ -50,7 +53,7 @@ def _follow_change(explorer: Explorer, change: Change | None) -> None:
             fork = tree.parent[node]
             if explorer.on_path(node):
                 explorer.go_to(fork, tree.depth[fork])
-                explorer.left = [n for n in explorer.left if not tree.is_out_of_sight(n)]
+                explorer.left = [n for n in explorer.left if not is_out_of_sight(tree, n)]
         case Restored(node):
             fork = tree.parent[node]
             explorer.go_to(explorer.tip_through(node), tree.depth[fork])
@@ -60,7 +63,8 @@ def _follow_change(explorer: Explorer, change: Change | None) -> None:
 
 def _step_aside(explorer: Explorer, number: int) -> None:
     """Leave the path in view where the branch that was just hidden took it out of sight."""
-    tree, gone = explorer.tree, explorer.tree.is_out_of_sight
+    tree = explorer.tree
+    gone = partial(is_out_of_sight, tree)
     if not explorer.nodes or not gone(explorer.leaf):
         return
     explorer.left = [n for n in explorer.left if not gone(n)]
@@ -74,7 +78,7 @@ def _step_aside(explorer: Explorer, number: int) -> None:
 
 def _first_seen(explorer: Explorer) -> int:
     """The tip of the first branch that is in sight."""
-    return next(b.tip for b, _ in explorer.listed() if not explorer.tree.is_hidden(b.number))
+    return next(b.tip for b, _ in explorer.listed() if not is_hidden(explorer.tree, b.number))
 
 
 def _descends(explorer: Explorer, number: int, ancestor: int) -> bool:

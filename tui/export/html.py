@@ -14,6 +14,7 @@ from textual.theme import Theme
 from tokexplore.models.display import safe_character, safe_text
 from tokexplore.models.tree.trie import Branch
 from tokexplore.models.tree.turns import Turns, is_given, steps_until
+from tokexplore.models.tree.visibility import is_fork
 from tokexplore.tui.export.source import Scope, Source
 from tokexplore.tui.theme import DARK, LIGHT
 from tokexplore.widgets.heat import LEVELS, NONE, level
@@ -174,7 +175,7 @@ def _token(source: Source, node: int, piece: str, note: int | None, *, given: bo
         kinds.append(tree.origin[node])
     if tree.token[node] in source.vocabulary.special:
         kinds.append("special")
-    if tree.is_fork(node):
+    if is_fork(tree, node):
         kinds.append("fork")
     if note is not None:
         kinds.append("note")

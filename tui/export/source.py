@@ -10,6 +10,7 @@ from tokexplore.models.tokens import Vocabulary
 from tokexplore.models.tree.tree import TokenTree
 from tokexplore.models.tree.trie import ROOT, Branch
 from tokexplore.models.tree.turns import is_given, steps_until
+from tokexplore.models.tree.visibility import is_hidden
 
 Scope = Literal["path", "visible", "all"]
 """The path in view, all branches but hidden ones, or all of them."""
@@ -50,7 +51,7 @@ class Source(NamedTuple):
             numbers = sorted({tree.branch_of[node] for node in tree.path(self.leaf)})
             return [tree.branch(number) for number in numbers]
         shown = scope == "all"
-        return [b for b in tree.branches if shown or not tree.is_hidden(b.number)]
+        return [b for b in tree.branches if shown or not is_hidden(tree, b.number)]
 
     def nodes(self, scope: Scope) -> Iterator[int]:
         """The nodes of a scope, each after its parent."""

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from tokexplore.models.display import safe_text, visible
 from tokexplore.models.distribution import Distribution
+from tokexplore.models.tree.visibility import is_out_of_sight
 from tokexplore.tui.explore.explorer import Explorer
 from tokexplore.tui.presenters.branches import BranchRows
 from tokexplore.tui.presenters.candidates import Share, View, share_of
@@ -99,7 +100,7 @@ def _sampler(share: Share) -> str:
 def _branch_note(explorer: Explorer, token: int) -> list[str]:
     tree = explorer.tree
     child = tree.child(explorer.before, token)
-    if child is None or tree.is_out_of_sight(child):
+    if child is None or is_out_of_sight(tree, child):
         return []
     return ["taken" if child == explorer.taken else f"branch {tree.branch_of[child]}"]
 

@@ -5,6 +5,7 @@ from typing import overload
 
 from tokexplore.models.display import NEWLINE
 from tokexplore.models.tree.trie import Branch
+from tokexplore.models.tree.visibility import is_hidden
 from tokexplore.tui.explore.explorer import Explorer
 from tokexplore.widgets.branches import BranchRow
 
@@ -110,7 +111,7 @@ class BranchRows(Sequence[BranchRow]):
             mean_logprob=branch.mean_logprob,
             words=first_words(explorer, branch),
             current=current,
-            hidden=tree.is_hidden(branch.number),
+            hidden=is_hidden(tree, branch.number),
             live=live,
             marked=branch.number in explorer.marked,
             name=branch.name or (self._prompt_name(branch) if root else ""),

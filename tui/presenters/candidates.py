@@ -7,6 +7,7 @@ from typing import NamedTuple
 from tokexplore.models.distribution import Distribution, Rows
 from tokexplore.models.sampling.bounds import BoundedView
 from tokexplore.models.sampling.sampler_view import StepView, cut_label
+from tokexplore.models.tree.visibility import is_fork
 from tokexplore.tui.explore.explorer import Explorer
 from tokexplore.widgets.candidates import CandidatePage, CandidateRow
 
@@ -107,7 +108,7 @@ class CandidateList:
         token, logit = self.ids[index], self.logits[index]
         share = share_of(view, index, token, logit)
         child = tree.child(self.node, token)
-        forks = tree.is_fork(self.node) and child is not None
+        forks = is_fork(tree, self.node) and child is not None
         return CandidateRow(
             rank=self._ranks[index],
             tied=self.tied(index),
@@ -150,5 +151,5 @@ class CandidateList:
             cut=share.cut,
             tie=share.tie,
             taken=True,
-            branches=(tree.branch_of[taken],) if tree.is_fork(self.node) else (),
+            branches=(tree.branch_of[taken],) if is_fork(tree, self.node) else (),
         )

@@ -10,6 +10,7 @@ from tokexplore.models.api.chat import PartKind
 from tokexplore.models.lab.noise import could_flip, scale
 from tokexplore.models.tree.trie import ROOT
 from tokexplore.models.tree.turns import is_given
+from tokexplore.models.tree.visibility import is_fork
 from tokexplore.tui.explore.conversation import Stretch, Turn, stretches, turns
 from tokexplore.tui.explore.explorer import LONGEST_CHARACTER, Explorer, came
 from tokexplore.widgets.heat import NONE, Colouring, level
@@ -124,7 +125,7 @@ class PathView:
             Cell(
                 text=piece,
                 origin=came(tree.origin[node], given=given),
-                fork=tree.is_fork(node),
+                fork=is_fork(tree, node),
                 special=token in explorer.vocabulary.special,
                 shown=shown,
                 flip=self._could_flip(index),

@@ -16,6 +16,7 @@ from tokexplore.models.tree.events import Event, Opened, Scored
 from tokexplore.models.tree.record import record
 from tokexplore.models.tree.tree import TokenTree
 from tokexplore.models.tree.trie import ROOT
+from tokexplore.models.tree.visibility import is_hidden
 
 PROMPT = (0, 300, 310, 290)
 HOT = SamplingSettings(temperature=1.2, seed=5)
@@ -72,7 +73,7 @@ def test_another_draw_is_a_branch_that_can_be_taken_back(tree: TokenTree) -> Non
     assert len(tree.branches) == 2
     assert changes == [Opened(tree.branch_of[other])]
     tree.undo()
-    assert tree.is_hidden(tree.branch_of[other])
+    assert is_hidden(tree, tree.branch_of[other])
 
 
 def test_scores_are_the_same_with_the_path_at_hand_and_only_the_first_counts(

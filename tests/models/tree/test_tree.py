@@ -22,6 +22,7 @@ from tokexplore.models.tree.events import (
 from tokexplore.models.tree.tree import TokenTree
 from tokexplore.models.tree.trie import ROOT
 from tokexplore.models.tree.turns import given_until, is_given, steps_until
+from tokexplore.models.tree.visibility import is_fork, is_hidden
 
 
 def grow(tree: TokenTree, parent: int, *tokens: int, origin: str = "greedy") -> int:
@@ -131,13 +132,13 @@ def test_hidden_branches_and_other_prompts_make_no_fork() -> None:
     begin = grow(tree, ROOT, 1, origin="prompt")
     grow(tree, begin, 2, 3, origin="prompt")
     grow(tree, begin, 5, 6, origin="prompt")
-    assert not tree.is_fork(begin)
+    assert not is_fork(tree, begin)
     leaf = grow(tree, begin, 2, 3, origin="prompt")
     grow(tree, leaf, 8)
     other = grow(tree, leaf, 9, origin="picked")
-    assert tree.is_fork(leaf)
+    assert is_fork(tree, leaf)
     tree.change(Hidden(tree.branch_of[other]))
-    assert not tree.is_fork(leaf)
+    assert not is_fork(tree, leaf)
 
 
 def test_the_first_child_carries_the_branch_on_and_later_ones_open_new_ones() -> None:
@@ -152,7 +153,7 @@ def test_the_first_child_carries_the_branch_on_and_later_ones_open_new_ones() ->
     assert tree.fork_of(tree.branch(2)) == prompt
     assert tree.branch(1).children == [2]
     assert tree.branch(1).generated == 3
-    assert tree.is_fork(prompt)
+    assert is_fork(tree, prompt)
     assert tree.common(old, new) == prompt
 
 
@@ -191,9 +192,9 @@ def test_undo_hides_a_branch_and_redo_shows_it_again() -> None:
     tree.take(prompt, 3, "picked")
     tree.change(Opened(2))
     tree.undo()
-    assert tree.is_hidden(2)
+    assert is_hidden(tree, 2)
     tree.redo()
-    assert not tree.is_hidden(2)
+    assert not is_hidden(tree, 2)
     assert tree.redo() is None
 
 
@@ -244,8 +245,8 @@ def test_a_branch_of_a_hidden_branch_is_hidden() -> None:
     tree.take(second, 4, "greedy")
     tree.take(second, 5, "picked")
     tree.change(Hidden(2))
-    assert tree.is_hidden(3)
-    assert not tree.is_hidden(1)
+    assert is_hidden(tree, 3)
+    assert not is_hidden(tree, 1)
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from tokexplore.models.session.paths import all_files
 from tokexplore.models.session.reader import open_session
 from tokexplore.models.tree.events import Named
 from tokexplore.models.tree.search import find_text
+from tokexplore.models.tree.visibility import is_hidden
 from tokexplore.tui.cli import dispatch
 from tokexplore.tui.cli.export_session import source_of
 from tokexplore.tui.cli.sessions_table import session_table
@@ -181,11 +182,11 @@ async def test_undo_goes_on_after_a_session_was_opened() -> None:
     async with app.run_test(size=SIZE) as pilot:
         await settle(pilot)
         tree = app.controller.explorer.tree
-        assert tree.is_hidden(2)
+        assert is_hidden(tree, 2)
         await press(pilot, "u")
-        assert not tree.is_hidden(2)
+        assert not is_hidden(tree, 2)
         await press(pilot, "u")
-        assert tree.is_hidden(2), "the branch that was opened is taken back"
+        assert is_hidden(tree, 2), "the branch that was opened is taken back"
 
 
 async def test_notes_bookmarks_and_names_are_found_again() -> None:

@@ -30,6 +30,7 @@ from tokexplore.models.tree.events import (
 )
 from tokexplore.models.tree.tree import TokenTree
 from tokexplore.models.tree.trie import ROOT
+from tokexplore.models.tree.visibility import is_hidden
 from tokexplore.tui.export.formats import FORMATS, export
 from tokexplore.tui.export.import_jsonl import Lines
 from tokexplore.tui.export.source import Scope, Source
@@ -119,7 +120,7 @@ def test_scopes_leave_out_what_they_say() -> None:
     source = sample()
     tree = source.tree
     counts = {scope: len(list(source.nodes(scope))) for scope in ("path", "visible", "all")}
-    hidden = sum(tree.is_hidden(tree.branch_of[n]) for n in range(1, len(tree)))
+    hidden = sum(is_hidden(tree, tree.branch_of[n]) for n in range(1, len(tree)))
     assert counts["all"] == len(tree) - 1
     assert counts["visible"] == counts["all"] - hidden
     assert counts["path"] == len(tree.path(source.leaf))
