@@ -10,6 +10,7 @@ from tokexplore.models.api.engine import (
     StreamEvent,
 )
 from tokexplore.models.tree.events import Ended, Scored
+from tokexplore.models.tree.exploring import explore
 from tokexplore.models.tree.tree import TokenTree
 
 
@@ -26,7 +27,7 @@ def record(
     Args:
         leaf: the node at the end of the path so far.
         path: the nodes to `leaf`, where they are at hand: scored tokens are looked up in them.
-        extends: as for `TokenTree.explore`.
+        extends: as for `exploring.explore`.
     """
     match event:
         case ScoredToken(position, distribution, standing):
@@ -36,8 +37,8 @@ def record(
                 tree.append(Scored(nodes[position], standing.logprob, standing.rank))
         case DrawnToken(_, distribution, standing):
             tree.record_distribution(leaf, distribution)
-            return tree.explore(
-                leaf, [standing.token], event.chosen_by, extends=extends,
+            return explore(
+                tree, leaf, [standing.token], event.chosen_by, extends=extends,
                 settings=tree.configure(event.settings), draw=event.draw,
                 logprob=standing.logprob, rank=standing.rank,
                 sampler_logprob=event.sampler_logprob, sampler=event.sampler,

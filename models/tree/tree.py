@@ -1,6 +1,6 @@
 """The token tree: the trie and all that is known of its nodes, changed only by events."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from tokexplore.models.api.provenance import Provenance
 from tokexplore.models.distribution import Distribution
@@ -33,8 +33,8 @@ from tokexplore.models.tree.events import (
     Withdrawn,
 )
 from tokexplore.models.tree.study import Study
-from tokexplore.models.tree.trie import ROOT, Trie
-from tokexplore.models.tree.undo import again, inverse
+from tokexplore.models.tree.trie import Trie
+from tokexplore.models.tree.undo import UndoHistory
 from tokexplore.models.tree.visibility import follower, hide, withdraw
 
 
@@ -61,9 +61,7 @@ class TokenTree(Trie):
         self.prompts: dict[int, Prompted] = {}
         """By node: how the prompt was given that ends there."""
         self.settings: list[SamplingSettings] = []
-        self._undo: list[tuple[Change, Change]] = []
-        """Of each change that can be taken back: what makes it again, and its inverse."""
-        self._redo: list[tuple[Change, Change]] = []
+        self.history = UndoHistory(self)
 
     # The one way to change it
 
@@ -84,9 +82,10 @@ class TokenTree(Trie):
             ValueError: when the event does not fit the tree.
         """
         if act == "change" and isinstance(event, Change):
-            self.change(event)
+            self.history.change(event)
         elif act in ("undo", "redo"):
-            if (self.undo() if act == "undo" else self.redo()) != event:
+            done = self.history.undo() if act == "undo" else self.history.redo()
+            if done != event:
                 raise ValueError(f"an {act} that does not fit what came before it")
         else:
             self.append(event)
@@ -97,45 +96,6 @@ class TokenTree(Trie):
         node = len(self.parent) if there is None else there
         self.append(TokenTaken(node, parent, token, origin, **details))  # type: ignore[arg-type]
         return node
-
-    def explore(
-        self,
-        parent: int,
-        tokens: Iterable[int],
-        origin: Origin,
-        *,
-        extends: bool = False,
-        **details: object,
-    ) -> int:
-        """Take tokens one after the other so that undo knows what this did; the last one's node.
-
-        Args:
-            extends: going on at the end of a branch is a change too, and not the branch growing.
-            details: as for `take`.
-        """
-        leaf, first = parent, len(self)
-        for token in tokens:
-            leaf = self.take(leaf, token, origin, **details)
-        self.bring_back(leaf)
-        if 1 < first < len(self):  # what the tree begins with is there to stay
-            branch = self.branch(self.branch_of[first])
-            if branch.head == first:
-                self.change(Opened(branch.number))
-            elif extends:
-                self.change(Extended(first))
-        return leaf
-
-    def bring_back(self, node: int) -> None:
-        """Bring a node into sight, with all that it comes from."""
-        while node != ROOT:
-            branch = self.branch(self.branch_of[node])
-            if self.depth[node] > self.depth[branch.tip]:
-                hiding = (n for n in self.withdrawn if self.branch_of[n] == branch.number)
-                for first in sorted(n for n in hiding if self.depth[n] <= self.depth[node]):
-                    self.change(Restored(first))
-            if branch.hidden:
-                self.change(Unhidden(branch.number))
-            node = ROOT if branch.root else self.fork_of(branch)
 
     def record_distribution(self, node: int, distribution: Distribution) -> None:
         """Record the distribution after `node`, unless the canonical one is there to be read."""
@@ -153,35 +113,6 @@ class TokenTree(Trie):
         """From here on distributions come from this model."""
         if not self.provenance or self.provenance[-1] != provenance:
             self.append(ModelLoaded(len(self.provenance), provenance))
-
-    def change(self, event: Change) -> None:
-        """A change by the user, which can be undone."""
-        self._undo.append((again(event), inverse(self, event)))
-        self._redo.clear()
-        self.append(event, "change")
-
-    @property
-    def undoable(self) -> Change | None:
-        """What `undo` would take back, as what would make it again."""
-        return self._undo[-1][0] if self._undo else None
-
-    def undo(self) -> Change | None:
-        """Append the inverse of the last undoable change; that inverse, or None."""
-        if not self._undo:
-            return None
-        forward, inverse = self._undo.pop()
-        self.append(inverse, "undo")
-        self._redo.append((forward, inverse))
-        return inverse
-
-    def redo(self) -> Change | None:
-        """Append the last undone change again; that change, or None."""
-        if not self._redo:
-            return None
-        forward, inverse = self._redo.pop()
-        self.append(forward, "redo")
-        self._undo.append((forward, inverse))
-        return forward
 
     # How events apply
 

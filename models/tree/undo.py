@@ -1,4 +1,4 @@
-"""How each change of a tree is taken back, and made again."""
+"""The user's changes of a tree: each can be taken back, and made again."""
 
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,50 @@ if TYPE_CHECKING:
     from tokexplore.models.tree.tree import TokenTree
 
 
-def again(change: Change) -> Change:
+class UndoHistory:
+    """Makes changes of a tree, and remembers them."""
+
+    def __init__(self, tree: "TokenTree") -> None:
+        self._tree = tree
+        self._undo: list[tuple[Change, Change]] = []
+        """Of each change that can be taken back: what makes it again, and its inverse."""
+        self._redo: list[tuple[Change, Change]] = []
+
+    def change(self, event: Change) -> None:
+        """A change by the user, which can be undone.
+
+        Raises:
+            ValueError: when the event does not fit the tree.
+        """
+        self._undo.append((_again(event), _inverse(self._tree, event)))
+        self._redo.clear()
+        self._tree.append(event, "change")
+
+    @property
+    def undoable(self) -> Change | None:
+        """What `undo` would take back, as what would make it again."""
+        return self._undo[-1][0] if self._undo else None
+
+    def undo(self) -> Change | None:
+        """Append the inverse of the last undoable change; that inverse, or None."""
+        if not self._undo:
+            return None
+        forward, inverse = self._undo.pop()
+        self._tree.append(inverse, "undo")
+        self._redo.append((forward, inverse))
+        return inverse
+
+    def redo(self) -> Change | None:
+        """Append the last undone change again; that change, or None."""
+        if not self._redo:
+            return None
+        forward, inverse = self._redo.pop()
+        self._tree.append(forward, "redo")
+        self._undo.append((forward, inverse))
+        return forward
+
+
+def _again(change: Change) -> Change:
     """What makes a change again after it was taken back."""
     match change:
         case Opened(branch):
@@ -30,7 +73,7 @@ def again(change: Change) -> Change:
     return change
 
 
-def inverse(tree: "TokenTree", change: Change) -> Change:
+def _inverse(tree: "TokenTree", change: Change) -> Change:
     """What takes a change back, from the tree as it is before the change.
 
     Raises:

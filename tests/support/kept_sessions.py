@@ -62,7 +62,7 @@ def end_of(session: Session) -> dict[str, object]:
     for study in studies.values():
         study["runs"] = [run["ids"] for run in study["runs"]]
         study["forks"] = [fork["verdict"] for fork in study["forks"]]
-    change = tree.undoable
+    change = tree.history.undoable
     return {
         "nodes": len(tree) - 1,
         "leaf": session.leaf,

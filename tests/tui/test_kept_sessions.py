@@ -108,13 +108,13 @@ async def test_it_opens_in_the_app_and_can_be_changed(
         tree, leaf = explorer.tree, explorer.leaf
         number, count = tree.branch_of[leaf], len(explorer.listed())
         assert re.search(rf"branch {number}\b.* of {count} ", screen_text(app))
-        undoable, bookmarks = tree.undoable, set(tree.bookmarks)
+        undoable, bookmarks = tree.history.undoable, set(tree.bookmarks)
         await press(pilot, "u", "U", "apostrophe")
         assert len(tree.bookmarks ^ bookmarks) == 1
         await app.action_quit()
     after = open_session(opened.file)
     assert after.damage == ""
     assert after.tree.bookmarks == tree.bookmarks
-    after.tree.undo()
-    assert after.tree.undoable == undoable
+    after.tree.history.undo()
+    assert after.tree.history.undoable == undoable
     assert after.tree.bookmarks == bookmarks

@@ -9,6 +9,7 @@ from tokexplore.models.api.options import PromptSpec
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.tokens import Vocabulary
 from tokexplore.models.tree.events import Act, Bookmarked, Event, Named, Noted
+from tokexplore.models.tree.exploring import explore
 from tokexplore.models.tree.tree import TokenTree
 from tokexplore.models.tree.trie import ROOT
 from tokexplore.models.tree.visibility import is_hidden, is_out_of_sight
@@ -42,23 +43,23 @@ def act(explorer: Explorer, kind: str, number: int, tokens: list[int]) -> None:
     before = explorer.nodes[place - 1] if place else explorer.nodes[0]
     match kind:
         case "pick":
-            explorer.go_to(tree.explore(before, tokens[:1], "picked", extends=True))
+            explorer.go_to(explore(tree, before, tokens[:1], "picked", extends=True))
         case "type":
-            explorer.go_to(tree.explore(before, tokens, "typed", extends=True))
+            explorer.go_to(explore(tree, before, tokens, "typed", extends=True))
         case "prompt":
-            explorer.go_to(tree.explore(ROOT, tokens, "prompt", extends=True))
+            explorer.go_to(explore(tree, ROOT, tokens, "prompt", extends=True))
         case "turn":
-            explorer.go_to(tree.explore(explorer.leaf, tokens, "prompt", extends=True))
+            explorer.go_to(explore(tree, explorer.leaf, tokens, "prompt", extends=True))
         case "hide":
             assert explorer.branch is not None
             sight.hide(explorer, explorer.branch.number)
         case "name":
             assert explorer.branch is not None
-            tree.change(Named(explorer.branch.number, "abc"[: number % 4]))
+            tree.history.change(Named(explorer.branch.number, "abc"[: number % 4]))
         case "mark":
-            tree.change(Bookmarked(before, before not in tree.bookmarks))
+            tree.history.change(Bookmarked(before, before not in tree.bookmarks))
         case "note":
-            tree.change(Noted(before, "abc"[: number % 4]))
+            tree.history.change(Noted(before, "abc"[: number % 4]))
         case "switch":
             rows = [b.number for b, _ in explorer.listed() if not is_hidden(tree, b.number)]
             explorer.switch(rows[number % len(rows)])
@@ -70,7 +71,7 @@ def stream(explorer: Explorer, tokens: list[int]) -> None:
     """Go on at the end of the path in view."""
     leaf = explorer.leaf
     for token in tokens:
-        leaf = explorer.tree.explore(leaf, [token], "greedy", logprob=-0.5, rank=1)
+        leaf = explore(explorer.tree, leaf, [token], "greedy", logprob=-0.5, rank=1)
         explorer.grown(leaf)
 
 
@@ -79,7 +80,7 @@ def begun() -> tuple[Explorer, list[tuple[Event, Act]]]:
     explorer, events = Explorer(SamplingSettings(), close_call=0.5), []
     explorer.vocabulary = VOCABULARY
     explorer.tree.recorder = lambda event, act: events.append((event, act))
-    explorer.go_to(explorer.tree.explore(ROOT, [0, 1], "prompt", extends=True))
+    explorer.go_to(explore(explorer.tree, ROOT, [0, 1], "prompt", extends=True))
     stream(explorer, [2, 0])
     return explorer, events
 

@@ -44,7 +44,7 @@ class AnnotationActions(Actions):
         if node is None:
             self.screen.nothing("step to bookmark yet")
             return
-        tree.change(Bookmarked(node, node not in tree.bookmarks))
+        tree.history.change(Bookmarked(node, node not in tree.bookmarks))
         self.screen.changed()
 
     def action_next_bookmark(self) -> None:
@@ -80,7 +80,7 @@ class AnnotationActions(Actions):
 
         def written(text: str | None) -> None:
             if text is not None and text.strip() != texts.get(node, ""):
-                tree.change(change(node, text.strip()))
+                tree.history.change(change(node, text.strip()))
                 self.screen.changed()
 
         step = self.explorer.number(tree.depth[node] - 1)

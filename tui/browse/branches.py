@@ -62,7 +62,7 @@ class BranchActions(Actions):
 
         def named(name: str | None) -> None:
             if name is not None:
-                self.explorer.tree.change(Named(branch.number, name.strip()))
+                self.explorer.tree.history.change(Named(branch.number, name.strip()))
                 self.screen.changed()
 
         await self.screen.open(Ask(f"Name of branch {branch.number}", branch.name), named)

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from tokexplore.models.api.questions import FindStandings
 from tokexplore.models.distribution import TokenRank
 from tokexplore.models.errors import UsageError
+from tokexplore.models.tree.exploring import bring_back, explore
 from tokexplore.models.tree.trie import ROOT
 from tokexplore.tui.explore.engine_link import EngineLink
 from tokexplore.tui.explore.explorer import Explorer
@@ -49,7 +50,7 @@ class Picks:
         if taken is None:
             await self._add(token, before)
         else:
-            tree.bring_back(taken)
+            bring_back(tree, taken)
             if explorer.taken == taken:
                 self._notify(f"This is the branch in view: {self._play_name} goes on at its end.")
             explorer.go_to(explorer.tip_through(taken), cursor)
@@ -63,8 +64,8 @@ class Picks:
         if standing is None:
             await self._wake()
             standing = await self._rank(token, before)
-        node = tree.explore(
-            before, [token], "picked", extends=True,
+        node = explore(
+            tree, before, [token], "picked", extends=True,
             settings=tree.configure(explorer.settings),
             logprob=standing and standing.logprob, rank=standing and standing.rank,
         )  # fmt: skip

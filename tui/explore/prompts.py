@@ -10,6 +10,7 @@ from tokexplore.models.api.options import PromptSpec
 from tokexplore.models.api.questions import AppendTurns, Encode, Question, Render
 from tokexplore.models.errors import UsageError
 from tokexplore.models.tree.events import Origin, Prompted
+from tokexplore.models.tree.exploring import bring_back, explore
 from tokexplore.models.tree.trie import ROOT
 from tokexplore.tui.explore.conversation import shared, spoken
 from tokexplore.tui.explore.engine_link import EngineLink
@@ -118,9 +119,9 @@ class Prompts:
         leaf = tree.find(parent, ids)
         if leaf is None:
             number = tree.configure(explorer.settings)
-            leaf = tree.explore(parent, ids, origin, extends=True, settings=number)
+            leaf = explore(tree, parent, ids, origin, extends=True, settings=number)
         else:
-            tree.bring_back(leaf)
+            bring_back(tree, leaf)
         explorer.go_to(leaf)
         return leaf
 

@@ -9,6 +9,7 @@ from tokexplore.models.lab.experiment import RUNS, Experiment, Forked, Outcome, 
 from tokexplore.models.lab.forks import Segment
 from tokexplore.models.lab.repeat import Run
 from tokexplore.models.tree.events import Named, Studied
+from tokexplore.models.tree.exploring import explore
 from tokexplore.models.tree.study import Checked, Fork, Study
 from tokexplore.models.tree.trie import ROOT
 from tokexplore.models.worker.async_engine import Handle
@@ -145,11 +146,11 @@ class RepeatRuns:
         explorer = self._controller.explorer
         tree, before = explorer.tree, len(explorer.tree.branches)
         run = next(run for run in study.runs if run.number == segment.runs[0])
-        leaf = tree.explore(self.node, run.ids, "picked", extends=True)
+        leaf = explore(tree, self.node, run.ids, "picked", extends=True)
         explorer.go_to(leaf)
         number = tree.branch_of[leaf]
         if len(tree.branches) > before:
-            tree.change(Named(number, f"lab ×{len(segment.runs)}"))
+            tree.history.change(Named(number, f"lab ×{len(segment.runs)}"))
         return leaf
 
     async def _score(self, leaves: list[int]) -> None:

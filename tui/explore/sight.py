@@ -13,7 +13,7 @@ def hide(explorer: Explorer, number: int) -> bool:
     seen = (b.number for b, _ in explorer.listed() if not is_hidden(tree, b.number))
     if all(_descends(explorer, other, number) for other in seen):
         return False
-    tree.change(Hidden(number))
+    tree.history.change(Hidden(number))
     _step_aside(explorer, number)
     _redraw_fork(explorer, tree.fork_of(tree.branch(number)))
     return True
@@ -21,20 +21,20 @@ def hide(explorer: Explorer, number: int) -> bool:
 
 def unhide(explorer: Explorer, number: int) -> None:
     """Show a hidden branch again."""
-    explorer.tree.change(Unhidden(number))
+    explorer.tree.history.change(Unhidden(number))
     _redraw_fork(explorer, explorer.tree.fork_of(explorer.tree.branch(number)))
 
 
 def undo(explorer: Explorer) -> Change | None:
     """Take the last change back; that change, as what makes it again, or None."""
-    undone = explorer.tree.undoable
-    _follow_change(explorer, explorer.tree.undo())
+    undone = explorer.tree.history.undoable
+    _follow_change(explorer, explorer.tree.history.undo())
     return undone
 
 
 def redo(explorer: Explorer) -> Change | None:
     """Make the last change that was taken back again; that change, or None."""
-    redone = explorer.tree.redo()
+    redone = explorer.tree.history.redo()
     _follow_change(explorer, redone)
     return redone
 

@@ -246,7 +246,7 @@ class Streams:
         """Put a drawn token and all that is known of its step into the tree; its node.
 
         Args:
-            extends: as for `TokenTree.explore`.
+            extends: as for `exploring.explore`.
         """
         explorer, tree = self._explorer, self._explorer.tree
         self.threads = event.threads

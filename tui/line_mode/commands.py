@@ -203,7 +203,7 @@ class Commands:
         self._need_prompt()
         branch = self.explorer.branch
         assert branch is not None
-        self.explorer.tree.change(Named(branch.number, rest))
+        self.explorer.tree.history.change(Named(branch.number, rest))
         self._lines.say(
             f"branch {branch.number} is called {rest}" if rest else "it has no name now"
         )

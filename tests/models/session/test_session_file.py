@@ -44,6 +44,7 @@ from tokexplore.models.tree.events import (
     Unhidden,
     Viewed,
 )
+from tokexplore.models.tree.exploring import explore
 from tokexplore.models.tree.study import Checked, Fork, Reading, StudiedRun, Study, Verdict
 from tokexplore.models.tree.tree import TokenTree
 
@@ -68,7 +69,7 @@ def test_every_kind_of_event_comes_back_and_undo_goes_on(tmp_path: Path) -> None
     tree.append(Prompted(leaf, "chat", chat))
     tip = grow(tree, leaf, 3)
     other = tree.take(leaf, 9, "picked", logprob=float("-inf"), rank=300)
-    tree.change(Opened(tree.branch_of[other]))
+    tree.history.change(Opened(tree.branch_of[other]))
     tree.append(Scored(tree.path(leaf)[1], -3.5, 12))
     tree.append(DistributionRecomputed(leaf, distribution(77)))
     tree.append(Ended(tip, "length"))
@@ -83,26 +84,26 @@ def test_every_kind_of_event_comes_back_and_undo_goes_on(tmp_path: Path) -> None
     tree.append(
         Studied(leaf, Study("greedy", "bfloat16", 2, 2, ("batch",), told, checked, (fork,)))
     )
-    tree.change(Labelled(tip, "the end"))
+    tree.history.change(Labelled(tip, "the end"))
     for change in (Named(1, "main\u202e"), Bookmarked(tip, True), Noted(tip, "odd"), Hidden(2)):
-        tree.change(change)
-    tree.undo()
-    tree.undo()
-    tree.change(Unhidden(2))
-    tree.undo()
-    tree.explore(tip, [4, 5], "typed", extends=True)
-    tree.change(Noted(tip, "even"))
+        tree.history.change(change)
+    tree.history.undo()
+    tree.history.undo()
+    tree.history.change(Unhidden(2))
+    tree.history.undo()
+    explore(tree, tip, [4, 5], "typed", extends=True)
+    tree.history.change(Noted(tip, "even"))
     for _ in range(2):
-        tree.undo()
+        tree.history.undo()
     assert tree.withdrawn
     book.close("quit")
     session = open_session(tmp_path / "a.tokx")
     assert same(session.tree, tree)
     assert (session.leaf, session.cursor) == (tip, 5)
     for _ in range(6):
-        assert session.tree.redo() == tree.redo()
-        assert session.tree.undo() == tree.undo()
-        assert session.tree.undo() == tree.undo()
+        assert session.tree.history.redo() == tree.history.redo()
+        assert session.tree.history.undo() == tree.history.undo()
+        assert session.tree.history.undo() == tree.history.undo()
     assert same(session.tree, tree)
 
 
@@ -154,15 +155,15 @@ def test_chains_of_tokens_come_back_as_they_were_lived(
             for node in tree.path(leaf):  # a prompt that is given again, or a path lived again
                 tree.take(tree.parent[node], tree.token[node], origin)
         elif what == "act":
-            leaf = tree.explore(leaf, [number % 4, number % 3], origin, extends=True)
+            leaf = explore(tree, leaf, [number % 4, number % 3], origin, extends=True)
         elif what == "undo":
-            tree.undo()
+            tree.history.undo()
         elif what == "score":
             tree.append(Scored(leaf, -1.25, 4))
         elif what == "view":
             tree.append(Viewed(leaf, -1))
         else:
-            tree.change(Hidden(1 + number % len(tree.branches)))
+            tree.history.change(Hidden(1 + number % len(tree.branches)))
     book.close("quit")
     assert same(open_session(path).tree, tree)
 

@@ -72,7 +72,7 @@ def test_another_draw_is_a_branch_that_can_be_taken_back(tree: TokenTree) -> Non
     other = put(tree, len(PROMPT), said(draw=3))
     assert len(tree.branches) == 2
     assert changes == [Opened(tree.branch_of[other])]
-    tree.undo()
+    tree.history.undo()
     assert is_hidden(tree, tree.branch_of[other])
 
 

@@ -26,7 +26,7 @@ def test_a_match_spans_tokens_and_forks_and_is_found_once() -> None:
     grow(tree, fork, 3)  # ab
     assert find_text(tree, VOCABULARY, "ab") == [Match(1, 2), Match(4, 4), Match(5, 5)]
     assert find_text(tree, VOCABULARY, "ba") == [Match(2, 3), Match(2, 5)]
-    tree.change(Hidden(2))
+    tree.history.change(Hidden(2))
     assert find_text(tree, VOCABULARY, "BA") == [Match(2, 3)]
     assert len(find_text(tree, VOCABULARY, "ba", hidden=True)) == 2
 

@@ -19,6 +19,7 @@ from tokexplore.models.tree.events import (
     TokenTaken,
     Viewed,
 )
+from tokexplore.models.tree.exploring import explore
 from tokexplore.models.tree.tree import TokenTree
 from tokexplore.models.tree.trie import ROOT
 from tokexplore.models.tree.turns import given_until, is_given, steps_until
@@ -137,7 +138,7 @@ def test_hidden_branches_and_other_prompts_make_no_fork() -> None:
     grow(tree, leaf, 8)
     other = grow(tree, leaf, 9, origin="picked")
     assert is_fork(tree, leaf)
-    tree.change(Hidden(tree.branch_of[other]))
+    tree.history.change(Hidden(tree.branch_of[other]))
     assert not is_fork(tree, leaf)
 
 
@@ -190,22 +191,22 @@ def test_undo_hides_a_branch_and_redo_shows_it_again() -> None:
     prompt = tree.take(ROOT, 1, "prompt")
     tree.take(prompt, 2, "greedy")
     tree.take(prompt, 3, "picked")
-    tree.change(Opened(2))
-    tree.undo()
+    tree.history.change(Opened(2))
+    tree.history.undo()
     assert is_hidden(tree, 2)
-    tree.redo()
+    tree.history.redo()
     assert not is_hidden(tree, 2)
-    assert tree.redo() is None
+    assert tree.history.redo() is None
 
 
 def test_names_and_hiding_are_undone_in_reverse_order() -> None:
     tree, events = recorded()
     grow(tree, ROOT, 1, 2)
-    tree.change(Named(1, "a"))
-    tree.change(Named(1, "b"))
-    tree.change(Hidden(1))
-    tree.undo()
-    tree.undo()
+    tree.history.change(Named(1, "a"))
+    tree.history.change(Named(1, "b"))
+    tree.history.change(Hidden(1))
+    tree.history.undo()
+    tree.history.undo()
     assert (tree.branch(1).name, tree.branch(1).hidden) == ("a", False)
     assert len(events) == 7, "nothing recorded is ever removed"
 
@@ -213,19 +214,19 @@ def test_names_and_hiding_are_undone_in_reverse_order() -> None:
 def test_bookmarks_and_notes_are_undone_also_after_a_replay() -> None:
     tree, events = recorded()
     node = grow(tree, ROOT, 1, 2)
-    tree.change(Bookmarked(node, True))
-    tree.change(Noted(node, "odd"))
-    tree.change(Noted(node, "very odd"))
-    tree.undo()
+    tree.history.change(Bookmarked(node, True))
+    tree.history.change(Noted(node, "odd"))
+    tree.history.change(Noted(node, "very odd"))
+    tree.history.undo()
     again = TokenTree()
     for event, act in events:
         again.replay(event, act)
     assert (again.bookmarks, again.notes) == ({node}, {node: "odd"})
-    assert again.redo() == Noted(node, "very odd")
+    assert again.history.redo() == Noted(node, "very odd")
     for _ in range(3):
-        again.undo()
+        again.history.undo()
     assert (again.bookmarks, again.notes) == (set(), {})
-    assert again.undo() is None
+    assert again.history.undo() is None
 
 
 def test_an_undo_that_was_not_recorded_so_is_refused() -> None:
@@ -244,7 +245,7 @@ def test_a_branch_of_a_hidden_branch_is_hidden() -> None:
     second = tree.take(root, 3, "picked")
     tree.take(second, 4, "greedy")
     tree.take(second, 5, "picked")
-    tree.change(Hidden(2))
+    tree.history.change(Hidden(2))
     assert is_hidden(tree, 3)
     assert not is_hidden(tree, 1)
 
@@ -302,17 +303,17 @@ def test_the_shape_changes_with_the_branches_alone() -> None:
     assert tree.shape == shape
     grow(tree, tip, 5)
     opened = tree.shape
-    tree.change(Hidden(2))
+    tree.history.change(Hidden(2))
     hidden = tree.shape
-    tree.undo()
+    tree.history.undo()
     assert shape < opened < hidden < tree.shape
 
 
 def test_a_way_that_is_taken_back_leaves_what_was_generated() -> None:
     tree = TokenTree()
     answered = grow(tree, grow(tree, ROOT, 1, 2, origin="prompt"), 3, 4)
-    tree.explore(answered, [5, 6], "prompt", extends=True)
-    leaf = tree.explore(ROOT, [1, 2, 3, 4, 5, 6], "prompt", extends=True)
+    explore(tree, answered, [5, 6], "prompt", extends=True)
+    leaf = explore(tree, ROOT, [1, 2, 3, 4, 5, 6], "prompt", extends=True)
     assert tree.number(leaf) == tree.number(answered) == 0
-    tree.undo()
+    tree.history.undo()
     assert tree.number(answered) == 2

@@ -204,7 +204,7 @@ async def test_notes_bookmarks_and_names_are_found_again() -> None:
         assert explorer.taken == third
         await press(pilot, "end", "g", "O", "D", "enter")
         assert explorer.taken == third
-        explorer.tree.change(Named(1, "first try"))
+        explorer.tree.history.change(Named(1, "first try"))
         await press(pilot, "home", "4")
         await until(pilot, lambda: not app.controller.streaming)
         await press(pilot, "g", "t", "r", "y", "enter")

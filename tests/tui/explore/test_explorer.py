@@ -126,7 +126,7 @@ def test_the_last_visible_branch_is_not_hidden(explorer: Explorer) -> None:
 
 
 def test_a_name_is_undone(explorer: Explorer) -> None:
-    explorer.tree.change(Named(1, "the good one"))
+    explorer.tree.history.change(Named(1, "the good one"))
     sight.undo(explorer)
     assert explorer.tree.branch(1).name == ""
 

@@ -28,6 +28,7 @@ from tokexplore.models.tree.events import (
     Origin,
     Viewed,
 )
+from tokexplore.models.tree.exploring import explore
 from tokexplore.models.tree.tree import TokenTree
 from tokexplore.models.tree.trie import ROOT
 from tokexplore.models.tree.visibility import is_hidden
@@ -59,15 +60,15 @@ def sample() -> Source:
         leaf = tree.take(leaf, token, "typed", logprob=-1.5, rank=3)
     fork = tree.path(leaf)[6]
     other = grow(tree, fork, 5, seed=100)
-    tree.change(Opened(tree.branch_of[other]))
+    tree.history.change(Opened(tree.branch_of[other]))
     third = grow(tree, fork, 4, seed=200)
     tree.record_distribution(third, distribution(999))
     tree.append(Ended(third, "eos"))
-    tree.change(Hidden(tree.branch_of[third]))
-    tree.change(Named(2, "<i>second</i>"))
-    tree.change(Noted(leaf, "=note | <b>"))
-    tree.change(Labelled(leaf, "=here <i>"))
-    tree.change(Bookmarked(other, True))
+    tree.history.change(Hidden(tree.branch_of[third]))
+    tree.history.change(Named(2, "<i>second</i>"))
+    tree.history.change(Noted(leaf, "=note | <b>"))
+    tree.history.change(Labelled(leaf, "=here <i>"))
+    tree.history.change(Bookmarked(other, True))
     return source_of(tree, other)
 
 
@@ -334,9 +335,9 @@ def test_the_page_colours_the_prompt_and_shows_what_was_written() -> None:
     first = tree.take(asked, 32, "greedy", logprob=-0.1, rank=1)
     tree.take(first, 33, "greedy", logprob=-9.0, rank=50)
     tree.take(tree.take(first, 34, "prompt"), 35, "greedy")
-    tree.change(Noted(asked, "odd <b>"))
-    tree.change(Labelled(first, "here"))
-    tree.change(Bookmarked(tree.branch(2).tip, True))
+    tree.history.change(Noted(asked, "odd <b>"))
+    tree.history.change(Labelled(first, "here"))
+    tree.history.change(Bookmarked(tree.branch(2).tip, True))
     source = source_of(tree)
     text = written(source, "html", candidates=0).decode()
     hot = level("surprisal", 9.0)
@@ -368,10 +369,10 @@ def chat() -> tuple[TokenTree, list[int]]:
     tree = TokenTree()
     answered = taken(tree, taken(tree, ROOT, "prompt", 30, 31), "greedy", 32, 33)
     leaf = taken(tree, taken(tree, answered, "prompt", 34, 35), "greedy", 36, 37)
-    other = tree.explore(answered, [38], "prompt", extends=True)
+    other = explore(tree, answered, [38], "prompt", extends=True)
     taken(tree, other, "greedy", 39)
     tree.append(Viewed(leaf, -1))
-    tree.change(Noted(tree.parent[tree.parent[leaf]], "asked"))
+    tree.history.change(Noted(tree.parent[tree.parent[leaf]], "asked"))
     return tree, tree.path(leaf)
 
 
@@ -408,7 +409,7 @@ def test_tokens_that_were_given_have_no_step_in_any_turn(scope: Scope) -> None:
 def test_a_path_that_was_given_what_another_generated_has_no_step_there() -> None:
     tree, path = chat()
     ids = [tree.token[node] for node in path[:5]]
-    leaf = tree.explore(ROOT, [*ids, 40], "prompt", extends=True)
+    leaf = explore(tree, ROOT, [*ids, 40], "prompt", extends=True)
     taken(tree, leaf, "greedy", 41)
     source = source_of(tree, len(tree) - 1)
     rows = list(csv.DictReader(io.StringIO(written(source, "csv", "path").decode())))
