@@ -178,18 +178,9 @@ class Viewed(msgspec.Struct, frozen=True, tag=True, gc=False):
     """Index into the path; -1 stays with the newest token."""
 
 
-Change = (
-    Named
-    | Hidden
-    | Unhidden
-    | Opened
-    | Extended
-    | Withdrawn
-    | Restored
-    | Bookmarked
-    | Labelled
-    | Noted
-)
+Edit = Named | Hidden | Unhidden | Withdrawn | Restored | Bookmarked | Labelled | Noted
+"""A change that can be made any number of times: what takes one back, or makes it again."""
+Change = Edit | Opened | Extended
 """What the user does to a tree that grew; each can be undone."""
 
 Event = (

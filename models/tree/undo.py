@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from tokexplore.models.tree.events import (
     Bookmarked,
     Change,
+    Edit,
     Extended,
     Hidden,
     Labelled,
@@ -25,9 +26,9 @@ class UndoHistory:
 
     def __init__(self, tree: "TokenTree") -> None:
         self._tree = tree
-        self._undo: list[tuple[Change, Change]] = []
+        self._undo: list[tuple[Edit, Edit]] = []
         """Of each change that can be taken back: what makes it again, and its inverse."""
-        self._redo: list[tuple[Change, Change]] = []
+        self._redo: list[tuple[Edit, Edit]] = []
 
     def change(self, event: Change) -> None:
         """A change by the user, which can be undone.
@@ -40,11 +41,11 @@ class UndoHistory:
         self._tree.append(event, "change")
 
     @property
-    def undoable(self) -> Change | None:
+    def undoable(self) -> Edit | None:
         """What `undo` would take back, as what would make it again."""
         return self._undo[-1][0] if self._undo else None
 
-    def undo(self) -> Change | None:
+    def undo(self) -> Edit | None:
         """Append the inverse of the last undoable change; that inverse, or None."""
         if not self._undo:
             return None
@@ -53,7 +54,7 @@ class UndoHistory:
         self._redo.append((forward, inverse))
         return inverse
 
-    def redo(self) -> Change | None:
+    def redo(self) -> Edit | None:
         """Append the last undone change again; that change, or None."""
         if not self._redo:
             return None
@@ -63,7 +64,7 @@ class UndoHistory:
         return forward
 
 
-def _again(change: Change) -> Change:
+def _again(change: Change) -> Edit:
     """What makes a change again after it was taken back."""
     match change:
         case Opened(branch):
@@ -73,7 +74,7 @@ def _again(change: Change) -> Change:
     return change
 
 
-def _inverse(tree: "TokenTree", change: Change) -> Change:
+def _inverse(tree: "TokenTree", change: Change) -> Edit:
     """What takes a change back, from the tree as it is before the change.
 
     Raises:

@@ -1,6 +1,6 @@
 """Streaming, and taking tokens."""
 
-from tokexplore.models.tree.events import Change
+from tokexplore.models.tree.events import Edit
 from tokexplore.tui.browse.base import Actions, BrowseBase
 from tokexplore.tui.browse.prompts import PromptActions
 from tokexplore.tui.browse.step_panel import StepPanel
@@ -110,6 +110,6 @@ class GenerationActions(Actions):
     async def _redo(self) -> None:
         self._tell_change(MADE_AGAIN, await self.controller.redo(), f"{NOTHING} make again")
 
-    def _tell_change(self, done: str, change: Change | None, nothing: str) -> None:
+    def _tell_change(self, done: str, change: Edit | None, nothing: str) -> None:
         notice = nothing if change is None else f"{done}: {words_of(self.explorer, change)}"
         self.host.say(f"{notice}.")

@@ -11,7 +11,7 @@ from tokexplore.models.api.engine import ModelInfo, Progress
 from tokexplore.models.api.options import PromptSpec
 from tokexplore.models.api.questions import Question
 from tokexplore.models.errors import EngineLostError, TokexploreError
-from tokexplore.models.tree.events import Change
+from tokexplore.models.tree.events import Edit
 from tokexplore.tui.explore import sight
 from tokexplore.tui.explore.engine_link import EngineLink, MakeClient
 from tokexplore.tui.explore.explorer import Explorer
@@ -364,12 +364,12 @@ class Controller:
         async with self.paused_turn():
             sight.unhide(self.explorer, number)
 
-    async def undo(self) -> Change | None:
+    async def undo(self) -> Edit | None:
         """Take the last change back; it, or None."""
         async with self.paused_turn():
             return sight.undo(self.explorer)
 
-    async def redo(self) -> Change | None:
+    async def redo(self) -> Edit | None:
         """Make the last change again that was taken back; it, or None."""
         async with self.paused_turn():
             return sight.redo(self.explorer)

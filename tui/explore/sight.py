@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from tokexplore.models.tree.events import Change, Hidden, Restored, Unhidden, Withdrawn
+from tokexplore.models.tree.events import Edit, Hidden, Restored, Unhidden, Withdrawn
 from tokexplore.models.tree.visibility import is_hidden, is_out_of_sight
 from tokexplore.tui.explore.explorer import Explorer
 
@@ -25,21 +25,21 @@ def unhide(explorer: Explorer, number: int) -> None:
     _redraw_fork(explorer, explorer.tree.fork_of(explorer.tree.branch(number)))
 
 
-def undo(explorer: Explorer) -> Change | None:
+def undo(explorer: Explorer) -> Edit | None:
     """Take the last change back; that change, as what makes it again, or None."""
     undone = explorer.tree.history.undoable
     _follow_change(explorer, explorer.tree.history.undo())
     return undone
 
 
-def redo(explorer: Explorer) -> Change | None:
+def redo(explorer: Explorer) -> Edit | None:
     """Make the last change that was taken back again; that change, or None."""
     redone = explorer.tree.history.redo()
     _follow_change(explorer, redone)
     return redone
 
 
-def _follow_change(explorer: Explorer, change: Change | None) -> None:
+def _follow_change(explorer: Explorer, change: Edit | None) -> None:
     """Go where a change that was taken back, or made again, leaves the path in view."""
     tree, fork = explorer.tree, None
     match change:

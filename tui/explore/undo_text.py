@@ -3,13 +3,11 @@
 from tokexplore.models.display import NEWLINE
 from tokexplore.models.tree.events import (
     Bookmarked,
-    Change,
-    Extended,
+    Edit,
     Hidden,
     Labelled,
     Named,
     Noted,
-    Opened,
     Restored,
     Unhidden,
     Withdrawn,
@@ -26,12 +24,12 @@ CHANGED = (TOOK_BACK, MADE_AGAIN, NOTHING)
 """How notices of undo and redo begin: only the last of them is news."""
 
 
-def words_of(explorer: Explorer, change: Change) -> str:
+def words_of(explorer: Explorer, change: Edit) -> str:
     """A change in words, told as what it makes: `prompt 'The capital…'`, `note 'odd'`."""
     match change:
-        case Opened(number) | Unhidden(number):
+        case Unhidden(number):
             return f"{_taken(explorer, explorer.tree.branch(number).head)} (branch {number})"
-        case Extended(node) | Restored(node):
+        case Restored(node):
             return f"{_taken(explorer, node)} (branch {explorer.tree.branch_of[node]})"
         case Withdrawn(node):
             return f"hiding of {_taken(explorer, node)}"

@@ -8,7 +8,7 @@ from tokexplore.models.display import safe_text
 from tokexplore.models.distribution import Distribution
 from tokexplore.models.errors import UsageError
 from tokexplore.models.sampling.knobs import BY_NAME, with_value
-from tokexplore.models.tree.events import Change, Named
+from tokexplore.models.tree.events import Edit, Named
 from tokexplore.models.tree.trie import ROOT
 from tokexplore.models.untrusted import BITS, brief, number_of
 from tokexplore.tui.explore.explorer import Explorer
@@ -228,7 +228,7 @@ class Commands:
             "made again", await self.controller.redo(), "there is nothing to make again"
         )
 
-    def _tell_change(self, done: str, change: Change | None, nothing: str) -> None:
+    def _tell_change(self, done: str, change: Edit | None, nothing: str) -> None:
         if change is None:
             self._lines.say(nothing)
         else:
