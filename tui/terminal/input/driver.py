@@ -21,7 +21,9 @@ AT_ONCE = 2**16
 MOST_TYPED = 20_000
 """Keys that wait in an editor while more are read: then the terminal has to wait."""
 _LOOK_EVERY = 0.05
-"""Seconds between looks at the end, and at sequences that may have broken off."""
+"""Seconds between looks at sequences that may have broken off, and at a line that was lost."""
+_END_EVERY = 0.1
+"""Seconds between looks at the end alone: each of them wakes the processor."""
 
 
 class InputDriver(LinuxDriver):
@@ -39,7 +41,7 @@ class InputDriver(LinuxDriver):
             if len(self._keys) > MOST_TYPED:
                 self.exit_event.wait(_LOOK_EVERY)
                 continue
-            if not self._waits(_LOOK_EVERY):
+            if not self._waits(_LOOK_EVERY if splitter.waits else _END_EVERY):
                 self._deliver(reader, splitter.tick(time.monotonic()))
                 continue
             data = self._read()

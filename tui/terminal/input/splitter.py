@@ -104,6 +104,11 @@ class Splitter:
         """Whether a paste is open."""
         return self._paste is not None
 
+    @property
+    def waits(self) -> bool:
+        """Whether something is there that silence would bring to its end."""
+        return bool(self._held or self.pasting or self._decoder.getstate()[0])
+
     def feed(self, data: bytes, now: float) -> Iterator[Token]:
         """What these bytes bring to its end."""
         data, self._held = self._held + data, b""

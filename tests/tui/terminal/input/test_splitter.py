@@ -103,6 +103,14 @@ def test_nothing_that_is_sent_ends_it_and_keys_act_after_it(data: bytes) -> None
 
 
 @CASES
+@given(streams, st.integers(0, 200))
+def test_where_nothing_waits_silence_brings_nothing(stream: bytes, end: int) -> None:
+    splitter = Splitter()
+    list(splitter.feed(stream[:end], 1.0))
+    assert splitter.waits or not list(splitter.tick(1.0 + PASTE_DELAY))
+
+
+@CASES
 @given(st.binary(max_size=200), st.lists(st.integers(1, 9), max_size=30))
 def test_nothing_in_a_paste_is_a_key(content: bytes, sizes: list[int]) -> None:
     content = content.replace(b"\x1b[201~", b"")
