@@ -93,7 +93,7 @@ class Encoder:
         changed = grid.changes()
         if not changed.any():
             return ""
-        doubtful = in_doubt(grid.glyphs)
+        doubtful = in_doubt(grid.glyphs, changed)
         ordered = spread(grid, changed, doubtful)
         pen = _Pen(grid)
         current = PLAIN
@@ -144,27 +144,24 @@ def _runs(grid: Grid, cells: Mask, bridges: Mask, *, by_style: bool) -> list[Run
     if by_style:
         order = np.lexsort((columns, rows, inks))
         inks, rows, columns = inks[order], rows[order], columns[order]
-    breaks = (np.diff(inks) != 0) | (np.diff(rows) != 0) | (np.diff(columns) != 1)
-    starts = np.concatenate([[0], np.nonzero(breaks)[0] + 1])
+    step, same = np.diff(columns), (np.diff(inks) == 0) & (np.diff(rows) == 0)
+    # A gap ends where a cell has another ink than the one before it, or may not be written.
+    stops = ~bridges
+    stops[:, 1:] |= np.diff(grid.inks) != 0
+    stopped = stops.cumsum(1)
+    bridged = stopped[rows[:-1], columns[:-1]] == stopped[rows[:-1], columns[1:] - 1]
+    joined = same & bridged & (step > 0) & (step <= _BRIDGE + 1)
+    starts = np.concatenate([[0], np.nonzero(~joined)[0] + 1])
     ends = np.concatenate([starts[1:], [len(rows)]]) - 1
-    parts = zip(
-        inks[starts].tolist(),
-        rows[starts].tolist(),
-        columns[starts].tolist(),
-        (columns[ends] + 1).tolist(),
-        strict=True,
+    return list(
+        zip(
+            inks[starts].tolist(),
+            rows[starts].tolist(),
+            columns[starts].tolist(),
+            (columns[ends] + 1).tolist(),
+            strict=True,
+        )
     )
-    runs: list[Run] = []
-    for ink, row, start, end in parts:
-        if runs:
-            last_ink, last_row, first, last = runs[-1]
-            near = last_ink == ink and last_row == row and start - last <= _BRIDGE
-            between = slice(last, start)
-            if near and (bridges[row, between] & (grid.inks[row, between] == ink)).all():
-                runs[-1] = (ink, row, first, end)
-                continue
-        runs.append((ink, row, start, end))
-    return runs
 
 
 class _Pen:
@@ -185,13 +182,13 @@ class _Pen:
 
     def draw(self, row: int, start: int, end: int) -> None:
         """Write the cells of a row from `start` to `end`, whole characters only."""
-        cells = self._grid.glyphs[row, start:end]
-        if int(cells.max()) <= 0x2FF and int(cells.min()) > HALF:
+        cells = self._grid.glyphs[row, start:end].tolist()
+        if max(cells) <= 0x2FF and min(cells) > HALF:
             self._move(row, start)
-            self._parts.append(cells.tobytes().decode("utf-32-le"))
+            self._parts.append("".join(map(chr, cells)))
             self._leave(row, end)
             return
-        for column, glyph in enumerate(cells.tolist(), start):
+        for column, glyph in enumerate(cells, start):
             if glyph != HALF:
                 self._character(row, column, glyph)
 
@@ -238,6 +235,7 @@ class _Pen:
         self._row, self._column = row, column
 
 
+@lru_cache(16_384)
 def _across(start: int, end: int) -> str:
     """The shortest way from a column to another one of the same row (ECMA-48 8.3.9, 18, 20, 22)."""
     ways = [_steps(end - start, "C", "D"), f"\x1b[{end + 1}G"]

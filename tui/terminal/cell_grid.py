@@ -146,7 +146,7 @@ class Grid:
         """
         if not (0 <= y < self.height and x < self.width):
             return
-        row, first = self.glyphs[y], x
+        row, inks, first = self.glyphs[y], self.inks[y], x
         self._end_character(row, first)
         for text, style, control in segments:
             if control or not text:
@@ -159,7 +159,7 @@ class Grid:
             end = min(x + len(cells), self.width)
             if x < end:
                 row[x:end] = cells[: end - x]
-                self.inks[y, x:end] = ink
+                inks[x:end] = ink
             if x < end < x + len(cells) and cells[end - x] == HALF:
                 row[start_of(row, end - 1) :] = SPACE
             x += len(cells)

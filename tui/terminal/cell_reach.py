@@ -92,10 +92,12 @@ def fitting(glyph: int, room: int) -> str:
     return text
 
 
-def in_doubt(glyphs: Area) -> Mask:
-    """Where glyphs are whose width is in doubt."""
-    doubtful = [g for g in np.unique(glyphs[glyphs > _PLAIN]).tolist() if not is_sure(g)]
-    return np.isin(glyphs, doubtful) if doubtful else np.zeros(glyphs.shape, np.bool_)
+def in_doubt(glyphs: Area, changed: Mask) -> Mask:
+    """Where glyphs are whose width is in doubt, in the rows that changed."""
+    beyond = (glyphs > _PLAIN) & changed.any(1, keepdims=True)
+    doubtful = np.zeros(glyphs.shape, np.bool_)
+    doubtful[beyond] = [not is_sure(glyph) for glyph in glyphs[beyond].tolist()]
+    return doubtful
 
 
 def spread(grid: Grid, changed: Mask, doubtful: Mask) -> Mask:
@@ -106,7 +108,7 @@ def spread(grid: Grid, changed: Mask, doubtful: Mask) -> Mask:
     """
     _complete(changed, grid.glyphs == HALF)
     ordered = np.zeros(changed.shape, np.bool_)
-    for row in np.nonzero(doubtful.any(1) & changed.any(1))[0].tolist():
+    for row in np.nonzero(doubtful.any(1))[0].tolist():
         starts = np.nonzero(doubtful[row])[0].tolist()
         _spread_row(grid.glyphs[row], changed[row], starts, ordered[row])
     changed |= ordered
