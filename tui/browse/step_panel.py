@@ -1,5 +1,7 @@
 """The step of the main screen: its candidates and its figures."""
 
+from functools import cached_property
+
 from tokexplore.models.distribution import Distribution
 from tokexplore.models.tree.trie import ROOT
 from tokexplore.tui.browse.base import BrowseBase
@@ -23,7 +25,7 @@ class StepPanel:
         self._list: CandidateList | None = None
         self.fetching = False
 
-    @property
+    @cached_property
     def table(self) -> CandidateTable:
         """The widget."""
         return self._screen.query_one(CandidateTable)

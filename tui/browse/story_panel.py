@@ -1,5 +1,7 @@
 """The story of the main screen: the text of the path in view, and of branches that were left."""
 
+from functools import cached_property
+
 from tokexplore.models.tree.visibility import is_out_of_sight
 from tokexplore.tui.browse.base import BrowseBase
 from tokexplore.tui.presenters.path import PathView
@@ -30,7 +32,7 @@ class StoryPanel:
         self._aside_cache: dict[tuple[int, int], Aside] = {}
         """By leaf and fork; a branch that was left stays as it is."""
 
-    @property
+    @cached_property
     def transcript(self) -> Transcript:
         """The widget."""
         return self._screen.query_one(Transcript)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import overload
 
 from tokexplore.models.display import NEWLINE
+from tokexplore.models.tokens import Vocabulary
 from tokexplore.models.tree.trie import Branch
 from tokexplore.models.tree.visibility import is_hidden
 from tokexplore.tui.explore.explorer import Explorer
@@ -22,12 +23,14 @@ def first_words(explorer: Explorer, branch: Branch) -> str:
     """How a branch begins on one line, prompt left out; `TURN` stands between answers."""
     tree, node = explorer.tree, branch.head
     answers: list[list[int]] = [[]]
+    left = WORDS
     while True:
         if tree.origin[node] != "prompt":
             answers[-1].append(tree.token[node])
+            left -= 1
         elif answers[-1]:
             answers.append([])
-        if node == branch.tip or sum(map(len, answers)) == WORDS:
+        if node == branch.tip or not left:
             break
         node = tree.children[node][0]
     texts = (explorer.vocabulary.text(answer).strip() for answer in answers)
@@ -55,6 +58,8 @@ class BranchRows(Sequence[BranchRow]):
         self.live_leaf: int | None = None
         self.depths: list[int] = []
         """The indent of each row."""
+        self._words: dict[int, tuple[int, Vocabulary, str]] = {}
+        """By branch: where it ended when its first words were put together, of what, and they."""
 
     def update(self, live_leaf: int | None) -> None:
         """Bring the order up to date."""
@@ -96,6 +101,15 @@ class BranchRows(Sequence[BranchRow]):
             return "main"
         return f"“{prompt_words(self._explorer, branch)}”"
 
+    def _first_words(self, branch: Branch) -> str:
+        """`first_words`, put together anew where the branch has grown."""
+        vocabulary = self._explorer.vocabulary
+        tip, known, words = self._words.get(branch.number, (-1, vocabulary, ""))
+        if tip != branch.tip or known is not vocabulary:
+            words = first_words(self._explorer, branch)
+            self._words[branch.number] = branch.tip, vocabulary, words
+        return words
+
     def _row(self, branch: Branch, indent: int) -> BranchRow:
         explorer, tree = self._explorer, self._explorer.tree
         root = branch.root
@@ -109,7 +123,7 @@ class BranchRows(Sequence[BranchRow]):
             token=token,
             length=branch.generated,
             mean_logprob=branch.mean_logprob,
-            words=first_words(explorer, branch),
+            words=self._first_words(branch),
             current=current,
             hidden=is_hidden(tree, branch.number),
             live=live,
