@@ -103,12 +103,10 @@ class KeyQueue:
     def _keeps_waiting(self, event: Typed) -> bool:
         if self._waits():
             return True
-        app = self._app
-        if not app.screen_stack or app._next_callbacks:
-            return bool(app.screen_stack)
-        if any(screen._next_callbacks for screen in app.screen_stack):
-            return True
-        screen = app.screen
+        app, stack = self._app, self._app.screen_stack
+        if not stack or any(pump._next_callbacks for pump in (app, *stack)):
+            return bool(stack)
+        screen = stack[-1]
         return isinstance(screen, KeepsWaiting) and screen.keeps_waiting(event)
 
     async def _do(self, event: Typed) -> None:
