@@ -215,7 +215,8 @@ class PromptActions(Actions):
             self._typed = leaf, typed
 
         info = controller.link.info
-        turn = turn_at(conversation(self.explorer), self.explorer.cursor)
+        following, cursor = self.explorer.following, self.explorer.cursor
+        turn = None if following else turn_at(conversation(self.explorer), cursor)
         typed = self._typed[1] if self._typed and self._typed[0] == leaf else None
         editor = PromptEditor(
             self._spec(),

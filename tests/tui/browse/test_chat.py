@@ -1,4 +1,4 @@
-"""Chats in the app: the rendered template first, then the answer, then the next turn."""
+"""Chats in the app: the rendered template, the answer at once, then the next turn."""
 
 import re
 
@@ -24,26 +24,20 @@ def options(chat: Chat = CHAT) -> AppOptions:
     return AppOptions(prompt=PromptSpec(chat=chat), max_new_tokens=6)
 
 
-async def test_the_rendered_template_is_shown_before_it_is_used() -> None:
+async def test_a_chat_starts_as_plain_text_does_at_once() -> None:
     app = make_app(options=options())
     async with app.run_test(size=SIZE) as pilot:
         explorer = app.controller.explorer
-        await until(pilot, lambda: app.controller.state == "paused" and bool(explorer.nodes))
+        await until(pilot, lambda: explorer.tree.step[explorer.leaf] == 6)
         tokens = [explorer.tree.token[n] for n in explorer.nodes]
         assert USER in tokens
         assert ASSISTANT in tokens
-        assert explorer.tree.step[explorer.leaf] == 0, "nothing is generated yet"
-        assert any("rendered template" in n.message for n in app._notifications)
-        await press(pilot, "space")
-        await until(pilot, lambda: explorer.tree.step[explorer.leaf] == 6)
 
 
 async def test_the_next_user_turn_follows_the_answer_on_the_same_path() -> None:
     app = make_app(options=options())
     async with app.run_test(size=SIZE) as pilot:
         explorer = app.controller.explorer
-        await until(pilot, lambda: app.controller.state == "paused" and bool(explorer.nodes))
-        await press(pilot, "space")
         await until(pilot, lambda: explorer.tree.step[explorer.leaf] == 6)
         answered = list(explorer.nodes)
         await press(pilot, "T")
@@ -102,8 +96,6 @@ async def test_a_chat_ends_with_the_turn() -> None:
     app = make_app(options=options(plain), planted=ends)
     async with app.run_test(size=SIZE) as pilot:
         explorer = app.controller.explorer
-        await until(pilot, lambda: app.controller.state == "paused" and bool(explorer.nodes))
-        await press(pilot, "space")
         await until(pilot, lambda: explorer.leaf in explorer.tree.ended)
         assert explorer.tree.ended[explorer.leaf] == "end of turn"
         assert explorer.tree.token[explorer.leaf] == USER
@@ -117,7 +109,7 @@ async def test_the_prompt_editor_keeps_what_it_does_not_show() -> None:
     app = make_app(options=options(chat))
     async with app.run_test(size=SIZE) as pilot:
         explorer = app.controller.explorer
-        await until(pilot, lambda: app.controller.state == "paused" and bool(explorer.nodes))
+        await until(pilot, lambda: explorer.leaf in explorer.tree.ended)
         size = len(explorer.tree)
         await press(pilot, "p", "enter")
         await settle(pilot)
@@ -127,7 +119,7 @@ async def test_the_prompt_editor_keeps_what_it_does_not_show() -> None:
         await pilot.press("ctrl+u", *"and", "ctrl+t", "enter")
         await until(pilot, lambda: app.controller.explorer.chat != chat)
         edited = msgspec.structs.replace(
-            chat, messages=(turns[0], Message("user", "and")), literal=True
+            chat, messages=(turns[0], Message("user", "and", more)), literal=True
         )
         assert app.controller.explorer.chat == edited
 
