@@ -44,6 +44,36 @@ def logprob_text(nats: float, *, bits: bool = False, digits: int = 4) -> str:
     return f"{value + 0.0:.{digits}f}"
 
 
+def probability_text(nats: float) -> str:
+    """A probability from its logprob (nats), however small: `12.34%`, `3.21e-57` below 0.01%."""
+    if nats == -math.inf:
+        return "0"
+    if nats < math.log(1e-4):
+        return _power_of_ten(nats)
+    share = math.exp(nats)
+    return f"{share:.2%}" if share < 0.99995 or share >= 1 else ">99.99%"
+
+
+def ratio_text(nats: float) -> str:
+    """How many times as probable, from the gap of two logprobs (nats, 0 or more): `12.3`."""
+    if nats == math.inf:
+        return "∞"
+    if nats >= math.log(1e6):
+        return _power_of_ten(nats)
+    times = math.exp(nats)
+    return f"{times:.2f}" if times < 9.995 else f"{times:.1f}" if times < 999.5 else f"{times:,.0f}"
+
+
+def _power_of_ten(nats: float) -> str:
+    """e to the `nats` with three digits, also where no float can hold it."""
+    power = nats / math.log(10)
+    exponent = math.floor(power)
+    digits = f"{10 ** (power - exponent):.2f}"
+    if digits == "10.00":
+        digits, exponent = "1.00", exponent + 1
+    return f"{digits}e{exponent:+03d}"
+
+
 def count(number: int) -> str:
     """A whole number with thousands separated: `151,936`."""
     return f"{number:,}"

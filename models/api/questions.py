@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, get_args
 import msgspec
 
 from tokexplore.models.api.chat import Chat, Rendered
-from tokexplore.models.api.engine import Control, Engine
+from tokexplore.models.api.engine import Control, Engine, ScoredToken
 from tokexplore.models.api.instruments import Execution, Routing, Split, Summands
 from tokexplore.models.distribution import Distribution, Rows, TokenRank
 from tokexplore.models.sampling.effects import Draws, Effect
@@ -107,6 +107,17 @@ class FindStandings(Question[list[TokenRank]], frozen=True):
 
     def ask(self, engine: Engine) -> list[TokenRank]:
         return engine.standings(self.ids, self.tokens)
+
+
+class FindScores(Question[list[TokenRank]], frozen=True):
+    """Where each token of ids[start:] stands in the distribution before it: see `Engine.score`."""
+
+    ids: Sequence[int]
+    start: int
+
+    def ask(self, engine: Engine) -> list[TokenRank]:
+        events = engine.score(self.ids, self.start, Control())
+        return [event.standing for event in events if isinstance(event, ScoredToken)]
 
 
 class Reshape(Question[SamplerView], frozen=True):

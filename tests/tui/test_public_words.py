@@ -34,6 +34,7 @@ OPTIONS = {
     "examples": f"version {RUN} {SCREEN} close-call models-dir session",
     "run": f"{RUN} format candidates {CAST} session",
     "score": f"literal format candidates {LOADING}",
+    "prob": f"text {PROMPT} format {LOADING}",
     "sweep": f"{PROMPT} {KNOBS} {LENGTH} {LOADING} runs batch candidates grid steps format plot",
     "lab repeat": f"{LAB} runs vary batches deal new-seeds plain",
     "lab noise": LAB,

@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokexplore.widgets.bars import bar
-from tokexplore.widgets.numbers import count, logprob_text, percent, short_count
+from tokexplore.widgets.numbers import (
+    count,
+    logprob_text,
+    percent,
+    probability_text,
+    ratio_text,
+    short_count,
+)
 
 
 @pytest.mark.parametrize(
@@ -89,3 +96,39 @@ def test_a_bar_has_its_cells_and_grows_with_the_share(share: float, width: int) 
 def test_bars_resolve_eighths_of_a_cell() -> None:
     assert [bar(n / 8, 1) for n in range(9)] == list(" ▏▎▍▌▋▊▉█")
     assert bar(0.000001, 10) == "▏".ljust(10)
+
+
+@pytest.mark.parametrize(
+    ("nats", "text"),
+    [
+        (0.0, "100.00%"),
+        (-1e-9, ">99.99%"),
+        (math.log(0.1234), "12.34%"),
+        (math.log(0.00011), "0.01%"),
+        (math.log(0.9999e-4), "1.00e-04"),
+        (math.log(3.21) - 57 * math.log(10), "3.21e-57"),
+        (-1e5, "3.56e-43430"),
+        (-math.inf, "0"),
+    ],
+)
+def test_a_probability_is_shown_however_small_it_is(nats: float, text: str) -> None:
+    assert probability_text(nats) == text
+
+
+@given(st.floats(-1e7, 0))
+def test_a_probability_is_never_shown_as_nothing(nats: float) -> None:
+    assert float(probability_text(nats).partition("e")[0].strip(">%")) > 0
+
+
+@pytest.mark.parametrize(
+    ("times", "text"),
+    [(1, "1.00"), (9.99, "9.99"), (9.999, "10.0"), (52.8, "52.8"), (999.9, "1,000"),
+     (123_456, "123,456"), (4.5e6, "4.50e+06")],
+)  # fmt: skip
+def test_a_ratio(times: float, text: str) -> None:
+    assert ratio_text(math.log(times)) == text
+
+
+def test_a_ratio_that_no_float_holds() -> None:
+    assert ratio_text(2000.0) == "3.88e+868"
+    assert ratio_text(math.inf) == "∞"

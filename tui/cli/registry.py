@@ -10,6 +10,7 @@ SUBCOMMANDS = (
     "examples",
     "run",
     "score",
+    "prob",
     "sweep",
     "lab",
     "lens",

@@ -1,0 +1,91 @@
+"""Texts that could come next in lines: token by token, and beside each other."""
+
+import math
+from collections.abc import Iterator, Sequence
+
+from tokexplore.models.display import visible
+from tokexplore.models.scored_text import ScoredText, by_probability
+from tokexplore.models.tokens import Vocabulary
+from tokexplore.tui.report.step_text import LONGEST_TOKEN
+from tokexplore.tui.report.tables import aligned, cut
+from tokexplore.widgets.numbers import logprob_text, probability_text, ratio_text
+
+WHOLE_STRINGS = (
+    "Whole texts are compared, whatever their number of tokens: each token more can only lower "
+    "the probability."
+)
+_TOKENS = ("", "token", "id", "logprob", "model", "rank")
+_TEXTS = ("text", "tokens", "logprob", "probability", "to the best")
+
+
+def quoted(text: str, cells: int = LONGEST_TOKEN) -> str:
+    """A text on one line, its spaces and line breaks to be seen."""
+    return f"“{cut(visible(text.encode()), cells)}”"
+
+
+def token_count(number: int) -> str:
+    """`1 token`, `2 tokens`."""
+    return f"{number:,} token{'' if number == 1 else 's'}"
+
+
+def text_lines(text: ScoredText, vocabulary: Vocabulary) -> Iterator[str]:
+    """A text: its tokens with the model's numbers, their sum, and what that is a token."""
+    yield f"{quoted(text.text)}, {token_count(len(text.ids))}"
+    rows = [_TOKENS, *_token_rows(text, vocabulary)]
+    yield from aligned(rows, "><>>>>")
+    nats = text.logprob
+    yield (
+        f"  in all {logprob_text(nats)} nats = {logprob_text(nats, bits=True)} bits: probability "
+        f"{probability_text(nats)}"
+    )
+    yield f"  a token {logprob_text(text.mean)} nats, perplexity {_perplexity(text)}"
+
+
+def _token_rows(text: ScoredText, vocabulary: Vocabulary) -> Iterator[tuple[str, ...]]:
+    for token, logprob, rank in zip(text.ids, text.logprobs, text.ranks, strict=True):
+        nats = -math.inf if logprob is None else logprob
+        shown = cut(vocabulary.show(token), LONGEST_TOKEN)
+        numbers = logprob_text(nats), probability_text(nats), f"{rank:,}" if rank else "?"
+        yield ("", shown, str(token), *numbers)
+
+
+def _perplexity(text: ScoredText) -> str:
+    if text.mean == -math.inf:
+        return "∞"
+    return f"{text.perplexity:,.2f}" if text.perplexity < 1e6 else ratio_text(-text.mean)
+
+
+def comparison_lines(texts: Sequence[ScoredText]) -> Iterator[str]:
+    """Texts after the same path beside each other, the most probable first."""
+    yield from aligned([_TEXTS, *comparison_rows(texts)], "<>>>>")
+    first, second, *_ = by_probability(texts)
+    if second.logprob > -math.inf:
+        times = ratio_text(first.logprob - second.logprob)
+        yield (
+            f"{quoted(first.text)} is {times} x as likely as {quoted(second.text)}"
+            if first.logprob > second.logprob
+            else f"{quoted(first.text)} and {quoted(second.text)} are equally likely"
+        )
+    if len({len(text.ids) for text in texts}) > 1:
+        yield WHOLE_STRINGS
+
+
+def comparison_rows(texts: Sequence[ScoredText]) -> Iterator[tuple[str, ...]]:
+    """The cells of each text, the most probable first; the last is its share of the best one's."""
+    ordered = by_probability(texts)
+    for text in ordered:
+        yield (
+            quoted(text.text),
+            f"{len(text.ids):,}",
+            logprob_text(text.logprob),
+            probability_text(text.logprob),
+            share_of_best(text, ordered[0]),
+        )
+
+
+def share_of_best(text: ScoredText, best: ScoredText) -> str:
+    """`1`, `1/12.3`; `0` for what the model holds impossible."""
+    if text.logprob == -math.inf:
+        return "0"
+    gap = best.logprob - text.logprob
+    return f"1/{ratio_text(gap)}" if gap > 0 else "1"
