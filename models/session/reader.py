@@ -17,6 +17,7 @@ from tokexplore.models.session import meta, paths, rows, schema
 from tokexplore.models.session.distributions import AttachedDistributions, attach_distributions
 from tokexplore.models.session.meta import Holder, Summary
 from tokexplore.models.session.restore import BROKEN, replay
+from tokexplore.models.session.texts import Texts, read_texts
 from tokexplore.models.tokens import Vocabulary
 from tokexplore.models.tree.tree import TokenTree
 
@@ -45,6 +46,8 @@ class Session(NamedTuple):
     vocabulary: Vocabulary
     view: str
     """JSON of the interface; empty where it wrote none."""
+    texts: Texts
+    """Those that were scored beside the tree."""
     leaf: int
     cursor: int
     """Index into the path to `leaf`; -1 stays with the newest token."""
@@ -206,11 +209,14 @@ def _restored(connection: sqlite3.Connection, path: Path, migrated: bool) -> Ses
     written = max(left.last + 1, attached.last + 1, _stated(connection))
     damage = _lost_rows(connection, written, left.events + attached.rows)
     damage += _impossible(connection, attached)
+    texts, whole = read_texts(meta.get(connection, "texts"), tree)
+    damage += [] if whole else ["texts of which the probability was asked for"]
     return Session(
         path=path,
         tree=tree,
         vocabulary=vocabulary,
         view=meta.get(connection, "view") or "",
+        texts=texts,
         leaf=left.leaf or tree.branches[0].tip,
         cursor=left.cursor,
         created=meta.created(connection),

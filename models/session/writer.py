@@ -33,6 +33,8 @@ class View(NamedTuple):
     summary: Summary
     state: str
     """JSON of the interface."""
+    texts: str = ""
+    """JSON of the texts that were scored beside the tree; empty for none."""
 
 
 class Writer:
@@ -174,6 +176,8 @@ class Writer:
         if self._view is not None:
             meta.put(connection, "summary", msgspec.json.encode(self._view.summary).decode())
             meta.put(connection, "view", self._view.state)
+            if self._view.texts:
+                meta.put(connection, "texts", self._view.texts)
         meta.put(connection, "rows", str(self._seq))
         # Also where nothing else is new: this commit then brings what came before it to the disk.
         meta.put(connection, "updated", repr(time.time()))

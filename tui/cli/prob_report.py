@@ -20,7 +20,7 @@ from tokexplore.tui.cli.common.own_engine import interruptible, opened, prompt_i
 from tokexplore.tui.cli.common.progress import Meter
 from tokexplore.tui.cli.prob import ProbOptions
 from tokexplore.tui.export import json_fields
-from tokexplore.tui.report.probability_text import comparison_lines, quoted, text_lines, token_count
+from tokexplore.tui.report.probability_text import quoted, ranking_lines, text_lines, token_count
 from tokexplore.tui.report.repeat_text import one_line
 
 
@@ -125,7 +125,7 @@ def table(result: Result) -> Iterator[str]:
         yield from text_lines(text, vocabulary)
     if len(result.texts) > 1:
         yield ""
-        yield from comparison_lines(result.texts)
+        yield from ranking_lines(result.texts)
 
 
 def json_lines(result: Result) -> Iterator[str]:

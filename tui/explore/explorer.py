@@ -13,6 +13,7 @@ import numpy as np
 
 from tokexplore.models.api.chat import Chat
 from tokexplore.models.sampling.settings import SamplingSettings
+from tokexplore.models.session.texts import Texts
 from tokexplore.models.tokens import NO_VOCABULARY, Vocabulary
 from tokexplore.models.tree.events import (
     Came,
@@ -68,6 +69,8 @@ class Explorer:
         self.left: list[int] = []
         """Leaves that the user left for another branch, the latest last."""
         self.show_hidden = False
+        self.scored_texts: Texts = {}
+        """Texts that were scored beside the tree."""
         self.moves = 0
         """How often the cursor was placed or told to follow: what a stream adds is no move."""
         self.is_replayed = False

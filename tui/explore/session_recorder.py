@@ -15,6 +15,7 @@ from tokexplore.models.session import paths
 from tokexplore.models.session.journal import Journal
 from tokexplore.models.session.meta import Summary
 from tokexplore.models.session.reader import Session
+from tokexplore.models.session.texts import Texts, texts_json
 from tokexplore.models.session.writer import View
 from tokexplore.models.tokens import NO_VOCABULARY
 from tokexplore.models.tree.events import Act, Event, Viewed
@@ -112,6 +113,7 @@ def resumed(opened: OpenSession) -> Explorer:
     explorer.marked = [n for n in state.marked if 0 < n <= len(session.tree.branches)]
     explorer.left = [n for n in state.left if 0 < n < len(session.tree)]
     explorer.show_hidden = state.show_hidden
+    explorer.scored_texts = dict(session.texts)
     return explorer
 
 
@@ -138,7 +140,7 @@ class SessionRecorder:
         screen: Callable[[], ScreenState] = ScreenState,
     ) -> None:
         self._controller, self._tell, self._file, self._screen = controller, tell, file, screen
-        self._shown: tuple[int, ViewState] | None = None
+        self._shown: tuple[int, ViewState, Texts] | None = None
         self._vocabulary = opened.session.vocabulary if opened else NO_VOCABULARY
         """The one that is in the file."""
         self._closed = False
@@ -201,13 +203,14 @@ class SessionRecorder:
         controller, explorer = self._controller, self._controller.explorer
         if not explorer.nodes or self._replay is not None:
             return
-        now = len(explorer.tree), self._state()
+        now = len(explorer.tree), self._state(), dict(explorer.scored_texts)
         if now != self._shown:
             self._shown = now
             words = explorer.words(explorer.nodes, 0, FIRST_WORDS).strip()
             name = controller.link.info.name if controller.link.info else explorer.recorded_model
             summary = Summary(name, len(explorer.tree) - 1, words, time.time())
-            self.journal.view(View(summary, msgspec.json.encode(now[1]).decode()))
+            state = msgspec.json.encode(now[1]).decode()
+            self.journal.view(View(summary, state, texts_json(now[2])))
 
     def _state(self) -> ViewState:
         controller, explorer, options = (

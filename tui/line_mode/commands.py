@@ -13,11 +13,13 @@ from tokexplore.models.tree.trie import ROOT
 from tokexplore.models.untrusted import BITS, brief, number_of
 from tokexplore.tui.explore.explorer import Explorer
 from tokexplore.tui.explore.options import LARGEST_COUNT
+from tokexplore.tui.explore.text_scores import TextScores
 from tokexplore.tui.explore.undo_text import words_of
 from tokexplore.tui.line_mode.printer import LinePrinter
 from tokexplore.tui.line_mode.render import branch_lines, comparison_lines, place, step_lines
 from tokexplore.tui.presenters.candidates import View
 from tokexplore.tui.presenters.status import sampler_words
+from tokexplore.tui.report.probability_text import ranking_lines, text_lines
 from tokexplore.tui.report.step_text import number, percent
 
 ROWS = 10
@@ -109,6 +111,20 @@ class Commands:
         start = self.explorer.cursor
         await self.controller.type_text(rest)
         self._lines.tell_from(start)
+
+    async def probability(self, rest: str) -> None:
+        """How probable a text is at this step, beside those asked for before; no branch."""
+        self._need_prompt()
+        scores = TextScores(self.controller)
+        if not rest and not scores.all:
+            raise UsageError("prob needs a text, such as: prob  and then")
+        shown = [await scores.score(rest)] if rest else scores.all
+        for text in shown:
+            for line in text_lines(text, self.explorer.vocabulary, scores.others_name(text)):
+                self._lines.say(line)
+        if len(scores.comparable) > 1:
+            for line in ranking_lines(scores.comparable):
+                self._lines.say(line)
 
     async def again(self, _rest: str) -> None:
         """Draw this step once more (at a temperature above 0)."""
@@ -315,6 +331,7 @@ COMMANDS = (
     Command("find", "find TEXT", Commands.find, verbatim=True),
     Command("take", "take ID", Commands.take),
     Command("type", "type TEXT", Commands.type_text, verbatim=True),
+    Command("prob", "prob [TEXT]", Commands.probability, verbatim=True),
     Command("again", "again", Commands.again),
     Command("branch", "branch [N]", Commands.branch),
     Command("compare", "compare [N ...]", Commands.compare),

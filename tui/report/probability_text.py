@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 
-from tokexplore.models.display import visible
+from tokexplore.models.display import safe_text, visible
 from tokexplore.models.scored_text import ScoredText, by_probability
 from tokexplore.models.tokens import Vocabulary
 from tokexplore.tui.report.step_text import LONGEST_TOKEN
@@ -11,8 +11,7 @@ from tokexplore.tui.report.tables import aligned, cut
 from tokexplore.widgets.numbers import logprob_text, probability_text, ratio_text
 
 WHOLE_STRINGS = (
-    "Whole texts are compared, whatever their number of tokens: each token more can only lower "
-    "the probability."
+    "Whole texts are compared, whatever their number of tokens: a longer one loses more."
 )
 _TOKENS = ("", "token", "id", "logprob", "model", "rank")
 _TEXTS = ("text", "tokens", "logprob", "probability", "to the best")
@@ -28,11 +27,15 @@ def token_count(number: int) -> str:
     return f"{number:,} token{'' if number == 1 else 's'}"
 
 
-def text_lines(text: ScoredText, vocabulary: Vocabulary) -> Iterator[str]:
-    """A text: its tokens with the model's numbers, their sum, and what that is a token."""
-    yield f"{quoted(text.text)}, {token_count(len(text.ids))}"
-    rows = [_TOKENS, *_token_rows(text, vocabulary)]
-    yield from aligned(rows, "><>>>>")
+def text_lines(text: ScoredText, vocabulary: Vocabulary, by: str = "") -> Iterator[str]:
+    """A text: its tokens with the model's numbers, their sum, and what that is a token.
+
+    Args:
+        by: the model, where it is to be named.
+    """
+    whose = f", by {safe_text(by)}" if by else ""
+    yield f"{quoted(text.text)}, {token_count(len(text.ids))}{whose}"
+    yield from aligned([_TOKENS, *_token_rows(text, vocabulary)], "><>>>>")
     nats = text.logprob
     yield (
         f"  in all {logprob_text(nats)} nats = {logprob_text(nats, bits=True)} bits: probability "
@@ -43,10 +46,19 @@ def text_lines(text: ScoredText, vocabulary: Vocabulary) -> Iterator[str]:
 
 def _token_rows(text: ScoredText, vocabulary: Vocabulary) -> Iterator[tuple[str, ...]]:
     for token, logprob, rank in zip(text.ids, text.logprobs, text.ranks, strict=True):
-        nats = -math.inf if logprob is None else logprob
         shown = cut(vocabulary.show(token), LONGEST_TOKEN)
-        numbers = logprob_text(nats), probability_text(nats), f"{rank:,}" if rank else "?"
-        yield ("", shown, str(token), *numbers)
+        yield ("", shown, str(token), *_numbers(logprob), f"{rank:,}" if rank else "?")
+
+
+def _numbers(logprob: float | None) -> tuple[str, str]:
+    nats = -math.inf if logprob is None else logprob
+    return logprob_text(nats), probability_text(nats)
+
+
+def tokens_line(text: ScoredText, vocabulary: Vocabulary) -> str:
+    """The tokens of a text with logprob (nats) and probability, one after the other."""
+    each = zip(text.ids, map(_numbers, text.logprobs), strict=True)
+    return " │ ".join(f"{vocabulary.show(token)} {nats} {share}" for token, (nats, share) in each)
 
 
 def _perplexity(text: ScoredText) -> str:
@@ -55,9 +67,9 @@ def _perplexity(text: ScoredText) -> str:
     return f"{text.perplexity:,.2f}" if text.perplexity < 1e6 else ratio_text(-text.mean)
 
 
-def comparison_lines(texts: Sequence[ScoredText]) -> Iterator[str]:
+def ranking_lines(texts: Sequence[ScoredText]) -> Iterator[str]:
     """Texts after the same path beside each other, the most probable first."""
-    yield from aligned([_TEXTS, *comparison_rows(texts)], "<>>>>")
+    yield from ranking_table(texts)
     first, second, *_ = by_probability(texts)
     if second.logprob > -math.inf:
         times = ratio_text(first.logprob - second.logprob)
@@ -70,20 +82,23 @@ def comparison_lines(texts: Sequence[ScoredText]) -> Iterator[str]:
         yield WHOLE_STRINGS
 
 
-def comparison_rows(texts: Sequence[ScoredText]) -> Iterator[tuple[str, ...]]:
-    """The cells of each text, the most probable first; the last is its share of the best one's."""
+def ranking_table(texts: Sequence[ScoredText], cells: int = LONGEST_TOKEN) -> list[str]:
+    """The table of that, with so many cells for each text at most."""
     ordered = by_probability(texts)
-    for text in ordered:
-        yield (
-            quoted(text.text),
+    rows = [
+        (
+            quoted(text.text, cells),
             f"{len(text.ids):,}",
             logprob_text(text.logprob),
             probability_text(text.logprob),
-            share_of_best(text, ordered[0]),
+            _share_of_best(text, ordered[0]),
         )
+        for text in ordered
+    ]
+    return aligned([_TEXTS, *rows], "<>>>>")
 
 
-def share_of_best(text: ScoredText, best: ScoredText) -> str:
+def _share_of_best(text: ScoredText, best: ScoredText) -> str:
     """`1`, `1/12.3`; `0` for what the model holds impossible."""
     if text.logprob == -math.inf:
         return "0"

@@ -121,6 +121,26 @@ async def test_typed_text_keeps_its_spaces_and_is_scored() -> None:
     assert re.fullmatch(r"1 tokens typed; the model gave them -\d+\.\d\d nats in all, .*", lines[1])
 
 
+async def test_a_text_s_probability_is_told_and_nothing_branches() -> None:
+    engine = FakeEngine()
+    asked = ("step 3", "prob  king", "prob  there was a", "prob", "branch")
+    lines = await told(*asked, engine=engine)
+    first = section(lines, "prob  king")
+    (word,) = engine.encode(" king", continuation=True)
+    assert first[0] == "“␣king”, 1 token"
+    assert first[2].split()[:2] == ["␣king", str(word)]
+    assert len(first) == 5
+    second = section(lines, "prob  there was a")
+    assert second[0] == "“␣there␣was␣a”, 3 tokens"
+    assert any(line.startswith(("“␣king”  ", "“␣there␣was␣a”  ")) for line in second)
+    assert section(lines, "prob")[0] == first[0]
+    assert second[0] in section(lines, "prob")
+    assert section(lines, "branch")[0].startswith("branch 1")
+    assert len(section(lines, "branch")) == 1
+    text = lines[0]
+    assert " king" not in text
+
+
 async def test_settings_change_and_drawing_again_is_a_branch_or_says_so() -> None:
     lines = await told("again", "set temperature 0.9", "set length 3", "step 2", "again", "where")
     assert section(lines, "again")[0].startswith("Temperature 0 always takes")
@@ -142,6 +162,7 @@ async def test_changes_are_taken_back() -> None:
     [
         ("jump", "'jump' is no command: see help."),
         ("t", "'t' is more than one command: table or take or type or text."),
+        ("prob", "prob needs a text, such as: prob  and then"),
         ("pick two", "pick needs a whole number, not 'two'."),
         ("pick 0", "pick 0 is not possible: give 1 or more."),
         ("pick 100000", "there is no row 100000: the last is"),
