@@ -22,6 +22,7 @@ from tokexplore.tui.cli.registry import APP, SUBCOMMANDS, load
 from tokexplore.tui.keys import EVERYWHERE
 from tokexplore.tui.line_mode.commands import COMMANDS as TYPED
 from tokexplore.tui.screens.branches import BranchesDialog
+from tokexplore.tui.screens.continuation import ContinuationEditor
 from tokexplore.tui.screens.dialog import Ask, Dialog, Sheet
 from tokexplore.tui.screens.editor import Draft, PromptEditor, Writing
 from tokexplore.tui.screens.examples import ExamplePicker
@@ -38,7 +39,7 @@ DIALOGS: dict[str, list[BindingType]] = {
     "Every dialog": Dialog.BINDINGS,
     "The list of branches (b)": BranchesDialog.BINDINGS,
     "Finding a token (/)": FindToken.BINDINGS,
-    "Typed text (t)": [*Draft.BINDINGS, *Writing.BINDINGS],
+    "Typed text (t)": [*Draft.BINDINGS, *Writing.BINDINGS, *ContinuationEditor.BINDINGS],
     "Prompt (p), besides": PromptEditor.BINDINGS,
     "Lists of sessions and models (O, M)": [*SessionPicker.BINDINGS, *ModelPicker.BINDINGS],
     "The list of examples": ExamplePicker.BINDINGS,

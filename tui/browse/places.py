@@ -9,8 +9,9 @@ from tokexplore.tui.browse.screen import BrowseScreen
 from tokexplore.tui.keymap import Place
 from tokexplore.tui.screens.branches import BranchesDialog
 from tokexplore.tui.screens.compare import CompareScreen
+from tokexplore.tui.screens.continuation import ContinuationEditor
 from tokexplore.tui.screens.dialog import Ask, Sheet
-from tokexplore.tui.screens.editor import Draft, PromptEditor, TextEditor
+from tokexplore.tui.screens.editor import Draft, PromptEditor
 from tokexplore.tui.screens.examples import ExamplePicker
 from tokexplore.tui.screens.find import FindToken
 from tokexplore.tui.screens.lab import LabScreen
@@ -35,7 +36,7 @@ KINDS: dict[str, tuple[type[DOMNode], ...]] = {
 TYPED: dict[str, tuple[type[DOMNode], ...]] = {
     "where a token is found": (FindToken,),
     "where a line is typed": (Ask,),
-    "where text is typed": (TextEditor, Draft),
+    "where text is typed": (ContinuationEditor, Draft),
     "where a prompt is typed": (PromptEditor, Draft),
     "in the palette": (Palette,),
 }

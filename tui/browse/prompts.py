@@ -16,6 +16,7 @@ from tokexplore.tui.browse.base import Actions, BrowseBase
 from tokexplore.tui.explore.conversation import conversation, spoken, turn_at
 from tokexplore.tui.explore.examples import EXAMPLES, Example
 from tokexplore.tui.explore.options import STOCK_PROMPT
+from tokexplore.tui.explore.text_scores import TextScores
 
 if TYPE_CHECKING:
     from tokexplore.tui.screens.editor import PromptTyped, Written
@@ -140,7 +141,8 @@ class PromptActions(Actions):
         await self._ask_text(None)
 
     async def _ask_text(self, before: "Written | None") -> None:
-        from tokexplore.tui.screens.editor import TextEditor, Written
+        from tokexplore.tui.screens.continuation import ContinuationEditor
+        from tokexplore.tui.screens.editor import Written
 
         self.screen.pin()
         explorer, controller, title = (
@@ -158,7 +160,9 @@ class PromptActions(Actions):
             self.screen.nothing("engine to read what is typed until space starts it")
             return
         given = before or self._goes_on_with or Written("")
-        editor = TextEditor(title, given.text, self._preview_more, literal=given.literal)
+        editor = ContinuationEditor(
+            title, given.text, self._preview_more, TextScores(controller), literal=given.literal
+        )
         await self.screen.open(editor, partial(self._type, place=(explorer.leaf, explorer.cursor)))
 
     def _type(self, written: "Written | None", place: tuple[int, int] | None = None) -> None:

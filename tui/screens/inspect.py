@@ -9,15 +9,20 @@ from tokexplore.models.api.engine import ModelInfo
 from tokexplore.models.api.provenance import Provenance
 from tokexplore.models.display import safe_text
 from tokexplore.models.distribution import Distribution
+from tokexplore.models.scored_text import by_probability
 from tokexplore.models.tree.tree import TokenTree
 from tokexplore.tui.explore.controller import Controller
 from tokexplore.tui.explore.explorer import Explorer
+from tokexplore.tui.explore.text_scores import TextScores
 from tokexplore.tui.presenters.status import source_words
+from tokexplore.tui.report.probability_text import quoted, tokens_line
 from tokexplore.tui.screens.dialog import Sheet
 from tokexplore.tui.terminal.pacer import Figures
-from tokexplore.widgets.numbers import figure
+from tokexplore.widgets.numbers import figure, logprob_text, probability_text
 
 Lines = list[tuple[str, str]]
+_TEXT = 14
+"""Cells of a text in the column of names."""
 
 
 def inspect_sheet(controller: Controller, session: Path | None, figures: Figures | None) -> Sheet:
@@ -26,11 +31,14 @@ def inspect_sheet(controller: Controller, session: Path | None, figures: Figures
     absent = [("", "not loaded: space loads it")]
     rooms = {
         "This token": _token(explorer),
+        "Texts at this step": _texts(TextScores(controller)),
         "Model": _model(explorer, info, controller.streams.threads) if info else absent,
         "Session": _session(explorer, session),
         "Line": _line(figures),
     }
     for title, lines in rooms.items():
+        if not lines:
+            continue
         parts.append(Content.styled(title, "bold $here"))
         parts += [
             Content.assemble((f"  {name:<18}", "$text-muted"), safe_text(value))
@@ -68,6 +76,19 @@ def _token(explorer: Explorer) -> Lines:
     lines.append(("name", tree.labels.get(node, "")))
     lines.append(("note", tree.notes.get(node, "")))
     return [line for line in lines if line[1]] + _computed(tree, tree.parent[node])
+
+
+def _texts(scores: TextScores) -> Lines:
+    """What was asked for beside the tree, the most probable first."""
+    lines = []
+    for text in by_probability(scores.all):
+        by = scores.others_name(text)
+        figures = (
+            f"{logprob_text(text.logprob)} nats, {probability_text(text.logprob)}: "
+            f"{tokens_line(text, scores.vocabulary)}"
+        )
+        lines.append((quoted(text.text, _TEXT), figures + (f", by {by}" if by else "")))
+    return lines
 
 
 def _computed(tree: TokenTree, node: int) -> Lines:
