@@ -198,6 +198,7 @@ META = {
     "created": 1.0, "view": {"row": 1, "load": {"model": "x"}, "settings": {"temperature": 1.0}},
     "summary": {"model": "fake", "nodes": 3, "words": "w", "updated": 1.0}, "ended": "quit",
     "holder": {"host": os.uname().nodename, "pid": 1, "started": 1.0}, "previous": "x",
+    "texts": {"4": [{"text": "a", "ids": [5], "logprobs": [-1.0], "ranks": [1], "model": 0}]},
 }  # fmt: skip
 
 
@@ -213,6 +214,7 @@ META = {
 @example([], ("holder", f'{{"a": {DEEP}}}'))
 @example([], ("summary", f'{{"a": {DEEP}}}'))
 @example([], ("view", f'{{"a": {DEEP}}}'))
+@example([], ("texts", f'{{"4": {DEEP}}}'))
 @example([], ("holder", json.dumps(META["holder"] | {"pid": -1})))  # type: ignore[operator]
 @example([(("event", "at"), 2**63 - 1, "rowid % 3 = 0")], ("ended", "quit"))
 @example([(("event", "at"), "x", "kind = 'taken'")], ("ended", "quit"))

@@ -3,7 +3,9 @@
 import io
 import json
 import math
+import os
 import re
+import signal
 from collections.abc import Sequence
 from typing import Any
 
@@ -197,6 +199,21 @@ def test_the_prompt_is_computed_once() -> None:
     engine = Counted()
     found = read(" king", " a", " there", engine=engine)
     assert engine.starts == [len(found["prompt_ids"])] * 3
+
+
+class Interrupted(FakeEngine):
+    """Ctrl-C comes while the first text is scored."""
+
+    def score(self, ids: Any, start: int, control: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGINT)
+        return super().score(ids, start, control)
+
+
+def test_an_interrupted_command_says_nothing_of_half_of_the_texts() -> None:
+    out, errors, engine = io.BytesIO(), io.StringIO(), Interrupted()
+    options = ProbOptions(AppOptions(load=WITH_MODEL, prompt=PROMPT), (" king", " a"))
+    code = write_probabilities(options, out, open_engine=lambda *_: engine, errors=errors)
+    assert (code, out.getvalue()) == (130, b"")
 
 
 def test_ranks_that_the_engine_does_not_tell_are_not_guessed() -> None:
