@@ -84,8 +84,8 @@ def _run(asked: Prompted[ProbOptions], open_engine: OpenEngine) -> int:
 
 SUBCOMMAND = Subcommand(
     name="prob",
-    takes="--text TEXT ...",
-    summary="how probable texts are after a prompt: would it rather have said this?",
+    takes="--text ...",
+    summary="how probable texts are after a prompt, token by token and side by side",
     parser=_parser,
     options=_options,
     run=_run,
