@@ -10,7 +10,7 @@ from support.lived import OPTIONS, lived, reopened
 from textual.pilot import Pilot
 from textual.widgets import Static
 
-from tokexplore.models.api.engine import Chat, Message
+from tokexplore.models.api.chat import Chat, Message
 from tokexplore.models.api.options import PromptSpec
 from tokexplore.models.scored_text import ScoredText
 from tokexplore.models.session.paths import all_files
