@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+import msgspec
 from textual.content import Content
 
 from tokexplore.models.api.chat import Chat
@@ -238,8 +239,16 @@ class PromptActions(Actions):
     def _spec(self) -> PromptSpec:
         """The prompt of the path in view, to be edited; of a chat all that is said on it."""
         explorer, controller = self.explorer, self.controller
-        if (chat := spoken(explorer)) is not None:
-            return PromptSpec(chat=chat)
+        if (chat := spoken(explorer)) is not None and explorer.chat is not None:
+            begun = explorer.chat
+            return PromptSpec(
+                chat=msgspec.structs.replace(
+                    chat,
+                    prefill=begun.prefill,
+                    prefill_as=begun.prefill_as,
+                    prefill_more=begun.prefill_more,
+                )
+            )
         if not explorer.nodes:
             return controller.options.prompt or PromptSpec(text="")
         prompts = [i for i, n in enumerate(explorer.nodes, 1) if n in explorer.tree.prompts]

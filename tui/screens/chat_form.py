@@ -40,6 +40,10 @@ class Typed(NamedTuple):
     put_as: PrefillAs = "turn"
     keeps_later: bool = False
 
+    def differs(self, other: "Typed") -> bool:
+        """Whether another conversation stands there, or another way of rendering it."""
+        return self._replace(keeps_later=other.keeps_later) != other
+
 
 class Choice(Static, can_focus=True):
     """One of a few words; left and right, or space, take another."""
@@ -141,7 +145,8 @@ class ChatForm(VerticalScroll, can_focus=False):
     ) -> None:
         super().__init__(id=id)
         self._chat, self._options, self._at = chat, options, at
-        self._typed = typed or _fields(chat)
+        self._initial = _fields(chat)
+        self._typed = typed or self._initial
 
     def compose(self) -> ComposeResult:
         """A label and a field for each turn, then what is told of the answer."""
@@ -181,11 +186,20 @@ class ChatForm(VerticalScroll, can_focus=False):
         if isinstance(focused, Turn) and focused.told is None and not focused.text:
             focused.next_role()
             return
+        prefill = self.query_one("#prefill", Draft)
+        if prefill.text == self._initial.prefill:
+            prefill.load_text("")  # it began the answer before
         speaks = turns[-1].role if turns else ""
         turn = Turn("user" if speaks in ("assistant", "") else "assistant", None)
         last = turns[-1] if turns else None
         await self.mount_all([turn.label, turn], after=last)
         turn.focus()
+
+    def take(self, text: str) -> None:
+        """Let the user say a text that was typed elsewhere, where nothing is said yet."""
+        users = [turn for turn in self.turns if turn.role == "user"]
+        if users and not any(turn.text for turn in self.turns):
+            users[-1].load_text(text)
 
     def typed(self) -> Typed:
         """What stands in the fields."""
@@ -224,10 +238,11 @@ class ChatForm(VerticalScroll, can_focus=False):
         typed, sent = self.typed(), self.sent()
         messages = [turn.message() for turn in sent if turn.text.strip() or turn.holds_more]
         prefill, more = typed.prefill, self._chat.prefill_more if typed.prefill else {}
-        if messages and messages[-1].role == "assistant" and not prefill:
+        answers = messages and messages[-1].role == "assistant" and prefill == self._chat.prefill
+        if answers and not typed.differs(self._initial):
+            return None
+        if answers:
             last = messages.pop()
-            if last in self._chat.messages and len(sent) == len(self.turns):
-                return None
             prefill, more = last.content, last.more
         if not messages:
             return None

@@ -236,7 +236,10 @@ class PromptEditor(Writing[PromptSpec | None]):
             self.app.notify("This model has no chat template: plain text is the way.", markup=False)
             return
         at = self._forms.index(self._form) if self._form in self._forms else -1
+        plain = self.query_one("#plain", Draft).text if self._form == "plain" else ""
         self._form = self._forms[(at + 1) % len(self._forms)]
+        if plain and (chat := self._chat_form) is not None:
+            chat.take(plain)
         self._show_form()
 
     async def action_add_turn(self) -> None:
