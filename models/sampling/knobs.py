@@ -19,6 +19,8 @@ class Knob(NamedTuple):
     low: float
     high: float
     meaning: str
+    wanted: str
+    """What it can be, in an error's words: `give ...`."""
     elsewhere: str = ""
     """Whose formula it is, where transformers has none."""
 
@@ -41,7 +43,7 @@ class Knob(NamedTuple):
 KNOBS = tuple(
     Knob(
         stage.option, stage.field, turns.fine, turns.coarse, turns.low, turns.high,
-        stage.meaning, stage.elsewhere,
+        stage.meaning, stage.rules[0].wanted, stage.elsewhere,
     )
     for stage in STAGES
     if (turns := stage.turns) is not None
@@ -60,7 +62,7 @@ def exact(knob: Knob, value: float) -> float:
     if not knob.whole:
         return float(value)
     if value != int(value):
-        raise UsageError(f"{knob.name} {value:g} is not a whole number.")
+        raise UsageError(f"{knob.name} {value:g} is not a whole number: give {knob.wanted}.")
     return int(value)
 
 

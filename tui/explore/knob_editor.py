@@ -6,11 +6,14 @@ import msgspec
 
 from tokexplore.models.errors import UsageError
 from tokexplore.models.sampling.knobs import KNOBS, Knob, exact
-from tokexplore.models.sampling.settings import SamplingSettings
+from tokexplore.models.sampling.settings import BY_FIELD, SamplingSettings
 from tokexplore.models.untrusted import brief, number_of
 from tokexplore.tui.explore.options import LARGEST_COUNT, MAX_NEW_TOKENS
 
-LENGTH = Knob("length", "max_new_tokens", 1, 64, 1, LARGEST_COUNT, "tokens a stream may add")
+LENGTH = Knob(
+    "length", "max_new_tokens", 1, 64, 1, LARGEST_COUNT, "tokens a stream may add",
+    f"1 to {LARGEST_COUNT}",
+)  # fmt: skip
 DIALS = (*KNOBS, LENGTH)
 """All that can be turned: the sampler's knobs, and how far a stream goes."""
 
@@ -59,20 +62,37 @@ class KnobEditor:
         knob = self.knob
         self.values[knob.field] = MAX_NEW_TOKENS if knob is LENGTH else knob.neutral
 
-    def settle(self) -> bool:
-        """Take a typed number over, whatever the settings make of it; whether there was one.
+    def typed_value(self) -> float:
+        """The number that is being typed, as the knob in hand has it.
 
         Raises:
-            UsageError: for what is no number.
+            UsageError: it is no number, or none that the knob can have under the present
+                temperature.
         """
-        typed, self.typed = self.typed, ""
-        if not typed:
-            return False
+        knob = self.knob
         try:
-            self.values[self.knob.field] = number_of(typed)
+            value = exact(knob, number_of(self.typed))
         except ValueError:
-            raise UsageError(f"{brief(typed)!r} is not a number that a knob can have.") from None
-        return True
+            raise UsageError(
+                f"{brief(self.typed)!r} is not a number that {knob.name} can have: "
+                f"give {knob.wanted}."
+            ) from None
+        if knob is LENGTH:
+            _check_length(value)
+            return value
+        for sentence in BY_FIELD[knob.field].complaints(value, self.values["temperature"]):
+            raise UsageError(sentence)
+        return value
+
+    def settle(self) -> None:
+        """Take a typed number over, whatever other knobs make of it.
+
+        Raises:
+            UsageError: see `typed_value`; it then stays typed.
+        """
+        if self.typed:
+            self.values[self.knob.field] = self.typed_value()
+            self.typed = ""
 
     def settings(self) -> SamplingSettings:
         """The knobs as settings; what cannot be turned stays as it was.
@@ -90,8 +110,10 @@ class KnobEditor:
             UsageError: for a value outside its range.
         """
         length = exact(LENGTH, self.values[LENGTH.field])
-        if not LENGTH.low <= length <= LENGTH.high:
-            raise UsageError(
-                f"length {length:g} is not possible: give {LENGTH.low} to {LENGTH.high}."
-            )
+        _check_length(length)
         return Setup(self.settings(), int(length))
+
+
+def _check_length(length: float) -> None:
+    if not LENGTH.low <= length <= LENGTH.high:
+        raise UsageError(f"length {length:g} is not possible: give {LENGTH.wanted}.")

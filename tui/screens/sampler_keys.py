@@ -2,6 +2,9 @@
 
 from textual.binding import Binding
 
+from tokexplore.models.errors import UsageError
+from tokexplore.models.untrusted import brief
+from tokexplore.tui.explore.knob_editor import KnobEditor
 from tokexplore.widgets.keybar import KeyHint
 
 _NUMBER = {**{str(n): str(n) for n in range(1, 10)}, "full_stop": ".", "minus": "-", "e": "e"}
@@ -53,20 +56,35 @@ LENS_BINDINGS = [
 ]  # fmt: skip
 
 
-def lens_hints(typed: str, why_no_draws: str) -> tuple[list[KeyHint], KeyHint]:
+def lens_hints(editor: KnobEditor, why_no_draws: str) -> tuple[list[KeyHint], KeyHint]:
     """The key bar, from what matters most: it differs while a number is being typed."""
     last = KeyHint("{program.help:?}", "keys", 10, "app.help")
-    if typed:
-        takes = KeyHint("{lens.apply:⏎}", f"takes {typed}", 9, "apply")
-        return [takes, KeyHint("{lens.rub_out:⌫}", "rubs out", 8)], last
+    discard = KeyHint("{lens.discard:q}", "discard", 5, "cancel")
+    if editor.typed:
+        rubs_out = KeyHint("{lens.rub_out:⌫}", "rubs out", 8, "rub_out")
+        return [*_typed_hints(editor), rubs_out, discard], last
     return [
         KeyHint("{lens.up:↑}{lens.down:↓}", "knob", 9),
-        KeyHint("{lens.less:←}{lens.more:→}{lens.coarse_less:H}{lens.coarse_more:L}", "turn", 8),
-        KeyHint("0…9", "type a number", 7),
+        KeyHint("{lens.less:←}{lens.more:→}{lens.coarse_less:H}{lens.coarse_more:L}", "turn", 6),
+        KeyHint("0…9", "type a number", 8),
         KeyHint("{lens.neutral:n}", "neutral", 4, "neutral"),
         KeyHint("{lens.pin:p}", "pin", 3, "pin"),
         KeyHint("{lens.draw:d}", "draw", 2, "draw", disabled=bool(why_no_draws)),
         KeyHint("{lens.picture:v}", "picture", 1, "picture"),
-        KeyHint("{lens.apply:⏎}", "apply", 6, "apply"),
-        KeyHint("{lens.discard:q}", "discard", 5, "cancel"),
+        KeyHint("{lens.apply:⏎}", "apply and close", 7, "apply"),
+        discard,
     ], last
+
+
+def _typed_hints(editor: KnobEditor) -> list[KeyHint]:
+    """What enter does with a typed number, and where it does nothing, what the knob can have."""
+    typed = brief(editor.typed)
+    try:
+        editor.typed_value()
+    except UsageError:
+        wanted = f"does not take {typed}: {editor.knob.name} can be {editor.knob.wanted}"
+        return [KeyHint("{lens.apply:⏎}", wanted, 9, "apply")]
+    return [
+        KeyHint("{lens.apply:⏎}", f"takes {typed}", 9, "apply"),
+        KeyHint("{lens.apply:⏎}{lens.apply:⏎}", "applies it and closes", 7),
+    ]

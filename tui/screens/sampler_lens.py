@@ -104,10 +104,15 @@ class SamplerLensScreen(Dialog[Setup | None]):
     # The settings in hand
 
     def _now(self) -> SamplingSettings | None:
+        """Those that the knobs make, None where they are not possible together."""
+        return None if self._why_no_settings() else self._editor.settings()
+
+    def _why_no_settings(self) -> str:
         try:
-            return self._editor.settings()
-        except UsageError:
-            return None
+            self._editor.settings()
+        except UsageError as error:
+            return str(error)
+        return ""
 
     def _columns(self) -> list[Column]:
         named = [("before", self._before, "$muted")]
@@ -148,7 +153,7 @@ class SamplerLensScreen(Dialog[Setup | None]):
         columns = self._columns()
         top = self.query_one("#knobs", Static)
         own = rebinding_of(self.app)
-        self.query_one(KeyBar).show(*own.hints(*lens_hints(self._editor.typed, self._why_no_draws)))
+        self.query_one(KeyBar).show(*own.hints(*lens_hints(self._editor, self._why_no_draws)))
         lines = sampler_lines.knob_lines(self._editor, top.content_size.width)
         top.update(Content("\n").join(lines))
         self._draw_figures(columns)
@@ -178,6 +183,8 @@ class SamplerLensScreen(Dialog[Setup | None]):
         if self._distribution is None:
             return ["no distribution is known at this step: knobs only"]
         notices = [f"{c.name}: {c.settings.short()}" for c in columns[1 : len(self._pins) + 1]]
+        if why := self._why_no_settings():
+            notices.append(f"now: {why}")
         if self._controller.link.absent:
             notices.append(
                 "without the model: bounds from what is recorded; ? needs the whole tail"
@@ -218,10 +225,9 @@ class SamplerLensScreen(Dialog[Setup | None]):
         self._draw()
 
     def _settle(self) -> bool:
-        """Take a typed number over; False when it is none, or one that is not possible."""
+        """Take a typed number over; False when that is not possible: then it stays typed."""
         try:
-            if self._editor.settle():
-                self._editor.settings()
+            self._editor.settle()
         except UsageError as error:
             self.app.notify(str(error), severity="error", markup=False)
             return False
@@ -231,15 +237,15 @@ class SamplerLensScreen(Dialog[Setup | None]):
 
     def action_select(self, direction: int) -> None:
         """To another knob."""
-        self._settle()
-        self._editor.select(direction)
-        self._draw()
+        if self._settle():
+            self._editor.select(direction)
+            self._draw()
 
     def action_turn(self, direction: int, coarse: bool = False) -> None:
         """Turn the knob by a step."""
-        self._settle()
-        self._editor.turn(direction, coarse=coarse)
-        self._follow()
+        if self._settle():
+            self._editor.turn(direction, coarse=coarse)
+            self._follow()
 
     def action_neutral(self) -> None:
         """The knob to where it does nothing."""
@@ -309,7 +315,7 @@ class SamplerLensScreen(Dialog[Setup | None]):
         self._draw()
 
     def action_apply(self) -> None:
-        """Take a number that is being typed; else check the settings and hand them over."""
+        """Take a number that is being typed; without one, hand the settings over and close."""
         if self._editor.typed:
             self._settle()
             return

@@ -220,6 +220,6 @@ async def test_a_typed_place_or_id_that_is_too_long_is_none() -> None:
             app.simulate_key("9")
         await settle(pilot)
         await press(pilot, "enter")
-        assert "not a number that a knob can have" in screen_text(app) + "".join(
+        assert "not a number that temperature can have" in screen_text(app) + "".join(
             n.message for n in app._notifications
         )

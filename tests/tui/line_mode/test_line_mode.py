@@ -174,7 +174,7 @@ async def test_changes_are_taken_back() -> None:
         ("set top-p nan", "set top-p needs a number, not 'nan'."),
         ("set temperature 1e300", "temperature 1e+300 is not possible"),
         (f"set top-k {2**64}", f"set top-k {2**64} is not possible: give at most 2^64 - 1."),
-        ("set top-k 1.5", "top-k 1.5 is not a whole number."),
+        ("set top-k 1.5", "top-k 1.5 is not a whole number: give 0 (off) to 2^64 - 1."),
         (
             f"set top-k {'9' * 5000}",
             f"set top-k {'9' * 40}… is not possible: give at most 2^64 - 1.",

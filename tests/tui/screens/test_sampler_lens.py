@@ -2,6 +2,7 @@
 
 import math
 import re
+from itertools import pairwise
 
 import pytest
 from msgspec.structs import replace
@@ -9,6 +10,7 @@ from support.app import make_app, press, screen_text, settle, until
 from textual.events import Key
 from textual.theme import Theme
 from textual.widgets import Static
+from textual_hires_canvas import Canvas
 
 from tokexplore.models.api.options import PromptSpec
 from tokexplore.models.api.questions import FindEffects
@@ -16,6 +18,7 @@ from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.tui.explore.open_session import continue_session, options_for
 from tokexplore.tui.explore.options import AppOptions, OpenOptions
 from tokexplore.tui.screens.sampler_lens import DRAWS, SamplerLensScreen
+from tokexplore.tui.screens.sampler_plot import _Probabilities, height_axis, rank_axis
 from tokexplore.tui.theme import ANSI, DARK, LIGHT
 from tokexplore.widgets.numbers import percent
 
@@ -140,10 +143,83 @@ async def test_an_impossible_value_is_refused_with_the_value() -> None:
         await pilot.press(*["down"] * 4, *"1.7", "enter")
         await settle(pilot)
         assert isinstance(app.screen, SamplerLensScreen)
-        assert any("top-p 1.7" in n.message for n in app._notifications)
+        said = "top-p 1.7 is not possible: give more than 0, at most 1."
+        assert said in [n.message for n in app._notifications]
         await pilot.press(*"e-", "enter")
         await settle(pilot)
-        assert any("'e-' is not a number" in n.message for n in app._notifications)
+        said = "'1.7e-' is not a number that top-p can have: give more than 0, at most 1."
+        assert said in [n.message for n in app._notifications]
+
+
+@pytest.mark.parametrize("key", ["enter", "up", "down", "left", "H", "p", "d"])
+async def test_what_is_refused_loses_nothing(key: str) -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=SIZE) as pilot:
+        lens = await opened(pilot, app)
+        await pilot.press(*["down"] * 4, *"1.7")
+        await settle(pilot)
+        wanted = "⏎ does not take 1.7: top-p can be more than 0, at most 1"
+        assert wanted in screen_text(app)
+        await pilot.press(key)
+        await settle(pilot)
+        assert app.screen is lens
+        assert "1.7▌" in part(app, "#knobs")
+        assert lens._now() == HOT
+        assert [c.name for c in lens._columns()] == ["before", "now"]
+        await pilot.press("backspace", "backspace", "backspace", *"0.9", "enter", "enter")
+        await until(pilot, lambda: app.controller.explorer.settings.top_p == 0.9)
+        assert app.controller.explorer.settings == replace(HOT, top_p=0.9)
+
+
+@pytest.mark.parametrize(
+    ("downs", "typed", "said"),
+    [
+        (3, "2.5", "top-k 2.5 is not a whole number: give 0 (off) to 2^64 - 1."),
+        (3, "-1", "top-k -1 is not possible: give 0 (off) to 2^64 - 1."),
+        (10, "0", f"length 0 is not possible: give 1 to {2**31 - 1}."),
+        (10, "1e999", f"'1e999' is not a number that length can have: give 1 to {2**31 - 1}."),
+        (1, "0.8", "dynamic range 0.8 is not possible: give 0 (off) or more, less than the "
+         "temperature."),
+    ],
+)  # fmt: skip
+async def test_a_refusal_names_the_value_and_the_range(downs: int, typed: str, said: str) -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(pilot, app)
+        await pilot.press(*["down"] * downs, *typed, "enter")
+        await settle(pilot)
+        assert said in [n.message for n in app._notifications]
+
+
+async def test_settings_that_are_not_possible_together_say_why() -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=SIZE) as pilot:
+        lens = await opened(pilot, app)
+        await pilot.press("down", *"0.5", "up", *"0.4", "enter")
+        await settle(pilot)
+        assert lens._now() is None
+        said = " ".join(part(app, "#figures").split())
+        assert "now: dynamic range 0.5 is not possible: give 0 (off) or more, less than" in said
+        await pilot.press("enter")
+        await settle(pilot)
+        assert app.screen is lens
+        await pilot.press(*"0.9", "enter", "enter")
+        await until(pilot, lambda: app.controller.explorer.settings.dynamic_range == 0.5)
+        assert app.controller.explorer.settings.temperature == 0.9
+
+
+async def test_a_click_on_the_hints_is_their_key() -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=SIZE) as pilot:
+        lens = await opened(pilot, app)
+        await pilot.press(*"1.52")
+        await settle(pilot)
+        place = screen_text(app).splitlines()[-1].index("⌫")
+        await pilot.click("KeyBar", offset=(place, 0))
+        await until(pilot, lambda: "⏎ takes 1.5 ⏎⏎ applies it and closes" in screen_text(app))
+        await pilot.click("KeyBar", offset=(1, 0))
+        await until(pilot, lambda: lens._now() == replace(HOT, temperature=1.5))
+        assert app.screen is lens
 
 
 async def test_the_picture_shows_probabilities_their_sum_and_what_was_drawn() -> None:
@@ -172,6 +248,12 @@ async def test_the_legend_stands_inside_the_frame_of_the_picture(size: tuple[int
             rows = [line[plot.x : plot.right] for line in lines[plot.y : plot.bottom]]
             frame = rows[0] + rows[-1] + "".join(row[0] + row[-1] for row in rows)
             assert set(frame) <= set("┏┓┗┛━┻┳┫┣╋┃")
+            cut_at = {x for x, c in enumerate(rows[0]) if c == "┳"}
+            ticks = [x for x, c in enumerate(rows[-1]) if c == "┳" and x not in cut_at]
+            assert len({b - a for a, b in pairwise(ticks)}) == 1
+            heights = [y for y, row in enumerate(rows) if row[0] == "┫"]
+            assert len({b - a for a, b in pairwise(heights)}) <= 1
+            assert heights[-1] == len(rows) - 2, "0 is inside the frame"
             assert ("now" in "".join(rows)) == (plot.height > 8)
             await press(pilot, "v")
 
@@ -275,9 +357,10 @@ async def test_enter_takes_a_typed_number_and_a_second_one_applies() -> None:
     async with app.run_test(size=SIZE) as pilot:
         await opened(pilot, app)
         assert "0…9 type a number" in screen_text(app)
+        assert "⏎ apply and close" in screen_text(app)
         await pilot.press(*"1.5")
         await settle(pilot)
-        assert "⏎ takes 1.5" in screen_text(app)
+        assert "⏎ takes 1.5 ⏎⏎ applies it and closes ⌫ rubs out" in screen_text(app)
         await pilot.press("enter")
         await settle(pilot)
         assert isinstance(app.screen, SamplerLensScreen), "the next key still is the lens's"
@@ -286,3 +369,45 @@ async def test_enter_takes_a_typed_number_and_a_second_one_applies() -> None:
         await pilot.press("enter")
         await until(pilot, lambda: not isinstance(app.screen, SamplerLensScreen))
         assert app.controller.explorer.settings.temperature == 1.5
+
+
+@pytest.mark.parametrize("cells", [1, 2, 5, 11, 20, 59, 60, 61, 200, 298])
+@pytest.mark.parametrize("points", [1, 2, 9, 10, 11, 30])
+def test_ranks_are_marked_at_equal_cells(cells: int, points: int) -> None:
+    axis = rank_axis(cells, points)
+    at = [(tick - axis.low) / (axis.high - axis.low) * cells for tick in axis.ticks]
+    assert len({round(b - a, 6) for a, b in pairwise(at)}) <= 1
+    assert all(round(b - a, 6).is_integer() for a, b in pairwise(at))
+    first = (1 - axis.low) / (axis.high - axis.low) * cells
+    assert first == pytest.approx(0.5), "rank 1 in its cell"
+    if (cells - 1) * 5 > points * 5:
+        assert axis.high >= points
+
+
+@pytest.mark.parametrize("cells", [1, 2, 5, 17, 40, 90])
+@pytest.mark.parametrize("top", [1.0, 0.476, 0.0999, 0.1, 3e-4, 6.6e-6, 1e-6])
+def test_probabilities_are_marked_at_equal_cells(cells: int, top: float) -> None:
+    axis = height_axis(cells, top)
+    scale = cells / (axis.high - axis.low)
+    assert 0 < -axis.low * scale < 0.25, "0 is in the lowest row of dots, not under the frame"
+    assert (top - axis.low) * scale <= cells
+    apart = {round((b - a) * scale, 6) for a, b in pairwise(axis.ticks)}
+    assert len(apart) <= 1
+    assert all(cells.is_integer() for cells in apart)
+    labels = _Probabilities().get_labels_for_ticks(axis.ticks)
+    assert all(len(label) <= 6 for label in labels)
+    assert [float(label) for label in labels] == pytest.approx(list(axis.ticks))
+
+
+async def test_what_is_almost_zero_is_drawn_to_the_last_rank() -> None:
+    app = make_app(options=replace(OPTIONS, settings=SamplingSettings(1.0)))
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(pilot, app)
+        await pilot.press(*"0.15", "enter")
+        await settled(pilot, app)
+        lens = app.screen
+        assert lens._columns()[-1].effect.probability_view[29] < 1e-5
+        plot = lens.query_one("#plot", Canvas)
+        lowest = plot.size.height - 2
+        marked = [plot.get_pixel(x, lowest)[0] for x in range(5, plot.size.width - 1)]
+        assert all("⠀" < mark <= "⣿" for mark in marked)
