@@ -7,8 +7,9 @@ import numpy as np
 import torch
 
 from tokexplore.models.engine import sampler
-from tokexplore.models.engine.forward.logits_row import Floats, Row, summarise
+from tokexplore.models.engine.forward.logits_row import Floats, Row, distribution, summarise
 from tokexplore.models.engine.sampler import Kept, Reshaped, Weights, entropy_of, weights_of
+from tokexplore.models.lab.lens import Lens, exact
 from tokexplore.models.sampling.effects import SHOWN, Draws, Effect, StageEffect
 from tokexplore.models.sampling.logit_edits import NO_CHANGES, LogitEdits
 from tokexplore.models.sampling.randomness import path_key, uniform
@@ -61,17 +62,16 @@ def draws(
     )
 
 
-def effects_of(logits: Sequence[float], settings: Sequence[SamplingSettings]) -> list[Effect]:
-    """What settings make of logits without a model, shape [V]; ids are places in them."""
-    row = summarise(torch.tensor(logits, dtype=torch.float32), "given")
-    return [effect(row, chosen) for chosen in settings]
+def lens_of(logits: Sequence[float], settings: Sequence[SamplingSettings], count: int = 0) -> Lens:
+    """What settings make of logits without a model, shape [V]; ids are places in them.
 
-
-def counts_of(logits: Sequence[float], settings: SamplingSettings, count: int) -> list[int]:
-    """How often each place is drawn in so many draws, shape [V]."""
+    Args:
+        count: draws to count.
+    """
     row = summarise(torch.tensor(logits, dtype=torch.float32), "given")
-    found = draws(row, settings, (), count)
-    return [found.of(place) for place in range(len(logits))]
+    found = [effect(row, chosen) for chosen in settings]
+    counted = [draws(row, chosen, (), count) for chosen in settings] if count else []
+    return exact(distribution(row, len(logits)), len(logits), found, counted=counted)
 
 
 def _walk(

@@ -1,6 +1,7 @@
 """A sweep: one prompt under many settings, the next token of each and sampled continuations."""
 
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import product
 from typing import NamedTuple
 
@@ -56,18 +57,21 @@ class Outcome(NamedTuple):
 
 
 def combinations(
-    base: SamplingSettings, temperatures: Sequence[float], top_ps: Sequence[float]
+    base: SamplingSettings, values: Mapping[str, Sequence[float]]
 ) -> tuple[SamplingSettings, ...]:
-    """Every temperature with every top-p, the rest as it is.
+    """Settings with every combination of some values, those of the last field changing fastest.
+
+    Args:
+        values: by field; the other fields are those of `base`.
 
     Raises:
         UsageError: for a value outside its range, and for more of them than can be shown.
     """
-    if (count := len(temperatures) * len(top_ps)) > MOST_SETTINGS:
+    if (count := math.prod(map(len, values.values()))) > MOST_SETTINGS:
         raise UsageError(f"{count:,} settings are too many: give {MOST_SETTINGS:,} at most.")
     return tuple(
-        msgspec.structs.replace(base, temperature=t, top_p=p).checked()
-        for t, p in product(temperatures, top_ps)
+        msgspec.structs.replace(base, **dict(zip(values, chosen, strict=True))).checked()
+        for chosen in product(*values.values())
     )
 
 

@@ -4,7 +4,8 @@ import pytest
 
 from tokexplore.models.errors import UsageError
 from tokexplore.tui.cli.app import SUBCOMMAND as APP
-from tokexplore.tui.cli.lens import LensOptions, lens_lines
+from tokexplore.tui.cli.lens import LensOptions
+from tokexplore.tui.cli.lens_words import given_words
 
 
 @pytest.mark.parametrize("text", ["-1e-1", "-.1", "-1E-1", "-0.1e0", "-0.1"])
@@ -33,4 +34,4 @@ def test_a_number_out_of_range_is_told_with_its_limit(said: str, given: tuple[st
 def test_a_logit_that_is_no_number_is_named_before_anything_is_counted(words: str) -> None:
     value, word = next(p.split("=")[::-1] for p in words.split(",") if p[-1] in "nf")
     with pytest.raises(UsageError, match=f"^{value} is no logit for '{word}'"):
-        list(lens_lines(LensOptions(logits=words)))
+        given_words(LensOptions(logits=words))

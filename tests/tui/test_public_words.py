@@ -40,7 +40,7 @@ OPTIONS = {
     "lab noise": LAB,
     "lab sums": f"{LAB} step",
     "lab experts": f"{LAB} factors groups runs batch",
-    "lens": f"logits logprobs file draw {KNOBS}",
+    "lens": f"{PROMPT} {KNOBS} {LOADING} logits logprobs file position top draw format plot theme",
     "tape": "cast gif svg check",
     "gif": "",
     "models": "",

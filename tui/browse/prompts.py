@@ -295,13 +295,13 @@ class PromptActions(Actions):
 
     async def _show_words(self, example: Example) -> None:
         """The figures of a few words: no model has a part in it."""
-        from tokexplore.tui.report.lens_text import effect_lines, parse_words
+        from tokexplore.tui.report.lens_text import parse_words, word_lines
         from tokexplore.tui.screens.dialog import Sheet
 
         words, logits = zip(*parse_words(example.words), strict=True)
         settings = [SamplingSettings(temperature=t) for t in (1.0, 100.0)]
         lines = await asyncio.to_thread(
-            lambda: list(effect_lines(words, logits, settings, draw=1000))
+            lambda: list(word_lines(words, logits, settings, draws=1000))
         )
         await self.screen.open(Sheet(example.title, Content("\n".join(lines))))
 

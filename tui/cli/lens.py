@@ -1,62 +1,127 @@
-"""`tokexplore lens`: what sampling settings make of a few words with known logits. No model."""
+"""`tokexplore lens`: what sampling settings make of one step, of a model or of a few words."""
 
 import argparse
-import math
-from collections.abc import Iterator
+from typing import Literal
 
 import msgspec
 
+from tokexplore.models.api.options import EMBEDDED
+from tokexplore.models.catalog.catalog import locate
+from tokexplore.models.distribution import STORED_CANDIDATES
 from tokexplore.models.errors import UsageError
-from tokexplore.models.lab.sweep import combinations
 from tokexplore.models.opening import OpenEngine
-from tokexplore.models.sampling.settings import LARGEST, SamplingSettings
-from tokexplore.models.untrusted import brief, path_of, read_json
-from tokexplore.tui.cli.common.app_options import single_settings
-from tokexplore.tui.cli.common.option_groups import add_lists
+from tokexplore.models.sampling.settings import SamplingSettings
+from tokexplore.tui.cli.common.app_options import listed_settings, load_options
+from tokexplore.tui.cli.common.option_groups import (
+    add_chat,
+    add_lists,
+    add_loading,
+    add_model,
+    add_prompt,
+)
 from tokexplore.tui.cli.common.option_types import count
 from tokexplore.tui.cli.common.parser import Parser
+from tokexplore.tui.cli.common.prompt_input import (
+    Prompted,
+    piped_stdin,
+    prompt_arguments,
+    read_prompt,
+)
 from tokexplore.tui.cli.common.subcommand import Subcommand
-from tokexplore.tui.report.lens_text import effect_lines, parse_words
+from tokexplore.tui.explore.options import AppOptions
+from tokexplore.tui.terminal.stdio import private_stdout
 
-MOST_WORDS = 1_000_000
 MOST_DRAWS = 10_000_000
-MOST_LOGPROB = 1e-3
-"""Nats; above 0 by no more than rounding leaves."""
 
 
 class LensOptions(msgspec.Struct, frozen=True):
     """What `tokexplore lens` takes."""
 
+    app: AppOptions = AppOptions()
+    """How the model is loaded, and the prompt."""
     logits: str = ""
-    """`word=number,word=number`."""
+    """`word=number,word=number`: no model."""
     logprobs: str = ""
     file: str = ""
     """JSON: an object of words and logits, or a list of logits."""
-    temperatures: tuple[float, ...] = (1.0,)
-    top_ps: tuple[float, ...] = (1.0,)
-    settings: SamplingSettings = SamplingSettings(temperature=1.0)
-    """The rest of the settings."""
+    settings: tuple[SamplingSettings, ...] = (SamplingSettings(1.0),)
+    position: int | None = None
+    """The step before this token of the prompt; None is the one after all of it."""
+    top: int = 20
+    """Candidates of a model's step."""
     draw: int = 0
     """Draws to count."""
+    format: Literal["text", "json"] = "text"
+    plot: str = ""
+    """A picture (.svg) to draw of it."""
+    theme: Literal["light", "dark"] = "light"
+    """Of the picture."""
+
+    @property
+    def of_words(self) -> bool:
+        """Whether words are given, and no model."""
+        return bool(self.logits or self.logprobs or self.file)
 
 
 def _parser() -> Parser:
     parser = Parser(
         "tokexplore lens",
-        "See what temperature, top-p and the rest make of a few words. No model is loaded.",
-        usage='tokexplore lens --logits "ceiling=-49.8,floor=-46.4,mat=-45.3" [options]',
+        "See what temperature, top-p and the rest make of the step after a prompt, several\n"
+        "settings side by side. With --logits, --logprobs or --file: of a few words; no model is\n"
+        "loaded.",
+        usage="tokexplore lens [MODEL] --prompt TEXT --top-p 0.9,0.1 --plot FILE.svg [options]\n"
+        '       tokexplore lens --logits "ceiling=-49.8,floor=-46.4,mat=-45.3" [options]',
     )
-    parser.add_argument("--logits", default="", metavar="WORD=X,...", help="words and their logits")
+    add_model(parser)
+    parser.set_defaults(model="")
+    default = LensOptions()
     parser.add_argument(
+        "--position",
+        type=count,
+        metavar="N",
+        help="the step before the prompt's token N, counted from 0 (default: the one after all "
+        "of it)",
+    )
+    parser.add_argument(
+        "--top",
+        type=_top,
+        default=default.top,
+        metavar="K",
+        help="candidates of the model to tell of (%(default)s)",
+    )
+    parser.add_argument(
+        "--draw", type=_draws, default=default.draw, metavar="N", help="draw N times and count"
+    )
+    parser.add_argument(
+        "--format",
+        choices=("text", "json"),
+        default=default.format,
+        help="text: tables; json: one object with all of it (%(default)s)",
+    )
+    parser.add_argument(
+        "--plot",
+        default="",
+        metavar="FILE.svg",
+        help="also draw it, a panel a setting: a new SVG",
+    )
+    parser.add_argument(
+        "--theme",
+        choices=("light", "dark"),
+        default=default.theme,
+        help="colours of the picture (%(default)s)",
+    )
+    words = parser.add_argument_group("words instead of a model")
+    words.add_argument("--logits", default="", metavar="WORD=X,...", help="words and their logits")
+    words.add_argument(
         "--logprobs", default="", metavar="WORD=X,...", help="words and their logprobs (nats)"
     )
-    parser.add_argument(
+    words.add_argument(
         "--file", default="", metavar="FILE.json", help='{"word": logit, ...} or a list of logits'
     )
-    parser.add_argument(
-        "--draw", type=_draws, default=0, metavar="N", help="draw N times and count"
-    )
+    add_prompt(parser)
+    add_chat(parser)
     add_lists(parser)
+    add_loading(parser)
     return parser
 
 
@@ -67,74 +132,56 @@ def _draws(text: str) -> int:
     return draws
 
 
-def _options(given: argparse.Namespace) -> LensOptions:
-    return LensOptions(
+def _top(text: str) -> int:
+    top = count(text)
+    if not 1 <= top <= STORED_CANDIDATES:
+        raise argparse.ArgumentTypeError(f"{top} is not possible: give 1 to {STORED_CANDIDATES}")
+    return top
+
+
+def _options(given: argparse.Namespace) -> Prompted[LensOptions]:
+    prompt = prompt_arguments(given)
+    words = [text for text in (given.logits, given.logprobs, given.file) if text]
+    prompted = given.model or prompt.is_chat or (prompt.text, prompt.file) != (None, None)
+    if len(words) > 1 or (words and prompted):
+        raise UsageError(
+            "lens needs a prompt for a model, or one of --logits, --logprobs and --file: leave out "
+            "the others."
+        )
+    given.model = given.model or EMBEDDED
+    options = LensOptions(
+        app=AppOptions(load=load_options(given)),
         logits=given.logits,
         logprobs=given.logprobs,
         file=given.file,
-        temperatures=given.temperature or (1.0,),
-        top_ps=given.top_p or (1.0,),
-        settings=single_settings(given),
+        settings=listed_settings(given),
+        position=given.position,
+        top=given.top,
         draw=given.draw,
+        format=given.format,
+        plot=given.plot,
+        theme=given.theme,
     )
+    return Prompted(options, prompt)
 
 
-def _run(asked: LensOptions, _open_engine: OpenEngine) -> int:
-    for line in lens_lines(asked):
-        print(line)
-    return 0
+def _run(asked: Prompted[LensOptions], open_engine: OpenEngine) -> int:
+    from tokexplore.tui.cli.lens_runner import run_lens
 
-
-def lens_lines(options: LensOptions) -> Iterator[str]:
-    """What `tokexplore lens` prints.
-
-    Raises:
-        UsageError: words that cannot be read, or settings that are not possible.
-    """
-    words, logits = _words(options)
-    settings = combinations(options.settings, options.temperatures, options.top_ps)
-    if options.logprobs:
-        mass = math.fsum(map(math.exp, logits))
-        if abs(mass - 1) > 1e-3:
-            yield f"these logprobs hold {mass:.2%}: all figures are of these words alone"
-    yield from effect_lines(words, logits, settings, draw=options.draw)
-
-
-def _words(options: LensOptions) -> tuple[list[str], list[float]]:
-    given = [text for text in (options.logits, options.logprobs, options.file) if text]
-    if len(given) != 1:
-        raise UsageError("lens needs one of --logits, --logprobs and --file: words and numbers.")
-    pairs = _read(options.file) if options.file else parse_words(given[0])
-    for word, value in pairs:
-        if not abs(value) <= LARGEST:
-            raise UsageError(
-                f"{value:g} is no logit for {brief(word)!r}: give a number from -{LARGEST:g} to "
-                f"{LARGEST:g}."
-            )
-        if options.logprobs and value > MOST_LOGPROB:
-            raise UsageError(f"{value:g} is no logprob for {brief(word)!r}: give 0 or less.")
-    if not 1 < len(pairs) <= MOST_WORDS:
-        raise UsageError(f"{len(pairs)} words are not possible: give 2 to {MOST_WORDS:,}.")
-    return [word for word, _ in pairs], [value for _, value in pairs]
-
-
-def _read(file: str) -> list[tuple[str, float]]:
-    try:
-        held = read_json(path_of(file), dict[str, float] | list[float])  # type: ignore[arg-type]
-    except OSError as error:
-        raise UsageError(f"{file} cannot be read: {(error.strerror or '').lower()}.") from None
-    except ValueError as error:
-        raise UsageError(
-            f'{file} {error}: give words with numbers, {{"floor": -46.4, "mat": -45.25}}.'
-        ) from None
-    pairs = held.items() if isinstance(held, dict) else enumerate(held)
-    return [(str(word), value) for word, value in pairs]
+    options = asked.options
+    if not options.of_words:
+        locate(options.app.load.model, options.app.load.revision)
+        prompt = read_prompt(asked.prompt, piped_stdin())
+        app = msgspec.structs.replace(options.app, prompt=prompt)
+        options = msgspec.structs.replace(options, app=app)
+    with private_stdout() as out:
+        return run_lens(options, out, open_engine=open_engine)
 
 
 SUBCOMMAND = Subcommand(
     name="lens",
-    takes="--logits ...",
-    summary="what temperature, top-p and the rest make of a few words",
+    takes="[MODEL] ...",
+    summary="what temperature, top-p and the rest make of one step, as text, JSON or a picture",
     parser=_parser,
     options=_options,
     run=_run,

@@ -8,11 +8,12 @@ import msgspec
 from tokexplore.models.api.options import EMBEDDED
 from tokexplore.models.catalog.catalog import locate
 from tokexplore.models.opening import OpenEngine
+from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.tui.cli.common.app_options import (
     ending_fields,
+    listed_settings,
     load_options,
     model_name,
-    single_settings,
 )
 from tokexplore.tui.cli.common.option_groups import (
     add_chat,
@@ -41,10 +42,9 @@ class SweepOptions(msgspec.Struct, frozen=True):
     """What `tokexplore sweep` takes."""
 
     app: AppOptions = AppOptions()
-    """How models are loaded, the prompt, the end; its settings are those that are not swept."""
+    """How models are loaded, the prompt, the end."""
     models: tuple[str, ...] = (EMBEDDED,)
-    temperatures: tuple[float, ...] = (1.0,)
-    top_ps: tuple[float, ...] = (1.0,)
+    settings: tuple[SamplingSettings, ...] = (SamplingSettings(1.0),)
     runs: int = 8
     """Continuations of each setting."""
     batch: int = 8
@@ -76,7 +76,7 @@ def _parser() -> Parser:
     )
     add_prompt(parser)
     add_chat(parser)
-    add_lists(parser)
+    add_lists(parser, ("temperature", "top_p"))
     add_ending(parser)
     parser.set_defaults(max_new_tokens=SWEEP_TOKENS)
     runs = parser.add_argument_group("sweep")
@@ -129,14 +129,11 @@ def _parser() -> Parser:
 
 
 def _options(given: argparse.Namespace) -> Prompted[SweepOptions]:
-    app = AppOptions(
-        load=load_options(given), settings=single_settings(given), **ending_fields(given)
-    )
+    app = AppOptions(load=load_options(given), **ending_fields(given))
     options = SweepOptions(
         app=app,
         models=tuple(map(model_name, given.models)),
-        temperatures=given.temperature or (1.0,),
-        top_ps=given.top_p or (1.0,),
+        settings=listed_settings(given),
         runs=given.runs,
         batch=max(1, given.batch),
         candidates=given.candidates,

@@ -11,7 +11,7 @@ from tokexplore.models import opening
 from tokexplore.models.api.engine import Control, Engine, Progress
 from tokexplore.models.errors import UsageError
 from tokexplore.models.lab.grid import Grid, finding, grid, positions
-from tokexplore.models.lab.sweep import Outcome, Plan, combinations, sweep
+from tokexplore.models.lab.sweep import Outcome, Plan, sweep
 from tokexplore.models.opening import OpenEngine
 from tokexplore.tui.cli import sweep_grid_report, sweep_report
 from tokexplore.tui.cli.common.own_engine import (
@@ -46,7 +46,6 @@ def run_sweep(
     app = options.app
     if app.starting_prompt() is None:
         raise UsageError("sweep needs a prompt: --prompt TEXT or --prompt-file FILE.")
-    combinations(app.settings, options.temperatures, options.top_ps)
     if options.plot:
         check_new(options.plot, "--plot", "give another name")
         check_plot(options.plot)
@@ -101,7 +100,7 @@ def _sweep(
     assert prompt is not None
     check_token_ids(app, engine.info)
     ids = prompt_ids(engine, prompt, meter)
-    settings = combinations(app.settings, options.temperatures, options.top_ps)
+    settings = options.settings
     request = app.request(
         ids,
         settings[0],

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from tokexplore.models.api.options import EMBEDDED, EMBEDDED_TITLE, LoadOptions
 from tokexplore.models.catalog.catalog import locate
 from tokexplore.models.errors import UsageError
+from tokexplore.models.lab.sweep import combinations
 from tokexplore.models.sampling.knobs import KNOBS
 from tokexplore.models.sampling.settings import LARGEST, SamplingSettings
 from tokexplore.models.untrusted import brief
@@ -84,11 +85,19 @@ def model_name(name: str) -> str:
     return EMBEDDED if title else name
 
 
-def single_settings(given: argparse.Namespace) -> SamplingSettings:
-    """The settings of which one value each is given, under a temperature that heeds them."""
-    single = [k for k in KNOBS if k.field not in ("temperature", "top_p")]
-    values = {k.field: getattr(given, k.name.replace("-", "_")) for k in single}
-    return SamplingSettings(1.0, **{name: v for name, v in values.items() if v is not None})
+def listed_settings(given: argparse.Namespace) -> tuple[SamplingSettings, ...]:
+    """Every combination of the values that `add_lists` asks for, the temperature 1 unless given.
+
+    Raises:
+        UsageError: for a value outside its range, and for too many combinations.
+    """
+    values = {k.field: getattr(given, k.name.replace("-", "_")) for k in KNOBS}
+    lists = {
+        field: value if isinstance(value, tuple) else (value,)
+        for field, value in values.items()
+        if value is not None
+    }
+    return combinations(SamplingSettings(1.0), lists)
 
 
 def check_start(app: AppOptions) -> None:

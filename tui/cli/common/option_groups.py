@@ -1,13 +1,21 @@
 """Groups of options that several commands share."""
 
 import argparse
+from collections.abc import Collection
 from typing import get_args
 
 from tokexplore.models.api.chat import PrefillAs
 from tokexplore.models.api.options import EMBEDDED, Dtype
 from tokexplore.models.sampling.knobs import KNOBS
 from tokexplore.models.sampling.settings import BY_FIELD
-from tokexplore.tui.cli.common.option_types import count, number, numbers, threads, whole
+from tokexplore.tui.cli.common.option_types import (
+    count,
+    number,
+    numbers,
+    threads,
+    whole,
+    whole_numbers,
+)
 from tokexplore.tui.explore.options import MAX_NEW_TOKENS
 
 LOADING = ("device", "dtype", "device_map", "revision", "trust_remote_code", "threads")
@@ -157,16 +165,20 @@ def _add_sequences(group: argparse._ArgumentGroup) -> None:
     )
 
 
-def add_lists(parser: argparse.ArgumentParser) -> None:
-    """The sampler's numbers, of which some take several values with commas between them."""
-    group = parser.add_argument_group("sampling", "Lists give every combination of their values.")
-    listed = {"temperature": "T[,T...]", "top_p": "P[,P...]"}
+def add_lists(parser: argparse.ArgumentParser, listed: Collection[str] = BY_FIELD.keys()) -> None:
+    """The sampler's numbers, of which those of the fields `listed` take several with commas."""
+    group = parser.add_argument_group(
+        "sampling",
+        "Lists, such as 0.1,0.9, give every combination of their values, in the order of these "
+        "options; the temperature is 1 unless it is given.",
+    )
     for knob in KNOBS:
-        single = whole if knob.whole else number
+        single, several = (whole, whole_numbers) if knob.whole else (number, numbers)
+        value = {"temperature": "T", "top_p": "P"}.get(knob.field, "N" if knob.whole else "X")
         group.add_argument(
             f"--{knob.name}",
-            type=numbers if knob.field in listed else single,
-            metavar=listed.get(knob.field, "N" if knob.whole else "X"),
+            type=several if knob.field in listed else single,
+            metavar=f"{value}[,{value}...]" if knob.field in listed else value,
             help=knob.meaning,
         )
 

@@ -17,6 +17,10 @@ def numbers(text: str) -> tuple[float, ...]:
     return tuple(number(part) for part in text.split(","))
 
 
+def whole_numbers(text: str) -> tuple[int, ...]:
+    return tuple(whole(part) for part in text.split(","))
+
+
 def positive(text: str) -> float:
     value = number(text)
     if not 0 <= value < float("inf"):
