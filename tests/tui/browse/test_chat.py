@@ -170,8 +170,6 @@ async def test_what_was_left_out_of_a_prompt_is_told() -> None:
 async def answered_twice(app: TokexploreApp, pilot: Pilot[int]) -> None:
     """Let a chat be answered, then a second turn."""
     explorer = app.controller.explorer
-    await until(pilot, lambda: app.controller.state == "paused" and bool(explorer.nodes))
-    await press(pilot, "space")
     await until(pilot, lambda: explorer.step(len(explorer.nodes) - 1) == 6)
     await press(pilot, "T")
     await pilot.press(*"and she", "enter")
@@ -228,7 +226,8 @@ async def test_a_prompt_that_is_there_already_changes_nothing() -> None:
         await answered_twice(app, pilot)
         nodes, numbers = list(explorer.nodes), explorer.numbers().tolist()
         answered = numbers.index(6) + 1
-        await press(pilot, "p", "enter")
+        await app.controller.prompt(PromptSpec(chat=explorer.chat), go_on=False)
+        await settle(pilot)
         assert any("there already: on branch 1" in n.message for n in app._notifications)
         prompt = explorer.prompt_length
         assert explorer.nodes == nodes[:prompt]
