@@ -136,6 +136,14 @@ GROUPS: dict[str, tuple[Command, ...]] = {
             "Draw this step once more (temperature above 0).",
         ),
         Command(
+            "act.answer",
+            "R",
+            "R",
+            "answer_again",
+            "answer again",
+            "Generate the answer of this turn of a chat by another draw (temperature above 0).",
+        ),
+        Command(
             "act.single",
             "S",
             "S",

@@ -44,7 +44,7 @@ PartKind = Literal["template", "content", "reasoning", "call"]
 content, of its reasoning, or of the tools that it calls."""
 
 
-class ChatPart(msgspec.Struct, frozen=True, array_like=True):
+class ChatPart(msgspec.Struct, frozen=True):
     """Tokens of a rendered conversation that stand together and are of one kind."""
 
     tokens: Annotated[int, msgspec.Meta(ge=1)]

@@ -79,7 +79,7 @@ def same(one: TokenTree, other: TokenTree) -> bool:
     """Whether two trees say the same of everything but their candidates."""
     fields = (
         "parent", "token", "origin", "depth", "step", "rank", "draw", "draws", "settings_of",
-        "branch_of", "children", "ended", "prompts", "chats", "settings", "branches",
+        "branch_of", "children", "ended", "prompts", "settings", "branches",
         "provenance", "bookmarks", "labels", "notes", "studies", "recomputed",
         "withdrawn",
     )  # fmt: skip

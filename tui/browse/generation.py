@@ -57,6 +57,10 @@ class GenerationActions(Actions):
         self.screen.pin()
         self.controller.jobs.change(self.controller.draw_again())
 
+    def action_answer_again(self) -> None:
+        """Generate the answer of this turn once more."""
+        self.controller.jobs.change(self.controller.answer_again())
+
     def action_single_step(self) -> None:
         """One token at a time, or not."""
         self.controller.streams.single_step = not self.controller.streams.single_step

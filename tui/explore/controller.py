@@ -10,9 +10,10 @@ from tokexplore.models.api.chat import Chat, Rendered
 from tokexplore.models.api.engine import ModelInfo, Progress
 from tokexplore.models.api.options import PromptSpec
 from tokexplore.models.api.questions import Question
-from tokexplore.models.errors import EngineLostError, TokexploreError
+from tokexplore.models.errors import EngineLostError, TokexploreError, UsageError
 from tokexplore.models.tree.events import Edit
 from tokexplore.tui.explore import sight
+from tokexplore.tui.explore.conversation import answer_at
 from tokexplore.tui.explore.engine_link import EngineLink, MakeClient
 from tokexplore.tui.explore.explorer import Explorer
 from tokexplore.tui.explore.jobs import Jobs
@@ -295,6 +296,23 @@ class Controller:
             self._picks.check_draws()
             await self._wake()
             await self.streams.pause()
+            await self._picks.draw_again()
+            self._changed()
+
+    async def answer_again(self) -> None:
+        """Generate the answer of the cursor's turn once more, by another draw.
+
+        Raises:
+            UsageError: at temperature 0, and where nothing is answered on this path.
+        """
+        async with self._turn:
+            first = answer_at(self.explorer)
+            if first is None:
+                raise UsageError("There is no answer of a chat on this path: p starts one.")
+            self._picks.check_draws()
+            await self._wake()
+            await self.streams.pause()
+            self.explorer.place(first, jump=True)
             await self._picks.draw_again()
             self._changed()
 

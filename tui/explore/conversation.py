@@ -88,6 +88,19 @@ def turn_at(found: Sequence[Turn], index: int) -> Turn | None:
     return found[at] if at >= 0 else None
 
 
+def answer_at(explorer: Explorer) -> int | None:
+    """Index of the first generated word of the answer that the cursor is in, or that comes next,
+    or that came last; None where nothing is answered."""
+    told = conversation(explorer)
+    here = turn_at(told, explorer.cursor)
+    later = [turn for turn in told if here is None or turn.start >= here.start]
+    for turn in (*later, *reversed(told)):
+        spans = _generated(explorer, [(one.start, one.stop) for one in turn.words])
+        if (first := next(spans, None)) is not None:
+            return first[0]
+    return None
+
+
 def figures(explorer: Explorer, turn: Turn) -> TurnFigures:
     """What is known of a turn of the path in view."""
     tree, nodes, words = explorer.tree, explorer.nodes, turn.words

@@ -67,17 +67,17 @@ class PathView:
         return min(first, settled, len(self.cells)) if same is None else min(first, keep + same)
 
     def _tell_apart(self, keep: int) -> int:
-        """Say of each cell whose words it is; the first of those before `keep` that change."""
+        """Say of each cell whose words it is; the first of those before `keep` that changes."""
         before, cells = self._kinds, self.cells
         self._kinds = stretches(
             self._explorer, lambda start, stop: [cell.text for cell in cells[start:stop]]
         )
         self.turns = turns(self._kinds)
-        changed = keep
+        changed = len(cells)
         for index, kind in _changed_kinds(before, self._kinds, keep, len(cells)):
             if cells[index].kind != kind:
                 cells[index] = cells[index]._replace(kind=kind)
-                changed = min(changed, index)
+                changed = min(changed, index) if index < keep else changed
         return changed
 
     def _measure(self, other_path: bool) -> int:

@@ -12,7 +12,7 @@ import pytest
 from support.sessions import kept
 
 from tokexplore.models import scored_text
-from tokexplore.models.api import engine, options
+from tokexplore.models.api import chat, engine, options
 from tokexplore.models.api.provenance import Provenance
 from tokexplore.models.lab import conditions
 from tokexplore.models.sampling.sampler_view import Cut
@@ -32,9 +32,10 @@ FIELDS: dict[type[msgspec.Struct], str] = {
     SamplingSettings: "temperature top_k top_p min_p seed typical_p top_h epsilon_cutoff "
     "eta_cutoff dynamic_range repetition_penalty presence_penalty frequency_penalty "
     "no_repeat_ngram bias banned",
-    rows._PromptBody: "form chat",
-    engine.Chat: "messages prefill template_args prefill_as prefill_more template tools literal",
-    engine.Message: "role content more",
+    rows._PromptBody: "form chat parts reasoning",
+    chat.ChatPart: "tokens message role kind",
+    chat.Chat: "messages prefill template_args prefill_as prefill_more template tools literal",
+    chat.Message: "role content more",
     Cut: "stage value kept mass tie low high kept_tied",
     study.Study: "setting dtype length planned varied runs controls forks",
     study.StudiedRun: "number condition seed ids ended seconds",
@@ -62,7 +63,8 @@ WORDS: dict[object, str] = {
     events.Act: ", change, undo, redo",
     events.Origin: "prompt, greedy, sampled, picked, typed",
     engine.EndReason: "eos, end of turn, stop, length, context, interrupted",
-    engine.PrefillAs: "turn, content, reasoning",
+    chat.PrefillAs: "turn, content, reasoning",
+    chat.PartKind: "template, content, reasoning, call",
     study.Verdict.__annotations__["kind"]: "sampler, arithmetic",
     conditions.Knob: "batch, mates, together, cache, prefill, dtype, device, attention, experts, "
     "threads, deterministic",

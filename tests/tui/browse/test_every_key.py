@@ -82,6 +82,7 @@ EFFECTS: dict[str, See] = {
     "act.play": tree,
     "act.one": tree,
     "act.draw": lambda app: (tree(app), told(app)),
+    "act.answer": told,
     "act.single": lambda app: app.controller.streams.single_step,
     "act.turn": told,
     "act.adopt": lambda app: app.controller.explorer.settings,
@@ -99,6 +100,8 @@ EFFECTS: dict[str, See] = {
     "file.copy": lambda app: (app.clipboard, told(app)),
     **dict.fromkeys(("view.colour", "view.columns", "view.unit"), screen_text),
     "view.fold": screen_text,
+    "view.reasoning": told,
+    **dict.fromkeys(("step.turn_back", "step.turn_on"), told),
     "view.theme": lambda app: app.theme,
     "program.quit": told,
 }
