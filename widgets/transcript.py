@@ -299,8 +299,12 @@ class Transcript(Widget):
             cursor,
             self._looks,
             live=self.live and row == self._rows() - 1,
-            reveal=self._cursor_row(cursor) == row and not self._cells[cursor or 0].text,
+            reveal=self._cursor_row(cursor) == row and self._has_no_text(cursor or 0),
         )
+
+    def _has_no_text(self, cell: int) -> bool:
+        """Whether nothing of a token is drawn unless the cursor is on it."""
+        return not self._cells[cell].text or self._sections.standing_for(cell) is not None
 
     def _draw_title(self, number: int) -> Strip:
         columns, cursor, section = self.size.width, self.cursor, self._sections.shown[number]

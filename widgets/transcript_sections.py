@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from tokexplore.widgets.transcript_cells import Cell, extent
 
@@ -19,8 +19,8 @@ class Section(NamedTuple):
     """Who speaks."""
     figures: str = ""
     """What is known of it, beside its label."""
-    titled: bool = True
-    """Whether its line is there when nothing of it is hidden."""
+    titled: Literal["always", "whole", "folded"] = "always"
+    """When its line is there: only while nothing of it is hidden, or only while it is folded."""
     foldable: bool = False
     """Whether one line stands for all of it when it is long."""
     template: tuple[Span, ...] = ()
@@ -104,6 +104,11 @@ class Sections:
             return False
         return extent(cells, section.start, section.stop, columns) > self._fold_over
 
+    def _is_titled(self, number: int, section: Section) -> bool:
+        if section.titled == "whole":
+            return not self._long
+        return section.titled == "always" or self.is_folded(number)
+
     def _hide(self, count: int, folding: Folding) -> None:
         self._long = folding.long
         self.hidden = bytearray(count)
@@ -117,16 +122,16 @@ class Sections:
         self.titles = {
             section.start: number
             for number, section in enumerate(self.shown)
-            if section.titled or self.is_folded(number)
+            if self._is_titled(number, section)
         }
 
 
 def _prompt(cells: Sequence[Cell], keep: int, before: Sequence[Section]) -> Sequence[Section]:
     """The prompt at the beginning of a text that has no turns."""
-    if len(before) == 1 and not before[0].titled and before[0].stop < keep:
+    if len(before) == 1 and before[0].titled == "folded" and before[0].stop < keep:
         return before
     count = next((i for i, cell in enumerate(cells) if cell.origin != "prompt"), len(cells))
-    return [Section(0, count, "prompt", titled=False, foldable=True)] if count else []
+    return [Section(0, count, "prompt", titled="folded", foldable=True)] if count else []
 
 
 def _same(before: Sequence[Section], sections: Sequence[Section], keep: int) -> int:

@@ -17,7 +17,9 @@ def _section(explorer: Explorer, turn: Turn, *, bits: bool) -> Section:
 
     if not turn.role:
         # What the template writes before the first message is there to be seen, unfolded.
-        return Section(turn.start, turn.stop, "template", template=spans("template"))
+        return Section(
+            turn.start, turn.stop, "template", titled="whole", template=spans("template")
+        )
     known = figures(explorer, turn)
     return Section(
         turn.start,

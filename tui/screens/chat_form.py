@@ -26,7 +26,8 @@ PUT_AS: dict[PrefillAs, str] = {
     "content": "as the template writes an answer",
     "reasoning": "as reasoning",
 }
-LATER = {False: "what follows an edited turn is left out", True: "what follows it is sent too"}
+LATER = ("are left out, and stay on their branch", "are sent too")
+"""What becomes of the turns after one that was edited."""
 BLANK = (("system", "", -1), ("user", "", -1))
 
 
@@ -60,13 +61,13 @@ class Choice(Static, can_focus=True):
     class Changed(Told):
         """Another word was taken."""
 
-    def __init__(self, words: Sequence[str], taken: int) -> None:
+    def __init__(self, name: str, words: Sequence[str], taken: int) -> None:
         super().__init__()
-        self._words, self.taken = words, taken
+        self._chosen, self._words, self.taken = name, words, taken
 
     def render(self) -> Content:
         """The word that is taken, and that there are others."""
-        return Content(f"‹ {self._words[self.taken]} ›")
+        return Content(f"{self._chosen} ‹ {self._words[self.taken]} ›")
 
     def action_turn(self, by: int) -> None:
         """Take the next word, or the one before."""
@@ -160,8 +161,8 @@ class ChatForm(VerticalScroll, can_focus=False):
             yield turn
         yield _label("the assistant begins with (optional)")
         yield Draft(typed.prefill, id="prefill")
-        yield Choice(list(PUT_AS.values()), list(PUT_AS).index(typed.put_as))
-        yield Choice(list(LATER.values()), int(typed.keeps_later))
+        yield Choice("these words are put", list(PUT_AS.values()), list(PUT_AS).index(typed.put_as))
+        yield Choice("turns after an edited one", LATER, int(typed.keeps_later))
         names = f"it asks for {', '.join(self._options)}" if self._options else "NAME=VALUE"
         yield _label(f"told to the template ({names})")
         yield Input(typed.options, id="options", placeholder="NAME=VALUE NAME=VALUE …")

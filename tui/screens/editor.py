@@ -254,13 +254,8 @@ class PromptEditor(Writing[PromptSpec | None]):
         if chat is None:
             return await self._preview(self.query_one("#plain", Draft).text, self.literal)
         sent = self._sent()
-        turns = ", ".join(turn.role for turn in chat.sent() if turn.text.strip())
-        left = len([turn for turn in chat.turns if turn.text.strip()]) - turns.count(",") - 1
-        words = f"sends: {turns or 'nothing yet'}"
-        if turns and left > 0:
-            words += f" · {left} left out: they stay on their branch"
         if line := self.part(Static, "#sends"):
-            line.update(Content.styled(safe_text(words), "$text-muted"))
+            line.update(Content.styled(safe_text(_sends(chat, sent)), "$text-muted"))
         return await self._preview_chat(sent) if sent else ""
 
     def _sent(self) -> Chat | None:
@@ -305,3 +300,16 @@ class PromptEditor(Writing[PromptSpec | None]):
         if text == self._unedited and self._spec.text is not None:
             text = self._spec.text
         self.dismiss(PromptSpec(text=text or self._placeholder, literal=self.literal))
+
+
+def _sends(form: ChatForm, chat: Chat | None) -> str:
+    """Which turns are sent, in words."""
+    if chat is None:
+        return "nothing to send: edit a turn, or add one"
+    roles = [message.role for message in chat.messages]
+    answer = "assistant from these words on" if chat.prefill else "the assistant answers"
+    left = sum(bool(turn.text.strip()) for turn in form.turns) - sum(
+        bool(turn.text.strip()) for turn in form.sent()
+    )
+    words = f"sends {', '.join(roles)}, {answer}"
+    return f"{words} · {left} turns left out" if left else words

@@ -1,0 +1,313 @@
+"""Chats as turns: how they are shown, walked through, edited, answered again."""
+
+import msgspec
+from support.app import make_app, press, screen_text, settle, until
+from support.fake_vocabulary import ASSISTANT, END, USER
+from textual.pilot import Pilot
+from textual.widgets import Input
+
+from tokexplore.models.api.chat import Chat, Message
+from tokexplore.models.api.options import PromptSpec
+from tokexplore.models.sampling.settings import SamplingSettings
+from tokexplore.tui.app import TokexploreApp
+from tokexplore.tui.explore.conversation import conversation, spoken
+from tokexplore.tui.explore.options import AppOptions
+from tokexplore.tui.screens.chat_form import ChatForm, Choice, Turn
+from tokexplore.tui.screens.draft import Draft
+from tokexplore.tui.screens.editor import PromptEditor
+from tokexplore.widgets.transcript import Transcript
+
+CHAT = Chat((Message("system", "the king"), Message("user", "who was he")))
+SIZE = (120, 40)
+LENGTH = 6
+
+
+def chat_app(chat: Chat = CHAT, **sampling: float) -> TokexploreApp:
+    options = AppOptions(
+        prompt=PromptSpec(chat=chat),
+        max_new_tokens=LENGTH,
+        settings=SamplingSettings(**sampling),  # type: ignore[arg-type]
+    )
+    return make_app(options=options)
+
+
+async def answered(app: TokexploreApp, pilot: Pilot[int], *turns: str) -> None:
+    """Wait for the first answer, then say more and wait for an answer to each."""
+    explorer = app.controller.explorer
+    for number, text in enumerate(("", *turns), 1):
+        if text:
+            await press(pilot, "T")
+            await pilot.press(*text, "enter")
+        steps = LENGTH * number
+        await until(pilot, lambda: explorer.step(len(explorer.nodes) - 1) == steps)  # noqa: B023
+
+
+def story(app: TokexploreApp) -> list[str]:
+    view = app._browse.query_one(Transcript)
+    rows = (view.render_line(y).text.rstrip() for y in range(view.size.height))
+    return [row for row in rows if row]
+
+
+def said(app: TokexploreApp) -> list[tuple[str, str]]:
+    chat = spoken(app.controller.explorer)
+    assert chat is not None
+    return [(message.role, message.content) for message in chat.messages]
+
+
+async def test_each_turn_has_a_title_with_its_figures() -> None:
+    app = chat_app()
+    async with app.run_test(size=SIZE) as pilot:
+        await answered(app, pilot, "and she")
+        explorer = app.controller.explorer
+        titles = [
+            row for row in story(app) if row.split("  ")[0] in ("system", "user", "assistant")
+        ]
+        assert [title.split("  ")[0] for title in titles] == [
+            "system", "user", "assistant", "user", "assistant"
+        ]  # fmt: skip
+        turns = [turn for turn in conversation(explorer) if turn.role]
+        for title, turn in zip(titles, turns, strict=True):
+            words = [n for one in turn.words for n in explorer.nodes[one.start : one.stop]]
+            logprobs = [explorer.tree.logprob[node] for node in words]
+            assert title.split("  ")[1].startswith(f"{len(words)} tokens")
+            assert f"mean logprob {sum(logprobs) / len(words):.2f}" in title
+            surprisal = f"surprisal {-sum(logprobs):.1f} nats"
+            assert (surprisal in title) == (turn.role != "assistant")
+        await press(pilot, "V")
+        assert "bits" in next(row for row in story(app) if row.startswith("user"))
+
+
+async def test_what_the_template_wrote_is_hidden_until_it_is_asked_for() -> None:
+    app = chat_app()
+    async with app.run_test(size=SIZE) as pilot:
+        await answered(app, pilot)
+        vocabulary = app.controller.explorer.vocabulary
+        end = vocabulary.show(END)
+        assert end not in "".join(story(app))
+        await press(pilot, "z")
+        assert "".join(story(app)).count(end) >= 2
+        assert story(app)[0] == "template"
+        await press(pilot, "z")
+        assert end not in "".join(story(app))
+
+
+async def test_braces_walk_from_turn_to_turn() -> None:
+    app = chat_app()
+    async with app.run_test(size=SIZE) as pilot:
+        await answered(app, pilot, "and she")
+        explorer = app.controller.explorer
+        starts = [turn.words[0].start for turn in conversation(explorer) if turn.words]
+        seen = []
+        for _ in starts:
+            await press(pilot, "{")
+            seen.append(explorer.cursor)
+        assert seen == starts[::-1]
+        await press(pilot, "{")
+        assert any("No more turns" in n.message for n in app._notifications)
+        await press(pilot, "}")
+        assert explorer.cursor == starts[1]
+
+
+def fields(app: TokexploreApp) -> list[Turn]:
+    """The turns of this chat in the editor."""
+    return app.screen.query_one("#chat", ChatForm).turns
+
+
+async def edited(app: TokexploreApp, pilot: Pilot[int], number: int, text: str) -> None:
+    """Open the editor and put a text into the turn with this number."""
+    await press(pilot, "p")
+    assert isinstance(app.screen, PromptEditor)
+    field = next(turn for turn in fields(app) if turn.index == number)
+    field.focus()
+    field.load_text(text)
+    await settle(pilot)
+
+
+async def test_an_earlier_turn_is_edited_on_a_branch_of_its_own() -> None:
+    app = chat_app()
+    async with app.run_test(size=SIZE) as pilot:
+        await answered(app, pilot, "and she", "and they")
+        explorer, tree = app.controller.explorer, app.controller.explorer.tree
+        before, old = list(explorer.nodes), explorer.branch
+        figures = (old.generated, old.scored, old.logprob_sum)
+        first_answer = next(t for t in conversation(explorer) if t.message == 2)
+        await edited(app, pilot, 3, "and who")
+        shown = str(app.screen.query_one("#sends").render())
+        assert "sends system, user, assistant, user, the assistant answers" in shown
+        assert "3 turns left out" in shown
+        await pilot.press("enter")
+        steps = 2 * LENGTH
+        await until(pilot, lambda: explorer.nodes != before and not app.controller.streaming)
+        assert explorer.step(len(explorer.nodes) - 1) == steps
+        shared = first_answer.words[-1].stop
+        assert explorer.nodes[:shared] == before[:shared], "the first answer is the very same"
+        assert [role for role, _ in said(app)] == [
+            "system",
+            "user",
+            "assistant",
+            "user",
+            "assistant",
+        ]
+        assert said(app)[3] == ("user", "and who")
+        assert (old.generated, old.scored, old.logprob_sum) == figures
+        assert tree.path(old.tip) == before, "the old branch stays whole"
+
+
+async def test_later_turns_are_sent_too_where_asked() -> None:
+    app = chat_app()
+    async with app.run_test(size=SIZE) as pilot:
+        await answered(app, pilot, "and she", "and they")
+        told = said(app)
+        await edited(app, pilot, 3, "and who")
+        list(app.screen.query("#chat Choice").results(Choice))[1].action_turn(1)
+        await settle(pilot)
+        explorer, before = app.controller.explorer, list(app.controller.explorer.nodes)
+        await pilot.press("enter")
+        await until(pilot, lambda: explorer.nodes != before and not app.controller.streaming)
+        assert [text for _, text in said(app)][:3] == [text for _, text in told][:3]
+        assert said(app)[3:6] == [("user", "and who"), *told[4:6]]
+
+
+async def test_an_edited_answer_is_gone_on_with() -> None:
+    app = chat_app()
+    async with app.run_test(size=SIZE) as pilot:
+        await answered(app, pilot, "and she", "and they")
+        explorer, before = app.controller.explorer, list(app.controller.explorer.nodes)
+        await edited(app, pilot, 2, " he was a")
+        shown = str(app.screen.query_one("#sends").render())
+        assert "sends system, user, assistant from these words on" in shown
+        await pilot.press("enter")
+        await until(pilot, lambda: explorer.nodes != before and not app.controller.streaming)
+        assert [role for role, _ in said(app)] == ["system", "user", "assistant"]
+        assert said(app)[2][1].startswith(" he was a")
+        assert explorer.step(len(explorer.nodes) - 1) == LENGTH
+
+
+async def test_a_turn_is_added_with_the_first_words_of_its_answer() -> None:
+    app = chat_app(msgspec.structs.replace(CHAT, prefill=" he"))
+    async with app.run_test(size=SIZE) as pilot:
+        await answered(app, pilot)
+        await press(pilot, "p")
+        assert app.screen.query_one("#chat #prefill", Draft).text == " he"
+        await press(pilot, "ctrl+n")
+        assert app.screen.query_one("#chat #prefill", Draft).text == "", (
+            "it began the answer before"
+        )
+        await pilot.press(*"and she")
+        app.screen.query_one("#chat #prefill", Draft).load_text(" she was")
+        await settle(pilot)
+        assert "tokens" in str(app.screen.query_one("#tokens").render())
+        await pilot.press("enter")
+        explorer = app.controller.explorer
+        await until(pilot, lambda: explorer.step(len(explorer.nodes) - 1) == 2 * LENGTH)
+        assert said(app)[3] == ("user", "and she")
+        assert said(app)[4][1].startswith(" she was")
+        tokens = [explorer.tree.token[n] for n in explorer.nodes]
+        assert tokens.count(USER) == tokens.count(ASSISTANT) == 2
+
+
+async def test_who_speaks_in_a_turn_that_is_added_can_be_chosen() -> None:
+    app = chat_app()
+    async with app.run_test(size=SIZE) as pilot:
+        await answered(app, pilot)
+        await press(pilot, "p", "ctrl+n")
+        roles = []
+        for _ in range(4):
+            roles.append(fields(app)[-1].role)
+            await press(pilot, "ctrl+n")
+        assert roles == ["user", "assistant", "tool", "system"]
+
+
+async def test_what_was_typed_is_there_when_the_editor_is_opened_again() -> None:
+    app = chat_app()
+    async with app.run_test(size=SIZE) as pilot:
+        await answered(app, pilot)
+        await edited(app, pilot, 1, "who was that")
+        await press(pilot, "ctrl+n")
+        await pilot.press(*"more")
+        await press(pilot, "ctrl+g", "p")
+        assert [turn.text for turn in fields(app)][1::2] == ["who was that", "more"]
+
+
+async def test_a_chat_that_is_refused_stays_in_the_editor() -> None:
+    app = chat_app()
+    async with app.run_test(size=SIZE) as pilot:
+        await answered(app, pilot)
+        nodes = list(app.controller.explorer.nodes)
+        await press(pilot, "p", "ctrl+n", "ctrl+n", "ctrl+n")
+        await pilot.press(*"four")
+        await settle(pilot)
+        assert "no role 'tool'" in str(app.screen.query_one("#tokens").render())
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, PromptEditor))
+        assert fields(app)[-1].text == "four"
+        assert app.controller.explorer.nodes == nodes
+
+
+async def test_another_chat_and_plain_text_are_a_key_away_and_keep_what_is_typed() -> None:
+    app = chat_app()
+    async with app.run_test(size=SIZE) as pilot:
+        await answered(app, pilot)
+        await press(pilot, "p", "ctrl+r")
+        await pilot.press(*"hello")
+        await press(pilot, "ctrl+r")
+        assert app.focused is app.screen.query_one("#plain")
+        await press(pilot, "ctrl+r", "ctrl+r")
+        form = app.screen.query_one("#new", ChatForm)
+        assert [turn.text for turn in form.turns] == ["", "hello"]
+        await pilot.press("enter")
+        await until(pilot, lambda: said(app)[0] == ("user", "hello"))
+        assert len(app.controller.explorer.tree.branches) == 2
+
+
+async def test_an_option_of_the_template_that_cannot_be_is_told_and_nothing_is_lost() -> None:
+    app = chat_app()
+    async with app.run_test(size=SIZE) as pilot:
+        await answered(app, pilot)
+        await edited(app, pilot, 1, "who")
+        app.screen.query_one("#chat #options", Input).value = "enable_thinking"
+        await settle(pilot)
+        await pilot.press("enter")
+        await settle(pilot)
+        assert isinstance(app.screen, PromptEditor)
+        assert any("enable_thinking is not NAME=VALUE" in n.message for n in app._notifications)
+
+
+async def test_an_answer_is_generated_again_by_another_draw() -> None:
+    app = chat_app(temperature=1.5, seed=3)
+    async with app.run_test(size=SIZE) as pilot:
+        await answered(app, pilot)
+        explorer, tree = app.controller.explorer, app.controller.explorer.tree
+        before = list(explorer.nodes)
+        prompt = explorer.prompt_length
+        await press(pilot, "R")
+        await until(pilot, lambda: tree.draws[before[prompt - 1]] == 2)
+        await until(pilot, lambda: not app.controller.streaming)
+        assert explorer.nodes[:prompt] == before[:prompt]
+        await press(pilot, "R", "R", "R", "R")
+        await until(pilot, lambda: tree.draws[before[prompt - 1]] == 6)
+        assert len(tree.children[before[prompt - 1]]) > 1
+        assert tree.path(before[-1]) == before
+
+
+async def test_temperature_0_answers_once() -> None:
+    app = chat_app()
+    async with app.run_test(size=SIZE) as pilot:
+        await answered(app, pilot)
+        nodes = list(app.controller.explorer.nodes)
+        await press(pilot, "R")
+        assert any("Temperature 0 always" in n.message for n in app._notifications)
+        assert app.controller.explorer.nodes == nodes
+
+
+async def test_plain_text_has_no_turns() -> None:
+    app = make_app()
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: bool(app.controller.explorer.tree.ended))
+        assert conversation(app.controller.explorer) == []
+        await press(pilot, "}", "R", "Z")
+        told = " ".join(n.message for n in app._notifications)
+        assert "No more turns" in told
+        assert "no answer of a chat" in told
+        assert "No reasoning" in told
+        assert "user" not in screen_text(app)
