@@ -144,7 +144,8 @@ class Grid:
 
         Marks join the character before them, in whatever segment it is.
         """
-        if not (0 <= y < self.height and x < self.width):
+        columns = self.width
+        if not (0 <= y < self.height and x < columns):
             return
         row, inks, first = self.glyphs[y], self.inks[y], x
         self._end_character(row, first)
@@ -156,14 +157,17 @@ class Grid:
                 x = self._join(y, first, x, marks, ink)
                 text = text[len(marks) :]
             cells = glyphs(text)
-            end = min(x + len(cells), self.width)
-            if x < end:
-                row[x:end] = cells[: end - x]
+            end = x + len(cells)
+            if end <= columns:
+                row[x:end] = cells
                 inks[x:end] = ink
-            if x < end < x + len(cells) and cells[end - x] == HALF:
-                row[start_of(row, end - 1) :] = SPACE
-            x += len(cells)
-        while x < self.width and row[x] == HALF:
+            elif x < columns:
+                row[x:] = cells[: columns - x]
+                inks[x:] = ink
+                if cells[columns - x] == HALF:
+                    row[start_of(row, columns - 1) :] = SPACE
+            x = end
+        while x < columns and row[x] == HALF:
             row[x] = SPACE
             x += 1
 
