@@ -42,6 +42,10 @@ class Holder(msgspec.Struct, frozen=True):
         """Ourselves."""
         return cls(socket.gethostname(), os.getpid(), psutil.Process().create_time())
 
+    def stored(self) -> str:
+        """As a file names it."""
+        return msgspec.json.encode(self).decode()
+
     @property
     def alive(self) -> bool:
         """Whether it still runs; of another machine nothing is known, so yes."""
@@ -110,7 +114,7 @@ def hold(connection: sqlite3.Connection, path: Path) -> None:
                 f"{path} is open in another tokexplore (process {other.pid}{where}): close it "
                 "there first, or export the session."
             )
-        put(connection, "holder", msgspec.json.encode(Holder.this_process()).decode())
+        put(connection, "holder", Holder.this_process().stored())
         put(connection, "ended", None)
     except BaseException:
         connection.rollback()

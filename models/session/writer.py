@@ -76,7 +76,10 @@ class Writer:
         elif mode != "wal":
             connection.execute("PRAGMA journal_mode = TRUNCATE")
         if not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-            schema.create(connection, {"created": repr(created), "previous": previous})
+            # Whoever finds the file sees at once that it is written.
+            holder = meta.Holder.this_process().stored()
+            begin = {"created": repr(created), "previous": previous, "holder": holder}
+            schema.create(connection, begin)
         meta.hold(connection, self._path)
 
     @property

@@ -61,6 +61,21 @@ def test_a_tree_comes_back_whole_with_its_candidates(tmp_path: Path) -> None:
     assert session.tree.distribution.get(5) is session.tree.distribution.get(5)
 
 
+def test_a_session_is_never_seen_without_the_one_who_writes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live: list[bool] = []
+    hold = meta.hold
+
+    def seen(connection: sqlite3.Connection, path: Path) -> None:
+        live.append(listed(path).live)
+        hold(connection, path)
+
+    monkeypatch.setattr(meta, "hold", seen)
+    kept(tmp_path / "a.tokx")
+    assert live == [True], "as soon as there are tables"
+
+
 def test_every_kind_of_event_comes_back_and_undo_goes_on(tmp_path: Path) -> None:
     tree = TokenTree()
     book = journal_of(tree, tmp_path / "a.tokx")
