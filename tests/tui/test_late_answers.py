@@ -1,4 +1,4 @@
-"""Answers that come when the dialog that asked is no more."""
+"""Answers that come when the dialog that asked is no more, and screens that are half there."""
 
 import asyncio
 
@@ -6,6 +6,9 @@ import pytest
 from support.app import make_app, press, until
 from support.lived import OPTIONS, SIZE, ended
 from textual.screen import Screen
+
+from tokexplore.tui.browse.screen import BrowseScreen
+from tokexplore.tui.explore.session_recorder import ScreenState
 
 
 def parts_are_gone(screen: Screen[object]) -> None:
@@ -64,3 +67,18 @@ async def test_a_screen_without_its_parts_is_not_drawn(keys: str, drawn: str) ->
             getattr(screen, drawn)()
         else:
             await drawing
+
+
+async def test_a_screen_that_is_not_whole_yet_is_recorded_as_it_begins() -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: ended(app))
+        begins = ScreenState(bits=True)
+        screen = BrowseScreen(app.controller, app, state=begins)
+        app.switch_screen(screen)
+        rounds = 0
+        while not screen.is_mounted:
+            assert screen.shown_as() == begins
+            rounds += 1
+            await asyncio.sleep(0)
+        assert rounds

@@ -120,8 +120,8 @@ class BrowseScreen(BrowseBase):
         self._prompts.begin()
 
     def shown_as(self) -> ScreenState:
-        """How things are shown at present."""
-        if not has_parts(self):
+        """How things are shown at present; as they begin, where not all parts are there yet."""
+        if not (self.is_mounted and has_parts(self)):
             return self._state
         table = self.query_one(CandidateTable)
         return ScreenState(
