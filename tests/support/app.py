@@ -1,5 +1,6 @@
 """The app on a fake engine in a thread: no torch, no sleeping."""
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable
@@ -7,6 +8,7 @@ from functools import partial
 
 from textual.pilot import Pilot
 
+import support.headless  # noqa: F401
 from support.connect import in_thread
 from support.fake_engine import FakeEngine
 from support.patience import LATE
@@ -22,9 +24,12 @@ from tokexplore.tui.explore.environment import Environment
 from tokexplore.tui.explore.options import AppOptions
 from tokexplore.tui.explore.session_recorder import OpenSession
 from tokexplore.tui.keymap import NONE, Rebinding
+from tokexplore.tui.screens.live import LiveScreen
 
 PROMPT = "Once upon a time there was"
 LENGTH = 24
+_LOOK_EVERY = 0.002
+"""Seconds between two looks at what a thread or a timer will bring."""
 
 
 def make_app(
@@ -73,7 +78,7 @@ async def during(pilot: Pilot[int], holds: Callable[[], bool]) -> None:
     end = time.monotonic() + LATE
     while not holds():
         assert time.monotonic() < end, "it did not come true in time"
-        await pilot.pause(0.01)
+        await pilot.pause(_LOOK_EVERY)
 
 
 async def settle(pilot: Pilot[int]) -> None:
@@ -81,17 +86,29 @@ async def settle(pilot: Pilot[int]) -> None:
     app = pilot.app
     assert isinstance(app, TokexploreApp)
     end = time.monotonic() + LATE
-    while time.monotonic() < end:
+    while True:
         await pilot.pause()
-        screen = app._browse
-        flows = app.controller.streaming or app.controller.replay is not None
-        working = app.controller.busy and not flows
-        if screen is not None and not working and not screen._dirty and not app.key_queue:
+        for screen in app.screen_stack:
+            if isinstance(screen, LiveScreen):
+                screen.paint()  # without waiting until the last frame is old enough for eyes
+        if app.return_code is not None or _rests(app):
+            await pilot.pause()
             return
-        if app.return_code is not None:
-            return
-        await pilot.pause(0.01)
-    raise AssertionError("it did not come to rest")
+        assert time.monotonic() < end, "it did not come to rest"
+        await asyncio.sleep(_LOOK_EVERY)
+
+
+def _rests(app: TokexploreApp) -> bool:
+    """Whether all is done that was asked for but a stream or a replay, and what waits for them."""
+    controller = app.controller
+    flows = controller.streaming or controller.replay is not None
+    works = controller.busy or controller.link.client.asked
+    return (
+        app._browse is not None
+        and not controller.changing
+        and not app.key_queue
+        and (flows or not works)
+    )
 
 
 async def press(pilot: Pilot[int], *keys: str) -> None:

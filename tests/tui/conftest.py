@@ -3,6 +3,7 @@
 import threading
 
 import pytest
+import support.headless  # noqa: F401
 
 
 @pytest.fixture
