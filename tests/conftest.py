@@ -76,7 +76,9 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """The quick tests do without torch."""
+    """What is imported stays: no collection of a test's walks through it. Quick tests: no torch."""
+    gc.collect()
+    gc.freeze()
     quick = "not slow" in session.config.option.markexpr
     assert not quick or "torch" not in sys.modules, "a quick test imports torch: name it in SLOW"
 
