@@ -1,7 +1,7 @@
 """Several live streams of one engine, an event of each in turn: to the bit what each is alone."""
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from functools import cache, partial
 from itertools import zip_longest
 
 import pytest
@@ -15,6 +15,7 @@ from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.worker.timeless import timeless
 
 MakeEngine = Callable[[], LocalEngine]
+DrawsAlone = Callable[[Sequence[int]], list[list[StreamEvent]]]
 STORY, OTHER = "Once upon a time there was a king who had a", "The wolf said to the"
 PROMPT = (3, 1, 4, 1, 5, 9, 2, 6, 53, 58, 9, 79)
 GREEDY = SamplingSettings()
@@ -27,6 +28,14 @@ def embedded() -> MakeEngine:
     """Makes new engines on the embedded model."""
     options = LoadOptions(device="cpu", dtype="float32", threads=1)
     return partial(LocalEngine, opening.load(options, lambda _: None))
+
+
+@pytest.fixture(scope="module")
+def draws_alone(embedded: MakeEngine) -> DrawsAlone:
+    """The events of draws of the story by their seeds, each on an engine without another."""
+    ids = embedded().encode(STORY)
+    draw = cache(lambda seed: alone(embedded, [request(ids, sampled(seed))])[0])
+    return lambda seeds: [draw(seed) for seed in seeds]
 
 
 def sampled(seed: int) -> SamplingSettings:
@@ -59,10 +68,10 @@ def in_turn(events: Sequence[Iterator[StreamEvent]]) -> list[list[StreamEvent]]:
 
 
 @pytest.mark.parametrize("count", [2, 3])
-def test_draws_of_one_prompt(embedded: MakeEngine, count: int) -> None:
+def test_draws_of_one_prompt(embedded: MakeEngine, draws_alone: DrawsAlone, count: int) -> None:
     ids = embedded().encode(STORY)
     asked = [request(ids, sampled(seed)) for seed in range(count)]
-    expected = alone(embedded, asked)
+    expected = draws_alone(range(count))
     assert len({tuple(e.standing.token for e in each[:-2]) for each in expected}) == count  # type: ignore[union-attr]
     assert in_turn(streams(embedded, asked)[1]) == expected
 
@@ -86,10 +95,12 @@ def test_every_kind_of_cache(family: str, engine_of: Callable[..., LocalEngine])
     assert in_turn(streams(make, asked)[1]) == alone(make, asked)
 
 
-def test_questions_and_a_score_between_two_tokens_change_nothing(embedded: MakeEngine) -> None:
+def test_questions_and_a_score_between_two_tokens_change_nothing(
+    embedded: MakeEngine, draws_alone: DrawsAlone
+) -> None:
     story = embedded().encode(STORY)
     asked = [request(story, sampled(seed)) for seed in (1, 2)]
-    expected = alone(embedded, asked)
+    expected = draws_alone((1, 2))
     engine, running = streams(embedded, asked)
     score = engine.score([*story, *range(300, 330)], 1, Control())
     events: list[list[StreamEvent]] = [[], []]
@@ -103,11 +114,13 @@ def test_questions_and_a_score_between_two_tokens_change_nothing(embedded: MakeE
     assert scored > 20
 
 
-def test_streams_without_room_for_their_caches_go_on(embedded: MakeEngine) -> None:
+def test_streams_without_room_for_their_caches_go_on(
+    embedded: MakeEngine, draws_alone: DrawsAlone
+) -> None:
     """What a stream extends is let go only when it ends: that would free nothing before."""
     ids = embedded().encode(STORY)
     asked = [request(ids, sampled(seed)) for seed in (1, 2, 3)]
-    expected = alone(embedded, asked)
+    expected = draws_alone((1, 2, 3))
     engine, running = streams(embedded, asked)
     engine.core.leaves.limit = 1
     busy: list[list[Leaf]] = []
