@@ -240,7 +240,7 @@ async def test_a_chat_turn_is_taken_back() -> None:
         await press(pilot, "u")
         assert explorer.nodes == answered
         assert last_notice(app) == "Took back: turn 'and she' (branch 1)."
-        assert app.controller.explorer.chat == chat
+        assert app.controller.explorer.path.chat == chat
 
 
 async def test_an_edited_turn_changes_no_figure_of_the_branch_before_it() -> None:

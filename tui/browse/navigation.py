@@ -2,11 +2,11 @@
 
 import re
 
+from tokexplore.models.tree.conversation import conversation
 from tokexplore.tui.browse.base import Actions, BrowseBase
 from tokexplore.tui.browse.branches import BranchActions
 from tokexplore.tui.browse.step_panel import StepPanel
 from tokexplore.tui.browse.story_panel import StoryPanel
-from tokexplore.tui.explore.conversation import conversation
 
 PLACE = re.compile(
     r"\s*(?:(?:#|branch\s+)(?P<branch>[0-9]{1,9})|(?P<back>-[0-9]{1,9})|(?P<step>[0-9]{1,9}))\s*"
@@ -43,7 +43,7 @@ class NavigationActions(Actions):
 
     def action_turn_start(self, direction: int) -> None:
         """To the first word of the turn before or after."""
-        starts = [turn.words[0].start for turn in conversation(self.explorer) if turn.words]
+        starts = [turn.words[0].start for turn in conversation(self.explorer.path) if turn.words]
         if not self.explorer.jump(direction, starts.__contains__):
             self.screen.nothing("more turns")
         self.screen.changed()

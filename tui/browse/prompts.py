@@ -13,8 +13,8 @@ from tokexplore.models.api.options import SHIPPED, PromptSpec
 from tokexplore.models.api.questions import Encode
 from tokexplore.models.errors import TokexploreError
 from tokexplore.models.sampling.settings import SamplingSettings
+from tokexplore.models.tree.conversation import conversation, spoken, turn_at
 from tokexplore.tui.browse.base import Actions, BrowseBase
-from tokexplore.tui.explore.conversation import conversation, spoken, turn_at
 from tokexplore.tui.explore.examples import EXAMPLES, Example
 from tokexplore.tui.explore.options import STOCK_PROMPT
 from tokexplore.tui.explore.text_scores import TextScores
@@ -221,7 +221,7 @@ class PromptActions(Actions):
 
         info = controller.link.info
         following, cursor = self.explorer.following, self.explorer.cursor
-        turn = None if following else turn_at(conversation(self.explorer), cursor)
+        turn = None if following else turn_at(conversation(self.explorer.path), cursor)
         typed = self._typed[1] if self._typed and self._typed[0] == leaf else None
         editor = PromptEditor(
             self._spec(),
@@ -239,8 +239,8 @@ class PromptActions(Actions):
     def _spec(self) -> PromptSpec:
         """The prompt of the path in view, to be edited; of a chat all that is said on it."""
         explorer, controller = self.explorer, self.controller
-        if (chat := spoken(explorer)) is not None and explorer.chat is not None:
-            begun = explorer.chat
+        if (chat := spoken(explorer.path)) is not None and explorer.path.chat is not None:
+            begun = explorer.path.chat
             return PromptSpec(
                 chat=msgspec.structs.replace(
                     chat,
@@ -312,7 +312,7 @@ class PromptActions(Actions):
     async def _ask_turn(self, before: "Written | None") -> None:
         from tokexplore.tui.screens.editor import TextEditor, Written
 
-        chat = self.controller.explorer.chat
+        chat = self.controller.explorer.path.chat
         if chat is None:
             self.screen.warn("There is no chat here: start one with p, ctrl+r (or --chat).")
             return

@@ -2,6 +2,7 @@
 
 from functools import cached_property
 
+from tokexplore.models.tree.token_path import TokenPath
 from tokexplore.models.tree.visibility import is_out_of_sight
 from tokexplore.tui.browse.base import BrowseBase
 from tokexplore.tui.presenters.path import PathView
@@ -77,7 +78,8 @@ class StoryPanel:
 
     def _aside(self, leaf: int, fork: int) -> Aside:
         explorer, tree = self._explorer, self._explorer.tree
-        path, at = tree.path(leaf), tree.depth[fork]
-        before = explorer.words(path, max(0, at - ASIDE_BEFORE), at)
-        after = explorer.words(path, at, at + ASIDE_TOKENS)
+        nodes, at = tree.path(leaf)[: tree.depth[fork] + ASIDE_TOKENS], tree.depth[fork]
+        path = TokenPath(tree, explorer.vocabulary, nodes)
+        before = path.words(max(0, at - ASIDE_BEFORE), at)
+        after = path.words(at, at + ASIDE_TOKENS)
         return Aside(tree.branch_of[leaf], before, after)

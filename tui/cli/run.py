@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO, Literal, TextIO
 import msgspec
 
 from tokexplore.models import opening
+from tokexplore.models.api.chat import Rendered
 from tokexplore.models.api.engine import Control, Engine, StreamEvent
 from tokexplore.models.api.options import PromptSpec
 from tokexplore.models.catalog.catalog import suggestion
@@ -23,7 +24,7 @@ from tokexplore.tui.cli.common.option_types import count
 from tokexplore.tui.cli.common.own_engine import (
     interruptible,
     opened,
-    prompt_ids,
+    rendered_prompt,
     turn_ids,
 )
 from tokexplore.tui.cli.common.parser import Parser
@@ -165,7 +166,8 @@ def run(
             _end_unbegun(options, out)
             return interruption.code
         check_token_ids(app, engine.info)
-        ids = prompt_ids(engine, prompt, meter)
+        rendered = rendered_prompt(engine, prompt, meter)
+        ids = rendered.ids
         texts = {t: engine.encode(t, continuation=True) for t in app.token_texts}
         settings = with_texts(app.starting_settings(engine.info), app, texts)
         control = interruption.control = Control(settings)
@@ -182,7 +184,7 @@ def run(
             top=STORED_CANDIDATES if app.session else max(options.candidates, _AT_LEAST),
         )
         writer = _writer(options, out, engine, ids, settings)
-        session = _session(app, engine, ids, settings, prompt)
+        session = _session(app, engine, rendered, settings, prompt)
         # On a terminal the text and the meter's line would be in each other's way.
         shown = (lambda _: None) if out.isatty() else meter.show
         events = engine.stream(request, control)
@@ -200,7 +202,7 @@ def run(
 def _session(
     app: AppOptions,
     engine: Engine,
-    ids: tuple[int, ...],
+    rendered: Rendered,
     settings: SamplingSettings,
     prompt: PromptSpec,
 ) -> "RunSession | None":
@@ -209,8 +211,7 @@ def _session(
         return None
     from tokexplore.tui.cli.run_recorder import RunSession
 
-    form = "text" if prompt.chat is None else "chat"
-    return RunSession(Path(app.session), engine, app.load, ids, settings, form)
+    return RunSession(Path(app.session), engine, app.load, rendered, settings, prompt)
 
 
 def _stored(events: Iterator[StreamEvent], session: "RunSession") -> Iterator[StreamEvent]:

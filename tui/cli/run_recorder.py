@@ -5,8 +5,9 @@ from pathlib import Path
 
 import msgspec
 
+from tokexplore.models.api.chat import Rendered
 from tokexplore.models.api.engine import Engine, StreamEvent
-from tokexplore.models.api.options import LoadOptions
+from tokexplore.models.api.options import LoadOptions, PromptSpec
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.session import paths
 from tokexplore.models.session.journal import Journal
@@ -27,12 +28,12 @@ class RunSession:
 
     Args:
         file: a new file.
-        form: how the prompt was given: `text` or `chat`.
+        prompt: how the prompt was given, and what it was rendered to.
     """
 
     def __init__(
-        self, file: Path, engine: Engine, load: LoadOptions, ids: tuple[int, ...],
-        settings: SamplingSettings, form: str,
+        self, file: Path, engine: Engine, load: LoadOptions, rendered: Rendered,
+        settings: SamplingSettings, prompt: PromptSpec,
     ) -> None:  # fmt: skip
         self._journal = Journal(lambda: paths.create_file(file), lambda _text, _bad: None)
         self._engine, self._load, self._settings, self._file = engine, load, settings, file
@@ -41,10 +42,12 @@ class RunSession:
         self._journal.vocabulary(engine.vocabulary)
         self._tree.load(engine.info.provenance)
         self._leaf = ROOT
-        for token in ids:
+        for token in rendered.ids:
             self._leaf = self._tree.take(self._leaf, token, "prompt")
         self._prompt = self._tree.path(self._leaf)
-        self._tree.append(Prompted(self._leaf, form))
+        form = "text" if prompt.chat is None else "chat"
+        marks = engine.info.reasoning_marks if prompt.chat else ("", "")
+        self._tree.append(Prompted(self._leaf, form, prompt.chat, rendered.parts, marks))
         self._tree.append(Viewed(self._leaf, -1))
 
     def add(self, event: StreamEvent) -> None:

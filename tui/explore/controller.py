@@ -11,9 +11,9 @@ from tokexplore.models.api.engine import ModelInfo, Progress
 from tokexplore.models.api.options import PromptSpec
 from tokexplore.models.api.questions import Question
 from tokexplore.models.errors import EngineLostError, TokexploreError, UsageError
+from tokexplore.models.tree.conversation import answer_at
 from tokexplore.models.tree.events import Edit
 from tokexplore.tui.explore import sight
-from tokexplore.tui.explore.conversation import answer_at
 from tokexplore.tui.explore.engine_link import EngineLink, MakeClient
 from tokexplore.tui.explore.explorer import Explorer
 from tokexplore.tui.explore.jobs import Jobs
@@ -306,7 +306,7 @@ class Controller:
             UsageError: at temperature 0, and where nothing is answered on this path.
         """
         async with self._turn:
-            first = answer_at(self.explorer)
+            first = answer_at(self.explorer.path, self.explorer.cursor)
             if first is None:
                 raise UsageError("There is no answer of a chat on this path: p starts one.")
             self._picks.check_draws()

@@ -5,22 +5,21 @@ tokens and, marked, the token that was taken there. At `len(path)` it stands on 
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import zip_longest
 from typing import NamedTuple
 
 import numpy as np
 
-from tokexplore.models.api.chat import Chat
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.session.texts import Texts
 from tokexplore.models.tokens import NO_VOCABULARY, Vocabulary
 from tokexplore.models.tree.events import (
     Came,
     Origin,
-    Prompted,
     Viewed,
 )
+from tokexplore.models.tree.token_path import TokenPath
 from tokexplore.models.tree.tree import TokenTree
 from tokexplore.models.tree.trie import ROOT, Branch
 from tokexplore.models.tree.turns import Turns, is_given, steps_until, stretches
@@ -29,8 +28,6 @@ from tokexplore.tui.explore.branch_order import BranchOrder
 
 NEAR = 9
 """Rows that any screen shows: a taken token below them leaves the cursor on the first one."""
-LONGEST_CHARACTER = 4
-"""Bytes of UTF-8 in one character, so tokens that it can span."""
 
 
 class Place(NamedTuple):
@@ -167,33 +164,15 @@ class Explorer:
         return self.vocabulary.text(self.ids()[start:])
 
     @property
-    def chat(self) -> Chat | None:
-        """The conversation that the path in view belongs to."""
-        return next((p.chat for p in reversed(self.prompts) if p.chat is not None), None)
-
-    @property
-    def prompts(self) -> list[Prompted]:
-        """How the prompts of the path in view were given, in its order."""
-        prompts = self.tree.prompts
-        return [
-            prompts[node]
-            for node in sorted(prompts, key=self.tree.depth.__getitem__)
-            if self.on_path(node)
-        ]
+    def path(self) -> TokenPath:
+        """The path in view as it is now."""
+        return TokenPath(self.tree, self.vocabulary, self.nodes)
 
     @property
     def recorded_model(self) -> str:
         """The model that the session was recorded with last; empty where there is none."""
         provenance = self.tree.provenance
         return provenance[-1].model if provenance else ""
-
-    def words(self, nodes: Sequence[int], start: int, stop: int) -> str:
-        """The running text of nodes[start:stop] of a path, its characters whole."""
-        vocabulary, token = self.vocabulary, self.tree.token
-        early = max(0, start - LONGEST_CHARACTER)
-        pieces = vocabulary.pieces([token[n] for n in nodes[early:stop]])[start - early :]
-        shown = zip(nodes[start:stop], pieces, strict=True)
-        return "".join(piece for node, piece in shown if token[node] not in vocabulary.special)
 
     def settle(self) -> int:
         """How much of the path is as it was at the last call; views redraw the rest."""

@@ -9,10 +9,10 @@ from tokexplore.models.api.chat import Chat, Message, Rendered
 from tokexplore.models.api.options import PromptSpec
 from tokexplore.models.api.questions import AppendTurns, Encode, Question, Render
 from tokexplore.models.errors import UsageError
+from tokexplore.models.tree.conversation import shared, spoken
 from tokexplore.models.tree.events import Origin, Prompted
 from tokexplore.models.tree.exploring import bring_back, explore
 from tokexplore.models.tree.trie import ROOT
-from tokexplore.tui.explore.conversation import shared, spoken
 from tokexplore.tui.explore.engine_link import EngineLink
 from tokexplore.tui.explore.explorer import Explorer
 from tokexplore.tui.explore.first_token import begun_by_text
@@ -63,7 +63,7 @@ class Prompts:
 
     async def _converse(self, chat: Chat) -> None:
         explorer, client = self._explorer, self._link.client
-        known, end = shared(explorer, chat)
+        known, end = shared(explorer.path, chat)
         rendered = await client.ask(self.rendering(chat))
         if rendered.warning:
             self._notify(f"{rendered.warning}.", severity="warning")
@@ -76,7 +76,7 @@ class Prompts:
 
     def rendering(self, chat: Chat) -> Question[Rendered]:
         """What asks for the tokens that a conversation adds to the path in view."""
-        known, end = shared(self._explorer, chat)
+        known, end = shared(self._explorer.path, chat)
         return AppendTurns(self._explorer.ids(end), chat, known) if known else Render(chat)
 
     def _check_length(self, length: int, what: str) -> None:
@@ -92,7 +92,7 @@ class Prompts:
         Raises:
             UsageError: there is none.
         """
-        chat = spoken(self._explorer)
+        chat = spoken(self._explorer.path)
         if chat is None:
             raise UsageError("There is no chat on this path: start one first, or type text.")
         return chat

@@ -206,7 +206,7 @@ class SessionRecorder:
         now = len(explorer.tree), self._state(), dict(explorer.scored_texts)
         if now != self._shown:
             self._shown = now
-            words = explorer.words(explorer.nodes, 0, FIRST_WORDS).strip()
+            words = explorer.path.words(0, FIRST_WORDS).strip()
             name = controller.link.info.name if controller.link.info else explorer.recorded_model
             summary = Summary(name, len(explorer.tree) - 1, words, time.time())
             state = msgspec.json.encode(now[1]).decode()

@@ -118,7 +118,7 @@ class Streams:
     @property
     def turn_ids(self) -> tuple[int, ...]:
         """The tokens that end the assistant's turn, where the path in view is a chat."""
-        return self._link.client.info.turn_ids if self._explorer.chat is not None else ()
+        return self._link.client.info.turn_ids if self._explorer.path.chat is not None else ()
 
     def request(
         self,

@@ -29,6 +29,7 @@ class Format(NamedTuple):
 FORMATS = {
     "jsonl": Format((".jsonl",), "tree_jsonl:jsonl_parts"),
     "json": Format((".json",), "tree_jsonl:json_parts"),
+    "messages": Format((".messages.json",), "messages:messages_parts"),
     "csv": Format((".csv",), "csv_table:csv_parts"),
     "markdown": Format((".md", ".markdown"), "markdown:markdown_parts"),
     "html": Format((".html", ".htm"), "html:html_parts"),

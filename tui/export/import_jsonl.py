@@ -8,6 +8,7 @@ from typing import Annotated, NamedTuple
 
 import msgspec
 
+from tokexplore.models.api.chat import Chat, ChatPart
 from tokexplore.models.api.provenance import Provenance
 from tokexplore.models.distribution import Distribution
 from tokexplore.models.errors import UsageError
@@ -96,6 +97,9 @@ class _Next(_Prediction, tag="next", kw_only=True):
 class _Prompt(msgspec.Struct, tag="prompt"):
     node: Count
     form: str
+    chat: Chat | None = None
+    parts: tuple[ChatPart, ...] = ()
+    reasoning: tuple[str, str] = ("", "")
 
 
 class _Ended(msgspec.Struct, tag="ended"):
@@ -247,8 +251,8 @@ class Lines:
                 tree.append(Configured(number, line.plain().checked()))
             case _Next(node=node):
                 self._add_distribution(tree, self._node(node), line)
-            case _Prompt(node, form):
-                tree.append(Prompted(self._node(node), form))
+            case _Prompt(node, form, chat, parts, reasoning):
+                tree.append(Prompted(self._node(node), form, chat, parts, reasoning))
             case _Ended(node, reason):
                 tree.append(Ended(self._node(node), reason))
             case _Bookmark(node):

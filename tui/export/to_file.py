@@ -43,10 +43,11 @@ def format_for(name: str, output: str) -> str:
     """
     if name:
         return name
-    suffix = Path(output).suffix.lower()
     if not output:
         return "jsonl"
-    if suffix not in SUFFIXES:
+    longest = sorted(SUFFIXES, key=len, reverse=True)
+    suffix = next((s for s in longest if Path(output).name.lower().endswith(s)), "")
+    if not suffix:
         raise UsageError(
             f"{output!r} does not tell its format: end it with one of {', '.join(SUFFIXES)}, or "
             "give --format."

@@ -10,8 +10,11 @@ import math
 from collections.abc import Iterator
 from itertools import islice
 
+import msgspec
+
 import tokexplore
 from tokexplore.models.sampling.settings import SamplingSettings
+from tokexplore.models.tree.events import Prompted
 from tokexplore.models.tree.turns import is_given
 from tokexplore.tui.export.json_fields import (
     TokenFields,
@@ -80,7 +83,7 @@ def _about(
         if after is not None:
             yield line_with({"type": "next", "node": node}, after, tokens, count)
         if node in tree.prompts:
-            yield line({"type": "prompt", "node": node, "form": tree.prompts[node].form})
+            yield line({"type": "prompt", "node": node, **_prompt_fields(tree.prompts[node])})
         if node in tree.ended:
             yield line({"type": "ended", "node": node, "reason": tree.ended[node]})
         if node in tree.bookmarks:
@@ -93,6 +96,18 @@ def _about(
         if branch.name or branch.hidden:
             fields = {"branch": branch.number, "name": branch.name, "hidden": branch.hidden}
             yield line({"type": "branch", **fields})
+
+
+def _prompt_fields(prompt: Prompted) -> dict[str, object]:
+    """How a prompt was given; of a chat what was said, and whose tokens are whose."""
+    if prompt.chat is None:
+        return {"form": prompt.form}
+    return {
+        "form": prompt.form,
+        "chat": msgspec.to_builtins(prompt.chat),
+        "parts": msgspec.to_builtins(prompt.parts),
+        "reasoning": list(prompt.reasoning),
+    }
 
 
 def run_line(source: Source, prompt_ids: list[int]) -> bytes:

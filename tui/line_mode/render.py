@@ -36,7 +36,7 @@ def place(explorer: Explorer) -> str:
         step += ", the open end"
     elif number:
         step += f" of {explorer.step(len(explorer.nodes) - 1)}"
-    words = explorer.words(explorer.nodes, max(0, explorer.cursor - SHOWN_BEFORE), explorer.cursor)
+    words = explorer.path.words(max(0, explorer.cursor - SHOWN_BEFORE), explorer.cursor)
     branch = explorer.branch
     number_of = f"branch {branch.number}{of_listed(explorer, branch)}, " if branch else ""
     after = visible(words.encode("utf-8", "surrogatepass"))

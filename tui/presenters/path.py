@@ -8,11 +8,12 @@ from functools import partial
 
 from tokexplore.models.api.chat import PartKind
 from tokexplore.models.lab.noise import could_flip, scale
+from tokexplore.models.tree.conversation import Stretch, Turn, stretches, turns
+from tokexplore.models.tree.token_path import LONGEST_CHARACTER
 from tokexplore.models.tree.trie import ROOT
 from tokexplore.models.tree.turns import is_given
 from tokexplore.models.tree.visibility import is_fork
-from tokexplore.tui.explore.conversation import Stretch, Turn, stretches, turns
-from tokexplore.tui.explore.explorer import LONGEST_CHARACTER, Explorer, came
+from tokexplore.tui.explore.explorer import Explorer, came
 from tokexplore.widgets.heat import NONE, Colouring, level
 from tokexplore.widgets.transcript import Cell
 
@@ -70,7 +71,7 @@ class PathView:
         """Say of each cell whose words it is; the first of those before `keep` that changes."""
         before, cells = self._kinds, self.cells
         self._kinds = stretches(
-            self._explorer, lambda start, stop: [cell.text for cell in cells[start:stop]]
+            self._explorer.path, lambda start, stop: [cell.text for cell in cells[start:stop]]
         )
         self.turns = turns(self._kinds)
         changed = len(cells)

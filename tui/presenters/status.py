@@ -123,7 +123,7 @@ def story_title(explorer: Explorer) -> str:
     if branch is None:
         return "story"
     name = f" {branch.name}" if branch.name else ""
-    chat = " · chat" if any(prompt.form == "chat" for prompt in explorer.prompts) else ""
+    chat = " · chat" if any(prompt.form == "chat" for prompt in explorer.path.prompts) else ""
     return f"story{chat} · branch {branch.number}{name}{of_listed(explorer, branch)}"
 
 
@@ -156,7 +156,7 @@ def step_title(explorer: Explorer, room: int) -> list[Part]:
         name += f" {cut(safe_text(label), room)}"
     parts = [Part(name + mark, "here"), Part(f"position {explorer.cursor}", "text")]
     start = max(0, explorer.cursor - CONTEXT_WORDS)
-    words = explorer.words(explorer.nodes, start, explorer.cursor).replace("\n", NEWLINE).strip()
+    words = explorer.path.words(start, explorer.cursor).replace("\n", NEWLINE).strip()
     if note := tree.notes.get(here):
         parts.append(Part(f"note: {cut(safe_text(note), room)}", "here"))
     elif words:

@@ -1,6 +1,6 @@
 """The turns of a conversation as the transcript shows them."""
 
-from tokexplore.tui.explore.conversation import Turn, TurnFigures, figures
+from tokexplore.models.tree.conversation import Turn, TurnFigures, figures
 from tokexplore.tui.explore.explorer import Explorer
 from tokexplore.widgets.numbers import count, logprob_text
 from tokexplore.widgets.transcript_sections import Section
@@ -20,7 +20,7 @@ def _section(explorer: Explorer, turn: Turn, *, bits: bool) -> Section:
         return Section(
             turn.start, turn.stop, "template", titled="whole", template=spans("template")
         )
-    known = figures(explorer, turn)
+    known = figures(explorer.path, turn)
     return Section(
         turn.start,
         turn.stop,

@@ -47,8 +47,8 @@ async def test_the_next_user_turn_follows_the_answer_on_the_same_path() -> None:
         assert explorer.nodes[: len(answered)] == answered
         tokens = [explorer.tree.token[n] for n in explorer.nodes]
         assert tokens.count(USER) == 2
-        assert app.controller.explorer.chat is not None
-        assert [m.role for m in app.controller.explorer.chat.messages] == [
+        assert app.controller.explorer.path.chat is not None
+        assert [m.role for m in app.controller.explorer.path.chat.messages] == [
             "system",
             "user",
             "assistant",
@@ -73,9 +73,9 @@ async def test_the_prompt_editor_changes_between_plain_text_and_chat() -> None:
         assert isinstance(app.screen, PromptEditor)
         await pilot.press("ctrl+u", *"who is she", "ctrl+r", "enter")
         await settle(pilot)
-        await until(pilot, lambda: app.controller.explorer.chat is not None)
-        assert app.controller.explorer.chat is not None
-        assert app.controller.explorer.chat.messages == (Message("user", "who is she"),)
+        await until(pilot, lambda: app.controller.explorer.path.chat is not None)
+        assert app.controller.explorer.path.chat is not None
+        assert app.controller.explorer.path.chat.messages == (Message("user", "who is she"),)
 
 
 async def test_a_chat_without_a_template_ends_the_program_with_2() -> None:
@@ -113,15 +113,15 @@ async def test_the_prompt_editor_keeps_what_it_does_not_show() -> None:
         size = len(explorer.tree)
         await press(pilot, "p", "enter")
         await settle(pilot)
-        assert app.controller.explorer.chat == chat
+        assert app.controller.explorer.path.chat == chat
         assert len(explorer.tree) == size, "the same prompt"
         await press(pilot, "p")
         await pilot.press("ctrl+u", *"and", "ctrl+t", "enter")
-        await until(pilot, lambda: app.controller.explorer.chat != chat)
+        await until(pilot, lambda: app.controller.explorer.path.chat != chat)
         edited = msgspec.structs.replace(
             chat, messages=(turns[0], Message("user", "and", more)), literal=True
         )
-        assert app.controller.explorer.chat == edited
+        assert app.controller.explorer.path.chat == edited
 
 
 async def test_names_of_tokens_are_typed_as_tokens_or_as_characters() -> None:
@@ -226,7 +226,7 @@ async def test_a_prompt_that_is_there_already_changes_nothing() -> None:
         await answered_twice(app, pilot)
         nodes, numbers = list(explorer.nodes), explorer.numbers().tolist()
         answered = numbers.index(6) + 1
-        await app.controller.prompt(PromptSpec(chat=explorer.chat), go_on=False)
+        await app.controller.prompt(PromptSpec(chat=explorer.path.chat), go_on=False)
         await settle(pilot)
         assert any("there already: on branch 1" in n.message for n in app._notifications)
         prompt = explorer.prompt_length

@@ -164,7 +164,8 @@ async def test_a_chat_goes_on_with_its_messages() -> None:
     app = make_app(options=options)
     async with app.run_test(size=SIZE) as pilot:
         await until(
-            pilot, lambda: app.controller.state == "paused" and bool(app.controller.explorer.chat)
+            pilot,
+            lambda: app.controller.state == "paused" and bool(app.controller.explorer.path.chat),
         )
         await press(pilot, "space")
         await until(pilot, lambda: ended(app))
@@ -172,7 +173,7 @@ async def test_a_chat_goes_on_with_its_messages() -> None:
     again = reopened()
     async with again.run_test(size=SIZE) as pilot:
         await settle(pilot)
-        assert again.controller.explorer.chat == chat
+        assert again.controller.explorer.path.chat == chat
         assert "chat" in screen_text(again).splitlines()[1]
 
 

@@ -9,8 +9,8 @@ from textual.widgets import Input
 from tokexplore.models.api.chat import Chat, Message
 from tokexplore.models.api.options import PromptSpec
 from tokexplore.models.sampling.settings import SamplingSettings
+from tokexplore.models.tree.conversation import conversation, spoken
 from tokexplore.tui.app import TokexploreApp
-from tokexplore.tui.explore.conversation import conversation, spoken
 from tokexplore.tui.explore.options import AppOptions
 from tokexplore.tui.screens.chat_form import ChatForm, Choice, Turn
 from tokexplore.tui.screens.draft import Draft
@@ -49,7 +49,7 @@ def story(app: TokexploreApp) -> list[str]:
 
 
 def said(app: TokexploreApp) -> list[tuple[str, str]]:
-    chat = spoken(app.controller.explorer)
+    chat = spoken(app.controller.explorer.path)
     assert chat is not None
     return [(message.role, message.content) for message in chat.messages]
 
@@ -65,7 +65,7 @@ async def test_each_turn_has_a_title_with_its_figures() -> None:
         assert [title.split("  ")[0] for title in titles] == [
             "system", "user", "assistant", "user", "assistant"
         ]  # fmt: skip
-        turns = [turn for turn in conversation(explorer) if turn.role]
+        turns = [turn for turn in conversation(explorer.path) if turn.role]
         for title, turn in zip(titles, turns, strict=True):
             words = [n for one in turn.words for n in explorer.nodes[one.start : one.stop]]
             logprobs = [explorer.tree.logprob[node] for node in words]
@@ -96,7 +96,7 @@ async def test_braces_walk_from_turn_to_turn() -> None:
     async with app.run_test(size=SIZE) as pilot:
         await answered(app, pilot, "and she")
         explorer = app.controller.explorer
-        starts = [turn.words[0].start for turn in conversation(explorer) if turn.words]
+        starts = [turn.words[0].start for turn in conversation(explorer.path) if turn.words]
         seen = []
         for _ in starts:
             await press(pilot, "{")
@@ -130,7 +130,7 @@ async def test_an_earlier_turn_is_edited_on_a_branch_of_its_own() -> None:
         explorer, tree = app.controller.explorer, app.controller.explorer.tree
         before, old = list(explorer.nodes), explorer.branch
         figures = (old.generated, old.scored, old.logprob_sum)
-        first_answer = next(t for t in conversation(explorer) if t.message == 2)
+        first_answer = next(t for t in conversation(explorer.path) if t.message == 2)
         await edited(app, pilot, 3, "and who")
         shown = str(app.screen.query_one("#sends").render())
         assert "sends system, user, assistant, user, the assistant answers" in shown
@@ -304,7 +304,7 @@ async def test_plain_text_has_no_turns() -> None:
     app = make_app()
     async with app.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: bool(app.controller.explorer.tree.ended))
-        assert conversation(app.controller.explorer) == []
+        assert conversation(app.controller.explorer.path) == []
         await press(pilot, "}", "R", "Z")
         told = " ".join(n.message for n in app._notifications)
         assert "No more turns" in told

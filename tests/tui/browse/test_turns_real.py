@@ -15,8 +15,8 @@ from tokexplore.models.api.options import LoadOptions, PromptSpec
 from tokexplore.models.catalog.catalog import EMBEDDED_DIRECTORY
 from tokexplore.models.engine.local import LocalEngine
 from tokexplore.models.sampling.settings import SamplingSettings
+from tokexplore.models.tree.conversation import conversation, spoken
 from tokexplore.tui.app import TokexploreApp
-from tokexplore.tui.explore.conversation import conversation, spoken
 from tokexplore.tui.explore.options import AppOptions
 from tokexplore.tui.screens.chat_form import ChatForm
 from tokexplore.tui.screens.draft import Draft
@@ -44,14 +44,14 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def check(app: TokexploreApp, words: PreTrainedTokenizerBase, reference: torch.nn.Module) -> None:
     """The path in view is what the template makes of what is said on it, and so are its numbers."""
     explorer, tree = app.controller.explorer, app.controller.explorer.tree
-    chat = spoken(explorer)
+    chat = spoken(explorer.path)
     assert chat is not None
     turns = [{"role": m.role, "content": m.content} for m in chat.messages]
     rendered = words.apply_chat_template(turns, continue_final_message=True)["input_ids"]
     ids = list(explorer.ids())
     assert ids == rendered[: len(ids)] or ids[:-1] == rendered, "the model may have ended its turn"
     for turn, message in zip(
-        [t for t in conversation(explorer) if t.role], chat.messages, strict=True
+        [t for t in conversation(explorer.path) if t.role], chat.messages, strict=True
     ):
         spans = [ids[one.start : one.stop] for one in turn.words]
         said = words.decode([i for span in spans for i in span], skip_special_tokens=True)
@@ -100,7 +100,7 @@ async def test_four_turns_an_edited_one_a_prefill_and_an_answer_generated_again(
             await until(pilot, lambda: explorer.leaf != before)  # noqa: B023
             await rests(1)
         whole = list(explorer.nodes)
-        assert len(conversation(explorer)) == 8
+        assert len(conversation(explorer.path)) == 8
 
         await press(pilot, "p")
         form = app.screen.query_one("#chat", ChatForm)
@@ -109,11 +109,11 @@ async def test_four_turns_an_edited_one_a_prefill_and_an_answer_generated_again(
         await settle(pilot)
         await pilot.press("enter")
         await rests(2)
-        chat = spoken(explorer)
+        chat = spoken(explorer.path)
         assert chat is not None
         assert [m.content for m in chat.messages][2] == "And what did she say?"
         assert chat.messages[3].content.startswith("She said")
-        first_answer = next(t for t in conversation(explorer) if t.message == 1)
+        first_answer = next(t for t in conversation(explorer.path) if t.message == 1)
         shared = first_answer.words[-1].stop
         assert explorer.nodes[:shared] == whole[:shared]
 

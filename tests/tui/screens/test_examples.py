@@ -32,8 +32,8 @@ async def test_a_prompt_is_opened_by_its_number(number: int) -> None:
         explorer, example = app.controller.explorer, EXAMPLES[number - 1]
         await until(pilot, lambda: bool(explorer.nodes))
         await until(pilot, lambda: not app.controller.streaming and not app.controller.busy)
-        assert example.text in explorer.words(explorer.nodes, 0, len(explorer.nodes))
-        assert example.prefill in explorer.words(explorer.nodes, 0, len(explorer.nodes))
+        assert example.text in explorer.path.words(0, len(explorer.nodes))
+        assert example.prefill in explorer.path.words(0, len(explorer.nodes))
         assert explorer.settings == example.settings
         assert any(example.look in n.message for n in app._notifications)
 

@@ -7,6 +7,7 @@ from types import FrameType
 
 import msgspec
 
+from tokexplore.models.api.chat import Rendered
 from tokexplore.models.api.engine import Control, Engine
 from tokexplore.models.api.options import LoadOptions, PromptSpec
 from tokexplore.models.errors import UsageError
@@ -42,22 +43,31 @@ def prompt_ids(engine: Engine, prompt: PromptSpec, meter: Meter) -> tuple[int, .
     Raises:
         UsageError: it is longer than the context.
     """
+    return rendered_prompt(engine, prompt, meter).ids
+
+
+def rendered_prompt(engine: Engine, prompt: PromptSpec, meter: Meter) -> Rendered:
+    """A prompt as ids; of a chat also whose they are.
+
+    Raises:
+        UsageError: it is longer than the context.
+    """
     if prompt.chat is not None:
         rendered = engine.render(prompt.chat)
-        ids, warning = rendered.ids, rendered.warning
     else:
         text, literal = prompt.text or "", prompt.literal
         ids = tuple(engine.encode(text, literal=literal))
         warning = begun_by_text(text, ids, engine.info, engine.vocabulary, literal=literal)
-    for notice in filter(None, (prompt.notice, warning)):
+        rendered = Rendered(ids, warning)
+    for notice in filter(None, (prompt.notice, rendered.warning)):
         meter.say(notice)
     context = engine.info.context
-    if context and len(ids) > context:
+    if context and len(rendered.ids) > context:
         raise UsageError(
-            f"the prompt is {len(ids):,} tokens long and the context of {engine.info.name} is "
-            f"{context:,}: shorten the prompt."
+            f"the prompt is {len(rendered.ids):,} tokens long and the context of "
+            f"{engine.info.name} is {context:,}: shorten the prompt."
         )
-    return ids
+    return rendered
 
 
 def turn_ids(engine: Engine, prompt: PromptSpec) -> tuple[int, ...]:

@@ -10,8 +10,8 @@ import msgspec
 
 from tokexplore.models.api.chat import Chat, Message, PartKind
 from tokexplore.models.tree.events import Prompted
+from tokexplore.models.tree.token_path import TokenPath
 from tokexplore.models.tree.turns import stretches as path_stretches
-from tokexplore.tui.explore.explorer import Explorer
 
 Pieces = Callable[[int, int], Sequence[str]]
 """What the path's tokens from one index up to another add to its running text."""
@@ -62,17 +62,9 @@ class TurnFigures(NamedTuple):
     """Whether that is all of these words."""
 
 
-def conversation(explorer: Explorer) -> list[Turn]:
-    """The turns of the path in view; empty where it is no chat."""
-    ids = explorer.ids()
-    pieces: list[str] = []
-
-    def some(start: int, stop: int) -> Sequence[str]:
-        if not pieces:
-            pieces.extend(explorer.vocabulary.pieces(ids))
-        return pieces[start:stop]
-
-    return turns(stretches(explorer, some))
+def conversation(path: TokenPath) -> list[Turn]:
+    """The turns of a path; empty where it is no chat."""
+    return turns(stretches(path, path.pieces))
 
 
 def turns(found: Sequence[Stretch]) -> list[Turn]:
@@ -88,24 +80,24 @@ def turn_at(found: Sequence[Turn], index: int) -> Turn | None:
     return found[at] if at >= 0 else None
 
 
-def answer_at(explorer: Explorer) -> int | None:
+def answer_at(path: TokenPath, cursor: int) -> int | None:
     """Index of the first generated word of the answer that the cursor is in, or that comes next,
     or that came last; None where nothing is answered."""
-    told = conversation(explorer)
-    here = turn_at(told, explorer.cursor)
+    told = conversation(path)
+    here = turn_at(told, cursor)
     later = [turn for turn in told if here is None or turn.start >= here.start]
     for turn in (*later, *reversed(told)):
-        spans = _generated(explorer, [(one.start, one.stop) for one in turn.words])
+        spans = _generated(path, [(one.start, one.stop) for one in turn.words])
         if (first := next(spans, None)) is not None:
             return first[0]
     return None
 
 
-def figures(explorer: Explorer, turn: Turn) -> TurnFigures:
-    """What is known of a turn of the path in view."""
-    tree, nodes, words = explorer.tree, explorer.nodes, turn.words
+def figures(path: TokenPath, turn: Turn) -> TurnFigures:
+    """What is known of a turn of a path."""
+    tree, nodes, words = path.tree, path.nodes, turn.words
     spans = [(one.start, one.stop) for one in words]
-    generated = list(_generated(explorer, spans))
+    generated = list(_generated(path, spans))
     counted = generated or spans
     logprobs = [tree.logprob[node] for start, stop in counted for node in nodes[start:stop]]
     known = [logprob for logprob in logprobs if not math.isnan(logprob)]
@@ -119,9 +111,9 @@ def figures(explorer: Explorer, turn: Turn) -> TurnFigures:
     )
 
 
-def _generated(explorer: Explorer, spans: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+def _generated(path: TokenPath, spans: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
     """The pieces of some spans of the path that are not prompt."""
-    pieces = list(path_stretches(explorer.tree.turns(explorer.leaf), len(explorer.nodes)))
+    pieces = list(path_stretches(path.tree.turns(path.leaf), len(path.nodes)))
     for start, stop in spans:
         for piece in pieces:
             low, high = max(start, piece.start), min(stop, piece.stop)
@@ -129,26 +121,26 @@ def _generated(explorer: Explorer, spans: Sequence[tuple[int, int]]) -> Iterator
                 yield low, high
 
 
-def spoken(explorer: Explorer) -> Chat | None:
-    """The conversation of the path in view with all that is said on it; None where it is no chat.
+def spoken(path: TokenPath) -> Chat | None:
+    """The conversation of a path with all that is said on it; None where it is no chat.
 
     An answer that is open at its end is the last message.
     """
-    chat = explorer.chat
+    chat = path.chat
     if chat is None:
         return None
     number, messages = len(chat.messages), list(chat.messages)
-    for turn in conversation(explorer):
+    for turn in conversation(path):
         if turn.message == number and turn.words:
-            messages.append(_message(explorer, turn, chat))
+            messages.append(_message(path, turn, chat))
     return msgspec.structs.replace(
         chat, messages=tuple(messages), prefill="", prefill_as="turn", prefill_more={}
     )
 
 
-def _message(explorer: Explorer, turn: Turn, chat: Chat) -> Message:
+def _message(path: TokenPath, turn: Turn, chat: Chat) -> Message:
     """An answer as a message."""
-    content, thought = (_text(explorer, turn, kind) for kind in ("content", "reasoning"))
+    content, thought = (_text(path, turn, kind) for kind in ("content", "reasoning"))
     more = dict(chat.prefill_more)
     if thought.strip():
         content = content.lstrip("\n")
@@ -156,22 +148,22 @@ def _message(explorer: Explorer, turn: Turn, chat: Chat) -> Message:
     return Message("assistant", content, more)
 
 
-def _text(explorer: Explorer, turn: Turn, kind: PartKind) -> str:
+def _text(path: TokenPath, turn: Turn, kind: PartKind) -> str:
     """The running text of a turn's words of one kind, special tokens left out."""
     spans = [(one.start, one.stop) for one in turn.stretches if one.kind == kind]
-    return "".join(explorer.words(explorer.nodes, start, stop) for start, stop in spans)
+    return "".join(path.words(start, stop) for start, stop in spans)
 
 
-def shared(explorer: Explorer, chat: Chat) -> tuple[int, int]:
+def shared(path: TokenPath, chat: Chat) -> tuple[int, int]:
     """How many messages the path in view tells that a conversation begins with, up to an answer
     after which it goes on, and how many of the path's tokens tell them; (0, 0) where there are
     none."""
-    told = spoken(explorer)
+    told = spoken(path)
     if told is None or not _same_template(told, chat):
         return 0, 0
     pairs = enumerate(zip(told.messages, chat.messages, strict=False))
     same = next((i for i, (a, b) in pairs if a != b), min(len(told.messages), len(chat.messages)))
-    ends = {turn.message: turn.words[-1].stop for turn in conversation(explorer) if turn.words}
+    ends = {turn.message: turn.words[-1].stop for turn in conversation(path) if turn.words}
     for known in range(min(same, len(chat.messages) - 1), 0, -1):
         if chat.messages[known - 1].role == "assistant" and known - 1 in ends:
             return known, ends[known - 1]
@@ -184,11 +176,11 @@ def _same_template(a: Chat, b: Chat) -> bool:
     return ways[0] == ways[1]
 
 
-def stretches(explorer: Explorer, pieces: Pieces) -> list[Stretch]:
-    """Whose the tokens of the path in view are, from its first to its last; empty for no chat."""
-    tree, found = explorer.tree, list[Stretch]()
+def stretches(path: TokenPath, pieces: Pieces) -> list[Stretch]:
+    """Whose the tokens of a path are, from its first to its last; empty for no chat."""
+    tree, found = path.tree, list[Stretch]()
     last: Prompted | None = None
-    prompts = explorer.prompts
+    prompts = path.prompts
     if all(prompt.chat is None for prompt in prompts):
         return []
     for prompt in prompts:
@@ -200,7 +192,7 @@ def stretches(explorer: Explorer, pieces: Pieces) -> list[Stretch]:
         found += _answer(found, last, begin, pieces)
         found += _given(prompt, begin, end)
         last = prompt
-    found += _answer(found, last, len(explorer.nodes), pieces)
+    found += _answer(found, last, len(path.nodes), pieces)
     return found
 
 

@@ -1,0 +1,86 @@
+"""Conversations go out as messages and as JSON lines, and come in again as they were."""
+
+import json
+from pathlib import Path
+
+import pytest
+from support.fake_engine import FakeEngine
+
+from tokexplore.models.errors import UsageError
+from tokexplore.models.session.reader import open_session
+from tokexplore.models.tree.tree import TokenTree
+from tokexplore.tui.cli import dispatch
+from tokexplore.tui.cli.common.message_file import read_conversation
+from tokexplore.tui.export.import_jsonl import Lines
+
+CALL = {"type": "function", "function": {"name": "look", "arguments": {"at": "wolf"}}}
+MESSAGES = [
+    {
+        "role": "system",
+        "content": [{"type": "text", "text": "be"}, {"type": "text", "text": " so"}],
+    },
+    {"role": "user", "content": "who was he"},
+    {"role": "assistant", "content": "a king", "reasoning_content": "hm", "tool_calls": [CALL]},
+    {"role": "user", "content": "and she"},
+]
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Path:
+    """A run on a conversation, kept as a session."""
+    given = tmp_path / "given.json"
+    given.write_text(json.dumps({"messages": MESSAGES, "tools": [CALL]}))
+    file = tmp_path / "a.tokx"
+    asked = ["run", "--messages", str(given), "--session", str(file), "--max-new-tokens", "5"]
+    assert dispatch.main(asked, open_engine=lambda *_: FakeEngine()) == 0
+    return file
+
+
+def test_messages_go_out_as_they_came_in_with_what_was_answered(kept: Path) -> None:
+    out = kept.with_name("out.messages.json")
+    assert dispatch.main(["export", str(kept), "-o", str(out)]) == 0
+    told = json.loads(out.read_text())
+    assert told["messages"][:-1] == MESSAGES
+    assert told["tools"] == [CALL]
+    assert told["messages"][-1]["role"] == "assistant"
+    tree = open_session(kept, to_write=False).tree
+    [prompt] = tree.prompts.values()
+    assert prompt.chat is not None
+    assert sum(part.tokens for part in prompt.parts) == tree.depth[prompt.node]
+    again = read_conversation(str(out), out.read_text())
+    assert tuple(again.messages[:-1]) == prompt.chat.messages
+    assert again.messages[-1].content == told["messages"][-1]["content"]
+    assert not again.unread
+
+
+def test_json_lines_bring_a_conversation_back(kept: Path) -> None:
+    lines = kept.with_name("out.jsonl")
+    assert dispatch.main(["export", str(kept), "-o", str(lines)]) == 0
+    told = [json.loads(line) for line in lines.read_text().splitlines()]
+    [prompt] = [line for line in told if line["type"] == "prompt"]
+    assert prompt["chat"]["messages"][1]["content"] == "who was he"
+    assert {part["kind"] for part in prompt["parts"]} == {"template", "content"}
+    tree = TokenTree()
+    leaf = Lines(lines.read_bytes().splitlines(keepends=True), "out.jsonl").make(tree).leaf
+    kept_tree = open_session(kept, to_write=False).tree
+    assert list(tree.prompts.values()) == list(kept_tree.prompts.values())
+    assert tree.ids(leaf) == kept_tree.ids(len(kept_tree) - 1)
+
+
+def test_parts_that_do_not_fit_are_refused(kept: Path) -> None:
+    lines = kept.with_name("out.jsonl")
+    assert dispatch.main(["export", str(kept), "-o", str(lines)]) == 0
+    data = lines.read_bytes().replace(b'"tokens":', b'"tokens":9', 1)
+    with pytest.raises(UsageError, match="longer than it"):
+        Lines(data.splitlines(keepends=True), "out.jsonl").make(TokenTree())
+
+
+def test_plain_text_has_no_messages(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "a.tokx"
+    asked = ["run", "--prompt", "Once", "--session", str(file), "--max-new-tokens", "2"]
+    assert dispatch.main(asked, open_engine=lambda *_: FakeEngine()) == 0
+    capsys.readouterr()
+    out = tmp_path / "a.messages.json"
+    assert dispatch.main(["export", str(file), "-o", str(out)]) == 2
+    assert "is no chat" in capsys.readouterr().err
+    assert not out.exists()
