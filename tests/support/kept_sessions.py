@@ -48,7 +48,8 @@ def steady(data: bytes) -> bytes:
 def exports(session: Session) -> Iterator[tuple[str, bytes]]:
     """Every format of every scope."""
     source = source_of(session)
-    for form in FORMATS:
+    is_chat = any(prompt.chat is not None for prompt in session.tree.prompts.values())
+    for form in (form for form in FORMATS if is_chat or form != "messages"):
         for scope in SCOPES:
             out = io.BytesIO()
             export(source, form, scope, CANDIDATES, out)

@@ -8,6 +8,7 @@ from tokexplore.models.api.chat import Message
 from tokexplore.models.errors import UsageError
 from tokexplore.models.tree.conversation import spoken
 from tokexplore.models.tree.token_path import TokenPath
+from tokexplore.tui.export.json_fields import line
 from tokexplore.tui.export.source import Scope, Source
 
 
@@ -27,7 +28,7 @@ def messages_parts(source: Source, scope: Scope, candidates: int) -> Iterator[by
     whole: dict[str, object] = {"messages": [as_json(message) for message in chat.messages]}
     if chat.tools:
         whole["tools"] = list(chat.tools)
-    yield msgspec.json.format(msgspec.json.encode(whole), indent=2) + b"\n"
+    yield msgspec.json.format(line(whole), indent=2) + b"\n"
 
 
 def as_json(message: Message) -> dict[str, object]:

@@ -13,7 +13,8 @@ import pytest
 from support.fake_engine import FakeEngine
 from support.first_candidates import LISTED, FirstCandidates
 
-from tokexplore.models.api.engine import Chat, Engine, Message
+from tokexplore.models.api.chat import Chat, Message
+from tokexplore.models.api.engine import Engine
 from tokexplore.models.api.options import LoadOptions, PromptSpec
 from tokexplore.models.errors import UsageError
 from tokexplore.models.sampling.randomness import path_key

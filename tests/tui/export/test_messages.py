@@ -84,3 +84,16 @@ def test_plain_text_has_no_messages(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert dispatch.main(["export", str(file), "-o", str(out)]) == 2
     assert "is no chat" in capsys.readouterr().err
     assert not out.exists()
+
+
+def test_what_is_said_holds_no_control(tmp_path: Path) -> None:
+    given, file, out = (tmp_path / name for name in ("a.json", "a.tokx", "a.messages.json"))
+    hostile = "a\x1b[31m\x9b2J\u202e\x07"
+    given.write_text(json.dumps([{"role": "user", "content": hostile}]))
+    asked = ["run", "--messages", str(given), "--session", str(file), "--max-new-tokens", "2"]
+    assert dispatch.main(asked, open_engine=lambda *_: FakeEngine()) == 0
+    assert dispatch.main(["export", str(file), "-o", str(out)]) == 0
+    text = out.read_text()
+    assert not any(ord(c) < 32 and c != "\n" for c in text)
+    assert not set("\x9b\u202e") & set(text)
+    assert json.loads(text)["messages"][0]["content"] == hostile
