@@ -7,11 +7,10 @@ from contextlib import asynccontextmanager
 from typing import Literal
 
 from tokexplore.models.api.chat import Chat, Rendered
-from tokexplore.models.api.engine import ModelInfo, Progress
+from tokexplore.models.api.engine import Progress
 from tokexplore.models.api.options import PromptSpec
 from tokexplore.models.api.questions import Question
-from tokexplore.models.errors import EngineLostError, TokexploreError, UsageError
-from tokexplore.models.tree.conversation import answer_at
+from tokexplore.models.errors import EngineLostError, TokexploreError
 from tokexplore.models.tree.events import Edit
 from tokexplore.tui.explore import sight
 from tokexplore.tui.explore.engine_link import EngineLink, MakeClient
@@ -24,7 +23,7 @@ from tokexplore.tui.explore.prompts import Prompts
 from tokexplore.tui.explore.queries import Queries
 from tokexplore.tui.explore.replay import Replay
 from tokexplore.tui.explore.scoring import Scorer
-from tokexplore.tui.explore.starting import adopt_vocabulary, name_tokens, start_settings
+from tokexplore.tui.explore.starting import adopt_vocabulary, introduce, name_tokens
 from tokexplore.tui.explore.streams import Notify, Streams
 from tokexplore.tui.explore.watchlist import Watchlist
 from tokexplore.tui.terminal.shutdown import failure
@@ -143,23 +142,10 @@ class Controller:
         adopt_vocabulary(self.explorer, self.link.client.vocabulary, self.options.load.model)
         self.link.ready()
         if first:
-            self._introduce(info)
+            self.queries.recomputes = introduce(self.options, self.explorer, info, self._notify)
             await name_tokens(self.options, self.link.client, self.explorer, self.watchlist)
         self.explorer.tree.load(info.provenance)
         self._changed()
-
-    def _introduce(self, info: ModelInfo) -> None:
-        """Begin with the settings that were asked for, and say what the user should know."""
-        others = start_settings(self.options, self.explorer, info)
-        if others:
-            self.queries.recomputes = True
-            self._notify(
-                f"Not as recorded: {'; '.join(others)}. What was recorded stays; a step that is "
-                "looked at is computed again and both are shown.",
-                severity="warning",
-            )
-        for notice in info.notices:
-            self._notify(notice)
 
     def restart(self) -> Awaitable[None]:
         """Begin with a new engine process, from the same node; awaited, its model is loaded.
@@ -306,10 +292,7 @@ class Controller:
             UsageError: at temperature 0, and where nothing is answered on this path.
         """
         async with self._turn:
-            first = answer_at(self.explorer.path, self.explorer.cursor)
-            if first is None:
-                raise UsageError("There is no answer of a chat on this path: p starts one.")
-            self._picks.check_draws()
+            first = self._picks.answer_to_draw()
             await self._wake()
             await self.streams.pause()
             self.explorer.place(first, jump=True)

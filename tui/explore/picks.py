@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from tokexplore.models.api.questions import FindStandings
 from tokexplore.models.distribution import TokenRank
 from tokexplore.models.errors import UsageError
+from tokexplore.models.tree.conversation import answer_at
 from tokexplore.models.tree.exploring import bring_back, explore
 from tokexplore.models.tree.trie import ROOT
 from tokexplore.tui.explore.engine_link import EngineLink
@@ -95,6 +96,18 @@ class Picks:
             raise UsageError(
                 "Temperature 0 always takes the first candidate: set one above 0 (s) to draw."
             )
+
+    def answer_to_draw(self) -> int:
+        """Index of the first generated word of the answer that the cursor's turn means.
+
+        Raises:
+            UsageError: at temperature 0, and where nothing is answered on this path.
+        """
+        first = answer_at(self._explorer.path, self._explorer.cursor)
+        if first is None:
+            raise UsageError("There is no answer of a chat on this path: p starts one.")
+        self.check_draws()
+        return first
 
     async def draw_again(self) -> None:
         """Draw the cursor's step under the next draw number; a new token is gone on from."""

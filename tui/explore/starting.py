@@ -13,6 +13,7 @@ from tokexplore.tui.explore.options import (
     watched_tokens,
     with_texts,
 )
+from tokexplore.tui.explore.streams import Notify
 from tokexplore.tui.explore.watchlist import Watchlist
 
 
@@ -30,18 +31,28 @@ def adopt_vocabulary(explorer: Explorer, vocabulary: Vocabulary, model: str) -> 
     explorer.vocabulary = vocabulary
 
 
-def start_settings(options: AppOptions, explorer: Explorer, info: ModelInfo) -> list[str]:
-    """Begin with the settings that were asked for; how the model differs from the recorded one.
+def introduce(options: AppOptions, explorer: Explorer, info: ModelInfo, notify: Notify) -> bool:
+    """Begin with the settings that were asked for, and say what the user should know; whether the
+    model computes otherwise than the recorded one.
 
     Raises:
         UsageError: a token that was asked for is none of the model's.
     """
     check_token_ids(options, info)
-    recorded = explorer.tree.provenance
-    if explorer.nodes:
-        return recorded[-1].differences(info.provenance) if recorded else []
-    explorer.settings = options.starting_settings(info)
-    return []
+    recorded, others = explorer.tree.provenance, list[str]()
+    if not explorer.nodes:
+        explorer.settings = options.starting_settings(info)
+    elif recorded:
+        others = recorded[-1].differences(info.provenance)
+    if others:
+        notify(
+            f"Not as recorded: {'; '.join(others)}. What was recorded stays; a step that is "
+            "looked at is computed again and both are shown.",
+            severity="warning",
+        )
+    for notice in info.notices:
+        notify(notice)
+    return bool(others)
 
 
 async def name_tokens(
