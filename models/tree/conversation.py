@@ -191,6 +191,7 @@ def stretches(path: TokenPath, pieces: Pieces) -> list[Stretch]:
         found = _until(found, begin)
         found += _answer(found, last, begin, pieces)
         found += _given(prompt, begin, end)
+        found = _without_first_words(found, prompt)
         last = prompt
     found += _answer(found, last, len(path.nodes), pieces)
     return found
@@ -199,6 +200,13 @@ def stretches(path: TokenPath, pieces: Pieces) -> list[Stretch]:
 def _until(found: Sequence[Stretch], end: int) -> list[Stretch]:
     cut = (stretch._replace(stop=min(stretch.stop, end)) for stretch in found)
     return [stretch for stretch in cut if stretch.start < stretch.stop]
+
+
+def _without_first_words(found: list[Stretch], prompt: Prompted) -> list[Stretch]:
+    """Leave out what an answer was begun with: it is told apart with what follows."""
+    last = found[-1] if found else None
+    begun = last and prompt.chat and last.message == len(prompt.chat.messages)
+    return found[:-1] if last and begun and last.kind == "content" else found
 
 
 def _given(prompt: Prompted, begin: int, end: int) -> Iterator[Stretch]:
@@ -232,12 +240,17 @@ def _answer(
 def _told_apart(
     pieces: Sequence[str], marks: tuple[str, str], *, inside: bool
 ) -> Iterator[tuple[int, int, PartKind]]:
-    """Tokens of an answer as (start, stop, kind); those of the marks are the template's."""
+    """Tokens of an answer as (start, stop, kind); those of the marks are the template's, with the
+    blanks around them."""
     text, at, done = "".join(pieces), 0, 0
     ends = list(accumulate(map(len, pieces))) if any(mark in text for mark in marks) else []
     while (found := text.find(marks[inside], at)) >= 0:
         at = found + len(marks[inside])
         first, last = bisect_right(ends, found), bisect_left(ends, at) + 1
+        while first > done and not pieces[first - 1].strip():
+            first -= 1
+        while last < len(pieces) and not pieces[last].strip():
+            last += 1
         if done < first:
             yield done, first, "reasoning" if inside else "content"
         yield max(done, first), last, "template"

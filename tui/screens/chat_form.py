@@ -127,7 +127,7 @@ class ChatForm(VerticalScroll, can_focus=False):
 
     DEFAULT_CSS = """
     ChatForm {
-        height: auto; max-height: 60vh;
+        height: auto;
         & Turn, & Turn:focus, & #prefill, & #prefill:focus {
             height: auto; min-height: 1; max-height: 6;
         }
@@ -238,6 +238,7 @@ class ChatForm(VerticalScroll, can_focus=False):
         """
         typed, sent = self.typed(), self.sent()
         messages = [turn.message() for turn in sent if turn.text.strip() or turn.holds_more]
+        put_as: PrefillAs = typed.put_as
         prefill, more = typed.prefill, self._chat.prefill_more if typed.prefill else {}
         answers = messages and messages[-1].role == "assistant" and prefill == self._chat.prefill
         if answers and not typed.differs(self._initial):
@@ -245,6 +246,8 @@ class ChatForm(VerticalScroll, can_focus=False):
         if answers:
             last = messages.pop()
             prefill, more = last.content, last.more
+            if more and put_as == self._initial.put_as:
+                put_as = "content"  # where the template writes what else the answer holds
         if not messages:
             return None
         try:
@@ -255,7 +258,7 @@ class ChatForm(VerticalScroll, can_focus=False):
             self._chat,
             messages=tuple(messages),
             prefill=prefill,
-            prefill_as=typed.put_as,
+            prefill_as=put_as,
             prefill_more=more,
             template_args=options,
         )

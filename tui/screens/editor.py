@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import ClassVar, NamedTuple, TypeVar
 
 import msgspec
-from textual import work
+from textual import events, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
@@ -126,6 +126,9 @@ class TextEditor(Writing[Written | None]):
         self.dismiss(Written(self.query_one(Draft).text, self.literal))
 
 
+AROUND = 13
+"""Rows of the editor beside the turns of a chat."""
+LEAST_ROWS = 4
 FORMS = {
     "plain": "plain text",
     "chat": "chat: rendered by the model's template",
@@ -213,6 +216,11 @@ class PromptEditor(Writing[PromptSpec | None]):
         if self._typed is not None:
             plain.load_text(self._typed.text)
         self._show_form()
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Leave room for what stands around a chat's turns."""
+        for form in self.query(ChatForm):
+            form.styles.max_height = max(LEAST_ROWS, event.size.height * 9 // 10 - AROUND)
 
     @property
     def _chat_form(self) -> ChatForm | None:

@@ -143,7 +143,7 @@ def test_reasoning_is_told_apart_from_the_answer_as_it_is_generated(opened: bool
     assert talk.stretches()[-1] == (1, "assistant", "reasoning", " hm who")
     talk.answer("</think>", "\n", " yes")
     assert [one[2:] for one in talk.stretches()[-3:]] == [
-        ("reasoning", " hm who"), ("template", "</think>"), ("content", "\n yes")
+        ("reasoning", " hm who"), ("template", "</think>\n"), ("content", " yes")
     ]  # fmt: skip
     chat = spoken(talk.path)
     assert chat is not None
