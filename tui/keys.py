@@ -296,6 +296,14 @@ GROUPS: dict[str, tuple[Command, ...]] = {
             "Hide what a model thought before it answered, or show it.",
         ),
         Command(
+            "view.boundaries",
+            "vertical_line,｜",
+            "|",
+            "boundaries",
+            "token boundaries",
+            "Underline where each token of the story begins, or not; · is one without text.",
+        ),
+        Command(
             "view.inspect", "i", "i", "inspect", "inspect", "This token and this model in detail."
         ),
         Command(

@@ -92,6 +92,8 @@ class Transcript(Widget):
     is hidden."""
     reasoning_folded: reactive[bool] = reactive(False, repaint=False)
     """Whether what was thought and not said is hidden."""
+    boundaries: reactive[bool] = reactive(False, repaint=False)
+    """Whether it is shown where tokens begin."""
 
     @dataclass
     class Picked(Message):
@@ -245,6 +247,7 @@ class Transcript(Widget):
         layout = self._layout_lines
         if layout is None or layout.columns != columns:
             layout, keep = Layout(columns), 0
+            layout.boundaries = self.boundaries
             self._layout_lines = layout
             self._strips.clear()
             self.refresh()
@@ -261,7 +264,8 @@ class Transcript(Widget):
         if self._cached_looks is None:
             parts = {part: self._style_of(part) for part in _PARTS}
             heat = tuple(self._style_of(f"heat-{level}") for level in range(LEVELS))
-            self._cached_looks = Looks(**parts, heat=heat)
+            looks = Looks(**parts, heat=heat)
+            self._cached_looks = looks.with_boundaries() if self.boundaries else looks
         return self._cached_looks
 
     def _style_of(self, part: str) -> Style:
@@ -300,6 +304,7 @@ class Transcript(Widget):
             self._looks,
             live=self.live and row == self._rows() - 1,
             reveal=self._cursor_row(cursor) == row and self._has_no_text(cursor or 0),
+            boundaries=self.boundaries,
         )
 
     def _has_no_text(self, cell: int) -> bool:
@@ -381,6 +386,16 @@ class Transcript(Widget):
 
     def watch_reasoning_folded(self) -> None:
         self._fold_anew()
+
+    def watch_boundaries(self) -> None:
+        """Draw the text anew; it is laid out again only from where a token has no text."""
+        layout, self._cached_looks = self._layout_lines, None
+        first = next((at for at, cell in enumerate(self._cells) if not cell.text), None)
+        if layout is not None:
+            layout.boundaries = self.boundaries
+            self._lay_out(first)
+            self._touch(0, self._rows())
+            self._settle()
 
     def on_resize(self) -> None:
         self._fold_anew()

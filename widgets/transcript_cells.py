@@ -13,6 +13,8 @@ from tokexplore.widgets.cell_text import width
 FORK, FLIP = "┬", "▲"
 MARKS = (FORK, FLIP)
 """What stands after tokens, in this order."""
+NO_TEXT = "·"
+"""Stands for a token without text where the beginnings of tokens are shown."""
 
 WORD, BLANK, WIDE, CLOSING, OPENING, MARK, BREAK = range(7)
 """What a piece of text is to the wrapping: CLOSING and MARK (a fork or a combining mark) never
@@ -89,9 +91,16 @@ def _character_kind(character: str) -> tuple[str, int]:
 
 
 @lru_cache(maxsize=16_384)
-def atoms_of(text: str, fork: bool = False, flip: bool = False) -> tuple[Atom, ...]:
-    """The pieces of one token, made safe; its marks stand before a line break that ends it."""
-    if text.isascii():
+def atoms_of(
+    text: str, fork: bool = False, flip: bool = False, boundary: bool = False
+) -> tuple[Atom, ...]:
+    """The pieces of one token, made safe; its marks stand before a line break that ends it.
+
+    With `boundary`, one without text has a dot, which stays with the text that comes next.
+    """
+    if boundary and not text:
+        pieces = [(NO_TEXT, OPENING)]
+    elif text.isascii():
         pieces = [_ascii_kind(piece) for piece in _ASCII.findall(text)]
     else:
         pieces = []

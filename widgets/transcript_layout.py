@@ -153,6 +153,8 @@ class Layout:
 
     def __init__(self, columns: int) -> None:
         self.columns = columns
+        self.boundaries = False
+        """Whether tokens without text have a dot, from where the text is laid out next."""
         self.lines: list[Line] = [Line(0, 0, ())]
         self._starts: list[int] = [0]
 
@@ -183,7 +185,7 @@ class Layout:
             if hidden and hidden[index]:
                 continue
             cell = cells[index]
-            for atom in atoms_of(cell.text, cell.fork, cell.flip):
+            for atom in atoms_of(cell.text, cell.fork, cell.flip, self.boundaries):
                 if skip:
                     atom, skip = _after(atom, skip)
                     if not atom.text:

@@ -8,12 +8,14 @@ from rich.style import Style
 from textual.strip import Strip
 
 from tokexplore.models.display import NEWLINE, TAB, safe_text
-from tokexplore.widgets.cell_text import ELLIPSIS, cut, cut_left, line, width
-from tokexplore.widgets.transcript_cells import BLANK, BREAK, FORK, MARK, MARKS, Cell
+from tokexplore.widgets.cell_text import ELLIPSIS, chop, cut, cut_left, line, width
+from tokexplore.widgets.transcript_cells import BLANK, BREAK, FORK, MARK, MARKS, NO_TEXT, Cell
 from tokexplore.widgets.transcript_layout import Line, Run
 
 LIVE = "▌"
 FOLD = "▸"
+_BEGINS = Style(underline=True)
+_NOT_UNDERLINED = Style(bold=True, underline=False)
 
 
 class Aside(NamedTuple):
@@ -46,6 +48,11 @@ class Looks(NamedTuple):
     reasoning: Style
     role: Style
     heat: tuple[Style, ...]
+
+    def with_boundaries(self) -> "Looks":
+        """The same where an underline says that a token begins: picked tokens are bold instead."""
+        picked, typed = self.picked + _NOT_UNDERLINED, self.typed + _NOT_UNDERLINED
+        return self._replace(picked=picked, typed=typed)
 
 
 def token_style(cell: Cell, level: int, looks: Looks) -> Style:
@@ -97,6 +104,7 @@ def draw_line(
     *,
     live: bool = False,
     reveal: bool = False,
+    boundaries: bool = False,
 ) -> Strip:
     """One line of the text in exactly `columns` cells.
 
@@ -110,18 +118,28 @@ def draw_line(
         live: whether the open end of a stream is on this line.
         reveal: whether the cursor's token has no text of its own and belongs on this line: its
             visible form is drawn in front of the text that follows it.
+        boundaries: whether the first character of each token is underlined.
     """
     segments: list[Segment] = []
+    begun = text.token if text.skip else -1
     for run in text.runs:
-        if reveal and cursor is not None and run.token > cursor:
+        dotted = boundaries and run.token == cursor and run.text == NO_TEXT
+        if reveal and cursor is not None and (run.token > cursor or dotted):
             segments.append(Segment(safe_text(cells[cursor].shown), looks.cursor))
             reveal = False
+            if dotted:
+                continue
         at, heat = run.token, level(run.token)
         style = _run_style(run, cells[at], heat, at == cursor, looks)
+        shown = run.text
+        if boundaries and at != begun and run.width:
+            begun = at
+            head, shown = chop(shown, max(1, width(shown[0])))
+            segments.append(Segment(head, style + _BEGINS))
         if segments and segments[-1].style == style:
-            segments[-1] = Segment(segments[-1].text + run.text, style)
-        else:
-            segments.append(Segment(run.text, style))
+            segments[-1] = Segment(segments[-1].text + shown, style)
+        elif shown:
+            segments.append(Segment(shown, style))
     if reveal and cursor is not None:
         segments.append(Segment(safe_text(cells[cursor].shown), looks.cursor))
     if not live:

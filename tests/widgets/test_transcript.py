@@ -440,3 +440,39 @@ async def test_a_long_turn_is_one_line_and_figures_change_alone() -> None:
         assert screen(app)[1] == "assistant  6 tokens"
         transcript.folded = False
         assert transcript.hidden_rows[0] + transcript.hidden_rows[1] > 2
+
+
+async def test_boundaries_are_shown_and_hidden_without_a_new_layout() -> None:
+    app = TranscriptApp()
+    async with app.run_test(size=(22, 6)) as pilot:
+        transcript, text = app.transcript, words(12)
+        transcript.show(text, 0)
+        await pilot.pause()
+        plain, laid_out = screen(app), []
+        layout = transcript._layout_lines
+        assert layout is not None
+        update = layout.update
+        layout.update = lambda *given: laid_out.append(given[1]) or update(*given)  # type: ignore[method-assign, func-returns-value]
+        transcript.boundaries = True
+        assert screen(app) == plain
+        assert underlined(app) == " " * 12
+        transcript.boundaries = False
+        assert underlined(app) == ""
+        assert not laid_out
+        text = [*text[:8], Cell("", "sampled", shown="<E4>"), *text[8:]]
+        transcript.show(text, 8)
+        plain = screen(app)
+        laid_out.clear()
+        transcript.boundaries = True
+        assert laid_out == [8], "what comes before the first token without text stays"
+        assert screen(app) != plain
+        assert "w007·" in "".join(screen(app)).replace(" ", "")
+        transcript.show([*text, Cell("", "sampled")], len(text))
+        assert screen(app)[3].endswith("w011·")
+        transcript.boundaries = False
+        assert screen(app) == plain
+
+
+def underlined(app: TranscriptApp) -> str:
+    rows = (app.transcript.render_line(y) for y in range(app.transcript.size.height))
+    return "".join(s.text for row in rows for s in row if s.style and s.style.underline)

@@ -51,9 +51,12 @@ def draw(
     *,
     live: bool = False,
     heat: Sequence[int] = (NONE,),
+    boundaries: bool = False,
+    looks: Looks = LOOKS,
 ) -> list[Strip]:
     """The lines of a text whose tokens have these levels, over and over."""
     layout = Layout(columns)
+    layout.boundaries = boundaries
     layout.update(text, 0)
     rows = len(layout.lines)
     return [
@@ -63,9 +66,10 @@ def draw(
             text,
             lambda token: heat[token % len(heat)],
             cursor,
-            LOOKS,
+            looks,
             live=live and row == rows - 1,
             reveal=cursor is not None and not text[cursor].text and layout.row_of(cursor) == row,
+            boundaries=boundaries,
         )
         for row, line in enumerate(layout.lines)
     ]
@@ -84,9 +88,15 @@ def styles(strip: Strip) -> dict[str, Style]:
     return {segment.text: segment.style for segment in strip if segment.style is not None}
 
 
-@given(st.lists(cells, max_size=20), st.integers(1, 40), st.integers(0, 19), st.booleans())
-def test_every_line_is_clean(text: list[Cell], columns: int, cursor: int, live: bool) -> None:
-    for strip in draw(text, columns, cursor if cursor < len(text) else None, live=live):
+@given(
+    st.lists(cells, max_size=20), st.integers(1, 40), st.integers(0, 19), st.booleans(),
+    st.booleans(),
+)  # fmt: skip
+def test_every_line_is_clean(
+    text: list[Cell], columns: int, cursor: int, live: bool, boundaries: bool
+) -> None:
+    at = cursor if cursor < len(text) else None
+    for strip in draw(text, columns, at, live=live, boundaries=boundaries):
         assert is_clean(strip, columns)
 
 
@@ -141,6 +151,54 @@ def test_a_token_without_text_shows_its_bytes_under_the_cursor() -> None:
     strip = draw(text, 10, 1)[0]
     assert strip.text.rstrip() == "a<E6>日"
     assert styles(strip)["<E6>"] == LOOKS.cursor
+
+
+def begun(strips: list[Strip]) -> str:
+    """What is underlined."""
+    return "|".join(s.text for strip in strips for s in strip if s.style and s.style.underline)
+
+
+@given(st.lists(cells, max_size=20), st.integers(1, 40), st.sampled_from([NONE, 0, 3]))
+def test_boundaries_underline_and_move_nothing_where_each_token_has_text(
+    text: list[Cell], columns: int, level: int
+) -> None:
+    text = [cell._replace(text=cell.text or "x") for cell in text]
+    plain = draw(text, columns, heat=[level])
+    shown = draw(text, columns, heat=[level], boundaries=True)
+    assert [strip.text for strip in shown] == [strip.text for strip in plain]
+    for a, b in zip(plain, shown, strict=True):
+        colours = [
+            [(s.style.color, s.style.bgcolor) for s in strip for _ in s.text] for strip in (a, b)
+        ]
+        assert colours[0] == colours[1]
+
+
+def test_the_first_character_of_each_token_is_underlined() -> None:
+    words = ["Once", " upon", "ass", "istant", "e\u0301t", ".\n", "日本", "語", "</s>"]
+    text = [Cell(word, "sampled") for word in words]
+    assert begun(draw(text, 60, heat=[3], boundaries=True)) == "O| |a|i|e\u0301|.|日|語|<"
+    assert begun(draw(text, 60, heat=[3])) == ""
+    assert begun(draw([Cell("abcdefghij", "sampled")], 5, boundaries=True)) == "a"
+
+
+def test_picked_tokens_are_bold_where_an_underline_means_that_a_token_begins() -> None:
+    looks = LOOKS._replace(picked=Style(underline=True), typed=Style(italic=True, underline=True))
+    text = [Cell("ab", "picked"), Cell("cd", "typed"), Cell("ef", "sampled")]
+    assert begun(draw(text, 20, looks=looks)) == "ab|cd"
+    (strip,) = draw(text, 20, looks=looks.with_boundaries(), boundaries=True)
+    assert begun([strip]) == "a|c|e"
+    assert "".join(s.text for s in strip if s.style.bold) == "abcd"
+
+
+def test_a_token_without_text_has_a_dot_beside_what_it_became() -> None:
+    parts = [Cell("", "sampled", shown=f"<{byte}>") for byte in ("E4", "BD")]
+    text = [Cell("ab", "sampled"), *parts, Cell("你", "sampled"), Cell("", "sampled", fork=True)]
+    (strip,) = draw(text, 20, boundaries=True)
+    assert strip.text.rstrip() == "ab··你·┬"
+    assert begun([strip]) == "a|·|·|你|·"
+    (strip,) = draw(text, 20, 2, boundaries=True)
+    assert strip.text.rstrip() == "ab·<BD>你·┬"
+    assert styles(strip)["<BD>"] == LOOKS.cursor
 
 
 def test_the_open_end_has_a_block_even_on_a_full_line() -> None:

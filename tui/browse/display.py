@@ -61,6 +61,12 @@ class DisplayActions(Actions):
         else:
             self.screen.nothing("reasoning on this path")
 
+    def action_boundaries(self) -> None:
+        """Show where tokens begin, or not."""
+        story = self._story.transcript
+        story.boundaries = not story.boundaries
+        self.screen.changed()
+
     async def action_inspect(self) -> None:
         """Token and model in detail."""
         from tokexplore.tui.screens.inspect import inspect_sheet

@@ -112,6 +112,7 @@ class BrowseScreen(BrowseBase):
         self.query_one(CandidateTable).column_set = self._state.columns
         self.query_one(CandidateTable).bits = self._state.bits
         self.query_one(Transcript).folded = self._state.folded
+        self.query_one(Transcript).boundaries = self._state.boundaries
         self.story.path_view.recolour(self._state.colouring)
         self.changed()
         own = rebinding_of(self.app)
@@ -129,6 +130,7 @@ class BrowseScreen(BrowseBase):
             table.column_set,
             table.bits,
             self.query_one(Transcript).folded,
+            self.query_one(Transcript).boundaries,
         )
 
     def on_resize(self, event: events.Resize) -> None:

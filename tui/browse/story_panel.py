@@ -14,6 +14,7 @@ from tokexplore.widgets.title_rule import Part, TitleRule, legend_parts
 from tokexplore.widgets.transcript import Transcript
 from tokexplore.widgets.transcript_lines import Aside
 
+BOUNDARY_LEGEND = "_ begins a token"
 ASIDES = 2
 ROOMY = 30
 """Rows from which more than one branch that was left stays in view."""
@@ -56,8 +57,12 @@ class StoryPanel:
         story.cursor = explorer.cursor
         story.aside(self._asides())
         self._screen.query_one("#story-rule", TitleRule).show(
-            [Part(story_title(explorer), "text")], legend_parts(view.colouring)
+            [Part(story_title(explorer), "text")], self._legend()
         )
+
+    def _legend(self) -> list[Part]:
+        begins = [Part(BOUNDARY_LEGEND)] if self.transcript.boundaries else []
+        return legend_parts(self.path_view.colouring) + begins
 
     def _asides(self) -> list[Aside]:
         explorer, tree = self._explorer, self._explorer.tree

@@ -42,6 +42,7 @@ class ScreenState(msgspec.Struct, frozen=True):
     columns: ColumnSet = "standard"
     bits: bool = False
     folded: bool = True
+    boundaries: bool = False
 
 
 class ViewState(msgspec.Struct, frozen=True):

@@ -49,7 +49,7 @@ FIELDS: dict[type[msgspec.Struct], str] = {
     meta.Holder: "host pid started",
     session_recorder.ViewState: "load settings max_new_tokens single_step stop_texts stop_ids "
     "ignore_eos close_call row marked left show_hidden watched screen",
-    session_recorder.ScreenState: "colouring columns bits folded",
+    session_recorder.ScreenState: "colouring columns bits folded boundaries",
     options.LoadOptions: "model device dtype device_map revision trust_remote_code threads",
     # columns
     rows.EventRow: "seq at kind act node parent token origin settings model branch draw cursor "

@@ -102,6 +102,7 @@ EFFECTS: dict[str, See] = {
     "view.fold": screen_text,
     "view.reasoning": told,
     **dict.fromkeys(("step.turn_back", "step.turn_on"), told),
+    "view.boundaries": screen_text,
     "view.theme": lambda app: app.theme,
     "program.quit": told,
 }
