@@ -149,6 +149,10 @@ class Instruments(Protocol):
     def attentions(self) -> tuple[str, ...]:
         """Attention kernels that are here for this model, its own first."""
 
+    @property
+    def has_experts(self) -> bool:
+        """Whether the model is a mixture of experts."""
+
     def run(
         self, request: StreamRequest, execution: Execution, control: Control
     ) -> Iterator[DrawnToken | StreamEnded]:

@@ -40,6 +40,10 @@ class LocalBench:
             return ()
         return own, *(name for name in here(device) if name != own and _takes(model, name))
 
+    @cached_property
+    def has_experts(self) -> bool:
+        return routing.has_routers(self._core.forward.model)
+
     def run(
         self, request: StreamRequest, execution: Execution, control: Control
     ) -> Iterator[DrawnToken | StreamEnded]:

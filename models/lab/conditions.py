@@ -106,6 +106,26 @@ def possible(
     return tuple(remaining), notices
 
 
+def offered(engine: Engine, prompt: int, length: int = 0) -> tuple[Knob, ...]:
+    """All that a model can vary of a request without being loaded anew.
+
+    Args:
+        prompt: tokens of it.
+        length: tokens that a run may add to it.
+    """
+    able, _ = possible(tuple(KNOBS), engine.info, prompt, length)
+    several = {
+        "cache": prompt > 1,
+        "prefill": prompt > 1,
+        "dtype": False,
+        "device": False,
+        "attention": len(engine.bench.attentions) > 1,
+        "experts": engine.bench.has_experts,
+        "threads": engine.info.device == "cpu" and (os.cpu_count() or 1) > 1,
+    }
+    return tuple(knob for knob in able if several.get(knob, True))
+
+
 def deal(
     engine: Engine,
     prompt: Sequence[int],

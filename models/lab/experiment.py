@@ -6,11 +6,21 @@ import msgspec
 
 from tokexplore.models.api.engine import Control, Engine, StreamRequest
 from tokexplore.models.errors import UsageError
-from tokexplore.models.lab.conditions import BATCHES, PLAIN, SERVER, Condition, Knob, deal, possible
+from tokexplore.models.lab.close_calls import close_calls
+from tokexplore.models.lab.conditions import (
+    BATCHES,
+    PLAIN,
+    SERVER,
+    Condition,
+    Knob,
+    deal,
+    offered,
+    possible,
+)
 from tokexplore.models.lab.forks import forks
 from tokexplore.models.lab.repeat import Plan, Run, repeat
 from tokexplore.models.sampling.randomness import seed_after
-from tokexplore.models.tree.study import Checked, Fork, StudiedRun, Study
+from tokexplore.models.tree.study import Checked, CloseCalls, Fork, StudiedRun, Study
 
 RUNS = 30
 
@@ -36,14 +46,19 @@ class Planned(msgspec.Struct, frozen=True, tag=True):
     """Those of the experiment that this model can vary."""
     notices: tuple[str, ...]
     """A sentence for each group that it cannot."""
+    offered: tuple[Knob, ...]
+    """All that this model can vary of the request as it is loaded."""
 
 
 class Forked(msgspec.Struct, frozen=True, tag=True):
-    """Where the runs part, once all are done."""
+    """Where the runs part, or were closest to it, once all are done."""
 
-    forks: tuple[Fork, ...]
+    forks: tuple[Fork, ...] = ()
+    close_calls: CloseCalls | None = None
+    """Of several runs that all gave one text."""
 
 
+NOTHING_FOUND = Forked()
 Outcome = Planned | Run | Checked | Forked
 
 
@@ -57,7 +72,12 @@ def planned(engine: Engine, experiment: Experiment) -> Planned:
         engine, request.ids, request.max_new_tokens, knobs, experiment.runs,
         batches=experiment.batches, seed=experiment.deal,
     )  # fmt: skip
-    return Planned(Plan(request, tuple(conditions), experiment.new_seeds), knobs, tuple(notices))
+    return Planned(
+        Plan(request, tuple(conditions), experiment.new_seeds),
+        knobs,
+        tuple(notices),
+        offered(engine, len(request.ids), request.max_new_tokens),
+    )
 
 
 def conduct(engine: Engine, experiment: Experiment, control: Control) -> Iterator[Outcome]:
@@ -83,7 +103,12 @@ def conduct(engine: Engine, experiment: Experiment, control: Control) -> Iterato
             runs.append(event)
         yield event
     if runs:
-        yield Forked(tuple(forks(first.plan, runs, engine)))
+        yield compared(first.plan, runs, engine)
+
+
+def compared(plan: Plan, runs: Sequence[Run], engine: Engine) -> Forked:
+    """Where one run or more part, or were closest to it."""
+    return Forked(tuple(forks(plan, runs, engine)), close_calls(plan, runs, engine.info.dtype))
 
 
 def study_of(
@@ -91,7 +116,7 @@ def study_of(
     dtype: str,
     runs: Sequence[Run],
     controls: Sequence[Checked] = (),
-    found: Sequence[Fork] = (),
+    found: Forked = NOTHING_FOUND,
 ) -> Study:
     """What is kept of an experiment, as far as it was done."""
     request = design.plan.request
@@ -106,7 +131,10 @@ def study_of(
             for run in runs
         ),
         controls=tuple(controls),
-        forks=tuple(found),
+        forks=found.forks,
+        close_calls=found.close_calls or msgspec.UNSET,
+        notices=design.notices or msgspec.UNSET,
+        offered=design.offered,
     )
 
 

@@ -172,14 +172,14 @@ def _fork(plan: Plan, step: int, parts: Sequence[Sequence[Run]], engine: Engine)
     listed = runs[0].steps[step].distribution.id_view
     others = islice((token for token in listed if token not in chosen), SHOWN)
     tokens = (*chosen, *others)
-    readings = _readings(runs, step, tokens)
+    found = readings(runs, step, tokens)
     gaps = [
         reading.logits[0] - reading.logits[1]
-        for reading in readings
+        for reading in found
         if reading.logits[0] is not None and reading.logits[1] is not None
     ]
     margin, noise = (abs(gaps[0]), max(gaps) - min(gaps)) if gaps else (None, None)
-    top = readings[0].logits[0]
+    top = found[0].logits[0]
     return Fork(
         step=step + 1,
         before=runs[0].ids[:step],
@@ -188,7 +188,7 @@ def _fork(plan: Plan, step: int, parts: Sequence[Sequence[Run]], engine: Engine)
             for token, part in zip(chosen, parts, strict=True)
         ),
         tokens=tokens,
-        readings=readings,
+        readings=found,
         margin=margin,
         noise=noise,
         grid=None if top is None else grid_step(top, engine.info.dtype),
@@ -196,7 +196,8 @@ def _fork(plan: Plan, step: int, parts: Sequence[Sequence[Run]], engine: Engine)
     )
 
 
-def _readings(runs: Sequence[Run], step: int, tokens: Sequence[int]) -> tuple[Reading, ...]:
+def readings(runs: Sequence[Run], step: int, tokens: Sequence[int]) -> tuple[Reading, ...]:
+    """What runs alike so far read of some tokens at a step (from 0): most frequent first."""
     by: dict[tuple[float | None, ...], list[Run]] = {}
     for run in runs:
         by.setdefault(_logits(run.steps[step].distribution, tokens), []).append(run)
@@ -205,6 +206,7 @@ def _readings(runs: Sequence[Run], step: int, tokens: Sequence[int]) -> tuple[Re
             tuple(run.number for run in part),
             logits,
             tuple(dict.fromkeys(run.steps[step].token for run in part)),
+            tuple(run.steps[step].distribution.lse for run in part),
         )
         for logits, part in by.items()
     ]

@@ -1,18 +1,27 @@
 """What is kept of a repeat experiment: every text and every fork, without the distributions."""
 
-from typing import Literal
+from itertools import chain
+from typing import Annotated, Literal
 
 import msgspec
+
+Number = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
 
 
 class Reading(msgspec.Struct, frozen=True):
     """What some runs read at a fork: the same logits to the last bit."""
 
-    runs: tuple[int, ...]
+    runs: tuple[Number, ...]
     logits: tuple[float | None, ...]
     """Of the fork's tokens; None where one is not among the candidates that were kept."""
-    taken: tuple[int, ...]
+    taken: tuple[Number, ...]
     """The tokens that these runs took, each once."""
+    lse: tuple[float, ...] | msgspec.UnsetType = msgspec.UNSET
+    """Of each run, in their order: log-sum-exp of its raw logits there (nats)."""
+
+    def __post_init__(self) -> None:
+        if not self.runs or (self.lse is not msgspec.UNSET and len(self.lse) != len(self.runs)):
+            raise ValueError("a reading without runs, or without one figure for each")
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -31,11 +40,11 @@ class Fork(msgspec.Struct, frozen=True):
 
     step: int
     """Number of the step, from 1."""
-    before: tuple[int, ...]
+    before: tuple[Number, ...]
     """What the runs had added when they came here."""
-    choices: tuple[tuple[int, tuple[int, ...]], ...]
+    choices: tuple[tuple[Number, tuple[Number, ...]], ...]
     """Tokens that were taken and the runs that took them, the most frequent first."""
-    tokens: tuple[int, ...]
+    tokens: tuple[Number, ...]
     """Of the readings: the first two are the fork's two most frequent choices."""
     readings: tuple[Reading, ...]
     """The most frequent first."""
@@ -48,6 +57,54 @@ class Fork(msgspec.Struct, frozen=True):
     grid: float | None
     """Step of the dtype's grid at the first token's logit; None where it has none."""
     verdict: Verdict
+
+    def __post_init__(self) -> None:
+        _check_readings(self.tokens, self.readings)
+        if self.step != len(self.before) + 1 or len(self.choices) < 2:
+            raise ValueError("a fork that is not at its step, or has no two sides")
+
+
+class CloseCall(msgspec.Struct, frozen=True):
+    """A step at which the runs of one text were close to another one."""
+
+    step: int
+    """Number of the step, from 1."""
+    tokens: tuple[Number, Number]
+    """The first two candidates of the run that the others are held against."""
+    readings: tuple[Reading, ...]
+    """The most frequent first."""
+    margin: float
+    """Logit gap (nats) of the two as that run read it: 0 or more."""
+    noise: float
+    """How far readings of that gap lie apart at most, nats."""
+    grid: float | None
+    """Step of the dtype's grid at the first token's logit; None where it has none."""
+
+    def __post_init__(self) -> None:
+        _check_readings(self.tokens, self.readings)
+
+
+class CloseCalls(msgspec.Struct, frozen=True):
+    """Where runs that all gave one text were closest to another one."""
+
+    calls: tuple[CloseCall, ...]
+    """The smallest margins first."""
+    against: Number
+    """Number of the run that the others are held against: the first."""
+    sigma: float | None
+    """The noise of a gap (nats): the root mean square, over all steps, of its differences from the
+    first run, of the run in which that is largest. None for too few steps."""
+    noisiest: Number | None
+    """Number of that run."""
+    decisive: bool
+    """Whether the first of the raw logits is what was taken: greedy, and nothing changes them."""
+
+
+def _check_readings(tokens: tuple[int, ...], readings: tuple[Reading, ...]) -> None:
+    if len(tokens) < 2 or not readings:
+        raise ValueError("readings of no two tokens")
+    if any(len(reading.logits) != len(tokens) for reading in readings):
+        raise ValueError("a reading that does not fit its tokens")
 
 
 class Checked(msgspec.Struct, frozen=True, tag="control"):
@@ -66,7 +123,7 @@ class StudiedRun(msgspec.Struct, frozen=True):
     condition: str
     """In words."""
     seed: int
-    ids: tuple[int, ...]
+    ids: tuple[Number, ...]
     """The tokens that it added."""
     ended: str
     seconds: float
@@ -87,3 +144,18 @@ class Study(msgspec.Struct, frozen=True):
     runs: tuple[StudiedRun, ...] = ()
     controls: tuple[Checked, ...] = ()
     forks: tuple[Fork, ...] = ()
+    close_calls: CloseCalls | msgspec.UnsetType = msgspec.UNSET
+    """Where all runs gave one text."""
+    notices: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
+    """What this model could not vary, a sentence each."""
+    offered: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
+    """What the model could vary of this request without being loaded anew."""
+
+    def __post_init__(self) -> None:
+        there = {run.number for run in self.runs}
+        calls = () if self.close_calls is msgspec.UNSET else self.close_calls.calls
+        readings = chain(*(f.readings for f in self.forks), *(c.readings for c in calls))
+        named = {number for reading in readings for number in reading.runs}
+        named |= {number for fork in self.forks for _, runs in fork.choices for number in runs}
+        if len(there) != len(self.runs) or not named <= there:
+            raise ValueError("a study of runs that are not in it, or of two of one number")

@@ -55,8 +55,8 @@ class TokenTree(Trie):
         self.labels: dict[int, str] = {}
         """Names of nodes."""
         self.notes: dict[int, str] = {}
-        self.studies: dict[int, Study] = {}
-        """By node: the last experiment on what follows it."""
+        self.studies: dict[int, list[Study]] = {}
+        """By node: the experiments on what follows it, the last one last."""
         self.ended: dict[int, str] = {}
         self.prompts: dict[int, Prompted] = {}
         """By node: how the prompt was given that ends there."""
@@ -164,7 +164,7 @@ class TokenTree(Trie):
             case Noted(node, text):
                 _written(self.notes, self.checked_node(node), text)
             case Studied(node, study):
-                self.studies[self.checked_node(node)] = study
+                self.studies.setdefault(self.checked_node(node), []).append(study)
             case Viewed(leaf):
                 self.way = self.checked_node(leaf), self.turns(leaf)
 

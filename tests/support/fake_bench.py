@@ -27,6 +27,10 @@ class FakeBench:
     def attentions(self) -> tuple[str, ...]:
         return "sdpa", "eager"
 
+    @property
+    def has_experts(self) -> bool:
+        return False
+
     def run(
         self, request: StreamRequest, execution: Execution, control: Control
     ) -> Iterator[DrawnToken | StreamEnded]:

@@ -59,7 +59,8 @@ def exports(session: Session) -> Iterator[tuple[str, bytes]]:
 def end_of(session: Session) -> dict[str, object]:
     """Where a session ended, as far as exports do not tell it."""
     tree = session.tree
-    studies = msgspec.to_builtins(tree.studies, str_keys=True)
+    last = {node: studies[-1] for node, studies in tree.studies.items()}
+    studies = msgspec.to_builtins(last, str_keys=True)
     for study in studies.values():
         study["runs"] = [run["ids"] for run in study["runs"]]
         study["forks"] = [fork["verdict"] for fork in study["forks"]]

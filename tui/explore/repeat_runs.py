@@ -5,12 +5,20 @@ import time
 from collections.abc import Callable
 
 from tokexplore.models.lab.conditions import SERVER, Knob
-from tokexplore.models.lab.experiment import RUNS, Experiment, Forked, Outcome, Planned, study_of
+from tokexplore.models.lab.experiment import (
+    NOTHING_FOUND,
+    RUNS,
+    Experiment,
+    Forked,
+    Outcome,
+    Planned,
+    study_of,
+)
 from tokexplore.models.lab.forks import Segment
 from tokexplore.models.lab.repeat import Run
 from tokexplore.models.tree.events import Named, Studied
 from tokexplore.models.tree.exploring import explore
-from tokexplore.models.tree.study import Checked, Fork, Study
+from tokexplore.models.tree.study import Checked, Study
 from tokexplore.models.tree.trie import ROOT
 from tokexplore.models.worker.async_engine import Handle
 from tokexplore.tui.explore.controller import Controller
@@ -37,13 +45,14 @@ class RepeatRuns:
         self.node = tree.path(leaf)[length - 1] if length else ROOT
         """The node that the runs go on from: the prompt's last token."""
         self.ids = controller.explorer.tree.ids(self.node)
-        self.study: Study | None = tree.studies.get(self.node)
+        results = tree.studies.get(self.node)
+        self.study: Study | None = results[-1] if results else None
         """What is known so far; the last one that was kept where none was begun."""
         self.runs, self.length, self.deal = RUNS, LENGTH, 0
         self.knobs: tuple[Knob, ...] = SERVER
         self._done: list[Run] = []
         self._controls: list[Checked] = []
-        self._forks: tuple[Fork, ...] = ()
+        self._found = NOTHING_FOUND
         self._planned: Planned | None = None
         self._began = 0.0
         self._work: asyncio.Task[None] | None = None
@@ -68,7 +77,7 @@ class RepeatRuns:
         experiment = Experiment(
             request, self.runs, self.knobs, new_seeds=not request.settings.greedy, deal=self.deal
         )
-        self._done, self._controls, self._forks, self.study = [], [], (), None
+        self._done, self._controls, self._found, self.study = [], [], NOTHING_FOUND, None
         self._began = time.monotonic()
         self._work = controller.jobs.run(self._conduct(experiment))
         self._work.add_done_callback(lambda _work: self._changed())
@@ -101,8 +110,8 @@ class RepeatRuns:
                         self._done.append(event)
                     case Checked():
                         self._controls.append(event)
-                    case Forked(forks):
-                        self._forks = forks
+                    case Forked():
+                        self._found = event
             self._tell()
             self._changed()
         if self.study is not None and self.study.runs:
@@ -115,7 +124,7 @@ class RepeatRuns:
                 self._controller.link.info.dtype,
                 self._done,
                 self._controls,
-                self._forks,
+                self._found,
             )
 
     async def keep(self, study: Study, segment: Segment) -> int:

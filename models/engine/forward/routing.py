@@ -34,6 +34,18 @@ def routers_of(model: nn.Module, name: str) -> list[Router]:
     Raises:
         UsageError: there are none.
     """
+    found = _routers(model)
+    if not found:
+        raise UsageError(f"{name} has no experts: give a mixture-of-experts model.")
+    return found
+
+
+def has_routers(model: nn.Module) -> bool:
+    """Whether a model is a mixture of experts."""
+    return bool(_routers(model))
+
+
+def _routers(model: nn.Module) -> list[Router]:
     found: list[Router] = []
     for path, block in model.named_modules():
         experts = getattr(block, "experts", None)
@@ -41,8 +53,6 @@ def routers_of(model: nn.Module, name: str) -> list[Router]:
         if isinstance(experts, nn.Module) and isinstance(router, nn.Module):
             layer = next((int(part) for part in path.split(".") if part.isdigit()), len(found))
             found.append(Router(layer + 1, router, experts))
-    if not found:
-        raise UsageError(f"{name} has no experts: give a mixture-of-experts model.")
     return found
 
 

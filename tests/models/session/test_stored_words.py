@@ -37,11 +37,14 @@ FIELDS: dict[type[msgspec.Struct], str] = {
     chat.Chat: "messages prefill template_args prefill_as prefill_more template tools literal",
     chat.Message: "role content more",
     Cut: "stage value kept mass tie low high kept_tied",
-    study.Study: "setting dtype length planned varied runs controls forks",
+    study.Study: "setting dtype length planned varied runs controls forks close_calls notices "
+    "offered",
     study.StudiedRun: "number condition seed ids ended seconds",
     study.Checked: "number same_tokens same_logits",
     study.Fork: "step before choices tokens readings margin noise grid verdict",
-    study.Reading: "runs logits taken",
+    study.Reading: "runs logits taken lse",
+    study.CloseCalls: "calls against sigma noisiest decisive",
+    study.CloseCall: "step tokens readings margin noise grid",
     study.Verdict: "kind probability explained",
     # JSON in `meta`
     scored_text.ScoredText: "text ids logprobs ranks literal model",

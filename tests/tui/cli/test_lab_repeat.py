@@ -56,6 +56,52 @@ def test_json_lines_tell_every_run_and_end_with_a_summary() -> None:
     assert fork["step"] == 4
     assert fork["verdict"]["kind"] == "arithmetic"
     assert {fork["tokens"][0]["id"], fork["tokens"][1]["id"]} == {A, B}
+    read = {number: sides for sides in fork["sides"] for number in sides["runs"]}
+    assert sorted(read) == list(range(30))
+    first = fork["tokens"][0]["id"]
+    for run in runs:
+        sides, wide = read[run["number"]], len(run["condition"]["execution"]["mates"]) >= 7
+        logits = [
+            12.0 if token["id"] == A else 12.0625 if wide else 11.9375
+            for token in fork["tokens"][:2]
+        ]
+        assert sides["logits"] == logits
+        assert sides["margin"] == logits[0] - logits[1]
+        assert sides["taken"] == [B if wide else A]
+        place = sides["taken"][0] != first
+        assert sides["logprobs"][place] == run["logprobs"][3]
+    margins = sorted(read[number]["margin"] for number in range(30))
+    assert fork["spread"] == {
+        "runs": 30, "lowest": margins[0], "median": (margins[14] + margins[15]) / 2,
+        "highest": margins[-1],
+    }  # fmt: skip
+
+
+def test_the_closest_calls_of_one_text_are_told_with_what_could_flip() -> None:
+    engine = FakeEngine(dtype="bfloat16")
+    asked = (*ASKED[:3], "--max-new-tokens", "12", "--ignore-eos", "--runs", "4")
+
+    moved, path = {}, tuple(engine.encode("Once upon"))
+    for step in range(12):  # the first candidate of each, up or down
+        top = int(engine.full(path).argmax())
+        moved[path] = {top: 0.02 if step % 2 else -0.02}
+        path = (*path, top)
+    engine.bench.noise = lambda how, path: moved[path] if how.batch > 1 else {}
+    asked = (*asked, "--vary", "batch", "--batches", "2")
+    told = [json.loads(line) for line in lab_told(*asked, "--format", "jsonl", engine=engine)]
+    calls, summary = [line for line in told if line["type"] == "close_call"], told[-1]
+    margins = told[1]["margins"]
+    assert [call["margin"] for call in calls] == sorted(margins)[:5]
+    assert [margins[call["step"] - 1] for call in calls] == sorted(margins)[:5]
+    assert summary["sigma"] == pytest.approx(0.02, abs=1e-5)
+    assert [call["could_flip"] for call in calls] == [
+        call["margin"] <= 3 * summary["sigma"] for call in calls
+    ]
+    assert "threads" in summary["offered"] or os.cpu_count() == 1
+    text = "\n".join(lab_told(*asked, engine=engine))
+    assert f"{calls[0]['margin']:.4f}" in text
+    assert "noise of a margin: σ 0.02 nats in run 1" in text
+    assert "not varied yet: mates, together, cache, prefill, attention" in text
 
 
 def test_the_table_tells_the_fork_and_why() -> None:

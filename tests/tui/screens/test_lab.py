@@ -129,7 +129,7 @@ async def test_the_study_is_there_again_with_the_session_and_without_the_model()
         await until(pilot, lambda: app.screen is app._browse)
         await pilot.press("ctrl+q")
     reopened = continue_session("")
-    assert reopened.session.tree.studies == {screen.lab.node: study}
+    assert reopened.session.tree.studies == {screen.lab.node: [study]}
     app = make_app(options=options_for(reopened, OpenOptions()), opened=reopened)
     async with app.run_test(size=SIZE) as pilot:
         await settle(pilot)

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from tokexplore.models.errors import UsageError
-from tokexplore.models.lab.experiment import Experiment, planned, study_of
-from tokexplore.models.lab.forks import forks, summarise
+from tokexplore.models.lab.experiment import Experiment, compared, planned, study_of
+from tokexplore.models.lab.forks import summarise
 from tokexplore.models.lab.repeat import Checked, Run, repeat
 from tokexplore.tui.cli.lab.repeat_report import REPORTS, Report, Result
 from tokexplore.tui.cli.lab.runner import Engines, LabRunner, Subject
@@ -45,7 +45,7 @@ def _repeated(
         else:
             controls.append(event)
     if runs:
-        found = forks(plan, runs, engine)
+        found = compared(plan, runs, engine)
         study = study_of(design, engine.info.dtype, runs, controls, found)
         result = Result(engine, study, summarise(runs))
         results.append(result)

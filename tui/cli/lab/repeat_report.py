@@ -10,8 +10,11 @@ from tokexplore.models.display import safe_text
 from tokexplore.models.lab.experiment import setting_of
 from tokexplore.models.lab.forks import Summary, parting
 from tokexplore.models.lab.repeat import Plan, Run
+from tokexplore.models.lab.sides import untried
 from tokexplore.models.tree.study import Study
 from tokexplore.tui.export import json_fields
+from tokexplore.tui.export.study_fields import call_fields, fork_fields
+from tokexplore.tui.report.readings_text import call_lines, readings_lines
 from tokexplore.tui.report.repeat_text import (
     choices_text,
     control_line,
@@ -72,6 +75,12 @@ class TableReport:
             name = "fork" if number else "first fork"
             yield f"{name} at step {fork.step}: {choices_text(fork, vocabulary)}"
             yield from (f"  {line}" for line in fork_lines(study, fork, vocabulary))
+            yield from (f"  {line}" for line in readings_lines(study, fork, vocabulary))
+        if calls := study.close_calls:
+            yield ""
+            yield "closest calls, margins of the first two in nats as run 0 read them:"
+            yield from (f"  {line}" for line in call_lines(calls, vocabulary))
+            yield f"  not varied yet: {', '.join(_left(study)) or 'nothing is left'}"
 
     def end(self, results: Sequence[Result]) -> Iterator[str]:
         yield ""
@@ -142,9 +151,11 @@ class JsonReport:
         for control in result.study.controls:
             yield json_fields.text_line(msgspec.to_builtins(control))
         for fork in result.study.forks:
-            fields = msgspec.to_builtins(fork)
-            fields["tokens"] = [tokens.of(token) for token in fork.tokens]
-            yield json_fields.text_line({"type": "fork", **fields})
+            yield json_fields.text_line({"type": "fork", **fork_fields(fork, tokens)})
+        if calls := result.study.close_calls:
+            for call in calls.calls:
+                fields = call_fields(calls, call, tokens)
+                yield json_fields.text_line({"type": "close_call", **fields})
         summary = msgspec.to_builtins(result.summary)
         del summary["texts"]
         yield json_fields.text_line(
@@ -155,6 +166,9 @@ class JsonReport:
                 **summary,
                 "counts": [len(text.runs) for text in result.summary.texts],
                 "control": all(c.same_tokens and c.same_logits for c in result.study.controls),
+                "sigma": calls.sigma if calls else None,
+                "noisiest": calls.noisiest if calls else None,
+                "offered": list(result.study.offered or ()),
             }
         )
 
@@ -217,6 +231,12 @@ def row_of(result: Result) -> tuple[str, ...]:
         safe_text(f"{info.name} {info.dtype} {info.device}"),
         f"{result.study.setting}, {', '.join(result.study.varied) or 'nothing varied'}",
     )
+
+
+def _left(study: Study) -> tuple[str, ...]:
+    """What another call could vary."""
+    loaded = (knob for knob in ("dtype", "device") if knob not in study.varied)
+    return *untried(study, [study]), *loaded
 
 
 def _curve_lines(summary: Summary) -> Iterator[str]:
