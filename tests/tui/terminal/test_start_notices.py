@@ -31,8 +31,8 @@ async def test_a_session_that_ended_badly_is_offered_at_the_next_start(
         await press(pilot, "O")
         await until(pilot, lambda: "this one" in screen_text(app))
         await press(pilot, "enter")  # the first row that can be picked is under the cursor
-        await until(pilot, lambda: app.controller.state == "recorded")
-        assert app.sessions.path == path
+        await until(pilot, lambda: app.sessions.path == path)
+        assert app.controller.state == "recorded"
         assert not any(said in n.message for n in app._notifications if "O opens" not in n.message)
 
 
