@@ -1,6 +1,7 @@
 # make run    opens the explorer on the embedded model (ARGS='...' adds arguments)
 # make test   runs the tests
-# make quick  runs those that need no terminal (e2e) and no torch, and do not try all there is (slow)
+# make quick  runs those that need no terminal (e2e) and no torch, and do not try all there is (slow):
+#             two tests of three
 # make test-families  holds every causal architecture against plain passes (half an hour)
 # make check  format, lint, types and import contracts
 
@@ -18,7 +19,7 @@ test: $(VENV)/installed-dev
 	@$(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal $(ARGS)
 
 quick: $(VENV)/installed-dev
-	@$(BIN)/pytest -n 2 --dist worksteal -m "not e2e and not slow and not families" $(ARGS)
+	@$(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal -m "not e2e and not slow and not families" $(ARGS)
 
 test-families: $(VENV)/installed-dev
 	@$(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal -m families --timeout 1800 $(ARGS)

@@ -214,6 +214,7 @@ async def test_rebound_keys_act_and_are_shown_on_every_kind_of_screen() -> None:
         assert isinstance(app.screen, BrowseScreen)
 
 
+@pytest.mark.slow
 async def test_the_palette_shows_them_and_a_saved_tape_has_the_keys_as_they_come(
     tmp_path: Path,
 ) -> None:

@@ -21,6 +21,7 @@ def refused(capfd: pytest.CaptureFixture[str], *arguments: str) -> str:
     return capfd.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_words_of_the_textbook(capfd: pytest.CaptureFixture[str]) -> None:
     text = told(capfd, "--logits", WORDS, "--temperature", "1,100")
     mat = next(line for line in text.splitlines() if line.startswith("mat"))
@@ -31,6 +32,7 @@ def test_the_words_of_the_textbook(capfd: pytest.CaptureFixture[str]) -> None:
     assert shares == {"a": "0.09003", "b": "0.66524", "c": "0.24473"}
 
 
+@pytest.mark.slow
 def test_what_is_cut_says_by_what(capfd: pytest.CaptureFixture[str]) -> None:
     text = told(capfd, "--logits", "a=3,b=2,c=1", "--top-p", "0.6,1", "--min-p", "0.2")
     assert "top-p 0.6: reached at rank 1" in text
@@ -42,6 +44,7 @@ def test_what_is_cut_says_by_what(capfd: pytest.CaptureFixture[str]) -> None:
     assert re.search(r"^a +1 +0\.26894 +cut +greedy$", greedy, re.MULTILINE)
 
 
+@pytest.mark.slow
 def test_draws_are_counted(capfd: pytest.CaptureFixture[str]) -> None:
     text = told(capfd, "--logits", "a=0,b=0", "--draw", "1000", "--seed", "3")
     a, b = (int(n) for n in re.findall(r"^[ab] .*?0\.50000 +0\.50000 +(\d+)", text, re.MULTILINE))
@@ -49,12 +52,14 @@ def test_draws_are_counted(capfd: pytest.CaptureFixture[str]) -> None:
     assert abs(a - 500) < 80
 
 
+@pytest.mark.slow
 def test_logprobs_that_are_not_all_are_said_so(capfd: pytest.CaptureFixture[str]) -> None:
     text = told(capfd, "--logprobs", "yes=-0.7,no=-1.5")
     assert "these logprobs hold 71.97%" in text
     assert "hold" not in told(capfd, "--logprobs", "yes=-0.6931472,no=-0.6931472")
 
 
+@pytest.mark.slow
 def test_a_file_of_words_or_of_numbers(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     file = tmp_path / "words.json"
     file.write_text(json.dumps({"\x1b[31mred": 1.0, "日本": 2}))

@@ -4,13 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.app import make_app, press, screen_text, settle, until
 
-from tokexplore.models.engine.forward.logits_row import summarise
-from tokexplore.models.engine.sampler import reshape
 from tokexplore.models.errors import UsageError
 from tokexplore.models.sampling.logit_edits import changes_of
 from tokexplore.models.sampling.randomness import seed_after, seed_key
@@ -151,6 +148,7 @@ def test_the_lens_refuses_what_it_cannot_hold(
     assert len(line) < 300
 
 
+@pytest.mark.slow
 def test_the_lens_holds_the_largest_logits(capsys: pytest.CaptureFixture[str]) -> None:
     extreme = ["--temperature", "1e-5,1e20", "--top-p", "0.5", "--min-p", "0.1"]
     assert dispatch.main(["lens", "--logits", "a=1e20,b=-1e20,c=0", *extreme]) == 0
@@ -160,6 +158,7 @@ def test_the_lens_holds_the_largest_logits(capsys: pytest.CaptureFixture[str]) -
 ADDEND = st.sampled_from([-LARGEST, -1.0, 0.0, 1e-300, 3.0, LARGEST])
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, derandomize=True, database=None)
 @given(
     ADDEND,
@@ -172,6 +171,11 @@ ADDEND = st.sampled_from([-LARGEST, -1.0, 0.0, 1e-300, 3.0, LARGEST])
 def test_whatever_is_allowed_leaves_numbers(
     bias: float, presence: float, frequency: float, factor: float, temperature: float, count: int
 ) -> None:
+    import torch
+
+    from tokexplore.models.engine.forward.logits_row import summarise
+    from tokexplore.models.engine.sampler import reshape
+
     chosen = SamplingSettings(
         temperature, top_k=count, top_p=0.9, min_p=1e-9, no_repeat_ngram=count,
         bias=(((1,), bias),), presence_penalty=presence, frequency_penalty=frequency,
@@ -215,11 +219,9 @@ async def test_a_typed_place_or_id_that_is_too_long_is_none() -> None:
             await press(pilot, "enter")
             await settle(pilot)
         assert not app.controller.watchlist.tokens
-        await press(pilot, "s", "9")
-        for _ in range(399):
-            app.simulate_key("9")
-        await settle(pilot)
-        await press(pilot, "enter")
+        await press(pilot, "s")
+        app.screen._editor.typed = "9" * 399  # type: ignore[attr-defined]
+        await press(pilot, "9", "enter")
         assert "not a number that temperature can have" in screen_text(app) + "".join(
             n.message for n in app._notifications
         )

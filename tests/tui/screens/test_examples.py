@@ -38,6 +38,7 @@ async def test_a_prompt_is_opened_by_its_number(number: int) -> None:
         assert any(example.look in n.message for n in app._notifications)
 
 
+@pytest.mark.slow
 async def test_the_words_are_shown_without_a_model() -> None:
     # Takes seconds, which are not to be those of `until`.
     importlib.import_module("tokexplore.models.engine.sampler_effects")

@@ -296,6 +296,7 @@ async def test_without_the_model_there_are_bounds() -> None:
         assert any("needs the model" in n.message for n in app._notifications)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("theme", [DARK, LIGHT, ANSI])
 async def test_it_can_be_drawn_in_every_theme(theme: Theme) -> None:
     app = make_app(options=replace(OPTIONS, theme=theme.name))
@@ -309,6 +310,7 @@ async def test_it_can_be_drawn_in_every_theme(theme: Theme) -> None:
         assert len(lens._columns()) == 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(20, 5), (60, 15), (300, 100)])
 async def test_it_survives_every_size(size: tuple[int, int]) -> None:
     app = make_app(options=OPTIONS)
