@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from rich.style import Style
 from textual import events
 from textual.geometry import Region
 from textual.message import Message
@@ -11,23 +10,19 @@ from textual.reactive import reactive
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tokexplore.widgets.heat import LEVELS, NONE
+from tokexplore.widgets.heat import NONE
 from tokexplore.widgets.transcript_cells import Cell, first_difference
 from tokexplore.widgets.transcript_layout import Layout
 from tokexplore.widgets.transcript_lines import (
     Aside,
-    Looks,
     draw_aside,
     draw_fold,
     draw_line,
     draw_title,
 )
+from tokexplore.widgets.transcript_looks import CLASSES, CSS, Looks, looks_of
 from tokexplore.widgets.transcript_sections import Folding, Section, Sections
 
-_PARTS = (
-    "text", "prompt", "picked", "typed", "special", "mark", "fork", "flip", "cursor", "live",
-    "aside", "muted", "template", "reasoning", "role",
-)  # fmt: skip
 _WHEEL = 3
 
 LevelOf = Callable[[int], int]
@@ -46,40 +41,8 @@ class Transcript(Widget):
     scroll bar and takes no focus: arrows belong to the app.
     """
 
-    COMPONENT_CLASSES = {f"transcript--{part}" for part in _PARTS} | {
-        f"transcript--heat-{level}" for level in range(LEVELS)
-    }
-    DEFAULT_CSS = """
-    Transcript {
-        height: 1fr;
-        padding: 0 1;
-        background: $background;
-        & > .transcript--text { color: $foreground; }
-        & > .transcript--prompt { color: $muted; text-style: italic; }
-        & > .transcript--picked { color: $foreground; text-style: underline; }
-        & > .transcript--typed { color: $foreground; text-style: italic underline; }
-        & > .transcript--special { color: $special; }
-        & > .transcript--mark { color: $muted; }
-        & > .transcript--fork { color: $muted; }
-        & > .transcript--flip { color: $close; }
-        & > .transcript--cursor { color: $here; background: $here-text; text-style: bold reverse; }
-        & > .transcript--live { color: $foreground; }
-        & > .transcript--aside { color: $muted; text-style: italic; }
-        & > .transcript--muted { color: $muted; }
-        & > .transcript--template { color: $muted; }
-        & > .transcript--reasoning { color: $foreground; text-style: italic; }
-        & > .transcript--role { color: $foreground; text-style: bold; }
-        & > .transcript--heat-0 { color: $heat-text-0; background: $heat-0; }
-        & > .transcript--heat-1 { color: $heat-text-1; background: $heat-1; }
-        & > .transcript--heat-2 { color: $heat-text-2; background: $heat-2; }
-        & > .transcript--heat-3 { color: $heat-text-3; background: $heat-3; }
-        & > .transcript--heat-4 { color: $heat-text-4; background: $heat-4; }
-        & > .transcript--heat-5 { color: $heat-text-5; background: $heat-5; }
-        &:nocolor > .transcript--heat-3 { text-style: bold; }
-        &:nocolor > .transcript--heat-4 { text-style: bold; }
-        &:nocolor > .transcript--heat-5 { text-style: bold italic; }
-    }
-    """
+    COMPONENT_CLASSES = CLASSES
+    DEFAULT_CSS = CSS
 
     cursor: reactive[int | None] = reactive(None, repaint=False)
     """Index of the token that the user stands on."""
@@ -262,14 +225,9 @@ class Transcript(Widget):
     @property
     def _looks(self) -> Looks:
         if self._cached_looks is None:
-            parts = {part: self._style_of(part) for part in _PARTS}
-            heat = tuple(self._style_of(f"heat-{level}") for level in range(LEVELS))
-            looks = Looks(**parts, heat=heat)
+            looks = looks_of(self.get_component_rich_style)
             self._cached_looks = looks.with_boundaries() if self.boundaries else looks
         return self._cached_looks
-
-    def _style_of(self, part: str) -> Style:
-        return self.get_component_rich_style(f"transcript--{part}")
 
     def notify_style_update(self) -> None:
         """Drop what was drawn in the styles before."""

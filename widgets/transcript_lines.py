@@ -11,11 +11,11 @@ from tokexplore.models.display import NEWLINE, TAB, safe_text
 from tokexplore.widgets.cell_text import ELLIPSIS, chop, cut, cut_left, line, width
 from tokexplore.widgets.transcript_cells import BLANK, BREAK, FORK, MARK, MARKS, NO_TEXT, Cell
 from tokexplore.widgets.transcript_layout import Line, Run
+from tokexplore.widgets.transcript_looks import Looks
 
 LIVE = "▌"
 FOLD = "▸"
 _BEGINS = Style(underline=True)
-_NOT_UNDERLINED = Style(bold=True, underline=False)
 
 
 class Aside(NamedTuple):
@@ -27,32 +27,6 @@ class Aside(NamedTuple):
     """The last shared words before the fork, raw."""
     text: str
     """The words of the branch from its fork on, raw."""
-
-
-class Looks(NamedTuple):
-    """The styles of the parts, as resolved from the component classes of the same names."""
-
-    text: Style
-    prompt: Style
-    picked: Style
-    typed: Style
-    special: Style
-    mark: Style
-    fork: Style
-    flip: Style
-    cursor: Style
-    live: Style
-    aside: Style
-    muted: Style
-    template: Style
-    reasoning: Style
-    role: Style
-    heat: tuple[Style, ...]
-
-    def with_boundaries(self) -> "Looks":
-        """The same where an underline says that a token begins: picked tokens are bold instead."""
-        picked, typed = self.picked + _NOT_UNDERLINED, self.typed + _NOT_UNDERLINED
-        return self._replace(picked=picked, typed=typed)
 
 
 def token_style(cell: Cell, level: int, looks: Looks) -> Style:

@@ -11,7 +11,8 @@ from textual.strip import Strip
 from tokexplore.widgets.heat import LEVELS, NONE
 from tokexplore.widgets.transcript_cells import Cell
 from tokexplore.widgets.transcript_layout import Layout
-from tokexplore.widgets.transcript_lines import Aside, Looks, draw_aside, draw_fold, draw_line
+from tokexplore.widgets.transcript_lines import Aside, draw_aside, draw_fold, draw_line
+from tokexplore.widgets.transcript_looks import Looks
 
 NAMES = [name for name in Looks._fields if name != "heat"]
 LOOKS = Looks(
