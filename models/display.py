@@ -137,3 +137,8 @@ def running(tokens: Iterable[bytes], *, complete: bool = False) -> list[str]:
 def join_parts(parts: Sequence[str | int]) -> str:
     """The output of `split_utf8` as text, `<E6>` for a byte outside UTF-8."""
     return "".join(f"<{part:02X}>" if isinstance(part, int) else part for part in parts)
+
+
+def counted(number: int, thing: str) -> str:
+    """A number of things in words: `1 token`, `4,096 tokens`."""
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"

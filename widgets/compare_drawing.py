@@ -8,7 +8,7 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
-from tokexplore.models.display import SPACE, safe_text
+from tokexplore.models.display import SPACE, counted, safe_text
 from tokexplore.widgets.branch_rows import LIVE, end_mark
 from tokexplore.widgets.cell_text import cut, cut_left, fit, line, width
 from tokexplore.widgets.compare_rows import (
@@ -43,7 +43,7 @@ class CompareStyles(NamedTuple):
 
 def shared_strip(text: str, tokens: int, cells: int, styles: CompareStyles) -> Strip:
     """The prefix that the branches share, folded to the end of its text."""
-    label = f" shared {count(tokens)} {'token' if tokens == 1 else 'tokens'}  "
+    label = f" shared {counted(tokens, 'token')}  "
     unit = f"  {UNIT} " if cells >= 2 * len(UNIT) else ""
     room = max(0, cells - width(label) - width(unit))
     end = fit(cut_left(shown(text), room), room)
@@ -107,14 +107,14 @@ def _head(column: CompareColumn, cells: int, styles: CompareStyles) -> list[Segm
 def _numbers(column: CompareColumn, cells: int) -> str:
     """The column's figures, as many as fit whole: the sum goes first, then the words."""
     number = len(column.cells) - column.given
-    counted = [f"{count(number)} {'token' if number == 1 else 'tokens'}"]
+    size = [counted(number, "token")]
     prompt = [f"{count(column.given)} of prompt"] if column.given else []
     mean, total = (
         [] if value is None else [f"{name} {logprob_text(value, digits=2)}"]
         for name, value in (("mean", column.mean), ("sum", column.sum))
     )
     forms = (
-        [*mean, *total, *counted, *prompt], [*mean, *total, *counted], [*mean, *counted], counted,
+        [*mean, *total, *size, *prompt], [*mean, *total, *size], [*mean, *size], size,
     )  # fmt: skip
     return next((form for form in map(" · ".join, forms) if width(form) <= cells), "")
 

@@ -11,6 +11,7 @@ from textual.content import Content
 from tokexplore.models.api.chat import Chat
 from tokexplore.models.api.options import SHIPPED, PromptSpec
 from tokexplore.models.api.questions import Encode
+from tokexplore.models.display import counted
 from tokexplore.models.errors import TokexploreError
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.tree.conversation import conversation, spoken, turn_at
@@ -208,7 +209,7 @@ class PromptActions(Actions):
 
     def _shown(self, ids: Sequence[int]) -> str:
         shown = "│".join(self.explorer.vocabulary.show(t) for t in ids[-PREVIEW_TOKENS:])
-        return f"{len(ids):,} tokens  {'…' if len(ids) > PREVIEW_TOKENS else ''}{shown}"
+        return f"{counted(len(ids), 'token')}  {'…' if len(ids) > PREVIEW_TOKENS else ''}{shown}"
 
     async def action_prompt(self) -> None:
         """Edit the prompt, or any turn of the chat: the result is another branch."""

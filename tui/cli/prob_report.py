@@ -10,7 +10,7 @@ from tokexplore.models.api.engine import Control, Engine, Progress, StreamReques
 from tokexplore.models.api.options import PromptSpec
 from tokexplore.models.api.questions import FindScores
 from tokexplore.models.catalog.catalog import suggestion
-from tokexplore.models.display import safe_text
+from tokexplore.models.display import counted, safe_text
 from tokexplore.models.errors import UsageError
 from tokexplore.models.opening import OpenEngine
 from tokexplore.models.sampling.settings import SamplingSettings
@@ -20,7 +20,7 @@ from tokexplore.tui.cli.common.own_engine import interruptible, opened, prompt_i
 from tokexplore.tui.cli.common.progress import Meter
 from tokexplore.tui.cli.prob import ProbOptions
 from tokexplore.tui.export import json_fields
-from tokexplore.tui.report.probability_text import quoted, ranking_lines, text_lines, token_count
+from tokexplore.tui.report.probability_text import quoted, ranking_lines, text_lines
 from tokexplore.tui.report.repeat_text import one_line
 
 
@@ -98,8 +98,8 @@ def _read(
             whole = engine.encode(prompt.text + text, literal=options.literal)
             if whole != [*ids, *follows]:
                 notices.append(
-                    f"the prompt and {quoted(text)} in one piece are {token_count(len(whole))}, "
-                    f"others than the {len(ids)} + {len(follows)} here (is a space on the wrong "
+                    f"the prompt and {quoted(text)} in one piece are "
+                    f"{counted(len(whole), 'token')}, others than the {len(ids)} + {len(follows)} here (is a space on the wrong "
                     "side?)"
                 )
         found.append((text, follows))

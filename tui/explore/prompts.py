@@ -8,6 +8,7 @@ import msgspec
 from tokexplore.models.api.chat import Chat, Message, Rendered
 from tokexplore.models.api.options import PromptSpec
 from tokexplore.models.api.questions import AppendTurns, Encode, Question, Render
+from tokexplore.models.display import counted
 from tokexplore.models.errors import UsageError
 from tokexplore.models.tree.conversation import shared, spoken
 from tokexplore.models.tree.events import Origin, Prompted
@@ -156,7 +157,7 @@ class Prompts:
             await self._scorer.score(leaf, max(1, start))
         follow = [n for n in typed if tree.parent[n] != ROOT]
         logprobs = [tree.logprob[n] for n in follow if tree.is_scored(n)]
-        notice = f"{len(typed)} tokens typed"
+        notice = f"{counted(len(typed), 'token')} typed"
         if limit := self._link.limit("prompt_scores"):
             notice += f". {limit}"
         elif logprobs and len(logprobs) == len(follow):

@@ -1,5 +1,6 @@
 """The turns of a conversation as the transcript shows them."""
 
+from tokexplore.models.display import counted
 from tokexplore.models.tree.conversation import Turn, TurnFigures, figures
 from tokexplore.tui.explore.explorer import Explorer
 from tokexplore.widgets.numbers import count, logprob_text
@@ -34,7 +35,7 @@ def _section(explorer: Explorer, turn: Turn, *, bits: bool) -> Section:
 
 def figures_text(known: TurnFigures, *, bits: bool) -> str:
     """What is known of a turn, in words: how long it is, and how likely its words were."""
-    words = [f"{count(known.tokens)} {'token' if known.tokens == 1 else 'tokens'}"]
+    words = [counted(known.tokens, "token")]
     if known.reasoning:
         words.append(f"{count(known.reasoning)} of them reasoning")
     if known.scored and known.whole:

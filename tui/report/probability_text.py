@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 
-from tokexplore.models.display import safe_text, visible
+from tokexplore.models.display import counted, safe_text, visible
 from tokexplore.models.scored_text import ScoredText, by_probability
 from tokexplore.models.tokens import Vocabulary
 from tokexplore.tui.report.step_text import LONGEST_TOKEN
@@ -22,11 +22,6 @@ def quoted(text: str, cells: int = LONGEST_TOKEN) -> str:
     return f"“{cut(visible(text.encode()), cells)}”"
 
 
-def token_count(number: int) -> str:
-    """`1 token`, `2 tokens`."""
-    return f"{number:,} token{'' if number == 1 else 's'}"
-
-
 def text_lines(text: ScoredText, vocabulary: Vocabulary, by: str = "") -> Iterator[str]:
     """A text: its tokens with the model's numbers, their sum, and what that is a token.
 
@@ -34,7 +29,7 @@ def text_lines(text: ScoredText, vocabulary: Vocabulary, by: str = "") -> Iterat
         by: the model, where it is to be named.
     """
     whose = f", by {safe_text(by)}" if by else ""
-    yield f"{quoted(text.text)}, {token_count(len(text.ids))}{whose}"
+    yield f"{quoted(text.text)}, {counted(len(text.ids), 'token')}{whose}"
     yield from aligned([_TOKENS, *_token_rows(text, vocabulary)], "><>>>>")
     nats = text.logprob
     yield (

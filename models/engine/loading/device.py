@@ -11,6 +11,7 @@ from transformers import PreTrainedModel
 from tokexplore.models.api.options import Dtype
 from tokexplore.models.catalog.checkpoint import Checkpoint
 from tokexplore.models.catalog.footprint import free_by_gpu, free_memory, gb
+from tokexplore.models.display import counted
 from tokexplore.models.errors import UsageError
 
 FEW_CORES = 4
@@ -164,7 +165,7 @@ def choose_threads(asked: int | Literal["auto"], parameters: int | None) -> tupl
     if isinstance(asked, int) and asked:
         if asked > cores:
             raise UsageError(
-                f"{asked} threads are more than the {cores} {'core' if cores == 1 else 'cores'} "
+                f"{asked} threads are more than the {counted(cores, 'core')} "
                 f"of this machine that may be used: give 1 to {cores}, or auto."
             )
         return asked, False
