@@ -99,7 +99,8 @@ def _read(
             if whole != [*ids, *follows]:
                 notices.append(
                     f"the prompt and {quoted(text)} in one piece are "
-                    f"{counted(len(whole), 'token')}, others than the {len(ids)} + {len(follows)} here (is a space on the wrong "
+                    f"{counted(len(whole), 'token')}, others than the {len(ids)} + "
+                    f"{len(follows)} here (is a space on the wrong "
                     "side?)"
                 )
         found.append((text, follows))
