@@ -27,6 +27,7 @@ from tokexplore.tui.explore.undo_text import CHANGED
 from tokexplore.tui.keymap import NONE, Rebinding
 from tokexplore.tui.keys import APP_BINDINGS
 from tokexplore.tui.recording.recordings import Recordings
+from tokexplore.tui.screens.dialog import Dialog
 from tokexplore.tui.screens.live import LiveScreen
 from tokexplore.tui.sessions import Sessions, Surroundings
 from tokexplore.tui.terminal import gc_control
@@ -189,11 +190,11 @@ class TokexploreApp(PacedApp[int]):
 
     def action_command_palette(self) -> None:
         """All commands by name."""
-        from tokexplore.tui.screens.palette import Palette
+        from tokexplore.tui.screens.palette import EveryCommand, Palette
 
         self.recordings.palette_opens()
         if not isinstance(self.screen, Palette):
-            self.push_screen(Palette(id="--command-palette"))
+            self.push_screen(Palette([EveryCommand], id="--command-palette"))
 
     async def action_help(self) -> None:
         """The keys of the screen in front."""
@@ -244,10 +245,13 @@ class TokexploreApp(PacedApp[int]):
     async def action_suspend_process(self) -> None:  # type: ignore[override]
         """Leave the terminal to the shell; what the line still answers must not reach it."""
         await self.frames.quieten()
-        super().action_suspend_process()
+        self.suspend_job()
 
     async def action_interrupt(self) -> None:
-        """Stop the work that is going on; twice leaves."""
+        """Close the dialog in front, or else stop the work that is going on; twice leaves."""
+        if isinstance(self.screen, Dialog):
+            self.screen.action_cancel()
+            return
         if await self.ending.interrupt(self.clock()):
             return
         if self.controller.streaming:

@@ -28,7 +28,7 @@ _NAMED = {key.value for key in Keys if key.value[0] != "<"}.union(
 )
 _MEANT = {alias: key for key, aliases in KEY_ALIASES.items() for alias in aliases}
 _MEANT["return"] = "enter"
-_NAMES_KEY = re.compile(r"\{([a-z]\w*\.\w+):([^{}]+)\}")
+_NAMES_KEY = re.compile(r"\{([a-z]\w*\.\w+):([{}]|[^{}]+)\}")
 _MOST_PROBLEMS = 3
 
 

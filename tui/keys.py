@@ -152,7 +152,12 @@ GROUPS: dict[str, tuple[Command, ...]] = {
             "Generate one token at a time, on or off.",
         ),
         Command(
-            "act.type", "t", "t", "type_text", "type text", "Branch at this step with typed text."
+            "act.type",
+            "t",
+            "t",
+            "type_text",
+            "type text",
+            "Branch at this step with typed text, or ask how probable it is.",
         ),
         Command(
             "act.prompt", "p", "p", "prompt", "prompt", "Start from another prompt; the tree stays."

@@ -121,7 +121,7 @@ class AnnotationActions(Actions):
             index = next(after, on_path[0] if on_path else 0)
         self._navigation.go_to_node(matches[index].first, through=matches[index].last)
         self.screen.app.notify(
-            f"Match {index + 1:,} of {len(matches):,}; ; and , go on.", markup=False, timeout=3
+            f"Match {index + 1:,} of {len(matches):,}: ; next, , before.", markup=False, timeout=3
         )
 
     def action_copy(self) -> None:

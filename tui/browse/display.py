@@ -14,7 +14,7 @@ from tokexplore.tui.keymap import rebinding_of
 from tokexplore.tui.presenters.status import lens_title
 from tokexplore.tui.theme import ANSI, DARK, LIGHT
 
-TWICE = 2.0
+TWICE = 5.0
 """Seconds within which the second `q` quits."""
 
 
@@ -87,8 +87,12 @@ class DisplayActions(Actions):
         controller = self.controller
 
         def chosen(setup: Setup | None) -> None:
-            if setup is not None:
-                controller.streams.configure(setup.sampling, setup.max_new_tokens)
+            if setup is None:
+                return
+            controller.streams.configure(setup.sampling, setup.max_new_tokens)
+            if not controller.streaming:
+                words = "From the next token on: {act.play:space} goes on, {act.draw:r} draws here."
+                self.screen.tell(rebinding_of(self.screen.app).words(words))
 
         await self.screen.open(
             SamplerLensScreen(controller, lens_title(self.explorer, self.screen.size.width // 2)),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from textual.content import Content
 
-from tokexplore.models.api.chat import Chat
+from tokexplore.models.api.chat import Chat, Message
 from tokexplore.models.api.options import SHIPPED, PromptSpec
 from tokexplore.models.api.questions import Encode
 from tokexplore.models.display import counted
@@ -207,6 +207,15 @@ class PromptActions(Actions):
         rendered = await self.controller.link.client.ask(self.controller.rendering(chat))
         return "  ".join(filter(None, (self._shown(rendered.ids), rendered.warning)))
 
+    async def _preview_turn(self, text: str, literal: bool) -> str:
+        chat = spoken(self.explorer.path)
+        if chat is None or not text.strip():
+            return ""
+        messages = (*chat.messages, Message("user", text))
+        return await self._preview_chat(
+            msgspec.structs.replace(chat, messages=messages, literal=literal)
+        )
+
     def _shown(self, ids: Sequence[int]) -> str:
         shown = "│".join(self.explorer.vocabulary.show(t) for t in ids[-PREVIEW_TOKENS:])
         return f"{counted(len(ids), 'token')}  {'…' if len(ids) > PREVIEW_TOKENS else ''}{shown}"
@@ -326,5 +335,7 @@ class PromptActions(Actions):
                 )
 
         given = before or Written("", chat.literal)
-        editor = TextEditor("The next user turn", given.text, None, literal=given.literal)
+        editor = TextEditor(
+            "The next user turn", given.text, self._preview_turn, literal=given.literal
+        )
         await self.screen.open(editor, submitted)

@@ -15,6 +15,7 @@ from tokexplore.tui.browse.base import Actions, BrowseBase, Host
 from tokexplore.tui.browse.branches import BranchActions
 from tokexplore.tui.browse.display import DisplayActions
 from tokexplore.tui.browse.generation import GenerationActions
+from tokexplore.tui.browse.key_hints import Now, key_hints
 from tokexplore.tui.browse.navigation import NavigationActions
 from tokexplore.tui.browse.prompts import PromptActions
 from tokexplore.tui.browse.step_panel import StepPanel
@@ -23,7 +24,7 @@ from tokexplore.tui.browse.strip_panel import StripPanel
 from tokexplore.tui.explore.controller import Controller
 from tokexplore.tui.explore.session_recorder import ScreenState
 from tokexplore.tui.keymap import rebinding_of
-from tokexplore.tui.keys import COMMANDS, bindings
+from tokexplore.tui.keys import bindings
 from tokexplore.tui.presenters.branches import BranchRows
 from tokexplore.tui.screens.parts import has_parts
 from tokexplore.tui.terminal.frame_writer import Seen
@@ -31,7 +32,7 @@ from tokexplore.widgets.branches import BranchList
 from tokexplore.widgets.candidates import CandidateTable
 from tokexplore.widgets.entropy_strip import EntropyStrip
 from tokexplore.widgets.header import Header
-from tokexplore.widgets.keybar import KeyBar, KeyHint
+from tokexplore.widgets.keybar import KeyBar
 from tokexplore.widgets.title_rule import TitleRule
 from tokexplore.widgets.transcript import Transcript
 
@@ -67,6 +68,7 @@ class BrowseScreen(BrowseBase):
     ) -> None:
         super().__init__(controller, host)
         self._state = state
+        self._hinted: Now | None = None
         self.story, self.step, self.strip = StoryPanel(self), StepPanel(self), StripPanel(self)
         self.branch_rows = BranchRows(self.explorer)
         self._prompts = PromptActions(self, first=first)
@@ -115,9 +117,7 @@ class BrowseScreen(BrowseBase):
         self.query_one(Transcript).boundaries = self._state.boundaries
         self.story.path_view.recolour(self._state.colouring)
         self.changed()
-        own = rebinding_of(self.app)
-        self._bindings.apply_keymap(own.keymap)  # `keeps_waiting` looks at them
-        self.query_one(KeyBar).show(*own.hints(*_hints()))
+        self._bindings.apply_keymap(rebinding_of(self.app).keymap)  # `keeps_waiting` looks at them
         self._prompts.begin()
 
     def shown_as(self) -> ScreenState:
@@ -186,9 +186,16 @@ class BrowseScreen(BrowseBase):
         self.step.paint(distribution, story.path_view.noise)
         bits = self.step.table.bits
         self._paint_branches(bits=bits)
+        self._paint_keys()
         self.strip.paint(story.path_view, story.unchanged, bits=bits)
         controller.noise.measure_when_idle()
         self.host.frames.painted = Seen(explorer.cursor, explorer.row, explorer.moves)
+
+    def _paint_keys(self) -> None:
+        now = Now(self.controller.streaming, bool(self.story.path_view.turns))
+        if now != self._hinted:
+            self._hinted = now
+            self.query_one(KeyBar).show(*rebinding_of(self.app).hints(*key_hints(now)))
 
     def _paint_branches(self, *, bits: bool) -> None:
         rows = self.branch_rows
@@ -229,18 +236,3 @@ class BrowseScreen(BrowseBase):
     def on_branch_list_highlighted(self, event: BranchList.Highlighted) -> None:
         """A click switches."""
         self._branches.switch(event.number)
-
-
-def _hints() -> tuple[list[KeyHint], KeyHint]:
-    """The key bar, from the commands that have a place in it."""
-    shown = sorted((c for c in COMMANDS if c.bar), key=lambda c: c.bar)
-    merged = {
-        "step.previous": ("{step.previous:←}{step.next:→}", "step"),
-        "row.up": ("{row.up:↑}{row.down:↓}", "candidate"),
-    }
-    hints = []
-    for command in shown:
-        own = f"{{{command.id}:{command.shown}}}"
-        key, label = merged.get(command.id, (own, command.label))
-        hints.append(KeyHint(key, label, 20 - command.bar, command.action))
-    return hints[:-1], hints[-1]

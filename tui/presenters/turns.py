@@ -42,6 +42,8 @@ def figures_text(known: TurnFigures, *, bits: bool) -> str:
         unit = "bits" if bits else "nats"
         if known.given:
             words.append(f"surprisal {logprob_text(-known.logprob, bits=bits, digits=1)} {unit}")
+        else:
+            words.append(f"logprob {logprob_text(known.logprob, bits=bits, digits=1)} {unit}")
         mean = logprob_text(known.logprob / known.scored, bits=bits, digits=2)
         words.append(f"mean logprob {mean}")
     return " · ".join(words)

@@ -8,11 +8,14 @@ from typing import Any, ClassVar
 from textual import events
 from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
-from textual.command import CommandPalette
+from textual.command import CommandPalette, DiscoveryHit, Hit, Hits, Provider
 from textual.widgets import Input
 
 from tokexplore.tui.keys import COMMANDS
 from tokexplore.tui.screens.dialog import LIST_KEYS
+
+_DESCRIBED = 0.01
+"""Score of a command that is found by its description: below those found by name."""
 
 
 class Palette(CommandPalette):
@@ -34,6 +37,25 @@ class Palette(CommandPalette):
     def _action_command_list(self, action: str) -> None:
         with suppress(KeyError):  # a page up or down in a list that is not laid out yet
             super()._action_command_list(action)
+
+
+class EveryCommand(Provider):
+    """Finds commands by their names and by the words of what they do."""
+
+    async def discover(self) -> Hits:
+        """All of them."""
+        for command in self.app.get_system_commands(self.screen):
+            yield DiscoveryHit(command.title, command.callback, help=command.help)
+
+    async def search(self, query: str) -> Hits:
+        """Those whose names match, then those whose descriptions hold the words."""
+        matcher, words = self.matcher(query), query.casefold().split()
+        for command in self.app.get_system_commands(self.screen):
+            score = matcher.match(command.title)
+            described = all(word in command.help.casefold() for word in words)
+            if score or described:
+                shown = matcher.highlight(command.title) if score else command.title
+                yield Hit(score or _DESCRIBED, shown, command.callback, help=command.help)
 
 
 def system_commands(
