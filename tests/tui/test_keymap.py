@@ -79,9 +79,9 @@ WRONG = {
     'act.draw = "\\u0007"': "keys.toml: act.draw has '\\x07', which is no key.",
     'act.draw = "x"': "keys.toml: x is bound twice on the main screen, by branch.hide and by "
     "act.draw.",
-    'act.draw = "R"\nact.undo = "R"': "keys.toml: R is bound twice on the main screen, by "
+    'act.draw = "I"\nact.undo = "I"': "keys.toml: I is bound twice on the main screen, by "
     "act.draw and by act.undo.",
-    'file.mark = "v"\nview.columns = "R"': "keys.toml: v is bound twice where branches are "
+    'file.mark = "v"\nview.columns = "I"': "keys.toml: v is bound twice where branches are "
     "compared, by compare.mode and by file.mark.",
     'lens.pin = "4"': "keys.toml: 4 is bound twice in the sampling lens, by “type('4')” and by "
     "lens.pin.",
@@ -157,7 +157,7 @@ def test_every_screen_of_ours_is_a_place_and_every_id_is_on_the_page() -> None:
 OWN = """
 act.take = "W"
 program.help = "f5"
-program.palette = "Z"
+program.palette = "G"
 act.prompt = "Y"
 branch.compare = "D"
 view.lab = "d"
@@ -206,7 +206,7 @@ async def test_rebound_keys_act_and_are_shown_on_every_kind_of_screen() -> None:
             assert line in shown
         await press(pilot, "w", "Y")
         assert isinstance(app.screen, PromptEditor)
-        assert "^e plain/chat · ctrl+j new line" in screen_text(app)
+        assert "^e plain/chat · ctrl+n turn · ctrl+j new line" in screen_text(app)
         assert app.screen._chat is False
         await press(pilot, "ctrl+e")
         assert app.screen._chat is True
@@ -224,7 +224,7 @@ async def test_the_palette_shows_them_and_a_saved_tape_has_the_keys_as_they_come
         await press(pilot, "home", "enter", "down", "W")
         await until(pilot, lambda: not app.controller.streaming)
         await press(pilot, "Y", "ctrl+d", "a", "Y", "enter")
-        await pilot.press("Z", *"lab")
+        await pilot.press("G", *"lab")
         await until(pilot, lambda: app.screen.query_one(OptionList).option_count > 0)
         assert "d  The lab: this request" in screen_text(app)
         await press(pilot, "ctrl+g")
