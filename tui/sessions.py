@@ -8,6 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from tokexplore.models.api.options import LoadOptions
+from tokexplore.models.display import counted
 from tokexplore.models.errors import EngineLostError, TokexploreError
 from tokexplore.models.session.timeline import Timeline
 from tokexplore.models.worker.async_engine import AsyncEngine
@@ -211,4 +212,8 @@ class Sessions:
         """Write the rest of the session; what the user should know of that. Waits for the disk."""
         if self._previous is not None:
             self._previous[1].close("quit")
-        return self.recorder.close(ended)
+        kept, problem = self.path, self.recorder.close(ended)
+        if problem or kept is None or ended != "quit":
+            return problem
+        tokens = counted(len(self.controller.explorer.tree) - 1, "token")
+        return f"Kept: {tokens}. tokexplore open goes on where you were."
