@@ -271,8 +271,8 @@ async def test_the_text_of_the_path_is_copied(monkeypatch: pytest.MonkeyPatch) -
         explorer = app.controller.explorer
         text = explorer.vocabulary.text(explorer.ids())
         await press(pilot, "y")
-        await until(pilot, lambda: app.clipboard == text)
-        assert any("OSC 52" in n.message for n in app._notifications)
+        await until(pilot, lambda: any("OSC 52" in n.message for n in app._notifications))
+        assert app.clipboard == text
         await press(pilot, "y")
         await until(pilot, lambda: any("The text is in" in n.message for n in app._notifications))
         said = next(n.message for n in app._notifications if "The text is in" in n.message)
