@@ -15,6 +15,7 @@ from tokexplore.tui.screens.editor import Draft, PromptEditor
 from tokexplore.tui.screens.examples import ExamplePicker
 from tokexplore.tui.screens.find import FindToken
 from tokexplore.tui.screens.lab import LabScreen
+from tokexplore.tui.screens.lab_readings import ReadingsScreen
 from tokexplore.tui.screens.models import ModelPicker
 from tokexplore.tui.screens.palette import Palette
 from tokexplore.tui.screens.sampler_lens import SamplerLensScreen
@@ -27,6 +28,7 @@ KINDS: dict[str, tuple[type[DOMNode], ...]] = {
     "in the sampling lens": (SamplerLensScreen,),
     "on the screen of temperatures": (TemperaturesScreen,),
     "in the lab": (LabScreen,),
+    "in the lab's readings": (ReadingsScreen,),
     "in the list of branches": (BranchesDialog,),
     "in the list of sessions": (SessionPicker,),
     "in the list of models": (ModelPicker,),

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from tokexplore.models.lab.conditions import SERVER, Knob
 from tokexplore.models.lab.experiment import (
@@ -45,8 +45,7 @@ class RepeatRuns:
         self.node = tree.path(leaf)[length - 1] if length else ROOT
         """The node that the runs go on from: the prompt's last token."""
         self.ids = controller.explorer.tree.ids(self.node)
-        results = tree.studies.get(self.node)
-        self.study: Study | None = results[-1] if results else None
+        self.study: Study | None = self.results[-1] if self.results else None
         """What is known so far; the last one that was kept where none was begun."""
         self.runs, self.length, self.deal = RUNS, LENGTH, 0
         self.knobs: tuple[Knob, ...] = SERVER
@@ -57,6 +56,19 @@ class RepeatRuns:
         self._began = 0.0
         self._work: asyncio.Task[None] | None = None
         self._handle: Handle[Outcome] | None = None
+
+    @property
+    def results(self) -> Sequence[Study]:
+        """The experiments on this request that are kept, the last one last."""
+        return self._controller.explorer.tree.studies.get(self.node, ())
+
+    def look_at(self, by: int) -> bool:
+        """Go to an earlier result, or a later one; whether there is one, and nothing runs."""
+        places = [at for at, study in enumerate(self.results) if study is self.study]
+        if self.running or not places or not 0 <= places[0] + by < len(self.results):
+            return False
+        self.study = self.results[places[0] + by]
+        return True
 
     @property
     def why_not(self) -> str:

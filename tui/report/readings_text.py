@@ -84,14 +84,14 @@ def spread_text(place: Place, vocabulary: Vocabulary) -> str:
     first, second = (token_text(vocabulary, token) for token in place.tokens[:2])
     spread = spread_of(sides_of(place))
     if spread is None:
-        return f"margin {first} − {second}: no run kept both"
+        return f"{first} − {second}: no run kept both"
     low, middle, high = _figures([spread.lowest, spread.median, spread.highest], "+")
     runs = f"{spread.runs} run{'' if spread.runs == 1 else 's'}"
     if spread.lowest == spread.highest:
-        return f"margin {first} − {second}: {middle} nats in all of {runs}, bit for bit"
+        return f"{first} − {second}: {middle} nats in all of {runs}, bit for bit"
     return (
-        f"margin {first} − {second} over {runs}: {low} to {high} nats, median {middle}, "
-        f"{spread.width:.4g} apart"
+        f"{first} − {second}: {low} to {high} nats in {runs}, median {middle}, "
+        f"spread {spread.width:.4g}"
     )
 
 
@@ -149,15 +149,15 @@ def noise_text(calls: CloseCalls) -> str:
     if calls.sigma is None:
         return NO_NOISE
     if not calls.sigma:
-        return (
-            "noise: none; every run read the margins of the first, bit for bit: this flips no step"
-        )
-    text = f"noise of a margin: σ {calls.sigma:.4g} nats in run {calls.noisiest}"
+        return "noise: none; every run read those of run 0, bit for bit"
+    text = f"noise σ {calls.sigma:.4g} nats (run {calls.noisiest})"
     if not calls.decisive:
-        return f"{text}; what is taken here, raw margins do not decide alone"
+        return f"{text}; raw margins alone do not decide here"
     count = sum(flips(calls, call) for call in calls.calls)
-    more = " or more" if count == len(calls.calls) else ""
-    return f"{text}; margins up to {SIGMAS:g} σ could flip: {count or 'none'}{more}"
+    these = f"{count or 'none'} of these"
+    if count == len(calls.calls):
+        these = "all of these, and perhaps more"
+    return f"{text}; up to {SIGMAS:g} σ could flip: {these}"
 
 
 def tried_text(study: Study, others: Sequence[Study]) -> str:

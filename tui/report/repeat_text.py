@@ -147,13 +147,17 @@ def gap_text(fork: Fork, dtype: str) -> str:
     """Margin and noise, and how they stand to the dtype's grid; an empty dtype has none."""
     if fork.margin is None:
         return f"margin not known: the two are not both among the {TOP} candidates that are kept"
-    text = f"margin {fork.margin:.4g} nats, noise {fork.noise:.4g}"
-    if fork.grid is not None and dtype in LOW_PRECISION:
-        steps = fork.margin / fork.grid
-        text += f"; {dtype} has steps of {fork.grid:g} there: the margin is {steps:.3g} of them"
-        if not steps:
-            text += ", an exact tie, which goes to the lower id"
-    return text
+    parts = f"margin {fork.margin:.4g} nats, noise {fork.noise:.4g}", grid_text(fork, dtype)
+    return "; ".join(filter(None, parts))
+
+
+def grid_text(fork: Fork, dtype: str) -> str:
+    """How the margin stands to the dtype's grid; empty where it has none."""
+    if fork.margin is None or fork.grid is None or dtype not in LOW_PRECISION:
+        return ""
+    steps = fork.margin / fork.grid
+    text = f"{dtype} has steps of {fork.grid:g} there: the margin is {steps:.3g} of them"
+    return text if steps else f"{text}, an exact tie, which goes to the lower id"
 
 
 def logit_text(logit: float | None) -> str:

@@ -78,6 +78,7 @@ def screens(own: Rebinding = NONE) -> dict[type[Screen[Any]], str]:
     """The screens that the main one opens, with what help calls them."""
     from tokexplore.tui.screens.compare import CompareScreen
     from tokexplore.tui.screens.lab import LabScreen
+    from tokexplore.tui.screens.lab_readings import ReadingsScreen
     from tokexplore.tui.screens.sampler_lens import SamplerLensScreen
     from tokexplore.tui.screens.temperatures import TemperaturesScreen
 
@@ -86,6 +87,7 @@ def screens(own: Rebinding = NONE) -> dict[type[Screen[Any]], str]:
         SamplerLensScreen: own.words("The sampling lens ({view.settings:s})"),
         TemperaturesScreen: own.words("Temperatures ({view.ladder:C})"),
         LabScreen: own.words("The lab ({view.lab:D})"),
+        ReadingsScreen: own.words("Readings in the lab ({lab.readings:i})"),
     }
 
 

@@ -1,10 +1,11 @@
 """`D`: the lab. The same request again and again, where the texts part, and why."""
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual import events
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
@@ -13,18 +14,22 @@ from tokexplore.models.display import NEWLINE, safe_text
 from tokexplore.models.errors import UsageError
 from tokexplore.models.lab.conditions import KNOBS, knobs_named
 from tokexplore.models.lab.forks import Segment, Summary, summarise
+from tokexplore.models.lab.sides import Place
 from tokexplore.models.tokens import Vocabulary
-from tokexplore.models.tree.study import Study
+from tokexplore.models.tree.study import CloseCalls, Study
 from tokexplore.models.untrusted import brief
 from tokexplore.tui.explore.controller import Controller
 from tokexplore.tui.explore.repeat_runs import RepeatRuns, asked_runs
+from tokexplore.tui.report.readings_text import next_knobs
 from tokexplore.tui.report.repeat_text import TrieRow, trie_rows
+from tokexplore.tui.screens import lab_keys
 from tokexplore.tui.screens.dialog import Ask
-from tokexplore.tui.screens.lab_lines import detail, figures, trie
+from tokexplore.tui.screens.lab_lines import detail, figures, fork_of, one_text, trie
+from tokexplore.tui.screens.lab_readings import ReadingsScreen
 from tokexplore.tui.screens.live import FRAMES_PER_SECOND, LiveScreen
 from tokexplore.widgets.cell_text import cut_left
 from tokexplore.widgets.header import Header
-from tokexplore.widgets.keybar import KeyBar, KeyHint
+from tokexplore.widgets.keybar import KeyBar
 from tokexplore.widgets.title_rule import Part, TitleRule
 
 _FIXED_ROWS = 8
@@ -45,33 +50,13 @@ class LabScreen(LiveScreen):
             height: 1fr; padding: 0 1; scrollbar-size-vertical: 1; scrollbar-gutter: stable;
         }
         & Static { height: auto; text-wrap: nowrap; text-overflow: ellipsis; }
-        & #lab-figures { height: 3; padding: 0 1; margin-bottom: 1; }
+        & #lab-figures { height: 3; padding: 0 1; }
+        & #lab-notices { padding: 0 1; color: $close; text-wrap: wrap; }
         & #lab-detail { height: 13; padding: 0 1; }
     }
     """
     mode = "LAB"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(
-            "q,backspace,D,escape,ctrl+g", "close", "close", id="lab.close", priority=True,
-            key_display="q D ⌫", tooltip="Back to the main screen; what is done is kept.",
-        ),
-        Binding(
-            "up,k", "select(-1)", "line", id="lab.up", priority=True, tooltip="The line above."
-        ),
-        Binding(
-            "down,j", "select(1)", "line", id="lab.down", priority=True, tooltip="The line below."
-        ),
-        Binding("n", "fork(1)", "next fork", id="lab.next", tooltip="The next fork."),
-        Binding("N", "fork(-1)", "previous fork", id="lab.previous", tooltip="The fork before."),
-        Binding(
-            "enter", "open", "open", id="lab.open", priority=True,
-            tooltip="A fork: its sides as branches, at its step. A text: keep it as a branch.",
-        ),
-        Binding("r", "again", "run", id="lab.run", tooltip="Run it, with another deal."),
-        Binding("e", "edit", "runs", id="lab.edit", tooltip="How many runs, of how many tokens."),
-        Binding("v", "vary", "vary", id="lab.vary", tooltip="What differs between the runs."),
-        Binding("space", "stop", "stop", id="lab.stop", tooltip="Stop; what is done stays."),
-    ]  # fmt: skip
+    BINDINGS: ClassVar[list[BindingType]] = lab_keys.BINDINGS
 
     def __init__(self, controller: Controller) -> None:
         super().__init__(controller)
@@ -88,6 +73,8 @@ class LabScreen(LiveScreen):
         yield Header()
         yield TitleRule(id="lab-title")
         yield Static(id="lab-figures")
+        yield Static(id="lab-notices")
+        yield Static()
         yield VerticalScroll(Static(id="lab-trie"))
         yield TitleRule(id="lab-rule")
         yield Static(id="lab-detail")
@@ -95,16 +82,7 @@ class LabScreen(LiveScreen):
 
     def on_mount(self) -> None:
         """Show what was kept, or begin."""
-        hints = [
-            KeyHint("{lab.up:↑}{lab.down:↓}", "line", 9),
-            KeyHint("{lab.open:⏎}", "open as branches", 8, "open"),
-            KeyHint("{lab.next:n}", "next fork", 7, "fork(1)"),
-            KeyHint("{lab.edit:e}", "runs", 6, "edit"),
-            KeyHint("{lab.vary:v}", "vary", 5, "vary"),
-            KeyHint("{lab.run:r}", "run again", 4, "again"),
-            KeyHint("{lab.stop:space}", "stop", 3, "stop"),
-        ]
-        self.show_keys(hints, "lab.close")
+        self.show_keys(lab_keys.HINTS, "lab.close")
         self.query_one(VerticalScroll).can_focus = False
         if self.lab.study is None and not self._no_runs():
             self.lab.start()
@@ -117,9 +95,8 @@ class LabScreen(LiveScreen):
             self.changed()
 
     def on_resize(self, event: events.Resize) -> None:
-        """Share the rows between the trie and what is told of a line."""
-        rows = (event.size.height - _FIXED_ROWS) // 2
-        self.query_one("#lab-detail").styles.height = max(4, min(_DETAIL_ROWS, rows))
+        """All lines anew."""
+        del event
         self._runs_changed()
 
     def on_unmount(self) -> None:
@@ -144,6 +121,7 @@ class LabScreen(LiveScreen):
         if self._stale:
             self._stale = False
             self._read(vocabulary)
+            self._share_rows()
             self._paint_title(vocabulary)
             self._paint_rows(vocabulary)
         self._paint_figures()
@@ -156,6 +134,21 @@ class LabScreen(LiveScreen):
             self._rows = trie_rows(study, vocabulary, self.size.width)
             self._summary = summarise(study.runs)
         self._index = max(0, min(self._index, len(self._rows) - 1))
+
+    def _share_rows(self) -> None:
+        """Rows for what could not vary, for the trie and for what is told of a line."""
+        notices = self._study.notices or () if self._study is not None else ()
+        self.query_one("#lab-notices", Static).update(Content(safe_text("\n".join(notices))))
+        self.query_one("#lab-notices").display = bool(notices)
+        rows = (self.size.height - _FIXED_ROWS - len(notices)) // 2
+        if self._calls:
+            rows = self.size.height - _FIXED_ROWS - len(notices) - len(self._rows) - 1
+        self.query_one("#lab-detail").styles.height = max(4, min(_DETAIL_ROWS, rows))
+
+    @property
+    def _calls(self) -> CloseCalls | None:
+        """The closest calls of the study that is shown, where all its runs gave one text."""
+        return (self._study.close_calls or None) if self._study is not None else None
 
     def _paint_figures(self) -> None:
         first = self._no_runs() or "the first run is computed…"
@@ -173,6 +166,9 @@ class LabScreen(LiveScreen):
         if self._study is not None and self._rows:
             row = self._rows[self._index]
             title, content = detail(self._study, row, vocabulary, running=self.lab.running)
+            if self._calls:
+                model = self.controller.options.load.model
+                title, content = one_text(self._study, self.lab.results, vocabulary, model, columns)
         self.query_one("#lab-rule", TitleRule).show(title)
         self.query_one("#lab-detail", Static).update(content)
 
@@ -189,8 +185,15 @@ class LabScreen(LiveScreen):
                 Part(f"{runs} runs of {length} tokens", "text"),
                 Part(f"after “{prompt}”", "text"),
             ],
-            [Part(f"varied: {', '.join(varied) or 'nothing'}")],
+            [*self._number(), Part(f"varied: {', '.join(varied) or 'nothing'}")],
         )
+
+    def _number(self) -> list[Part]:
+        """Which result of several this is."""
+        results = self.lab.results
+        found = [number for number, one in enumerate(results, 1) if one is self._study]
+        several = len(results) > 1 and found
+        return [Part(f"result {found[0]} of {len(results)}")] if several else []
 
     def action_select(self, by: int) -> None:
         """To another line."""
@@ -234,6 +237,41 @@ class LabScreen(LiveScreen):
         """Whether a branch is about to come into view."""
         del event
         return self.controller.changing
+
+    def action_readings(self) -> None:
+        """What every run read of both sides of a fork, or of a close call."""
+        study = self._study
+        if study is None or not self._rows:
+            self.notify("Nothing is written here yet.", timeout=2, markup=False)
+            return
+        places: Sequence[Place] = self._calls.calls if self._calls else study.forks
+        fork = None if self._calls else fork_of(study, self._rows[self._index])
+        if not places:
+            self.notify("There are no readings yet: r makes runs.", timeout=2, markup=False)
+            return
+        index = places.index(fork) if fork in places else 0
+        self.app.push_screen(ReadingsScreen(self.controller, study, places, index))
+
+    def action_result(self, by: int) -> None:
+        """To an earlier result of this request, or a later one."""
+        if self.lab.look_at(by):
+            self._index = 0
+            self._runs_changed()
+        else:
+            self.notify("No more results of this request.", timeout=2, markup=False)
+
+    def action_vary_next(self, number: int) -> None:
+        """Vary what was not tried yet, and nothing else."""
+        study = self._study
+        knobs = next_knobs(study, self.lab.results) if study is not None and self._calls else ()
+        if self.lab.running or number > len(knobs):
+            self.notify("No such number here: v chooses what to vary.", timeout=2, markup=False)
+            return
+        if self._no_runs():
+            self.notify(self._no_runs(), markup=False)
+            return
+        self.lab.knobs = knobs_named(knobs[number - 1])
+        self.action_again()
 
     def action_again(self) -> None:
         """Run it, with another deal of conditions."""

@@ -1,14 +1,17 @@
 """The lab's screen: runs as they come, forks opened as branches, the study in the session."""
 
+import re
 import threading
 
 import msgspec
 import pytest
 from support.app import during, make_app, press, screen_text, settle, until
 from support.fake_bench import FakeBench
+from support.fake_engine import FakeEngine
 
 from tokexplore.models.api.options import PromptSpec
 from tokexplore.models.errors import EngineLostError
+from tokexplore.models.lab.sides import sides_of
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.tree.study import Study
 from tokexplore.tui.explore.open_session import continue_session, options_for
@@ -16,6 +19,7 @@ from tokexplore.tui.explore.options import AppOptions, OpenOptions
 from tokexplore.tui.explore.repeat_runs import LENGTH, asked_runs
 from tokexplore.tui.screens.dialog import Ask
 from tokexplore.tui.screens.lab import LabScreen
+from tokexplore.tui.screens.lab_readings import ReadingsScreen
 
 SIZE = (120, 40)
 OPTIONS = AppOptions(prompt=PromptSpec(text="Once upon"), max_new_tokens=8, ignore_eos=True)
@@ -136,9 +140,102 @@ async def test_the_study_is_there_again_with_the_session_and_without_the_model()
         await press(pilot, "D")
         await until(pilot, lambda: isinstance(app.screen, LabScreen))
         assert "2 unique of 30" in screen_text(app)
-        await press(pilot, "r")
+        await press(pilot, "i")
+        assert "spread 0.125" in screen_text(app), "the readings are kept"
+        await press(pilot, "q", "r")
         assert isinstance(app.screen, LabScreen)
         assert not app.screen.lab.running
+
+
+@pytest.mark.usefixtures("_flips")
+async def test_both_sides_of_a_fork_are_a_key_away_with_what_each_run_read() -> None:
+    app = make_app(options=OPTIONS, dtype="bfloat16")
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await opened(pilot, app)
+        study = screen.lab.study
+        (fork,) = study.forks
+        await press(pilot, "i")
+        assert isinstance(app.screen, ReadingsScreen)
+        for sides in sides_of(fork):
+            logits = [12.0 if t == A else 12.0625 for t in fork.tokens[:2]]
+            if min(run.number for run in study.runs if run.number in sides.runs) == 0:
+                logits = [12.0 if t == A else 11.9375 for t in fork.tokens[:2]]
+            count = f"×{len(sides.runs)} "
+            lines = [r.strip(" ›") for r in screen_text(app).splitlines()]
+            row = next(r for r in lines if r.startswith(count))
+            numbers = re.findall(r"[-+]?\d+\.\d{4}", row)
+            assert [float(numbers[0]), float(numbers[2])] == logits
+            lse = next(r.lse[0] for r in fork.readings if sides.runs[0] in r.runs)
+            assert [float(numbers[1]), float(numbers[3])] == [
+                pytest.approx(logit - lse, abs=5e-5) for logit in logits
+            ]
+            assert float(numbers[4]) == logits[0] - logits[1]
+            assert "●" in row
+        assert "verdict: arithmetic (noise 0.125 ≥ margin 0.0625 nats)" in screen_text(app)
+        assert "spread 0.125" in " ".join(screen_text(app).split())
+        first, second = sides_of(fork)
+        assert f"read by {len(first.runs)} runs" in screen_text(app)
+        await press(pilot, "down", "pagedown", "pageup")
+        assert f"read by {len(second.runs)} runs" in screen_text(app)
+        by = {run.number: run for run in study.runs}
+        assert by[second.runs[0]].condition in screen_text(app)
+        await press(pilot, "n")
+        assert any("No more steps." in n.message for n in app._notifications)
+        await press(pilot, "q")
+        assert app.screen is screen
+
+
+async def test_one_text_has_its_closest_calls_and_what_to_vary_next_as_keys() -> None:
+    app = make_app(options=msgspec.structs.replace(OPTIONS, max_new_tokens=8))
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await opened(pilot, app)
+        text, study = screen_text(app), screen.lab.study
+        assert "one text of 30 runs" in text
+        for call in study.close_calls.calls:
+            row = next(r for r in text.splitlines() if r.split()[:1] == [str(call.step)])
+            assert f" {call.margin:.4f} " in row
+        assert "noise: none; every run read those of run 0, bit for bit" in text
+        assert "batch, cache: 1 text" in text
+        assert "vary next  1 mates  2 together  3 prefill" in text
+        assert "tokexplore lab repeat" in text
+        await press(pilot, "3")
+        await done(pilot, screen)
+        assert screen.lab.study.varied == ("prefill",)
+        text = screen_text(app)
+        assert "batch, cache: 1 text · prefill: 1 text" in text
+        assert "vary next  1 mates  2 together  3 attention" in text
+        await press(pilot, "left_square_bracket")
+        assert screen.lab.study is study
+        await press(pilot, "left_square_bracket", "9")
+        said = [n.message for n in app._notifications]
+        assert "No more results of this request." in said
+        assert "No such number here: v chooses what to vary." in said
+        await press(pilot, "i")
+        call = study.close_calls.calls[0]
+        assert f"close call at step {call.step}" in screen_text(app)
+        assert "the noise does not reach it" in screen_text(app)
+        await press(pilot, "n", "q")
+        screen.lab.study = msgspec.structs.replace(study, offered=study.varied)
+        screen._runs_changed()
+        await settle(pilot)
+        assert "nothing is left: e makes longer runs" in screen_text(app)
+
+
+async def test_what_the_model_cannot_vary_is_said() -> None:
+    app = make_app(options=OPTIONS, engine=no_batches())
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await opened(pilot, app)
+        said = "batch cannot vary on fake: its cache is not only attention."
+        assert screen.lab.study.notices == (said,)
+        assert said in screen_text(app)
+        assert "mates" not in screen.lab.study.offered
+
+
+def no_batches() -> FakeEngine:
+    engine = FakeEngine()
+    capable = msgspec.structs.replace(engine.info.capabilities, batches=False)
+    engine._info = msgspec.structs.replace(engine.info, capabilities=capable)
+    return engine
 
 
 async def test_without_the_model_no_runs_are_begun_for_another_prompt() -> None:
