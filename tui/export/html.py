@@ -15,6 +15,7 @@ from tokexplore.models.display import safe_character, safe_text
 from tokexplore.models.tree.trie import Branch
 from tokexplore.models.tree.turns import Turns, is_given, steps_until
 from tokexplore.models.tree.visibility import is_fork
+from tokexplore.tui.export.html_lab import lab_link, lab_parts
 from tokexplore.tui.export.source import Scope, Source
 from tokexplore.tui.theme import DARK, LIGHT
 from tokexplore.widgets.heat import LEVELS, NONE, level
@@ -41,11 +42,13 @@ def html_parts(source: Source, scope: Scope, count: int) -> Iterator[bytes]:
     if source.tree.distribution.incomplete:
         script = script.replace(_ENTROPY, _ENTROPY_IF_KNOWN)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    yield _head(source, digest).encode()
+    link = lab_link(source, scope)
+    yield _head(source, digest, link).encode()
     branches = source.branches(scope)
     yield from (
         part.encode("utf-8", "backslashreplace") for part in _story(source, scope, branches)
     )
+    yield from (part.encode("utf-8", "backslashreplace") for part in lab_parts(source, scope))
     yield b'<aside id="tip" hidden></aside>\n<script type="application/json" id="data">'
     yield _data(source, scope, count)
     yield f"</script>\n<script>{script}</script>\n</body>\n</html>\n".encode()
@@ -76,8 +79,9 @@ def _style() -> str:
     )
 
 
-def _head(source: Source, digest: str) -> str:
+def _head(source: Source, digest: str, link: str) -> str:
     title, models = html.escape(safe_text(source.title)), []
+    style = _style() + (_file("html_lab.css") if link else "")
     for by in source.tree.provenance:
         revision = f" @ {by.revision[:12]}" if by.revision else ""
         models.append(f"{by.model}{revision}, {by.dtype} on {by.device}")
@@ -90,10 +94,10 @@ def _head(source: Source, digest: str) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
         f"style-src 'unsafe-inline'; script-src 'sha256-{digest}'\">\n"
-        f"<title>{title}</title>\n<style>{_style()}</style>\n</head>\n<body>\n<header>\n"
+        f"<title>{title}</title>\n<style>{style}</style>\n</head>\n<body>\n<header>\n"
         f'<h1>{title}</h1>\n<p class="facts">{html.escape(safe_text(" · ".join(facts)))}</p>\n'
         f'<div class="legend">surprisal {steps} nats, the prompt in italics · '
-        "hover or tap a token for what else the model said</div>\n</header>\n"
+        f"hover or tap a token for what else the model said</div>\n{link}</header>\n"
     )
 
 

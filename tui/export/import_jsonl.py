@@ -24,10 +24,12 @@ from tokexplore.models.tree.events import (
     Noted,
     Origin,
     Prompted,
+    Studied,
     TokenTaken,
 )
 from tokexplore.models.tree.tree import TokenTree
 from tokexplore.models.tree.trie import ROOT
+from tokexplore.tui.export.import_study import StudyLine
 
 MOST_TOKENS = 1 << 24
 """An id beyond this is taken for damage."""
@@ -142,6 +144,7 @@ _Line = (
     | _Note
     | _Label
     | _Branch
+    | StudyLine
     | _End
 )
 _DECODER = msgspec.json.Decoder(_Line)
@@ -193,11 +196,13 @@ class Lines:
     def _read_vocabulary(self) -> Vocabulary:
         found: dict[int, bytes] = {}
         for number, line in self._lines:
-            if not isinstance(line, _Prediction):
-                continue
-            given = [(c.id, c.bytes) for c in line.candidates]
+            given: list[tuple[int, str]] = []
+            if isinstance(line, _Prediction):
+                given = [(c.id, c.bytes) for c in line.candidates]
             if isinstance(line, _Step):
                 given.append((line.id, line.bytes))
+            if isinstance(line, StudyLine):
+                given = [(token.id, token.bytes) for token in line.tokens]
             for token, text in given:
                 if token not in found:
                     try:
@@ -267,6 +272,8 @@ class Lines:
                     tree.append(Named(number, name))
                 if hidden:
                     tree.append(Hidden(number))
+            case StudyLine(node=node):
+                tree.append(Studied(self._node(node), line.plain()))
             case _End(reason) if reason and reason != "complete":
                 tree.append(Ended(leaf, reason))
         return leaf

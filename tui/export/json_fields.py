@@ -63,6 +63,10 @@ class TokenFields:
             }
         return fields
 
+    def text(self, tokens: Sequence[int]) -> str:
+        """The running text of some tokens."""
+        return self._vocabulary.text(tokens)
+
     def candidates(self, distribution: Distribution, count: int) -> bytes:
         """The first candidates with their logprobs, as a JSON array."""
         ids = distribution.id_view[:count].tolist()

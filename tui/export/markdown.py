@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from tokexplore.models.display import safe_text
 from tokexplore.models.tree.trie import Branch
+from tokexplore.tui.export.markdown_lab import lab_sections
 from tokexplore.tui.export.source import Scope, Source
 from tokexplore.widgets.numbers import figure
 
@@ -29,6 +30,7 @@ def markdown_parts(source: Source, scope: Scope, count: int) -> Iterator[bytes]:
         yield _encoded(_story(source, chain))
         if count:
             yield from map(_encoded, _table(source, scope, chain, count))
+    yield from map(_encoded, lab_sections(source, scope))
 
 
 def facts(source: Source) -> str:

@@ -24,6 +24,7 @@ from tokexplore.tui.export.json_fields import (
     sampling_fields,
 )
 from tokexplore.tui.export.source import Scope, Source
+from tokexplore.tui.export.study_fields import study_lines
 
 GENERATED = ("greedy", "sampled")
 
@@ -69,6 +70,7 @@ def _tree_lines(source: Source, scope: Scope, count: int) -> Iterator[bytes]:
         }
         yield line_with(fields, distribution, tokens, count)
     yield from _about(source, scope, nodes, tokens, count)
+    yield from study_lines(source, scope, tokens)
     yield line({"type": "end", "reason": "complete", "text": "", "nodes": len(nodes) - 1})
 
 
@@ -179,4 +181,7 @@ def json_parts(source: Source, scope: Scope, count: int) -> Iterator[bytes]:
         del fields["type"]
         whole = line_with(fields, distribution, tokens, count)
         yield (b",\n" if index else b"") + whole[:-1]
-    yield b"\n]}\n"
+    yield b"\n]"
+    if studies := list(study_lines(source, scope, tokens)):
+        yield b',\n"studies":[\n' + b",\n".join(study[:-1] for study in studies) + b"\n]"
+    yield b"}\n"

@@ -1,5 +1,6 @@
 """What runs read of two tokens, in words and lines: the sides of a fork, and the closest calls."""
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -68,6 +69,8 @@ def _dot(margin: float | None, spread: Spread | None, cells: int) -> str:
         return ""
     low, high = min(0.0, spread.lowest), max(0.0, spread.highest)
     span = high - low or 1.0
+    if not math.isfinite(span):
+        return ""
     axis = ["·"] * cells
     axis[round((0.0 - low) / span * (cells - 1))] = "│"
     axis[round((margin - low) / span * (cells - 1))] = "●"

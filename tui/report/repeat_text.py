@@ -153,7 +153,7 @@ def gap_text(fork: Fork, dtype: str) -> str:
 
 def grid_text(fork: Fork, dtype: str) -> str:
     """How the margin stands to the dtype's grid; empty where it has none."""
-    if fork.margin is None or fork.grid is None or dtype not in LOW_PRECISION:
+    if fork.margin is None or not fork.grid or dtype not in LOW_PRECISION:
         return ""
     steps = fork.margin / fork.grid
     text = f"{dtype} has steps of {fork.grid:g} there: the margin is {steps:.3g} of them"

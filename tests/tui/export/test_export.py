@@ -1,7 +1,6 @@
 """Exports tell the truth, and what a model says in them is text and nothing else."""
 
 import csv
-import html.parser
 import io
 import json
 import math
@@ -13,10 +12,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.sessions import PROVENANCE, SETTINGS, distribution, grow, prompted
+from support.exports import HOSTILE, VOCABULARY, Page, imported, source_of, written
+from support.sessions import PROVENANCE, distribution, grow, prompted
 
 from tokexplore.models.errors import UsageError
-from tokexplore.models.tokens import Vocabulary
 from tokexplore.models.tree.events import (
     Bookmarked,
     Ended,
@@ -32,23 +31,9 @@ from tokexplore.models.tree.exploring import explore
 from tokexplore.models.tree.tree import TokenTree
 from tokexplore.models.tree.trie import ROOT
 from tokexplore.models.tree.visibility import is_hidden
-from tokexplore.tui.export.formats import FORMATS, export
-from tokexplore.tui.export.import_jsonl import Lines
+from tokexplore.tui.export.formats import FORMATS
 from tokexplore.tui.export.source import Scope, Source
 from tokexplore.widgets.heat import level
-
-HOSTILE = [
-    b"<script>document.title='owned'</script>", b"</script><img src=x onerror=alert(1)>", b"]]>",
-    b"</style>", b"-->", b"\x1b]0;owned\x07", b"\xc2\x9b31m", "\u202eevil".encode(), b"\xff\xfe",
-    b'"quoted"', b"'", b"&lt;", b"=1+1", b"@SUM(A1)", b"| pipe |", b"`code`", b"[x](y)", b"\n",
-    b"\t", b"\\", b"{", "\u2028".encode(), "e\u0301".encode(), "🦊".encode(),
-]  # fmt: skip
-WORDS = [b"<s>", *HOSTILE, *(b" w%d" % n for n in range(len(HOSTILE) + 1, 300))]
-VOCABULARY = Vocabulary.pack(WORDS, [0], 300)
-
-
-def source_of(tree: TokenTree, leaf: int = 0) -> Source:
-    return Source(tree, VOCABULARY, leaf or tree.branches[0].tip, "a <b>title</b>", SETTINGS)
 
 
 def sample() -> Source:
@@ -70,19 +55,6 @@ def sample() -> Source:
     tree.history.change(Labelled(leaf, "=here <i>"))
     tree.history.change(Bookmarked(other, True))
     return source_of(tree, other)
-
-
-def written(source: Source, form: str, scope: Scope = "all", candidates: int = 20) -> bytes:
-    out = io.BytesIO()
-    export(source, form, scope, candidates, out)
-    return out.getvalue()
-
-
-def imported(data: bytes) -> Source:
-    tree = TokenTree()
-    lines = Lines(data.splitlines(keepends=True), "x.jsonl")
-    told = lines.make(tree)
-    return Source(tree, told.vocabulary, told.leaf, "x", told.settings)
 
 
 def test_a_path_is_what_a_run_writes() -> None:
@@ -168,29 +140,6 @@ def test_markdown_shows_text_as_text() -> None:
     rows = [line for line in text.splitlines() if line.startswith("|")]
     assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {7}
     assert "| step |" not in written(sample(), "markdown", candidates=0).decode()
-
-
-class Page(html.parser.HTMLParser):
-    """The tags of a page, and what stands in some of them."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.sources: list[tuple[str, str | None]] = []
-        self.data = ""
-        self._inside = ""
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.sources += [(n, v) for n, v in attrs if n in ("src", "href", "onerror", "onload")]
-        self._inside = "data" if ("id", "data") in attrs else ""
-
-    def handle_data(self, data: str) -> None:
-        if self._inside == "data":
-            self.data += data
-
-    def handle_endtag(self, _tag: str) -> None:
-        self._inside = ""
 
 
 def test_the_page_loads_nothing_and_its_tokens_are_text() -> None:

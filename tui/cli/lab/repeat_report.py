@@ -10,20 +10,11 @@ from tokexplore.models.display import safe_text
 from tokexplore.models.lab.experiment import setting_of
 from tokexplore.models.lab.forks import Summary, parting
 from tokexplore.models.lab.repeat import Plan, Run
-from tokexplore.models.lab.sides import untried
 from tokexplore.models.tree.study import Study
 from tokexplore.tui.export import json_fields
 from tokexplore.tui.export.study_fields import call_fields, fork_fields
-from tokexplore.tui.report.readings_text import call_lines, readings_lines
-from tokexplore.tui.report.repeat_text import (
-    choices_text,
-    control_line,
-    fork_lines,
-    headline,
-    one_line,
-    trie_lines,
-)
-from tokexplore.tui.report.step_text import spark
+from tokexplore.tui.report.repeat_text import one_line
+from tokexplore.tui.report.study_text import study_lines
 from tokexplore.tui.report.tables import aligned, csv_line, markdown_table
 from tokexplore.widgets.numbers import percent
 
@@ -62,25 +53,8 @@ class TableReport:
         yield from ()
 
     def model(self, result: Result) -> Iterator[str]:
-        study, summary, vocabulary = result.study, result.summary, result.engine.vocabulary
         yield ""
-        yield headline(summary)
-        yield control_line(study.controls)
-        yield ""
-        yield from trie_lines(study, vocabulary)
-        yield ""
-        yield from _curve_lines(summary)
-        for number, fork in enumerate(study.forks):
-            yield ""
-            name = "fork" if number else "first fork"
-            yield f"{name} at step {fork.step}: {choices_text(fork, vocabulary)}"
-            yield from (f"  {line}" for line in fork_lines(study, fork, vocabulary))
-            yield from (f"  {line}" for line in readings_lines(study, fork, vocabulary))
-        if calls := study.close_calls:
-            yield ""
-            yield "closest calls, margins of the first two in nats as run 0 read them:"
-            yield from (f"  {line}" for line in call_lines(calls, vocabulary))
-            yield f"  not varied yet: {', '.join(_left(study)) or 'nothing is left'}"
+        yield from study_lines(result.study, result.engine.vocabulary)
 
     def end(self, results: Sequence[Result]) -> Iterator[str]:
         yield ""
@@ -231,18 +205,3 @@ def row_of(result: Result) -> tuple[str, ...]:
         safe_text(f"{info.name} {info.dtype} {info.device}"),
         f"{result.study.setting}, {', '.join(result.study.varied) or 'nothing varied'}",
     )
-
-
-def _left(study: Study) -> tuple[str, ...]:
-    """What another call could vary."""
-    loaded = (knob for knob in ("dtype", "device") if knob not in study.varied)
-    return *untried(study, [study]), *loaded
-
-
-def _curve_lines(summary: Summary) -> Iterator[str]:
-    yield f"unique beginnings of t tokens  {spark(summary.curve)}  1 to {summary.unique}"
-    if summary.divergences:
-        left = ", ".join(f"step {step}: {count}" for step, count in summary.divergences)
-        yield f"runs that leave run 0 at       {left}"
-    ended = ", ".join(f"{reason} {count}" for reason, count in summary.ended)
-    yield f"ended                          {ended}; {summary.seconds:.2f} s a run"
