@@ -169,8 +169,9 @@ class AnnotationActions(Actions):
             session = self.host.sessions.path
             title = session.stem if session else "tokexplore"
             source = Source(
-                explorer.tree, explorer.vocabulary, explorer.leaf, title, explorer.settings
-            )
+                explorer.tree, explorer.vocabulary, explorer.leaf, title, explorer.settings,
+                dict(explorer.scored_texts),
+            )  # fmt: skip
             self.screen.run_worker(partial(self._write, source, text.strip()), thread=True)
 
     def _write(self, source: Source, asked: str) -> None:

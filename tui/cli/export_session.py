@@ -20,7 +20,7 @@ def source_of(session: Session) -> Source:
     number = tree.branch_of[session.leaf]
     tip = tree.branch(number).tip if number else session.leaf
     settings = read_state(session.view)[0].settings
-    return Source(tree, session.vocabulary, tip, session.path.stem, settings)
+    return Source(tree, session.vocabulary, tip, session.path.stem, settings, session.texts)
 
 
 def export_session(options: ExportOptions, out: BinaryIO) -> None:

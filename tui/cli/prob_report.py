@@ -1,6 +1,5 @@
 """What `tokexplore prob` does and writes: tables to read, JSON, or JSON lines."""
 
-import math
 import sys
 from collections.abc import Callable, Iterator
 from typing import BinaryIO, NamedTuple, TextIO
@@ -20,6 +19,7 @@ from tokexplore.tui.cli.common.own_engine import interruptible, opened, prompt_i
 from tokexplore.tui.cli.common.progress import Meter
 from tokexplore.tui.cli.prob import ProbOptions
 from tokexplore.tui.export import json_fields
+from tokexplore.tui.export.text_fields import text_fields
 from tokexplore.tui.report.probability_text import quoted, ranking_lines, text_lines
 from tokexplore.tui.report.repeat_text import one_line
 
@@ -156,21 +156,6 @@ def _head(result: Result) -> dict[str, object]:
 
 def _texts(result: Result) -> Iterator[dict[str, object]]:
     tokens = json_fields.TokenFields(result.engine.vocabulary)
-    best = by_probability(result.texts)[0].logprob
+    best = by_probability(result.texts)[0]
     for text in result.texts:
-        nats, parts = text.logprob, zip(text.ids, text.logprobs, text.ranks, strict=True)
-        probability = math.exp(nats)
-        yield {
-            "type": "text",
-            "given": text.text,
-            "literal": text.literal,
-            "logprob": nats,
-            "probability": probability if probability or nats == -math.inf else None,
-            "from_best": nats - best,
-            "mean_logprob": text.mean,
-            "perplexity": text.perplexity,
-            "tokens": [
-                {**tokens.of(token), "logprob": logprob, "rank": rank or None}
-                for token, logprob, rank in parts
-            ],
-        }
+        yield {"type": "text", **text_fields(text, best, tokens)}

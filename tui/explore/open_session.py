@@ -14,6 +14,7 @@ from tokexplore.models.session.listing import latest
 from tokexplore.models.session.meta import Summary
 from tokexplore.models.session.paths import find
 from tokexplore.models.session.reader import copy_of, open_session
+from tokexplore.models.session.texts import texts_json
 from tokexplore.models.session.timeline import Timeline, open_timeline
 from tokexplore.models.session.writer import View
 from tokexplore.models.tree.events import Act, Event, Viewed
@@ -35,8 +36,11 @@ def continue_session(name: str) -> OpenSession:
         UsageError: there is none of this name, or it cannot be opened.
     """
     if name.endswith(LINES) and Path(name).is_file():
-        session = open_session(imported(Path(name)))
+        made, left_out = imported(Path(name))
+        session = open_session(made)
         notice = f"{name} is kept as a session of its own, {session.path}."
+        if left_out:
+            notice += f" Texts that another model scored are left out: {left_out}."
         return OpenSession(session, read_state(session.view)[0], session.path, notice)
     session = open_session(find(name) if name else latest().path)
     file, notice = session.path, ""
@@ -50,8 +54,8 @@ def continue_session(name: str) -> OpenSession:
     return OpenSession(session, state, file, notice)
 
 
-def imported(path: Path) -> Path:
-    """A new session of what JSON lines of ours tell.
+def imported(path: Path) -> tuple[Path, int]:
+    """A new session of what JSON lines of ours tell, and how many texts of theirs it lacks.
 
     Raises:
         UsageError: the file cannot be read or is none of ours, or no session can be written.
@@ -78,10 +82,11 @@ def imported(path: Path) -> Path:
     words = content.vocabulary.text(tree.ids(content.leaf)[:FIRST_WORDS])
     summary = Summary(model, len(tree) - 1, words, time.time())
     state = ViewState(LoadOptions(model=tree.provenance[0].source), content.settings)
-    journal.view(View(summary, msgspec.json.encode(state).decode()))
+    view = msgspec.json.encode(state).decode()
+    journal.view(View(summary, view, texts_json(content.texts)))
     if problem := journal.close("quit", patience=PATIENCE):
         raise UsageError(f"{path} cannot be imported: {problem}.")
-    return made
+    return made, content.left_out
 
 
 def to_replay(asked: OpenOptions) -> tuple[Timeline, AppOptions]:

@@ -16,6 +16,7 @@ from tokexplore.models.tree.trie import Branch
 from tokexplore.models.tree.turns import Turns, is_given, steps_until
 from tokexplore.models.tree.visibility import is_fork
 from tokexplore.tui.export.html_lab import lab_link, lab_parts
+from tokexplore.tui.export.html_texts import texts_parts
 from tokexplore.tui.export.source import Scope, Source
 from tokexplore.tui.theme import DARK, LIGHT
 from tokexplore.widgets.heat import LEVELS, NONE, level
@@ -42,13 +43,15 @@ def html_parts(source: Source, scope: Scope, count: int) -> Iterator[bytes]:
     if source.tree.distribution.incomplete:
         script = script.replace(_ENTROPY, _ENTROPY_IF_KNOWN)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    link = lab_link(source, scope)
-    yield _head(source, digest, link).encode()
+    lab, texts = list(lab_parts(source, scope)), list(texts_parts(source, scope))
+    sheets = [name for name, parts in (("html_lab.css", lab), ("html_texts.css", texts)) if parts]
+    yield _head(source, digest, sheets, lab_link(source, scope)).encode()
     branches = source.branches(scope)
     yield from (
         part.encode("utf-8", "backslashreplace") for part in _story(source, scope, branches)
     )
-    yield from (part.encode("utf-8", "backslashreplace") for part in lab_parts(source, scope))
+    for part in (*texts, *lab):
+        yield part.encode("utf-8", "backslashreplace")
     yield b'<aside id="tip" hidden></aside>\n<script type="application/json" id="data">'
     yield _data(source, scope, count)
     yield f"</script>\n<script>{script}</script>\n</body>\n</html>\n".encode()
@@ -79,9 +82,9 @@ def _style() -> str:
     )
 
 
-def _head(source: Source, digest: str, link: str) -> str:
+def _head(source: Source, digest: str, sheets: list[str], link: str) -> str:
     title, models = html.escape(safe_text(source.title)), []
-    style = _style() + (_file("html_lab.css") if link else "")
+    style = "".join([_style(), *map(_file, sheets)])
     for by in source.tree.provenance:
         revision = f" @ {by.revision[:12]}" if by.revision else ""
         models.append(f"{by.model}{revision}, {by.dtype} on {by.device}")

@@ -13,6 +13,7 @@ from tokexplore.models.api.provenance import Provenance
 from tokexplore.models.distribution import Distribution
 from tokexplore.models.errors import UsageError
 from tokexplore.models.sampling.settings import OFF, SamplingSettings
+from tokexplore.models.scored_text import ScoredText
 from tokexplore.models.tokens import Vocabulary
 from tokexplore.models.tree.events import (
     Bookmarked,
@@ -30,6 +31,7 @@ from tokexplore.models.tree.events import (
 from tokexplore.models.tree.tree import TokenTree
 from tokexplore.models.tree.trie import ROOT
 from tokexplore.tui.export.import_study import StudyLine
+from tokexplore.tui.export.import_text import TextLine
 
 MOST_TOKENS = 1 << 24
 """An id beyond this is taken for damage."""
@@ -145,6 +147,7 @@ _Line = (
     | _Label
     | _Branch
     | StudyLine
+    | TextLine
     | _End
 )
 _DECODER = msgspec.json.Decoder(_Line)
@@ -157,6 +160,10 @@ class Imported(NamedTuple):
     """Tokens that were not told of have no bytes."""
     leaf: int
     settings: SamplingSettings
+    texts: dict[int, tuple[ScoredText, ...]]
+    """Texts whose probability was asked for, by the node that they follow."""
+    left_out: int
+    """Such texts that another model scored than that of the first line."""
 
 
 class Lines:
@@ -182,6 +189,8 @@ class Lines:
         self._run = first
         self._nodes, self._branches = {ROOT: ROOT}, dict[int, int]()
         """Nodes and branches of the tree by the numbers that the lines have for them."""
+        self._texts: dict[int, tuple[ScoredText, ...]] = {}
+        self._left_out = 0
         self.vocabulary = self._read_vocabulary()
 
     def _decoded(self, number: int, text: bytes) -> _Line:
@@ -201,7 +210,7 @@ class Lines:
                 given = [(c.id, c.bytes) for c in line.candidates]
             if isinstance(line, _Step):
                 given.append((line.id, line.bytes))
-            if isinstance(line, StudyLine):
+            if isinstance(line, StudyLine | TextLine):
                 given = [(token.id, token.bytes) for token in line.tokens]
             for token, text in given:
                 if token not in found:
@@ -237,7 +246,8 @@ class Lines:
             raise self._wrong(number, str(error).rstrip(".")) from None
         if not tree.branches:
             raise UsageError(f"{self._name} tells no token.")
-        return Imported(self.vocabulary, leaf or tree.branches[0].tip, in_force)
+        leaf = leaf or tree.branches[0].tip
+        return Imported(self.vocabulary, leaf, in_force, self._texts, self._left_out)
 
     def _provenance(self) -> Provenance:
         run = self._run
@@ -274,9 +284,17 @@ class Lines:
                     tree.append(Hidden(number))
             case StudyLine(node=node):
                 tree.append(Studied(self._node(node), line.plain()))
+            case TextLine(node=node):
+                self._add_text(self._node(node), line)
             case _End(reason) if reason and reason != "complete":
                 tree.append(Ended(leaf, reason))
         return leaf
+
+    def _add_text(self, node: int, line: TextLine) -> None:
+        if line.model or node == ROOT:
+            self._left_out += 1
+        else:
+            self._texts[node] = (*self._texts.get(node, ()), line.plain())
 
     def _node(self, number: int) -> int:
         if number not in self._nodes:

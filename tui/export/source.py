@@ -1,11 +1,12 @@
 """What is exported: a tree, its vocabulary, and which of its nodes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple, get_args
 
 from tokexplore.models.api.provenance import Provenance
 from tokexplore.models.distribution import Distribution
 from tokexplore.models.sampling.settings import SamplingSettings
+from tokexplore.models.scored_text import ScoredText
 from tokexplore.models.tokens import Vocabulary
 from tokexplore.models.tree.tree import TokenTree
 from tokexplore.models.tree.trie import ROOT, Branch
@@ -27,6 +28,8 @@ class Source(NamedTuple):
     title: str
     settings: SamplingSettings
     """Those in force."""
+    texts: Mapping[int, Sequence[ScoredText]] = {}
+    """Texts whose probability was asked for, by the node that they follow."""
 
     @property
     def provenance(self) -> Provenance | None:

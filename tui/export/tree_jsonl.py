@@ -25,6 +25,7 @@ from tokexplore.tui.export.json_fields import (
 )
 from tokexplore.tui.export.source import Scope, Source
 from tokexplore.tui.export.study_fields import study_lines
+from tokexplore.tui.export.text_fields import text_lines
 
 GENERATED = ("greedy", "sampled")
 
@@ -71,6 +72,7 @@ def _tree_lines(source: Source, scope: Scope, count: int) -> Iterator[bytes]:
         yield line_with(fields, distribution, tokens, count)
     yield from _about(source, scope, nodes, tokens, count)
     yield from study_lines(source, scope, tokens)
+    yield from text_lines(source, scope, tokens)
     yield line({"type": "end", "reason": "complete", "text": "", "nodes": len(nodes) - 1})
 
 
@@ -182,6 +184,7 @@ def json_parts(source: Source, scope: Scope, count: int) -> Iterator[bytes]:
         whole = line_with(fields, distribution, tokens, count)
         yield (b",\n" if index else b"") + whole[:-1]
     yield b"\n]"
-    if studies := list(study_lines(source, scope, tokens)):
-        yield b',\n"studies":[\n' + b",\n".join(study[:-1] for study in studies) + b"\n]"
+    for name, lines in (("studies", study_lines), ("texts", text_lines)):
+        if parts := [part[:-1] for part in lines(source, scope, tokens)]:
+            yield f',\n"{name}":[\n'.encode() + b",\n".join(parts) + b"\n]"
     yield b"}\n"

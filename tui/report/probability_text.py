@@ -86,14 +86,14 @@ def ranking_table(texts: Sequence[ScoredText], cells: int = LONGEST_TOKEN) -> li
             f"{len(text.ids):,}",
             logprob_text(text.logprob),
             probability_text(text.logprob),
-            _share_of_best(text, ordered[0]),
+            share_of_best(text, ordered[0]),
         )
         for text in ordered
     ]
     return aligned([_TEXTS, *rows], "<>>>>")
 
 
-def _share_of_best(text: ScoredText, best: ScoredText) -> str:
+def share_of_best(text: ScoredText, best: ScoredText) -> str:
     """`1`, `1/12.3`; `0` for what the model holds impossible."""
     if text.logprob == -math.inf:
         return "0"

@@ -2,6 +2,7 @@
 
 import html
 import json
+import math
 import re
 import shutil
 import subprocess
@@ -12,10 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.exports import HOSTILE, VOCABULARY, Page, imported, source_of, written
-from support.sessions import grow, prompted
+from support.sessions import PROVENANCE, grow, prompted
 
 from tokexplore.models.errors import UsageError
 from tokexplore.models.lab.sides import sides_of
+from tokexplore.models.scored_text import ScoredText
 from tokexplore.models.tree.events import Studied
 from tokexplore.models.tree.study import (
     Checked,
@@ -28,6 +30,8 @@ from tokexplore.models.tree.study import (
     Verdict,
 )
 from tokexplore.models.tree.tree import TokenTree
+from tokexplore.tui.explore.open_session import continue_session
+from tokexplore.tui.export.import_jsonl import Lines
 from tokexplore.tui.export.source import Source
 
 IDS = tuple(range(1, len(HOSTILE) + 1))
@@ -73,11 +77,15 @@ def lines_of(source: Source, scope="all") -> list[dict]:
     return [line for line in lines if line["type"] == "study"]
 
 
-def test_json_lines_have_all_of_it_and_bring_it_back() -> None:
+def test_json_lines_have_all_of_it_and_bring_it_back(tmp_path: Path) -> None:
     source = sample()
     first = written(source, "jsonl", "all", 256)
     again = imported(first)
     assert again.tree.studies == source.tree.studies
+    (tmp_path / "x.jsonl").write_bytes(first)
+    kept = continue_session(str(tmp_path / "x.jsonl"))
+    assert list(kept.session.tree.studies.values()) == list(source.tree.studies.values())
+    assert "left out" not in kept.notice
     assert written(again, "jsonl", "all", 256) == first
     assert all(again.vocabulary.bytes_of(t) == VOCABULARY.bytes_of(t) for t in (*LEFT, *RIGHT))
     older, parted, one = lines_of(source)
@@ -101,6 +109,42 @@ def without_studies() -> TokenTree:
     tree = TokenTree()
     grow(tree, prompted(tree), 3)
     return tree
+
+
+def test_texts_that_were_asked_for_come_back_with_their_numbers(tmp_path: Path) -> None:
+    tree = TokenTree()
+    leaf = prompted(tree)
+    node = grow(tree, leaf, 3)
+    asked = (
+        ScoredText("<b>why</b>\n", (1, 2), (-1.5, -2.25), (3, 0)),
+        ScoredText("no", (5,), (None,), (300,), literal=True),
+        ScoredText("so", (6,), (-0.5,), (1,)),
+        ScoredText("other", (7,), (-0.25,), (1,), model=1),
+    )
+    tree.load(msgspec.structs.replace(PROVENANCE, model="another"))
+    source = source_of(tree, node)._replace(texts={leaf: asked})
+    first = written(source, "jsonl")
+    lines = [line for line in map(json.loads, first.splitlines()) if line["type"] == "text"]
+    assert [line["node"] for line in lines] == [leaf] * 4
+    assert [line["logprob"] for line in lines] == [-3.75, None, -0.5, -0.25]
+    assert [line["from_best"] for line in lines] == [-3.25, None, 0.0, 0.0], "by its own model"
+    assert lines[0]["probability"] == math.exp(-3.75)
+    read = Lines(first.splitlines(keepends=True), "x.jsonl").make(TokenTree())
+    assert read.texts == {leaf: asked[:3]}
+    assert read.left_out == 1
+    (tmp_path / "x.jsonl").write_bytes(first)
+    opened = continue_session(str(tmp_path / "x.jsonl"))
+    assert opened.session.texts == {leaf: asked[:3]}
+    assert "Texts that another model scored are left out: 1." in opened.notice
+    assert json.loads(written(source, "json"))["texts"] == lines
+    assert not [x for x in written(source, "jsonl", "path").splitlines() if b'"text","node"' in x]
+    page = written(source, "html").decode()
+    texts = page[page.index('<section id="texts">') : page.index("</section>")]
+    assert f'href="#n{leaf}"' in texts
+    assert "&lt;b&gt;why&lt;/b&gt;" in texts
+    rows = re.findall(r'<td class="n">([^<]*)</td>', texts)
+    assert rows == ["-0.5000", "60.65%", "1", "-3.7500", "2.35%", "1/25.8", "-∞", "0", "0",
+                    "-0.2500", "77.88%", "1"]  # fmt: skip
 
 
 @pytest.mark.parametrize("scope", ["path", "visible", "all"])
