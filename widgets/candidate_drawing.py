@@ -14,6 +14,8 @@ from tokexplore.widgets.cell_text import cut, cut_whole, fit, line, width
 from tokexplore.widgets.numbers import count, logprob_text, percent
 
 CURSOR, TAKEN, FORK, SKIPPED, TIED = "›", "●", "┬", "┊", "="
+_SHORTEST_CHARACTER = 5
+"""Cells of what a token leads to that say anything: ` = 你`."""
 
 
 class CandidateStyles(NamedTuple):
@@ -129,10 +131,15 @@ def _token_segments(row: CandidateRow, room: int, styles: CandidateStyles) -> li
     else:
         style = styles.cut if row.cut else styles.token
     lead = len(text) - len(text.lstrip(SPACE)) if style is styles.token else 0
-    blank = " " * (room - width(text) - len(mark))
+    left = room - width(text) - len(mark)
+    character = cut(f" {safe_text(row.character)}", left) if row.character else ""
+    if width(character) < _SHORTEST_CHARACTER:
+        character = ""
+    blank = " " * (left - width(character))
     return [
         Segment(text[:lead], styles.muted),
         Segment(text[lead:], style),
+        Segment(character, styles.muted),
         Segment(mark, styles.fork),
         Segment(blank, styles.base),
     ]

@@ -36,6 +36,8 @@ class CandidateRow(NamedTuple):
     """Numbers of the branches that have this token here."""
     sampler_high: float | None = None
     """Where only bounds of it are known: the upper one, `sampler` being the lower one."""
+    character: str = ""
+    """What the token begins or makes here, where it holds a character only in part."""
 
 
 class CandidatePage(NamedTuple):

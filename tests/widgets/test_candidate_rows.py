@@ -81,6 +81,7 @@ rows = st.builds(
     taken=st.booleans(),
     branches=st.lists(st.integers(1, 99_999), max_size=5).map(tuple),
     sampler_high=st.none() | st.floats(0, 1),
+    character=st.just("") | texts,
 )
 
 
@@ -189,6 +190,14 @@ def test_taken_and_cursor_have_marks_that_need_no_colour() -> None:
 def test_a_special_token_differs_from_a_text_that_looks_like_it() -> None:
     assert styled(drawn(candidate(text="</s>", special=True)), "</s>") == STYLES.special
     assert styled(drawn(candidate(text="</s>")), "</s>") == STYLES.token
+
+
+def test_what_a_part_of_a_character_leads_to_stands_beside_it_where_there_is_room() -> None:
+    row = candidate(text="<E4>", character="→ 一亡似 CJK", branches=(2,))
+    assert "<E4> → 一亡似 CJK ┬2" in drawn(row, 120).text
+    assert styled(drawn(row, 120), "一") == STYLES.muted
+    assert "<E4> → 一亡… ┬2 " in drawn(row, 83).text
+    assert "<E4> ┬2" in drawn(row, 40).text
 
 
 def test_many_branches_are_counted_where_there_is_no_room() -> None:

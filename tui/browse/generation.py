@@ -5,6 +5,7 @@ from tokexplore.tui.browse.base import Actions, BrowseBase
 from tokexplore.tui.browse.prompts import PromptActions
 from tokexplore.tui.browse.step_panel import StepPanel
 from tokexplore.tui.explore.undo_text import MADE_AGAIN, NOTHING, TOOK_BACK, words_of
+from tokexplore.tui.presenters.characters import bytes_near
 
 
 class GenerationActions(Actions):
@@ -85,6 +86,7 @@ class GenerationActions(Actions):
         await self.screen.open(
             FindToken(
                 explorer.vocabulary,
+                bytes_near(explorer, node),
                 distribution.logprob(0),
                 lambda text: controller.queries.search(node, text, HITS),
             ),

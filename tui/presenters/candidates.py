@@ -9,6 +9,7 @@ from tokexplore.models.sampling.bounds import BoundedView
 from tokexplore.models.sampling.sampler_view import StepView, cut_label
 from tokexplore.models.tree.visibility import is_fork
 from tokexplore.tui.explore.explorer import Explorer
+from tokexplore.tui.presenters.characters import bytes_near, character_note
 from tokexplore.widgets.candidates import CandidatePage, CandidateRow
 
 View = StepView | BoundedView
@@ -123,7 +124,12 @@ class CandidateList:
             tie=share.tie,
             taken=child is not None and child == explorer.taken,
             branches=(tree.branch_of[child],) if forks and child is not None else (),
+            character=self._character(explorer, token),
         )
+
+    def _character(self, explorer: Explorer, token: int) -> str:
+        data = explorer.vocabulary.bytes_of(token)
+        return "" if data.isascii() else character_note(bytes_near(explorer, self.node), data)
 
     def _taken_outside(
         self, explorer: Explorer, view: View | None, rows: range
@@ -152,4 +158,5 @@ class CandidateList:
             tie=share.tie,
             taken=True,
             branches=(tree.branch_of[taken],) if is_fork(tree, self.node) else (),
+            character=self._character(explorer, token),
         )

@@ -1,7 +1,7 @@
 """`/`: search the whole vocabulary at one step, with true ranks, and take what is found."""
 
 from array import array
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import ClassVar
 
 from textual import work
@@ -13,6 +13,7 @@ from tokexplore.models.display import safe_text
 from tokexplore.models.distribution import Rows
 from tokexplore.models.errors import TokexploreError
 from tokexplore.models.tokens import Vocabulary
+from tokexplore.tui.presenters.characters import character_note
 from tokexplore.tui.screens.dialog import Dialog
 from tokexplore.widgets.candidates import CandidatePage, CandidateRow, CandidateTable
 
@@ -40,10 +41,16 @@ class FindToken(Dialog[int | None]):
     )
 
     def __init__(
-        self, vocabulary: Vocabulary, top_logprob: float, search: Callable[[str], Awaitable[Rows]]
+        self,
+        vocabulary: Vocabulary,
+        before: Sequence[bytes],
+        top_logprob: float,
+        search: Callable[[str], Awaitable[Rows]],
     ) -> None:
         super().__init__()
         self._vocabulary, self._top, self._search = vocabulary, top_logprob, search
+        self._before = before
+        """The bytes of the last tokens before the step."""
         self._hits: Rows | None = None
         self._problem = ""
         self._answered = ""
@@ -106,6 +113,7 @@ class FindToken(Dialog[int | None]):
             logprob=array("f", hits.logits)[index] - hits.lse,
             cumulative=None,
             sampler=None,
+            character=character_note(self._before, self._vocabulary.bytes_of(token)),
         )
 
     def action_row(self, by: int) -> None:

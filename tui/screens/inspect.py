@@ -1,6 +1,7 @@
 """`i`: one token and the model, in detail."""
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 
 from textual.content import Content
@@ -12,8 +13,9 @@ from tokexplore.models.distribution import Distribution
 from tokexplore.models.scored_text import by_probability
 from tokexplore.models.tree.tree import TokenTree
 from tokexplore.tui.explore.controller import Controller
-from tokexplore.tui.explore.explorer import Explorer
+from tokexplore.tui.explore.explorer import LONGEST_CHARACTER, Explorer
 from tokexplore.tui.explore.text_scores import TextScores
+from tokexplore.tui.presenters.characters import character_lines, token_bytes
 from tokexplore.tui.presenters.status import source_words
 from tokexplore.tui.report.probability_text import quoted, tokens_line
 from tokexplore.tui.screens.dialog import Sheet
@@ -59,6 +61,7 @@ def _token(explorer: Explorer) -> Lines:
         ("id", f"{token}"),
         ("bytes", " ".join(f"{b:02x}" for b in data) or "none: a padding row of the logits"),
         ("characters", " ".join(f"U+{ord(c):04X}" for c in data.decode("utf-8", "ignore"))),
+        *_character_lines(explorer),
         ("step, position", f"{explorer.number(explorer.cursor) or 'prompt'}, {explorer.cursor}"),
         ("came as", explorer.came(explorer.cursor)),
     ]
@@ -76,6 +79,14 @@ def _token(explorer: Explorer) -> Lines:
     lines.append(("name", tree.labels.get(node, "")))
     lines.append(("note", tree.notes.get(node, "")))
     return [line for line in lines if line[1]] + _computed(tree, tree.parent[node])
+
+
+def _character_lines(explorer: Explorer) -> Iterator[tuple[str, str]]:
+    """What the token holds of characters in part, and what they became on this path."""
+    cursor, token = explorer.cursor, explorer.tree.token
+    start = max(0, cursor - LONGEST_CHARACTER)
+    near = explorer.nodes[start : cursor + 1 + LONGEST_CHARACTER]
+    return character_lines([token_bytes(explorer, token[n]) for n in near], cursor - start)
 
 
 def _texts(scores: TextScores) -> Lines:
