@@ -19,17 +19,20 @@ from textual.binding import Binding, BindingType
 from tokexplore.tui.app import TokexploreApp
 from tokexplore.tui.cli.lab.registry import EXPERIMENTS, experiment_parser
 from tokexplore.tui.cli.registry import APP, SUBCOMMANDS, load
+from tokexplore.tui.keymap import NONE
 from tokexplore.tui.keys import EVERYWHERE
 from tokexplore.tui.line_mode.commands import COMMANDS as TYPED
+from tokexplore.tui.presenters.terms import TERMS, Term
 from tokexplore.tui.screens.branches import BranchesDialog
 from tokexplore.tui.screens.continuation import ContinuationEditor
 from tokexplore.tui.screens.dialog import Ask, Dialog, Sheet
 from tokexplore.tui.screens.editor import Draft, PromptEditor, Writing
 from tokexplore.tui.screens.examples import ExamplePicker
 from tokexplore.tui.screens.find import FindToken
-from tokexplore.tui.screens.help import WORDS, KeyLine, key_lines, screens
+from tokexplore.tui.screens.help import KeyLine, key_lines, screens
 from tokexplore.tui.screens.models import ModelPicker
 from tokexplore.tui.screens.palette import Palette
+from tokexplore.tui.screens.search_sheet import SearchSheet
 from tokexplore.tui.screens.sessions import SessionPicker
 
 HERE = Path(__file__).parent
@@ -44,6 +47,7 @@ DIALOGS: dict[str, list[BindingType]] = {
     "Lists of sessions and models (O, M)": [*SessionPicker.BINDINGS, *ModelPicker.BINDINGS],
     "The list of examples": ExamplePicker.BINDINGS,
     "A sheet to read": Sheet.BINDINGS,
+    "Help and terms (?, =)": SearchSheet.BINDINGS,
     "A line to type": Ask.BINDINGS,
     "The palette (:)": Palette.BINDINGS,
 }
@@ -72,7 +76,7 @@ def parsers() -> dict[str, Callable[[], argparse.ArgumentParser]]:
 
 
 def keys_page() -> str:
-    """Every key by place, then the words on the screen."""
+    """Every key by place."""
     places = {name: kind.BINDINGS for kind, name in screens().items()}
     dialogs = {name: list(filter(_is_own, bound)) for name, bound in DIALOGS.items()}
     others = {**places, "Everywhere": TokexploreApp.BINDINGS, **dialogs}
@@ -80,8 +84,19 @@ def keys_page() -> str:
         section(place, table(("key", "name", "what it does", "id"), map(_key_row, lines)))
         for place, lines in key_lines({}, others).items()
     ]
-    words = table(("word", "meaning"), [(_safe(word), _safe(means)) for word, means in WORDS])
-    return "\n".join([*parts, section("Words on the screen", words)])
+    return "\n".join(parts)
+
+
+def terms_page() -> str:
+    """What the words, signs and figures of the screens mean, by where they stand."""
+    return "\n".join(
+        section(place, table(("on the screen", "meaning"), map(_term_row, terms)))
+        for place, terms in TERMS.items()
+    )
+
+
+def _term_row(term: Term) -> tuple[str, str]:
+    return f"`{_pipes(term.name)}`", _safe(NONE.words(term.meaning))
 
 
 def _is_own(binding: BindingType) -> bool:
@@ -222,6 +237,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "command-line.md": options_page,
     "keys.md": keys_page,
     "line-mode.md": typed_page,
+    "terms.md": terms_page,
 }
 
 

@@ -13,6 +13,7 @@ from textual.actions import ActionParseResult
 from textual.app import SystemCommand
 from textual.binding import BindingType
 from textual.dom import DOMNode
+from textual.reactive import reactive
 from textual.screen import Screen
 
 from tokexplore.models.display import safe_text
@@ -46,6 +47,9 @@ class TokexploreApp(PacedApp[int]):
     ENABLE_COMMAND_PALETTE = True
     BINDINGS: ClassVar[list[BindingType]] = list(APP_BINDINGS)
 
+    recording: reactive[bool] = reactive(False, repaint=False)
+    """Whether the screen is recorded: every header and every dialog's title shows it."""
+
     def __init__(
         self,
         options: AppOptions,
@@ -75,8 +79,9 @@ class TokexploreApp(PacedApp[int]):
         )
         self.sessions = Sessions(options, environment, around, opened, timeline)
         self.recordings = Recordings(
-            self, rebinding, options.cast_version, options.cast_idle_cap, self.say, self.changed
-        )
+            self, rebinding, options.cast_version, options.cast_idle_cap, self.say,
+            self._recording_changed,
+        )  # fmt: skip
         self.ending = Ending(self, self.frames, self.sessions, before=self.recordings.stop)
         self.key_queue = KeyQueue(
             self, self._act, lambda: self.sessions.replacing, self.ending.quit_anyway
@@ -150,6 +155,10 @@ class TokexploreApp(PacedApp[int]):
                 if isinstance(screen, LiveScreen):
                     screen.changed()
 
+    def _recording_changed(self) -> None:
+        self.recording = self.recordings.recorder is not None
+        self.changed()
+
     @property
     def _browse(self) -> BrowseScreen | None:
         if not self.is_running:
@@ -197,11 +206,25 @@ class TokexploreApp(PacedApp[int]):
             self.push_screen(Palette([EveryCommand], id="--command-palette"))
 
     async def action_help(self) -> None:
-        """The keys of the screen in front."""
-        from tokexplore.tui.screens.help import help_for
+        """The keys of the screen in front; where they are shown, no longer."""
+        from tokexplore.tui.screens.help import HelpSheet, help_for
 
+        if isinstance(self.screen, HelpSheet):
+            self.screen.dismiss()
+            return
         main = isinstance(self.screen, BrowseScreen)
         sheet = help_for(self.screen, self.BINDINGS, self.rebinding, self._why_not, main=main)
+        await self.push_screen(sheet)
+        await sheet.opened.wait()
+
+    async def action_terms(self) -> None:
+        """What the words on the screen in front mean; where that is shown, no longer."""
+        from tokexplore.tui.screens.terms import TermsSheet, terms_sheet
+
+        if isinstance(self.screen, TermsSheet):
+            self.screen.dismiss()
+            return
+        sheet = terms_sheet(self.shown_text(), self.rebinding)
         await self.push_screen(sheet)
         await sheet.opened.wait()
 

@@ -386,7 +386,16 @@ GROUPS: dict[str, tuple[Command, ...]] = {
         Command("file.copy", "y", "y", "copy", "copy text", "Copy the text of this path."),
     ),
     "Program": (
-        Command("program.help", "?,？", "?", "app.help", "help", "The keys of this screen.", 10),
+        Command("program.help", "?,？", "?", "app.help", "help", "The keys of this screen.", 11),
+        Command(
+            "program.terms",
+            "equals_sign,＝",
+            "=",
+            "app.terms",
+            "terms",
+            "What the words, signs and figures on this screen mean.",
+            10,
+        ),
         Command("program.palette", ":,：", ":", "palette", "palette", "All commands by name."),
         Command(
             "program.redraw", "ctrl+l", "^l", "redraw", "redraw", "Paint the whole screen again."
@@ -399,7 +408,7 @@ COMMANDS = tuple(command for group in GROUPS.values() for command in group)
 EVERYWHERE = tuple(
     command
     for command in COMMANDS
-    if command.id in ("file.record", "file.mark", "file.picture", "program.help")
+    if command.id in ("file.record", "file.mark", "file.picture", "program.help", "program.terms")
 )
 """What does the same on every screen, but where it is typed as text."""
 

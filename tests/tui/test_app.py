@@ -29,6 +29,7 @@ from tokexplore.tui.screens.compare import CompareScreen
 from tokexplore.tui.screens.dialog import Ask, Sheet
 from tokexplore.tui.screens.editor import PromptEditor, TextEditor
 from tokexplore.tui.screens.find import FindToken
+from tokexplore.tui.screens.help import HelpSheet
 from tokexplore.tui.screens.sampler_lens import SamplerLensScreen
 from tokexplore.widgets.transcript import Transcript
 
@@ -473,7 +474,7 @@ async def test_views_change_and_help_opens() -> None:
         await press(pilot, "ctrl+t", "ctrl+t")
         assert app.theme == "tokexplore-dark"
         await press(pilot, "question_mark")
-        assert isinstance(app.screen, Sheet)
+        assert isinstance(app.screen, HelpSheet)
         await press(pilot, "q", "i")
         assert isinstance(app.screen, Sheet)
         assert "Model" in screen_text(app)

@@ -18,8 +18,9 @@ from tokexplore.tui.browse.screen import BrowseScreen
 from tokexplore.tui.cli.tape_run import app_options
 from tokexplore.tui.keymap import FILE, Place, Rebinding, own_keys
 from tokexplore.tui.screens.compare import CompareScreen
-from tokexplore.tui.screens.dialog import Dialog, Sheet
+from tokexplore.tui.screens.dialog import Dialog
 from tokexplore.tui.screens.editor import PromptEditor, Writing
+from tokexplore.tui.screens.help import HelpSheet
 from tokexplore.tui.screens.live import LiveScreen
 from tokexplore.tui.screens.sampler_lens import SamplerLensScreen
 from tokexplore.tui.tape.player import play
@@ -166,7 +167,7 @@ compare.mode = "T"
 lens.pin = "y"
 editor.chat = "ctrl+e"
 dialog.cancel = "ctrl+d"
-sheet.close = "w"
+search.close = "w"
 program.quit = "Q"
 nonsense = 1
 """
@@ -197,11 +198,11 @@ async def test_rebound_keys_act_and_are_shown_on_every_kind_of_screen() -> None:
         assert len(app.screen._pins) == 1, "pinned once, by the new key"
         await press(pilot, "f5")
         sheet = app.screen
-        assert isinstance(sheet, Sheet)
-        assert "  y       pin " in sheet._content.plain
+        assert isinstance(sheet, HelpSheet)
+        assert "  y       pin " in sheet.text().plain
         await press(pilot, "w", "q", "f5")
-        assert isinstance(app.screen, Sheet)
-        shown = app.screen._content.plain
+        assert isinstance(app.screen, HelpSheet)
+        shown = app.screen.text().plain
         for line in ("  W       branch ", "  f5      help ", "Comparing (D)", "  w       close "):
             assert line in shown
         await press(pilot, "w", "Y")

@@ -19,6 +19,7 @@ from tokexplore.tui.screens.lab_readings import ReadingsScreen
 from tokexplore.tui.screens.models import ModelPicker
 from tokexplore.tui.screens.palette import Palette
 from tokexplore.tui.screens.sampler_lens import SamplerLensScreen
+from tokexplore.tui.screens.search_sheet import SearchSheet
 from tokexplore.tui.screens.sessions import SessionPicker
 from tokexplore.tui.screens.temperatures import TemperaturesScreen
 
@@ -34,6 +35,7 @@ KINDS: dict[str, tuple[type[DOMNode], ...]] = {
     "in the list of models": (ModelPicker,),
     "in the list of examples": (ExamplePicker,),
     "on a sheet to read": (Sheet,),
+    "in help and terms": (SearchSheet,),
 }
 TYPED: dict[str, tuple[type[DOMNode], ...]] = {
     "where a token is found": (FindToken,),

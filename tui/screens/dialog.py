@@ -16,6 +16,7 @@ from textual.widgets import Input, Static
 from tokexplore.models.display import safe_text
 from tokexplore.tui.keymap import rebinding_of
 from tokexplore.tui.keys import EVERYWHERE, bindings
+from tokexplore.widgets.header import RECORDING
 
 Result = TypeVar("Result")
 Part = TypeVar("Part", bound=Widget)
@@ -83,6 +84,15 @@ class Dialog(ModalScreen[Result]):
         """Whether the rows of a list are still looked for."""
         return False
 
+    def on_mount(self) -> None:
+        """Let the title say whether the screen is recorded."""
+        self.watch(self.app, "recording", self._draw_title)
+
+    def _draw_title(self, recording: bool) -> None:
+        if (line := self.part(Static, ".dialog--title")) is not None:
+            sign = (f"{RECORDING} ", "bold $error") if recording else ""
+            line.update(Content.assemble(sign, safe_text(self.title_text)))
+
     def on_screen_resume(self) -> None:
         """Focus is given with the first refresh."""
         self.call_after_refresh(self.opened.set)
@@ -97,7 +107,7 @@ class Dialog(ModalScreen[Result]):
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog--box"):
-            yield Static(Content(safe_text(self.title_text)), classes="dialog--title")
+            yield Static(classes="dialog--title")
             yield from self.body()
             yield Static(
                 Content(rebinding_of(self.app).words(self.hint_text)), classes="dialog--hint"
@@ -139,12 +149,12 @@ class Sheet(Dialog[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
-            "q,backspace,enter,question_mark,？",
+            "q,backspace,enter",
             "cancel",
             "close",
             id="sheet.close",
             priority=True,
-            key_display="q ⌫ ⏎ ?",
+            key_display="q ⌫ ⏎",
         )
     ]
     DEFAULT_CSS = """

@@ -9,33 +9,12 @@ from textual.screen import Screen
 
 from tokexplore.tui.keymap import NONE, SIGNS, Rebinding
 from tokexplore.tui.keys import EVERYWHERE, GROUPS, Command, bindings
-from tokexplore.tui.screens.dialog import Sheet
+from tokexplore.tui.presenters.terms import TERMS
+from tokexplore.tui.screens.search_sheet import SearchSheet, SheetLine
+from tokexplore.tui.screens.terms import term_line
 
-WORDS = (
-    ("surprisal", "minus the token's logprob: 0 is certain, 7 nats is one in a thousand"),
-    ("entropy H", "how open the step is, over the whole vocabulary"),
-    ("perplexity", "exp of the entropy: among how many equal choices it would be as open"),
-    ("KL to model", "sum q log(q/p): how far the sampler's q is from the model's p (nats)"),
-    ("rank", "place by the model's logits, 1 the most probable; ties share one (2=)"),
-    ("id", "the token's number in the vocabulary"),
-    ("cum", "the model's probability down to this row"),
-    ("branch", "a path with its number; at: the step where it left, len: tokens since"),
-    ("step, position", "generated tokens from 1; all tokens of the path from 0"),
-    ("open end", "after the last token: the next one is not taken yet"),
-    ("ctx 58/1024", "tokens of this path, of those that the model's context holds"),
-    ("kept 9 of 4,096", "how many tokens the sampler's filters leave; greedy takes the first"),
-    ("26 tokens fed again", "no KV cache held them: the model read them once more for this step"),
-    ("recomputed", "the logits were no longer kept: one forward pass told them again"),
-    ("draw", "which time this step was drawn; r draws again, with another number"),
-    ("watched", "bars of a token's logprob: full is 0 nats, empty −16 or less"),
-    ("loading libraries", "PyTorch and transformers start; then files and weights are read"),
-    ("checking the KV cache", "a few tokens are fed in several ways and have to give the same"),
-    ("● REC", "the screen is recorded: ! stops, @ marks"),
-    ("margin", "the logprob gap between the first and the second candidate"),
-    ("≈ close call", "a step whose margin is small: little would have changed it"),
-    ("┬ tree fork", "a step at which more than one token was taken"),
-    ("model / sampler", "the raw distribution / what is left of it after temperature and filters"),
-)
+_NAMES = 28
+"""Cells of keys and what they are called."""
 
 
 class KeyLine(NamedTuple):
@@ -49,6 +28,10 @@ class KeyLine(NamedTuple):
     tooltip: str
 
 
+class HelpSheet(SearchSheet):
+    """The keys of a screen, and all terms."""
+
+
 def help_for(
     screen: Screen[Any],
     everywhere: Sequence[BindingType],
@@ -56,7 +39,7 @@ def help_for(
     why_not: Callable[[str], str],
     *,
     main: bool,
-) -> Sheet:
+) -> HelpSheet:
     """The keys of a screen: of the main one with those of the screens that it opens.
 
     Args:
@@ -68,10 +51,10 @@ def help_for(
     places = screens(own)
     if main:
         others = {name: kind.BINDINGS for kind, name in places.items()}
-        return help_sheet(own.shown, {**others, "Everywhere": everywhere}, why_not=why_not)
+        return help_sheet(own, {**others, "Everywhere": everywhere}, why_not=why_not)
     name = places.get(type(screen)) or getattr(screen, "title_text", "") or "This screen"
     both = [*bindings(EVERYWHERE), *everywhere]
-    return help_sheet(own.shown, {name: screen.BINDINGS, "Everywhere": both}, {})
+    return help_sheet(own, {name: screen.BINDINGS, "Everywhere": both}, {})
 
 
 def screens(own: Rebinding = NONE) -> dict[type[Screen[Any]], str]:
@@ -92,20 +75,16 @@ def screens(own: Rebinding = NONE) -> dict[type[Screen[Any]], str]:
 
 
 def help_sheet(
-    rebound: Mapping[str, str],
+    own: Rebinding,
     others: Mapping[str, Sequence[BindingType]],
     groups: Mapping[str, Sequence[Command]] = GROUPS,
     why_not: Callable[[str], str] = lambda _action: "",
-) -> Sheet:
-    """All keys by group, then the words; the arguments are those of `key_lines`."""
-    lines: list[Content] = []
-    for place, keys_there in key_lines(rebound, others, groups, why_not).items():
-        lines.append(Content.styled(place, "bold $here"))
-        lines += map(_key_line, keys_there)
-        lines.append(Content(""))
-    lines.append(Content.styled("Words on the screen", "bold $here"))
-    lines += [Content.assemble((f"  {a:<23}", "$text"), (b, "$text-muted")) for a, b in WORDS]
-    return Sheet("Keys", Content("\n").join(lines))
+) -> HelpSheet:
+    """All keys by group, then the terms; the arguments are those of `key_lines`, for `own` keys."""
+    keys = key_lines(own.shown, others, groups, why_not)
+    sections = {place: [_key_line(line) for line in lines] for place, lines in keys.items()}
+    terms = [term_line(term, own) for terms in TERMS.values() for term in terms]
+    return HelpSheet("Keys", {**sections, "Words on the screen": terms})
 
 
 def key_lines(
@@ -157,9 +136,6 @@ def _shown(keys: str) -> str:
     return " ".join(SIGNS.get(key, key) for key in keys.split(","))
 
 
-def _key_line(line: KeyLine) -> Content:
-    return Content.assemble(
-        (f"  {line.keys:<8}", "bold"),
-        (f"{line.label:<18}", "$text"),
-        (line.tooltip, "$text-muted"),
-    )
+def _key_line(line: KeyLine) -> SheetLine:
+    name = Content.assemble((f"  {line.keys:<8}", "bold"), (f"{line.label:<18}", "$text"))
+    return SheetLine(name, _NAMES, line.tooltip, tuple(line.keys.split()))

@@ -26,7 +26,6 @@ from tokexplore.tui.screens.parts import has_parts
 from tokexplore.tui.screens.sampler_keys import LENS_BINDINGS, lens_hints
 from tokexplore.tui.screens.sampler_lines import Column
 from tokexplore.tui.screens.sampler_plot import LensPicture
-from tokexplore.widgets.header import RECORDING
 from tokexplore.widgets.keybar import KeyBar
 
 DRAWS = 1000
@@ -43,7 +42,7 @@ class SamplerLensScreen(Dialog[Setup | None]):
         layout: vertical; background: $background;
         & > Horizontal { height: 1fr; }
         & #lens-top { height: 16; }
-        & #lens-title { color: $here; text-style: bold; height: 1; padding: 0 1; }
+        & #lens-title { height: 1; padding: 0 1; margin-bottom: 0; text-wrap: nowrap; }
         & Static { text-wrap: nowrap; text-overflow: ellipsis; padding: 0 1; }
         & #knobs, & #figures, & #candidates { width: 1fr; height: 100%; }
         & #picture { width: 1fr; }
@@ -70,7 +69,7 @@ class SamplerLensScreen(Dialog[Setup | None]):
         self._cumulative = False
 
     def compose(self) -> ComposeResult:
-        yield Static(id="lens-title")
+        yield Static(id="lens-title", classes="dialog--title")
         with Horizontal(id="lens-top"):
             yield Static(id="knobs")
             yield Static(id="figures")
@@ -79,16 +78,6 @@ class SamplerLensScreen(Dialog[Setup | None]):
             with Vertical(id="picture"):
                 yield LensPicture()
         yield KeyBar()
-
-    def on_mount(self) -> None:
-        """Let the title say whether the screen is recorded."""
-        self.watch(self.app, "recording", self._draw_title)
-
-    def _draw_title(self, recording: bool) -> None:
-        title = Content(self.title_text)
-        if recording:
-            title = Content.assemble((f"{RECORDING} ", "bold $error"), title)
-        self.query_one("#lens-title", Static).update(title)
 
     async def on_key_bar_pressed(self, event: KeyBar.Pressed) -> None:
         """A click on a hint is its key."""

@@ -138,6 +138,10 @@ class PacedApp(ThemedApp[ReturnType]):
         else:
             self.frames.forget()
 
+    def shown_text(self) -> str:
+        """What is on the screen, line by line."""
+        return "\n".join(strip.text for strip in self.screen._compositor.render_strips())
+
     def on_cursor_position(self, event: events.CursorPosition) -> None:
         """The line answered."""
         event.stop()

@@ -21,11 +21,13 @@ from tokexplore.tui.screens.compare import CompareScreen
 from tokexplore.tui.screens.dialog import Ask, Sheet
 from tokexplore.tui.screens.editor import PromptEditor, TextEditor
 from tokexplore.tui.screens.find import FindToken
+from tokexplore.tui.screens.help import HelpSheet
 from tokexplore.tui.screens.lab import LabScreen
 from tokexplore.tui.screens.models import ModelPicker
 from tokexplore.tui.screens.sampler_lens import SamplerLensScreen
 from tokexplore.tui.screens.sessions import SessionPicker
 from tokexplore.tui.screens.temperatures import TemperaturesScreen
+from tokexplore.tui.screens.terms import TermsSheet
 from tokexplore.widgets.candidates import CandidateTable
 
 See = Callable[[TokexploreApp], object]
@@ -127,7 +129,8 @@ OPENS: dict[str, type[Screen[Any]]] = {
     "view.watch": Ask,
     "view.ladder": TemperaturesScreen,
     "view.lab": LabScreen,
-    "program.help": Sheet,
+    "program.help": HelpSheet,
+    "program.terms": TermsSheet,
     "program.palette": CommandPalette,
 }
 """By command: the screen that its key opens."""
