@@ -16,13 +16,14 @@ class Now(NamedTuple):
 BAR = (
     "step.previous", "row.up", "act.take", "act.play", "act.turn", "act.answer", "step.turn_on",
     "branch.compare", "view.settings", "branch.list", "row.find", "jump.close", "program.quit",
+    "program.terms",
 )  # fmt: skip
-LAST = ("program.terms", "program.help")
+LAST = "program.help"
 """At the right edge."""
 KEPT_LONGEST = (
     "step.previous", "row.up", "act.take", "act.play", "act.turn", "branch.compare",
-    "view.settings", "program.quit", "act.answer", "branch.list", "row.find", "step.turn_on",
-    "jump.close",
+    "view.settings", "program.quit", "act.answer", "branch.list", "program.terms", "row.find",
+    "step.turn_on", "jump.close",
 )  # fmt: skip
 """What stays where the line is narrow, the most important first."""
 IN_CHATS = frozenset({"act.turn", "act.answer", "step.turn_on"})
@@ -38,7 +39,7 @@ _BY_ID: dict[str, Command] = {command.id: command for command in COMMANDS}
 def key_hints(now: Now) -> tuple[list[KeyHint], KeyHint]:
     """The hints in their order, and the one at the right edge."""
     shown = (id for id in BAR if now.is_chat or id not in IN_CHATS)
-    return [_hint(id, now) for id in shown], _hint(LAST[-1], now)
+    return [_hint(id, now) for id in shown], _hint(LAST, now)
 
 
 def _hint(id: str, now: Now) -> KeyHint:

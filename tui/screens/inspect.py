@@ -11,9 +11,10 @@ from tokexplore.models.api.provenance import Provenance
 from tokexplore.models.display import safe_text
 from tokexplore.models.distribution import Distribution
 from tokexplore.models.scored_text import by_probability
+from tokexplore.models.tree.token_path import LONGEST_CHARACTER
 from tokexplore.models.tree.tree import TokenTree
 from tokexplore.tui.explore.controller import Controller
-from tokexplore.tui.explore.explorer import LONGEST_CHARACTER, Explorer
+from tokexplore.tui.explore.explorer import Explorer
 from tokexplore.tui.explore.text_scores import TextScores
 from tokexplore.tui.presenters.characters import character_lines, token_bytes
 from tokexplore.tui.presenters.status import source_words

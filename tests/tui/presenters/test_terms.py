@@ -30,8 +30,10 @@ from tokexplore.widgets.candidate_rows import columns_for
 from tokexplore.widgets.header import HeaderStyles, HeaderValues, State, header_strip
 
 ALL = [term for terms in TERMS.values() for term in terms]
-PLAIN = {"GB", "tokexplore", "fake", "of", "after", "embedded", "prompt", "now", "the", "by", "model's",
-         "makers", "adopts", "A", "from", "to"}  # fmt: skip
+PLAIN = {
+    "GB", "tokexplore", "fake", "of", "after", "embedded", "prompt", "now", "the", "by", "model's",
+    "makers", "adopts", "A", "from", "to",
+}  # fmt: skip
 """Words that need no explanation."""
 
 
