@@ -45,6 +45,11 @@ class UndoHistory:
         """What `undo` would take back, as what would make it again."""
         return self._undo[-1][0] if self._undo else None
 
+    @property
+    def redoable(self) -> Edit | None:
+        """What `redo` would make again."""
+        return self._redo[-1][0] if self._redo else None
+
     def undo(self) -> Edit | None:
         """Append the inverse of the last undoable change; that inverse, or None."""
         if not self._undo:

@@ -1,5 +1,7 @@
 """What was done is taken back and made again, whatever it was."""
 
+import re
+
 from hypothesis import example, given
 from hypothesis import strategies as st
 from support.app import make_app, press, screen_text, settle, until
@@ -175,13 +177,16 @@ async def test_a_new_prompt_is_taken_back_and_the_branch_before_it_stays() -> No
         await settle(pilot)
         await until(pilot, lambda: app.controller.state == "paused" and len(explorer.listed()) == 3)
         await press(pilot, "u")
-        assert last_notice(app) == "Took back: prompt 'the king was' (branch 3)."
+        assert re.fullmatch(
+            r"Took back: prompt 'the king was' with \d+ tokens after it \(branch 3\)\.",
+            last_notice(app),
+        )
         assert [b.number for b, _ in explorer.listed()] == [1, 2]
         assert explorer.branch is not None
         assert explorer.branch.number == 2
         await press(pilot, "u")
         assert last_notice(app).startswith("Took back: '")
-        assert "at step 1 (branch 2)" in last_notice(app)
+        assert re.search(r"at step 1 with \d+ tokens after it \(branch 2\)", last_notice(app))
         await press(pilot, "u")
         assert last_notice(app) == "There is nothing to take back."
         told = [n for n in app._notifications if n.message.startswith(CHANGED)]
@@ -225,13 +230,51 @@ async def test_what_goes_on_at_an_open_end_is_taken_back() -> None:
         assert f"(branch {taken})" in last_notice(app)
 
 
+async def test_what_is_out_of_view_is_told_with_its_branch_and_stays_to_be_read() -> None:
+    app = make_app()
+    async with app.run_test(size=(120, 60)) as pilot:
+        explorer = app.controller.explorer
+        await until(pilot, lambda: bool(explorer.tree.ended))
+        await press(pilot, "home", "right", "right", "a")
+        await pilot.press(*"odd", "enter")
+        await press(pilot, "B")
+        await pilot.press(*"mine", "enter")
+        await press(pilot, "home", "2")
+        await until(pilot, lambda: app.controller.state == "paused")
+        await press(pilot, "x")
+        assert explorer.branch is not None
+        assert explorer.branch.number == 1
+        await press(pilot, "u")
+        assert last_notice(app) == "Took back: hiding of branch 2."
+        assert explorer.branch.number == 2
+        await press(pilot, "i")
+        shown = screen_text(app)
+        assert re.search(r"undo takes back +'.*' at step 1 with \d+ tokens after it", shown)
+        assert re.search(r"redo makes again +hiding of branch 2", shown)
+        await press(pilot, "q", "u", "u")
+        assert last_notice(app) == "Took back: name 'mine' of branch 1."
+        await press(pilot, "u")
+        assert last_notice(app) == "Took back: note 'odd' on step 3 of branch 1."
+        await press(pilot, "home", "3")
+        await until(pilot, lambda: app.controller.state == "paused")
+        here = explorer.leaf
+        explorer.tree.history.change(Noted(explorer.tree.branch(1).tip, "far"))
+        explorer.tree.history.change(Named(1, "afar"))
+        await press(pilot, "u")
+        assert last_notice(app) == "Took back: name 'afar' of branch 1, which is not in view."
+        await press(pilot, "u")
+        assert re.fullmatch(
+            r"Took back: note 'far' on step \d+ of branch 1, which is not in view\.",
+            last_notice(app),
+        )
+        assert explorer.leaf == here
+
+
 async def test_a_chat_turn_is_taken_back() -> None:
     chat = Chat((Message("user", "who was he"),))
     app = make_app(options=AppOptions(prompt=PromptSpec(chat=chat), max_new_tokens=6))
     async with app.run_test(size=(120, 40)) as pilot:
         explorer = app.controller.explorer
-        await until(pilot, lambda: app.controller.state == "paused" and bool(explorer.nodes))
-        await press(pilot, "space")
         await until(pilot, lambda: explorer.tree.step[explorer.leaf] == 6)
         answered = list(explorer.nodes)
         await press(pilot, "T")
@@ -239,7 +282,7 @@ async def test_a_chat_turn_is_taken_back() -> None:
         await until(pilot, lambda: explorer.tree.step[explorer.leaf] == 12)
         await press(pilot, "u")
         assert explorer.nodes == answered
-        assert last_notice(app) == "Took back: turn 'and she' (branch 1)."
+        assert last_notice(app) == "Took back: turn 'and she' with 6 tokens after it (branch 1)."
         assert app.controller.explorer.path.chat == chat
 
 

@@ -19,24 +19,32 @@ _LONGEST = 24
 _WORDS = 16
 """Tokens that they are taken from."""
 
+_AWAY = ", which is not in view"
+
 TOOK_BACK, MADE_AGAIN, NOTHING = "Took back", "Made again", "There is nothing to"
 CHANGED = (TOOK_BACK, MADE_AGAIN, NOTHING)
 """How notices of undo and redo begin: only the last of them is news."""
 
 
 def words_of(explorer: Explorer, change: Edit) -> str:
-    """A change in words, told as what it makes: `prompt 'The capital…'`, `note 'odd'`."""
+    """A change in words, told as what it makes: `prompt 'The capital…' (branch 2)`.
+
+    With the branch that it is on, and whether that is not the one in view.
+    """
     match change:
         case Unhidden(number):
             return f"{_taken(explorer, explorer.tree.branch(number).head)} (branch {number})"
         case Restored(node):
             return f"{_taken(explorer, node)} (branch {explorer.tree.branch_of[node]})"
         case Withdrawn(node):
-            return f"hiding of {_taken(explorer, node)}"
+            number = explorer.tree.branch_of[node]
+            return f"hiding of {_taken(explorer, node)} (branch {number})"
         case Hidden(number):
             return f"hiding of branch {number}"
         case Named(number, name):
-            return f"{_written('name', name)} of branch {number}"
+            branch = explorer.branch
+            away = "" if branch is not None and branch.number == number else _AWAY
+            return f"{_written('name', name)} of branch {number}{away}"
         case Labelled(node, name):
             return f"{_written('name', name)} of {_place(explorer, node)}"
         case Noted(node, text):
@@ -50,18 +58,20 @@ def _written(what: str, text: str) -> str:
 
 
 def _place(explorer: Explorer, node: int) -> str:
-    step = explorer.tree.number(node)
-    return f"step {step}" if step else "the prompt"
+    step, branch = explorer.tree.number(node), explorer.tree.branch_of[node]
+    where = f"step {step} of branch {branch}" if step else f"the prompt of branch {branch}"
+    return where + ("" if explorer.on_path(node) else _AWAY)
 
 
 def _taken(explorer: Explorer, node: int) -> str:
-    """What came into the tree with a node."""
+    """What came into the tree with a node, and how much followed it on its branch."""
     tree, vocabulary = explorer.tree, explorer.vocabulary
     origin = tree.origin[node]
     first = tree.begins_prompt(node)
     what = "text" if origin == "typed" else "prompt" if first else "turn"
     if origin not in ("prompt", "typed"):
-        return f"{_quoted(vocabulary.show(tree.token[node]))} at step {tree.number(node)}"
+        words = f"{_quoted(vocabulary.show(tree.token[node]))} at step {tree.number(node)}"
+        return words + _following(explorer, node)
     ids, last, run = [], node, True
     while run:
         ids.append(tree.token[last])
@@ -70,8 +80,18 @@ def _taken(explorer: Explorer, node: int) -> str:
             last = following
     prompt = tree.prompts.get(last)
     if prompt is not None and prompt.chat is not None:
-        return f"{what} {_quoted(prompt.chat.messages[-1].content)}"
-    return f"{what} {_quoted(vocabulary.text(ids[:_WORDS]).strip())}"
+        words = prompt.chat.messages[-1].content
+    else:
+        words = vocabulary.text(ids[:_WORDS]).strip()
+    return f"{what} {_quoted(words)}{_following(explorer, last)}"
+
+
+def _following(explorer: Explorer, node: int) -> str:
+    """How many tokens came after a node on its branch: what is taken back is no part of that."""
+    children, after = explorer.tree.children, 0
+    while node := next(iter(children[node]), 0):
+        after += 1
+    return f" with {after:,} token{'s'[: after > 1]} after it" if after else ""
 
 
 def _quoted(text: str) -> str:

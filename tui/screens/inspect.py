@@ -16,6 +16,7 @@ from tokexplore.models.tree.tree import TokenTree
 from tokexplore.tui.explore.controller import Controller
 from tokexplore.tui.explore.explorer import Explorer
 from tokexplore.tui.explore.text_scores import TextScores
+from tokexplore.tui.explore.undo_text import words_of
 from tokexplore.tui.presenters.characters import character_lines, token_bytes
 from tokexplore.tui.presenters.status import source_words
 from tokexplore.tui.report.probability_text import quoted, tokens_line
@@ -170,6 +171,14 @@ def _session(explorer: Explorer, path: Path | None) -> Lines:
     return [
         ("file", str(path) if path else "none yet: it is made with the first token"),
         ("holds", f"{len(tree) - 1:,} tokens in {len(tree.branches):,} branches"),
+        *(
+            (name, words_of(explorer, change))
+            for name, change in (
+                ("undo takes back", tree.history.undoable),
+                ("redo makes again", tree.history.redoable),
+            )
+            if change is not None
+        ),
         *(("recorded with", _by(provenance)) for provenance in tree.provenance),
     ]
 
