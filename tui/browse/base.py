@@ -8,6 +8,7 @@ from tokexplore.tui.screens.live import LiveScreen
 from tokexplore.tui.sessions import Sessions
 from tokexplore.tui.terminal.ending import Ending
 from tokexplore.tui.terminal.frame_writer import FrameWriter, Seen
+from tokexplore.tui.terminal.notices import Notices
 
 if TYPE_CHECKING:
     from tokexplore.tui.screens.dialog import Dialog
@@ -33,6 +34,10 @@ class Host(Protocol):
     def frames(self) -> FrameWriter:
         """What the terminal is sent, and what the user has seen of it."""
 
+    @property
+    def notices(self) -> Notices:
+        """Those that stand, and those before."""
+
     def paint_anew(self) -> None:
         """The terminal may show anything and have any size: paint it whole."""
 
@@ -45,6 +50,8 @@ class BrowseBase(LiveScreen):
     """A screen over a controller and its explorer, in an app."""
 
     mode = "BROWSE"
+    awaits_model = False
+    """Whether something was typed that begins once a model is there."""
 
     def __init__(self, controller: Controller, host: Host) -> None:
         super().__init__(controller)

@@ -76,7 +76,9 @@ class DisplayActions(Actions):
             self.screen.nothing("model yet")
         else:
             await self.screen.open(
-                inspect_sheet(controller, host.sessions.path, host.frames.figures)
+                inspect_sheet(
+                    controller, host.sessions.path, host.frames.figures, host.notices.past
+                )
             )
 
     async def action_settings(self) -> None:

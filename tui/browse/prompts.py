@@ -45,6 +45,11 @@ class PromptActions(Actions):
         self._goes_on_with: Written | None = None
         """A text that was typed to follow the first prompt before the model was loaded."""
 
+    @property
+    def awaits_model(self) -> bool:
+        """Whether something was typed that begins once a model is there."""
+        return self._waiting is not None or self._goes_on_with is not None
+
     def begin(self) -> None:
         """Load the model; then start on the prompt, or on what is typed meanwhile."""
         if self.controller.state in ("recorded", "replaying"):
@@ -177,6 +182,7 @@ class PromptActions(Actions):
             self.screen.tell("Goes on with it as soon as the model is loaded.")
         if loading and not self.explorer.nodes:
             self._goes_on_with = written
+            self.screen.changed()
             return
         typing = self._type_at(written, place if loading else None)
         self.controller.jobs.change(self._or_again(typing, partial(self._ask_text, written)))
@@ -276,6 +282,7 @@ class PromptActions(Actions):
             # Where a change of the path loads the model, that change has its turn first.
             if not controller.turn_is_taken:
                 self._waiting = spec
+                self.screen.changed()
                 return
         controller.jobs.change(self._start_typed(spec))
 
@@ -302,6 +309,7 @@ class PromptActions(Actions):
         can_chat = not controller.link.absent and controller.link.client.info.chat_template
         self.screen.tell(example.look, 10)
         await self.controller.prompt(example.spec(can_chat=can_chat))
+        self.explorer.remark(self.explorer.nodes[self.explorer.prompt_length - 1], example.look)
 
     async def _show_words(self, example: Example) -> None:
         """The figures of a few words: no model has a part in it."""

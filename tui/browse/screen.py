@@ -96,6 +96,11 @@ class BrowseScreen(BrowseBase):
         """See `Actions.why_not`."""
         return next(filter(None, (part.why_not(action) for part in self._action_parts)), "")
 
+    @property
+    def awaits_model(self) -> bool:  # type: ignore[override]
+        """See `BrowseBase`."""
+        return self._prompts.awaits_model
+
     def compose(self) -> ComposeResult:
         yield Header()
         yield TitleRule(id="story-rule")

@@ -72,7 +72,7 @@ class StepPanel:
             words = "the model is loading; a prompt can be typed meanwhile (p)"
             return f"{words} · {memory}" if memory else words
         if state == "lost":
-            return "the engine is gone; space starts it again"
+            return "the engine is gone (i says why); space starts it again"
         if state == "recorded":
             return "nothing is recorded here; space loads the model and goes on"
         if explorer.before == ROOT:

@@ -56,9 +56,11 @@ class StoryPanel:
         story.show(view.cells, self.unchanged, view.level, sections)
         story.cursor = explorer.cursor
         story.aside(self._asides())
-        self._screen.query_one("#story-rule", TitleRule).show(
-            [Part(story_title(explorer), "text")], self._legend()
-        )
+        self._screen.query_one("#story-rule", TitleRule).show(self._title(), self._legend())
+
+    def _title(self) -> list[Part]:
+        waits = [Part("what was typed waits for the model", "here")]
+        return [Part(story_title(self._explorer), "text"), *waits[: self._screen.awaits_model]]
 
     def _legend(self) -> list[Part]:
         begins = [Part(BOUNDARY_LEGEND)] if self.transcript.boundaries else []

@@ -61,6 +61,8 @@ class Controller:
         self.explorer, self.options, self.replay = explorer, options, replay
         self.goes_on = False
         """A stream was live when the engine was lost."""
+        self.differs: list[str] = []
+        """How the model that was loaded computes otherwise than the session was recorded."""
         self._loss: EngineLostError | None = None
         """The last loss, which all that was under way then ran into."""
         self._changed, self._notify, self._play_name = changed, notify, play_name
@@ -98,6 +100,11 @@ class Controller:
         if self.streams.live:
             return "streaming"
         return "paused" if self.explorer.nodes else "asking"
+
+    @property
+    def why_lost(self) -> str:
+        """What the engine ran into; empty where it is not lost."""
+        return str(self._loss or "") if self.link.state == "lost" else ""
 
     @property
     def streaming(self) -> bool:
@@ -142,7 +149,8 @@ class Controller:
         adopt_vocabulary(self.explorer, self.link.client.vocabulary, self.options.load.model)
         self.link.ready()
         if first:
-            self.queries.recomputes = introduce(self.options, self.explorer, info, self._notify)
+            self.differs = introduce(self.options, self.explorer, info, self._notify)
+            self.queries.recomputes = bool(self.differs)
             await name_tokens(self.options, self.link.client, self.explorer, self.watchlist)
         self.explorer.tree.load(info.provenance)
         self._changed()

@@ -68,6 +68,8 @@ class Explorer:
         self.show_hidden = False
         self.scored_texts: Texts = {}
         """Texts that were scored beside the tree."""
+        self.remarks: dict[int, tuple[str, ...]] = {}
+        """What is to be known of prompts, in sentences, by their last nodes."""
         self.moves = 0
         """How often the cursor was placed or told to follow: what a stream adds is no move."""
         self.is_replayed = False
@@ -105,6 +107,17 @@ class Explorer:
     def branch(self) -> Branch | None:
         """The branch of the path's leaf."""
         return self.tree.branch(self.tree.branch_of[self.leaf]) if self.nodes else None
+
+    def remark(self, node: int, *sentences: str) -> None:
+        """Keep what is to be known of the prompt that ends with a node."""
+        before = self.remarks.get(node, ())
+        if new := tuple(sentence for sentence in sentences if sentence not in before):
+            self.remarks[node] = before + new
+
+    def remarks_on_path(self) -> list[str]:
+        """What is to be known of the prompts of the path in view, in their order."""
+        nodes = sorted(filter(self.on_path, self.remarks), key=self.tree.depth.__getitem__)
+        return [sentence for node in nodes for sentence in self.remarks[node]]
 
     def on_path(self, node: int) -> bool:
         """Whether a node is on the path in view."""

@@ -40,40 +40,49 @@ class Prompts:
         Raises:
             TokexploreError: the prompt is refused, or longer than the context.
         """
-        if spec.notice:
-            self._notify(f"{spec.notice}.", severity="warning")
+        self._warn(spec.notice)
         before = len(self._explorer.tree)
         if spec.chat is not None:
             await self._converse(spec.chat)
         else:
             await self._begin_text(spec.text or "", literal=spec.literal)
+        self._remark(spec.notice)
         tree = self._explorer.tree
         if len(tree) == before:
             number = tree.branch_of[self._explorer.leaf]
             self._notify(f"This prompt is there already: on branch {number}.")
 
+    def _warn(self, notice: str) -> None:
+        if notice:
+            self._notify(f"{notice}.", severity="warning")
+
+    def _remark(self, notice: str) -> None:
+        """Keep with the prompt that was just given what was told of it."""
+        if notice:
+            self._explorer.remark(self._explorer.leaf, f"{notice}.")
+
     async def _begin_text(self, text: str, *, literal: bool) -> None:
         client = self._link.client
         ids = await client.ask(Encode(text, literal=literal))
         notice = begun_by_text(text, ids, client.info, client.vocabulary, literal=literal)
-        if notice:
-            self._notify(f"{notice}.", severity="warning")
+        self._warn(notice)
         self._check_length(len(ids), "This prompt has")
         leaf = self._give(ROOT, ids, "prompt")
         self._explorer.tree.append(Prompted(leaf, "text"))
+        self._remark(notice)
 
     async def _converse(self, chat: Chat) -> None:
         explorer, client = self._explorer, self._link.client
         known, end = shared(explorer.path, chat)
         rendered = await client.ask(self.rendering(chat))
-        if rendered.warning:
-            self._notify(f"{rendered.warning}.", severity="warning")
+        self._warn(rendered.warning)
         what = "With this turn the path has" if known else "This prompt has"
         self._check_length(end + len(rendered.ids), what)
         parent = explorer.nodes[end - 1] if end else ROOT
         leaf = self._give(parent, rendered.ids, "prompt")
         marks = client.info.reasoning_marks
         explorer.tree.append(Prompted(leaf, "chat", chat, rendered.parts, marks))
+        self._remark(rendered.warning)
 
     def rendering(self, chat: Chat) -> Question[Rendered]:
         """What asks for the tokens that a conversation adds to the path in view."""

@@ -63,6 +63,8 @@ class ViewState(msgspec.Struct, frozen=True):
     watched: tuple[Id, ...] = ()
     """Ids of tokens that are followed."""
     screen: ScreenState = ScreenState()
+    remarks: dict[Id, tuple[str, ...]] = {}
+    """What is to be known of prompts, by their last nodes."""
 
 
 class OpenSession(NamedTuple):
@@ -115,6 +117,7 @@ def resumed(opened: OpenSession) -> Explorer:
     explorer.left = [n for n in state.left if 0 < n < len(session.tree)]
     explorer.show_hidden = state.show_hidden
     explorer.scored_texts = dict(session.texts)
+    explorer.remarks = {n: said for n, said in state.remarks.items() if 0 < n < len(session.tree)}
     return explorer
 
 
@@ -234,6 +237,7 @@ class SessionRecorder:
             show_hidden=explorer.show_hidden,
             watched=tuple(controller.watchlist.tokens),
             screen=self._screen(),
+            remarks=dict(explorer.remarks),
         )
 
     def close(self, ended: str) -> str:

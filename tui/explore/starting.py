@@ -31,8 +31,10 @@ def adopt_vocabulary(explorer: Explorer, vocabulary: Vocabulary, model: str) -> 
     explorer.vocabulary = vocabulary
 
 
-def introduce(options: AppOptions, explorer: Explorer, info: ModelInfo, notify: Notify) -> bool:
-    """Begin with the settings that were asked for, and say what the user should know; whether the
+def introduce(
+    options: AppOptions, explorer: Explorer, info: ModelInfo, notify: Notify
+) -> list[str]:
+    """Begin with the settings that were asked for, and say what the user should know; how the
     model computes otherwise than the recorded one.
 
     Raises:
@@ -52,7 +54,7 @@ def introduce(options: AppOptions, explorer: Explorer, info: ModelInfo, notify: 
         )
     for notice in info.notices:
         notify(notice)
-    return bool(others)
+    return others
 
 
 async def name_tokens(

@@ -1,6 +1,6 @@
 """What a change of the tree is called when it is taken back or made again."""
 
-from tokexplore.models.display import NEWLINE
+from tokexplore.models.display import NEWLINE, counted
 from tokexplore.models.tree.events import (
     Bookmarked,
     Edit,
@@ -91,7 +91,7 @@ def _following(explorer: Explorer, node: int) -> str:
     children, after = explorer.tree.children, 0
     while node := next(iter(children[node]), 0):
         after += 1
-    return f" with {after:,} token{'s'[: after > 1]} after it" if after else ""
+    return f" with {counted(after, 'token')} after it" if after else ""
 
 
 def _quoted(text: str) -> str:

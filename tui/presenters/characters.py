@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache, partial
 from typing import NamedTuple
 
-from tokexplore.models.display import is_mark, safe_character
+from tokexplore.models.display import counted, is_mark, safe_character
 from tokexplore.models.partial_characters import LONGEST, Partial, beginnings, missing, partials
 from tokexplore.models.tree.trie import ROOT
 from tokexplore.tui.explore.explorer import Explorer
@@ -78,8 +78,8 @@ def _became(part: Partial) -> str:
         code = f"U+{ord(part.character):04X}"
         return f"{safe_character(part.character)} {code}, {_together(part)}"
     if part.is_open:
-        lacks = missing(part.data)
-        return f"nothing yet: the path ends {lacks} byte{'s'[: lacks > 1]} before it does"
+        lacks = counted(missing(part.data), "byte")
+        return f"nothing yet: the path ends {lacks} before it does"
     if not beginnings(part.so_far[:1]):
         if part.data[0] & 0xC0 == 0x80:
             return f"no character: {_hex(part.data)} goes on with one, and none is begun before it"

@@ -124,7 +124,8 @@ def story_title(explorer: Explorer) -> str:
         return "story"
     name = f" {branch.name}" if branch.name else ""
     chat = " · chat" if any(prompt.form == "chat" for prompt in explorer.path.prompts) else ""
-    return f"story{chat} · branch {branch.number}{name}{of_listed(explorer, branch)}"
+    remarks = " · remarks (i)" if explorer.remarks_on_path() else ""
+    return f"story{chat} · branch {branch.number}{name}{of_listed(explorer, branch)}{remarks}"
 
 
 def of_listed(explorer: Explorer, branch: Branch) -> str:

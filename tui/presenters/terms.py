@@ -140,6 +140,10 @@ TERMS: Mapping[str, tuple[Term, ...]] = {
         ),
         Term("3 listed", r"\d listed", "branches in the list: hidden ones are left out"),
         Term("chat", r"story · chat", "the prompt is a conversation, put in words by the template"),
+        Term(
+            "remarks", r"\bremarks \(i\)", "something is to be known of the prompt: "
+            "{view.inspect:i} says it",
+        ),
         _word("surprisal", "minus the logprob of a token: 0 is certain, 6.9 nats is 1 in 1,000"),
         Term(
             "probability", r"\bprobability +\S", "the colours show it: of the token taken, "

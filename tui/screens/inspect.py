@@ -1,14 +1,14 @@
 """`i`: one token and the model, in detail."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from textual.content import Content
 
 from tokexplore.models.api.engine import ModelInfo
 from tokexplore.models.api.provenance import Provenance
-from tokexplore.models.display import safe_text
+from tokexplore.models.display import counted, safe_text
 from tokexplore.models.distribution import Distribution
 from tokexplore.models.scored_text import by_probability
 from tokexplore.models.tree.token_path import LONGEST_CHARACTER
@@ -25,20 +25,33 @@ from tokexplore.tui.terminal.pacer import Figures
 from tokexplore.widgets.numbers import figure, logprob_text, probability_text
 
 Lines = list[tuple[str, str]]
+_ABSENT: Lines = [("", "not loaded: space loads it")]
 _TEXT = 14
 """Cells of a text in the column of names."""
 
 
-def inspect_sheet(controller: Controller, session: Path | None, figures: Figures | None) -> Sheet:
-    """What is under the cursor, what is loaded, and what the line does."""
+def inspect_sheet(
+    controller: Controller,
+    session: Path | None,
+    figures: Figures | None,
+    notices: Iterable[str] = (),
+) -> Sheet:
+    """What is under the cursor, what is loaded, what the line does, and what notices said.
+
+    Args:
+        notices: the latest last.
+    """
     parts, explorer, info = [], controller.explorer, controller.link.info
-    absent = [("", "not loaded: space loads it")]
+    model = _model(explorer, info, controller.streams.threads) if info else _ABSENT
+    lost = [("lost", controller.why_lost)] if controller.why_lost else []
     rooms = {
         "This token": _token(explorer),
         "Texts at this step": _texts(TextScores(controller)),
-        "Model": _model(explorer, info, controller.streams.threads) if info else absent,
+        "This path": [("remark", sentence) for sentence in explorer.remarks_on_path()],
+        "Model": [*lost, *model, *(("not as recorded", words) for words in controller.differs)],
         "Session": _session(explorer, session),
         "Line": _line(figures),
+        "Notices, the latest first": [("", notice) for notice in [*notices][::-1]],
     }
     for title, lines in rooms.items():
         if not lines:
@@ -77,10 +90,30 @@ def _token(explorer: Explorer) -> Lines:
         settings = tree.settings[tree.settings_of[node]]
         share = math.exp(tree.sampler_logprob[node])
         lines.append(("sampler", f"{share:.4%} under {settings.short()}"))
-        lines.append(("draw", f"number {tree.draw[node] + 1} at this step; r draws the next"))
+        drawn = max(tree.draws.get(tree.parent[node], 0), tree.draw[node] + 1)
+        lines.append(("draw", f"number {tree.draw[node] + 1} of {drawn} here; r draws the next"))
+    if explorer.came(explorer.cursor) == "typed":
+        lines.append(("typed text", _typed(explorer)))
     lines.append(("name", tree.labels.get(node, "")))
     lines.append(("note", tree.notes.get(node, "")))
     return [line for line in lines if line[1]] + _computed(tree, tree.parent[node])
+
+
+def _typed(explorer: Explorer) -> str:
+    """What the model gave to all of a text that was typed around the cursor."""
+    nodes, tree, cursor = explorer.nodes, explorer.tree, explorer.cursor
+
+    def is_typed(index: int) -> bool:
+        return 0 <= index < len(nodes) and explorer.came(index) == "typed"
+
+    start = next(at for at in range(cursor, -2, -1) if not is_typed(at)) + 1
+    stop = next(at for at in range(cursor, len(nodes) + 1) if not is_typed(at))
+    logprobs = [tree.logprob[node] for node in nodes[start:stop] if tree.is_scored(node)]
+    tokens = counted(stop - start, "token")
+    if len(logprobs) < stop - start:
+        return f"{tokens}, not all of them scored"
+    total = math.fsum(logprobs)
+    return f"{tokens}, {total:.2f} nats in all, {total / len(logprobs):.2f} a token"
 
 
 def _character_lines(explorer: Explorer) -> Iterator[tuple[str, str]]:

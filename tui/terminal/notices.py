@@ -1,5 +1,6 @@
 """Which notices stand on the screen, and for how long."""
 
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,10 @@ MOST_NOTICES = 4
 LONGEST = 4.0
 """Seconds of the app's own clock that a notice stands at most."""
 _FOREVER = 1e9
+
+
+MOST_PAST = 12
+"""Notices that can be read again."""
 
 
 class Notices:
@@ -26,9 +31,14 @@ class Notices:
     ) -> None:
         self._app, self._only_last, self._clock = app, only_last, clock
         self._ends: dict[str, float] = {}
+        self.past: deque[str] = deque(maxlen=MOST_PAST)
+        """The last of them, whether they stand or not, the latest last."""
 
     def admit(self, new: Notification) -> bool:
         """Make room for a notice; whether it is to be shown."""
+        if new.message in self.past:
+            self.past.remove(new.message)
+        self.past.append(new.message)
         if self._clock is not None:
             self._ends[new.message] = self._clock() + min(new.timeout, LONGEST)
             new.timeout = _FOREVER

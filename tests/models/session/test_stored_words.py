@@ -51,7 +51,7 @@ FIELDS: dict[type[msgspec.Struct], str] = {
     meta.Summary: "model nodes words updated",
     meta.Holder: "host pid started",
     session_recorder.ViewState: "load settings max_new_tokens single_step stop_texts stop_ids "
-    "ignore_eos close_call row marked left show_hidden watched screen",
+    "ignore_eos close_call row marked left show_hidden watched screen remarks",
     session_recorder.ScreenState: "colouring columns bits folded boundaries",
     options.LoadOptions: "model device dtype device_map revision trust_remote_code threads",
     # columns
