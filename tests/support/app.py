@@ -77,6 +77,8 @@ async def during(pilot: Pilot[int], holds: Callable[[], bool]) -> None:
     """Let the app run until something holds, whatever else it is at."""
     end = time.monotonic() + LATE
     while not holds():
+        if pilot.app._exception is not None:
+            raise pilot.app._exception
         assert time.monotonic() < end, "it did not come true in time"
         await pilot.pause(_LOOK_EVERY)
 
@@ -94,6 +96,8 @@ async def settle(pilot: Pilot[int]) -> None:
         if app.return_code is not None or _rests(app):
             await pilot.pause()
             return
+        if app._exception is not None:
+            raise app._exception
         assert time.monotonic() < end, "it did not come to rest"
         await asyncio.sleep(_LOOK_EVERY)
 
