@@ -349,8 +349,7 @@ async def test_an_impossible_setting_is_refused_by_name_and_the_dialog_stays() -
     async with app.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: ended(app))
         await press(pilot, "s")
-        await pilot.press(*"-3", "enter")
-        await pilot.pause()
+        await press(pilot, *"-3", "enter")
         assert isinstance(app.screen, SamplerLensScreen)
         assert any("temperature -3" in n.message for n in app._notifications)
 
@@ -365,7 +364,6 @@ async def test_compare_shows_both_continuations_side_by_side() -> None:
         await until(pilot, lambda: not app.controller.streaming)
         await press(pilot, "d")
         assert isinstance(app.screen, CompareScreen)
-        await pilot.pause(0.1)
         assert sorted(app.screen.numbers) == [1, 2]
         await pilot.press("q")
         await settle(pilot)

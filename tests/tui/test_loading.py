@@ -19,14 +19,19 @@ def loads(app: TokexploreApp) -> bool:
     return app.controller.state == "loading" and app._browse is not None
 
 
+def drafted(app: TokexploreApp) -> str:
+    """What stands in the editor in front; nothing where there is none."""
+    return "".join(draft.text for draft in app.screen.query(Draft))
+
+
 async def test_typed_text_goes_into_its_editor_and_its_tokens_come_with_the_model() -> None:
     gate = threading.Semaphore(0)
     app = make_app(load_gate=gate)
     async with app.run_test(size=SIZE) as pilot:
         await during(pilot, lambda: loads(app))
         await pilot.press("t", *WORDS)
+        await during(pilot, lambda: drafted(app) == WORDS)
         assert isinstance(app.screen, TextEditor)
-        assert app.screen.query_one(Draft).text == WORDS
         assert loads(app)
         gate.release(10)
         await during(pilot, lambda: re.search(r"\d tokens  .*│", screen_text(app)))
@@ -40,7 +45,7 @@ async def test_the_prompt_s_tokens_come_with_the_model_too() -> None:
     async with app.run_test(size=SIZE) as pilot:
         await during(pilot, lambda: loads(app))
         await pilot.press("p")
-        assert isinstance(app.screen, PromptEditor)
+        await during(pilot, lambda: isinstance(app.screen, PromptEditor))
         gate.release(10)
         await during(pilot, lambda: re.search(r"\d tokens  .*│", screen_text(app)))
 
@@ -54,7 +59,7 @@ async def test_typed_text_follows_the_prompt_once_there_is_a_model(then: str) ->
         await pilot.press("t", *WORDS, "enter")
         if then:
             await pilot.press("t")
-            assert app.screen.query_one(Draft).text == WORDS
+            await during(pilot, lambda: drafted(app) == WORDS)
             await pilot.press(*(["x", "ctrl+g"] if then == "cancelled" else ["ctrl+u", "enter"]))
         gate.release(10)
         tree, explorer = app.controller.explorer.tree, app.controller.explorer
@@ -92,7 +97,7 @@ async def test_a_branch_list_that_is_opened_meanwhile_follows() -> None:
     async with app.run_test(size=SIZE) as pilot:
         await during(pilot, lambda: loads(app))
         await pilot.press("b")
-        assert isinstance(app.screen, BranchesDialog)
+        await during(pilot, lambda: isinstance(app.screen, BranchesDialog))
         gate.release(10)
         await during(pilot, lambda: ended(app))
         await during(pilot, lambda: re.search(r"●.*main|main.* 24 ", screen_text(app)))

@@ -93,7 +93,7 @@ async def test_three_settings_can_be_pinned_beside_each_other() -> None:
     app = make_app(options=OPTIONS)
     async with app.run_test(size=(160, 40)) as pilot:
         lens = await opened(pilot, app)
-        await pilot.press("p")
+        await press(pilot, "p")
         assert len(lens._columns()) == 2, "what is in force is in view already"
         for typed in ("1", "2", "3"):
             await pilot.press(typed, "p")
@@ -292,7 +292,7 @@ async def test_without_the_model_there_are_bounds() -> None:
         await settle(pilot)
         assert app.screen._columns()[-1].bounds is None, "typical-p needs the whole tail"
         assert "?" in part(app, "#figures")
-        await pilot.press("d")
+        await press(pilot, "d")
         assert any("needs the model" in n.message for n in app._notifications)
 
 
