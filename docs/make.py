@@ -33,7 +33,6 @@ from tokexplore.tui.screens.help import KeyLine, key_lines, screens
 from tokexplore.tui.screens.models import ModelPicker
 from tokexplore.tui.screens.palette import Palette
 from tokexplore.tui.screens.search_sheet import SearchSheet
-from tokexplore.tui.screens.sessions import SessionPicker
 
 HERE = Path(__file__).parent
 BEGIN, END = "<!-- made by docs/make.py: begin -->", "<!-- made by docs/make.py: end -->"
@@ -44,7 +43,7 @@ DIALOGS: dict[str, list[BindingType]] = {
     "Finding a token (/)": FindToken.BINDINGS,
     "Typed text (t)": [*Draft.BINDINGS, *Writing.BINDINGS, *ContinuationEditor.BINDINGS],
     "Prompt (p), besides": PromptEditor.BINDINGS,
-    "Lists of sessions and models (O, M)": [*SessionPicker.BINDINGS, *ModelPicker.BINDINGS],
+    "Lists of sessions and models (O, M)": ModelPicker.BINDINGS,
     "The list of examples": ExamplePicker.BINDINGS,
     "A sheet to read": Sheet.BINDINGS,
     "Help and terms (?, =)": SearchSheet.BINDINGS,

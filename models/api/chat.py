@@ -39,6 +39,11 @@ class Chat(msgspec.Struct, frozen=True):
     """Read the names of tokens in the messages (`</s>`) as their characters."""
 
 
+def no_template(model: str) -> str:
+    """Why there can be no chat with a model, by its name: what refuses one."""
+    return f"{model} has no chat template: give plain text with --prompt instead of a chat."
+
+
 PartKind = Literal["template", "content", "reasoning", "call"]
 """Whose words a part of a rendered conversation is: the template's own, or a message's: of its
 content, of its reasoning, or of the tools that it calls."""

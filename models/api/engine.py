@@ -140,6 +140,8 @@ class Progress(msgspec.Struct, frozen=True, tag=True):
     unit: str = "tokens"
     detail: str = ""
     """A sentence to show beside it, such as what a model needs and what is free."""
+    why_no_chat: str = ""
+    """Of loading, once the files say it: why there can be no chat with the model, as a sentence."""
 
 
 class ScoredToken(msgspec.Struct, frozen=True, tag=True):

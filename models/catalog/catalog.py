@@ -1,4 +1,4 @@
-"""Which models are here, and what a name on the command line stands for."""
+"""What a name stands for: one of ours, a directory, the hub cache, a hub id."""
 
 import difflib
 import os
@@ -10,9 +10,6 @@ from typing import Literal
 import msgspec
 
 from tokexplore.models.api.options import EMBEDDED, EMBEDDED_TITLE, SHIPPED, SPARSE
-from tokexplore.models.catalog.checkpoint import read_checkpoint
-from tokexplore.models.catalog.codes import held_in_full
-from tokexplore.models.catalog.footprint import footprint, free_gpu_memory, free_memory
 from tokexplore.models.catalog.foreign import GGUF_ADVICE
 from tokexplore.models.errors import ModelError, UsageError
 from tokexplore.models.untrusted import brief, path_of
@@ -36,30 +33,6 @@ class Located(msgspec.Struct, frozen=True):
     """The directory to load; None for a hub model that must be downloaded first."""
     revision: str = ""
     """Commit of a hub snapshot; the revision asked for where it is not here yet."""
-
-
-class ModelEntry(msgspec.Struct, frozen=True):
-    """One row of the list of models."""
-
-    name: str
-    """What to give as MODEL."""
-    origin: Origin
-    path: str
-    revision: str
-    family: str
-    parameters: int | None
-    dtype: str
-    disk_bytes: int
-    problems: tuple[str, ...]
-    chat_template: bool
-    causal: bool | None
-    needed_bytes: int
-    """For weights and a working path, in the place where it fits, else on the CPU in float32."""
-    fits: bool
-
-    @property
-    def complete(self) -> bool:
-        return not self.problems
 
 
 def locate(model: str, revision: str = "") -> Located:
@@ -104,54 +77,10 @@ def _found(model: str, revision: str) -> Located:
     return Located(model.rsplit("/", 1)[-1], model, "hub", None, revision)
 
 
-def list_models(directories: Iterable[str | Path] = ()) -> list[ModelEntry]:
-    """The embedded model, the hub cache, and the models in `directories` (or one level below)."""
-    found = [_shipped(name) for name in SHIPPED]
-    found += hub_models()
-    for directory in directories:
-        found += _models_in(directory)
-    return _entries(found)
-
-
-def list_directory(directory: str | Path) -> list[ModelEntry]:
-    """The models in a directory, or one level below.
-
-    Raises:
-        UsageError: it is not there, or cannot be read.
-    """
-    return _entries(_models_in(directory))
-
-
-def _models_in(directory: str | Path) -> list[Located]:
-    root = path_of(directory)
-    try:
-        if not root.is_dir():
-            raise UsageError(f"there is no directory {directory}.")
-        homes = [root, *sorted(p for p in root.iterdir() if p.is_dir())]
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise UsageError(f"{brief(str(directory))} cannot be read: {reason}.") from None
-    return [Located(h.resolve().name, str(h), "directory", h) for h in homes if _may_be_model(h)]
-
-
-def _entries(found: Iterable[Located]) -> list[ModelEntry]:
-    memory, gpu = free_memory(), free_gpu_memory()
-    return [_entry(place, place.path, memory, gpu) for place in found if place.path]
-
-
-def _may_be_model(directory: Path) -> bool:
-    """Whether it has a config.json, as far as anybody can see."""
-    try:
-        return (directory / "config.json").is_file()
-    except OSError:
-        return True
-
-
-def nearest(name: str, entries: Sequence[ModelEntry | Located], count: int = 3) -> list[str]:
-    """The names of `entries` that look most like `name`, the best first."""
+def nearest(name: str, models: Sequence[Located], count: int = 3) -> list[str]:
+    """The names of `models` that look most like `name`, the best first."""
     names: dict[str, str] = {}
-    for entry in entries:
-        full = entry.name if isinstance(entry, ModelEntry) else entry.source
+    for full in (model.source for model in models):
         names[full.lower()] = full
         names.setdefault(full.rsplit("/", 1)[-1].lower(), full)
         if full == EMBEDDED:
@@ -163,18 +92,26 @@ def nearest(name: str, entries: Sequence[ModelEntry | Located], count: int = 3) 
 
 def suggestion(model: str) -> str:
     """A last sentence for an error: the names here that look most like `model`, if any do."""
-    here = [*map(_shipped, SHIPPED), *hub_models()]
+    here = [*map(shipped, SHIPPED), *hub_models()]
     if _looks_like_path(model):
         here += _siblings(path_of(model))
     close = nearest(model.rstrip("/").rsplit("/", 1)[-1], here)
     return f" Did you mean {' or '.join(close)}?" if close else ""
 
 
+def may_be_model(directory: Path) -> bool:
+    """Whether it has a config.json, as far as anybody can see."""
+    try:
+        return (directory / "config.json").is_file()
+    except OSError:
+        return True
+
+
 def _siblings(path: Path) -> list[Located]:
     """The model directories beside a path."""
     parent = path.parent
     beside = sorted(p for p in parent.iterdir() if p.is_dir()) if parent.is_dir() else []
-    found = [p for p in beside if _may_be_model(p)]
+    found = [p for p in beside if may_be_model(p)]
     return [Located(p.name, str(p), "directory", p) for p in found]
 
 
@@ -204,32 +141,7 @@ def hub_models() -> list[Located]:
     return [found for repo in repositories if (found := _snapshot(repo, ""))]
 
 
-def _entry(place: Located, path: Path, memory: int, gpu: int) -> ModelEntry:
-    checkpoint = read_checkpoint(path)
-    on_gpu, on_cpu = (
-        footprint(
-            checkpoint, dtype, in_full=held_in_full(checkpoint.quantization, cpu=cpu)
-        ).needed()
-        for dtype, cpu in (("auto", False), ("float32", True))
-    )
-    return ModelEntry(
-        name=place.source,
-        origin=place.origin,
-        path=str(path),
-        revision=place.revision,
-        family=checkpoint.family,
-        parameters=checkpoint.parameters,
-        dtype=checkpoint.dtype,
-        disk_bytes=checkpoint.disk_bytes,
-        problems=checkpoint.problems,
-        chat_template=checkpoint.chat_template,
-        causal=checkpoint.causal,
-        needed_bytes=on_gpu if on_gpu <= gpu else on_cpu,
-        fits=on_gpu <= gpu or on_cpu <= memory,
-    )
-
-
-def _shipped(name: str) -> Located:
+def shipped(name: str) -> Located:
     """A model that we ship, whether its files are here or not."""
     if name == EMBEDDED:
         return Located(EMBEDDED_TITLE, EMBEDDED, "embedded", EMBEDDED_DIRECTORY)
@@ -239,7 +151,7 @@ def _shipped(name: str) -> Located:
 def _embedded(revision: str, name: str = EMBEDDED) -> Located:
     if revision:
         raise UsageError(f"revision {revision} is not possible: the {name} model has only one.")
-    found = _shipped(name)
+    found = shipped(name)
     if found.path is None or not (found.path / "model.safetensors").is_file():
         raise ModelError(
             f"the {name} model is not part of this installation: name another MODEL, or install "

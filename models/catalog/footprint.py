@@ -2,10 +2,11 @@
 
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
+from tokexplore.models.api.options import Dtype
 from tokexplore.models.catalog.checkpoint import DTYPE_BYTES, Checkpoint
 from tokexplore.models.errors import ModelError
 
@@ -16,6 +17,18 @@ _OVERHEAD = 1.05
 """Activations, logits rows and the allocator's own, as a share of the weights."""
 _ATTENTION = frozenset({"full_attention", "sliding_attention", "chunked_attention", "attention"})
 _CGROUPS = Path("/sys/fs/cgroup")
+_CONTEXT_NAMES = (
+    *("max_position_embeddings", "n_positions", "n_ctx"),
+    *("max_seq_len", "max_sequence_length", "seq_length"),
+)
+
+
+class Room(NamedTuple):
+    """What is free for a model: bytes, 0 where it is not to be loaded; and how it will be held."""
+
+    cpu: int
+    gpu: int
+    dtype: Dtype = "auto"
 
 
 class Footprint(msgspec.Struct, frozen=True):
@@ -52,6 +65,42 @@ class Footprint(msgspec.Struct, frozen=True):
         return ""
 
 
+class Fit(msgspec.Struct, frozen=True):
+    """Whether a model and its KV cache fit into the memory that is free."""
+
+    needed: int
+    """Bytes for the weights and a working path."""
+    free: int
+    """Bytes."""
+    longest: int
+    """Tokens of the longest path that fits, the model's context at most; 0 where none does."""
+    context: int
+    """Tokens that the model was made for; 0 where its config names none."""
+    is_known: bool
+    """Whether its files tell what it needs."""
+
+    @classmethod
+    def of(cls, need: Footprint, free: int, context: int, *, is_known: bool) -> "Fit":
+        """How a footprint fits into `free` bytes."""
+        working = min(WORKING_TOKENS, context or WORKING_TOKENS)
+        needed, each = need.needed(working), need.kv_bytes_per_token
+        longest = (free - need.needed(0)) // each if each else context
+        return cls(needed, free, max(0, min(longest, context)), context, is_known)
+
+    @property
+    def fits(self) -> bool:
+        """Whether the weights and a working path do."""
+        return self.needed <= self.free
+
+    def words(self) -> str:
+        """It in a few words: what fits, or what is needed and free."""
+        if not self.is_known:
+            return "not known"
+        if not self.fits:
+            return f"does not fit: needs {gb(self.needed)}, {gb(self.free)} free"
+        return "fits" if self.longest == self.context else f"fits up to {self.longest:,} tokens"
+
+
 def footprint(checkpoint: Checkpoint, dtype: str, *, in_full: bool = False) -> Footprint:
     """What a checkpoint takes with its floating-point weights as `dtype` (`auto`: its own), and
     those that are stored as codes too where they are held `in_full`."""
@@ -84,16 +133,30 @@ def kv_values_per_token(config: dict[str, Any]) -> int:
     return 2 * layers * size * (_first(config, "num_key_value_heads") or shared)
 
 
+def context_of(config: dict[str, Any]) -> int:
+    """Positions that a model was made for by its config; 0 where that names none."""
+    return _first(config, *_CONTEXT_NAMES)
+
+
+def room_for(device: str = "auto", dtype: Dtype = "auto", freed: int = 0) -> Room:
+    """What is free on a device as `--device` names them, of which `auto` is any.
+
+    Args:
+        freed: bytes of the model that is open and will make room, on that device.
+    """
+    cpu = 0 if device.startswith("cuda") else free_memory()
+    if device == "cpu":
+        return Room(cpu + freed, 0, dtype)
+    gpus = free_by_gpu()
+    alone = device.startswith("cuda") and len(gpus) == 1  # of several another may be the emptiest
+    return Room(cpu, max(gpus.values(), default=0) + (freed if alone else 0), dtype)
+
+
 def free_memory() -> int:
     """Bytes of main memory that this process can still take: the machine's, or its cgroup's."""
     import psutil
 
     return min([psutil.virtual_memory().available, *_cgroup_headroom()])
-
-
-def free_gpu_memory() -> int:
-    """Free bytes of the emptiest NVIDIA GPU; 0 without one. Imports no torch."""
-    return max(free_by_gpu().values(), default=0)
 
 
 def free_by_gpu() -> dict[str, int]:

@@ -27,6 +27,14 @@ class Summary(msgspec.Struct, frozen=True):
     """How it begins: raw text, to be made safe where it is shown."""
     updated: Time = 0.0
     """Of the last change."""
+    asked: str = ""
+    """Raw text: of a chat the user's last words."""
+    end: str = ""
+    """Raw text: how the path in view ends."""
+    branches: Annotated[int, msgspec.Meta(ge=0, lt=2**32)] = 0
+    """0 where the file says nothing of them."""
+    names: tuple[str, ...] = ()
+    """Raw texts: what branches and nodes were called, and the notes on them, some of them."""
 
 
 class Holder(msgspec.Struct, frozen=True):

@@ -25,7 +25,7 @@ from support.fake_numbers import (
     standing_of,
 )
 from tokexplore.models.api.capabilities import Capabilities
-from tokexplore.models.api.chat import Chat, ChatPart, PartKind, Rendered
+from tokexplore.models.api.chat import Chat, ChatPart, PartKind, Rendered, no_template
 from tokexplore.models.api.engine import (
     Continuation,
     Control,
@@ -101,11 +101,17 @@ class FakeEngine:
         options: LoadOptions,
         report: Callable[[Progress], None],
         *,
+        files_gate: threading.Semaphore | None = None,
         load_gate: threading.Semaphore | None = None,
         load_error: Exception | None = None,
         **config: object,
     ) -> "FakeEngine":
-        """Load, with progress; `load_gate` is waited for between the ten parts of the weights."""
+        """Load, with progress; `files_gate` is waited for before its files are read, `load_gate`
+        between the ten parts of the weights."""
+        if files_gate is not None:
+            files_gate.acquire()
+        if not config.get("chat_template", True):
+            report(Progress("reading", 2, 2, "files", why_no_chat=no_template(options.model)))
         for part in range(10):
             report(Progress("weights", part * 100, 1000, "bytes"))
             if load_gate is not None:
@@ -129,7 +135,7 @@ class FakeEngine:
 
     def render(self, chat: Chat) -> Rendered:
         if not self.info.chat_template:
-            raise UsageError(f"{self.info.name} has no chat template: give a plain --prompt.")
+            raise UsageError(no_template(self.info.name))
         roles = {
             "user": vocabulary.USER,
             "assistant": vocabulary.ASSISTANT,

@@ -22,6 +22,7 @@ from tokexplore.tui.screens.dialog import Dialog
 from tokexplore.tui.screens.editor import PromptEditor, Writing
 from tokexplore.tui.screens.help import HelpSheet
 from tokexplore.tui.screens.live import LiveScreen
+from tokexplore.tui.screens.picker import Picker
 from tokexplore.tui.screens.sampler_lens import SamplerLensScreen
 from tokexplore.tui.tape.player import play
 from tokexplore.tui.tape.script import parse_script
@@ -147,6 +148,7 @@ def test_every_screen_of_ours_is_a_place_and_every_id_is_on_the_page() -> None:
     assert {kind for kind in ours if "BINDINGS" in vars(kind)} <= known | {
         Dialog,
         LiveScreen,
+        Picker,
         Writing,
     }
     ids = {b.id for place in all_places() for b in place.bindings if b.id}

@@ -9,6 +9,7 @@ from textual.screen import Screen
 
 from tokexplore.tui.browse.screen import BrowseScreen
 from tokexplore.tui.explore.session_recorder import ScreenState
+from tokexplore.tui.screens.picker import Picker
 
 
 def parts_are_gone(screen: Screen[object]) -> None:
@@ -26,11 +27,14 @@ async def test_an_answer_after_the_end_of_its_dialog_is_let_go(key: str) -> None
         if key in "slash t p":
             await pilot.press("e")
         parts_are_gone(dialog)
+        if isinstance(dialog, Picker):
+            dialog.on_picker_found(Picker.Found(dialog._rows))
+            dialog.on_picker_looked(Picker.Looked("nothing"))
+            await dialog._search("e").wait()
         for name in ("_show", "_show_tokens"):
             show = getattr(dialog, name, None)
             if show is not None:
-                given = [[], ""] if key in "O M" else []
-                show(*given)
+                show()
         await asyncio.sleep(0)
         await pilot.press("ctrl+g")
         await until(pilot, lambda: not app.key_queue)

@@ -6,13 +6,24 @@ import threading
 import pytest
 from support.app import PROMPT, during, make_app, screen_text, settle, until
 from support.lived import ended, lived, reopened
+from textual.pilot import Pilot
 
+from tokexplore.models.api.chat import Chat, Message
+from tokexplore.models.api.options import LoadOptions, PromptSpec
 from tokexplore.tui.app import TokexploreApp
+from tokexplore.tui.explore.options import AppOptions
 from tokexplore.tui.screens.branches import BranchesDialog
+from tokexplore.tui.screens.chat_form import Turn
 from tokexplore.tui.screens.editor import Draft, PromptEditor, TextEditor
 
 SIZE = (120, 40)
 WORDS = " big red dog"
+ASKED = AppOptions(load=LoadOptions("asked"), max_new_tokens=8)
+"""A model that the user is asked a prompt for."""
+
+
+def told(app: TokexploreApp) -> str:
+    return " | ".join(n.message for n in app._notifications)
 
 
 def loads(app: TokexploreApp) -> bool:
@@ -101,3 +112,79 @@ async def test_a_branch_list_that_is_opened_meanwhile_follows() -> None:
         gate.release(10)
         await during(pilot, lambda: ended(app))
         await during(pilot, lambda: re.search(r"●.*main|main.* 24 ", screen_text(app)))
+
+
+async def chat_is_typed(pilot: Pilot[int], app: TokexploreApp, words: str) -> None:
+    await during(pilot, lambda: loads(app))
+    await during(pilot, lambda: isinstance(app.screen, PromptEditor))
+    await pilot.press("ctrl+r", *words)
+    assert isinstance(app.screen, PromptEditor)
+    assert [turn.text for turn in app.screen.query(Turn)] == ["", words]
+
+
+async def test_a_chat_that_is_typed_meanwhile_starts_with_the_model() -> None:
+    gate = threading.Semaphore(0)
+    app = make_app(options=ASKED, load_gate=gate)
+    async with app.run_test(size=SIZE) as pilot:
+        await chat_is_typed(pilot, app, "why red")
+        await pilot.press("enter")
+        await during(pilot, lambda: not isinstance(app.screen, PromptEditor))
+        assert loads(app)
+        gate.release(10)
+        await until(pilot, lambda: ended(app))
+        explorer = app.controller.explorer
+        assert explorer.chat is not None
+        assert [m.content for m in explorer.chat.messages] == ["why red"]
+        assert "greedy" in explorer.tree.origin
+        assert len(explorer.tree.prompts) == 1, "and no other prompt before it"
+
+
+@pytest.mark.parametrize("when", ["typed", "handed over"])
+async def test_a_chat_with_a_model_that_can_have_none_comes_back_before_the_weights(
+    when: str,
+) -> None:
+    gate, files = threading.Semaphore(0), threading.Semaphore(0)
+    app = make_app(options=ASKED, load_gate=gate, files_gate=files, chat_template=False)
+    async with app.run_test(size=SIZE) as pilot:
+        await chat_is_typed(pilot, app, "why red")
+        if when == "typed":
+            files.release()
+            await during(pilot, lambda: "has no chat template" in screen_text(app))
+        await pilot.press("enter")
+        files.release()
+        await during(pilot, lambda: "has no chat template" in told(app))
+        await during(pilot, lambda: isinstance(app.screen, PromptEditor))
+        assert loads(app), "the weights are not read yet"
+        assert [turn.text for turn in app.screen.query(Turn)] == ["", "why red"]
+        await pilot.press("ctrl+r", *"Once", "enter")
+        await during(pilot, lambda: not isinstance(app.screen, PromptEditor))
+        gate.release(10)
+        await until(pilot, lambda: ended(app))
+        assert app.controller.explorer.chat is None
+        assert app.controller.explorer.text().startswith("Once")
+
+
+async def test_a_chat_that_the_command_line_asks_for_ends_a_model_that_can_have_none() -> None:
+    gate = threading.Semaphore(0)
+    options = AppOptions(prompt=PromptSpec(chat=Chat((Message("user", "why red"),))))
+    app = make_app(options=options, load_gate=gate, chat_template=False)
+    async with app.run_test(size=SIZE) as pilot:
+        left: list[object] = []
+        exit_app = app.exit
+        app.exit = lambda *given, **more: (left.append((given, more)), exit_app(*given, **more))  # type: ignore[assignment]
+        await during(pilot, lambda: app.return_code is not None)
+    assert app.return_code == 2
+    assert "has no chat template" in str(left)
+    assert not app.controller.explorer.nodes
+
+
+async def test_a_chat_that_is_refused_once_the_model_is_there_is_kept() -> None:
+    gate = threading.Semaphore(0)
+    app = make_app(options=ASKED, load_gate=gate, context=4)
+    async with app.run_test(size=SIZE) as pilot:
+        await chat_is_typed(pilot, app, "why is it so red and big")
+        await pilot.press("enter")
+        gate.release(10)
+        await during(pilot, lambda: "shorten it" in told(app))
+        await during(pilot, lambda: isinstance(app.screen, PromptEditor))
+        assert [turn.text for turn in app.screen.query(Turn)][-1] == "why is it so red and big"

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import msgspec
 from textual.screen import Screen
@@ -170,19 +171,29 @@ class DisplayActions(Actions):
 
     async def action_models(self) -> None:
         """Pick another model."""
+        from tokexplore.models.catalog.choices import Choices
+        from tokexplore.models.catalog.footprint import room_for
+        from tokexplore.models.session.listing import recent_models
         from tokexplore.tui.screens.models import ModelPicker
+
+        options, info = self.controller.options, self.controller.link.info
+        load = options.load
+        # What is open tells where `auto` leads, and makes room.
+        device = info.device if info and load.device == "auto" else load.device
+        freed = info.weight_bytes if info and not self.controller.link.absent else 0
 
         def chosen(model: str | None) -> None:
             if model is not None:
-                load = msgspec.structs.replace(
-                    self.controller.options.load, model=model, revision=""
+                self.host.sessions.open_model(
+                    msgspec.structs.replace(load, model=model, revision="")
                 )
-                self.host.sessions.open_model(load)
 
-        await self.screen.open(
-            ModelPicker(self.controller.options.directories, self.controller.options.load.model),
-            chosen,
+        choices = Choices(
+            lambda: [load.model, *recent_models()],
+            options.directories,
+            partial(room_for, device, load.dtype, freed),
         )
+        await self.screen.open(ModelPicker(choices, load.model), chosen)
 
     def action_palette(self) -> None:
         """All commands by name."""

@@ -31,8 +31,6 @@ KINDS: dict[str, tuple[type[DOMNode], ...]] = {
     "in the lab": (LabScreen,),
     "in the lab's readings": (ReadingsScreen,),
     "in the list of branches": (BranchesDialog,),
-    "in the list of sessions": (SessionPicker,),
-    "in the list of models": (ModelPicker,),
     "in the list of examples": (ExamplePicker,),
     "on a sheet to read": (Sheet,),
     "in help and terms": (SearchSheet,),
@@ -42,6 +40,8 @@ TYPED: dict[str, tuple[type[DOMNode], ...]] = {
     "where a line is typed": (Ask,),
     "where text is typed": (ContinuationEditor, Draft),
     "where a prompt is typed": (PromptEditor, Draft),
+    "in the list of sessions": (SessionPicker,),
+    "in the list of models": (ModelPicker,),
     "in the palette": (Palette,),
 }
 """Those at which text is typed."""

@@ -12,7 +12,7 @@ from tokexplore.models.api.chat import Chat, Message
 from tokexplore.models.api.options import SHIPPED, PromptSpec
 from tokexplore.models.api.questions import Encode
 from tokexplore.models.display import counted
-from tokexplore.models.errors import TokexploreError
+from tokexplore.models.errors import TokexploreError, UsageError
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.tree.conversation import conversation, spoken, turn_at
 from tokexplore.tui.browse.base import Actions, BrowseBase
@@ -191,10 +191,26 @@ class PromptActions(Actions):
         await self._loaded()
         await self.controller.type_text(written.text, literal=written.literal, place=place)
 
-    async def _loaded(self) -> None:
-        """Wait until no model is being loaded."""
-        while self.controller.state == "loading":
+    async def _loaded(self, *, or_without_chats: bool = False) -> None:
+        """Wait until no model is being loaded.
+
+        Args:
+            or_without_chats: no longer than until it is known that there can be no chat with it.
+        """
+        link = self.controller.link
+        while self.controller.state == "loading" and not (or_without_chats and link.why_no_chat):
             await asyncio.sleep(WAIT)
+
+    async def _give_back(self, spec: PromptSpec) -> None:
+        """Open the editor again on a chat that waits for a model that can have none."""
+
+        async def refused() -> None:
+            raise UsageError(self.controller.link.why_no_chat)
+
+        await self._loaded(or_without_chats=True)
+        if self._waiting is spec and self.controller.link.why_no_chat:
+            self._waiting = None
+            await self._or_again(refused(), self.action_prompt)
 
     async def _preview_more(self, text: str, literal: bool) -> str:
         return await self._preview(text, literal, continuation=True)
@@ -207,7 +223,9 @@ class PromptActions(Actions):
         return self._shown(await self.controller.link.client.ask(question))
 
     async def _preview_chat(self, chat: Chat) -> str:
-        await self._loaded()
+        await self._loaded(or_without_chats=True)
+        if self.controller.link.why_no_chat:
+            raise UsageError(self.controller.link.why_no_chat)
         if self.controller.link.absent:
             return ""
         rendered = await self.controller.link.client.ask(self.controller.rendering(chat))
@@ -235,16 +253,17 @@ class PromptActions(Actions):
         def leave(typed: PromptTyped) -> None:
             self._typed = leaf, typed
 
-        info = controller.link.info
+        link, info = controller.link, controller.link.info
         following, cursor = self.explorer.following, self.explorer.cursor
         turn = None if following else turn_at(conversation(self.explorer.path), cursor)
         typed = self._typed[1] if self._typed and self._typed[0] == leaf else None
+        can_chat = info.chat_template if info else link.state == "loading" and not link.why_no_chat
         editor = PromptEditor(
             self._spec(),
             self._preview,
             self._preview_chat,
             leave,
-            can_chat=info.chat_template if info else controller.state == "loading",
+            can_chat=can_chat or (typed is not None and typed.form == "new"),
             placeholder=STOCK_PROMPT if controller.options.load.model in SHIPPED else EXAMPLE,
             typed=typed,
             options=info.template_options if info else (),
@@ -278,11 +297,14 @@ class PromptActions(Actions):
         controller = self.controller
         if controller.state in ("loading", "lost"):
             when = "the model is loaded" if controller.state == "loading" else "space was pressed"
-            self.screen.tell(f"Starts as soon as {when}.")
+            if spec.chat is None or not controller.link.why_no_chat:
+                self.screen.tell(f"Starts as soon as {when}.")
             # Where a change of the path loads the model, that change has its turn first.
             if not controller.turn_is_taken:
                 self._waiting = spec
                 self.screen.changed()
+                if spec.chat is not None:
+                    controller.jobs.run(self._give_back(spec))
                 return
         controller.jobs.change(self._start_typed(spec))
 

@@ -46,7 +46,7 @@ def run_lens(
                     "lens needs a prompt for a model (--prompt TEXT), or words: one of --logits, "
                     "--logprobs and --file."
                 )
-            engine = opened(options.app.load, open_engine, meter, interruption)
+            engine = opened(options.app.load, open_engine, meter, interruption, options.app.prompt)
             if engine is None:
                 return interruption.code
             looked = _step(options, engine, meter)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from tokexplore.models.catalog.catalog import ModelEntry, list_directory, list_models
+from tokexplore.models.catalog.entries import ModelEntry, list_directory, list_models
 from tokexplore.models.catalog.footprint import gb
 from tokexplore.models.display import safe_text
 from tokexplore.models.errors import UsageError
@@ -57,7 +57,7 @@ def _row(entry: ModelEntry) -> tuple[str, ...]:
         entry.dtype or "?",
         gb(entry.disk_bytes),
         "template" if entry.chat_template else "-",
-        "yes" if entry.fits else f"needs {gb(entry.needed_bytes)}",
+        "yes" if entry.fit.fits else f"needs {gb(entry.fit.needed)}",
         safe_text(_state(entry)),
     )
 

@@ -55,7 +55,7 @@ def write_probabilities(
             f"{suggestion(app.load.model)}"
         )
     with interruptible() as interruption, meter:
-        engine = opened(app.load, open_engine, meter, interruption)
+        engine = opened(app.load, open_engine, meter, interruption, prompt)
         if engine is None:
             return interruption.code
         if why := engine.info.capabilities.why_not("prob", "prompt_scores"):

@@ -160,7 +160,7 @@ def run(
             f"or a pipe on standard input.{suggestion(app.load.model)}"
         )
     with interruptible() as interruption, meter:
-        engine = opened(app.load, open_engine, meter, interruption)
+        engine = opened(app.load, open_engine, meter, interruption, prompt)
         if engine is None:
             meter.clear()
             _end_unbegun(options, out)

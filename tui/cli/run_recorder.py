@@ -1,6 +1,5 @@
 """A headless run as a session, to be opened later."""
 
-import time
 from pathlib import Path
 
 import msgspec
@@ -11,13 +10,14 @@ from tokexplore.models.api.options import LoadOptions, PromptSpec
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.session import paths
 from tokexplore.models.session.journal import Journal
-from tokexplore.models.session.meta import Summary
+from tokexplore.models.session.summary import summarise
 from tokexplore.models.session.writer import View
 from tokexplore.models.tree.events import Prompted, Viewed
 from tokexplore.models.tree.record import record
+from tokexplore.models.tree.token_path import TokenPath
 from tokexplore.models.tree.tree import TokenTree
 from tokexplore.models.tree.trie import ROOT
-from tokexplore.tui.explore.session_recorder import FIRST_WORDS, ViewState
+from tokexplore.tui.explore.session_recorder import ViewState
 
 PATIENCE = 30.0
 """Seconds that the end waits for the disk."""
@@ -56,9 +56,9 @@ class RunSession:
 
     def close(self) -> str:
         """Write the rest; a sentence where something could not be written, else nothing."""
-        words = self._engine.vocabulary.text(self._tree.ids(self._leaf)[:FIRST_WORDS])
-        name = self._engine.info.name
-        summary = Summary(name, len(self._tree) - 1, words, time.time())
+        engine, nodes = self._engine, self._tree.path(self._leaf)
+        path = TokenPath(self._tree, engine.vocabulary, nodes)
+        summary = summarise(path, engine.info.name)
         state = msgspec.json.encode(ViewState(self._load, self._settings)).decode()
         self._journal.view(View(summary, state))
         problem = self._journal.close("quit", patience=PATIENCE)

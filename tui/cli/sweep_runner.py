@@ -55,7 +55,7 @@ def run_sweep(
     with interruptible() as interruption, meter:
         for model in options.models:
             load = msgspec.structs.replace(app.load, model=model)
-            engine = opened(load, open_engine, meter, interruption)
+            engine = opened(load, open_engine, meter, interruption, app.prompt)
             if engine is None:
                 break
             control = interruption.control = Control()

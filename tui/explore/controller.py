@@ -142,7 +142,8 @@ class Controller:
         """
         first = self.link.info is None
         try:
-            info = await self.link.load()
+            prompt = self.options.prompt if first else None
+            info = await self.link.load(for_chat=prompt is not None and prompt.chat is not None)
         except EngineLostError as error:
             self.lose(error)
             return

@@ -1,5 +1,6 @@
 """The link to one engine: whether it is there, what it loaded, and what it suggests."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Literal
 
@@ -49,6 +50,11 @@ class EngineLink:
         """What is loaded, or was before the engine was lost; None before the first load."""
         self.progress: Progress | None = None
         """Of loading."""
+        self.why_no_chat = ""
+        """Why there can be no chat with the model, as soon as its files say it; see `Progress`."""
+        self._for_chat = False
+        self._ending: asyncio.Future[None] | None = None
+        """The end of a model that was loaded for a chat that it cannot have."""
         self.memory = ""
         """What the model needs and what is free, as the engine has it before loading."""
 
@@ -87,20 +93,33 @@ class EngineLink:
         """These settings as the model's makers suggest them, where they do."""
         return adopted(settings, frozenset(), self.suggested)
 
-    async def load(self) -> ModelInfo:
+    async def load(self, *, for_chat: bool = False) -> ModelInfo:
         """Load the model; what is loaded.
 
+        Args:
+            for_chat: a model that can have none is given up before its weights are read.
+
         Raises:
+            UsageError: that is so.
             TokexploreError: see `AsyncEngine.start`.
         """
-        self.state, self.progress = "loading", None
-        await self.client.start(self._report)
+        self.state, self.progress, self._for_chat = "loading", None, for_chat
+        try:
+            await self.client.start(self._report)
+        except EngineLostError:
+            if self._ending is None:
+                raise
+            await self._ending
+            raise UsageError(self.why_no_chat) from None
         self.info = self.client.info
         return self.info
 
     def _report(self, progress: Progress) -> None:
         self.memory = progress.detail or self.memory
         self.progress = progress
+        self.why_no_chat = progress.why_no_chat or self.why_no_chat
+        if self._for_chat and self.why_no_chat and self._ending is None:
+            self._ending = asyncio.ensure_future(self.client.close())
         self._changed()
 
     def ready(self) -> None:

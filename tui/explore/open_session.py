@@ -11,16 +11,17 @@ from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.session import paths
 from tokexplore.models.session.journal import Journal
 from tokexplore.models.session.listing import latest
-from tokexplore.models.session.meta import Summary
 from tokexplore.models.session.paths import find
 from tokexplore.models.session.reader import copy_of, open_session
+from tokexplore.models.session.summary import summarise
 from tokexplore.models.session.texts import texts_json
 from tokexplore.models.session.timeline import Timeline, open_timeline
 from tokexplore.models.session.writer import View
 from tokexplore.models.tree.events import Act, Event, Viewed
+from tokexplore.models.tree.token_path import TokenPath
 from tokexplore.models.tree.tree import TokenTree
 from tokexplore.tui.explore.options import AppOptions, OpenOptions
-from tokexplore.tui.explore.session_recorder import FIRST_WORDS, OpenSession, ViewState, read_state
+from tokexplore.tui.explore.session_recorder import OpenSession, ViewState, read_state
 
 LINES = ".jsonl"
 PATIENCE = 600.0
@@ -79,8 +80,7 @@ def imported(path: Path) -> tuple[Path, int]:
     for event, act in events:
         journal.record(event, act)
     journal.record(Viewed(content.leaf, -1))
-    words = content.vocabulary.text(tree.ids(content.leaf)[:FIRST_WORDS])
-    summary = Summary(model, len(tree) - 1, words, time.time())
+    summary = summarise(TokenPath(tree, content.vocabulary, tree.path(content.leaf)), model)
     state = ViewState(LoadOptions(model=tree.provenance[0].source), content.settings)
     view = msgspec.json.encode(state).decode()
     journal.view(View(summary, view, texts_json(content.texts)))

@@ -1,6 +1,5 @@
 """A controller's session on disk: everything that happens is kept, and where the user stands."""
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, NamedTuple, Protocol
@@ -13,8 +12,8 @@ from tokexplore.models.errors import UsageError
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.session import paths
 from tokexplore.models.session.journal import Journal
-from tokexplore.models.session.meta import Summary
 from tokexplore.models.session.reader import Session
+from tokexplore.models.session.summary import names_in, summarise
 from tokexplore.models.session.texts import Texts, texts_json
 from tokexplore.models.session.writer import View
 from tokexplore.models.tokens import NO_VOCABULARY
@@ -27,9 +26,6 @@ from tokexplore.widgets.heat import Colouring
 
 LOOK_EVERY = 1.0
 """Seconds between looks at whether the user stands elsewhere."""
-FIRST_WORDS = 12
-"""Tokens of the story that stand for it in a list."""
-
 
 Id = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
 """Of a token, a node, a branch or a row."""
@@ -144,7 +140,7 @@ class SessionRecorder:
         screen: Callable[[], ScreenState] = ScreenState,
     ) -> None:
         self._controller, self._tell, self._file, self._screen = controller, tell, file, screen
-        self._shown: tuple[int, ViewState, Texts] | None = None
+        self._shown: tuple[int, tuple[str, ...], int, ViewState, Texts] | None = None
         self._vocabulary = opened.session.vocabulary if opened else NO_VOCABULARY
         """The one that is in the file."""
         self._closed = False
@@ -207,14 +203,14 @@ class SessionRecorder:
         controller, explorer = self._controller, self._controller.explorer
         if not explorer.nodes or self._replay is not None:
             return
-        now = len(explorer.tree), self._state(), dict(explorer.scored_texts)
+        tree = explorer.tree
+        now = len(tree), names_in(tree), explorer.leaf, self._state(), dict(explorer.scored_texts)
         if now != self._shown:
             self._shown = now
-            words = explorer.path.words(0, FIRST_WORDS).strip()
             name = controller.link.info.name if controller.link.info else explorer.recorded_model
-            summary = Summary(name, len(explorer.tree) - 1, words, time.time())
-            state = msgspec.json.encode(now[1]).decode()
-            self.journal.view(View(summary, state, texts_json(now[2])))
+            summary = summarise(explorer.path, name)
+            state = msgspec.json.encode(now[-2]).decode()
+            self.journal.view(View(summary, state, texts_json(now[-1])))
 
     def _state(self) -> ViewState:
         controller, explorer, options = (

@@ -260,7 +260,8 @@ class PromptEditor(Writing[PromptSpec | None]):
         """The tokens of what would be sent."""
         chat = self._chat_form
         if chat is None:
-            return await self._preview(self.query_one("#plain", Draft).text, self.literal)
+            plain = self.part(Draft, "#plain")
+            return await self._preview(plain.text, self.literal) if plain else ""
         sent = self._sent()
         if line := self.part(Static, "#sends"):
             line.update(Content.styled(safe_text(_sends(chat, sent)), "$text-muted"))
@@ -285,7 +286,8 @@ class PromptEditor(Writing[PromptSpec | None]):
 
     def action_cancel(self) -> None:
         """Close; what was typed is there when the editor is opened again."""
-        self._leave(self.typed())
+        if self.part(Draft, "#plain"):
+            self._leave(self.typed())
         super().action_cancel()
 
     def typed(self) -> PromptTyped:

@@ -1,70 +1,144 @@
-"""`M`: pick another model from what is on this machine."""
+"""`M`: pick another model: a recent one, one of this machine, or one that is typed."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 from textual.content import Content
+from textual.widgets import Input
 
-from tokexplore.models.catalog.catalog import ModelEntry, list_models
+from tokexplore.models.catalog.choices import RECENT, Choice, Choices, is_path
+from tokexplore.models.catalog.footprint import gb
 from tokexplore.models.display import safe_text
+from tokexplore.tui.presenters.status import SHORT_DTYPES
 from tokexplore.tui.screens.picker import Picker
-from tokexplore.widgets.cell_text import fit
+from tokexplore.widgets.cell_text import cut_left, fit
 from tokexplore.widgets.numbers import short_count
 
+_FIGURES, _SAID = 27, 18
+"""Cells of a row's figures, and at least of what is said of it after them."""
 
-class ModelPicker(Picker[str | None, ModelEntry]):
-    """The list of `tokexplore models`, by the arrows; the present session is kept."""
+
+class ModelPicker(Picker[str | None, Choice]):
+    """Models by the arrows or by name; the present session is kept.
+
+    Args:
+        choices: finds them.
+        opened: the model that is open.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("q,backspace", "cancel", "close", id="models.close", priority=True)
-    ]
-    title_text = "Open another model"
-    hint_text = "⏎ twice opens: the present session is kept · {models.close:q} closes"
+        *Picker.BINDINGS,
+        Binding(
+            "tab", "complete", "completes", priority=True, id="models.complete",
+            tooltip="Write the row's name into the line: → at its end does too.",
+        ),
+        Binding("right", "right", "completes", priority=True, show=False, id="models.right"),
+    ]  # fmt: skip
+    title_text = "Open another model: the present session is kept"
+    hint_text = "⏎ twice opens · {models.complete:tab} completes · {dialog.cancel:ctrl+g} closes"
+    placeholder = "search, or a path (~/models/…), or a hub id (owner/name)"
+    nothing_found = "no models"
 
-    def __init__(self, directories: tuple[str, ...], opened: str) -> None:
+    def __init__(self, choices: Choices, opened: str) -> None:
         super().__init__()
-        self._directories = directories
-        self._opened = opened
-        """The model that is open."""
+        self._choices, self._opened = choices, opened
         self._sure: str | None = None
         """The model that was chosen once: twice opens it."""
 
-    def find(self) -> Sequence[ModelEntry]:
+    def find(self) -> Iterable[Sequence[Choice]]:
         """The models of this machine."""
-        return list_models(self._directories)
+        return self._choices.here()
 
-    def line(self, row: ModelEntry) -> Content:
+    async def matching(self, text: str) -> Sequence[Choice]:
+        """Models that are here by their names, and what a path or a hub id stands for."""
+        typed = await asyncio.to_thread(self._choices.typed, text.strip())
+        if is_path(text):
+            return typed
+        words = text.casefold().split()
+        here = [row for row in self._rows if row.holds(words)]
+        names = {row.name for row in here}
+        return here + [row for row in typed if row.name not in names]
+
+    def heading(self, row: Choice) -> str:
+        """Where it was found."""
+        return row.section
+
+    def line(self, row: Choice) -> Content:
         """A model as it is listed."""
-        return _line(row)
+        cells = max(16, min(44, self.room - _FIGURES - _SAID))
+        shown, entry = fit(cut_left(_short(row), cells), cells), row.entry
+        if entry is None:
+            return Content.assemble((shown, "bold"), f" {self._about(row)}")
+        size = short_count(entry.parameters) if entry.parameters is not None else "?"
+        dtype = fit(safe_text(SHORT_DTYPES.get(entry.dtype, entry.dtype) or "?"), 4)
+        return Content.assemble(
+            (shown, "bold"),
+            f" {size:>6} {dtype} {gb(entry.disk_bytes):>7} ",
+            f"{'chat' if entry.chat_template else '':<6}{self._about(row)}",
+        )
 
-    def can_pick(self, row: ModelEntry) -> bool:
-        """Whether a model can be opened."""
-        return row.complete and row.causal is not False
+    def _about(self, row: Choice) -> str:
+        """What matters most of a row, in a few words."""
+        if row.name == self._opened:
+            return "open"
+        if row.is_folder:
+            return "folder"
+        if row.entry is None:
+            return safe_text(row.problem) or "not on this machine: it would be downloaded"
+        if row.comes_from_hub:
+            return "not whole: the rest would be downloaded"
+        return safe_text(row.entry.refusal) or row.entry.fit.words()
 
-    def picked(self, row: ModelEntry) -> None:
-        """Hand the model over."""
-        model = row.name
-        if model == self._opened:
-            self.app.notify("This model is open.", markup=False)
-        elif model == self._sure:
-            self.dismiss(model)
+    def detail(self, row: Choice) -> Content:
+        """Its whole name, and all that is said of it."""
+        entry = row.entry
+        if entry is None:
+            return Content(f"{cut_left(safe_text(row.name), self.room)}\n{self._about(row)}")
+        more = [entry.name, entry.revision[:8], entry.family]
+        said = [self._about(row)] if row.refusal else [entry.fit.words()]
+        if not row.refusal and entry.fit.is_known:
+            said.append(f"context {entry.fit.context:,} tokens" if entry.fit.context else "")
+            if entry.fit.fits:
+                said.append(f"needs {gb(entry.fit.needed)}, {gb(entry.fit.free)} free")
+        first, second = (" · ".join(filter(None, each)) for each in (more, said))
+        return Content(f"{cut_left(safe_text(first), self.room)}\n{second}")
+
+    def action_complete(self) -> None:
+        """Write the row's name into the line."""
+        row, line = self.row, self.query_one(Input)
+        if row is not None and row.name.isprintable():
+            line.value = row.name
+            line.cursor_position = len(row.name)
+
+    def action_right(self) -> None:
+        """Move on in the line; at its end as `complete`."""
+        line = self.query_one(Input)
+        if line.cursor_position < len(line.value):
+            line.action_cursor_right()
         else:
-            self._sure = model
+            self.action_complete()
+
+    def picked(self, row: Choice) -> None:
+        """Hand the model over, or say why it cannot be opened; a folder is gone into."""
+        if row.is_folder:
+            self.action_complete()
+        elif row.refusal:
+            self.app.notify(safe_text(row.refusal), severity="warning", markup=False)
+        elif row.name == self._opened:
+            self.app.notify("This model is open.", markup=False)
+        elif row.name == self._sure:
+            self.dismiss(row.name)
+        else:
+            self._sure = row.name
             self.app.notify("This session is kept: ⏎ again opens the model.", markup=False)
 
 
-def _line(entry: ModelEntry) -> Content:
-    size = short_count(entry.parameters) if entry.parameters is not None else "?"
-    notes = [safe_text(problem) for problem in entry.problems]
-    if entry.causal is False:
-        notes.append("no causal language model")
-    if not entry.fits:
-        notes.append("more than the free memory")
-    if entry.chat_template:
-        notes.append("chat")
-    return Content.assemble(
-        (fit(safe_text(entry.name), 28), "bold"),
-        f"{size:>7}  {entry.dtype:<9}{entry.disk_bytes / 1e9:>8.2f} GB  ",
-        (", ".join(notes), "$text-muted"),
-    )
+def _short(row: Choice) -> str:
+    """A row's name under its heading, which says of most where they are."""
+    directory = row.entry is not None and row.entry.origin == "directory"
+    if row.is_folder or (directory and row.section != RECENT):
+        return safe_text(Path(row.name).name + "/" * row.is_folder)
+    return safe_text(row.name)

@@ -1,80 +1,252 @@
-"""A dialog that looks for something beside the event loop and lists what it finds."""
+"""A dialog that looks for something beside the event loop and lists it; what is typed searches."""
 
-from collections.abc import Sequence
-from typing import Generic, TypeVar
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar, Generic, TypeVar
 
 from textual import work
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
 from textual.content import Content
-from textual.widgets import OptionList, Static
+from textual.message import Message
+from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
+from textual.worker import get_current_worker
 
 from tokexplore.models.display import safe_text
 from tokexplore.models.errors import TokexploreError
 from tokexplore.tui.screens.dialog import Dialog, Result
 from tokexplore.tui.screens.paged_list import PagedList
+from tokexplore.tui.screens.search_sheet import SearchLine
 
 Row = TypeVar("Row")
+_WIDEST, _BESIDE = 140, 8
+"""Cells of the dialog at most, and those of it that no line has."""
+OTHER_ROWS = 12
+"""Of the dialog, beside those of the list."""
 
 
 class Picker(Dialog[Result], Generic[Result, Row]):
     """Rows to pick one of; a subclass finds them, draws them and says what a picked one gives."""
 
+    DEFAULT_CSS = """
+    Picker {
+        & > .dialog--box { width: 96%; max-width: 140; }
+        & OptionList, & OptionList:focus { margin-top: 1; }
+        & OptionList > .option-list--option-highlighted {
+            background: $block-cursor-background; color: $block-cursor-foreground; text-style: bold;
+        }
+        & OptionList > .option-list--option-disabled { color: $text-muted; }
+        & #detail { margin-top: 1; color: $text-muted; height: 3; text-wrap: wrap; }
+    }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up", "row('up')", "up", priority=True, id="picker.up", show=False),
+        Binding("down", "row('down')", "down", priority=True, id="picker.down", show=False),
+        Binding("pageup", "row('page_up')", "a page up", priority=True, id="picker.page_up"),
+        Binding(
+            "pagedown", "row('page_down')", "a page down", priority=True, id="picker.page_down"
+        ),
+    ]
+
+    class Found(Message):
+        """Rows were found."""
+
+        def __init__(self, rows: Sequence[Any]) -> None:
+            super().__init__()
+            self.rows = rows
+
+    class Looked(Message):
+        """All rows were found, or a problem."""
+
+        def __init__(self, problem: str) -> None:
+            super().__init__()
+            self.problem = problem
+
+    placeholder = ""
     nothing_found = ""
     """What is said where there are no rows."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._rows: Sequence[Row] = ()
+        self._rows: list[Row] = []
+        """All that were found."""
+        self._shown: list[Row | None] = []
+        """As the list has them; None for a heading."""
         self._looking = True
+        self._answered = ""
+        """The text that the list is for."""
 
     @property
     def rows_are_coming(self) -> bool:
-        """Whether the list is still empty."""
-        return self._looking
+        """Whether the list is still empty, or that of another text than stands there."""
+        line = self.part(Input)
+        return self._looking or (line is not None and line.value != self._answered)
 
     def body(self) -> ComposeResult:
+        yield SearchLine(placeholder=self.placeholder, id="search")
         yield Static(Content.styled("looking…", "$text-muted"), id="looking")
-        yield PagedList(markup=False)
+        rows = PagedList(markup=False)
+        rows.can_focus = False
+        rows.styles.max_height = max(3, self.app.size.height * 9 // 10 - OTHER_ROWS)
+        yield rows
+        yield Static("", id="detail")
 
     def on_mount(self) -> None:
         """Look beside the event loop."""
-        self.query_one(OptionList).focus()
+        self.query_one(Input).focus()
         self._look()
 
     @work(thread=True)
     def _look(self) -> None:
+        # Messages, which nobody waits for: the app may end meanwhile.
+        problem, worker = "", get_current_worker()
         try:
-            rows, problem = self.find(), ""
+            for rows in self.find():
+                if worker.is_cancelled:
+                    return
+                if rows:
+                    self.post_message(self.Found(rows))
         except TokexploreError as error:
-            rows, problem = (), str(error)
-        self.app.call_from_thread(self._show, rows, problem or ("" if rows else self.nothing_found))
+            problem = str(error)
+        self.post_message(self.Looked(problem))
 
-    def _show(self, rows: Sequence[Row], notice: str) -> None:
-        self._looking = False
-        line, options = self.part(Static, "#looking"), self.part(OptionList)
-        if line is None or options is None:
+    def on_picker_found(self, found: "Picker.Found") -> None:
+        """Add the rows to the list, or to what is searched."""
+        rows: Sequence[Row] = found.rows
+        self._rows += rows
+        line = self.part(Input)
+        if line is None:
             return
-        self._rows = rows
-        line.update(Content(safe_text(notice)))
-        options.add_options(Option(self.line(row), disabled=not self.can_pick(row)) for row in rows)
-        options.action_first()
-        options.focus()
+        if line.value or self._answered:
+            self._search(line.value)
+        else:
+            self._add(rows)
+        self._looking = False
+
+    def on_picker_looked(self, looked: "Picker.Looked") -> None:
+        """Say what is to be said of it."""
+        self._looking = False
+        if line := self.part(Static, "#looking"):
+            line.display = bool(looked.problem) or not self._rows
+            line.update(Content(safe_text(looked.problem or self.nothing_found)))
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Show what is searched for."""
+        self._search(event.value)
+
+    @work(exclusive=True)
+    async def _search(self, text: str) -> None:
+        rows = await self.matching(text)
+        options = self.part(OptionList)
+        if options is None:
+            return
+        options.clear_options()
+        self._shown.clear()
+        self._add(rows)
+        self._answered = text
+        if not rows:
+            self._show_detail(None)
+
+    async def matching(self, text: str) -> Sequence[Row]:
+        """The rows that a typed text is for."""
+        words = text.casefold().split()
+        return [row for row in self._rows if self.holds(row, words)]
+
+    def _add(self, rows: Iterable[Row]) -> None:
+        """Put rows at the end of the list, under their headings."""
+        options = self.part(OptionList)
+        if options is None:
+            return
+        more: list[Option] = []
+        last = next((self.heading(row) for row in reversed(self._shown) if row is not None), "")
+        for row in rows:
+            if (heading := self.heading(row)) != last:
+                last = heading
+                more.append(Option(Content(safe_text(heading)), disabled=True))
+                self._shown.append(None)
+            more.append(Option(self.line(row), disabled=not self.can_pick(row)))
+            self._shown.append(row)
+        options.add_options(more)
+        if not self._answered:  # a search shows fewer rows in the same box
+            options.styles.min_height = len(self._shown)
+        if options.highlighted is None:
+            options.action_first()
+
+    @property
+    def room(self) -> int:
+        """Cells of a line."""
+        return min(_WIDEST, self.app.size.width * 96 // 100) - _BESIDE
+
+    @property
+    def row(self) -> Row | None:
+        """The row under the cursor."""
+        options = self.part(OptionList)
+        at = None if options is None else options.highlighted
+        return None if at is None or at >= len(self._shown) else self._shown[at]
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """The key that takes a sign back closes only while there is none."""
+        del parameters
+        line = self.part(Input)
+        return not (action == "close_unsearched" and line is not None and line.value)
+
+    def action_close_unsearched(self) -> None:
+        """Close."""
+        self.action_cancel()
+
+    def action_row(self, where: str) -> None:
+        """Move among the rows."""
+        options = self.query_one(PagedList)
+        moves = {
+            "up": options.action_cursor_up,
+            "down": options.action_cursor_down,
+            "page_up": options.action_page_up,
+            "page_down": options.action_page_down,
+        }
+        moves[where]()
+
+    def on_option_list_option_highlighted(self) -> None:
+        """Another row is under the cursor."""
+        self._show_detail(self.row)
+
+    def _show_detail(self, row: Row | None) -> None:
+        if line := self.part(Static, "#detail"):
+            line.update(Content("") if row is None else self.detail(row))
+
+    def on_input_submitted(self) -> None:
+        """The row under the cursor is picked."""
+        if self.row is not None:
+            self.picked(self.row)
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
-        """A row is picked."""
-        self.picked(self._rows[event.option_index])
+        """A row is picked by the mouse."""
+        row = self._shown[event.option_index]
+        if row is not None:
+            self.picked(row)
 
-    def find(self) -> Sequence[Row]:
-        """The rows; on a thread of its own."""
+    def find(self) -> Iterable[Sequence[Row]]:
+        """The rows, some at a time; on a thread of its own."""
         return ()
+
+    def heading(self, row: Row) -> str:
+        """What a row stands under; empty for nothing."""
+        del row
+        return ""
 
     def line(self, row: Row) -> Content:
         """A row as it is listed."""
         return Content(str(row))
 
+    def detail(self, row: Row) -> Content:
+        """More of a row than its line has room for: a line, and a sentence that may take two."""
+        return self.line(row)
+
+    def holds(self, row: Row, words: Sequence[str]) -> bool:
+        """Whether a row has all of the words, in small letters."""
+        return all(word in str(row).casefold() for word in words)
+
     def can_pick(self, row: Row) -> bool:
-        """Whether a row can be picked."""
+        """Whether the cursor can stand on a row."""
         return row is not None
 
     def picked(self, row: Row) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+from tokexplore.models.api.chat import no_template
 from tokexplore.models.api.engine import Progress
 from tokexplore.models.api.options import LoadOptions
 from tokexplore.models.catalog.catalog import Located, locate, offline
@@ -112,7 +113,8 @@ def load(options: LoadOptions, report: Callable[[Progress], None]) -> Loaded:
         config = open_config(opening)
         report(Progress("reading", 1, 2, "files"))
         tokenizer = open_tokenizer(opening)
-        report(Progress("reading", 2, 2, "files"))
+        why_no_chat = "" if _has_chat_template(tokenizer) else no_template(located.name)
+        report(Progress("reading", 2, 2, "files", why_no_chat=why_no_chat))
         placement = place(options.device, options.device_map)
         check_skeleton(
             located.name, config, checkpoint, placement,
@@ -190,13 +192,17 @@ def _describe(
         eos_ids=ends,
         adds_bos=adds_bos(tokenizer),
         turn_ids=turn_ids(tokenizer, ends, rows),
-        chat_template=bool(getattr(tokenizer, "chat_template", None)),
+        chat_template=_has_chat_template(tokenizer),
         suggested=settings,
         weight_bytes=sum(p.numel() * p.element_size() for p in model.parameters()),
         seconds=time.perf_counter() - started,
         notices=tuple(dict.fromkeys([*notices, *left_out])),
         config_hash=hashlib.sha256((checkpoint.path / "config.json").read_bytes()).hexdigest(),
     )
+
+
+def _has_chat_template(tokenizer: PreTrainedTokenizerBase) -> bool:
+    return bool(getattr(tokenizer, "chat_template", None))
 
 
 def _dtype(model: PreTrainedModel) -> str:

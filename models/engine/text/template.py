@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from tokexplore.models.api.chat import Chat
+from tokexplore.models.api.chat import Chat, no_template
 from tokexplore.models.engine.text.sandbox import FenceError, WorkError
 from tokexplore.models.engine.text.text_model import TextModel
 from tokexplore.models.engine.text.turn_end import STAND_IN, named_templates, rendered
@@ -42,9 +42,7 @@ def source(model: TextModel, chat: Chat) -> str:
     """
     templates = named_templates(model.tokenizer)
     if not templates:
-        raise UsageError(
-            f"{model.name} has no chat template: give plain text with --prompt instead of a chat."
-        )
+        raise UsageError(no_template(model.name))
     name = chat.template or ("tool_use" if chat.tools and "tool_use" in templates else "default")
     if name in templates:
         return templates[name]

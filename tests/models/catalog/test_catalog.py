@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from support.written_models import TENSORS, make, make_sharded
 
-from tokexplore.models.catalog import catalog
-from tokexplore.models.catalog.catalog import list_models, locate, nearest
+from tokexplore.models.catalog import catalog, footprint
+from tokexplore.models.catalog.catalog import locate, nearest
 from tokexplore.models.catalog.checkpoint import Checkpoint, read_checkpoint
+from tokexplore.models.catalog.entries import entries, list_models
 from tokexplore.models.errors import ModelError, UsageError
 
 COMMIT, OLDER = "a" * 40, "b" * 40
@@ -377,21 +378,21 @@ def test_the_list_holds_embedded_cache_and_directories(
     make_sharded(tmp_path / "shelf" / "two")
     (tmp_path / "shelf" / "two" / "model-00001-of-00002.safetensors").unlink()
     (tmp_path / "shelf" / "notes").mkdir()
-    shipped, sparse, *entries = list_models([tmp_path / "shelf"])
+    shipped, sparse, *others = list_models([tmp_path / "shelf"])
     assert (sparse.origin, sparse.name, sparse.complete) == ("embedded", "flock", True)
-    entries = [shipped, *entries]
-    assert [(e.origin, Path(e.name).name) for e in entries] == [
+    found = [shipped, *others]
+    assert [(e.origin, Path(e.name).name) for e in found] == [
         ("embedded", "embedded"),
         ("hub", "story"),
         ("directory", "one"),
         ("directory", "two"),
     ]
-    assert [e.complete for e in entries] == [True, True, True, False]
-    assert entries[1].revision == COMMIT
-    assert entries[2].parameters == 1736
-    assert entries[2].dtype == "bfloat16"
-    assert entries[2].causal
-    for entry in entries:
+    assert [e.complete for e in found] == [True, True, True, False]
+    assert found[1].revision == COMMIT
+    assert found[2].parameters == 1736
+    assert found[2].dtype == "bfloat16"
+    assert found[2].causal
+    for entry in found:
         assert locate(entry.name).path == Path(entry.path)
 
 
@@ -405,14 +406,29 @@ def test_a_model_directory_itself_can_be_given(tmp_path: Path) -> None:
 def test_what_fits_is_by_the_free_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = make(tmp_path / "m")
     for memory, gpu, fits in [(10**9, 0, True), (100, 0, False), (100, 10**9, True)]:
-        monkeypatch.setattr(catalog, "free_memory", lambda memory=memory: memory)
-        monkeypatch.setattr(catalog, "free_gpu_memory", lambda gpu=gpu: gpu)
-        assert list_models([path])[-1].fits is fits
+        monkeypatch.setattr(footprint, "free_memory", lambda memory=memory: memory)
+        monkeypatch.setattr(footprint, "free_by_gpu", lambda gpu=gpu: {"GPU-0": gpu})
+        assert list_models([path])[-1].fit.fits is fits
+
+
+def test_what_fits_is_by_the_dtype_that_is_asked_for(tmp_path: Path) -> None:
+    place = locate(str(make(tmp_path / "m")))
+    needed = {
+        dtype: entries([place], footprint.Room(10**9, 0, dtype))[0].fit.needed
+        for dtype in ("auto", "float32", "own", "bfloat16")
+    }
+    assert needed["auto"] == needed["float32"] > needed["own"]
+    assert needed["own"] > needed["bfloat16"], "a norm of it is stored in float32"
+
+
+def test_what_a_partial_model_needs_is_not_known(tmp_path: Path) -> None:
+    (make(tmp_path / "m") / "model.safetensors").unlink()
+    assert list_models([tmp_path / "m"])[-1].fit.words() == "not known"
 
 
 def test_listing_needs_no_heavy_import() -> None:
     code = (
-        "import sys; import tokexplore.models.catalog.catalog; "
+        "import sys; import tokexplore.models.catalog.entries; "
         "heavy = {'torch', 'transformers', 'huggingface_hub', 'numpy', 'psutil'}; "
         "sys.exit(repr(heavy & set(sys.modules)) if heavy & set(sys.modules) else 0)"
     )

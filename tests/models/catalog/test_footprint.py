@@ -7,11 +7,13 @@ import pytest
 
 from tokexplore.models.catalog import footprint as module
 from tokexplore.models.catalog.footprint import (
+    Fit,
     Footprint,
-    free_gpu_memory,
+    context_of,
     free_memory,
     gb,
     kv_values_per_token,
+    room_for,
 )
 from tokexplore.models.errors import ModelError
 
@@ -132,6 +134,46 @@ def test_the_emptiest_gpu_by_the_drivers_tool(
     tool.write_text("#!/bin/sh\necho GPU-a, 1000\necho GPU-b, 81000\necho GPU-c, [N/A]\n")
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin")
-    assert free_gpu_memory() == 81000 * 2**20
+    assert room_for("cuda").gpu == 81000 * 2**20
     monkeypatch.setenv("PATH", "/nowhere")
-    assert free_gpu_memory() == 0
+    assert room_for("cuda").gpu == 0
+
+
+@pytest.mark.parametrize(
+    ("free", "context", "each", "known", "words"),
+    [
+        (2 * 10**9, 4096, 1000, True, "fits"),
+        (10**9 + 60 * 10**6, 131_072, 1000, True, "fits up to 10,000 tokens"),
+        (9 * 10**8, 4096, 1000, True, "does not fit: needs 1.05 GB, 0.90 GB free"),
+        (2 * 10**9, 0, 1000, True, "fits"),
+        (2 * 10**9, 131_072, 0, True, "fits"),
+        (2 * 10**9, 4096, 1000, False, "not known"),
+        (0, 0, 0, True, "does not fit: needs 1.05 GB, 0.0 MB free"),
+    ],
+)
+def test_whether_weights_and_cache_fit_in_words(
+    free: int, context: int, each: int, known: bool, words: str
+) -> None:
+    assert Fit.of(Footprint(10**9, each), free, context, is_known=known).words() == words
+
+
+def test_a_short_context_needs_no_more_than_itself() -> None:
+    assert Fit.of(Footprint(10**9, 10**6), 0, 512, is_known=True).needed == 1_562_000_000
+
+
+def test_room_is_that_of_the_device_and_of_the_model_that_leaves_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "free_memory", lambda: 100)
+    monkeypatch.setattr(module, "free_by_gpu", lambda: {"a": 40})
+    assert room_for()[:2] == (100, 40)
+    assert room_for("auto", freed=7)[:2] == (100, 40), "it may be on the other"
+    assert room_for("cpu", freed=7)[:2] == (107, 0)
+    assert room_for("cuda:0", freed=7)[:2] == (0, 47)
+    monkeypatch.setattr(module, "free_by_gpu", lambda: {"a": 40, "b": 60})
+    assert room_for("cuda:0", freed=7)[:2] == (0, 60), "the emptiest is another one"
+
+
+def test_a_context_by_the_names_that_families_have() -> None:
+    assert [context_of({name: 7}) for name in ("max_position_embeddings", "n_ctx")] == [7, 7]
+    assert context_of({"max_position_embeddings": "many"}) == 0

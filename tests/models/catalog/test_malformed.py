@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from support.written_models import edit_json, make, make_sharded
 
-from tokexplore.models.catalog.catalog import list_models, locate, suggestion
+from tokexplore.models.catalog.catalog import locate, suggestion
 from tokexplore.models.catalog.checkpoint import read_checkpoint
+from tokexplore.models.catalog.entries import list_models
 from tokexplore.models.catalog.footprint import footprint
 from tokexplore.models.display import safe_text
 from tokexplore.models.errors import ModelError, UsageError

@@ -9,8 +9,8 @@ import pytest
 import torch
 from support.written_models import make
 
-from tokexplore.models.catalog.catalog import list_models
 from tokexplore.models.catalog.checkpoint import read_checkpoint
+from tokexplore.models.catalog.entries import list_models
 from tokexplore.models.catalog.pickles import pickled_header
 
 WEIGHTS: dict[str, torch.Tensor] = {

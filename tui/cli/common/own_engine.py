@@ -8,7 +8,7 @@ from types import FrameType
 import msgspec
 
 from tokexplore.models.api.chat import Rendered
-from tokexplore.models.api.engine import Control, Engine
+from tokexplore.models.api.engine import Control, Engine, Progress
 from tokexplore.models.api.options import LoadOptions, PromptSpec
 from tokexplore.models.errors import UsageError
 from tokexplore.models.opening import OpenEngine
@@ -18,14 +18,32 @@ from tokexplore.tui.terminal.exit_codes import INTERRUPTED, OK, TERMINATED
 
 
 def opened(
-    options: LoadOptions, open_engine: OpenEngine, meter: Meter, interruption: "Interruption"
+    options: LoadOptions,
+    open_engine: OpenEngine,
+    meter: Meter,
+    interruption: "Interruption",
+    prompt: PromptSpec | None = None,
 ) -> Engine | None:
     """The engine, with its notices said, or None where a signal came first.
 
     What that raises is not trusted to arrive: libraries turn it into errors of their own.
+
+    Args:
+        prompt: what it is opened for.
+
+    Raises:
+        UsageError: that is a chat and the model's files say, before its weights are read, that
+            there can be none.
     """
+    chats = prompt is not None and prompt.chat is not None
+
+    def report(progress: Progress) -> None:
+        meter.show(progress)
+        if chats and progress.why_no_chat:
+            raise UsageError(progress.why_no_chat)
+
     try:
-        engine = open_engine(options, meter.show)
+        engine = open_engine(options, report)
     except BaseException:
         if not interruption.code:
             raise

@@ -10,7 +10,7 @@ import msgspec
 from tokexplore.models import opening
 from tokexplore.models.api.engine import Control, DrawnToken, Engine, Progress, StreamRequest
 from tokexplore.models.api.instruments import Execution
-from tokexplore.models.api.options import LoadOptions
+from tokexplore.models.api.options import LoadOptions, PromptSpec
 from tokexplore.models.errors import UsageError
 from tokexplore.models.lab.conditions import PLAIN, Condition
 from tokexplore.models.opening import OpenEngine
@@ -76,7 +76,7 @@ class LabRunner:
             raise UsageError(f"lab {self.options.experiment} needs a prompt: --prompt TEXT.")
         for model in self.options.models:
             load = msgspec.structs.replace(app.load, model=model)
-            engine = self.open(load)
+            engine = self.open(load, prompt)
             if engine is None:
                 return
             what = f"lab {self.options.experiment}"
@@ -98,9 +98,13 @@ class LabRunner:
             if self.interrupted:
                 return
 
-    def open(self, options: LoadOptions) -> Engine | None:
-        """A model, also beside another; None where the user interrupts."""
-        return opened(options, self._open, self._meter, self._interruption)
+    def open(self, options: LoadOptions, prompt: PromptSpec | None = None) -> Engine | None:
+        """A model, also beside another; None where the user interrupts.
+
+        Args:
+            prompt: what it is opened for, where that is not known to be possible.
+        """
+        return opened(options, self._open, self._meter, self._interruption, prompt)
 
     def progress(self, stage: str) -> Callable[[int, int], None]:
         """Shows how many of all are done, and how long the rest takes."""

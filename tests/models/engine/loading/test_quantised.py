@@ -14,9 +14,9 @@ from support.written_models import edit_json
 from transformers import GptOssConfig, GptOssForCausalLM, MambaConfig, MambaForCausalLM
 from transformers.quantizers.auto import AUTO_QUANTIZER_MAPPING
 
-from tokexplore.models.catalog.catalog import list_models
 from tokexplore.models.catalog.checkpoint import read_checkpoint
 from tokexplore.models.catalog.codes import held_in_full
+from tokexplore.models.catalog.entries import list_models
 from tokexplore.models.catalog.footprint import footprint
 
 BLOCKS = {"quant_method": "fp8", "activation_scheme": "dynamic", "weight_block_size": [32, 32]}

@@ -1,0 +1,184 @@
+"""What another model is chosen from: recent ones, those that are here, and what is typed."""
+
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from tokexplore.models.api.options import EMBEDDED, EMBEDDED_TITLE, SHIPPED
+from tokexplore.models.catalog.catalog import (
+    Located,
+    hub_models,
+    locate,
+    may_be_model,
+    offline,
+    shipped,
+)
+from tokexplore.models.catalog.entries import ModelEntry, entries, models_in
+from tokexplore.models.catalog.footprint import Room
+from tokexplore.models.errors import TokexploreError, UsageError
+from tokexplore.models.untrusted import brief, path_of
+
+RECENT, SHIPPED_ONES, CACHED = "recent", "shipped with tokexplore", "hub cache"
+TYPED, FOLDERS = "typed", "folders"
+MOST_FOLDERS = 200
+"""Of a folder's folders, so many are offered."""
+_OWNED = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+
+
+class Choice(msgspec.Struct, frozen=True):
+    """One row to choose from."""
+
+    name: str
+    """What to give as MODEL, or a folder's path with a slash at its end."""
+    section: str
+    """What it stands under."""
+    entry: ModelEntry | None = None
+    """What its files say; None where there are none."""
+    problem: str = ""
+    """Why nothing more is known of it, as a sentence."""
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether it is a folder, which may hold models and is none."""
+        return self.section == FOLDERS and self.entry is None
+
+    @property
+    def comes_from_hub(self) -> bool:
+        """Whether it, or what is missing of it, would be downloaded."""
+        entry = self.entry
+        if entry is None:
+            return not (self.problem or self.is_folder)
+        return entry.origin == "hub" and not entry.complete and not offline()
+
+    @property
+    def refusal(self) -> str:
+        """Why it cannot be opened, as a sentence; empty where it may."""
+        if self.entry is None or self.comes_from_hub:
+            return self.problem
+        return f"{brief(self.name)} {why}." if (why := self.entry.refusal) else ""
+
+    def holds(self, words: Sequence[str]) -> bool:
+        """Whether it has all of these words, in small letters, in its name or kind."""
+        more = [EMBEDDED_TITLE] if self.name == EMBEDDED else []
+        if self.entry is not None:
+            more += [self.entry.family, self.entry.dtype]
+        text = " ".join([self.name, *more]).casefold()
+        return all(word in text for word in words)
+
+
+class Choices:
+    """Finds them; every model's files are read once.
+
+    Args:
+        recent: names of models, the latest first.
+        directories: folders of models, or models.
+        room: tells what is free for them.
+    """
+
+    def __init__(
+        self, recent: Callable[[], Sequence[str]], directories: Sequence[str],
+        room: Callable[[], Room],
+    ) -> None:  # fmt: skip
+        self._recent, self._directories, self._room = recent, directories, room
+        self._free: Room | None = None
+        self._read: dict[Path, ModelEntry] = {}
+
+    def here(self) -> Iterator[list[Choice]]:
+        """Those of this machine, some at a time, each once."""
+        seen = set[Path]()
+        recent = self._new(filter(None, map(_located, self._recent())), RECENT, seen)
+        yield recent + self._new(map(shipped, SHIPPED), SHIPPED_ONES, seen)
+        yield self._new(hub_models(), CACHED, seen)
+        for directory in self._directories:
+            section = f"in {directory}"
+            try:
+                yield self._new(models_in(directory), section, seen)
+            except UsageError as error:
+                yield [Choice(str(directory), section, problem=str(error))]
+
+    def typed(self, text: str) -> list[Choice]:
+        """What a typed text can stand for, beside those that are here.
+
+        A path: the model there and the folders that it may go on with; `owner/name`: that model.
+        """
+        if is_path(text):
+            return self._at_path(f"{text}/" if text in ("~", ".", "..") else text)
+        if not _OWNED.fullmatch(text):
+            return []
+        try:
+            found = locate(text)
+        except TokexploreError as error:
+            return [Choice(text, TYPED, problem=str(error))]
+        return [Choice(text, TYPED, self._entry(found) if found.path else None)]
+
+    def _at_path(self, text: str) -> list[Choice]:
+        head, slash, leaf = text.rpartition("/")
+        try:
+            folder = path_of(head + slash)
+            found = [self._model(head + slash, folder)] if not leaf and may_be_model(folder) else []
+            return found + [
+                self._model(head + slash + name, folder / name)
+                if may_be_model(folder / name)
+                else Choice(f"{head}{slash}{name}/", FOLDERS)
+                for name in _folders(folder, leaf)
+            ]
+        except (OSError, ValueError) as error:
+            reason = (getattr(error, "strerror", "") or str(error)).lower()
+            return [Choice(text, TYPED, problem=f"{brief(text)} cannot be read: {reason}.")]
+        except UsageError as error:
+            return [Choice(text, TYPED, problem=str(error))]
+
+    def _model(self, name: str, path: Path) -> Choice:
+        return Choice(name, FOLDERS, self._entry(Located(path.name, name, "directory", path)))
+
+    def _new(self, found: Iterator[Located] | Sequence[Located], section: str, seen: set[Path]
+    ) -> list[Choice]:  # fmt: skip
+        fresh = list[Choice]()
+        for place in found:
+            real = place.path.resolve() if place.path else None
+            if real is not None and real not in seen:
+                seen.add(real)
+                fresh.append(Choice(place.source, section, self._entry(place)))
+        return fresh
+
+    def _entry(self, place: Located) -> ModelEntry | None:
+        """What the files of a model say; None where there are none."""
+        if place.path is None:
+            return None
+        if place.path not in self._read:
+            self._free = self._free or self._room()
+            [self._read[place.path]] = entries([place], self._free)
+        return self._read[place.path]
+
+
+def is_path(text: str) -> bool:
+    """Whether a typed text is the begin of a path, and no name or search."""
+    return text.startswith((".", "/", "~"))
+
+
+def _located(name: str) -> Located | None:
+    """The model that a name stands for today, where it is here."""
+    try:
+        return locate(name)
+    except TokexploreError:
+        return None
+
+
+def _folders(folder: Path, begin: str) -> list[str]:
+    """Names of the folders in a folder that begin so, those in the same letters before others.
+
+    Raises:
+        OSError: it is not there, or cannot be read.
+    """
+    with os.scandir(folder) as found:
+        names = sorted(e.name for e in found if begin[:1] == "." or e.name[:1] != ".")
+    exact = [name for name in names if name.startswith(begin)]
+    alike = [] if exact else [n for n in names if n.casefold().startswith(begin.casefold())]
+    shown = list[str]()
+    for name in exact or alike:
+        if len(shown) < MOST_FOLDERS and os.path.isdir(folder / name):
+            shown.append(name)
+    return shown
