@@ -142,8 +142,7 @@ class Controller:
         """
         first = self.link.info is None
         try:
-            prompt = self.options.prompt if first else None
-            info = await self.link.load(for_chat=prompt is not None and prompt.chat is not None)
+            info = await self.link.load(for_chat=first and self.options.starts_with_chat)
         except EngineLostError as error:
             self.lose(error)
             return
@@ -364,10 +363,7 @@ class Controller:
     async def hide(self, number: int | None = None) -> int | None:
         """Hide a branch, the one in view by default; its number, None where none would be left."""
         async with self.paused_turn():
-            branch = self.explorer.branch
-            if number is None and branch is not None:
-                number = branch.number
-            return number if number is not None and sight.hide(self.explorer, number) else None
+            return sight.hide(self.explorer, number)
 
     async def unhide(self, number: int) -> None:
         """Show a hidden branch again."""

@@ -82,6 +82,11 @@ class AppOptions(msgspec.Struct, frozen=True):
     stock_output: bool = False
     """Leave the output to Textual instead of sending only what changed, as the line takes it."""
 
+    @property
+    def starts_with_chat(self) -> bool:
+        """Whether a conversation was given."""
+        return self.prompt is not None and self.prompt.chat is not None
+
     def starting_prompt(self) -> PromptSpec | None:
         """The prompt to start on: the one given, else the stock prompt of the models we ship.
 

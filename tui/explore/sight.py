@@ -7,16 +7,24 @@ from tokexplore.models.tree.visibility import is_hidden, is_out_of_sight
 from tokexplore.tui.explore.explorer import Explorer
 
 
-def hide(explorer: Explorer, number: int) -> bool:
-    """Hide a branch; the path moves to one that is left. False when none would be."""
-    tree = explorer.tree
+def hide(explorer: Explorer, number: int | None = None) -> int | None:
+    """Hide a branch, the one in view by default; the path moves to one that is left.
+
+    Returns:
+        Its number, or None where none would be left.
+    """
+    tree, branch = explorer.tree, explorer.branch
+    if number is None and branch is not None:
+        number = branch.number
+    if number is None:
+        return None
     seen = (b.number for b, _ in explorer.listed() if not is_hidden(tree, b.number))
     if all(_descends(explorer, other, number) for other in seen):
-        return False
+        return None
     tree.history.change(Hidden(number))
     _step_aside(explorer, number)
     _redraw_fork(explorer, tree.fork_of(tree.branch(number)))
-    return True
+    return number
 
 
 def unhide(explorer: Explorer, number: int) -> None:

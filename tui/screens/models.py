@@ -71,34 +71,24 @@ class ModelPicker(Picker[str | None, Choice]):
         cells = max(16, min(44, self.room - _FIGURES - _SAID))
         shown, entry = fit(cut_left(_short(row), cells), cells), row.entry
         if entry is None:
-            return Content.assemble((shown, "bold"), f" {self._about(row)}")
+            return Content.assemble((shown, "bold"), f" {_about(row, self._opened)}")
         size = short_count(entry.parameters) if entry.parameters is not None else "?"
         dtype = fit(safe_text(SHORT_DTYPES.get(entry.dtype, entry.dtype) or "?"), 4)
         return Content.assemble(
             (shown, "bold"),
             f" {size:>6} {dtype} {gb(entry.disk_bytes):>7} ",
-            f"{'chat' if entry.chat_template else '':<6}{self._about(row)}",
+            f"{'chat' if entry.chat_template else '':<6}{_about(row, self._opened)}",
         )
-
-    def _about(self, row: Choice) -> str:
-        """What matters most of a row, in a few words."""
-        if row.name == self._opened:
-            return "open"
-        if row.is_folder:
-            return "folder"
-        if row.entry is None:
-            return safe_text(row.problem) or "not on this machine: it would be downloaded"
-        if row.comes_from_hub:
-            return "not whole: the rest would be downloaded"
-        return safe_text(row.entry.refusal) or row.entry.fit.words()
 
     def detail(self, row: Choice) -> Content:
         """Its whole name, and all that is said of it."""
         entry = row.entry
         if entry is None:
-            return Content(f"{cut_left(safe_text(row.name), self.room)}\n{self._about(row)}")
+            return Content(
+                f"{cut_left(safe_text(row.name), self.room)}\n{_about(row, self._opened)}"
+            )
         more = [entry.name, entry.revision[:8], entry.family]
-        said = [self._about(row)] if row.refusal else [entry.fit.words()]
+        said = [_about(row, self._opened)] if row.refusal else [entry.fit.words()]
         if not row.refusal and entry.fit.is_known:
             said.append(f"context {entry.fit.context:,} tokens" if entry.fit.context else "")
             if entry.fit.fits:
@@ -134,6 +124,19 @@ class ModelPicker(Picker[str | None, Choice]):
         else:
             self._sure = row.name
             self.app.notify("This session is kept: ⏎ again opens the model.", markup=False)
+
+
+def _about(row: Choice, opened: str) -> str:
+    """What matters most of a row, in a few words."""
+    if row.name == opened:
+        return "open"
+    if row.is_folder:
+        return "folder"
+    if row.entry is None:
+        return safe_text(row.problem) or "not on this machine: it would be downloaded"
+    if row.comes_from_hub:
+        return "not whole: the rest would be downloaded"
+    return safe_text(row.entry.refusal) or row.entry.fit.words()
 
 
 def _short(row: Choice) -> str:

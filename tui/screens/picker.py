@@ -1,6 +1,7 @@
 """A dialog that looks for something beside the event loop and lists it; what is typed searches."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
 from textual import work
@@ -9,13 +10,12 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.message import Message
 from textual.widgets import Input, OptionList, Static
-from textual.widgets.option_list import Option
 from textual.worker import get_current_worker
 
 from tokexplore.models.display import safe_text
 from tokexplore.models.errors import TokexploreError
 from tokexplore.tui.screens.dialog import Dialog, Result
-from tokexplore.tui.screens.paged_list import PagedList
+from tokexplore.tui.screens.row_list import RowList
 from tokexplore.tui.screens.search_sheet import SearchLine
 
 Row = TypeVar("Row")
@@ -32,10 +32,6 @@ class Picker(Dialog[Result], Generic[Result, Row]):
     Picker {
         & > .dialog--box { width: 96%; max-width: 140; }
         & OptionList, & OptionList:focus { margin-top: 1; }
-        & OptionList > .option-list--option-highlighted {
-            background: $block-cursor-background; color: $block-cursor-foreground; text-style: bold;
-        }
-        & OptionList > .option-list--option-disabled { color: $text-muted; }
         & #detail { margin-top: 1; color: $text-muted; height: 3; text-wrap: wrap; }
     }
     """
@@ -48,19 +44,17 @@ class Picker(Dialog[Result], Generic[Result, Row]):
         ),
     ]
 
+    @dataclass
     class Found(Message):
         """Rows were found."""
 
-        def __init__(self, rows: Sequence[Any]) -> None:
-            super().__init__()
-            self.rows = rows
+        rows: Sequence[Any]
 
+    @dataclass
     class Looked(Message):
         """All rows were found, or a problem."""
 
-        def __init__(self, problem: str) -> None:
-            super().__init__()
-            self.problem = problem
+        problem: str
 
     placeholder = ""
     nothing_found = ""
@@ -70,8 +64,6 @@ class Picker(Dialog[Result], Generic[Result, Row]):
         super().__init__()
         self._rows: list[Row] = []
         """All that were found."""
-        self._shown: list[Row | None] = []
-        """As the list has them; None for a heading."""
         self._looking = True
         self._answered = ""
         """The text that the list is for."""
@@ -85,8 +77,7 @@ class Picker(Dialog[Result], Generic[Result, Row]):
     def body(self) -> ComposeResult:
         yield SearchLine(placeholder=self.placeholder, id="search")
         yield Static(Content.styled("looking…", "$text-muted"), id="looking")
-        rows = PagedList(markup=False)
-        rows.can_focus = False
+        rows = RowList[Row](self.heading, self.line, self.can_pick)
         rows.styles.max_height = max(3, self.app.size.height * 9 // 10 - OTHER_ROWS)
         yield rows
         yield Static("", id="detail")
@@ -137,12 +128,9 @@ class Picker(Dialog[Result], Generic[Result, Row]):
     @work(exclusive=True)
     async def _search(self, text: str) -> None:
         rows = await self.matching(text)
-        options = self.part(OptionList)
-        if options is None:
+        if (listed := self._list) is None:
             return
-        options.clear_options()
-        self._shown.clear()
-        self._add(rows)
+        listed.replace(rows)
         self._answered = text
         if not rows:
             self._show_detail(None)
@@ -153,24 +141,14 @@ class Picker(Dialog[Result], Generic[Result, Row]):
         return [row for row in self._rows if self.holds(row, words)]
 
     def _add(self, rows: Iterable[Row]) -> None:
-        """Put rows at the end of the list, under their headings."""
-        options = self.part(OptionList)
-        if options is None:
-            return
-        more: list[Option] = []
-        last = next((self.heading(row) for row in reversed(self._shown) if row is not None), "")
-        for row in rows:
-            if (heading := self.heading(row)) != last:
-                last = heading
-                more.append(Option(Content(safe_text(heading)), disabled=True))
-                self._shown.append(None)
-            more.append(Option(self.line(row), disabled=not self.can_pick(row)))
-            self._shown.append(row)
-        options.add_options(more)
-        if not self._answered:  # a search shows fewer rows in the same box
-            options.styles.min_height = len(self._shown)
-        if options.highlighted is None:
-            options.action_first()
+        if (listed := self._list) is not None:
+            listed.add(rows)
+            if not self._answered:  # a search shows fewer rows in the same box
+                listed.keep_height()
+
+    @property
+    def _list(self) -> RowList[Row] | None:
+        return self.part(RowList)
 
     @property
     def room(self) -> int:
@@ -180,9 +158,8 @@ class Picker(Dialog[Result], Generic[Result, Row]):
     @property
     def row(self) -> Row | None:
         """The row under the cursor."""
-        options = self.part(OptionList)
-        at = None if options is None else options.highlighted
-        return None if at is None or at >= len(self._shown) else self._shown[at]
+        listed = self._list
+        return None if listed is None else listed.at(listed.highlighted)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """The key that takes a sign back closes only while there is none."""
@@ -196,14 +173,7 @@ class Picker(Dialog[Result], Generic[Result, Row]):
 
     def action_row(self, where: str) -> None:
         """Move among the rows."""
-        options = self.query_one(PagedList)
-        moves = {
-            "up": options.action_cursor_up,
-            "down": options.action_cursor_down,
-            "page_up": options.action_page_up,
-            "page_down": options.action_page_down,
-        }
-        moves[where]()
+        self.query_one(RowList).move(where)
 
     def on_option_list_option_highlighted(self) -> None:
         """Another row is under the cursor."""
@@ -220,7 +190,8 @@ class Picker(Dialog[Result], Generic[Result, Row]):
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         """A row is picked by the mouse."""
-        row = self._shown[event.option_index]
+        listed = self._list
+        row = None if listed is None else listed.at(event.option_index)
         if row is not None:
             self.picked(row)
 

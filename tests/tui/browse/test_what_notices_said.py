@@ -12,7 +12,6 @@ from tokexplore.tui.screens.editor import PromptEditor
 from tokexplore.tui.screens.inspect import inspect_sheet
 from tokexplore.tui.screens.terms import TermsSheet
 
-
 WAITS = "what was typed waits for the model"
 
 

@@ -16,6 +16,7 @@ from tokexplore.models.catalog import footprint
 from tokexplore.models.catalog.choices import Choice
 from tokexplore.tui.app import TokexploreApp
 from tokexplore.tui.screens.models import ModelPicker
+from tokexplore.tui.screens.row_list import RowList
 
 SIZES = [(80, 24), (120, 40)]
 SHAPE = {
@@ -51,7 +52,7 @@ def app_of(*directories: Path) -> TokexploreApp:
 def shown(app: TokexploreApp) -> list[str]:
     """The names in the list."""
     assert isinstance(app.screen, ModelPicker)
-    rows = app.screen._shown
+    rows = app.screen.query_one(RowList)._shown
     return [Path(row.name).name for row in rows if isinstance(row, Choice)]
 
 

@@ -19,6 +19,7 @@ from tokexplore.models.session.listing import MOST_MODELS, recent_models
 from tokexplore.models.session.paths import all_files, sessions_folder
 from tokexplore.models.session.reader import Listed, listed
 from tokexplore.tui.app import TokexploreApp
+from tokexplore.tui.screens.row_list import RowList
 from tokexplore.tui.screens.sessions import BATCH, SessionPicker
 
 SIZES = [(80, 24), (120, 40)]
@@ -26,7 +27,7 @@ SIZES = [(80, 24), (120, 40)]
 
 def rows(app: TokexploreApp) -> list[Listed]:
     assert isinstance(app.screen, SessionPicker)
-    return [row for row in app.screen._shown if isinstance(row, Listed)]
+    return [row for row in app.screen.query_one(RowList)._shown if isinstance(row, Listed)]
 
 
 async def opened(pilot: Pilot[int], typed: str = "") -> TokexploreApp:
@@ -63,7 +64,9 @@ async def test_sessions_on_the_same_prompt_are_told_apart(size: tuple[int, int])
             assert " ".join(end) in text
         assert "and what is blue in the s" in text
         assert "this one" in text
-        assert app.screen._shown.index(app.screen.row) == 1, "the one in view cannot be opened"
+        assert app.screen.query_one(RowList)._shown.index(app.screen.row) == 1, (
+            "the one in view cannot be opened"
+        )
 
 
 @pytest.mark.parametrize(
