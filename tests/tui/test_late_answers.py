@@ -3,12 +3,14 @@
 import asyncio
 
 import pytest
-from support.app import make_app, press, until
+from support.app import make_app, press, settle, until
 from support.lived import OPTIONS, SIZE, ended
 from textual.screen import Screen
 
+from tokexplore.models.api.options import PromptSpec
 from tokexplore.tui.browse.screen import BrowseScreen
 from tokexplore.tui.explore.session_recorder import ScreenState
+from tokexplore.tui.screens.editor import PromptEditor
 from tokexplore.tui.screens.picker import Picker
 
 
@@ -71,6 +73,18 @@ async def test_a_screen_without_its_parts_is_not_drawn(keys: str, drawn: str) ->
             getattr(screen, drawn)()
         else:
             await drawing
+
+
+async def test_an_editor_that_is_taken_away_while_it_opens_breaks_nothing() -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: ended(app))
+        for rounds in range(40):
+            app.push_screen(PromptEditor(PromptSpec(text="a"), None, can_chat=False))
+            for _ in range(rounds):
+                await asyncio.sleep(0)
+            app.pop_screen()
+            await settle(pilot)
 
 
 async def test_a_screen_that_is_not_whole_yet_is_recorded_as_it_begins() -> None:

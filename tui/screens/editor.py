@@ -211,7 +211,9 @@ class PromptEditor(Writing[PromptSpec | None]):
 
     def on_mount(self) -> None:
         """Stand at the end of the text."""
-        plain = self.query_one("#plain", Draft)
+        plain = self.part(Draft, "#plain")
+        if plain is None:
+            return  # a model that is refused takes it away while it opens
         self._unedited = plain.text
         if self._typed is not None:
             plain.load_text(self._typed.text)
