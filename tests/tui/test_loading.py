@@ -133,8 +133,8 @@ async def test_a_chat_that_is_typed_meanwhile_starts_with_the_model() -> None:
         gate.release(10)
         await until(pilot, lambda: ended(app))
         explorer = app.controller.explorer
-        assert explorer.chat is not None
-        assert [m.content for m in explorer.chat.messages] == ["why red"]
+        assert explorer.path.chat is not None
+        assert [m.content for m in explorer.path.chat.messages] == ["why red"]
         assert "greedy" in explorer.tree.origin
         assert len(explorer.tree.prompts) == 1, "and no other prompt before it"
 
@@ -160,7 +160,7 @@ async def test_a_chat_with_a_model_that_can_have_none_comes_back_before_the_weig
         await during(pilot, lambda: not isinstance(app.screen, PromptEditor))
         gate.release(10)
         await until(pilot, lambda: ended(app))
-        assert app.controller.explorer.chat is None
+        assert app.controller.explorer.path.chat is None
         assert app.controller.explorer.text().startswith("Once")
 
 

@@ -69,12 +69,9 @@ class Controller:
         self._turn = asyncio.Lock()
         self.jobs = jobs = Jobs(changed, self._failed)
         self.link = link = EngineLink(
-            options.load,
-            make_client,
-            self.lose,
-            changed,
+            options.load, make_client, self.lose, changed,
             recorded=bool(explorer.nodes) or replay is not None,
-        )
+        )  # fmt: skip
         self.watchlist = Watchlist(explorer, link, jobs, changed)
         self.scorer = Scorer(explorer, link, self.watchlist, changed)
         self.streams = Streams(

@@ -48,7 +48,7 @@ FIELDS: dict[type[msgspec.Struct], str] = {
     study.Verdict: "kind probability explained",
     # JSON in `meta`
     scored_text.ScoredText: "text ids logprobs ranks literal model",
-    meta.Summary: "model nodes words updated",
+    meta.Summary: "model nodes words updated asked end branches names",
     meta.Holder: "host pid started",
     session_recorder.ViewState: "load settings max_new_tokens single_step stop_texts stop_ids "
     "ignore_eos close_call row marked left show_hidden watched screen remarks",

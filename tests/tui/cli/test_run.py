@@ -9,6 +9,7 @@ import re
 import resource
 import signal
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from support.fake_engine import FakeEngine, planted_text
 from support.fake_vocabulary import token_id
 
 from tokexplore.models.api.chat import Chat, Message
+from tokexplore.models.api.engine import Progress
 from tokexplore.models.api.options import LoadOptions, PromptSpec
 from tokexplore.models.errors import OutOfMemoryError, UsageError
 from tokexplore.models.sampling.settings import SamplingSettings
@@ -429,3 +431,23 @@ def test_a_session_that_cannot_be_written_to_its_end_is_a_failure(tmp_path: Path
     assert done.returncode == 1
     assert f"The session in {file} is not whole: " in done.stderr
     assert "end: length after 200 tokens" in done.stdout, "what was generated is told all the same"
+
+
+def test_a_chat_is_refused_before_the_weights_are_read() -> None:
+    weights = list[str]()
+
+    def opens(options: LoadOptions, report: Callable[[Progress], None]) -> FakeEngine:
+        def seen(progress: Progress) -> None:
+            weights.extend(["weights"] if progress.stage == "weights" else [])
+            report(progress)
+
+        return FakeEngine.open(options, seen, chat_template=False)
+
+    chat = PromptSpec(chat=Chat((Message("user", "why"),)))
+    app = AppOptions(load=LoadOptions("fake"), prompt=chat, max_new_tokens=1)
+    with pytest.raises(UsageError, match="fake has no chat template: give plain text"):
+        run_command.run(RunOptions(app), io.BytesIO(), open_engine=opens, errors=io.StringIO())
+    assert not weights
+    plain = msgspec.structs.replace(app, prompt=PromptSpec(text="why"))
+    run_command.run(RunOptions(plain), io.BytesIO(), open_engine=opens, errors=io.StringIO())
+    assert weights

@@ -215,3 +215,53 @@ def test_a_cached_hub_model_loads_by_id_with_its_commit(
     assert (loaded.name, loaded.source, loaded.revision) == ("story", "someone/story", commit)
     assert opened(repository / "snapshots" / commit).revision == commit
     assert locate("story").source == "someone/story"
+
+
+def said_of_chats(path: Path) -> str:
+    """Why there can be no chat, as it is told before the first weight is read."""
+    reports: list[Progress] = []
+    loaded = load(LoadOptions(model=str(path)), reports.append)
+    why = {report.why_no_chat for report in reports}
+    before = [r.why_no_chat for r in reports[: [r.stage for r in reports].index("weights")]]
+    assert why - {""} <= set(before), "never later"
+    assert loaded.chat_template == (not any(before))
+    return max(before)
+
+
+def test_that_there_is_no_chat_template_is_told_before_the_weights(model_dir: Path) -> None:
+    assert said_of_chats(model_dir) == (
+        "copy has no chat template: give plain text with --prompt instead of a chat."
+    )
+
+
+NAMED = [{"name": "rag", "template": "{{ messages }}"}]
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("tokenizer_config.json", {"chat_template": "{{ messages }}"}),
+        ("tokenizer_config.json", {"chat_template": NAMED}),
+        ("chat_template.jinja", "{{ messages }}"),
+        ("additional_chat_templates/rag.jinja", "{{ messages }}"),
+        ("chat_template.json", {"chat_template": "{{ messages }}"}),
+    ],
+)
+def test_a_chat_template_is_found_wherever_transformers_finds_it(
+    model_dir: Path, file: str, text: object
+) -> None:
+    (model_dir / file).parent.mkdir(exist_ok=True)
+    if isinstance(text, dict):
+        edit_json(model_dir / file, **text)
+    else:
+        (model_dir / file).write_text(str(text))
+    assert said_of_chats(model_dir) == ""
+
+
+def test_a_chat_template_of_the_tokenizer_s_own_class_is_found(
+    model_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = tokenizer()
+    words.chat_template = "{{ messages }}"
+    monkeypatch.setattr(opening, "open_tokenizer", lambda _: words)
+    assert said_of_chats(model_dir) == ""
