@@ -38,11 +38,11 @@ def columns_of(place: Place, vocabulary: Vocabulary, dots: int = DOTS) -> Column
     first, second = (token_text(vocabulary, token) for token in place.tokens[:2])
     margins, spread = [s.margin for s in sides], spread_of(sides)
     cells = [
-        _figures([s.logits[0] for s in sides]),
-        _figures([s.logprobs[0] for s in sides]),
-        _figures([s.logits[1] for s in sides]),
-        _figures([s.logprobs[1] for s in sides]),
-        _figures(margins, "+"),
+        figures([s.logits[0] for s in sides]),
+        figures([s.logprobs[0] for s in sides]),
+        figures([s.logits[1] for s in sides]),
+        figures([s.logprobs[1] for s in sides]),
+        figures(margins, "+"),
         [", ".join(token_text(vocabulary, token) for token in s.taken) for s in sides],
     ]
     counts = [f"×{len(s.runs)}" for s in sides]
@@ -54,13 +54,14 @@ def columns_of(place: Place, vocabulary: Vocabulary, dots: int = DOTS) -> Column
     )
 
 
-def _figures(values: Sequence[float | None], sign: str = "") -> list[str]:
-    """Numbers with as many decimals as tell different ones apart; empty for one that is unknown."""
-    there = [value for value in values if value is not None]
+def figures(values: Sequence[float | None], sign: str = "") -> list[str]:
+    """Numbers with as many decimals as tell them apart, and from 0; ? for one not known."""
+    there = {value for value in values if value is not None}
     for decimals in range(4, 10):
-        if len({f"{value:.{decimals}f}" for value in there}) == len(set(there)):
+        texts = {f"{value:.{decimals}f}" for value in there}
+        if len(texts) == len(there) and all(abs(v) >= 0.5 * 10**-decimals for v in there if v):
             break
-    return ["" if v is None else f"{v + 0.0:{sign if v else ''}.{decimals}f}" for v in values]
+    return ["?" if v is None else f"{v + 0.0:{sign if v else ''}.{decimals}f}" for v in values]
 
 
 def _dot(margin: float | None, spread: Spread | None, cells: int) -> str:
@@ -88,7 +89,7 @@ def spread_text(place: Place, vocabulary: Vocabulary) -> str:
     spread = spread_of(sides_of(place))
     if spread is None:
         return f"{first} − {second}: no run kept both"
-    low, middle, high = _figures([spread.lowest, spread.median, spread.highest], "+")
+    low, middle, high = figures([spread.lowest, spread.median, spread.highest], "+")
     runs = f"{spread.runs} run{'' if spread.runs == 1 else 's'}"
     if spread.lowest == spread.highest:
         return f"{first} − {second}: {middle} nats in all of {runs}, bit for bit"
@@ -116,15 +117,15 @@ def call_rows(calls: CloseCalls, vocabulary: Vocabulary) -> list[tuple[str, ...]
     """A table of the closest calls with its head; margins in nats."""
     shown = calls.calls
     lowest = [min(map(abs, _known(sides_of(call)))) for call in shown]
-    margins = _figures([*(call.margin for call in shown), *lowest, *(c.noise for c in shown)])
+    margins = figures([*(call.margin for call in shown), *lowest, *(c.noise for c in shown)])
     parts = [margins[at : at + len(shown)] for at in range(0, 3 * len(shown), len(shown) or 1)]
     rows: list[tuple[str, ...]] = [
         ("step", "first", "second", "margin", "smallest", "spread", "margin/σ", "")
     ]
-    for call, *figures in zip(shown, *parts, strict=True) if shown else ():
+    for call, *numbers in zip(shown, *parts, strict=True) if shown else ():
         pair = (token_text(vocabulary, token) for token in call.tokens)
         mark = COULD_FLIP if flips(calls, call) else "" if call.margin else TIE
-        rows.append((str(call.step), *pair, *figures, _in_sigmas(calls, call), mark))
+        rows.append((str(call.step), *pair, *numbers, _in_sigmas(calls, call), mark))
     return rows
 
 

@@ -13,6 +13,7 @@ from support.lab import lab_told
 from tokexplore.models.api.engine import Control, DrawnToken, StreamRequest
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.tui.cli.dispatch import main
+from tokexplore.tui.report.readings_text import figures
 
 ASKED = ("repeat", "--prompt", "Once upon", "--max-new-tokens", "6", "--ignore-eos")
 A, B = 300, 301
@@ -217,3 +218,9 @@ def test_what_cannot_be_meant_is_refused(arguments, word, capsys) -> None:
     engine = FakeEngine()
     assert main(list(arguments), open_engine=lambda _options, _report: engine) in (1, 2)
     assert word in capsys.readouterr().err
+
+
+def test_figures_tell_different_numbers_apart_and_none_is_a_false_zero() -> None:
+    assert figures([1.5, None, 0.0, -2.25], "+") == ["+1.5000", "?", "0.0000", "-2.2500"]
+    assert figures([0.0146241, 0.0146242]) == ["0.0146241", "0.0146242"]
+    assert figures([0.1, 2.4e-7]) == ["0.1000000", "0.0000002"]
