@@ -18,7 +18,8 @@ from tokexplore.models.api.instruments import Execution
 from tokexplore.models.api.options import LoadOptions
 from tokexplore.models.engine.local import LocalEngine
 from tokexplore.models.lab.conditions import Condition, mates
-from tokexplore.models.lab.noise import PREFILLED, SIGMAS, STREAMED, Noise, Way, could_flip, measure
+from tokexplore.models.lab.flips import SIGMAS, could_flip
+from tokexplore.models.lab.noise import PREFILLED, STREAMED, Noise, Way, measure
 from tokexplore.models.sampling.settings import SamplingSettings
 
 BEGINNING = 16

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from tokexplore.models.distribution import Distribution
+from tokexplore.models.lab.flips import scale
 from tokexplore.models.lab.forks import readings
-from tokexplore.models.lab.noise import scale
 from tokexplore.models.lab.repeat import Plan, Run
 from tokexplore.models.numerics import grid_step
 from tokexplore.models.tree.study import CloseCall, CloseCalls
@@ -47,7 +47,7 @@ def _call(runs: Sequence[Run], step: int, dtype: str) -> CloseCall:
 
 
 def _noise(first: Run, run: Run) -> float | None:
-    """How far a run reads the gaps of the first run's top two from it; see `noise.scale`."""
+    """How far a run reads the gaps of the first run's top two from it; see `flips.scale`."""
     differences = []
     for one, other in zip(first.steps, run.steps, strict=True):
         if len(one.distribution) > 1:

@@ -9,14 +9,11 @@ import numpy as np
 from tokexplore.models.api.engine import Control, Engine
 from tokexplore.models.api.instruments import Execution
 from tokexplore.models.lab.conditions import Condition, mates
+from tokexplore.models.lab.flips import scale
 from tokexplore.models.lab.repeat import EngineOf
 
 LONGEST = 1024
 """Steps of a path that are measured at most."""
-SIGMAS = 3.0
-"""A step could flip where its margin is at most so many standard deviations of the noise."""
-LEAST = 8
-"""Steps that an estimate of the noise rests on at least."""
 
 STREAMED, PREFILLED = "token by token", "one pass"
 """The two ways that a path which was streamed can be had again without a batch."""
@@ -210,18 +207,3 @@ def _top_two(row: Row) -> tuple[int, int]:
 def _log_sum_exp(row: Row) -> float:
     top = float(row.max())
     return top + float(np.log(np.exp(row - np.float32(top)).sum()))
-
-
-def scale(gaps: Sequence[float]) -> float | None:
-    """The noise of a gap of two logits: the root mean square of its differences between two ways.
-
-    None where there are fewer than `LEAST`.
-    """
-    if len(gaps) < LEAST:
-        return None
-    return float(np.sqrt(np.mean(np.square(gaps))))
-
-
-def could_flip(margin: float, noise: float) -> bool:
-    """Whether a step's margin (nats) is within the noise: at most `SIGMAS` times its scale."""
-    return noise > 0 and margin <= SIGMAS * noise

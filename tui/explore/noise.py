@@ -3,7 +3,8 @@
 from collections.abc import Callable
 
 from tokexplore.models.api.engine import ScoredToken
-from tokexplore.models.lab.noise import LEAST, LONGEST
+from tokexplore.models.lab.flips import LEAST
+from tokexplore.models.lab.noise import LONGEST
 from tokexplore.models.numerics import LOW_PRECISION
 from tokexplore.tui.explore.engine_link import EngineLink
 from tokexplore.tui.explore.explorer import Explorer

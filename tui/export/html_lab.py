@@ -5,8 +5,8 @@ from html import escape
 from typing import NamedTuple
 
 from tokexplore.models.display import NEWLINE, safe_text
+from tokexplore.models.lab.flips import SIGMAS
 from tokexplore.models.lab.forks import Segment, Summary, summarise, trie
-from tokexplore.models.lab.noise import SIGMAS
 from tokexplore.models.lab.sides import Place, Sides, sides_of
 from tokexplore.models.tokens import Vocabulary
 from tokexplore.models.tree.study import CloseCalls, Fork, Study

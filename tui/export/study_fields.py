@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from tokexplore.models.lab.noise import could_flip
+from tokexplore.models.lab.flips import could_flip
 from tokexplore.models.lab.sides import Place, sides_of, spread_of
 from tokexplore.models.tree.study import CloseCall, CloseCalls, Fork, Study
 from tokexplore.tui.export.json_fields import TokenFields, line

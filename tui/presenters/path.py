@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 from tokexplore.models.api.chat import PartKind
-from tokexplore.models.lab.noise import could_flip, scale
+from tokexplore.models.lab.flips import could_flip, scale
 from tokexplore.models.tree.conversation import Stretch, Turn, stretches, turns
 from tokexplore.models.tree.token_path import LONGEST_CHARACTER
 from tokexplore.models.tree.trie import ROOT

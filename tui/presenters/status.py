@@ -5,7 +5,7 @@ import re
 
 from tokexplore.models.display import NEWLINE, safe_text
 from tokexplore.models.distribution import Distribution
-from tokexplore.models.lab.noise import SIGMAS, could_flip
+from tokexplore.models.lab.flips import SIGMAS, could_flip
 from tokexplore.models.numerics import LOW_PRECISION, grid_step
 from tokexplore.models.sampling.bounds import BoundedView
 from tokexplore.models.sampling.sampler_view import StepView

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from tokexplore.models.lab.conditions import Knob
-from tokexplore.models.lab.noise import SIGMAS, could_flip
+from tokexplore.models.lab.flips import SIGMAS, could_flip
 from tokexplore.models.lab.sides import Place, Sides, Spread, sides_of, spread_of, tried, untried
 from tokexplore.models.tokens import Vocabulary
 from tokexplore.models.tree.study import CloseCall, CloseCalls, Study

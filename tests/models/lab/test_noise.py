@@ -13,17 +13,8 @@ from tokexplore.models.api.instruments import Execution
 from tokexplore.models.api.options import LoadOptions
 from tokexplore.models.engine.local import LocalEngine
 from tokexplore.models.lab.conditions import Condition
-from tokexplore.models.lab.noise import (
-    LEAST,
-    PREFILLED,
-    STREAMED,
-    Noise,
-    Way,
-    could_flip,
-    measure,
-    scale,
-    usual_ways,
-)
+from tokexplore.models.lab.flips import LEAST, could_flip, scale
+from tokexplore.models.lab.noise import PREFILLED, STREAMED, Noise, Way, measure, usual_ways
 
 BATCHED = Way("batch", Condition(Execution(((5, 6), (7, 8)))))
 WAYS = (Way(STREAMED), Way(PREFILLED, stepwise=False), BATCHED)

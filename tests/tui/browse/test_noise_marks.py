@@ -8,7 +8,7 @@ from support.fake_engine import FakeEngine
 
 from tokexplore.models.api.engine import Control, ScoredToken
 from tokexplore.models.api.options import PromptSpec
-from tokexplore.models.lab.noise import could_flip, scale
+from tokexplore.models.lab.flips import could_flip, scale
 from tokexplore.tui.explore.options import AppOptions
 from tokexplore.widgets.entropy_strip import EntropyStrip
 

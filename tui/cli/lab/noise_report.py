@@ -8,7 +8,8 @@ import msgspec
 
 from tokexplore.models.api.engine import Engine
 from tokexplore.models.display import safe_text
-from tokexplore.models.lab.noise import PREFILLED, SIGMAS, STREAMED, Noise, Pair, could_flip
+from tokexplore.models.lab.flips import SIGMAS, could_flip
+from tokexplore.models.lab.noise import PREFILLED, STREAMED, Noise, Pair
 from tokexplore.tui.export import json_fields
 from tokexplore.tui.report.repeat_text import one_line
 from tokexplore.tui.report.tables import aligned, csv_line, markdown_table
