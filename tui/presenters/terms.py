@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import NamedTuple, get_args
 
 from tokexplore.models.api.engine import EndReason
-from tokexplore.models.lab.noise import SIGMAS
+from tokexplore.models.lab.flips import SIGMAS
 from tokexplore.models.sampling.settings import STAGES
 from tokexplore.models.sampling.stage import Stage
 from tokexplore.widgets.entropy_strip import FAINTEST
