@@ -62,11 +62,11 @@ class Choice(msgspec.Struct, frozen=True):
 
     def holds(self, words: Sequence[str]) -> bool:
         """Whether it has all of these words, in small letters, in its name or kind."""
-        more = [EMBEDDED_TITLE] if self.name == EMBEDDED else []
-        if self.entry is not None:
-            more += [self.entry.family, self.entry.dtype]
-        text = " ".join([self.name, *more]).casefold()
-        return all(word in text for word in words)
+        title = EMBEDDED_TITLE if self.name == EMBEDDED else ""
+        family, dtype = (self.entry.family, self.entry.dtype) if self.entry else ("", "")
+        text = f"{self.name} {title} {family}".casefold()
+        # Most are of one dtype, which has parts of other words: bfloat16.
+        return all(word in text or dtype.startswith(word) for word in words)
 
 
 class Choices:

@@ -125,13 +125,14 @@ class Picker(Dialog[Result], Generic[Result, Row]):
         """Show what is searched for."""
         self._search(event.value)
 
-    @work(exclusive=True)
+    @work(exclusive=True, group="search")
     async def _search(self, text: str) -> None:
         rows = await self.matching(text)
         if (listed := self._list) is None:
             return
-        listed.replace(rows)
         self._answered = text
+        listed.clear()
+        self._add(rows)
         if not rows:
             self._show_detail(None)
 

@@ -57,11 +57,10 @@ class RowList(PagedList, Generic[Row]):
         if self.highlighted is None:
             self.action_first()
 
-    def replace(self, rows: Iterable[Row]) -> None:
-        """Show these rows alone."""
+    def clear(self) -> None:
+        """Show no row."""
         self.clear_options()
         self._shown.clear()
-        self.add(rows)
 
     def keep_height(self) -> None:
         """Take so many rows of the screen from now on, however few are shown later."""

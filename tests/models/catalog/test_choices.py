@@ -82,6 +82,7 @@ def test_a_search_finds_names_and_kinds() -> None:
     assert named(found, "embedded").holds(["fable"])
     assert named(found, "owner/story").holds(["own", "llama", "bfloat"])
     assert not named(found, "owner/story").holds(["own", "gpt"])
+    assert not named(found, "owner/story").holds(["flo"]), "of bfloat16"
     assert named(found, "owner/story").holds([])
 
 
