@@ -138,12 +138,17 @@ def context_of(config: dict[str, Any]) -> int:
     return _first(config, *_CONTEXT_NAMES)
 
 
-def room_for(device: str = "auto", dtype: Dtype = "auto", freed: int = 0) -> Room:
+def room_for(
+    device: str = "auto", dtype: Dtype = "auto", freed: int = 0, device_map: str = ""
+) -> Room:
     """What is free on a device as `--device` names them, of which `auto` is any.
 
     Args:
         freed: bytes of the model that is open and will make room, on that device.
+        device_map: empty, or a way to spread a model over all devices.
     """
+    if device_map and (gpus := free_by_gpu()):
+        return Room(0, sum(gpus.values()) + free_memory() + freed, dtype)
     cpu = 0 if device.startswith("cuda") else free_memory()
     if device == "cpu":
         return Room(cpu + freed, 0, dtype)

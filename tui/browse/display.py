@@ -191,7 +191,7 @@ class DisplayActions(Actions):
         choices = Choices(
             lambda: [load.model, *recent_models()],
             options.directories,
-            partial(room_for, device, load.dtype, freed),
+            partial(room_for, device, load.dtype, freed, load.device_map),
         )
         await self.screen.open(ModelPicker(choices, load.model), chosen)
 

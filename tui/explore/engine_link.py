@@ -109,8 +109,9 @@ class EngineLink:
         except EngineLostError:
             if self._ending is None:
                 raise
+        if self._ending is not None:
             await self._ending
-            raise UsageError(self.why_no_chat) from None
+            raise UsageError(self.why_no_chat)
         self.info = self.client.info
         return self.info
 

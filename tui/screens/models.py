@@ -41,6 +41,10 @@ class ModelPicker(Picker[str | None, Choice]):
     hint_text = "⏎ twice opens · {models.complete:tab} completes · {dialog.cancel:ctrl+g} closes"
     placeholder = "search, or a path (~/models/…), or a hub id (owner/name)"
     nothing_found = "no models"
+    not_matching = (
+        "No model here has all of these words. A path begins with /, ./ or ~, a hub id is "
+        "owner/name."
+    )
 
     def __init__(self, choices: Choices, opened: str) -> None:
         super().__init__()
@@ -84,9 +88,9 @@ class ModelPicker(Picker[str | None, Choice]):
         """Its whole name, and all that is said of it."""
         entry = row.entry
         if entry is None:
-            return Content(
-                f"{cut_left(safe_text(row.name), self.room)}\n{_about(row, self._opened)}"
-            )
+            about = "a folder: ⏎ goes into it" if row.is_folder else _about(row, self._opened)
+            return Content(f"{cut_left(safe_text(row.name), self.room)}
+{about}")
         more = [entry.name, entry.revision[:8], entry.family]
         said = [_about(row, self._opened)] if row.refusal else [entry.fit.words()]
         if not row.refusal and entry.fit.is_known:

@@ -59,6 +59,7 @@ class Picker(Dialog[Result], Generic[Result, Row]):
     placeholder = ""
     nothing_found = ""
     """What is said where there are no rows."""
+    not_matching = "Nothing here has all of these words."
 
     def __init__(self) -> None:
         super().__init__()
@@ -182,7 +183,8 @@ class Picker(Dialog[Result], Generic[Result, Row]):
 
     def _show_detail(self, row: Row | None) -> None:
         if line := self.part(Static, "#detail"):
-            line.update(Content("") if row is None else self.detail(row))
+            said = self.not_matching if self._answered else ""
+            line.update(Content(said) if row is None else self.detail(row))
 
     def on_input_submitted(self) -> None:
         """The row under the cursor is picked."""

@@ -171,6 +171,7 @@ def test_room_is_that_of_the_device_and_of_the_model_that_leaves_it(
     assert room_for("cpu", freed=7)[:2] == (107, 0)
     assert room_for("cuda:0", freed=7)[:2] == (0, 47)
     monkeypatch.setattr(module, "free_by_gpu", lambda: {"a": 40, "b": 60})
+    assert room_for("auto", device_map="auto", freed=7)[:2] == (0, 207)
     assert room_for("cuda:0", freed=7)[:2] == (0, 60), "the emptiest is another one"
 
 

@@ -3,7 +3,7 @@
 import re
 
 import msgspec
-from support.app import make_app, press, screen_text, settle, until
+from support.app import during, make_app, press, screen_text, settle, until
 from support.fake_engine import FakeEngine
 from support.fake_vocabulary import ASSISTANT, BOS, EOS, USER
 from textual.pilot import Pilot
@@ -81,10 +81,7 @@ async def test_the_prompt_editor_changes_between_plain_text_and_chat() -> None:
 async def test_a_chat_without_a_template_ends_the_program_with_2() -> None:
     app = make_app(options=options(), chat_template=False)
     async with app.run_test(size=SIZE) as pilot:
-        for _ in range(200):
-            await pilot.pause(0.01)
-            if app.return_code is not None:
-                break
+        await during(pilot, lambda: app.return_code is not None)
     assert app.return_code == 2
 
 

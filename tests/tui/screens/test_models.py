@@ -127,6 +127,7 @@ async def test_what_is_typed_is_searched(shelf: Path, typed: str, found: list[st
     async with app.run_test(size=(80, 24)) as pilot:
         await opened(pilot, typed)
         assert shown(app) == found
+        assert ("No model here has all of these words" in screen_text(app)) == (not found)
         await pilot.press("ctrl+u")
         await typed_there(pilot, "")
         assert len(shown(app)) > 5
