@@ -89,8 +89,7 @@ class ModelPicker(Picker[str | None, Choice]):
         entry = row.entry
         if entry is None:
             about = "a folder: ⏎ goes into it" if row.is_folder else _about(row, self._opened)
-            return Content(f"{cut_left(safe_text(row.name), self.room)}
-{about}")
+            return Content(f"{cut_left(safe_text(row.name), self.room)}\n{about}")
         more = [entry.name, entry.revision[:8], entry.family]
         said = [_about(row, self._opened)] if row.refusal else [entry.fit.words()]
         if not row.refusal and entry.fit.is_known:
