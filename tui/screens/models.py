@@ -10,7 +10,7 @@ from textual.content import Content
 from textual.widgets import Input
 
 from tokexplore.models.catalog.choices import RECENT, Choice, Choices, is_path
-from tokexplore.models.catalog.footprint import gb
+from tokexplore.models.catalog.footprint import Fit, gb
 from tokexplore.models.display import safe_text
 from tokexplore.tui.presenters.status import SHORT_DTYPES
 from tokexplore.tui.screens.picker import Picker
@@ -92,10 +92,7 @@ class ModelPicker(Picker[str | None, Choice]):
             return Content(f"{cut_left(safe_text(row.name), self.room)}\n{about}")
         more = [entry.name, entry.revision[:8], entry.family]
         said = [_about(row, self._opened)] if row.refusal else [entry.fit.words()]
-        if not row.refusal and entry.fit.is_known:
-            said.append(f"context {entry.fit.context:,} tokens" if entry.fit.context else "")
-            if entry.fit.fits:
-                said.append(f"needs {gb(entry.fit.needed)}, {gb(entry.fit.free)} free")
+        said += [] if row.refusal else _memory(entry.fit)
         first, second = (" · ".join(filter(None, each)) for each in (more, said))
         return Content(f"{cut_left(safe_text(first), self.room)}\n{second}")
 
@@ -127,6 +124,14 @@ class ModelPicker(Picker[str | None, Choice]):
         else:
             self._sure = row.name
             self.app.notify("This session is kept: ⏎ again opens the model.", markup=False)
+
+
+def _memory(fit: Fit) -> list[str]:
+    """What of a model's memory is known, beside whether it fits."""
+    if not fit.is_known:
+        return []
+    context = [f"context {fit.context:,} tokens"] if fit.context else []
+    return [*context, *([f"needs {gb(fit.needed)}, {gb(fit.free)} free"] if fit.fits else [])]
 
 
 def _about(row: Choice, opened: str) -> str:
