@@ -81,6 +81,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """What is imported stays: no collection of a test's walks through it. Quick tests: no torch."""
     gc.collect()
     gc.freeze()
+    # An app declares what there is when it has started to be here to stay, other tests' apps too.
+    gc.freeze = lambda: None
     if "not slow" in session.config.option.markexpr:
         assert "torch" not in sys.modules, "a quick test imports torch: name it in SLOW"
         sys.modules["torch"] = None  # type: ignore[assignment]  # a test that asks for it is slow
