@@ -210,9 +210,9 @@ async def test_rebound_keys_act_and_are_shown_on_every_kind_of_screen() -> None:
         await press(pilot, "w", "Y")
         assert isinstance(app.screen, PromptEditor)
         assert "^e plain/chat · ctrl+n turn · ctrl+j new line" in screen_text(app)
-        assert app.screen._chat is False
+        assert app.screen._form == "plain"
         await press(pilot, "ctrl+e")
-        assert app.screen._chat is True
+        assert app.screen._form == "new"
         await press(pilot, "ctrl+d")
         assert isinstance(app.screen, BrowseScreen)
 

@@ -75,12 +75,18 @@ async def test_a_screen_without_its_parts_is_not_drawn(keys: str, drawn: str) ->
             await drawing
 
 
+async def shows(*_: object) -> str:
+    return "1 token"
+
+
 async def test_an_editor_that_is_taken_away_while_it_opens_breaks_nothing() -> None:
     app = make_app(options=OPTIONS)
     async with app.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: ended(app))
         for rounds in range(40):
-            app.push_screen(PromptEditor(PromptSpec(text="a"), None, can_chat=False))
+            app.push_screen(
+                PromptEditor(PromptSpec(text="a"), shows, shows, lambda _: None, can_chat=True)
+            )
             for _ in range(rounds):
                 await asyncio.sleep(0)
             app.pop_screen()

@@ -118,7 +118,7 @@ async def test_any_row_and_any_id_of_the_vocabulary_can_be_taken() -> None:
 async def test_typed_text_keeps_its_spaces_and_is_scored() -> None:
     lines = section(await told("step 3", "type  king"), "type  king")
     assert lines[0] == " king"
-    assert re.fullmatch(r"1 tokens typed; the model gave them -\d+\.\d\d nats in all, .*", lines[1])
+    assert re.fullmatch(r"1 token typed; the model gave them -\d+\.\d\d nats in all, .*", lines[1])
 
 
 async def test_a_text_s_probability_is_told_and_nothing_branches() -> None:

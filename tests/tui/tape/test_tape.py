@@ -133,7 +133,7 @@ Wait 0.3
 Key u
 Screenshot undone
 Key ctrl+c q
-Wait 3
+Wait 6
 Key q
 Screenshot done
 """
