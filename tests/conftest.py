@@ -40,10 +40,13 @@ gc.unfreeze = lambda: None
 HERE = Path(__file__).parent
 SLOW = tuple(map(HERE.joinpath, (
     "fuzz", "models/catalog/test_pickles.py", "models/engine", "models/lab/test_experts.py",
-    "models/lab/test_noise.py", "models/lab/test_repeat_real.py", "models/lab/test_sums.py",
+    "models/lab/test_noise.py", "models/lab/test_repeat_real.py", "models/lab/test_sides.py",
+    "models/lab/test_sums.py",
     "models/session/test_killed.py", "models/training", "tui/browse/test_every_key.py",
     "tui/browse/test_turns_real.py", "tui/cli/test_lab_experts.py", "tui/cli/test_lab_sums.py",
-    "tui/cli/test_lens_real.py", "tui/cli/test_prob_real.py", "tui/cli/test_run_real.py",
+    "tui/cli/test_lens.py", "tui/cli/test_lens_plot.py", "tui/cli/test_lens_real.py",
+    "tui/cli/test_numbers.py", "tui/cli/test_prob_real.py",
+    "tui/cli/test_run_real.py",
     "tui/tape/test_tape.py", "tui/tape/test_tapes.py", "tui/terminal/test_frames.py",
     "tui/test_every_screen.py", "tui/test_few_cells.py", "tui/test_kept_lines.py",
 )))  # fmt: skip
