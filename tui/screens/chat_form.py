@@ -176,7 +176,8 @@ class ChatForm(VerticalScroll, can_focus=False):
         """Stand where the user is to type: on the turn in view, else on the last of the user's."""
         turns = self.turns
         users = [turn for turn in turns if turn.role == "user"]
-        here = turns[self._at] if self._at is not None and self._at < len(turns) else None
+        told = (turn for turn in turns if turn.told is not None)
+        here = next((turn for turn in told if turn.index == self._at), None)
         field = here or (users[-1] if users else self.query_one("#prefill", Draft))
         field.move_cursor(field.document.end)
         field.focus()

@@ -153,6 +153,20 @@ async def test_an_earlier_turn_is_edited_on_a_branch_of_its_own() -> None:
         assert tree.path(old.tip) == before, "the old branch stays whole"
 
 
+async def test_the_editor_stands_on_the_turn_under_the_cursor() -> None:
+    """The field of a system's words that is there for a chat without any is no message."""
+    app = chat_app(Chat((Message("user", "who was he"),)))
+    async with app.run_test(size=SIZE) as pilot:
+        await answered(app, pilot, "and she")
+        for turn in (turn for turn in conversation(app.controller.explorer.path) if turn.role):
+            app.controller.explorer.place(turn.words[0].start)
+            await press(pilot, "p")
+            field = app.focused
+            assert isinstance(field, Turn)
+            assert (field.role, field.index) == (turn.role, turn.message)
+            await press(pilot, "ctrl+g")
+
+
 async def test_later_turns_are_sent_too_where_asked() -> None:
     app = chat_app()
     async with app.run_test(size=SIZE) as pilot:
