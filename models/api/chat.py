@@ -9,6 +9,10 @@ PrefillAs = Literal["turn", "content", "reasoning"]
 content or the reasoning of an assistant message that it leaves open."""
 
 
+REASONING_FIELDS = ("reasoning_content", "reasoning", "thinking")
+"""Names that what was thought before an answer goes by in messages; templates look for each."""
+
+
 class Message(msgspec.Struct, frozen=True):
     """One chat message."""
 

@@ -74,7 +74,7 @@ class Prompts:
     async def _converse(self, chat: Chat) -> None:
         explorer, client = self._explorer, self._link.client
         known, end = shared(explorer.path, chat)
-        rendered = await client.ask(self.rendering(chat))
+        rendered = await client.ask(self._asked(chat, known, end))
         self._warn(rendered.warning)
         what = "With this turn the path has" if known else "This prompt has"
         self._check_length(end + len(rendered.ids), what)
@@ -86,7 +86,10 @@ class Prompts:
 
     def rendering(self, chat: Chat) -> Question[Rendered]:
         """What asks for the tokens that a conversation adds to the path in view."""
-        known, end = shared(self._explorer.path, chat)
+        return self._asked(chat, *shared(self._explorer.path, chat))
+
+    def _asked(self, chat: Chat, known: int, end: int) -> Question[Rendered]:
+        """The same, of one that shares so many messages and tokens with that path."""
         return AppendTurns(self._explorer.ids(end), chat, known) if known else Render(chat)
 
     def _check_length(self, length: int, what: str) -> None:

@@ -10,13 +10,7 @@ from tokexplore.models.engine.text.chat_parts import Conversation, parts
 from tokexplore.models.engine.text.encode import check_unicode, continuation_ids, token_ids
 from tokexplore.models.engine.text.literal import unmarked, with_marks
 from tokexplore.models.engine.text.sandbox import FenceError
-from tokexplore.models.engine.text.template import (
-    Turns,
-    apply,
-    fitted,
-    left_out,
-    source,
-)
+from tokexplore.models.engine.text.template import Turns, apply, fitted, left_out, source
 from tokexplore.models.engine.text.text_model import TextModel
 from tokexplore.models.engine.text.turn_end import STAND_IN, end_of_turn
 from tokexplore.models.errors import UsageError

@@ -11,10 +11,9 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate, groupby, pairwise
 from typing import Any, NamedTuple
 
-from tokexplore.models.api.chat import Chat, ChatPart, PartKind
+from tokexplore.models.api.chat import REASONING_FIELDS, Chat, ChatPart, PartKind
 from tokexplore.models.engine.text.byte_table import added_tokens, split_at_added
 from tokexplore.models.engine.text.literal import MARK, unmarked
-from tokexplore.models.engine.text.reasoning import REASONING_FIELDS
 from tokexplore.models.engine.text.template import Turns, apply
 from tokexplore.models.engine.text.text_model import TextModel
 from tokexplore.models.engine.text.turn_end import STAND_IN

@@ -8,11 +8,10 @@ from jinja2 import meta
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from transformers import PreTrainedTokenizerBase
 
+from tokexplore.models.api.chat import REASONING_FIELDS
 from tokexplore.models.engine.text.sandbox import FenceError, WorkError, fenced
 from tokexplore.models.engine.text.turn_end import STAND_IN, named_templates, rendered
 
-REASONING_FIELDS = ("reasoning_content", "reasoning", "thinking")
-"""Fields of a message in which templates look for what was thought before an answer."""
 KNOWN_MARKS = (
     ("<think>", "</think>"),
     ("[THINK]", "[/THINK]"),

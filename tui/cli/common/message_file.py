@@ -6,12 +6,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from tokexplore.models.api.chat import Message, PrefillAs
+from tokexplore.models.api.chat import REASONING_FIELDS, Message, PrefillAs
 from tokexplore.models.errors import UsageError
 from tokexplore.models.untrusted import json_of
 
-_REASONING = ("reasoning_content", "reasoning", "thinking")
-"""Names that the reasoning of a message goes by; templates are given it under each."""
 _TEXT_PARTS = ("text", "thinking")
 
 
@@ -75,7 +73,7 @@ def last_words(messages: list[Message]) -> tuple[list[Message], Opening]:
         return messages, Opening()
     if last.content:
         return messages[:-1], Opening(last.content, "content" if more else "turn", more)
-    name = next((name for name in _REASONING if isinstance(more.get(name), str)), "")
+    name = next((name for name in REASONING_FIELDS if isinstance(more.get(name), str)), "")
     if not name:
         return messages[:-1], Opening()
     return messages[:-1], Opening(str(more.pop(name)), "reasoning", more)
