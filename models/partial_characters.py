@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-LONGEST = 4
+LONGEST_CHARACTER = 4
 """Bytes of UTF-8 in one character."""
 _SHORTEST_OF = (0, 0, 0x80, 0x800, 0x10000)
 """By number of bytes: the first character that has so many."""
@@ -96,7 +96,7 @@ def partials(tokens: Sequence[bytes], index: int) -> list[Partial]:
 
 def _near(tokens: Sequence[bytes]) -> list[bytes]:
     """As many of the tokens as can share a character with the one before them."""
-    near, room = [], LONGEST - 1
+    near, room = [], LONGEST_CHARACTER - 1
     for token in tokens:
         if room <= 0:
             break

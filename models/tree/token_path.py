@@ -4,13 +4,11 @@ from collections.abc import Sequence
 from functools import cached_property
 
 from tokexplore.models.api.chat import Chat
+from tokexplore.models.partial_characters import LONGEST_CHARACTER
 from tokexplore.models.tokens import Vocabulary
 from tokexplore.models.tree.events import Prompted
 from tokexplore.models.tree.tree import TokenTree
 from tokexplore.models.tree.trie import ROOT
-
-LONGEST_CHARACTER = 4
-"""Bytes of UTF-8 in one character, so tokens that it can span."""
 
 
 class TokenPath:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from tokexplore.models.display import counted
 from tokexplore.models.errors import UsageError
 from tokexplore.models.session.listing import size_of
 from tokexplore.models.session.paths import dated_files, find, remove
@@ -38,7 +39,7 @@ def remove_sessions(asked: RemoveOptions) -> None:
         return
     for session in found:
         remove(session.path)
-    print(f"Removed: {_count(len(found))}, {size:,.1f} MB.")
+    print(f"Removed: {counted(len(found), 'session')}, {size:,.1f} MB.")
 
 
 def _found(asked: RemoveOptions) -> Sequence[Listed]:
@@ -63,13 +64,11 @@ def _agreed(count: int, size: float) -> bool:
     if not os.isatty(0):
         raise UsageError("removing needs a yes: there is no terminal to ask on, so give --yes.")
     print(
-        f"Remove {_count(count)}, {size:,.1f} MB? This cannot be undone. [y/N] ", end="", flush=True
+        f"Remove {counted(count, 'session')}, {size:,.1f} MB? This cannot be undone. [y/N] ",
+        end="",
+        flush=True,
     )
     try:
         return sys.stdin.readline().strip().lower() in ("y", "yes")
     except UnicodeDecodeError:
         return False
-
-
-def _count(number: int) -> str:
-    return f"{number:,} session{'' if number == 1 else 's'}"

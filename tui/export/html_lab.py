@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from typing import NamedTuple
 
-from tokexplore.models.display import NEWLINE, safe_text
+from tokexplore.models.display import NEWLINE, counted, safe_text
 from tokexplore.models.lab.flips import SIGMAS
 from tokexplore.models.lab.forks import Segment, Summary, summarise, trie
 from tokexplore.models.lab.sides import Place, Sides, sides_of
@@ -61,10 +61,10 @@ def lab_parts(source: Source, scope: Scope) -> Iterator[str]:
 def lab_link(source: Source, scope: Scope) -> str:
     """The way to that page; empty where there is none."""
     count = sum(len(studies) for _, studies in studies_of(source, scope))
-    many = "" if count == 1 else "s"
     if not count:
         return ""
-    return f'<p class="nav"><a href="#lab">the lab: {count} experiment{many} ›</a></p>\n'
+    many = counted(count, "experiment")
+    return f'<p class="nav"><a href="#lab">the lab: {many} ›</a></p>\n'
 
 
 def _safe(text: str) -> str:

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import NamedTuple
 
+from tokexplore.models.lab.flips import SIGMAS
+
 WIDTH, LEFT, RIGHT = 900, 46, 46
 LARGEST = 7.0
 """Radius of a dot; smaller where many are on one place."""
@@ -73,7 +75,7 @@ def call_dots(calls: Sequence[tuple[str, Sequence[Dots]]], band: float | None) -
         wide = max(1.5, place(min(band, high)) - left)
         parts.append(
             f'<rect class="band" x="{left}" y="{top - 4}" width="{wide:.1f}" '
-            f'height="{base - top + 4}"/><text x="{left}" y="14">3 σ of the noise</text>'
+            f'height="{base - top + 4}"/><text x="{left}" y="14">{SIGMAS:g} σ of the noise</text>'
         )
     for number, (name, dots) in enumerate(calls):
         y = top + row * number + row / 2

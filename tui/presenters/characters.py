@@ -7,7 +7,13 @@ from functools import lru_cache, partial
 from typing import NamedTuple
 
 from tokexplore.models.display import counted, is_mark, safe_character
-from tokexplore.models.partial_characters import LONGEST, Partial, beginnings, missing, partials
+from tokexplore.models.partial_characters import (
+    LONGEST_CHARACTER,
+    Partial,
+    beginnings,
+    missing,
+    partials,
+)
 from tokexplore.models.tree.trie import ROOT
 from tokexplore.tui.explore.explorer import Explorer
 
@@ -31,7 +37,7 @@ _LONG_NAMES = ("OLD", "NEW", "TAI", "LINEAR")
 def bytes_near(explorer: Explorer, node: int) -> list[bytes]:
     """The bytes of a node's token and of those before it that can share a character with it."""
     tree, found = explorer.tree, list[bytes]()
-    while node != ROOT and len(found) < LONGEST:
+    while node != ROOT and len(found) < LONGEST_CHARACTER:
         found.insert(0, token_bytes(explorer, tree.token[node]))
         node = tree.parent[node]
     return found

@@ -8,8 +8,8 @@ from functools import partial
 
 from tokexplore.models.api.chat import PartKind
 from tokexplore.models.lab.flips import could_flip, scale
+from tokexplore.models.partial_characters import LONGEST_CHARACTER
 from tokexplore.models.tree.conversation import Stretch, Turn, stretches, turns
-from tokexplore.models.tree.token_path import LONGEST_CHARACTER
 from tokexplore.models.tree.trie import ROOT
 from tokexplore.models.tree.turns import is_given
 from tokexplore.models.tree.visibility import is_fork

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from tokexplore.models.display import counted
 from tokexplore.models.lab.conditions import Knob
 from tokexplore.models.lab.flips import SIGMAS, could_flip
 from tokexplore.models.lab.sides import Place, Sides, Spread, sides_of, spread_of, tried, untried
@@ -90,7 +91,7 @@ def spread_text(place: Place, vocabulary: Vocabulary) -> str:
     if spread is None:
         return f"{first} − {second}: no run kept both"
     low, middle, high = figures([spread.lowest, spread.median, spread.highest], "+")
-    runs = f"{spread.runs} run{'' if spread.runs == 1 else 's'}"
+    runs = counted(spread.runs, "run")
     if spread.lowest == spread.highest:
         return f"{first} − {second}: {middle} nats in all of {runs}, bit for bit"
     return (
@@ -167,7 +168,7 @@ def noise_text(calls: CloseCalls) -> str:
 def tried_text(study: Study, others: Sequence[Study]) -> str:
     """What was varied so far, and what it gave."""
     parts = [
-        f"{', '.join(varied) or 'nothing'}: {unique} text{'' if unique == 1 else 's'}"
+        f"{', '.join(varied) or 'nothing'}: {counted(unique, 'text')}"
         for varied, unique in tried(study, others).items()
     ]
     return " · ".join(parts)

@@ -10,8 +10,8 @@ from tokexplore.models.api.engine import ModelInfo
 from tokexplore.models.api.provenance import Provenance
 from tokexplore.models.display import counted, safe_text
 from tokexplore.models.distribution import Distribution
+from tokexplore.models.partial_characters import LONGEST_CHARACTER
 from tokexplore.models.scored_text import by_probability
-from tokexplore.models.tree.token_path import LONGEST_CHARACTER
 from tokexplore.models.tree.tree import TokenTree
 from tokexplore.tui.explore.controller import Controller
 from tokexplore.tui.explore.explorer import Explorer

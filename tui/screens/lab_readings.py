@@ -10,7 +10,7 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
-from tokexplore.models.display import safe_text
+from tokexplore.models.display import counted, safe_text
 from tokexplore.models.lab.sides import Place, sides_of
 from tokexplore.models.tree.study import Study
 from tokexplore.tui.explore.controller import Controller
@@ -122,7 +122,7 @@ class ReadingsScreen(LiveScreen):
         self.query_one("#readings-table", Static).update(Content("\n").join(rows))
         runs = sides_of(place)[self._row].runs
         self.query_one("#readings-rule", TitleRule).show(
-            [Part(f"read by {len(runs)} run{'' if len(runs) == 1 else 's'}, computed so", "here")]
+            [Part(f"read by {counted(len(runs), 'run')}, computed so", "here")]
         )
         lines = [Content(safe_text(line)) for line in runs_of(study, runs)]
         most = max(3, self.size.height // 3)

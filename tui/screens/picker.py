@@ -163,16 +163,6 @@ class Picker(Dialog[Result], Generic[Result, Row]):
         listed = self._list
         return None if listed is None else listed.at(listed.highlighted)
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """The key that takes a sign back closes only while there is none."""
-        del parameters
-        line = self.part(Input)
-        return not (action == "close_unsearched" and line is not None and line.value)
-
-    def action_close_unsearched(self) -> None:
-        """Close."""
-        self.action_cancel()
-
     def action_row(self, where: str) -> None:
         """Move among the rows."""
         self.query_one(RowList).move(where)

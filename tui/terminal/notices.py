@@ -11,11 +11,9 @@ MOST_NOTICES = 4
 """More would hide what they are about, and each costs a layout."""
 LONGEST = 4.0
 """Seconds of the app's own clock that a notice stands at most."""
-_FOREVER = 1e9
-
-
 MOST_PAST = 12
 """Notices that can be read again."""
+_FOREVER = 1e9
 
 
 class Notices:
