@@ -121,8 +121,7 @@ class Explorer:
 
     def on_path(self, node: int) -> bool:
         """Whether a node is on the path in view."""
-        depth = self.tree.depth[node]
-        return 0 < depth <= len(self.nodes) and self.nodes[depth - 1] == node
+        return node in self.path
 
     @property
     def prompt_length(self) -> int:

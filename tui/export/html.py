@@ -11,12 +11,13 @@ from importlib import resources
 import msgspec
 from textual.theme import Theme
 
-from tokexplore.models.display import safe_character, safe_text
+from tokexplore.models.display import safe_character
 from tokexplore.models.tree.trie import Branch
 from tokexplore.models.tree.turns import Turns, is_given, steps_until
 from tokexplore.models.tree.visibility import is_fork
 from tokexplore.tui.export.html_lab import lab_link, lab_parts
 from tokexplore.tui.export.html_texts import texts_parts
+from tokexplore.tui.export.markup import html_text
 from tokexplore.tui.export.source import Scope, Source
 from tokexplore.tui.theme import DARK, LIGHT
 from tokexplore.widgets.heat import LEVELS, NONE, level
@@ -83,7 +84,7 @@ def _style() -> str:
 
 
 def _head(source: Source, digest: str, sheets: list[str], link: str) -> str:
-    title, models = html.escape(safe_text(source.title)), []
+    title, models = html_text(source.title), []
     style = "".join([_style(), *map(_file, sheets)])
     for by in source.tree.provenance:
         revision = f" @ {by.revision[:12]}" if by.revision else ""
@@ -98,7 +99,7 @@ def _head(source: Source, digest: str, sheets: list[str], link: str) -> str:
         '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
         f"style-src 'unsafe-inline'; script-src 'sha256-{digest}'\">\n"
         f"<title>{title}</title>\n<style>{style}</style>\n</head>\n<body>\n<header>\n"
-        f'<h1>{title}</h1>\n<p class="facts">{html.escape(safe_text(" · ".join(facts)))}</p>\n'
+        f'<h1>{title}</h1>\n<p class="facts">{html_text(" · ".join(facts))}</p>\n'
         f'<div class="legend">surprisal {steps} nats, the prompt in italics · '
         f"hover or tap a token for what else the model said</div>\n{link}</header>\n"
     )
@@ -138,7 +139,7 @@ def _summary(source: Source, branch: Branch) -> str:
     tree, vocabulary = source.tree, source.vocabulary
     parts = [f"<span>{branch.number}</span>"]
     if branch.name:
-        parts.append(f'<span class="name">{html.escape(safe_text(branch.name))}</span>')
+        parts.append(f'<span class="name">{html_text(branch.name)}</span>')
     if not branch.root:
         token = html.escape(vocabulary.show(tree.token[branch.head]))
         step = tree.own_step(branch.head)
@@ -150,7 +151,7 @@ def _summary(source: Source, branch: Branch) -> str:
     if branch.hidden:
         parts.append("<span>hidden</span>")
     words = vocabulary.text(tree.token[n] for n in source.chain(branch)[:BEGINS])
-    parts.append(f'<span class="begins">{html.escape(safe_text(" ".join(words.split())))}</span>')
+    parts.append(f'<span class="begins">{html_text(" ".join(words.split()))}</span>')
     return f"<summary>{''.join(parts)}</summary>"
 
 
@@ -199,9 +200,7 @@ def _note(source: Source, node: int, turns: Turns) -> str:
     tree, depth = source.tree, source.tree.depth[node]
     step = "prompt" if is_given(turns, depth) else f"step {steps_until(turns, depth)}"
     token = html.escape(source.vocabulary.show(tree.token[node]))
-    name, note = (
-        html.escape(safe_text(texts.get(node, ""))) for texts in (tree.labels, tree.notes)
-    )
+    name, note = (html_text(texts.get(node, "")) for texts in (tree.labels, tree.notes))
     parts = [f"<b>{name}</b>" if name else "", note]
     written = " ".join(filter(None, parts)) or "bookmark"
     return f"<li><span>{step}</span> <code>{token}</code> {written}</li>"

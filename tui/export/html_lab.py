@@ -11,6 +11,7 @@ from tokexplore.models.lab.sides import Place, Sides, sides_of
 from tokexplore.models.tokens import Vocabulary
 from tokexplore.models.tree.study import CloseCalls, Fork, Study
 from tokexplore.tui.export.lab_dots import Dots, call_dots, side_dots
+from tokexplore.tui.export.markup import html_text
 from tokexplore.tui.export.source import Scope, Source
 from tokexplore.tui.export.study_fields import studies_of
 from tokexplore.tui.report.readings_text import (
@@ -52,7 +53,7 @@ def lab_parts(source: Source, scope: Scope) -> Iterator[str]:
         before = "…" * (len(ids) > PROMPT)
         for study in studies:
             number += 1
-            yield f"<article>\n<h2>“{before}{_safe(prompt)}”, {len(study.runs)} times</h2>\n"
+            yield f"<article>\n<h2>“{before}{html_text(prompt)}”, {len(study.runs)} times</h2>\n"
             yield from _study(_Page(study, source.vocabulary, f"lab{number}"))
             yield "</article>\n"
     yield "</section>\n"
@@ -67,19 +68,15 @@ def lab_link(source: Source, scope: Scope) -> str:
     return f'<p class="nav"><a href="#lab">the lab: {many} ›</a></p>\n'
 
 
-def _safe(text: str) -> str:
-    return escape(safe_text(text))
-
-
 def _study(page: _Page) -> Iterator[str]:
     study, summary = page.study, summarise(page.study.runs) if page.study.runs else None
     facts = [
         study.setting, study.dtype, f"{study.length} tokens a run",
         f"varied: {', '.join(study.varied) or 'nothing'}",
     ]  # fmt: skip
-    yield f'<p class="facts">{_safe(" · ".join(facts))}</p>\n'
+    yield f'<p class="facts">{html_text(" · ".join(facts))}</p>\n'
     for notice in study.notices or ():
-        yield f'<p class="facts">{_safe(notice)}</p>\n'
+        yield f'<p class="facts">{html_text(notice)}</p>\n'
     if summary is None:
         return
     yield _tiles(study, summary)
@@ -109,7 +106,9 @@ def _tiles(study: Study, summary: Summary) -> str:
         good = all(control.same_logits for control in study.controls)
         said = "the identical batch, run again"
         tiles.append(("bit for bit" if good else "not the same", said, "" if good else "bad"))
-    cells = (f'<div class="{kind}"><b>{big}</b>{_safe(small)}</div>' for big, small, kind in tiles)
+    cells = (
+        f'<div class="{kind}"><b>{big}</b>{html_text(small)}</div>' for big, small, kind in tiles
+    )
     return f'<div class="tiles">{"".join(cells)}</div>\n'
 
 
@@ -161,11 +160,11 @@ def _fork(page: _Page, fork: Fork) -> str:
     sentences = [spread_text(fork, vocabulary), *([grid] if grid else [])]
     return (
         f'<div class="card" id="{page.name}-{study.forks.index(fork)}">'
-        f"<h4>step {fork.step} <span>{_safe(choices_text(fork, vocabulary))}</span>"
+        f"<h4>step {fork.step} <span>{html_text(choices_text(fork, vocabulary))}</span>"
         f'<span class="pill {fork.verdict.kind}">{_verdict(fork)}</span></h4>\n'
-        f'<p class="why">{_safe(verdict_text(fork))}</p>\n'
+        f'<p class="why">{html_text(verdict_text(fork))}</p>\n'
         f"{side_dots(dots, safe_text(first), safe_text(second)) if dots else ''}"
-        f"<p>{'<br>'.join(map(_safe, sentences))}</p>\n{_readings(page, fork)}</div>\n"
+        f"<p>{'<br>'.join(map(html_text, sentences))}</p>\n{_readings(page, fork)}</div>\n"
     )
 
 
@@ -179,7 +178,7 @@ def _readings(page: _Page, place: Place) -> str:
     """Logits, logprobs and margins, with the runs that read them."""
     shown, sides = columns_of(place, page.vocabulary), sides_of(place)
     words = {run.number: run.condition for run in page.study.runs}
-    first, second = (f"<code>{_safe(token)}</code>" for token in shown.tokens)
+    first, second = (f"<code>{html_text(token)}</code>" for token in shown.tokens)
     heads = ("runs", f"{first} logit", "logprob", f"{second} logit", "logprob", "margin", "took",
              "computed so")  # fmt: skip
     rows = []
@@ -187,7 +186,7 @@ def _readings(page: _Page, place: Place) -> str:
         several = len(one.runs) - 1
         such = words[one.runs[0]] + (f" · and {several} more" if several else "")
         title = "run " + ", ".join(map(str, one.runs))
-        rows.append((*map(_safe, cells), f'<span title="{title}">{_safe(such)}</span>'))
+        rows.append((*map(html_text, cells), f'<span title="{title}">{html_text(such)}</span>'))
     return _table(heads, rows, {0: "left", 6: "left", 7: "wrap"})
 
 
@@ -206,7 +205,7 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], kinds: dict[int,
 def _close_calls(page: _Page, calls: CloseCalls) -> Iterator[str]:
     """What came closest to another text, with the reach of the noise."""
     yield "<h3>The closest calls <small>margins of the first two tokens, nats</small></h3>\n"
-    yield f'<div class="card"><p class="why">{_safe(noise_text(calls))}</p>\n'
+    yield f'<div class="card"><p class="why">{html_text(noise_text(calls))}</p>\n'
     lines = []
     for call in calls.calls:
         pair = " | ".join(token_text(page.vocabulary, token) for token in call.tokens)
@@ -217,7 +216,7 @@ def _close_calls(page: _Page, calls: CloseCalls) -> Iterator[str]:
     head, *rows = call_rows(calls, page.vocabulary)
     marked = []
     for call, row in zip(calls.calls, rows, strict=True):
-        cells = list(map(_safe, row))
+        cells = list(map(html_text, row))
         if cells[-1]:
             kind = " flip" if flips(calls, call) else ""
             cells[-1] = f'<span class="pill{kind}">{cells[-1]}</span>'
@@ -226,15 +225,15 @@ def _close_calls(page: _Page, calls: CloseCalls) -> Iterator[str]:
     yield "</div>\n"
     for call in calls.calls:
         pair = " or ".join(token_text(page.vocabulary, token) for token in call.tokens)
-        yield f"<details><summary>step {call.step}: {_safe(pair)}, as every run read it</summary>"
+        yield f"<details><summary>step {call.step}: {html_text(pair)}, as every run read it</summary>"
         yield f"{_readings(page, call)}</details>\n"
 
 
 def _runs(study: Study) -> str:
     """Every run, folded: how it was computed and what came of it."""
     rows = [
-        (str(run.number), _safe(run.condition), str(run.seed), str(len(run.ids)),
-         _safe(run.ended), f"{run.seconds:.2f}")
+        (str(run.number), html_text(run.condition), str(run.seed), str(len(run.ids)),
+         html_text(run.ended), f"{run.seconds:.2f}")
         for run in study.runs
     ]  # fmt: skip
     heads = ("run", "computed so", "seed", "tokens", "ended", "seconds")

@@ -1,10 +1,10 @@
 """Texts whose probability was asked for, beside each other in the HTML."""
 
 from collections.abc import Iterator
-from html import escape
 
-from tokexplore.models.display import NEWLINE, safe_text
+from tokexplore.models.display import NEWLINE
 from tokexplore.models.scored_text import ScoredText, by_probability
+from tokexplore.tui.export.markup import html_text
 from tokexplore.tui.export.source import Scope, Source
 from tokexplore.tui.export.text_fields import texts_of
 from tokexplore.tui.report.probability_text import quoted, share_of_best, tokens_line
@@ -22,7 +22,7 @@ def texts_parts(source: Source, scope: Scope) -> Iterator[str]:
     yield '<section id="texts">\n'
     for node, texts in found:
         before = source.vocabulary.text(source.tree.ids(node)[-PROMPT:]).replace("\n", NEWLINE)
-        yield f'<h2>How probable after <a href="#n{node}">“…{_safe(before)}”</a></h2>\n'
+        yield f'<h2>How probable after <a href="#n{node}">“…{html_text(before)}”</a></h2>\n'
         for model in sorted({text.model for text in texts}):
             yield from _table(source, model, [text for text in texts if text.model == model])
     yield "</section>\n"
@@ -30,7 +30,7 @@ def texts_parts(source: Source, scope: Scope) -> Iterator[str]:
 
 def _table(source: Source, model: int, texts: list[ScoredText]) -> Iterator[str]:
     by = source.tree.provenance[model]
-    yield f"<p>{_safe(f'{by.model}, {by.dtype} on {by.device}')}</p>\n<table><tr><th>text</th>"
+    yield f"<p>{html_text(f'{by.model}, {by.dtype} on {by.device}')}</p>\n<table><tr><th>text</th>"
     yield "<th>logprob, nats</th><th>probability</th><th>to the best</th></tr>\n"
     ordered = by_probability(texts)
     for text in ordered:
@@ -38,11 +38,7 @@ def _table(source: Source, model: int, texts: list[ScoredText]) -> Iterator[str]
         cells = "".join(
             f'<td class="n">{cell}</td>' for cell in (*numbers, share_of_best(text, ordered[0]))
         )
-        tokens = _safe(tokens_line(text, source.vocabulary))
-        yield f"<tr><td><code>{_safe(quoted(text.text, 80))}</code><br><small>{tokens}</small></td>"
+        tokens = html_text(tokens_line(text, source.vocabulary))
+        yield f"<tr><td><code>{html_text(quoted(text.text, 80))}</code><br><small>{tokens}</small></td>"
         yield f"{cells}</tr>\n"
     yield "</table>\n"
-
-
-def _safe(text: str) -> str:
-    return escape(safe_text(text))
