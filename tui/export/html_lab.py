@@ -225,7 +225,8 @@ def _close_calls(page: _Page, calls: CloseCalls) -> Iterator[str]:
     yield "</div>\n"
     for call in calls.calls:
         pair = " or ".join(token_text(page.vocabulary, token) for token in call.tokens)
-        yield f"<details><summary>step {call.step}: {html_text(pair)}, as every run read it</summary>"
+        title = f"step {call.step}: {html_text(pair)}, as every run read it"
+        yield f"<details><summary>{title}</summary>"
         yield f"{_readings(page, call)}</details>\n"
 
 

@@ -39,6 +39,7 @@ def _table(source: Source, model: int, texts: list[ScoredText]) -> Iterator[str]
             f'<td class="n">{cell}</td>' for cell in (*numbers, share_of_best(text, ordered[0]))
         )
         tokens = html_text(tokens_line(text, source.vocabulary))
-        yield f"<tr><td><code>{html_text(quoted(text.text, 80))}</code><br><small>{tokens}</small></td>"
+        shown = html_text(quoted(text.text, 80))
+        yield f"<tr><td><code>{shown}</code><br><small>{tokens}</small></td>"
         yield f"{cells}</tr>\n"
     yield "</table>\n"
