@@ -268,7 +268,7 @@ class TokexploreApp(PacedApp[int]):
     async def action_suspend_process(self) -> None:  # type: ignore[override]
         """Leave the terminal to the shell; what the line still answers must not reach it."""
         await self.frames.quieten()
-        self.suspend_job()
+        super().action_suspend_process()
 
     async def action_interrupt(self) -> None:
         """Close the dialog in front, or else stop the work that is going on; twice leaves."""

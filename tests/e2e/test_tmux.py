@@ -125,3 +125,24 @@ def test_the_size_is_the_terminal_s_whatever_is_reported(pane: Pane) -> None:
     assert pane.still() == before
     pane.run("resize-window", "-x", "100", "-y", "30")
     pane.until(lambda s: max(map(len, s.splitlines())) > 90 and "? help" in s.splitlines()[-1])
+
+
+def test_ctrl_z_gives_the_terminal_to_the_shell_under_a_program_that_waits_for_ours(
+    pane: Pane, tmp_path: Path
+) -> None:
+    """As `make run` does."""
+    waits = tmp_path / "waits.py"
+    waits.write_text("import subprocess, sys\nsys.exit(subprocess.run(sys.argv[1:]).returncode)\n")
+    pane.start("xterm-256color", 100, 30, "bash --norc --noprofile")
+    pane.until(lambda text: "$" in text or "#" in text)
+    pane.keys(f"{sys.executable} {waits} {STARTED} --max-new-tokens 8", "Enter")
+    pane.until(lambda text: "ended: length" in text)
+    for _ in range(3):
+        pane.keys("C-z")
+        pane.until(lambda text: "Stopped" in text and "BROWSE" not in text)
+        pane.keys("echo shell$((40 + 2))", "Enter")
+        pane.until(lambda text: "shell42" in text)
+        pane.keys("clear; fg", "Enter")
+        pane.until(lambda text: "BROWSE" in text and "ended: length" in text)
+    pane.keys("q", "q")
+    pane.until(lambda text: "Kept: " in text)

@@ -1,7 +1,6 @@
 """The one place that rests on Textual's private parts: an app whose frames we write ourselves."""
 
 import os
-import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -116,13 +115,6 @@ class PacedApp(ThemedApp[ReturnType]):
     def _lay_out_again(self) -> None:
         if self._running and self.screen_stack:
             self.screen.refresh(layout=True)
-
-    def suspend_job(self) -> None:
-        """Stop all of this job, not this process alone: the shell may wait for a `make` that waits
-        for us."""
-        if self._driver is not None and self._driver.can_suspend:
-            self._suspend_signal()
-            os.killpg(os.getpgrp(), signal.SIGTSTP)
 
     def _fatal_error(self) -> None:
         """One line in place of pages of traceback, which go into a file."""

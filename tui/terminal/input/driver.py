@@ -34,6 +34,14 @@ class InputDriver(LinuxDriver):
         assert isinstance(self._app, HasKeyQueue)
         return self._app.key_queue
 
+    def _sigtstp_application(self, *_: object) -> None:
+        """Leave the screen, then stop all of this job: the shell may wait for a `make` that waits
+        for us, and would take the terminal while we still write to it."""
+        if self._auto_restart:
+            self.suspend_application_mode()
+            self._must_signal_resume = True
+        os.killpg(os.getpgrp(), signal.SIGSTOP)
+
     def run_input_thread(self) -> None:
         """Read until the end is asked for or the line is lost."""
         splitter, reader = Splitter(), Reader(self.size)
