@@ -5,6 +5,7 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -64,6 +65,15 @@ def _state_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+
+@pytest.fixture
+def each_frame() -> Iterator[None]:
+    """Each frame of an app is drawn, as for a terminal: for tests of what drawing itself may do."""
+    from support.headless import draw_always  # Textual, which most tests do without
+
+    with draw_always():
+        yield
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -2,16 +2,22 @@
 
 A pilot waits until nothing is left to do. Textual's own waits until the whole process was idle for
 a while: longer on a busy machine, and no shorter on one that has nothing to do. Style sheets, which
-hundreds of apps share, are parsed once.
+hundreds of apps share, are parsed once. Nobody sees a screen between two looks: it is drawn when a
+test looks at it and when it is left, which is half the work, or each time (`draw_always`).
 """
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import textual.app
 import textual.pilot
 from textual._context import active_app
+from textual.app import App
+from textual.await_complete import AwaitComplete
 from textual.css.model import RuleSet
 from textual.css.stylesheet import Stylesheet
+from textual.screen import Screen
 
 _CALM = 3
 """Rounds of the event loop without anything to do: what arrives meanwhile begins a new one."""
@@ -23,7 +29,7 @@ async def nothing_to_do(*_: float) -> None:
     calm = 0
     while calm < _CALM:
         await asyncio.sleep(0)
-        calm = 0 if ready or _paints() else calm + 1
+        calm = 0 if ready or _paints() or _keys_go_on() else calm + 1
 
 
 def _paints() -> bool:
@@ -47,6 +53,17 @@ def _paints() -> bool:
     return True
 
 
+def _keys_go_on() -> bool:
+    """Whether keys wait for nothing but their turn, or for a dialog that is about to open."""
+    app = active_app.get()
+    queue = getattr(app, "key_queue", None)
+    if not queue or not queue._waiting or app.return_code is not None:
+        return False
+    opened = getattr(app.screen, "opened", None) if app.screen_stack else None
+    opens = opened is not None and not opened.is_set()
+    return opens or not queue._keeps_waiting(queue._waiting[0])
+
+
 textual.pilot.wait_for_idle = textual.app.wait_for_idle = nothing_to_do
 
 _parse = Stylesheet._parse_rules
@@ -61,3 +78,51 @@ def _parsed_once(self: Stylesheet, *css: object, **more: object) -> list[RuleSet
 
 
 Stylesheet._parse_rules = _parsed_once  # type: ignore[assignment, method-assign]
+
+
+_draw = Screen._compositor_refresh
+_draws_always = False
+
+
+@contextmanager
+def draw_always() -> Iterator[None]:
+    """Draw each frame, as a terminal would have it: for tests of what drawing itself may do."""
+    global _draws_always
+    before, _draws_always = _draws_always, True
+    try:
+        yield
+    finally:
+        _draws_always = before
+
+
+def _draw_later(self: Screen[object]) -> None:
+    if _draws_always or self.app.is_inline or self is not self.app.screen:
+        _draw(self)
+        return
+    self._dirty_widgets.clear()
+    self.app._update_mouse_over(self)
+
+
+def draw(screen: Screen[object]) -> None:
+    """Draw all of a screen as it is now."""
+    if screen.is_attached and screen.size:
+        screen._compositor.render_strips()
+
+
+_pop, _end = App.pop_screen, App._shutdown
+
+
+def _pop_drawn(self: App[object]) -> AwaitComplete:
+    draw(self.screen)
+    return _pop(self)
+
+
+async def _end_drawn(self: App[object]) -> None:
+    if self.screen_stack and self._exception is None:
+        draw(self.screen)
+    await _end(self)
+
+
+Screen._compositor_refresh = _draw_later  # type: ignore[method-assign]
+App.pop_screen = _pop_drawn  # type: ignore[method-assign]
+App._shutdown = _end_drawn  # type: ignore[method-assign]

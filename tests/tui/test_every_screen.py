@@ -14,6 +14,7 @@ from tokexplore.tui.screens.dialog import Ask
 from tokexplore.tui.screens.help import HelpSheet
 from tokexplore.tui.screens.terms import TermsSheet
 
+pytestmark = pytest.mark.usefixtures("each_frame")
 OPTIONS = AppOptions(
     prompt=PromptSpec(text="Once upon"),
     max_new_tokens=8,

@@ -143,7 +143,7 @@ async def test_keys_are_for_the_session_that_comes_into_view() -> None:
         app.post_message(events.Key("a", "a"))
         await until(pilot, lambda: isinstance(app.screen, Ask) and not app.key_queue)
         assert app.controller is not before
-        assert app.sessions.path == path
+        await until(pilot, lambda: app.sessions.path == path)
         await press(pilot, *"ok", "enter")
         assert list(app.controller.explorer.tree.notes.values()) == ["ok"]
         assert not before.explorer.tree.notes

@@ -1,5 +1,6 @@
 """Only lines that changed are painted again, and a full repaint forgets nothing."""
 
+import pytest
 from rich.segment import Segment
 from textual.app import ComposeResult
 from textual.strip import Strip
@@ -7,6 +8,8 @@ from textual.strip import Strip
 from tokexplore.tui.theme import ThemedApp
 from tokexplore.widgets.cell_text import line
 from tokexplore.widgets.changed_lines import ChangedLines
+
+pytestmark = pytest.mark.usefixtures("each_frame")
 
 
 class Letters(ChangedLines):

@@ -71,9 +71,12 @@ class Picker(Dialog[Result], Generic[Result, Row]):
 
     @property
     def rows_are_coming(self) -> bool:
-        """Whether the list is still empty, or that of another text than stands there."""
-        line = self.part(Input)
-        return self._looking or (line is not None and line.value != self._answered)
+        """Whether the list is empty and may not stay so, or that of another text than stands there.
+        """
+        line, listed = self.part(Input), self._list
+        if line is None or listed is None:
+            return False
+        return line.value != self._answered or (self._looking and not listed.option_count)
 
     def body(self) -> ComposeResult:
         yield SearchLine(placeholder=self.placeholder, id="search")
@@ -113,7 +116,6 @@ class Picker(Dialog[Result], Generic[Result, Row]):
             self._search(line.value)
         else:
             self._add(rows)
-        self._looking = False
 
     def on_picker_looked(self, looked: "Picker.Looked") -> None:
         """Say what is to be said of it."""

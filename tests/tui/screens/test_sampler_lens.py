@@ -222,6 +222,7 @@ async def test_a_click_on_the_hints_is_their_key() -> None:
         assert app.screen is lens
 
 
+@pytest.mark.usefixtures("each_frame")
 async def test_the_picture_shows_probabilities_their_sum_and_what_was_drawn() -> None:
     app = make_app(options=OPTIONS)
     async with app.run_test(size=SIZE) as pilot:
@@ -235,6 +236,7 @@ async def test_the_picture_shows_probabilities_their_sum_and_what_was_drawn() ->
         assert f"u = {u:.6f}" in screen_text(app)
 
 
+@pytest.mark.usefixtures("each_frame")
 @pytest.mark.parametrize("size", [SIZE, (140, 50), (80, 24)])
 async def test_the_legend_stands_inside_the_frame_of_the_picture(size: tuple[int, int]) -> None:
     app = make_app(options=OPTIONS)
@@ -258,6 +260,7 @@ async def test_the_legend_stands_inside_the_frame_of_the_picture(size: tuple[int
             await press(pilot, "v")
 
 
+@pytest.mark.usefixtures("each_frame")
 async def test_a_small_terminal_shows_candidates_or_the_picture() -> None:
     app = make_app(options=OPTIONS)
     async with app.run_test(size=(80, 24)) as pilot:
@@ -296,6 +299,7 @@ async def test_without_the_model_there_are_bounds() -> None:
         assert any("needs the model" in n.message for n in app._notifications)
 
 
+@pytest.mark.usefixtures("each_frame")
 @pytest.mark.slow
 @pytest.mark.parametrize("theme", [DARK, LIGHT, ANSI])
 async def test_it_can_be_drawn_in_every_theme(theme: Theme) -> None:
@@ -401,6 +405,7 @@ def test_probabilities_are_marked_at_equal_cells(cells: int, top: float) -> None
     assert [float(label) for label in labels] == pytest.approx(list(axis.ticks))
 
 
+@pytest.mark.usefixtures("each_frame")
 async def test_what_is_almost_zero_is_drawn_to_the_last_rank() -> None:
     app = make_app(options=replace(OPTIONS, settings=SamplingSettings(1.0)))
     async with app.run_test(size=SIZE) as pilot:

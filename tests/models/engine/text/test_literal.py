@@ -1,5 +1,6 @@
 """Names of tokens in a text: read as their characters where that was asked, and BOS but once."""
 
+import re
 from typing import Any
 
 import pytest
@@ -54,8 +55,11 @@ def test_a_literal_text_has_its_bytes_and_none_of_the_tokens_that_it_names(
     assert joined(loaded, ids) in spaced
 
 
+NAMES = re.compile("</?s>|<think>")
+
+
 @settings(max_examples=30, deadline=None)
-@given(text=st.text("aontheking 国王<>/", max_size=20).filter(lambda t: "<s>" not in t))
+@given(text=st.text("aotheking 国王<>/", max_size=20).filter(lambda t: not NAMES.search(t)))
 def test_a_text_that_names_no_token_is_read_as_ever(kind: tuple[str, Any], text: str) -> None:
     _, loaded = kind
     for continuation in (False, True):
