@@ -30,9 +30,10 @@ IN_CHATS = frozenset({"act.turn", "act.answer", "step.turn_on"})
 TOGETHER = {
     "step.previous": ("{step.previous:←}{step.next:→}", "step"),
     "row.up": ("{row.up:↑}{row.down:↓}", "candidate"),
+    "program.quit": ("{program.quit:q}", "quit"),
     "step.turn_on": ("{step.turn_back:{}{step.turn_on:}}", "turn"),
 }
-"""Keys that stand as one."""
+"""Keys that stand as one, and one that asks to be pressed again."""
 _BY_ID: dict[str, Command] = {command.id: command for command in COMMANDS}
 
 
