@@ -13,8 +13,10 @@ from tokexplore.models.engine.forward import cache as kv
 from tokexplore.models.engine.forward import logits_row
 from tokexplore.models.engine.forward.kv_store import Path
 from tokexplore.models.engine.forward.logits_row import Row
-from tokexplore.models.engine.stream import StopCriteria, Uniforms, out_of_room
+from tokexplore.models.engine.stream import out_of_room
 from tokexplore.models.sampling.logit_edits import changes_of
+from tokexplore.models.sampling.randomness import Uniforms
+from tokexplore.models.sampling.stop_criteria import StopCriteria
 
 
 class _Run:
@@ -28,14 +30,15 @@ class _Run:
         self.entropies: list[float] = []
         self.ended: EndReason | None = None
         self._request, self._context = request, core.info.context
-        self._uniforms, self._stops = Uniforms(), StopCriteria(core, request)
+        self._uniforms = Uniforms()
+        self._stops = StopCriteria(core.info, core.vocabulary, request)
 
     def draw(self, row: Row) -> None:
         """Take the next token from the row after the path."""
         changes = changes_of(self.settings, self.path.ids, self._request.prompt_length)
         number = 0.0
         if not self.settings.greedy:
-            number = self._uniforms.after(self.path, self.settings.seed, 0)
+            number = self._uniforms.after(self.path.ids, self.settings.seed, 0)
         found = sampler.reshape(row, self.settings, changes)
         (token,) = sampler.draw(found, np.array([number]))
         self.ids.append(token)

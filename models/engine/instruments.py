@@ -22,8 +22,10 @@ from tokexplore.models.engine.core import Core
 from tokexplore.models.engine.forward import logits_row, prefill, routing, split_sums
 from tokexplore.models.engine.forward.kv_store import Path
 from tokexplore.models.engine.forward.padded_batch import Batch, spans
-from tokexplore.models.engine.stream import StopCriteria, Uniforms, drawn, out_of_room
+from tokexplore.models.engine.stream import drawn, out_of_room
 from tokexplore.models.errors import UsageError
+from tokexplore.models.sampling.randomness import Uniforms
+from tokexplore.models.sampling.stop_criteria import StopCriteria
 
 
 class LocalBench:
@@ -49,7 +51,8 @@ class LocalBench:
     ) -> Iterator[DrawnToken | StreamEnded]:
         self._check(request.ids, execution, request.max_new_tokens)
         settings = request.settings.checked()
-        path, uniforms, stops = Path(request.ids), Uniforms(), StopCriteria(self._core, request)
+        path, uniforms = Path(request.ids), Uniforms()
+        stops = StopCriteria(self._core.info, self._core.vocabulary, request)
         batch = self._begun(path.ids, execution)
         reason = self._limit(path, request, control)
         while reason is None:

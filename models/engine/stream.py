@@ -23,8 +23,9 @@ from tokexplore.models.engine.forward import logits_row, prefill
 from tokexplore.models.engine.forward.kv_store import Leaf, Path
 from tokexplore.models.engine.forward.logits_row import Row
 from tokexplore.models.sampling.logit_edits import changes_of
-from tokexplore.models.sampling.randomness import extend_key, path_key, uniform
+from tokexplore.models.sampling.randomness import Uniforms
 from tokexplore.models.sampling.settings import SamplingSettings
+from tokexplore.models.sampling.stop_criteria import StopCriteria
 
 _SETTLE_EVERY = 256
 """After so many tokens the growing cache is weighed again against the others."""
@@ -42,7 +43,7 @@ class Stream:
         self._row: Row | None = None
         """The row after the path, once it is known."""
         self._uniforms = Uniforms()
-        self._stops = StopCriteria(core, request)
+        self._stops = StopCriteria(core.info, core.vocabulary, request)
         self._asked: SamplingSettings | None = None
         self._settings = request.settings.checked()
 
@@ -175,7 +176,7 @@ def out_of_room(
 
 
 def drawn(
-    row: Row, path: Path, request: StreamRequest, settings: SamplingSettings, uniforms: "Uniforms",
+    row: Row, path: Path, request: StreamRequest, settings: SamplingSettings, uniforms: Uniforms,
     threads: int = 0,
 ) -> DrawnToken:  # fmt: skip
     """The token that a request's stream takes after `path`, whose row this is."""
@@ -183,7 +184,7 @@ def drawn(
     changes = changes_of(settings, path.ids, request.prompt_length)
     reshaped = sampler.reshape(row, settings, changes)
     draw = request.draw if len(path) == len(request.ids) else 0
-    number = None if settings.greedy else uniforms.after(path, settings.seed, draw)
+    number = None if settings.greedy else uniforms.after(path.ids, settings.seed, draw)
     (token,) = sampler.draw(reshaped, np.array([number or 0.0]))
     standing = _standing(row, distribution, token)
     return DrawnToken(
@@ -209,58 +210,3 @@ def _standing(row: Row, distribution: Distribution, token: int) -> TokenRank:
     logit = distribution.logit_view[index]
     rank = distribution.rank(index)
     return TokenRank(token, logit, logit - row.lse, rank, index, distribution.tied(index))
-
-
-class Uniforms:
-    """The uniform number of each node along a path that only grows."""
-
-    def __init__(self) -> None:
-        self._seed: int | None = None
-        self._key = b""
-        self._length = 0
-
-    def after(self, path: Path, seed: int, draw: int) -> float:
-        """The number for the token after `path`."""
-        if seed != self._seed:
-            self._seed, self._key = seed, path_key(seed, path.ids)
-        else:
-            for token in path.ids[self._length :]:
-                self._key = extend_key(self._key, token)
-        self._length = len(path)
-        return uniform(self._key, draw)
-
-
-class StopCriteria:
-    """End-of-text tokens, stop ids, and stop texts over the bytes of the generated part."""
-
-    def __init__(self, core: Core, request: StreamRequest) -> None:
-        self._bytes_of = core.vocabulary.bytes_of
-        self._eos = frozenset(() if request.ignore_eos else core.info.eos_ids)
-        self._turn = frozenset(() if request.ignore_eos else request.turn_ids)
-        self._ids = frozenset(request.stop_ids)
-        self._texts = [(text, text.encode()) for text in request.stop_texts if text]
-        self._window = max((len(data) for _, data in self._texts), default=1) - 1
-        self._tail = b""
-        for token in request.ids[request.stops_from :]:
-            self._remember(token)
-        self.met = ""
-        """The stop text that was met."""
-
-    def reason(self, token: int) -> EndReason | None:
-        """Whether the path ends with this new token."""
-        if token in self._eos:
-            return "eos"
-        if token in self._turn:
-            return "end of turn"
-        if token in self._ids:
-            return "stop"
-        if self._texts:
-            seen = self._tail + self._bytes_of(token)
-            self._remember(token)
-            self.met = next((text for text, data in self._texts if data in seen), "")
-        return "stop" if self.met else None
-
-    def _remember(self, token: int) -> None:
-        """Keep as many bytes as can be the start of a stop text, one less than the longest."""
-        seen = self._tail + self._bytes_of(token)
-        self._tail = seen[len(seen) - self._window :] if len(seen) > self._window else seen

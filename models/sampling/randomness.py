@@ -4,7 +4,7 @@ The path's ids are chained through keyed BLAKE2b (RFC 7693), so a node's number 
 what was explored before, on batching or on other branches.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 
 
@@ -35,3 +35,22 @@ def uniform(key: bytes, draw: int = 0) -> float:
     """A number in [0, 1) with 53 bits, for the `draw`-th draw after the path of this key."""
     digest = blake2b(draw.to_bytes(8, "little"), digest_size=8, key=key, person=b"draw").digest()
     return (int.from_bytes(digest, "little") >> 11) * 2.0**-53
+
+
+class Uniforms:
+    """The uniform number of each node along a path that only grows."""
+
+    def __init__(self) -> None:
+        self._seed: int | None = None
+        self._key = b""
+        self._length = 0
+
+    def after(self, path: Sequence[int], seed: int, draw: int) -> float:
+        """The number for the token after `path`."""
+        if seed != self._seed:
+            self._seed, self._key = seed, path_key(seed, path)
+        else:
+            for token in path[self._length :]:
+                self._key = extend_key(self._key, token)
+        self._length = len(path)
+        return uniform(self._key, draw)
