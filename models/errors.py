@@ -25,3 +25,7 @@ class OutOfMemoryError(TokexploreError):
 
 class EngineLostError(TokexploreError):
     """The engine's process ended; the tree stays and the engine can be started again."""
+
+
+class ServerError(TokexploreError):
+    """A server that cannot be reached, refuses, or answers what cannot be read; nothing is lost."""

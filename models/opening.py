@@ -4,19 +4,26 @@ from collections.abc import Callable
 
 from tokexplore.models.api.engine import Engine, Progress
 from tokexplore.models.api.options import LoadOptions
+from tokexplore.models.server.address import is_address
 
 OpenEngine = Callable[[LoadOptions, Callable[[Progress], None]], Engine]
 """Opens a model as `open_engine` does."""
 
 
 def open_engine(options: LoadOptions, report: Callable[[Progress], None]) -> Engine:
-    """Open a model in this process; importing its engine takes seconds and is a stage of its own.
+    """Open a model in this process, or one behind a server; importing its engine takes seconds and
+    is a stage of its own.
 
     Raises:
         UsageError: a device, dtype or name that is not here.
         ModelError: files that are not a model that can do the job.
     """
     report(Progress("libraries", 0, 1, "imports"))
+    if is_address(options.model):
+        from tokexplore.models.server.engine import ServerEngine
+
+        report(Progress("libraries", 1, 1, "imports"))
+        return ServerEngine.open(options, report)
     from tokexplore.models.engine.local import LocalEngine
 
     report(Progress("libraries", 1, 1, "imports"))

@@ -14,6 +14,7 @@ from tokexplore.models.api.capabilities import Capabilities
 from tokexplore.models.api.chat import Chat, Rendered
 from tokexplore.models.api.provenance import Provenance
 from tokexplore.models.distribution import STORED_CANDIDATES, Distribution, Rows, TokenRank
+from tokexplore.models.errors import UsageError
 from tokexplore.models.sampling.effects import Draws, Effect
 from tokexplore.models.sampling.sampler_view import SamplerView
 from tokexplore.models.sampling.settings import SamplingSettings
@@ -81,6 +82,24 @@ class ModelInfo(msgspec.Struct, frozen=True):
     """Of the CPU, as `Provenance` has them."""
     versions: dict[str, str] = {}
     """Versions of the programs that compute, by name."""
+    evidence: tuple[tuple[str, str], ...] = ()
+    """Of a server: what it does, and the call that showed it."""
+
+    def check(self, ids: Sequence[int]) -> None:
+        """Refuse a path that this model cannot have.
+
+        Raises:
+            UsageError: it is empty, longer than the context, or has ids that are no tokens.
+        """
+        if not ids:
+            raise UsageError("an empty path has no distribution: give at least one token.")
+        if 0 < self.context < len(ids):
+            raise UsageError(
+                f"the path is {len(ids)} tokens long and the context of {self.name} is "
+                f"{self.context}: shorten the prompt."
+            )
+        if bad := [token for token in ids if not 0 <= token < self.vocabulary]:
+            raise UsageError(f"token {bad[0]} is not in the vocabulary of {self.vocabulary} ids.")
 
     @property
     def provenance(self) -> Provenance:
@@ -134,7 +153,7 @@ class Progress(msgspec.Struct, frozen=True, tag=True):
     """How far a long piece of work is."""
 
     stage: str
-    """`libraries`, `reading`, `download`, `weights`, `probe`, `prefill`, `scoring`."""
+    """`libraries`, `reading`, `download`, `weights`, `probe`, `prefill`, `scoring`, `server`."""
     done: int
     total: int
     unit: str = "tokens"
@@ -164,9 +183,10 @@ class DrawnToken(msgspec.Struct, frozen=True, tag=True):
     """Those in force."""
     sampler: SamplerView | None
     """None where it depends on candidates that the engine does not list."""
-    chosen_by: Literal["greedy", "sampled"]
+    chosen_by: Literal["greedy", "sampled", "server"]
+    """Of a server: its own sampler, where ours would need candidates that are not listed."""
     sampler_logprob: float | None
-    """Nats, under the settings in force; 0 for greedy, None where `sampler` is."""
+    """Nats, under the settings in force; 0 for greedy, None where it is not known."""
     draw: int = 0
     uniform: float | None = None
     """The number that a sampled token was drawn with."""

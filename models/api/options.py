@@ -16,11 +16,28 @@ SPARSE = "flock"
 SHIPPED = (EMBEDDED, SPARSE)
 
 
+class ServerOptions(msgspec.Struct, frozen=True):
+    """How a server is asked; no secret is in it."""
+
+    key_env: str = ""
+    """Name of the environment variable that holds the key."""
+    key_file: str = ""
+    """A file that holds it, which nobody else may read."""
+    header_env: tuple[str, ...] = ()
+    """`NAME=VARIABLE`: headers whose values stand in variables."""
+    tokenizer: str = ""
+    """A directory or hub id of the model's tokenizer, where the server has none."""
+    timeout: float = 120.0
+    """Seconds that the server may be silent."""
+    top: int = 20
+    """Candidates that are asked for at every step, as far as the server lists so many."""
+
+
 class LoadOptions(msgspec.Struct, frozen=True):
     """Which model to load, and how."""
 
     model: str = EMBEDDED
-    """A directory, a name in the hub cache, a hub id, or `embedded`."""
+    """A directory, a name in the hub cache, a hub id, `embedded`, or the address of a server."""
     device: str = "auto"
     """`auto` (the GPU with the most free memory, else the CPU), `cpu`, `cuda`, `cuda:1`, `mps`."""
     dtype: Dtype = "auto"
@@ -32,6 +49,8 @@ class LoadOptions(msgspec.Struct, frozen=True):
     threads: int | Literal["auto"] = 0
     """Of the CPU. 0 is what the sizes of machine and model say; `auto` begins with as many and
     takes fewer while that is faster, so that a busy machine does not hold the numbers up."""
+    server: ServerOptions = ServerOptions()
+    """Of a model behind a server."""
 
 
 class PromptSpec(msgspec.Struct, frozen=True):

@@ -12,9 +12,10 @@ import msgspec
 from tokexplore.models.api.options import EMBEDDED, EMBEDDED_TITLE, SHIPPED, SPARSE
 from tokexplore.models.catalog.foreign import GGUF_ADVICE
 from tokexplore.models.errors import ModelError, UsageError
+from tokexplore.models.server.address import Address, is_address
 from tokexplore.models.untrusted import brief, path_of
 
-Origin = Literal["embedded", "hub", "directory"]
+Origin = Literal["embedded", "hub", "directory", "server"]
 EMBEDDED_DIRECTORY = Path(__file__).parents[1] / "embedded"
 SPARSE_DIRECTORY = Path(__file__).parents[1] / "embedded_experts"
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
@@ -47,6 +48,8 @@ def locate(model: str, revision: str = "") -> Located:
         raise UsageError("the name of the model is empty: leave it out for the embedded model.")
     if model == EMBEDDED:
         return _embedded(revision)
+    if is_address(model):
+        return _served(model, revision)
     try:
         return _found(model, revision)
     except OSError as error:
@@ -75,6 +78,15 @@ def _found(model: str, revision: str) -> Located:
             f"offline.{suggestion(model)}"
         )
     return Located(model.rsplit("/", 1)[-1], model, "hub", None, revision)
+
+
+def _served(model: str, revision: str) -> Located:
+    address = Address.parse(model)
+    if revision:
+        raise UsageError(
+            f"--revision {brief(revision)!r} cannot be asked of a server: leave it out."
+        )
+    return Located(address.model or address.host, address.text, "server", None)
 
 
 def nearest(name: str, models: Sequence[Located], count: int = 3) -> list[str]:

@@ -24,7 +24,7 @@ from tokexplore.models.engine.forward.logits_row import Row
 from tokexplore.models.engine.loading.opening import Loaded
 from tokexplore.models.engine.loading.weights import blamed, explained
 from tokexplore.models.engine.text.reasoning import reasoning_marks, template_options
-from tokexplore.models.errors import OutOfMemoryError, UsageError
+from tokexplore.models.errors import OutOfMemoryError
 from tokexplore.models.tokens import Vocabulary
 
 _TRYING = 0.5
@@ -184,21 +184,8 @@ class Core:
                 yield ScoredToken(position, logits_row.distribution(row, top), standing, watched)
 
     def check(self, ids: Sequence[int]) -> None:
-        """Refuse a path that this model cannot have.
-
-        Raises:
-            UsageError: it is empty, longer than the context, or has ids that are no tokens.
-        """
-        name, context = self.loaded.name, self.loaded.context
-        if not ids:
-            raise UsageError("an empty path has no distribution: give at least one token.")
-        if 0 < context < len(ids):
-            raise UsageError(
-                f"the path is {len(ids)} tokens long and the context of {name} is {context}: "
-                "shorten the prompt."
-            )
-        if bad := [token for token in ids if not 0 <= token < self.loaded.rows]:
-            raise UsageError(f"token {bad[0]} is not in the vocabulary of {self.loaded.rows} ids.")
+        """See `ModelInfo.check`."""
+        self.info.check(ids)
 
     def guarded(self, events: Iterator[_Event]) -> Iterator[_Event]:
         """Events in which out of memory becomes a clear error."""

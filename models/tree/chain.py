@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from tokexplore.models.tree.events import Origin
+from tokexplore.models.tree.events import DRAWN, Origin
 from tokexplore.models.tree.trie import Branch, Trie
 from tokexplore.models.tree.turns import steps_until, turns_after
 
@@ -44,7 +44,7 @@ def follow(trie: Trie, chain: Chain) -> None:
     trie.settings_of.extend(chain.settings)
     trie.children[parent:] = [*((node,) for node in nodes), ()]
     counts = zip(before, chain.origin, chain.draw, strict=True)
-    trie.draws |= {n: draw + 1 for n, origin, draw in counts if origin == "sampled"}
+    trie.draws |= {n: draw + 1 for n, origin, draw in counts if origin in DRAWN}
     trie.branch_of.extend([number] * count)
     seen = branch.tip == parent
     if seen:

@@ -15,8 +15,11 @@ from tokexplore.models.sampling.sampler_view import SamplerView
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.tree.study import Study
 
-Origin = Literal["prompt", "greedy", "sampled", "picked", "typed"]
-"""Where a token came from; `greedy` and `sampled` are the two ways of being generated."""
+Origin = Literal["prompt", "greedy", "sampled", "server", "picked", "typed"]
+"""Where a token came from; `greedy`, `sampled` and `server` (by its own sampler) are the ways of
+being generated."""
+DRAWN: frozenset[Origin] = frozenset(("sampled", "server"))
+"""What another draw may change."""
 Came = Origin | Literal["generated"]
 """The same on one of several paths: one generated a token that another was given."""
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 import msgspec
 
 from tokexplore.models.tree.distribution_store import Views
-from tokexplore.models.tree.events import Origin, TokenTaken
+from tokexplore.models.tree.events import DRAWN, Origin, TokenTaken
 from tokexplore.models.tree.turns import Turns, given_until, is_given, steps_until, turns_after
 
 ROOT = 0
@@ -199,7 +199,7 @@ class Trie:
         else:
             given = event.origin == "prompt"
             self.way = existing, turns_after(self.turns(parent), self.depth[parent], given=given)
-        if event.origin == "sampled":
+        if event.origin in DRAWN:
             self.draws[parent] = max(self.draws.get(parent, 0), event.draw + 1)
         if event.logprob is not None and event.rank is not None:
             self._score(event.node, event.logprob, event.rank)

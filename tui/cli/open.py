@@ -6,6 +6,7 @@ import sys
 
 from tokexplore.models.errors import UsageError
 from tokexplore.models.opening import OpenEngine
+from tokexplore.tui.cli.common.app_options import server_options
 from tokexplore.tui.cli.common.front_end import in_lines, on_screen
 from tokexplore.tui.cli.common.option_groups import LOADING, add_loading, add_session
 from tokexplore.tui.cli.common.parser import Parser
@@ -24,13 +25,14 @@ def _parser() -> Parser:
     )
     add_session(parser)
     add_screen(parser)
-    add_loading(parser, dtype="default: as it was recorded")
+    add_loading(parser, dtype="default: as it was recorded", names_one=False)
     parser.set_defaults(**dict.fromkeys(LOADING))
     return parser
 
 
 def _options(given: argparse.Namespace) -> OpenOptions:
     chosen = {name: getattr(given, name) for name in LOADING}
+    chosen["server"] = server_options(given)
     return OpenOptions(
         session=given.session,
         load={name: value for name, value in chosen.items() if value is not None},

@@ -132,7 +132,7 @@ def _options(given: argparse.Namespace) -> Prompted[SweepOptions]:
     app = AppOptions(load=load_options(given), **ending_fields(given))
     options = SweepOptions(
         app=app,
-        models=tuple(map(model_name, given.models)),
+        models=tuple(model_name(name, given.api) for name in given.models),
         settings=listed_settings(given),
         runs=given.runs,
         batch=max(1, given.batch),

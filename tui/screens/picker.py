@@ -71,8 +71,7 @@ class Picker(Dialog[Result], Generic[Result, Row]):
 
     @property
     def rows_are_coming(self) -> bool:
-        """Whether the list is empty and may not stay so, or that of another text than stands there.
-        """
+        """Whether the list is that of another text, or empty while rows are looked for."""
         line, listed = self.part(Input), self._list
         if line is None or listed is None:
             return False

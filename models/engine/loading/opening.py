@@ -112,7 +112,9 @@ def load(options: LoadOptions, report: Callable[[Progress], None]) -> Loaded:
         report(Progress("reading", 0, 2, "files"))
         config = open_config(opening)
         report(Progress("reading", 1, 2, "files"))
-        tokenizer = open_tokenizer(opening)
+        tokenizer = open_tokenizer(
+            opening.name, opening.path, trust_remote_code=opening.trust_remote_code
+        )
         why_no_chat = "" if _has_chat_template(tokenizer) else no_template(located.name)
         report(Progress("reading", 2, 2, "files", why_no_chat=why_no_chat))
         placement = place(options.device, options.device_map)

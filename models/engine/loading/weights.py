@@ -115,32 +115,29 @@ def open_config(opening: Opening) -> PreTrainedConfig:
     return config
 
 
-def open_tokenizer(opening: Opening) -> PreTrainedTokenizerBase:
-    """The model's tokenizer, from tokenizer.json where it has one.
+def open_tokenizer(name: str, path: Path, *, trust_remote_code: bool) -> PreTrainedTokenizerBase:
+    """The tokenizer in a model's directory, from tokenizer.json where it has one.
 
     Raises:
         ModelError: for files that cannot be read, and where they need a package that is not here.
     """
-    whole = (opening.path / "tokenizer.json").is_file()
-    if not whole and (packages := missing_packages(opening.path)):
+    whole = (path / "tokenizer.json").is_file()
+    if not whole and (packages := missing_packages(path)):
         raise ModelError(
-            f"{opening.name} has no tokenizer.json, and its {packages.file} needs packages that "
+            f"{name} has no tokenizer.json, and its {packages.file} needs packages that "
             f"are not installed: pip install {packages.names}."
         )
     # Left to itself transformers takes Mistral's, which has no chat template, where both are, and
     # for other families makes one of it that lacks its control tokens.
-    tekken = {"mistral_format": not whole} if (opening.path / TEKKEN).is_file() else {}
-    with explained(f"{opening.name}'s tokenizer", "the machine"):
+    tekken = {"mistral_format": not whole} if (path / TEKKEN).is_file() else {}
+    with explained(f"{name}'s tokenizer", "the machine"):
         tokenizer = AutoTokenizer.from_pretrained(
-            opening.path,
-            trust_remote_code=opening.trust_remote_code,
-            local_files_only=True,
-            **tekken,
+            path, trust_remote_code=trust_remote_code, local_files_only=True, **tekken
         )
     if not len(tokenizer):
-        raise ModelError(f"{opening.name} has a tokenizer without any tokens.")
+        raise ModelError(f"{name} has a tokenizer without any tokens.")
     if not tokenizer.chat_template:
-        tokenizer.chat_template = processor_template(opening.path) or None
+        tokenizer.chat_template = processor_template(path) or None
     return tokenizer
 
 

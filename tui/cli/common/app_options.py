@@ -5,12 +5,18 @@ import math
 from pathlib import Path
 from typing import Any, Literal
 
-from tokexplore.models.api.options import EMBEDDED, EMBEDDED_TITLE, LoadOptions
+from tokexplore.models.api.options import (
+    EMBEDDED,
+    EMBEDDED_TITLE,
+    LoadOptions,
+    ServerOptions,
+)
 from tokexplore.models.catalog.catalog import locate
 from tokexplore.models.errors import UsageError
 from tokexplore.models.lab.sweep import combinations
 from tokexplore.models.sampling.knobs import KNOBS
 from tokexplore.models.sampling.settings import LARGEST, SamplingSettings
+from tokexplore.models.server.address import Address
 from tokexplore.models.untrusted import brief
 from tokexplore.tui.explore.options import AppOptions, check_new
 
@@ -69,18 +75,40 @@ def ending_fields(given: argparse.Namespace) -> dict[str, Any]:
 def load_options(given: argparse.Namespace, threads: int | Literal["auto"] = 0) -> LoadOptions:
     """What is to be loaded; `threads` where no number was given."""
     return LoadOptions(
-        model=model_name(given.models[0] if "models" in given else given.model),
+        model=model_name(given.models[0] if "models" in given else given.model, given.api),
         device=given.device,
         dtype=given.dtype,
         device_map=given.device_map,
         revision=given.revision,
         trust_remote_code=given.trust_remote_code,
         threads=given.threads or threads,
+        server=server_options(given) or ServerOptions(),
     )
 
 
-def model_name(name: str) -> str:
-    """A model as it was named, also the embedded one by its title."""
+def server_options(given: argparse.Namespace) -> ServerOptions | None:
+    """How a server is to be asked; None where nothing is said of it."""
+    fields = {
+        "key_env": given.api_key_env,
+        "key_file": given.api_key_file,
+        "header_env": tuple(given.api_header_env or ()),
+        "tokenizer": given.tokenizer,
+        "timeout": given.api_timeout,
+        "top": given.api_top,
+    }
+    chosen = {name: value for name, value in fields.items() if value}
+    return ServerOptions(**chosen) if chosen else None
+
+
+def model_name(name: str, api: str = "") -> str:
+    """A model as it was named, also the embedded one by its title.
+
+    Args:
+        api: the address of the server that it is the name of a model of.
+    """
+    if api:
+        address = Address.parse(api)
+        return address._replace(model=address.model if name == EMBEDDED else name).text
     title = name == EMBEDDED_TITLE and not Path(name).exists()
     return EMBEDDED if title else name
 

@@ -5,13 +5,15 @@ from collections.abc import Collection
 from typing import get_args
 
 from tokexplore.models.api.chat import PrefillAs
-from tokexplore.models.api.options import EMBEDDED, Dtype
+from tokexplore.models.api.options import EMBEDDED, Dtype, ServerOptions
 from tokexplore.models.sampling.knobs import KNOBS
 from tokexplore.models.sampling.settings import BY_FIELD
 from tokexplore.tui.cli.common.option_types import (
+    at_least_one,
     count,
     number,
     numbers,
+    positive,
     threads,
     whole,
     whole_numbers,
@@ -27,7 +29,8 @@ def add_model(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         default=EMBEDDED,
         metavar="MODEL",
-        help="a directory, a name in the hub cache or a hub id (default: the embedded model)",
+        help="a directory, a name in the hub cache, a hub id or a server's address (default: the "
+        "embedded model)",
     )
 
 
@@ -210,7 +213,9 @@ def add_ending(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--ignore-eos", action="store_true", help="go on past the end of the text")
 
 
-def add_loading(parser: argparse.ArgumentParser, dtype: str = "%(default)s") -> None:
+def add_loading(
+    parser: argparse.ArgumentParser, dtype: str = "%(default)s", *, names_one: bool = True
+) -> None:
     """How a model is loaded; `dtype` says what holds where --dtype is not given."""
     group = parser.add_argument_group("loading")
     group.add_argument(
@@ -242,6 +247,52 @@ def add_loading(parser: argparse.ArgumentParser, dtype: str = "%(default)s") -> 
         metavar="N|auto",
         help="threads of the CPU; auto, the app's default, takes fewer while that is faster, on "
         "which the last bits of the numbers depend (default elsewhere: by machine and model)",
+    )
+    add_server(parser, names_one=names_one)
+
+
+def add_server(parser: argparse.ArgumentParser, *, names_one: bool) -> None:
+    """How a model behind a server is asked; `names_one` where the command names the model."""
+    group = parser.add_argument_group(
+        "server", "Of a model behind vLLM or llama.cpp's server: http://HOST:PORT, #NAME at its "
+        "end where there are several."
+    )  # fmt: skip
+    if names_one:
+        group.add_argument(
+            "--api",
+            default="",
+            metavar="URL",
+            help="the address of the server; MODEL is then its name of the model",
+        )
+    group.add_argument(
+        "--api-key-env", metavar="NAME", help="the variable that holds the key of the server"
+    )
+    group.add_argument(
+        "--api-key-file", metavar="FILE", help="or a file that holds it, which nobody else can read"
+    )
+    group.add_argument(
+        "--api-header-env",
+        action="append",
+        metavar="NAME=VARIABLE",
+        help="send a header whose value stands in a variable; may be repeated",
+    )
+    group.add_argument(
+        "--tokenizer",
+        metavar="DIR",
+        help="a directory or hub id with the model's tokenizer, where the server tells no bytes of "
+        "tokens (vLLM; default: the model that it says it runs)",
+    )
+    group.add_argument(
+        "--api-timeout",
+        type=positive,
+        metavar="SECONDS",
+        help=f"how long the server may be silent ({ServerOptions().timeout:g})",
+    )
+    group.add_argument(
+        "--api-top",
+        type=at_least_one,
+        metavar="N",
+        help=f"candidates that are asked for at every step ({ServerOptions().top})",
     )
 
 

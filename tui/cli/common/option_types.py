@@ -44,6 +44,13 @@ def count(text: str) -> int:
     return value
 
 
+def at_least_one(text: str) -> int:
+    value = count(text)
+    if not value:
+        raise argparse.ArgumentTypeError(f"0 is not possible: give 1 to {LARGEST_COUNT}")
+    return value
+
+
 def threads(text: str) -> int | str:
     value = 0 if text == "auto" else whole(text)
     if text != "auto" and not 1 <= value <= LARGEST_COUNT:

@@ -69,7 +69,7 @@ def _options(given: argparse.Namespace) -> Prompted[LabOptions]:
     options = LabOptions(
         experiment=given.experiment,
         app=app_options(given),
-        models=tuple(map(model_name, given.models)),
+        models=tuple(model_name(name, given.api) for name in given.models),
         format=given.format,
         own={name: getattr(given, name) for name in given.own},
     )

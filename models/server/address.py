@@ -1,0 +1,122 @@
+"""Where a server is and which of its models is meant; what authenticates us there."""
+
+import os
+import stat
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote, unquote, urlsplit
+
+from tokexplore.models.api.options import ServerOptions
+from tokexplore.models.errors import UsageError
+from tokexplore.models.untrusted import brief
+
+_SECRET_MODE = 0o077
+"""Permissions of others that a file with a key may not give."""
+
+
+def is_address(model: str) -> bool:
+    """Whether the name of a model is that of a server."""
+    return model.lower().startswith(("http://", "https://"))
+
+
+class Address(NamedTuple):
+    """A server, and one of its models."""
+
+    base: str
+    """`http://host:port` and a path where there is one, without `/v1` and without a last slash."""
+    model: str = ""
+    """As the server names it; empty for the only one that it serves."""
+
+    @classmethod
+    def parse(cls, text: str) -> "Address":
+        """An address as it is given: `http://127.0.0.1:8000/v1#owner/name`.
+
+        Raises:
+            UsageError: for what is no such address, or has a secret in it.
+        """
+        try:
+            parts = urlsplit(text)
+            port = parts.port
+        except ValueError as error:
+            raise UsageError(f"{brief(text)!r} is no address of a server: {error}.") from None
+        if parts.username is not None or parts.password is not None:
+            raise UsageError(
+                "an address must not hold a user or a password, which would stand in sessions and "
+                "logs: name the variable that holds the key with --api-key-env."
+            )
+        if not parts.hostname or parts.query or parts.scheme not in ("http", "https"):
+            raise UsageError(
+                f"{brief(text)!r} is no address of a server: give http://HOST:PORT, or "
+                "https://HOST/v1."
+            )
+        host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+        at = host if port is None else f"{host}:{port}"
+        path = parts.path.rstrip("/").removesuffix("/v1")
+        return cls(f"{parts.scheme}://{at}{path}", unquote(parts.fragment))
+
+    @property
+    def text(self) -> str:
+        """As it can be given again."""
+        return f"{self.base}#{quote(self.model)}" if self.model else self.base
+
+    @property
+    def host(self) -> str:
+        """Whom an error names."""
+        return self.base.partition("://")[2]
+
+
+def headers(options: ServerOptions) -> dict[str, str]:
+    """What is sent with each request: the key, and headers of the user's.
+
+    Raises:
+        UsageError: a variable that is not set, a file that others may read, or a value that cannot
+            be sent. The value itself is in no error.
+    """
+    sent: dict[str, str] = {}
+    if key := _key(options):
+        sent["Authorization"] = f"Bearer {key}"
+    for given in options.header_env:
+        name, equals, variable = given.partition("=")
+        if not equals or not name.strip() or not variable:
+            raise UsageError(
+                f"--api-header-env {brief(given)!r} is not possible: give NAME=VARIABLE."
+            )
+        sent[name.strip()] = _sendable(_variable(variable, "--api-header-env"), variable)
+    return sent
+
+
+def _key(options: ServerOptions) -> str:
+    if options.key_env:
+        return _sendable(_variable(options.key_env, "--api-key-env"), options.key_env)
+    if options.key_file:
+        return _sendable(_secret_file(Path(options.key_file).expanduser()), options.key_file)
+    return ""
+
+
+def _variable(name: str, option: str) -> str:
+    value = os.environ.get(name, "").strip()
+    if not value:
+        raise UsageError(f"{option} names {brief(name)}, which is not set: export it.")
+    return value
+
+
+def _secret_file(path: Path) -> str:
+    try:
+        mode = path.stat().st_mode
+        if mode & _SECRET_MODE:
+            raise UsageError(
+                f"{path} can be read by others (mode {stat.S_IMODE(mode):04o}): chmod 600 it."
+            )
+        return path.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not plain ASCII text"
+        raise UsageError(f"the key in {path} cannot be read: {reason}.") from None
+
+
+def _sendable(value: str, where: str) -> str:
+    if not value or not all(" " <= character <= "~" for character in value):
+        raise UsageError(
+            f"what {brief(where)} holds cannot be sent as a header: it must be printable ASCII on "
+            "one line."
+        )
+    return value

@@ -1,0 +1,295 @@
+"""llama.cpp's server, asked by its own `/completion`, which takes ids and gives ids and bytes.
+
+What it answers was found by asking it: docs/servers.md has it with the calls that show it.
+"""
+
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from tokexplore.models.api.engine import ScoredToken
+from tokexplore.models.distribution import Distribution
+from tokexplore.models.errors import ServerError, UsageError
+from tokexplore.models.sampling.settings import SamplingSettings
+from tokexplore.models.server.dialect import Step, Steps, listed
+from tokexplore.models.server.event_stream import EventStream
+from tokexplore.models.server.http import LARGE, SMALL, Http
+from tokexplore.models.tokens import Vocabulary
+
+PATH = "/completion"
+EOS = "eos"
+"""Why a stream stopped: at any of the tokens that end a text."""
+FORCING = 1e9
+"""Added to a logit so that its token is taken; the logprobs that are given do not see it."""
+_SEEDS = 2**32 - 1
+"""The server reads the last seed of 32 bits as `any`."""
+
+_ALL = 2**31 - 1
+"""Tokens that a penalty looks back over: the whole path."""
+
+
+class Candidate(msgspec.Struct):
+    """One listed token."""
+
+    id: int
+    logprob: float
+    bytes: list[int] = []
+
+
+class Row(Candidate):
+    """A token that was taken, and those that were listed."""
+
+    top_logprobs: list[Candidate] = []
+
+
+class Reply(msgspec.Struct):
+    """A reply, or an event of a stream."""
+
+    tokens: list[int] = []
+    tokens_predicted: int = 0
+    completion_probabilities: list[Row] = []
+    stop_type: str = ""
+
+
+class LlamaCpp:
+    """Implements `Dialect`.
+
+    Args:
+        vocabulary: of the model, whole.
+    """
+
+    samples = frozenset((
+        "temperature", "top_k", "top_p", "min_p", "typical_p", "seed", "repetition_penalty", "bias",
+        "banned",
+    ))  # fmt: skip
+
+    def __init__(self, http: Http, program: str, vocabulary: Vocabulary) -> None:
+        self._http, self.program, self.vocabulary = http, program, vocabulary
+        self._plain = next(
+            t for t in range(len(vocabulary)) if vocabulary.bytes_of(t) in (b"!", b".", b"a", b"e")
+        )
+        """A token that is a whole character: half a character would have no row."""
+
+    def describe(self, ids: Sequence[int], top: int) -> Distribution:
+        """See `Dialect.describe`."""
+        began = time.perf_counter()
+        body = self._body(ids, top, 1) | {"logit_bias": [[self._plain, FORCING]]}
+        reply = self._asked(body, LARGE if top > 1000 else SMALL)
+        if not reply.completion_probabilities:
+            raise self._http.unreadable("lists no candidates")
+        return self._listed(reply.completion_probabilities[0], top, time.perf_counter() - began)
+
+    def step(self, ids: Sequence[int], settings: SamplingSettings, seed: int, top: int) -> Step:
+        """See `Dialect.step`."""
+        began = time.perf_counter()
+        reply = self._asked(self._body(ids, top, 1) | sampling(settings, seed))
+        if len(reply.tokens) != 1:
+            raise self._http.unreadable("has not the one token that was asked for")
+        (token,) = reply.tokens
+        if not (rows := reply.completion_probabilities):  # half a character has none
+            return self._found(ids, token, top)
+        row, ends = rows[0], reply.stop_type == EOS
+        distribution = self._listed(row, top, time.perf_counter() - began)
+        return Step(distribution, token, row.logprob, ends)
+
+    def steps(
+        self, ids: Sequence[int], settings: SamplingSettings, seed: int, top: int, length: int
+    ) -> Steps:
+        """See `Dialect.steps`."""
+        return _Steps(self, self._http, ids, settings, seed, top, length)
+
+    def scores(self, *_: object) -> Iterator[ScoredToken]:
+        """See `Dialect.scores`."""
+        raise UsageError(f"{self.program} gives no logprobs of tokens that it is given.")
+
+    def body(
+        self, ids: Sequence[int], settings: SamplingSettings, seed: int, top: int, length: int
+    ) -> dict[str, Any]:
+        """The request of a stream."""
+        return self._body(ids, top, length) | sampling(settings, seed) | {"stream": True}
+
+    def taken(self, row: Row, top: int, seconds: float) -> Step:
+        """A step that a stream brought."""
+        return Step(self._listed(row, top, seconds), row.id, row.logprob)
+
+    def greedy(self, ids: Sequence[int], top: int) -> Step:
+        """The most probable token after a path."""
+        distribution = self.describe(ids, top)
+        return Step(distribution, distribution.id_view[0], distribution.logprob(0))
+
+    def _found(self, ids: Sequence[int], token: int, top: int) -> Step:
+        distribution = self.describe(ids, top)
+        index = distribution.index_of(token)
+        if index is None:
+            whole = self.describe(ids, self.vocabulary.rows)
+            index = whole.index_of(token)
+            if index is None:
+                raise self._http.unreadable("lists no such token")
+            return Step(distribution, token, whole.logprob(index))
+        return Step(distribution, token, distribution.logprob(index))
+
+    def _body(self, ids: Sequence[int], top: int, length: int) -> dict[str, Any]:
+        return {
+            "prompt": list(ids),
+            "n_predict": length,
+            "n_probs": top,
+            "temperature": 0.0,
+            "return_tokens": True,
+            "cache_prompt": True,
+        }
+
+    def _asked(self, body: dict[str, Any], limit: int = SMALL) -> Reply:
+        data = self._http.post_raw(PATH, body, limit)
+        try:
+            return msgspec.json.decode(data, type=Reply)
+        except (msgspec.MsgspecError, RecursionError):
+            raise self._http.unreadable("has no rows of candidates") from None
+
+    def _listed(self, row: Row, top: int, seconds: float) -> Distribution:
+        rows = ((candidate.id, candidate.logprob) for candidate in row.top_logprobs)
+        return listed(rows, self.vocabulary.rows, top, seconds)
+
+
+class _Steps:
+    """A greedy stream; where it leaves tokens out, or for other settings, one request a token.
+
+    Of a character of several tokens a stream shows the last one alone.
+    """
+
+    def __init__(
+        self,
+        server: LlamaCpp,
+        http: Http,
+        ids: Sequence[int],
+        settings: SamplingSettings,
+        seed: int,
+        top: int,
+        length: int,
+    ) -> None:
+        self._server, self._http = server, http
+        self._path, self._settings, self._seed, self._top = list(ids), settings, seed, top
+        self._left, self._told = length, 0
+        self.ends = False
+        self._ready: deque[Step] = deque()
+        self._since = time.perf_counter()
+        self._events: EventStream | None = None
+        if settings.greedy and not settings.looks_back:
+            body = server.body(ids, settings, seed, top, length)
+            self._events = EventStream(http, PATH, body)
+
+    @property
+    def over(self) -> bool:
+        ended = self._events.over if self._events is not None else self._left <= 0
+        return ended and not self._ready
+
+    def next(self, seconds: float) -> Step | None:
+        if not self._ready and not self.over:
+            if self._events is None:
+                seed = self._seed + self._told
+                self._add(self._server.step(self._path, self._settings, seed, self._top))
+            elif (data := self._events.next(seconds)) is not None:
+                self._take(data)
+        return self._ready.popleft() if self._ready else None
+
+    def close(self) -> None:
+        if self._events is not None:
+            self._events.close()
+
+    def _add(self, step: Step) -> None:
+        self.ends = step.ends
+        self._ready.append(step)
+        self._path.append(step.token)
+        self._left -= 1
+        self._told += 1
+
+    def _take(self, data: bytes) -> None:
+        try:
+            event = msgspec.json.decode(data, type=Reply)
+        except (msgspec.MsgspecError, RecursionError):
+            raise ServerError("an event of the stream cannot be read.") from None
+        rows = event.completion_probabilities
+        now = time.perf_counter()
+        seconds, self._since = now - self._since, now
+        hidden = event.tokens_predicted - self._told - len(rows)
+        if hidden > 0 and not self._recovered(hidden, rows):
+            return
+        for row in rows:
+            self._add(self._server.taken(row, self._top, seconds))
+        if event.stop_type == EOS:
+            self.ends = True
+
+    def _recovered(self, hidden: int, rows: list[Row]) -> bool:
+        """Ask for the tokens that the stream has left out; whether the rest of it goes on from
+        them. Else the stream is given up, and each token is asked for."""
+        path, steps = list(self._path), list[Step]()
+        for _ in range(hidden):
+            steps.append(self._server.greedy(path, self._top))
+            path.append(steps[-1].token)
+        bytes_of = self._server.vocabulary.bytes_of
+        spelled = b"".join(bytes_of(step.token) for step in steps)
+        fits = not rows or bytes(rows[0].bytes) == spelled + bytes_of(rows[0].id)
+        if fits:
+            for step in steps:
+                self._add(step)
+            return True
+        self.close()
+        self._events = None
+        return False
+
+
+def sampling(settings: SamplingSettings, seed: int) -> dict[str, Any]:
+    """The fields of a request: all that the server would set by itself is set."""
+    return {
+        "temperature": settings.temperature,
+        "top_k": settings.top_k,
+        "top_p": settings.top_p,
+        "min_p": settings.min_p,
+        "typical_p": settings.typical_p,
+        "repeat_penalty": settings.repetition_penalty,
+        "repeat_last_n": _ALL,
+        "presence_penalty": 0.0,
+        "frequency_penalty": 0.0,
+        "dry_multiplier": 0.0,
+        "xtc_probability": 0.0,
+        "seed": seed % _SEEDS,
+        "samplers": ["penalties", "temperature", "top_k", "top_p", "min_p", "typ_p"],
+        "logit_bias": [
+            *([tokens[0], value] for tokens, value in settings.bias),
+            *([tokens[0], False] for tokens in settings.banned),
+        ],
+    }
+
+
+def whole_vocabulary(http: Http, rows: int) -> tuple[Vocabulary, list[int]]:
+    """Every token's bytes, in one reply that lists them all, and the ids of control tokens.
+
+    Control tokens have no bytes there: their names are asked for one by one.
+
+    Raises:
+        ServerError: it does not list them all.
+    """
+    data = http.post_raw(
+        PATH,
+        {"prompt": [0], "n_predict": 1, "n_probs": rows, "temperature": 0.0, "cache_prompt": False},
+        LARGE,
+    )
+    try:
+        reply = msgspec.json.decode(data, type=Reply)
+        candidates = reply.completion_probabilities[0].top_logprobs
+        bytes_of = {c.id: bytes(c.bytes) for c in candidates}
+    except (msgspec.MsgspecError, IndexError, ValueError, RecursionError):
+        raise http.unreadable("does not list the vocabulary") from None
+    if bytes_of.keys() != set(range(rows)):
+        raise http.unreadable(f"lists {len(bytes_of):,} of {rows:,} tokens")
+    control = [token for token, spelled in bytes_of.items() if not spelled]
+    for token in control:
+        named = http.post("/detokenize", {"tokens": [token]}).get("content", "")
+        bytes_of[token] = str(named).encode()
+    alone = http.post("/tokenize", {"content": "a", "add_special": False}).get("tokens")
+    first = alone[0] if isinstance(alone, list) and alone else None
+    spaced = isinstance(first, int) and bytes_of.get(first, b"").startswith(b" ")
+    tokens = [bytes_of[token] for token in range(rows)]
+    return Vocabulary.pack(tokens, control, rows, leading_space=spaced), sorted(control)

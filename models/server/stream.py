@@ -1,0 +1,220 @@
+"""One running stream on a server: whose sampler draws, what comes, and why it ends."""
+
+import math
+from collections.abc import Generator, Iterator, Sequence
+
+import msgspec
+
+from tokexplore.models.api.engine import (
+    Control,
+    Described,
+    DrawnToken,
+    EndReason,
+    ModelInfo,
+    Progress,
+    StreamEnded,
+    StreamEvent,
+    StreamRequest,
+)
+from tokexplore.models.errors import ServerError
+from tokexplore.models.sampling.bounds import BoundedView, bounded_view
+from tokexplore.models.sampling.randomness import Uniforms
+from tokexplore.models.sampling.settings import SamplingSettings
+from tokexplore.models.sampling.stop_criteria import StopCriteria
+from tokexplore.models.server.dialect import Dialect, Step, Steps, check_sampler, standing_in
+from tokexplore.models.tokens import Vocabulary
+
+LOOK_EVERY = 0.05
+"""Seconds after which a stream that waits for its server gives the turn to others."""
+_SEEDS = 2**31
+"""A server's seed is made of a node's uniform number, so that each node and each draw has one."""
+
+
+class ServerStream:
+    """The state of one `Engine.stream` call."""
+
+    def __init__(
+        self,
+        dialect: Dialect,
+        info: ModelInfo,
+        vocabulary: Vocabulary,
+        request: StreamRequest,
+        control: Control,
+        top: int,
+    ) -> None:
+        self._dialect, self._info, self._request, self._control = dialect, info, request, control
+        self._path, self._top = list(request.ids), top
+        self._uniforms, self._came = Uniforms(), 0
+        self._stops = StopCriteria(info, vocabulary, request)
+        self._steps: Steps | None = None
+        """The server's stream, where one runs."""
+        self._asked: SamplingSettings | None = None
+        self._settings = request.settings
+
+    def events(self) -> Iterator[StreamEvent]:
+        """All of them, `StreamEnded` last."""
+        self._in_force()
+        try:
+            if self._request.score_prompt:
+                yield from self._dialect.scores(self._path, 1, self._top)
+            reason = yield from self._tokens()
+            if self._request.describe_end and reason not in ("context", "interrupted"):
+                yield Described(len(self._path), self._dialect.describe(self._path, self._top))
+            detail = self._stops.met if reason == "stop" else ""
+            yield StreamEnded(len(self._path), reason, detail)
+        finally:
+            self._hang_up()
+
+    def _tokens(self) -> Generator[Progress | DrawnToken, None, EndReason]:
+        while True:
+            if (reason := self._limit()) is not None:
+                return reason
+            if self._in_force():
+                self._hang_up()
+            step = self._own() if self._draws_here else (yield from self._theirs())
+            if step is None:
+                continue
+            drawn, ends = step
+            self._path.append(drawn.standing.token)
+            yield drawn
+            reason = self._stops.reason(drawn.standing.token)
+            if reason is None and ends and not self._request.ignore_eos:
+                reason = "eos"
+            if reason is not None:
+                return reason
+
+    @property
+    def _draws_here(self) -> bool:
+        """Whether our sampler draws where it can: each token is then a request of its own."""
+        settings = self._settings
+        return not settings.greedy and not settings.looks_back
+
+    def _own(self) -> tuple[DrawnToken, bool]:
+        """A token by our sampler, where the listed candidates are all that it keeps; else by the
+        server's. Which of the two does not depend on the number that is drawn."""
+        settings, number = self._settings, self._number()
+        step = self._dialect.step(self._path, settings, self._seed(), self._top)
+        view = bounded_view(step.distribution, settings)
+        if view is None or view.figures(step.distribution) is None:
+            return self._by_server(step), step.ends
+        index = _drawn(view, number)
+        token = step.distribution.id_view[index]
+        drawn = DrawnToken(
+            position=len(self._path),
+            distribution=step.distribution,
+            standing=standing_in(step.distribution, token, step.distribution.logprob(index)),
+            settings=settings,
+            sampler=None,
+            chosen_by="sampled",
+            sampler_logprob=_log_share(view, index),
+            draw=self._draw(),
+            uniform=number,
+        )
+        return self._watched(drawn), step.ends and token == step.token
+
+    def _theirs(self) -> Generator[Progress, None, tuple[DrawnToken, bool] | None]:
+        """A token of the server's stream; None where it has ended and another is to begin, or the
+        caller has something to say."""
+        if self._steps is None:
+            length = self._length() - (len(self._path) - len(self._request.ids))
+            self._steps = self._dialect.steps(
+                self._path, self._settings, self._seed(), self._top, length
+            )
+            self._came = 0
+        step = self._steps.next(LOOK_EVERY)
+        if step is not None:
+            self._came += 1
+            ends = (self._steps.ends and self._steps.over) or step.ends
+            return self._by_server(step), ends
+        if self._steps.over:
+            if not self._came:
+                raise ServerError("the server ended the stream without a token: space tries again.")
+            ends, self._steps = self._steps.ends, None
+            return None
+        yield Progress("server", 0, 1, "answers", "waiting for the server")
+        return None
+
+    def _by_server(self, step: Step) -> DrawnToken:
+        settings, distribution = self._settings, step.distribution
+        standing = standing_in(distribution, step.token, step.logprob)
+        greedy = settings.greedy and not settings.looks_back and standing.rank == 1
+        drawn = DrawnToken(
+            position=len(self._path),
+            distribution=distribution,
+            standing=standing,
+            settings=settings,
+            sampler=None,
+            chosen_by="greedy" if greedy else "server",
+            sampler_logprob=0.0 if greedy else None,
+            draw=self._draw(),
+        )
+        return self._watched(drawn)
+
+    def _watched(self, drawn: DrawnToken) -> DrawnToken:
+        told = drawn.distribution
+        places = [(token, told.index_of(token)) for token in self._request.watch]
+        watched = tuple(
+            standing_in(told, token, told.logprob(index))
+            for token, index in places
+            if index is not None
+        )
+        return msgspec.structs.replace(drawn, watched=watched) if watched else drawn
+
+    def _draw(self) -> int:
+        return self._request.draw if len(self._path) == len(self._request.ids) else 0
+
+    def _number(self) -> float:
+        return self._uniforms.after(self._path, self._settings.seed, self._draw())
+
+    def _seed(self) -> int:
+        return int(self._number() * _SEEDS)
+
+    def _length(self) -> int:
+        return self._control.max_new_tokens or self._request.max_new_tokens
+
+    def _limit(self) -> EndReason | None:
+        if self._control.cancelled:
+            return "interrupted"
+        if len(self._path) - len(self._request.ids) >= self._length():
+            return "length"
+        context = self._info.context
+        return "context" if context and len(self._path) >= context else None
+
+    def _in_force(self) -> bool:
+        """Take the settings that are asked for; whether they are others than before.
+
+        Raises:
+            UsageError: the server's sampler has not what they ask for.
+        """
+        asked = self._control.settings or self._request.settings
+        if asked is self._asked:
+            return False
+        self._asked, self._settings = asked, asked.checked()
+        check_sampler(self._dialect, self._settings)
+        return True
+
+    def _hang_up(self) -> None:
+        if self._steps is not None:
+            self._steps.close()
+            self._steps = None
+
+
+def _drawn(view: BoundedView, number: float) -> int:
+    """The place on which a uniform number falls: inverse of the cumulative sum over what is kept,
+    most probable first, as the engine's own sampler has it."""
+    kept = view.weights[: int(view.kept.high)]
+    return place_of(kept, number)
+
+
+def place_of(weights: Sequence[float], number: float) -> int:
+    """The first place at which the running sum of the weights exceeds `number` times all."""
+    sums, total = [], 0.0
+    for weight in weights:
+        total += weight
+        sums.append(total)
+    wanted = number * total
+    return next((i for i, reached in enumerate(sums) if reached > wanted), len(sums) - 1)
+
+
+def _log_share(view: BoundedView, index: int) -> float:
+    return math.log(view.share(index).low)

@@ -1,0 +1,226 @@
+"""vLLM's server, asked by `/v1/completions` with ids, whose candidates are asked for as ids.
+
+What it answers was found by asking it: docs/servers.md has it with the calls that show it.
+"""
+
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from tokexplore.models.api.engine import ScoredToken
+from tokexplore.models.distribution import Distribution
+from tokexplore.models.errors import ServerError
+from tokexplore.models.sampling.settings import SamplingSettings
+from tokexplore.models.server.dialect import Step, Steps, listed, standing_in
+from tokexplore.models.server.event_stream import EventStream
+from tokexplore.models.server.http import LARGE, SMALL, Http
+
+PATH = "/v1/completions"
+NO_LOGPROB = -9999.0
+"""What stands for a token that was cut, where the server gives logprobs after sampling."""
+STOP = "stop"
+"""Why a stream ended: at a token that ends a text; we give no texts to stop at."""
+_AS_ID = "token_id:"
+_SEEDS = 2**63 - 1
+
+
+class Logprobs(msgspec.Struct):
+    """Of the tokens of a reply, or of one event: the lists go together."""
+
+    token_logprobs: list[float | None] = []
+    top_logprobs: list[dict[str, float | None] | None] = []
+
+
+class Ranked(msgspec.Struct):
+    """A token of a prompt's step."""
+
+    logprob: float
+    rank: int | None = None
+
+
+class Choice(msgspec.Struct):
+    """What was written, of which only ids and numbers are read: texts may belong elsewhere."""
+
+    token_ids: list[int] | None = None
+    logprobs: Logprobs | None = None
+    prompt_logprobs: list[dict[str, Ranked] | None] | None = None
+    finish_reason: str | None = None
+
+
+class Reply(msgspec.Struct):
+    """A reply, or an event of a stream."""
+
+    choices: list[Choice] = []
+
+
+class Vllm:
+    """Implements `Dialect`.
+
+    Args:
+        model: as the server names it.
+        vocabulary: rows of its logits.
+    """
+
+    samples = frozenset(
+        ("temperature", "top_k", "top_p", "min_p", "seed", "repetition_penalty", "bias")
+    )
+
+    def __init__(self, http: Http, program: str, model: str, vocabulary: int) -> None:
+        self._http, self.program, self._model, self._rows = http, program, model, vocabulary
+
+    def describe(self, ids: Sequence[int], top: int) -> Distribution:
+        """See `Dialect.describe`."""
+        return self.step(ids, SamplingSettings(), 0, top).distribution
+
+    def step(self, ids: Sequence[int], settings: SamplingSettings, seed: int, top: int) -> Step:
+        """See `Dialect.step`."""
+        began = time.perf_counter()
+        limit = LARGE if top > 1000 else SMALL
+        data = self._http.post_raw(PATH, self._body(ids, settings, seed, top, 1), limit)
+        steps = self.read(data, top, time.perf_counter() - began)
+        if len(steps) != 1:
+            raise self._http.unreadable("has not the one token that was asked for")
+        return steps[0]
+
+    def steps(
+        self, ids: Sequence[int], settings: SamplingSettings, seed: int, top: int, length: int
+    ) -> Steps:
+        """See `Dialect.steps`."""
+        body = self._body(ids, settings, seed, top, length) | {"stream": True}
+        return _Steps(self, EventStream(self._http, PATH, body), top)
+
+    def scores(self, ids: Sequence[int], start: int, top: int) -> Iterator[ScoredToken]:
+        """See `Dialect.scores`."""
+        body = self._body(ids, SamplingSettings(), 0, 1, 1) | {"prompt_logprobs": top}
+        reply = self._decoded(self._http.post_raw(PATH, body, LARGE))
+        steps = reply.choices[0].prompt_logprobs if reply.choices else None
+        if steps is None or len(steps) != len(ids):
+            raise self._http.unreadable("has no logprobs of the prompt")
+        for position in range(start, len(ids)):
+            yield self._scored(position, ids[position], steps[position] or {}, top)
+
+    def _scored(
+        self, position: int, token: int, ranked: dict[str, Ranked], top: int
+    ) -> ScoredToken:
+        rows = {_id(name): row for name, row in ranked.items()}
+        own = rows.get(token)
+        if own is None:
+            raise self._http.unreadable("has no logprob of a token of the prompt")
+        pairs = [(t, row.logprob) for t, row in rows.items() if t != token or _is_listed(row, top)]
+        distribution = listed(pairs, self._rows, top, 0.0)
+        standing = standing_in(distribution, token, own.logprob)
+        if standing.index < 0 and own.rank:
+            standing = msgspec.structs.replace(standing, rank=own.rank)
+        return ScoredToken(position, distribution, standing)
+
+    def read(self, data: bytes, top: int, seconds: float) -> list[Step]:
+        """The steps of a reply or of an event.
+
+        Raises:
+            ServerError: what it says of them does not go together.
+        """
+        steps: list[Step] = []
+        for choice in self._decoded(data).choices:
+            tokens = choice.token_ids or []
+            told = choice.logprobs or Logprobs()
+            if not len(tokens) == len(told.token_logprobs) == len(told.top_logprobs):
+                raise self._http.unreadable("has not a logprob for each token")
+            for token, logprob, names in zip(
+                tokens, told.token_logprobs, told.top_logprobs, strict=True
+            ):
+                if logprob is None or names is None:
+                    raise self._http.unreadable("has not a logprob for each token")
+                steps.append(self._step(token, logprob, names, top, seconds))
+            if choice.finish_reason == STOP and steps:
+                steps[-1] = steps[-1]._replace(ends=True)
+        return steps
+
+    def _step(
+        self, token: int, logprob: float, names: dict[str, float | None], top: int, seconds: float
+    ) -> Step:
+        rows = {_id(name): value for name, value in names.items() if value is not None}
+        kept = [(t, value) for t, value in rows.items() if value > NO_LOGPROB]
+        if len(kept) > top:  # the token that was taken stands there beside the first ones
+            smallest = min(kept, key=lambda row: (row[1], row[0] != token))
+            kept.remove(smallest)
+        return Step(listed(kept, self._rows, top, seconds), token, logprob)
+
+    def _decoded(self, data: bytes) -> Reply:
+        try:
+            return msgspec.json.decode(data, type=Reply)
+        except (msgspec.MsgspecError, RecursionError):
+            raise self._http.unreadable("has no logprobs as vLLM writes them") from None
+
+    def _body(
+        self, ids: Sequence[int], settings: SamplingSettings, seed: int, top: int, length: int
+    ) -> dict[str, Any]:
+        return {
+            "model": self._model,
+            "prompt": list(ids),
+            "max_tokens": length,
+            "logprobs": top,
+            "return_token_ids": True,
+            "return_tokens_as_token_ids": True,
+            **sampling(settings, seed),
+        }
+
+
+class _Steps:
+    """A stream whose events hold one token each, or several."""
+
+    def __init__(self, server: Vllm, events: EventStream, top: int) -> None:
+        self._server, self._events, self._top = server, events, top
+        self.ends = False
+        self._ready: deque[Step] = deque()
+        self._since = time.perf_counter()
+
+    @property
+    def over(self) -> bool:
+        return self._events.over and not self._ready
+
+    def next(self, seconds: float) -> Step | None:
+        if not self._ready and (data := self._events.next(seconds)) is not None:
+            now = time.perf_counter()
+            self._ready += self._server.read(data, self._top, now - self._since)
+            self._since = now
+            self.ends = bool(self._ready) and self._ready[-1].ends
+        return self._ready.popleft() if self._ready else None
+
+    def close(self) -> None:
+        self._events.close()
+
+
+def _is_listed(row: Ranked, top: int) -> bool:
+    """Whether the prompt's own token is one of the first, among which it stands in any case."""
+    return row.rank is None or row.rank <= top
+
+
+def _id(name: str) -> int:
+    """The id in the name of a candidate.
+
+    Raises:
+        ServerError: it is none.
+    """
+    try:
+        return int(name.removeprefix(_AS_ID))
+    except ValueError:
+        raise ServerError("the server names candidates by text, which several share.") from None
+
+
+def sampling(settings: SamplingSettings, seed: int) -> dict[str, Any]:
+    """The fields of a request: all that the server would set by itself is set."""
+    biased = {str(tokens[0]): value for tokens, value in settings.bias}
+    return {
+        "temperature": settings.temperature,
+        "top_k": settings.top_k or -1,
+        "top_p": settings.top_p,
+        "min_p": settings.min_p,
+        "repetition_penalty": settings.repetition_penalty,
+        "presence_penalty": 0.0,
+        "frequency_penalty": 0.0,
+        "seed": seed % _SEEDS,
+        **({"logit_bias": biased} if biased else {}),
+    }
