@@ -155,3 +155,8 @@ def path_of(name: str | Path) -> Path:
             f"{brief(str(name))} begins with {brief(user)}, and there is no such user here: write "
             f"./{brief(user)} for a folder of that name."
         ) from None
+
+
+def object_of(value: Any) -> dict[str, Any]:
+    """A value that should be an object of JSON; empty where it is none."""
+    return value if isinstance(value, dict) else {}

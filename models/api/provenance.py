@@ -28,6 +28,9 @@ class Provenance(msgspec.Struct, frozen=True):
     versions: dict[str, str] = {}
     """Version of each program that had a part in it, by name."""
 
+    evidence: tuple[tuple[str, str], ...] = ()
+    """Of a server: what it does, and the call that showed it."""
+
     def differences(self, other: "Provenance") -> list[str]:
         """What another one does not share, in words: `dtype float32, now bfloat16`."""
         names = {"source": "model", "revision": "revision", "config_hash": "config"}

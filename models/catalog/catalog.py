@@ -35,6 +35,12 @@ class Located(msgspec.Struct, frozen=True):
     revision: str = ""
     """Commit of a hub snapshot; the revision asked for where it is not here yet."""
 
+    @property
+    def directory(self) -> Path:
+        """The directory, of a model that is here."""
+        assert self.path is not None
+        return self.path
+
 
 def locate(model: str, revision: str = "") -> Located:
     """Find the model that a name stands for: one of ours, a directory, the hub cache, a hub id.

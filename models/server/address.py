@@ -109,7 +109,7 @@ def _secret_file(path: Path) -> str:
             )
         return path.read_text(encoding="ascii").strip()
     except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not plain ASCII text"
+        reason = (getattr(error, "strerror", None) or "it is not plain text").lower()
         raise UsageError(f"the key in {path} cannot be read: {reason}.") from None
 
 

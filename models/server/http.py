@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
 from http import HTTPStatus
@@ -26,6 +27,7 @@ LONGEST_WAIT = 30.0
 _BUSY = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 _LONGEST_MESSAGE = 300
 _LOOK_EVERY = 0.1
+_ERRNO = re.compile(r"\[Errno -?\d+\] ")
 
 Waiting = Callable[[str], bool]
 """Told what is waited for; whether to go on waiting."""
@@ -209,7 +211,8 @@ def _reason(error: Exception) -> str:
     """What happened, in a few words; libraries put addresses and errno into theirs."""
     if isinstance(error, httpx2.TimeoutException):
         return "it took too long (--api-timeout gives it more)"
-    words = safe_text(brief(str(error).rstrip(".") or type(error).__name__))
+    said = _ERRNO.sub("", str(error)).rstrip(".")
+    words = safe_text(brief(said or type(error).__name__))
     return words[:1].lower() + words[1:] if words[1:2].islower() else words
 
 
@@ -246,3 +249,19 @@ def _waited(seconds: float, waiting: Waiting) -> bool:
             return False
         time.sleep(min(_LOOK_EVERY, left))
     return True
+
+
+def models_at(http: Http) -> list[dict[str, Any]]:
+    """What a server says of the models that it serves.
+
+    Raises:
+        ServerError: it does not say.
+    """
+    said = http.get("/v1/models")
+    listed = said.get("data") if isinstance(said, dict) else None
+    if not isinstance(listed, list):
+        raise http.unreadable("lists no models (GET /v1/models)")
+    models = [m for m in listed if isinstance(m, dict) and isinstance(m.get("id"), str)]
+    if not models:
+        raise ServerError(f"{safe_text(http.address.host)} serves no model.")
+    return models

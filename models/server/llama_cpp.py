@@ -261,35 +261,3 @@ def sampling(settings: SamplingSettings, seed: int) -> dict[str, Any]:
             *([tokens[0], False] for tokens in settings.banned),
         ],
     }
-
-
-def whole_vocabulary(http: Http, rows: int) -> tuple[Vocabulary, list[int]]:
-    """Every token's bytes, in one reply that lists them all, and the ids of control tokens.
-
-    Control tokens have no bytes there: their names are asked for one by one.
-
-    Raises:
-        ServerError: it does not list them all.
-    """
-    data = http.post_raw(
-        PATH,
-        {"prompt": [0], "n_predict": 1, "n_probs": rows, "temperature": 0.0, "cache_prompt": False},
-        LARGE,
-    )
-    try:
-        reply = msgspec.json.decode(data, type=Reply)
-        candidates = reply.completion_probabilities[0].top_logprobs
-        bytes_of = {c.id: bytes(c.bytes) for c in candidates}
-    except (msgspec.MsgspecError, IndexError, ValueError, RecursionError):
-        raise http.unreadable("does not list the vocabulary") from None
-    if bytes_of.keys() != set(range(rows)):
-        raise http.unreadable(f"lists {len(bytes_of):,} of {rows:,} tokens")
-    control = [token for token, spelled in bytes_of.items() if not spelled]
-    for token in control:
-        named = http.post("/detokenize", {"tokens": [token]}).get("content", "")
-        bytes_of[token] = str(named).encode()
-    alone = http.post("/tokenize", {"content": "a", "add_special": False}).get("tokens")
-    first = alone[0] if isinstance(alone, list) and alone else None
-    spaced = isinstance(first, int) and bytes_of.get(first, b"").startswith(b" ")
-    tokens = [bytes_of[token] for token in range(rows)]
-    return Vocabulary.pack(tokens, control, rows, leading_space=spaced), sorted(control)

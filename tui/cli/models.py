@@ -1,13 +1,19 @@
 """`tokexplore models`: the models that are here, as a table."""
 
+import argparse
 from collections.abc import Sequence
+from typing import NamedTuple
 
+from tokexplore.models.api.options import ServerOptions
 from tokexplore.models.catalog.entries import ModelEntry, list_directory, list_models
 from tokexplore.models.catalog.footprint import gb
 from tokexplore.models.display import safe_text
-from tokexplore.models.errors import UsageError
+from tokexplore.models.errors import ModelError, ServerError, UsageError
 from tokexplore.models.opening import OpenEngine
-from tokexplore.models.untrusted import brief
+from tokexplore.models.server.address import Address
+from tokexplore.models.untrusted import brief, object_of
+from tokexplore.tui.cli.common.app_options import server_options
+from tokexplore.tui.cli.common.option_groups import add_server
 from tokexplore.tui.cli.common.parser import Parser
 from tokexplore.tui.cli.common.subcommand import Subcommand
 from tokexplore.tui.report.tables import aligned
@@ -19,20 +25,70 @@ def _parser() -> Parser:
     parser = Parser(
         "tokexplore models",
         "List the embedded model, the hub cache and the models in the folders given.",
-        usage="tokexplore models [DIR ...]",
+        usage="tokexplore models [DIR ...]\n       tokexplore models --api URL",
     )
     parser.add_argument(
         "directories", nargs="*", metavar="DIR", help="a model, or a folder of them"
     )
+    add_server(parser, names_one=True)
     return parser
 
 
-def _run(directories: tuple[str, ...], _open_engine: OpenEngine) -> int:
-    table, wrong = model_table(directories)
+class Asked(NamedTuple):
+    """Whose models are listed."""
+
+    directories: tuple[str, ...]
+    api: str
+    """The address of a server; empty for this machine."""
+    server: ServerOptions
+
+
+def _options(given: argparse.Namespace) -> Asked:
+    if given.api and given.directories:
+        raise UsageError(
+            f"--api lists what a server has, {brief(given.directories[0])!r} is a folder: leave "
+            "one of the two out."
+        )
+    return Asked(tuple(given.directories), given.api, server_options(given) or ServerOptions())
+
+
+def _run(asked: Asked, _open_engine: OpenEngine) -> int:
+    if asked.api:
+        for line in served_table(asked.api, asked.server):
+            print(line, flush=True)
+        return 0
+    table, wrong = model_table(asked.directories)
     print(table, end="", flush=True)
     if wrong:
         raise UsageError(wrong)
     return 0
+
+
+def served_table(api: str, options: ServerOptions) -> list[str]:
+    """The models that a server has, a line each, as they can be named.
+
+    Raises:
+        UsageError: for what is no address.
+        ModelError: nothing that can be read answers there.
+    """
+    from tokexplore.models.server.http import Http, models_at
+
+    address = Address.parse(api)
+    rows = [("model", "context", "made by")]
+    try:
+        models = models_at(Http(address, options))
+    except ServerError as error:
+        raise ModelError(str(error)) from None
+    for model in models:
+        context = model.get("max_model_len") or object_of(model.get("meta")).get("n_ctx") or "?"
+        rows.append(
+            (
+                safe_text(address._replace(model=model["id"]).text),
+                safe_text(brief(str(context))),
+                safe_text(brief(str(model.get("owned_by") or "?"))),
+            )
+        )
+    return list(aligned(rows, "<><"))
 
 
 def model_table(directories: Sequence[str]) -> tuple[str, str]:
@@ -84,6 +140,6 @@ SUBCOMMAND = Subcommand(
     takes="[DIR ...]",
     summary="the models that are here",
     parser=_parser,
-    options=lambda given: tuple(given.directories),
+    options=_options,
     run=_run,
 )

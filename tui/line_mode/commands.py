@@ -182,9 +182,11 @@ class Commands:
         """Tell the settings and the model."""
         self._lines.say(f"sampling: {self._setup()}")
         if (info := self.controller.link.info) is not None:
+            size = f"{info.parameters:,} parameters, " if info.parameters else ""
+            of = f" of {info.context:,}" if info.context else ""
             self._lines.say(
-                f"model: {info.name}, {info.family}, {info.parameters:,} parameters, {info.dtype} "
-                f"on {info.device}, {len(self.explorer.nodes):,} of {info.context:,} positions used"
+                f"model: {info.name}, {info.family}, {size}{info.dtype} on {info.device}, "
+                f"{len(self.explorer.nodes):,}{of} positions used"
             )
             for limit in info.capabilities.limits:
                 self._lines.say(limit)

@@ -28,6 +28,7 @@ STAGES = {
     "reading": "reading files",
     "probe": "checking the KV cache",
     "download": "downloading",
+    "server": "asking the server",
 }
 """Stages of loading whose names alone say too little, in words."""
 ROOM_FOR_SIGN = 8
@@ -59,7 +60,7 @@ def header_values(controller: Controller, *, recording: bool = False) -> HeaderV
         return values
     return values._replace(
         model=info.name,
-        parameters=short_count(info.parameters),
+        parameters=short_count(info.parameters) if info.parameters else "",
         device=info.device,
         dtype=SHORT_DTYPES.get(info.dtype, info.dtype),
         state=_state(controller),

@@ -233,7 +233,25 @@ def _line(figures: Figures | None) -> Lines:
     ]
 
 
+def _server(explorer: Explorer, info: ModelInfo) -> Lines:
+    """What is known of a model behind a server, and the calls that showed it."""
+    return [
+        ("name", info.name),
+        ("from", info.source),
+        *([("parameters", f"{info.parameters:,}")] if info.parameters else []),
+        ("vocabulary", f"{info.vocabulary:,} rows, {len(explorer.vocabulary):,} tokens"),
+        ("context", f"{info.context:,} positions" if info.context else "not stated"),
+        ("ends at", ", ".join(map(str, info.eos_ids)) or "where the server says so"),
+        ("chat template", "yes" if info.chat_template else "no"),
+        *(("the server", f"{what} ({how})") for what, how in info.evidence),
+        *(("limit", limit) for limit in info.capabilities.limits),
+        *(("noted", notice) for notice in info.notices),
+    ]
+
+
 def _model(explorer: Explorer, info: ModelInfo, threads: int) -> Lines:
+    if info.evidence:
+        return _server(explorer, info)
     cached = info.kv_bytes_per_token * len(explorer.nodes)
     loaded = f", loaded in {info.seconds:.1f} s" if info.seconds else ""
     return [
