@@ -200,7 +200,8 @@ class Child:
     def _fail(self, number: int, error: Exception) -> None:
         """Tell an error by class and text; one that is not meant for the user's eyes is logged."""
         if isinstance(error, errors.TokexploreError):
-            self._send(Failed(number, type(error).__name__, str(error)))
+            known = (c.__name__ for c in type(error).__mro__ if c.__module__ == errors.__name__)
+            self._send(Failed(number, next(known), str(error)))
             return
         traceback.print_exception(error)
         text = f"the engine failed: {type(error).__name__}: {error}"

@@ -23,7 +23,10 @@ KNOBS = "temperature top-k top-p min-p seed repetition-penalty no-repeat-ngram p
 KNOBS += " frequency-penalty dynamic-range top-h typical-p epsilon-cutoff eta-cutoff"
 SAMPLING = f"{KNOBS} bias bias-id ban ban-id model-defaults"
 LENGTH = "max-new-tokens stop stop-id ignore-eos"
-LOADING = "device dtype device-map revision trust-remote-code threads"
+ASKED = "api-key-env api-key-file api-header-env tokenizer api-timeout api-top"
+SERVER = f"api {ASKED}"
+WEIGHTS = "device dtype device-map revision trust-remote-code threads"
+LOADING = f"{WEIGHTS} {SERVER}"
 CAST = "record cast-version cast-idle-cap"
 SCREEN = f"theme ansi plain output {CAST}"
 RUN = f"{PROMPT} {SAMPLING} watch watch-id {LENGTH} {LOADING}"
@@ -43,9 +46,9 @@ OPTIONS = {
     "lens": f"{PROMPT} {KNOBS} {LOADING} logits logprobs file position top draw format plot theme",
     "tape": "cast gif svg check",
     "gif": "",
-    "models": "",
+    "models": SERVER,
     "sessions": "remove older-than yes",
-    "open": f"{SCREEN} {LOADING}",
+    "open": f"{SCREEN} {WEIGHTS} {ASKED}",
     "replay": f"speed idle-cap {SCREEN}",
     "export": "format scope candidates force",
 }

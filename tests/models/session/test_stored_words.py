@@ -28,7 +28,7 @@ FORMAT = Path(schema.__file__).with_name("FORMAT.md").read_text(encoding="utf-8"
 FIELDS: dict[type[msgspec.Struct], str] = {
     # JSON in `body`
     Provenance: "model source revision config_hash dtype device attention vocabulary batch threads "
-    "versions",
+    "versions evidence",
     SamplingSettings: "temperature top_k top_p min_p seed typical_p top_h epsilon_cutoff "
     "eta_cutoff dynamic_range repetition_penalty presence_penalty frequency_penalty "
     "no_repeat_ngram bias banned",
@@ -53,7 +53,8 @@ FIELDS: dict[type[msgspec.Struct], str] = {
     session_recorder.ViewState: "load settings max_new_tokens single_step stop_texts stop_ids "
     "ignore_eos close_call row marked left show_hidden watched screen remarks",
     session_recorder.ScreenState: "colouring columns bits folded boundaries",
-    options.LoadOptions: "model device dtype device_map revision trust_remote_code threads",
+    options.LoadOptions: "model device dtype device_map revision trust_remote_code threads server",
+    options.ServerOptions: "key_env key_file header_env tokenizer timeout top",
     # columns
     rows.EventRow: "seq at kind act node parent token origin settings model branch draw cursor "
     "logprob rank sampler_logprob kept log_norm body",
@@ -64,7 +65,7 @@ FIELDS: dict[type[msgspec.Struct], str] = {
 
 WORDS: dict[object, str] = {
     events.Act: ", change, undo, redo",
-    events.Origin: "prompt, greedy, sampled, picked, typed",
+    events.Origin: "prompt, greedy, sampled, server, picked, typed",
     engine.EndReason: "eos, end of turn, stop, length, context, interrupted",
     chat.PrefillAs: "turn, content, reasoning",
     chat.PartKind: "template, content, reasoning, call",

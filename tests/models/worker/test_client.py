@@ -26,6 +26,7 @@ from tokexplore.models.errors import (
     EngineLostError,
     ModelError,
     OutOfMemoryError,
+    ServerError,
     TokexploreError,
     UsageError,
 )
@@ -265,6 +266,17 @@ async def test_a_score_can_be_ended_early() -> None:
     handle.cancel()
     scored = [e for e in await gathered(handle) if isinstance(e, ScoredToken)]
     assert AHEAD <= len(scored) < 900
+    await client.close()
+
+
+async def test_an_error_of_a_kind_that_the_interface_does_not_know_is_one_that_it_knows() -> None:
+    class OwnError(ServerError):
+        pass
+
+    client = await started(FakeEngine(failures={1: OwnError("the server is away.")}))
+    with pytest.raises(ServerError, match="the server is away"):
+        await gathered(client.stream(request(tokens=2)))
+    assert len(await gathered(client.stream(request(tokens=2)))) == 3
     await client.close()
 
 
