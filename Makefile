@@ -45,4 +45,5 @@ $(VENV)/installed: pyproject.toml constraints.txt
 
 $(VENV)/installed-dev: $(VENV)/installed
 	@$(PIP) --editable '.[dev]'
+	@cd tests && ../$(BIN)/python -m support.llama_server ../$(VENV)/smollm2
 	@touch $@

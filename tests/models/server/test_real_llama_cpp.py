@@ -1,0 +1,84 @@
+"""The real llama.cpp server: what we show is what it says when it is asked in another way."""
+
+import json
+import math
+import urllib.request
+from typing import Any
+
+import pytest
+from support.llama_server import GGUF, serving
+
+from tokexplore.models.api.chat import Chat, Message
+from tokexplore.models.api.engine import Control, DrawnToken, StreamEnded, StreamRequest
+from tokexplore.models.api.options import LoadOptions
+from tokexplore.models.sampling.settings import SamplingSettings
+from tokexplore.models.server.engine import ServerEngine
+
+SAME = 0.05
+"""Nats by which a quantised model's numbers may move with what the prefix cache holds."""
+CHINESE = "Some emoji: 😀 🚀 🎉 and 你好世界 你好世界 你好"
+
+
+def ask(url: str, path: str, body: dict[str, Any]) -> Any:
+    data = json.dumps(body).encode()
+    request = urllib.request.Request(url + path, data, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=60) as reply:
+        return json.load(reply)
+
+
+def drawn(engine: ServerEngine, ids: list[int], length: int, **how: Any) -> list[DrawnToken]:
+    request = StreamRequest(tuple(ids), SamplingSettings(**how), length)
+    events = list(engine.stream(request, Control()))
+    assert isinstance(events[-1], StreamEnded)
+    return [event for event in events if isinstance(event, DrawnToken)]
+
+
+def check_texts(engine: ServerEngine, url: str) -> None:
+    for text in ("Hello 国王", "a  123\n x", "<|im_start|>user", "\ttab", " leading"):
+        for literal in (False, True):
+            ids = engine.encode(text, continuation=True, literal=literal)
+            assert b"".join(map(engine.vocabulary.bytes_of, ids)) == text.encode()
+        assert engine.encode(text) == ask(url, "/tokenize", {"content": text})["tokens"]
+    said = [{"role": "user", "content": "Hi 😀"}]
+    rendered = engine.render(Chat((Message("user", "Hi 😀"),)))
+    prompt = ask(url, "/apply-template", {"messages": said})["prompt"]
+    assert b"".join(map(engine.vocabulary.bytes_of, rendered.ids)) == prompt.encode()
+
+
+def check_greedy(engine: ServerEngine, url: str, text: str) -> None:
+    """The tokens of one reply without a stream, and the numbers of each step asked for alone."""
+    ids = engine.encode(text)
+    steps = drawn(engine, ids, 10)
+    body = {"prompt": ids, "n_predict": 10, "temperature": 0, "return_tokens": True}
+    assert [s.standing.token for s in steps] == ask(url, "/completion", body)["tokens"]
+    path = list(ids)
+    for step in steps[:6]:
+        alone = engine.describe(path)
+        for index in range(5):
+            token = step.distribution.id_view[index]
+            place = alone.index_of(token)
+            assert place is not None
+            assert alone.logprob(place) == pytest.approx(step.distribution.logprob(index), abs=SAME)
+        path.append(step.standing.token)
+
+
+def test_a_real_server() -> None:
+    assert GGUF.exists(), "make .venv/installed-dev fetches it"
+    with serving() as url:
+        engine = ServerEngine.open(LoadOptions(url), lambda _: None)
+        assert (engine.info.vocabulary, len(engine.vocabulary)) == (49_152, 49_152)
+        assert engine.vocabulary.bytes_of(1) == b"<|im_start|>"
+        assert engine.info.eos_ids == (2,)
+        check_texts(engine, url)
+        check_greedy(engine, url, "The capital of France is")
+        check_greedy(engine, url, CHINESE)
+        sampled = drawn(engine, engine.encode("Once"), 6, temperature=0.7, top_k=4, seed=3)
+        assert {step.chosen_by for step in sampled} == {"sampled"}
+        again = drawn(engine, engine.encode("Once"), 6, temperature=0.7, top_k=4, seed=3)
+        assert [s.standing.token for s in again] == [s.standing.token for s in sampled]
+        for step in sampled:
+            kept = [math.exp(step.distribution.logprob(i) / 0.7) for i in range(4)]
+            share = kept[step.standing.index] / sum(kept)
+            assert step.sampler_logprob == pytest.approx(math.log(share), abs=1e-5)
+        theirs = drawn(engine, engine.encode("Once"), 6, temperature=1.5, seed=3)
+        assert "server" in {step.chosen_by for step in theirs}
