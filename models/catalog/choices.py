@@ -19,6 +19,7 @@ from tokexplore.models.catalog.catalog import (
 from tokexplore.models.catalog.entries import ModelEntry, entries, models_in
 from tokexplore.models.catalog.footprint import Room
 from tokexplore.models.errors import TokexploreError, UsageError
+from tokexplore.models.server.address import is_address
 from tokexplore.models.untrusted import brief, path_of
 
 RECENT, SHIPPED_ONES, CACHED = "recent", "shipped with tokexplore", "hub cache"
@@ -46,11 +47,16 @@ class Choice(msgspec.Struct, frozen=True):
         return self.section == FOLDERS and self.entry is None
 
     @property
+    def is_server(self) -> bool:
+        """Whether it is a model behind a server, of which no files are here."""
+        return is_address(self.name)
+
+    @property
     def comes_from_hub(self) -> bool:
         """Whether it, or what is missing of it, would be downloaded."""
         entry = self.entry
         if entry is None:
-            return not (self.problem or self.is_folder)
+            return not (self.problem or self.is_folder or self.is_server)
         return entry.origin == "hub" and not entry.complete and not offline()
 
     @property
@@ -102,11 +108,12 @@ class Choices:
     def typed(self, text: str) -> list[Choice]:
         """What a typed text can stand for, beside those that are here.
 
-        A path: the model there and the folders that it may go on with; `owner/name`: that model.
+        A path: the model there and the folders that it may go on with; `owner/name`: that model;
+        an address: the server there.
         """
         if is_path(text):
             return self._at_path(f"{text}/" if text in ("~", ".", "..") else text)
-        if not _OWNED.fullmatch(text):
+        if not (_OWNED.fullmatch(text) or is_address(text)):
             return []
         try:
             found = locate(text)
@@ -142,6 +149,8 @@ class Choices:
             if real is not None and real not in seen:
                 seen.add(real)
                 fresh.append(Choice(place.source, section, self._entry(place)))
+            elif place.origin == "server":
+                fresh.append(Choice(place.source, section))
         return fresh
 
     def _entry(self, place: Located) -> ModelEntry | None:

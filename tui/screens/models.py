@@ -39,11 +39,11 @@ class ModelPicker(Picker[str | None, Choice]):
     ]  # fmt: skip
     title_text = "Open another model: the present session is kept"
     hint_text = "⏎ twice opens · {models.complete:tab} completes · {dialog.cancel:ctrl+g} closes"
-    placeholder = "search, or a path (~/models/…), or a hub id (owner/name)"
+    placeholder = "search, or a path (~/models/…), a hub id (owner/name), http://HOST:PORT"
     nothing_found = "no models"
     not_matching = (
         "No model here has all of these words. A path begins with /, ./ or ~, a hub id is "
-        "owner/name."
+        "owner/name, a server http://…"
     )
 
     def __init__(self, choices: Choices, opened: str) -> None:
@@ -141,7 +141,8 @@ def _about(row: Choice, opened: str) -> str:
     if row.is_folder:
         return "folder"
     if row.entry is None:
-        return safe_text(row.problem) or "not on this machine: it would be downloaded"
+        away = "on a server" if row.is_server else "not on this machine: it would be downloaded"
+        return safe_text(row.problem) or away
     if row.comes_from_hub:
         return "not whole: the rest would be downloaded"
     return safe_text(row.entry.refusal) or row.entry.fit.words()

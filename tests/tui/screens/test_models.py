@@ -242,3 +242,17 @@ async def test_keys_that_come_before_the_rows_wait_for_them() -> None:
             gate.release()
             await during(pilot, lambda: "again opens" in told(app))
         assert app.screen.query_one(OptionList).option_count
+
+
+async def test_a_server_is_typed_and_says_why_it_cannot_be_one(shelf: Path) -> None:
+    app = app_of(shelf)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await opened(pilot, "http://127.0.0.1:9#owner/name")
+        (row,) = (row for row in app.screen.query_one(RowList)._shown if isinstance(row, Choice))  # type: ignore[attr-defined]
+        assert (row.is_server, row.refusal, row.comes_from_hub) == (True, "", False)
+        assert "on a server" in screen_text(app)
+        await pilot.press("ctrl+u")
+        await typed_there(pilot, "http://me:pass@host")
+        await pilot.press("enter")
+        await until(pilot, lambda: "must not hold a user" in told(app))
+        assert isinstance(app.screen, ModelPicker)
