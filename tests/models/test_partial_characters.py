@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 import numpy as np
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -38,6 +39,7 @@ def begun() -> dict[bytes, tuple[int, int, int]]:
     return found
 
 
+@pytest.mark.slow
 def test_what_bytes_begin_is_what_the_encoder_says_of_every_character() -> None:
     begins = begun()
     assert len(begins) > 0x110000 - 0x800
