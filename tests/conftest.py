@@ -32,6 +32,9 @@ os.environ.update(
     HF_HOME=str(Path(tempfile.gettempdir(), f"tokexplore-tests-without-a-hub-{os.getuid()}")),
 )
 time.tzset()
+# An app is a hundred thousand objects that go together: as often as Python looks for cycles among
+# them by itself, a fifth of the time of a test of one is spent looking.
+gc.set_threshold(50_000, 10, 10)
 # An app that opens another model lets the collector walk through what was here to stay
 # (`gc_control`): of the hundreds of apps that a process makes here, which takes seconds.
 gc.unfreeze = lambda: None

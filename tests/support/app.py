@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 from textual.pilot import Pilot
@@ -28,8 +28,8 @@ from tokexplore.tui.screens.live import LiveScreen
 
 PROMPT = "Once upon a time there was"
 LENGTH = 24
-_LOOK_EVERY = 0.002
-"""Seconds between two looks at what a thread or a timer will bring."""
+_SOON, _LATER = 0.002, 0.01
+"""Seconds between two looks at what a thread or a timer will bring: at first, and at most."""
 
 
 def make_app(
@@ -73,21 +73,30 @@ async def until(pilot: Pilot[int], holds: Callable[[], bool]) -> None:
     await settle(pilot)
 
 
+def looks() -> Iterator[float]:
+    """Seconds to wait before each look, until it is late: whoever looks holds threads up."""
+    end, pause = time.monotonic() + LATE, _SOON
+    while time.monotonic() < end:
+        yield pause
+        pause = min(_LATER, 1.2 * pause)
+
+
 async def during(pilot: Pilot[int], holds: Callable[[], bool]) -> None:
     """Let the app run until something holds, whatever else it is at."""
-    end = time.monotonic() + LATE
+    pauses = looks()
     while not holds():
         if pilot.app._exception is not None:
             raise pilot.app._exception
-        assert time.monotonic() < end, "it did not come true in time"
-        await pilot.pause(_LOOK_EVERY)
+        pause = next(pauses, None)
+        assert pause is not None, "it did not come true in time"
+        await pilot.pause(pause)
 
 
 async def settle(pilot: Pilot[int]) -> None:
     """Let what was asked for be done and painted."""
     app = pilot.app
     assert isinstance(app, TokexploreApp)
-    end = time.monotonic() + LATE
+    pauses = looks()
     while True:
         await pilot.pause()
         for screen in app.screen_stack:
@@ -98,8 +107,9 @@ async def settle(pilot: Pilot[int]) -> None:
             return
         if app._exception is not None:
             raise app._exception
-        assert time.monotonic() < end, "it did not come to rest"
-        await asyncio.sleep(_LOOK_EVERY)
+        pause = next(pauses, None)
+        assert pause is not None, "it did not come to rest"
+        await asyncio.sleep(pause)
 
 
 def _rests(app: TokexploreApp) -> bool:

@@ -60,10 +60,16 @@ def _run(line: Sequence[str]) -> int:
 
 def _run_each() -> None:
     """Fork for each command line, one after the other, and print its exit code."""
+    import numpy.random  # noqa: F401
+
     import support.fake_engine  # noqa: F401
     import tokexplore.models.engine.sampler_effects
+    import tokexplore.tui.cli.lens_runner
     import tokexplore.tui.cli.sweep_runner  # noqa: F401
+    from tokexplore.tui.cli.registry import APP, SUBCOMMANDS, load
 
+    for name in (*SUBCOMMANDS, APP):
+        load(name)
     gc.freeze()
     folder, *lines = json.load(sys.stdin)
     for n, line in enumerate(lines):

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from rich.color import ColorSystem
 from rich.segment import Segment
@@ -51,6 +52,16 @@ STYLES = [
 ]
 
 
+class Frame(NamedTuple):
+    """What is on a screen at one moment."""
+
+    sent: str
+    """What makes it of the frame before."""
+    whole: str
+    """What paints it on an empty screen."""
+    grid: Grid
+
+
 class Story:
     """A screen that lives: rows that are written, changed, scrolled, cut, laid over and resized.
 
@@ -74,16 +85,14 @@ class Story:
         self.rows = [self._segments() for _ in range(rows)]
         self._put(range(rows))
 
-    def frames(self, count: int) -> Iterator[tuple[str, str]]:
-        """What is sent for each frame, and what paints the same frame whole."""
+    def frames(self, count: int) -> Iterator[Frame]:
+        """The first frames."""
         for _ in range(count):
-            yield self.encoder.frame(self.grid), self._whole()
+            sent = self.encoder.frame(self.grid)
+            again = Grid(self.grid.width, self.grid.height, self.styles)
+            again.glyphs[:], again.inks[:] = self.grid.glyphs, self.grid.inks
+            yield Frame(sent, self.encoder.frame(again), again)
             self._go_on()
-
-    def _whole(self) -> str:
-        again = Grid(self.grid.width, self.grid.height, self.styles)
-        again.glyphs[:], again.inks[:] = self.grid.glyphs, self.grid.inks
-        return self.encoder.frame(again)
 
     def _go_on(self) -> None:
         choose = self._random.random()

@@ -96,7 +96,8 @@ def draw_always() -> Iterator[None]:
 
 
 def _draw_later(self: Screen[object]) -> None:
-    if _draws_always or self.app.is_inline or self is not self.app.screen:
+    seen = not self.app.is_headless or self.app.is_inline
+    if _draws_always or seen or self is not self.app.screen:
         _draw(self)
         return
     self._dirty_widgets.clear()

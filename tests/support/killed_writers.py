@@ -15,6 +15,8 @@ import sys
 import time
 from pathlib import Path
 
+import numpy.random  # noqa: F401  # else each writer imports it
+
 from support.sessions import grow, journal_of, prompted
 from tokexplore.models.errors import UsageError
 from tokexplore.models.session import journal

@@ -9,9 +9,10 @@ kind, cell by cell with its style, and with the grid.
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from support.emulators import Pyte, Tmux
-from support.frames import Story
+from support.frames import Frame, Story
 from tokexplore.tui.terminal.cell_grid import Grid, glyph_text, start_of
 from tokexplore.tui.terminal.cell_reach import fitting, is_sure, pushed_from
 
@@ -40,20 +41,34 @@ def characters(grid: Grid, row: int) -> list[tuple[int, int, str]]:
     return found[:-2] if len(last) > 1 and loose else found
 
 
-def pyte_faults(seeds: Iterable[int], *, against_grid: bool = True) -> Iterator[str]:
-    """What pyte shows wrong, as far as the first fault of each story."""
+@dataclass(frozen=True)
+class Played:
+    """The frames of a story, for several terminals."""
+
+    seed: int
+    filtered: bool
+    frames: list[Frame]
+
+
+def played(seeds: Iterable[int]) -> Iterator[Played]:
+    """The stories of some seeds."""
     for seed in seeds:
         story = Story(seed, SIZE)
+        yield Played(seed, story.filtered, list(story.frames(FRAMES)))
+
+
+def pyte_faults(stories: Iterable[Played], *, against_grid: bool = True) -> Iterator[str]:
+    """What pyte shows wrong, as far as the first fault of each story."""
+    for story in stories:
         size, pair = (0, 0), []
-        for number, (sent, whole) in enumerate(story.frames(FRAMES)):
-            grid = story.grid
+        for number, (sent, whole, grid) in enumerate(story.frames):
             if size != (grid.width, grid.height):
                 size = grid.width, grid.height
                 pair = [Pyte(*size), Pyte(*size)]
             shown, painted = pair[0].show(sent), pair[1].show(whole)
             wrong = shown != painted or (against_grid and _wrong_in_pyte(grid, shown))
             if wrong:
-                yield f"pyte, story {seed}, frame {number}: {wrong}, sent {sent!a}"
+                yield f"pyte, story {story.seed}, frame {number}: {wrong}, sent {sent!a}"
                 break
 
 
@@ -66,23 +81,21 @@ def _wrong_in_pyte(grid: Grid, shown: list[list[tuple]]) -> str:
     return ""
 
 
-def tmux_faults(tmux: Tmux, seeds: Sequence[int]) -> Iterator[str]:
+def tmux_faults(tmux: Tmux, stories: Sequence[Played]) -> Iterator[str]:
     """What tmux shows wrong; it has two panes for each of its lanes."""
-    for first in range(0, len(seeds), LANES):
-        some = seeds[first : first + LANES]
-        stories = [Story(seed, SIZE) for seed in some]
-        for number, played in enumerate(zip(*(s.frames(FRAMES) for s in stories), strict=True)):
-            for lane, story in enumerate(stories):
+    for first in range(0, len(stories), LANES):
+        some = stories[first : first + LANES]
+        for number, frames in enumerate(zip(*(story.frames for story in some), strict=True)):
+            for lane, frame in enumerate(frames):
                 for pane in (2 * lane, 2 * lane + 1):
-                    tmux.resize(pane, story.grid.width, story.grid.height)
-            shown = tmux.show([frame for pair in played for frame in pair])
-            for lane, story in enumerate(stories):
+                    tmux.resize(pane, frame.grid.width, frame.grid.height)
+            shown = tmux.show([data for frame in frames for data in (frame.sent, frame.whole)])
+            for lane, (story, frame) in enumerate(zip(some, frames, strict=True)):
                 one, other = shown[2 * lane : 2 * lane + 2]
                 # tmux joins flags and emoji by rules of its own, which only a filtered story lacks.
-                wrong = one != other or (story.filtered and _wrong_in_tmux(tmux, story.grid, one))
+                wrong = one != other or (story.filtered and _wrong_in_tmux(tmux, frame.grid, one))
                 if wrong:
-                    sent = played[lane][0]
-                    yield f"tmux, story {some[lane]}, frame {number}: {wrong}, sent {sent!a}"
+                    yield f"tmux, story {story.seed}, frame {number}: {wrong}, sent {frame.sent!a}"
 
 
 def _wrong_in_tmux(tmux: Tmux, grid: Grid, shown: list) -> str:
@@ -102,8 +115,8 @@ def main() -> None:
     tmux, found = Tmux(f"play-{os.getpid()}", 2 * LANES, SIZE), 0
     try:
         for begin in range(first, first + frames // FRAMES, 100):
-            seeds = range(begin, begin + 100)
-            for fault in (*pyte_faults(seeds), *tmux_faults(tmux, seeds)):
+            stories = list(played(range(begin, begin + 100)))
+            for fault in (*pyte_faults(stories), *tmux_faults(tmux, stories)):
                 found += 1
                 print(fault, flush=True)
             print(f"stories {first} to {begin + 99}: {found} faults", flush=True)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from tokexplore.models import embedded
@@ -63,6 +64,7 @@ def test_the_model_reads_a_tale(
     assert score.bits_per_byte < 1.5
 
 
+@torch.inference_mode()
 def test_the_model_stays_sane_to_its_last_position(
     shipped: tuple[PreTrainedModel, PreTrainedTokenizerBase],
 ) -> None:

@@ -247,7 +247,7 @@ def test_an_engine_without_scores_of_given_tokens_is_refused() -> None:
     [
         ((), "prob needs a text to look at: give one or several with --text TEXT."),
         (("--text", " a", "--text", ""), "--text '' is empty: give a text of at least"),
-        (("--text", " king" * 2000), "tokens long and the context of fake is 1,024: shorten one"),
+        (("--text", " king" * 1_030), "tokens long and the context of fake is 1,024: shorten one"),
         (("--text", " a", "--prompt-file", "/none"), "both --prompt and --prompt-file are given"),
     ],
 )

@@ -16,13 +16,15 @@ from tokexplore.models.api.chat import Chat, Message
 from tokexplore.models.api.options import PromptSpec
 from tokexplore.models.session import meta
 from tokexplore.models.session.listing import MOST_MODELS, recent_models
-from tokexplore.models.session.paths import all_files, sessions_folder
+from tokexplore.models.session.paths import all_files, make_private, sessions_folder
 from tokexplore.models.session.reader import Listed, listed
 from tokexplore.tui.app import TokexploreApp
 from tokexplore.tui.screens.row_list import RowList
 from tokexplore.tui.screens.sessions import BATCH, SessionPicker
 
 SIZES = [(80, 24), (120, 40)]
+NAMED_AND_ASKED: dict[str, bytes] = {}
+"""The files of a session with a name and a note and of a chat, once they were lived."""
 
 
 def rows(app: TokexploreApp) -> list[Listed]:
@@ -82,9 +84,15 @@ async def test_sessions_on_the_same_prompt_are_told_apart(size: tuple[int, int])
     ],
 )
 async def test_names_notes_and_words_are_searched(typed: str, count: int) -> None:
-    named = ("B", *"chapter one", "enter", "a", *"a note: beware", "enter")
-    await lived(*named)
-    await lived(options=replace(OPTIONS, prompt=chat("why is it blue", "so", "and the sea")))
+    if not NAMED_AND_ASKED:
+        named = ("B", *"chapter one", "enter", "a", *"a note: beware", "enter")
+        await lived(*named)
+        await lived(options=replace(OPTIONS, prompt=chat("why is it blue", "so", "and the sea")))
+        NAMED_AND_ASKED.update({path.name: path.read_bytes() for path in all_files()})
+    else:
+        make_private(sessions_folder())
+        for name, data in NAMED_AND_ASKED.items():
+            (sessions_folder() / name).write_bytes(data)
     app = make_app(options=replace(OPTIONS, prompt=PromptSpec(text="Then the")))
     async with app.run_test(size=(80, 24)) as pilot:
         await opened(pilot)
