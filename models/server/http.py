@@ -211,6 +211,8 @@ def _reason(error: Exception) -> str:
     """What happened, in a few words; libraries put addresses and errno into theirs."""
     if isinstance(error, httpx2.TimeoutException):
         return "it took too long (--api-timeout gives it more)"
+    if isinstance(error, httpx2.RemoteProtocolError | httpx2.ReadError):
+        return "the connection was closed"
     said = _ERRNO.sub("", str(error)).rstrip(".")
     words = safe_text(brief(said or type(error).__name__))
     return words[:1].lower() + words[1:] if words[1:2].islower() else words

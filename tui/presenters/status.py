@@ -22,7 +22,7 @@ from tokexplore.widgets.header import State as HeaderState
 from tokexplore.widgets.numbers import count, logprob_text, short_count, unit_of
 from tokexplore.widgets.title_rule import Part
 
-SHORT_DTYPES = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
+SHORT_DTYPES = {"float32": "f32", "bfloat16": "bf16", "float16": "f16", "unstated": ""}
 STAGES = {
     "libraries": "loading libraries",
     "reading": "reading files",
