@@ -6,8 +6,7 @@
 #
 # The logprobs of /completion are those before the sampler, and a bias belongs to the sampler: a token
 # that is forced by a large bias is taken, and its row tells its own small logprob and the same list of
-# candidates as before. OpenAI's interface, from which logit_bias comes, has it in the logprobs. So any
-# token's logprob can be asked for, whatever its rank.
+# candidates as before. So any token's logprob can be asked for, whatever its rank.
 #
 # Seen:
 #    taken: Paris and !
