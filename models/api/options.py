@@ -32,6 +32,20 @@ class ServerOptions(msgspec.Struct, frozen=True):
     top: int = 20
     """Candidates that are asked for at every step, as far as the server lists so many."""
 
+    def without_secrets(self) -> "ServerOptions":
+        """The same for a server whose address somebody else chose: nothing of the user's is sent
+        there."""
+        return msgspec.structs.replace(self, key_env="", key_file="", header_env=())
+
+    def with_those_of(self, other: "ServerOptions") -> "ServerOptions":
+        """What another one says, where it says anything, and else this."""
+        given = {
+            field.name: value
+            for field in msgspec.structs.fields(other)
+            if (value := getattr(other, field.name)) != field.default
+        }
+        return msgspec.structs.replace(self, **given)
+
 
 class LoadOptions(msgspec.Struct, frozen=True):
     """Which model to load, and how."""

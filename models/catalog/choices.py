@@ -94,7 +94,7 @@ class Choices:
 
     def here(self) -> Iterator[list[Choice]]:
         """Those of this machine, some at a time, each once."""
-        seen = set[Path]()
+        seen = set[Path | str]()
         recent = self._new(filter(None, map(_located, self._recent())), RECENT, seen)
         yield recent + self._new(map(shipped, SHIPPED), SHIPPED_ONES, seen)
         yield self._new(hub_models(), CACHED, seen)
@@ -141,16 +141,14 @@ class Choices:
     def _model(self, name: str, path: Path) -> Choice:
         return Choice(name, FOLDERS, self._entry(Located(path.name, name, "directory", path)))
 
-    def _new(self, found: Iterator[Located] | Sequence[Located], section: str, seen: set[Path]
+    def _new(self, found: Iterator[Located] | Sequence[Located], section: str, seen: set[Path | str]
     ) -> list[Choice]:  # fmt: skip
         fresh = list[Choice]()
         for place in found:
-            real = place.path.resolve() if place.path else None
-            if real is not None and real not in seen:
-                seen.add(real)
+            what = place.source if place.origin == "server" else place.path and place.path.resolve()
+            if what is not None and what not in seen:
+                seen.add(what)
                 fresh.append(Choice(place.source, section, self._entry(place)))
-            elif place.origin == "server":
-                fresh.append(Choice(place.source, section))
         return fresh
 
     def _entry(self, place: Located) -> ModelEntry | None:

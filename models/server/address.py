@@ -65,6 +65,15 @@ class Address(NamedTuple):
         return self.base.partition("://")[2]
 
 
+def same_server(first: str, second: str) -> bool:
+    """Whether two models are behind one server, which may then be told the same key."""
+    return (
+        is_address(first)
+        and is_address(second)
+        and Address.parse(first).base == Address.parse(second).base
+    )
+
+
 def headers(options: ServerOptions) -> dict[str, str]:
     """What is sent with each request: the key, and headers of the user's.
 

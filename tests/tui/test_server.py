@@ -11,7 +11,8 @@ from support.stub_server import Stub, send, serving
 from tokexplore.models.api.options import LoadOptions, PromptSpec, ServerOptions
 from tokexplore.models.server.engine import ServerEngine
 from tokexplore.tui.app import TokexploreApp
-from tokexplore.tui.explore.options import AppOptions
+from tokexplore.tui.explore.open_session import continue_session, options_for
+from tokexplore.tui.explore.options import AppOptions, OpenOptions
 
 SIZE = (120, 40)
 KEY = "sk-very-secret"
@@ -84,7 +85,11 @@ async def test_its_session_says_where_the_numbers_come_from_and_holds_no_key(
     assert path is not None
     data = b"".join(file.read_bytes() for file in path.parent.iterdir())
     assert KEY.encode() not in data
-    assert b"MY_KEY" in data, "its variable is what opens it again"
+    assert b"MY_KEY" in data
+    opened = continue_session(str(path))
+    assert opened.state.load.server == ServerOptions(), "which may be somebody else's file"
+    asked = OpenOptions(server=ServerOptions(key_env="MY_KEY"))
+    assert options_for(opened, asked).load.server == load.server
 
 
 @pytest.mark.parametrize("key", ["D", "C", "s", "slash"])

@@ -173,6 +173,7 @@ class DisplayActions(Actions):
         """Pick another model."""
         from tokexplore.models.catalog.choices import Choices
         from tokexplore.models.catalog.footprint import room_for
+        from tokexplore.models.server.address import same_server
         from tokexplore.models.session.listing import recent_models
         from tokexplore.tui.screens.models import ModelPicker
 
@@ -184,8 +185,10 @@ class DisplayActions(Actions):
 
         def chosen(model: str | None) -> None:
             if model is not None:
+                same = same_server(load.model, model)
+                server = load.server if same else load.server.without_secrets()
                 self.host.sessions.open_model(
-                    msgspec.structs.replace(load, model=model, revision="")
+                    msgspec.structs.replace(load, model=model, revision="", server=server)
                 )
 
         choices = Choices(

@@ -49,7 +49,7 @@ def _options(given: argparse.Namespace) -> Asked:
             f"--api lists what a server has, {brief(given.directories[0])!r} is a folder: leave "
             "one of the two out."
         )
-    return Asked(tuple(given.directories), given.api, server_options(given) or ServerOptions())
+    return Asked(tuple(given.directories), given.api, server_options(given))
 
 
 def _run(asked: Asked, _open_engine: OpenEngine) -> int:

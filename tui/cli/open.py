@@ -32,11 +32,11 @@ def _parser() -> Parser:
 
 def _options(given: argparse.Namespace) -> OpenOptions:
     chosen = {name: getattr(given, name) for name in LOADING}
-    chosen["server"] = server_options(given)
     return OpenOptions(
         session=given.session,
         load={name: value for name, value in chosen.items() if value is not None},
         app=AppOptions(**screen_fields(given)),
+        server=server_options(given),
     )
 
 

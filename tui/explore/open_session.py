@@ -108,7 +108,8 @@ def options_for(opened: OpenSession, asked: OpenOptions) -> AppOptions:
 
 def options_from(state: ViewState, asked: OpenOptions) -> AppOptions:
     """The options that a session had, with what is asked for now."""
-    load = {"threads": state.load.threads or "auto", **asked.load}
+    server = state.load.server.with_those_of(asked.server)
+    load = {"threads": state.load.threads or "auto", "server": server, **asked.load}
     return msgspec.structs.replace(
         asked.app,
         load=msgspec.structs.replace(state.load, **load),

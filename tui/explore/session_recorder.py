@@ -97,8 +97,10 @@ def read_state(text: str) -> tuple[ViewState, str]:
         state.settings.checked()
     except UsageError:
         state, problem = msgspec.structs.replace(state, settings=SamplingSettings()), LOST_SETTINGS
-    # Code that comes with a model is never run because a file says so.
-    load = msgspec.structs.replace(state.load, trust_remote_code=False)
+    # Code that comes with a model is never run because a file says so, and no key is sent.
+    load = msgspec.structs.replace(
+        state.load, trust_remote_code=False, server=state.load.server.without_secrets()
+    )
     return msgspec.structs.replace(state, load=load), problem
 
 

@@ -171,3 +171,10 @@ def test_a_model_is_read_once(tmp_path: Path) -> None:
     found = choices(tmp_path / "shelf")
     before = named(found, str(path)).entry
     assert found.typed(f"{tmp_path}/shelf/on")[0].entry is before
+
+
+def test_a_server_is_one_row_however_often_it_was_used() -> None:
+    served = "http://127.0.0.1:8000#owner/name"
+    rows = next(choices(recent=(served, served, "http://127.0.0.1:8000/v1#owner/name")).here())
+    (row,) = (row for row in rows if row.section == RECENT)
+    assert (row.name, row.is_server, row.comes_from_hub, row.refusal) == (served, True, False, "")

@@ -7,7 +7,7 @@ import pytest
 from tokexplore.models.api.options import ServerOptions
 from tokexplore.models.catalog.catalog import locate
 from tokexplore.models.errors import UsageError
-from tokexplore.models.server.address import Address, headers, is_address
+from tokexplore.models.server.address import Address, headers, is_address, same_server
 
 KEY = "sk-very-secret"
 
@@ -87,6 +87,19 @@ def test_a_key_that_cannot_be_sent_is_refused_and_not_shown(
 def test_a_header_is_a_name_and_a_variable(given: str) -> None:
     with pytest.raises(UsageError, match="give NAME=VARIABLE"):
         headers(ServerOptions(header_env=(given,)))
+
+
+def test_nothing_of_the_users_goes_to_an_address_that_somebody_else_chose() -> None:
+    given = ServerOptions("KEY", "file", ("A=B",), "dir", 3.0, 5)
+    assert given.without_secrets() == ServerOptions(tokenizer="dir", timeout=3.0, top=5)
+    assert same_server("http://host:1/v1#a", "http://HOST:1#b")
+    assert not same_server("http://host:1", "http://host:2")
+    assert not same_server("embedded", "embedded")
+
+
+def test_what_is_asked_now_comes_before_what_was_kept() -> None:
+    kept, asked = ServerOptions(tokenizer="dir", top=5), ServerOptions(key_env="KEY", top=7)
+    assert kept.with_those_of(asked) == ServerOptions(key_env="KEY", tokenizer="dir", top=7)
 
 
 def test_a_variable_that_is_not_set_is_named() -> None:

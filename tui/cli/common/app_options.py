@@ -82,12 +82,12 @@ def load_options(given: argparse.Namespace, threads: int | Literal["auto"] = 0) 
         revision=given.revision,
         trust_remote_code=given.trust_remote_code,
         threads=given.threads or threads,
-        server=server_options(given) or ServerOptions(),
+        server=server_options(given),
     )
 
 
-def server_options(given: argparse.Namespace) -> ServerOptions | None:
-    """How a server is to be asked; None where nothing is said of it."""
+def server_options(given: argparse.Namespace) -> ServerOptions:
+    """How a server is to be asked; the defaults where nothing is said of it."""
     fields = {
         "key_env": given.api_key_env,
         "key_file": given.api_key_file,
@@ -96,8 +96,7 @@ def server_options(given: argparse.Namespace) -> ServerOptions | None:
         "timeout": given.api_timeout,
         "top": given.api_top,
     }
-    chosen = {name: value for name, value in fields.items() if value}
-    return ServerOptions(**chosen) if chosen else None
+    return ServerOptions(**{name: value for name, value in fields.items() if value})
 
 
 def model_name(name: str, api: str = "") -> str:
