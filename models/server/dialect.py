@@ -70,6 +70,9 @@ class Dialect(Protocol):
     ) -> Steps:
         """As many as `length` tokens by the server's sampler."""
 
+    def ends(self, ids: Sequence[int], token: int) -> bool:
+        """Whether a text ends with this token after a path: not all that do are named."""
+
     def scores(self, ids: Sequence[int], start: int, top: int) -> Iterator[ScoredToken]:
         """How the tokens of ids[start:] stand.
 

@@ -101,6 +101,12 @@ class LlamaCpp:
         """See `Dialect.steps`."""
         return _Steps(self, self._http, ids, settings, seed, top, length)
 
+    def ends(self, ids: Sequence[int], token: int) -> bool:
+        """See `Dialect.ends`."""
+        body = self._body(ids, 1, 1) | {"logit_bias": [[token, FORCING]]}
+        reply = self._asked(body)
+        return reply.tokens == [token] and reply.stop_type == EOS
+
     def scores(self, *_: object) -> Iterator[ScoredToken]:
         """See `Dialect.scores`."""
         raise UsageError(f"{self.program} gives no logprobs of tokens that it is given.")

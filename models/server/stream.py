@@ -45,9 +45,11 @@ class ServerStream:
         self._dialect, self._info, self._request, self._control = dialect, info, request, control
         self._path, self._top = list(request.ids), top
         self._uniforms, self._came = Uniforms(), 0
-        self._stops = StopCriteria(info, vocabulary, request)
+        self._stops, self._special = StopCriteria(info, vocabulary, request), vocabulary.special
         self._steps: Steps | None = None
         """The server's stream, where one runs."""
+        self._said_end = False
+        """Whether its last words were that the text ends, at whatever token."""
         self._asked: SamplingSettings | None = None
         self._settings = request.settings
 
@@ -73,6 +75,9 @@ class ServerStream:
                 self._hang_up()
             step = self._own() if self._draws_here else (yield from self._theirs())
             if step is None:
+                if self._said_end and not self._request.ignore_eos:
+                    return "eos"
+                self._said_end = False
                 continue
             drawn, ends = step
             self._path.append(drawn.standing.token)
@@ -110,7 +115,14 @@ class ServerStream:
             draw=self._draw(),
             uniform=number,
         )
-        return self._watched(drawn), step.ends and token == step.token
+        return self._watched(drawn), self._ends(step, token)
+
+    def _ends(self, step: Step, token: int) -> bool:
+        """Whether the server holds that the text ends with our token, where it may have taken
+        another itself."""
+        if token == step.token:
+            return step.ends
+        return token in self._special and self._dialect.ends(self._path, token)
 
     def _theirs(self) -> Generator[Progress, None, tuple[DrawnToken, bool] | None]:
         """A token of the server's stream; None where it has ended and another is to begin, or the
@@ -124,12 +136,11 @@ class ServerStream:
         step = self._steps.next(LOOK_EVERY)
         if step is not None:
             self._came += 1
-            ends = (self._steps.ends and self._steps.over) or step.ends
-            return self._by_server(step), ends
+            return self._by_server(step), step.ends
         if self._steps.over:
             if not self._came:
                 raise ServerError("the server ended the stream without a token: space tries again.")
-            ends, self._steps = self._steps.ends, None
+            self._said_end, self._steps = self._steps.ends, None
             return None
         yield Progress("server", 0, 1, "answers", "waiting for the server")
         return None

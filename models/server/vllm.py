@@ -92,6 +92,12 @@ class Vllm:
         body = self._body(ids, settings, seed, top, length) | {"stream": True}
         return _Steps(self, EventStream(self._http, PATH, body), top)
 
+    def ends(self, ids: Sequence[int], token: int) -> bool:
+        """See `Dialect.ends`."""
+        body = self._body(ids, SamplingSettings(), 0, 1, 1) | {"allowed_token_ids": [token]}
+        (choice, *_) = self._decoded(self._http.post_raw(PATH, body)).choices or (Choice(),)
+        return choice.token_ids == [token] and choice.finish_reason == STOP
+
     def scores(self, ids: Sequence[int], start: int, top: int) -> Iterator[ScoredToken]:
         """See `Dialect.scores`."""
         body = self._body(ids, SamplingSettings(), 0, 1, 1) | {"prompt_logprobs": top}

@@ -69,6 +69,8 @@ class Stub:
     def taken(self, logprobs: np.ndarray, body: dict[str, Any]) -> int:
         """The token that it takes: the most probable one, else one that hangs on the seed."""
         changed = logprobs.copy()
+        if allowed := body.get("allowed_token_ids"):
+            return int(allowed[0])
         bias = body.get("logit_bias") or []
         for token, amount in bias.items() if isinstance(bias, dict) else bias:
             changed[int(token)] += LOWEST if amount is False else amount

@@ -152,9 +152,11 @@ def test_settings_that_it_has_not_are_refused(engine: ServerEngine) -> None:
         drawn(engine, ids, bias=(((3, 4), 1.0),))
 
 
-def test_its_end_of_text_ends_a_stream_or_not() -> None:
+@pytest.mark.parametrize("end", [fake_vocabulary.EOS, fake_vocabulary.END])
+def test_its_end_of_text_ends_a_stream_or_not(end: int) -> None:
+    """Also one that it has not named."""
     path = tuple(FakeEngine().encode("Once"))
-    ending = Stub(FakeEngine(planted={path: {fake_vocabulary.EOS: 30.0}}))
+    ending = Stub(FakeEngine(planted={path: {end: 30.0}}))
     with serving(ending) as url:
         engine = ServerEngine.open(LoadOptions(url), lambda _: None)
         request = StreamRequest(path, SamplingSettings(), max_new_tokens=6)
@@ -165,6 +167,9 @@ def test_its_end_of_text_ends_a_stream_or_not() -> None:
         assert events[-1] == StreamEnded(len(path) + 6, "length")
         steps = [event for event in events if isinstance(event, DrawnToken)]
         check_numbers(ending, list(path), steps)
+        hot = SamplingSettings(temperature=0.5, top_k=1)
+        events = list(engine.stream(StreamRequest(path, hot, max_new_tokens=6), Control()))
+        assert events[-1] == StreamEnded(len(path) + 1, "eos")
 
 
 def test_a_path_can_be_described_and_has_an_end(engine: ServerEngine) -> None:
