@@ -3,14 +3,14 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 from textual.content import Content
 
 from tokexplore.models.api.chat import Chat, Message
 from tokexplore.models.api.options import SHIPPED, PromptSpec
-from tokexplore.models.api.questions import Encode
+from tokexplore.models.api.questions import Encode, Question
 from tokexplore.models.display import counted
 from tokexplore.models.errors import TokexploreError, UsageError
 from tokexplore.models.sampling.settings import SamplingSettings
@@ -23,6 +23,7 @@ from tokexplore.tui.explore.text_scores import TextScores
 if TYPE_CHECKING:
     from tokexplore.tui.screens.editor import PromptTyped, Written
 
+T = TypeVar("T")
 PREVIEW_TOKENS = 24
 EXAMPLE = "The capital of France is"
 WAIT = 0.05
@@ -44,6 +45,8 @@ class PromptActions(Actions):
         """What was typed as a prompt, and the leaf that was in view then: until it is used."""
         self._goes_on_with: Written | None = None
         """A text that was typed to follow the first prompt before the model was loaded."""
+        self._asked: asyncio.Future[Any] | None = None
+        """A preview's question that the engine was asked last."""
 
     @property
     def awaits_model(self) -> bool:
@@ -220,7 +223,7 @@ class PromptActions(Actions):
         if self.controller.link.absent:
             return ""
         question = Encode(text, continuation=continuation, literal=literal)
-        return self._shown(await self.controller.link.client.ask(question))
+        return self._shown(await self._previewed(question))
 
     async def _preview_chat(self, chat: Chat) -> str:
         await self._loaded(or_without_chats=True)
@@ -228,8 +231,20 @@ class PromptActions(Actions):
             raise UsageError(self.controller.link.why_no_chat)
         if self.controller.link.absent:
             return ""
-        rendered = await self.controller.link.client.ask(self.controller.rendering(chat))
+        rendered = await self._previewed(self.controller.rendering(chat))
         return "  ".join(filter(None, (self._shown(rendered.ids), rendered.warning)))
+
+    async def _previewed(self, question: Question[T]) -> T:
+        """An answer that is only looked at.
+
+        The engine answers in turn, also what nobody waits for any more: it is asked one such
+        question at a time, so that the newest is next and what is sent waits for one at most.
+        """
+        while self._asked is not None and not self._asked.done():
+            await asyncio.wait([self._asked])
+        self._asked = asked = asyncio.ensure_future(self.controller.link.client.ask(question))
+        asked.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return await asyncio.shield(asked)
 
     async def _preview_turn(self, text: str, literal: bool) -> str:
         chat = spoken(self.explorer.path)

@@ -83,7 +83,7 @@ class Controller:
         self._picks = Picks(
             explorer, link, self.streams, self.queries, notify, self._wake, play_name
         )
-        self._prompts = Prompts(explorer, link, self.scorer, jobs, notify)
+        self._prompts = Prompts(explorer, link, self.scorer, jobs, changed, notify)
 
     # How things stand
 
@@ -107,6 +107,11 @@ class Controller:
     def streaming(self) -> bool:
         """Whether a stream is live."""
         return self.streams.live is not None
+
+    @property
+    def renders_chat(self) -> bool:
+        """Whether a turn that was sent is with the chat template: nothing shows it yet."""
+        return self._prompts.renders_chat
 
     @property
     def progress(self) -> Progress | None:

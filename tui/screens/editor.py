@@ -6,13 +6,14 @@ from typing import ClassVar, NamedTuple, TypeVar
 import msgspec
 from textual import events, work
 from textual.app import ComposeResult
+from textual.await_complete import AwaitComplete
 from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.widgets import Static
 
 from tokexplore.models.api.chat import Chat
 from tokexplore.models.api.options import PromptSpec
-from tokexplore.models.display import safe_text
+from tokexplore.models.display import counted, safe_text
 from tokexplore.models.errors import TokexploreError, UsageError
 from tokexplore.tui.keymap import rebinding_of
 from tokexplore.tui.screens.chat_form import ChatForm, Typed
@@ -22,6 +23,8 @@ from tokexplore.tui.screens.draft import Draft
 Preview = Callable[[str, bool], Awaitable[str]]
 """Shows the tokens of a text, the names of tokens in it read as characters or not."""
 Result = TypeVar("Result")
+PREVIEW = "preview"
+"""The group of what computes previews."""
 
 
 class Written(NamedTuple):
@@ -83,7 +86,12 @@ class Writing(Dialog[Result]):
         """
         return ""
 
-    @work(exclusive=True)
+    def dismiss(self, result: Result | None = None) -> AwaitComplete:
+        """Ask for no more previews: what was typed goes ahead of them."""
+        self.workers.cancel_group(self, PREVIEW)
+        return super().dismiss(result)
+
+    @work(exclusive=True, group=PREVIEW)
     async def _show_tokens(self) -> None:
         try:
             tokens = await self.tokens()
@@ -324,4 +332,4 @@ def _sends(form: ChatForm, chat: Chat | None) -> str:
         bool(turn.text.strip()) for turn in form.sent()
     )
     words = f"sends {', '.join(roles)}, {answer}"
-    return f"{words} · {left} turns left out" if left else words
+    return f"{words} · {counted(left, 'turn')} left out" if left else words
