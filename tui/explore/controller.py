@@ -296,7 +296,7 @@ class Controller:
             self._changed()
 
     async def answer_again(self) -> None:
-        """Generate the answer of the cursor's turn once more, by another draw.
+        """Generate the answer of the cursor's turn once more, under the next seed.
 
         Raises:
             UsageError: at temperature 0, and where nothing is answered on this path.
@@ -305,8 +305,7 @@ class Controller:
             first = self._picks.answer_to_draw()
             await self._wake()
             await self.streams.pause()
-            self.explorer.place(first, jump=True)
-            await self._picks.draw_again()
+            await self._picks.answer_again(first, self.jobs)
             self._changed()
 
     async def prompt(self, spec: PromptSpec, *, go_on: bool = True) -> None:
