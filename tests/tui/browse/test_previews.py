@@ -9,7 +9,9 @@ from textual.widgets import Static
 
 from tokexplore.models.api.chat import Chat, Message, Rendered
 from tokexplore.models.api.options import PromptSpec
+from tokexplore.models.errors import EngineLostError
 from tokexplore.tui.explore.options import AppOptions
+from tokexplore.tui.screens.draft import Draft
 from tokexplore.tui.screens.editor import TextEditor
 
 CHAT = Chat((Message("user", "who was he"),))
@@ -82,3 +84,49 @@ async def test_the_first_turn_of_a_chat_is_seen_to_be_rendered() -> None:
         engine.permits.release()
         explorer = app.controller.explorer
         await until(pilot, lambda: explorer.tree.step[explorer.leaf] == LENGTH)
+
+
+async def test_a_turn_typed_while_the_answer_comes_says_that_sending_ends_it() -> None:
+    gate = threading.Semaphore(2)
+    app = make_app(options=options(), gate=gate)
+    async with app.run_test(size=SIZE) as pilot:
+        explorer = app.controller.explorer
+        await during(pilot, lambda: explorer.tree.step[explorer.leaf] == 2)
+        await press(pilot, "T")
+        await during(pilot, lambda: "The answer still comes: ⏎ ends it there" in screen_text(app))
+        gate.release(LENGTH)
+        await during(pilot, lambda: "The answer still comes" not in screen_text(app))
+
+
+async def test_what_was_typed_is_there_when_the_editor_is_opened_again_at_the_same_place() -> None:
+    app = make_app(options=options())
+    async with app.run_test(size=SIZE) as pilot:
+        explorer = app.controller.explorer
+        await until(pilot, lambda: explorer.tree.step[explorer.leaf] == LENGTH)
+        for key in ("t", "T"):
+            for close in ("ctrl+c", "ctrl+g"):
+                await press(pilot, key)
+                app.screen.query_one(Draft).load_text("and she")
+                await press(pilot, close, key)
+                assert app.screen.query_one(Draft).text == "and she"
+                app.screen.query_one(Draft).load_text("")
+                await press(pilot, "ctrl+g")
+        await press(pilot, "t")
+        app.screen.query_one(Draft).load_text("and she")
+        await press(pilot, "ctrl+g", "left", "t")
+        assert app.screen.query_one(Draft).text == ""
+
+
+async def test_a_text_that_a_lost_engine_cannot_read_stays_in_the_editor() -> None:
+    app = make_app(options=options())
+    async with app.run_test(size=SIZE) as pilot:
+        explorer = app.controller.explorer
+        await until(pilot, lambda: explorer.tree.step[explorer.leaf] == LENGTH)
+        await press(pilot, "t")
+        app.screen.query_one(Draft).load_text("and she")
+        app.controller.lose(EngineLostError("gone."))
+        await app.controller.link.client.close()
+        await pilot.press("enter")
+        await during(pilot, lambda: any(n.severity == "error" for n in app._notifications))
+        await during(pilot, lambda: isinstance(app.screen, TextEditor))
+        assert app.screen.query_one(Draft).text == "and she"

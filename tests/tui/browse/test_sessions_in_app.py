@@ -211,7 +211,8 @@ async def test_notes_bookmarks_and_names_are_found_again() -> None:
         await press(pilot, "g", "t", "r", "y", "enter")
         assert explorer.branch.number == 1
         await press(pilot, "g", "z", "z", "z", "enter")
-        assert any("No place, name or note is" in n.message for n in app._notifications)
+        assert "No place, name or note is" in screen_text(app)
+        await press(pilot, "ctrl+g")
         await press(pilot, "home", "l", "number_sign", *"turn", "enter")
         second = explorer.taken
         assert explorer.tree.labels == {second: "turn"}
