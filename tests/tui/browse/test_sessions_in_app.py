@@ -30,6 +30,7 @@ from tokexplore.tui.explore.open_session import continue_session, options_for
 from tokexplore.tui.explore.options import AppOptions, OpenOptions
 from tokexplore.tui.explore.session_recorder import ViewState, read_state
 from tokexplore.tui.export.formats import export
+from tokexplore.tui.screens.dialog import Ask
 from tokexplore.widgets.candidates import CandidateTable
 
 SIZE = (120, 40)
@@ -427,7 +428,9 @@ async def test_the_tree_is_exported_from_the_app(
             await press(pilot, "E", "ctrl+u")
             await pilot.press(*(character for character in name))
             await press(pilot, "enter")
-            await until(pilot, lambda: any(said in n.message for n in app._notifications))
+            await until(pilot, lambda: said in screen_text(app))
+            if isinstance(app.screen, Ask):
+                await press(pilot, "ctrl+g")
 
         await exported("tree.html", "The export is in")
         assert (tmp_path / "tree.html").read_text().startswith("<!doctype html>")
