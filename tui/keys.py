@@ -69,8 +69,8 @@ GROUPS: dict[str, tuple[Command, ...]] = {
         Command("act.draw", "r", "r", "draw_again", "draw again",
                 "Draw this step once more (temperature above 0)."),
         Command("act.answer", "R", "R", "answer_again", "answer again",
-                "Generate the answer of this turn of a chat by another draw (temperature above "
-                "0)."),
+                "Generate the answer of this turn of a chat anew, under the next seed "
+                "(temperature above 0)."),
         Command("act.single", "S", "S", "single_step", "single-step",
                 "Generate one token at a time, on or off."),
         Command("act.type", "t", "t", "type_text", "type text",

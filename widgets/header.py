@@ -18,6 +18,7 @@ State = Literal[
     "recorded",
     "loading",
     "waiting",
+    "rendering",
     "prefill",
     "streaming",
     "paused",
@@ -173,6 +174,8 @@ def _state(values: HeaderValues, room: int, styles: HeaderStyles) -> list[Segmen
             words = values.state if values.state == "paused" else values.detail or values.state
         case "replaying":
             words = f"replay {values.detail}"
+        case "rendering":
+            words = "rendering the chat"
         case "recorded":
             words = "recorded · space loads the model"
         case "loading" | "prefill":

@@ -26,7 +26,7 @@ VALUES = HeaderValues(
     context_size=1024,
 )
 STATES: tuple[State, ...] = (
-    "loading", "waiting", "prefill", "streaming", "paused", "ended", "lost",
+    "loading", "waiting", "rendering", "prefill", "streaming", "paused", "ended", "lost",
 )  # fmt: skip
 
 short = st.text(max_size=30) | st.sampled_from(["", "中文模型", "a" * 90])
@@ -92,6 +92,7 @@ def test_mode_and_state_stay_longest() -> None:
         ({"state": "lost", "detail": "out of memory"}, "× engine lost: out of memory"),
         ({"state": "loading", "detail": "weights 43% 1.2/2.9 GB"}, "weights 43% 1.2/2.9 GB"),
         ({"state": "waiting"}, "waiting"),
+        ({"state": "rendering"}, "rendering the chat"),
     ],
 )
 def test_states(changes: dict[str, object], text: str) -> None:

@@ -1,12 +1,13 @@
 """What makes a place in the tree easy to find again, and what leaves the tree: text, sessions."""
 
+import asyncio
 import math
 import os
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-from tokexplore.models.errors import TokexploreError
+from tokexplore.models.errors import UsageError
 from tokexplore.models.tree.events import Bookmarked, Labelled, Noted
 from tokexplore.models.tree.search import Match, find_text
 from tokexplore.models.tree.visibility import is_out_of_sight
@@ -91,16 +92,15 @@ class AnnotationActions(Actions):
         """Ask for a text and go to where the tree holds it."""
         from tokexplore.tui.screens.dialog import Ask
 
-        await self.screen.open(Ask("Find text in the tree", self._sought), self._find)
+        await self.screen.open(Ask("Find text in the tree", self._sought, take=self._find))
 
-    def _find(self, text: str | None) -> None:
-        explorer = self.explorer
-        if not text:
-            return
-        self._sought = text
+    async def _find(self, text: str) -> None:
+        explorer, self._sought = self.explorer, text
         found = find_text(explorer.tree, explorer.vocabulary, text, hidden=explorer.show_hidden)
         # Two in one token are one place to go to.
         self._matches = tuple({match.first: match for match in reversed(found)}.values())[::-1]
+        if not self._matches:
+            raise UsageError(f"No match of {text!r} in the tree: type another text.")
         self.action_match(0)
 
     def action_match(self, direction: int) -> None:
@@ -160,33 +160,29 @@ class AnnotationActions(Actions):
         title = "Export to FILE .html .md .csv .json .jsonl .dot, and path, visible or all"
         session = self.host.sessions.path
         name = f"{session.stem if session else 'tokexplore'}.html"
-        await self.screen.open(Ask(title, name), self._export)
+        await self.screen.open(Ask(title, name, take=self._export))
 
-    def _export(self, text: str | None) -> None:
+    async def _export(self, text: str) -> None:
         explorer = self.explorer
-        if text and text.strip():
-            self.host.sessions.gather()
-            session = self.host.sessions.path
-            title = session.stem if session else "tokexplore"
-            source = Source(
-                explorer.tree, explorer.vocabulary, explorer.leaf, title, explorer.settings,
-                dict(explorer.scored_texts),
-            )  # fmt: skip
-            self.screen.run_worker(partial(self._write, source, text.strip()), thread=True)
+        self.host.sessions.gather()
+        session = self.host.sessions.path
+        title = session.stem if session else "tokexplore"
+        source = Source(
+            explorer.tree, explorer.vocabulary, explorer.leaf, title, explorer.settings,
+            dict(explorer.scored_texts),
+        )  # fmt: skip
+        self.host.say(await asyncio.to_thread(self._write, source, text.strip()))
 
-    def _write(self, source: Source, asked: str) -> None:
+    def _write(self, source: Source, asked: str) -> str:
         from tokexplore.models.session.reader import steps
         from tokexplore.tui.export.to_file import write_export
 
         usual = ExportOptions()
-        try:
-            file = write_export(source, asked, usual.scope, usual.candidates)
-            notice = f"The export is in {file}."
-            if damaged := len(source.tree.distribution.damaged):
-                notice += f" What is damaged in the session, at {steps(damaged)}, is left blank."
-        except TokexploreError as error:
-            notice = str(error)
-        self.screen.app.call_from_thread(self.host.say, notice)
+        file = write_export(source, asked, usual.scope, usual.candidates)
+        notice = f"The export is in {file}."
+        if damaged := len(source.tree.distribution.damaged):
+            notice += f" What is damaged in the session, at {steps(damaged)}, is left blank."
+        return notice
 
     async def action_sessions(self) -> None:
         """The sessions that were kept; another one can be opened."""

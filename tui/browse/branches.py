@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from tokexplore.models.errors import UsageError
 from tokexplore.models.tree.events import Named
 from tokexplore.models.tree.visibility import is_out_of_sight
 from tokexplore.tui.browse.base import Actions, BrowseBase
@@ -16,10 +17,13 @@ class BranchActions(Actions):
         self._step = step
 
     def switch(self, number: int) -> None:
-        """Bring a branch into view; its live stream, if another has it, stops at its leaf."""
-        if not 1 <= number <= len(self.explorer.tree.branches):
-            self.screen.warn(f"There is no branch {number}.")
-            return
+        """Bring a branch into view; its live stream, if another has it, stops at its leaf.
+
+        Raises:
+            UsageError: there is none of that number.
+        """
+        if not 1 <= number <= (count := len(self.explorer.tree.branches)):
+            raise UsageError(f"There is no branch {number}: give a number from 1 to {count}.")
         self.controller.jobs.change(self._switch(lambda: number))
 
     async def _switch(self, wanted: Callable[[], int | None], missing: str = "") -> None:

@@ -152,13 +152,9 @@ class DisplayActions(Actions):
                 "Watch a token at every step: its text, or its id (id 850); again leaves it out",
                 value=f"id {candidate[0]}" if candidate else "",
                 replaced=True,
-            ),
-            self._watch_asked,
+                take=self._watch,
+            )
         )
-
-    def _watch_asked(self, text: str | None) -> None:
-        if text:
-            self.controller.jobs.change(self._watch(text))
 
     async def _watch(self, text: str) -> None:
         self.controller.watchlist.toggle(await self.controller.watchlist.token_named(text))

@@ -2,6 +2,7 @@
 
 import re
 
+from tokexplore.models.errors import UsageError
 from tokexplore.models.tree.conversation import conversation
 from tokexplore.tui.browse.base import Actions, BrowseBase
 from tokexplore.tui.browse.branches import BranchActions
@@ -63,12 +64,10 @@ class NavigationActions(Actions):
         from tokexplore.tui.screens.dialog import Ask
 
         await self.screen.open(
-            Ask("Go to step 123, -40 from the end, branch 3, a name or a note"), self._go
+            Ask("Go to step 123, -40 from the end, branch 3, a name or a note", take=self._go)
         )
 
-    def _go(self, text: str | None) -> None:
-        if not text:
-            return
+    async def _go(self, text: str) -> None:
         match = PLACE.fullmatch(text)
         explorer = self.explorer
         if match is None:
@@ -97,7 +96,7 @@ class NavigationActions(Actions):
         elif noted:
             self.go_to_node(noted[0])
         else:
-            self.screen.warn(
+            raise UsageError(
                 f"No place, name or note is {text!r}: type a step (123), -40 from the end or "
                 "branch 3; f finds text in the tree."
             )
@@ -107,9 +106,8 @@ class NavigationActions(Actions):
         index = explorer.index_of_step(step)
         if index is None:
             last = explorer.step(len(explorer.nodes) - 1)
-            self.screen.warn(f"Step {step} is not on this path: it has {last} steps.")
-        else:
-            explorer.place(index, jump=True)
+            raise UsageError(f"Step {step} is not on this path: it has {last} steps.")
+        explorer.place(index, jump=True)
 
     def action_back(self) -> None:
         """Back to where the last jump came from."""

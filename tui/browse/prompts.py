@@ -3,14 +3,14 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 from textual.content import Content
 
 from tokexplore.models.api.chat import Chat, Message
 from tokexplore.models.api.options import SHIPPED, PromptSpec
-from tokexplore.models.api.questions import Encode
+from tokexplore.models.api.questions import Encode, Question
 from tokexplore.models.display import counted
 from tokexplore.models.errors import TokexploreError, UsageError
 from tokexplore.models.sampling.settings import SamplingSettings
@@ -23,8 +23,10 @@ from tokexplore.tui.explore.text_scores import TextScores
 if TYPE_CHECKING:
     from tokexplore.tui.screens.editor import PromptTyped, Written
 
+T = TypeVar("T")
 PREVIEW_TOKENS = 24
 EXAMPLE = "The capital of France is"
+STILL_COMES = "The answer still comes: {type.submit:⏎} ends it there · "
 WAIT = 0.05
 """Seconds between looks at whether the model is there."""
 
@@ -42,8 +44,12 @@ class PromptActions(Actions):
         """
         self._typed: tuple[int, PromptTyped] | None = None
         """What was typed as a prompt, and the leaf that was in view then: until it is used."""
+        self._left: dict[tuple[int, int], Written] = {}
+        """What stood in an editor that was closed, by the leaf and the cursor that it was at."""
         self._goes_on_with: Written | None = None
         """A text that was typed to follow the first prompt before the model was loaded."""
+        self._asked: asyncio.Future[Any] | None = None
+        """A preview's question that the engine was asked last."""
 
     @property
     def awaits_model(self) -> bool:
@@ -163,17 +169,24 @@ class PromptActions(Actions):
                 self.screen.nothing("prompt yet: p asks for one")
                 return
             title = "Type a continuation of the prompt"
-        if controller.state == "lost":
+        if controller.state == "lost" and before is None:
             self.screen.nothing("engine to read what is typed until space starts it")
             return
-        given = before or self._goes_on_with or Written("")
+        place = explorer.leaf, explorer.cursor
+        given = before or self._goes_on_with or self._left.get(place) or Written("")
         editor = ContinuationEditor(
-            title, given.text, self._preview_more, TextScores(controller), literal=given.literal
-        )
-        await self.screen.open(editor, partial(self._type, place=(explorer.leaf, explorer.cursor)))
+            title, given.text, self._preview_more, TextScores(controller), literal=given.literal,
+            leave=partial(self._keep, place),
+        )  # fmt: skip
+        await self.screen.open(editor, partial(self._type, place=place))
+
+    def _keep(self, place: tuple[int, int], written: "Written") -> None:
+        self._left = {place: written}
 
     def _type(self, written: "Written | None", place: tuple[int, int] | None = None) -> None:
         """Go on with a typed text where the user stands, or at a place: a leaf and a cursor."""
+        if written:
+            self._left = {}
         if not written or not written.text:
             self._goes_on_with = None if written else self._goes_on_with
             return
@@ -220,7 +233,7 @@ class PromptActions(Actions):
         if self.controller.link.absent:
             return ""
         question = Encode(text, continuation=continuation, literal=literal)
-        return self._shown(await self.controller.link.client.ask(question))
+        return self._shown(await self._previewed(question))
 
     async def _preview_chat(self, chat: Chat) -> str:
         await self._loaded(or_without_chats=True)
@@ -228,8 +241,20 @@ class PromptActions(Actions):
             raise UsageError(self.controller.link.why_no_chat)
         if self.controller.link.absent:
             return ""
-        rendered = await self.controller.link.client.ask(self.controller.rendering(chat))
+        rendered = await self._previewed(self.controller.rendering(chat))
         return "  ".join(filter(None, (self._shown(rendered.ids), rendered.warning)))
+
+    async def _previewed(self, question: Question[T]) -> T:
+        """An answer that is only looked at.
+
+        The engine answers in turn, also what nobody waits for any more: it is asked one such
+        question at a time, so that the newest is next and what is sent waits for one at most.
+        """
+        while self._asked is not None and not self._asked.done():
+            await asyncio.wait([self._asked])
+        self._asked = asked = asyncio.ensure_future(self.controller.link.client.ask(question))
+        asked.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return await asyncio.shield(asked)
 
     async def _preview_turn(self, text: str, literal: bool) -> str:
         chat = spoken(self.explorer.path)
@@ -358,14 +383,20 @@ class PromptActions(Actions):
             return
 
         def submitted(written: Written | None) -> None:
+            if written:
+                self._left = {}
             if written and written.text:
                 adding = self.controller.add_turn(written.text, literal=written.literal)
                 self.controller.jobs.change(
                     self._or_again(adding, partial(self._ask_turn, written))
                 )
 
-        given = before or Written("", chat.literal)
+        # The leaf moves while the answer comes; a cursor is never there.
+        place = self.explorer.path.prompts[-1].node, -1
+        given = before or self._left.get(place) or Written("", chat.literal)
         editor = TextEditor(
-            "The next user turn", given.text, self._preview_turn, literal=given.literal
-        )
+            "The next user turn", given.text, self._preview_turn, literal=given.literal,
+            leave=partial(self._keep, place),
+            warning=lambda: STILL_COMES if self.controller.streaming else "",
+        )  # fmt: skip
         await self.screen.open(editor, submitted)

@@ -83,7 +83,7 @@ class Controller:
         self._picks = Picks(
             explorer, link, self.streams, self.queries, notify, self._wake, play_name
         )
-        self._prompts = Prompts(explorer, link, self.scorer, jobs, notify)
+        self._prompts = Prompts(explorer, link, self.scorer, jobs, changed, notify)
 
     # How things stand
 
@@ -107,6 +107,11 @@ class Controller:
     def streaming(self) -> bool:
         """Whether a stream is live."""
         return self.streams.live is not None
+
+    @property
+    def renders_chat(self) -> bool:
+        """Whether a turn that was sent is with the chat template: nothing shows it yet."""
+        return self._prompts.renders_chat
 
     @property
     def progress(self) -> Progress | None:
@@ -291,7 +296,7 @@ class Controller:
             self._changed()
 
     async def answer_again(self) -> None:
-        """Generate the answer of the cursor's turn once more, by another draw.
+        """Generate the answer of the cursor's turn once more, under the next seed.
 
         Raises:
             UsageError: at temperature 0, and where nothing is answered on this path.
@@ -300,8 +305,7 @@ class Controller:
             first = self._picks.answer_to_draw()
             await self._wake()
             await self.streams.pause()
-            self.explorer.place(first, jump=True)
-            await self._picks.draw_again()
+            await self._picks.answer_again(first, self.jobs)
             self._changed()
 
     async def prompt(self, spec: PromptSpec, *, go_on: bool = True) -> None:

@@ -2,14 +2,18 @@
 
 from collections.abc import Awaitable, Callable
 
+import msgspec
+
 from tokexplore.models.api.questions import FindStandings
 from tokexplore.models.distribution import TokenRank
 from tokexplore.models.errors import UsageError
+from tokexplore.models.sampling.randomness import seed_after
 from tokexplore.models.tree.conversation import answer_at
 from tokexplore.models.tree.exploring import bring_back, explore
 from tokexplore.models.tree.trie import ROOT
 from tokexplore.tui.explore.engine_link import EngineLink
 from tokexplore.tui.explore.explorer import Explorer
+from tokexplore.tui.explore.jobs import Jobs
 from tokexplore.tui.explore.queries import Queries
 from tokexplore.tui.explore.streams import ENDINGS, Notify, Streams
 
@@ -106,8 +110,35 @@ class Picks:
         first = answer_at(self._explorer.path, self._explorer.cursor)
         if first is None:
             raise UsageError("There is no answer of a chat on this path: p starts one.")
-        self.check_draws()
+        if self._explorer.settings.greedy:
+            raise UsageError(
+                "Temperature 0 gives the same answer again: set one above 0 (s) for another."
+            )
         return first
+
+    async def answer_again(self, first: int, jobs: Jobs) -> None:
+        """Generate the answer that begins at an index of the path once more, under the next seed.
+
+        The new path is the old one as far as it draws the same tokens.
+        """
+        explorer, streams = self._explorer, self._streams
+        leaf, cursor, known = explorer.leaf, explorer.cursor, len(explorer.tree)
+        settings = explorer.settings
+        seed = seed_after(settings.seed, 1)
+        streams.configure(msgspec.structs.replace(settings, seed=seed), streams.max_new_tokens)
+        explorer.place(first, jump=True)
+        explorer.go_to(explorer.before)
+        self._notify(f"Another answer, under seed {seed}.")
+        streams.play()
+        stream = streams.live
+
+        async def stay_where_nothing_new_came() -> None:
+            await streams.finished()
+            if stream is not None and explorer.leaf == stream.leaf and len(explorer.tree) == known:
+                explorer.go_to(leaf, cursor)
+                self._notify(f"Under seed {seed} it was the same as an earlier answer.")
+
+        jobs.run(stay_where_nothing_new_came())
 
     async def draw_again(self) -> None:
         """Draw the cursor's step under the next draw number; a new token is gone on from."""

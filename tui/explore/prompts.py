@@ -1,7 +1,7 @@
 """What goes in as text: prompts, chat turns and typed text, as tokens of the tree."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -26,10 +26,18 @@ class Prompts:
     """Reads texts with the engine's tokenizer and template; the path in view goes to their end."""
 
     def __init__(
-        self, explorer: Explorer, link: EngineLink, scorer: Scorer, jobs: Jobs, notify: Notify
+        self,
+        explorer: Explorer,
+        link: EngineLink,
+        scorer: Scorer,
+        jobs: Jobs,
+        changed: Callable[[], None],
+        notify: Notify,
     ) -> None:
         self._explorer, self._link, self._scorer = explorer, link, scorer
-        self._jobs, self._notify = jobs, notify
+        self._jobs, self._changed, self._notify = jobs, changed, notify
+        self.renders_chat = False
+        """A conversation is with the chat template."""
 
     async def begin(self, spec: PromptSpec) -> None:
         """Start on a prompt; the old tree stays.
@@ -74,7 +82,7 @@ class Prompts:
     async def _converse(self, chat: Chat) -> None:
         explorer, client = self._explorer, self._link.client
         known, end = shared(explorer.path, chat)
-        rendered = await client.ask(self._asked(chat, known, end))
+        rendered = await self._rendered(self._asked(chat, known, end))
         self._warn(rendered.warning)
         what = "With this turn the path has" if known else "This prompt has"
         self._check_length(end + len(rendered.ids), what)
@@ -83,6 +91,14 @@ class Prompts:
         marks = client.info.reasoning_marks
         explorer.tree.append(Prompted(leaf, "chat", chat, rendered.parts, marks))
         self._remark(rendered.warning)
+
+    async def _rendered(self, question: Question[Rendered]) -> Rendered:
+        self.renders_chat = True
+        self._changed()
+        try:
+            return await self._link.client.ask(question)
+        finally:
+            self.renders_chat = False
 
     def rendering(self, chat: Chat) -> Question[Rendered]:
         """What asks for the tokens that a conversation adds to the path in view."""

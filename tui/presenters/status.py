@@ -88,6 +88,8 @@ def _clock(replay: Replay) -> str:
 def _state(controller: Controller) -> HeaderState:
     if controller.state == "lost":
         return "lost"
+    if controller.renders_chat:
+        return "rendering"
     if controller.progress:
         return "prefill"
     if controller.streaming:

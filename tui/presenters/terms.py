@@ -101,6 +101,7 @@ TERMS: Mapping[str, tuple[Term, ...]] = {
              "marks a moment"),
         _word("tok/s", "tokens a second, over the last 64 of this stream"),
         _word("prefill", "the model reads the prompt, many tokens in one pass, before it goes on"),
+        _word("rendering the chat", "the model's chat template makes tokens of what was sent"),
         _word("scoring", "the logprobs of given tokens are computed, many in one pass"),
         Term("ctx 58/1024", r"ctx \d", "tokens of this path, of those that the context holds"),
         Term("waiting", r"\bwaiting\b", "the model is there and waits for a prompt "

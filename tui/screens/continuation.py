@@ -1,5 +1,6 @@
 """`t`: a text for this step, and how probable it and others are here."""
 
+from collections.abc import Callable
 from typing import ClassVar
 
 from textual import work
@@ -13,7 +14,7 @@ from tokexplore.models.errors import TokexploreError
 from tokexplore.models.scored_text import ScoredText
 from tokexplore.tui.explore.text_scores import TextScores
 from tokexplore.tui.report.probability_text import WHOLE_STRINGS, ranking_table, tokens_line
-from tokexplore.tui.screens.editor import WRITING, Draft, Preview, TextEditor
+from tokexplore.tui.screens.editor import WRITING, Draft, Preview, TextEditor, Written
 
 _FIGURES = 48
 """Cells of a line of the table that are not the text's."""
@@ -52,8 +53,9 @@ class ContinuationEditor(TextEditor):
         scores: TextScores,
         *,
         literal: bool = False,
+        leave: Callable[[Written], None] = lambda _: None,
     ) -> None:
-        super().__init__(title, text, preview, literal=literal)
+        super().__init__(title, text, preview, literal=literal, leave=leave)
         self._scores = scores
 
     def body(self) -> ComposeResult:

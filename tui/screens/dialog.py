@@ -1,6 +1,7 @@
 """What every dialog shares: a titled box that keys alone open, use and close."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import ClassVar, TypeVar
 
 from textual import events
@@ -14,6 +15,7 @@ from textual.widget import Widget
 from textual.widgets import Input, Static
 
 from tokexplore.models.display import safe_text
+from tokexplore.models.errors import TokexploreError
 from tokexplore.tui.keymap import rebinding_of
 from tokexplore.tui.keys import EVERYWHERE, bindings
 from tokexplore.widgets.header import RECORDING
@@ -123,25 +125,55 @@ class Dialog(ModalScreen[Result]):
 
 
 class Ask(Dialog[str | None]):
-    """One line of text, or None."""
+    """One line of text, or None.
+
+    Args:
+        replaced: what is typed takes the place of the value.
+        take: does what the line is for; a line that it refuses (`TokexploreError`) stays to be
+            mended, with the reason below it.
+        takes_nothing: whether it is for an empty line too.
+    """
+
+    DEFAULT_CSS = """
+    Ask #refusal { color: $error; height: auto; text-wrap: wrap; display: none; }
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "submit", "done", priority=True, show=False, id="ask.submit")
     ]
     hint_text = "{ask.submit:⏎} done · {dialog.cancel:ctrl+g} cancels"
 
-    def __init__(self, title: str, value: str = "", *, replaced: bool = False) -> None:
+    def __init__(
+        self,
+        title: str,
+        value: str = "",
+        *,
+        replaced: bool = False,
+        take: Callable[[str], Awaitable[None]] | None = None,
+        takes_nothing: bool = False,
+    ) -> None:
         super().__init__()
         self.title_text, self._value = title, value
-        self._replaced = replaced
-        """What is typed takes the place of the value."""
+        self._replaced, self._take, self._takes_nothing = replaced, take, takes_nothing
 
     def body(self) -> ComposeResult:
         yield Input(self._value, select_on_focus=self._replaced)
+        yield Static(id="refusal")
 
-    def action_submit(self) -> None:
-        """Hand the line over."""
-        self.dismiss(self.query_one(Input).value)
+    async def action_submit(self) -> None:
+        """Hand the line over, once."""
+        field = self.part(Input)
+        if field is None or self._dismissed:
+            return
+        try:
+            if self._take is not None and (field.value or self._takes_nothing):
+                await self._take(field.value)
+        except TokexploreError as error:
+            if line := self.part(Static, "#refusal"):
+                line.update(Content(safe_text(str(error))))
+                line.display = True
+            return
+        self.dismiss(field.value)
 
 
 class Sheet(Dialog[None]):

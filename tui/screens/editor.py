@@ -6,13 +6,14 @@ from typing import ClassVar, NamedTuple, TypeVar
 import msgspec
 from textual import events, work
 from textual.app import ComposeResult
+from textual.await_complete import AwaitComplete
 from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.widgets import Static
 
 from tokexplore.models.api.chat import Chat
 from tokexplore.models.api.options import PromptSpec
-from tokexplore.models.display import safe_text
+from tokexplore.models.display import counted, safe_text
 from tokexplore.models.errors import TokexploreError, UsageError
 from tokexplore.tui.keymap import rebinding_of
 from tokexplore.tui.screens.chat_form import ChatForm, Typed
@@ -22,6 +23,10 @@ from tokexplore.tui.screens.draft import Draft
 Preview = Callable[[str, bool], Awaitable[str]]
 """Shows the tokens of a text, the names of tokens in it read as characters or not."""
 Result = TypeVar("Result")
+_WARN_EVERY = 0.25
+"""Seconds between looks at whether a warning still holds."""
+PREVIEW = "preview"
+"""The group of what computes previews."""
 
 
 class Written(NamedTuple):
@@ -83,7 +88,12 @@ class Writing(Dialog[Result]):
         """
         return ""
 
-    @work(exclusive=True)
+    def dismiss(self, result: Result | None = None) -> AwaitComplete:
+        """Ask for no more previews: what was typed goes ahead of them."""
+        self.workers.cancel_group(self, PREVIEW)
+        return super().dismiss(result)
+
+    @work(exclusive=True, group=PREVIEW)
     async def _show_tokens(self) -> None:
         try:
             tokens = await self.tokens()
@@ -94,16 +104,29 @@ class Writing(Dialog[Result]):
 
 
 class TextEditor(Writing[Written | None]):
-    """Some text, with its tokens shown as it is typed."""
+    """Some text, with its tokens shown as it is typed.
+
+    Args:
+        leave: told of what stands in the editor when it is closed without a result.
+        warning: what handing the text over does besides at this moment, said before the hint.
+    """
 
     hint_text = "{type.submit:⏎} done · " + WRITING
 
     def __init__(
-        self, title: str, text: str, preview: Preview | None, *, literal: bool = False
+        self,
+        title: str,
+        text: str,
+        preview: Preview | None,
+        *,
+        literal: bool = False,
+        leave: Callable[[Written], None] = lambda _: None,
+        warning: Callable[[], str] = str,
     ) -> None:
         super().__init__()
         self.title_text, self.literal = title, literal
         self._text, self._preview = text, preview
+        self._leave, self._warning = leave, warning
 
     def body(self) -> ComposeResult:
         yield Draft(self._text)
@@ -116,6 +139,19 @@ class TextEditor(Writing[Written | None]):
         draft.move_cursor(draft.document.end)
         draft.focus()
         self._show_tokens()
+        self._warn()
+        self.set_interval(_WARN_EVERY, self._warn)
+
+    def _warn(self) -> None:
+        hint = rebinding_of(self.app).words(self._warning() + self.hint_text)
+        if (line := self.part(Static, ".dialog--hint")) and str(line.content) != hint:
+            line.update(Content(hint))
+
+    def action_cancel(self) -> None:
+        """Close; what was typed is there when the editor is opened again at the same place."""
+        if draft := self.part(Draft):
+            self._leave(Written(draft.text, self.literal))
+        super().action_cancel()
 
     async def tokens(self) -> str:
         draft = self.part(Draft)
@@ -324,4 +360,4 @@ def _sends(form: ChatForm, chat: Chat | None) -> str:
         bool(turn.text.strip()) for turn in form.sent()
     )
     words = f"sends {', '.join(roles)}, {answer}"
-    return f"{words} · {left} turns left out" if left else words
+    return f"{words} · {counted(left, 'turn')} left out" if left else words

@@ -293,36 +293,28 @@ class LabScreen(LiveScreen):
     def action_edit(self) -> None:
         """Ask how many runs, of how many tokens."""
         shown = f"{self.lab.runs} x {self.lab.length}"
-        self.app.push_screen(Ask("Runs x tokens", shown, replaced=True), self._edited)
+        self.app.push_screen(Ask("Runs x tokens", shown, replaced=True, take=self._edited))
 
-    def _edited(self, text: str | None) -> None:
-        if not text:
-            return
+    async def _edited(self, text: str) -> None:
         try:
             self.lab.runs, self.lab.length = asked_runs(text)
         except ValueError:
-            self.notify(
+            raise UsageError(
                 f"{safe_text(brief(text))!r} is no number of runs and tokens, such as 30 x 64 (at "
-                "most 1000 x 4096).",
-                severity="error", markup=False,
-            )  # fmt: skip
-            return
+                "most 1000 x 4096)."
+            ) from None
         self.action_again()
 
     def action_vary(self) -> None:
         """Ask what differs between the runs."""
         shown = ",".join(self.lab.knobs)
         names = ", ".join(knob for knob in KNOBS if knob not in ("dtype", "device"))
-        self.app.push_screen(Ask(f"Vary, of {names}", shown, replaced=True), self._varied)
+        self.app.push_screen(
+            Ask(f"Vary, of {names}", shown, replaced=True, take=self._varied, takes_nothing=True)
+        )
 
-    def _varied(self, text: str | None) -> None:
-        if text is None:
-            return
-        try:
-            self.lab.knobs = knobs_named(text)
-        except UsageError as error:
-            self.notify(safe_text(str(error)), severity="error", markup=False)
-            return
+    async def _varied(self, text: str) -> None:
+        self.lab.knobs = knobs_named(text)
         self.action_again()
 
     def action_close(self) -> None:

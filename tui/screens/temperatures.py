@@ -154,19 +154,17 @@ class TemperaturesScreen(LiveScreen):
     def action_edit(self) -> None:
         """Ask for other temperatures."""
         shown = ",".join(f"{t:g}" for t in self._temperatures)
-        ask = Ask("Temperatures, with commas between them", shown, replaced=True)
-        self.app.push_screen(ask, self._edited)
+        title = "Temperatures, with commas between them"
+        self.app.push_screen(Ask(title, shown, replaced=True, take=self._edited))
 
-    async def _edited(self, text: str | None) -> None:
-        if not text:
-            return
+    async def _edited(self, text: str) -> None:
         before = self._temperatures
         try:
             self._temperatures = _temperatures(text)
             await self._begin()
-        except UsageError as error:
+        except UsageError:
             self._temperatures = before
-            self.notify(str(error), severity="error", markup=False)
+            raise
 
     def action_close(self) -> None:
         """Back to the main screen."""

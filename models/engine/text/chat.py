@@ -12,7 +12,7 @@ from tokexplore.models.engine.text.literal import unmarked, with_marks
 from tokexplore.models.engine.text.sandbox import FenceError
 from tokexplore.models.engine.text.template import Turns, apply, fitted, left_out, source
 from tokexplore.models.engine.text.text_model import TextModel
-from tokexplore.models.engine.text.turn_end import STAND_IN, end_of_turn
+from tokexplore.models.engine.text.turn_end import STAND_IN, end_of_turn, in_one_fence
 from tokexplore.models.errors import UsageError
 
 
@@ -29,10 +29,11 @@ def render(model: TextModel, chat: Chat) -> Rendered:
     """
     if not chat.messages:
         raise UsageError("a chat needs at least one message: give --user TEXT or --messages FILE.")
-    said, notices = _conversation(model, _checked(model, chat))
-    notices = [*_second_turn(chat), *notices, *_endless(model, chat)]
-    ids = token_ids(model, said.text, special=False)
-    return Rendered(tuple(ids), "; ".join(notices), parts(model, said, ids))
+    with in_one_fence(model.tokenizer):
+        said, notices = _conversation(model, _checked(model, chat))
+        notices = [*_second_turn(chat), *notices, *_endless(model, chat)]
+        ids = token_ids(model, said.text, special=False)
+        return Rendered(tuple(ids), "; ".join(notices), parts(model, said, ids))
 
 
 def _conversation(model: TextModel, chat: Chat) -> tuple[Conversation, list[str]]:
@@ -131,7 +132,12 @@ def append_turns(model: TextModel, ids: Sequence[int], chat: Chat, known: int) -
     Raises:
         UsageError: for turns without words, no chat template, or a template that refuses them.
     """
-    chat = _checked(model, chat)
+    with in_one_fence(model.tokenizer):
+        return _following(model, ids, _checked(model, chat), known)
+
+
+def _following(model: TextModel, ids: Sequence[int], chat: Chat, known: int) -> Rendered:
+    """See `append_turns`."""
     added = chat.messages[known:]
     if not any(message.content.strip() or message.more for message in added):
         raise UsageError("the next turn is empty: type at least one character.")

@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerBase
 
 from tokexplore.models.api.chat import REASONING_FIELDS
 from tokexplore.models.engine.text.sandbox import FenceError, WorkError, fenced
-from tokexplore.models.engine.text.turn_end import STAND_IN, named_templates, rendered
+from tokexplore.models.engine.text.turn_end import STAND_IN, in_one_fence, named_templates, rendered
 
 KNOWN_MARKS = (
     ("<think>", "</think>"),
@@ -37,7 +37,7 @@ def reasoning_marks(tokenizer: PreTrainedTokenizerBase) -> tuple[str, str]:
     template = named_templates(tokenizer).get("default", "")
     if not re.search("reason|think|thought", template, re.IGNORECASE):
         return "", ""
-    with suppress(FenceError, WorkError):
+    with suppress(FenceError, WorkError), in_one_fence(tokenizer):
         opened = rendered(tokenizer, template, [_USER], add_generation_prompt=True)
         for field in REASONING_FIELDS:
             answer = {"role": "assistant", "content": _ANSWER, field: _THOUGHT}

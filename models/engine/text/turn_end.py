@@ -1,13 +1,15 @@
 """Where the assistant's turn ends, as the chat template itself tells it."""
 
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from functools import partial
 from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
 from tokexplore.models.engine.text.byte_table import added_tokens, split_at_added
-from tokexplore.models.engine.text.sandbox import FenceError, WorkError, fenced
+from tokexplore.models.engine.text.sandbox import Fence, FenceError, WorkError
 
 STAND_IN = "TokexploreStandsHereForTheAnswer"
 """Stands for words while we look at what a template writes around them."""
@@ -34,11 +36,37 @@ def rendered(
         WorkError: the template refuses them.
         FenceError: it takes more time, memory or text than it may.
     """
-    return fenced(
-        lambda: str(
-            tokenizer.apply_chat_template(turns, chat_template=template, tokenize=False, **how)
-        )
-    )
+    with in_one_fence(tokenizer) as fence:
+        return fence.make((template, turns, how))
+
+
+_Task = tuple[str, Sequence[dict[str, Any]], dict[str, object]]
+"""A template, the messages, and what it is told besides."""
+_OPEN: ContextVar[tuple[PreTrainedTokenizerBase, Fence[_Task]] | None] = ContextVar(
+    "_OPEN", default=None
+)
+
+
+@contextmanager
+def in_one_fence(tokenizer: PreTrainedTokenizerBase) -> Iterator[Fence[_Task]]:
+    """One fork for all templates that are rendered meanwhile: a fork of a process that holds a
+    model takes longer than they do, and each compiles the template anew."""
+    held = _OPEN.get()
+    if held is not None and held[0] is tokenizer:
+        yield held[1]
+        return
+    with Fence(partial(_render, tokenizer)) as fence:
+        token = _OPEN.set((tokenizer, fence))
+        try:
+            yield fence
+        finally:
+            _OPEN.reset(token)
+
+
+def _render(tokenizer: PreTrainedTokenizerBase, task: _Task) -> str:
+    template, turns, how = task
+    text = tokenizer.apply_chat_template(turns, chat_template=template, tokenize=False, **how)
+    return str(text)
 
 
 def turn_ids(
@@ -49,7 +77,7 @@ def turn_ids(
     The first template that takes more than it may is the last one looked at: each could take that.
     """
     ends: list[int | str] = []
-    with suppress(FenceError):
+    with suppress(FenceError), in_one_fence(tokenizer):
         for template in named_templates(tokenizer).values():
             ends.append(end_of_turn(tokenizer, template, eos_ids))
     return tuple(dict.fromkeys(end for end in ends if isinstance(end, int) and end < rows))

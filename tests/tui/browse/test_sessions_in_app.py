@@ -30,6 +30,7 @@ from tokexplore.tui.explore.open_session import continue_session, options_for
 from tokexplore.tui.explore.options import AppOptions, OpenOptions
 from tokexplore.tui.explore.session_recorder import ViewState, read_state
 from tokexplore.tui.export.formats import export
+from tokexplore.tui.screens.dialog import Ask
 from tokexplore.widgets.candidates import CandidateTable
 
 SIZE = (120, 40)
@@ -211,7 +212,8 @@ async def test_notes_bookmarks_and_names_are_found_again() -> None:
         await press(pilot, "g", "t", "r", "y", "enter")
         assert explorer.branch.number == 1
         await press(pilot, "g", "z", "z", "z", "enter")
-        assert any("No place, name or note is" in n.message for n in app._notifications)
+        assert "No place, name or note is" in screen_text(app)
+        await press(pilot, "ctrl+g")
         await press(pilot, "home", "l", "number_sign", *"turn", "enter")
         second = explorer.taken
         assert explorer.tree.labels == {second: "turn"}
@@ -426,7 +428,9 @@ async def test_the_tree_is_exported_from_the_app(
             await press(pilot, "E", "ctrl+u")
             await pilot.press(*(character for character in name))
             await press(pilot, "enter")
-            await until(pilot, lambda: any(said in n.message for n in app._notifications))
+            await until(pilot, lambda: said in screen_text(app))
+            if isinstance(app.screen, Ask):
+                await press(pilot, "ctrl+g")
 
         await exported("tree.html", "The export is in")
         assert (tmp_path / "tree.html").read_text().startswith("<!doctype html>")

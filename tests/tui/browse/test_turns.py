@@ -2,6 +2,7 @@
 
 import msgspec
 from support.app import make_app, press, screen_text, settle, until
+from support.fake_engine import FakeEngine
 from support.fake_vocabulary import ASSISTANT, END, USER
 from textual.pilot import Pilot
 from textual.widgets import Input
@@ -287,21 +288,55 @@ async def test_an_option_of_the_template_that_cannot_be_is_told_and_nothing_is_l
         assert any("enable_thinking is not NAME=VALUE" in n.message for n in app._notifications)
 
 
-async def test_an_answer_is_generated_again_by_another_draw() -> None:
+async def test_each_press_generates_another_whole_answer() -> None:
     app = chat_app(temperature=1.5, seed=3)
     async with app.run_test(size=SIZE) as pilot:
         await answered(app, pilot)
         explorer, tree = app.controller.explorer, app.controller.explorer.tree
-        before = list(explorer.nodes)
-        prompt = explorer.prompt_length
-        await press(pilot, "R")
-        await until(pilot, lambda: tree.draws[before[prompt - 1]] == 2)
-        await until(pilot, lambda: not app.controller.streaming)
-        assert explorer.nodes[:prompt] == before[:prompt]
-        await press(pilot, "R", "R", "R", "R")
-        await until(pilot, lambda: tree.draws[before[prompt - 1]] == 6)
-        assert len(tree.children[before[prompt - 1]]) > 1
+        before, prompt = list(explorer.nodes), explorer.prompt_length
+        paths = {tuple(before)}
+        for seed in range(4, 9):
+            await press(pilot, "R")
+            await until(pilot, lambda: not app.controller.streaming)
+            assert explorer.settings.seed == seed
+            assert len(explorer.nodes) == len(before)
+            paths.add(tuple(explorer.nodes))
+        assert len(paths) == 6
+        assert {path[:prompt] for path in paths} == {tuple(before[:prompt])}
         assert tree.path(before[-1]) == before
+
+
+async def test_another_answer_branches_where_it_first_differs() -> None:
+    """Its first word is so likely that no draw has another."""
+    engine = FakeEngine()
+    prompt = tuple(engine.render(CHAT).ids)
+    engine.planted[prompt] = {7: 60.0}
+    options = AppOptions(
+        prompt=PromptSpec(chat=CHAT), max_new_tokens=LENGTH,
+        settings=SamplingSettings(temperature=1.5, seed=3),
+    )  # fmt: skip
+    app = make_app(options=options, engine=engine)
+    async with app.run_test(size=SIZE) as pilot:
+        await answered(app, pilot)
+        explorer, before = app.controller.explorer, list(app.controller.explorer.nodes)
+        await press(pilot, "R")
+        await until(pilot, lambda: not app.controller.streaming)
+        assert explorer.nodes[: len(prompt) + 1] == before[: len(prompt) + 1]
+        assert explorer.nodes != before
+        assert len(explorer.nodes) == len(before)
+
+
+async def test_where_the_same_answer_comes_the_user_stays_and_is_told() -> None:
+    app = chat_app(temperature=1.5, seed=3, top_k=1)
+    async with app.run_test(size=SIZE) as pilot:
+        await answered(app, pilot)
+        explorer, before = app.controller.explorer, list(app.controller.explorer.nodes)
+        cursor = explorer.prompt_length + 2
+        explorer.place(cursor)
+        await press(pilot, "R")
+        told = "Under seed 4 it was the same as an earlier answer."
+        await until(pilot, lambda: any(told in n.message for n in app._notifications))
+        assert (explorer.nodes, explorer.cursor) == (before, cursor)
 
 
 async def test_temperature_0_answers_once() -> None:
@@ -310,7 +345,7 @@ async def test_temperature_0_answers_once() -> None:
         await answered(app, pilot)
         nodes = list(app.controller.explorer.nodes)
         await press(pilot, "R")
-        assert any("Temperature 0 always" in n.message for n in app._notifications)
+        assert any("Temperature 0 gives the same answer" in n.message for n in app._notifications)
         assert app.controller.explorer.nodes == nodes
 
 

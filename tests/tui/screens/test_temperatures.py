@@ -116,7 +116,8 @@ async def test_other_temperatures_can_be_asked_for_and_bad_ones_are_refused() ->
         for bad, said in (("1,x", "no list of numbers"), ("1,-2", "temperature -2")):
             await press(pilot, "e", *bad, "enter")
             await settle(pilot)
-            assert any(said in n.message for n in app._notifications)
+            assert said in screen_text(app)
+            await press(pilot, "ctrl+g")
             assert [r.settings.temperature for r in screen.temperature_runs.runs] == [1.0, 3.0]
 
 

@@ -2,8 +2,11 @@
 
 import os
 import signal
+import time
 from typing import Any
 
+import msgspec
+import psutil
 import pytest
 from support import made_tokenizers as made
 from support.made_models import loaded_with
@@ -11,11 +14,15 @@ from support.made_models import loaded_with
 from tokexplore.models.api.chat import Chat, Message
 from tokexplore.models.engine.text import sandbox as module
 from tokexplore.models.engine.text import turn_end
-from tokexplore.models.engine.text.chat import render
-from tokexplore.models.engine.text.sandbox import FenceError, WorkError, fenced
+from tokexplore.models.engine.text.chat import append_turns, render
+from tokexplore.models.engine.text.sandbox import Fence, FenceError, WorkError, fenced
 from tokexplore.models.errors import ModelError, UsageError
 
 CHAT = Chat((Message("user", "hi"),))
+TURNS = (
+    "{% for m in messages %}<s>{{ m.role }}\n{{ m.content }}</s>{% endfor %}"
+    "{% if add_generation_prompt %}<s>assistant\n{% endif %}"
+)
 LARGE = r"the chat template of made takes more than 1,024 MB: give plain text with --prompt"
 
 
@@ -53,6 +60,49 @@ def test_it_may_take_so_much_processor_time(monkeypatch: pytest.MonkeyPatch) -> 
         fenced(spin)
 
 
+def test_each_piece_of_work_has_the_time_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SECONDS", 1)
+
+    def work(share: float) -> str:
+        end = time.process_time() + share
+        while time.process_time() < end:
+            pass
+        return f"{os.getpid()}"
+
+    with Fence(work) as fence:
+        assert len({fence.make(0.6) for _ in range(4)}) == 1
+        with pytest.raises(FenceError, match="takes more than 1 seconds"):
+            fence.make(60)
+
+
+def test_after_a_fork_that_met_its_fence_the_next_one_works() -> None:
+    with Fence[str](lambda what: os._exit(0) if what == "end" else str(os.getpid())) as fence:
+        first = fence.make("a")
+        with pytest.raises(FenceError, match="ends its process"):
+            fence.make("end")
+        assert fence.make("b") not in (first, str(os.getpid()))
+
+
+def test_nothing_of_it_is_left() -> None:
+    with Fence[str](lambda what: str(os.getpid()) + what) as fence:
+        child = int(fence.make(""))
+        files = psutil.Process().num_fds()
+    assert not psutil.pid_exists(child)
+    assert psutil.Process().num_fds() == files - 2
+
+
+def test_a_conversation_is_rendered_in_one_fork(monkeypatch: pytest.MonkeyPatch) -> None:
+    forks: list[int] = []
+    fork = os.fork
+    monkeypatch.setattr(os, "fork", lambda: (forks.append(0), fork())[1])
+    loaded = model(TURNS)
+    told = Chat((*CHAT.messages, Message("assistant", "yes", {"a": 1, "b": 2}), *CHAT.messages))
+    render(loaded, msgspec.structs.replace(told, prefill="He"))
+    assert len(forks) == 1
+    append_turns(loaded, [1, 2, 3], told, 2)
+    assert len(forks) == 2
+
+
 @pytest.mark.parametrize(
     "template",
     [
@@ -73,7 +123,10 @@ def test_of_many_templates_that_want_too_much_one_is_rendered(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     rendered: list[object] = []
-    monkeypatch.setattr(turn_end, "fenced", lambda work: (rendered.append(work), fenced(work))[1])
+    make = Fence.make
+    monkeypatch.setattr(
+        Fence, "make", lambda fence, given: (rendered.append(given), make(fence, given))[1]
+    )
     large = {f"large {i}": "{{ 'x' * 10**10 }}" for i in range(9)}
     assert turn_end.turn_ids(model(large).tokenizer, (), 10) == ()
     assert len(rendered) == 1
