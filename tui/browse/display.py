@@ -1,6 +1,5 @@
 """How things are shown, and the program itself."""
 
-import math
 from collections.abc import Callable
 from functools import partial
 
@@ -31,7 +30,6 @@ class DisplayActions(Actions):
     ) -> None:
         super().__init__(screen)
         self._story, self._step, self._watch_changed = story, step, watch_changed
-        self._quit_asked = -math.inf
 
     def action_colouring(self) -> None:
         """Colour by the next quantity."""
@@ -206,10 +204,8 @@ class DisplayActions(Actions):
 
     async def action_quit_twice(self) -> None:
         """Quit when pressed twice."""
-        now = self.host.clock()
-        if now - self._quit_asked < TWICE:
+        if self.host.ending.again("q", self.host.clock(), TWICE):
             await self.host.ending.leave(0)
             return
-        self._quit_asked = now
         words = rebinding_of(self.screen.app).words("{program.quit:q} again quits.")
         self.screen.tell(words, TWICE)
