@@ -47,7 +47,7 @@ def _safe(text: str) -> str:
 
 
 def _stand_in(character: str) -> str:
-    """What is shown in the cells of a character: of a flag its letters, of other spaces the sign."""
+    """What is shown in a character's cells: a letter of a flag as it is, a space as the sign."""
     cells, code = width(character), ord(character)
     if _FLAG_A <= code <= _FLAG_Z:
         return chr(ord("A") + code - _FLAG_A).ljust(cells)
