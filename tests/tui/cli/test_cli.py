@@ -421,7 +421,7 @@ sys.exit(code)
 def test_a_pipe_is_the_prompt_and_keys_come_from_the_terminal(tmp_path: Path) -> None:
     """And standard error, where Textual draws, is the terminal while the app runs."""
     ours, theirs = pty.openpty()
-    model = make(tmp_path / "model")
+    model = str(make(tmp_path / "model"))
     script = WITH_TERMINAL.format(tests=str(TESTS), model=model)
     process = subprocess.Popen(
         [sys.executable, "-c", script],
