@@ -105,9 +105,7 @@ class DisplayActions(Actions):
         from tokexplore.tui.screens.temperatures import TemperaturesScreen
 
         if self.controller.link.absent:
-            self.screen.nothing(
-                "model yet: space loads it" if self.controller.state == "recorded" else "model"
-            )
+            self.screen.tell(self.controller.link.absence, 3)
         elif self.controller.queries.distribution() is None:
             self.screen.nothing("distribution at this step")
         else:
@@ -127,9 +125,7 @@ class DisplayActions(Actions):
         if not tree.prompt_length(leaf):
             self.screen.nothing("prompt yet")
         elif self.controller.link.absent and not tree.studies:
-            self.screen.nothing(
-                "model yet: space loads it" if self.controller.state == "recorded" else "model"
-            )
+            self.screen.tell(self.controller.link.absence, 3)
         else:
             self.controller.jobs.change(self._open_paused(LabScreen))
 

@@ -31,6 +31,7 @@ TOGETHER = {
     "step.previous": ("{step.previous:←}{step.next:→}", "step"),
     "row.up": ("{row.up:↑}{row.down:↓}", "candidate"),
     "program.quit": ("{program.quit:q}", "quit"),
+    "act.answer": ("{act.answer:R}", "answer"),
     "step.turn_on": ("{step.turn_back:{}{step.turn_on:}}", "turn"),
 }
 """Keys that stand as one, and one that asks to be pressed again."""

@@ -11,7 +11,7 @@ from textual.content import Content
 from tokexplore.models.api.chat import Chat, Message
 from tokexplore.models.api.options import SHIPPED, PromptSpec
 from tokexplore.models.api.questions import Encode
-from tokexplore.models.display import counted
+from tokexplore.models.display import NEWLINE, counted, safe_text
 from tokexplore.models.errors import TokexploreError, UsageError
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.tree.conversation import conversation, spoken, turn_at
@@ -19,12 +19,15 @@ from tokexplore.tui.browse.base import Actions, BrowseBase
 from tokexplore.tui.explore.examples import EXAMPLES, Example
 from tokexplore.tui.explore.options import STOCK_PROMPT
 from tokexplore.tui.explore.text_scores import TextScores
+from tokexplore.widgets.cell_text import cut_left
 
 if TYPE_CHECKING:
     from tokexplore.tui.screens.editor import PromptTyped, Written
 
 PREVIEW_TOKENS = 24
 EXAMPLE = "The capital of France is"
+_BEFORE, _BEFORE_CELLS = 12, 24
+"""Tokens, and cells of them, that tell where a text is typed."""
 WAIT = 0.05
 """Seconds between looks at whether the model is there."""
 
@@ -152,11 +155,7 @@ class PromptActions(Actions):
         from tokexplore.tui.screens.editor import Written
 
         self.screen.pin()
-        explorer, controller, title = (
-            self.explorer,
-            self.controller,
-            "Type a continuation at this step",
-        )
+        explorer, controller, title = self.explorer, self.controller, self._place_in_words()
         if not explorer.nodes:
             coming = self._waiting or controller.options.starting_prompt()
             if controller.state != "loading" or coming is None:
@@ -171,6 +170,15 @@ class PromptActions(Actions):
             title, given.text, self._preview_more, TextScores(controller), literal=given.literal
         )
         await self.screen.open(editor, partial(self._type, place=(explorer.leaf, explorer.cursor)))
+
+    def _place_in_words(self) -> str:
+        """After which words a text is typed, and what becomes of those that stand there."""
+        explorer = self.explorer
+        here = explorer.cursor
+        words = explorer.path.words(max(0, here - _BEFORE), here)
+        before = safe_text(words.replace("\n", NEWLINE))
+        after = "; what follows stays on its branch" if here < len(explorer.nodes) else ""
+        return f"Type a continuation after “{cut_left(before, _BEFORE_CELLS)}”{after}"
 
     def _type(self, written: "Written | None", place: tuple[int, int] | None = None) -> None:
         """Go on with a typed text where the user stands, or at a place: a leaf and a cursor."""

@@ -84,6 +84,13 @@ async def test_ctrl_c_first_stops_a_stream_that_began_meanwhile(gate: threading.
         assert app.return_code is None
 
 
+async def test_what_needs_a_model_says_that_it_is_loading() -> None:
+    app = make_app(options=OPTIONS, load_gate=threading.Semaphore(0))
+    async with app.run_test(size=SIZE) as pilot:
+        await pilot.pause()
+        assert app.controller.link.absence == "The model is still loading."
+
+
 async def test_who_asks_while_it_ends_changes_nothing() -> None:
     app = make_app(options=OPTIONS)
     async with app.run_test(size=SIZE) as pilot:
