@@ -26,15 +26,17 @@ from tokexplore.tui.explore.session_recorder import LOOK_EVERY as KEEP_EVERY
 from tokexplore.tui.explore.session_recorder import OpenSession, ScreenState
 from tokexplore.tui.explore.undo_text import CHANGED
 from tokexplore.tui.keymap import NONE, Rebinding
-from tokexplore.tui.keys import APP_BINDINGS
+from tokexplore.tui.keys import APP_BINDINGS, PROGRAM_IDS
 from tokexplore.tui.recording.recordings import Recordings
 from tokexplore.tui.screens.dialog import Dialog
 from tokexplore.tui.screens.live import LiveScreen
 from tokexplore.tui.sessions import Sessions, Surroundings
 from tokexplore.tui.terminal import gc_control
 from tokexplore.tui.terminal.ending import Ending
+from tokexplore.tui.terminal.exit_codes import INTERRUPTED
 from tokexplore.tui.terminal.input.key_queue import KeyQueue
 from tokexplore.tui.terminal.paced_app import PacedApp
+from tokexplore.tui.terminal.shutdown import TWICE
 from tokexplore.tui.terminal.start_notices import offer_last, start_notices
 from tokexplore.tui.theme import ANSI, DARK
 
@@ -173,9 +175,22 @@ class TokexploreApp(PacedApp[int]):
             await super().on_event(event)
 
     async def _act(self, event: events.Key | events.Paste) -> None:
+        if self._is_hidden and not self._acts_on_any_screen(event):
+            return
         if isinstance(event, events.Key):
+            self.ending.pressed()
             self.recordings.pressed(event)
         await super().on_event(event)
+
+    @property
+    def _is_hidden(self) -> bool:
+        """Whether the terminal is too small for the screen in front."""
+        return isinstance(self.screen, BrowseScreen) and not self.screen.fits
+
+    def _acts_on_any_screen(self, event: events.Key | events.Paste) -> bool:
+        """Whether a key is for the program itself, whatever is shown."""
+        bound = self.screen.active_bindings.get(getattr(event, "key", ""))
+        return bound is not None and bound.binding.id in PROGRAM_IDS
 
     async def on_turns_acted(self) -> None:
         """The key under way has had its effect, or most of it."""
@@ -275,11 +290,12 @@ class TokexploreApp(PacedApp[int]):
         if isinstance(self.screen, Dialog):
             self.screen.action_cancel()
             return
-        if await self.ending.interrupt(self.clock()):
-            return
+        again = self.ending.again("ctrl+c", self.clock(), TWICE)
         if self.controller.streaming:
             await self.controller.streams.pause()
             self.say("Stopped. ctrl+c again leaves.")
+        elif again:
+            await self.ending.leave(INTERRUPTED)
         else:
             self.say(self.rebinding.words("ctrl+c again leaves; {program.quit:q q} quits."))
 

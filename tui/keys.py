@@ -216,3 +216,4 @@ APP_BINDINGS = tuple(
     )
 )  # fmt: skip
 """What does the same wherever keys go, editors included."""
+PROGRAM_IDS = frozenset(binding.id for binding in APP_BINDINGS)

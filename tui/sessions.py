@@ -27,6 +27,7 @@ from tokexplore.tui.explore.session_recorder import (
 )
 from tokexplore.tui.explore.streams import Notify
 from tokexplore.tui.terminal import gc_control
+from tokexplore.tui.terminal.own_command import own_command
 
 
 class Surroundings(NamedTuple):
@@ -216,4 +217,4 @@ class Sessions:
         if problem or kept is None or ended != "quit":
             return problem
         tokens = counted(len(self.controller.explorer.tree) - 1, "token")
-        return f"Kept: {tokens}. tokexplore open goes on where you were."
+        return f"Kept: {tokens}. {own_command()} open goes on where you were."

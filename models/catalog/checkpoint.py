@@ -12,12 +12,10 @@ import msgspec
 
 from tokexplore.models.catalog.codes import method_of, problems_of_codes, weights_in
 from tokexplore.models.catalog.foreign import foreign_weights, no_checkpoint
+from tokexplore.models.catalog.glance import INDEX_END, WEIGHT_NAMES
 from tokexplore.models.catalog.headers import DTYPES, TensorHeader, safetensors_header
 from tokexplore.models.catalog.sizes import size_problem
 from tokexplore.models.untrusted import check_length, read_json
-
-WEIGHT_NAMES = ("model.safetensors", "pytorch_model.bin")
-"""Weights as transformers looks for them, the first found wins; each may be an index of shards."""
 
 ENCODER_FAMILIES = frozenset(
     [
@@ -45,7 +43,6 @@ their config has `is_decoder`."""
 
 _NESTED = {"text_config", "vision_config", "audio_config"}
 """What the config of a multimodal model holds; old ones state the text model's own beside it."""
-_INDEX_END = ".index.json"
 _CAUSAL = ("ForCausalLM", "LMHeadModel", "ModelWithLMHead")
 DTYPE_BYTES = dict(DTYPES.values())
 _TOKENIZER_FILES = (
@@ -269,14 +266,14 @@ def _elements(tensors: dict[str, TensorHeader], *, tied: bool) -> dict[str, int]
 def _weight_files(path: Path, config: dict[str, Any], problems: list[str]) -> list[Path]:
     """The files that transformers would read the weights from, those that are there."""
     named = config.get("transformers_weights")
-    names = [named] if named else [name + end for name in WEIGHT_NAMES for end in ("", _INDEX_END)]
+    names = [named] if named else [name + end for name in WEIGHT_NAMES for end in ("", INDEX_END)]
     if named and _outside(named):
         problems.append(f"has a config.json that names weights outside ({named})")
         return []
     for name in names:
         if not (path / name).is_file():
             continue
-        if not name.endswith(_INDEX_END):
+        if not name.endswith(INDEX_END):
             return [path / name]
         shards = _shards(path / name, problems)
         if absent := [shard for shard in shards if not (path / shard).is_file()]:

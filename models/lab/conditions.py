@@ -3,7 +3,7 @@
 import os
 import random
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import Literal
 
 import msgspec
 
@@ -67,16 +67,19 @@ class Condition(msgspec.Struct, frozen=True):
 PLAIN = Condition()
 
 
-def knobs_named(text: str) -> tuple[Knob, ...]:
+def knobs_named(text: str, among: Sequence[Knob] = tuple(KNOBS)) -> tuple[Knob, ...]:
     """Knobs by their names, with commas between them.
+
+    Args:
+        among: those that can vary.
 
     Raises:
         UsageError: naming the first that is none.
     """
     names = [name.strip() for name in text.split(",") if name.strip()]
     for name in names:
-        if name not in KNOBS:
-            raise UsageError(f"{name!r} cannot vary: give some of {', '.join(get_args(Knob))}.")
+        if name not in among:
+            raise UsageError(f"{name!r} cannot vary: give some of {', '.join(among)}.")
     return tuple(knob for knob in KNOBS if knob in names)
 
 

@@ -24,7 +24,8 @@ class Summary(msgspec.Struct, frozen=True):
     model: str = ""
     nodes: Annotated[int, msgspec.Meta(ge=0, lt=2**32)] = 0
     words: str = ""
-    """How it begins: raw text, to be made safe where it is shown."""
+    """How it begins, a chat by the user's first words: raw text, to be made safe where it is
+    shown."""
     updated: Time = 0.0
     """Of the last change."""
     asked: str = ""

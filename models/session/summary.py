@@ -25,9 +25,9 @@ def summarise(path: TokenPath, model: str) -> Summary:
     return Summary(
         model=model,
         nodes=len(tree) - 1,
-        words=path.words(0, FIRST).strip(),
+        words=_said(path, first=True) or path.words(0, FIRST).strip(),
         updated=time.time(),
-        asked=_asked(path),
+        asked=_said(path),
         end=path.words(max(0, length - LAST), length).strip(),
         branches=len(tree.branches),
         names=names_in(tree),
@@ -45,7 +45,8 @@ def _names(tree: TokenTree) -> Iterable[str]:
     yield from tree.notes.values()
 
 
-def _asked(path: TokenPath) -> str:
-    """The user's last words on a path; empty where it is no chat."""
+def _said(path: TokenPath, *, first: bool = False) -> str:
+    """The user's last words on a path, or the first ones; empty where it is no chat."""
     users = [m.content for m in path.chat.messages if m.role == "user"] if path.chat else []
-    return next((words.strip() for words in reversed(users) if words.strip()), "")[:LONGEST]
+    told = users if first else reversed(users)
+    return next((words.strip() for words in told if words.strip()), "")[:LONGEST]

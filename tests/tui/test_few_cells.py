@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from support.app import make_app, press, until
+from support.app import make_app, press, screen_text, until
 from support.lived import OPTIONS, ended
 from textual.geometry import Size
 from textual.screen import Screen
@@ -21,6 +21,27 @@ async def rests(counted: list[None]) -> bool:
         if len(counted) == before:
             return True
     return False
+
+
+async def test_no_key_acts_on_what_a_small_terminal_hides() -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await until(pilot, lambda: ended(app))
+        await press(pilot, "left", "2", "left")
+        explorer = app.controller.explorer
+        await until(pilot, lambda: ended(app))
+        before = explorer.tree.branches, explorer.nodes, explorer.cursor
+        await pilot.resize_terminal(50, 10)
+        app.say("Something happened meanwhile.")
+        await press(pilot, "o", "space", "p", "question_mark", "colon", "left", "q", "q")
+        await until(pilot, lambda: len(app._notifications) > 0)
+        assert (explorer.tree.branches, explorer.nodes, explorer.cursor) == before
+        assert app.screen is app._browse
+        lines = screen_text(app).splitlines()
+        assert "tokexplore needs 60 x 15 cells" in " ".join(lines)
+        assert "meanwhile" not in " ".join(lines)
+        await press(pilot, "ctrl+c", "ctrl+c")
+        assert app.return_code == 130
 
 
 @pytest.mark.parametrize("key", KEYS)

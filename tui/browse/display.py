@@ -1,6 +1,5 @@
 """How things are shown, and the program itself."""
 
-import math
 from collections.abc import Callable
 from functools import partial
 
@@ -31,7 +30,6 @@ class DisplayActions(Actions):
     ) -> None:
         super().__init__(screen)
         self._story, self._step, self._watch_changed = story, step, watch_changed
-        self._quit_asked = -math.inf
 
     def action_colouring(self) -> None:
         """Colour by the next quantity."""
@@ -107,9 +105,7 @@ class DisplayActions(Actions):
         from tokexplore.tui.screens.temperatures import TemperaturesScreen
 
         if self.controller.link.absent:
-            self.screen.nothing(
-                "model yet: space loads it" if self.controller.state == "recorded" else "model"
-            )
+            self.screen.tell(self.controller.link.absence, 3)
         elif self.controller.queries.distribution() is None:
             self.screen.nothing("distribution at this step")
         else:
@@ -129,9 +125,7 @@ class DisplayActions(Actions):
         if not tree.prompt_length(leaf):
             self.screen.nothing("prompt yet")
         elif self.controller.link.absent and not tree.studies:
-            self.screen.nothing(
-                "model yet: space loads it" if self.controller.state == "recorded" else "model"
-            )
+            self.screen.tell(self.controller.link.absence, 3)
         else:
             self.controller.jobs.change(self._open_paused(LabScreen))
 
@@ -205,10 +199,8 @@ class DisplayActions(Actions):
 
     async def action_quit_twice(self) -> None:
         """Quit when pressed twice."""
-        now = self.host.clock()
-        if now - self._quit_asked < TWICE:
+        if self.host.ending.again("q", self.host.clock(), TWICE):
             await self.host.ending.leave(0)
             return
-        self._quit_asked = now
         words = rebinding_of(self.screen.app).words("{program.quit:q} again quits.")
         self.screen.tell(words, TWICE)

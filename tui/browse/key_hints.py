@@ -21,8 +21,8 @@ BAR = (
 LAST = "program.help"
 """At the right edge."""
 KEPT_LONGEST = (
-    "step.previous", "row.up", "act.take", "act.play", "act.turn", "branch.compare",
-    "view.settings", "program.quit", "act.answer", "branch.list", "program.terms", "row.find",
+    "program.quit", "step.previous", "row.up", "act.take", "act.play", "act.turn", "act.answer",
+    "branch.compare", "view.settings", "branch.list", "program.terms", "row.find",
     "step.turn_on", "jump.close",
 )  # fmt: skip
 """What stays where the line is narrow, the most important first."""
@@ -31,6 +31,7 @@ TOGETHER = {
     "step.previous": ("{step.previous:←}{step.next:→}", "step"),
     "row.up": ("{row.up:↑}{row.down:↓}", "candidate"),
     "program.quit": ("{program.quit:q}", "quit"),
+    "act.answer": ("{act.answer:R}", "answer"),
     "step.turn_on": ("{step.turn_back:{}{step.turn_on:}}", "turn"),
 }
 """Keys that stand as one, and one that asks to be pressed again."""

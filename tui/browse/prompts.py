@@ -11,7 +11,7 @@ from textual.content import Content
 from tokexplore.models.api.chat import Chat, Message
 from tokexplore.models.api.options import SHIPPED, PromptSpec
 from tokexplore.models.api.questions import Encode, Question
-from tokexplore.models.display import counted
+from tokexplore.models.display import NEWLINE, counted, safe_text
 from tokexplore.models.errors import TokexploreError, UsageError
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.tree.conversation import conversation, spoken, turn_at
@@ -19,6 +19,7 @@ from tokexplore.tui.browse.base import Actions, BrowseBase
 from tokexplore.tui.explore.examples import EXAMPLES, Example
 from tokexplore.tui.explore.options import STOCK_PROMPT
 from tokexplore.tui.explore.text_scores import TextScores
+from tokexplore.widgets.cell_text import cut_left
 
 if TYPE_CHECKING:
     from tokexplore.tui.screens.editor import PromptTyped, Written
@@ -27,6 +28,8 @@ T = TypeVar("T")
 PREVIEW_TOKENS = 24
 EXAMPLE = "The capital of France is"
 STILL_COMES = "The answer still comes: {type.submit:⏎} ends it there · "
+_BEFORE, _BEFORE_CELLS = 12, 24
+"""Tokens, and cells of them, that tell where a text is typed."""
 WAIT = 0.05
 """Seconds between looks at whether the model is there."""
 
@@ -158,11 +161,7 @@ class PromptActions(Actions):
         from tokexplore.tui.screens.editor import Written
 
         self.screen.pin()
-        explorer, controller, title = (
-            self.explorer,
-            self.controller,
-            "Type a continuation at this step",
-        )
+        explorer, controller, title = self.explorer, self.controller, self._place_in_words()
         if not explorer.nodes:
             coming = self._waiting or controller.options.starting_prompt()
             if controller.state != "loading" or coming is None:
@@ -182,6 +181,15 @@ class PromptActions(Actions):
 
     def _keep(self, place: tuple[int, int], written: "Written") -> None:
         self._left = {place: written}
+
+    def _place_in_words(self) -> str:
+        """After which words a text is typed, and what becomes of those that stand there."""
+        explorer = self.explorer
+        here = explorer.cursor
+        words = explorer.path.words(max(0, here - _BEFORE), here)
+        before = safe_text(words.replace("\n", NEWLINE))
+        after = "; what follows stays on its branch" if here < len(explorer.nodes) else ""
+        return f"Type a continuation after “{cut_left(before, _BEFORE_CELLS)}”{after}"
 
     def _type(self, written: "Written | None", place: tuple[int, int] | None = None) -> None:
         """Go on with a typed text where the user stands, or at a place: a leaf and a cursor."""

@@ -68,6 +68,8 @@ class BrowseScreen(BrowseBase):
     ) -> None:
         super().__init__(controller, host)
         self._state = state
+        self.fits = True
+        """Whether the terminal has room for what this screen shows."""
         self._hinted: Now | None = None
         self.story, self.step, self.strip = StoryPanel(self), StepPanel(self), StripPanel(self)
         self.branch_rows = BranchRows(self.explorer)
@@ -172,7 +174,8 @@ class BrowseScreen(BrowseBase):
 
     def _show_whether_it_fits(self, size: Size) -> None:
         """On a terminal that is too small for anything useful, say so and nothing else."""
-        fits = size.width >= SMALLEST.width and size.height >= SMALLEST.height
+        self.fits = fits = size.width >= SMALLEST.width and size.height >= SMALLEST.height
+        self.set_class(not fits, "-too-small")
         for child in self.children:
             if not child.has_class("-textual-system"):  # tooltips and notices show themselves
                 child.display = (child.id == "too-small") != fits

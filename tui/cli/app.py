@@ -6,6 +6,7 @@ import os
 import msgspec
 
 import tokexplore
+from tokexplore.models.catalog.glance import check_files
 from tokexplore.models.errors import UsageError
 from tokexplore.models.opening import OpenEngine
 from tokexplore.tui.cli.common.app_options import app_options, check_start
@@ -99,12 +100,13 @@ def _options(given: argparse.Namespace) -> Prompted[AppOptions]:
 def run_app(asked: Prompted[AppOptions], open_engine: OpenEngine) -> int:
     """The app on the screen or in lines; what `run` writes where the output is no terminal."""
     app = asked.options
-    check_start(app)
+    model = check_start(app)
     stdin = None if app.plain else piped_stdin()
     app = msgspec.structs.replace(app, prompt=read_prompt(asked.prompt, stdin))
     if app.plain:
         return in_lines(app)
     if os.isatty(1):
+        check_files(model)  # what is typed into a screen that goes is typed into the shell
         return on_screen(app)
     from tokexplore.tui.cli.run import RunOptions, write_run
 

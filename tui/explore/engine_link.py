@@ -63,6 +63,13 @@ class EngineLink:
         """Whether there is no engine to ask."""
         return self.state != "ready"
 
+    @property
+    def absence(self) -> str:
+        """The sentence that says why there is no engine to ask; empty where there is one."""
+        if self.state == "loading":
+            return "The model is still loading."
+        return "No model is loaded: space in the main screen does it." if self.absent else ""
+
     def can(self, need: Need) -> bool:
         """Whether there is an engine to ask, and it can do this."""
         return not self.absent and self.info is not None and not self.limit(need)

@@ -29,7 +29,7 @@ def write_export(source: Source, asked: str, scope: Scope, candidates: int) -> P
     else:
         name = asked
     output = str(path_of(name.strip()))
-    form = format_for("", output)
+    form = _named_by(output)
     with new_file(output) as file:
         export(source, form, scope, candidates, file)
     return Path(output).absolute()
@@ -45,12 +45,20 @@ def format_for(name: str, output: str) -> str:
         return name
     if not output:
         return "jsonl"
+    return _named_by(output, ", or give --format")
+
+
+def _named_by(output: str, more: str = "") -> str:
+    """The format that a file's name tells.
+
+    Args:
+        more: what else the user can do where it tells none.
+    """
     longest = sorted(SUFFIXES, key=len, reverse=True)
     suffix = next((s for s in longest if Path(output).name.lower().endswith(s)), "")
     if not suffix:
         raise UsageError(
-            f"{output!r} does not tell its format: end it with one of {', '.join(SUFFIXES)}, or "
-            "give --format."
+            f"{output!r} does not tell its format: end it with one of {', '.join(SUFFIXES)}{more}."
         )
     return SUFFIXES[suffix]
 

@@ -165,6 +165,7 @@ class LineSession:
                 return
             if not self._typed:
                 self._lines.say(f"{PROMPT}{line}")
+            self._interrupted = -TWICE
             await self._do(line)
 
     async def _follow(self) -> None:

@@ -110,7 +110,10 @@ class Recordings:
     def pressed(self, event: Key) -> None:
         """Remember a key that is about to act."""
         here, typed = self._app.focused, event.character
-        typing = here is not None and here.check_consume_key(event.key, typed)
+        # Of what types something widgets are asked as of a letter: Textual knows fewer characters.
+        typing = here is not None and here.check_consume_key(
+            event.key, "a" if event.is_printable else typed
+        )
         character = (typed or "") if typing else ""
         self._pressed_last = event.key
         if key := event.key if typing else self._by_itself(event.key):

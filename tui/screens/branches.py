@@ -32,7 +32,8 @@ class BranchesDialog(Dialog[int | None]):
     ]
     title_text = "Branches"
     hint_text = (
-        "↑↓ branch · ⏎ go to · {branches.mark:m} mark to compare · {branches.hide:x} hide · "
+        "↑↓ branch · ⏎ go to · {branches.mark:m} mark two, then close: {branch.compare:d} compares "
+        "them · {branches.hide:x} hide · "
         "{branches.hidden:X} hidden ones · {branches.close:q} closes"
     )
 

@@ -127,9 +127,9 @@ class ChatForm(VerticalScroll, can_focus=False):
 
     DEFAULT_CSS = """
     ChatForm {
-        height: auto;
+        height: auto; scrollbar-gutter: stable;
         & Turn, & Turn:focus, & #prefill, & #prefill:focus {
-            height: auto; min-height: 1; max-height: 6;
+            height: auto; min-height: 1; max-height: 6; scrollbar-gutter: stable;
         }
         & .chat--label { color: $text-muted; height: 1; }
     }

@@ -167,7 +167,7 @@ AROUND = 13
 LEAST_ROWS = 4
 FORMS = {
     "plain": "plain text",
-    "chat": "chat: rendered by the model's template",
+    "chat": "chat: rendered by the model's template · tab, shift+tab: other turns",
     "new": "another chat: rendered by the model's template",
 }
 """What a prompt can be, in words."""

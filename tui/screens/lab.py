@@ -12,7 +12,7 @@ from textual.widgets import Static
 
 from tokexplore.models.display import NEWLINE, safe_text
 from tokexplore.models.errors import UsageError
-from tokexplore.models.lab.conditions import KNOBS, knobs_named
+from tokexplore.models.lab.conditions import KNOBS, Knob, knobs_named
 from tokexplore.models.lab.forks import Segment, Summary, summarise
 from tokexplore.models.lab.sides import Place
 from tokexplore.models.tokens import Vocabulary
@@ -35,9 +35,10 @@ from tokexplore.widgets.title_rule import Part, TitleRule
 _FIXED_ROWS = 8
 """Header, two rules, three lines of figures with one below, and the key bar."""
 _DETAIL_ROWS = 13
+_LOADED: list[Knob] = [knob for knob in KNOBS if knob not in ("dtype", "device")]
+"""What can vary in a model that is loaded: the others are for the shell."""
 _PROMPT_WORDS = 12
 """Tokens of the prompt that the title shows."""
-_NO_MODEL = "No model is loaded: space in the main screen does it."
 
 
 class LabScreen(LiveScreen):
@@ -113,7 +114,7 @@ class LabScreen(LiveScreen):
 
     def _no_runs(self) -> str:
         """Why none can be made at present; empty where they can."""
-        return _NO_MODEL if self.controller.link.absent else self.why_not("again")
+        return self.controller.link.absence or self.why_not("again")
 
     def paint_parts(self) -> None:
         """Show the runs that there are, and how long the rest take."""
@@ -178,7 +179,8 @@ class LabScreen(LiveScreen):
         study = lab.study
         runs, length = (study.planned, study.length) if study else (lab.runs, lab.length)
         seeds = {run.seed for run in study.runs} if study else set[int]()
-        varied = (*(["seed"] if len(seeds) > 1 else []), *(study.varied if study else lab.knobs))
+        reseeds = len(seeds) > 1 or (len(seeds) < 2 < runs and not self._greedy)
+        varied = (*(["seed"] if reseeds else []), *(study.varied if study else lab.knobs))
         self.query_one("#lab-title", TitleRule).show(
             [
                 Part("the same request again", "here"),
@@ -187,6 +189,11 @@ class LabScreen(LiveScreen):
             ],
             [*self._number(), Part(f"varied: {', '.join(varied) or 'nothing'}")],
         )
+
+    @property
+    def _greedy(self) -> bool:
+        """Whether a seed makes no difference to the runs."""
+        return self.explorer.settings.greedy
 
     def _number(self) -> list[Part]:
         """Which result of several this is."""
@@ -275,8 +282,8 @@ class LabScreen(LiveScreen):
 
     def action_again(self) -> None:
         """Run it, with another deal of conditions."""
-        if self.controller.link.absent:
-            self.notify(_NO_MODEL, markup=False)
+        if absence := self.controller.link.absence:
+            self.notify(absence, markup=False)
             return
         self.lab.deal += self.lab.study is not None
         self._index = 0
@@ -287,7 +294,7 @@ class LabScreen(LiveScreen):
         if self.lab.running:
             self.lab.stop()
         else:
-            nothing = _NO_MODEL if self.controller.link.absent else "No runs are being made."
+            nothing = self.controller.link.absence or "No runs are being made."
             self.notify(nothing, timeout=2, markup=False)
 
     def action_edit(self) -> None:
@@ -308,13 +315,20 @@ class LabScreen(LiveScreen):
     def action_vary(self) -> None:
         """Ask what differs between the runs."""
         shown = ",".join(self.lab.knobs)
-        names = ", ".join(knob for knob in KNOBS if knob not in ("dtype", "device"))
+        names = ", ".join(_LOADED)
+        seed = "" if self._greedy else "; each run has a seed of its own too"
         self.app.push_screen(
-            Ask(f"Vary, of {names}", shown, replaced=True, take=self._varied, takes_nothing=True)
+            Ask(
+                f"Vary, of {names}{seed}",
+                shown,
+                replaced=True,
+                take=self._varied,
+                takes_nothing=True,
+            )  # fmt: skip
         )
 
     async def _varied(self, text: str) -> None:
-        self.lab.knobs = knobs_named(text)
+        self.lab.knobs = knobs_named(text, _LOADED)
         self.action_again()
 
     def action_close(self) -> None:

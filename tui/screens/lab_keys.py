@@ -50,6 +50,6 @@ HINTS = [
     KeyHint("{lab.next:n}", "next fork", 7, "fork(1)"),
     KeyHint("{lab.edit:e}", "runs", 6, "edit"),
     KeyHint("{lab.vary:v}", "vary", 5, "vary"),
-    KeyHint("{lab.run:r}", "run again", 4, "again"),
-    KeyHint("{lab.stop:space}", "stop", 3, "stop"),
+    KeyHint("{lab.run:r}", "run again", 7, "again"),
+    KeyHint("{lab.stop:space}", "stop", 9, "stop"),
 ]

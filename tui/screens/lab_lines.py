@@ -46,7 +46,10 @@ def figures(study: Study, summary: Summary, progress: tuple[int, int, float] | N
     """
     if progress is not None:
         done, total, left = progress
-        second = f"run {done + 1} of {total} · about {left:.0f} s left · space stops"
+        now = f"run {len(study.runs) + 1} of {study.planned}"
+        if len(study.runs) >= study.planned:
+            now = f"control {done - study.planned + 1} of {total - study.planned}"
+        second = f"{now} · about {left:.0f} s left · space stops"
     elif len(study.runs) < study.planned:
         second = f"stopped after {len(study.runs)} of {study.planned} runs"
         second += f" · {control_line(study.controls)}" if study.controls else ""

@@ -198,7 +198,7 @@ def candidate_lines(
         share = now.share(index, token, logit)
         style = "$cut-text" if share.cut else "bold $here" if token == taken else ""
         cells = [(_share_text(c.share(index, token, logit)), c.style) for c in shown]
-        left = room - fixed - 9 * len(shown) - 1
+        left = room - fixed - 9 * len(shown) - 2
         why = cut(now.why(token, logit), left) if left >= _LEAST_MEANING else ""
         lines.append(
             Content.assemble(
@@ -207,7 +207,7 @@ def candidate_lines(
                 (f"{percent(math.exp(distribution.logprob(index))):>9}", style),
                 *((f"{text:>9}", style or own) for text, own in cells),
                 (f"{draws.of(token):>8,}" if draws else "", style),
-                (f" {why}", "$text-muted"),
+                (f"  {why}" if why else "", "$text-muted"),
             )
         )
     return lines

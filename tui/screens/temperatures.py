@@ -1,6 +1,7 @@
 """`C`: a step under several temperatures, and the continuations below each other."""
 
 from collections.abc import Sequence
+from itertools import islice, takewhile
 from statistics import fmean
 from typing import ClassVar, NamedTuple
 
@@ -263,12 +264,14 @@ def _bounded(view: BoundedView | None, listed: Distribution) -> _First:
 
 
 def _text(run: TemperatureRun, vocabulary: Vocabulary, columns: int) -> list[Content]:
-    """The continuation wrapped between tokens, each on the heat of its surprisal."""
-    pieces = vocabulary.pieces([event.standing.token for event in run.drawn])
+    """The continuation wrapped between words, or between the tokens of one that fills a line; each
+    token on the heat of its surprisal."""
+    pieces = _safe(vocabulary.pieces([event.standing.token for event in run.drawn]))
     lines, used = [Content("  ")], 0
-    for piece, event in zip(_safe(pieces), run.drawn, strict=True):
+    for index, (piece, event) in enumerate(zip(pieces, run.drawn, strict=True)):
         cells = width(piece)
-        if used and used + cells > columns:
+        word = width("".join(_word(pieces, index)))
+        if used and used + (word if word <= columns else cells) > columns:
             lines.append(Content("  "))
             used = 0
         heat = level("surprisal", -event.standing.logprob)
@@ -276,6 +279,12 @@ def _text(run: TemperatureRun, vocabulary: Vocabulary, columns: int) -> list[Con
         lines[-1] += Content.styled(piece, style) if style else Content(piece)
         used += cells
     return lines
+
+
+def _word(pieces: Sequence[str], index: int) -> list[str]:
+    """A piece and those after it that go on with its word."""
+    more = takewhile(lambda piece: not piece.startswith(" "), islice(pieces, index + 1, None))
+    return [pieces[index], *more]
 
 
 def _safe(pieces: Sequence[str]) -> list[str]:

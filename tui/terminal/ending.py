@@ -4,19 +4,18 @@ import asyncio
 import math
 import signal
 from collections.abc import Callable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from rich.text import Text
 from textual.app import App
 
 from tokexplore.models.display import safe_text
 from tokexplore.models.errors import TokexploreError
-from tokexplore.tui.terminal.exit_codes import BY_SIGNAL, INTERRUPTED
+from tokexplore.tui.terminal.exit_codes import BY_SIGNAL
 from tokexplore.tui.terminal.frame_writer import FrameWriter
 from tokexplore.tui.terminal.shutdown import (
     ENDED,
     LOOK_EVERY,
-    TWICE,
     is_line_lost,
     leave_in_time,
     watch_signals,
@@ -39,6 +38,16 @@ class Work(Protocol):
         """End all engines that were started, and wait until they are gone."""
 
 
+class Asked(NamedTuple):
+    """A key that asked for the end."""
+
+    key: str
+    at: float
+    """Seconds of the app's clock."""
+    keys: int
+    """Keys that were pressed until then, itself among them."""
+
+
 class Ending:
     """Ends the work of an app, then the app.
 
@@ -51,7 +60,8 @@ class Ending:
     ) -> None:
         self._app, self._frames, self._work, self._before = app, frames, work, before
         self._forced = self._leaving = False
-        self._interrupted = -math.inf
+        self._asked = Asked("", -math.inf, 0)
+        self._keys = 0
 
     def watch(self) -> None:
         """End where a signal asks for it, or the line is lost."""
@@ -75,14 +85,19 @@ class Ending:
         if not self._leaving:
             self.end_by(0)
 
-    async def interrupt(self, now: float) -> bool:
-        """Leave where ctrl+c comes a second time, by the app's clock; whether it does."""
-        again = now - self._interrupted < TWICE
-        if again:
-            await self.leave(INTERRUPTED)
-        else:
-            self._interrupted = now
-        return again
+    def pressed(self) -> None:
+        """A key was pressed: whatever was asked for before it begins anew, but by the same key."""
+        self._keys += 1
+
+    def again(self, key: str, now: float, within: float) -> bool:
+        """Whether a key asks for the end a second time, with no other one since the first.
+
+        Args:
+            now: by the app's clock.
+            within: seconds between the two at most.
+        """
+        before, self._asked = self._asked, Asked(key, now, self._keys)
+        return before.key == key and now - before.at < within and self._keys - before.keys <= 1
 
     async def leave(self, code: int, message: str = "") -> None:
         """End the engine, then the app, and print `message` once the screen is the user's again."""

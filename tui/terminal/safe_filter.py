@@ -1,5 +1,6 @@
 """The last net: whatever reaches a line of the screen as a control is made visible there."""
 
+import unicodedata
 from functools import lru_cache
 
 from rich.cells import set_cell_size
@@ -7,10 +8,11 @@ from rich.segment import Segment
 from textual.color import Color
 from textual.filter import LineFilter
 
-from tokexplore.models.display import safe_character
+from tokexplore.models.display import SPACE, safe_character
 from tokexplore.widgets.char_width import width
 
 _UNKNOWN = "\N{REPLACEMENT CHARACTER}"
+_FLAG_A, _FLAG_Z = 0x1F1E6, 0x1F1FF
 
 
 class SafeFilter(LineFilter):
@@ -40,5 +42,15 @@ def is_safe(text: str) -> bool:
 
 @lru_cache(1024)
 def _safe(text: str) -> str:
-    shown = "".join(c if c == " " or safe_character(c) == c else _UNKNOWN * width(c) for c in text)
+    shown = "".join(c if c == " " or safe_character(c) == c else _stand_in(c) for c in text)
     return set_cell_size(shown, width(text))
+
+
+def _stand_in(character: str) -> str:
+    """What is shown in a character's cells: a letter of a flag as it is, a space as the sign."""
+    cells, code = width(character), ord(character)
+    if _FLAG_A <= code <= _FLAG_Z:
+        return chr(ord("A") + code - _FLAG_A).ljust(cells)
+    if unicodedata.category(character) == "Zs":
+        return SPACE.ljust(cells)
+    return _UNKNOWN * cells

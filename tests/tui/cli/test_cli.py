@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from support.command import TESTS, fake_command
+from support.written_models import make
 
 from tokexplore import __version__
 from tokexplore.models.api.chat import Chat, Message
@@ -237,10 +238,11 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[AppOptions]:
 
 
 def test_the_app_is_opened_with_what_was_asked(opened: list[AppOptions], tmp_path: Path) -> None:
-    assert dispatch.main([str(tmp_path), "--prompt", "hi", "--seed", "4"]) == 7
+    model = str(make(tmp_path / "model"))
+    assert dispatch.main([model, "--prompt", "hi", "--seed", "4"]) == 7
     assert opened == [
         AppOptions(
-            load=LoadOptions(str(tmp_path), threads="auto"),
+            load=LoadOptions(model, threads="auto"),
             prompt=PromptSpec(text="hi"),
             settings=SamplingSettings(seed=4),
             given=frozenset({"seed"}),
@@ -344,6 +346,14 @@ def test_version_and_help_import_nothing_heavy() -> None:
         assert done.stdout.splitlines()[-1] == "[]"
 
 
+def test_a_directory_without_a_model_is_refused_before_the_screen_opens(
+    opened: list[AppOptions], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert dispatch.main([str(tmp_path), "--prompt", "hi"]) == 2
+    assert f"{tmp_path.name} has no config.json; it has no weights" in capsys.readouterr().err
+    assert not opened
+
+
 def test_models_lists_what_is_there_and_names_what_is_not_in_its_place(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -411,7 +421,8 @@ sys.exit(code)
 def test_a_pipe_is_the_prompt_and_keys_come_from_the_terminal(tmp_path: Path) -> None:
     """And standard error, where Textual draws, is the terminal while the app runs."""
     ours, theirs = pty.openpty()
-    script = WITH_TERMINAL.format(tests=str(TESTS), model=str(tmp_path))
+    model = str(make(tmp_path / "model"))
+    script = WITH_TERMINAL.format(tests=str(TESTS), model=model)
     process = subprocess.Popen(
         [sys.executable, "-c", script],
         stdin=subprocess.PIPE,

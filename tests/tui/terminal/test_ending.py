@@ -50,6 +50,47 @@ async def test_ctrl_c_stops_and_soon_after_leaves(gate: threading.Semaphore) -> 
     assert said == ["Stopped. ctrl+c again leaves.", "ctrl+c again leaves; q q quits."]
 
 
+async def test_a_key_between_two_that_leave_begins_anew(gate: threading.Semaphore) -> None:
+    app = make_app(gate=gate)
+    app.clock = lambda: 0.0
+    async with app.run_test(size=SIZE) as pilot:
+        explorer = app.controller.explorer
+        gate.release(3)
+        await during(pilot, lambda: len(explorer.nodes) > 3)
+        for keys in (("ctrl+c", "right"), ("ctrl+c", "q"), ("left", "q"), ("right", "space")):
+            await pilot.press(*keys)
+        gate.release(2)
+        tokens = len(explorer.nodes)
+        await during(pilot, lambda: len(explorer.nodes) > tokens)
+        await pilot.press("ctrl+c")
+        await until(pilot, lambda: not app.controller.streaming)
+        assert app.return_code is None
+        await pilot.press("ctrl+c")
+        await until(pilot, lambda: app.return_code is not None)
+    assert app.return_code == INTERRUPTED
+
+
+async def test_ctrl_c_first_stops_a_stream_that_began_meanwhile(gate: threading.Semaphore) -> None:
+    app = make_app(options=OPTIONS, gate=gate)
+    app.clock = lambda: 0.0
+    async with app.run_test(size=SIZE) as pilot:
+        gate.release(OPTIONS.max_new_tokens + 1)
+        await until(pilot, lambda: ended(app))
+        await pilot.press("ctrl+c")
+        app.controller.play()
+        await during(pilot, lambda: app.controller.streaming)
+        await pilot.press("ctrl+c")
+        await until(pilot, lambda: not app.controller.streaming)
+        assert app.return_code is None
+
+
+async def test_what_needs_a_model_says_that_it_is_loading() -> None:
+    app = make_app(options=OPTIONS, load_gate=threading.Semaphore(0))
+    async with app.run_test(size=SIZE) as pilot:
+        await pilot.pause()
+        assert app.controller.link.absence == "The model is still loading."
+
+
 async def test_who_asks_while_it_ends_changes_nothing() -> None:
     app = make_app(options=OPTIONS)
     async with app.run_test(size=SIZE) as pilot:

@@ -11,7 +11,7 @@ from tokexplore.models.api.options import (
     LoadOptions,
     ServerOptions,
 )
-from tokexplore.models.catalog.catalog import locate
+from tokexplore.models.catalog.catalog import Located, locate
 from tokexplore.models.errors import UsageError
 from tokexplore.models.lab.sweep import combinations
 from tokexplore.models.sampling.knobs import KNOBS
@@ -127,8 +127,8 @@ def listed_settings(given: argparse.Namespace) -> tuple[SamplingSettings, ...]:
     return combinations(SamplingSettings(1.0), lists)
 
 
-def check_start(app: AppOptions) -> None:
-    """Refuse a session's file that cannot be made and a model that is not there.
+def check_start(app: AppOptions) -> Located:
+    """Refuse a session's file that cannot be made and a model that is not there; what it is.
 
     Raises:
         UsageError: naming it.
@@ -136,7 +136,7 @@ def check_start(app: AppOptions) -> None:
     if app.session:
         again = f"`tokexplore open {app.session}` goes on with it"
         check_new(app.session, "--session", again)
-    locate(app.load.model, app.load.revision)
+    return locate(app.load.model, app.load.revision)
 
 
 def _tokens(text: str) -> tuple[int, ...]:

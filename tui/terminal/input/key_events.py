@@ -1,6 +1,7 @@
 """Tokens of the input as Textual's events: its parser reads one whole sequence at a time."""
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterator
 
 from textual import events
@@ -24,12 +25,32 @@ class Unreadable(Message, bubble=False):
     """The terminal sent something that cannot be read, and it was left out."""
 
 
+class Key(events.Key, bubble=True):
+    """A key that types every character but a control: also what shows nothing by itself, such as
+    the joiners of emoji and of Indic and Persian words, or a space that does not break.
+    """
+
+    @classmethod
+    def of(cls, event: events.Key) -> "Key":
+        """The same key."""
+        return cls(event.key, event.character)
+
+    @property
+    def is_printable(self) -> bool:
+        """Whether it types a character, as editors ask."""
+        return bool(self.character) and not any(map(_is_control, self.character or ""))
+
+
 class Paste(events.Paste, bubble=True):
     """A paste, with what was left out of it."""
 
     def __init__(self, pasted: Pasted) -> None:
         super().__init__(pasted.text)
         self.pasted = pasted
+
+
+def _is_control(character: str) -> bool:
+    return unicodedata.category(character) in ("Cc", "Cs")
 
 
 def clamped(columns: int, rows: int) -> tuple[int, int]:

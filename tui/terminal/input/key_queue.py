@@ -11,7 +11,7 @@ from textual.message import Message
 from textual.message_pump import MessagePump
 from textual.widgets import Input
 
-from tokexplore.tui.terminal.input.key_events import Unreadable
+from tokexplore.tui.terminal.input.key_events import Key, Unreadable
 from tokexplore.tui.terminal.input.pastes import check_paste
 
 MOST_WAITING = 1000
@@ -90,6 +90,8 @@ class KeyQueue:
     async def take(self, event: Typed) -> None:
         """Let a key or a paste act when its turn comes; ctrl+c stops what the others wait for."""
         self._app.app_focus = True  # a key tells it, whatever the terminal said last
+        if isinstance(event, events.Key):
+            event = Key.of(event)
         stops = isinstance(event, events.Key) and event.key == "ctrl+c"
         if stops or not (self or self._keeps_waiting(event)):
             await self._do(event)

@@ -2,7 +2,8 @@
 
 import threading
 
-from support.app import during, make_app, press, settle, until
+from support.app import during, make_app, press, screen_text, settle, until
+from textual.message import Message as Event
 from textual.pilot import Pilot
 from textual.widgets import Input
 
@@ -14,8 +15,8 @@ from tokexplore.tui.screens.dialog import Ask
 from tokexplore.tui.screens.editor import Draft, PromptEditor, TextEditor
 from tokexplore.tui.screens.find import FindToken
 from tokexplore.tui.screens.sessions import SessionPicker
-from tokexplore.tui.terminal.input.key_events import Paste
-from tokexplore.tui.terminal.input.splitter import Pasted
+from tokexplore.tui.terminal.input.key_events import Paste, Reader
+from tokexplore.tui.terminal.input.splitter import Pasted, Splitter
 
 LONG = "a king " * 80
 
@@ -115,6 +116,32 @@ async def test_lines_that_a_field_does_not_take_are_told() -> None:
         await paste(pilot, "one\ntwo\nthree")
         assert app.screen.query_one(Input).value == "one"
         assert "2 more" in said(app)
+
+
+def typed(text: str) -> list[Event]:
+    """What the driver makes of characters that are typed."""
+    reader = Reader()
+    return [e for token in Splitter().feed(text.encode(), 0.0) for e in reader.events(token)]
+
+
+async def test_what_is_typed_is_what_is_read() -> None:
+    joined = "a👩\u200d👩b❤\ufe0fc क\u094d\u200dष \u0645\u06cc\u200c\u062e 🇩🇪"
+    text = f"{joined} 1\u00a0kg\u3000\u2060\u200e\U000e0067\ue000"
+    app = app_of(prompt=PromptSpec(chat=Chat((Message("user", "Hello"),))))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await begin(pilot, app)
+        for key in ("p", "t", "f"):
+            await press(pilot, key, "ctrl+a", "ctrl+k")
+            for event in typed(text):
+                app.key_queue.receive(event)
+            await settle(pilot)
+            field = app.focused
+            assert isinstance(field, Draft | Input)
+            assert (field.text if isinstance(field, Draft) else field.value) == text, key
+            assert "DE 1␣kg␣" in screen_text(app), key
+            await press(pilot, "ctrl+g")
+        tape = app.recordings.keys.tape(app.options, (120, 40))
+        assert tape.count(f"Type {text}\n") == 3
 
 
 async def test_a_dialog_that_is_closed_before_its_answer_breaks_nothing() -> None:
