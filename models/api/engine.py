@@ -115,7 +115,7 @@ class ModelInfo(msgspec.Struct, frozen=True):
             vocabulary=self.vocabulary,
             threads=self.threads,
             versions=self.versions,
-            evidence=self.evidence,
+            evidence=self.evidence or msgspec.UNSET,
         )
 
 

@@ -28,7 +28,7 @@ class Provenance(msgspec.Struct, frozen=True):
     versions: dict[str, str] = {}
     """Version of each program that had a part in it, by name."""
 
-    evidence: tuple[tuple[str, str], ...] = ()
+    evidence: tuple[tuple[str, str], ...] | msgspec.UnsetType = msgspec.UNSET
     """Of a server: what it does, and the call that showed it."""
 
     def differences(self, other: "Provenance") -> list[str]:

@@ -80,6 +80,7 @@ async def test_its_session_says_where_the_numbers_come_from_and_holds_no_key(
         path = app.sessions.path
         (by,) = app.controller.explorer.tree.provenance
         assert by.source.endswith("#owner/stub")
+        assert isinstance(by.evidence, tuple)
         assert ("serves owner/stub", "GET /v1/models") in by.evidence
         await app.ending.leave(0)
     assert path is not None

@@ -125,6 +125,10 @@ TERMS: Mapping[str, tuple[Term, ...]] = {
             "PyTorch and transformers start (libraries), then files and weights are read",
         ),
         Term(
+            "asking the server", "asking the server",
+            "what answers at the address, with which model, and what it can do",
+        ),
+        Term(
             "checking the KV cache", "checking the KV cache",
             "a probe: a few tokens are fed in several ways and have to give the same logits",
         ),

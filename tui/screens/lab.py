@@ -324,7 +324,7 @@ class LabScreen(LiveScreen):
                 replaced=True,
                 take=self._varied,
                 takes_nothing=True,
-            )  # fmt: skip
+            )
         )
 
     async def _varied(self, text: str) -> None:

@@ -23,6 +23,7 @@ from tokexplore.models.session.reader import open_session
 from tokexplore.models.tree.events import Named
 from tokexplore.models.tree.search import find_text
 from tokexplore.models.tree.visibility import is_hidden
+from tokexplore.tui.app import TokexploreApp
 from tokexplore.tui.cli import dispatch
 from tokexplore.tui.cli.export_session import source_of
 from tokexplore.tui.cli.sessions_table import session_table
@@ -413,6 +414,10 @@ async def test_without_the_model_the_sampler_is_given_as_bounds() -> None:
         assert "(bounds)" not in screen_text(app)
 
 
+def noticed(app: TokexploreApp) -> list[str]:
+    return [notification.message for notification in app._notifications]
+
+
 async def test_the_tree_is_exported_from_the_app(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -428,7 +433,7 @@ async def test_the_tree_is_exported_from_the_app(
             await press(pilot, "E", "ctrl+u")
             await pilot.press(*(character for character in name))
             await press(pilot, "enter")
-            await until(pilot, lambda: said in screen_text(app))
+            await until(pilot, lambda: said in " ".join([screen_text(app), *noticed(app)]))
             if isinstance(app.screen, Ask):
                 await press(pilot, "ctrl+g")
 

@@ -263,5 +263,5 @@ def test_a_chat_template_of_the_tokenizer_s_own_class_is_found(
 ) -> None:
     words = tokenizer()
     words.chat_template = "{{ messages }}"
-    monkeypatch.setattr(opening, "open_tokenizer", lambda _: words)
+    monkeypatch.setattr(opening, "open_tokenizer", lambda *_, **__: words)
     assert said_of_chats(model_dir) == ""
