@@ -77,7 +77,7 @@ def test_no_part_of_the_screen_obeys(
         (("B", paste(ON_A_LINE), "enter"), "owned"),
         (("d",), "COMPARE"),
         (("q",), "BROWSE"),
-        (("b",), "to compare"),
+        (("b",), "mark two"),
         (("q", "i"), "bytes"),
         (("q", "?"), "scroll"),
         (("q", ":"), "🔎"),
