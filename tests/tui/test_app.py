@@ -408,7 +408,7 @@ async def test_goto_understands_steps_ends_and_branches() -> None:
         await press(pilot, "g")
         await pilot.press(*"nowhere", "enter")
         await settle(pilot)
-        assert any("No place" in n.message for n in app._notifications)
+        assert "No place" in screen_text(app)
 
 
 async def test_the_whole_vocabulary_can_be_paged_through() -> None:
