@@ -3,33 +3,31 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import msgspec
 from textual.content import Content
 
 from tokexplore.models.api.chat import Chat, Message
 from tokexplore.models.api.options import SHIPPED, PromptSpec
-from tokexplore.models.api.questions import Encode, Question
-from tokexplore.models.display import NEWLINE, counted, safe_text
+from tokexplore.models.api.questions import Encode
+from tokexplore.models.display import counted
 from tokexplore.models.errors import TokexploreError, UsageError
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.tree.conversation import conversation, spoken, turn_at
 from tokexplore.tui.browse.base import Actions, BrowseBase
 from tokexplore.tui.explore.examples import EXAMPLES, Example
 from tokexplore.tui.explore.options import STOCK_PROMPT
+from tokexplore.tui.explore.previews import Previews
 from tokexplore.tui.explore.text_scores import TextScores
-from tokexplore.widgets.cell_text import cut_left
+from tokexplore.tui.presenters.status import typed_title
 
 if TYPE_CHECKING:
     from tokexplore.tui.screens.editor import PromptTyped, Written
 
-T = TypeVar("T")
 PREVIEW_TOKENS = 24
 EXAMPLE = "The capital of France is"
 STILL_COMES = "The answer still comes: {type.submit:⏎} ends it there · "
-_BEFORE, _BEFORE_CELLS = 12, 24
-"""Tokens, and cells of them, that tell where a text is typed."""
 WAIT = 0.05
 """Seconds between looks at whether the model is there."""
 
@@ -51,8 +49,7 @@ class PromptActions(Actions):
         """What stood in an editor that was closed, by the leaf and the cursor that it was at."""
         self._goes_on_with: Written | None = None
         """A text that was typed to follow the first prompt before the model was loaded."""
-        self._asked: asyncio.Future[Any] | None = None
-        """A preview's question that the engine was asked last."""
+        self._previews = Previews(screen.controller.link)
 
     @property
     def awaits_model(self) -> bool:
@@ -161,7 +158,7 @@ class PromptActions(Actions):
         from tokexplore.tui.screens.editor import Written
 
         self.screen.pin()
-        explorer, controller, title = self.explorer, self.controller, self._place_in_words()
+        explorer, controller, title = self.explorer, self.controller, typed_title(self.explorer)
         if not explorer.nodes:
             coming = self._waiting or controller.options.starting_prompt()
             if controller.state != "loading" or coming is None:
@@ -181,15 +178,6 @@ class PromptActions(Actions):
 
     def _keep(self, place: tuple[int, int], written: "Written") -> None:
         self._left = {place: written}
-
-    def _place_in_words(self) -> str:
-        """After which words a text is typed, and what becomes of those that stand there."""
-        explorer = self.explorer
-        here = explorer.cursor
-        words = explorer.path.words(max(0, here - _BEFORE), here)
-        before = safe_text(words.replace("\n", NEWLINE))
-        after = "; what follows stays on its branch" if here < len(explorer.nodes) else ""
-        return f"Type a continuation after “{cut_left(before, _BEFORE_CELLS)}”{after}"
 
     def _type(self, written: "Written | None", place: tuple[int, int] | None = None) -> None:
         """Go on with a typed text where the user stands, or at a place: a leaf and a cursor."""
@@ -241,7 +229,7 @@ class PromptActions(Actions):
         if self.controller.link.absent:
             return ""
         question = Encode(text, continuation=continuation, literal=literal)
-        return self._shown(await self._previewed(question))
+        return self._shown(await self._previews.ask(question))
 
     async def _preview_chat(self, chat: Chat) -> str:
         await self._loaded(or_without_chats=True)
@@ -249,20 +237,8 @@ class PromptActions(Actions):
             raise UsageError(self.controller.link.why_no_chat)
         if self.controller.link.absent:
             return ""
-        rendered = await self._previewed(self.controller.rendering(chat))
+        rendered = await self._previews.ask(self.controller.rendering(chat))
         return "  ".join(filter(None, (self._shown(rendered.ids), rendered.warning)))
-
-    async def _previewed(self, question: Question[T]) -> T:
-        """An answer that is only looked at.
-
-        The engine answers in turn, also what nobody waits for any more: it is asked one such
-        question at a time, so that the newest is next and what is sent waits for one at most.
-        """
-        while self._asked is not None and not self._asked.done():
-            await asyncio.wait([self._asked])
-        self._asked = asked = asyncio.ensure_future(self.controller.link.client.ask(question))
-        asked.add_done_callback(lambda done: done.cancelled() or done.exception())
-        return await asyncio.shield(asked)
 
     async def _preview_turn(self, text: str, literal: bool) -> str:
         chat = spoken(self.explorer.path)

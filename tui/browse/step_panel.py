@@ -75,7 +75,7 @@ class StepPanel:
             return "the engine is gone (i says why); space starts it again"
         if state == "recorded":
             return "nothing is recorded here; space loads the model and goes on"
-        if self._controller.renders_chat and not explorer.nodes:
+        if self._controller.prompts.renders_chat and not explorer.nodes:
             return "the model's template renders the chat…"
         if explorer.before == ROOT:
             return "nothing comes before the first token" if explorer.nodes else "p: a prompt"

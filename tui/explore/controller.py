@@ -83,7 +83,7 @@ class Controller:
         self._picks = Picks(
             explorer, link, self.streams, self.queries, notify, self._wake, play_name
         )
-        self._prompts = Prompts(explorer, link, self.scorer, jobs, changed, notify)
+        self.prompts = Prompts(explorer, link, self.scorer, jobs, changed, notify)
 
     # How things stand
 
@@ -107,11 +107,6 @@ class Controller:
     def streaming(self) -> bool:
         """Whether a stream is live."""
         return self.streams.live is not None
-
-    @property
-    def renders_chat(self) -> bool:
-        """Whether a turn that was sent is with the chat template: nothing shows it yet."""
-        return self._prompts.renders_chat
 
     @property
     def progress(self) -> Progress | None:
@@ -315,13 +310,13 @@ class Controller:
             TokexploreError: see `Prompts.begin`.
         """
         async with self.paused_turn(awake=True):
-            await self._prompts.begin(spec)
+            await self.prompts.begin(spec)
             if go_on:
                 self.play()
 
     def rendering(self, chat: Chat) -> Question[Rendered]:
         """What asks for the tokens that a conversation adds to the path in view."""
-        return self._prompts.rendering(chat)
+        return self.prompts.rendering(chat)
 
     async def add_turn(self, user: str, *, literal: bool = False) -> None:
         """Append the next user turn of a chat, then let the assistant answer.
@@ -330,10 +325,10 @@ class Controller:
             TokexploreError: see `Prompts.add_turn`.
         """
         async with self._turn:
-            self._prompts.chat_in_view()
+            self.prompts.chat_in_view()
             await self._wake()
             await self.streams.pause()
-            await self._prompts.add_turn(user, literal=literal)
+            await self.prompts.add_turn(user, literal=literal)
             self.play()
 
     async def type_text(
@@ -347,7 +342,7 @@ class Controller:
         async with self.paused_turn(awake=True):
             if place is not None:
                 self.explorer.show(*place)
-            await self._prompts.type_text(text, literal=literal)
+            await self.prompts.type_text(text, literal=literal)
 
     async def switch(self, wanted: Callable[[], int | None]) -> int | None:
         """Bring a branch into view that is looked for once it is this change's turn; its number.

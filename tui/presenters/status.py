@@ -33,6 +33,8 @@ STAGES = {
 """Stages of loading whose names alone say too little, in words."""
 ROOM_FOR_SIGN = 8
 """Cells that the lens's title leaves for the sign of a recording."""
+TYPED_AFTER, TYPED_CELLS = 12, 24
+"""Tokens, and cells of them, that tell where a text is typed."""
 CONTEXT_WORDS = 3
 """Tokens that the step's title repeats from before it."""
 
@@ -88,7 +90,7 @@ def _clock(replay: Replay) -> str:
 def _state(controller: Controller) -> HeaderState:
     if controller.state == "lost":
         return "lost"
-    if controller.renders_chat:
+    if controller.prompts.renders_chat:
         return "rendering"
     if controller.progress:
         return "prefill"
@@ -186,6 +188,15 @@ def watch_parts(controller: Controller, view: WatchView, *, bits: bool) -> list[
             figures = f"{logprob_text(watched.logprob, bits=bits)} rank {count(watched.rank)}"
         parts.append(Part(f"{explorer.vocabulary.show(token)} {figures}", "text"))
     return parts
+
+
+def typed_title(explorer: Explorer) -> str:
+    """After which words a text is typed, and what becomes of those that stand there."""
+    here = explorer.cursor
+    words = explorer.path.words(max(0, here - TYPED_AFTER), here)
+    before = cut_left(safe_text(words.replace("\n", NEWLINE)), TYPED_CELLS)
+    after = "; what follows stays on its branch" if here < len(explorer.nodes) else ""
+    return f"Type a continuation after “{before}”{after}"
 
 
 def lens_title(explorer: Explorer, room: int) -> str:
