@@ -214,7 +214,7 @@ async def test_new_settings_hold_from_the_next_token_on() -> None:
     handle = client.stream(request(tokens=100_000))
     events: list[StreamEvent] = []
     gathering = asyncio.ensure_future(gather_into(events, handle))  # so that credit never runs out
-    await until(passes, engine, 2)
+    await until(lambda: sum(isinstance(event, DrawnToken) for event in events) == 2)
     hot = SamplingSettings(temperature=1.5, seed=3)
     handle.configure(hot)
     asked = asyncio.ensure_future(client.ask(Describe(PATH)))
