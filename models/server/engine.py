@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partialmethod
 from typing import NoReturn
 
+import msgspec
+
 from tokexplore.models.api.capabilities import Need
 from tokexplore.models.api.chat import Chat, Rendered
 from tokexplore.models.api.engine import (
@@ -94,6 +96,8 @@ class ServerEngine:
         return [self._continued(request, seed, control) for seed in seeds]
 
     def _continued(self, request: StreamRequest, seed: int, control: Control) -> Continuation:
+        settings = msgspec.structs.replace(request.settings, seed=seed)
+        request = msgspec.structs.replace(request, settings=settings)
         events = list(self.stream(request, control))
         drawn = [event for event in events if isinstance(event, DrawnToken)]
         (ended,) = (event for event in events if isinstance(event, StreamEnded))

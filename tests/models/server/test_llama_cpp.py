@@ -134,6 +134,17 @@ def test_the_servers_sampler_draws_where_ours_cannot_and_says_so(
     assert [s.standing.token for s in other] != [s.standing.token for s in steps]
 
 
+def test_a_continuation_is_the_stream_under_its_seed(engine: ServerEngine) -> None:
+    ids = engine.encode("Once upon a time")
+    request = StreamRequest(tuple(ids), SamplingSettings(0.9, top_k=6, seed=1), 24)
+    for seed in (1, 8):
+        (run,) = engine.continuations(request, [seed], Control())
+        steps = drawn(engine, ids, temperature=0.9, top_k=6, seed=seed)
+        assert run.ids == tuple(step.standing.token for step in steps)
+    first, second = (engine.continuations(request, [s], Control())[0].ids for s in (1, 8))
+    assert first != second
+
+
 def test_all_that_the_server_would_set_by_itself_is_set(engine: ServerEngine, stub: Stub) -> None:
     drawn(engine, engine.encode("x"), temperature=0.9, min_p=0.1)
     _, body = next(asked for asked in reversed(stub.asked) if asked[0] == "/completion")
