@@ -100,6 +100,7 @@ def rest_strip(
     note: str,
     styles: CandidateStyles,
     *,
+    words: str = "more",
     skipped: bool = False,
 ) -> Strip:
     """How many rows are not shown, and their probability together; the last line, but for a
@@ -109,7 +110,7 @@ def rest_strip(
     """
     before = columns.token + _span(columns.id) + _span(columns.logprob)
     text = "  " + fit(SKIPPED if skipped else "", columns.rank - 1, "right") + "  "
-    text += fit(cut_whole(f"{count(number)} more" if number else "", before), before)
+    text += fit(cut_whole(f"{count(number)} {words}" if number else "", before), before)
     text += _right("" if mass is None or not number else percent(mass), columns.model)
     if not columns.bar:
         text += fit(note, columns.width - width(text) - 1, "right")

@@ -58,6 +58,8 @@ class CandidatePage(NamedTuple):
     """Where the numbers come from, in a word or two: `live`, `recomputed`."""
     outside: CandidateRow | None = None
     """The taken token where it is not in this page."""
+    rest_words: str = "more"
+    """What is said of the number of rows after this page."""
     step: int = 0
     """Which distribution this is a page of: the view of another one begins at its top."""
 

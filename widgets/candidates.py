@@ -169,7 +169,9 @@ class CandidateTable(ChangedLines):
         elif line == window.rows:
             number, mass = rest_of(page, window)
             skipped = window.pinned is not None
-            return rest_strip(columns, number, mass, page.note, plain, skipped=skipped)
+            return rest_strip(
+                columns, number, mass, page.note, plain, words=page.rest_words, skipped=skipped
+            )
         elif line == window.rows + 1 and window.pinned:
             row, here = window.pinned, row_at(page, self._cursor) == window.pinned
         else:

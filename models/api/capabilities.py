@@ -4,11 +4,15 @@ from typing import Literal
 
 import msgspec
 
-Need = Literal["lists_all", "prompt_scores", "forced_tokens", "instruments", "own_ids"]
+Need = Literal[
+    "lists_all", "whole_rows", "prompt_scores", "forced_tokens", "instruments", "own_ids"
+]
 """What something can need of an engine."""
 
+_FIRST = "lists the first {listed} candidates of a step"
 _LIMITS: dict[Need, tuple[str, str]] = {
-    "lists_all": ("lists the first {listed} candidates of a step", "the whole vocabulary"),
+    "lists_all": (_FIRST, "the whole vocabulary"),
+    "whole_rows": (_FIRST, "the whole vocabulary"),
     "prompt_scores": ("gives no logprobs of tokens that it is given", "them"),
     "forced_tokens": ("goes on only with tokens that it listed", "others"),
     "instruments": ("computes a path in one way only", "others"),
@@ -22,6 +26,9 @@ class Capabilities(msgspec.Struct, frozen=True):
 
     listed: int = 0
     """Candidates of each step that it gives logprobs of, at most; 0 is the whole vocabulary."""
+    on_demand: bool = False
+    """Of one that lists the first candidates: whether it gives the others of a step when they are
+    asked for."""
     prompt_scores: bool = True
     """Whether tokens that are given (a prompt, typed text) get logprobs: `Engine.score`."""
     forced_tokens: bool = True
@@ -35,8 +42,13 @@ class Capabilities(msgspec.Struct, frozen=True):
 
     @property
     def lists_all(self) -> bool:
-        """Whether every token's logprob can be had."""
+        """Whether every step comes with every token's logprob."""
         return not self.listed
+
+    @property
+    def whole_rows(self) -> bool:
+        """Whether every token's logprob can be had, at a step that is asked for."""
+        return not self.listed or self.on_demand
 
     def limit(self, need: Need) -> str:
         """What the engine does instead: `This engine lists the first 20 candidates of a step`.
@@ -45,12 +57,14 @@ class Capabilities(msgspec.Struct, frozen=True):
         """
         if getattr(self, need):
             return ""
-        return f"This engine {_LIMITS[need][0].format(listed=self.listed)}"
+        words = f"This engine {_LIMITS[need][0].format(listed=self.listed)}"
+        return words + ", the others when asked" * (need == "lists_all" and self.on_demand)
 
     @property
     def limits(self) -> tuple[str, ...]:
         """Whatever it does instead, a sentence each."""
-        return tuple(f"{limit}." for need in _LIMITS if (limit := self.limit(need)))
+        limits = (self.limit(need) for need in _LIMITS if need != "whole_rows")
+        return tuple(f"{limit}." for limit in limits if limit)
 
     def why_not(self, what: str, *needs: Need) -> str:
         """The sentence that refuses what the engine cannot do; empty where it can.

@@ -244,9 +244,10 @@ class Engine(Protocol):
     """A causal language model that tells the truth about every step.
 
     What it cannot do is in the capabilities of its `info`. Where it is asked for it all the same it
-    raises a UsageError, the sentence of `Capabilities.why_not`: one that lists the first candidates
-    only for everything that needs the others (`rows`, `search`, `standings`, `reshape`, `effects`,
-    `draws`), one without prompt scores for `score` and for streams that are to score the prompt.
+    raises a UsageError, the sentence of `Capabilities.why_not`: one that has no whole rows for
+    everything that needs them (`rows`, `search`, `standings`, `reshape`, `effects`, `draws`, a
+    whole distribution), one without prompt scores for `score` and for streams that are to score
+    the prompt.
     """
 
     @property
@@ -303,8 +304,12 @@ class Engine(Protocol):
             UsageError: an engine without prompt scores.
         """
 
-    def describe(self, ids: Sequence[int]) -> Distribution:
-        """The distribution after a path."""
+    def describe(self, ids: Sequence[int], *, whole: bool = False) -> Distribution:
+        """The distribution after a path.
+
+        Args:
+            whole: complete also from an engine that lists the first candidates unless asked.
+        """
 
     def rows(self, ids: Sequence[int], start: int, count: int) -> Rows:
         """Candidates `start` to `start + count` (from 0) of the whole vocabulary after a path.

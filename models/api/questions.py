@@ -72,9 +72,10 @@ class Describe(Question[Distribution], frozen=True):
     """See `Engine.describe`."""
 
     ids: Sequence[int]
+    whole: bool = False
 
     def ask(self, engine: Engine) -> Distribution:
-        return engine.describe(self.ids)
+        return engine.describe(self.ids, whole=self.whole)
 
 
 class FindRows(Question[Rows], frozen=True):

@@ -14,25 +14,23 @@ from tokexplore.models.api.engine import (
     StreamRequest,
 )
 from tokexplore.models.api.options import LoadOptions
-from tokexplore.models.distribution import STORED_CANDIDATES, Distribution, Rows, TokenRank
-from tokexplore.models.engine import batched_streams, sampler, sampler_effects
+from tokexplore.models.distribution import STORED_CANDIDATES, Distribution
+from tokexplore.models.engine import batched_streams
 from tokexplore.models.engine.core import Core
 from tokexplore.models.engine.forward import logits_row, prefill
 from tokexplore.models.engine.forward.kv_store import ROW_BYTES, Path
+from tokexplore.models.engine.forward.logits_row import Row
 from tokexplore.models.engine.instruments import LocalBench
 from tokexplore.models.engine.loading import opening
+from tokexplore.models.engine.row_questions import RowQuestions
 from tokexplore.models.engine.stream import Stream
 from tokexplore.models.engine.text import chat as chats
 from tokexplore.models.engine.text import encode as texts
 from tokexplore.models.errors import UsageError
-from tokexplore.models.sampling.effects import Draws, Effect
-from tokexplore.models.sampling.logit_edits import changes_of
-from tokexplore.models.sampling.sampler_view import SamplerView
-from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.tokens import Vocabulary
 
 
-class LocalEngine:
+class LocalEngine(RowQuestions):
     """Implements `models.api.engine.Engine` on a transformers model. For one thread at a time.
 
     Args:
@@ -89,33 +87,12 @@ class LocalEngine:
             raise UsageError(f"scoring from position {start} is not possible: give 1 or more.")
         return self.core.guarded(self._score(ids, start, control))
 
-    def describe(self, ids: Sequence[int]) -> Distribution:
+    def row(self, ids: Sequence[int]) -> tuple[Row, str]:
+        return self.core.row(ids)
+
+    def describe(self, ids: Sequence[int], *, whole: bool = False) -> Distribution:
+        del whole  # it always is
         return logits_row.distribution(self.core.row(ids)[0], STORED_CANDIDATES)
-
-    def rows(self, ids: Sequence[int], start: int, count: int) -> Rows:
-        row, source = self.core.row(ids)
-        return logits_row.page(row, start, count, source)
-
-    def search(self, ids: Sequence[int], text: str, limit: int) -> Rows:
-        row, source = self.core.row(ids)
-        return logits_row.found(row, self._searcher.tokens(text), limit, source)
-
-    def standings(self, ids: Sequence[int], tokens: Sequence[int]) -> list[TokenRank]:
-        row, _ = self.core.row(ids)
-        return [logits_row.standing(row, token) for token in tokens]
-
-    def reshape(
-        self, ids: Sequence[int], settings: SamplingSettings, prompt_length: int = 0
-    ) -> SamplerView:
-        changes = changes_of(settings, ids, prompt_length)
-        return sampler.reshape(self.core.row(ids)[0], settings.checked(), changes).view
-
-    def effects(
-        self, ids: Sequence[int], settings: Sequence[SamplingSettings], prompt_length: int = 0
-    ) -> list[Effect]:
-        row, _ = self.core.row(ids)
-        each = [chosen.checked() for chosen in settings]
-        return [sampler_effects.effect(row, s, changes_of(s, ids, prompt_length)) for s in each]
 
     def continuations(
         self, request: StreamRequest, seeds: Sequence[int], control: Control
@@ -125,12 +102,6 @@ class LocalEngine:
         row, _ = self.core.row(request.ids)
         with self.core.memory_guarded():
             return batched_streams.continuations(self.core, request, seeds, row, control)
-
-    def draws(
-        self, ids: Sequence[int], settings: SamplingSettings, count: int, prompt_length: int = 0
-    ) -> Draws:
-        changes = changes_of(settings, ids, prompt_length)
-        return sampler_effects.draws(self.core.row(ids)[0], settings.checked(), ids, count, changes)
 
     @cached_property
     def bench(self) -> LocalBench:
@@ -153,7 +124,3 @@ class LocalEngine:
             yield Progress("scoring", max(0, done + 1 - first), total)
             if control.cancelled:
                 return
-
-    @cached_property
-    def _searcher(self) -> logits_row.Searcher:
-        return logits_row.Searcher(self.vocabulary)

@@ -107,10 +107,11 @@ def look(
         UsageError: draws of an engine that lists the first candidates only; settings that ban
             every token.
     """
-    distribution, prompt = engine.describe(ids), len(ids)
-    if not (capabilities := engine.info.capabilities).lists_all:
+    capabilities, prompt = engine.info.capabilities, len(ids)
+    distribution = engine.describe(ids, whole=capabilities.whole_rows)
+    if not capabilities.whole_rows:
         if draws:
-            raise UsageError(capabilities.why_not("drawing", "lists_all"))
+            raise UsageError(capabilities.why_not("drawing", "whole_rows"))
         columns = tuple(_bounded(distribution, top, settings))
         return Lens(distribution, _first(distribution, top), columns)
     edits = [changes_of(chosen, ids, prompt) for chosen in settings]

@@ -88,9 +88,10 @@ def sweep(
     Args:
         report: told how many continuations are done.
     """
-    distribution = engine.describe(plan.prompt)
+    whole = engine.info.capabilities.whole_rows
+    distribution = engine.describe(plan.prompt, whole=whole)
     effects: Sequence[Effect | None] = [None] * len(plan.settings)
-    if engine.info.capabilities.lists_all:
+    if whole:
         effects = engine.effects(plan.prompt, plan.settings, len(plan.prompt))
     done = 0
     for settings, effect in zip(plan.settings, effects, strict=True):

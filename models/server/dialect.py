@@ -5,10 +5,14 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
+import numpy as np
+
 from tokexplore.models.api.engine import ScoredToken
 from tokexplore.models.distribution import Distribution, TokenRank
 from tokexplore.models.errors import ServerError, UsageError
 from tokexplore.models.sampling.settings import STAGES, SamplingSettings
+
+Logprobs = np.ndarray[tuple[int], np.dtype[np.float32]]
 
 SUM_ERROR = 1e-3
 """How far the probabilities of listed candidates may add up to more than 1: servers round."""
@@ -62,6 +66,15 @@ class Dialect(Protocol):
             ServerError: there is no answer.
         """
 
+    def logprobs(self, ids: Sequence[int]) -> Logprobs:
+        """Those of the whole vocabulary after a path (nats), by id: f32, shape [V].
+
+        As the server states them: their probabilities add up to 1 as nearly as it rounds.
+
+        Raises:
+            ServerError: there is no answer, or not all of them are in it.
+        """
+
     def step(self, ids: Sequence[int], settings: SamplingSettings, seed: int, top: int) -> Step:
         """One token by the server's sampler."""
 
@@ -79,6 +92,25 @@ class Dialect(Protocol):
         Raises:
             UsageError: the server gives no logprobs of tokens that it is given.
         """
+
+
+def by_id(ids: Iterable[int], logprobs: Iterable[float], vocabulary: int) -> Logprobs:
+    """The logprobs of a whole vocabulary in the order of its ids.
+
+    Raises:
+        ServerError: they are not those of every token, once each, or no logprobs.
+    """
+    tokens, values = np.fromiter(ids, np.int64), np.fromiter(logprobs, np.float32)
+    whole = len(tokens) == vocabulary and bool(np.all((tokens >= 0) & (tokens < vocabulary)))
+    ordered = np.full(vocabulary, np.nan, np.float32)
+    if whole:
+        ordered[tokens] = values
+    if not abs(float(np.exp(ordered, dtype=np.float64).sum()) - 1) <= SUM_ERROR:
+        raise ServerError(
+            f"the server does not list each of the {vocabulary:,} tokens once, with logprobs of "
+            "one distribution."
+        )
+    return ordered
 
 
 def listed(

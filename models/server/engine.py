@@ -1,10 +1,11 @@
 """The engine on a server: shows what the server gives, and refuses what it does not give."""
 
+import time
 from collections.abc import Callable, Iterator, Sequence
-from functools import partialmethod
 from typing import NoReturn
 
 import msgspec
+import torch
 
 from tokexplore.models.api.capabilities import Need
 from tokexplore.models.api.chat import Chat, Rendered
@@ -20,7 +21,11 @@ from tokexplore.models.api.engine import (
     StreamRequest,
 )
 from tokexplore.models.api.options import LoadOptions
-from tokexplore.models.distribution import Distribution
+from tokexplore.models.distribution import STORED_CANDIDATES, Distribution
+from tokexplore.models.engine.forward import logits_row
+from tokexplore.models.engine.forward.kv_store import Path, RowStore
+from tokexplore.models.engine.forward.logits_row import Row
+from tokexplore.models.engine.row_questions import RowQuestions
 from tokexplore.models.engine.text import chat as chats
 from tokexplore.models.engine.text import encode as texts
 from tokexplore.models.errors import UsageError
@@ -30,7 +35,7 @@ from tokexplore.models.server.stream import ServerStream
 from tokexplore.models.tokens import Vocabulary
 
 
-class ServerEngine:
+class ServerEngine(RowQuestions):
     """Implements `models.api.engine.Engine` on a model behind a server.
 
     Args:
@@ -40,7 +45,7 @@ class ServerEngine:
     def __init__(self, served: Served, top: int) -> None:
         self._served, self._dialect, self._top = served, served.dialect, top
         self.info: ModelInfo = served.info
-        self.vocabulary: Vocabulary = served.vocabulary
+        self._rows = RowStore()
 
     @classmethod
     def open(cls, options: LoadOptions, report: Callable[[Progress], None]) -> "ServerEngine":
@@ -52,6 +57,10 @@ class ServerEngine:
         """
         served = looks.look(options, report)
         return cls(served, served.info.capabilities.listed)
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        return self._served.vocabulary
 
     def encode(self, text: str, *, continuation: bool = False, literal: bool = False) -> list[int]:
         return texts.encode(self._served, text, continuation=continuation, literal=literal)
@@ -84,9 +93,24 @@ class ServerEngine:
                 return
             yield scored
 
-    def describe(self, ids: Sequence[int]) -> Distribution:
+    def describe(self, ids: Sequence[int], *, whole: bool = False) -> Distribution:
+        if whole:
+            return logits_row.distribution(self.row(ids)[0], STORED_CANDIDATES)
         self.info.check(ids)
         return self._dialect.describe(ids, self._top)
+
+    def row(self, ids: Sequence[int]) -> tuple[Row, str]:
+        path = Path(ids)
+        if (held := self._rows.get(path.key)) is not None:
+            return held, "stored"
+        if not self.info.capabilities.whole_rows:
+            self._refuse("what is asked", "whole_rows")
+        self.info.check(ids)
+        began = time.perf_counter()
+        logprobs = torch.from_numpy(self._dialect.logprobs(ids))
+        row = logits_row.summarise(logprobs, "server, whole", time.perf_counter() - began)
+        self._rows.put(path.key, row)
+        return row, "recomputed"
 
     def continuations(
         self, request: StreamRequest, seeds: Sequence[int], control: Control
@@ -113,12 +137,5 @@ class ServerEngine:
     def bench(self) -> NoReturn:
         self._refuse("the lab", "instruments")
 
-    def _refuse(self, what: str, need: Need, *_: object) -> NoReturn:
+    def _refuse(self, what: str, need: Need) -> NoReturn:
         raise UsageError(self.info.capabilities.why_not(what, need))
-
-    rows = partialmethod(_refuse, "a candidate further down", "lists_all")
-    search = partialmethod(_refuse, "a search", "lists_all")
-    standings = partialmethod(_refuse, "a token's rank", "lists_all")
-    reshape = partialmethod(_refuse, "the sampler's view", "lists_all")
-    effects = partialmethod(_refuse, "the sampler's figures", "lists_all")
-    draws = partialmethod(_refuse, "drawing", "lists_all")

@@ -14,7 +14,7 @@ from tokexplore.models.api.engine import ScoredToken
 from tokexplore.models.distribution import Distribution
 from tokexplore.models.errors import ServerError, UsageError
 from tokexplore.models.sampling.settings import SamplingSettings
-from tokexplore.models.server.dialect import Step, Steps, listed
+from tokexplore.models.server.dialect import Logprobs, Step, Steps, by_id, listed
 from tokexplore.models.server.event_stream import EventStream
 from tokexplore.models.server.http import LARGE, SMALL, Http
 from tokexplore.models.tokens import Vocabulary
@@ -76,11 +76,21 @@ class LlamaCpp:
     def describe(self, ids: Sequence[int], top: int) -> Distribution:
         """See `Dialect.describe`."""
         began = time.perf_counter()
+        row = self._row(ids, top, SMALL)
+        return self._listed(row, top, time.perf_counter() - began)
+
+    def logprobs(self, ids: Sequence[int]) -> Logprobs:
+        """See `Dialect.logprobs`."""
+        vocabulary = self.vocabulary.rows
+        rows = self._row(ids, vocabulary, LARGE).top_logprobs
+        return by_id((row.id for row in rows), (row.logprob for row in rows), vocabulary)
+
+    def _row(self, ids: Sequence[int], top: int, limit: int) -> Row:
         body = self._body(ids, top, 1) | {"logit_bias": [[self._plain, FORCING]]}
-        reply = self._asked(body, LARGE if top > 1000 else SMALL)
+        reply = self._asked(body, limit)
         if not reply.completion_probabilities:
             raise self._http.unreadable("lists no candidates")
-        return self._listed(reply.completion_probabilities[0], top, time.perf_counter() - began)
+        return reply.completion_probabilities[0]
 
     def step(self, ids: Sequence[int], settings: SamplingSettings, seed: int, top: int) -> Step:
         """See `Dialect.step`."""
@@ -130,11 +140,7 @@ class LlamaCpp:
         distribution = self.describe(ids, top)
         index = distribution.index_of(token)
         if index is None:
-            whole = self.describe(ids, self.vocabulary.rows)
-            index = whole.index_of(token)
-            if index is None:
-                raise self._http.unreadable("lists no such token")
-            return Step(distribution, token, whole.logprob(index))
+            return Step(distribution, token, float(self.logprobs(ids)[token]))
         return Step(distribution, token, distribution.logprob(index))
 
     def _body(self, ids: Sequence[int], top: int, length: int) -> dict[str, Any]:

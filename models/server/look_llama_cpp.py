@@ -57,7 +57,12 @@ def look(looking: Look, model: dict[str, Any]) -> Served:
         tokenizer,
         vocabulary,
         () if eos is None else (eos,),
-        Capabilities(listed=looking.options.server.top, prompt_scores=False, instruments=False),
+        Capabilities(
+            listed=looking.options.server.top,
+            on_demand=True,
+            prompt_scores=False,
+            instruments=False,
+        ),
     )
 
 

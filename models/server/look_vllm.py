@@ -23,6 +23,7 @@ MOST_ROWS = 2_000_000
 _MANY = 10**7
 """More candidates than there are: the refusal names the limit."""
 _LIMIT = re.compile(r"max allowed:? (\d+)")
+_WANTED = re.compile(r"logprobs of (\d+)")
 _PROBE = "The price of 3 apples is $42.\n  国王 said: «naïve» 😀"
 """A text that tokenizers cut in different ways."""
 _RAW_ERROR = 0.05
@@ -44,10 +45,10 @@ def look(looking: Look, model: dict[str, Any], version: str) -> Served:
     )
     looking.tell(f"leaves tokens to {safe_text(located.source)}", "no call tells their bytes")
     looking.step(1, "what it lists, and how it reads texts")
-    limit = _limit(looking.http, name)
-    looking.tell(f"lists up to {limit:,} candidates by id", f"POST {PATH}")
-    rows = max(limit, len(tokenizer))
-    rows = max(rows, len(vocabulary_of(tokenizer, rows)))
+    limit, rows = _limit(looking.http, name), _rows(Vllm(looking.http, program, name, 0))
+    whole = limit >= rows
+    listed = f"all {rows:,} tokens" if whole else f"up to {limit:,} of {rows:,} tokens"
+    looking.tell(f"lists {listed} by id", f"POST {PATH} with logprobs -1")
     dialect = Vllm(looking.http, program, name, rows)
     _check_raw(looking, dialect)
     _check_tokenizer(looking, name, tokenizer)
@@ -59,7 +60,9 @@ def look(looking: Look, model: dict[str, Any], version: str) -> Served:
         tokenizer,
         vocabulary_of(tokenizer, rows),
         eos_ids(generation, {}, tokenizer, rows),
-        Capabilities(listed=min(looking.options.server.top, limit), instruments=False),
+        Capabilities(
+            listed=min(looking.options.server.top, limit), on_demand=whole, instruments=False
+        ),
     )
 
 
@@ -94,6 +97,16 @@ def _limit(http: Http, model: str) -> int:
             return int(found[1])
         raise
     raise http.unreadable(f"takes {_MANY:,} candidates without a word")
+
+
+def _rows(asked: Vllm) -> int:
+    """How large the vocabulary is, which all of it or the refusal of all of it tells."""
+    try:
+        return len(asked.whole([0]))
+    except RefusedError as error:
+        if (found := _WANTED.search(str(error))) and 0 < int(found[1]) <= MOST_ROWS:
+            return int(found[1])
+        raise
 
 
 def _check_raw(looking: Look, dialect: Vllm) -> None:

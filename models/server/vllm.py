@@ -3,6 +3,7 @@
 What it answers was found by asking it: docs/servers.md has it with the calls that show it.
 """
 
+import math
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -14,11 +15,20 @@ from tokexplore.models.api.engine import ScoredToken
 from tokexplore.models.distribution import Distribution
 from tokexplore.models.errors import ServerError
 from tokexplore.models.sampling.settings import SamplingSettings
-from tokexplore.models.server.dialect import Step, Steps, listed, standing_in
+from tokexplore.models.server.dialect import (
+    Logprobs,
+    Step,
+    Steps,
+    by_id,
+    listed,
+    standing_in,
+)
 from tokexplore.models.server.event_stream import EventStream
-from tokexplore.models.server.http import LARGE, SMALL, Http
+from tokexplore.models.server.http import LARGE, Http
 
 PATH = "/v1/completions"
+WHOLE = -1
+"""So many logprobs are those of the whole vocabulary."""
 NO_LOGPROB = -9999.0
 """What stands for a token that was cut, where the server gives logprobs after sampling."""
 STOP = "stop"
@@ -27,7 +37,7 @@ _AS_ID = "token_id:"
 _SEEDS = 2**63 - 1
 
 
-class Logprobs(msgspec.Struct):
+class Told(msgspec.Struct):
     """Of the tokens of a reply, or of one event: the lists go together."""
 
     token_logprobs: list[float | None] = []
@@ -45,7 +55,7 @@ class Choice(msgspec.Struct):
     """What was written, of which only ids and numbers are read: texts may belong elsewhere."""
 
     token_ids: list[int] | None = None
-    logprobs: Logprobs | None = None
+    logprobs: Told | None = None
     prompt_logprobs: list[dict[str, Ranked] | None] | None = None
     finish_reason: str | None = None
 
@@ -75,11 +85,29 @@ class Vllm:
         """See `Dialect.describe`."""
         return self.step(ids, SamplingSettings(), 0, top).distribution
 
+    def logprobs(self, ids: Sequence[int]) -> Logprobs:
+        """See `Dialect.logprobs`."""
+        named = self.whole(ids)
+        values = (-math.inf if v is None or v <= NO_LOGPROB else v for v in named.values())
+        return by_id(map(_id, named), values, self._rows)
+
+    def whole(self, ids: Sequence[int]) -> dict[str, float | None]:
+        """The logprob of every token of the vocabulary after a path, by the server's names.
+
+        Raises:
+            ServerError: there is no answer; a refusal of a server that lists fewer.
+        """
+        body = self._body(ids, SamplingSettings(), 0, WHOLE, 1)
+        (choice, *_) = self._decoded(self._http.post_raw(PATH, body, LARGE)).choices or (Choice(),)
+        told = choice.logprobs.top_logprobs if choice.logprobs else []
+        if len(told) != 1 or told[0] is None:
+            raise self._http.unreadable("has not the whole vocabulary that was asked for")
+        return told[0]
+
     def step(self, ids: Sequence[int], settings: SamplingSettings, seed: int, top: int) -> Step:
         """See `Dialect.step`."""
         began = time.perf_counter()
-        limit = LARGE if top > 1000 else SMALL
-        data = self._http.post_raw(PATH, self._body(ids, settings, seed, top, 1), limit)
+        data = self._http.post_raw(PATH, self._body(ids, settings, seed, top, 1))
         steps = self.read(data, top, time.perf_counter() - began)
         if len(steps) != 1:
             raise self._http.unreadable("has not the one token that was asked for")
@@ -131,7 +159,7 @@ class Vllm:
         steps: list[Step] = []
         for choice in self._decoded(data).choices:
             tokens = choice.token_ids or []
-            told = choice.logprobs or Logprobs()
+            told = choice.logprobs or Told()
             if not len(tokens) == len(told.token_logprobs) == len(told.top_logprobs):
                 raise self._http.unreadable("has not a logprob for each token")
             for token, logprob, names in zip(

@@ -12,7 +12,6 @@ from tokexplore.models.session import rows
 from tokexplore.models.session.codec import unpack
 from tokexplore.models.session.restore import BROKEN
 from tokexplore.models.tree.distribution_store import Numbers, Values
-from tokexplore.models.tree.events import DistributionRecomputed
 from tokexplore.models.tree.tree import TokenTree
 
 Marks = np.ndarray[tuple[int], np.dtype[np.bool_]]
@@ -46,29 +45,29 @@ def attach_distributions(connection: sqlite3.Connection, tree: TokenTree) -> Att
             **dict.fromkeys(("ifnull(margin, 9e999)", "top_logprob", "lse"), list[float]),
         },
     )
-    again = connection.execute(
-        "SELECT seq, node FROM distribution WHERE again != 0 ORDER BY seq"
+    later = connection.execute(
+        "SELECT seq, node, again FROM distribution WHERE again != 0 ORDER BY seq"
     ).fetchall()
-    recomputed = msgspec.convert(again, list[tuple[rows.Count, rows.Count]])
-    last = max([*nodes, *(node for _, node in recomputed)], default=0)
+    again = msgspec.convert(later, list[tuple[rows.Count, rows.Count, rows.Count]])
+    last = max([*nodes, *(node for _, node, _ in again)], default=0)
     if last >= len(tree):
         raise ValueError(f"a distribution belongs to node {last}, which is not there")
-    lost = _recall(connection, tree, recomputed)
     entropies, margins, tops, lses = (np.array(column, "f8") for column in exact)
     true = _possible(entropies, margins, tops, lses)
     at, records = np.array(nodes, "i8"), np.array(seqs, "i8")
     damaged = set(at[~true].tolist()) - set(at[true].tolist())
     at, records = at[true], records[true]
-    later = _later(at, records)
+    next_of = _later(at, records)
     # Of several of one node the first counts: written backwards it is the last that is written.
     columns = (entropies, margins, tops, np.array(models, "f8"))
     figures = [column[true][::-1] for column in columns]
     tree.distribution.damaged |= damaged
     tree.distribution.keep_figures(
-        at[::-1], records[::-1], figures, lambda asked: _whole(connection, asked, later)
+        at[::-1], records[::-1], figures, lambda asked: _whole(connection, asked, next_of)
     )
-    last_seq = max([-1, *seqs[-1:], *(seq for seq, _ in recomputed[-1:])])
-    return AttachedDistributions(last_seq, len(seqs) + len(recomputed), len(damaged) + lost)
+    lost = _recall(connection, tree, again)
+    last_seq = max([-1, *seqs[-1:], *(seq for seq, *_ in again[-1:])])
+    return AttachedDistributions(last_seq, len(seqs) + len(again), len(damaged) + lost)
 
 
 def _possible(entropies: Values, margins: Values, tops: Values, lses: Values) -> Marks:
@@ -82,17 +81,16 @@ def _possible(entropies: Values, margins: Values, tops: Values, lses: Values) ->
 
 
 def _recall(
-    connection: sqlite3.Connection, tree: TokenTree, recomputed: Sequence[tuple[int, int]]
+    connection: sqlite3.Connection, tree: TokenTree, again: Sequence[tuple[int, int, int]]
 ) -> int:
-    """Bring the distributions that were computed again into the tree; how many are damaged."""
+    """Bring the distributions that are not the first of their nodes into the tree; how many are
+    damaged."""
     damaged = 0
-    for seq, node in recomputed:
+    for seq, node, kind in again:
         try:
-            distribution = read_distribution(connection, seq)
+            tree.append(rows.TOLD[kind](node, read_distribution(connection, seq)))
         except BROKEN:
             damaged += 1
-        else:
-            tree.append(DistributionRecomputed(node, distribution))
     return damaged
 
 

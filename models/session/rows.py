@@ -4,7 +4,7 @@ import math
 import sqlite3
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import msgspec
 import numpy as np
@@ -276,13 +276,17 @@ ENTROPY = (
 """SQL: the entropy, NULL where there is none."""
 
 
+Told = events.DistributionComputed | events.DistributionRecomputed | events.DistributionCompleted
+TOLD = get_args(Told)
+
+
 class DistributionRow(msgspec.Struct, array_like=True, forbid_unknown_fields=True, gc=False):
     """A row of the table `distribution`, its columns in order; nats."""
 
     seq: Count
     node: Count
     again: Count
-    """1 where the distribution of this node was computed before."""
+    """The event, as a place in `TOLD`."""
     model: Count | None
     vocabulary: Count
     lse: float

@@ -14,7 +14,7 @@ from tokexplore.models.session.distributions import read_distribution
 from tokexplore.models.session.reader import connect, open_session
 from tokexplore.models.session.restore import BROKEN
 from tokexplore.models.tokens import Vocabulary
-from tokexplore.models.tree.events import Act, DistributionComputed, DistributionRecomputed, Event
+from tokexplore.models.tree.events import Act, Event
 
 
 class Moment(NamedTuple):
@@ -69,8 +69,7 @@ class Timeline(NamedTuple):
         ).fetchone()
         node, again = msgspec.convert(found, tuple[rows.Count, rows.Count])
         distribution = read_distribution(self.connection, row)
-        kind = DistributionRecomputed if again else DistributionComputed
-        return Moment(kind(node, distribution), "")
+        return Moment(rows.TOLD[again](node, distribution), "")
 
 
 def open_timeline(path: Path) -> Timeline:

@@ -17,8 +17,6 @@ from tokexplore.models.session.paths import make_private, network_type
 from tokexplore.models.tokens import Vocabulary
 from tokexplore.models.tree.events import (
     Act,
-    DistributionComputed,
-    DistributionRecomputed,
     Event,
     ModelLoaded,
 )
@@ -120,8 +118,8 @@ class Writer:
 
     def _add_event(self, at: int, event: Event, act: Act) -> None:
         seq, self._seq = self._seq, self._seq + 1
-        if isinstance(event, DistributionComputed | DistributionRecomputed):
-            again = int(isinstance(event, DistributionRecomputed))
+        if isinstance(event, rows.Told):
+            again = rows.TOLD.index(type(event))
             self._add_distribution(seq, event.node, again, event.distribution)
             return
         if isinstance(event, ModelLoaded):

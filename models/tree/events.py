@@ -51,6 +51,14 @@ class DistributionComputed(msgspec.Struct, frozen=True, tag=True, gc=False):
     distribution: Distribution
 
 
+class DistributionCompleted(msgspec.Struct, frozen=True, tag=True, gc=False):
+    """All candidates after `node` were asked for, of which the first were listed; this is the
+    canonical distribution from now on."""
+
+    node: int
+    distribution: Distribution
+
+
 class DistributionRecomputed(msgspec.Struct, frozen=True, tag=True, gc=False):
     """The distribution after `node` was computed again; it is shown beside the canonical one."""
 
@@ -189,6 +197,7 @@ Change = Edit | Opened | Extended
 Event = (
     TokenTaken
     | DistributionComputed
+    | DistributionCompleted
     | DistributionRecomputed
     | ModelLoaded
     | Scored

@@ -11,6 +11,7 @@ from tokexplore.models.tree.events import (
     Bookmarked,
     Change,
     Configured,
+    DistributionCompleted,
     DistributionComputed,
     DistributionRecomputed,
     Ended,
@@ -47,6 +48,8 @@ class TokenTree(Trie):
         """Told of every event, in order."""
         self.distribution = DistributionStore()
         """What the model said after a node, the first time that it was computed."""
+        self.listed: dict[int, Distribution] = {}
+        """By node: the first candidates as they were listed before all of them were asked for."""
         self.recomputed: dict[int, Distribution] = {}
         """By node: the last distribution that was computed again."""
         self.provenance: list[Provenance] = []
@@ -127,6 +130,8 @@ class TokenTree(Trie):
                     )
             case DistributionRecomputed(node, distribution):
                 self.recomputed[self.checked_node(node)] = distribution
+            case DistributionCompleted(node, distribution):
+                self._complete(self.checked_node(node), distribution)
             case ModelLoaded(number, provenance):
                 if number != len(self.provenance):
                     raise ValueError(f"model number {number} is not next")
@@ -167,6 +172,14 @@ class TokenTree(Trie):
                 self.studies.setdefault(self.checked_node(node), []).append(study)
             case Viewed(leaf):
                 self.way = self.checked_node(leaf), self.turns(leaf)
+
+    def _complete(self, node: int, whole: Distribution) -> None:
+        figures = self.distribution.figures(node)
+        if figures is None or figures.entropy is not None or not whole.complete:
+            raise ValueError(f"at node {node} there are no first candidates to be completed")
+        if (listed := self.distribution.get(node)) is not None:
+            self.listed[node] = listed
+        self.distribution.add(node, whole, figures.model)
 
 
 def _written(texts: dict[int, str], node: int, text: str) -> None:

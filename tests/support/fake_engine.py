@@ -213,7 +213,8 @@ class FakeEngine:
             yield ScoredToken(position, distribution, standing)
             key = extend_key(key, ids[position])
 
-    def describe(self, ids: Sequence[int]) -> Distribution:
+    def describe(self, ids: Sequence[int], *, whole: bool = False) -> Distribution:
+        del whole
         return self._distribution(ids, _model_key(ids), 256, "prefill")[0]
 
     def rows(self, ids: Sequence[int], start: int, count: int) -> Rows:

@@ -3,7 +3,7 @@
 from array import array
 from collections.abc import Iterator, Sequence
 from functools import partialmethod
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import msgspec
 
@@ -76,8 +76,8 @@ class FirstCandidates:
         for event in self._model.score(ids, start, control):
             yield _listed(event) if isinstance(event, ScoredToken) else event
 
-    def describe(self, ids: Sequence[int]) -> Distribution:
-        return first_of(self._model.describe(ids))
+    def describe(self, ids: Sequence[int], *, whole: bool = False) -> Distribution:
+        return self._whole("describe", ids) if whole else first_of(self._model.describe(ids))
 
     def continuations(
         self, request: StreamRequest, seeds: Sequence[int], control: Control
@@ -95,12 +95,17 @@ class FirstCandidates:
         self.asked.append(what)
         raise UsageError(self.info.capabilities.why_not(what, need))
 
-    rows = partialmethod(_refuse, "rows", "lists_all")
-    search = partialmethod(_refuse, "search", "lists_all")
-    standings = partialmethod(_refuse, "standings", "lists_all")
-    reshape = partialmethod(_refuse, "reshape", "lists_all")
-    effects = partialmethod(_refuse, "effects", "lists_all")
-    draws = partialmethod(_refuse, "draws", "lists_all")
+    def _whole(self, what: str, *arguments: Any) -> Any:
+        if not self.info.capabilities.whole_rows:
+            self._refuse(what, "whole_rows")
+        return getattr(self._model, what)(*arguments)
+
+    rows = partialmethod(_whole, "rows")
+    search = partialmethod(_whole, "search")
+    standings = partialmethod(_whole, "standings")
+    reshape = partialmethod(_whole, "reshape")
+    effects = partialmethod(_whole, "effects")
+    draws = partialmethod(_whole, "draws")
 
 
 def _listed(event: DrawnToken | Described | ScoredToken) -> DrawnToken | Described | ScoredToken:

@@ -173,9 +173,11 @@ class Stub:
 
     def completions(self, body: dict[str, Any]) -> Any:
         """`/v1/completions`."""
+        if body["logprobs"] < 0:
+            body["logprobs"] = self.rows
         if body["logprobs"] > self.limit:
-            words = f"Requested logprobs, greater than max allowed: {self.limit} (parameter)"
-            return 400, {"error": {"message": words}}
+            words = f"Requested sample logprobs of {body['logprobs']}, which is greater than max "
+            return 400, {"error": {"message": f"{words}allowed: {self.limit} (parameter)"}}
         if body["model"] not in self.models:
             return 404, {"error": {"message": f"The model `{body['model']}` does not exist."}}
         if body.get("stream"):

@@ -132,6 +132,8 @@ class NavigationActions(Actions):
         seen = self.screen.seen.row
         row = (seen if self.screen.pin() else self.explorer.row) + by
         self.explorer.row = max(0, min(row, self._step.loaded_rows))
+        if by > 0 and row >= self._step.loaded_rows:
+            self._step.ask_all()
         self.screen.changed()
         if row + self._step.table.visible_rows > self._step.loaded_rows:
             self.screen.paint()  # which asks for more rows

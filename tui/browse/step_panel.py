@@ -58,7 +58,15 @@ class StepPanel:
         if rows.stop > len(listed):
             self._fetch(listed)
         note = "live" if controller.streaming and explorer.following else ""
-        table.show(listed.page(explorer, view, rows, note), explorer.row)
+        page = listed.page(explorer, view, rows, note)
+        table.show(page._replace(rest_words=self._rest_words()), explorer.row)
+
+    def _rest_words(self) -> str:
+        """What is said of the candidates that are not listed, and how they can be had."""
+        queries, node = self._controller.queries, self._explorer.before
+        if queries.completes(node):
+            return "more, asked for…"
+        return "more: ↓ asks for them" if queries.can_complete(node) else "more"
 
     def _why_empty(self) -> str:
         explorer, state, memory = (
@@ -91,7 +99,7 @@ class StepPanel:
 
     def _fetch(self, listed: CandidateList) -> None:
         """Ask for the candidates after those that are listed."""
-        asks, size = self._controller.link.can("lists_all"), listed.distribution.available
+        asks, size = self._controller.link.can("whole_rows"), listed.distribution.available
         if not self.fetching and asks and len(listed) < size:
             self.fetching = True
             self._controller.jobs.run(self._add_page(listed))
@@ -101,6 +109,12 @@ class StepPanel:
             listed.add(await self._controller.queries.rows(listed.node, len(listed), PAGE))
         finally:
             self.fetching = False
+
+    def ask_all(self) -> None:
+        """Ask for the candidates of this step that the engine lists only when asked."""
+        queries, node = self._controller.queries, self._explorer.before
+        if queries.can_complete(node) and not queries.completes(node):
+            self._controller.jobs.run(queries.complete(node))
 
     @property
     def loaded_rows(self) -> int:

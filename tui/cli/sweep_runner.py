@@ -133,7 +133,7 @@ def _remembered(
 def _grid(options: SweepOptions, engine: Engine, control: Control, meter: Meter) -> list[Grid]:
     prompt = options.app.starting_prompt()
     assert prompt is not None
-    if why := engine.info.capabilities.why_not("sweep --grid", "lists_all"):
+    if why := engine.info.capabilities.why_not("sweep --grid", "whole_rows"):
         raise UsageError(why)
     ids = prompt_ids(engine, prompt, meter)
     steps = positions(len(ids), options.steps)

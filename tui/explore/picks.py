@@ -85,7 +85,7 @@ class Picks:
         """
         if limit := self._link.limit("forced_tokens"):
             raise UsageError(f"{limit}: id {token} is none of those at this step.")
-        if self._link.limit("lists_all"):
+        if self._link.limit("whole_rows"):
             return None
         question = FindStandings(self._explorer.tree.ids(before), [token])
         return (await self._link.client.ask(question))[0]

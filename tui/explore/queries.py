@@ -11,7 +11,7 @@ from tokexplore.models.sampling.bounds import BoundedView, bounded_view
 from tokexplore.models.sampling.logit_edits import NO_CHANGES, LogitEdits, changes_of
 from tokexplore.models.sampling.randomness import path_key, uniform
 from tokexplore.models.sampling.sampler_view import SamplerView, StepView
-from tokexplore.models.tree.events import DistributionRecomputed
+from tokexplore.models.tree.events import DistributionCompleted, DistributionRecomputed
 from tokexplore.models.tree.trie import ROOT
 from tokexplore.tui.explore.engine_link import EngineLink
 from tokexplore.tui.explore.explorer import NEAR, Explorer
@@ -32,6 +32,8 @@ class Queries:
         self._edits: dict[tuple[int, int], LogitEdits] = {}
         """What the path changes at the step that was shown last."""
         self._asked: dict[tuple[int, int], asyncio.Task[None]] = {}
+        self._completing: dict[int, asyncio.Task[None]] = {}
+        """By node: what brings all candidates of a step of which the first are listed."""
 
     def settings_at_cursor(self) -> int | None:
         """Number of the settings that the cursor's step is shown under; None for a prompt token.
@@ -62,7 +64,7 @@ class Queries:
         if view is not None:
             return self._step_view(before, number, view)
         distribution = tree.distribution.get(before)
-        asks = self._link.can("lists_all")
+        asks = self._link.can("whole_rows")
         if distribution is not None and not (asks and distribution.complete):
             return bounded_view(distribution, tree.settings[number])
         if asks:
@@ -149,6 +151,34 @@ class Queries:
         question = Reshape(self._explorer.tree.ids(node), settings, length)
         self.views[node, number] = await self._link.client.ask(question)
 
+    def can_complete(self, node: int) -> bool:
+        """Whether the engine has listed the first candidates after a node, and gives all of them
+        when asked."""
+        tree = self._explorer.tree
+        figures = tree.distribution.figures(node)
+        listed = figures is not None and figures.entropy is None
+        ours = figures is not None and figures.model == len(tree.provenance) - 1
+        return listed and ours and self._link.can("whole_rows")
+
+    def completes(self, node: int) -> bool:
+        """Whether all candidates after a node are asked for and still to come."""
+        return node in self._completing
+
+    async def complete(self, node: int) -> None:
+        """Ask for all candidates after a node, of which the first are listed; those who give up
+        waiting leave it to the others."""
+        if node not in self._completing:
+            self._completing[node] = asyncio.ensure_future(self._complete(node))
+        await asyncio.shield(self._completing[node])
+
+    async def _complete(self, node: int) -> None:
+        try:
+            question = Describe(self._explorer.tree.ids(node), whole=True)
+            whole = await self._link.client.ask(question)
+            self._explorer.tree.append(DistributionCompleted(node, whole))
+        finally:
+            del self._completing[node]
+
     def forget_asked(self) -> None:
         """Ask anew: another engine answers."""
         self._asked.clear()
@@ -157,9 +187,9 @@ class Queries:
         """A page of the whole candidate order after a node.
 
         Raises:
-            UsageError: the engine lists the first candidates only.
+            UsageError: the engine has no others than the first candidates.
         """
-        self._link.check("a candidate further down", "lists_all")
+        self._link.check("a candidate further down", "whole_rows")
         return await self._link.client.ask(FindRows(self._explorer.tree.ids(node), start, count))
 
     async def search(self, node: int, text: str, limit: int) -> Rows:
@@ -171,7 +201,10 @@ class Queries:
         if distribution is None and not self._link.absent:
             await self._describe(node)
             distribution = self._explorer.tree.distribution.get(node)
-        if not self._link.can("lists_all") or (distribution and not distribution.complete):
+        if self.can_complete(node):
+            await self.complete(node)
+            distribution = self._explorer.tree.distribution.get(node)
+        if not self._link.can("whole_rows") or (distribution and not distribution.complete):
             return self._search_stored(node, text, limit)
         return await self._link.client.ask(Search(self._explorer.tree.ids(node), text, limit))
 

@@ -27,7 +27,7 @@ class StepEffects:
     def ask(self, settings: Sequence[SamplingSettings]) -> None:
         """Ask for the effects that are not known yet, in one question at a time."""
         wanted = [s for s in settings if s not in self.effects]
-        if wanted and self._controller.link.can("lists_all") and not self._asking:
+        if wanted and self._controller.link.can("whole_rows") and not self._asking:
             self._asking = True
             self._controller.jobs.run(self._ask(wanted))
 

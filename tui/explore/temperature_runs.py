@@ -83,7 +83,7 @@ class TemperatureRuns:
 
     async def _run(self, runs: list[TemperatureRun]) -> None:
         length = self._controller.explorer.tree.prompt_length(self.node)
-        if self._controller.link.can("lists_all"):
+        if self._controller.link.can("whole_rows"):
             question = FindEffects(self.ids, [r.settings for r in runs], length)
             found = await self._controller.link.client.ask(question)
             for run, effect in zip(runs, found, strict=True):
@@ -97,8 +97,8 @@ class TemperatureRuns:
 
     @property
     def listed(self) -> Distribution | None:
-        """The step's distribution, where the engine lists its first candidates only."""
-        if self._controller.link.can("lists_all"):
+        """The step's distribution, where the engine has its first candidates only."""
+        if self._controller.link.can("whole_rows"):
             return None
         return self._controller.explorer.tree.distribution.get(self.node)
 

@@ -90,7 +90,7 @@ class Watchlist:
 
     def ask(self, nodes: Sequence[int]) -> None:
         """Ask how the watched tokens stand after these nodes, the first of them first."""
-        if nodes and self._link.can("lists_all") and not self._asking:
+        if nodes and self._link.can("whole_rows") and not self._asking:
             self._asking = True
             self._jobs.run(self._ask(list(nodes[:_AT_ONCE])))
 

@@ -179,7 +179,7 @@ def watch_parts(controller: Controller, view: WatchView, *, bits: bool) -> list[
     parts = [Part(f"watched, bars from −{FAINTEST / nats:.3g} to 0 {unit}")]
     # Of a step of a session whose model is not loaded, or without a complete distribution, nobody
     # is asked.
-    comes = controller.link.can("lists_all") and explorer.tree.distribution.is_complete(
+    comes = controller.link.can("whole_rows") and explorer.tree.distribution.is_complete(
         explorer.before
     )
     for token in controller.watchlist.tokens:

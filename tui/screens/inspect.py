@@ -151,6 +151,11 @@ def _computed(tree: TokenTree, node: int) -> Lines:
             source_words(distribution.source) + _milliseconds(distribution.seconds) + by,
         ),
     ]
+    if (listed := tree.listed.get(node)) is not None:
+        lines += [
+            ("as listed at first", f"{listed.extent}, margin {_margin(listed)}"),
+            ("", _apart(distribution, listed)),
+        ]
     again = tree.recomputed.get(node)
     if again is not None:
         lines += [

@@ -57,7 +57,7 @@ class SamplerLensScreen(Dialog[Setup | None]):
         super().__init__()
         self._controller, self.title_text = controller, title
         explorer = controller.explorer
-        taken = explorer.taken
+        self._node, taken = explorer.before, explorer.taken
         self._taken = None if taken is None else explorer.tree.token[taken]
         self._distribution = controller.queries.distribution()
         self._uniform = controller.queries.uniform_at_cursor()
@@ -83,6 +83,11 @@ class SamplerLensScreen(Dialog[Setup | None]):
         """A click on a hint is its key."""
         if event.hint.action:
             await self.run_action(event.hint.action)
+
+    def on_mount(self) -> None:
+        """Where the whole step can be had, its figures are exact."""
+        if self._controller.queries.can_complete(self._node):
+            self._controller.jobs.run(self._complete())
 
     def on_resize(self) -> None:
         """A small screen has room for the candidates or the picture."""
@@ -122,11 +127,24 @@ class SamplerLensScreen(Dialog[Setup | None]):
     def _bounded(self) -> bool:
         """Whether only bounds can be had: there is no model, or it lists the first candidates."""
         distribution, link = self._distribution, self._controller.link
-        return not link.can("lists_all") or (distribution is not None and not distribution.complete)
+        return not link.can("whole_rows") or (
+            distribution is not None and not distribution.complete
+        )
+
+    @property
+    def _completes(self) -> bool:
+        """Whether the candidates that were not listed are on their way."""
+        return self._controller.queries.completes(self._node)
+
+    async def _complete(self) -> None:
+        """Ask for the candidates that were not listed."""
+        await self._controller.queries.complete(self._node)
+        self._distribution = self._controller.queries.distribution()
+        self._follow()
 
     @property
     def _why_no_draws(self) -> str:
-        return self._controller.link.why_not("drawing", "lists_all")
+        return self._controller.link.why_not("drawing", "whole_rows")
 
     def _follow(self) -> None:
         """Show what is known of the settings in hand, and ask for what is not."""
@@ -180,7 +198,8 @@ class SamplerLensScreen(Dialog[Setup | None]):
             )
         elif self._bounded:
             listed = len(self._distribution)
-            notices.append(f"bounds of the first {listed} candidates; ? needs the whole tail")
+            more = "the whole tail is asked for" if self._completes else "? needs the whole tail"
+            notices.append(f"bounds of the first {listed} candidates; {more}")
         effect = columns[-1].effect
         recorded = self._distribution.entropy
         if effect and recorded is not None and abs(effect.model_entropy - recorded) > 1e-6:

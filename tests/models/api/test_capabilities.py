@@ -24,8 +24,9 @@ def test_an_engine_that_can_do_everything_has_no_limits() -> None:
 
 
 def test_the_first_thing_that_is_missing_is_named() -> None:
-    assert len(LEAST.limits) == len(NEEDS)
-    assert len({LEAST.why_not("this", need) for need in NEEDS}) == len(NEEDS)
+    # What lacks whole rows lists the first candidates: the two say the same.
+    assert len(LEAST.limits) == len(NEEDS) - 1
+    assert len({LEAST.why_not("this", need) for need in NEEDS}) == len(NEEDS) - 1
     told = LEAST.why_not("the lab", "lists_all", "instruments")
     assert told == (
         "This engine lists the first 20 candidates of a step: the lab needs the whole vocabulary."
@@ -33,6 +34,15 @@ def test_the_first_thing_that_is_missing_is_named() -> None:
     listing = msgspec.structs.replace(LEAST, listed=0)
     told = listing.why_not("the lab", "lists_all", "instruments")
     assert told == "This engine computes a path in one way only: the lab needs others."
+
+
+def test_one_that_gives_the_others_when_asked_says_so() -> None:
+    giving = Capabilities(listed=LISTED, on_demand=True)
+    assert giving.limits == (
+        "This engine lists the first 20 candidates of a step, the others when asked.",
+    )
+    assert giving.why_not("a search", "whole_rows") == ""
+    assert "the lab needs the whole vocabulary" in giving.why_not("the lab", "lists_all")
 
 
 def test_the_engine_of_the_tests_does_what_it_says() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from support import fake_vocabulary
 from support.fake_engine import FakeEngine
-from support.stub_server import Stub, serving
+from support.stub_server import Stub, send, serving
 
 from tokexplore.models.api.capabilities import Capabilities
 from tokexplore.models.api.chat import Chat, Message
@@ -18,7 +18,7 @@ from tokexplore.models.api.engine import (
     StreamRequest,
 )
 from tokexplore.models.api.options import LoadOptions, ServerOptions
-from tokexplore.models.errors import UsageError
+from tokexplore.models.errors import ServerError, UsageError
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.server.engine import ServerEngine
 
@@ -63,7 +63,7 @@ def check_numbers(stub: Stub, path: list[int], steps: list[DrawnToken]) -> None:
 def test_what_it_can_do_is_found_out(engine: ServerEngine, stub: Stub) -> None:
     model = stub.engine
     assert engine.info.capabilities == Capabilities(
-        listed=TOP, prompt_scores=False, instruments=False
+        listed=TOP, on_demand=True, prompt_scores=False, instruments=False
     )
     assert engine.info.vocabulary == model.info.vocabulary
     assert engine.info.context == model.info.context
@@ -198,19 +198,46 @@ def test_a_path_can_be_described_and_has_an_end(engine: ServerEngine) -> None:
 @pytest.mark.parametrize(
     "ask",
     [
-        lambda e, ids: e.rows(ids, 0, 10),
-        lambda e, ids: e.search(ids, "a", 3),
-        lambda e, ids: e.standings(ids, [3]),
-        lambda e, ids: e.reshape(ids, SamplingSettings()),
-        lambda e, ids: e.effects(ids, [SamplingSettings()]),
-        lambda e, ids: e.draws(ids, SamplingSettings(1.0), 3),
         lambda e, ids: list(e.score(ids, 1, Control())),
         lambda e, _: e.bench,
     ],
 )
 def test_what_it_does_not_give_is_refused_with_the_reason(engine: ServerEngine, ask) -> None:
-    with pytest.raises(UsageError, match=r"This engine (lists|gives|computes)"):
+    with pytest.raises(UsageError, match=r"This engine (gives|computes)"):
         ask(engine, engine.encode("Once"))
+
+
+def test_the_whole_vocabulary_can_be_asked_for(engine: ServerEngine, stub: Stub) -> None:
+    ids = engine.encode("Once upon")
+    truth = stub.logprobs(ids)
+    told = engine.describe(ids, whole=True)
+    assert told.complete
+    order = np.argsort(-truth.astype(np.float32), kind="stable")
+    assert list(told.id_view) == order[: len(told)].tolist()
+    assert told.logprob(0) == pytest.approx(truth[order[0]], abs=1e-6)
+    p = np.exp(truth)
+    assert told.entropy == pytest.approx(-float((p * truth).sum()), abs=1e-5)
+    page = engine.rows(ids, 300, 40)
+    assert list(memoryview(page.ids).cast("I")) == order[300:340].tolist()
+    token = int(order[250])
+    (standing,) = engine.standings(ids, [token])
+    assert (standing.rank, standing.logprob) == (251, pytest.approx(truth[token], abs=1e-6))
+    asked = len(stub.asked)
+    assert engine.search(ids, "a", 9).total > 9
+    assert engine.reshape(ids, SamplingSettings(1.0, top_k=7)).kept == 7
+    assert engine.effects(ids, [SamplingSettings(1.0)])[0].entropy == pytest.approx(told.entropy)
+    assert sum(memoryview(engine.draws(ids, SamplingSettings(1.0), 30).counts).cast("I")) == 30
+    assert len(stub.asked) == asked, "one reply answers them all"
+
+
+def test_a_whole_row_that_cannot_be_one_is_refused(engine: ServerEngine, stub: Stub) -> None:
+    ids = engine.encode("A row with holes")
+    row = {"id": 5, "logprob": -0.5, "bytes": [65]}
+    for rows in ([row], [row] * stub.rows, [row | {"id": i} for i in range(stub.rows)]):
+        told = {"completion_probabilities": [row | {"top_logprobs": rows}], "tokens": [5]}
+        stub.faults["/completion"] = [lambda handler, told=told: send(handler, 200, told)]
+        with pytest.raises(ServerError, match=rf"each of the {stub.rows} tokens once"):
+            engine.describe(ids, whole=True)
 
 
 def test_a_chat_is_rendered_by_its_own_template(engine: ServerEngine) -> None:

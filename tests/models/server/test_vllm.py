@@ -67,7 +67,12 @@ def test_what_it_can_do_is_found_out(engine: ServerEngine, local: LocalEngine) -
     assert engine.info.eos_ids == local.info.eos_ids
     assert engine.vocabulary.bytes_of(300) == local.vocabulary.bytes_of(300)
     said = " ".join(what for what, _ in engine.info.evidence)
-    for words in ("vLLM 0.32.0", "up to 20 candidates", "before its sampler", "tokenizer here"):
+    for words in (
+        "vLLM 0.32.0",
+        f"up to 20 of {local.info.vocabulary:,} tokens",
+        "before its sampler",
+        "tokenizer here",
+    ):
         assert words in said
 
 

@@ -17,17 +17,20 @@ from tokexplore.models.session import rows, schema
 from tokexplore.models.session.journal import Journal
 from tokexplore.models.session.reader import Session, connect, open_session
 from tokexplore.models.session.timeline import open_timeline
-from tokexplore.models.tree.events import DistributionComputed, DistributionRecomputed
+from tokexplore.models.tree.events import (
+    DistributionCompleted,
+    DistributionComputed,
+    DistributionRecomputed,
+)
 from tokexplore.models.tree.tree import TokenTree
 
 HERE = 9
 """A node after which only the first candidates are known."""
 
 
-@pytest.fixture
-def left(tmp_path: Path) -> tuple[Path, TokenTree]:
-    """A tree whose path ends in distributions of first candidates, in a file."""
-    path, tree = tmp_path / "a.tokx", TokenTree()
+def growing(path: Path) -> tuple[Journal, TokenTree]:
+    """A tree whose path ends in distributions of first candidates, and its file."""
+    tree = TokenTree()
     book = journal_of(tree, path)
     leaf = grow(tree, prompted(tree), 4)
     for seed in range(50, 54):
@@ -35,6 +38,14 @@ def left(tmp_path: Path) -> tuple[Path, TokenTree]:
         tree.record_distribution(leaf, told)
         leaf = tree.take(leaf, told.id_view[0], "greedy", logprob=told.logprob(0), rank=1)
     tree.append(DistributionRecomputed(5, first_of(distribution(99), 1)))
+    return book, tree
+
+
+@pytest.fixture
+def left(tmp_path: Path) -> tuple[Path, TokenTree]:
+    """Such a tree, in a file that is closed."""
+    path = tmp_path / "a.tokx"
+    book, tree = growing(path)
     assert book.close("quit") == ""
     return path, tree
 
@@ -68,6 +79,23 @@ def test_what_is_read_is_what_was_said(left: tuple[Path, TokenTree]) -> None:
     assert figures.margin == tree.distribution[HERE].margin
     assert session.tree.recomputed == tree.recomputed
     assert not session.tree.recomputed[5].margin_known
+
+
+def test_what_was_completed_is_whole_and_what_was_listed_stays(tmp_path: Path) -> None:
+    path, whole = tmp_path / "a.tokx", distribution(53)
+    book, tree = growing(path)
+    listed = tree.distribution[HERE]
+    tree.append(DistributionCompleted(HERE, whole))
+    assert book.close("quit") == ""
+    session = open_session(path)
+    assert session.damage == ""
+    for told in (tree, session.tree):
+        assert told.distribution[HERE] == whole
+        assert told.distribution.is_complete(HERE)
+        assert told.listed == {HERE: listed}
+        assert HERE not in told.recomputed
+        with pytest.raises(ValueError, match=f"node {HERE}"):
+            told.append(DistributionCompleted(HERE, whole))
 
 
 def test_it_is_lived_again(left: tuple[Path, TokenTree]) -> None:

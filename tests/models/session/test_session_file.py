@@ -407,9 +407,8 @@ def test_a_file_that_is_removed_is_written_again(tmp_path: Path) -> None:
         time.sleep(0.02)
     shutil.rmtree(path.parent)
     leaf = grow(tree, leaf, 5, seed=30)
-    while not said:
+    while not any("was removed" in text for text in said):  # the folder may be half gone at first
         time.sleep(0.02)
-    assert "was removed" in said[0]
     grow(tree, leaf, 5, seed=60)
     assert book.close("quit") == ""
     assert book.path == path.with_name("a-again1.tokx")

@@ -92,10 +92,12 @@ def quoted(text: str) -> list[str]:
 def test_every_kind_of_event_has_a_word_and_the_format_tells_of_each() -> None:
     told = [word for first, _ in table("event") for word in quoted(first)]
     assert sorted(rows.KINDS.values()) == sorted(told)
-    assert set(rows.KINDS) == set(get_args(events.Event)) - {
+    assert set(rows.KINDS) == set(get_args(events.Event)) - set(rows.TOLD)
+    assert (
         events.DistributionComputed,
         events.DistributionRecomputed,
-    }
+        events.DistributionCompleted,
+    ) == rows.TOLD
 
 
 def test_the_columns_that_a_kind_names_are_columns() -> None:
