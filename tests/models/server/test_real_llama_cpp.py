@@ -62,6 +62,18 @@ def check_greedy(engine: ServerEngine, url: str, text: str) -> None:
         path.append(step.standing.token)
 
 
+def check_whole(engine: ServerEngine) -> None:
+    """All candidates of a step, and the first of them as they are listed unasked."""
+    ids = engine.encode("The capital of France is")
+    told, listed = engine.describe(ids, whole=True), engine.describe(ids)
+    assert told.complete
+    assert abs(told.lse) < 1e-3, "they add up to 1, but for how the server rounds"
+    for index, token in enumerate(listed.id_view[:10]):
+        (standing,) = engine.standings(ids, [token])
+        assert standing.logprob == pytest.approx(listed.logprob(index), abs=SAME)
+    assert engine.rows(ids, 49_150, 9).total == 49_152
+
+
 def test_a_real_server() -> None:
     assert GGUF.exists(), "make .venv/installed-dev fetches it"
     with serving() as url:
@@ -72,6 +84,7 @@ def test_a_real_server() -> None:
         check_texts(engine, url)
         check_greedy(engine, url, "The capital of France is")
         check_greedy(engine, url, CHINESE)
+        check_whole(engine)
         sampled = drawn(engine, engine.encode("Once"), 6, temperature=0.7, top_k=4, seed=3)
         assert {step.chosen_by for step in sampled} == {"sampled"}
         again = drawn(engine, engine.encode("Once"), 6, temperature=0.7, top_k=4, seed=3)
