@@ -5,8 +5,8 @@ from typing import Literal
 import msgspec
 
 Need = Literal[
-    "lists_all", "whole_rows", "prompt_scores", "forced_tokens", "instruments", "own_ids"
-]
+    "lists_all", "whole_rows", "prompt_scores", "forced_tokens", "instruments", "repeats", "own_ids"
+]  # fmt: skip
 """What something can need of an engine."""
 
 _FIRST = "lists the first {listed} candidates of a step"
@@ -16,6 +16,7 @@ _LIMITS: dict[Need, tuple[str, str]] = {
     "prompt_scores": ("gives no logprobs of tokens that it is given", "them"),
     "forced_tokens": ("goes on only with tokens that it listed", "others"),
     "instruments": ("computes a path in one way only", "others"),
+    "repeats": ("computes a path in one way only", "others"),
     "own_ids": ("numbers tokens as they come", "the ids of the model's tokenizer"),
 }
 """What an engine does instead, and what it then does not have."""
@@ -37,6 +38,8 @@ class Capabilities(msgspec.Struct, frozen=True):
     """Whether several continuations can run as one batch: `Engine.continuations`."""
     instruments: bool = True
     """Whether paths can be computed in other ways, for the lab: `Engine.bench`."""
+    serves: bool = False
+    """Whether it is a server, which takes several requests at once: `Engine.requests`."""
     own_ids: bool = True
     """Whether ids are those of the model's tokenizer; else they were given out as tokens came."""
 
@@ -49,6 +52,11 @@ class Capabilities(msgspec.Struct, frozen=True):
     def whole_rows(self) -> bool:
         """Whether every token's logprob can be had, at a step that is asked for."""
         return not self.listed or self.on_demand
+
+    @property
+    def repeats(self) -> bool:
+        """Whether the same request can be run again under other conditions."""
+        return self.instruments or self.serves
 
     def limit(self, need: Need) -> str:
         """What the engine does instead: `This engine lists the first 20 candidates of a step`.
@@ -63,8 +71,8 @@ class Capabilities(msgspec.Struct, frozen=True):
     @property
     def limits(self) -> tuple[str, ...]:
         """Whatever it does instead, a sentence each."""
-        limits = (self.limit(need) for need in _LIMITS if need != "whole_rows")
-        return tuple(f"{limit}." for limit in limits if limit)
+        limits = [f"{limit}." for need in _LIMITS if (limit := self.limit(need))]
+        return tuple(dict.fromkeys(limits))
 
     def why_not(self, what: str, *needs: Need) -> str:
         """The sentence that refuses what the engine cannot do; empty where it can.

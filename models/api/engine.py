@@ -22,6 +22,7 @@ from tokexplore.models.tokens import Vocabulary
 
 if TYPE_CHECKING:
     from tokexplore.models.api.instruments import Instruments
+    from tokexplore.models.api.traffic import Requests
 
 EndReason = Literal["eos", "end of turn", "stop", "length", "context", "interrupted"]
 
@@ -360,6 +361,14 @@ class Engine(Protocol):
 
         Raises:
             UsageError: where it has no instruments.
+        """
+
+    @property
+    def requests(self) -> "Requests":
+        """Several requests at once, as a server takes them, for the lab.
+
+        Raises:
+            UsageError: where it is no server.
         """
 
     def draws(

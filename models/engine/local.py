@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
+from typing import NoReturn
 
 from tokexplore.models.api.chat import Chat, Rendered
 from tokexplore.models.api.engine import (
@@ -102,6 +103,10 @@ class LocalEngine(RowQuestions):
         row, _ = self.core.row(request.ids)
         with self.core.memory_guarded():
             return batched_streams.continuations(self.core, request, seeds, row, control)
+
+    @property
+    def requests(self) -> NoReturn:
+        raise UsageError("requests that run at once need a server: --api URL.")
 
     @cached_property
     def bench(self) -> LocalBench:

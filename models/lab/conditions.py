@@ -10,15 +10,18 @@ import msgspec
 from tokexplore.models.api.engine import Engine, ModelInfo
 from tokexplore.models.api.instruments import Execution
 from tokexplore.models.api.options import Dtype
+from tokexplore.models.api.traffic import Traffic
 from tokexplore.models.errors import UsageError
+from tokexplore.models.lab.mates import MatePrompts
 
 Knob = Literal[
-    "batch", "mates", "together", "cache", "prefill", "dtype", "device", "attention", "experts",
-    "threads", "deterministic",
+    "copies", "batch", "mates", "together", "cache", "prefill", "dtype", "device", "attention",
+    "experts", "threads", "deterministic",
 ]  # fmt: skip
 """What can vary: see `KNOBS`."""
 
 KNOBS: dict[Knob, str] = {
+    "copies": "how often the same request runs at once, on a server",
     "batch": "how many other requests run beside, of which lengths, and the row's place",
     "mates": "what the other rows say, at one batch size and one length",
     "together": "whether the batch is prefilled together or each row alone",
@@ -33,19 +36,10 @@ KNOBS: dict[Knob, str] = {
 }
 SERVER: tuple[Knob, ...] = ("batch", "cache")
 """What varies on a server with continuous batching and a prefix cache."""
+SERVED: tuple[Knob, ...] = ("copies", "batch", "cache")
+"""All that we can vary of a model behind a server."""
 
 BATCHES = (1, 2, 4, 8, 16)
-_MATE_TEXTS = (
-    "The weather in the mountains changes quickly, and whoever climbs them takes a coat.",
-    "Dear Sir, I thank you for your letter of the third, and I shall answer it in full.",
-    "He put the book down, looked out of the window and said that it would rain before night.",
-    "There are seven bridges over the river, and nobody has ever crossed each of them once.",
-    "Take two eggs, a cup of flour and a little salt, and stir until it is smooth.",
-    "The ship left the harbour at dawn with forty men, and came back with three.",
-    "Every number that is even and larger than two is the sum of two primes, they say.",
-    "She asked the old man where the road went, and he told her that it stayed where it was.",
-)
-"""What the other requests of a batch are made of."""
 
 
 class Condition(msgspec.Struct, frozen=True):
@@ -56,9 +50,20 @@ class Condition(msgspec.Struct, frozen=True):
     """The model is loaded in it; empty is as it is."""
     device: str = ""
     """The model is loaded there; empty is where it is."""
+    traffic: Traffic | None = None
+    """Of a server, in place of the others: what it has to do meanwhile."""
+
+    @property
+    def at_once(self) -> int:
+        """Requests that run at once."""
+        if self.traffic is not None:
+            return max(self.traffic.copies, len(self.traffic.beside) + 1)
+        return self.execution.batch
 
     def words(self) -> str:
         """What is not plain about it, for people."""
+        if self.traffic is not None:
+            return self.traffic.words()
         loaded = [part for part in (self.dtype, self.device) if part]
         plain = self.execution == Execution()
         return " · ".join([*loaded, *([] if loaded and plain else [self.execution.words()])])
@@ -92,11 +97,14 @@ def possible(
         prompt: tokens of it.
         length: tokens that a run may add to it.
     """
+    if info.capabilities.serves:
+        return _served(knobs, info)
     remaining, notices = list(knobs), []
     rows, pieces = ("batch", "mates", "together"), ("cache", "prefill")
     across = info.borders.between(prompt, prompt + length)
     beyond = info.borders.since(prompt) > 1
     for group, fits, why in (
+        (("copies",), False, "only a server runs the same request several times at once"),
         (rows, info.capabilities.batches, "its cache is not only attention"),
         (rows, not across, "the runs grow past where it turns positions otherwise"),
         (pieces, info.feed == "batched", "it takes a prompt in one pass only"),
@@ -109,6 +117,18 @@ def possible(
     return tuple(remaining), notices
 
 
+def _served(knobs: Sequence[Knob], info: ModelInfo) -> tuple[tuple[Knob, ...], list[str]]:
+    able = tuple(knob for knob in knobs if knob in SERVED)
+    if lost := [knob for knob in knobs if knob not in SERVED]:
+        return able, [f"{', '.join(lost)} cannot vary on {info.name}: that is the server's own."]
+    return able, []
+
+
+def usual(info: ModelInfo) -> tuple[Knob, ...]:
+    """What varies where nothing else is asked."""
+    return SERVED if info.capabilities.serves else SERVER
+
+
 def offered(engine: Engine, prompt: int, length: int = 0) -> tuple[Knob, ...]:
     """All that a model can vary of a request without being loaded anew.
 
@@ -117,6 +137,8 @@ def offered(engine: Engine, prompt: int, length: int = 0) -> tuple[Knob, ...]:
         length: tokens that a run may add to it.
     """
     able, _ = possible(tuple(KNOBS), engine.info, prompt, length)
+    if engine.info.capabilities.serves:
+        return able
     several = {
         "cache": prompt > 1,
         "prefill": prompt > 1,
@@ -161,13 +183,7 @@ class _Dealer:
     ) -> None:
         self._knobs, self._batches, self._count = knobs, batches, len(prompt)
         self._random = random.Random(f"tokexplore/conditions/{seed}")
-        room = engine.info.context - length if engine.info.context else 2 * self._count
-        longest = max(1, min(2 * self._count, room))
-        # Rows on both sides of a border share no batch.
-        borders = engine.info.borders
-        self._shortest = max(1, self._count // 2, borders.since(self._count))
-        self._longest = max(1, next(borders.ends(self._count, longest + length)) - length)
-        self._texts = [engine.encode(text) for text in _MATE_TEXTS]
+        self._prompts = MatePrompts(engine, self._count, length, self._random)
         self._attentions = engine.bench.attentions
         self._gpu = engine.info.device.startswith("cuda")
 
@@ -206,30 +222,7 @@ class _Dealer:
 
     def _mates(self) -> tuple[tuple[int, ...], ...]:
         if "batch" in self._knobs:
-            others = self._random.choice(self._batches) - 1
-            shortest = min(self._shortest, self._longest)
-            return tuple(
-                self._mate(self._random.randint(shortest, self._longest)) for _ in range(others)
-            )
+            return self._prompts.of_any_length(self._random.choice(self._batches) - 1)
         if "mates" in self._knobs or "together" in self._knobs:
-            return tuple(self._mate(self._count) for _ in range(max(self._batches) - 1))
+            return self._prompts.of_one_length(max(self._batches) - 1)
         return ()
-
-    def _mate(self, length: int) -> tuple[int, ...]:
-        """Another request's prompt of so many tokens."""
-        ids: list[int] = []
-        while len(ids) < length:
-            ids += self._random.choice(self._texts)
-        return tuple(ids[:length])
-
-
-def mates(
-    engine: Engine, prompt: Sequence[int], length: int, count: int, *, seed: int = 0
-) -> tuple[tuple[int, ...], ...]:
-    """Prompts of `count` other requests, from half to twice as long as this one.
-
-    Args:
-        length: tokens that come after them.
-    """
-    dealer = _Dealer(engine, prompt, length, ("batch",), (count + 1,), seed)
-    return dealer.draw().execution.mates

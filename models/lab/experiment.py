@@ -10,19 +10,24 @@ from tokexplore.models.lab.close_calls import close_calls
 from tokexplore.models.lab.conditions import (
     BATCHES,
     PLAIN,
-    SERVER,
     Condition,
     Knob,
     deal,
     offered,
     possible,
+    usual,
 )
 from tokexplore.models.lab.forks import forks
 from tokexplore.models.lab.repeat import Plan, Run, repeat
+from tokexplore.models.lab.served import CONCURRENCY, served_conditions
 from tokexplore.models.sampling.randomness import seed_after
 from tokexplore.models.tree.study import Checked, CloseCalls, Fork, StudiedRun, Study
 
 RUNS = 30
+IN_TURN = (
+    "above temperature 0 this server is asked for each token by itself, as its streams leave some "
+    "out: nothing runs at once there."
+)
 
 
 class Experiment(msgspec.Struct, frozen=True):
@@ -30,12 +35,16 @@ class Experiment(msgspec.Struct, frozen=True):
 
     request: StreamRequest
     runs: int = RUNS
-    knobs: tuple[Knob, ...] = SERVER
+    """In all; of a server, of each condition."""
+    knobs: tuple[Knob, ...] | None = None
+    """None is what usually varies."""
     batches: tuple[int, ...] = BATCHES
     new_seeds: bool = False
     """Run r draws with the seed of the settings + r; else all draw alike."""
     deal: int = 0
     """Number of the deal of conditions."""
+    concurrency: tuple[int, ...] = CONCURRENCY
+    """Of a server: requests at once."""
 
 
 class Planned(msgspec.Struct, frozen=True, tag=True):
@@ -65,13 +74,20 @@ Outcome = Planned | Run | Checked | Forked
 def planned(engine: Engine, experiment: Experiment) -> Planned:
     """The runs of an experiment on this model."""
     request = experiment.request
-    knobs, notices = possible(
-        experiment.knobs, engine.info, len(request.ids), request.max_new_tokens
-    )
-    conditions = deal(
-        engine, request.ids, request.max_new_tokens, knobs, experiment.runs,
-        batches=experiment.batches, seed=experiment.deal,
-    )  # fmt: skip
+    asked = usual(engine.info) if experiment.knobs is None else experiment.knobs
+    knobs, notices = possible(asked, engine.info, len(request.ids), request.max_new_tokens)
+    of = engine, request.ids, request.max_new_tokens
+    if engine.info.capabilities.serves:
+        if not engine.requests.at_once(request.settings):
+            knobs = tuple(knob for knob in knobs if knob == "cache")
+            notices.append(IN_TURN)
+        conditions = served_conditions(
+            *of, knobs, experiment.runs, concurrency=experiment.concurrency, seed=experiment.deal
+        )
+    else:
+        conditions = deal(
+            *of, knobs, experiment.runs, batches=experiment.batches, seed=experiment.deal
+        )
     return Planned(
         Plan(request, tuple(conditions), experiment.new_seeds),
         knobs,
@@ -127,7 +143,15 @@ def study_of(
         planned=len(design.plan.conditions),
         varied=design.knobs,
         runs=tuple(
-            StudiedRun(run.number, run.condition.words(), run.seed, run.ids, run.ended, run.seconds)
+            StudiedRun(
+                run.number,
+                run.condition.words(),
+                run.seed,
+                run.ids,
+                run.ended,
+                run.seconds,
+                run.load or msgspec.UNSET,
+            )
             for run in runs
         ),
         controls=tuple(controls),
@@ -135,6 +159,7 @@ def study_of(
         close_calls=found.close_calls or msgspec.UNSET,
         notices=design.notices or msgspec.UNSET,
         offered=design.offered,
+        served=design.plan.served or msgspec.UNSET,
     )
 
 

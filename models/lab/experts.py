@@ -8,9 +8,10 @@ import numpy as np
 
 from tokexplore.models.api.engine import Control, Engine, StreamRequest
 from tokexplore.models.api.instruments import Capacity, Execution, Routing
-from tokexplore.models.lab.conditions import Condition, mates
+from tokexplore.models.lab.conditions import Condition
 from tokexplore.models.lab.forks import summarise
-from tokexplore.models.lab.repeat import Plan, Run, run_once, same_logits
+from tokexplore.models.lab.mates import mates
+from tokexplore.models.lab.repeat import Plan, Run, run_group, same_logits
 
 IMPLEMENTATIONS = ("eager", "grouped_mm", "batched_mm")
 
@@ -128,7 +129,7 @@ def capacity_sweep(
         plan = Plan(request, conditions)
         results: list[Run] = []
         for number in (*range(runs), 0):  # the first batch again is the control
-            results.append(run_once(plan, number, lambda _: engine, control))
+            results += run_group(plan, [number], lambda _: engine, control)
             if control.cancelled:
                 return
             done += 1

@@ -234,9 +234,12 @@ def _verdict(
     if settings.greedy:
         return Verdict("arithmetic", None, explained)
     path = (*plan.request.ids, *first.ids[:step])
-    probability = math.exp(second.steps[step].sampler_logprob)
+    logprob = second.steps[step].sampler_logprob
+    probability = None if logprob is None else math.exp(logprob)
     seeds = [{run.seed for run in part} for part in parts[:2]]
     if not seeds[0] & seeds[1]:
+        if probability is None:
+            return Verdict("untold", None, explained)
         drawn = []
         for run in (first, second):
             own = msgspec.structs.replace(settings, seed=run.seed)

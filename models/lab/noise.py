@@ -8,8 +8,9 @@ import numpy as np
 
 from tokexplore.models.api.engine import Control, Engine
 from tokexplore.models.api.instruments import Execution
-from tokexplore.models.lab.conditions import Condition, mates
+from tokexplore.models.lab.conditions import Condition
 from tokexplore.models.lab.flips import scale
+from tokexplore.models.lab.mates import mates
 from tokexplore.models.lab.repeat import EngineOf
 
 LONGEST = 1024

@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from tokexplore.models.api.engine import ScoredToken
+from tokexplore.models.api.traffic import Load
 from tokexplore.models.distribution import Distribution, TokenRank
 from tokexplore.models.errors import ServerError, UsageError
 from tokexplore.models.sampling.settings import STAGES, SamplingSettings
@@ -79,9 +80,26 @@ class Dialect(Protocol):
         """One token by the server's sampler."""
 
     def steps(
-        self, ids: Sequence[int], settings: SamplingSettings, seed: int, top: int, length: int
+        self,
+        ids: Sequence[int],
+        settings: SamplingSettings,
+        seed: int,
+        top: int,
+        length: int,
+        *,
+        cold: bool = False,
     ) -> Steps:
-        """As many as `length` tokens by the server's sampler."""
+        """As many as `length` tokens by the server's sampler.
+
+        Args:
+            cold: the server's prefix cache has nothing for them.
+        """
+
+    def streams(self, settings: SamplingSettings) -> bool:
+        """Whether a stream under these settings is one request; else each token is one."""
+
+    def load(self) -> Load:
+        """What it says of itself now."""
 
     def ends(self, ids: Sequence[int], token: int) -> bool:
         """Whether a text ends with this token after a path: not all that do are named."""

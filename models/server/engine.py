@@ -30,6 +30,7 @@ from tokexplore.models.engine.text import chat as chats
 from tokexplore.models.engine.text import encode as texts
 from tokexplore.models.errors import UsageError
 from tokexplore.models.server import looks
+from tokexplore.models.server.requests import ServerRequests
 from tokexplore.models.server.served import Served
 from tokexplore.models.server.stream import ServerStream
 from tokexplore.models.tokens import Vocabulary
@@ -132,6 +133,10 @@ class ServerEngine(RowQuestions):
             tuple(None for _ in drawn),
             ended.reason,
         )
+
+    @property
+    def requests(self) -> ServerRequests:
+        return ServerRequests(self._dialect, self.info, self.vocabulary)
 
     @property
     def bench(self) -> NoReturn:

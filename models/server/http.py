@@ -71,6 +71,14 @@ class Http:
         """
         return self._json(self._whole("GET", path, None, SMALL))
 
+    def get_text(self, path: str) -> str:
+        """A reply as text.
+
+        Raises:
+            ServerError: there is none.
+        """
+        return self._whole("GET", path, None, SMALL).decode("utf-8", "replace")
+
     def post(self, path: str, body: dict[str, Any], limit: int = SMALL) -> Any:
         """A JSON reply to a body.
 

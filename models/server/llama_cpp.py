@@ -11,12 +11,14 @@ from typing import Any
 import msgspec
 
 from tokexplore.models.api.engine import ScoredToken
+from tokexplore.models.api.traffic import Load
 from tokexplore.models.distribution import Distribution
 from tokexplore.models.errors import ServerError, UsageError
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.server.dialect import Logprobs, Step, Steps, by_id, listed
 from tokexplore.models.server.event_stream import EventStream
 from tokexplore.models.server.http import LARGE, SMALL, Http
+from tokexplore.models.server.metrics import metrics
 from tokexplore.models.tokens import Vocabulary
 
 PATH = "/completion"
@@ -106,10 +108,29 @@ class LlamaCpp:
         return Step(distribution, token, row.logprob, ends)
 
     def steps(
-        self, ids: Sequence[int], settings: SamplingSettings, seed: int, top: int, length: int
+        self,
+        ids: Sequence[int],
+        settings: SamplingSettings,
+        seed: int,
+        top: int,
+        length: int,
+        *,
+        cold: bool = False,
     ) -> Steps:
         """See `Dialect.steps`."""
-        return _Steps(self, self._http, ids, settings, seed, top, length)
+        return _Steps(self, self._http, ids, settings, seed, top, length, cold=cold)
+
+    def streams(self, settings: SamplingSettings) -> bool:
+        """See `Dialect.streams`: what a stream leaves out can be found again where it is greedy."""
+        return settings.greedy and not settings.looks_back
+
+    def load(self) -> Load:
+        """See `Dialect.load`; it keeps the metrics to itself unless started with --metrics."""
+        told = metrics(self._http, "llamacpp:")
+        running, waiting = told.get("requests_processing"), told.get("requests_deferred")
+        return Load(
+            None if running is None else int(running), None if waiting is None else int(waiting)
+        )
 
     def ends(self, ids: Sequence[int], token: int) -> bool:
         """See `Dialect.ends`."""
@@ -180,16 +201,18 @@ class _Steps:
         seed: int,
         top: int,
         length: int,
+        *,
+        cold: bool,
     ) -> None:
-        self._server, self._http = server, http
+        self._server, self._http, self._cold = server, http, cold
         self._path, self._settings, self._seed, self._top = list(ids), settings, seed, top
         self._left, self._told = length, 0
         self.ends = False
         self._ready: deque[Step] = deque()
         self._since = time.perf_counter()
         self._events: EventStream | None = None
-        if settings.greedy and not settings.looks_back:
-            body = server.body(ids, settings, seed, top, length)
+        if server.streams(settings):
+            body = server.body(ids, settings, seed, top, length) | {"cache_prompt": not cold}
             self._events = EventStream(http, PATH, body)
 
     @property

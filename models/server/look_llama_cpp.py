@@ -41,6 +41,8 @@ def look(looking: Look, model: dict[str, Any]) -> Served:
     tell("gives no logprobs of a prompt", "no call has them")
     tokenizer = ServedTokenizer(http, vocabulary, properties)
     tell("reads texts itself", "POST /tokenize")
+    if slots := stated(properties.get("total_slots")):
+        tell(f"answers {slots} requests at once, others wait", "GET /props")
     eos = tokenizer.added_tokens_encoder.get(str(tokenizer.eos_token or ""))
     generation = object_of(properties.get("default_generation_settings"))
     return looking.served(
@@ -62,6 +64,7 @@ def look(looking: Look, model: dict[str, Any]) -> Served:
             on_demand=True,
             prompt_scores=False,
             instruments=False,
+            serves=True,
         ),
     )
 

@@ -61,7 +61,10 @@ def look(looking: Look, model: dict[str, Any], version: str) -> Served:
         vocabulary_of(tokenizer, rows),
         eos_ids(generation, {}, tokenizer, rows),
         Capabilities(
-            listed=min(looking.options.server.top, limit), on_demand=whole, instruments=False
+            listed=min(looking.options.server.top, limit),
+            on_demand=whole,
+            instruments=False,
+            serves=True,
         ),
     )
 

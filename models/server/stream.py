@@ -1,7 +1,8 @@
 """One running stream on a server: whose sampler draws, what comes, and why it ends."""
 
 import math
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -30,6 +31,21 @@ _SEEDS = 2**31
 """A server's seed is made of a node's uniform number, so that each node and each draw has one."""
 
 
+class Manner(NamedTuple):
+    """How a stream is run, beside what is asked."""
+
+    ours: bool = True
+    """Our sampler draws where the listed candidates are enough; else the server's, with the seed of
+    the settings."""
+    cold: bool = False
+    """The server's prefix cache has nothing for it."""
+    patience: float = LOOK_EVERY
+    """Seconds after which it gives the turn to others while nothing comes."""
+
+
+PLAIN = Manner()
+
+
 class ServerStream:
     """The state of one `Engine.stream` call."""
 
@@ -41,7 +57,9 @@ class ServerStream:
         request: StreamRequest,
         control: Control,
         top: int,
+        manner: Manner = PLAIN,
     ) -> None:
+        self._manner = manner
         self._dialect, self._info, self._request, self._control = dialect, info, request, control
         self._path, self._top = list(request.ids), top
         self._uniforms, self._came = Uniforms(), 0
@@ -53,7 +71,7 @@ class ServerStream:
         self._asked: SamplingSettings | None = None
         self._settings = request.settings
 
-    def events(self) -> Iterator[StreamEvent]:
+    def events(self) -> Generator[StreamEvent]:
         """All of them, `StreamEnded` last."""
         self._in_force()
         try:
@@ -92,7 +110,7 @@ class ServerStream:
     def _draws_here(self) -> bool:
         """Whether our sampler draws where it can: each token is then a request of its own."""
         settings = self._settings
-        return not settings.greedy and not settings.looks_back
+        return self._manner.ours and not settings.greedy and not settings.looks_back
 
     def _own(self) -> tuple[DrawnToken, bool]:
         """A token by our sampler, where the listed candidates are all that it keeps; else by the
@@ -130,10 +148,10 @@ class ServerStream:
         if self._steps is None:
             length = self._length() - (len(self._path) - len(self._request.ids))
             self._steps = self._dialect.steps(
-                self._path, self._settings, self._seed(), self._top, length
+                self._path, self._settings, self._seed(), self._top, length, cold=self._manner.cold
             )
             self._came = 0
-        step = self._steps.next(LOOK_EVERY)
+        step = self._steps.next(self._manner.patience)
         if step is not None:
             self._came += 1
             return self._by_server(step), step.ends
@@ -178,7 +196,7 @@ class ServerStream:
         return self._uniforms.after(self._path, self._settings.seed, self._draw())
 
     def _seed(self) -> int:
-        return int(self._number() * _SEEDS)
+        return int(self._number() * _SEEDS) if self._manner.ours else self._settings.seed
 
     def _length(self) -> int:
         return self._control.max_new_tokens or self._request.max_new_tokens

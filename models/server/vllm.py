@@ -4,6 +4,7 @@ What it answers was found by asking it: docs/servers.md has it with the calls th
 """
 
 import math
+import secrets
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -12,6 +13,7 @@ from typing import Any
 import msgspec
 
 from tokexplore.models.api.engine import ScoredToken
+from tokexplore.models.api.traffic import Load
 from tokexplore.models.distribution import Distribution
 from tokexplore.models.errors import ServerError
 from tokexplore.models.sampling.settings import SamplingSettings
@@ -25,6 +27,7 @@ from tokexplore.models.server.dialect import (
 )
 from tokexplore.models.server.event_stream import EventStream
 from tokexplore.models.server.http import LARGE, Http
+from tokexplore.models.server.metrics import metrics
 
 PATH = "/v1/completions"
 WHOLE = -1
@@ -114,10 +117,19 @@ class Vllm:
         return steps[0]
 
     def steps(
-        self, ids: Sequence[int], settings: SamplingSettings, seed: int, top: int, length: int
+        self,
+        ids: Sequence[int],
+        settings: SamplingSettings,
+        seed: int,
+        top: int,
+        length: int,
+        *,
+        cold: bool = False,
     ) -> Steps:
         """See `Dialect.steps`."""
         body = self._body(ids, settings, seed, top, length) | {"stream": True}
+        if cold:
+            body["cache_salt"] = secrets.token_hex(16)  # blocks of another salt are not shared
         return _Steps(self, EventStream(self._http, PATH, body), top)
 
     def ends(self, ids: Sequence[int], token: int) -> bool:
@@ -125,6 +137,21 @@ class Vllm:
         body = self._body(ids, SamplingSettings(), 0, 1, 1) | {"allowed_token_ids": [token]}
         (choice, *_) = self._decoded(self._http.post_raw(PATH, body)).choices or (Choice(),)
         return choice.token_ids == [token] and choice.finish_reason == STOP
+
+    def streams(self, settings: SamplingSettings) -> bool:
+        """See `Dialect.streams`."""
+        del settings
+        return True
+
+    def load(self) -> Load:
+        """See `Dialect.load`."""
+        told = metrics(self._http, "vllm:")
+        running, waiting = told.get("num_requests_running"), told.get("num_requests_waiting")
+        return Load(
+            None if running is None else int(running),
+            None if waiting is None else int(waiting),
+            told.get("kv_cache_usage_perc"),
+        )
 
     def scores(self, ids: Sequence[int], start: int, top: int) -> Iterator[ScoredToken]:
         """See `Dialect.scores`."""

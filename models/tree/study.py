@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from tokexplore.models.api.traffic import Load
+
 Number = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
 
 
@@ -27,7 +29,8 @@ class Reading(msgspec.Struct, frozen=True):
 class Verdict(msgspec.Struct, frozen=True):
     """Why runs part at a fork."""
 
-    kind: Literal["sampler", "arithmetic"]
+    kind: Literal["sampler", "arithmetic", "untold"]
+    """`untold`: a server draws by itself, and the runs' seeds differ."""
     probability: float | None = None
     """That the sampler takes the second token there; None for greedy, where nothing is drawn."""
     explained: bool = True
@@ -127,6 +130,8 @@ class StudiedRun(msgspec.Struct, frozen=True):
     """The tokens that it added."""
     ended: str
     seconds: float
+    load: Load | msgspec.UnsetType = msgspec.UNSET
+    """What a server said of itself meanwhile."""
 
 
 class Study(msgspec.Struct, frozen=True):
@@ -150,6 +155,9 @@ class Study(msgspec.Struct, frozen=True):
     """What this model could not vary, a sentence each."""
     offered: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
     """What the model could vary of this request without being loaded anew."""
+    served: bool | msgspec.UnsetType = msgspec.UNSET
+    """Whether a server made the runs: what they read are then logprobs of the first candidates, not
+    logits."""
 
     def __post_init__(self) -> None:
         there = {run.number for run in self.runs}

@@ -9,6 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NoReturn
 
 import msgspec
 import numpy as np
@@ -266,6 +267,10 @@ class FakeEngine:
             )
             found.append(Continuation(seed, ids, logprobs, entropies, "length"))
         return [] if control.cancelled else found
+
+    @property
+    def requests(self) -> NoReturn:
+        raise UsageError("requests that run at once need a server.")
 
     def draws(
         self, ids: Sequence[int], settings: SamplingSettings, count: int, prompt_length: int = 0

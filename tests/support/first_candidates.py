@@ -91,6 +91,10 @@ class FirstCandidates:
     def bench(self) -> NoReturn:
         self._refuse("bench", "instruments")
 
+    @property
+    def requests(self) -> NoReturn:
+        return self._model.requests
+
     def _refuse(self, what: str, need: Need, *_: object) -> NoReturn:
         self.asked.append(what)
         raise UsageError(self.info.capabilities.why_not(what, need))

@@ -4,6 +4,7 @@ What they send was recorded from the real ones (docs/servers.md): candidates and
 engine, the shapes and omissions are theirs. What else a server may do is planted.
 """
 
+import contextlib
 import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -52,18 +53,27 @@ class Stub:
         """By path: what happens instead, once each."""
         self.after = 10**9
         """A stream breaks off after so many events."""
+        self.cold_noise: dict[tuple[int, ...], dict[int, float]] = {}
+        """By path: what is added to logprobs of tokens where a prompt is not cached."""
+        self.gathers = 1
+        """Streams wait for each other until so many run."""
+        self.most = 0
+        """The most streams that ran at once."""
+        self._running, self._changed = 0, threading.Condition()
 
     @cached_property
     def rows(self) -> int:
         """Rows of the logits."""
         return self.engine.info.vocabulary
 
-    def logprobs(self, ids: Sequence[int]) -> np.ndarray:
+    def logprobs(self, ids: Sequence[int], *, cold: bool = False) -> np.ndarray:
         """Of the whole vocabulary after a path, nats, shape [V]."""
         page = self.engine.rows(ids, 0, self.rows)
         values = np.full(self.rows, LOWEST)
         order = np.frombuffer(page.ids, np.uint32)
         values[order] = np.maximum(np.frombuffer(page.logits, np.float32) - page.lse, LOWEST)
+        for token, more in self.cold_noise.get(tuple(ids), {}).items() if cold else ():
+            values[token] += more
         return values
 
     def taken(self, logprobs: np.ndarray, body: dict[str, Any]) -> int:
@@ -83,7 +93,7 @@ class Stub:
         """The tokens, each with its row where its characters are whole."""
         path, held = list(body["prompt"]), b""
         for _ in range(body["n_predict"]):
-            values = self.logprobs(path)
+            values = self.logprobs(path, cold=not body.get("cache_prompt", True))
             token = self.taken(values, body)
             spelled = self.engine.vocabulary.bytes_of(token)
             held = b"" if token in self.engine.vocabulary.special else held + spelled
@@ -198,7 +208,7 @@ class Stub:
     def _vllm_events(self, body: dict[str, Any]) -> Iterator[dict[str, Any]]:
         path = list(body["prompt"])
         for index in range(body["max_tokens"]):
-            values = self.logprobs(path)
+            values = self.logprobs(path, cold="cache_salt" in body)
             if self.processed and body["temperature"]:
                 values = values / body["temperature"]
             token = self.taken(values, body)
@@ -228,6 +238,8 @@ class Stub:
     def answer(self, path: str, body: dict[str, Any]) -> Any:
         """A status and a reply, or the events of a stream."""
         match self.kind, path:
+            case _, "/metrics":
+                return 200, self._metrics()
             case _, "/v1/models":
                 owner = "llamacpp" if self.kind == "llama.cpp" else self.kind
                 meta = {"n_vocab": self.rows, "n_params": 1000, "size": 2000, "ftype": "F32"}
@@ -246,6 +258,28 @@ class Stub:
             case (("llama.cpp" | "vllm"), "/tokenize"):
                 return self.tokenize(body)
         return 404, {"detail": "Not Found"}
+
+    def _metrics(self) -> str:
+        running = {"llama.cpp": "llamacpp:requests_processing", "vllm": "vllm:num_requests_running"}
+        waiting = {"llama.cpp": "llamacpp:requests_deferred", "vllm": "vllm:num_requests_waiting"}
+        return (
+            f'# HELP of a figure\n{running[self.kind]}{{engine="0"}} {self._running}\n'
+            f"{waiting[self.kind]} 2.0\nvllm:kv_cache_usage_perc 0.25\nbroken line\n"
+        )
+
+    @contextmanager
+    def counted(self) -> Iterator[None]:
+        """While a stream runs."""
+        with self._changed:
+            self._running += 1
+            self.most = max(self.most, self._running)
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self.most >= self.gathers, timeout=30)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._running -= 1
 
 
 def _whole(spelled: bytes) -> bool:
@@ -285,14 +319,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Connection", "close")
         self.end_headers()
         self.close_connection = True
-        try:
+        with contextlib.suppress(OSError), self.stub.counted():  # perhaps nobody listens any more
             for number, event in enumerate(events):
                 if number >= self.stub.after:
                     return
                 self.wfile.write(b"data: " + json.dumps(event).encode() + b"\n\n")
                 self.wfile.flush()
-        except OSError:
-            pass  # nobody listens any more
 
     def log_message(self, *_: object) -> None:
         """Nothing is printed."""

@@ -114,7 +114,7 @@ class DisplayActions(Actions):
     def why_not(self, action: str) -> str:
         """The lab runs in several ways; what it has found can be read with any engine."""
         if action == "lab" and not self.explorer.tree.studies:
-            return self.controller.link.why_not("the lab", "lists_all", "instruments")
+            return self.controller.link.why_not("the lab", "repeats")
         return ""
 
     def action_lab(self) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 
-from tokexplore.models.lab.conditions import SERVER, Knob
+from tokexplore.models.lab.conditions import SERVER, Knob, usual
 from tokexplore.models.lab.experiment import (
     NOTHING_FOUND,
     RUNS,
@@ -25,6 +25,8 @@ from tokexplore.tui.explore.controller import Controller
 
 LENGTH = 64
 """Tokens of a run where nothing else was asked."""
+SERVED_RUNS, AT_ONCE = 8, (1, 4)
+"""Of a server: runs of each condition where nothing else was asked, and requests at once."""
 CONTROLS = 2
 """Runs that are made once more."""
 
@@ -47,8 +49,10 @@ class RepeatRuns:
         self.ids = controller.explorer.tree.ids(self.node)
         self.study: Study | None = self.results[-1] if self.results else None
         """What is known so far; the last one that was kept where none was begun."""
-        self.runs, self.length, self.deal = RUNS, LENGTH, 0
-        self.knobs: tuple[Knob, ...] = SERVER
+        self.runs = SERVED_RUNS if self.serves else RUNS
+        self.length, self.deal = LENGTH, 0
+        info = controller.link.info
+        self.knobs: tuple[Knob, ...] = usual(info) if info else SERVER
         self._done: list[Run] = []
         self._controls: list[Checked] = []
         self._found = NOTHING_FOUND
@@ -71,9 +75,15 @@ class RepeatRuns:
         return True
 
     @property
+    def serves(self) -> bool:
+        """Whether a server makes the runs."""
+        info = self._controller.link.info
+        return info is not None and info.capabilities.serves
+
+    @property
     def why_not(self) -> str:
         """The sentence that says why this engine makes no runs; empty where it does."""
-        return self._controller.link.why_not("the lab", "lists_all", "instruments")
+        return self._controller.link.why_not("the lab", "repeats")
 
     def start(self) -> None:
         """Run the experiment, in the place of one that is running, of which nothing stays."""
@@ -87,9 +97,11 @@ class RepeatRuns:
             prompt_length=len(self.ids),
         )
         experiment = Experiment(
-            request, self.runs, self.knobs, new_seeds=not request.settings.greedy, deal=self.deal
-        )
+            request, self.runs, self.knobs, new_seeds=not request.settings.greedy, deal=self.deal,
+            concurrency=AT_ONCE,
+        )  # fmt: skip
         self._done, self._controls, self._found, self.study = [], [], NOTHING_FOUND, None
+        self._planned = None
         self._began = time.monotonic()
         self._work = controller.jobs.run(self._conduct(experiment))
         self._work.add_done_callback(lambda _work: self._changed())
@@ -107,7 +119,8 @@ class RepeatRuns:
     @property
     def progress(self) -> tuple[int, int, float]:
         """Runs that are done, all runs with their controls, and seconds left, about."""
-        done, total = len(self._done) + len(self._controls), self.runs + CONTROLS
+        planned = len(self._planned.plan.conditions) if self._planned else self.runs
+        done, total = len(self._done) + len(self._controls), planned + CONTROLS
         spent = time.monotonic() - self._began
         return done, total, spent / max(1, done) * (total - done)
 

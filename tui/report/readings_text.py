@@ -38,10 +38,12 @@ def columns_of(place: Place, vocabulary: Vocabulary, dots: int = DOTS) -> Column
     sides = sides_of(place)
     first, second = (token_text(vocabulary, token) for token in place.tokens[:2])
     margins, spread = [s.margin for s in sides], spread_of(sides)
+    # A server tells logprobs, which are kept as logits with a log-sum-exp of 0.
+    told = [s.logits if s.logits != s.logprobs else (None, None) for s in sides]
     cells = [
-        figures([s.logits[0] for s in sides]),
+        figures([logits[0] for logits in told]),
         figures([s.logprobs[0] for s in sides]),
-        figures([s.logits[1] for s in sides]),
+        figures([logits[1] for logits in told]),
         figures([s.logprobs[1] for s in sides]),
         figures(margins, "+"),
         [", ".join(token_text(vocabulary, token) for token in s.taken) for s in sides],

@@ -3,17 +3,19 @@
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from tokexplore.models.api.traffic import Load
 from tokexplore.models.display import NEWLINE, safe_text
-from tokexplore.models.lab.forks import Segment, Summary, trie
+from tokexplore.models.lab.forks import Segment, Summary, summarise, trie
 from tokexplore.models.lab.repeat import TOP
 from tokexplore.models.numerics import LOW_PRECISION
 from tokexplore.models.tokens import Vocabulary
-from tokexplore.models.tree.study import Checked, Fork, Study
+from tokexplore.models.tree.study import Checked, Fork, StudiedRun, Study
 from tokexplore.tui.report.tables import aligned, cut
 from tokexplore.widgets.numbers import percent
 
 WORDS = 64
 """Cells of text that a line of the trie shows."""
+CONDITIONS = ("condition", "runs", "texts", "as run 0", "first fork", "s a run", "at most")
 _READINGS = 8
 """Different readings that a fork's table shows."""
 
@@ -80,10 +82,13 @@ def headline(summary: Summary) -> str:
     )
 
 
-def control_line(controls: Sequence[Checked]) -> str:
+def control_line(study: Study) -> str:
     """What the positive control says."""
+    controls = study.controls
     if not controls:
         return "control: not run."
+    if study.served:
+        return _asked_again(controls)
     bad = [control for control in controls if not control.same_logits]
     names = " and ".join(f"run {control.number}" for control in bad or controls)
     if not bad:
@@ -94,6 +99,50 @@ def control_line(controls: Sequence[Checked]) -> str:
         f"{' (the same tokens)' if same else ' and other tokens'}: this device is not "
         "deterministic even for the same shapes."
     )
+
+
+def _asked_again(controls: Sequence[Checked]) -> str:
+    """The same of a server, which may compute with other shapes though it is asked the same."""
+    other = [control for control in controls if not control.same_logits]
+    names = " and ".join(f"run {control.number}" for control in other or controls)
+    again = f"control: {names} asked again under the same condition gave"
+    if not other:
+        return f"{again} the same logprobs, to the last digit that is sent."
+    same = all(control.same_tokens for control in other)
+    return f"{again} other logprobs{' (the same tokens)' if same else ' and other tokens'}."
+
+
+def condition_rows(study: Study) -> list[tuple[str, ...]]:
+    """How the runs of each condition of a server came out, with a head."""
+    by: dict[str, list[StudiedRun]] = {}
+    for run in study.runs:
+        by.setdefault(run.condition, []).append(run)
+    first = study.runs[0].ids
+    rows: list[tuple[str, ...]] = [CONDITIONS]
+    for condition, runs in by.items():
+        summary = summarise(runs)
+        fork = "–" if summary.first_fork is None else f"step {summary.first_fork}"
+        alike = sum(run.ids == first for run in runs)
+        rows.append(
+            (condition, str(len(runs)), str(summary.unique), str(alike), fork,
+             f"{summary.seconds:.2f}", _most(runs))
+        )  # fmt: skip
+    return rows
+
+
+def _most(runs: Sequence[StudiedRun]) -> str:
+    """The most that the server had to do in some runs, as it said itself."""
+    loads = [run.load for run in runs if run.load]
+    most = [
+        max((v for load in loads if (v := getattr(load, name)) is not None), default=None)
+        for name in ("running", "waiting", "cache")
+    ]
+    return Load(*most).words()
+
+
+def condition_lines(study: Study) -> Iterator[str]:
+    """The same, in lines."""
+    yield from aligned(condition_rows(study), "<>>>>><")
 
 
 def fork_lines(study: Study, fork: Fork, vocabulary: Vocabulary) -> Iterator[str]:
@@ -127,6 +176,8 @@ def choices_text(fork: Fork, vocabulary: Vocabulary) -> str:
 def verdict_text(fork: Fork) -> str:
     """Why runs part there, in a sentence."""
     verdict = fork.verdict
+    if verdict.kind == "untold":
+        return "verdict: not told; the server draws by itself, and the runs' seeds differ"
     if verdict.kind == "sampler":
         return f"verdict: sampler draw (P = {percent(verdict.probability or 0.0)})"
     chance = ""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from tokexplore.models.lab.conditions import Knob
 from tokexplore.models.lab.forks import Summary, summarise
 from tokexplore.models.lab.sides import untried
 from tokexplore.models.tokens import Vocabulary
@@ -9,6 +10,7 @@ from tokexplore.models.tree.study import Study
 from tokexplore.tui.report.readings_text import call_lines, readings_lines
 from tokexplore.tui.report.repeat_text import (
     choices_text,
+    condition_lines,
     control_line,
     fork_lines,
     headline,
@@ -21,8 +23,11 @@ def study_lines(study: Study, vocabulary: Vocabulary) -> Iterator[str]:
     """What became of one run or more."""
     summary = summarise(study.runs)
     yield headline(summary)
-    yield control_line(study.controls)
+    yield control_line(study)
     yield ""
+    if study.served:
+        yield from condition_lines(study)
+        yield ""
     yield from trie_lines(study, vocabulary)
     yield ""
     yield from _curve_lines(summary)
@@ -39,9 +44,14 @@ def study_lines(study: Study, vocabulary: Vocabulary) -> Iterator[str]:
         yield f"  not varied yet: {', '.join(_left(study)) or 'nothing is left'}"
 
 
+LOADED_ANEW: tuple[Knob, ...] = ("dtype", "device")
+"""What varies only where the model is loaded once more."""
+
+
 def _left(study: Study) -> tuple[str, ...]:
     """What another call could vary."""
-    loaded = (knob for knob in ("dtype", "device") if knob not in study.varied)
+    anew = () if study.served else LOADED_ANEW
+    loaded = (knob for knob in anew if knob not in study.varied)
     return *untried(study, [study]), *loaded
 
 

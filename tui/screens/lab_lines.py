@@ -24,6 +24,7 @@ from tokexplore.tui.report.readings_text import (
 from tokexplore.tui.report.repeat_text import (
     TrieRow,
     choices_text,
+    condition_lines,
     control_line,
     fork_lines,
     grid_text,
@@ -52,9 +53,9 @@ def figures(study: Study, summary: Summary, progress: tuple[int, int, float] | N
         second = f"{now} · about {left:.0f} s left · space stops"
     elif len(study.runs) < study.planned:
         second = f"stopped after {len(study.runs)} of {study.planned} runs"
-        second += f" · {control_line(study.controls)}" if study.controls else ""
+        second += f" · {control_line(study)}" if study.controls else ""
     else:
-        second = control_line(study.controls)
+        second = control_line(study)
     curve = Content.assemble(
         ("different beginnings of t tokens ", "$text-muted"),
         (spark(summary.curve), "$model-bar"),
@@ -94,7 +95,8 @@ def detail(
     if row.step is None:
         count = len(row.segment.runs)
         title = [Part(f"a text of {count} run{'s' if count > 1 else ''}", "here")]
-        return title, Content("\n").join(map(_plain, runs_of(study, row.segment.runs)))
+        told = condition_lines(study) if study.served else runs_of(study, row.segment.runs)
+        return title, Content("\n").join(map(_plain, told))
     title, fork = [Part(f"fork at step {row.step}", "here")], fork_of(study, row)
     if fork is None:
         when = (
@@ -143,7 +145,10 @@ def one_text(
         for row in in_rows(keys or [every], columns - len(head)):
             lines.append(Content.assemble((head, "$text-muted"), (row, "$here")))
             head = " " * len(head)
-    lines.append(_muted(elsewhere_text(model)))
+    if study.served:
+        lines += [Content(""), *map(_plain, condition_lines(study))]
+    else:
+        lines.append(_muted(elsewhere_text(model)))
     title = [Part(f"one text of {len(study.runs)} runs", "here"), Part("its closest calls", "text")]
     return [*title, Part("margins in nats, as run 0 read them")], Content("\n").join(lines)
 

@@ -63,7 +63,7 @@ def check_numbers(stub: Stub, path: list[int], steps: list[DrawnToken]) -> None:
 def test_what_it_can_do_is_found_out(engine: ServerEngine, stub: Stub) -> None:
     model = stub.engine
     assert engine.info.capabilities == Capabilities(
-        listed=TOP, on_demand=True, prompt_scores=False, instruments=False
+        listed=TOP, on_demand=True, prompt_scores=False, instruments=False, serves=True
     )
     assert engine.info.vocabulary == model.info.vocabulary
     assert engine.info.context == model.info.context

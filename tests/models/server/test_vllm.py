@@ -63,7 +63,7 @@ def check(ours: list[DrawnToken], theirs: list[DrawnToken]) -> None:
 
 
 def test_what_it_can_do_is_found_out(engine: ServerEngine, local: LocalEngine) -> None:
-    assert engine.info.capabilities == Capabilities(listed=20, instruments=False)
+    assert engine.info.capabilities == Capabilities(listed=20, instruments=False, serves=True)
     assert engine.info.eos_ids == local.info.eos_ids
     assert engine.vocabulary.bytes_of(300) == local.vocabulary.bytes_of(300)
     said = " ".join(what for what, _ in engine.info.evidence)

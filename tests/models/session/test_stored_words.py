@@ -12,7 +12,7 @@ import pytest
 from support.sessions import kept
 
 from tokexplore.models import scored_text
-from tokexplore.models.api import chat, engine, options
+from tokexplore.models.api import chat, engine, options, traffic
 from tokexplore.models.api.provenance import Provenance
 from tokexplore.models.lab import conditions
 from tokexplore.models.sampling.sampler_view import Cut
@@ -38,8 +38,9 @@ FIELDS: dict[type[msgspec.Struct], str] = {
     chat.Message: "role content more",
     Cut: "stage value kept mass tie low high kept_tied",
     study.Study: "setting dtype length planned varied runs controls forks close_calls notices "
-    "offered",
-    study.StudiedRun: "number condition seed ids ended seconds",
+    "offered served",
+    study.StudiedRun: "number condition seed ids ended seconds load",
+    traffic.Load: "running waiting cache",
     study.Checked: "number same_tokens same_logits",
     study.Fork: "step before choices tokens readings margin noise grid verdict",
     study.Reading: "runs logits taken lse",
@@ -69,9 +70,9 @@ WORDS: dict[object, str] = {
     engine.EndReason: "eos, end of turn, stop, length, context, interrupted",
     chat.PrefillAs: "turn, content, reasoning",
     chat.PartKind: "template, content, reasoning, call",
-    study.Verdict.__annotations__["kind"]: "sampler, arithmetic",
-    conditions.Knob: "batch, mates, together, cache, prefill, dtype, device, attention, experts, "
-    "threads, deterministic",
+    study.Verdict.__annotations__["kind"]: "sampler, arithmetic, untold",
+    conditions.Knob: "copies, batch, mates, together, cache, prefill, dtype, device, "
+    "attention, experts, threads, deterministic",
     options.Dtype: "auto, own, float32, bfloat16, float16",
     heat.Colouring: "surprisal, probability, entropy",
     candidate_rows.ColumnSet: "standard, id, text",

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 from tokexplore.models.api.options import EMBEDDED
 from tokexplore.models.errors import UsageError
-from tokexplore.models.lab.conditions import BATCHES, KNOBS, SERVER, Knob, knobs_named
+from tokexplore.models.lab.conditions import BATCHES, KNOBS, SERVED, SERVER, Knob, knobs_named
 from tokexplore.models.lab.experiment import RUNS
+from tokexplore.models.lab.served import CONCURRENCY
 from tokexplore.tui.cli.common.option_groups import (
     add_chat,
     add_ending,
@@ -75,7 +76,11 @@ def experiment_parser(name: str) -> Parser:
 
 def _add_repeat(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
-        "--runs", type=count, default=RUNS, metavar="N", help="runs in all (%(default)s)"
+        "--runs",
+        type=count,
+        default=RUNS,
+        metavar="N",
+        help="runs in all; of a server, of each condition (%(default)s)",
     )
     _add_varying(group)
     group.add_argument(
@@ -145,10 +150,10 @@ def _add_varying(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--vary",
         type=_knobs,
-        default=SERVER,
+        default=None,
         metavar="NAME,...",
         help=f"what differs between runs, of {', '.join(KNOBS)} (default: {','.join(SERVER)}, "
-        "as on a server)",
+        f"as on a server; of a server itself {','.join(SERVED)})",
     )
     group.add_argument(
         "--batches",
@@ -156,6 +161,14 @@ def _add_varying(group: argparse._ArgumentGroup) -> None:
         default=BATCHES,
         metavar="B,...",
         help=f"batch sizes to draw from (default: {','.join(map(str, BATCHES))})",
+    )
+    group.add_argument(
+        "--concurrency",
+        type=_sizes,
+        default=CONCURRENCY,
+        metavar="N,...",
+        help="of a server: requests at once, the same ones and others beside "
+        f"(default: {','.join(map(str, CONCURRENCY))})",
     )
     group.add_argument(
         "--deal",

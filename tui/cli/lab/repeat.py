@@ -17,7 +17,7 @@ def lines(bench: LabRunner) -> Iterator[str]:
     bench.need_tokens()
     results: list[Result] = []
     report = REPORTS[bench.options.format]()
-    for subject in bench.subjects():
+    for subject in bench.subjects("repeats"):
         yield from _repeated(bench, subject, report, results)
     if results:
         yield from report.end(results)
@@ -29,8 +29,9 @@ def _repeated(
     own, engine = bench.options.own, subject.engine
     knobs = () if own["plain"] else own["vary"]
     experiment = Experiment(
-        subject.request, own["runs"], knobs, own["batches"], own["new_seeds"], own["deal"]
-    )
+        subject.request, own["runs"], knobs, own["batches"], own["new_seeds"], own["deal"],
+        own["concurrency"],
+    )  # fmt: skip
     design = planned(engine, experiment)
     plan = design.plan
     for sentence in design.notices:

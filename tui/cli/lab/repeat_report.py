@@ -41,9 +41,12 @@ class TableReport:
 
     def begin(self, engine: Engine, plan: Plan, varied: Sequence[str]) -> Iterator[str]:
         info, request = engine.info, plan.request
+        how = f"{info.dtype} on {info.device} · {info.attention}"
+        if plan.served:  # which states little of how it computes
+            how = f"{info.family} at {info.source.partition('#')[0]}"
         yield safe_text(
-            f"{info.name} · {info.dtype} on {info.device} · {info.attention} · "
-            f"{setting_of(plan)} · {len(plan.conditions)} runs of {request.max_new_tokens} tokens"
+            f"{info.name} · {how} · {setting_of(plan)} · {len(plan.conditions)} runs of "
+            f"{request.max_new_tokens} tokens"
         )
         yield f"after “{one_line(engine.vocabulary, request.ids)}”"
         yield f"varied: {', '.join(varied) or 'nothing'}"
@@ -117,6 +120,7 @@ class JsonReport:
                 "margins": [step.distribution.margin for step in run.steps],
                 "ended": run.ended,
                 "seconds": run.seconds,
+                **({"load": msgspec.to_builtins(run.load)} if run.load else {}),
             }
         )
 
@@ -202,6 +206,8 @@ def row_of(result: Result) -> tuple[str, ...]:
         str(summary.runs),
         "–" if summary.first_fork is None else f"step {summary.first_fork}",
         percent(summary.shared),
-        safe_text(f"{info.name} {info.dtype} {info.device}"),
+        safe_text(
+            f"{info.name} {info.family if result.study.served else info.dtype} {info.device}"
+        ),
         f"{result.study.setting}, {', '.join(result.study.varied) or 'nothing varied'}",
     )

@@ -8,6 +8,7 @@ from typing import BinaryIO, NamedTuple, TextIO
 import msgspec
 
 from tokexplore.models import opening
+from tokexplore.models.api.capabilities import Need
 from tokexplore.models.api.engine import Control, DrawnToken, Engine, Progress, StreamRequest
 from tokexplore.models.api.instruments import Execution
 from tokexplore.models.api.options import LoadOptions, PromptSpec
@@ -68,8 +69,12 @@ class LabRunner:
         if not self.options.app.max_new_tokens:
             raise UsageError("--max-new-tokens 0 leaves nothing to run: give 1 or more.")
 
-    def subjects(self) -> Iterator[Subject]:
-        """Every model with its prompt; none after an interruption."""
+    def subjects(self, *needs: Need) -> Iterator[Subject]:
+        """Every model with its prompt; none after an interruption.
+
+        Args:
+            needs: what a model must have; the instruments where nothing is said.
+        """
         app = self.options.app
         prompt = app.starting_prompt()
         if prompt is None:
@@ -80,7 +85,9 @@ class LabRunner:
             if engine is None:
                 return
             what = f"lab {self.options.experiment}"
-            if why := engine.info.capabilities.why_not(what, "lists_all", "instruments"):
+            if why := engine.info.capabilities.why_not(
+                what, *(needs or ("lists_all", "instruments"))
+            ):
                 raise UsageError(why)
             check_token_ids(app, engine.info)
             ids = prompt_ids(engine, prompt, self._meter)
