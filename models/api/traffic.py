@@ -23,12 +23,12 @@ class Traffic(msgspec.Struct, frozen=True):
         """What is not plain about it, for people."""
         parts = []
         if self.copies > 1:
-            parts.append(f"{self.copies} at once, all the same")
+            parts.append(f"{self.copies} at once, the same")
         elif self.beside:
-            parts.append(f"{len(self.beside) + 1} at once, the others ask something else")
+            parts.append(f"{len(self.beside) + 1} at once, others beside")
         else:
             parts.append("alone")
-        return " · ".join([*parts, *["cold cache"] * self.cold])
+        return " · ".join([*parts, *["cold"] * self.cold])
 
 
 class Load(msgspec.Struct, frozen=True):

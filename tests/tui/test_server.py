@@ -1,5 +1,6 @@
 """A model behind a server in the app: explored like any other, as far as the server tells."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -13,6 +14,7 @@ from tokexplore.models.server.engine import ServerEngine
 from tokexplore.tui.app import TokexploreApp
 from tokexplore.tui.explore.open_session import continue_session, options_for
 from tokexplore.tui.explore.options import AppOptions, OpenOptions
+from tokexplore.tui.screens.lab import LabScreen
 
 SIZE = (120, 40)
 KEY = "sk-very-secret"
@@ -93,12 +95,38 @@ async def test_its_session_says_where_the_numbers_come_from_and_holds_no_key(
     assert options_for(opened, asked).load.server == load.server
 
 
-@pytest.mark.parametrize("key", ["D", "C", "s", "slash"])
-async def test_what_needs_the_rest_says_so(load: LoadOptions, key: str) -> None:
+@pytest.mark.parametrize("key", ["C", "s"])
+async def test_what_needs_the_rest_asks_for_it(load: LoadOptions, key: str) -> None:
     app = app_on(load)
     async with app.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: ended(app))
         await press(pilot, "left", "left", key)
+        await during(pilot, lambda: re.search(r"kept( tokens)? +\d", screen_text(app)) is not None)
         await settle(pilot)
-        assert app.is_running
-        assert "first 20" in screen_text(app) or key == "slash"
+        assert "first 20" not in screen_text(app)
+
+
+async def test_the_lab_repeats_the_request_on_the_server(stub: Stub, load: LoadOptions) -> None:
+    app = app_on(load)
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: ended(app))
+        await press(pilot, "D")
+        await until(pilot, lambda: isinstance(app.screen, LabScreen))
+        lab = app.screen.lab
+        lab.runs, lab.length = 2, 4
+        await press(pilot, "r")
+        await until(pilot, lambda: not lab.running)
+        await settle(pilot)
+        text = screen_text(app)
+        assert "varied: copies, batch, cache" in text
+        assert "gave the same logprobs" in text
+        assert "4 at once, the same · cold" in text
+        assert "2 waiting" in text
+        assert "tokexplore lab repeat" not in text, "a server is not loaded anew"
+        study = lab.study
+        assert study is not None
+        assert study.served
+        assert len(study.runs) == study.planned == 16
+        await press(pilot, "q")
+        assert not isinstance(app.screen, LabScreen)
+    assert stub.most > 1

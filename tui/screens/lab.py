@@ -144,7 +144,16 @@ class LabScreen(LiveScreen):
         rows = (self.size.height - _FIXED_ROWS - len(notices)) // 2
         if self._calls:
             rows = self.size.height - _FIXED_ROWS - len(notices) - len(self._rows) - 1
-        self.query_one("#lab-detail").styles.height = max(4, min(_DETAIL_ROWS, rows))
+        most = _DETAIL_ROWS + (len(self._conditions) + 2 if self._conditions else 0)
+        self.query_one("#lab-detail").styles.height = max(4, min(most, rows))
+
+    @property
+    def _conditions(self) -> set[str]:
+        """Those of a server, of each of which a line is told."""
+        study = self._study
+        return (
+            {run.condition for run in study.runs} if study is not None and study.served else set()
+        )
 
     @property
     def _calls(self) -> CloseCalls | None:

@@ -15,7 +15,7 @@ from tokexplore.models.api.options import LoadOptions, ServerOptions
 from tokexplore.models.api.traffic import Load, Traffic
 from tokexplore.models.catalog.catalog import EMBEDDED_DIRECTORY
 from tokexplore.models.engine.local import LocalEngine
-from tokexplore.models.errors import ServerError
+from tokexplore.models.errors import ServerError, UsageError
 from tokexplore.models.lab.conditions import Condition
 from tokexplore.models.lab.experiment import Experiment, Forked, Planned, conduct
 from tokexplore.models.lab.repeat import Run
@@ -50,10 +50,10 @@ def test_each_condition_gets_its_runs_and_they_take_turns(engine: ServerEngine) 
     dealt = served_conditions(engine, ids, LENGTH, knobs, 5, concurrency=(1, 4))
     counts = Counter(condition.words() for condition in dealt)
     assert counts == {
-        "alone": 5, "alone · cold cache": 5,
-        "4 at once, all the same": 8, "4 at once, all the same · cold cache": 8,
-        "4 at once, the others ask something else": 5,
-        "4 at once, the others ask something else · cold cache": 5,
+        "alone": 5, "alone · cold": 5,
+        "4 at once, the same": 8, "4 at once, the same · cold": 8,
+        "4 at once, others beside": 5,
+        "4 at once, others beside · cold": 5,
     }  # fmt: skip
     assert dealt[0] == Condition(traffic=Traffic())
     made = list(groups(dealt))
@@ -113,7 +113,7 @@ def test_a_planted_difference_is_found_under_its_condition(kind: str) -> None:
         )
     assert isinstance(events[0], Planned)
     runs = [event for event in events if isinstance(event, Run)]
-    assert [run.condition.words() for run in runs] == ["alone", "alone · cold cache"] * 2
+    assert [run.condition.words() for run in runs] == ["alone", "alone · cold"] * 2
     (forked,) = (event for event in events if isinstance(event, Forked))
     (fork,) = forked.forks
     assert (fork.step, fork.tokens[:2]) == (4, (first, second))
@@ -165,7 +165,7 @@ def test_the_report_tells_texts_by_condition(engine: ServerEngine) -> None:
     assert "llama.cpp's server at http://127.0.0.1" in text
     assert "varied: copies, batch, cache" in text
     assert "asked again under the same condition gave the same logprobs" in text
-    for words in ("alone  ", "alone · cold cache  ", "2 at once, all the same  "):
+    for words in ("alone  ", "alone · cold  ", "2 at once, the same  "):
         (line,) = (line for line in text.splitlines() if line.startswith(words))
         assert "2 waiting" in line
     assert "closest calls" in text
@@ -185,3 +185,44 @@ def test_above_temperature_0_such_a_server_answers_in_turn(engine: ServerEngine)
     assert any("nothing runs at once there" in notice for notice in first.notices)
     warm = msgspec.structs.replace(first.plan.conditions[0].traffic)
     assert warm == Traffic()
+
+
+def against(engine: ServerEngine, *arguments: str, weights: FakeEngine | None = None) -> list[str]:
+    here = weights or FakeEngine()
+    return lab_told(
+        "noise", "server", "--against", "weights", "--prompt", "Once upon",
+        "--max-new-tokens", "10",
+        "--ignore-eos", *arguments,
+        open_engine=lambda options, _: here if options.model == "weights" else engine,
+    )  # fmt: skip
+
+
+def test_a_server_is_held_against_the_same_weights_here(stub: Stub, engine: ServerEngine) -> None:
+    lines = [json.loads(line) for line in against(engine, "--format", "jsonl")]
+    steps, summary = lines[:-1], lines[-1]
+    assert [step["step"] for step in steps] == list(range(1, 11))
+    assert all(step["listed"] == 20 for step in steps)
+    assert max(step["streamed"] for step in steps) < 1e-5
+    assert max(step["whole"] for step in steps) < 1e-5
+    assert (summary["flipped"], summary["could_flip"]) == ([], [])
+    path = (*request_of(engine).ids, *(step["token"]["id"] for step in steps[:4]))
+    margin = engine.describe(path).margin
+    first, second = engine.describe(path).id_view[:2]
+    other = FakeEngine(planted={path: {second: float(stub.engine.full(path)[first]) + 0.5}})
+    steps = [json.loads(line) for line in against(engine, "--format", "jsonl", weights=other)]
+    assert steps[-1]["flipped"] == [5]
+    assert steps[4]["first"] == [first, second]
+    assert steps[4]["gap"] == pytest.approx(-margin - 0.5, abs=1e-4)
+    assert steps[4]["streamed"] > margin
+    table = "\n".join(against(engine, weights=other))
+    assert "streamed, first 20" in table
+    assert "whole vocabulary" in table
+    assert "server's" in table
+    for form in ("csv", "markdown"):
+        assert against(engine, "--format", form)
+
+
+def test_other_weights_are_refused(engine: ServerEngine) -> None:
+    local = LocalEngine.open(LoadOptions(threads=1), lambda _: None)
+    with pytest.raises(UsageError, match="takes the weights that the server runs"):
+        against(engine, weights=local)  # type: ignore[arg-type]

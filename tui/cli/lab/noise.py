@@ -3,12 +3,16 @@
 from collections.abc import Iterator
 
 from tokexplore.models.lab.noise import LONGEST, measure, usual_ways
+from tokexplore.tui.cli.lab import against
 from tokexplore.tui.cli.lab.noise_report import REPORTS, Result
 from tokexplore.tui.cli.lab.runner import Engines, LabRunner, Subject
 
 
 def lines(bench: LabRunner) -> Iterator[str]:
     """The report, model by model."""
+    if bench.options.own["against"]:
+        yield from against.lines(bench)
+        return
     report = REPORTS[bench.options.format]
     for subject in bench.subjects():
         result = _measured(bench, subject)

@@ -142,8 +142,13 @@ def _factors(text: str) -> tuple[float, ...]:
     return factors
 
 
-def _add_nothing(_group: argparse._ArgumentGroup) -> None:
-    """An experiment without options of its own."""
+def _add_noise(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--against",
+        default="",
+        metavar="DIR",
+        help="of a server: the weights that it runs, whose numbers here are held against its own",
+    )
 
 
 def _add_varying(group: argparse._ArgumentGroup) -> None:
@@ -201,7 +206,7 @@ EXPERIMENTS = {
     ),
     "noise": Experiment(
         "one path computed in several ways: how far the logits are apart, and what could flip",
-        _add_nothing,
+        _add_noise,
         "noise:lines",
     ),
     "sums": Experiment(
