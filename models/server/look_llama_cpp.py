@@ -6,6 +6,7 @@ import msgspec
 
 from tokexplore.models.api.capabilities import Capabilities
 from tokexplore.models.display import safe_text
+from tokexplore.models.server.chat_template import check_template
 from tokexplore.models.server.http import LARGE, Http
 from tokexplore.models.server.llama_cpp import PATH, LlamaCpp, Reply
 from tokexplore.models.server.served import UNSTATED, Look, Program, Served, stated
@@ -43,6 +44,15 @@ def look(looking: Look, model: dict[str, Any]) -> Served:
     tell("reads texts itself", "POST /tokenize")
     if slots := stated(properties.get("total_slots")):
         tell(f"answers {slots} requests at once, others wait", "GET /props")
+    check_template(
+        looking,
+        tokenizer,
+        lambda turns: object_of(http.post("/apply-template", {"messages": list(turns)})).get(
+            "prompt"
+        ),
+        lambda text: text,
+        "POST /apply-template",
+    )
     eos = tokenizer.added_tokens_encoder.get(str(tokenizer.eos_token or ""))
     generation = object_of(properties.get("default_generation_settings"))
     return looking.served(

@@ -1,6 +1,7 @@
 """What vLLM's server can do with a model."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from transformers import PreTrainedTokenizerBase
@@ -13,6 +14,7 @@ from tokexplore.models.engine.loading.weights import open_tokenizer
 from tokexplore.models.engine.text.byte_table import vocabulary_of
 from tokexplore.models.errors import ModelError, TokexploreError
 from tokexplore.models.sampling.settings import SamplingSettings
+from tokexplore.models.server.chat_template import check_template
 from tokexplore.models.server.http import Http, RefusedError
 from tokexplore.models.server.served import Look, Program, Served, stated
 from tokexplore.models.server.vllm import PATH, Vllm
@@ -52,6 +54,13 @@ def look(looking: Look, model: dict[str, Any], version: str) -> Served:
     dialect = Vllm(looking.http, program, name, rows)
     _check_raw(looking, dialect)
     _check_tokenizer(looking, name, tokenizer)
+    check_template(
+        looking,
+        tokenizer,
+        lambda turns: _rendered(looking.http, name, turns),
+        lambda text: list(tokenizer(text, add_special_tokens=False)["input_ids"]),
+        "POST /tokenize with messages",
+    )
     looking.tell("gives logprobs and ranks of a prompt", f"POST {PATH} with prompt_logprobs")
     generation, _ = read_generation_config(located.directory)
     return looking.served(
@@ -67,6 +76,11 @@ def look(looking: Look, model: dict[str, Any], version: str) -> Served:
             serves=True,
         ),
     )
+
+
+def _rendered(http: Http, model: str, turns: Sequence[dict[str, Any]]) -> object:
+    body = {"model": model, "messages": list(turns), "add_generation_prompt": True}
+    return object_of(http.post("/tokenize", body)).get("tokens")
 
 
 def _tokenizer_of(looking: Look, model: dict[str, Any]) -> Located:

@@ -67,6 +67,8 @@ class Look:
     report: Callable[[Progress], None]
     began: float = field(default_factory=time.perf_counter)
     evidence: list[tuple[str, str]] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
+    """What the user should know at once."""
 
     def tell(self, what: str, how: str) -> None:
         """Keep something that the server does, and the call that showed it."""
@@ -122,6 +124,7 @@ class Look:
             adds_bos=adds_bos(tokenizer),
             versions={"tokexplore": __version__, program.name: program.version},
             evidence=tuple(self.evidence),
+            notices=tuple(self.notices),
         )
         return Served(name, tokenizer, vocabulary, vocabulary.rows, bos, ends, turn, dialect, info)
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from tokexplore.models.api.chat import Chat, Message
 from tokexplore.models.api.engine import Engine
 
 Fault = Callable[[BaseHTTPRequestHandler], None]
@@ -51,6 +52,8 @@ class Stub:
         self.headers: list[dict[str, str]] = []
         self.faults: dict[str, list[Fault]] = {}
         """By path: what happens instead, once each."""
+        self.opening = ""
+        """Put in front of a chat by a template of its own."""
         self.after = 10**9
         """A stream breaks off after so many events."""
         self.cold_noise: dict[tuple[int, ...], dict[int, float]] = {}
@@ -156,7 +159,15 @@ class Stub:
             whole = self.engine.encode(body["content"], literal=literal)
             own = self.engine.encode(body["content"], continuation=True, literal=literal)
             return 200, {"tokens": whole if body.get("add_special") else own}
+        if "messages" in body:
+            said = Chat(tuple(Message(m["role"], m["content"]) for m in body["messages"]))
+            return 200, {"tokens": list(self.engine.render(said).ids)}
         return 200, {"tokens": self.engine.encode(body["prompt"], continuation=True, literal=True)}
+
+    def template(self, body: dict[str, Any]) -> Any:
+        """`/apply-template`."""
+        turns = "".join(f"<|user|>{m['content']}<|end|>" for m in body["messages"])
+        return 200, {"prompt": f"{self.opening}{turns}<|assistant|>"}
 
     def detokenize(self, body: dict[str, Any]) -> Any:
         """`/detokenize`."""
@@ -247,6 +258,8 @@ class Stub:
                 return 200, {"data": [{"id": name, **listed} for name in self.models]}
             case "llama.cpp", "/props":
                 return self.props()
+            case "llama.cpp", "/apply-template":
+                return self.template(body)
             case "llama.cpp", "/completion":
                 return self.completion(body)
             case "llama.cpp", "/detokenize":

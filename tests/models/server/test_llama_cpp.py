@@ -256,3 +256,15 @@ def test_names_of_tokens_are_read_or_spelled(engine: ServerEngine) -> None:
     spelled = engine.encode("</s>", continuation=True, literal=True)
     assert fake_vocabulary.EOS not in spelled
     assert b"".join(map(engine.vocabulary.bytes_of, spelled)) == b"</s>"
+
+
+def test_a_template_that_renders_otherwise_is_told(engine: ServerEngine) -> None:
+    said = dict(engine.info.evidence)
+    assert said["renders a chat as its template does here"] == "POST /apply-template"
+    assert engine.info.notices == ()
+    other = Stub(FakeEngine())
+    other.opening = "<|system|>be brief<|end|>"
+    with serving(other) as url:
+        info = ServerEngine.open(LoadOptions(url), lambda _: None).info
+    (notice,) = info.notices
+    assert "by another template than the one here" in notice
