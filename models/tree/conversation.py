@@ -43,6 +43,11 @@ class Turn(NamedTuple):
         """What is not the template's."""
         return [stretch for stretch in self.stretches if stretch.kind != "template"]
 
+    @property
+    def first_word(self) -> int:
+        """Index of its first word, or of its first token where all of it is the template's."""
+        return self.words[0].start if self.words else self.start
+
 
 class TurnFigures(NamedTuple):
     """What is known of a turn's words."""

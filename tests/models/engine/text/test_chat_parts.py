@@ -130,3 +130,31 @@ def test_what_cannot_be_told_apart_is_not_told() -> None:
     rendered = render(model, Chat((Message("user", "king"),)))
     assert rendered.ids
     assert rendered.parts == ()
+
+
+BLANKS = ("", "\n\n", " ")
+
+
+@pytest.mark.parametrize("blank", BLANKS)
+@pytest.mark.parametrize("content", ["{{ m.content }}", "{{ m.content | trim }}"])
+def test_a_message_that_says_nothing_has_a_turn(content: str, blank: str) -> None:
+    model = chatml(content)
+    said = blank if content == "{{ m.content }}" else ""
+    for at in range(len(TALK)):
+        talk = [*TALK]
+        talk[at] = Message(talk[at].role, blank)
+        parts = told(model, render(model, Chat(tuple(talk))))
+        texts = ["".join(text for n, *_, text in parts if n == number) for number in range(4)]
+        assert texts[at] == f"<|im_start|>{talk[at].role}\n{said}<|im_end|>\n"
+        assert texts[3] == "<|im_start|>assistant\n"
+    alone = told(model, render(model, Chat((Message("user", blank),))))
+    assert {(n, role) for n, role, *_ in alone} == {(0, "user"), (1, "assistant")}
+
+
+def test_a_message_that_says_nothing_is_stood_in_for_only_where_the_text_comes_back() -> None:
+    model = chatml("{% if m.content %}{{ m.content }}{% else %}nothing{% endif %}")
+    talk = (Message("user", ""), Message("assistant", "the user"), Message("user", "\n"))
+    parts = told(model, render(model, Chat(talk)))
+    assert [part for part in parts if part[2] == "content"] == [
+        (1, "assistant", "content", "the user"), (2, "user", "content", "\n"),
+    ]  # fmt: skip
