@@ -9,7 +9,7 @@ from support.conversations import next_turn
 from support.made_models import loaded_with
 
 from tokexplore.models.api.chat import Chat, Message, Rendered
-from tokexplore.models.engine.text.chat import render
+from tokexplore.models.engine.text.chat import append_turns, render
 from tokexplore.models.engine.text.encode import encode
 
 TALK = (
@@ -158,3 +158,16 @@ def test_a_message_that_says_nothing_is_stood_in_for_only_where_the_text_comes_b
     assert [part for part in parts if part[2] == "content"] == [
         (1, "assistant", "content", "the user"), (2, "user", "content", "\n"),
     ]  # fmt: skip
+
+
+def test_turns_that_begin_with_one_that_says_nothing_close_the_answer_once() -> None:
+    model = chatml("{{ m.content | trim }}")
+    path = [*render(model, Chat(TALK[:1])).ids, *encode(model, "the user", continuation=True)]
+    talk = (*TALK[:2], Message("user", "\n"), TALK[1], TALK[2])
+    for ended in (False, True):
+        ids = [*path, *model.eos_ids[:1] * ended]
+        added = append_turns(model, ids, Chat(talk), 2)
+        whole = literal(model, [*ids, *added.ids])
+        assert whole.count("the user<|im_end|>") == 2
+        assert "<|im_end|><|im_end|>" not in whole
+        assert {n for n, role, *_ in told(model, added) if role == "user"} == {2, 4}
