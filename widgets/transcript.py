@@ -127,6 +127,8 @@ class Transcript(Widget):
         for number in changes.titles:
             self._touch_title(number)
         relaid = min(relaid, changes.first)
+        if (changed := self._sections.at(relaid)) is not None:
+            self._touch_title(changed)
         if keep == before == relaid == len(cells):
             return
         self._lay_out(None if relaid == before == len(cells) else relaid)
@@ -274,12 +276,21 @@ class Transcript(Widget):
         inside = cursor is not None and self._sections.standing_for(cursor) == number
         here = self._cells[cursor] if inside and cursor is not None else None
         shown = (here.shown or here.text) if here else ""
+        forks = self._sections.hides_fork(number, self._cells)
         if not self._sections.is_folded(number):
-            return draw_title(section.label, section.figures, shown, columns, self._looks)
+            return draw_title(
+                section.label, section.figures, shown, columns, self._looks, forks=forks
+            )
         start, end = section.start, cursor if here and cursor is not None else section.stop
         words = (cell.text for cell in self._cells[max(start, end - columns) : end])
         return draw_fold(
-            section.label, section.stop - start, "".join(words), shown, columns, self._looks
+            section.label,
+            section.stop - start,
+            "".join(words),
+            shown,
+            columns,
+            self._looks,
+            forks=forks,
         )
 
     def _touch(self, first: int, stop: int) -> None:
@@ -303,10 +314,12 @@ class Transcript(Widget):
         most = max(0, self._rows() - self._text_rows())
         self._scroll_to_row(max(0, min(most, self._top + rows)))
 
-    def _reveal(self, row: int) -> None:
-        """Bring a row into view, by half a page when it is out of it."""
+    def _reveal(self, row: int, heading: int | None = None) -> None:
+        """Bring a row into view, by half a page when it is out of it, and its heading's row with it
+        where both have room."""
         page = self._text_rows()
-        if self._top <= row < self._top + page:
+        first = row if heading is None or row - heading > page // 2 else heading
+        if self._top <= first <= row < self._top + page:
             return
         most = max(0, self._rows() - page)
         if self.live and row == self._rows() - 1:
@@ -320,18 +333,26 @@ class Transcript(Widget):
     def _settle(self) -> None:
         """Bring into view what is followed: the end, or else the cursor."""
         self._keep_in_range()
-        row = self._rows() - 1 if self.following else self._cursor_row(self.cursor)
-        if row is not None and row >= 0:
-            self._reveal(row)
+        if not self.following:
+            self._reveal_cursor()
+        elif self._rows():
+            self._reveal(self._rows() - 1)
+
+    def _reveal_cursor(self) -> None:
+        """Bring the cursor's row into view, and the title of a turn that it is at the start of."""
+        row, cursor = self._cursor_row(self.cursor), self.cursor
+        if row is None or cursor is None:
+            return
+        section = self._sections.with_heading(cursor)
+        self._reveal(row, None if section is None else self._title_row(section))
 
     # What changes
 
     def watch_cursor(self, before: int | None, cursor: int | None) -> None:
         for rows in (self._rows_of(before), self._rows_of(cursor)):
             self._touch(rows.start, rows.stop)
-        row = self._cursor_row(cursor)
-        if row is not None and not self.following:
-            self._reveal(row)
+        if not self.following:
+            self._reveal_cursor()
 
     def watch_following(self) -> None:
         self._settle()

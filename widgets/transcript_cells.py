@@ -16,9 +16,10 @@ MARKS = (FORK, FLIP)
 NO_TEXT = "·"
 """Stands for a token without text where the beginnings of tokens are shown."""
 
-WORD, BLANK, WIDE, CLOSING, OPENING, MARK, BREAK = range(7)
+WORD, BLANK, WIDE, CLOSING, OPENING, MARK, HELD, BREAK = range(8)
 """What a piece of text is to the wrapping: CLOSING and MARK (a fork or a combining mark) never
-begin a line, OPENING never ends one, BREAK ends it."""
+begin a line, OPENING never ends one, BREAK ends it. HELD is a line break behind which marks stand:
+the last of those is the BREAK."""
 
 _CLOSERS = frozenset("，。、；：！？）」』】》〉〕…—·％〗〙〛ー～")
 _OPENERS = frozenset("（「『【《〈〔〖〘〚")
@@ -94,7 +95,7 @@ def _character_kind(character: str) -> tuple[str, int]:
 def atoms_of(
     text: str, fork: bool = False, flip: bool = False, boundary: bool = False
 ) -> tuple[Atom, ...]:
-    """The pieces of one token, made safe; its marks stand before a line break that ends it.
+    """The pieces of one token, made safe, its marks behind them.
 
     With `boundary`, one without text has a dot, which stays with the text that comes next.
     """
@@ -106,15 +107,17 @@ def atoms_of(
         pieces = []
         for character in text:
             safe, kind = _character_kind(character)
-            joins = pieces and pieces[-1][1] in ((WORD, BLANK) if kind != MARK else range(BREAK))
+            joins = pieces and pieces[-1][1] in ((WORD, BLANK) if kind != MARK else range(HELD))
             if joins and (kind == MARK or kind == pieces[-1][1]):
                 pieces[-1] = (pieces[-1][0] + safe, pieces[-1][1])
             else:
                 pieces.append((safe, kind))
-    for mark, shown in zip(MARKS, (fork, flip), strict=True):
-        if shown:
-            before_break = bool(pieces) and pieces[-1][1] == BREAK
-            pieces.insert(len(pieces) - before_break, (mark, MARK))
+    marks = [mark for mark, shown in zip(MARKS, (fork, flip), strict=True) if shown]
+    if marks and pieces and pieces[-1][1] == BREAK:
+        kinds = [HELD] * len(marks) + [BREAK]
+        pieces[-1:] = zip((pieces[-1][0], *marks), kinds, strict=True)
+    else:
+        pieces += [(mark, MARK) for mark in marks]
     return _numbered(pieces)
 
 

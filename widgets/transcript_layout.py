@@ -16,7 +16,9 @@ from tokexplore.widgets.transcript_cells import (
     BLANK,
     BREAK,
     CLOSING,
+    HELD,
     MARK,
+    MARKS,
     OPENING,
     WORD,
     Atom,
@@ -65,6 +67,11 @@ class _Wrapper:
         if kind == BLANK:
             self._flush()
             self._blank(token, atom)
+        elif kind == HELD:
+            self._flush()
+            if self.column + atom.width + len(MARKS) > self.columns and atom.text not in MARKS:
+                self._end_line()
+            self._place(token, atom)
         elif kind == BREAK:
             self._flush()
             if self.column == self.columns:

@@ -9,7 +9,7 @@ from textual.strip import Strip
 
 from tokexplore.models.display import NEWLINE, TAB, safe_text
 from tokexplore.widgets.cell_text import ELLIPSIS, chop, cut, cut_left, line, width
-from tokexplore.widgets.transcript_cells import BLANK, BREAK, FORK, MARK, MARKS, NO_TEXT, Cell
+from tokexplore.widgets.transcript_cells import BLANK, BREAK, FORK, HELD, MARK, MARKS, NO_TEXT, Cell
 from tokexplore.widgets.transcript_layout import Line, Run
 from tokexplore.widgets.transcript_looks import Looks
 
@@ -57,14 +57,14 @@ def _is_blank(cell: Cell) -> bool:
 
 
 def _run_style(run: Run, cell: Cell, level: int, at_cursor: bool, looks: Looks) -> Style:
-    if run.kind == MARK and run.text in MARKS:
+    if run.kind in (MARK, HELD, BREAK) and run.text in MARKS:
         return looks.fork if run.text == FORK else looks.flip
     if run.kind == BLANK and not _is_blank(cell):
         return looks.mark if run.text == TAB else looks.text
     if at_cursor:
         return looks.cursor
     style = token_style(cell, level, looks)
-    faint = run.kind == BREAK or run.text == TAB
+    faint = run.kind in (HELD, BREAK) or run.text == TAB
     return style + looks.mark if faint and level <= 0 else style
 
 
@@ -148,7 +148,9 @@ def draw_aside(aside: Aside, columns: int, looks: Looks) -> Strip:
     return line(segments, columns, looks.text)
 
 
-def draw_title(label: str, figures: str, here: str, columns: int, looks: Looks) -> Strip:
+def draw_title(
+    label: str, figures: str, here: str, columns: int, looks: Looks, *, forks: bool = False
+) -> Strip:
     """The line above a turn, in exactly `columns` cells.
 
     Args:
@@ -157,10 +159,12 @@ def draw_title(label: str, figures: str, here: str, columns: int, looks: Looks) 
         here: the visible form of the cursor's token where that is hidden; empty elsewhere.
         columns: width in cells.
         looks: the styles.
+        forks: whether the tree forks after a token of it that is hidden.
     """
-    token = cut(_one_line(here), max(columns - width(label) - 2, 0))
+    token = cut(_one_line(here), max(columns - width(label) - 2 * forks - 2, 0))
     segments = [
         Segment(cut(_one_line(label), columns), looks.role),
+        Segment(f" {FORK}" if forks else "", looks.fork),
         Segment(f"  {figures}" if figures else "", looks.muted),
         Segment("  " if token else "", looks.text),
         Segment(token, looks.cursor),
@@ -168,7 +172,16 @@ def draw_title(label: str, figures: str, here: str, columns: int, looks: Looks) 
     return line([segment for segment in segments if segment.text], columns, looks.text)
 
 
-def draw_fold(label: str, tokens: int, tail: str, here: str, columns: int, looks: Looks) -> Strip:
+def draw_fold(
+    label: str,
+    tokens: int,
+    tail: str,
+    here: str,
+    columns: int,
+    looks: Looks,
+    *,
+    forks: bool = False,
+) -> Strip:
     """A folded section: how many tokens it has and its last words, in exactly `columns` cells.
 
     Args:
@@ -178,13 +191,16 @@ def draw_fold(label: str, tokens: int, tail: str, here: str, columns: int, looks
         here: the visible form of the cursor's token; empty while the cursor is elsewhere.
         columns: width in cells.
         looks: the styles.
+        forks: whether the tree forks after one of its tokens.
     """
     head = f"{FOLD} {label}: {tokens:,} tokens "
-    token = cut(_one_line(here), max(columns - width(head), 0))
-    room = columns - width(head) - width(token) - (not token)
+    mark = f"{FORK} " if forks else ""
+    token = cut(_one_line(here), max(columns - width(head + mark), 0))
+    room = columns - width(head + mark) - width(token) - (not token)
     words = _last_words(_one_line(tail[-2 * columns :]), max(room, 0))
     segments = [
         Segment(head, looks.muted),
+        Segment(mark, looks.fork),
         Segment(words, looks.prompt),
         Segment(token, looks.cursor),
     ]

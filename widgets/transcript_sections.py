@@ -92,11 +92,36 @@ class Sections:
         """Whether one line stands for a section."""
         return self._long and number in self.folded
 
+    def hides_fork(self, number: int, cells: Sequence[Cell]) -> bool:
+        """Whether the tree forks after a hidden cell of a section."""
+        section = self.shown[number]
+        at = self.hidden.find(1, section.start, section.stop)
+        while at >= 0:
+            if cells[at].fork:
+                return True
+            at = self.hidden.find(1, at + 1, section.stop)
+        return False
+
+    def with_heading(self, cell: int) -> int | None:
+        """The section that no word stands in before a cell; None where some do."""
+        number = self.at(cell)
+        if number is None:
+            return None
+        first, section = self.shown[number].start, self.shown[number]
+        for start, stop in section.template:
+            first = stop if start == first else first
+        return number if cell <= first else None
+
+    def at(self, cell: int) -> int | None:
+        """The section that a cell belongs to."""
+        found = bisect_right(self.shown, cell, key=lambda section: section.start) - 1
+        return found if found >= 0 else None
+
     def standing_for(self, cell: int) -> int | None:
         """The section whose line stands for a cell that is hidden; None where it is not."""
         if not 0 <= cell < len(self.hidden) or not self.hidden[cell]:
             return None
-        return bisect_right(self.shown, cell, key=lambda section: section.start) - 1
+        return self.at(cell)
 
     def _is_long(self, number: int, cells: Sequence[Cell], columns: int) -> bool:
         section = self.shown[number]

@@ -38,14 +38,14 @@ def ending(session: Listed) -> str:
 
 
 def latest() -> Listed:
-    """The latest session that can be opened.
+    """The latest session that can be opened and holds something.
 
     Raises:
         UsageError: when there is none.
     """
     for path in all_files():
         session = listed(path)
-        if not session.problem and not session.live:
+        if not (session.problem or session.live or session.holds_nothing):
             return session
     raise UsageError("there is no session to open yet: `tokexplore` begins one.")
 

@@ -36,6 +36,8 @@ class Listed(NamedTuple):
     or goes on."""
     problem: str = ""
     """Why nothing more is known of it."""
+    holds_nothing: bool = False
+    """Whether it was left without a token in it."""
 
 
 class Session(NamedTuple):
@@ -123,13 +125,21 @@ def listed(path: Path) -> Listed:
     try:
         with closing(connect(path)) as connection:
             schema.check(connection, path)
-            holder = meta.holder(connection)
+            holder, summary = meta.holder(connection), meta.summary(connection)
+            live = holder is not None and holder.alive
             return Listed(
-                path, meta.summary(connection), meta.created(connection),
-                holder is not None and holder.alive, meta.get(connection, "ended") or "",
+                path, summary, meta.created(connection), live, meta.get(connection, "ended") or "",
+                holds_nothing=not (live or summary.nodes or _has_tokens(connection)),
             )  # fmt: skip
     except (UsageError, *BROKEN) as error:
         return Listed(path, Summary(), 0.0, False, "", str(error))
+
+
+def _has_tokens(connection: sqlite3.Connection) -> bool:
+    return (
+        connection.execute("SELECT 1 FROM event WHERE kind = 'taken' LIMIT 1").fetchone()
+        is not None
+    )
 
 
 def open_session(path: Path, *, to_write: bool = True) -> Session:

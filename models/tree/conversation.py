@@ -43,6 +43,11 @@ class Turn(NamedTuple):
         """What is not the template's."""
         return [stretch for stretch in self.stretches if stretch.kind != "template"]
 
+    @property
+    def first_word(self) -> int:
+        """Index of its first word, or of its first token where all of it is the template's."""
+        return self.words[0].start if self.words else self.start
+
 
 class TurnFigures(NamedTuple):
     """What is known of a turn's words."""
@@ -151,10 +156,35 @@ def _message(path: TokenPath, turn: Turn, chat: Chat) -> Message:
     return Message("assistant", content, more)
 
 
+def said(path: TokenPath, turn: Turn, kind: PartKind) -> tuple[list[int], list[int]]:
+    """Indices of what a turn says of one kind, and of what stands after that: special tokens, with
+    blanks after them, which end it."""
+    spans = [range(one.start, one.stop) for one in turn.stretches if one.kind == kind]
+    found = [index for span in spans for index in span]
+    end = len(found)
+    while end and (is_special(path, found[end - 1]) or not _piece(path, found[end - 1]).strip()):
+        end -= 1
+    while end < len(found) and not is_special(path, found[end]):
+        end += 1
+    return found[:end], found[end:]
+
+
+def is_special(path: TokenPath, index: int) -> bool:
+    """Whether a token of a path is a special one."""
+    return path.tree.token[path.nodes[index]] in path.vocabulary.special
+
+
+def _piece(path: TokenPath, index: int) -> str:
+    return path.pieces(index, index + 1)[0]
+
+
 def _text(path: TokenPath, turn: Turn, kind: PartKind) -> str:
-    """The running text of a turn's words of one kind, special tokens left out."""
-    spans = [(one.start, one.stop) for one in turn.stretches if one.kind == kind]
-    return "".join(path.words(start, stop) for start, stop in spans)
+    """The running text of what a turn says of one kind.
+
+    What was said past the end of the turn stays as it is, names of special tokens included: that is
+    what the template makes the same tokens of again.
+    """
+    return "".join(_piece(path, index) for index in said(path, turn, kind)[0])
 
 
 def shared(path: TokenPath, chat: Chat) -> tuple[int, int]:

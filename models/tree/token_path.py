@@ -9,6 +9,7 @@ from tokexplore.models.tokens import Vocabulary
 from tokexplore.models.tree.events import Prompted
 from tokexplore.models.tree.tree import TokenTree
 from tokexplore.models.tree.trie import ROOT
+from tokexplore.models.tree.turns import Turns, is_given
 
 
 class TokenPath:
@@ -40,6 +41,14 @@ class TokenPath:
     def chat(self) -> Chat | None:
         """The conversation that it belongs to, as it was given last."""
         return next((p.chat for p in reversed(self.prompts) if p.chat is not None), None)
+
+    def given(self, index: int) -> bool:
+        """Whether the token at an index is prompt on this path."""
+        return is_given(self._turns, index + 1)
+
+    @cached_property
+    def _turns(self) -> Turns:
+        return self.tree.turns(self.leaf)
 
     @cached_property
     def _pieces(self) -> list[str]:

@@ -476,3 +476,52 @@ async def test_boundaries_are_shown_and_hidden_without_a_new_layout() -> None:
 def underlined(app: TranscriptApp) -> str:
     rows = (app.transcript.render_line(y) for y in range(app.transcript.size.height))
     return "".join(s.text for row in rows for s in row if s.style and s.style.underline)
+
+
+def forked(cells: list[Cell], *at: int) -> list[Cell]:
+    return [cell._replace(fork=index in at) for index, cell in enumerate(cells)]
+
+
+async def test_a_fork_that_is_hidden_is_seen_on_the_line_that_stands_for_it() -> None:
+    app = TranscriptApp()
+    async with app.run_test(size=(30, 10)) as pilot:
+        cells = [*prompt(20), *words(8)]
+        turns = [
+            Section(0, 20, "user", foldable=True),
+            Section(20, 28, "assistant", "8 tokens", template=((20, 22), (27, 28))),
+        ]
+        app.transcript.show(cells, 0, sections=turns)
+        await pilot.pause()
+        assert "┬" not in "".join(screen(app))
+        for at, line in ((3, 0), (21, 1), (27, 1)):
+            app.transcript.show(forked(cells, at), 0, sections=turns)
+            titles = [row for row in screen(app) if row.startswith(("▸", "assistant"))]
+            assert ["┬" in title for title in titles] == [line == 0, line == 1]
+            assert "".join(screen(app)).count("┬") == 1
+        app.transcript.show(forked(cells, 24), 0, sections=turns)
+        assert "┬" in next(row for row in screen(app) if "w004" in row)
+        app.transcript.show(forked(cells, 3, 27), 0, sections=turns)
+        app.transcript.folded = False
+        await pilot.pause()
+        assert not any("┬" in row for row in screen(app) if row.startswith(("user", "assistant")))
+
+
+@pytest.mark.parametrize("folded", [True, False])
+async def test_a_turn_comes_into_view_with_its_title(folded: bool) -> None:
+    app = TranscriptApp()
+    async with app.run_test(size=(22, 8)) as pilot:
+        cells = words(120)
+        turns = [
+            Section(at, at + 30, "assistant", f"turn {at}", template=((at, at + 4),))
+            for at in range(0, 120, 30)
+        ]
+        app.transcript.folded = folded
+        app.transcript.show(cells, 0, sections=turns)
+        app.transcript.following = False
+        await pilot.pause()
+        for at in (90, 60, 30):
+            for start in range(120):
+                for cursor in (0, start, at + 4):
+                    app.transcript.cursor = cursor
+                assert any(f"turn {at}" in row for row in screen(app))
+                assert any(f"w{at + 4:03}" in row for row in screen(app))

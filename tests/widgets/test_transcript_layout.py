@@ -155,10 +155,15 @@ def test_chinese_wraps_anywhere_but_never_before_a_stop_or_after_an_opening_mark
     assert wrap(8, "从前「", "有") == ["从前", "「有"]
 
 
-def test_a_line_break_is_shown_and_a_fork_stands_before_it() -> None:
+def test_a_line_break_is_shown_and_a_fork_after_it_stands_behind_it() -> None:
     assert wrap(20, "end", ".\n", "\n", "New") == ["end.⏎", "⏎", "New"]
-    forked = [Cell("end\n", "sampled", fork=True), Cell("x", "sampled")]
-    assert shown(full(forked, 20)) == ["end┬⏎", "x"]
+    after, end = Cell("\n", "sampled", fork=True), Cell("x", "sampled")
+    assert shown(full([Cell("end", "sampled"), after, end], 20)) == ["end⏎┬", "x"]
+    before = Cell("end", "sampled", fork=True)
+    assert shown(full([before, Cell("\n", "sampled"), end], 20)) == ["end┬⏎", "x"]
+    both = Cell("end\n\n", "sampled", fork=True, flip=True)
+    assert shown(full([both, end], 20)) == ["end⏎", "⏎┬▲", "x"]
+    assert shown(full([both._replace(text="endings\n"), end], 9)) == ["endings", "⏎┬▲", "x"]
 
 
 def test_indentation_is_kept() -> None:

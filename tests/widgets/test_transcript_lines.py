@@ -11,7 +11,7 @@ from textual.strip import Strip
 from tokexplore.widgets.heat import LEVELS, NONE
 from tokexplore.widgets.transcript_cells import Cell
 from tokexplore.widgets.transcript_layout import Layout
-from tokexplore.widgets.transcript_lines import Aside, draw_aside, draw_fold, draw_line
+from tokexplore.widgets.transcript_lines import Aside, draw_aside, draw_fold, draw_line, draw_title
 from tokexplore.widgets.transcript_looks import Looks
 
 NAMES = [name for name in Looks._fields if name != "heat"]
@@ -225,3 +225,11 @@ def test_a_folded_prompt_shows_the_cursor_in_it() -> None:
     assert styles(strip)[" had"] == LOOKS.cursor
     strip = draw_fold("prompt", 1234, "and then the king", " had", 40, LOOKS)
     assert strip.text == "▸ prompt: 1,234 tokens … the king had   "
+
+
+def test_a_fold_shows_that_the_tree_forks_in_it() -> None:
+    strip = draw_fold("prompt", 1234, "and then the king", "", 44, LOOKS, forks=True)
+    assert strip.text == "▸ prompt: 1,234 tokens ┬ and then the king  "
+    assert styles(strip)["┬ "] == LOOKS.fork
+    strip = draw_title("user", "9 tokens", " had", 24, LOOKS, forks=True)
+    assert strip.text == "user ┬  9 tokens   had  "

@@ -178,8 +178,8 @@ class AnnotationActions(Actions):
         from tokexplore.tui.export.to_file import write_export
 
         usual = ExportOptions()
-        file = write_export(source, asked, usual.scope, usual.candidates)
-        notice = f"The export is in {file}."
+        file, more = write_export(source, asked, usual.scope, usual.candidates)
+        notice = " ".join(filter(None, (f"The export is in {file}.", more)))
         if damaged := len(source.tree.distribution.damaged):
             notice += f" What is damaged in the session, at {steps(damaged)}, is left blank."
         return notice

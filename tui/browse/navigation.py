@@ -43,8 +43,11 @@ class NavigationActions(Actions):
         self.screen.changed()
 
     def action_turn_start(self, direction: int) -> None:
-        """To the first word of the turn before or after."""
-        starts = [turn.words[0].start for turn in conversation(self.explorer.path) if turn.words]
+        """To the first word of the turn before or after; one that is only opened is the end."""
+        told = [turn for turn in conversation(self.explorer.path) if turn.role]
+        if told and not told[-1].words:
+            told.pop()
+        starts = [turn.first_word for turn in told]
         if not self.explorer.jump(direction, starts.__contains__):
             self.screen.nothing("more turns")
         self.screen.changed()

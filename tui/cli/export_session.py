@@ -39,10 +39,12 @@ def export_session(options: ExportOptions, out: BinaryIO) -> None:
     if notice := " ".join(filter(None, (session.damage, read_state(session.view)[1]))):
         print(f"tokexplore: {plain_text(notice)}", file=sys.stderr)
     if not options.output:
-        export(source, form, options.scope, options.candidates, out)
+        notice = export(source, form, options.scope, options.candidates, out)
     else:
         with new_file(options.output, force=options.force) as file:
-            export(source, form, options.scope, options.candidates, file)
+            notice = export(source, form, options.scope, options.candidates, file)
+    if notice:
+        print(f"tokexplore: {plain_text(notice)}", file=sys.stderr)
     if found := len(damaged) - damaged_before:
         notice = f"{session.path} is damaged: the candidates of {steps(found)} cannot be read and "
         print(f"tokexplore: {plain_text(notice)}are left blank.", file=sys.stderr)

@@ -2,6 +2,7 @@
 
 import time
 
+from tokexplore.models.display import counted
 from tokexplore.models.session.listing import ending, size_of
 from tokexplore.models.session.paths import all_files, sessions_folder
 from tokexplore.models.session.reader import Listed, listed
@@ -12,12 +13,17 @@ _NAME, _MODEL = 36, 20
 
 
 def session_table(width: int) -> str:
-    """A line for each session, the latest first; cut to `width` cells (0 cuts nothing)."""
+    """A line for each session, the latest first, and one for all that hold nothing; cut to `width`
+    cells (0 cuts nothing)."""
     found = [listed(path) for path in all_files()]
     if not found:
         return f"No sessions yet: they will lie in {plain_text(str(sessions_folder()))}.\n"
     head = f"{'name':<{_NAME}} {'model':<{_MODEL}} {'when':<16} {'tokens':>9} {'MB':>8}  begins"
-    lines = [head, *map(session_line, found)]
+    told = [session for session in found if not session.holds_nothing]
+    lines = [head, *map(session_line, told)] if told else []
+    if empty := len(found) - len(told):
+        holds = "holds" if empty == 1 else "hold"
+        lines.append(f"{counted(empty, 'session')} {holds} nothing, not a token.")
     return "".join(f"{cut(line, width) if width else line}\n" for line in lines)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from importlib import import_module
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 if TYPE_CHECKING:
     from tokexplore.tui.export.source import Scope, Source
@@ -17,19 +17,25 @@ class Format(NamedTuple):
     suffixes: tuple[str, ...]
     """How the names of its files end."""
     parts: str
-    """`module:function` beside this file; imported when it is asked for."""
+    """What makes it: `module:function` beside this file, imported when it is asked for."""
+    notice: str = ""
+    """What tells, of a source, what the user should know of its file; in the same form."""
 
     def load(self) -> Parts:
         """The function that makes it."""
-        module, _, name = self.parts.partition(":")
-        function: Parts = getattr(import_module(f"tokexplore.tui.export.{module}"), name)
+        function: Parts = _function(self.parts)
         return function
+
+
+def _function(name: str) -> Any:
+    module, _, function = name.partition(":")
+    return getattr(import_module(f"tokexplore.tui.export.{module}"), function)
 
 
 FORMATS = {
     "jsonl": Format((".jsonl",), "tree_jsonl:jsonl_parts"),
     "json": Format((".json",), "tree_jsonl:json_parts"),
-    "messages": Format((".messages.json",), "messages:messages_parts"),
+    "messages": Format((".messages.json",), "messages:messages_parts", "messages:messages_notice"),
     "csv": Format((".csv",), "csv_table:csv_parts"),
     "markdown": Format((".md", ".markdown"), "markdown:markdown_parts"),
     "html": Format((".html", ".htm"), "html:html_parts"),
@@ -39,8 +45,11 @@ SUFFIXES = {suffix: name for name, form in FORMATS.items() for suffix in form.su
 """The formats by how a file's name ends."""
 
 
-def export(source: "Source", form: str, scope: "Scope", candidates: int, out: BinaryIO) -> None:
+def export(source: "Source", form: str, scope: "Scope", candidates: int, out: BinaryIO) -> str:
     """Write what a scope holds, with so many candidates for each step.
+
+    Returns:
+        What the user should know of it; empty where there is nothing to say.
 
     Args:
         form: one of `FORMATS`.
@@ -51,3 +60,5 @@ def export(source: "Source", form: str, scope: "Scope", candidates: int, out: Bi
     for part in FORMATS[form].load()(source, scope, candidates):
         out.write(part)
     out.flush()
+    notice = FORMATS[form].notice
+    return _function(notice)(source) if notice else ""

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from tokexplore.models.display import safe_text
 from tokexplore.models.tree.trie import Branch
+from tokexplore.tui.export.leaving import Left, left_by
 from tokexplore.tui.export.source import Scope, Source
 
 WORDS = 160
@@ -20,16 +21,16 @@ def dot_parts(source: Source, scope: Scope, _count: int) -> Iterator[bytes]:
     yield b'  edge [fontname="monospace", fontsize=9];\n'
     shown = {branch.number for branch in source.branches(scope)}
     for branch in source.branches(scope):
-        yield f'  b{branch.number} [label="{_label(source, branch)}"];\n'.encode()
-        origin = source.tree.branch_of[source.tree.fork_of(branch)]
-        if origin in shown:
-            edge = _edge(source, branch)
-            yield f'  b{origin} -> b{branch.number} [label="{edge}"];\n'.encode()
+        yield f'  b{branch.number} [label="{_label(source, branch, scope)}"];\n'.encode()
+        left = left_by(source, branch)
+        if left is not None and left.branch in shown:
+            edge = _edge(source, branch, left)
+            yield f'  b{left.branch} -> b{branch.number} [label="{edge}"];\n'.encode()
     yield b"}\n"
 
 
-def _label(source: Source, branch: Branch) -> str:
-    text = source.vocabulary.text(source.tree.token[n] for n in source.chain(branch))
+def _label(source: Source, branch: Branch, scope: Scope) -> str:
+    text = source.vocabulary.text(source.tree.token[n] for n in source.chain(branch, scope))
     text = " ".join(text.split())
     if len(text) > WORDS:
         text = f"{text[:WORDS]}…"
@@ -38,13 +39,12 @@ def _label(source: Source, branch: Branch) -> str:
     return "".join(f"{_escaped(one)}\\l" for one in (head, *lines))
 
 
-def _edge(source: Source, branch: Branch) -> str:
+def _edge(source: Source, branch: Branch, left: Left) -> str:
     tree = source.tree
     token = source.vocabulary.show(tree.token[branch.head])
     share = f" {math.exp(tree.logprob[branch.head]):.1%}" if tree.is_scored(branch.head) else ""
-    step = tree.own_step(branch.head)
-    at = f"@{step} " if step else ""
-    return _escaped(f"{at}{token}{share}")
+    at = f"@{left.step}" if left.step else left.place
+    return _escaped(f"{at} {token}{share}")
 
 
 def _escaped(text: str) -> str:

@@ -17,6 +17,7 @@ from tokexplore.models.tree.turns import Turns, is_given, steps_until
 from tokexplore.models.tree.visibility import is_fork
 from tokexplore.tui.export.html_lab import lab_link, lab_parts
 from tokexplore.tui.export.html_texts import texts_parts
+from tokexplore.tui.export.leaving import left_by
 from tokexplore.tui.export.markup import html_text
 from tokexplore.tui.export.source import Scope, Source
 from tokexplore.tui.theme import DARK, LIGHT
@@ -46,7 +47,7 @@ def html_parts(source: Source, scope: Scope, count: int) -> Iterator[bytes]:
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     lab, texts = list(lab_parts(source, scope)), list(texts_parts(source, scope))
     sheets = [name for name, parts in (("html_lab.css", lab), ("html_texts.css", texts)) if parts]
-    yield _head(source, digest, sheets, lab_link(source, scope)).encode()
+    yield _head(source, scope, digest, sheets).encode()
     branches = source.branches(scope)
     yield from (
         part.encode("utf-8", "backslashreplace") for part in _story(source, scope, branches)
@@ -83,13 +84,14 @@ def _style() -> str:
     )
 
 
-def _head(source: Source, digest: str, sheets: list[str], link: str) -> str:
+def _head(source: Source, scope: Scope, digest: str, sheets: list[str]) -> str:
     title, models = html_text(source.title), []
+    link = lab_link(source, scope)
     style = "".join([_style(), *map(_file, sheets)])
     for by in source.tree.provenance:
         revision = f" @ {by.revision[:12]}" if by.revision else ""
         models.append(f"{by.model}{revision}, {by.dtype} on {by.device}")
-    facts = [*models, source.settings.short(), f"{len(source.tree) - 1:,} tokens"]
+    facts = [*models, source.sampling(scope), f"{len(source.tree) - 1:,} tokens"]
     steps = "".join(
         f'<b class="h{n}">{name}</b>' for n, name in enumerate(("0", ".5", "1", "2", "4", "6+"))
     )
@@ -140,11 +142,10 @@ def _summary(source: Source, branch: Branch) -> str:
     parts = [f"<span>{branch.number}</span>"]
     if branch.name:
         parts.append(f'<span class="name">{html_text(branch.name)}</span>')
-    if not branch.root:
+    if (left := left_by(source, branch)) is not None:
         token = html.escape(vocabulary.show(tree.token[branch.head]))
-        step = tree.own_step(branch.head)
-        at = f"@{step} " if step else ""
-        parts.append(f"<span>{at}<code>{token}</code></span>")
+        at = f"@{left.step}" if left.step else html_text(f"leaves {left.branch} at {left.place}")
+        parts.append(f"<span>{at} <code>{token}</code></span>")
     parts.append(f"<span>{branch.generated:,} tokens</span>")
     if branch.mean_logprob is not None:
         parts.append(f"<span>{branch.mean_logprob:.2f} nats a token</span>")

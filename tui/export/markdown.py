@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from tokexplore.models.display import safe_text
 from tokexplore.models.tree.trie import Branch
+from tokexplore.tui.export.leaving import left_by
 from tokexplore.tui.export.markdown_lab import lab_sections
 from tokexplore.tui.export.source import Scope, Source
 from tokexplore.widgets.numbers import figure
@@ -20,45 +21,40 @@ def escaped(text: str) -> str:
 
 def markdown_parts(source: Source, scope: Scope, count: int) -> Iterator[bytes]:
     """The whole report; `count` candidates a step, none without the tables."""
-    yield _encoded(f"# {escaped(source.title)}\n\n{facts(source)}\n")
+    yield _encoded(f"# {escaped(source.title)}\n\n{facts(source, scope)}\n")
     for branch in source.branches(scope):
-        yield _encoded(_heading(source, branch))
-        chain = source.chain(branch)
-        if scope == "path":
-            on_path = set(source.tree.path(source.leaf))
-            chain = [node for node in chain if node in on_path]
+        yield _encoded(_heading(source, branch, scope))
+        chain = source.chain(branch, scope)
         yield _encoded(_story(source, chain))
         if count:
             yield from map(_encoded, _table(source, scope, chain, count))
     yield from map(_encoded, lab_sections(source, scope))
 
 
-def facts(source: Source) -> str:
+def facts(source: Source, scope: Scope) -> str:
     """Where the numbers come from."""
-    settings = source.settings.short()
     lines = [
         f"- model: {escaped(by.model)}, {escaped(by.dtype)} on {escaped(by.device)}, attention "
         f"{escaped(by.attention)}{f', revision {escaped(by.revision)}' if by.revision else ''}"
         for by in source.tree.provenance
     ]
-    lines.append(f"- sampling: {escaped(settings)}")
+    lines.append(f"- sampling: {escaped(source.sampling(scope))}")
     lines.append("- logprobs, surprisal, entropy and margin in nats, of the model's distribution")
     if source.tree.distribution.incomplete:
         lines.append("- H is ? where only the first candidates of a step are known")
     return "\n".join(lines) + "\n"
 
 
-def _heading(source: Source, branch: Branch) -> str:
+def _heading(source: Source, branch: Branch, scope: Scope) -> str:
     tree = source.tree
     name = f" “{escaped(branch.name)}”" if branch.name else ""
-    if branch.root:
-        where = "a prompt"
-    else:
+    left = left_by(source, branch)
+    where = "a prompt" if branch.root else ""
+    if left is not None:
         token = source.vocabulary.show(tree.token[branch.head])
-        step = tree.own_step(branch.head)
-        at = f" at step {step}" if step else ""
-        where = f"leaves branch {tree.branch_of[tree.fork_of(branch)]}{at} by {escaped(token)}"
-    mean = branch.mean_logprob
+        where = f"{where} that leaves" if branch.root else "leaves"
+        where += f" branch {left.branch} at {escaped(left.place)} by {escaped(token)}"
+    mean = source.mean_logprob(branch, scope)
     figures = "" if mean is None else f", mean logprob {mean:.3f} a token"
     return f"## Branch {branch.number}{name}: {where}{figures}\n\n"
 

@@ -1,5 +1,6 @@
 """What is exported: a tree, its vocabulary, and which of its nodes."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple, get_args
 
@@ -15,6 +16,8 @@ from tokexplore.models.tree.visibility import is_hidden
 
 Scope = Literal["path", "visible", "all"]
 """The path in view, all branches but hidden ones, or all of them."""
+GENERATED = ("greedy", "sampled", "server")
+"""Origins of tokens that no one gave or picked."""
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 
 
@@ -83,11 +86,53 @@ class Source(NamedTuple):
         before = tree.distribution.walk(tree.parent[node] for node in nodes)
         return zip(nodes, before, strict=True)
 
-    def chain(self, branch: Branch) -> list[int]:
-        """The nodes that belong to a branch alone."""
+    def chain(self, branch: Branch, scope: Scope = "all") -> list[int]:
+        """The nodes of a scope that belong to a branch alone."""
         tree, node = self.tree, branch.head
+        if scope == "path":
+            return [node for node in tree.path(self.leaf) if tree.branch_of[node] == branch.number]
         nodes = [node]
         while node != branch.tip:
             node = tree.children[node][0]
             nodes.append(node)
         return nodes
+
+    def mean_logprob(self, branch: Branch, scope: Scope) -> float | None:
+        """Mean model logprob (nats) of what a scope holds of a branch, prompt left out; None where
+        no token of it is scored."""
+        if scope != "path":
+            return branch.mean_logprob
+        tree = self.tree
+        chosen = (node for node in self.chain(branch, scope) if self.step(node, scope) is not None)
+        known = [tree.logprob[node] for node in chosen if tree.is_scored(node)]
+        return math.fsum(known) / len(known) if known else None
+
+    def sampling(self, scope: Scope) -> str:
+        """The settings that tokens of a scope were generated under, and in which branches where
+        there are several."""
+        tree = self.tree
+        used: dict[str, list[int]] = {}
+        for branch in self.branches(scope):
+            nodes = (n for n in self.chain(branch, scope) if tree.origin[n] in GENERATED)
+            for number in sorted({tree.settings_of[node] for node in nodes}):
+                settings = tree.settings[number] if tree.settings else self.settings
+                numbers = used.setdefault(settings.short(), [])
+                if branch.number not in numbers[-1:]:
+                    numbers.append(branch.number)
+        if not used:
+            return "nothing was generated"
+        if len(used) == 1:
+            return next(iter(used))
+        return "; ".join(f"{name} in {branches_text(numbers)}" for name, numbers in used.items())
+
+
+def branches_text(numbers: Sequence[int]) -> str:
+    """Rising numbers of branches in words: `branch 4`, `branches 1-3, 7`."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1][1:] = [number]
+        else:
+            runs.append([number])
+    shown = ", ".join("-".join(map(str, run)) for run in runs)
+    return f"branch{'es' if len(numbers) > 1 else ''} {shown}"

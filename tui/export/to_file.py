@@ -12,8 +12,11 @@ from tokexplore.tui.export.formats import SUFFIXES, export
 from tokexplore.tui.export.source import SCOPES, Scope, Source
 
 
-def write_export(source: Source, asked: str, scope: Scope, candidates: int) -> Path:
-    """Write a tree to the file that a line names, `FILE [path|visible|all]`; the file's full path.
+def write_export(source: Source, asked: str, scope: Scope, candidates: int) -> tuple[Path, str]:
+    """Write a tree to the file that a line names, `FILE [path|visible|all]`.
+
+    Returns:
+        The file's full path, and what the user should know of what is in it.
 
     Args:
         scope: where the line names none.
@@ -31,8 +34,8 @@ def write_export(source: Source, asked: str, scope: Scope, candidates: int) -> P
     output = str(path_of(name.strip()))
     form = _named_by(output)
     with new_file(output) as file:
-        export(source, form, scope, candidates, file)
-    return Path(output).absolute()
+        notice = export(source, form, scope, candidates, file)
+    return Path(output).absolute(), notice
 
 
 def format_for(name: str, output: str) -> str:

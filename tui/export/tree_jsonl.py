@@ -23,11 +23,9 @@ from tokexplore.tui.export.json_fields import (
     line_with,
     sampling_fields,
 )
-from tokexplore.tui.export.source import Scope, Source
+from tokexplore.tui.export.source import GENERATED, Scope, Source
 from tokexplore.tui.export.study_fields import study_lines
 from tokexplore.tui.export.text_fields import text_lines
-
-GENERATED = ("greedy", "sampled", "server")
 
 
 def jsonl_parts(source: Source, scope: Scope, count: int) -> Iterator[bytes]:

@@ -9,6 +9,7 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.widgets import Input
 
+from tokexplore.models.api.options import EMBEDDED, EMBEDDED_TITLE
 from tokexplore.models.catalog.choices import RECENT, Choice, Choices, is_path
 from tokexplore.models.catalog.footprint import Fit, gb
 from tokexplore.models.display import safe_text
@@ -153,4 +154,4 @@ def _short(row: Choice) -> str:
     directory = row.entry is not None and row.entry.origin == "directory"
     if row.is_folder or (directory and row.section != RECENT):
         return safe_text(Path(row.name).name + "/" * row.is_folder)
-    return safe_text(row.name)
+    return f"{EMBEDDED_TITLE} ({EMBEDDED})" if row.name == EMBEDDED else safe_text(row.name)

@@ -33,10 +33,19 @@ class SessionPicker(Picker[Path | None, Listed]):
         """The session that is open."""
 
     def find(self) -> Iterable[Sequence[Listed]]:
-        """The sessions that were kept, the latest first."""
-        sessions = map(listed, all_files())
+        """The sessions that were kept, the latest first, and last those that hold nothing."""
+        sessions, empty = map(listed, all_files()), list[Listed]()
         while batch := list(islice(sessions, BATCH)):
-            yield batch
+            empty += filter(self._holds_nothing, batch)
+            yield [row for row in batch if not self._holds_nothing(row)]
+        yield empty
+
+    def _holds_nothing(self, row: Listed) -> bool:
+        return row.holds_nothing and row.path != self._opened
+
+    def heading(self, row: Listed) -> str:
+        """What those that hold nothing stand under."""
+        return "sessions that hold nothing" if self._holds_nothing(row) else ""
 
     def can_pick(self, row: Listed) -> bool:
         """Whether a session can be opened: the present one's file may not say yet that it is."""

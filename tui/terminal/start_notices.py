@@ -52,9 +52,10 @@ def start_notices(
 
 
 def offer_last() -> str:
-    """Say so where the latest session ended without the user's will; else empty."""
-    last = next(iter(all_files()), None)
-    session = listed(last) if last else None
+    """Say so where the latest session that holds something ended without the user's will; else
+    empty."""
+    sessions = map(listed, all_files())
+    session = next((session for session in sessions if not session.holds_nothing), None)
     if session is None or session.problem or session.live or session.ended == "quit":
         return ""
     return (

@@ -1,6 +1,7 @@
 """Conversations as token ids, through the model's own chat template."""
 
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import Any
 
 import msgspec
@@ -145,11 +146,15 @@ def _following(model: TextModel, ids: Sequence[int], chat: Chat, known: int) -> 
     stood = (*before, Message("assistant", STAND_IN), *added)
     said, notices = _conversation(model, msgspec.structs.replace(chat, messages=stood))
     cut = said.text.rfind(STAND_IN) + len(STAND_IN)
-    words = said.text.find(added[0].content.strip(), cut)
-    closing = len(continuation_ids(model, said.text[cut : max(cut, words)]))
     following = _after(model, said.text, cut)
     shift = known - len(before) - 1
     told = [_shifted(part, shift) for part in parts(model, said, following, cut)]
+    if words := added[0].content.strip():
+        closing = len(
+            continuation_ids(model, said.text[cut : max(cut, said.text.find(words, cut))])
+        )
+    else:
+        closing = sum(part.tokens for part in takewhile(lambda part: part.message < known, told))
     appended, notice = _joined(model, list(ids), following, closing)
     return Rendered(
         tuple(appended),

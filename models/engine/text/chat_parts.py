@@ -7,7 +7,7 @@ not (the template makes something else of other words), nothing is told apart.
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import accumulate, groupby, pairwise
 from typing import Any, NamedTuple
 
@@ -52,15 +52,17 @@ class _Stretch(NamedTuple):
 
 
 class _Stood:
-    """Messages with stand-ins in the place of their words."""
+    """Messages with stand-ins in the place of their words, and in that of the blank contents of
+    some."""
 
-    def __init__(self, turns: Turns) -> None:
+    def __init__(self, turns: Turns, blank: Collection[int]) -> None:
         self.words: list[_Words] = []
         """By the number of the stand-in."""
+        self._blank = blank
         self.turns = [self._turn(index, turn) for index, turn in enumerate(turns)]
 
     def _put(self, message: int, kind: PartKind, text: str) -> str:
-        if not text.strip():
+        if not text.strip() and (message not in self._blank or kind != "content"):
             return text
         self.words.append(_Words(message, kind, text))
         return f"{STAND_IN}x{len(self.words) - 1}x"
@@ -126,16 +128,10 @@ def parts(
 
 def _stretches(model: TextModel, said: Conversation) -> list[_Stretch] | None:
     """The whole text as stretches; None where they cannot be told apart."""
-    stood = _Stood(said.turns)
-    try:
-        marked = apply(model, said.chat, stood.turns, **said.how)
-    except UsageError:
+    found = _found(model, said)
+    if found is None:
         return None
-    pieces = _STAND_IN.split(marked)
-    own, words = pieces[::2], [stood.words[int(number)] for number in pieces[1::2]]
-    spelled = _spelled(said.text, own, words)
-    if spelled is None or not words:
-        return None
+    stood, own, words, spelled = found
     end = len(said.text) - len(said.prefill)
     tail = said.text[len(own[0]) + sum(map(len, spelled)) + sum(map(len, own[1:-1])) : end]
     closing = _Closing(model, said, stood)
@@ -149,6 +145,44 @@ def _stretches(model: TextModel, said: Conversation) -> list[_Stretch] | None:
     stretches += closing.between(tail, last, max(last, answer)) if tail else ()
     stretches.append(_Stretch(said.prefill, answer, "content"))
     return [stretch for stretch in stretches if stretch.text]
+
+
+class _Found(NamedTuple):
+    """A conversation's words in its text."""
+
+    stood: _Stood
+    own: list[str]
+    """What the template writes before, between and after the words."""
+    words: list[_Words]
+    spelled: list[str]
+    """The words as the text has them."""
+
+
+def _found(model: TextModel, said: Conversation) -> _Found | None:
+    """The words, those of messages without any too where the template writes their turns.
+
+    Many templates write something else for a message that says nothing, so of such messages only
+    those are stood in for with which the text still comes back.
+    """
+    said_something = {words.message for words in _Stood(said.turns, ()).words}
+    silent = [index for index in range(len(said.turns)) if index not in said_something]
+    found = _found_with(model, said, silent)
+    if found is None and silent:
+        kept = [index for index in silent if _found_with(model, said, [index]) is not None]
+        found = _found_with(model, said, kept) or _found_with(model, said, ())
+    return found
+
+
+def _found_with(model: TextModel, said: Conversation, blank: Collection[int]) -> _Found | None:
+    stood = _Stood(said.turns, blank)
+    try:
+        marked = apply(model, said.chat, stood.turns, **said.how)
+    except UsageError:
+        return None
+    pieces = _STAND_IN.split(marked)
+    own, words = pieces[::2], [stood.words[int(number)] for number in pieces[1::2]]
+    spelled = _spelled(said.text, own, words)
+    return None if spelled is None or not words else _Found(stood, own, words, spelled)
 
 
 def _spelled(text: str, own: Sequence[str], words: Sequence[_Words]) -> list[str] | None:

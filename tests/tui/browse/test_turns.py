@@ -109,6 +109,20 @@ async def test_braces_walk_from_turn_to_turn() -> None:
         assert explorer.cursor == starts[1]
 
 
+async def test_braces_stop_at_a_turn_that_says_nothing() -> None:
+    app = chat_app(Chat((Message("user", ""), Message("assistant", "the king"), CHAT.messages[1])))
+    async with app.run_test(size=SIZE) as pilot:
+        await answered(app, pilot)
+        assert [row.split("  ")[0] for row in story(app)].count("user") == 2
+        seen = []
+        for _ in range(4):
+            await press(pilot, "{")
+            seen.append(app.controller.explorer.cursor)
+        turns = [turn for turn in conversation(app.controller.explorer.path) if turn.role]
+        assert seen == [turn.first_word for turn in reversed(turns)]
+        assert seen[-1] == turns[0].start
+
+
 def fields(app: TokexploreApp) -> list[Turn]:
     """The turns of this chat in the editor."""
     return app.screen.query_one("#chat", ChatForm).turns

@@ -357,7 +357,9 @@ def test_tokens_that_were_given_have_no_step_in_any_turn(scope: Scope) -> None:
     assert [str(data[str(node)][4] or "") for node in path] == steps
     assert "<li><span>prompt</span>" in page
     if scope == "all":
-        assert re.search(r'b1 -> b2 \[label="␣w38', written(source, "dot").decode())
+        assert re.search(
+            r'b1 -> b2 \[label="position 4, in the prompt, ␣w38', written(source, "dot").decode()
+        )
         assert [row["step"] for row in rows[8:]] == ["", "3"]
 
 

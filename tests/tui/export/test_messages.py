@@ -1,17 +1,27 @@
 """Conversations go out as messages and as JSON lines, and come in again as they were."""
 
+import io
 import json
 from pathlib import Path
 
 import pytest
+from support import fake_vocabulary as fake
 from support.fake_engine import FakeEngine
+from support.sessions import PROVENANCE, SETTINGS, journal_of
 
+from tokexplore.models.api.chat import Chat, Message
 from tokexplore.models.errors import UsageError
+from tokexplore.models.session.meta import Summary
 from tokexplore.models.session.reader import open_session
+from tokexplore.models.session.writer import View
+from tokexplore.models.tree.events import Prompted
 from tokexplore.models.tree.tree import TokenTree
+from tokexplore.models.tree.trie import ROOT
 from tokexplore.tui.cli import dispatch
 from tokexplore.tui.cli.common.message_file import read_conversation
+from tokexplore.tui.export.formats import export
 from tokexplore.tui.export.import_jsonl import Lines
+from tokexplore.tui.export.source import Source
 
 CALL = {"type": "function", "function": {"name": "look", "arguments": {"at": "wolf"}}}
 MESSAGES = [
@@ -97,3 +107,89 @@ def test_what_is_said_holds_no_control(tmp_path: Path) -> None:
     assert not any(ord(c) < 32 and c != "\n" for c in text)
     assert not set("\x9b\u202e") & set(text)
     assert json.loads(text)["messages"][0]["content"] == hostile
+
+
+ASKED = Chat((Message("user", "who was he"),))
+
+
+def went_on(*after: str) -> Source:
+    """A chat that is answered, and what was generated after the end of that."""
+    engine, tree = FakeEngine(), TokenTree()
+    tree.load(PROVENANCE)
+    rendered, leaf = engine.render(ASKED), ROOT
+    for token in rendered.ids:
+        leaf = tree.take(leaf, token, "prompt")
+    tree.append(Prompted(leaf, "chat", ASKED, rendered.parts))
+    for text in ("the king", *after):
+        for token in fake.encode(text, literal=False):
+            leaf = tree.take(leaf, token, "sampled", logprob=-1.0, rank=1)
+    return Source(tree, fake.VOCABULARY, leaf, "x", SETTINGS)
+
+
+def written(source: Source) -> tuple[list[dict[str, str]], str]:
+    """The messages that are written, and what is said of them."""
+    out = io.BytesIO()
+    notice = export(source, "messages", "path", 0, out)
+    return json.loads(out.getvalue())["messages"], notice
+
+
+def test_what_goes_on_past_the_end_of_a_turn_is_not_told_as_plain_words() -> None:
+    source = went_on("<|end|>", "<|user|>", "and she", "<|end|>")
+    messages, notice = written(source)
+    assert messages[-1] == {
+        "role": "assistant", "content": "the king<|end|><|user|>and she"
+    }  # fmt: skip
+    assert notice == (
+        "The text of message 2 (assistant) goes on past <|end|>: it is written as it stands, names "
+        "of special tokens included."
+    )
+    again = Chat(tuple(Message(**message) for message in messages))
+    engine = FakeEngine()
+    assert list(engine.render(again).ids[:-1]) == source.tree.ids(source.leaf)
+
+
+def test_what_ends_a_turn_is_no_word_of_it() -> None:
+    assert written(went_on()) == ([*as_messages(), said("the king")], "")
+    assert written(went_on("<|end|>")) == ([*as_messages(), said("the king")], "")
+    messages, notice = written(went_on("<|end|>", "\n\n", "<|user|>"))
+    assert messages[-1] == said("the king")
+    assert notice == "<|end|>⏎⏎<|user|> at the end of message 2 (assistant) is left out."
+
+
+def as_messages() -> list[dict[str, str]]:
+    return [{"role": message.role, "content": message.content} for message in ASKED.messages]
+
+
+def said(content: str) -> dict[str, str]:
+    return {"role": "assistant", "content": content}
+
+
+def test_names_of_tokens_that_the_user_gave_are_no_end() -> None:
+    engine, tree = FakeEngine(), TokenTree()
+    chat = Chat((Message("user", "who<|end|>he"),), "he<|end|>was")
+    rendered, leaf = engine.render(chat), ROOT
+    for token in rendered.ids:
+        leaf = tree.take(leaf, token, "prompt")
+    tree.append(Prompted(leaf, "chat", chat, rendered.parts))
+    messages, notice = written(Source(tree, fake.VOCABULARY, leaf, "x", SETTINGS))
+    assert [message["content"] for message in messages] == ["who<|end|>he", "he<|end|>was"]
+    assert notice == ""
+
+
+def test_the_command_says_what_messages_hold(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, file = went_on("<|end|>", "<|user|>", "and she"), tmp_path / "a.tokx"
+    tree = TokenTree()
+    journal = journal_of(tree, file)
+    journal.vocabulary(fake.VOCABULARY)
+    tree.load(PROVENANCE)
+    for node in source.tree.path(source.leaf):
+        tree.take(source.tree.parent[node], source.tree.token[node], source.tree.origin[node])
+        if node in source.tree.prompts:
+            tree.append(source.tree.prompts[node])
+    journal.view(View(Summary("fake", len(tree) - 1, "who", 1.0), "{}"))
+    assert journal.close("quit") == ""
+    out = tmp_path / "a.messages.json"
+    assert dispatch.main(["export", str(file), "-o", str(out)]) == 0
+    assert "goes on past <|end|>" in capsys.readouterr().err

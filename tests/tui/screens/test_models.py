@@ -89,7 +89,7 @@ async def test_a_row_says_what_a_model_is_and_whether_it_fits(
         await opened(pilot)
         await during(pilot, lambda: f"in {shelf}"[:20] in screen_text(app) or size[1] < 30)
         text = screen_text(app)
-        for words in ("recent", "shipped with tokexplore", "embedded", "8.6M bf16", "open"):
+        for words in ("recent", "shipped with tokexplore", "fable (embedded)", "8.6M bf16", "open"):
             assert words in text
         assert "\x1b" not in text
         await typed_there(pilot, "phi")

@@ -1,7 +1,9 @@
 """`O`: sessions that can be told apart, and found by what was said and named in them."""
 
+import os
 import shutil
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -14,11 +16,13 @@ from textual.widgets import OptionList
 
 from tokexplore.models.api.chat import Chat, Message
 from tokexplore.models.api.options import PromptSpec
-from tokexplore.models.session import meta
-from tokexplore.models.session.listing import MOST_MODELS, recent_models
+from tokexplore.models.errors import UsageError
+from tokexplore.models.session import meta, schema
+from tokexplore.models.session.listing import MOST_MODELS, latest, recent_models
 from tokexplore.models.session.paths import all_files, make_private, sessions_folder
 from tokexplore.models.session.reader import Listed, listed
 from tokexplore.tui.app import TokexploreApp
+from tokexplore.tui.cli.sessions_table import session_table
 from tokexplore.tui.screens.row_list import RowList
 from tokexplore.tui.screens.sessions import BATCH, SessionPicker
 
@@ -69,6 +73,51 @@ async def test_sessions_on_the_same_prompt_are_told_apart(size: tuple[int, int])
         assert app.screen.query_one(RowList)._shown.index(app.screen.row) == 1, (
             "the one in view cannot be opened"
         )
+
+
+def nothing_kept(name: str) -> Path:
+    """A session that ended without a sign before there was a token; the latest."""
+    path = sessions_folder() / f"{name}.tokx"
+    make_private(path.parent)
+    with closing(sqlite3.connect(path)) as connection:
+        schema.create(connection, {})
+    return path
+
+
+async def test_sessions_that_hold_nothing_do_not_stand_between_the_others() -> None:
+    empty = nothing_kept("a")
+    assert session_table(80) == "1 session holds nothing, not a token.\n"
+    with pytest.raises(UsageError, match="no session to open yet"):
+        latest()
+    await lived("home")
+    [told] = [path for path in all_files() if path != empty]
+    later = nothing_kept("b")
+    os.utime(later, (time.time() + 9, time.time() + 9))
+    assert all_files()[0] == later
+    *lines, last = session_table(0).splitlines()
+    assert len(lines) == 2
+    assert last == "2 sessions hold nothing, not a token."
+    assert latest().path == told
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(pilot)
+        await until(pilot, lambda: len(rows(app)) == 4)
+        assert [row.path for row in rows(app)][1:] == [told, later, empty]
+        assert "sessions that hold nothing" in screen_text(app)
+        await searched(pilot, "once")
+        assert [row.path for row in rows(app)][-1] == told
+        assert "hold nothing" not in screen_text(app)
+
+
+async def test_a_session_that_was_cut_off_before_it_told_of_itself_is_one_of_the_others() -> None:
+    await lived("home")
+    [path] = all_files()
+    with closing(sqlite3.connect(path)) as connection:
+        meta.put(connection, "summary", "{}")
+        meta.put(connection, "ended", None)
+        connection.commit()
+    assert not listed(path).holds_nothing
+    assert "[cut off]" in session_table(0)
 
 
 @pytest.mark.parametrize(

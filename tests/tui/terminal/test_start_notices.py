@@ -9,7 +9,7 @@ from support.lived import OPTIONS, ended, lived
 
 from tokexplore.models.session import meta
 from tokexplore.models.session.paths import all_files
-from tokexplore.tui.terminal.start_notices import start_notices
+from tokexplore.tui.terminal.start_notices import offer_last, start_notices
 
 SIZE = (120, 40)
 
@@ -34,6 +34,16 @@ async def test_a_session_that_ended_badly_is_offered_at_the_next_start(
         await until(pilot, lambda: app.sessions.path == path)
         assert app.controller.state == "recorded"
         assert not any(said in n.message for n in app._notifications if "O opens" not in n.message)
+
+
+async def test_a_session_that_holds_nothing_is_not_offered() -> None:
+    await lived("home")
+    path = all_files()[0]
+    with sqlite3.connect(path) as connection:
+        connection.execute("DELETE FROM event")
+        meta.put(connection, "summary", "{}")
+        meta.put(connection, "ended", None)
+    assert offer_last() == ""
 
 
 async def test_over_ssh_it_is_told_once_that_the_session_outlives_the_line(

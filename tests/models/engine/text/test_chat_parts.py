@@ -9,7 +9,7 @@ from support.conversations import next_turn
 from support.made_models import loaded_with
 
 from tokexplore.models.api.chat import Chat, Message, Rendered
-from tokexplore.models.engine.text.chat import render
+from tokexplore.models.engine.text.chat import append_turns, render
 from tokexplore.models.engine.text.encode import encode
 
 TALK = (
@@ -130,3 +130,44 @@ def test_what_cannot_be_told_apart_is_not_told() -> None:
     rendered = render(model, Chat((Message("user", "king"),)))
     assert rendered.ids
     assert rendered.parts == ()
+
+
+BLANKS = ("", "\n\n", " ")
+
+
+@pytest.mark.parametrize("blank", BLANKS)
+@pytest.mark.parametrize("content", ["{{ m.content }}", "{{ m.content | trim }}"])
+def test_a_message_that_says_nothing_has_a_turn(content: str, blank: str) -> None:
+    model = chatml(content)
+    said = blank if content == "{{ m.content }}" else ""
+    for at in range(len(TALK)):
+        talk = [*TALK]
+        talk[at] = Message(talk[at].role, blank)
+        parts = told(model, render(model, Chat(tuple(talk))))
+        texts = ["".join(text for n, *_, text in parts if n == number) for number in range(4)]
+        assert texts[at] == f"<|im_start|>{talk[at].role}\n{said}<|im_end|>\n"
+        assert texts[3] == "<|im_start|>assistant\n"
+    alone = told(model, render(model, Chat((Message("user", blank),))))
+    assert {(n, role) for n, role, *_ in alone} == {(0, "user"), (1, "assistant")}
+
+
+def test_a_message_that_says_nothing_is_stood_in_for_only_where_the_text_comes_back() -> None:
+    model = chatml("{% if m.content %}{{ m.content }}{% else %}nothing{% endif %}")
+    talk = (Message("user", ""), Message("assistant", "the user"), Message("user", "\n"))
+    parts = told(model, render(model, Chat(talk)))
+    assert [part for part in parts if part[2] == "content"] == [
+        (1, "assistant", "content", "the user"), (2, "user", "content", "\n"),
+    ]  # fmt: skip
+
+
+def test_turns_that_begin_with_one_that_says_nothing_close_the_answer_once() -> None:
+    model = chatml("{{ m.content | trim }}")
+    path = [*render(model, Chat(TALK[:1])).ids, *encode(model, "the user", continuation=True)]
+    talk = (*TALK[:2], Message("user", "\n"), TALK[1], TALK[2])
+    for ended in (False, True):
+        ids = [*path, *model.eos_ids[:1] * ended]
+        added = append_turns(model, ids, Chat(talk), 2)
+        whole = literal(model, [*ids, *added.ids])
+        assert whole.count("the user<|im_end|>") == 2
+        assert "<|im_end|><|im_end|>" not in whole
+        assert {n for n, role, *_ in told(model, added) if role == "user"} == {2, 4}
