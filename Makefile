@@ -3,6 +3,7 @@
 # make quick  runs those that need no terminal (e2e) and no torch, and do not try all there is (slow):
 #             two tests of three
 # make test-families  holds every causal architecture against plain passes (half an hour)
+# make test-servers   holds a real vLLM against the same weights here (installs 3.4 GB first)
 # make check  format, lint, types and import contracts
 
 PYTHON ?= python3
@@ -10,7 +11,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
 
-.PHONY: run test quick test-families check format clean
+.PHONY: run test quick test-families test-servers check format clean
 
 run: $(VENV)/installed
 	@$(BIN)/tokexplore $(ARGS)
@@ -19,10 +20,17 @@ test: $(VENV)/installed-dev
 	@$(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal $(ARGS)
 
 quick: $(VENV)/installed-dev
-	@$(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal -m "not e2e and not slow and not families" $(ARGS)
+	@$(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal -m "not e2e and not slow and not families and not servers" $(ARGS)
 
 test-families: $(VENV)/installed-dev
 	@$(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal -m families --timeout 1800 $(ARGS)
+
+test-servers: $(VENV)/installed-dev .venv-vllm/installed
+	@$(BIN)/pytest -m servers $(ARGS)
+
+.venv-vllm/installed:
+	@cd tests && ../$(BIN)/python -m support.vllm_server ../.venv-vllm
+	@touch $@
 
 check: $(VENV)/installed-dev
 	@$(BIN)/ruff format --check .

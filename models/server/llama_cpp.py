@@ -6,7 +6,7 @@ What it answers was found by asking it: docs/servers.md has it with the calls th
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -33,11 +33,28 @@ _ALL = 2**31 - 1
 """Tokens that a penalty looks back over: the whole path."""
 
 
-class Candidate(msgspec.Struct):
-    """One listed token."""
+class Ranked(msgspec.Struct, gc=False):
+    """One listed token, without its bytes: where many are listed, reading those takes longest."""
 
     id: int
     logprob: float
+
+
+class RankedRow(msgspec.Struct):
+    """The tokens that were listed at a step."""
+
+    top_logprobs: list[Ranked] = []
+
+
+class RankedReply(msgspec.Struct):
+    """A reply of which the listed tokens alone are read."""
+
+    completion_probabilities: list[RankedRow] = []
+
+
+class Candidate(Ranked):
+    """One listed token."""
+
     bytes: list[int] = []
 
 
@@ -54,6 +71,10 @@ class Reply(msgspec.Struct):
     tokens_predicted: int = 0
     completion_probabilities: list[Row] = []
     stop_type: str = ""
+
+
+_Row = TypeVar("_Row")
+_Reply = TypeVar("_Reply", Reply, RankedReply)
 
 
 class LlamaCpp:
@@ -78,26 +99,30 @@ class LlamaCpp:
     def describe(self, ids: Sequence[int], top: int) -> Distribution:
         """See `Dialect.describe`."""
         began = time.perf_counter()
-        row = self._row(ids, top, SMALL)
+        reply = self._asked(self._forced(ids, top), Reply)
+        row = self._one(reply.completion_probabilities)
         return self._listed(row, top, time.perf_counter() - began)
 
     def logprobs(self, ids: Sequence[int]) -> Logprobs:
         """See `Dialect.logprobs`."""
         vocabulary = self.vocabulary.rows
-        rows = self._row(ids, vocabulary, LARGE).top_logprobs
+        reply = self._asked(self._forced(ids, vocabulary), RankedReply, LARGE)
+        rows = self._one(reply.completion_probabilities).top_logprobs
         return by_id((row.id for row in rows), (row.logprob for row in rows), vocabulary)
 
-    def _row(self, ids: Sequence[int], top: int, limit: int) -> Row:
-        body = self._body(ids, top, 1) | {"logit_bias": [[self._plain, FORCING]]}
-        reply = self._asked(body, limit)
-        if not reply.completion_probabilities:
+    def _forced(self, ids: Sequence[int], top: int) -> dict[str, Any]:
+        """The request of one step whose row is certain to be there."""
+        return self._body(ids, top, 1) | {"logit_bias": [[self._plain, FORCING]]}
+
+    def _one(self, rows: Sequence[_Row]) -> _Row:
+        if not rows:
             raise self._http.unreadable("lists no candidates")
-        return reply.completion_probabilities[0]
+        return rows[0]
 
     def step(self, ids: Sequence[int], settings: SamplingSettings, seed: int, top: int) -> Step:
         """See `Dialect.step`."""
         began = time.perf_counter()
-        reply = self._asked(self._body(ids, top, 1) | sampling(settings, seed))
+        reply = self._asked(self._body(ids, top, 1) | sampling(settings, seed), Reply)
         if len(reply.tokens) != 1:
             raise self._http.unreadable("has not the one token that was asked for")
         (token,) = reply.tokens
@@ -135,7 +160,7 @@ class LlamaCpp:
     def ends(self, ids: Sequence[int], token: int) -> bool:
         """See `Dialect.ends`."""
         body = self._body(ids, 1, 1) | {"logit_bias": [[token, FORCING]]}
-        reply = self._asked(body)
+        reply = self._asked(body, Reply)
         return reply.tokens == [token] and reply.stop_type == EOS
 
     def scores(self, *_: object) -> Iterator[ScoredToken]:
@@ -174,10 +199,10 @@ class LlamaCpp:
             "cache_prompt": True,
         }
 
-    def _asked(self, body: dict[str, Any], limit: int = SMALL) -> Reply:
+    def _asked(self, body: dict[str, Any], kind: type[_Reply], limit: int = SMALL) -> _Reply:
         data = self._http.post_raw(PATH, body, limit)
         try:
-            return msgspec.json.decode(data, type=Reply)
+            return msgspec.json.decode(data, type=kind)
         except (msgspec.MsgspecError, RecursionError):
             raise self._http.unreadable("has no rows of candidates") from None
 

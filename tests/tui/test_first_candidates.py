@@ -66,7 +66,7 @@ async def test_the_main_screen_shows_no_figure_that_nobody_knows() -> None:
         table = app.screen.query_one(CandidateTable)
         page = table._page
         assert page is not None
-        assert (page.total, page.note) == (LISTED, "of the first 20")
+        assert (page.total, page.note) == (LISTED, "first 20")
         assert page.rest_count == ROWS - len(page.rows)
         told = app.controller.queries.distribution()
         assert told is not None

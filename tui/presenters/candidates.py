@@ -99,7 +99,7 @@ class CandidateList:
             rest_count=distribution.vocabulary - rows.stop,
             rest_mass=max(0.0, 1.0 - seen),
             top_logprob=distribution.logprob(0),
-            note=" · ".join(filter(None, (distribution.extent, note))),
+            note=" · ".join(filter(None, (distribution.extent.removeprefix("of the "), note))),
             outside=self._taken_outside(explorer, view, rows),
             step=self.node,
         )
