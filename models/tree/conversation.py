@@ -47,18 +47,21 @@ class Turn(NamedTuple):
 class TurnFigures(NamedTuple):
     """What is known of a turn's words."""
 
-    given: bool
-    """Whether none of them was generated."""
     tokens: int
     """The template's left out."""
     reasoning: int
     """Those of them that were thought and not said."""
+    generated: int
+    """Those of them that were: not what the answer was begun with."""
     scored: int
     """Words whose logprob is known: of those that were generated, or of all where none was."""
     logprob: float
     """Sum of the model's logprobs (nats) over those."""
-    whole: bool
-    """Whether that is all of these words."""
+
+    @property
+    def given(self) -> bool:
+        """Whether none of the words was generated."""
+        return not self.generated
 
 
 def conversation(path: TokenPath) -> list[Turn]:
@@ -101,12 +104,11 @@ def figures(path: TokenPath, turn: Turn) -> TurnFigures:
     logprobs = [tree.logprob[node] for start, stop in counted for node in nodes[start:stop]]
     known = [logprob for logprob in logprobs if not math.isnan(logprob)]
     return TurnFigures(
-        given=not generated,
         tokens=sum(one.stop - one.start for one in words),
         reasoning=sum(one.stop - one.start for one in words if one.kind == "reasoning"),
+        generated=sum(stop - start for start, stop in generated),
         scored=len(known),
         logprob=math.fsum(known),
-        whole=len(known) == len(logprobs),
     )
 
 

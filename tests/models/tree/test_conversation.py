@@ -155,13 +155,13 @@ def test_figures_are_of_words_alone() -> None:
     talk = begun()
     talk.answer(" yes", " hm", logprob=-0.5)
     user, answer = conversation(talk.path)[1:]
-    assert not figures(talk.path, user).whole
+    assert figures(talk.path, user).scored == 0
     node = talk.path.nodes[2]
     talk.tree.append(_scored(node, -2.0))
     known = figures(talk.path, user)
-    assert (known.given, known.tokens, known.logprob, known.whole) == (True, 1, -2.0, True)
+    assert (known.given, known.tokens, known.logprob, known.scored) == (True, 1, -2.0, 1)
     told = figures(talk.path, answer)
-    assert (told.given, told.tokens, told.scored) == (False, 2, 2)
+    assert (told.given, told.tokens, told.generated, told.scored) == (False, 2, 2, 2)
     assert math.isclose(told.logprob, -1.0)
 
 

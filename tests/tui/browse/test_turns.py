@@ -1,6 +1,7 @@
 """Chats as turns: how they are shown, walked through, edited, answered again."""
 
 import msgspec
+import pytest
 from support.app import make_app, press, screen_text, settle, until
 from support.fake_engine import FakeEngine
 from support.fake_vocabulary import ASSISTANT, END, USER
@@ -10,9 +11,10 @@ from textual.widgets import Input
 from tokexplore.models.api.chat import Chat, Message
 from tokexplore.models.api.options import PromptSpec
 from tokexplore.models.sampling.settings import SamplingSettings
-from tokexplore.models.tree.conversation import conversation, spoken
+from tokexplore.models.tree.conversation import TurnFigures, conversation, spoken
 from tokexplore.tui.app import TokexploreApp
 from tokexplore.tui.explore.options import AppOptions
+from tokexplore.tui.presenters.turns import figures_text
 from tokexplore.tui.screens.chat_form import ChatForm, Choice, Turn
 from tokexplore.tui.screens.draft import Draft
 from tokexplore.tui.screens.editor import PromptEditor
@@ -76,6 +78,51 @@ async def test_each_turn_has_a_title_with_its_figures() -> None:
             assert (surprisal in title) == (turn.role != "assistant")
         await press(pilot, "V")
         assert "bits" in next(row for row in story(app) if row.startswith("user"))
+
+
+async def test_figures_of_an_answer_that_was_begun_say_which_tokens_they_are_of() -> None:
+    app = chat_app(msgspec.structs.replace(CHAT, prefill=" he was a"))
+    async with app.run_test(size=SIZE) as pilot:
+        await answered(app, pilot)
+        tree, nodes = app.controller.explorer.tree, app.controller.explorer.nodes
+        title = next(row for row in story(app) if row.startswith("assistant"))
+        total = sum(tree.logprob[node] for node in nodes[-LENGTH:])
+        answer = conversation(app.controller.explorer.path)[-1]
+        tokens = sum(one.stop - one.start for one in answer.words)
+        assert tokens > LENGTH
+        said = f"{tokens} tokens · {LENGTH} generated: logprob {total:.1f} nats · mean logprob "
+        assert f"{said}{total / LENGTH:.2f}" in title.replace("−", "-")
+        await press(pilot, "equals_sign")
+        assert "21 generated:, 20 scored:" in screen_text(app)
+
+
+@pytest.mark.parametrize(
+    ("known", "said"),
+    [
+        (TurnFigures(27, 0, 27, 27, -54.0), "27 tokens · logprob -54.0 nats · mean logprob -2.00"),
+        (
+            TurnFigures(27, 0, 21, 21, -42.0),
+            "27 tokens · 21 generated: logprob -42.0 nats · mean logprob -2.00",
+        ),
+        (
+            TurnFigures(27, 0, 21, 20, -40.0),
+            "27 tokens · 20 of 21 generated: logprob -40.0 nats · mean logprob -2.00",
+        ),
+        (
+            TurnFigures(27, 0, 27, 20, -40.0),
+            "27 tokens · 20 scored: logprob -40.0 nats · mean logprob -2.00",
+        ),
+        (
+            TurnFigures(27, 0, 0, 20, -40.0),
+            "27 tokens · 20 scored: surprisal 40.0 nats · mean logprob -2.00",
+        ),
+        (TurnFigures(27, 0, 0, 0, 0.0), "27 tokens"),
+    ],
+)
+def test_figures_of_fewer_tokens_than_a_turn_has_say_of_how_many(
+    known: TurnFigures, said: str
+) -> None:
+    assert figures_text(known, bits=False).replace("−", "-") == said
 
 
 async def test_what_the_template_wrote_is_hidden_until_it_is_asked_for() -> None:
