@@ -82,9 +82,14 @@ def turn_at(found: Sequence[Turn], index: int) -> Turn | None:
     return found[at] if at >= 0 else None
 
 
-def answer_at(path: TokenPath, cursor: int) -> int | None:
+def answer_at(path: TokenPath, cursor: int, *, coming: bool = False) -> int | None:
     """Index of the first generated word of the answer that the cursor is in, or that comes next,
-    or that came last; None where nothing is answered."""
+    or that came last; None where nothing is answered.
+
+    Args:
+        coming: whether an answer is being generated at the end of the path, which may have no word
+            yet.
+    """
     told = conversation(path)
     here = turn_at(told, cursor)
     later = [turn for turn in told if here is None or turn.start >= here.start]
@@ -92,6 +97,8 @@ def answer_at(path: TokenPath, cursor: int) -> int | None:
         spans = _generated(path, [(one.start, one.stop) for one in turn.words])
         if (first := next(spans, None)) is not None:
             return first[0]
+        if coming and turn is told[-1]:
+            return path.tree.depth[path.prompts[-1].node]
     return None
 
 

@@ -197,6 +197,16 @@ def test_the_answer_that_is_meant_is_here_or_next_or_the_last() -> None:
     assert [answer_at(talk.path, at) for at in (0, 2, 4, 6, 8, 9, 11)] == [4, 4, 4, 9, 9, 9, 9]
 
 
+def test_the_answer_that_is_coming_begins_where_its_prompt_ends() -> None:
+    talk = begun()
+    assert answer_at(talk.path, 4, coming=True) == 4
+    talk.answer(" yes")
+    gone_on(talk)
+    assert [answer_at(talk.path, at, coming=True) for at in (4, 6, 9)] == [4, 9, 9]
+    assert answer_at(talk.path, 9) == 4
+    assert answer_at(TokenPath(TokenTree(), VOCABULARY, []), 0, coming=True) is None
+
+
 def test_a_chat_whose_parts_are_not_known_has_its_answers_all_the_same() -> None:
     talk = Talk()
     talk.give(["<s>", "user:", " who", "bot:"], FIRST, ())

@@ -1,5 +1,7 @@
 """Chats as turns: how they are shown, walked through, edited, answered again."""
 
+import threading
+
 import msgspec
 import pytest
 from support.app import make_app, press, screen_text, settle, until
@@ -384,6 +386,45 @@ async def test_where_the_same_answer_comes_the_user_stays_and_is_told() -> None:
         told = "Under seed 4 it was the same as an earlier answer."
         await until(pilot, lambda: any(told in n.message for n in app._notifications))
         assert (explorer.nodes, explorer.cursor) == (before, cursor)
+
+
+async def test_another_answer_can_be_asked_for_before_one_has_its_first_word() -> None:
+    gate = threading.Semaphore(2 * LENGTH)
+    options = AppOptions(
+        prompt=PromptSpec(chat=CHAT), max_new_tokens=LENGTH,
+        settings=SamplingSettings(temperature=1.5, seed=3),
+    )  # fmt: skip
+    app = make_app(options=options, gate=gate)
+    async with app.run_test(size=SIZE) as pilot:
+        await answered(app, pilot, "and she")
+        explorer, before = app.controller.explorer, list(app.controller.explorer.nodes)
+        prompt = explorer.prompt_length
+        await press(pilot, "R", "R")
+        assert app.controller.streaming
+        assert explorer.nodes == before[:prompt], "no earlier answer is taken for it"
+        gate.release(LENGTH)
+        await until(pilot, lambda: not app.controller.streaming)
+        assert explorer.settings.seed == 5
+        assert len(explorer.nodes) == len(before)
+        assert explorer.nodes[:prompt] == before[:prompt]
+        told = " ".join(n.message for n in app._notifications)
+        assert "Another answer, under seed 5." in told
+        assert "no answer" not in told
+        assert "same as an earlier" not in told
+
+
+async def test_an_answer_that_is_interrupted_before_its_first_word_is_not_called_the_same() -> None:
+    gate = threading.Semaphore(LENGTH)
+    options = AppOptions(
+        prompt=PromptSpec(chat=CHAT), max_new_tokens=LENGTH,
+        settings=SamplingSettings(temperature=1.5, seed=3),
+    )  # fmt: skip
+    app = make_app(options=options, gate=gate)
+    async with app.run_test(size=SIZE) as pilot:
+        await answered(app, pilot)
+        await press(pilot, "R", "space")
+        assert not app.controller.streaming
+        assert not any("same as an earlier" in n.message for n in app._notifications)
 
 
 async def test_temperature_0_answers_once() -> None:
