@@ -23,7 +23,8 @@ from tokexplore.tui.explore.text_scores import TextScores
 from tokexplore.tui.presenters.status import typed_title
 
 if TYPE_CHECKING:
-    from tokexplore.tui.screens.editor import PromptTyped, Written
+    from tokexplore.tui.screens.editor import PromptTyped
+    from tokexplore.tui.screens.writing import Written
 
 PREVIEW_TOKENS = 24
 EXAMPLE = "The capital of France is"
@@ -155,7 +156,7 @@ class PromptActions(Actions):
 
     async def _ask_text(self, before: "Written | None") -> None:
         from tokexplore.tui.screens.continuation import ContinuationEditor
-        from tokexplore.tui.screens.editor import Written
+        from tokexplore.tui.screens.writing import Written
 
         self.screen.pin()
         explorer, controller, title = self.explorer, self.controller, typed_title(self.explorer)
@@ -172,7 +173,7 @@ class PromptActions(Actions):
         given = before or self._goes_on_with or self._left.get(place) or Written("")
         editor = ContinuationEditor(
             title, given.text, self._preview_more, TextScores(controller), literal=given.literal,
-            leave=partial(self._keep, place),
+            unsent=given is not self._goes_on_with, leave=partial(self._keep, place),
         )  # fmt: skip
         await self.screen.open(editor, partial(self._type, place=place))
 
@@ -359,7 +360,7 @@ class PromptActions(Actions):
         await self._ask_turn(None)
 
     async def _ask_turn(self, before: "Written | None") -> None:
-        from tokexplore.tui.screens.editor import TextEditor, Written
+        from tokexplore.tui.screens.writing import TextEditor, Written
 
         chat = self.controller.explorer.path.chat
         if chat is None:
@@ -380,7 +381,7 @@ class PromptActions(Actions):
         given = before or self._left.get(place) or Written("", chat.literal)
         editor = TextEditor(
             "The next user turn", given.text, self._preview_turn, literal=given.literal,
-            leave=partial(self._keep, place),
+            unsent=True, leave=partial(self._keep, place),
             warning=lambda: STILL_COMES if self.controller.streaming else "",
         )  # fmt: skip
         await self.screen.open(editor, submitted)

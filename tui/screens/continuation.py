@@ -14,7 +14,8 @@ from tokexplore.models.errors import TokexploreError
 from tokexplore.models.scored_text import ScoredText
 from tokexplore.tui.explore.text_scores import TextScores
 from tokexplore.tui.report.probability_text import WHOLE_STRINGS, ranking_table, tokens_line
-from tokexplore.tui.screens.editor import WRITING, Draft, Preview, TextEditor, Written
+from tokexplore.tui.screens.draft import Draft
+from tokexplore.tui.screens.writing import WRITING, Preview, TextEditor, Written
 
 _FIGURES = 48
 """Cells of a line of the table that are not the text's."""
@@ -53,9 +54,10 @@ class ContinuationEditor(TextEditor):
         scores: TextScores,
         *,
         literal: bool = False,
+        unsent: bool = False,
         leave: Callable[[Written], None] = lambda _: None,
     ) -> None:
-        super().__init__(title, text, preview, literal=literal, leave=leave)
+        super().__init__(title, text, preview, literal=literal, unsent=unsent, leave=leave)
         self._scores = scores
 
     def body(self) -> ComposeResult:

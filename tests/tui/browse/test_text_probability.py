@@ -19,7 +19,8 @@ from tokexplore.tui.app import TokexploreApp
 from tokexplore.tui.explore.options import AppOptions
 from tokexplore.tui.screens.continuation import ContinuationEditor
 from tokexplore.tui.screens.dialog import Sheet
-from tokexplore.tui.screens.editor import Draft, TextEditor
+from tokexplore.tui.screens.draft import Draft
+from tokexplore.tui.screens.writing import TextEditor
 
 SIZE = (120, 40)
 

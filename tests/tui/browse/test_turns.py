@@ -293,6 +293,72 @@ async def test_what_was_typed_is_there_when_the_editor_is_opened_again() -> None
         assert [turn.text for turn in fields(app)][1::2] == ["who was that", "more"]
 
 
+async def test_an_unsent_draft_is_marked_and_a_key_brings_the_sent_words_back() -> None:
+    app = chat_app()
+    async with app.run_test(size=SIZE) as pilot:
+        await answered(app, pilot)
+        sent = [text for _, text in said(app)]
+
+        def shown() -> list[str]:
+            return [turn.text for turn in fields(app)]
+
+        await press(pilot, "p", "ctrl+l")
+        assert "unsent draft" not in screen_text(app)
+        assert any("There is no unsent draft here." in n.message for n in app._notifications)
+        await press(pilot, "ctrl+g")
+        await edited(app, pilot, 1, "who was that")
+        await press(pilot, "ctrl+n")
+        await pilot.press(*"more")
+        typed = shown()
+        await press(pilot, "ctrl+g", "p")
+        assert shown() == typed
+        assert "unsent draft · ctrl+l brings the words back that were sent" in screen_text(app)
+        await press(pilot, "ctrl+l")
+        assert shown() == sent
+        assert "without your unsent draft · ctrl+l brings it back" in screen_text(app)
+        assert "nothing to send" in screen_text(app)
+        await press(pilot, "ctrl+g", "p")
+        assert shown() == typed, "a draft is never lost for the words that were sent"
+        await press(pilot, "ctrl+l", "ctrl+l")
+        assert shown() == typed
+        await pilot.press("enter")
+        await until(pilot, lambda: said(app)[1] == ("user", "who was that"))
+        await until(pilot, lambda: not app.controller.streaming)
+        await press(pilot, "p")
+        assert "unsent draft" not in screen_text(app)
+
+
+async def test_an_unsent_turn_is_marked_and_put_aside() -> None:
+    app = chat_app()
+    async with app.run_test(size=SIZE) as pilot:
+        await answered(app, pilot)
+        for key in "Tt":
+            await press(pilot, key)
+            assert "unsent draft" not in screen_text(app)
+            await pilot.press(*"and she")
+            await press(pilot, "ctrl+g", key)
+            assert app.screen.query_one(Draft).text == "and she"
+            assert "unsent draft · ctrl+l puts it aside" in screen_text(app)
+            await press(pilot, "ctrl+l")
+            assert app.screen.query_one(Draft).text == ""
+            await press(pilot, "ctrl+g", key)
+            assert app.screen.query_one(Draft).text == "and she"
+            await press(pilot, "ctrl+g")
+
+
+async def test_text_that_can_be_sent_is_not_said_to_be_nothing() -> None:
+    app = chat_app()
+    async with app.run_test(size=SIZE) as pilot:
+        await answered(app, pilot)
+        await press(pilot, "p")
+        assert "nothing to send" in screen_text(app)
+        while app.screen.query_one("#plain").display is False:
+            await press(pilot, "ctrl+r")
+        await pilot.press(*"the king")
+        await settle(pilot)
+        assert "nothing to send" not in screen_text(app)
+
+
 async def test_a_chat_that_is_refused_stays_in_the_editor() -> None:
     app = chat_app()
     async with app.run_test(size=SIZE) as pilot:
