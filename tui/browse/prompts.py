@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 PREVIEW_TOKENS = 24
 EXAMPLE = "The capital of France is"
+LOADS_FIRST = "The model is not loaded: {type.submit:⏎} loads it first · "
 STILL_COMES = "The answer still comes: {type.submit:⏎} ends it there · "
 WAIT = 0.05
 """Seconds between looks at whether the model is there."""
@@ -174,8 +175,13 @@ class PromptActions(Actions):
         editor = ContinuationEditor(
             title, given.text, self._preview_more, TextScores(controller), literal=given.literal,
             unsent=given is not self._goes_on_with, leave=partial(self._keep, place),
+            warning=self._warning,
         )  # fmt: skip
         await self.screen.open(editor, partial(self._type, place=place))
+
+    def _warning(self) -> str:
+        """What sending does besides at this moment."""
+        return LOADS_FIRST if self.controller.link.state == "recorded" else ""
 
     def _keep(self, place: tuple[int, int], written: "Written") -> None:
         self._left = {place: written}
@@ -267,7 +273,7 @@ class PromptActions(Actions):
         following, cursor = self.explorer.following, self.explorer.cursor
         turn = None if following else turn_at(conversation(self.explorer.path), cursor)
         typed = self._typed[1] if self._typed and self._typed[0] == leaf else None
-        can_chat = info.chat_template if info else link.state == "loading" and not link.why_no_chat
+        can_chat = info.chat_template if info else not link.why_no_chat
         editor = PromptEditor(
             self._spec(),
             self._preview,
@@ -278,6 +284,7 @@ class PromptActions(Actions):
             typed=typed,
             options=info.template_options if info else (),
             at=turn.message if turn else None,
+            warning=self._warning,
         )
         await self.screen.open(editor, self._prompted)
 
@@ -382,6 +389,6 @@ class PromptActions(Actions):
         editor = TextEditor(
             "The next user turn", given.text, self._preview_turn, literal=given.literal,
             unsent=True, leave=partial(self._keep, place),
-            warning=lambda: STILL_COMES if self.controller.streaming else "",
+            warning=lambda: STILL_COMES if self.controller.streaming else self._warning(),
         )  # fmt: skip
         await self.screen.open(editor, submitted)

@@ -56,8 +56,11 @@ class ContinuationEditor(TextEditor):
         literal: bool = False,
         unsent: bool = False,
         leave: Callable[[Written], None] = lambda _: None,
+        warning: Callable[[], str] = str,
     ) -> None:
-        super().__init__(title, text, preview, literal=literal, unsent=unsent, leave=leave)
+        super().__init__(
+            title, text, preview, literal=literal, unsent=unsent, leave=leave, warning=warning
+        )
         self._scores = scores
 
     def body(self) -> ComposeResult:

@@ -57,6 +57,7 @@ class PromptEditor(Writing[PromptSpec | None]):
         typed: what stood in it when it was closed before.
         options: names that the chat template asks for.
         at: the message of the chat to stand on.
+        warning: see `Writing`.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -76,8 +77,10 @@ class PromptEditor(Writing[PromptSpec | None]):
         typed: PromptTyped | None = None,
         options: Sequence[str] = (),
         at: int | None = None,
+        warning: Callable[[], str] = str,
     ) -> None:
         super().__init__()
+        self.warning = warning
         self._spec, self._preview, self._preview_chat, self._leave = (
             spec, preview, preview_chat, leave,
         )  # fmt: skip

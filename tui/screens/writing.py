@@ -61,10 +61,22 @@ class Writing(Dialog[Result]):
         Binding("enter", "submit", "done", show=False, id="editor.submit"),
     ]
     literal = False
+    warning: Callable[[], str] = str
+    """Tells what handing the text over does besides at this moment, said before the hint."""
     draft: Literal["none", "shown", "aside"] = "none"
     """Whether what was typed before and not sent stands here, or waits while other words do."""
     other_words = "puts it aside"
     """What becomes of a draft in favour of the words that stood here before it."""
+
+    def on_mount(self) -> None:
+        """Warn as long as there is something to be warned of."""
+        self._warn()
+        self.set_interval(_WARN_EVERY, self._warn)
+
+    def _warn(self) -> None:
+        hint = rebinding_of(self.app).words(self.warning() + self.hint_text)
+        if (line := self.part(Static, ".dialog--hint")) and str(line.content) != hint:
+            line.update(Content(hint))
 
     def draft_line(self) -> Static:
         """The line that marks an unsent draft; see `tell_draft`."""
@@ -145,7 +157,7 @@ class TextEditor(Writing[Written | None]):
     Args:
         unsent: whether the text was typed before and not sent.
         leave: told of what stands in the editor when it is closed without a result.
-        warning: what handing the text over does besides at this moment, said before the hint.
+        warning: see `Writing`.
     """
 
     hint_text = "{type.submit:⏎} done · " + WRITING
@@ -166,7 +178,7 @@ class TextEditor(Writing[Written | None]):
         self._text, self._preview, self._unsent = text, preview, unsent
         self._aside = ""
         """The draft while it does not stand in the editor."""
-        self._leave, self._warning = leave, warning
+        self._leave, self.warning = leave, warning
 
     def body(self) -> ComposeResult:
         yield self.draft_line()
@@ -182,13 +194,6 @@ class TextEditor(Writing[Written | None]):
         if self._unsent and self._text:
             self.tell_draft("shown")
         self._show_tokens()
-        self._warn()
-        self.set_interval(_WARN_EVERY, self._warn)
-
-    def _warn(self) -> None:
-        hint = rebinding_of(self.app).words(self._warning() + self.hint_text)
-        if (line := self.part(Static, ".dialog--hint")) and str(line.content) != hint:
-            line.update(Content(hint))
 
     def action_cancel(self) -> None:
         """Close; what was typed is there when the editor is opened again at the same place."""
