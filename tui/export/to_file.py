@@ -13,7 +13,7 @@ from tokexplore.tui.export.source import SCOPES, Scope, Source
 
 
 def write_export(source: Source, asked: str, scope: Scope, candidates: int) -> Path:
-    """Write a tree to the file that a line names, `FILE [path|visible|all]`; the file's full path.
+    """Write a tree to the file that a line names, `FILE[,] [path|visible|all]`; its full path.
 
     Args:
         scope: where the line names none.
@@ -25,7 +25,7 @@ def write_export(source: Source, asked: str, scope: Scope, candidates: int) -> P
     name, _, last = asked.rpartition(" ")
     scopes: dict[str, Scope] = {scope: scope for scope in SCOPES}
     if name and last in scopes:
-        scope = scopes[last]
+        scope, name = scopes[last], name.rstrip().removesuffix(",")
     else:
         name = asked
     output = str(path_of(name.strip()))

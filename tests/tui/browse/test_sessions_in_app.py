@@ -107,9 +107,7 @@ async def test_a_new_chat_can_be_typed_before_the_model_is_loaded(has_template: 
         await settle(pilot)
         for key in "tp":
             await press(pilot, key)
-            assert "The model is not loaded: ⏎ loads it first" in " ".join(
-                screen_text(app).split()
-            )
+            assert "The model is not loaded: ⏎ loads it first" in " ".join(screen_text(app).split())
             if key == "t":
                 await press(pilot, "ctrl+g")
         await press(pilot, "ctrl+r")
@@ -469,6 +467,9 @@ async def test_the_tree_is_exported_from_the_app(
         assert (tmp_path / "tree.html").read_text().startswith("<!doctype html>")
         await exported("tree.html", "is there already")
         await exported("tree.xyz", "does not tell its format")
+        for name in ("a.json", "b.csv"):
+            await exported(f"{name}, visible", "The export is in")
+            assert (tmp_path / name).exists()
         await exported("my path.jsonl path", "The export is in")
         lines = (tmp_path / "my path.jsonl").read_text().splitlines()
         assert len(lines) == len(app.controller.explorer.nodes) + 1
