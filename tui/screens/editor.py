@@ -127,6 +127,7 @@ class PromptEditor(Writing[PromptSpec | None]):
         if not self.is_attached:
             return  # it was closed meanwhile
         self._form, self.literal = typed.form, typed.literal
+        self.query_one("#literal", Static).update(self._reading())
         self.query_one("#plain", Draft).load_text(typed.text)
         for form in self.query(ChatForm):
             if form.id in typed.chats:
