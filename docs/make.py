@@ -26,13 +26,15 @@ from tokexplore.tui.presenters.terms import TERMS, Term
 from tokexplore.tui.screens.branches import BranchesDialog
 from tokexplore.tui.screens.continuation import ContinuationEditor
 from tokexplore.tui.screens.dialog import Ask, Dialog, Sheet
-from tokexplore.tui.screens.editor import Draft, PromptEditor, Writing
+from tokexplore.tui.screens.draft import Draft
+from tokexplore.tui.screens.editor import PromptEditor
 from tokexplore.tui.screens.examples import ExamplePicker
 from tokexplore.tui.screens.find import FindToken
 from tokexplore.tui.screens.help import KeyLine, key_lines, screens
 from tokexplore.tui.screens.models import ModelPicker
 from tokexplore.tui.screens.palette import Palette
 from tokexplore.tui.screens.search_sheet import SearchSheet
+from tokexplore.tui.screens.writing import Writing
 
 HERE = Path(__file__).parent
 BEGIN, END = "<!-- made by docs/make.py: begin -->", "<!-- made by docs/make.py: end -->"

@@ -76,7 +76,7 @@ GROUPS: dict[str, tuple[Command, ...]] = {
         Command("act.type", "t", "t", "type_text", "type text",
                 "Branch at this step with typed text, or ask how probable it is."),
         Command("act.prompt", "p", "p", "prompt", "prompt",
-                "Start from another prompt; the tree stays."),
+                "Edit any turn of a chat, or start from another prompt or chat; the tree stays."),
         Command("act.turn", "T", "T", "turn", "next turn", "Add the next user turn of a chat."),
         Command("act.adopt", "A", "A", "adopt", "model's settings",
                 "Adopt the sampling settings that the model's makers suggest."),
@@ -151,7 +151,8 @@ GROUPS: dict[str, tuple[Command, ...]] = {
         Command("file.models", "M", "M", "models", "models", "Open another model."),
         Command("file.sessions", "O", "O", "sessions", "sessions", "Open a session that was kept."),
         Command("file.export", "E", "E", "export", "export",
-                "Write the tree to a file: HTML, Markdown, CSV, JSON, JSON lines, Graphviz."),
+                "Write the tree to a file: HTML, Markdown, CSV, JSON, JSON lines, Graphviz; or a "
+                "chat as messages."),
         Command("file.record", "exclamation_mark,！", "!", "app.record", "record",
                 "Record the screen (asciicast), or stop."),
         Command("file.mark", "at,＠", "@", "app.mark_recording", "mark",

@@ -116,7 +116,7 @@ class CompareView(ChangedLines, ScrollView, can_focus=True):
     def draw_line(self, y: int) -> Strip:
         styles, cells = self._all_styles(), self.scrollable_content_region.width
         if y == 0:
-            return shared_strip(self._shared, self._shared_tokens, cells, styles)
+            return shared_strip(self._shared, self._shared_tokens, self._columns, cells, styles)
         if y <= len(self._heads):
             row = self._heads[y - 1]
         else:

@@ -22,10 +22,13 @@ from tokexplore.widgets.compare_rows import (
     at_line_start,
     shown,
 )
-from tokexplore.widgets.numbers import count, logprob_text
+from tokexplore.widgets.numbers import logprob_text
 
 MEETS = "═"
 UNIT = "logprob since the fork, nats"
+LEAVES_OUT = "logprob generated since the fork, nats"
+"""Where a text has prompt after the fork."""
+PROMPT_TOKEN = "^"
 
 
 class CompareStyles(NamedTuple):
@@ -41,10 +44,13 @@ class CompareStyles(NamedTuple):
     """One for each level of the heat ramp."""
 
 
-def shared_strip(text: str, tokens: int, cells: int, styles: CompareStyles) -> Strip:
-    """The prefix that the branches share, folded to the end of its text."""
+def shared_strip(
+    text: str, tokens: int, columns: Sequence[CompareColumn], cells: int, styles: CompareStyles
+) -> Strip:
+    """The prefix that the branches share, folded to the end of its text, and the figures' unit."""
     label = f" shared {counted(tokens, 'token')}  "
-    unit = f"  {UNIT} " if cells >= 2 * len(UNIT) else ""
+    unit = LEAVES_OUT if any(column.given for column in columns) else UNIT
+    unit = f"  {unit} " if cells >= 2 * len(unit) else ""
     room = max(0, cells - width(label) - width(unit))
     end = fit(cut_left(shown(text), room), room)
     return line(
@@ -105,16 +111,15 @@ def _head(column: CompareColumn, cells: int, styles: CompareStyles) -> list[Segm
 
 
 def _numbers(column: CompareColumn, cells: int) -> str:
-    """The column's figures, as many as fit whole: the sum goes first, then the words."""
-    number = len(column.cells) - column.given
-    size = [counted(number, "token")]
-    prompt = [f"{count(column.given)} of prompt"] if column.given else []
+    """The column's figures, as many as fit whole: what they are not of goes first, then the sum."""
+    size = [column.size]
     mean, total = (
         [] if value is None else [f"{name} {logprob_text(value, digits=2)}"]
         for name, value in (("mean", column.mean), ("sum", column.sum))
     )
     forms = (
-        [*mean, *total, *size, *prompt], [*mean, *total, *size], [*mean, *size], size,
+        [*mean, *total, *size, *column.left_out], [*mean, *total, *size], [*mean, *size],
+        [*mean, column.size.removesuffix(" tokens")], size,
     )  # fmt: skip
     return next((form for form in map(" · ".join, forms) if width(form) <= cells), "")
 
@@ -141,14 +146,14 @@ def _text_line(tokens: Sequence[CompareCell], cells: int, styles: CompareStyles)
 
 
 def _token_line(index: int, token: CompareCell, cells: int, styles: CompareStyles) -> list[Segment]:
-    number = fit(str(index + 1), 5, "right")
+    number = fit(str(index + 1), 5, "right") + (PROMPT_TOKEN if token.given else " ")
     value = token.surprisal
     has_value = value is not None and not math.isnan(value)
     figure = fit(f"{value:.2f}" if has_value else "", 8, "right")
     text = cut(shown(token.text).replace(" ", SPACE), max(0, cells - 15))
     blank = " " * max(0, cells - 15 - width(text))
     return [
-        Segment(f"{number}  ", styles.muted),
+        Segment(f"{number} ", styles.muted),
         Segment(text, _heat(token.level, styles)),
         Segment(blank + figure, styles.base),
     ]

@@ -4,8 +4,9 @@ from collections.abc import Hashable, Sequence
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
-from tokexplore.models.display import NEWLINE, TAB, safe_text
+from tokexplore.models.display import NEWLINE, TAB, counted, safe_text
 from tokexplore.widgets.cell_text import width
+from tokexplore.widgets.numbers import count
 
 MEETING_RUN = 8
 """Tokens that must be the same in a row before two texts are said to meet again."""
@@ -26,6 +27,8 @@ class CompareCell(NamedTuple):
     """Nats; None where it is not known."""
     level: int
     """Level of the heat ramp; below 0 for none."""
+    given: bool = False
+    """Whether it is prompt."""
 
 
 class CompareColumn(NamedTuple):
@@ -39,10 +42,32 @@ class CompareColumn(NamedTuple):
     sum: float | None
     """Sum of the model's logprobs (nats) since the fork, prompt left out; None where one of them is
     not known."""
-    given: int = 0
-    """How many of the cells are prompt."""
     live: bool = False
     ended: str = ""
+
+    @property
+    def given(self) -> int:
+        """How many of the cells are prompt."""
+        return sum(cell.given for cell in self.cells)
+
+    @property
+    def scored(self) -> int:
+        """How many tokens the mean is of."""
+        return sum(not cell.given and cell.surprisal is not None for cell in self.cells)
+
+    @property
+    def size(self) -> str:
+        """How many tokens there are, and of how many of them the figures are where not of all."""
+        tokens = counted(len(self.cells), "token")
+        partly = self.mean is not None and self.scored < len(self.cells)
+        return f"{count(self.scored)} of {tokens}" if partly else tokens
+
+    @property
+    def left_out(self) -> list[str]:
+        """What the figures are not of."""
+        unscored = len(self.cells) - self.given - self.scored
+        kinds = [(self.given, "of prompt"), (unscored if self.scored else 0, "not scored")]
+        return [f"{count(number)} {kind}" for number, kind in kinds if number]
 
 
 Meeting = tuple[int | None, ...]

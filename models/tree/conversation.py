@@ -52,18 +52,21 @@ class Turn(NamedTuple):
 class TurnFigures(NamedTuple):
     """What is known of a turn's words."""
 
-    given: bool
-    """Whether none of them was generated."""
     tokens: int
     """The template's left out."""
     reasoning: int
     """Those of them that were thought and not said."""
+    generated: int
+    """Those of them that were: not what the answer was begun with."""
     scored: int
     """Words whose logprob is known: of those that were generated, or of all where none was."""
     logprob: float
     """Sum of the model's logprobs (nats) over those."""
-    whole: bool
-    """Whether that is all of these words."""
+
+    @property
+    def given(self) -> bool:
+        """Whether none of the words was generated."""
+        return not self.generated
 
 
 def conversation(path: TokenPath) -> list[Turn]:
@@ -84,9 +87,14 @@ def turn_at(found: Sequence[Turn], index: int) -> Turn | None:
     return found[at] if at >= 0 else None
 
 
-def answer_at(path: TokenPath, cursor: int) -> int | None:
+def answer_at(path: TokenPath, cursor: int, *, coming: bool = False) -> int | None:
     """Index of the first generated word of the answer that the cursor is in, or that comes next,
-    or that came last; None where nothing is answered."""
+    or that came last; None where nothing is answered.
+
+    Args:
+        coming: whether an answer is being generated at the end of the path, which may have no word
+            yet.
+    """
     told = conversation(path)
     here = turn_at(told, cursor)
     later = [turn for turn in told if here is None or turn.start >= here.start]
@@ -94,6 +102,8 @@ def answer_at(path: TokenPath, cursor: int) -> int | None:
         spans = _generated(path, [(one.start, one.stop) for one in turn.words])
         if (first := next(spans, None)) is not None:
             return first[0]
+        if coming and turn is told[-1]:
+            return path.tree.depth[path.prompts[-1].node]
     return None
 
 
@@ -106,12 +116,11 @@ def figures(path: TokenPath, turn: Turn) -> TurnFigures:
     logprobs = [tree.logprob[node] for start, stop in counted for node in nodes[start:stop]]
     known = [logprob for logprob in logprobs if not math.isnan(logprob)]
     return TurnFigures(
-        given=not generated,
         tokens=sum(one.stop - one.start for one in words),
         reasoning=sum(one.stop - one.start for one in words if one.kind == "reasoning"),
+        generated=sum(stop - start for start, stop in generated),
         scored=len(known),
         logprob=math.fsum(known),
-        whole=len(known) == len(logprobs),
     )
 
 

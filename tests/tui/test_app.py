@@ -27,10 +27,11 @@ from tokexplore.tui.explore.options import AppOptions
 from tokexplore.tui.presenters.status import header_values
 from tokexplore.tui.screens.compare import CompareScreen
 from tokexplore.tui.screens.dialog import Ask, Sheet
-from tokexplore.tui.screens.editor import PromptEditor, TextEditor
+from tokexplore.tui.screens.editor import PromptEditor
 from tokexplore.tui.screens.find import FindToken
 from tokexplore.tui.screens.help import HelpSheet
 from tokexplore.tui.screens.sampler_lens import SamplerLensScreen
+from tokexplore.tui.screens.writing import TextEditor
 from tokexplore.widgets.transcript import Transcript
 
 SIZE = (120, 40)

@@ -114,6 +114,16 @@ async def test_a_recording_shows_in_what_opens_while_it_runs() -> None:
         await press(pilot, "ctrl+g", "!")
 
 
+@pytest.mark.parametrize("sought", ["/edit", "edit"])
+async def test_the_palette_finds_what_edits_a_turn(sought: str) -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await opened(pilot)
+        await press(pilot, "colon")
+        await pilot.press(*sought)
+        await until(pilot, lambda: "Edit any turn of a chat" in screen_text(app))
+
+
 async def test_where_text_is_typed_they_are_text() -> None:
     app = make_app(options=OPTIONS)
     async with app.run_test(size=(120, 40)) as pilot:

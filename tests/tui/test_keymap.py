@@ -19,11 +19,12 @@ from tokexplore.tui.cli.tape_run import app_options
 from tokexplore.tui.keymap import FILE, Place, Rebinding, own_keys
 from tokexplore.tui.screens.compare import CompareScreen
 from tokexplore.tui.screens.dialog import Dialog
-from tokexplore.tui.screens.editor import PromptEditor, Writing
+from tokexplore.tui.screens.editor import PromptEditor
 from tokexplore.tui.screens.help import HelpSheet
 from tokexplore.tui.screens.live import LiveScreen
 from tokexplore.tui.screens.picker import Picker
 from tokexplore.tui.screens.sampler_lens import SamplerLensScreen
+from tokexplore.tui.screens.writing import Writing
 from tokexplore.tui.tape.player import play
 from tokexplore.tui.tape.script import parse_script
 

@@ -1,10 +1,12 @@
 """One key list: what must never be bound, and that help and palette come from it."""
 
+import pytest
 from rich.style import Style
 from textual.binding import Binding
 from textual.keys import _character_to_key
 
 from tokexplore.tui.app import TokexploreApp
+from tokexplore.tui.browse.key_hints import Now, key_hints
 from tokexplore.tui.keymap import NONE, Rebinding
 from tokexplore.tui.keys import COMMANDS, GROUPS, bindings
 from tokexplore.tui.screens.compare import CompareScreen
@@ -58,6 +60,26 @@ def test_help_names_every_command_and_follows_a_rebinding() -> None:
         assert isinstance(binding, Binding)
         assert binding.tooltip in text
     assert "^y" in help_sheet(Rebinding({"act.draw": ("ctrl+y",)}), {}).text().plain
+
+
+@pytest.mark.parametrize(
+    ("sought", "found"),
+    [
+        ("edit", "act.prompt"), ("edit turn", "act.prompt"), ("chat", "act.prompt"),
+        ("messages", "file.export"), ("undo", "act.undo"), ("/undo", "act.undo"),
+        ("/ undo", "act.undo"), ("/", "row.find"),
+    ],
+)  # fmt: skip
+def test_help_finds_what_is_done_by_its_words(sought: str, found: str) -> None:
+    label = next(command.label for command in COMMANDS if command.id == found)
+    keys = help_sheet(NONE, {}).text(sought).plain.partition("Words on the screen")[0]
+    assert f" {label} " in keys
+
+
+def test_the_bar_names_the_key_that_edits_turns_in_a_chat() -> None:
+    for is_chat in (True, False):
+        hints, _ = key_hints(Now(streams=False, is_chat=is_chat))
+        assert ("edit turns" in [hint.label for hint in hints]) == is_chat
 
 
 def test_no_heading_is_a_bare_sign() -> None:

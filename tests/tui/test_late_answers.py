@@ -10,7 +10,8 @@ from textual.screen import Screen
 from tokexplore.models.api.options import PromptSpec
 from tokexplore.tui.browse.screen import BrowseScreen
 from tokexplore.tui.explore.session_recorder import ScreenState
-from tokexplore.tui.screens.editor import PromptEditor
+from tokexplore.tui.screens.chat_form import Typed
+from tokexplore.tui.screens.editor import PromptEditor, PromptTyped
 from tokexplore.tui.screens.picker import Picker
 
 
@@ -81,12 +82,17 @@ async def shows(*_: object) -> str:
 
 async def test_an_editor_that_is_taken_away_while_it_opens_breaks_nothing() -> None:
     app = make_app(options=OPTIONS)
+    turns = (("system", "", -1), ("user", "b", -1), ("assistant", "c", -1))
+    typed = PromptTyped("new", "b", {"new": Typed(turns)}, literal=False)
     async with app.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: ended(app))
-        for rounds in range(40):
+        for rounds in range(80):
             app.push_screen(
-                PromptEditor(PromptSpec(text="a"), shows, shows, lambda _: None, can_chat=True)
-            )
+                PromptEditor(
+                    PromptSpec(text="a"), shows, shows, lambda _: None, can_chat=True,
+                    typed=typed if rounds % 2 else None,
+                )
+            )  # fmt: skip
             for _ in range(rounds):
                 await asyncio.sleep(0)
             app.pop_screen()

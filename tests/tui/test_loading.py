@@ -14,7 +14,9 @@ from tokexplore.tui.app import TokexploreApp
 from tokexplore.tui.explore.options import AppOptions
 from tokexplore.tui.screens.branches import BranchesDialog
 from tokexplore.tui.screens.chat_form import Turn
-from tokexplore.tui.screens.editor import Draft, PromptEditor, TextEditor
+from tokexplore.tui.screens.draft import Draft
+from tokexplore.tui.screens.editor import PromptEditor
+from tokexplore.tui.screens.writing import TextEditor
 
 SIZE = (120, 40)
 WORDS = " big red dog"

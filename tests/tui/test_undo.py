@@ -286,6 +286,30 @@ async def test_a_chat_turn_is_taken_back() -> None:
         assert app.controller.explorer.path.chat == chat
 
 
+async def test_what_was_taken_back_before_is_not_counted_again() -> None:
+    app = make_app(options=AppOptions(prompt=PromptSpec(text="the king was"), max_new_tokens=6))
+    chat = Chat((Message("user", "who was he"),))
+    async with app.run_test(size=(120, 40)) as pilot:
+        controller = app.controller
+        explorer = controller.explorer
+        await until(pilot, lambda: explorer.tree.step[explorer.leaf] == 6)
+        controller.jobs.change(controller.prompt(PromptSpec(chat=chat)))
+        await until(pilot, lambda: controller.state == "paused" and explorer.path.chat == chat)
+        for number, text in enumerate(("and she", "and they"), 2):
+            await press(pilot, "T")
+            await pilot.press(*text, "enter")
+            steps = 6 * number
+            await until(pilot, lambda: explorer.step(len(explorer.nodes) - 1) == steps)  # noqa: B023
+        for key, done in (("u", "Took back"), ("U", "Made again")):
+            told = []
+            for _ in range(3):
+                await press(pilot, key)
+                told.append(last_notice(app))
+            whole = [f"prompt '{chat.messages[0].content}'", "turn 'and she'", "turn 'and they'"]
+            said = [f"{done}: {what} with 6 tokens after it (branch 2)." for what in whole]
+            assert told == (said[::-1] if key == "u" else said)
+
+
 async def test_an_edited_turn_changes_no_figure_of_the_branch_before_it() -> None:
     chat = Chat((Message("user", "who was he"),))
     app = make_app(options=AppOptions(prompt=PromptSpec(chat=chat), max_new_tokens=6))

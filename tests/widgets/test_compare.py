@@ -236,17 +236,44 @@ def test_heads_say_number_name_state_mean_and_sum() -> None:
 def test_figures_are_shown_whole_or_not_at_all(
     total: float, mean: float, cells: int, given_cells: int, known: bool
 ) -> None:
-    made = column([CompareCell("a", 1.0, 1)] * cells)
-    made = made._replace(given=min(given_cells, len(made.cells)))
+    prompt = [CompareCell("a", 1.0, 1, given=True)] * given_cells
+    made = column([*prompt, *[CompareCell("a", 1.0, 1)] * cells])
+    known = known and cells > 0
     made = made._replace(mean=mean, sum=total) if known else made._replace(mean=None, sum=None)
-    number = len(made.cells) - made.given
+    number = str(len(made.cells))
+    if known and given_cells:
+        number = f"{cells} of {number}"
     for room in (NARROWEST, 40, 80):
         said = text_of(Line("numbers"), made, room).rstrip()
-        assert f"{number} token" in said
+        assert number in said
+        assert ("mean" in said) == known
         assert "…" not in said
     if known:
         assert said.startswith(f"mean {logprob_text(mean, digits=2)} · sum ")
-    assert ("of prompt" in said) == (made.given > 0)
+    assert ("of prompt" in said) == (given_cells > 0)
+
+
+def test_a_column_whose_figures_are_not_of_all_its_tokens_says_of_how_many() -> None:
+    cells = [
+        CompareCell("a", 3.0, 1, given=True), CompareCell("b", None, 1, given=True),
+        CompareCell("c", 1.0, 1), CompareCell("d", None, 1), CompareCell("e", 1.5, 1),
+    ]  # fmt: skip
+    made = column(cells)._replace(sum=None)
+    assert text_of(Line("numbers"), made).rstrip() == (
+        "mean -1.25 · 2 of 5 tokens · 2 of prompt · 1 not scored"
+    )
+    assert text_of(Line("cells", 0, 1), made, mode="tokens").startswith("    1^ a")
+    assert text_of(Line("cells", 2, 3), made, mode="tokens").startswith("    3  c")
+
+
+def test_the_figures_unit_says_what_they_are_of_where_there_is_prompt_after_the_fork() -> None:
+    generated = column(words("a b"))
+    with_prompt = column([CompareCell("a", 1.0, 1, given=True), *words("b")])
+    for columns, said in (
+        ([generated, generated], "  logprob since the fork, nats "),
+        ([generated, with_prompt], "  logprob generated since the fork, nats "),
+    ):
+        assert shared_strip("Once", 9, columns, 90, STYLES).text.endswith(said)
 
 
 def test_a_meeting_says_where_the_texts_meet() -> None:
@@ -271,7 +298,7 @@ def test_one_token_a_line_shows_its_surprisal() -> None:
 
 
 def test_the_shared_prefix_is_folded_to_its_end() -> None:
-    strip = shared_strip("Once upon a time " * 20 + "there was a king", 100, 80, STYLES)
+    strip = shared_strip("Once upon a time " * 20 + "there was a king", 100, (), 80, STYLES)
     assert cell_len(strip.text) == 80
     assert strip.text.startswith(" shared 100 tokens  …")
     assert "there was a king" in strip.text

@@ -14,6 +14,7 @@ from tokexplore.models.tree.visibility import is_out_of_sight
 from tokexplore.tui.browse.base import Actions, BrowseBase
 from tokexplore.tui.browse.navigation import NavigationActions
 from tokexplore.tui.explore.options import ExportOptions
+from tokexplore.tui.export.formats import FORMATS
 from tokexplore.tui.export.source import Source
 from tokexplore.tui.terminal.clipboard import copy, write_text
 
@@ -157,7 +158,10 @@ class AnnotationActions(Actions):
         if not explorer.nodes:
             self.screen.nothing("tree to export yet")
             return
-        title = "Export to FILE .html .md .csv .json .jsonl .dot, and path, visible or all"
+        title = (
+            f"Export to FILE {' '.join(form.suffixes[0] for form in FORMATS.values())}, "
+            "and path, visible or all; .messages.json is the chat of this path"
+        )
         session = self.host.sessions.path
         name = f"{session.stem if session else 'tokexplore'}.html"
         await self.screen.open(Ask(title, name, take=self._export))

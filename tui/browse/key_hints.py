@@ -14,23 +14,25 @@ class Now(NamedTuple):
 
 
 BAR = (
-    "step.previous", "row.up", "act.take", "act.play", "act.turn", "act.answer", "step.turn_on",
-    "branch.compare", "view.settings", "branch.list", "row.find", "jump.close", "program.quit",
+    "step.previous", "row.up", "act.take", "act.play", "act.turn", "act.prompt",
+    "act.answer", "step.turn_on", "branch.compare", "view.settings", "branch.list", "row.find",
+    "jump.close", "program.quit",
     "program.terms",
 )  # fmt: skip
 LAST = "program.help"
 """At the right edge."""
 KEPT_LONGEST = (
-    "program.quit", "step.previous", "row.up", "act.take", "act.play", "act.turn", "act.answer",
-    "branch.compare", "view.settings", "branch.list", "program.terms", "row.find",
+    "program.quit", "step.previous", "row.up", "act.take", "act.play", "act.turn", "act.prompt",
+    "act.answer", "branch.compare", "view.settings", "branch.list", "program.terms", "row.find",
     "step.turn_on", "jump.close",
 )  # fmt: skip
 """What stays where the line is narrow, the most important first."""
-IN_CHATS = frozenset({"act.turn", "act.answer", "step.turn_on"})
+IN_CHATS = frozenset({"act.turn", "act.prompt", "act.answer", "step.turn_on"})
 TOGETHER = {
     "step.previous": ("{step.previous:←}{step.next:→}", "step"),
     "row.up": ("{row.up:↑}{row.down:↓}", "candidate"),
     "program.quit": ("{program.quit:q}", "quit"),
+    "act.prompt": ("{act.prompt:p}", "edit turns"),
     "act.answer": ("{act.answer:R}", "answer"),
     "step.turn_on": ("{step.turn_back:{}{step.turn_on:}}", "turn"),
 }

@@ -11,7 +11,8 @@ from tokexplore.tui.screens.branches import BranchesDialog
 from tokexplore.tui.screens.compare import CompareScreen
 from tokexplore.tui.screens.continuation import ContinuationEditor
 from tokexplore.tui.screens.dialog import Ask, Sheet
-from tokexplore.tui.screens.editor import Draft, PromptEditor
+from tokexplore.tui.screens.draft import Draft
+from tokexplore.tui.screens.editor import PromptEditor
 from tokexplore.tui.screens.examples import ExamplePicker
 from tokexplore.tui.screens.find import FindToken
 from tokexplore.tui.screens.lab import LabScreen

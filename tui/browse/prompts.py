@@ -23,10 +23,12 @@ from tokexplore.tui.explore.text_scores import TextScores
 from tokexplore.tui.presenters.status import typed_title
 
 if TYPE_CHECKING:
-    from tokexplore.tui.screens.editor import PromptTyped, Written
+    from tokexplore.tui.screens.editor import PromptTyped
+    from tokexplore.tui.screens.writing import Written
 
 PREVIEW_TOKENS = 24
 EXAMPLE = "The capital of France is"
+LOADS_FIRST = "The model is not loaded: {type.submit:⏎} loads it first · "
 STILL_COMES = "The answer still comes: {type.submit:⏎} ends it there · "
 WAIT = 0.05
 """Seconds between looks at whether the model is there."""
@@ -155,7 +157,7 @@ class PromptActions(Actions):
 
     async def _ask_text(self, before: "Written | None") -> None:
         from tokexplore.tui.screens.continuation import ContinuationEditor
-        from tokexplore.tui.screens.editor import Written
+        from tokexplore.tui.screens.writing import Written
 
         self.screen.pin()
         explorer, controller, title = self.explorer, self.controller, typed_title(self.explorer)
@@ -172,9 +174,14 @@ class PromptActions(Actions):
         given = before or self._goes_on_with or self._left.get(place) or Written("")
         editor = ContinuationEditor(
             title, given.text, self._preview_more, TextScores(controller), literal=given.literal,
-            leave=partial(self._keep, place),
+            unsent=given is not self._goes_on_with, leave=partial(self._keep, place),
+            warning=self._warning,
         )  # fmt: skip
         await self.screen.open(editor, partial(self._type, place=place))
+
+    def _warning(self) -> str:
+        """What sending does besides at this moment."""
+        return LOADS_FIRST if self.controller.link.state == "recorded" else ""
 
     def _keep(self, place: tuple[int, int], written: "Written") -> None:
         self._left = {place: written}
@@ -266,7 +273,7 @@ class PromptActions(Actions):
         following, cursor = self.explorer.following, self.explorer.cursor
         turn = None if following else turn_at(conversation(self.explorer.path), cursor)
         typed = self._typed[1] if self._typed and self._typed[0] == leaf else None
-        can_chat = info.chat_template if info else link.state == "loading" and not link.why_no_chat
+        can_chat = info.chat_template if info else not link.why_no_chat
         editor = PromptEditor(
             self._spec(),
             self._preview,
@@ -277,6 +284,7 @@ class PromptActions(Actions):
             typed=typed,
             options=info.template_options if info else (),
             at=turn.message if turn else None,
+            warning=self._warning,
         )
         await self.screen.open(editor, self._prompted)
 
@@ -359,7 +367,7 @@ class PromptActions(Actions):
         await self._ask_turn(None)
 
     async def _ask_turn(self, before: "Written | None") -> None:
-        from tokexplore.tui.screens.editor import TextEditor, Written
+        from tokexplore.tui.screens.writing import TextEditor, Written
 
         chat = self.controller.explorer.path.chat
         if chat is None:
@@ -380,7 +388,7 @@ class PromptActions(Actions):
         given = before or self._left.get(place) or Written("", chat.literal)
         editor = TextEditor(
             "The next user turn", given.text, self._preview_turn, literal=given.literal,
-            leave=partial(self._keep, place),
-            warning=lambda: STILL_COMES if self.controller.streaming else "",
+            unsent=True, leave=partial(self._keep, place),
+            warning=lambda: STILL_COMES if self.controller.streaming else self._warning(),
         )  # fmt: skip
         await self.screen.open(editor, submitted)

@@ -107,10 +107,12 @@ class Picks:
         Raises:
             UsageError: at temperature 0, and where nothing is answered on this path.
         """
-        first = answer_at(self._explorer.path, self._explorer.cursor)
+        explorer = self._explorer
+        coming = self._streams.leaf == explorer.leaf
+        first = answer_at(explorer.path, explorer.cursor, coming=coming)
         if first is None:
             raise UsageError("There is no answer of a chat on this path: p starts one.")
-        if self._explorer.settings.greedy:
+        if explorer.settings.greedy:
             raise UsageError(
                 "Temperature 0 gives the same answer again: set one above 0 (s) for another."
             )
@@ -134,8 +136,12 @@ class Picks:
 
         async def stay_where_nothing_new_came() -> None:
             await streams.finished()
-            if stream is not None and explorer.leaf == stream.leaf and len(explorer.tree) == known:
-                explorer.go_to(leaf, cursor)
+            tree = explorer.tree
+            if stream is None or explorer.leaf != stream.leaf or len(tree) != known:
+                return
+            reason = tree.ended.get(stream.leaf, "interrupted")
+            if reason != "interrupted":  # else it may yet differ
+                explorer.go_to(explorer.leaf if explorer.on_path(leaf) else leaf, cursor)
                 self._notify(f"Under seed {seed} it was the same as an earlier answer.")
 
         jobs.run(stay_where_nothing_new_came())

@@ -75,8 +75,8 @@ def _taken(explorer: Explorer, node: int) -> str:
     ids, last, run = [], node, True
     while run:
         ids.append(tree.token[last])
-        following = next(iter(tree.children[last]), None)
-        if run := following is not None and tree.origin[following] == origin:
+        following = _next(explorer, last)
+        if run := bool(following) and tree.origin[following] == origin:
             last = following
     prompt = tree.prompts.get(last)
     if prompt is not None and prompt.chat is not None:
@@ -87,11 +87,17 @@ def _taken(explorer: Explorer, node: int) -> str:
 
 
 def _following(explorer: Explorer, node: int) -> str:
-    """How many tokens came after a node on its branch: what is taken back is no part of that."""
-    children, after = explorer.tree.children, 0
-    while node := next(iter(children[node]), 0):
+    """How many tokens came after a node on its branch: those that the change takes along."""
+    after = 0
+    while node := _next(explorer, node):
         after += 1
     return f" with {counted(after, 'token')} after it" if after else ""
+
+
+def _next(explorer: Explorer, node: int) -> int:
+    """The node that carries a node's branch on; 0 where none does, or it was taken back."""
+    following = next(iter(explorer.tree.children[node]), 0)
+    return 0 if following in explorer.tree.withdrawn else following
 
 
 def _quoted(text: str) -> str:

@@ -13,7 +13,7 @@ from tokexplore.tui.export.source import SCOPES, Scope, Source
 
 
 def write_export(source: Source, asked: str, scope: Scope, candidates: int) -> tuple[Path, str]:
-    """Write a tree to the file that a line names, `FILE [path|visible|all]`.
+    """Write a tree to the file that a line names, `FILE[,] [path|visible|all]`.
 
     Returns:
         The file's full path, and what the user should know of what is in it.
@@ -28,7 +28,7 @@ def write_export(source: Source, asked: str, scope: Scope, candidates: int) -> t
     name, _, last = asked.rpartition(" ")
     scopes: dict[str, Scope] = {scope: scope for scope in SCOPES}
     if name and last in scopes:
-        scope = scopes[last]
+        scope, name = scopes[last], name.rstrip().removesuffix(",")
     else:
         name = asked
     output = str(path_of(name.strip()))

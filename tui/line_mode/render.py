@@ -132,12 +132,10 @@ def comparison_lines(explorer: Explorer, others: list[int]) -> Iterable[str]:
     found = compare(explorer, numbers, None)
     yield f"the same for {found.shared_tokens} tokens, then:"
     for column in found.columns:
-        figures = ""
-        if column.mean is not None and column.sum is not None:
-            figures = f", {column.mean:.2f} nats a token, {column.sum:.2f} in all"
-        prompt = f", {column.given} of prompt" if column.given else ""
-        number_of = len(column.cells) - column.given
-        yield f"branch {column.number}, {number_of} tokens{figures}{prompt}:"
+        figures = "" if column.mean is None else f", {column.mean:.2f} nats a token"
+        figures += "" if column.sum is None else f", {column.sum:.2f} in all"
+        left_out = "".join(f", {what}" for what in column.left_out)
+        yield f"branch {column.number}, {column.size}{figures}{left_out}:"
         yield "  " + safe_text("".join(c.text for c in column.cells).replace("\n", "⏎"))
     for places in found.meets:
         at = [

@@ -80,25 +80,24 @@ def _meetings(rests: list[list[int]]) -> list[Meeting]:
 def _column(explorer: Explorer, number: int, nodes: list[int], live: int | None) -> CompareColumn:
     tree, vocabulary = explorer.tree, explorer.vocabulary
     branch = tree.branch(number)
-    turns, given = tree.turns(branch.tip), 0
+    turns = tree.turns(branch.tip)
     pieces = vocabulary.pieces([tree.token[n] for n in nodes])
     cells, logprobs = [], []
     for node, piece in zip(nodes, pieces, strict=True):
         logprob = tree.logprob[node]
         surprisal = None if math.isnan(logprob) else -logprob
-        if is_given(turns, tree.depth[node]):
-            given += 1
-        elif surprisal is not None:
+        given = is_given(turns, tree.depth[node])
+        if not given and surprisal is not None:
             logprobs.append(logprob)
         heat = NONE if surprisal is None else level("surprisal", surprisal)
-        cells.append(CompareCell(piece, surprisal, heat))
+        cells.append(CompareCell(piece, surprisal, heat, given))
+    generated = sum(not cell.given for cell in cells)
     return CompareColumn(
         number,
         branch.name or vocabulary.show(tree.token[nodes[0] if nodes else branch.tip]),
         cells,
         sum(logprobs) / len(logprobs) if logprobs else None,
-        math.fsum(logprobs) if logprobs and len(logprobs) == len(nodes) - given else None,
-        given,
+        math.fsum(logprobs) if logprobs and len(logprobs) == generated else None,
         live=live is not None and live == branch.tip,
         ended=tree.ended.get(branch.tip, ""),
     )

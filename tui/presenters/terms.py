@@ -165,6 +165,11 @@ TERMS: Mapping[str, tuple[Term, ...]] = {
             "mean logprob", "mean logprob|\\bmean [-−]?\\d",
             "logprobs of the tokens added up, by how many they are (nats)",
         ),
+        Term(
+            "21 generated:, 20 scored:", r"\d (generated|scored): ",
+            "the tokens of a turn that its logprob, surprisal and mean are of: not what the answer "
+            "was begun with, nor what has no logprob",
+        ),
         Term("reasoning", r"\breasoning\b", "what a model writes for itself before it answers"),
         Term("template", r"^ ?template\b", "tokens that the chat template writes around the turns"),
         Term("▸ folded", r"^ ?▸", "a long prompt on one line: {view.fold:z} shows all of it"),
@@ -256,7 +261,7 @@ TERMS: Mapping[str, tuple[Term, ...]] = {
         ),
         Term("≈ close call", "≈", "a step with a small margin, under 0.5 nats by default "
              "({jump.close:n})"),
-        Term("^", r"\^", "tokens of the prompt: they have no step number"),
+        Term("^", r"\^", "a token of the prompt: it has no step number"),
         Term("max of 4", r"max of \d", "the path is longer than the strip: a bar is the largest of "
              "so many steps"),
         Term(
@@ -286,6 +291,11 @@ TERMS: Mapping[str, tuple[Term, ...]] = {
         Term("shared 12 tokens", r"shared [\d,]+ token", "what all compared branches begin with"),
         Term("meets again", "meets again", "from here on two branches have the same tokens again"),
         Term("sum", r"\bsum [-−]?\d", "logprobs of the generated tokens, added up (nats)"),
+        Term(
+            "109 of 149 tokens", r"\d of [\d,]+ tokens|\d (of prompt|not scored)\b",
+            "of so many tokens after the fork are mean and sum: neither of prompt (^) nor of what "
+            "has no logprob",
+        ),
         Term("nats a token", "nats a token", "mean surprisal of a continuation"),
         Term("unique of 30", r"\d unique of \d", "different texts among the runs"),
         Term("first fork", "first fork", "the first step at which runs took different tokens"),

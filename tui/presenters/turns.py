@@ -38,12 +38,22 @@ def figures_text(known: TurnFigures, *, bits: bool) -> str:
     words = [counted(known.tokens, "token")]
     if known.reasoning:
         words.append(f"{count(known.reasoning)} of them reasoning")
-    if known.scored and known.whole:
+    if known.scored:
         unit = "bits" if bits else "nats"
-        if known.given:
-            words.append(f"surprisal {logprob_text(-known.logprob, bits=bits, digits=1)} {unit}")
-        else:
-            words.append(f"logprob {logprob_text(known.logprob, bits=bits, digits=1)} {unit}")
+        name, total = ("surprisal", -known.logprob) if known.given else ("logprob", known.logprob)
+        total_text = logprob_text(total, bits=bits, digits=1)
+        words.append(f"{_covered(known)}{name} {total_text} {unit}")
         mean = logprob_text(known.logprob / known.scored, bits=bits, digits=2)
         words.append(f"mean logprob {mean}")
     return " · ".join(words)
+
+
+def _covered(known: TurnFigures) -> str:
+    """Which of a turn's words its figures are of, before them; empty where they are of all."""
+    if known.scored == known.tokens:
+        return ""
+    if not known.generated or known.generated == known.tokens:
+        return f"{count(known.scored)} scored: "
+    if known.scored == known.generated:
+        return f"{count(known.scored)} generated: "
+    return f"{count(known.scored)} of {count(known.generated)} generated: "

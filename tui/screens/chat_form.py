@@ -71,7 +71,11 @@ class Choice(Static, can_focus=True):
 
     def action_turn(self, by: int) -> None:
         """Take the next word, or the one before."""
-        self.taken = (self.taken + by) % len(self._words)
+        self.take((self.taken + by) % len(self._words))
+
+    def take(self, index: int) -> None:
+        """Take a word."""
+        self.taken = index
         self.refresh()
         self.post_message(self.Changed())
 
@@ -93,7 +97,11 @@ class Turn(Draft):
     def next_role(self) -> None:
         """Let the next one speak."""
         at = ROLES.index(self.role) if self.role in ROLES else -1
-        self.role = ROLES[(at + 1) % len(ROLES)]
+        self.speak(ROLES[(at + 1) % len(ROLES)])
+
+    def speak(self, role: str) -> None:
+        """Let someone speak."""
+        self.role = role
         self.label.update(Content(self._title()))
 
     @property
@@ -120,7 +128,7 @@ class ChatForm(VerticalScroll, can_focus=False):
     """All turns of a conversation, in order.
 
     Args:
-        chat: what was said; its fields are those of `typed` where that is given.
+        chat: what was said.
         options: names that the template asks for.
         at: the message to stand on.
     """
@@ -139,38 +147,61 @@ class ChatForm(VerticalScroll, can_focus=False):
         self,
         chat: Chat,
         *,
-        typed: Typed | None = None,
         options: Sequence[str] = (),
         at: int | None = None,
         id: str | None = None,
     ) -> None:
         super().__init__(id=id)
         self._chat, self._options, self._at = chat, options, at
-        self._initial = _fields(chat)
-        self._typed = typed or self._initial
+        self._initial = typed = _fields(chat)
+        self.turns = [
+            Turn(role, chat.messages[index] if index >= 0 else None, index)
+            for role, _, index in typed.turns
+        ]
+        """Their fields, in order."""
+        self._prefill = Draft(typed.prefill, id="prefill")
+        put_as, words = list(PUT_AS), list(PUT_AS.values())
+        self._how = Choice("these words are put", words, put_as.index(typed.put_as))
+        self._later = Choice("turns after an edited one", LATER, int(typed.keeps_later))
+        self._told = Input(typed.options, id="options", placeholder="NAME=VALUE NAME=VALUE …")
 
     def compose(self) -> ComposeResult:
         """A label and a field for each turn, then what is told of the answer."""
-        typed = self._typed
-        for role, text, index in typed.turns:
-            told = self._chat.messages[index] if index >= 0 else None
-            turn = Turn(role, told, index)
-            if told is None or text != told.content:
-                turn.load_text(text)
+        for turn in self.turns:
             yield turn.label
             yield turn
         yield _label("the assistant begins with (optional)")
-        yield Draft(typed.prefill, id="prefill")
-        yield Choice("these words are put", list(PUT_AS.values()), list(PUT_AS).index(typed.put_as))
-        yield Choice("turns after an edited one", LATER, int(typed.keeps_later))
+        yield self._prefill
+        yield self._how
+        yield self._later
         names = f"it asks for {', '.join(self._options)}" if self._options else "NAME=VALUE"
         yield _label(f"told to the template ({names})")
-        yield Input(typed.options, id="options", placeholder="NAME=VALUE NAME=VALUE …")
+        yield self._told
 
-    @property
-    def turns(self) -> list[Turn]:
-        """The fields of turns."""
-        return list(self.query(Turn))
+    async def put(self, typed: Typed) -> None:
+        """Let other words stand in the fields; a turn more or less is an added one."""
+        for turn, (role, text, _) in zip(self.turns, typed.turns, strict=False):
+            turn.speak(role)
+            turn.load_text(text)
+        self._prefill.load_text(typed.prefill)
+        self._told.value = typed.options
+        self._how.take(list(PUT_AS).index(typed.put_as))
+        self._later.take(int(typed.keeps_later))
+        more, self.turns = self.turns[len(typed.turns) :], self.turns[: len(typed.turns)]
+        for turn in more:
+            await turn.label.remove()
+            await turn.remove()
+        for role, text, _ in typed.turns[len(self.turns) :]:
+            if self.is_attached:  # the editor may be closed meanwhile
+                await self._append(role, text)
+
+    async def _append(self, role: str, text: str = "") -> Turn:
+        """A turn more at the end."""
+        turn, last = Turn(role, None), self.turns[-1]
+        turn.load_text(text)
+        self.turns.append(turn)
+        await self.mount_all([turn.label, turn], after=last)
+        return turn
 
     def stand(self) -> None:
         """Stand where the user is to type: on the turn in view, else on the last of the user's."""
@@ -178,7 +209,7 @@ class ChatForm(VerticalScroll, can_focus=False):
         users = [turn for turn in turns if turn.role == "user"]
         told = (turn for turn in turns if turn.told is not None)
         here = next((turn for turn in told if turn.index == self._at), None)
-        field = here or (users[-1] if users else self.query_one("#prefill", Draft))
+        field = here or (users[-1] if users else self._prefill)
         field.move_cursor(field.document.end)
         field.focus()
 
@@ -188,13 +219,10 @@ class ChatForm(VerticalScroll, can_focus=False):
         if isinstance(focused, Turn) and focused.told is None and not focused.text:
             focused.next_role()
             return
-        prefill = self.query_one("#prefill", Draft)
-        if prefill.text == self._initial.prefill:
-            prefill.load_text("")  # it began the answer before
-        speaks = turns[-1].role if turns else ""
-        turn = Turn("user" if speaks in ("assistant", "") else "assistant", None)
-        last = turns[-1] if turns else None
-        await self.mount_all([turn.label, turn], after=last)
+        if self._prefill.text == self._initial.prefill:
+            self._prefill.load_text("")  # it began the answer before
+        speaks = turns[-1].role
+        turn = await self._append("user" if speaks == "assistant" else "assistant")
         turn.focus()
 
     def take(self, text: str) -> None:
@@ -205,13 +233,12 @@ class ChatForm(VerticalScroll, can_focus=False):
 
     def typed(self) -> Typed:
         """What stands in the fields."""
-        how, later = self.query(Choice)
         return Typed(
             tuple((turn.role, turn.text, turn.index) for turn in self.turns),
-            self.query_one("#prefill", Draft).text,
-            self.query_one("#options", Input).value,
-            list(PUT_AS)[how.taken],
-            bool(later.taken),
+            self._prefill.text,
+            self._told.value,
+            list(PUT_AS)[self._how.taken],
+            bool(self._later.taken),
         )
 
     def sent(self) -> list[Turn]:

@@ -11,10 +11,11 @@ from textual.content import Content
 from textual.widgets import Static
 
 from tokexplore.models.errors import TokexploreError
-from tokexplore.models.scored_text import ScoredText
 from tokexplore.tui.explore.text_scores import TextScores
+from tokexplore.tui.keymap import rebinding_of
 from tokexplore.tui.report.probability_text import WHOLE_STRINGS, ranking_table, tokens_line
-from tokexplore.tui.screens.editor import WRITING, Draft, Preview, TextEditor, Written
+from tokexplore.tui.screens.draft import Draft
+from tokexplore.tui.screens.writing import WRITING, Preview, TextEditor, Written
 
 _FIGURES = 48
 """Cells of a line of the table that are not the text's."""
@@ -53,9 +54,13 @@ class ContinuationEditor(TextEditor):
         scores: TextScores,
         *,
         literal: bool = False,
+        unsent: bool = False,
         leave: Callable[[Written], None] = lambda _: None,
+        warning: Callable[[], str] = str,
     ) -> None:
-        super().__init__(title, text, preview, literal=literal, leave=leave)
+        super().__init__(
+            title, text, preview, literal=literal, unsent=unsent, leave=leave, warning=warning
+        )
         self._scores = scores
 
     def body(self) -> ComposeResult:
@@ -67,28 +72,42 @@ class ContinuationEditor(TextEditor):
     def on_mount(self) -> None:
         """Show what was asked for at this step before."""
         if self._scores.all:
-            self.call_after_refresh(self._show_scores, "")
+            self.call_after_refresh(self._show_scores)
+
+    def on_text_area_changed(self) -> None:
+        """What is told of one text is not left under another."""
+        self._show_scores()
+
+    def action_toggle_literal(self) -> None:
+        """Another reading is another text."""
+        super().action_toggle_literal()
+        self._show_scores()
 
     @work(exclusive=True, group="score")
     async def action_score(self) -> None:
         """Ask how probable the text is."""
         draft = self.query_one(Draft)
         try:
-            scored = await self._scores.score(draft.text, literal=self.literal)
-            self._show_scores(self._tokens(scored))
+            await self._scores.score(draft.text, literal=self.literal)
+            self._show_scores()
         except TokexploreError as error:
             self._show_scores(str(error))
 
-    def _tokens(self, scored: ScoredText) -> str:
-        return tokens_line(scored, self._scores.vocabulary)
+    def _first_line(self, text: str) -> Content:
+        """The tokens of the text that stands there, or that the figures are of others."""
+        for scored in self._scores.comparable:
+            if (scored.text, scored.literal) == (text, self.literal):
+                return Content(tokens_line(scored, self._scores.vocabulary))
+        words = "asked for before · {editor.probability:ctrl+n} asks for the text above"
+        return Content.styled(rebinding_of(self.app).words(words), "$text-muted")
 
-    def _show_scores(self, first: str) -> None:
-        """The table of all that was asked for here, below a first line."""
-        shown = self.part(Static, "#scored")
-        if shown is None:
+    def _show_scores(self, refusal: str = "") -> None:
+        """The table of all that was asked for here, below what is told of the text above."""
+        shown, draft, scores = self.part(Static, "#scored"), self.part(Draft), self._scores
+        if shown is None or draft is None:
             return
-        self.add_class("-scored")
-        scores, parts = self._scores, [Content(first)] if first else []
+        self.set_class(bool(refusal or scores.all), "-scored")
+        parts = [Content(refusal) if refusal else self._first_line(draft.text)]
         if texts := scores.comparable:
             room = min(100, self.app.size.width * 9 // 10) - 5
             head, *rows = ranking_table(texts, max(8, room - _FIGURES))

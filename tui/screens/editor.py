@@ -1,12 +1,11 @@
-"""TYPE mode: editing a prompt, a chat or a continuation."""
+"""TYPE mode: editing a prompt or a chat."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import ClassVar, NamedTuple, TypeVar
+from typing import ClassVar, NamedTuple
 
 import msgspec
-from textual import events, work
+from textual import events
 from textual.app import ComposeResult
-from textual.await_complete import AwaitComplete
 from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.widgets import Static
@@ -14,153 +13,10 @@ from textual.widgets import Static
 from tokexplore.models.api.chat import Chat
 from tokexplore.models.api.options import PromptSpec
 from tokexplore.models.display import counted, safe_text
-from tokexplore.models.errors import TokexploreError, UsageError
-from tokexplore.tui.keymap import rebinding_of
+from tokexplore.models.errors import UsageError
 from tokexplore.tui.screens.chat_form import ChatForm, Typed
-from tokexplore.tui.screens.dialog import Dialog
 from tokexplore.tui.screens.draft import Draft
-
-Preview = Callable[[str, bool], Awaitable[str]]
-"""Shows the tokens of a text, the names of tokens in it read as characters or not."""
-Result = TypeVar("Result")
-_WARN_EVERY = 0.25
-"""Seconds between looks at whether a warning still holds."""
-PREVIEW = "preview"
-"""The group of what computes previews."""
-
-
-class Written(NamedTuple):
-    """A text that was typed."""
-
-    text: str
-    literal: bool = False
-    """Whether the names of tokens in it (`</s>`) are its characters."""
-
-
-WRITING = (
-    "{type.newline:ctrl+j} new line · {type.editor:ctrl+o} $EDITOR · {dialog.cancel:ctrl+g} cancels"
-)
-"""What the keys of an editor do."""
-
-
-class Writing(Dialog[Result]):
-    """A dialog whose text names tokens or spells them."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(
-            "ctrl+t",
-            "toggle_literal",
-            "names of tokens",
-            tooltip="Read </s> and the like as tokens, or as their characters.",
-            priority=True,
-            id="editor.literal",
-        ),
-        Binding("enter", "submit", "done", show=False, id="editor.submit"),
-    ]
-    literal = False
-
-    def reading(self) -> Static:
-        """The line that says how names of tokens are read."""
-        return Static(self._reading(), id="literal")
-
-    def _reading(self) -> Content:
-        how = "characters" if self.literal else "tokens"
-        return Content.styled(
-            rebinding_of(self.app).words("{editor.literal:ctrl+t}: names such as </s> are " + how),
-            "$text-muted",
-        )
-
-    def action_toggle_literal(self) -> None:
-        """Between tokens and characters."""
-        self.literal = not self.literal
-        self.query_one("#literal", Static).update(self._reading())
-        self._show_tokens()
-
-    def on_text_area_changed(self) -> None:
-        """Show the tokens of what is there now."""
-        self._show_tokens()
-
-    async def tokens(self) -> str:
-        """The tokens of what is there now, to be shown.
-
-        Raises:
-            TokexploreError: what is there cannot be read.
-        """
-        return ""
-
-    def dismiss(self, result: Result | None = None) -> AwaitComplete:
-        """Ask for no more previews: what was typed goes ahead of them."""
-        self.workers.cancel_group(self, PREVIEW)
-        return super().dismiss(result)
-
-    @work(exclusive=True, group=PREVIEW)
-    async def _show_tokens(self) -> None:
-        try:
-            tokens = await self.tokens()
-        except TokexploreError as error:
-            tokens = str(error)
-        if line := self.part(Static, "#tokens"):
-            line.update(Content(tokens))
-
-
-class TextEditor(Writing[Written | None]):
-    """Some text, with its tokens shown as it is typed.
-
-    Args:
-        leave: told of what stands in the editor when it is closed without a result.
-        warning: what handing the text over does besides at this moment, said before the hint.
-    """
-
-    hint_text = "{type.submit:⏎} done · " + WRITING
-
-    def __init__(
-        self,
-        title: str,
-        text: str,
-        preview: Preview | None,
-        *,
-        literal: bool = False,
-        leave: Callable[[Written], None] = lambda _: None,
-        warning: Callable[[], str] = str,
-    ) -> None:
-        super().__init__()
-        self.title_text, self.literal = title, literal
-        self._text, self._preview = text, preview
-        self._leave, self._warning = leave, warning
-
-    def body(self) -> ComposeResult:
-        yield Draft(self._text)
-        yield self.reading()
-        yield Static("", id="tokens")
-
-    def on_mount(self) -> None:
-        """Stand at the end of the text."""
-        draft = self.query_one(Draft)
-        draft.move_cursor(draft.document.end)
-        draft.focus()
-        self._show_tokens()
-        self._warn()
-        self.set_interval(_WARN_EVERY, self._warn)
-
-    def _warn(self) -> None:
-        hint = rebinding_of(self.app).words(self._warning() + self.hint_text)
-        if (line := self.part(Static, ".dialog--hint")) and str(line.content) != hint:
-            line.update(Content(hint))
-
-    def action_cancel(self) -> None:
-        """Close; what was typed is there when the editor is opened again at the same place."""
-        if draft := self.part(Draft):
-            self._leave(Written(draft.text, self.literal))
-        super().action_cancel()
-
-    async def tokens(self) -> str:
-        draft = self.part(Draft)
-        return await self._preview(draft.text, self.literal) if self._preview and draft else ""
-
-    def action_submit(self) -> None:
-        """Hand the text over."""
-        self.dismiss(Written(self.query_one(Draft).text, self.literal))
-
+from tokexplore.tui.screens.writing import WRITING, Preview, Writing
 
 AROUND = 13
 """Rows of the editor beside the turns of a chat."""
@@ -183,6 +39,12 @@ class PromptTyped(NamedTuple):
     """By form."""
     literal: bool
 
+    def differs(self, other: "PromptTyped") -> bool:
+        """Whether other words stand there, or another way of rendering them."""
+        both = ((typed, other.chats.get(form)) for form, typed in self.chats.items())
+        chats = any(theirs is not None and typed.differs(theirs) for typed, theirs in both)
+        return chats or self.text != other.text
+
 
 class PromptEditor(Writing[PromptSpec | None]):
     """A plain prompt or, where the model has a chat template, a chat.
@@ -195,6 +57,7 @@ class PromptEditor(Writing[PromptSpec | None]):
         typed: what stood in it when it was closed before.
         options: names that the chat template asks for.
         at: the message of the chat to stand on.
+        warning: see `Writing`.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -214,46 +77,67 @@ class PromptEditor(Writing[PromptSpec | None]):
         typed: PromptTyped | None = None,
         options: Sequence[str] = (),
         at: int | None = None,
+        warning: Callable[[], str] = str,
     ) -> None:
         super().__init__()
+        self.warning = warning
         self._spec, self._preview, self._preview_chat, self._leave = (
             spec, preview, preview_chat, leave,
         )  # fmt: skip
         self._placeholder, self._typed, self._options, self._at = placeholder, typed, options, at
         self._forms = ["plain", *(["chat"] if spec.chat else []), *(["new"] if can_chat else [])]
-        self._form = typed.form if typed else "chat" if spec.chat else "plain"
+        self._form = "chat" if spec.chat else "plain"
         self.literal = spec.literal if spec.chat is None else spec.chat.literal
-        if typed is not None:
-            self.literal = typed.literal
-        self._unedited = ""
-        """What the editor makes of the text that it was given: it knows one kind of line break."""
+        self._sent_words = self._aside = PromptTyped(self._form, "", {}, self.literal)
+        """What the editor makes of what it was given (it knows one kind of line break), and what
+        does not stand in it at present: that, or a draft."""
+        if spec.chat is not None or spec.text:
+            self.other_words = "brings the words back that were sent"
         self.title_text = "Prompt"
         more = "{editor.chat:ctrl+r} plain/chat · {editor.turn:ctrl+n} turn · " if can_chat else ""
         self.hint_text = "{type.submit:⏎} start · " + more + WRITING
 
     def body(self) -> ComposeResult:
         yield Static(Content(""), id="form")
+        yield self.draft_line()
         yield Draft(self._spec.text or "", placeholder=self._placeholder, id="plain")
         for form in self._forms[1:]:
             chat = self._spec.chat if form == "chat" else None
-            typed = self._typed.chats.get(form) if self._typed else None
-            yield ChatForm(
-                chat or Chat(()), typed=typed, options=self._options, id=form,
-                at=self._at if form == "chat" else None,
-            )  # fmt: skip
+            at = self._at if form == "chat" else None
+            yield ChatForm(chat or Chat(()), options=self._options, id=form, at=at)
         yield Static("", id="sends")
         yield self.reading()
         yield Static("", id="tokens")
 
     def on_mount(self) -> None:
-        """Stand at the end of the text."""
-        plain = self.part(Draft, "#plain")
-        if plain is None:
+        """Stand at the end of the text that was typed before, else of what was sent."""
+        if self.part(Draft, "#plain") is None:
             return  # a model that is refused takes it away while it opens
-        self._unedited = plain.text
-        if self._typed is not None:
-            plain.load_text(self._typed.text)
-        self._show_form()
+        self._sent_words = self._aside = self.typed()
+        if self._typed is None:
+            self._show_form()
+            return
+        if self._typed.differs(self._sent_words):
+            self.tell_draft("shown")
+        # In the screen's own queue: before it takes a key.
+        self.call_next(self._put, self._typed)
+
+    async def _put(self, typed: PromptTyped) -> None:
+        """Let other words stand in the fields."""
+        if not self.is_attached:
+            return  # it was closed meanwhile
+        self._form, self.literal = typed.form, typed.literal
+        self.query_one("#literal", Static).update(self._reading())
+        self.query_one("#plain", Draft).load_text(typed.text)
+        for form in self.query(ChatForm):
+            if form.id in typed.chats:
+                await form.put(typed.chats[form.id])
+        if self.is_attached:
+            self._show_form()
+
+    async def exchange(self) -> None:
+        self._aside, typed = self.typed(), self._aside
+        await self._put(typed)
 
     def on_resize(self, event: events.Resize) -> None:
         """Leave room for what stands around a chat's turns."""
@@ -296,13 +180,13 @@ class PromptEditor(Writing[PromptSpec | None]):
 
     async def tokens(self) -> str:
         """The tokens of what would be sent."""
-        chat = self._chat_form
+        chat, sent = self._chat_form, self._sent()
+        if line := self.part(Static, "#sends"):
+            sends = "" if chat is None else _sends(chat, sent)
+            line.update(Content.styled(safe_text(sends), "$text-muted"))
         if chat is None:
             plain = self.part(Draft, "#plain")
             return await self._preview(plain.text, self.literal) if plain else ""
-        sent = self._sent()
-        if line := self.part(Static, "#sends"):
-            line.update(Content.styled(safe_text(_sends(chat, sent)), "$text-muted"))
         return await self._preview_chat(sent) if sent else ""
 
     def _sent(self) -> Chat | None:
@@ -325,8 +209,14 @@ class PromptEditor(Writing[PromptSpec | None]):
     def action_cancel(self) -> None:
         """Close; what was typed is there when the editor is opened again."""
         if self.part(Draft, "#plain"):
-            self._leave(self.typed())
+            self._leave(self._to_keep())
         super().action_cancel()
+
+    def _to_keep(self) -> PromptTyped:
+        """What stands in the editor, or a draft for which nothing else was typed."""
+        typed = self.typed()
+        is_new = self.draft != "aside" or typed.differs(self._sent_words)
+        return typed if is_new else self._aside
 
     def typed(self) -> PromptTyped:
         """What stands in the editor."""
@@ -340,12 +230,12 @@ class PromptEditor(Writing[PromptSpec | None]):
         except UsageError as error:
             self.app.notify(str(error), severity="error", markup=False)
             return
-        self._leave(self.typed())
+        self._leave(self._to_keep())
         if self._chat_form is not None:
             self.dismiss(PromptSpec(chat=chat) if chat else None)
             return
         text = self.query_one("#plain", Draft).text
-        if text == self._unedited and self._spec.text is not None:
+        if text == self._sent_words.text and self._spec.text is not None:
             text = self._spec.text
         self.dismiss(PromptSpec(text=text or self._placeholder, literal=self.literal))
 

@@ -13,6 +13,7 @@ from textual.widgets import Input
 
 from tokexplore.tui.keys import COMMANDS
 from tokexplore.tui.screens.dialog import LIST_KEYS
+from tokexplore.tui.screens.search_sheet import words_sought
 
 _DESCRIBED = 0.01
 """Score of a command that is found by its description: below those found by name."""
@@ -49,7 +50,8 @@ class EveryCommand(Provider):
 
     async def search(self, query: str) -> Hits:
         """Those whose names match, then those whose descriptions hold the words."""
-        matcher, words = self.matcher(query), query.casefold().split()
+        words = words_sought(query.casefold())
+        matcher = self.matcher(" ".join(words))
         for command in self.app.get_system_commands(self.screen):
             score = matcher.match(command.title)
             described = all(word in command.help.casefold() for word in words)

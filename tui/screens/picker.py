@@ -16,7 +16,7 @@ from tokexplore.models.display import safe_text
 from tokexplore.models.errors import TokexploreError
 from tokexplore.tui.screens.dialog import Dialog, Result
 from tokexplore.tui.screens.row_list import RowList
-from tokexplore.tui.screens.search_sheet import SearchLine
+from tokexplore.tui.screens.search_sheet import SearchLine, words_sought
 
 Row = TypeVar("Row")
 _WIDEST, _BESIDE = 140, 8
@@ -140,7 +140,7 @@ class Picker(Dialog[Result], Generic[Result, Row]):
 
     async def matching(self, text: str) -> Sequence[Row]:
         """The rows that a typed text is for."""
-        words = text.casefold().split()
+        words = words_sought(text.casefold())
         return [row for row in self._rows if self.holds(row, words)]
 
     def _add(self, rows: Iterable[Row]) -> None:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from itertools import islice
 from typing import NamedTuple
 
 from textual.content import Content
@@ -83,7 +84,7 @@ def knob_lines(editor: KnobEditor, columns: int) -> list[Content]:
             Content.assemble(
                 ("› " if index == here else "  ", "bold $here"),
                 (f"{knob.name + '†' * bool(knob.elsewhere):<18}", "bold" if index == here else ""),
-                (f"{value:>9}", value_style),
+                (f" {value:>8}", value_style),
                 (f"  {cut(meaning, room)}", "$text-muted"),
             )
         )
@@ -181,31 +182,37 @@ def candidate_lines(
     """
     drawn_room = 8 if draws else 0
     fixed = 5 + _WORD + 9 + drawn_room
-    shown = list(columns)[-max(1, min(len(columns), (room - fixed) // 9)) :]
+    listed = zip(distribution.id_view, distribution.logit_view, strict=True)
+    candidates = list(islice(listed, max(0, rows - 1)))
+    each = [[c.share(i, *one) for i, one in enumerate(candidates)] for c in columns]
+    texts = [[_share_text(share) for share in shares] for shares in each]
+    # What cuts a candidate may be longer than a percentage (`typical .95`).
+    wide = max(9, *(1 + width(text) for column in texts for text in column)) if candidates else 9
+    count_of = max(1, min(len(columns), (room - fixed) // wide))
+    shown, texts = list(columns)[-count_of:], texts[-count_of:]
     now = shown[-1]
     head = f"rank {'token':<{_WORD}}"
     lines = [
         Content.assemble(
             (head, "$text-muted"),
             (f"{'model':>9}", "$model-bar"),
-            *((f"{cut(c.name, 8):>9}", c.style) for c in shown),
+            *((f"{cut(c.name, wide - 1):>{wide}}", c.style) for c in shown),
             (f"{'drawn':>8}" if draws else "", "$text-muted"),
         )
     ]
-    for index in range(min(rows - 1, len(distribution))):
-        token, logit = distribution.id_view[index], distribution.logit_view[index]
+    for index, (token, logit) in enumerate(candidates):
         word = cut(vocabulary.show(token), _WORD)
-        share = now.share(index, token, logit)
+        share = each[-1][index]
         style = "$cut-text" if share.cut else "bold $here" if token == taken else ""
-        cells = [(_share_text(c.share(index, token, logit)), c.style) for c in shown]
-        left = room - fixed - 9 * len(shown) - 2
+        cells = [(column[index], c.style) for c, column in zip(shown, texts, strict=True)]
+        left = room - fixed - wide * len(shown) - 2
         why = cut(now.why(token, logit), left) if left >= _LEAST_MEANING else ""
         lines.append(
             Content.assemble(
                 (f"{distribution.rank(index):>4} ", "$text-muted"),
                 (word + " " * (_WORD - width(word)), style),
                 (f"{percent(math.exp(distribution.logprob(index))):>9}", style),
-                *((f"{text:>9}", style or own) for text, own in cells),
+                *((f"{text:>{wide}}", style or own) for text, own in cells),
                 (f"{draws.of(token):>8,}" if draws else "", style),
                 (f"  {why}" if why else "", "$text-muted"),
             )

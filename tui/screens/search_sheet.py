@@ -38,6 +38,12 @@ class SheetLine(NamedTuple):
         return Content.assemble(name, (f"\n{indent}".join(text), "$text-muted"))
 
 
+def words_sought(text: str) -> list[str]:
+    """The words of a search; a `/` before them is the habit of beginning one with it."""
+    text = text.strip()
+    return (text[1:] if len(text) > 1 and text.startswith("/") else text).split()
+
+
 class SearchLine(Input):
     """Text that is searched; empty, it leaves to the screen the keys that act everywhere."""
 
@@ -106,7 +112,7 @@ class SearchSheet(Dialog[None]):
 
     def text(self, sought: str = "", columns: int = _WIDEST) -> Content:
         """The lines that have all words of a text, under their headings, in so many cells."""
-        words = sought.split()
+        words = words_sought(sought)
         sections = {**self._sections, **self._found} if words else self._sections
         shown = []
         for heading, lines in sections.items():

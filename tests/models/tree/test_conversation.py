@@ -155,13 +155,13 @@ def test_figures_are_of_words_alone() -> None:
     talk = begun()
     talk.answer(" yes", " hm", logprob=-0.5)
     user, answer = conversation(talk.path)[1:]
-    assert not figures(talk.path, user).whole
+    assert figures(talk.path, user).scored == 0
     node = talk.path.nodes[2]
     talk.tree.append(_scored(node, -2.0))
     known = figures(talk.path, user)
-    assert (known.given, known.tokens, known.logprob, known.whole) == (True, 1, -2.0, True)
+    assert (known.given, known.tokens, known.logprob, known.scored) == (True, 1, -2.0, 1)
     told = figures(talk.path, answer)
-    assert (told.given, told.tokens, told.scored) == (False, 2, 2)
+    assert (told.given, told.tokens, told.generated, told.scored) == (False, 2, 2, 2)
     assert math.isclose(told.logprob, -1.0)
 
 
@@ -195,6 +195,16 @@ def test_the_answer_that_is_meant_is_here_or_next_or_the_last() -> None:
     talk.answer(" yes")
     gone_on(talk).answer(" hm", " hm")
     assert [answer_at(talk.path, at) for at in (0, 2, 4, 6, 8, 9, 11)] == [4, 4, 4, 9, 9, 9, 9]
+
+
+def test_the_answer_that_is_coming_begins_where_its_prompt_ends() -> None:
+    talk = begun()
+    assert answer_at(talk.path, 4, coming=True) == 4
+    talk.answer(" yes")
+    gone_on(talk)
+    assert [answer_at(talk.path, at, coming=True) for at in (4, 6, 9)] == [4, 9, 9]
+    assert answer_at(talk.path, 9) == 4
+    assert answer_at(TokenPath(TokenTree(), VOCABULARY, []), 0, coming=True) is None
 
 
 def test_a_chat_whose_parts_are_not_known_has_its_answers_all_the_same() -> None:

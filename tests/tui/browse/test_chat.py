@@ -13,7 +13,8 @@ from tokexplore.models.api.options import PromptSpec
 from tokexplore.models.tree.trie import ROOT
 from tokexplore.tui.app import TokexploreApp
 from tokexplore.tui.explore.options import AppOptions
-from tokexplore.tui.screens.editor import PromptEditor, TextEditor
+from tokexplore.tui.screens.editor import PromptEditor
+from tokexplore.tui.screens.writing import TextEditor
 from tokexplore.widgets.entropy_strip import EntropyStrip
 
 CHAT = Chat((Message("system", "the king"), Message("user", "who was he")), prefill=" he was")

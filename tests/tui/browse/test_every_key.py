@@ -19,7 +19,7 @@ from tokexplore.tui.keys import COMMANDS, bindings
 from tokexplore.tui.screens.branches import BranchesDialog
 from tokexplore.tui.screens.compare import CompareScreen
 from tokexplore.tui.screens.dialog import Ask, Sheet
-from tokexplore.tui.screens.editor import PromptEditor, TextEditor
+from tokexplore.tui.screens.editor import PromptEditor
 from tokexplore.tui.screens.find import FindToken
 from tokexplore.tui.screens.help import HelpSheet
 from tokexplore.tui.screens.lab import LabScreen
@@ -28,6 +28,7 @@ from tokexplore.tui.screens.sampler_lens import SamplerLensScreen
 from tokexplore.tui.screens.sessions import SessionPicker
 from tokexplore.tui.screens.temperatures import TemperaturesScreen
 from tokexplore.tui.screens.terms import TermsSheet
+from tokexplore.tui.screens.writing import TextEditor
 from tokexplore.widgets.candidates import CandidateTable
 
 See = Callable[[TokexploreApp], object]

@@ -12,7 +12,7 @@ from tokexplore.models.api.options import PromptSpec
 from tokexplore.models.errors import EngineLostError
 from tokexplore.tui.explore.options import AppOptions
 from tokexplore.tui.screens.draft import Draft
-from tokexplore.tui.screens.editor import TextEditor
+from tokexplore.tui.screens.writing import TextEditor
 
 CHAT = Chat((Message("user", "who was he"),))
 SIZE = (120, 40)

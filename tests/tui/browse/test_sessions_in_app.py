@@ -32,6 +32,7 @@ from tokexplore.tui.explore.options import AppOptions, OpenOptions
 from tokexplore.tui.explore.session_recorder import ViewState, read_state
 from tokexplore.tui.export.formats import export
 from tokexplore.tui.screens.dialog import Ask
+from tokexplore.tui.screens.editor import PromptEditor
 from tokexplore.widgets.candidates import CandidateTable
 
 SIZE = (120, 40)
@@ -96,6 +97,31 @@ async def test_a_prompt_typed_while_a_key_loads_the_model_is_started(key: str) -
         await until(pilot, lambda: ended(app) and not app.controller.busy)
         assert app.controller.explorer.prompt_length > 1
         assert screen_text(app).count(PROMPT + " and") == 1
+
+
+@pytest.mark.parametrize("has_template", [True, False])
+async def test_a_new_chat_can_be_typed_before_the_model_is_loaded(has_template: bool) -> None:
+    await lived("home", "l")
+    app = reopened(chat_template=has_template)
+    async with app.run_test(size=SIZE) as pilot:
+        await settle(pilot)
+        for key in "tp":
+            await press(pilot, key)
+            assert "The model is not loaded: ⏎ loads it first" in " ".join(screen_text(app).split())
+            if key == "t":
+                await press(pilot, "ctrl+g")
+        await press(pilot, "ctrl+r")
+        assert "another chat" in screen_text(app)
+        await pilot.press(*"who was he", "enter")
+        explorer = app.controller.explorer
+        if has_template:
+            await until(pilot, lambda: explorer.path.chat is not None and ended(app))
+            assert explorer.path.chat is not None
+            assert explorer.path.chat.messages[0].content.endswith("who was he")
+        else:
+            await until(pilot, lambda: isinstance(app.screen, PromptEditor))
+            assert any("no chat template" in n.message for n in app._notifications)
+            assert "who was he" in screen_text(app), "what was typed is there"
 
 
 async def test_a_pick_beyond_what_is_recorded_loads_it_too() -> None:
@@ -441,6 +467,9 @@ async def test_the_tree_is_exported_from_the_app(
         assert (tmp_path / "tree.html").read_text().startswith("<!doctype html>")
         await exported("tree.html", "is there already")
         await exported("tree.xyz", "does not tell its format")
+        for name in ("a.json", "b.csv"):
+            await exported(f"{name}, visible", "The export is in")
+            assert (tmp_path / name).exists()
         await exported("my path.jsonl path", "The export is in")
         lines = (tmp_path / "my path.jsonl").read_text().splitlines()
         assert len(lines) == len(app.controller.explorer.nodes) + 1

@@ -19,7 +19,8 @@ from tokexplore.tui.app import TokexploreApp
 from tokexplore.tui.explore.options import AppOptions
 from tokexplore.tui.screens.continuation import ContinuationEditor
 from tokexplore.tui.screens.dialog import Sheet
-from tokexplore.tui.screens.editor import Draft, TextEditor
+from tokexplore.tui.screens.draft import Draft
+from tokexplore.tui.screens.writing import TextEditor
 
 SIZE = (120, 40)
 
@@ -91,6 +92,25 @@ async def test_texts_stand_beside_each_other_and_the_tree_stays_as_it_is() -> No
         assert len(explorer.tree) == nodes + 1
         await press(pilot, "t")
         assert any(line.startswith("“ there was a”") for line in shown(app)), "they are still there"
+
+
+async def test_figures_of_one_text_are_not_left_under_another() -> None:
+    app = make_app(options=OPTIONS)
+    before = "asked for before · ctrl+n asks for the text above"
+    async with app.run_test(size=SIZE) as pilot:
+        await begin(pilot, app)
+        assert "ctrl+n asks" not in screen_text(app)
+        await ask(pilot, app, " king")
+        tokens = shown(app)[0]
+        assert tokens.startswith("king ")
+        await press(pilot, "s")
+        assert shown(app)[0] == before
+        assert tokens not in shown(app)
+        assert any(line.startswith("“ king”") for line in shown(app)), "the table names its texts"
+        await press(pilot, "backspace")
+        assert shown(app)[0] == tokens
+        await press(pilot, "ctrl+t")
+        assert shown(app)[0] == before, "another reading is another text"
 
 
 async def test_the_same_text_again_is_one_and_another_reading_is_another() -> None:

@@ -1,6 +1,9 @@
 """Chats as turns: how they are shown, walked through, edited, answered again."""
 
+import threading
+
 import msgspec
+import pytest
 from support.app import make_app, press, screen_text, settle, until
 from support.fake_engine import FakeEngine
 from support.fake_vocabulary import ASSISTANT, END, USER
@@ -10,9 +13,10 @@ from textual.widgets import Input
 from tokexplore.models.api.chat import Chat, Message
 from tokexplore.models.api.options import PromptSpec
 from tokexplore.models.sampling.settings import SamplingSettings
-from tokexplore.models.tree.conversation import conversation, spoken
+from tokexplore.models.tree.conversation import TurnFigures, conversation, spoken
 from tokexplore.tui.app import TokexploreApp
 from tokexplore.tui.explore.options import AppOptions
+from tokexplore.tui.presenters.turns import figures_text
 from tokexplore.tui.screens.chat_form import ChatForm, Choice, Turn
 from tokexplore.tui.screens.draft import Draft
 from tokexplore.tui.screens.editor import PromptEditor
@@ -76,6 +80,51 @@ async def test_each_turn_has_a_title_with_its_figures() -> None:
             assert (surprisal in title) == (turn.role != "assistant")
         await press(pilot, "V")
         assert "bits" in next(row for row in story(app) if row.startswith("user"))
+
+
+async def test_figures_of_an_answer_that_was_begun_say_which_tokens_they_are_of() -> None:
+    app = chat_app(msgspec.structs.replace(CHAT, prefill=" he was a"))
+    async with app.run_test(size=SIZE) as pilot:
+        await answered(app, pilot)
+        tree, nodes = app.controller.explorer.tree, app.controller.explorer.nodes
+        title = next(row for row in story(app) if row.startswith("assistant"))
+        total = sum(tree.logprob[node] for node in nodes[-LENGTH:])
+        answer = conversation(app.controller.explorer.path)[-1]
+        tokens = sum(one.stop - one.start for one in answer.words)
+        assert tokens > LENGTH
+        said = f"{tokens} tokens · {LENGTH} generated: logprob {total:.1f} nats · mean logprob "
+        assert f"{said}{total / LENGTH:.2f}" in title.replace("−", "-")
+        await press(pilot, "equals_sign")
+        assert "21 generated:, 20 scored:" in screen_text(app)
+
+
+@pytest.mark.parametrize(
+    ("known", "said"),
+    [
+        (TurnFigures(27, 0, 27, 27, -54.0), "27 tokens · logprob -54.0 nats · mean logprob -2.00"),
+        (
+            TurnFigures(27, 0, 21, 21, -42.0),
+            "27 tokens · 21 generated: logprob -42.0 nats · mean logprob -2.00",
+        ),
+        (
+            TurnFigures(27, 0, 21, 20, -40.0),
+            "27 tokens · 20 of 21 generated: logprob -40.0 nats · mean logprob -2.00",
+        ),
+        (
+            TurnFigures(27, 0, 27, 20, -40.0),
+            "27 tokens · 20 scored: logprob -40.0 nats · mean logprob -2.00",
+        ),
+        (
+            TurnFigures(27, 0, 0, 20, -40.0),
+            "27 tokens · 20 scored: surprisal 40.0 nats · mean logprob -2.00",
+        ),
+        (TurnFigures(27, 0, 0, 0, 0.0), "27 tokens"),
+    ],
+)
+def test_figures_of_fewer_tokens_than_a_turn_has_say_of_how_many(
+    known: TurnFigures, said: str
+) -> None:
+    assert figures_text(known, bits=False).replace("−", "-") == said
 
 
 async def test_what_the_template_wrote_is_hidden_until_it_is_asked_for() -> None:
@@ -258,6 +307,72 @@ async def test_what_was_typed_is_there_when_the_editor_is_opened_again() -> None
         assert [turn.text for turn in fields(app)][1::2] == ["who was that", "more"]
 
 
+async def test_an_unsent_draft_is_marked_and_a_key_brings_the_sent_words_back() -> None:
+    app = chat_app()
+    async with app.run_test(size=SIZE) as pilot:
+        await answered(app, pilot)
+        sent = [text for _, text in said(app)]
+
+        def shown() -> list[str]:
+            return [turn.text for turn in fields(app)]
+
+        await press(pilot, "p", "ctrl+l")
+        assert "unsent draft" not in screen_text(app)
+        assert any("There is no unsent draft here." in n.message for n in app._notifications)
+        await press(pilot, "ctrl+g")
+        await edited(app, pilot, 1, "who was that")
+        await press(pilot, "ctrl+n")
+        await pilot.press(*"more")
+        typed = shown()
+        await press(pilot, "ctrl+g", "p")
+        assert shown() == typed
+        assert "unsent draft · ctrl+l brings the words back that were sent" in screen_text(app)
+        await press(pilot, "ctrl+l")
+        assert shown() == sent
+        assert "without your unsent draft · ctrl+l brings it back" in screen_text(app)
+        assert "nothing to send" in screen_text(app)
+        await press(pilot, "ctrl+g", "p")
+        assert shown() == typed, "a draft is never lost for the words that were sent"
+        await press(pilot, "ctrl+l", "ctrl+l")
+        assert shown() == typed
+        await pilot.press("enter")
+        await until(pilot, lambda: said(app)[1] == ("user", "who was that"))
+        await until(pilot, lambda: not app.controller.streaming)
+        await press(pilot, "p")
+        assert "unsent draft" not in screen_text(app)
+
+
+async def test_an_unsent_turn_is_marked_and_put_aside() -> None:
+    app = chat_app()
+    async with app.run_test(size=SIZE) as pilot:
+        await answered(app, pilot)
+        for key in "Tt":
+            await press(pilot, key)
+            assert "unsent draft" not in screen_text(app)
+            await pilot.press(*"and she")
+            await press(pilot, "ctrl+g", key)
+            assert app.screen.query_one(Draft).text == "and she"
+            assert "unsent draft · ctrl+l puts it aside" in screen_text(app)
+            await press(pilot, "ctrl+l")
+            assert app.screen.query_one(Draft).text == ""
+            await press(pilot, "ctrl+g", key)
+            assert app.screen.query_one(Draft).text == "and she"
+            await press(pilot, "ctrl+g")
+
+
+async def test_text_that_can_be_sent_is_not_said_to_be_nothing() -> None:
+    app = chat_app()
+    async with app.run_test(size=SIZE) as pilot:
+        await answered(app, pilot)
+        await press(pilot, "p")
+        assert "nothing to send" in screen_text(app)
+        while app.screen.query_one("#plain").display is False:
+            await press(pilot, "ctrl+r")
+        await pilot.press(*"the king")
+        await settle(pilot)
+        assert "nothing to send" not in screen_text(app)
+
+
 async def test_a_chat_that_is_refused_stays_in_the_editor() -> None:
     app = chat_app()
     async with app.run_test(size=SIZE) as pilot:
@@ -351,6 +466,45 @@ async def test_where_the_same_answer_comes_the_user_stays_and_is_told() -> None:
         told = "Under seed 4 it was the same as an earlier answer."
         await until(pilot, lambda: any(told in n.message for n in app._notifications))
         assert (explorer.nodes, explorer.cursor) == (before, cursor)
+
+
+async def test_another_answer_can_be_asked_for_before_one_has_its_first_word() -> None:
+    gate = threading.Semaphore(2 * LENGTH)
+    options = AppOptions(
+        prompt=PromptSpec(chat=CHAT), max_new_tokens=LENGTH,
+        settings=SamplingSettings(temperature=1.5, seed=3),
+    )  # fmt: skip
+    app = make_app(options=options, gate=gate)
+    async with app.run_test(size=SIZE) as pilot:
+        await answered(app, pilot, "and she")
+        explorer, before = app.controller.explorer, list(app.controller.explorer.nodes)
+        prompt = explorer.prompt_length
+        await press(pilot, "R", "R")
+        assert app.controller.streaming
+        assert explorer.nodes == before[:prompt], "no earlier answer is taken for it"
+        gate.release(LENGTH)
+        await until(pilot, lambda: not app.controller.streaming)
+        assert explorer.settings.seed == 5
+        assert len(explorer.nodes) == len(before)
+        assert explorer.nodes[:prompt] == before[:prompt]
+        told = " ".join(n.message for n in app._notifications)
+        assert "Another answer, under seed 5." in told
+        assert "no answer" not in told
+        assert "same as an earlier" not in told
+
+
+async def test_an_answer_that_is_interrupted_before_its_first_word_is_not_called_the_same() -> None:
+    gate = threading.Semaphore(LENGTH)
+    options = AppOptions(
+        prompt=PromptSpec(chat=CHAT), max_new_tokens=LENGTH,
+        settings=SamplingSettings(temperature=1.5, seed=3),
+    )  # fmt: skip
+    app = make_app(options=options, gate=gate)
+    async with app.run_test(size=SIZE) as pilot:
+        await answered(app, pilot)
+        await press(pilot, "R", "space")
+        assert not app.controller.streaming
+        assert not any("same as an earlier" in n.message for n in app._notifications)
 
 
 async def test_temperature_0_answers_once() -> None:

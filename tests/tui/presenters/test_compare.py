@@ -55,6 +55,8 @@ def test_the_figures_leave_the_prompt_out() -> None:
     first, second = compare(one, numbers, None).columns
     assert (first.mean, first.sum, first.given, len(first.cells)) == (-0.5, -1.0, 1, 3)
     assert (second.mean, second.sum, second.given, len(second.cells)) == (-0.5, -1.5, 3, 6)
+    assert (second.size, second.left_out) == ("3 of 6 tokens", ["3 of prompt"])
+    assert [cell.given for cell in second.cells] == [True] * 3 + [False] * 3
 
 
 def test_what_one_path_was_given_and_another_generated_counts_for_that_one() -> None:

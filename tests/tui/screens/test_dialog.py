@@ -6,6 +6,7 @@ import pytest
 from support.app import make_app, press, screen_text, until
 from textual.widgets import Input
 
+from tokexplore.tui.export.formats import FORMATS
 from tokexplore.tui.screens.dialog import Ask
 
 
@@ -33,6 +34,16 @@ async def test_a_refused_line_stays(key: str, typed: str, reason: str) -> None:
         assert reason in screen_text(app)
         await press(pilot, "x")
         assert field.value != typed, "keys are still typed into it"
+
+
+async def test_the_line_for_an_export_names_every_format() -> None:
+    app = make_app()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: bool(app.controller.explorer.tree.ended))
+        await press(pilot, "E")
+        words = screen_text(app).split()
+        for form in FORMATS.values():
+            assert any(word.strip(",") == form.suffixes[0] for word in words)
 
 
 async def test_a_line_that_was_mended_is_taken(tmp_path: Path) -> None:

@@ -110,6 +110,28 @@ async def test_three_settings_can_be_pinned_beside_each_other() -> None:
         assert len(lens._columns()) == 4
 
 
+@pytest.mark.parametrize("changed", [{"min_p": 0.123}, {"top_k": 1}, {"top_p": 0.123}])
+async def test_what_cut_a_candidate_has_a_column_of_its_own(changed: dict[str, float]) -> None:
+    settings = SamplingSettings(temperature=0.8, seed=3, **changed)
+    app = make_app(options=replace(OPTIONS, settings=settings))
+    async with app.run_test(size=SIZE) as pilot:
+        lens = await opened(pilot, app)
+        await pilot.press("p")
+        await settled(pilot, app)
+        distribution = app.controller.queries.distribution()
+        assert distribution is not None
+        rows = part(app, "#candidates").splitlines()[1:]
+        shares = 0
+        for index, row in enumerate(rows):
+            one = distribution.id_view[index], distribution.logit_view[index]
+            share = lens._columns()[-1].share(index, *one)
+            assert percent(math.exp(distribution.logprob(index))) in row.split()
+            if share.cut:
+                shares += 1
+                assert f"% {share.cut}" in re.sub(" +", " ", row)
+        assert shares
+
+
 async def test_draws_stand_beside_the_probabilities() -> None:
     app = make_app(options=OPTIONS)
     async with app.run_test(size=SIZE) as pilot:

@@ -12,9 +12,11 @@ from tokexplore.models.api.options import PromptSpec
 from tokexplore.tui.app import TokexploreApp
 from tokexplore.tui.explore.options import AppOptions
 from tokexplore.tui.screens.dialog import Ask
-from tokexplore.tui.screens.editor import Draft, PromptEditor, TextEditor
+from tokexplore.tui.screens.draft import Draft
+from tokexplore.tui.screens.editor import PromptEditor
 from tokexplore.tui.screens.find import FindToken
 from tokexplore.tui.screens.sessions import SessionPicker
+from tokexplore.tui.screens.writing import TextEditor
 from tokexplore.tui.terminal.input.key_events import Paste, Reader
 from tokexplore.tui.terminal.input.splitter import Pasted, Splitter
 
