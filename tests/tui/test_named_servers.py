@@ -22,6 +22,7 @@ from tokexplore.tui.explore.environment import Environment
 from tokexplore.tui.explore.open_session import continue_session, options_for
 from tokexplore.tui.explore.options import AppOptions, OpenOptions
 from tokexplore.tui.explore.session_recorder import OpenSession
+from tokexplore.tui.screens.editor import PromptEditor
 from tokexplore.tui.screens.models import ModelPicker
 from tokexplore.tui.screens.row_list import RowList
 
@@ -87,13 +88,17 @@ async def test_a_server_is_completed_by_name_opened_and_asked_with_its_key(
         assert "servers" in screen_text(app)
         assert f"on a server: {url}#owner/stub" in screen_text(app)
         assert not stub.asked, "nobody is asked before it is opened"
-        await pilot.press(*"la")
-        await until(pilot, lambda: [row.name for row in rows(app)][:1] == ["lab"])
-        await press(pilot, "tab")
+        await pilot.press(*"lab")
+        await until(pilot, lambda: [row.name for row in rows(app)] == ["lab"])
+        await pilot.press("backspace")
+        await until(pilot, lambda: len(rows(app)) > 1)
+        await press(pilot, *["down"] * [row.name for row in rows(app)].index("lab"), "tab")
         assert app.screen.query_one(Input).value == "lab"
         await press(pilot, "enter", "enter")
         await until(pilot, lambda: app.controller.options.load.model == f"{url}#owner/stub")
-        await until(pilot, lambda: app.controller.link.info is not None)
+        await until(pilot, lambda: isinstance(app.screen, PromptEditor))
+        await press(pilot, "enter")
+        await until(pilot, lambda: ended(app))
         assert app.controller.options.load.server == ServerOptions(key_env="LAB_KEY", top=7)
         assert {h.get("Authorization") for h in stub.headers} == {f"Bearer {KEY}"}
         await press(pilot, "M")
@@ -103,14 +108,18 @@ async def test_a_server_is_completed_by_name_opened_and_asked_with_its_key(
         assert KEY not in screen_text(app)
 
 
-async def test_the_row_whose_name_was_completed_is_the_first(url: str) -> None:
+async def test_the_row_whose_name_was_typed_is_the_first(url: str) -> None:
     del url
-    written('[la]\nurl = "http://la"\n[x-lab]\nurl = "http://la2"\n')
+    written('[lab2]\nurl = "http://2"\n[x]\nurl = "http://3"\n[x-lab]\nurl = "http://4"\n')
     async with app_of().run_test(size=SIZE) as pilot:
-        app = await picking(pilot, "la")
-        assert [row.name for row in rows(app)][:3] == ["la", "lab", "x-lab"]
-        row = app.screen.row  # type: ignore[attr-defined]
-        assert row.name == "la"
+        app = await picking(pilot, "lab2")
+        assert [row.name for row in rows(app)] == ["lab2"]
+        await pilot.press("backspace")
+        await until(pilot, lambda: len(rows(app)) == 3)
+        assert [row.name for row in rows(app)] == ["lab", "lab2", "x-lab"]
+        await press(pilot, "ctrl+u", *"x")
+        await until(pilot, lambda: [row.name for row in rows(app)][:2] == ["x", "x-lab"])
+        assert app.screen.row.name == "x"  # type: ignore[attr-defined]
 
 
 async def test_what_is_wrong_is_a_notice_and_the_others_open(stub: Stub, url: str) -> None:
