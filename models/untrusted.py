@@ -121,6 +121,32 @@ def read_json(file: Path, kind: type[T]) -> T:
         raise ValueError(f"holds what it cannot ({error})") from None
 
 
+def read_toml(file: Path) -> dict[str, Any]:
+    """The tables of a TOML file; none where there is no such file.
+
+    Raises:
+        ValueError: what is wrong with it, to be read after its name.
+    """
+    import tomllib
+
+    try:
+        if not file.exists():
+            return {}
+        if not file.is_file():
+            raise ValueError("is no file")
+        check_length(file)
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        why = f"cannot be read ({(error.strerror or str(error)).lower()})"
+    except UnicodeDecodeError:
+        why = "is not UTF-8 text"
+    except tomllib.TOMLDecodeError as error:
+        why = f"is not TOML ({error})"
+    except RecursionError:
+        why = "is nested too deeply"
+    raise ValueError(why)
+
+
 def number_of(text: str) -> float:
     """A typed number: a whole one exactly, any other as a float.
 

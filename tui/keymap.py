@@ -1,7 +1,6 @@
 """Keys of the user's own: `keys.toml` in the configuration folder, by the ids of bindings."""
 
 import re
-import tomllib
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
@@ -18,7 +17,7 @@ from textual.keys import (
     key_to_character,
 )
 
-from tokexplore.models.untrusted import brief, check_length
+from tokexplore.models.untrusted import brief, read_toml
 from tokexplore.widgets.keybar import KeyHint
 
 FILE = "keys.toml"
@@ -143,23 +142,13 @@ def own_keys(places: Callable[[], Sequence[Place]], fixed: Iterable[Binding]) ->
     """
     path = platformdirs.user_config_path("tokexplore") / FILE
     try:
-        if not path.exists():
-            return Rebinding()
-        if not path.is_file():
-            raise ValueError("is no file")
-        check_length(path)
-        lines = list(_flat(tomllib.loads(path.read_text(encoding="utf-8"))))
-    except OSError as error:
-        why = f"cannot be read ({(error.strerror or str(error)).lower()})"
-    except UnicodeDecodeError:
-        why = "is not UTF-8 text"
-    except tomllib.TOMLDecodeError as error:
-        why = f"is not TOML ({error})"
+        lines = list(_flat(read_toml(path)))
     except (ValueError, RecursionError) as error:
         why = str(error) if isinstance(error, ValueError) else "is nested too deeply"
-    else:
-        return rebinding(lines, places(), {binding.id or "" for binding in fixed})
-    return Rebinding(wrong=(f"{path} {why}: the keys are as they come.",))
+        return Rebinding(wrong=(f"{path} {why}: the keys are as they come.",))
+    if not lines:
+        return NONE
+    return rebinding(lines, places(), {binding.id or "" for binding in fixed})
 
 
 def _flat(table: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, object]]:

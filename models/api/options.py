@@ -1,6 +1,7 @@
 """What the user asks for when a model is opened and prompted."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import msgspec
 
@@ -37,14 +38,17 @@ class ServerOptions(msgspec.Struct, frozen=True):
         there."""
         return msgspec.structs.replace(self, key_env="", key_file="", header_env=())
 
-    def with_those_of(self, other: "ServerOptions") -> "ServerOptions":
-        """What another one says, where it says anything, and else this."""
-        given = {
-            field.name: value
-            for field in msgspec.structs.fields(other)
-            if (value := getattr(other, field.name)) != field.default
-        }
-        return msgspec.structs.replace(self, **given)
+    def with_keys_of(self, other: "ServerOptions") -> "ServerOptions":
+        """The same with what another one sends to authenticate us, and nothing else."""
+        return msgspec.structs.replace(
+            self, key_env=other.key_env, key_file=other.key_file, header_env=other.header_env
+        )
+
+    def with_given(self, given: Mapping[str, Any]) -> "ServerOptions":
+        """The same with the fields that the user gave; a key that is named takes another's place,
+        wherever the two stand."""
+        bare = {"key_env": "", "key_file": ""} if {"key_env", "key_file"} & given.keys() else {}
+        return msgspec.structs.replace(self, **{**bare, **given})
 
 
 class LoadOptions(msgspec.Struct, frozen=True):

@@ -3,11 +3,12 @@
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import msgspec
 
-from tokexplore.models.api.options import EMBEDDED, EMBEDDED_TITLE, SHIPPED
+from tokexplore.models.api.options import EMBEDDED, EMBEDDED_TITLE, SHIPPED, LoadOptions
 from tokexplore.models.catalog.catalog import (
     Located,
     hub_models,
@@ -19,10 +20,12 @@ from tokexplore.models.catalog.catalog import (
 from tokexplore.models.catalog.entries import ModelEntry, entries, models_in
 from tokexplore.models.catalog.footprint import Room
 from tokexplore.models.errors import TokexploreError, UsageError
-from tokexplore.models.server.address import is_address
+from tokexplore.models.server.address import is_address, same_server
+from tokexplore.models.server.named import Named, Server, named_servers
 from tokexplore.models.untrusted import brief, path_of
 
-RECENT, SHIPPED_ONES, CACHED = "recent", "shipped with tokexplore", "hub cache"
+RECENT, SERVERS = "recent", "servers"
+SHIPPED_ONES, CACHED = "shipped with tokexplore", "hub cache"
 TYPED, FOLDERS = "typed", "folders"
 MOST_FOLDERS = 200
 """Of a folder's folders, so many are offered."""
@@ -33,13 +36,20 @@ class Choice(msgspec.Struct, frozen=True):
     """One row to choose from."""
 
     name: str
-    """What to give as MODEL, or a folder's path with a slash at its end."""
+    """What to give as MODEL, a folder's path with a slash at its end, or a server's name."""
     section: str
     """What it stands under."""
     entry: ModelEntry | None = None
     """What its files say; None where there are none."""
     problem: str = ""
     """Why nothing more is known of it, as a sentence."""
+    server: Server | None = None
+    """What the name stands for, where it is one that the user gave to a server."""
+
+    @property
+    def model(self) -> str:
+        """What to give as MODEL."""
+        return self.server.address.text if self.server else self.name
 
     @property
     def is_folder(self) -> bool:
@@ -49,7 +59,7 @@ class Choice(msgspec.Struct, frozen=True):
     @property
     def is_server(self) -> bool:
         """Whether it is a model behind a server, of which no files are here."""
-        return is_address(self.name)
+        return is_address(self.model)
 
     @property
     def comes_from_hub(self) -> bool:
@@ -70,7 +80,7 @@ class Choice(msgspec.Struct, frozen=True):
         """Whether it has all of these words, in small letters, in its name or kind."""
         title = EMBEDDED_TITLE if self.name == EMBEDDED else ""
         family, dtype = (self.entry.family, self.entry.dtype) if self.entry else ("", "")
-        text = f"{self.name} {title} {family}".casefold()
+        text = f"{self.name} {self.model} {title} {family}".casefold()
         # Most are of one dtype, which has parts of other words: bfloat16.
         return all(word in text or dtype.startswith(word) for word in words)
 
@@ -93,10 +103,13 @@ class Choices:
         self._read: dict[Path, ModelEntry] = {}
 
     def here(self) -> Iterator[list[Choice]]:
-        """Those of this machine, some at a time, each once."""
-        seen = set[Path | str]()
+        """Those of this machine and the servers that have a name, some at a time, each once."""
+        named = self._named
+        seen: set[Path | str] = {server.address.text for server in named.servers}
         recent = self._new(filter(None, map(_located, self._recent())), RECENT, seen)
-        yield recent + self._new(map(shipped, SHIPPED), SHIPPED_ONES, seen)
+        servers = [Choice(server.name, SERVERS, server=server) for server in named.servers]
+        wrong = [Choice(name, SERVERS, problem=problem) for name, problem in named.wrong]
+        yield recent + servers + wrong + self._new(map(shipped, SHIPPED), SHIPPED_ONES, seen)
         yield self._new(hub_models(), CACHED, seen)
         for directory in self._directories:
             section = f"in {directory}"
@@ -104,6 +117,21 @@ class Choices:
                 yield self._new(models_in(directory), section, seen)
             except UsageError as error:
                 yield [Choice(str(directory), section, problem=str(error))]
+
+    def opening(self, chosen: Choice, present: LoadOptions) -> LoadOptions:
+        """How a choice is opened after another model: as that one, but no key goes to a server
+        that the user did not name beside it."""
+        if chosen.server:
+            server = chosen.server.options
+        elif same_server(present.model, chosen.model):
+            server = present.server
+        else:
+            server = present.server.with_keys_of(self._named.keys_at(chosen.model))
+        return msgspec.structs.replace(present, model=chosen.model, revision="", server=server)
+
+    @cached_property
+    def _named(self) -> Named:
+        return named_servers()
 
     def typed(self, text: str) -> list[Choice]:
         """What a typed text can stand for, beside those that are here.

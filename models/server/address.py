@@ -1,6 +1,7 @@
 """Where a server is and which of its models is meant; what authenticates us there."""
 
 import os
+import re
 import stat
 from pathlib import Path
 from typing import NamedTuple
@@ -8,10 +9,11 @@ from urllib.parse import quote, unquote, urlsplit
 
 from tokexplore.models.api.options import ServerOptions
 from tokexplore.models.errors import UsageError
-from tokexplore.models.untrusted import brief
+from tokexplore.models.untrusted import brief, path_of
 
 _SECRET_MODE = 0o077
 """Permissions of others that a file with a key may not give."""
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def is_address(model: str) -> bool:
@@ -38,7 +40,9 @@ class Address(NamedTuple):
             parts = urlsplit(text)
             port = parts.port
         except ValueError as error:
-            raise UsageError(f"{brief(text)!r} is no address of a server: {error}.") from None
+            # Python's own words repeat what it took for a port, which may be of a password.
+            why = "give http://HOST:PORT, or https://HOST/v1" if "@" in text else error
+            raise UsageError(f"{_shown(text)!r} is no address of a server: {why}.") from None
         if parts.username is not None or parts.password is not None:
             raise UsageError(
                 "an address must not hold a user or a password, which would stand in sessions and "
@@ -46,7 +50,7 @@ class Address(NamedTuple):
             )
         if not parts.hostname or parts.query or parts.scheme not in ("http", "https"):
             raise UsageError(
-                f"{brief(text)!r} is no address of a server: give http://HOST:PORT, or "
+                f"{_shown(text)!r} is no address of a server: give http://HOST:PORT, or "
                 "https://HOST/v1."
             )
         host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
@@ -63,6 +67,13 @@ class Address(NamedTuple):
     def host(self) -> str:
         """Whom an error names."""
         return self.base.partition("://")[2]
+
+
+def _shown(text: str) -> str:
+    """An address as an error repeats it: without what may be a password or a key."""
+    head, at, host = text.rpartition("@")
+    plain, question, _ = host.partition("?")
+    return brief(("…@" if at else head) + plain + ("?…" if question else ""))
 
 
 def same_server(first: str, second: str) -> bool:
@@ -85,27 +96,53 @@ def headers(options: ServerOptions) -> dict[str, str]:
     if key := _key(options):
         sent["Authorization"] = f"Bearer {key}"
     for given in options.header_env:
-        name, equals, variable = given.partition("=")
-        if not equals or not name.strip() or not variable:
-            raise UsageError(
-                f"--api-header-env {brief(given)!r} is not possible: give NAME=VARIABLE."
-            )
-        sent[name.strip()] = _sendable(_variable(variable, "--api-header-env"), variable)
+        name, variable = header_of(given)
+        sent[name] = _sendable(_variable(variable, f"the header {brief(name)}"), variable)
     return sent
+
+
+def header_of(given: str) -> tuple[str, str]:
+    """A header's name, and the variable that holds its value, of `NAME=VARIABLE`.
+
+    Raises:
+        UsageError: it is something else, maybe the value itself, which is not repeated.
+    """
+    name, _, variable = given.partition("=")
+    if not name.strip() or not variable:
+        raise UsageError(
+            "a header is not possible as it was given: give NAME=VARIABLE, the variable that holds "
+            "its value."
+        )
+    check_variable(variable, f"the header {brief(name.strip())}")
+    return name.strip(), variable
+
+
+def check_variable(name: str, holds: str) -> None:
+    """Refuse what is no name of a variable: it may be the secret itself, and is not repeated.
+
+    Raises:
+        UsageError: saying what the variable would hold.
+    """
+    if not _VARIABLE.fullmatch(name):
+        raise UsageError(
+            f"what is given for {holds} is no name of a variable: give the name of the variable "
+            "that holds it, never the value."
+        )
 
 
 def _key(options: ServerOptions) -> str:
     if options.key_env:
-        return _sendable(_variable(options.key_env, "--api-key-env"), options.key_env)
+        return _sendable(_variable(options.key_env, "the server's key"), options.key_env)
     if options.key_file:
-        return _sendable(_secret_file(Path(options.key_file).expanduser()), options.key_file)
+        return _sendable(_secret_file(path_of(options.key_file)), options.key_file)
     return ""
 
 
-def _variable(name: str, option: str) -> str:
+def _variable(name: str, holds: str) -> str:
+    check_variable(name, holds)
     value = os.environ.get(name, "").strip()
     if not value:
-        raise UsageError(f"{option} names {brief(name)}, which is not set: export it.")
+        raise UsageError(f"the variable {brief(name)} for {holds} is not set: export it.")
     return value
 
 

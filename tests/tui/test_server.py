@@ -91,7 +91,7 @@ async def test_its_session_says_where_the_numbers_come_from_and_holds_no_key(
     assert b"MY_KEY" in data
     opened = continue_session(str(path))
     assert opened.state.load.server == ServerOptions(), "which may be somebody else's file"
-    asked = OpenOptions(server=ServerOptions(key_env="MY_KEY"))
+    asked = OpenOptions(server={"key_env": "MY_KEY"})
     assert options_for(opened, asked).load.server == load.server
 
 

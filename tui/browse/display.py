@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from functools import partial
 
-import msgspec
 from textual.screen import Screen
 
 from tokexplore.tui.browse.base import Actions, BrowseBase
@@ -161,9 +160,8 @@ class DisplayActions(Actions):
 
     async def action_models(self) -> None:
         """Pick another model."""
-        from tokexplore.models.catalog.choices import Choices
+        from tokexplore.models.catalog.choices import Choice, Choices
         from tokexplore.models.catalog.footprint import room_for
-        from tokexplore.models.server.address import same_server
         from tokexplore.models.session.listing import recent_models
         from tokexplore.tui.screens.models import ModelPicker
 
@@ -173,19 +171,16 @@ class DisplayActions(Actions):
         device = info.device if info and load.device == "auto" else load.device
         freed = info.weight_bytes if info and not self.controller.link.absent else 0
 
-        def chosen(model: str | None) -> None:
-            if model is not None:
-                same = same_server(load.model, model)
-                server = load.server if same else load.server.without_secrets()
-                self.host.sessions.open_model(
-                    msgspec.structs.replace(load, model=model, revision="", server=server)
-                )
-
         choices = Choices(
             lambda: [load.model, *recent_models()],
             options.directories,
             partial(room_for, device, load.dtype, freed, load.device_map),
         )
+
+        def chosen(choice: Choice | None) -> None:
+            if choice is not None:
+                self.host.sessions.open_model(choices.opening(choice, load))
+
         await self.screen.open(ModelPicker(choices, load.model), chosen)
 
     def action_palette(self) -> None:

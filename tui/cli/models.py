@@ -1,6 +1,7 @@
 """`tokexplore models`: the models that are here, as a table."""
 
 import argparse
+import shlex
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ from tokexplore.models.display import safe_text
 from tokexplore.models.errors import ModelError, ServerError, UsageError
 from tokexplore.models.opening import OpenEngine
 from tokexplore.models.server.address import Address
+from tokexplore.models.server.named import Server, named_servers
 from tokexplore.models.untrusted import brief, object_of
 from tokexplore.tui.cli.common.app_options import server_options
 from tokexplore.tui.cli.common.option_groups import add_server
@@ -24,8 +26,9 @@ _HEADER = ("model", "parameters", "dtype", "on disk", "chat", "fits", "state")
 def _parser() -> Parser:
     parser = Parser(
         "tokexplore models",
-        "List the embedded model, the hub cache and the models in the folders given.",
-        usage="tokexplore models [DIR ...]\n       tokexplore models --api URL",
+        "List the embedded model, the hub cache, the models in the folders given and the servers "
+        "that servers.toml names; with --api what one of them serves.",
+        usage="tokexplore models [DIR ...]\n       tokexplore models --api URL|NAME",
     )
     parser.add_argument(
         "directories", nargs="*", metavar="DIR", help="a model, or a folder of them"
@@ -38,8 +41,8 @@ class Asked(NamedTuple):
     """Whose models are listed."""
 
     directories: tuple[str, ...]
-    api: str
-    """The address of a server; empty for this machine."""
+    api: Address | None
+    """A server; None for this machine."""
     server: ServerOptions
 
 
@@ -49,7 +52,8 @@ def _options(given: argparse.Namespace) -> Asked:
             f"--api lists what a server has, {brief(given.directories[0])!r} is a folder: leave "
             "one of the two out."
         )
-    return Asked(tuple(given.directories), given.api, server_options(given))
+    address = given.api.address if given.api else None
+    return Asked(tuple(given.directories), address, server_options(given))
 
 
 def _run(asked: Asked, _open_engine: OpenEngine) -> int:
@@ -64,16 +68,14 @@ def _run(asked: Asked, _open_engine: OpenEngine) -> int:
     return 0
 
 
-def served_table(api: str, options: ServerOptions) -> list[str]:
+def served_table(address: Address, options: ServerOptions) -> list[str]:
     """The models that a server has, a line each, as they can be named.
 
     Raises:
-        UsageError: for what is no address.
         ModelError: nothing that can be read answers there.
     """
     from tokexplore.models.server.http import Http, models_at
 
-    address = Address.parse(api)
     rows = [("model", "context", "made by")]
     try:
         models = models_at(Http(address, options))
@@ -92,7 +94,8 @@ def served_table(api: str, options: ServerOptions) -> list[str]:
 
 
 def model_table(directories: Sequence[str]) -> tuple[str, str]:
-    """The models of this machine and of `directories`, a line each, and what is wrong with them.
+    """The models of this machine and of `directories` and the servers that have a name, a line
+    each, and what is wrong with them.
 
     A directory that is not there or cannot be read has its line too.
     """
@@ -103,6 +106,9 @@ def model_table(directories: Sequence[str]) -> tuple[str, str]:
         except UsageError as error:
             wrong.append(str(error))
             rows.append((safe_text(brief(directory)), *"?????", "bad: no directory to read"))
+    named = named_servers()
+    rows += map(_server_row, named.servers)
+    wrong += (one.problem for one in named.wrong)
     return "".join(line + "\n" for line in aligned(rows, "<><>" + "<<<")), " ".join(wrong)
 
 
@@ -115,6 +121,14 @@ def _row(entry: ModelEntry) -> tuple[str, ...]:
         "template" if entry.chat_template else "-",
         "yes" if entry.fit.fits else f"needs {gb(entry.fit.needed)}",
         safe_text(_state(entry)),
+    )
+
+
+def _server_row(server: Server) -> tuple[str, ...]:
+    return (
+        safe_text(f"--api {shlex.quote(server.name)}"),
+        *"?????",
+        safe_text(f"a server: {server.address.text}"),
     )
 
 

@@ -6,7 +6,7 @@ import sys
 
 from tokexplore.models.errors import UsageError
 from tokexplore.models.opening import OpenEngine
-from tokexplore.tui.cli.common.app_options import server_options
+from tokexplore.tui.cli.common.app_options import server_fields
 from tokexplore.tui.cli.common.front_end import in_lines, on_screen
 from tokexplore.tui.cli.common.option_groups import LOADING, add_loading, add_session
 from tokexplore.tui.cli.common.parser import Parser
@@ -36,7 +36,7 @@ def _options(given: argparse.Namespace) -> OpenOptions:
         session=given.session,
         load={name: value for name, value in chosen.items() if value is not None},
         app=AppOptions(**screen_fields(given)),
-        server=server_options(given),
+        server=server_fields(given),
     )
 
 

@@ -8,6 +8,8 @@ import msgspec
 from tokexplore.models.api.options import LoadOptions
 from tokexplore.models.errors import UsageError
 from tokexplore.models.sampling.settings import SamplingSettings
+from tokexplore.models.server.address import is_address
+from tokexplore.models.server.named import named_servers
 from tokexplore.models.session import paths
 from tokexplore.models.session.journal import Journal
 from tokexplore.models.session.listing import latest
@@ -51,8 +53,25 @@ def continue_session(name: str) -> OpenSession:
         file = copy_of(session)
         notice = f"{session.path} cannot be written: what you do is kept in a copy, {file}."
     state, lost = read_state(session.view)
-    notice = " ".join(filter(None, (notice, session.damage, lost)))
+    state, unknown = _with_own_keys(state)
+    notice = " ".join(filter(None, (notice, session.damage, lost, unknown)))
     return OpenSession(session, state, file, notice)
+
+
+def _with_own_keys(state: ViewState) -> tuple[ViewState, str]:
+    """A session's state with the key that the user's own file has for its server.
+
+    With what is wrong with that file where it has none.
+    """
+    load = state.load
+    if not is_address(load.model):
+        return state, ""
+    named = named_servers()
+    server = load.server.with_keys_of(named.keys_at(load.model))
+    problem = named.problem if server == load.server else ""
+    return msgspec.structs.replace(
+        state, load=msgspec.structs.replace(load, server=server)
+    ), problem
 
 
 def imported(path: Path) -> tuple[Path, int]:
@@ -96,7 +115,7 @@ def to_replay(asked: OpenOptions) -> tuple[Timeline, AppOptions]:
         UsageError: there is none of this name, or it cannot be opened.
     """
     timeline = open_timeline(find(asked.session) if asked.session else latest().path)
-    state, _ = read_state(timeline.view)
+    state, _ = _with_own_keys(read_state(timeline.view)[0])
     options = options_from(msgspec.structs.replace(state, settings=SamplingSettings()), asked)
     return timeline, options
 
@@ -108,7 +127,7 @@ def options_for(opened: OpenSession, asked: OpenOptions) -> AppOptions:
 
 def options_from(state: ViewState, asked: OpenOptions) -> AppOptions:
     """The options that a session had, with what is asked for now."""
-    server = state.load.server.with_those_of(asked.server)
+    server = state.load.server.with_given(asked.server)
     load = {"threads": state.load.threads or "auto", "server": server, **asked.load}
     return msgspec.structs.replace(
         asked.app,

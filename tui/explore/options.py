@@ -7,7 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from tokexplore.models.api.engine import ModelInfo, StreamRequest
-from tokexplore.models.api.options import SHIPPED, LoadOptions, PromptSpec, ServerOptions
+from tokexplore.models.api.options import SHIPPED, LoadOptions, PromptSpec
 from tokexplore.models.errors import UsageError
 from tokexplore.models.sampling.settings import SUGGESTIONS, SamplingSettings
 from tokexplore.models.tokens import Vocabulary
@@ -190,8 +190,8 @@ class OpenOptions(msgspec.Struct, frozen=True):
     """Its path, name or the beginning of it; empty is the latest."""
     load: dict[str, object] = {}
     """Fields of `LoadOptions` that the user gave: they win over those that were recorded."""
-    server: ServerOptions = ServerOptions()
-    """How a server is to be asked, as far as it was said."""
+    server: dict[str, object] = {}
+    """Fields of `ServerOptions`, in the same way."""
     app: AppOptions = AppOptions()
     """How the screen is to be."""
 

@@ -10,7 +10,7 @@ from textual.content import Content
 from textual.widgets import Input
 
 from tokexplore.models.api.options import EMBEDDED, EMBEDDED_TITLE
-from tokexplore.models.catalog.choices import RECENT, Choice, Choices, is_path
+from tokexplore.models.catalog.choices import RECENT, SERVERS, Choice, Choices, is_path
 from tokexplore.models.catalog.footprint import Fit, gb
 from tokexplore.models.display import safe_text
 from tokexplore.tui.presenters.status import SHORT_DTYPES
@@ -18,11 +18,12 @@ from tokexplore.tui.screens.picker import Picker
 from tokexplore.widgets.cell_text import cut_left, fit
 from tokexplore.widgets.numbers import short_count
 
+_MOST_PROBLEMS = 3
 _FIGURES, _SAID = 27, 18
 """Cells of a row's figures, and at least of what is said of it after them."""
 
 
-class ModelPicker(Picker[str | None, Choice]):
+class ModelPicker(Picker[Choice | None, Choice]):
     """Models by the arrows or by name; the present session is kept.
 
     Args:
@@ -57,6 +58,12 @@ class ModelPicker(Picker[str | None, Choice]):
         """The models of this machine."""
         return self._choices.here()
 
+    def on_picker_found(self, found: Picker.Found) -> None:
+        """Say what is wrong with the names of servers; their rows are added beside."""
+        wrong = [row.problem for row in found.rows if row.section == SERVERS and row.problem]
+        for problem in wrong[:_MOST_PROBLEMS]:
+            self.app.notify(safe_text(problem), severity="warning", markup=False)
+
     async def matching(self, text: str) -> Sequence[Choice]:
         """Models that are here by their names, and what a path or a hub id stands for."""
         typed = await asyncio.to_thread(self._choices.typed, text.strip())
@@ -64,8 +71,9 @@ class ModelPicker(Picker[str | None, Choice]):
             return typed
         words = text.casefold().split()
         here = [row for row in self._rows if row.holds(words)]
-        names = {row.name for row in here}
-        return here + [row for row in typed if row.name not in names]
+        here.sort(key=lambda row: row.name != text.strip())  # what was completed comes first
+        models = {row.model for row in here}
+        return here + [row for row in typed if row.model not in models]
 
     def heading(self, row: Choice) -> str:
         """Where it was found."""
@@ -118,12 +126,12 @@ class ModelPicker(Picker[str | None, Choice]):
             self.action_complete()
         elif row.refusal:
             self.app.notify(safe_text(row.refusal), severity="warning", markup=False)
-        elif row.name == self._opened:
+        elif row.model == self._opened:
             self.app.notify("This model is open.", markup=False)
-        elif row.name == self._sure:
-            self.dismiss(row.name)
+        elif row.model == self._sure:
+            self.dismiss(row)
         else:
-            self._sure = row.name
+            self._sure = row.model
             self.app.notify("This session is kept: ⏎ again opens the model.", markup=False)
 
 
@@ -137,11 +145,13 @@ def _memory(fit: Fit) -> list[str]:
 
 def _about(row: Choice, opened: str) -> str:
     """What matters most of a row, in a few words."""
-    if row.name == opened:
+    if row.model == opened:
         return "open"
     if row.is_folder:
         return "folder"
     if row.entry is None:
+        if row.server:
+            return f"on a server: {safe_text(row.model)}"
         away = "on a server" if row.is_server else "not on this machine: it would be downloaded"
         return safe_text(row.problem) or away
     if row.comes_from_hub:

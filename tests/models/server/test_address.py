@@ -38,12 +38,16 @@ def test_an_address_is_read_and_can_be_given_again(given: str, base: str, model:
         ("http://host?key=1", "no address of a server"),
         ("http://me:pass@host", "must not hold a user or a password"),
         ("http://key@host", "must not hold a user or a password"),
+        ("http://me:pass@host:99999", "'…@host:99999' is no address of a server"),
+        ("http://me:pass/word@host", "'…@host' is no address of a server"),
+        ("http://host?key=pass@word", "'…@word' is no address of a server"),
+        ("http://host?key=pass", "'http://host\\?…' is no address of a server"),
     ],
 )
 def test_what_is_none_is_refused_and_its_secret_not_repeated(given: str, words: str) -> None:
     with pytest.raises(UsageError, match=words) as refused:
         Address.parse(given)
-    assert "pass@" not in str(refused.value)
+    assert "pass" not in str(refused.value).replace("a password", "")
 
 
 def test_a_server_is_a_model_like_others() -> None:
@@ -98,10 +102,33 @@ def test_nothing_of_the_users_goes_to_an_address_that_somebody_else_chose() -> N
 
 
 def test_what_is_asked_now_comes_before_what_was_kept() -> None:
-    kept, asked = ServerOptions(tokenizer="dir", top=5), ServerOptions(key_env="KEY", top=7)
-    assert kept.with_those_of(asked) == ServerOptions(key_env="KEY", tokenizer="dir", top=7)
+    kept = ServerOptions(tokenizer="dir", top=5)
+    asked = kept.with_given({"key_env": "KEY", "top": 7})
+    assert asked == ServerOptions(key_env="KEY", tokenizer="dir", top=7)
+    assert kept.with_given({"top": 20}).top == 20, "also where it is the usual number"
+    assert asked.with_given({"key_file": "~/key"}) == ServerOptions("", "~/key", (), "dir", top=7)
 
 
 def test_a_variable_that_is_not_set_is_named() -> None:
-    with pytest.raises(UsageError, match="--api-key-env names NO_SUCH_KEY, which is not set"):
+    with pytest.raises(
+        UsageError, match="the variable NO_SUCH_KEY for the server's key is not set"
+    ):
         headers(ServerOptions(key_env="NO_SUCH_KEY"))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ServerOptions(key_env=KEY),
+        ServerOptions(header_env=(f"Authorization={KEY}",)),
+        ServerOptions(header_env=(f"Authorization: Bearer {KEY}",)),
+    ],
+)
+def test_a_key_in_the_place_of_its_variable_is_refused_and_not_repeated(
+    options: ServerOptions,
+) -> None:
+    with pytest.raises(UsageError, match=r"the name of the variable|the variable that") as refused:
+        headers(options)
+    assert KEY not in str(refused.value)
+    with pytest.raises(UsageError, match="there is no such user"):
+        headers(ServerOptions(key_file="~no-such-user/key"))

@@ -16,7 +16,7 @@ from tokexplore.models.errors import UsageError
 from tokexplore.models.lab.sweep import combinations
 from tokexplore.models.sampling.knobs import KNOBS
 from tokexplore.models.sampling.settings import LARGEST, SamplingSettings
-from tokexplore.models.server.address import Address
+from tokexplore.models.server.named import Server
 from tokexplore.models.untrusted import brief
 from tokexplore.tui.explore.options import AppOptions, check_new
 
@@ -87,26 +87,33 @@ def load_options(given: argparse.Namespace, threads: int | Literal["auto"] = 0) 
 
 
 def server_options(given: argparse.Namespace) -> ServerOptions:
-    """How a server is to be asked; the defaults where nothing is said of it."""
+    """How the server of `--api` is to be asked: as the user's file has it, and as options say."""
+    named = given.api.options if given.api else ServerOptions()
+    return named.with_given(server_fields(given))
+
+
+def server_fields(given: argparse.Namespace) -> dict[str, Any]:
+    """The fields of `ServerOptions` that were given."""
+    header_env = given.api_header_env
     fields = {
         "key_env": given.api_key_env,
         "key_file": given.api_key_file,
-        "header_env": tuple(given.api_header_env or ()),
+        "header_env": None if header_env is None else tuple(header_env),
         "tokenizer": given.tokenizer,
         "timeout": given.api_timeout,
         "top": given.api_top,
     }
-    return ServerOptions(**{name: value for name, value in fields.items() if value})
+    return {name: value for name, value in fields.items() if value is not None}
 
 
-def model_name(name: str, api: str = "") -> str:
+def model_name(name: str, api: Server | None = None) -> str:
     """A model as it was named, also the embedded one by its title.
 
     Args:
-        api: the address of the server that it is the name of a model of.
+        api: the server that it is the name of a model of.
     """
     if api:
-        address = Address.parse(api)
+        address = api.address
         return address._replace(model=address.model if name == EMBEDDED else name).text
     title = name == EMBEDDED_TITLE and not Path(name).exists()
     return EMBEDDED if title else name

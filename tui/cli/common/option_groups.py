@@ -8,6 +8,7 @@ from tokexplore.models.api.chat import PrefillAs
 from tokexplore.models.api.options import EMBEDDED, Dtype, ServerOptions
 from tokexplore.models.sampling.knobs import KNOBS
 from tokexplore.models.sampling.settings import BY_FIELD
+from tokexplore.models.server.named import server_of
 from tokexplore.tui.cli.common.option_types import (
     at_least_one,
     count,
@@ -260,9 +261,10 @@ def add_server(parser: argparse.ArgumentParser, *, names_one: bool) -> None:
     if names_one:
         group.add_argument(
             "--api",
-            default="",
-            metavar="URL",
-            help="the address of the server; MODEL is then its name of the model",
+            type=server_of,
+            metavar="URL|NAME",
+            help="the address of the server, or its name in servers.toml; MODEL is then its name "
+            "of the model",
         )
     group.add_argument(
         "--api-key-env", metavar="NAME", help="the variable that holds the key of the server"
