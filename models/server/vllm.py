@@ -27,7 +27,7 @@ from tokexplore.models.server.dialect import (
 from tokexplore.models.server.event_steps import EventSteps
 from tokexplore.models.server.event_stream import EventStream
 from tokexplore.models.server.http import LARGE, Http
-from tokexplore.models.server.metrics import metrics
+from tokexplore.models.server.metrics import load_of
 
 PATH = "/v1/completions"
 WHOLE = -1
@@ -80,6 +80,7 @@ class Vllm:
     samples = frozenset(
         ("temperature", "top_k", "top_p", "min_p", "seed", "repetition_penalty", "bias")
     )
+    apart: frozenset[str] = frozenset()
 
     def __init__(self, http: Http, program: str, model: str, vocabulary: int) -> None:
         self._http, self.program, self._model, self._rows = http, program, model, vocabulary
@@ -147,12 +148,11 @@ class Vllm:
 
     def load(self) -> Load:
         """See `Dialect.load`."""
-        told = metrics(self._http, "vllm:")
-        running, waiting = told.get("num_requests_running"), told.get("num_requests_waiting")
-        return Load(
-            None if running is None else int(running),
-            None if waiting is None else int(waiting),
-            told.get("kv_cache_usage_perc"),
+        return load_of(
+            self._http,
+            "vllm:num_requests_running",
+            "vllm:num_requests_waiting",
+            "vllm:kv_cache_usage_perc",
         )
 
     def scores(self, ids: Sequence[int], start: int, top: int) -> Iterator[ScoredToken]:
