@@ -54,6 +54,10 @@ class Load(msgspec.Struct, frozen=True):
 class Requests(Protocol):
     """Several requests at once, by the server's sampler and its seeds."""
 
+    @property
+    def seeded(self) -> bool:
+        """Whether its sampler draws alike under the same seed; else anew for each request."""
+
     def at_once(self, settings: SamplingSettings) -> bool:
         """Whether several requests under these settings run at once: a server that has to be asked
         for each token by itself answers them in turn."""

@@ -28,6 +28,10 @@ IN_TURN = (
     "above temperature 0 this server is asked for each token by itself, as its streams leave some "
     "out: nothing runs at once there."
 )
+UNSEEDED = (
+    "this server draws anew for each request, whatever the seed: repeat at temperature 0, or other "
+    "draws with --new-seeds."
+)
 
 
 class Experiment(msgspec.Struct, frozen=True):
@@ -72,12 +76,18 @@ Outcome = Planned | Run | Checked | Forked
 
 
 def planned(engine: Engine, experiment: Experiment) -> Planned:
-    """The runs of an experiment on this model."""
+    """The runs of an experiment on this model.
+
+    Raises:
+        UsageError: the same draws are asked of a server that takes no seed.
+    """
     request = experiment.request
     asked = usual(engine.info) if experiment.knobs is None else experiment.knobs
     knobs, notices = possible(asked, engine.info, len(request.ids), request.max_new_tokens)
     of = engine, request.ids, request.max_new_tokens
     if engine.info.capabilities.serves:
+        if not (request.settings.greedy or experiment.new_seeds or engine.requests.seeded):
+            raise UsageError(UNSEEDED)
         if not engine.requests.at_once(request.settings):
             knobs = tuple(knob for knob in knobs if knob == "cache")
             notices.append(IN_TURN)

@@ -59,6 +59,8 @@ class Dialect(Protocol):
     """Its name and version, as it says them."""
     samples: frozenset[str]
     """The fields of `SamplingSettings` that its own sampler has, as ours has them."""
+    apart: frozenset[str]
+    """Those of which it has one at a time as ours has them, and several otherwise."""
 
     def describe(self, ids: Sequence[int], top: int) -> Distribution:
         """The first candidates after a path.
@@ -181,12 +183,19 @@ def check_sampler(dialect: Dialect, settings: SamplingSettings) -> None:
         UsageError: naming the first.
     """
     inert = {stage.field for stage in STAGES if settings.greedy and stage.inert_in_greedy}
+    on = settings.on - inert
     for stage in STAGES:
-        if stage.field in settings.on - dialect.samples - inert:
+        if stage.field in on - dialect.samples and stage.kind != "draw":
             raise UsageError(
                 f"{dialect.program} has no {stage.name} as we have it: leave it out (its sampler "
                 "draws where ours would need candidates that are not listed)."
             )
+    several = [stage.name for stage in STAGES if stage.field in on & dialect.apart]
+    if len(several) > 1:
+        raise UsageError(
+            f"{dialect.program} has {' and '.join(several)} together otherwise than we have them: "
+            "leave one out."
+        )
     for name, sequences in (
         ("bias", [tokens for tokens, _ in settings.bias]),
         ("ban", list(settings.banned)),

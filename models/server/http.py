@@ -237,7 +237,11 @@ def _message(content_type: str, data: bytes) -> str:
         words = error.get("message", error.get("detail")) if isinstance(error, dict) else error
     if words is None:
         words = data.decode("utf-8", "replace")
-    text = words if isinstance(words, str) else json.dumps(words)
+    return said_by(words if isinstance(words, str) else json.dumps(words))
+
+
+def said_by(text: str) -> str:
+    """What a server says, as the end of a sentence that can be shown."""
     shown = safe_text(" ".join(text[:_LONGEST_MESSAGE].split()))
     return f"{shown.rstrip('.') or 'it does not say why'}."
 

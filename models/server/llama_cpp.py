@@ -18,7 +18,7 @@ from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.server.dialect import Logprobs, Step, Steps, by_id, listed
 from tokexplore.models.server.event_stream import EventStream
 from tokexplore.models.server.http import LARGE, SMALL, Http
-from tokexplore.models.server.metrics import metrics
+from tokexplore.models.server.metrics import load_of
 from tokexplore.models.tokens import Vocabulary
 
 PATH = "/completion"
@@ -88,6 +88,7 @@ class LlamaCpp:
         "temperature", "top_k", "top_p", "min_p", "typical_p", "seed", "repetition_penalty", "bias",
         "banned",
     ))  # fmt: skip
+    apart: frozenset[str] = frozenset()
 
     def __init__(self, http: Http, program: str, vocabulary: Vocabulary) -> None:
         self._http, self.program, self.vocabulary = http, program, vocabulary
@@ -151,11 +152,7 @@ class LlamaCpp:
 
     def load(self) -> Load:
         """See `Dialect.load`; it keeps the metrics to itself unless started with --metrics."""
-        told = metrics(self._http, "llamacpp:")
-        running, waiting = told.get("requests_processing"), told.get("requests_deferred")
-        return Load(
-            None if running is None else int(running), None if waiting is None else int(waiting)
-        )
+        return load_of(self._http, "llamacpp:requests_processing", "llamacpp:requests_deferred")
 
     def ends(self, ids: Sequence[int], token: int) -> bool:
         """See `Dialect.ends`."""

@@ -7,7 +7,7 @@ from tokexplore.models.api.engine import Progress
 from tokexplore.models.api.options import LoadOptions
 from tokexplore.models.display import safe_text
 from tokexplore.models.errors import ModelError, ServerError, UsageError
-from tokexplore.models.server import look_llama_cpp, look_vllm
+from tokexplore.models.server import look_llama_cpp, look_sglang, look_vllm
 from tokexplore.models.server.address import Address
 from tokexplore.models.server.http import Http, models_at
 from tokexplore.models.server.served import Look, Served
@@ -29,13 +29,15 @@ def look(options: LoadOptions, report: Callable[[Progress], None]) -> Served:
         model = _model(looking, address.model)
         if model.get("owned_by") == look_llama_cpp.OWNER:
             return look_llama_cpp.look(looking, model)
+        if model.get("owned_by") == look_sglang.OWNER:
+            return look_sglang.look(looking, model)
         if version := _version(looking.http):
             return look_vllm.look(looking, model, version)
     except ServerError as error:
         raise ModelError(str(error)) from None
     raise ModelError(
-        f"{host} is neither vLLM nor llama.cpp's server, which are the two that can be opened: "
-        "others give no ids of tokens."
+        f"{host} is none of vLLM, SGLang and llama.cpp's server, which are the three that can be "
+        "opened: others give no ids of tokens."
     )
 
 

@@ -27,6 +27,10 @@ class ServerRequests:
     def __init__(self, dialect: Dialect, info: ModelInfo, vocabulary: Vocabulary) -> None:
         self._dialect, self._info, self._vocabulary = dialect, info, vocabulary
 
+    @property
+    def seeded(self) -> bool:
+        return "seed" in self._dialect.samples
+
     def at_once(self, settings: SamplingSettings) -> bool:
         return self._dialect.streams(settings)
 

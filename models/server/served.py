@@ -24,6 +24,8 @@ from tokexplore.models.untrusted import brief
 
 UNSTATED = "unstated"
 """Of what a server does not tell."""
+MOST_ROWS = 2_000_000
+"""Of a vocabulary: more than any model has."""
 STEPS = 2
 """Of a look, as its progress is told."""
 

@@ -6,7 +6,6 @@ What it answers was found by asking it: docs/servers.md has it with the calls th
 import math
 import secrets
 import time
-from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -25,9 +24,10 @@ from tokexplore.models.server.dialect import (
     listed,
     standing_in,
 )
+from tokexplore.models.server.event_steps import EventSteps
 from tokexplore.models.server.event_stream import EventStream
 from tokexplore.models.server.http import LARGE, Http
-from tokexplore.models.server.metrics import metrics
+from tokexplore.models.server.metrics import load_of
 
 PATH = "/v1/completions"
 WHOLE = -1
@@ -80,6 +80,7 @@ class Vllm:
     samples = frozenset(
         ("temperature", "top_k", "top_p", "min_p", "seed", "repetition_penalty", "bias")
     )
+    apart: frozenset[str] = frozenset()
 
     def __init__(self, http: Http, program: str, model: str, vocabulary: int) -> None:
         self._http, self.program, self._model, self._rows = http, program, model, vocabulary
@@ -130,7 +131,9 @@ class Vllm:
         body = self._body(ids, settings, seed, top, length) | {"stream": True}
         if cold:
             body["cache_salt"] = secrets.token_hex(16)  # blocks of another salt are not shared
-        return _Steps(self, EventStream(self._http, PATH, body), top)
+        return EventSteps(
+            EventStream(self._http, PATH, body), lambda data, spent: self.read(data, top, spent)
+        )
 
     def ends(self, ids: Sequence[int], token: int) -> bool:
         """See `Dialect.ends`."""
@@ -145,12 +148,11 @@ class Vllm:
 
     def load(self) -> Load:
         """See `Dialect.load`."""
-        told = metrics(self._http, "vllm:")
-        running, waiting = told.get("num_requests_running"), told.get("num_requests_waiting")
-        return Load(
-            None if running is None else int(running),
-            None if waiting is None else int(waiting),
-            told.get("kv_cache_usage_perc"),
+        return load_of(
+            self._http,
+            "vllm:num_requests_running",
+            "vllm:num_requests_waiting",
+            "vllm:kv_cache_usage_perc",
         )
 
     def scores(self, ids: Sequence[int], start: int, top: int) -> Iterator[ScoredToken]:
@@ -227,31 +229,6 @@ class Vllm:
             "return_tokens_as_token_ids": True,
             **sampling(settings, seed),
         }
-
-
-class _Steps:
-    """A stream whose events hold one token each, or several."""
-
-    def __init__(self, server: Vllm, events: EventStream, top: int) -> None:
-        self._server, self._events, self._top = server, events, top
-        self.ends = False
-        self._ready: deque[Step] = deque()
-        self._since = time.perf_counter()
-
-    @property
-    def over(self) -> bool:
-        return self._events.over and not self._ready
-
-    def next(self, seconds: float) -> Step | None:
-        if not self._ready and (data := self._events.next(seconds)) is not None:
-            now = time.perf_counter()
-            self._ready += self._server.read(data, self._top, now - self._since)
-            self._since = now
-            self.ends = bool(self._ready) and self._ready[-1].ends
-        return self._ready.popleft() if self._ready else None
-
-    def close(self) -> None:
-        self._events.close()
 
 
 def _is_listed(row: Ranked, top: int) -> bool:

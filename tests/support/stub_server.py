@@ -1,7 +1,8 @@
-"""llama.cpp's server and vLLM as they answer, over an engine of ours, on a port of 127.0.0.1.
+"""llama.cpp's server, vLLM and SGLang as they answer, over an engine of ours, on 127.0.0.1.
 
-What they send was recorded from the real ones (docs/servers.md): candidates and texts come from the
-engine, the shapes and omissions are theirs. What else a server may do is planted.
+What the first two send was recorded from the real ones (docs/servers.md), what SGLang sends is in
+its source (`stub_sglang`): candidates and texts come from the engine, the shapes and omissions are
+theirs. What else a server may do is planted.
 """
 
 import contextlib
@@ -15,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from support import stub_sglang
 from tokexplore.models.api.chat import Chat, Message
 from tokexplore.models.api.engine import Engine
 
@@ -28,10 +30,11 @@ class Stub:
     """A server of a kind.
 
     Args:
-        kind: `llama.cpp` or `vllm`.
+        kind: `llama.cpp`, `vllm` or `sglang`.
         context: positions of its model.
         limit: candidates that vLLM lists at most.
-        processed: vLLM gives logprobs after its sampler.
+        processed: vLLM and SGLang give logprobs after their samplers.
+        seeded: SGLang draws by the seeds of requests.
     """
 
     def __init__(
@@ -42,9 +45,19 @@ class Stub:
         context: int = 0,
         limit: int = 20,
         processed: bool = False,
+        seeded: bool = False,
         models: Sequence[str] = ("owner/stub",),
     ) -> None:
         self.engine, self.kind, self.limit, self.processed = engine, kind, limit, processed
+        self.seeded = seeded
+        self.incremental = False
+        """SGLang's events have new tokens only."""
+        self.keeps_salts = True
+        """SGLang's prefix cache shares nothing between salts."""
+        self.disaggregation = "null"
+        """What SGLang says of the work that it does."""
+        self.parent = ""
+        """The model of which SGLang's models are adapters."""
         self.context = context or engine.info.context
         self.models = tuple(models)
         self.asked: list[tuple[str, dict[str, Any]]] = []
@@ -153,7 +166,7 @@ class Stub:
         }
 
     def tokenize(self, body: dict[str, Any]) -> Any:
-        """`/tokenize` of both."""
+        """`/tokenize` of all."""
         if "content" in body:
             literal = not body.get("parse_special", False)
             whole = self.engine.encode(body["content"], literal=literal)
@@ -244,7 +257,7 @@ class Stub:
             steps.append({str(t): {"logprob": float(values[t]), "rank": ranks[t]} for t in shown})
         return steps
 
-    # Both
+    # All
 
     def answer(self, path: str, body: dict[str, Any]) -> Any:
         """A status and a reply, or the events of a stream."""
@@ -255,6 +268,7 @@ class Stub:
                 owner = "llamacpp" if self.kind == "llama.cpp" else self.kind
                 meta = {"n_vocab": self.rows, "n_params": 1000, "size": 2000, "ftype": "F32"}
                 listed = {"owned_by": owner, "meta": meta, "max_model_len": self.context}
+                listed |= {"parent": self.parent} if self.parent else {}
                 return 200, {"data": [{"id": name, **listed} for name in self.models]}
             case "llama.cpp", "/props":
                 return self.props()
@@ -268,16 +282,24 @@ class Stub:
                 return 200, {"version": "0.32.0"}
             case "vllm", "/v1/completions":
                 return self.completions(body)
-            case (("llama.cpp" | "vllm"), "/tokenize"):
+            case _, "/tokenize":
                 return self.tokenize(body)
+            case "sglang", _ if found := stub_sglang.answer(self, path, body):
+                return found
         return 404, {"detail": "Not Found"}
 
     def _metrics(self) -> str:
-        running = {"llama.cpp": "llamacpp:requests_processing", "vllm": "vllm:num_requests_running"}
-        waiting = {"llama.cpp": "llamacpp:requests_deferred", "vllm": "vllm:num_requests_waiting"}
+        running, waiting, cache = {
+            "llama.cpp": ("llamacpp:requests_processing", "llamacpp:requests_deferred", "none"),
+            "vllm": (
+                "vllm:num_requests_running", "vllm:num_requests_waiting", "vllm:kv_cache_usage_perc"
+            ),
+            "sglang": ("sglang:num_running_reqs", "sglang:num_queue_reqs", "sglang:token_usage"),
+        }[self.kind]  # fmt: skip
         return (
-            f'# HELP of a figure\n{running[self.kind]}{{engine="0"}} {self._running}\n'
-            f"{waiting[self.kind]} 2.0\nvllm:kv_cache_usage_perc 0.25\nbroken line\n"
+            f'# HELP of a figure\n{running}{{engine="0",priority=""}} {self._running}\n'
+            f'{running}{{engine="0",priority="5"}} {self._running}\n{waiting} 2.0\n'
+            f'{cache}{{engine="0"}} 0.125\n{cache}{{engine="1"}} 0.375\nbroken line\n'
         )
 
     @contextmanager
@@ -338,6 +360,8 @@ class _Handler(BaseHTTPRequestHandler):
                     return
                 self.wfile.write(b"data: " + json.dumps(event).encode() + b"\n\n")
                 self.wfile.flush()
+            if self.stub.kind != "llama.cpp":
+                self.wfile.write(b"data: [DONE]\n\n")
 
     def log_message(self, *_: object) -> None:
         """Nothing is printed."""

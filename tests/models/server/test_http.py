@@ -85,7 +85,7 @@ def test_nobody_there_is_a_sentence() -> None:
 
 def test_another_kind_of_server_is_named(stub: Stub, url: str) -> None:
     stub.kind = "other"
-    with pytest.raises(ModelError, match=r"neither vLLM nor llama\.cpp's server"):
+    with pytest.raises(ModelError, match=r"none of vLLM, SGLang and llama\.cpp's server"):
         opened(url)
 
 

@@ -95,11 +95,11 @@ def _ends(event: object) -> bool:
     return isinstance(event, StreamEnded)
 
 
-@pytest.mark.parametrize("kind", ["llama.cpp", "vllm"])
+@pytest.mark.parametrize("kind", ["llama.cpp", "vllm", "sglang"])
 def test_a_planted_difference_is_found_under_its_condition(kind: str) -> None:
     model = LocalEngine.open(LoadOptions(threads=1), lambda _: None)
-    stub = Stub(model if kind == "vllm" else FakeEngine(), kind)
-    server = ServerOptions(tokenizer=str(EMBEDDED_DIRECTORY) if kind == "vllm" else "")
+    stub = Stub(FakeEngine() if kind == "llama.cpp" else model, kind)
+    server = ServerOptions(tokenizer="" if kind == "llama.cpp" else str(EMBEDDED_DIRECTORY))
     with serving(stub) as url:
         engine = ServerEngine.open(LoadOptions(url, server=server), lambda _: None)
         request = request_of(engine)

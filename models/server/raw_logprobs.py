@@ -1,0 +1,30 @@
+"""Whether the logprobs that a server gives are the model's own."""
+
+from tokexplore.models.errors import ModelError
+from tokexplore.models.sampling.settings import SamplingSettings
+from tokexplore.models.server.dialect import Dialect
+from tokexplore.models.server.served import Look
+
+_ERROR = 0.05
+"""Nats by which two temperatures may move a logprob that is raw."""
+
+
+def check_raw(looking: Look, dialect: Dialect, advice: str) -> None:
+    """Compare one step at two temperatures.
+
+    Args:
+        advice: with what the server is to be started.
+
+    Raises:
+        ModelError: logprobs are those after the server's sampler.
+    """
+    plain, hot = (
+        dialect.step([0], SamplingSettings(temperature=heat), 0, 1).distribution
+        for heat in (0.0, 2.0)
+    )
+    if plain.ids != hot.ids or abs(plain.logprob(0) - hot.logprob(0)) > _ERROR:
+        raise ModelError(
+            f"{dialect.program} gives logprobs after its sampler, from which the model's own "
+            f"cannot be told: start it with {advice}."
+        )
+    looking.tell("gives logprobs before its sampler", "one step at temperatures 0 and 2")
