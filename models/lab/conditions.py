@@ -50,19 +50,19 @@ class Condition(msgspec.Struct, frozen=True):
     """The model is loaded in it; empty is as it is."""
     device: str = ""
     """The model is loaded there; empty is where it is."""
-    traffic: Traffic | None = None
+    traffic: Traffic | msgspec.UnsetType = msgspec.UNSET
     """Of a server, in place of the others: what it has to do meanwhile."""
 
     @property
     def at_once(self) -> int:
         """Requests that run at once."""
-        if self.traffic is not None:
+        if self.traffic:
             return max(self.traffic.copies, len(self.traffic.beside) + 1)
         return self.execution.batch
 
     def words(self) -> str:
         """What is not plain about it, for people."""
-        if self.traffic is not None:
+        if self.traffic:
             return self.traffic.words()
         loaded = [part for part in (self.dtype, self.device) if part]
         plain = self.execution == Execution()

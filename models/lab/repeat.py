@@ -37,7 +37,7 @@ class Plan(msgspec.Struct, frozen=True):
     @property
     def served(self) -> bool:
         """Whether a server makes the runs."""
-        return any(condition.traffic is not None for condition in self.conditions)
+        return any(condition.traffic for condition in self.conditions)
 
     def request_of(self, number: int) -> StreamRequest:
         """The request of one run."""
@@ -151,7 +151,7 @@ def _events(
 ) -> Iterator[tuple[int, DrawnToken | StreamEnded] | Load]:
     """The events of requests under one condition, each with the place of its request."""
     traffic = condition.traffic
-    if traffic is None:
+    if not traffic:
         (request,) = requests
         yield from ((0, event) for event in engine.bench.run(request, condition.execution, control))
     else:

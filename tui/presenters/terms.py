@@ -300,7 +300,11 @@ TERMS: Mapping[str, tuple[Term, ...]] = {
         Term("unique of 30", r"\d unique of \d", "different texts among the runs"),
         Term("first fork", "first fork", "the first step at which runs took different tokens"),
         Term("control", r"\bcontrol\b", "the same batch computed again: it has to give equal bits"),
-        Term("verdict", r"\bverdict\b", "why runs part: a draw of the sampler, or arithmetic"),
+        Term(
+            "verdict", r"\bverdict\b",
+            "why runs part: a draw of the sampler, or arithmetic; `not told` where a server draws "
+            "under seeds that differ",
+        ),
         Term(
             "noise", r"\bnoise [\d.]|\(noise", "how far the same logit difference moves when it is "
             "computed in other ways (nats)",
