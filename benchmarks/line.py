@@ -41,9 +41,14 @@ COLOURINGS = ("surprisal", "probability", "entropy")
 
 
 def run_app(rate: float, output: str) -> None:
-    """The app on an engine that says `rate` tokens a second, until it is killed."""
+    """The app on an engine that says `rate` tokens a second, until it is killed.
+
+    Args:
+        output: `paced`, `stock`, or `server`: paced, with the first 20 candidates of each step.
+    """
     from support.connect import in_thread
     from support.fake_engine import FakeEngine
+    from support.first_candidates import FirstCandidates
 
     from tokexplore.models.api.options import PromptSpec
     from tokexplore.models.worker.client import EngineClient
@@ -51,7 +56,8 @@ def run_app(rate: float, output: str) -> None:
     from tokexplore.tui.explore.environment import Environment
     from tokexplore.tui.explore.options import AppOptions
 
-    engine = FakeEngine(context=1_000_000, seconds_per_token=1 / rate)
+    model = FakeEngine(context=1_000_000, seconds_per_token=1 / rate)
+    engine = FirstCandidates(model=model) if output == "server" else model
     options = AppOptions(
         prompt=PromptSpec(text="Once upon a time"),
         max_new_tokens=1_000_000,
@@ -202,7 +208,7 @@ def measure_echo(seconds: float, inside: bool, ssh: SlowSsh | None) -> None:
 def measure_bytes(seconds: float) -> None:
     """Bytes a token and CPU, on a line that is always read."""
     for tokens in (30, 300):
-        for output in ("paced", "stock"):
+        for output in ("paced", "stock", "server"):
             line = Line(app_command(tokens, output), 0, 0.0)
             try:
                 line.wait(4)
@@ -227,7 +233,7 @@ def main() -> None:
     parser.add_argument("--inside", action="store_true")
     parser.add_argument("--ssh", action="store_true")
     parser.add_argument("--tokens", type=float, default=30)
-    parser.add_argument("--how", choices=["paced", "stock"], default="paced")
+    parser.add_argument("--how", choices=["paced", "stock", "server"], default="paced")
     asked = parser.parse_args()
     if asked.job == "app":
         run_app(asked.tokens, asked.how)

@@ -29,7 +29,8 @@ class Distribution(msgspec.Struct, frozen=True, gc=False):
     entropy: float | None
     """Entropy over the whole vocabulary (nats); None of an incomplete distribution."""
     source: str = "prefill"
-    """How the KV cache was had: `prefill`, `step`, `fork`, `re-fed N`, `recomputed`."""
+    """How the KV cache was had: `prefill`, `step`, `fork`, `re-fed N`, `recomputed`; or `server`,
+    `server, whole` where a server tells logprobs."""
     seconds: float = 0.0
     """Time that the forward pass and this summary took."""
 
@@ -50,6 +51,11 @@ class Distribution(msgspec.Struct, frozen=True, gc=False):
     def extent(self) -> str:
         """What a sum over its candidates covers, where that is not all: `of the first 20`."""
         return "" if self.complete else f"of the first {len(self):,}"
+
+    @property
+    def has_logits(self) -> bool:
+        """Whether `logits` are the model's, or logprobs as a server tells them."""
+        return not self.source.startswith("server")
 
     @property
     def id_view(self) -> "memoryview[int]":

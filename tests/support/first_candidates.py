@@ -44,8 +44,10 @@ class FirstCandidates:
         abilities: fields of its `Capabilities`.
     """
 
-    def __init__(self, *, abilities: dict[str, bool] | None = None) -> None:
-        self._model = FakeEngine()
+    def __init__(
+        self, *, abilities: dict[str, bool] | None = None, model: FakeEngine | None = None
+    ) -> None:
+        self._model = model or FakeEngine()
         can = {"prompt_scores": False, "forced_tokens": False, **(abilities or {})}
         capabilities = Capabilities(listed=LISTED, instruments=False, **can)
         self.info: ModelInfo = msgspec.structs.replace(self._model.info, capabilities=capabilities)

@@ -111,7 +111,8 @@ def _table(lens: Lens, names: Sequence[str], titles: Sequence[str], first: str) 
     """The candidates in the model's order, and what the others have together."""
     drawn = any(column.drawn for column in lens.columns)
     heads = [(title, "drawn" if drawn else "", "") for title in titles]
-    number = "logit" if lens.distribution.complete else "logprob"
+    told = lens.distribution
+    number = "logit" if told.complete and told.has_logits else "logprob"
     rows = [(first, number, "model", *(text for head in heads for text in head))]
     for index, (candidate, name) in enumerate(zip(lens.candidates, names, strict=True)):
         cells = []
@@ -123,7 +124,7 @@ def _table(lens: Lens, names: Sequence[str], titles: Sequence[str], first: str) 
                 share.cut or bar(share.probability or 0.0, _BAR),
             ]
         word = cut(name, LONGEST_TOKEN)
-        rows.append((word, f"{candidate.logit:g}", f"{candidate.probability:.5f}", *cells))
+        rows.append((word, f"{candidate.logit if number == 'logit' else candidate.logprob:g}", f"{candidate.probability:.5f}", *cells))
     if others := lens.distribution.vocabulary - len(lens.candidates):
         rests = [column.rest for column in lens.columns]
         cells = [text for rest in rests for text in (figure(rest, 5), "", "")]

@@ -268,3 +268,9 @@ def test_a_template_that_renders_otherwise_is_told(engine: ServerEngine) -> None
         info = ServerEngine.open(LoadOptions(url), lambda _: None).info
     (notice,) = info.notices
     assert "by another template than the one here" in notice
+
+
+def test_what_a_server_tells_is_named_logprobs(engine: ServerEngine) -> None:
+    for whole in (False, True):
+        assert not engine.describe(engine.encode("Once"), whole=whole).has_logits
+    assert FakeEngine().describe([1]).has_logits
