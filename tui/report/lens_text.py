@@ -124,7 +124,14 @@ def _table(lens: Lens, names: Sequence[str], titles: Sequence[str], first: str) 
                 share.cut or bar(share.probability or 0.0, _BAR),
             ]
         word = cut(name, LONGEST_TOKEN)
-        rows.append((word, f"{candidate.logit if number == 'logit' else candidate.logprob:g}", f"{candidate.probability:.5f}", *cells))
+        rows.append(
+            (
+                word,
+                f"{candidate.logit if number == 'logit' else candidate.logprob:g}",
+                f"{candidate.probability:.5f}",
+                *cells,
+            )
+        )
     if others := lens.distribution.vocabulary - len(lens.candidates):
         rests = [column.rest for column in lens.columns]
         cells = [text for rest in rests for text in (figure(rest, 5), "", "")]

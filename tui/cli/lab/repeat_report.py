@@ -201,13 +201,12 @@ COLUMNS = ("unique", "runs", "first fork", "shared", "model", "setting")
 def row_of(result: Result) -> tuple[str, ...]:
     """One model's line in the table of all, in the columns of published ones."""
     summary, info = result.summary, result.engine.info
+    here = f"{info.name} {info.dtype} {info.device}"
     return (
         str(summary.unique),
         str(summary.runs),
         "–" if summary.first_fork is None else f"step {summary.first_fork}",
         percent(summary.shared),
-        safe_text(
-            f"{info.name} {info.family if result.study.served else info.dtype} {info.device}"
-        ),
+        safe_text(f"{info.name}, {info.family}" if result.study.served else here),
         f"{result.study.setting}, {', '.join(result.study.varied) or 'nothing varied'}",
     )
