@@ -12,6 +12,25 @@ from tokexplore.models.sampling.bounded_chain import BoundedChain, Bounds
 from tokexplore.models.sampling.settings import BY_FIELD, SamplingSettings
 
 
+def entropy_bounds(distribution: Distribution) -> Bounds:
+    """What the entropy (nats) of a distribution can be whose first candidates are known.
+
+    The mass of the rest lies among so many others that none is more probable than the last one
+    listed: least where as few of them as can be have all of it, most where all have the same.
+    """
+    if distribution.entropy is not None:
+        return Bounds(distribution.entropy, distribution.entropy)
+    logprobs = [distribution.logprob(index) for index in range(len(distribution))]
+    head = math.fsum(-math.exp(logprob) * logprob for logprob in logprobs)
+    mass, others = distribution.tail_mass(), distribution.vocabulary - len(distribution)
+    most = math.exp(logprobs[-1])
+    if not mass or others < 1 or not most:
+        return Bounds(head, head)
+    full, left = divmod(mass, most)
+    low = head - full * most * logprobs[-1] - (left * math.log(left) if left else 0.0)
+    return Bounds(low, max(low, head + mass * math.log(others / mass)))
+
+
 class Figures(NamedTuple):
     """What a sampler makes of a distribution: q of p."""
 

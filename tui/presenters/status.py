@@ -7,7 +7,7 @@ from tokexplore.models.display import NEWLINE, safe_text
 from tokexplore.models.distribution import Distribution
 from tokexplore.models.lab.flips import SIGMAS, could_flip
 from tokexplore.models.numerics import LOW_PRECISION, grid_step
-from tokexplore.models.sampling.bounds import BoundedView
+from tokexplore.models.sampling.bounds import BoundedView, entropy_bounds
 from tokexplore.models.sampling.sampler_view import StepView
 from tokexplore.models.tree.trie import ROOT, Branch
 from tokexplore.tui.explore.controller import Controller
@@ -228,18 +228,19 @@ def step_figures(
     entropy = _entropy(distribution, nats)
     now = _again(_entropy(again, nats)) if again else ""
     gap = _again(again.margin / nats) if again and again.margin_known else ""
+    known = _entropy_between(distribution, nats) if entropy is None else f"{entropy:.2f}{now}"
     parts = [
-        "H ?" if entropy is None else f"H {entropy:.2f}{now} {unit}",
+        f"H {known} {unit}",
         f"margin {_margin(controller, distribution, bits)}{gap}",
     ]
-    if not distribution.complete:
-        parts.append(distribution.extent)
     if noise is not None and could_flip(distribution.margin, noise):
         parts.append(f"▲ could flip (noise {SIGMAS * noise / nats:.2g})")
     if distribution.source not in ("step", "prefill", "fork"):
         parts.append(source_words(distribution.source))
     if view is not None:
         parts.append(kept(view, distribution.vocabulary))
+    if not distribution.complete:
+        parts.append(distribution.extent)
     return [Part(part) for part in parts]
 
 
@@ -252,6 +253,12 @@ def kept(view: StepView | BoundedView, vocabulary: int) -> str:
     low, high = int(view.kept.low), int(view.kept.high)
     shown = count(low) if low == high else f"{count(low)} to {count(high)}"
     return f"kept {shown} of {count(vocabulary)}{'' if view.total.exact else ' (bounds)'}"
+
+
+def _entropy_between(distribution: Distribution, nats: float) -> str:
+    """The least and the most that an entropy can be of which not all is known."""
+    low, high = (f"{bound / nats:.2f}" for bound in entropy_bounds(distribution))
+    return low if low == high else f"{low}–{high}"
 
 
 def _entropy(distribution: Distribution, nats: float) -> float | None:

@@ -11,6 +11,7 @@ from tokexplore.models.api.provenance import Provenance
 from tokexplore.models.display import counted, safe_text
 from tokexplore.models.distribution import Distribution
 from tokexplore.models.partial_characters import LONGEST_CHARACTER
+from tokexplore.models.sampling.bounds import entropy_bounds
 from tokexplore.models.scored_text import by_probability
 from tokexplore.models.tree.tree import TokenTree
 from tokexplore.tui.explore.controller import Controller
@@ -185,7 +186,8 @@ def _margin(distribution: Distribution) -> str:
 
 def _entropy(distribution: Distribution) -> str:
     if (h := distribution.entropy) is None:
-        return f"? ({distribution.extent})"
+        low, high = entropy_bounds(distribution)
+        return f"{low:.4f} to {high:.4f} nats ({distribution.extent})"
     return f"{h:.4f} nats = {h / math.log(2):.4f} bits; {math.exp(h):.1f} choices"
 
 

@@ -3,13 +3,14 @@
 import math
 from array import array
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tokexplore.models.distribution import Distribution
-from tokexplore.models.sampling.bounds import bounded_view
+from tokexplore.models.sampling.bounds import bounded_view, entropy_bounds
 from tokexplore.models.sampling.settings import SamplingSettings
 
 VOCABULARY = 200
@@ -211,3 +212,36 @@ def test_figures_are_exact_or_not_given(
     assert math.isclose(figures.entropy, -(q * np.log(q)).sum(), abs_tol=1e-9)
     assert math.isclose(figures.kl, (q * (np.log(q) - p[:kept])).sum(), abs_tol=1e-9)
     assert math.isclose(figures.removed, 1 - np.exp(p[:kept]).sum(), abs_tol=1e-6)
+
+
+def _entropy(probabilities: np.ndarray) -> float:
+    there = probabilities[probabilities > 0]
+    return float(-(there * np.log(there)).sum())
+
+
+def _told(probabilities: np.ndarray, count: int) -> Distribution:
+    """The first `count` of probabilities that fall, as a server lists them."""
+    logprobs = np.log(probabilities[:count]).astype(np.float32)
+    ids = np.arange(count, dtype=np.uint32)
+    return Distribution(ids.tobytes(), logprobs.tobytes(), len(probabilities), 0.0, None, "server")
+
+
+@pytest.mark.parametrize("count", [1, 2, 20, 299, 300])
+@pytest.mark.parametrize("seed", range(6))
+def test_the_entropy_lies_between_its_bounds(seed: int, count: int) -> None:
+    logits = np.random.default_rng(seed).normal(0, 1 + seed, 300)
+    probabilities = np.sort(np.exp(logits) / np.exp(logits).sum())[::-1]
+    low, high = entropy_bounds(_told(probabilities, count))
+    assert low - 1e-5 <= _entropy(probabilities) <= high + 1e-5
+    if count == 300:
+        assert low == pytest.approx(high, abs=1e-4)
+
+
+def test_the_bounds_of_an_entropy_are_reached() -> None:
+    flat = np.array([0.4, 0.2, *[0.4 / 50] * 50])
+    low, high = entropy_bounds(_told(flat, 2))
+    assert high == pytest.approx(_entropy(flat), abs=1e-6)
+    packed = np.array([0.4, 0.2, 0.2, 0.2, *[0.0] * 48])
+    assert low == pytest.approx(_entropy(packed), abs=1e-6)
+    whole = msgspec.structs.replace(_told(flat, 2), entropy=1.25)
+    assert entropy_bounds(whole) == (1.25, 1.25)
