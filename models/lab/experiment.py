@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from tokexplore.models.api.engine import Control, Engine, StreamRequest
-from tokexplore.models.errors import UsageError
+from tokexplore.models.errors import ServerError, UsageError
 from tokexplore.models.lab.close_calls import close_calls
 from tokexplore.models.lab.conditions import (
     BATCHES,
@@ -111,6 +111,7 @@ def conduct(engine: Engine, experiment: Experiment, control: Control) -> Iterato
 
     Raises:
         UsageError: it wants the model loaded otherwise, which is the command line's part.
+        ServerError: the server was lost, or refused; what is done until then is told before.
     """
     first = planned(engine, experiment)
     yield first
@@ -124,12 +125,18 @@ def conduct(engine: Engine, experiment: Experiment, control: Control) -> Iterato
     outcomes = repeat(
         first.plan, own, control, lambda _done, _total: None, checked_when_stopped=False
     )
-    for event in outcomes:
-        if isinstance(event, Run):
-            runs.append(event)
-        yield event
+    lost: ServerError | None = None
+    try:
+        for event in outcomes:
+            if isinstance(event, Run):
+                runs.append(event)
+            yield event
+    except ServerError as error:  # what is done is compared all the same
+        lost = error
     if runs:
         yield compared(first.plan, runs, engine)
+    if lost is not None:
+        raise lost
 
 
 def compared(plan: Plan, runs: Sequence[Run], engine: Engine) -> Forked:

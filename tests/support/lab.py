@@ -18,13 +18,14 @@ def lab_told(
     engine: Engine | None = None,
     code: int = 0,
     open_engine: OpenEngine | None = None,
+    out: io.BytesIO | None = None,
 ) -> list[str]:
-    """The lines that an experiment with these arguments writes."""
+    """The lines that an experiment with these arguments writes, to `out` as it goes on."""
     found = engine or FakeEngine()
     options, prompt = SUBCOMMAND.read(arguments)
     app = msgspec.structs.replace(options.app, prompt=read_prompt(prompt, None))
     options = msgspec.structs.replace(options, app=app)
-    out = io.BytesIO()
+    out = out or io.BytesIO()
     lines = EXPERIMENTS[options.experiment].load()
     ended = run_lab(
         options, lines, out, open_engine=open_engine or (lambda _options, _report: found)

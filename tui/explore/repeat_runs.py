@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 
+from tokexplore.models.errors import ServerError
 from tokexplore.models.lab.conditions import SERVER, Knob, usual
 from tokexplore.models.lab.experiment import (
     NOTHING_FOUND,
@@ -126,19 +127,29 @@ class RepeatRuns:
 
     async def _conduct(self, experiment: Experiment) -> None:
         self._handle = self._controller.link.client.repeat(experiment)
-        async for batch in self._handle:
-            for event in batch:
-                match event:
-                    case Planned():
-                        self._planned = event
-                    case Run():
-                        self._done.append(event)
-                    case Checked():
-                        self._controls.append(event)
-                    case Forked():
-                        self._found = event
-            self._tell()
-            self._changed()
+        try:
+            async for batch in self._handle:
+                for event in batch:
+                    self._take_in(event)
+                self._tell()
+                self._changed()
+        except ServerError:
+            self._keep_study()
+            raise
+        self._keep_study()
+
+    def _take_in(self, event: Outcome) -> None:
+        match event:
+            case Planned():
+                self._planned = event
+            case Run():
+                self._done.append(event)
+            case Checked():
+                self._controls.append(event)
+            case Forked():
+                self._found = event
+
+    def _keep_study(self) -> None:
         if self.study is not None and self.study.runs:
             self._controller.explorer.tree.append(Studied(self.node, self.study))
 

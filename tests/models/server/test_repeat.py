@@ -1,5 +1,6 @@
 """The lab on a server: the same request alone, several times at once, beside others, uncached."""
 
+import io
 import json
 from collections import Counter
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from tokexplore.models.catalog.catalog import EMBEDDED_DIRECTORY
 from tokexplore.models.engine.local import LocalEngine
 from tokexplore.models.errors import ServerError, UsageError
 from tokexplore.models.lab.conditions import Condition
-from tokexplore.models.lab.experiment import Experiment, Forked, Planned, conduct
+from tokexplore.models.lab.experiment import Experiment, Forked, Outcome, Planned, conduct
 from tokexplore.models.lab.repeat import Run
 from tokexplore.models.lab.served import groups, served_conditions
 from tokexplore.models.sampling.settings import SamplingSettings
@@ -226,3 +227,42 @@ def test_other_weights_are_refused(engine: ServerEngine) -> None:
     local = LocalEngine.open(LoadOptions(threads=1), lambda _: None)
     with pytest.raises(UsageError, match="takes the weights that the server runs"):
         against(engine, weights=local)  # type: ignore[arg-type]
+
+
+def test_what_is_done_is_told_where_the_server_is_lost(stub: Stub, engine: ServerEngine) -> None:
+    request = request_of(engine)
+    events: list[Outcome] = []
+
+    def lost(handler: object) -> None:
+        send(handler, 500, {"error": {"message": "out of order"}})  # type: ignore[arg-type]
+
+    def watch() -> None:
+        for event in conduct(engine, Experiment(request, 5, ()), Control()):
+            events.append(event)
+            if sum(isinstance(event, Run) for event in events) == 2:
+                stub.faults["/completion"] = [lost]
+
+    with pytest.raises(ServerError, match="out of order"):
+        watch()
+    assert [type(event).__name__ for event in events] == ["Planned", "Run", "Run", "Forked"]
+
+
+def test_the_report_tells_what_was_done_until_the_server_was_lost(
+    stub: Stub, engine: ServerEngine
+) -> None:
+    plain, out, streams = stub.completion, io.BytesIO(), iter(range(100))
+
+    def answered(body: dict[str, object]) -> object:
+        refused = bool(body.get("stream")) and next(streams) >= 3
+        return (500, {"error": {"message": "out of order"}}) if refused else plain(body)
+
+    stub.completion = answered  # type: ignore[method-assign]
+    with pytest.raises(ServerError, match="out of order"):
+        lab_told(
+            "repeat", "--prompt", "Once upon", "--max-new-tokens", "6", "--runs", "5", "--vary",
+            "cache", "--concurrency", "1", engine=engine, out=out,
+        )  # fmt: skip
+    text = out.getvalue().decode()
+    assert "10 runs of 6 tokens" in text
+    assert "1 unique of 3: every run said the same." in text
+    assert "control: not run." in text

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from tokexplore.models.errors import UsageError
+from tokexplore.models.errors import ServerError, UsageError
 from tokexplore.models.lab.experiment import Experiment, compared, planned, study_of
 from tokexplore.models.lab.forks import summarise
 from tokexplore.models.lab.repeat import Checked, Run, repeat
@@ -39,15 +39,21 @@ def _repeated(
     yield from report.begin(engine, plan, design.knobs)
     runs, controls = list[Run](), list[Checked]()
     engines = Engines(bench, subject)
-    for event in repeat(plan, engines.of, subject.control, bench.progress("runs")):
-        if isinstance(event, Run):
-            runs.append(event)
-            yield from report.run(engine, event)
-        else:
-            controls.append(event)
+    lost: ServerError | None = None
+    try:
+        for event in repeat(plan, engines.of, subject.control, bench.progress("runs")):
+            if isinstance(event, Run):
+                runs.append(event)
+                yield from report.run(engine, event)
+            else:
+                controls.append(event)
+    except ServerError as error:  # what is done is reported all the same
+        lost = error
     if runs:
         found = compared(plan, runs, engine)
         study = study_of(design, engine.info.dtype, runs, controls, found)
         result = Result(engine, study, summarise(runs))
         results.append(result)
         yield from report.model(result)
+    if lost is not None:
+        raise lost
