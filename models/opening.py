@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from tokexplore.models.api.engine import Engine, Progress
 from tokexplore.models.api.options import LoadOptions
-from tokexplore.models.server.address import is_address
+from tokexplore.models.server.wire.address import is_address
 
 OpenEngine = Callable[[LoadOptions, Callable[[Progress], None]], Engine]
 """Opens a model as `open_engine` does."""

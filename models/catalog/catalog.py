@@ -12,7 +12,7 @@ import msgspec
 from tokexplore.models.api.options import EMBEDDED, EMBEDDED_TITLE, SHIPPED, SPARSE
 from tokexplore.models.catalog.foreign import GGUF_ADVICE
 from tokexplore.models.errors import ModelError, UsageError
-from tokexplore.models.server.address import Address, is_address
+from tokexplore.models.server.wire.address import Address, is_address
 from tokexplore.models.untrusted import brief, path_of
 
 Origin = Literal["embedded", "hub", "directory", "server"]

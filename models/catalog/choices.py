@@ -20,8 +20,8 @@ from tokexplore.models.catalog.catalog import (
 from tokexplore.models.catalog.entries import ModelEntry, entries, models_in
 from tokexplore.models.catalog.footprint import Room
 from tokexplore.models.errors import TokexploreError, UsageError
-from tokexplore.models.server.address import is_address, same_server
 from tokexplore.models.server.named import Named, Server, named_servers
+from tokexplore.models.server.wire.address import is_address, same_server
 from tokexplore.models.untrusted import brief, path_of
 
 RECENT, SERVERS = "recent", "servers"

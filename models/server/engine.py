@@ -30,8 +30,8 @@ from tokexplore.models.engine.text import chat as chats
 from tokexplore.models.engine.text import encode as texts
 from tokexplore.models.errors import UsageError
 from tokexplore.models.server import looks
+from tokexplore.models.server.asking.served import Served
 from tokexplore.models.server.requests import ServerRequests
-from tokexplore.models.server.served import Served
 from tokexplore.models.server.stream import ServerStream
 from tokexplore.models.tokens import Vocabulary
 

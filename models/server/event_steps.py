@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable
 
 from tokexplore.models.server.dialect import Step
-from tokexplore.models.server.event_stream import EventStream
+from tokexplore.models.server.wire.event_stream import EventStream
 
 
 class EventSteps:

@@ -7,10 +7,12 @@ from tokexplore.models.api.engine import Progress
 from tokexplore.models.api.options import LoadOptions
 from tokexplore.models.display import safe_text
 from tokexplore.models.errors import ModelError, ServerError, UsageError
-from tokexplore.models.server import look_llama_cpp, look_sglang, look_vllm
-from tokexplore.models.server.address import Address
-from tokexplore.models.server.http import Http, models_at
-from tokexplore.models.server.served import Look, Served
+from tokexplore.models.server.asking.served import Look, Served
+from tokexplore.models.server.llama_cpp import look as look_llama_cpp
+from tokexplore.models.server.sglang import look as look_sglang
+from tokexplore.models.server.vllm import look as look_vllm
+from tokexplore.models.server.wire.address import Address
+from tokexplore.models.server.wire.http import Http, models_at
 from tokexplore.models.untrusted import brief
 
 

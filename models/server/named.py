@@ -10,7 +10,7 @@ import platformdirs
 
 from tokexplore.models.api.options import ServerOptions
 from tokexplore.models.errors import UsageError
-from tokexplore.models.server.address import Address, check_variable, header_of, is_address
+from tokexplore.models.server.wire.address import Address, check_variable, header_of, is_address
 from tokexplore.models.untrusted import BITS, brief, read_toml
 
 FILE = "servers.toml"

@@ -14,9 +14,9 @@ from textual.widgets import Input
 from tokexplore.models.api.engine import Engine
 from tokexplore.models.api.options import LoadOptions, PromptSpec, ServerOptions
 from tokexplore.models.catalog.choices import Choice
-from tokexplore.models.server.address import is_address
 from tokexplore.models.server.engine import ServerEngine
 from tokexplore.models.server.named import file_path
+from tokexplore.models.server.wire.address import is_address
 from tokexplore.tui.app import TokexploreApp
 from tokexplore.tui.explore.environment import Environment
 from tokexplore.tui.explore.open_session import continue_session, options_for

@@ -11,8 +11,8 @@ from tokexplore.models.catalog.footprint import gb
 from tokexplore.models.display import safe_text
 from tokexplore.models.errors import ModelError, ServerError, UsageError
 from tokexplore.models.opening import OpenEngine
-from tokexplore.models.server.address import Address
 from tokexplore.models.server.named import Server, named_servers
+from tokexplore.models.server.wire.address import Address
 from tokexplore.models.untrusted import brief, object_of
 from tokexplore.tui.cli.common.app_options import server_options
 from tokexplore.tui.cli.common.option_groups import add_server
@@ -74,7 +74,7 @@ def served_table(address: Address, options: ServerOptions) -> list[str]:
     Raises:
         ModelError: nothing that can be read answers there.
     """
-    from tokexplore.models.server.http import Http, models_at
+    from tokexplore.models.server.wire.http import Http, models_at
 
     rows = [("model", "context", "made by")]
     try:

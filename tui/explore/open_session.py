@@ -8,8 +8,8 @@ import msgspec
 from tokexplore.models.api.options import LoadOptions
 from tokexplore.models.errors import UsageError
 from tokexplore.models.sampling.settings import SamplingSettings
-from tokexplore.models.server.address import is_address
 from tokexplore.models.server.named import named_servers
+from tokexplore.models.server.wire.address import is_address
 from tokexplore.models.session import paths
 from tokexplore.models.session.journal import Journal
 from tokexplore.models.session.listing import latest

@@ -7,7 +7,7 @@ import pytest
 from tokexplore.models.api.options import ServerOptions
 from tokexplore.models.catalog.catalog import locate
 from tokexplore.models.errors import UsageError
-from tokexplore.models.server.address import Address, headers, is_address, same_server
+from tokexplore.models.server.wire.address import Address, headers, is_address, same_server
 
 KEY = "sk-very-secret"
 

@@ -14,8 +14,8 @@ from tokexplore.models.api.engine import Control, DrawnToken, StreamEnded, Strea
 from tokexplore.models.api.options import LoadOptions, ServerOptions
 from tokexplore.models.errors import ModelError, ServerError, TokexploreError, UsageError
 from tokexplore.models.sampling.settings import SamplingSettings
-from tokexplore.models.server import http
 from tokexplore.models.server.engine import ServerEngine
+from tokexplore.models.server.wire import http
 
 KEY = "sk-very-secret"
 MODELS = "/v1/models"

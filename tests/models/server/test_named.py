@@ -9,7 +9,6 @@ from tokexplore.models.api.options import LoadOptions, ServerOptions
 from tokexplore.models.catalog.choices import Choice, Choices
 from tokexplore.models.catalog.footprint import Room
 from tokexplore.models.errors import UsageError
-from tokexplore.models.server.address import Address
 from tokexplore.models.server.named import (
     FILE,
     Named,
@@ -18,6 +17,7 @@ from tokexplore.models.server.named import (
     named_servers,
     server_of,
 )
+from tokexplore.models.server.wire.address import Address
 
 SECRET = "sk-very-secret"
 URL = 'url = "http://h:1"\n'

@@ -22,10 +22,10 @@ from tokexplore.models.engine.local import LocalEngine
 from tokexplore.models.errors import ModelError, ServerError, UsageError
 from tokexplore.models.lab.experiment import Experiment, planned
 from tokexplore.models.sampling.settings import SamplingSettings
-from tokexplore.models.server.address import Address
 from tokexplore.models.server.engine import ServerEngine
-from tokexplore.models.server.http import Http
-from tokexplore.models.server.sglang import Sglang
+from tokexplore.models.server.sglang.dialect import Sglang
+from tokexplore.models.server.wire.address import Address
+from tokexplore.models.server.wire.http import Http
 
 HERE = str(EMBEDDED_DIRECTORY)
 GENERATE = "/generate"

@@ -4,7 +4,7 @@ import math
 
 from tokexplore.models.api.traffic import Load
 from tokexplore.models.errors import ServerError
-from tokexplore.models.server.http import Http
+from tokexplore.models.server.wire.http import Http
 
 PATH = "/metrics"
 _OF_ALL = 'priority=""'

@@ -6,11 +6,12 @@ import msgspec
 
 from tokexplore.models.api.capabilities import Capabilities
 from tokexplore.models.display import safe_text
-from tokexplore.models.server.chat_template import check_template
-from tokexplore.models.server.http import LARGE, Http
-from tokexplore.models.server.llama_cpp import PATH, LlamaCpp, Reply
-from tokexplore.models.server.served import UNSTATED, Look, Program, Served, stated
-from tokexplore.models.server.served_tokenizer import ServedTokenizer
+from tokexplore.models.server.asking.chat_template import check_template
+from tokexplore.models.server.asking.served import UNSTATED, Look, Program, Served, stated
+from tokexplore.models.server.llama_cpp.dialect import LlamaCpp
+from tokexplore.models.server.llama_cpp.replies import PATH, Reply
+from tokexplore.models.server.llama_cpp.served_tokenizer import ServedTokenizer
+from tokexplore.models.server.wire.http import LARGE, Http
 from tokexplore.models.tokens import Vocabulary
 from tokexplore.models.untrusted import brief, object_of
 

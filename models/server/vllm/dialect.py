@@ -25,9 +25,9 @@ from tokexplore.models.server.dialect import (
     standing_in,
 )
 from tokexplore.models.server.event_steps import EventSteps
-from tokexplore.models.server.event_stream import EventStream
-from tokexplore.models.server.http import LARGE, Http
-from tokexplore.models.server.metrics import load_of
+from tokexplore.models.server.wire.event_stream import EventStream
+from tokexplore.models.server.wire.http import LARGE, Http
+from tokexplore.models.server.wire.metrics import load_of
 
 PATH = "/v1/completions"
 WHOLE = -1

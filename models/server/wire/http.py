@@ -14,7 +14,7 @@ import msgspec
 from tokexplore.models.api.options import ServerOptions
 from tokexplore.models.display import safe_text
 from tokexplore.models.errors import ServerError, UsageError
-from tokexplore.models.server.address import Address, headers
+from tokexplore.models.server.wire.address import Address, headers
 from tokexplore.models.untrusted import brief
 
 SMALL, LARGE = 8 * 2**20, 256 * 2**20

@@ -10,7 +10,7 @@ from typing import Any
 import httpx2
 
 from tokexplore.models.errors import ServerError, TokexploreError
-from tokexplore.models.server.http import Http
+from tokexplore.models.server.wire.http import Http
 
 LONGEST_LINE = 8 * 2**20
 """Bytes of one event at most."""

@@ -4,7 +4,6 @@ What it answers was found by asking it: docs/servers.md has it with the calls th
 """
 
 import time
-from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
@@ -13,17 +12,15 @@ import msgspec
 from tokexplore.models.api.engine import ScoredToken
 from tokexplore.models.api.traffic import Load
 from tokexplore.models.distribution import Distribution
-from tokexplore.models.errors import ServerError, UsageError
+from tokexplore.models.errors import UsageError
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.server.dialect import Logprobs, Step, Steps, by_id, listed
-from tokexplore.models.server.event_stream import EventStream
-from tokexplore.models.server.http import LARGE, SMALL, Http
-from tokexplore.models.server.metrics import load_of
+from tokexplore.models.server.llama_cpp.replies import EOS, PATH, RankedReply, Reply, Row
+from tokexplore.models.server.llama_cpp.steps import LlamaCppSteps
+from tokexplore.models.server.wire.http import LARGE, SMALL, Http
+from tokexplore.models.server.wire.metrics import load_of
 from tokexplore.models.tokens import Vocabulary
 
-PATH = "/completion"
-EOS = "eos"
-"""Why a stream stopped: at any of the tokens that end a text."""
 FORCING = 1e9
 """Added to a logit so that its token is taken; the logprobs that are given do not see it."""
 _SEEDS = 2**32 - 1
@@ -31,47 +28,6 @@ _SEEDS = 2**32 - 1
 
 _ALL = 2**31 - 1
 """Tokens that a penalty looks back over: the whole path."""
-
-
-class Ranked(msgspec.Struct, gc=False):
-    """One listed token, without its bytes: where many are listed, reading those takes longest."""
-
-    id: int
-    logprob: float
-
-
-class RankedRow(msgspec.Struct):
-    """The tokens that were listed at a step."""
-
-    top_logprobs: list[Ranked] = []
-
-
-class RankedReply(msgspec.Struct):
-    """A reply of which the listed tokens alone are read."""
-
-    completion_probabilities: list[RankedRow] = []
-
-
-class Candidate(Ranked):
-    """One listed token."""
-
-    bytes: list[int] = []
-
-
-class Row(Candidate):
-    """A token that was taken, and those that were listed."""
-
-    top_logprobs: list[Candidate] = []
-
-
-class Reply(msgspec.Struct):
-    """A reply, or an event of a stream."""
-
-    tokens: list[int] = []
-    tokens_predicted: int = 0
-    completion_probabilities: list[Row] = []
-    stop_type: str = ""
-
 
 _Row = TypeVar("_Row")
 _Reply = TypeVar("_Reply", Reply, RankedReply)
@@ -144,7 +100,7 @@ class LlamaCpp:
         cold: bool = False,
     ) -> Steps:
         """See `Dialect.steps`."""
-        return _Steps(self, self._http, ids, settings, seed, top, length, cold=cold)
+        return LlamaCppSteps(self, self._http, ids, settings, seed, top, length, cold=cold)
 
     def streams(self, settings: SamplingSettings) -> bool:
         """See `Dialect.streams`: what a stream leaves out can be found again where it is greedy."""
@@ -206,95 +162,6 @@ class LlamaCpp:
     def _listed(self, row: Row, top: int, seconds: float) -> Distribution:
         rows = ((candidate.id, candidate.logprob) for candidate in row.top_logprobs)
         return listed(rows, self.vocabulary.rows, top, seconds)
-
-
-class _Steps:
-    """A greedy stream; where it leaves tokens out, or for other settings, one request a token.
-
-    Of a character of several tokens a stream shows the last one alone.
-    """
-
-    def __init__(
-        self,
-        server: LlamaCpp,
-        http: Http,
-        ids: Sequence[int],
-        settings: SamplingSettings,
-        seed: int,
-        top: int,
-        length: int,
-        *,
-        cold: bool,
-    ) -> None:
-        self._server, self._http, self._cold = server, http, cold
-        self._path, self._settings, self._seed, self._top = list(ids), settings, seed, top
-        self._left, self._told = length, 0
-        self.ends = False
-        self._ready: deque[Step] = deque()
-        self._since = time.perf_counter()
-        self._events: EventStream | None = None
-        if server.streams(settings):
-            body = server.body(ids, settings, seed, top, length) | {"cache_prompt": not cold}
-            self._events = EventStream(http, PATH, body)
-
-    @property
-    def over(self) -> bool:
-        ended = self._events.over if self._events is not None else self._left <= 0
-        return ended and not self._ready
-
-    def next(self, seconds: float) -> Step | None:
-        if not self._ready and not self.over:
-            if self._events is None:
-                seed = self._seed + self._told
-                self._add(self._server.step(self._path, self._settings, seed, self._top))
-            elif (data := self._events.next(seconds)) is not None:
-                self._take(data)
-        return self._ready.popleft() if self._ready else None
-
-    def close(self) -> None:
-        if self._events is not None:
-            self._events.close()
-
-    def _add(self, step: Step) -> None:
-        self.ends = step.ends
-        self._ready.append(step)
-        self._path.append(step.token)
-        self._left -= 1
-        self._told += 1
-
-    def _take(self, data: bytes) -> None:
-        try:
-            event = msgspec.json.decode(data, type=Reply)
-        except (msgspec.MsgspecError, RecursionError):
-            raise ServerError("an event of the stream cannot be read.") from None
-        rows = event.completion_probabilities
-        now = time.perf_counter()
-        seconds, self._since = now - self._since, now
-        hidden = event.tokens_predicted - self._told - len(rows)
-        if hidden > 0 and not self._recovered(hidden, rows):
-            return
-        for row in rows:
-            self._add(self._server.taken(row, self._top, seconds))
-        if event.stop_type == EOS:
-            self.ends = True
-
-    def _recovered(self, hidden: int, rows: list[Row]) -> bool:
-        """Ask for the tokens that the stream has left out; whether the rest of it goes on from
-        them. Else the stream is given up, and each token is asked for."""
-        path, steps = list(self._path), list[Step]()
-        for _ in range(hidden):
-            steps.append(self._server.greedy(path, self._top))
-            path.append(steps[-1].token)
-        bytes_of = self._server.vocabulary.bytes_of
-        spelled = b"".join(bytes_of(step.token) for step in steps)
-        fits = not rows or bytes(rows[0].bytes) == spelled + bytes_of(rows[0].id)
-        if fits:
-            for step in steps:
-                self._add(step)
-            return True
-        self.close()
-        self._events = None
-        return False
 
 
 def sampling(settings: SamplingSettings, seed: int) -> dict[str, Any]:

@@ -2,8 +2,8 @@
 
 from tokexplore.models.errors import ModelError
 from tokexplore.models.sampling.settings import SamplingSettings
+from tokexplore.models.server.asking.served import Look
 from tokexplore.models.server.dialect import Dialect
-from tokexplore.models.server.served import Look
 
 _ERROR = 0.05
 """Nats by which two temperatures may move a logprob that is raw."""

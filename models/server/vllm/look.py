@@ -6,11 +6,11 @@ from typing import Any
 from tokexplore.models.api.capabilities import Capabilities
 from tokexplore.models.engine.loading.generation_config import eos_ids, read_generation_config
 from tokexplore.models.engine.text.byte_table import vocabulary_of
-from tokexplore.models.server.http import Http, RefusedError
-from tokexplore.models.server.raw_logprobs import check_raw
-from tokexplore.models.server.served import MOST_ROWS, Look, Program, Served, stated
-from tokexplore.models.server.tokenizer_here import check_reading, tokenizer_here
-from tokexplore.models.server.vllm import PATH, Vllm
+from tokexplore.models.server.asking.raw_logprobs import check_raw
+from tokexplore.models.server.asking.served import MOST_ROWS, Look, Program, Served, stated
+from tokexplore.models.server.asking.tokenizer_here import check_reading, tokenizer_here
+from tokexplore.models.server.vllm.dialect import PATH, Vllm
+from tokexplore.models.server.wire.http import Http, RefusedError
 
 _MANY = 10**7
 """More candidates than there are: the refusal names the limit."""

@@ -9,9 +9,9 @@ from tokexplore.models.catalog.catalog import Located, locate
 from tokexplore.models.display import safe_text
 from tokexplore.models.engine.loading.weights import open_tokenizer
 from tokexplore.models.errors import ModelError, TokexploreError
-from tokexplore.models.server.chat_template import check_template
-from tokexplore.models.server.http import Http, RefusedError
-from tokexplore.models.server.served import Look
+from tokexplore.models.server.asking.chat_template import check_template
+from tokexplore.models.server.asking.served import Look
+from tokexplore.models.server.wire.http import Http, RefusedError
 from tokexplore.models.untrusted import brief, object_of
 
 _PROBE = "The price of 3 apples is $42.\n  国王 said: «naïve» 😀"

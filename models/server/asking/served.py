@@ -16,9 +16,9 @@ from tokexplore.models.display import safe_text
 from tokexplore.models.engine.text.byte_table import adds_bos
 from tokexplore.models.engine.text.reasoning import reasoning_marks, template_options
 from tokexplore.models.engine.text.turn_end import named_templates, turn_ids
-from tokexplore.models.server.address import Address
 from tokexplore.models.server.dialect import Dialect
-from tokexplore.models.server.http import Http
+from tokexplore.models.server.wire.address import Address
+from tokexplore.models.server.wire.http import Http
 from tokexplore.models.tokens import Vocabulary
 from tokexplore.models.untrusted import brief
 

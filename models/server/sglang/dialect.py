@@ -18,9 +18,9 @@ from tokexplore.models.errors import ServerError
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.server.dialect import Logprobs, Step, Steps, by_id, listed, standing_in
 from tokexplore.models.server.event_steps import EventSteps
-from tokexplore.models.server.event_stream import EventStream
-from tokexplore.models.server.http import LARGE, SMALL, Http, said_by
-from tokexplore.models.server.metrics import load_of
+from tokexplore.models.server.wire.event_stream import EventStream
+from tokexplore.models.server.wire.http import LARGE, SMALL, Http, said_by
+from tokexplore.models.server.wire.metrics import load_of
 
 PATH = "/generate"
 STOP, ABORT = "stop", "abort"

@@ -5,7 +5,7 @@ from typing import Any
 from transformers import AddedToken, PreTrainedTokenizerBase
 from transformers.tokenization_utils_base import BatchEncoding
 
-from tokexplore.models.server.http import Http
+from tokexplore.models.server.wire.http import Http
 from tokexplore.models.tokens import Vocabulary
 
 

@@ -8,11 +8,18 @@ from tokexplore.models.display import safe_text
 from tokexplore.models.engine.loading.generation_config import eos_ids, read_generation_config
 from tokexplore.models.engine.text.byte_table import vocabulary_of
 from tokexplore.models.errors import ModelError, ServerError
-from tokexplore.models.server.http import Http, RefusedError
-from tokexplore.models.server.raw_logprobs import check_raw
-from tokexplore.models.server.served import MOST_ROWS, UNSTATED, Look, Program, Served, stated
-from tokexplore.models.server.sglang import PATH, Sglang
-from tokexplore.models.server.tokenizer_here import check_reading, tokenizer_here
+from tokexplore.models.server.asking.raw_logprobs import check_raw
+from tokexplore.models.server.asking.served import (
+    MOST_ROWS,
+    UNSTATED,
+    Look,
+    Program,
+    Served,
+    stated,
+)
+from tokexplore.models.server.asking.tokenizer_here import check_reading, tokenizer_here
+from tokexplore.models.server.sglang.dialect import PATH, Sglang
+from tokexplore.models.server.wire.http import Http, RefusedError
 from tokexplore.models.untrusted import brief, object_of
 
 OWNER = "sglang"

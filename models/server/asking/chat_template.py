@@ -7,7 +7,7 @@ from transformers import PreTrainedTokenizerBase
 
 from tokexplore.models.engine.text.turn_end import named_templates, rendered
 from tokexplore.models.errors import ServerError, TokexploreError
-from tokexplore.models.server.served import Look
+from tokexplore.models.server.asking.served import Look
 
 TURNS = (
     {"role": "user", "content": "What is 2 + 2?"},
