@@ -7,7 +7,7 @@ from tokexplore.models.api.engine import Progress
 from tokexplore.models.api.options import LoadOptions
 from tokexplore.models.display import safe_text
 from tokexplore.models.errors import ModelError, ServerError, UsageError
-from tokexplore.models.server import look_llama_cpp, look_sglang, look_vllm
+from tokexplore.models.server import look_llama_cpp, look_openai, look_sglang, look_vllm
 from tokexplore.models.server.address import Address
 from tokexplore.models.server.http import Http, models_at
 from tokexplore.models.server.served import Look, Served
@@ -33,12 +33,9 @@ def look(options: LoadOptions, report: Callable[[Progress], None]) -> Served:
             return look_sglang.look(looking, model)
         if version := _version(looking.http):
             return look_vllm.look(looking, model, version)
+        return look_openai.look(looking, model)
     except ServerError as error:
         raise ModelError(str(error)) from None
-    raise ModelError(
-        f"{host} is none of vLLM, SGLang and llama.cpp's server, which are the three that can be "
-        "opened: others give no ids of tokens."
-    )
 
 
 def _model(looking: Look, wanted: str) -> dict[str, Any]:
