@@ -20,6 +20,7 @@ from tokexplore.models.api.engine import (
     StreamRequest,
 )
 from tokexplore.models.api.options import LoadOptions, ServerOptions
+from tokexplore.models.api.traffic import Load, Traffic
 from tokexplore.models.catalog.catalog import EMBEDDED_DIRECTORY
 from tokexplore.models.engine.local import LocalEngine
 from tokexplore.models.errors import ServerError, UsageError
@@ -257,6 +258,9 @@ def test_the_lab_varies_what_it_can(stub: Stub, engine: ServerEngine) -> None:
     design = planned(engine, Experiment(request, 2, knobs=("batch", "cache")))
     assert design.knobs == ("batch",)
     assert design.notices == ("cache cannot vary on stub: that is the server's own.",)
+    found = list(engine.requests.run([request], Traffic(), Control()))
+    drawn = [event[1] for event in found if not isinstance(event, Load)][:-1]
+    assert [len(step.distribution) for step in drawn if isinstance(step, DrawnToken)] == [5] * 4
     hot = Experiment(StreamRequest(ids, SamplingSettings(temperature=1.0), 4), 2)
     assert planned(engine, hot)
     stub.manners.seeded = False
