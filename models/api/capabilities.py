@@ -40,6 +40,8 @@ class Capabilities(msgspec.Struct, frozen=True):
     """Whether paths can be computed in other ways, for the lab: `Engine.bench`."""
     serves: bool = False
     """Whether it is a server, which takes several requests at once: `Engine.requests`."""
+    cold: bool = True
+    """Of a server: whether a request can be kept from its prefix cache (`Traffic.cold`)."""
     own_ids: bool = True
     """Whether ids are those of the model's tokenizer; else they were given out as tokens came."""
 

@@ -118,15 +118,20 @@ def possible(
 
 
 def _served(knobs: Sequence[Knob], info: ModelInfo) -> tuple[tuple[Knob, ...], list[str]]:
-    able = tuple(knob for knob in knobs if knob in SERVED)
-    if lost := [knob for knob in knobs if knob not in SERVED]:
+    served = _of_served(info)
+    able = tuple(knob for knob in knobs if knob in served)
+    if lost := [knob for knob in knobs if knob not in served]:
         return able, [f"{', '.join(lost)} cannot vary on {info.name}: that is the server's own."]
     return able, []
 
 
 def usual(info: ModelInfo) -> tuple[Knob, ...]:
     """What varies where nothing else is asked."""
-    return SERVED if info.capabilities.serves else SERVER
+    return _of_served(info) if info.capabilities.serves else SERVER
+
+
+def _of_served(info: ModelInfo) -> tuple[Knob, ...]:
+    return SERVED if info.capabilities.cold else tuple(k for k in SERVED if k != "cache")
 
 
 def offered(engine: Engine, prompt: int, length: int = 0) -> tuple[Knob, ...]:

@@ -31,6 +31,10 @@ class Step(NamedTuple):
     them (`Steps.ends`)."""
 
 
+class UnseenEndError(ServerError):
+    """A text ends at a token that the server does not show, and of that step it tells nothing."""
+
+
 class Steps(Protocol):
     """A stream of tokens that a server takes."""
 
@@ -66,6 +70,7 @@ class Dialect(Protocol):
         """The first candidates after a path.
 
         Raises:
+            UnseenEndError: there are none, as the text ends.
             ServerError: there is no answer.
         """
 
@@ -79,7 +84,12 @@ class Dialect(Protocol):
         """
 
     def step(self, ids: Sequence[int], settings: SamplingSettings, seed: int, top: int) -> Step:
-        """One token by the server's sampler."""
+        """One token by the server's sampler.
+
+        Raises:
+            UnseenEndError: it ends the text instead.
+            ServerError: there is no answer.
+        """
 
     def steps(
         self,

@@ -9,6 +9,7 @@ from tokexplore.models.display import safe_text
 from tokexplore.models.errors import ModelError, ServerError, UsageError
 from tokexplore.models.server.asking.served import Look, Served
 from tokexplore.models.server.llama_cpp import look as look_llama_cpp
+from tokexplore.models.server.openai import look as look_openai
 from tokexplore.models.server.sglang import look as look_sglang
 from tokexplore.models.server.vllm import look as look_vllm
 from tokexplore.models.server.wire.address import Address
@@ -35,12 +36,9 @@ def look(options: LoadOptions, report: Callable[[Progress], None]) -> Served:
             return look_sglang.look(looking, model)
         if version := _version(looking.http):
             return look_vllm.look(looking, model, version)
+        return look_openai.look(looking, model)
     except ServerError as error:
         raise ModelError(str(error)) from None
-    raise ModelError(
-        f"{host} is none of vLLM, SGLang and llama.cpp's server, which are the three that can be "
-        "opened: others give no ids of tokens."
-    )
 
 
 def _model(looking: Look, wanted: str) -> dict[str, Any]:

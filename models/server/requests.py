@@ -63,8 +63,9 @@ class ServerRequests:
         self, request: StreamRequest, traffic: Traffic, control: Control
     ) -> Generator[StreamEvent]:
         manner = Manner(ours=False, cold=traffic.cold, patience=0.0)
+        top = min(request.top, self._info.capabilities.listed)
         return ServerStream(
-            self._dialect, self._info, self._vocabulary, request, control, request.top, manner
+            self._dialect, self._info, self._vocabulary, request, control, top, manner
         ).events()
 
     def _beside(

@@ -17,12 +17,20 @@ from tokexplore.models.api.engine import (
     StreamEvent,
     StreamRequest,
 )
+from tokexplore.models.distribution import Distribution
 from tokexplore.models.errors import ServerError
 from tokexplore.models.sampling.bounds import BoundedView, bounded_view
 from tokexplore.models.sampling.randomness import Uniforms
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.sampling.stop_criteria import StopCriteria
-from tokexplore.models.server.dialect import Dialect, Step, Steps, check_sampler, standing_in
+from tokexplore.models.server.dialect import (
+    Dialect,
+    Step,
+    Steps,
+    UnseenEndError,
+    check_sampler,
+    standing_in,
+)
 from tokexplore.models.tokens import Vocabulary
 
 LOOK_EVERY = 0.05
@@ -79,7 +87,9 @@ class ServerStream:
                 yield from self._dialect.scores(self._path, 1, self._top)
             reason = yield from self._tokens()
             if self._request.describe_end and reason not in ("context", "interrupted"):
-                yield Described(len(self._path), self._dialect.describe(self._path, self._top))
+                told = self._described()
+                if told is not None:
+                    yield Described(len(self._path), told)
             detail = self._stops.met if reason == "stop" else ""
             yield StreamEnded(len(self._path), reason, detail)
         finally:
@@ -112,20 +122,25 @@ class ServerStream:
         settings = self._settings
         return self._manner.ours and not settings.greedy and not settings.looks_back
 
-    def _own(self) -> tuple[DrawnToken, bool]:
+    def _own(self) -> tuple[DrawnToken, bool] | None:
         """A token by our sampler, where the listed candidates are all that it keeps; else by the
-        server's. Which of the two does not depend on the number that is drawn."""
+        server's, or None where that ends the text unseen. Which of the two does not depend on the
+        number that is drawn."""
         settings, number = self._settings, self._number()
-        step = self._dialect.step(self._path, settings, self._seed(), self._top)
-        view = bounded_view(step.distribution, settings)
-        if view is None or view.figures(step.distribution) is None:
+        step = self._taken()
+        told = self._described() if step is None else step.distribution
+        view = None if told is None else bounded_view(told, settings)
+        if told is None or view is None or view.figures(told) is None:
+            if step is None:
+                self._end_unseen()
+                return None
             return self._by_server(step), step.ends
         index = _drawn(view, number)
-        token = step.distribution.id_view[index]
+        token = told.id_view[index]
         drawn = DrawnToken(
             position=len(self._path),
-            distribution=step.distribution,
-            standing=standing_in(step.distribution, token, step.distribution.logprob(index)),
+            distribution=told,
+            standing=standing_in(told, token, told.logprob(index)),
             settings=settings,
             sampler=None,
             chosen_by="sampled",
@@ -135,10 +150,32 @@ class ServerStream:
         )
         return self._watched(drawn), self._ends(step, token)
 
-    def _ends(self, step: Step, token: int) -> bool:
+    def _taken(self) -> Step | None:
+        """The server's next token; None where it ends the text unseen."""
+        try:
+            return self._dialect.step(self._path, self._settings, self._seed(), self._top)
+        except UnseenEndError:
+            return None
+
+    def _described(self) -> Distribution | None:
+        """The candidates that come next; None where the server lists none, as the text ends."""
+        try:
+            return self._dialect.describe(self._path, self._top)
+        except UnseenEndError:
+            return None
+
+    def _end_unseen(self) -> None:
+        """Raises:
+        ServerError: the text is to go on.
+        """
+        if self._request.ignore_eos:
+            raise ServerError("the server ends the text here, at a token that it does not show.")
+        self._said_end = True
+
+    def _ends(self, step: Step | None, token: int) -> bool:
         """Whether the server holds that the text ends with our token, where it may have taken
         another itself."""
-        if token == step.token:
+        if step is not None and token == step.token:
             return step.ends
         return token in self._special and self._dialect.ends(self._path, token)
 
@@ -156,9 +193,13 @@ class ServerStream:
             self._came += 1
             return self._by_server(step), step.ends
         if self._steps.over:
-            if not self._came:
+            ends, self._steps = self._steps.ends, None
+            if self._came:
+                self._said_end = ends
+            elif ends:
+                self._end_unseen()
+            else:
                 raise ServerError("the server ended the stream without a token: space tries again.")
-            self._said_end, self._steps = self._steps.ends, None
             return None
         yield Progress("server", 0, 1, "answers", "waiting for the server")
         return None

@@ -2,7 +2,8 @@
 
 What the first two send was recorded from the real ones (docs/servers.md), what SGLang sends is in
 its source (`stub_sglang`): candidates and texts come from the engine, the shapes and omissions are
-theirs. What else a server may do is planted.
+theirs; what OpenAI's API sends is from public records (`stub_openai`). What else a server may do is
+planted.
 """
 
 import contextlib
@@ -16,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from support import stub_sglang
+from support import stub_openai, stub_sglang
 from tokexplore.models.api.chat import Chat, Message
 from tokexplore.models.api.engine import Engine
 
@@ -30,10 +31,10 @@ class Stub:
     """A server of a kind.
 
     Args:
-        kind: `llama.cpp`, `vllm` or `sglang`.
+        kind: `llama.cpp`, `vllm`, `sglang` or `openai`.
         context: positions of its model.
-        limit: candidates that vLLM lists at most.
-        processed: vLLM and SGLang give logprobs after their samplers.
+        limit: candidates that vLLM and OpenAI's API list at most.
+        processed: all but llama.cpp give logprobs after their samplers.
         seeded: SGLang draws by the seeds of requests.
     """
 
@@ -52,6 +53,7 @@ class Stub:
         self.seeded = seeded
         self.incremental = False
         """SGLang's events have new tokens only."""
+        self.manners = stub_openai.Manners()
         self.keeps_salts = True
         """SGLang's prefix cache shares nothing between salts."""
         self.disaggregation = "null"
@@ -262,6 +264,8 @@ class Stub:
     def answer(self, path: str, body: dict[str, Any]) -> Any:
         """A status and a reply, or the events of a stream."""
         match self.kind, path:
+            case "openai", _:
+                return stub_openai.answer(self, path, body)
             case _, "/metrics":
                 return 200, self._metrics()
             case _, "/v1/models":

@@ -14,7 +14,7 @@ from tokexplore.models.server.asking.served import Look
 from tokexplore.models.server.wire.http import Http, RefusedError
 from tokexplore.models.untrusted import brief, object_of
 
-_PROBE = "The price of 3 apples is $42.\n  国王 said: «naïve» 😀"
+PROBE = "The price of 3 apples is $42.\n  国王 said: «naïve» 😀"
 """A text that tokenizers cut in different ways."""
 
 
@@ -75,13 +75,13 @@ def check_reading(looking: Look, model: str, tokenizer: PreTrainedTokenizerBase)
 
 
 def _check_texts(looking: Look, model: str, tokenizer: PreTrainedTokenizerBase) -> None:
-    body = {"model": model, "prompt": _PROBE, "add_special_tokens": False}
+    body = {"model": model, "prompt": PROBE, "add_special_tokens": False}
     try:
         theirs = object_of(looking.http.post("/tokenize", body)).get("tokens")
     except RefusedError:
         looking.tell("does not tell how it reads texts", "POST /tokenize")
         return
-    if list(tokenizer(_PROBE, add_special_tokens=False)["input_ids"]) != theirs:
+    if list(tokenizer(PROBE, add_special_tokens=False)["input_ids"]) != theirs:
         raise ModelError(
             "the tokenizer that is here reads texts otherwise than the server: name the model's "
             "own with --tokenizer DIR."
