@@ -82,13 +82,15 @@ def spread_of(sides: Sequence[Sides]) -> Spread | None:
 
 
 def tried(study: Study, others: Sequence[Study]) -> dict[tuple[str, ...], int]:
-    """What was varied of the same request under the same settings, and how many texts it gave.
+    """What was varied of the same request under the same settings, and how many texts it gave;
+    experiments that were stopped early have not tried all that they were to vary.
 
     Args:
         others: the experiments on this request, in order: of what was varied twice the last counts.
     """
     alike = (one for one in others if (one.setting, one.dtype) == (study.setting, study.dtype))
-    return {one.varied: len(texts(one.runs)) for one in alike if len(one.runs) > 1}
+    whole = (one for one in alike if len(one.runs) >= one.planned)
+    return {one.varied: len(texts(one.runs)) for one in whole if len(one.runs) > 1}
 
 
 def untried(study: Study, others: Sequence[Study]) -> tuple[str, ...]:

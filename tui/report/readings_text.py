@@ -173,7 +173,7 @@ def tried_text(study: Study, others: Sequence[Study]) -> str:
         f"{', '.join(varied) or 'nothing'}: {counted(unique, 'text')}"
         for varied, unique in tried(study, others).items()
     ]
-    return " · ".join(parts)
+    return " · ".join(parts) or "no experiment was finished"
 
 
 def next_knobs(study: Study, others: Sequence[Study]) -> tuple[str, ...]:

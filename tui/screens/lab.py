@@ -309,7 +309,8 @@ class LabScreen(LiveScreen):
     def action_edit(self) -> None:
         """Ask how many runs, of how many tokens."""
         shown = f"{self.lab.runs} x {self.lab.length}"
-        self.app.push_screen(Ask("Runs x tokens", shown, replaced=True, take=self._edited))
+        title = "Runs of each condition x tokens" if self.lab.serves else "Runs x tokens"
+        self.app.push_screen(Ask(title, shown, replaced=True, take=self._edited))
 
     async def _edited(self, text: str) -> None:
         try:

@@ -185,6 +185,8 @@ def test_what_was_tried_is_not_proposed_again() -> None:
     assert untried(studies[0], studies) == ("threads",)
     assert untried(studies[2], studies) == ("batch", "cache", "prefill")
     assert untried(of("batch"), [*studies, of("threads")]) == ()
+    stopped = msgspec.structs.replace(of("threads"), planned=9)
+    assert untried(of("batch"), [*studies, stopped]) == ("threads",), "it was not tried to the end"
 
 
 @pytest.mark.parametrize(

@@ -131,6 +131,18 @@ def test_a_mistake_is_named(line: str, text: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "line", ["--api-key sk-1 --foo=sk-1", "run --api-key=sk-1", "a b --foo sk-1"]
+)
+def test_what_is_given_to_an_unknown_option_is_not_repeated(line: str) -> None:
+    subcommand, arguments = find(line.split(" "))
+    with pytest.raises(UsageError) as caught:
+        subcommand.read(arguments)
+    assert "sk-1" not in str(caught.value)
+    if "--api-key" in line:
+        assert "--api-key-env" in str(caught.value)
+
+
 # Prompts
 
 
