@@ -373,6 +373,66 @@ async def test_text_that_can_be_sent_is_not_said_to_be_nothing() -> None:
         assert "nothing to send" not in screen_text(app)
 
 
+async def test_a_turn_that_was_emptied_is_why_nothing_is_sent() -> None:
+    app = chat_app(Chat((Message("user", "who was he"),)))
+    async with app.run_test(size=SIZE) as pilot:
+        await answered(app, pilot)
+        await press(pilot, "p")
+        fields(app)[1].load_text("")
+        await settle(pilot)
+        why = "othing to send: the user's turn (2 from the top) is empty"
+        assert why in screen_text(app)
+        await press(pilot, "enter")
+        assert isinstance(app.screen, PromptEditor)
+        assert any(why in n.message for n in app._notifications)
+
+
+async def test_where_nothing_was_edited_the_editor_says_so_and_stays() -> None:
+    app = chat_app()
+    async with app.run_test(size=SIZE) as pilot:
+        await answered(app, pilot)
+        await press(pilot, "p", "enter")
+        assert isinstance(app.screen, PromptEditor)
+        assert any("Nothing to send: edit a turn" in n.message for n in app._notifications)
+
+
+async def test_a_draft_is_marked_in_its_own_form_alone() -> None:
+    app = chat_app()
+    async with app.run_test(size=SIZE) as pilot:
+        await answered(app, pilot)
+        await edited(app, pilot, 1, "who was that")
+        await press(pilot, "ctrl+g", "p")
+        assert "unsent draft" in screen_text(app)
+        for _ in ("another chat", "plain text"):
+            await press(pilot, "ctrl+r")
+            assert "unsent draft" not in screen_text(app)
+            await press(pilot, "ctrl+l")
+            assert any("There is no unsent draft here." in n.message for n in app._notifications)
+        await press(pilot, "ctrl+r")
+        assert "unsent draft" in screen_text(app)
+        assert fields(app)[1].text == "who was that"
+
+
+async def test_the_cursor_stands_after_the_text_of_every_field() -> None:
+    app = chat_app(msgspec.structs.replace(CHAT, prefill=" he was"))
+    async with app.run_test(size=SIZE) as pilot:
+        await answered(app, pilot)
+
+        def stands_after() -> list[bool]:
+            drafts = app.screen.query_one("#chat").query(Draft)
+            return [draft.cursor_location == draft.document.end for draft in drafts]
+
+        await press(pilot, "p")
+        assert all(stands_after())
+        await press(pilot, "shift+tab")
+        assert isinstance(app.focused, Draft)
+        end = app.focused.text
+        await pilot.press("X")
+        assert app.focused.text == f"{end}X"
+        await press(pilot, "ctrl+g", "p", "ctrl+l")
+        assert all(stands_after())
+
+
 async def test_a_chat_that_is_refused_stays_in_the_editor() -> None:
     app = chat_app()
     async with app.run_test(size=SIZE) as pilot:
