@@ -1,5 +1,6 @@
 """Conversations, and what a chat template makes of them."""
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import msgspec
@@ -63,6 +64,17 @@ class ChatPart(msgspec.Struct, frozen=True):
     role: str
     """Of that message; empty before the first."""
     kind: PartKind
+
+
+def last_tokens(parts: Sequence[ChatPart], count: int) -> tuple[ChatPart, ...]:
+    """The parts of the last `count` tokens."""
+    last: list[ChatPart] = []
+    for part in reversed(parts):
+        tokens = min(part.tokens, count)
+        if tokens:
+            last.insert(0, msgspec.structs.replace(part, tokens=tokens))
+        count -= tokens
+    return tuple(last)
 
 
 class Rendered(msgspec.Struct, frozen=True):

@@ -279,8 +279,8 @@ class Engine(Protocol):
         """The ids to append to a path on which the assistant speaks, for the turns that follow.
 
         The path tells the first `known` messages, whose last one is the assistant's. The ids close
-        it as far as the path has not done so, hold the other messages, and open the assistant's
-        next turn with the prefill.
+        it as far as the path has not done so, hold the other messages, if there are any, and open
+        the assistant's next turn with the prefill.
 
         Raises:
             UsageError: for turns without words, no chat template, or a template that refuses them.

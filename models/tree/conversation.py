@@ -139,15 +139,11 @@ def spoken(path: TokenPath) -> Chat | None:
 
     An answer that is open at its end is the last message.
     """
-    return _spoken(path, conversation(path))
-
-
-def _spoken(path: TokenPath, told: Sequence[Turn]) -> Chat | None:
     chat = path.chat
     if chat is None:
         return None
     number, messages = len(chat.messages), list(chat.messages)
-    for turn in told:
+    for turn in conversation(path):
         if turn.message == number and turn.words:
             messages.append(_message(path, turn, chat))
     return msgspec.structs.replace(
@@ -194,29 +190,6 @@ def _text(path: TokenPath, turn: Turn, kind: PartKind) -> str:
     what the template makes the same tokens of again.
     """
     return "".join(_piece(path, index) for index in said(path, turn, kind)[0])
-
-
-def shared(path: TokenPath, chat: Chat) -> tuple[int, int]:
-    """How many messages the path in view tells that a conversation begins with, up to an answer
-    after which it goes on, and how many of the path's tokens tell them; (0, 0) where there are
-    none."""
-    found = conversation(path)
-    told = _spoken(path, found)
-    if told is None or not _same_template(told, chat):
-        return 0, 0
-    pairs = enumerate(zip(told.messages, chat.messages, strict=False))
-    same = next((i for i, (a, b) in pairs if a != b), min(len(told.messages), len(chat.messages)))
-    ends = {turn.message: turn.words[-1].stop for turn in found if turn.words}
-    for known in range(min(same, len(chat.messages) - 1), 0, -1):
-        if chat.messages[known - 1].role == "assistant" and known - 1 in ends:
-            return known, ends[known - 1]
-    return 0, 0
-
-
-def _same_template(a: Chat, b: Chat) -> bool:
-    """Whether two conversations are rendered in the same way."""
-    ways = [(c.template, c.template_args, c.tools) for c in (a, b)]
-    return ways[0] == ways[1]
 
 
 def stretches(path: TokenPath, pieces: Pieces) -> list[Stretch]:

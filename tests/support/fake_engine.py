@@ -160,7 +160,8 @@ class FakeEngine:
     def append_turns(self, ids: Sequence[int], chat: Chat, known: int) -> Rendered:
         if not self.info.chat_template or not known:
             raise UsageError("there is no chat to go on with.")
-        if not any(message.content.strip() for message in chat.messages[known:]):
+        added = chat.messages[known:]
+        if added and not any(message.content.strip() for message in added):
             raise UsageError("the next turn is empty: type at least one character.")
         told, closed = self.render(chat), ids[-1] == vocabulary.END
         parts = [part for part in told.parts if part.message >= known]

@@ -5,14 +5,15 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from tokexplore.models.api.chat import Chat, Message, Rendered
+from tokexplore.models.api.chat import Chat, Message, Rendered, last_tokens
 from tokexplore.models.api.options import PromptSpec
 from tokexplore.models.api.questions import AppendTurns, Encode, Question, Render
 from tokexplore.models.display import counted
 from tokexplore.models.errors import UsageError
-from tokexplore.models.tree.conversation import shared, spoken
+from tokexplore.models.tree.conversation import spoken
 from tokexplore.models.tree.events import Origin, Prompted
 from tokexplore.models.tree.exploring import bring_back, explore
+from tokexplore.models.tree.going_on import kept, shared
 from tokexplore.models.tree.trie import ROOT
 from tokexplore.tui.explore.engine_link import EngineLink
 from tokexplore.tui.explore.explorer import Explorer
@@ -86,10 +87,11 @@ class Prompts:
         self._warn(rendered.warning)
         what = "With this turn the path has" if known else "This prompt has"
         self._check_length(end + len(rendered.ids), what)
-        parent = explorer.nodes[end - 1] if end else ROOT
-        leaf = self._give(parent, rendered.ids, "prompt")
-        marks = client.info.reasoning_marks
-        explorer.tree.append(Prompted(leaf, "chat", chat, rendered.parts, marks))
+        said = kept(explorer.path, end, chat, rendered)
+        start, ids = end + said, rendered.ids[said:]
+        leaf = self._give(explorer.nodes[start - 1] if start else ROOT, ids, "prompt")
+        marks, parts = client.info.reasoning_marks, last_tokens(rendered.parts, len(ids))
+        explorer.tree.append(Prompted(leaf, "chat", chat, parts, marks))
         self._remark(rendered.warning)
 
     async def _rendered(self, question: Question[Rendered]) -> Rendered:

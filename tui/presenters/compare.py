@@ -25,16 +25,19 @@ class Comparison(NamedTuple):
 
 
 def chosen(explorer: Explorer) -> list[int]:
-    """Numbers of the branches to compare: this one with the marked ones, else with the last left.
+    """Numbers of the branches to compare: the marked ones, or this one with the one that is marked,
+    else with the last left.
 
     Without a branch that was left, one that leaves this path is taken.
     """
     tree = explorer.tree
     visible = [b.number for b, _ in explorer.listed()]
     here = [explorer.branch.number] if explorer.branch else []
-    marked = [n for n in explorer.marked if n in visible and n not in here]
-    if marked:
-        return [*here, *marked][:MOST]
+    marked = [n for n in explorer.marked if n in visible]
+    if len(marked) > 1:
+        return sorted(marked, key=lambda n: n not in here)[:MOST]
+    if marked and marked != here:
+        return [*here, *marked]
     others = [tree.branch_of[leaf] for leaf in reversed(explorer.left)]
     on_path = set(explorer.nodes)
     others += [n for n in visible if tree.fork_of(tree.branch(n)) in on_path]

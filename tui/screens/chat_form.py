@@ -209,9 +209,7 @@ class ChatForm(VerticalScroll, can_focus=False):
         users = [turn for turn in turns if turn.role == "user"]
         told = (turn for turn in turns if turn.told is not None)
         here = next((turn for turn in told if turn.index == self._at), None)
-        field = here or (users[-1] if users else self._prefill)
-        field.move_cursor(field.document.end)
-        field.focus()
+        (here or (users[-1] if users else self._prefill)).focus()
 
     async def add_turn(self) -> None:
         """A turn more at the end; in one that was added and is empty, another role."""
@@ -290,6 +288,17 @@ class ChatForm(VerticalScroll, can_focus=False):
             prefill_more=more,
             template_args=options,
         )
+
+    def why_nothing(self) -> str:
+        """Why there is nothing to send: `chat` is None."""
+        emptied = [t for t in self.sent() if t.is_edited and not t.text.strip()]
+        if emptied:
+            number = self.turns.index(emptied[0]) + 1
+            return (
+                f"nothing to send: the {emptied[0].role}'s turn ({number} from the top) is empty, "
+                "and what follows it is left out: type its words"
+            )
+        return "nothing to send: edit a turn, or add one"
 
 
 def _label(text: str) -> Static:

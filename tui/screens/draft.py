@@ -12,13 +12,25 @@ from textual.widgets import TextArea
 
 
 class Draft(TextArea):
-    """A text area in which enter submits and ctrl+j breaks the line."""
+    """A text area in which enter submits and ctrl+j breaks the line.
+
+    Its cursor stands after a text that is put there.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "submit", "done", priority=True, id="type.submit"),
         Binding("ctrl+j", "newline", "new line", priority=True, id="type.newline"),
         Binding("ctrl+o", "editor", "open $EDITOR", priority=True, id="type.editor"),
     ]
+
+    def on_mount(self) -> None:
+        """Stand after the text that it begins with."""
+        self.move_cursor(self.document.end)
+
+    def load_text(self, text: str) -> None:
+        """Put another text in its place, and stand after it."""
+        super().load_text(text)
+        self.move_cursor(self.document.end)
 
     def action_newline(self) -> None:
         """Break the line."""

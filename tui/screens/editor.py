@@ -41,9 +41,13 @@ class PromptTyped(NamedTuple):
 
     def differs(self, other: "PromptTyped") -> bool:
         """Whether other words stand there, or another way of rendering them."""
-        both = ((typed, other.chats.get(form)) for form, typed in self.chats.items())
-        chats = any(theirs is not None and typed.differs(theirs) for typed, theirs in both)
-        return chats or self.text != other.text
+        return bool(self.differing(other))
+
+    def differing(self, other: "PromptTyped") -> set[str]:
+        """The forms in which they do."""
+        both = ((form, typed, other.chats.get(form)) for form, typed in self.chats.items())
+        chats = {form for form, typed, theirs in both if theirs and typed.differs(theirs)}
+        return chats | ({"plain"} if self.text != other.text else set())
 
 
 class PromptEditor(Writing[PromptSpec | None]):
@@ -91,6 +95,8 @@ class PromptEditor(Writing[PromptSpec | None]):
         self._sent_words = self._aside = PromptTyped(self._form, "", {}, self.literal)
         """What the editor makes of what it was given (it knows one kind of line break), and what
         does not stand in it at present: that, or a draft."""
+        self._drafts = set[str]()
+        """The forms of which there is a draft."""
         if spec.chat is not None or spec.text:
             self.other_words = "brings the words back that were sent"
         self.title_text = "Prompt"
@@ -117,7 +123,8 @@ class PromptEditor(Writing[PromptSpec | None]):
         if self._typed is None:
             self._show_form()
             return
-        if self._typed.differs(self._sent_words):
+        if drafts := self._typed.differing(self._sent_words):
+            self._drafts = drafts
             self.tell_draft("shown")
         # In the screen's own queue: before it takes a key.
         self.call_next(self._put, self._typed)
@@ -137,12 +144,17 @@ class PromptEditor(Writing[PromptSpec | None]):
 
     async def exchange(self) -> None:
         self._aside, typed = self.typed(), self._aside
-        await self._put(typed)
+        self._drafts = typed.differing(self._aside)
+        await self._put(typed._replace(form=self._form))
 
     def on_resize(self, event: events.Resize) -> None:
         """Leave room for what stands around a chat's turns."""
         for form in self.query(ChatForm):
             form.styles.max_height = max(LEAST_ROWS, event.size.height * 9 // 10 - AROUND)
+
+    @property
+    def has_draft(self) -> bool:
+        return self._form in self._drafts
 
     @property
     def _chat_form(self) -> ChatForm | None:
@@ -151,13 +163,12 @@ class PromptEditor(Writing[PromptSpec | None]):
     def _show_form(self) -> None:
         for form in self._forms:
             self.query_one(f"#{form}").display = form == self._form
+        self.query_one("#draft", Static).display = self.has_draft
         self.query_one("#form", Static).update(Content.styled(FORMS[self._form], "$text-muted"))
         if (chat := self._chat_form) is not None:
             chat.stand()
         else:
-            plain = self.query_one("#plain", Draft)
-            plain.move_cursor(plain.document.end)
-            plain.focus()
+            self.query_one("#plain", Draft).focus()
         self._show_tokens()
 
     def action_another_form(self) -> None:
@@ -230,9 +241,14 @@ class PromptEditor(Writing[PromptSpec | None]):
         except UsageError as error:
             self.app.notify(str(error), severity="error", markup=False)
             return
+        form = self._chat_form
+        if form is not None and chat is None:
+            why = form.why_nothing()
+            self.app.notify(f"{why[0].upper()}{why[1:]}.", severity="warning", markup=False)
+            return
         self._leave(self._to_keep())
-        if self._chat_form is not None:
-            self.dismiss(PromptSpec(chat=chat) if chat else None)
+        if chat is not None:
+            self.dismiss(PromptSpec(chat=chat))
             return
         text = self.query_one("#plain", Draft).text
         if text == self._sent_words.text and self._spec.text is not None:
@@ -243,7 +259,7 @@ class PromptEditor(Writing[PromptSpec | None]):
 def _sends(form: ChatForm, chat: Chat | None) -> str:
     """Which turns are sent, in words."""
     if chat is None:
-        return "nothing to send: edit a turn, or add one"
+        return form.why_nothing()
     roles = [message.role for message in chat.messages]
     answer = "assistant from these words on" if chat.prefill else "the assistant answers"
     left = sum(bool(turn.text.strip()) for turn in form.turns) - sum(

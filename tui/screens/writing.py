@@ -78,6 +78,11 @@ class Writing(Dialog[Result]):
         if (line := self.part(Static, ".dialog--hint")) and str(line.content) != hint:
             line.update(Content(hint))
 
+    @property
+    def has_draft(self) -> bool:
+        """Whether there is a draft of what stands here."""
+        return self.draft != "none"
+
     def draft_line(self) -> Static:
         """The line that marks an unsent draft; see `tell_draft`."""
         line = Static("", id="draft")
@@ -92,12 +97,12 @@ class Writing(Dialog[Result]):
             "aside": "without your unsent draft · {editor.words:ctrl+l} brings it back",
         }
         if line := self.part(Static, "#draft"):
-            line.display = True
+            line.display = self.has_draft
             line.update(Content.styled(rebinding_of(self.app).words(words[draft]), "bold $here"))
 
     async def action_other_words(self) -> None:
         """Between an unsent draft and the words before it."""
-        if self.draft == "none":
+        if not self.has_draft:
             self.app.notify("There is no unsent draft here.", timeout=3, markup=False)
             return
         await self.exchange()
@@ -187,10 +192,8 @@ class TextEditor(Writing[Written | None]):
         yield Static("", id="tokens")
 
     def on_mount(self) -> None:
-        """Stand at the end of the text."""
-        draft = self.query_one(Draft)
-        draft.move_cursor(draft.document.end)
-        draft.focus()
+        """Stand in the text."""
+        self.query_one(Draft).focus()
         if self._unsent and self._text:
             self.tell_draft("shown")
         self._show_tokens()
@@ -205,7 +208,6 @@ class TextEditor(Writing[Written | None]):
         draft = self.query_one(Draft)
         self._aside, text = draft.text, self._aside
         draft.load_text(text)
-        draft.move_cursor(draft.document.end)
 
     async def tokens(self) -> str:
         draft = self.part(Draft)

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from tokexplore.models.api.chat import Chat, ChatPart, Message, Rendered
+from tokexplore.models.api.chat import Chat, ChatPart, Message, Rendered, last_tokens
 from tokexplore.models.engine.text.chat_parts import Conversation, parts
 from tokexplore.models.engine.text.encode import check_unicode, continuation_ids, token_ids
 from tokexplore.models.engine.text.literal import unmarked, with_marks
@@ -125,10 +125,10 @@ def append_turns(model: TextModel, ids: Sequence[int], chat: Chat, known: int) -
     """The ids to append to the path `ids`, whose end is the assistant's, for the turns that follow.
 
     The path tells the first `known` messages, the last of which is the assistant's. What is
-    appended closes that one as far as the path has not done so itself, holds the other messages and
-    opens the assistant's next turn, with the prefill. The path's own ids stay as they are: the
-    template renders the conversation with a stand-in for the answer, and what it writes after the
-    stand-in is what is appended.
+    appended closes that one as far as the path has not done so itself, holds the other messages, if
+    there are any, and opens the assistant's next turn, with the prefill. The path's own ids stay as
+    they are: the template renders the conversation with a stand-in for the answer, and what it
+    writes after the stand-in is what is appended.
 
     Raises:
         UsageError: for turns without words, no chat template, or a template that refuses them.
@@ -140,7 +140,7 @@ def append_turns(model: TextModel, ids: Sequence[int], chat: Chat, known: int) -
 def _following(model: TextModel, ids: Sequence[int], chat: Chat, known: int) -> Rendered:
     """See `append_turns`."""
     added = chat.messages[known:]
-    if not any(message.content.strip() or message.more for message in added):
+    if added and not any(message.content.strip() or message.more for message in added):
         raise UsageError("the next turn is empty: type at least one character.")
     before = chat.messages[: known - 1] or (Message("user", "Hello"),)
     stood = (*before, Message("assistant", STAND_IN), *added)
@@ -149,34 +149,25 @@ def _following(model: TextModel, ids: Sequence[int], chat: Chat, known: int) -> 
     following = _after(model, said.text, cut)
     shift = known - len(before) - 1
     told = [_shifted(part, shift) for part in parts(model, said, following, cut)]
-    if words := added[0].content.strip():
+    if words := (added[0].content if added else chat.prefill).strip():
         closing = len(
             continuation_ids(model, said.text[cut : max(cut, said.text.find(words, cut))])
         )
-    else:
+    elif added:
         closing = sum(part.tokens for part in takewhile(lambda part: part.message < known, told))
+    else:
+        closing = len(following)
     appended, notice = _joined(model, list(ids), following, closing)
     return Rendered(
         tuple(appended),
-        "; ".join(filter(None, (*notices, notice))),
-        _last_tokens(told, len(appended)),
+        "; ".join(filter(None, (*_second_turn(chat), *notices, notice))),
+        last_tokens(told, len(appended)),
     )
 
 
 def _shifted(part: ChatPart, shift: int) -> ChatPart:
     message = part.message + shift
     return msgspec.structs.replace(part, message=message, role=part.role if message >= 0 else "")
-
-
-def _last_tokens(told: Sequence[ChatPart], count: int) -> tuple[ChatPart, ...]:
-    """The parts of the last `count` tokens."""
-    last: list[ChatPart] = []
-    for part in reversed(told):
-        tokens = min(part.tokens, count)
-        if tokens:
-            last.insert(0, msgspec.structs.replace(part, tokens=tokens))
-        count -= tokens
-    return tuple(last)
 
 
 def _after(model: TextModel, text: str, cut: int) -> list[int]:

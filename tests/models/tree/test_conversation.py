@@ -10,11 +10,11 @@ from tokexplore.models.tree.conversation import (
     answer_at,
     conversation,
     figures,
-    shared,
     spoken,
     turn_at,
 )
 from tokexplore.models.tree.events import Prompted
+from tokexplore.models.tree.going_on import shared
 from tokexplore.models.tree.token_path import TokenPath
 from tokexplore.models.tree.tree import TokenTree
 from tokexplore.models.tree.trie import ROOT
@@ -178,7 +178,7 @@ def test_a_conversation_goes_on_from_the_last_answer_that_both_have() -> None:
     path = talk.path
     told = spoken(path)
     assert told is not None
-    assert shared(path, told) == (2, 5), "an answer is gone on after, not said again"
+    assert shared(path, told) == (4, 10), "a second turn of the assistant's follows it too"
     more = Chat((*told.messages, Message("user", " who")))
     assert shared(path, more) == (4, 10)
     other = Chat((*told.messages[:2], Message("user", " hm")))

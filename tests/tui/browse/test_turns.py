@@ -6,14 +6,14 @@ import msgspec
 import pytest
 from support.app import make_app, press, screen_text, settle, until
 from support.fake_engine import FakeEngine
-from support.fake_vocabulary import ASSISTANT, END, USER
+from support.fake_vocabulary import ASSISTANT, END, USER, encode, token_id
 from textual.pilot import Pilot
 from textual.widgets import Input
 
 from tokexplore.models.api.chat import Chat, Message
 from tokexplore.models.api.options import PromptSpec
 from tokexplore.models.sampling.settings import SamplingSettings
-from tokexplore.models.tree.conversation import TurnFigures, conversation, spoken
+from tokexplore.models.tree.conversation import TurnFigures, conversation, figures, spoken
 from tokexplore.tui.app import TokexploreApp
 from tokexplore.tui.explore.options import AppOptions
 from tokexplore.tui.presenters.turns import figures_text
@@ -373,6 +373,66 @@ async def test_text_that_can_be_sent_is_not_said_to_be_nothing() -> None:
         assert "nothing to send" not in screen_text(app)
 
 
+async def test_a_turn_that_was_emptied_is_why_nothing_is_sent() -> None:
+    app = chat_app(Chat((Message("user", "who was he"),)))
+    async with app.run_test(size=SIZE) as pilot:
+        await answered(app, pilot)
+        await press(pilot, "p")
+        fields(app)[1].load_text("")
+        await settle(pilot)
+        why = "othing to send: the user's turn (2 from the top) is empty"
+        assert why in screen_text(app)
+        await press(pilot, "enter")
+        assert isinstance(app.screen, PromptEditor)
+        assert any(why in n.message for n in app._notifications)
+
+
+async def test_where_nothing_was_edited_the_editor_says_so_and_stays() -> None:
+    app = chat_app()
+    async with app.run_test(size=SIZE) as pilot:
+        await answered(app, pilot)
+        await press(pilot, "p", "enter")
+        assert isinstance(app.screen, PromptEditor)
+        assert any("Nothing to send: edit a turn" in n.message for n in app._notifications)
+
+
+async def test_a_draft_is_marked_in_its_own_form_alone() -> None:
+    app = chat_app()
+    async with app.run_test(size=SIZE) as pilot:
+        await answered(app, pilot)
+        await edited(app, pilot, 1, "who was that")
+        await press(pilot, "ctrl+g", "p")
+        assert "unsent draft" in screen_text(app)
+        for _ in ("another chat", "plain text"):
+            await press(pilot, "ctrl+r")
+            assert "unsent draft" not in screen_text(app)
+            await press(pilot, "ctrl+l")
+            assert any("There is no unsent draft here." in n.message for n in app._notifications)
+        await press(pilot, "ctrl+r")
+        assert "unsent draft" in screen_text(app)
+        assert fields(app)[1].text == "who was that"
+
+
+async def test_the_cursor_stands_after_the_text_of_every_field() -> None:
+    app = chat_app(msgspec.structs.replace(CHAT, prefill=" he was"))
+    async with app.run_test(size=SIZE) as pilot:
+        await answered(app, pilot)
+
+        def stands_after() -> list[bool]:
+            drafts = app.screen.query_one("#chat").query(Draft)
+            return [draft.cursor_location == draft.document.end for draft in drafts]
+
+        await press(pilot, "p")
+        assert all(stands_after())
+        await press(pilot, "shift+tab")
+        assert isinstance(app.focused, Draft)
+        end = app.focused.text
+        await pilot.press("X")
+        assert app.focused.text == f"{end}X"
+        await press(pilot, "ctrl+g", "p", "ctrl+l")
+        assert all(stands_after())
+
+
 async def test_a_chat_that_is_refused_stays_in_the_editor() -> None:
     app = chat_app()
     async with app.run_test(size=SIZE) as pilot:
@@ -505,6 +565,77 @@ async def test_an_answer_that_is_interrupted_before_its_first_word_is_not_called
         await press(pilot, "R", "space")
         assert not app.controller.streaming
         assert not any("same as an earlier" in n.message for n in app._notifications)
+
+
+def ends_its_turn(options: AppOptions) -> FakeEngine:
+    """An engine whose first answer is five tokens and the token that ends a turn."""
+    engine = FakeEngine()
+    assert options.prompt is not None
+    assert options.prompt.chat is not None
+    ids = engine.render(options.prompt.chat).ids
+    for token in (*encode(" the king was old"), token_id("."), END):
+        engine.planted[ids] = {token: 60.0}
+        ids = (*ids, token)
+    return engine
+
+
+async def begun_after(app: TokexploreApp, pilot: Pilot[int], words: str) -> None:
+    """Let a second turn of the assistant's begin with some words."""
+    await press(pilot, "p")
+    form = app.screen.query_one("#chat", ChatForm)
+    form.query_one("#prefill", Draft).load_text(words)
+    await settle(pilot)
+    await pilot.press("enter")
+    await until(pilot, lambda: not app.controller.busy and not isinstance(app.screen, PromptEditor))
+
+
+@pytest.mark.parametrize("undone", [False, True])
+@pytest.mark.parametrize("following", [False, True])
+async def test_an_answer_is_what_it_was_when_a_second_one_follows(
+    undone: bool, following: bool
+) -> None:
+    options = AppOptions(prompt=PromptSpec(chat=CHAT), max_new_tokens=LENGTH)
+    app = make_app(options=options, engine=ends_its_turn(options))
+    async with app.run_test(size=SIZE) as pilot:
+        await answered(app, pilot)
+        explorer, tree = app.controller.explorer, app.controller.explorer.tree
+        answer, before = conversation(explorer.path)[-1], list(explorer.nodes)
+        known = figures(explorer.path, answer)
+        assert known.tokens == known.generated == LENGTH
+        assert tree.token[explorer.leaf] == END
+        title = next(row for row in story(app) if row.startswith("assistant"))
+        if undone:
+            await begun_after(app, pilot, " great")
+            await press(pilot, "u")
+            await until(pilot, lambda: explorer.nodes == before)
+        (explorer.follow if following else lambda: explorer.place(len(before) - 1))()
+        await begun_after(app, pilot, " then")
+        assert said(app)[-2][1] == said(app)[2][1] == " the king was old."
+        assert explorer.nodes[: len(before)] == before
+        assert explorer.came(len(before) - 1) == "greedy"
+        same = next(turn for turn in conversation(explorer.path) if turn.message == answer.message)
+        assert figures(explorer.path, same) == known
+        assert title in story(app)
+        assert len(tree.branches) == 1 + undone, "what was undone keeps its own branch"
+
+
+async def test_an_answer_stays_generated_where_the_template_is_told_something_else() -> None:
+    """Then the whole conversation is rendered anew: its ids are those of the path."""
+    app = chat_app()
+    async with app.run_test(size=SIZE) as pilot:
+        await answered(app, pilot, "and she")
+        explorer = app.controller.explorer
+        told = [turn for turn in conversation(explorer.path) if turn.role == "assistant"]
+        known = figures(explorer.path, told[0])
+        await press(pilot, "p")
+        form = app.screen.query_one("#chat", ChatForm)
+        form.query_one("#options", Input).value = "enable_thinking=false"
+        await settle(pilot)
+        await pilot.press("enter")
+        await until(pilot, lambda: not app.controller.busy)
+        again = [turn for turn in conversation(explorer.path) if turn.role == "assistant"]
+        assert figures(explorer.path, again[0]) == known
+        assert [turn.start for turn in again] == [turn.start for turn in told]
 
 
 async def test_temperature_0_answers_once() -> None:

@@ -8,7 +8,7 @@ from tokexplore.models.tokens import Vocabulary
 from tokexplore.models.tree.trie import ROOT
 from tokexplore.tui.explore.explorer import Explorer
 from tokexplore.tui.presenters.branches import first_words
-from tokexplore.tui.presenters.compare import compare
+from tokexplore.tui.presenters.compare import chosen, compare
 from tokexplore.widgets.compare_rows import MEETING_RUN
 
 WORDS = Vocabulary.pack([f" w{n}".encode() for n in range(40)], (), 40)
@@ -47,6 +47,25 @@ def test_branches_meet_again_where_they_do_after_they_parted() -> None:
         grow(one, [0, 2], [6]),
     ]
     assert compare(one, numbers, None).meets == [(10, 11, None)]
+
+
+def test_two_that_are_marked_are_compared_alone() -> None:
+    one = explorer()
+    numbers = [grow(one, [0, 1], [n, 3]) for n in range(4, 8)]
+    assert chosen(one) == [numbers[3], numbers[2]], "without a mark, with the one left last"
+    one.mark(numbers[0])
+    assert chosen(one) == [numbers[3], numbers[0]]
+    one.mark(numbers[1])
+    assert chosen(one) == numbers[:2]
+    one.mark(numbers[3])
+    assert chosen(one) == [numbers[3], *numbers[:2]], "the one in view first"
+
+
+def test_the_mark_of_the_branch_in_view_takes_no_other_away() -> None:
+    one = explorer()
+    numbers = [grow(one, [0, 1], [n, 3]) for n in (4, 5)]
+    one.mark(numbers[1])
+    assert chosen(one) == [numbers[1], numbers[0]]
 
 
 def test_the_figures_leave_the_prompt_out() -> None:

@@ -132,6 +132,20 @@ def test_what_cannot_be_told_apart_is_not_told() -> None:
     assert rendered.parts == ()
 
 
+@pytest.mark.parametrize("prefill", ["", "More"])
+@pytest.mark.parametrize("ended", [False, True])
+def test_a_second_turn_of_the_assistants_closes_the_answer_once(prefill: str, ended: bool) -> None:
+    model = chatml("{{ m.content }}")
+    path = [*render(model, Chat(TALK[:1])).ids, *encode(model, "the user", continuation=True)]
+    path += model.eos_ids[:1] * ended
+    added = append_turns(model, path, Chat(TALK[:2], prefill), 2)
+    assert literal(model, [*path, *added.ids]).endswith(
+        f"<|im_start|>assistant\nthe user<|im_end|>\n<|im_start|>assistant\n{prefill}"
+    )
+    assert [number for number, *_ in told(model, added)] == [1, 2, 2][: 2 + bool(prefill)]
+    assert "second assistant turn" in added.warning or not prefill
+
+
 BLANKS = ("", "\n\n", " ")
 
 
