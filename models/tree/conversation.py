@@ -209,8 +209,19 @@ def stretches(path: TokenPath, pieces: Pieces) -> list[Stretch]:
         found += _given(prompt, begin, end)
         found = _without_first_words(found, prompt)
         last = prompt
-    found += _answer(found, last, len(path.nodes), pieces)
+    end = min(len(path.nodes), _begun(path))
+    found += _answer(found, last, end, pieces)
+    if end < len(path.nodes):
+        found.append(Stretch(end, len(path.nodes), -1, "prompt", "content"))
     return found
+
+
+def _begun(path: TokenPath) -> int:
+    """Index of the first token that was given after an answer and ends no prompt of this path: two
+    turns begin with it, and the path ends before they part."""
+    given = path.tree.turns(path.leaf)
+    told = path.tree.depth[path.prompts[-1].node]
+    return given[-1] if given and len(given) % 2 == 0 and given[-1] >= told else len(path.nodes)
 
 
 def _until(found: Sequence[Stretch], end: int) -> list[Stretch]:

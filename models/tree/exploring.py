@@ -1,10 +1,19 @@
 """Going on from anywhere in a tree, so that undo knows what that did."""
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
-from tokexplore.models.tree.events import Extended, Opened, Origin, Restored, Unhidden
+from tokexplore.models.tree.events import (
+    Extended,
+    Hidden,
+    Opened,
+    Origin,
+    Restored,
+    Unhidden,
+    Withdrawn,
+)
 from tokexplore.models.tree.tree import TokenTree
-from tokexplore.models.tree.trie import ROOT
+from tokexplore.models.tree.trie import ROOT, Branch
+from tokexplore.models.tree.visibility import is_out_of_sight
 
 
 def explore(
@@ -25,24 +34,47 @@ def explore(
     leaf, first = parent, len(tree)
     for token in tokens:
         leaf = tree.take(leaf, token, origin, **details)
-    bring_back(tree, leaf)
     if 1 < first < len(tree):  # what the tree begins with is there to stay
         branch = tree.branch(tree.branch_of[first])
         if branch.head == first:
             tree.history.change(Opened(branch.number))
         elif extends:
             tree.history.change(Extended(first))
+    bring_back(tree, leaf)
     return leaf
 
 
-def bring_back(tree: TokenTree, node: int) -> None:
-    """Bring a node into sight, with all that it comes from."""
+def bring_back(tree: TokenTree, leaf: int) -> None:
+    """Bring a node into sight, with all that it comes from and nothing else.
+
+    What else would come with that stays away by changes of its own. They are made first, as are
+    those of the branches that come off others: undo takes all back with the last one, which brings
+    them into sight.
+    """
+    node = leaf if is_out_of_sight(tree, leaf) else ROOT
+    way = set(tree.path(node))
     while node != ROOT:
         branch = tree.branch(tree.branch_of[node])
-        if tree.depth[node] > tree.depth[branch.tip]:
-            hiding = (n for n in tree.withdrawn if tree.branch_of[n] == branch.number)
-            for first in sorted(n for n in hiding if tree.depth[n] <= tree.depth[node]):
-                tree.history.change(Restored(first))
+        _keep_away(tree, branch, node, way)
+        hiding = (n for n in tree.withdrawn if tree.branch_of[n] == branch.number)
+        for last in sorted((n for n in hiding if n in way), reverse=True):
+            tree.history.change(Restored(last))
         if branch.hidden:
             tree.history.change(Unhidden(branch.number))
         node = ROOT if branch.root else tree.fork_of(branch)
+
+
+def _keep_away(tree: TokenTree, branch: Branch, last: int, way: Container[int]) -> None:
+    """Let nothing come back with the nodes of a branch up to `last` but what is on the way."""
+    if not is_out_of_sight(tree, last):
+        return
+    after = next(iter(tree.children[last]), ROOT)
+    if after != ROOT and after not in tree.withdrawn:
+        tree.history.change(Withdrawn(after))
+    for number in branch.children:
+        other = tree.branch(number)
+        fork = tree.fork_of(other)
+        if other.root or other.hidden or other.head in way or fork not in way:
+            continue
+        if is_out_of_sight(tree, fork):
+            tree.history.change(Hidden(number))

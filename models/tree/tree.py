@@ -123,6 +123,7 @@ class TokenTree(Trie):
         match event:
             case TokenTaken():
                 self._take(event)
+                self.history.note(event)
             case DistributionComputed(node, distribution):
                 if self.distribution.lacks(self.checked_node(node)):
                     self.distribution.add(
@@ -148,6 +149,7 @@ class TokenTree(Trie):
                 self.prompts[node] = event
             case Ended(node, reason):
                 self.ended[self.checked_node(node)] = reason
+                self.history.note(event)
             case Named(branch, name):
                 self.checked_branch(branch).name = name
             case Hidden(branch):

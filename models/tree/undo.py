@@ -1,11 +1,14 @@
 """The user's changes of a tree: each can be taken back, and made again."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from tokexplore.models.tree.events import (
     Bookmarked,
     Change,
     Edit,
+    Ended,
+    Event,
     Extended,
     Hidden,
     Labelled,
@@ -13,22 +16,45 @@ from tokexplore.models.tree.events import (
     Noted,
     Opened,
     Restored,
+    TokenTaken,
     Unhidden,
     Withdrawn,
 )
+from tokexplore.models.tree.visibility import is_out_of_sight
 
 if TYPE_CHECKING:
     from tokexplore.models.tree.tree import TokenTree
 
 
+Sight = Hidden | Unhidden | Opened | Extended | Withdrawn | Restored
+"""Changes of what is in sight."""
+
+
+class Made(NamedTuple):
+    """A change that was made, or taken back."""
+
+    again: Edit
+    """What makes it again."""
+    inverse: Edit
+    """What takes it back."""
+    unseen: bool
+    """Whether it was made where all is out of sight: one that follows brings that into sight."""
+    joined: bool
+    """Whether it goes with the change before it, and is taken back and made again with that."""
+
+
 class UndoHistory:
-    """Makes changes of a tree, and remembers them."""
+    """Makes changes of a tree, and remembers them.
+
+    What the user does at once may be several changes: each is an event, and all are one step.
+    """
 
     def __init__(self, tree: "TokenTree") -> None:
         self._tree = tree
-        self._undo: list[tuple[Edit, Edit]] = []
-        """Of each change that can be taken back: what makes it again, and its inverse."""
-        self._redo: list[tuple[Edit, Edit]] = []
+        self._undo: list[Made] = []
+        self._redo: list[Made] = []
+        self._generated = 0
+        """The token that a stream just took; 0 where another took it, or the stream ended."""
 
     def change(self, event: Change) -> None:
         """A change by the user, which can be undone.
@@ -36,37 +62,96 @@ class UndoHistory:
         Raises:
             ValueError: when the event does not fit the tree.
         """
-        self._undo.append((_again(event), _inverse(self._tree, event)))
+        again, inverse = _again(event), _inverse(self._tree, event)
+        joined = isinstance(event, Sight) and self._joins()
         self._redo.clear()
         self._tree.append(event, "change")
+        self._undo.append(Made(again, inverse, _is_unseen(self._tree, event), joined))
+
+    def note(self, event: Event) -> None:
+        """Know of an event that is no change: it may tell that the next change goes on with one."""
+        match event:
+            case TokenTaken(node, origin=origin):
+                self._generated = 0 if origin in ("prompt", "picked", "typed") else node
+            case Ended():
+                self._generated = 0
+
+    def _joins(self) -> bool:
+        """Whether a change of what is in sight goes with the one before it.
+
+        So it is where that one was unseen, and where a stream goes on from where the last step left
+        tokens that had been there out of sight.
+        """
+        if self._undo and self._undo[-1].unseen:
+            return True
+        tree = self._tree
+        for made in reversed(self._undo if self._generated else []):
+            match made.again:
+                case Withdrawn(node) if tree.parent[node] == tree.parent[self._generated]:
+                    return True
+            if not made.joined:
+                break
+        return False
 
     @property
-    def undoable(self) -> Edit | None:
-        """What `undo` would take back, as what would make it again."""
-        return self._undo[-1][0] if self._undo else None
+    def undoable(self) -> list[Edit]:
+        """What `take_back` would take back, as what would make it again, in that order."""
+        count = next((n for n, made in enumerate(reversed(self._undo), 1) if not made.joined), 0)
+        return [made.again for made in self._undo[len(self._undo) - count :]]
 
     @property
-    def redoable(self) -> Edit | None:
-        """What `redo` would make again."""
-        return self._redo[-1][0] if self._redo else None
+    def redoable(self) -> list[Edit]:
+        """What `make_again` would make again, in that order."""
+        step: list[Edit] = []
+        for made in reversed(self._redo):
+            if step and not made.joined:
+                break
+            step.append(made.again)
+        return step
+
+    def take_back(self) -> list[Edit]:
+        """Take the last step back; the inverses of its changes, in the order of `undoable`."""
+        inverses = [self.undo() for _ in self.undoable]
+        return [inverse for inverse in reversed(inverses) if inverse is not None]
+
+    def make_again(self) -> list[Edit]:
+        """Make the last step that was taken back again; its changes in order."""
+        changes = [self.redo() for _ in self.redoable]
+        return [change for change in changes if change is not None]
 
     def undo(self) -> Edit | None:
         """Append the inverse of the last undoable change; that inverse, or None."""
         if not self._undo:
             return None
-        forward, inverse = self._undo.pop()
-        self._tree.append(inverse, "undo")
-        self._redo.append((forward, inverse))
-        return inverse
+        made = self._undo.pop()
+        self._tree.append(made.inverse, "undo")
+        self._redo.append(made)
+        return made.inverse
 
     def redo(self) -> Edit | None:
         """Append the last undone change again; that change, or None."""
         if not self._redo:
             return None
-        forward, inverse = self._redo.pop()
-        self._tree.append(forward, "redo")
-        self._undo.append((forward, inverse))
-        return forward
+        made = self._redo.pop()
+        self._tree.append(made.again, "redo")
+        self._undo.append(made)
+        return made.again
+
+
+def told(step: Sequence[Edit]) -> Edit:
+    """The change that tells what a step of several is: the first that brings something back."""
+    return next((change for change in step if isinstance(change, Unhidden | Restored)), step[-1])
+
+
+def _is_unseen(tree: "TokenTree", change: Change) -> bool:
+    """Whether a change is of what lies on something that is out of sight."""
+    match change:
+        case Hidden(number) | Unhidden(number) | Opened(number):
+            branch = tree.branch(number)
+            return not branch.root and is_out_of_sight(tree, tree.fork_of(branch))
+        case Withdrawn(node) | Restored(node) | Extended(node):
+            return is_out_of_sight(tree, tree.parent[node])
+    return False
 
 
 def _again(change: Change) -> Edit:

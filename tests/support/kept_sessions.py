@@ -21,6 +21,7 @@ import msgspec
 from tokexplore import __version__
 from tokexplore.models.session.reader import Session, open_session
 from tokexplore.models.session.rows import KINDS
+from tokexplore.models.tree.undo import told
 from tokexplore.tui.cli.export_session import source_of
 from tokexplore.tui.export.formats import FORMATS, export
 from tokexplore.tui.export.source import SCOPES
@@ -64,7 +65,8 @@ def end_of(session: Session) -> dict[str, object]:
     for study in studies.values():
         study["runs"] = [run["ids"] for run in study["runs"]]
         study["forks"] = [fork["verdict"] for fork in study["forks"]]
-    change = tree.history.undoable
+    step = tree.history.undoable
+    change = told(step) if step else None
     return {
         "nodes": len(tree) - 1,
         "leaf": session.leaf,

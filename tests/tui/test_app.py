@@ -159,6 +159,29 @@ async def test_taking_the_second_candidate_branches_and_keeps_the_old_story_in_v
         assert explorer.leaf == old
 
 
+async def test_a_line_under_the_story_is_a_branch_in_its_own_words() -> None:
+    app = make_app()
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: ended(app))
+        explorer, tree = app.controller.explorer, app.controller.explorer.tree
+        await press(pilot, "home", "2")
+        await until(pilot, lambda: not app.controller.streaming)
+        second = tree.path(explorer.leaf)
+        await press(pilot, "home", "right", "right", "2")
+        await until(pilot, lambda: not app.controller.streaming)
+        explorer.go_to(second[-8])  # where a stream that walked branch 2 was stopped
+        explorer.go_to(second[-4])
+        await press(pilot, "home")
+        explorer.switch(1)
+        await settle(pilot)
+        asides = app._browse.story._asides()
+        assert [aside.branch for aside in asides] == [2, 3]
+        for aside in asides:
+            branch = tree.branch(aside.branch)
+            own = tree.ids(branch.tip)[tree.depth[branch.head] - 1 :]
+            assert aside.text.strip() == explorer.vocabulary.text(own).strip()
+
+
 async def test_a_token_that_was_taken_already_is_gone_to_and_not_doubled() -> None:
     app = make_app()
     async with app.run_test(size=SIZE) as pilot:

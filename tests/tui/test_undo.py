@@ -10,6 +10,7 @@ from tokexplore.models.api.chat import Chat, Message
 from tokexplore.models.api.options import PromptSpec
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.tokens import Vocabulary
+from tokexplore.models.tree.conversation import spoken
 from tokexplore.models.tree.events import Act, Bookmarked, Event, Named, Noted
 from tokexplore.models.tree.exploring import explore
 from tokexplore.models.tree.tree import TokenTree
@@ -335,3 +336,48 @@ async def test_an_edited_turn_changes_no_figure_of_the_branch_before_it() -> Non
         assert explorer.leaf == first
         assert [explorer.came(at) for at in range(len(explorer.nodes))] == origins
         assert [cell.origin for cell in app._browse.story.path_view.cells] == origins
+
+
+async def test_a_text_that_shares_first_tokens_with_one_that_was_taken_back() -> None:
+    app = make_app()
+    async with app.run_test(size=(120, 40)) as pilot:
+        explorer = app.controller.explorer
+        await until(pilot, lambda: bool(explorer.tree.ended))
+        start = seen(explorer)
+        for text in (" king was gold", " king was silver"):
+            await press(pilot, "home", "right", "t")
+            await pilot.press(*text, "enter")
+            await settle(pilot)
+            if text.endswith("gold"):
+                whole = explorer.leaf
+                await press(pilot, "u")
+        texts = [explorer.vocabulary.text(explorer.tree.ids(b.tip)) for b, _ in explorer.listed()]
+        assert not is_hidden(explorer.tree, 2)
+        assert is_out_of_sight(explorer.tree, whole)
+        assert not any(text.endswith("gold") for text in texts)
+        assert texts[-1].endswith("silver")
+        await press(pilot, "u")
+        assert seen(explorer) == start
+        assert re.match(r"Took back: text '.*' \(branch 3\)", last_notice(app))
+
+
+async def test_a_turn_that_was_taken_back_is_not_said_again_by_another() -> None:
+    chat = Chat((Message("user", "who was he"),))
+    app = make_app(options=AppOptions(prompt=PromptSpec(chat=chat), max_new_tokens=6))
+    async with app.run_test(size=(120, 40)) as pilot:
+        explorer = app.controller.explorer
+        tree = explorer.tree
+        await until(pilot, lambda: tree.step[explorer.leaf] == 6)
+        said = spoken(explorer.path)
+        for words in ("and she", "the king"):
+            await press(pilot, "T")
+            await pilot.press(*words, "enter")
+            await until(pilot, lambda: explorer.step(len(explorer.nodes) - 1) == 12)
+            await settle(pilot)
+            if words == "and she":
+                await press(pilot, "u")
+        assert [b.number for b, _ in explorer.listed()] == [1, 2]
+        explorer.switch(1)
+        await settle(pilot)
+        assert "and she" not in explorer.text()
+        assert spoken(explorer.path) == said, "what two turns begin with is no part of the answer"

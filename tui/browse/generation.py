@@ -116,6 +116,6 @@ class GenerationActions(Actions):
     async def _redo(self) -> None:
         self._tell_change(MADE_AGAIN, await self.controller.redo(), f"{NOTHING} make again")
 
-    def _tell_change(self, done: str, change: Edit | None, nothing: str) -> None:
-        notice = nothing if change is None else f"{done}: {words_of(self.explorer, change)}"
+    def _tell_change(self, done: str, step: list[Edit], nothing: str) -> None:
+        notice = f"{done}: {words_of(self.explorer, step)}" if step else nothing
         self.host.say(f"{notice}.")

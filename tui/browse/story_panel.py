@@ -32,7 +32,7 @@ class StoryPanel:
         self.unchanged = 0
         """Tokens at the start of the path that are as they were in the frame before."""
         self._aside_cache: dict[tuple[int, int], Aside] = {}
-        """By leaf and fork; a branch that was left stays as it is."""
+        """By a branch's tip and the first of its tokens that are told."""
 
     @cached_property
     def transcript(self) -> Transcript:
@@ -69,24 +69,24 @@ class StoryPanel:
     def _asides(self) -> list[Aside]:
         explorer, tree = self._explorer, self._explorer.tree
         most = ASIDES if self._screen.size.height >= ROOMY else 1
-        asides: list[Aside] = []
+        asides: dict[int, Aside] = {}
         for leaf in reversed(explorer.left):
-            fork = tree.common(leaf, explorer.leaf)
-            if fork in (leaf, explorer.leaf) or is_out_of_sight(tree, leaf):
+            number, tip = tree.branch_of[leaf], explorer.tip_through(leaf)
+            fork = tree.common(tip, explorer.leaf)
+            if number in asides or fork in (tip, explorer.leaf) or is_out_of_sight(tree, leaf):
                 continue
-            aside = self._aside_cache.get((leaf, fork))
+            at = max(tree.depth[fork], tree.depth[tree.fork_of(tree.branch(number))])
+            aside = self._aside_cache.get((tip, at))
             if aside is None:
-                aside = self._aside_cache[leaf, fork] = self._aside(leaf, fork)
-            if all((aside.before, aside.text) != (one.before, one.text) for one in asides):
-                asides.append(aside)
+                aside = self._aside_cache[tip, at] = self._aside(tip, at)
+            asides[number] = aside
             if len(asides) == most:
                 break
-        return asides
+        return list(asides.values())
 
-    def _aside(self, leaf: int, fork: int) -> Aside:
+    def _aside(self, tip: int, at: int) -> Aside:
+        """A branch from an index on, which is its own token."""
         explorer, tree = self._explorer, self._explorer.tree
-        nodes, at = tree.path(leaf)[: tree.depth[fork] + ASIDE_TOKENS], tree.depth[fork]
-        path = TokenPath(tree, explorer.vocabulary, nodes)
+        path = TokenPath(tree, explorer.vocabulary, tree.path(tip)[: at + ASIDE_TOKENS])
         before = path.words(max(0, at - ASIDE_BEFORE), at)
-        after = path.words(at, at + ASIDE_TOKENS)
-        return Aside(tree.branch_of[leaf], before, after)
+        return Aside(tree.branch_of[tip], before, path.words(at, at + ASIDE_TOKENS))

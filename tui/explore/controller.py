@@ -366,13 +366,13 @@ class Controller:
         async with self.paused_turn():
             sight.unhide(self.explorer, number)
 
-    async def undo(self) -> Edit | None:
-        """Take the last change back; it, or None."""
+    async def undo(self) -> list[Edit]:
+        """Take the last step back; its changes."""
         async with self.paused_turn():
             return sight.undo(self.explorer)
 
-    async def redo(self) -> Edit | None:
-        """Make the last change again that was taken back; it, or None."""
+    async def redo(self) -> list[Edit]:
+        """Make the last step again that was taken back; its changes."""
         async with self.paused_turn():
             return sight.redo(self.explorer)
 

@@ -10,7 +10,9 @@ from tokexplore.models.errors import UsageError
 from tokexplore.models.sampling.randomness import seed_after
 from tokexplore.models.tree.conversation import answer_at
 from tokexplore.models.tree.exploring import bring_back, explore
+from tokexplore.models.tree.tree import TokenTree
 from tokexplore.models.tree.trie import ROOT
+from tokexplore.models.tree.visibility import is_out_of_sight
 from tokexplore.tui.explore.engine_link import EngineLink
 from tokexplore.tui.explore.explorer import Explorer
 from tokexplore.tui.explore.jobs import Jobs
@@ -41,7 +43,7 @@ class Picks:
         self._notify, self._wake, self._play_name = notify, wake, play_name
 
     async def take(self, token: int, before: int) -> bool:
-        """Take a token after the node `before`; whether it was not taken there yet.
+        """Take a token after the node `before`; whether it was not there to be seen.
 
         Raises:
             TokexploreError: the engine does not go on with the token, or cannot say how it stands.
@@ -52,6 +54,7 @@ class Picks:
             explorer.go_to(explorer.tip_through(before), cursor)
         explorer.place(cursor)
         taken = tree.child(before, token)
+        away = taken is not None and is_out_of_sight(tree, taken)
         if taken is None:
             await self._add(token, before)
         else:
@@ -60,7 +63,7 @@ class Picks:
                 self._notify(f"This is the branch in view: {self._play_name} goes on at its end.")
             explorer.go_to(explorer.tip_through(taken), cursor)
         explorer.touch(cursor - 1)
-        return taken is None
+        return taken is None or away
 
     async def _add(self, token: int, before: int) -> None:
         """Put a token that was not taken yet after a node; the path in view goes to it."""
@@ -124,7 +127,8 @@ class Picks:
         The new path is the old one as far as it draws the same tokens.
         """
         explorer, streams = self._explorer, self._streams
-        leaf, cursor, known = explorer.leaf, explorer.cursor, len(explorer.tree)
+        leaf, cursor = explorer.leaf, explorer.cursor
+        known = _known(explorer.tree)
         settings = explorer.settings
         seed = seed_after(settings.seed, 1)
         streams.configure(msgspec.structs.replace(settings, seed=seed), streams.max_new_tokens)
@@ -137,7 +141,7 @@ class Picks:
         async def stay_where_nothing_new_came() -> None:
             await streams.finished()
             tree = explorer.tree
-            if stream is None or explorer.leaf != stream.leaf or len(tree) != known:
+            if stream is None or explorer.leaf != stream.leaf or _known(tree) != known:
                 return
             reason = tree.ended.get(stream.leaf, "interrupted")
             if reason != "interrupted":  # else it may yet differ
@@ -154,7 +158,7 @@ class Picks:
             return
         draw = tree.draws.get(before, 0)
         explorer.go_to(before)
-        taken = set(tree.children[before])
+        taken = {child for child in tree.children[before] if not is_out_of_sight(tree, child)}
         self._streams.play(1, draw=draw)
         await self._streams.finished()
         node = explorer.leaf
@@ -163,3 +167,8 @@ class Picks:
             self._notify(f"Draw {draw + 1} gave the same token as an earlier draw.")
         elif node != before and tree.ended.get(node) not in ENDINGS:
             self._streams.play()
+
+
+def _known(tree: TokenTree) -> tuple[int, int]:
+    """What is another value once something came into the tree, or came back into sight."""
+    return len(tree), tree.shape

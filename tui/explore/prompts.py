@@ -50,14 +50,14 @@ class Prompts:
             TokexploreError: the prompt is refused, or longer than the context.
         """
         self._warn(spec.notice)
-        before = len(self._explorer.tree)
+        tree = self._explorer.tree
+        before = len(tree), tree.shape
         if spec.chat is not None:
             await self._converse(spec.chat)
         else:
             await self._begin_text(spec.text or "", literal=spec.literal)
         self._remark(spec.notice)
-        tree = self._explorer.tree
-        if len(tree) == before:
+        if (len(tree), tree.shape) == before:
             number = tree.branch_of[self._explorer.leaf]
             self._notify(f"This prompt is there already: on branch {number}.")
 

@@ -33,18 +33,31 @@ def unhide(explorer: Explorer, number: int) -> None:
     _redraw_fork(explorer, explorer.tree.fork_of(explorer.tree.branch(number)))
 
 
-def undo(explorer: Explorer) -> Edit | None:
-    """Take the last change back; that change, as what makes it again, or None."""
-    undone = explorer.tree.history.undoable
-    _follow_change(explorer, explorer.tree.history.undo())
+def undo(explorer: Explorer) -> list[Edit]:
+    """Take the last step back; its changes, as what makes them again: none where there is none."""
+    history = explorer.tree.history
+    undone = history.undoable
+    _follow_change(explorer, min(history.take_back(), key=partial(_depth, explorer), default=None))
     return undone
 
 
-def redo(explorer: Explorer) -> Edit | None:
-    """Make the last change that was taken back again; that change, or None."""
-    redone = explorer.tree.history.redo()
-    _follow_change(explorer, redone)
+def redo(explorer: Explorer) -> list[Edit]:
+    """Make the last step that was taken back again; its changes: none where there is none."""
+    redone = explorer.tree.history.make_again()
+    back = [change for change in redone if isinstance(change, Unhidden | Restored)]
+    _follow_change(explorer, max(back or redone, key=partial(_depth, explorer), default=None))
     return redone
+
+
+def _depth(explorer: Explorer, change: Edit) -> int:
+    """How far from the root what a change brings into sight, or takes out of it, begins."""
+    tree = explorer.tree
+    match change:
+        case Hidden(number) | Unhidden(number):
+            return tree.depth[tree.branch(number).head]
+        case Withdrawn(node) | Restored(node):
+            return tree.depth[node]
+    return 0
 
 
 def _follow_change(explorer: Explorer, change: Edit | None) -> None:

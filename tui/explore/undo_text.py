@@ -1,5 +1,7 @@
 """What a change of the tree is called when it is taken back or made again."""
 
+from collections.abc import Collection, Sequence
+
 from tokexplore.models.display import NEWLINE, counted
 from tokexplore.models.tree.events import (
     Bookmarked,
@@ -12,6 +14,7 @@ from tokexplore.models.tree.events import (
     Unhidden,
     Withdrawn,
 )
+from tokexplore.models.tree.undo import told
 from tokexplore.tui.explore.explorer import Explorer
 
 _LONGEST = 24
@@ -26,19 +29,27 @@ CHANGED = (TOOK_BACK, MADE_AGAIN, NOTHING)
 """How notices of undo and redo begin: only the last of them is news."""
 
 
-def words_of(explorer: Explorer, change: Edit) -> str:
-    """A change in words, told as what it makes: `prompt 'The capital…' (branch 2)`.
+def words_of(explorer: Explorer, step: Sequence[Edit]) -> str:
+    """A step in words, told as what it makes: `prompt 'The capital…' (branch 2)`.
 
-    With the branch that it is on, and whether that is not the one in view.
+    With the branch that it is on, and whether that is not the one in view. The words are the same
+    where the step is made and where it is taken back.
     """
-    match change:
+    ends = set(explorer.tree.withdrawn)
+    for change in step:
+        match change:
+            case Withdrawn(node):
+                ends.add(node)
+            case Restored(node):
+                ends.discard(node)
+    match told(step):
         case Unhidden(number):
-            return f"{_taken(explorer, explorer.tree.branch(number).head)} (branch {number})"
+            return f"{_taken(explorer, explorer.tree.branch(number).head, ends)} (branch {number})"
         case Restored(node):
-            return f"{_taken(explorer, node)} (branch {explorer.tree.branch_of[node]})"
+            return f"{_taken(explorer, node, ends)} (branch {explorer.tree.branch_of[node]})"
         case Withdrawn(node):
             number = explorer.tree.branch_of[node]
-            return f"hiding of {_taken(explorer, node)} (branch {number})"
+            return f"hiding of {_taken(explorer, node, ends)} (branch {number})"
         case Hidden(number):
             return f"hiding of branch {number}"
         case Named(number, name):
@@ -63,19 +74,23 @@ def _place(explorer: Explorer, node: int) -> str:
     return where + ("" if explorer.on_path(node) else _AWAY)
 
 
-def _taken(explorer: Explorer, node: int) -> str:
-    """What came into the tree with a node, and how much followed it on its branch."""
+def _taken(explorer: Explorer, node: int, ends: Collection[int]) -> str:
+    """What came into the tree with a node, and how much followed it on its branch.
+
+    Args:
+        ends: the nodes that the branch ends before.
+    """
     tree, vocabulary = explorer.tree, explorer.vocabulary
     origin = tree.origin[node]
     first = tree.begins_prompt(node)
     what = "text" if origin == "typed" else "prompt" if first else "turn"
     if origin not in ("prompt", "typed"):
         words = f"{_quoted(vocabulary.show(tree.token[node]))} at step {tree.number(node)}"
-        return words + _following(explorer, node)
+        return words + _following(explorer, node, ends)
     ids, last, run = [], node, True
     while run:
         ids.append(tree.token[last])
-        following = _next(explorer, last)
+        following = _next(explorer, last, ends)
         if run := bool(following) and tree.origin[following] == origin:
             last = following
     prompt = tree.prompts.get(last)
@@ -83,21 +98,21 @@ def _taken(explorer: Explorer, node: int) -> str:
         words = prompt.chat.messages[-1].content
     else:
         words = vocabulary.text(ids[:_WORDS]).strip()
-    return f"{what} {_quoted(words)}{_following(explorer, last)}"
+    return f"{what} {_quoted(words)}{_following(explorer, last, ends)}"
 
 
-def _following(explorer: Explorer, node: int) -> str:
+def _following(explorer: Explorer, node: int, ends: Collection[int]) -> str:
     """How many tokens came after a node on its branch: those that the change takes along."""
     after = 0
-    while node := _next(explorer, node):
+    while node := _next(explorer, node, ends):
         after += 1
     return f" with {counted(after, 'token')} after it" if after else ""
 
 
-def _next(explorer: Explorer, node: int) -> int:
+def _next(explorer: Explorer, node: int, ends: Collection[int]) -> int:
     """The node that carries a node's branch on; 0 where none does, or it was taken back."""
     following = next(iter(explorer.tree.children[node]), 0)
-    return 0 if following in explorer.tree.withdrawn else following
+    return 0 if following in ends else following
 
 
 def _quoted(text: str) -> str:

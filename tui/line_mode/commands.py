@@ -246,12 +246,12 @@ class Commands:
             "made again", await self.controller.redo(), "there is nothing to make again"
         )
 
-    def _tell_change(self, done: str, change: Edit | None, nothing: str) -> None:
-        if change is None:
-            self._lines.say(nothing)
-        else:
-            self._lines.say(f"{done}: {safe_text(words_of(self.explorer, change))}")
+    def _tell_change(self, done: str, step: list[Edit], nothing: str) -> None:
+        if step:
+            self._lines.say(f"{done}: {safe_text(words_of(self.explorer, step))}")
             self._lines.say(place(self.explorer))
+        else:
+            self._lines.say(nothing)
 
     async def help(self, _rest: str) -> None:
         """This list."""

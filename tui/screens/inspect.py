@@ -212,12 +212,12 @@ def _session(explorer: Explorer, path: Path | None) -> Lines:
         ("file", str(path) if path else "none yet: it is made with the first token"),
         ("holds", f"{len(tree) - 1:,} tokens in {len(tree.branches):,} branches"),
         *(
-            (name, words_of(explorer, change))
-            for name, change in (
+            (name, words_of(explorer, step))
+            for name, step in (
                 ("undo takes back", tree.history.undoable),
                 ("redo makes again", tree.history.redoable),
             )
-            if change is not None
+            if step
         ),
         *(("recorded with", _by(provenance)) for provenance in tree.provenance),
     ]

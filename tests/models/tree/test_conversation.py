@@ -151,6 +151,19 @@ def test_reasoning_is_told_apart_from_the_answer_as_it_is_generated(opened: bool
     assert figures(talk.path, conversation(talk.path)[-1]).reasoning == 2
 
 
+def test_what_a_turn_begins_with_that_the_path_does_not_hold_is_no_part_of_the_answer() -> None:
+    talk = begun()
+    talk.answer(" yes")
+    said = spoken(talk.path)
+    gone_on(talk)
+    talk.leaf = talk.tree.path(talk.leaf)[6]
+    assert talk.stretches()[-2:] == [
+        (1, "assistant", "content", " yes"),
+        (-1, "prompt", "content", "<e>user:"),
+    ]
+    assert spoken(talk.path) == said
+
+
 def test_figures_are_of_words_alone() -> None:
     talk = begun()
     talk.answer(" yes", " hm", logprob=-0.5)
