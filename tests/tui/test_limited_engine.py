@@ -226,8 +226,8 @@ async def test_a_token_that_is_not_listed_is_taken_only_where_the_engine_goes_on
             told = app.controller.queries.distribution()
             token = next(t for t in range(300, 400) if told.index_of(t) is None)
             tree = app.controller.explorer.tree
-            app.controller.jobs.change(app.controller.take(token, before))
-            await until(pilot, lambda: not app.controller.streaming)  # noqa: B023
+            work = app.controller.jobs.change(app.controller.take(token, before))
+            await until(pilot, lambda: work.done() and not app.controller.streaming)  # noqa: B023
             taken = tree.child(before, token)
             if forced:
                 assert taken is not None
