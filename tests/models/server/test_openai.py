@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
-import numpy as np
 import pytest
+from support.served import check, events, opened, steps
 from support.stub_openai import written
 from support.stub_server import Stub, send, serving
 
@@ -19,16 +19,14 @@ from tokexplore.models.api.engine import (
     StreamEnded,
     StreamRequest,
 )
-from tokexplore.models.api.options import LoadOptions, ServerOptions
+from tokexplore.models.api.options import LoadOptions
 from tokexplore.models.api.traffic import Load, Traffic
-from tokexplore.models.catalog.catalog import EMBEDDED_DIRECTORY
 from tokexplore.models.engine.local import LocalEngine
 from tokexplore.models.errors import ServerError, UsageError
 from tokexplore.models.lab.experiment import Experiment, planned
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.server.engine import ServerEngine
 
-HERE = str(EMBEDDED_DIRECTORY)
 COMPLETIONS = "/v1/completions"
 LISTED = 5
 AGAIN = "which is no one token's exact bytes"
@@ -37,11 +35,6 @@ AGAIN = "which is no one token's exact bytes"
 @pytest.fixture(scope="module")
 def local() -> LocalEngine:
     return LocalEngine.open(LoadOptions(threads=1), lambda _: None)
-
-
-def opened(url: str, **options: object) -> ServerEngine:
-    server = ServerOptions(**{"tokenizer": HERE, **options})  # type: ignore[arg-type]
-    return ServerEngine.open(LoadOptions(url, server=server), lambda _: None)
 
 
 @pytest.fixture
@@ -53,31 +46,6 @@ def stub(local: LocalEngine) -> Stub:
 def engine(stub: Stub) -> Iterator[ServerEngine]:
     with serving(stub) as url:
         yield opened(url)
-
-
-def events(
-    engine: ServerEngine | LocalEngine, ids: list[int], length: int = 16, **how: object
-) -> tuple[list[DrawnToken], StreamEnded]:
-    settings = SamplingSettings(**how)  # type: ignore[arg-type]
-    *drawn, ended = engine.stream(StreamRequest(tuple(ids), settings, length), Control())
-    assert isinstance(ended, StreamEnded)
-    return [event for event in drawn if isinstance(event, DrawnToken)], ended
-
-
-def steps(engine: ServerEngine | LocalEngine, text: str, **how: object) -> list[DrawnToken]:
-    return events(engine, engine.encode(text), **how)[0]
-
-
-def check(ours: list[DrawnToken], theirs: list[DrawnToken]) -> None:
-    """What is listed has the model's ids and numbers."""
-    assert [s.standing.token for s in ours] == [s.standing.token for s in theirs]
-    for step, truth in zip(ours, theirs, strict=True):
-        count = len(step.distribution)
-        assert count
-        assert step.distribution.ids == truth.distribution.ids[: 4 * count]
-        logprobs = [truth.distribution.logprob(i) for i in range(count)]
-        np.testing.assert_allclose(step.distribution.logit_view, logprobs, atol=1e-5)
-        assert step.standing.logprob == pytest.approx(truth.standing.logprob, abs=1e-5)
 
 
 def test_what_it_can_do_is_found_out(engine: ServerEngine, local: LocalEngine) -> None:

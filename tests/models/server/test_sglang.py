@@ -3,8 +3,8 @@
 import json
 from collections.abc import Iterator
 
-import numpy as np
 import pytest
+from support.served import check, events, opened, steps
 from support.stub_server import Stub, send, serving
 
 from tokexplore.models.api.capabilities import Capabilities
@@ -12,12 +12,10 @@ from tokexplore.models.api.engine import (
     Control,
     DrawnToken,
     ScoredToken,
-    StreamEnded,
     StreamRequest,
 )
 from tokexplore.models.api.options import LoadOptions, ServerOptions
 from tokexplore.models.api.traffic import Load, Traffic
-from tokexplore.models.catalog.catalog import EMBEDDED_DIRECTORY
 from tokexplore.models.engine.local import LocalEngine
 from tokexplore.models.errors import ModelError, ServerError, UsageError
 from tokexplore.models.lab.experiment import Experiment, planned
@@ -27,18 +25,12 @@ from tokexplore.models.server.sglang.dialect import Sglang
 from tokexplore.models.server.wire.address import Address
 from tokexplore.models.server.wire.http import Http
 
-HERE = str(EMBEDDED_DIRECTORY)
 GENERATE = "/generate"
 
 
 @pytest.fixture(scope="module")
 def local() -> LocalEngine:
     return LocalEngine.open(LoadOptions(threads=1), lambda _: None)
-
-
-def opened(url: str, **options: object) -> ServerEngine:
-    server = ServerOptions(**{"tokenizer": HERE, **options})  # type: ignore[arg-type]
-    return ServerEngine.open(LoadOptions(url, server=server), lambda _: None)
 
 
 @pytest.fixture
@@ -50,30 +42,6 @@ def stub(local: LocalEngine) -> Stub:
 def engine(stub: Stub) -> Iterator[ServerEngine]:
     with serving(stub) as url:
         yield opened(url)
-
-
-def events(
-    engine: ServerEngine | LocalEngine, ids: list[int], length: int = 16, **how: object
-) -> tuple[list[DrawnToken], StreamEnded]:
-    settings = SamplingSettings(**how)  # type: ignore[arg-type]
-    *drawn, ended = engine.stream(StreamRequest(tuple(ids), settings, length), Control())
-    assert isinstance(ended, StreamEnded)
-    return [event for event in drawn if isinstance(event, DrawnToken)], ended
-
-
-def steps(engine: ServerEngine | LocalEngine, text: str, **how: object) -> list[DrawnToken]:
-    return events(engine, engine.encode(text), **how)[0]
-
-
-def check(ours: list[DrawnToken], theirs: list[DrawnToken]) -> None:
-    """What is listed has the model's ids and numbers."""
-    assert [s.standing.token for s in ours] == [s.standing.token for s in theirs]
-    for step, truth in zip(ours, theirs, strict=True):
-        count = len(step.distribution)
-        assert step.distribution.ids == truth.distribution.ids[: 4 * count]
-        logprobs = [truth.distribution.logprob(i) for i in range(count)]
-        np.testing.assert_allclose(step.distribution.logit_view, logprobs, atol=1e-5)
-        assert step.standing.logprob == pytest.approx(truth.standing.logprob, abs=1e-5)
 
 
 def test_what_it_can_do_is_found_out(engine: ServerEngine, local: LocalEngine) -> None:

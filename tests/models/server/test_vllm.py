@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
+from support.served import HERE, check, opened, steps
 from support.stub_server import Stub, serving
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer
@@ -12,19 +12,12 @@ from transformers import AutoTokenizer
 from tokexplore.models.api.capabilities import Capabilities
 from tokexplore.models.api.engine import (
     Control,
-    DrawnToken,
     ScoredToken,
-    StreamEnded,
-    StreamRequest,
 )
-from tokexplore.models.api.options import LoadOptions, ServerOptions
-from tokexplore.models.catalog.catalog import EMBEDDED_DIRECTORY
+from tokexplore.models.api.options import LoadOptions
 from tokexplore.models.engine.local import LocalEngine
 from tokexplore.models.errors import ModelError, UsageError
-from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.server.engine import ServerEngine
-
-HERE = str(EMBEDDED_DIRECTORY)
 
 
 @pytest.fixture(scope="module")
@@ -32,34 +25,10 @@ def local() -> LocalEngine:
     return LocalEngine.open(LoadOptions(threads=1), lambda _: None)
 
 
-def opened(url: str, **options: object) -> ServerEngine:
-    server = ServerOptions(**{"tokenizer": HERE, **options})  # type: ignore[arg-type]
-    return ServerEngine.open(LoadOptions(url, server=server), lambda _: None)
-
-
 @pytest.fixture(scope="module")
 def engine(local: LocalEngine) -> Iterator[ServerEngine]:
     with serving(Stub(local, "vllm")) as url:
         yield opened(url)
-
-
-def steps(engine: ServerEngine | LocalEngine, text: str, **how: object) -> list[DrawnToken]:
-    settings = SamplingSettings(**how)  # type: ignore[arg-type]
-    request = StreamRequest(tuple(engine.encode(text)), settings, 16)
-    events = list(engine.stream(request, Control()))
-    assert isinstance(events[-1], StreamEnded)
-    return [event for event in events if isinstance(event, DrawnToken)]
-
-
-def check(ours: list[DrawnToken], theirs: list[DrawnToken]) -> None:
-    """What is listed has the model's ids and numbers."""
-    assert [s.standing.token for s in ours] == [s.standing.token for s in theirs]
-    for step, truth in zip(ours, theirs, strict=True):
-        count = len(step.distribution)
-        assert step.distribution.ids == truth.distribution.ids[: 4 * count]
-        logprobs = [truth.distribution.logprob(i) for i in range(count)]
-        np.testing.assert_allclose(step.distribution.logit_view, logprobs, atol=1e-5)
-        assert step.standing.logprob == pytest.approx(truth.standing.logprob, abs=1e-5)
 
 
 def test_what_it_can_do_is_found_out(engine: ServerEngine, local: LocalEngine) -> None:
