@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 
+from textual.app import App
 from textual.pilot import Pilot
 
 import support.headless  # noqa: F401
@@ -25,6 +26,7 @@ from tokexplore.tui.explore.options import AppOptions
 from tokexplore.tui.explore.session_recorder import OpenSession
 from tokexplore.tui.keymap import NONE, Rebinding
 from tokexplore.tui.screens.live import LiveScreen
+from tokexplore.tui.screens.picker import Picker
 
 PROMPT = "Once upon a time there was"
 LENGTH = 24
@@ -90,6 +92,12 @@ async def during(pilot: Pilot[int], holds: Callable[[], bool]) -> None:
         pause = next(pauses, None)
         assert pause is not None, "it did not come true in time"
         await pilot.pause(pause)
+
+
+def all_found(app: App[int]) -> bool:
+    """Whether every row is there that the list of a picker will have."""
+    assert isinstance(app.screen, Picker)
+    return not app.screen.looking and not app.screen.rows_are_coming
 
 
 async def settle(pilot: Pilot[int]) -> None:

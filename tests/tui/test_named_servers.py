@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 from msgspec.structs import replace
-from support.app import client_of, press, screen_text, settle, until
+from support.app import all_found, client_of, press, screen_text, settle, until
 from support.fake_engine import FakeEngine
 from support.lived import OPTIONS, ended
 from support.stub_server import Stub, serving
@@ -75,7 +75,7 @@ async def picking(pilot: Pilot[int], typed: str = "") -> TokexploreApp:
     assert isinstance(app, TokexploreApp)
     await until(pilot, lambda: ended(app))
     await press(pilot, "M", *typed)
-    await until(pilot, lambda: not app.screen.rows_are_coming)  # type: ignore[attr-defined]
+    await until(pilot, lambda: all_found(app))
     await settle(pilot)
     return app
 

@@ -65,9 +65,12 @@ class Picker(Dialog[Result], Generic[Result, Row]):
         super().__init__()
         self._rows: list[Row] = []
         """All that were found."""
-        self._looking = True
+        self.looking = True
+        """Whether there may be rows that are not found yet."""
         self._answered = ""
         """The text that the list is for."""
+        self._searching = False
+        """Whether the list lacks what was typed or found last."""
 
     @property
     def rows_are_coming(self) -> bool:
@@ -75,7 +78,8 @@ class Picker(Dialog[Result], Generic[Result, Row]):
         line, listed = self.part(Input), self._list
         if line is None or listed is None:
             return False
-        return line.value != self._answered or (self._looking and not listed.option_count)
+        is_old = self._searching or line.value != self._answered
+        return is_old or (self.looking and not listed.option_count)
 
     def body(self) -> ComposeResult:
         yield SearchLine(placeholder=self.placeholder, id="search")
@@ -118,7 +122,7 @@ class Picker(Dialog[Result], Generic[Result, Row]):
 
     def on_picker_looked(self, looked: "Picker.Looked") -> None:
         """Say what is to be said of it."""
-        self._looking = False
+        self.looking = False
         if line := self.part(Static, "#looking"):
             line.display = bool(looked.problem) or not self._rows
             line.update(Content(safe_text(looked.problem or self.nothing_found)))
@@ -127,12 +131,16 @@ class Picker(Dialog[Result], Generic[Result, Row]):
         """Show what is searched for."""
         self._search(event.value)
 
+    def _search(self, text: str) -> None:
+        self._searching = True
+        self._list_matching(text)
+
     @work(exclusive=True, group="search")
-    async def _search(self, text: str) -> None:
+    async def _list_matching(self, text: str) -> None:
         rows = await self.matching(text)
         if (listed := self._list) is None:
             return
-        self._answered = text
+        self._answered, self._searching = text, False
         listed.clear()
         self._add(rows)
         if not rows:

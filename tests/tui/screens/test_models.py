@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
-from support.app import during, make_app, press, screen_text, settle, until
+from support.app import all_found, during, make_app, press, screen_text, settle, until
 from support.lived import OPTIONS, ended, lived
 from support.written_models import make
 from textual.pilot import Pilot
@@ -76,7 +76,7 @@ async def opened(pilot: Pilot[int], typed: str = "") -> TokexploreApp:
 
 async def typed_there(pilot: Pilot[int], text: str) -> None:
     await pilot.press(*text)
-    await during(pilot, lambda: not pilot.app.screen.rows_are_coming)  # type: ignore[attr-defined]
+    await during(pilot, lambda: all_found(pilot.app))
     await settle(pilot)
 
 
@@ -216,7 +216,6 @@ async def test_recent_models_come_first_and_outlive_the_program(shelf: Path) -> 
     app = app_of(shelf)
     async with app.run_test(size=(120, 40)) as pilot:
         await opened(pilot)
-        await during(pilot, lambda: "bert" in shown(app))
         names = shown(app)
         assert names.index("story-1B") < names.index("flock")
         assert names.count("story-1B") == 1

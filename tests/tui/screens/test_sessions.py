@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
-from support.app import during, make_app, press, screen_text, settle, until
+from support.app import all_found, during, make_app, press, screen_text, settle, until
 from support.lived import OPTIONS, ended, lived
 from textual.pilot import Pilot
 from textual.widgets import OptionList
@@ -47,7 +47,7 @@ async def opened(pilot: Pilot[int], typed: str = "") -> TokexploreApp:
 
 async def searched(pilot: Pilot[int], text: str) -> None:
     await pilot.press(*text)
-    await during(pilot, lambda: not pilot.app.screen.rows_are_coming)  # type: ignore[attr-defined]
+    await during(pilot, lambda: all_found(pilot.app))
     await settle(pilot)
 
 
