@@ -83,8 +83,19 @@ class Dialect(Protocol):
             ServerError: there is no answer, or not all of them are in it.
         """
 
-    def step(self, ids: Sequence[int], settings: SamplingSettings, seed: int, top: int) -> Step:
+    def step(
+        self,
+        ids: Sequence[int],
+        settings: SamplingSettings,
+        seed: int,
+        top: int,
+        *,
+        cold: bool = False,
+    ) -> Step:
         """One token by the server's sampler.
+
+        Args:
+            cold: see `steps`.
 
         Raises:
             UnseenEndError: it ends the text instead.

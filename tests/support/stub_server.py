@@ -237,6 +237,7 @@ class Stub:
             values = self.logprobs(path, cold="cache_salt" in body)
             if self.processed and body["temperature"]:
                 values = values / body["temperature"]
+                values = values - np.logaddexp.reduce(values)
             token = self.taken(values, body)
             top = np.argsort(-values, kind="stable")[: body["logprobs"]].tolist()
             path.append(token)

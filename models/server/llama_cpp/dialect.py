@@ -17,6 +17,7 @@ from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.server.dialect import Logprobs, Step, Steps, by_id, listed
 from tokexplore.models.server.llama_cpp.replies import EOS, PATH, RankedReply, Reply, Row
 from tokexplore.models.server.llama_cpp.steps import LlamaCppSteps
+from tokexplore.models.server.single_steps import SingleSteps
 from tokexplore.models.server.wire.http import LARGE, SMALL, Http
 from tokexplore.models.server.wire.metrics import load_of
 from tokexplore.models.tokens import Vocabulary
@@ -55,36 +56,51 @@ class LlamaCpp:
 
     def describe(self, ids: Sequence[int], top: int) -> Distribution:
         """See `Dialect.describe`."""
+        return self._described(ids, top)
+
+    def _described(self, ids: Sequence[int], top: int, *, cold: bool = False) -> Distribution:
         began = time.perf_counter()
-        reply = self._asked(self._forced(ids, top), Reply)
+        reply = self._asked(self._forced(ids, top, cold=cold), Reply)
         row = self._one(reply.completion_probabilities)
         return self._listed(row, top, time.perf_counter() - began)
 
     def logprobs(self, ids: Sequence[int]) -> Logprobs:
         """See `Dialect.logprobs`."""
+        return self._whole(ids)
+
+    def _whole(self, ids: Sequence[int], *, cold: bool = False) -> Logprobs:
         vocabulary = self.vocabulary.rows
-        reply = self._asked(self._forced(ids, vocabulary), RankedReply, LARGE)
+        reply = self._asked(self._forced(ids, vocabulary, cold=cold), RankedReply, LARGE)
         rows = self._one(reply.completion_probabilities).top_logprobs
         return by_id((row.id for row in rows), (row.logprob for row in rows), vocabulary)
 
-    def _forced(self, ids: Sequence[int], top: int) -> dict[str, Any]:
+    def _forced(self, ids: Sequence[int], top: int, *, cold: bool) -> dict[str, Any]:
         """The request of one step whose row is certain to be there."""
-        return self._body(ids, top, 1) | {"logit_bias": [[self._plain, FORCING]]}
+        return self._body(ids, top, 1, cold=cold) | {"logit_bias": [[self._plain, FORCING]]}
 
     def _one(self, rows: Sequence[_Row]) -> _Row:
         if not rows:
             raise self._http.unreadable("lists no candidates")
         return rows[0]
 
-    def step(self, ids: Sequence[int], settings: SamplingSettings, seed: int, top: int) -> Step:
+    def step(
+        self,
+        ids: Sequence[int],
+        settings: SamplingSettings,
+        seed: int,
+        top: int,
+        *,
+        cold: bool = False,
+    ) -> Step:
         """See `Dialect.step`."""
         began = time.perf_counter()
-        reply = self._asked(self._body(ids, top, 1) | sampling(settings, seed), Reply)
+        body = self._body(ids, top, 1, cold=cold) | sampling(settings, seed)
+        reply = self._asked(body, Reply)
         if len(reply.tokens) != 1:
             raise self._http.unreadable("has not the one token that was asked for")
         (token,) = reply.tokens
         if not (rows := reply.completion_probabilities):  # half a character has none
-            return self._found(ids, token, top)
+            return self._found(ids, token, top, cold=cold)
         row, ends = rows[0], reply.stop_type == EOS
         distribution = self._listed(row, top, time.perf_counter() - began)
         return Step(distribution, token, row.logprob, ends)
@@ -100,7 +116,9 @@ class LlamaCpp:
         cold: bool = False,
     ) -> Steps:
         """See `Dialect.steps`."""
-        return LlamaCppSteps(self, self._http, ids, settings, seed, top, length, cold=cold)
+        if self.streams(settings):
+            return LlamaCppSteps(self, self._http, ids, top, length, cold=cold)
+        return SingleSteps(self, ids, settings, seed, top, length, cold=cold)
 
     def streams(self, settings: SamplingSettings) -> bool:
         """See `Dialect.streams`: what a stream leaves out can be found again where it is greedy."""
@@ -120,36 +138,37 @@ class LlamaCpp:
         """See `Dialect.scores`."""
         raise UsageError(f"{self.program} gives no logprobs of tokens that it is given.")
 
-    def body(
-        self, ids: Sequence[int], settings: SamplingSettings, seed: int, top: int, length: int
-    ) -> dict[str, Any]:
-        """The request of a stream."""
-        return self._body(ids, top, length) | sampling(settings, seed) | {"stream": True}
+    def body(self, ids: Sequence[int], top: int, length: int, *, cold: bool) -> dict[str, Any]:
+        """The request of a greedy stream."""
+        body = self._body(ids, top, length, cold=cold)
+        return body | sampling(SamplingSettings(), 0) | {"stream": True}
 
     def taken(self, row: Row, top: int, seconds: float) -> Step:
         """A step that a stream brought."""
         return Step(self._listed(row, top, seconds), row.id, row.logprob)
 
-    def greedy(self, ids: Sequence[int], top: int) -> Step:
+    def greedy(self, ids: Sequence[int], top: int, *, cold: bool) -> Step:
         """The most probable token after a path."""
-        distribution = self.describe(ids, top)
+        distribution = self._described(ids, top, cold=cold)
         return Step(distribution, distribution.id_view[0], distribution.logprob(0))
 
-    def _found(self, ids: Sequence[int], token: int, top: int) -> Step:
-        distribution = self.describe(ids, top)
+    def _found(self, ids: Sequence[int], token: int, top: int, *, cold: bool) -> Step:
+        distribution = self._described(ids, top, cold=cold)
         index = distribution.index_of(token)
         if index is None:
-            return Step(distribution, token, float(self.logprobs(ids)[token]))
+            return Step(distribution, token, float(self._whole(ids, cold=cold)[token]))
         return Step(distribution, token, distribution.logprob(index))
 
-    def _body(self, ids: Sequence[int], top: int, length: int) -> dict[str, Any]:
+    def _body(
+        self, ids: Sequence[int], top: int, length: int, *, cold: bool = False
+    ) -> dict[str, Any]:
         return {
             "prompt": list(ids),
             "n_predict": length,
             "n_probs": top,
             "temperature": 0.0,
             "return_tokens": True,
-            "cache_prompt": True,
+            "cache_prompt": not cold,
         }
 
     def _asked(self, body: dict[str, Any], kind: type[_Reply], limit: int = SMALL) -> _Reply:

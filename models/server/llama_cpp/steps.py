@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 
 
 class LlamaCppSteps:
-    """Implements `Steps`: a greedy stream; where it leaves tokens out, or for other settings, one
-    request a token.
+    """Implements `Steps`: a greedy stream; what it leaves out is asked for.
 
     Of a character of several tokens a stream shows the last one alone.
     """
@@ -30,23 +29,19 @@ class LlamaCppSteps:
         server: "LlamaCpp",
         http: Http,
         ids: Sequence[int],
-        settings: SamplingSettings,
-        seed: int,
         top: int,
         length: int,
         *,
         cold: bool,
     ) -> None:
-        self._server, self._http, self._cold = server, http, cold
-        self._path, self._settings, self._seed, self._top = list(ids), settings, seed, top
+        self._server, self._path, self._top, self._cold = server, list(ids), top, cold
         self._left, self._told = length, 0
         self.ends = False
         self._ready: deque[Step] = deque()
         self._since = time.perf_counter()
-        self._events: EventStream | None = None
-        if server.streams(settings):
-            body = server.body(ids, settings, seed, top, length) | {"cache_prompt": not cold}
-            self._events = EventStream(http, PATH, body)
+        body = server.body(ids, top, length, cold=cold)
+        self._events: EventStream | None = EventStream(http, PATH, body)
+        """None once it is given up: each token is then asked for."""
 
     @property
     def over(self) -> bool:
@@ -56,8 +51,8 @@ class LlamaCppSteps:
     def next(self, seconds: float) -> Step | None:
         if not self._ready and not self.over:
             if self._events is None:
-                seed = self._seed + self._told
-                self._add(self._server.step(self._path, self._settings, seed, self._top))
+                greedy = SamplingSettings()
+                self._add(self._server.step(self._path, greedy, 0, self._top, cold=self._cold))
             elif (data := self._events.next(seconds)) is not None:
                 self._take(data)
         return self._ready.popleft() if self._ready else None
@@ -94,7 +89,7 @@ class LlamaCppSteps:
         them. Else the stream is given up, and each token is asked for."""
         path, steps = list(self._path), list[Step]()
         for _ in range(hidden):
-            steps.append(self._server.greedy(path, self._top))
+            steps.append(self._server.greedy(path, self._top, cold=self._cold))
             path.append(steps[-1].token)
         bytes_of = self._server.vocabulary.bytes_of
         spelled = b"".join(bytes_of(step.token) for step in steps)

@@ -79,8 +79,17 @@ class OpenAI:
         """See `Dialect.logprobs`."""
         raise UsageError(f"{self.program} lists the first candidates only.")
 
-    def step(self, ids: Sequence[int], settings: SamplingSettings, seed: int, top: int) -> Step:
+    def step(
+        self,
+        ids: Sequence[int],
+        settings: SamplingSettings,
+        seed: int,
+        top: int,
+        *,
+        cold: bool = False,
+    ) -> Step:
         """See `Dialect.step`."""
+        del cold
         began = time.perf_counter()
         written, ends = self._one(ids, settings, seed, top)
         step = self.taken(written, ids, top, time.perf_counter() - began)

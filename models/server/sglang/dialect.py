@@ -94,10 +94,18 @@ class Sglang:
         pairs = [self._pair(entry) for entry in rows or []]
         return by_id((token for token, _ in pairs), (value for _, value in pairs), self._rows)
 
-    def step(self, ids: Sequence[int], settings: SamplingSettings, seed: int, top: int) -> Step:
+    def step(
+        self,
+        ids: Sequence[int],
+        settings: SamplingSettings,
+        seed: int,
+        top: int,
+        *,
+        cold: bool = False,
+    ) -> Step:
         """See `Dialect.step`."""
         began = time.perf_counter()
-        told = self._asked(self._body(ids, settings, seed, top, 1))
+        told = self._asked(self._body(ids, settings, seed, top, 1, cold=cold))
         steps = self._steps(told, 0, top, time.perf_counter() - began)
         if len(steps) != 1:
             raise self._http.unreadable("has not the one token that was asked for")
@@ -114,9 +122,7 @@ class Sglang:
         cold: bool = False,
     ) -> Steps:
         """See `Dialect.steps`."""
-        body = self._body(ids, settings, seed, top, length) | {"stream": True}
-        if cold:
-            body["cache_salt"] = secrets.token_hex(16)  # prefixes of another salt are not shared
+        body = self._body(ids, settings, seed, top, length, cold=cold) | {"stream": True}
         count = 0
 
         def read(data: bytes, spent: float) -> list[Step]:
@@ -218,13 +224,22 @@ class Sglang:
         return ServerError(f"{self.program} gave the request up: {said_by(str(words or ''))}")
 
     def _body(
-        self, ids: Sequence[int], settings: SamplingSettings, seed: int, top: int, length: int
+        self,
+        ids: Sequence[int],
+        settings: SamplingSettings,
+        seed: int,
+        top: int,
+        length: int,
+        *,
+        cold: bool = False,
     ) -> dict[str, Any]:
         left = self._context - len(ids) if self._context else length
         return {
             "input_ids": list(ids),
             "return_logprob": True,
             "top_logprobs_num": min(top, self._rows),
+            # Prefixes of another salt are not shared.
+            **({"cache_salt": secrets.token_hex(16)} if cold else {}),
             "sampling_params": {
                 "max_new_tokens": max(1, min(length, left)),
                 **self._sampling(settings, seed),

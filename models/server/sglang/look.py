@@ -8,7 +8,7 @@ from tokexplore.models.display import safe_text
 from tokexplore.models.engine.loading.generation_config import eos_ids, read_generation_config
 from tokexplore.models.engine.text.byte_table import vocabulary_of
 from tokexplore.models.errors import ModelError, ServerError
-from tokexplore.models.server.asking.raw_logprobs import check_raw
+from tokexplore.models.server.asking.raw_logprobs import is_raw
 from tokexplore.models.server.asking.served import (
     MOST_ROWS,
     UNSTATED,
@@ -18,6 +18,7 @@ from tokexplore.models.server.asking.served import (
     stated,
 )
 from tokexplore.models.server.asking.tokenizer_here import check_reading, tokenizer_here
+from tokexplore.models.server.greedy_logprobs import GreedyLogprobs
 from tokexplore.models.server.sglang.dialect import PATH, Sglang
 from tokexplore.models.server.wire.http import Http, RefusedError
 from tokexplore.models.untrusted import brief, object_of
@@ -35,7 +36,7 @@ def look(looking: Look, model: dict[str, Any]) -> Served:
 
     Raises:
         ServerError: it does not answer as such a server does.
-        ModelError: there is no tokenizer of the model here, or it gives processed logprobs.
+        ModelError: there is no tokenizer of the model here, or it cannot be asked by ids.
     """
     http, tell = looking.http, looking.tell
     name = str(model["id"])
@@ -49,7 +50,7 @@ def look(looking: Look, model: dict[str, Any]) -> Served:
     rows = _rows(http)
     seeded = server.get("enable_deterministic_inference") is True
     dialect = Sglang(http, program, rows, context, seeded=seeded)
-    check_raw(looking, dialect, "SGLANG_RETURN_ORIGINAL_LOGPROB=1 in its environment")
+    raw = is_raw(looking, dialect)
     dialect.logprobs([0])
     tell(f"lists all {rows:,} tokens by id", f"POST {PATH} with top_logprobs_num {rows}")
     scores = _scores(looking, dialect)
@@ -61,7 +62,7 @@ def look(looking: Look, model: dict[str, Any]) -> Served:
     generation, _ = read_generation_config(located.directory)
     return looking.served(
         Program(NAME, version, name, context),
-        dialect,
+        dialect if raw else GreedyLogprobs(dialect, scores=scores),
         tokenizer,
         vocabulary_of(tokenizer, rows),
         eos_ids(generation, {}, tokenizer, rows),

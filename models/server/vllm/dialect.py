@@ -108,10 +108,18 @@ class Vllm:
             raise self._http.unreadable("has not the whole vocabulary that was asked for")
         return told[0]
 
-    def step(self, ids: Sequence[int], settings: SamplingSettings, seed: int, top: int) -> Step:
+    def step(
+        self,
+        ids: Sequence[int],
+        settings: SamplingSettings,
+        seed: int,
+        top: int,
+        *,
+        cold: bool = False,
+    ) -> Step:
         """See `Dialect.step`."""
         began = time.perf_counter()
-        data = self._http.post_raw(PATH, self._body(ids, settings, seed, top, 1))
+        data = self._http.post_raw(PATH, self._body(ids, settings, seed, top, 1, cold=cold))
         steps = self.read(data, top, time.perf_counter() - began)
         if len(steps) != 1:
             raise self._http.unreadable("has not the one token that was asked for")
@@ -128,9 +136,7 @@ class Vllm:
         cold: bool = False,
     ) -> Steps:
         """See `Dialect.steps`."""
-        body = self._body(ids, settings, seed, top, length) | {"stream": True}
-        if cold:
-            body["cache_salt"] = secrets.token_hex(16)  # blocks of another salt are not shared
+        body = self._body(ids, settings, seed, top, length, cold=cold) | {"stream": True}
         return EventSteps(
             EventStream(self._http, PATH, body), lambda data, spent: self.read(data, top, spent)
         )
@@ -218,7 +224,14 @@ class Vllm:
             raise self._http.unreadable("has no logprobs as vLLM writes them") from None
 
     def _body(
-        self, ids: Sequence[int], settings: SamplingSettings, seed: int, top: int, length: int
+        self,
+        ids: Sequence[int],
+        settings: SamplingSettings,
+        seed: int,
+        top: int,
+        length: int,
+        *,
+        cold: bool = False,
     ) -> dict[str, Any]:
         return {
             "model": self._model,
@@ -227,6 +240,8 @@ class Vllm:
             "logprobs": top,
             "return_token_ids": True,
             "return_tokens_as_token_ids": True,
+            # Blocks of another salt are not shared.
+            **({"cache_salt": secrets.token_hex(16)} if cold else {}),
             **sampling(settings, seed),
         }
 

@@ -6,9 +6,10 @@ from typing import Any
 from tokexplore.models.api.capabilities import Capabilities
 from tokexplore.models.engine.loading.generation_config import eos_ids, read_generation_config
 from tokexplore.models.engine.text.byte_table import vocabulary_of
-from tokexplore.models.server.asking.raw_logprobs import check_raw
+from tokexplore.models.server.asking.raw_logprobs import is_raw
 from tokexplore.models.server.asking.served import MOST_ROWS, Look, Program, Served, stated
 from tokexplore.models.server.asking.tokenizer_here import check_reading, tokenizer_here
+from tokexplore.models.server.greedy_logprobs import GreedyLogprobs
 from tokexplore.models.server.vllm.dialect import PATH, Vllm
 from tokexplore.models.server.wire.http import Http, RefusedError
 
@@ -23,7 +24,7 @@ def look(looking: Look, model: dict[str, Any], version: str) -> Served:
 
     Raises:
         ServerError: it does not answer as such a server does.
-        ModelError: there is no tokenizer of the model here, or it gives processed logprobs.
+        ModelError: there is no tokenizer of the model here.
     """
     name, program = str(model["id"]), f"vLLM {version}"
     looking.tell(f"is {program}", "GET /version")
@@ -34,13 +35,13 @@ def look(looking: Look, model: dict[str, Any], version: str) -> Served:
     listed = f"all {rows:,} tokens" if whole else f"up to {limit:,} of {rows:,} tokens"
     looking.tell(f"lists {listed} by id", f"POST {PATH} with logprobs -1")
     dialect = Vllm(looking.http, program, name, rows)
-    check_raw(looking, dialect, "--logprobs-mode raw_logprobs")
+    raw = is_raw(looking, dialect)
     check_reading(looking, name, tokenizer)
     looking.tell("gives logprobs and ranks of a prompt", f"POST {PATH} with prompt_logprobs")
     generation, _ = read_generation_config(located.directory)
     return looking.served(
         Program("vLLM", version, name, stated(model.get("max_model_len"))),
-        dialect,
+        dialect if raw else GreedyLogprobs(dialect, scores=True),
         tokenizer,
         vocabulary_of(tokenizer, rows),
         eos_ids(generation, {}, tokenizer, rows),

@@ -18,6 +18,7 @@ from tokexplore.models.api.engine import (
     StreamRequest,
 )
 from tokexplore.models.api.options import LoadOptions, ServerOptions
+from tokexplore.models.api.traffic import Traffic
 from tokexplore.models.errors import ServerError, UsageError
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.server.engine import ServerEngine
@@ -274,3 +275,16 @@ def test_what_a_server_tells_is_named_logprobs(engine: ServerEngine) -> None:
     for whole in (False, True):
         assert not engine.describe(engine.encode("Once"), whole=whole).has_logits
     assert FakeEngine().describe([1]).has_logits
+
+
+def test_draws_are_kept_from_the_cache_where_they_are_to_be_cold(
+    engine: ServerEngine, stub: Stub
+) -> None:
+    ids = tuple(engine.encode("Once upon a time"))
+    request = StreamRequest(ids, SamplingSettings(temperature=0.9, seed=3), 4)
+    before = len(stub.asked)
+    found = list(engine.requests.run([request], Traffic(cold=True), Control()))
+    assert sum(isinstance(each, tuple) for each in found) == 5
+    bodies = [body for path, body in stub.asked[before:] if path == "/completion"]
+    assert len(bodies) >= 4
+    assert not any(body["cache_prompt"] for body in bodies)

@@ -125,3 +125,20 @@ def test_it_tells_how_it_renders_a_chat(engine: ServerEngine, local: LocalEngine
     if local.info.chat_template:
         chat = Chat((Message("user", "Who is the king?"),))
         assert engine.render(chat).ids == local.render(chat).ids
+
+
+def test_logprobs_after_its_sampler_are_not_shown(local: LocalEngine) -> None:
+    with serving(EMBEDDED_DIRECTORY, "--logprobs-mode", "processed_logprobs") as url:
+        server = ServerOptions(tokenizer=str(EMBEDDED_DIRECTORY))
+        engine = ServerEngine.open(LoadOptions(url, server=server), lambda _: None)
+        assert "gives logprobs after the temperature" in [what for what, _ in engine.info.evidence]
+        ids = engine.encode("Once upon a time")
+        check(local, ids, streamed(engine, ids))
+        check(local, ids, streamed(engine, ids, temperature=0.7, top_k=5, seed=3))
+        check(local, ids, streamed(engine, ids, temperature=1.6, seed=4))
+        penalised = streamed(engine, ids, repetition_penalty=1.3)
+        check(local, ids, penalised)
+        scores = [s for s in engine.score(ids, 1, Control()) if isinstance(s, ScoredToken)]
+        for score in scores:
+            (truth,) = local.standings(ids[: score.position], [ids[score.position]])
+            assert score.standing.logprob == pytest.approx(truth.logprob, abs=SAME)

@@ -179,14 +179,6 @@ def test_requests_are_kept_from_its_prefix_cache(stub: Stub, engine: ServerEngin
         list(engine.requests.run([request], Traffic(cold=True), Control()))
 
 
-def test_logprobs_after_its_sampler_are_refused(local: LocalEngine) -> None:
-    with (
-        serving(Stub(local, "sglang", processed=True)) as url,
-        pytest.raises(ModelError, match="SGLANG_RETURN_ORIGINAL_LOGPROB=1"),
-    ):
-        opened(url)
-
-
 def test_settings_that_it_has_not_are_refused(engine: ServerEngine) -> None:
     for field, value in (("typical_p", 0.5), ("repetition_penalty", 1.2), ("bias", (((5,), 1.0),))):
         with pytest.raises(UsageError, match=r"SGLang 0\.5\.23 has no .* as we have it"):

@@ -103,14 +103,6 @@ def test_it_lists_as_many_as_it_may(local: LocalEngine) -> None:
         assert len(opened(url, top=64).describe(engine.encode("The"))) == 64
 
 
-def test_logprobs_after_its_sampler_are_refused(local: LocalEngine) -> None:
-    with (
-        serving(Stub(local, "vllm", processed=True)) as url,
-        pytest.raises(ModelError, match="--logprobs-mode raw_logprobs"),
-    ):
-        opened(url)
-
-
 def test_a_tokenizer_that_is_not_the_servers_is_refused(local: LocalEngine, tmp_path: Path) -> None:
     AutoTokenizer.from_pretrained(HERE).save_pretrained(tmp_path)
     tokenizer = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
