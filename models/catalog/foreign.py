@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-GGUF_ADVICE = "which cannot be opened: give the safetensors checkpoint that it was made from"
 _POINTER = b"version https://git-lfs.github.com/spec/"
 _READ = (".safetensors", ".bin", ".json", ".model", ".tiktoken", ".txt", ".jinja")
 _FOREIGN = ("*.pth", "consolidated*.safetensors", "*.h5", "*.msgpack", "*.onnx", "*.npz", "*.nemo")
@@ -23,9 +22,6 @@ def no_checkpoint(path: Path) -> str:
             f"has git-lfs pointers where files should be ({pointers[0]}{more}): run `git lfs pull` "
             "in it"
         )
-    gguf = [p.name for p in files if p.suffix == ".gguf"]
-    if gguf and not any(p.suffix in (".safetensors", ".bin") for p in files):
-        return f"holds only GGUF weights ({gguf[0]}), {GGUF_ADVICE}"
     return ""
 
 

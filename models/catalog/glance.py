@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from tokexplore.models.catalog.catalog import Located, describe_problems, offline
+from tokexplore.models.catalog.gguf_names import GGUF
 from tokexplore.models.errors import ModelError
 from tokexplore.models.untrusted import read_json
 
@@ -22,7 +23,7 @@ def check_files(found: Located) -> None:
     """
     path = found.path
     downloads = found.origin == "hub" and not offline()
-    if path is None or downloads or _may_be_whole(path):
+    if path is None or downloads or path.suffix == GGUF or _may_be_whole(path):
         return
     from tokexplore.models.catalog.checkpoint import read_checkpoint  # takes longer than a glance
 

@@ -46,10 +46,10 @@ def fetch(folder: Path) -> None:
 
 
 @contextmanager
-def serving() -> Iterator[str]:
-    """Serve it on a free port of this machine; the address."""
+def serving(model: Path = GGUF) -> Iterator[str]:
+    """Serve a model on a free port of this machine; the address."""
     process = subprocess.Popen(
-        [sys.executable, "-c", _SERVE, str(GGUF)],
+        [sys.executable, "-c", _SERVE, str(model)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

@@ -127,7 +127,7 @@ def choose_dtype(asked: Dtype, kind: str, checkpoint: Checkpoint, *, in_full: bo
 
     A CPU gets float32 because half precision there is slow and its noise flips close calls.
     `auto` stays where transformers must decide: weights that are held as codes, and dtypes beyond
-    the three that can be asked for.
+    the three that can be asked for. The codes of GGUF are held as bfloat16.
 
     Args:
         in_full: whether quantised weights are held at full width.
@@ -138,7 +138,9 @@ def choose_dtype(asked: Dtype, kind: str, checkpoint: Checkpoint, *, in_full: bo
         return "auto"
     if kind == "cpu" and asked == "auto":
         return "float32"
-    return checkpoint.dtype if checkpoint.dtype in _DTYPES else "auto"
+    if checkpoint.dtype in _DTYPES:
+        return checkpoint.dtype
+    return "bfloat16" if checkpoint.gguf else "auto"
 
 
 def torch_dtype(name: str) -> torch.dtype | str:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
@@ -80,7 +81,7 @@ class Loaded:
     seconds: float
     notices: tuple[str, ...]
     config_hash: str
-    """SHA-256 of config.json."""
+    """SHA-256 of config.json, or of a GGUF file's header."""
     turn_ids: tuple[int, ...] = ()
     """Tokens that end the assistant's turn by the chat template and that `eos_ids` lacks."""
     adds_bos: bool = False
@@ -164,8 +165,12 @@ def _describe(
     started: float,
 ) -> Loaded:
     config = model.config.get_text_config()
-    generation, broken = read_generation_config(checkpoint.path)
+    generation, broken = _generation(checkpoint)
     notices += broken
+    if checkpoint.gguf:
+        from tokexplore.models.engine.loading.gguf.tokenizer import notice_of_cut
+
+        notices.append(notice_of_cut(tokenizer, checkpoint.gguf))
     settings, left_out = suggested(generation)
     vocabulary = vocabulary_of(tokenizer, rows)
     ends = eos_ids(generation, checkpoint.text_config, tokenizer, rows)
@@ -198,9 +203,27 @@ def _describe(
         suggested=settings,
         weight_bytes=sum(p.numel() * p.element_size() for p in model.parameters()),
         seconds=time.perf_counter() - started,
-        notices=tuple(dict.fromkeys([*notices, *left_out])),
-        config_hash=hashlib.sha256((checkpoint.path / "config.json").read_bytes()).hexdigest(),
+        notices=tuple(dict.fromkeys(filter(None, [*notices, *left_out]))),
+        config_hash=hashlib.sha256(_config_bytes(checkpoint)).hexdigest(),
     )
+
+
+def _generation(checkpoint: Checkpoint) -> tuple[dict[str, Any], list[str]]:
+    """What ends a text and how the model likes to be sampled; a notice where that is broken."""
+    if checkpoint.gguf is None:
+        return read_generation_config(checkpoint.path)
+    from tokexplore.models.engine.loading.gguf.config import ends_of
+
+    return ends_of(checkpoint.gguf), []
+
+
+def _config_bytes(checkpoint: Checkpoint) -> bytes:
+    """config.json, or all of a GGUF file that stands before its tensors."""
+    if checkpoint.gguf is None:
+        return (checkpoint.path / "config.json").read_bytes()
+    here = [t.start for t in checkpoint.gguf.tensors.values() if t.file == checkpoint.path]
+    with checkpoint.path.open("rb") as stream:
+        return stream.read(min(here, default=0))
 
 
 def _has_chat_template(tokenizer: PreTrainedTokenizerBase) -> bool:

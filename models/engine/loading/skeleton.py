@@ -61,6 +61,8 @@ def check_skeleton(
             f"{name} has a config.json that asks for {gb(tables)} of tables beside the weights, "
             f"and {placement.label} has {gb(placement.free)} free: check its largest position."
         )
+    if checkpoint.gguf:
+        return  # which says of each tensor how its codes become numbers
     floating = {key for key, value in model.state_dict().items() if value.is_floating_point()}
     floating |= {key.partition(".")[2] for key in floating}  # files may lack the model's prefix
     if problems := problems_of_codes(checkpoint.config, checkpoint.tensors, floating):

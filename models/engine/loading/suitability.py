@@ -1,6 +1,7 @@
 """Refuse, in one sentence each, what transformers would open but what cannot do the job."""
 
 import re
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -40,6 +41,8 @@ def check_files(name: str, checkpoint: Checkpoint, *, trust_remote_code: bool) -
     """
     if checkpoint.problems:
         raise ModelError(describe_problems(name, checkpoint.problems))
+    if checkpoint.gguf:
+        check_gguf_package(name)
     if checkpoint.config.get("is_encoder_decoder"):
         raise ModelError(
             f"{name} is an encoder-decoder model ({checkpoint.family}): tokexplore explores causal "
@@ -61,6 +64,19 @@ def check_files(name: str, checkpoint: Checkpoint, *, trust_remote_code: bool) -
         raise ModelError(
             f"{name} is not a causal language model ({checkpoint.family}): choose one whose "
             "architecture is named ...ForCausalLM."
+        )
+
+
+def check_gguf_package(name: str) -> None:
+    """Refuse a GGUF file where what reads it is not installed.
+
+    Raises:
+        ModelError: naming the package.
+    """
+    if not find_spec("gguf"):
+        raise ModelError(
+            f"{name} is a GGUF model, which needs a package that is not installed: "
+            "pip install gguf (the extra tokexplore[gguf])."
         )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
@@ -21,16 +21,27 @@ from transformers import (
 from transformers import __version__ as transformers_version
 
 from tokexplore.models.catalog.checkpoint import Checkpoint, processor_template
+from tokexplore.models.catalog.gguf_header import GgufHeader, gguf_header
+from tokexplore.models.catalog.gguf_names import GGUF
 from tokexplore.models.engine.loading.config import OUTPUTS, ask_plainly, culprit
 from tokexplore.models.engine.loading.device import Placement, torch_dtype
 from tokexplore.models.engine.loading.load_progress import Meter, Report
 from tokexplore.models.engine.loading.muted_libraries import bars_to
 from tokexplore.models.engine.loading.quantization import settle_dtype
-from tokexplore.models.engine.loading.suitability import auto_class, check_family, check_loaded
+from tokexplore.models.engine.loading.skeleton import skeleton
+from tokexplore.models.engine.loading.suitability import (
+    auto_class,
+    check_family,
+    check_gguf_package,
+    check_loaded,
+)
 from tokexplore.models.engine.loading.tokenizer_files import TEKKEN, missing_packages
 from tokexplore.models.engine.loading.towers import leave_out_towers
 from tokexplore.models.errors import ModelError, OutOfMemoryError, TokexploreError
 from tokexplore.models.untrusted import brief
+
+if TYPE_CHECKING:
+    from tokexplore.models.engine.loading.gguf.weights import DequantisedTensor
 
 _LONGEST = 300
 """Characters of a library's message; some repeat what they could not read."""
@@ -103,24 +114,33 @@ def blamed(name: str, config: dict[str, Any]) -> Iterator[None]:
 
 def open_config(opening: Opening) -> PreTrainedConfig:
     """The model's config, of a family that can do the job, whose passes give what we ask for."""
-    with explained(opening.name, "the machine"), blamed(opening.name, opening.checkpoint.config):
-        config = AutoConfig.from_pretrained(
-            opening.path,
-            trust_remote_code=opening.trust_remote_code,
-            local_files_only=True,
-            **OUTPUTS,
-        )
+    header = opening.checkpoint.gguf
+    stated = {} if header else opening.checkpoint.config
+    with explained(opening.name, "the machine"), blamed(opening.name, stated):
+        if header:
+            from tokexplore.models.engine.loading.gguf.config import gguf_config
+
+            config = gguf_config(opening.name, header, **OUTPUTS)
+        else:
+            config = AutoConfig.from_pretrained(
+                opening.path,
+                trust_remote_code=opening.trust_remote_code,
+                local_files_only=True,
+                **OUTPUTS,
+            )
         ask_plainly(config)
     check_family(opening.name, config, trust_remote_code=opening.trust_remote_code)
     return config
 
 
 def open_tokenizer(name: str, path: Path, *, trust_remote_code: bool) -> PreTrainedTokenizerBase:
-    """The tokenizer in a model's directory, from tokenizer.json where it has one.
+    """The tokenizer in a directory, from tokenizer.json where it has one, or in a GGUF file.
 
     Raises:
         ModelError: for files that cannot be read, and where they need a package that is not here.
     """
+    if path.suffix == GGUF:
+        return _in_gguf(name, path)
     whole = (path / "tokenizer.json").is_file()
     if not whole and (packages := missing_packages(path)):
         raise ModelError(
@@ -141,6 +161,18 @@ def open_tokenizer(name: str, path: Path, *, trust_remote_code: bool) -> PreTrai
     return tokenizer
 
 
+def _in_gguf(name: str, path: Path) -> PreTrainedTokenizerBase:
+    check_gguf_package(name)
+    from tokexplore.models.engine.loading.gguf.tokenizer import gguf_tokenizer
+
+    try:
+        header = gguf_header(path)
+    except ValueError as error:
+        raise ModelError(f"{name} {error}.") from None
+    with explained(f"{name}'s tokenizer", "the machine"):
+        return gguf_tokenizer(path, header)
+
+
 def open_model(
     opening: Opening,
     config: PreTrainedConfig,
@@ -151,6 +183,7 @@ def open_model(
 ) -> tuple[PreTrainedModel, list[str]]:
     """The model with every weight in its place, in eval mode, and notices about its weights."""
     sizes = _tensor_bytes(opening.checkpoint)
+    header = opening.checkpoint.gguf
     meter = Meter(sizes, sum(sizes.values()) or opening.checkpoint.weight_bytes, report)
     meter.start(detail)
     with (
@@ -158,18 +191,26 @@ def open_model(
         blamed(opening.name, opening.checkpoint.config),
         bars_to(meter.hook),
     ):
-        model, info = auto_class(config).from_pretrained(
-            opening.path,
-            config=config,
-            generation_config=GenerationConfig(),  # else its file is read, which none of this needs
-            dtype=torch_dtype(dtype),
-            device_map=placement.device_map,
-            trust_remote_code=opening.trust_remote_code,
-            local_files_only=True,
-            ignore_mismatched_sizes=True,
-            output_loading_info=True,
-        )
+        settings: dict[str, Any] = {
+            "config": config,
+            # Else its file is read, which none of this needs.
+            "generation_config": GenerationConfig(),
+            "dtype": torch_dtype(dtype),
+            "device_map": placement.device_map,
+            "local_files_only": True,
+            "ignore_mismatched_sizes": True,
+            "output_loading_info": True,
+        }
+        if header:
+            kind, weights = _dequantised(opening.name, header, config)
+            model, info = kind.from_pretrained(None, state_dict=weights, **settings)
+        else:
+            model, info = auto_class(config).from_pretrained(
+                opening.path, trust_remote_code=opening.trust_remote_code, **settings
+            )
     notices = check_loaded(opening.name, info, model, opening.checkpoint)
+    if header:
+        notices += _of_gguf(opening.name, header, model)
     if opening.checkpoint.quantization and not model.is_quantized:
         settle_dtype(model, model.config.dtype)
     meter.finish()
@@ -177,6 +218,24 @@ def open_model(
     if len(type(model.config).sub_configs) > 1:
         notices.append(leave_out_towers(opening.name, model))
     return model, notices
+
+
+def _dequantised(
+    name: str, header: GgufHeader, config: PreTrainedConfig
+) -> "tuple[type[PreTrainedModel], dict[str, DequantisedTensor]]":
+    """The class of a GGUF model, and its weights, none of them read yet."""
+    from tokexplore.models.engine.loading.gguf.weights import gguf_weights
+
+    without_memory = skeleton(config, trust_remote_code=False)
+    return type(without_memory), gguf_weights(name, header, config, without_memory)
+
+
+def _of_gguf(name: str, header: GgufHeader, model: PreTrainedModel) -> list[str]:
+    """Give a model what its GGUF file has beside its weights; notices."""
+    from tokexplore.models.engine.loading.gguf.config import notices_of
+    from tokexplore.models.engine.loading.gguf.weights import stretch_positions
+
+    return [*notices_of(header), stretch_positions(name, header, model)]
 
 
 def _tensor_bytes(checkpoint: Checkpoint) -> dict[str, int]:
