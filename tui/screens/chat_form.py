@@ -45,6 +45,17 @@ class Typed(NamedTuple):
         """Whether another conversation stands there, or another way of rendering it."""
         return self._replace(keeps_later=other.keeps_later) != other
 
+    def over(self, given: "Typed", now: "Typed") -> "Typed":
+        """The same, where the fields that it left as they were given are given other words now."""
+        known = len(given.turns)
+        here = (*now.turns[:known], *[None] * (known - len(now.turns)))
+        both = zip(self.turns, given.turns, here, strict=False)
+        kept = [turn for mine, was, theirs in both if (turn := theirs if mine == was else mine)]
+        return self._replace(
+            turns=(*kept, *now.turns[known:], *self.turns[known:]),
+            prefill=now.prefill if self.prefill == given.prefill else self.prefill,
+        )
+
 
 class Choice(Static, can_focus=True):
     """One of a few words; left and right, or space, take another."""
@@ -163,6 +174,7 @@ class ChatForm(VerticalScroll, can_focus=False):
         put_as, words = list(PUT_AS), list(PUT_AS.values())
         self._how = Choice("these words are put", words, put_as.index(typed.put_as))
         self._later = Choice("turns after an edited one", LATER, int(typed.keeps_later))
+        self._later.display = bool(chat.messages)
         self._told = Input(typed.options, id="options", placeholder="NAME=VALUE NAME=VALUE …")
 
     def compose(self) -> ComposeResult:
@@ -298,6 +310,8 @@ class ChatForm(VerticalScroll, can_focus=False):
                 f"nothing to send: the {emptied[0].role}'s turn ({number} from the top) is empty, "
                 "and what follows it is left out: type its words"
             )
+        if not self._chat.messages:
+            return "nothing to send yet: type what the user says"
         return "nothing to send: edit a turn, or add one"
 
 

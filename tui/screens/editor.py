@@ -24,7 +24,7 @@ LEAST_ROWS = 4
 FORMS = {
     "plain": "plain text",
     "chat": "chat: rendered by the model's template · tab, shift+tab: other turns",
-    "new": "another chat: rendered by the model's template",
+    "new": "a new chat: rendered by the model's template",
 }
 """What a prompt can be, in words."""
 
@@ -50,6 +50,26 @@ class PromptTyped(NamedTuple):
         return chats | ({"plain"} if self.text != other.text else set())
 
 
+class PromptDraft(NamedTuple):
+    """What was left in an editor."""
+
+    typed: PromptTyped
+    given: PromptTyped
+    """What it began with."""
+
+    def over(self, now: PromptTyped) -> PromptTyped:
+        """The same changes to what it would begin with now: an answer may have gone on since."""
+        typed, given = self.typed, self.given
+        chats = {
+            form: chat.over(given.chats[form], now.chats[form])
+            if form in given.chats and form in now.chats
+            else chat
+            for form, chat in typed.chats.items()
+        }
+        text = now.text if typed.text == given.text else typed.text
+        return typed._replace(text=text, chats=chats)
+
+
 class PromptEditor(Writing[PromptSpec | None]):
     """A plain prompt or, where the model has a chat template, a chat.
 
@@ -57,8 +77,10 @@ class PromptEditor(Writing[PromptSpec | None]):
         spec: the prompt of the path in view, and what is said after it.
         preview: shows the tokens of a plain text.
         preview_chat: shows what a chat sends.
-        leave: told of what stands in the editor when it closes.
-        typed: what stood in it when it was closed before.
+        leave: told of what stands in the editor when it closes; None where that is what it began
+            with.
+        as_chat: whether it begins as a new chat, where it can be one.
+        draft: what stood in it when it was closed before.
         options: names that the chat template asks for.
         at: the message of the chat to stand on.
         warning: see `Writing`.
@@ -74,11 +96,12 @@ class PromptEditor(Writing[PromptSpec | None]):
         spec: PromptSpec,
         preview: Preview,
         preview_chat: Callable[[Chat], Awaitable[str]],
-        leave: Callable[[PromptTyped], None],
+        leave: Callable[[PromptDraft | None], None],
         *,
         can_chat: bool,
+        as_chat: bool = False,
         placeholder: str = "",
-        typed: PromptTyped | None = None,
+        draft: PromptDraft | None = None,
         options: Sequence[str] = (),
         at: int | None = None,
         warning: Callable[[], str] = str,
@@ -88,9 +111,10 @@ class PromptEditor(Writing[PromptSpec | None]):
         self._spec, self._preview, self._preview_chat, self._leave = (
             spec, preview, preview_chat, leave,
         )  # fmt: skip
-        self._placeholder, self._typed, self._options, self._at = placeholder, typed, options, at
+        self._placeholder, self._left, self._options, self._at = placeholder, draft, options, at
         self._forms = ["plain", *(["chat"] if spec.chat else []), *(["new"] if can_chat else [])]
-        self._form = "chat" if spec.chat else "plain"
+        new = "new" if as_chat and can_chat else "plain"
+        self._form = "chat" if spec.chat else new
         self.literal = spec.literal if spec.chat is None else spec.chat.literal
         self._sent_words = self._aside = PromptTyped(self._form, "", {}, self.literal)
         """What the editor makes of what it was given (it knows one kind of line break), and what
@@ -120,14 +144,15 @@ class PromptEditor(Writing[PromptSpec | None]):
         if self.part(Draft, "#plain") is None:
             return  # a model that is refused takes it away while it opens
         self._sent_words = self._aside = self.typed()
-        if self._typed is None:
+        if self._left is None:
             self._show_form()
             return
-        if drafts := self._typed.differing(self._sent_words):
+        typed = self._left.over(self._sent_words)
+        if drafts := typed.differing(self._sent_words):
             self._drafts = drafts
             self.tell_draft("shown")
         # In the screen's own queue: before it takes a key.
-        self.call_next(self._put, self._typed)
+        self.call_next(self._put, typed)
 
     async def _put(self, typed: PromptTyped) -> None:
         """Let other words stand in the fields."""
@@ -223,11 +248,12 @@ class PromptEditor(Writing[PromptSpec | None]):
             self._leave(self._to_keep())
         super().action_cancel()
 
-    def _to_keep(self) -> PromptTyped:
+    def _to_keep(self) -> PromptDraft | None:
         """What stands in the editor, or a draft for which nothing else was typed."""
         typed = self.typed()
         is_new = self.draft != "aside" or typed.differs(self._sent_words)
-        return typed if is_new else self._aside
+        kept = typed if is_new else self._aside
+        return None if kept == self._sent_words else PromptDraft(kept, self._sent_words)
 
     def typed(self) -> PromptTyped:
         """What stands in the editor."""

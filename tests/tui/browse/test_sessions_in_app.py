@@ -111,7 +111,7 @@ async def test_a_new_chat_can_be_typed_before_the_model_is_loaded(has_template: 
             if key == "t":
                 await press(pilot, "ctrl+g")
         await press(pilot, "ctrl+r")
-        assert "another chat" in screen_text(app)
+        assert "a new chat" in screen_text(app)
         await pilot.press(*"who was he", "enter")
         explorer = app.controller.explorer
         if has_template:

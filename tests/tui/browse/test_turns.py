@@ -307,6 +307,28 @@ async def test_what_was_typed_is_there_when_the_editor_is_opened_again() -> None
         assert [turn.text for turn in fields(app)][1::2] == ["who was that", "more"]
 
 
+async def test_a_draft_outlives_an_answer_that_goes_on() -> None:
+    gate = threading.Semaphore(2)
+    options = AppOptions(prompt=PromptSpec(chat=CHAT), max_new_tokens=LENGTH)
+    app = make_app(options=options, gate=gate)
+    async with app.run_test(size=SIZE) as pilot:
+        explorer = app.controller.explorer
+        await until(pilot, lambda: explorer.step(len(explorer.nodes) - 1) == 2)
+        await edited(app, pilot, 1, "who was that")
+        await press(pilot, "ctrl+n")
+        await pilot.press(*"more")
+        await press(pilot, "ctrl+g")
+        gate.release(LENGTH)
+        await answered(app, pilot)
+        whole = said(app)[2]
+        await press(pilot, "p")
+        assert "unsent draft" in screen_text(app)
+        shown = [(turn.role, turn.text) for turn in fields(app)]
+        assert shown[1:] == [("user", "who was that"), whole, ("user", "more")]
+        await press(pilot, "ctrl+l")
+        assert [(turn.role, turn.text) for turn in fields(app)] == said(app)
+
+
 async def test_an_unsent_draft_is_marked_and_a_key_brings_the_sent_words_back() -> None:
     app = chat_app()
     async with app.run_test(size=SIZE) as pilot:
