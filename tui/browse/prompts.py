@@ -247,7 +247,7 @@ class PromptActions(Actions):
         if self.controller.link.absent:
             return ""
         rendered = await self._previews.ask(self.controller.rendering(chat))
-        return "  ".join(filter(None, (self._shown(rendered.ids), rendered.warning)))
+        return "\n".join(filter(None, (self._shown(rendered.ids), rendered.warning)))
 
     async def _preview_turn(self, text: str, literal: bool) -> str:
         chat = spoken(self.explorer.path)

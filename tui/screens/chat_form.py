@@ -26,6 +26,11 @@ PUT_AS: dict[PrefillAs, str] = {
     "content": "as the template writes an answer",
     "reasoning": "as reasoning",
 }
+PUT = "these words are put"
+IN_FIELDS = {f"--prefill-as {name}": f"‘{PUT} {words}’" for name, words in PUT_AS.items()} | {
+    "give plain text with --prompt": "{editor.chat:ctrl+r} changes to plain text"
+}
+"""What options of the command line are here, in words that name keys."""
 LATER = ("are left out, and stay on their branch", "are sent too")
 """What becomes of the turns after one that was edited."""
 BLANK = (("system", "", -1), ("user", "", -1))
@@ -172,7 +177,7 @@ class ChatForm(VerticalScroll, can_focus=False):
         """Their fields, in order."""
         self._prefill = Draft(typed.prefill, id="prefill")
         put_as, words = list(PUT_AS), list(PUT_AS.values())
-        self._how = Choice("these words are put", words, put_as.index(typed.put_as))
+        self._how = Choice(PUT, words, put_as.index(typed.put_as))
         self._later = Choice("turns after an edited one", LATER, int(typed.keeps_later))
         self._later.display = bool(chat.messages)
         self._told = Input(typed.options, id="options", placeholder="NAME=VALUE NAME=VALUE …")
@@ -182,7 +187,10 @@ class ChatForm(VerticalScroll, can_focus=False):
         for turn in self.turns:
             yield turn.label
             yield turn
-        yield _label("the assistant begins with (optional)")
+        messages = self._chat.messages
+        again = bool(messages) and messages[-1].role == "assistant"
+        what = "another answer begins" if again else "the assistant begins"
+        yield _label(f"{what} with (optional)")
         yield self._prefill
         yield self._how
         yield self._later
@@ -268,6 +276,12 @@ class ChatForm(VerticalScroll, can_focus=False):
         stop = next((i for i in later if turns[i].role == "assistant"), len(turns))
         return turns[:stop]
 
+    @property
+    def answers_again(self) -> bool:
+        """Whether the answer at the end is left out, because another is to begin otherwise."""
+        last, begins = self.sent()[-1], self._prefill.text != self._initial.prefill
+        return begins and last.role == "assistant" and last.told is not None and not last.is_edited
+
     def chat(self) -> Chat | None:
         """The conversation as it would be sent; None where nothing is asked for.
 
@@ -278,6 +292,8 @@ class ChatForm(VerticalScroll, can_focus=False):
         messages = [turn.message() for turn in sent if turn.text.strip() or turn.holds_more]
         put_as: PrefillAs = typed.put_as
         prefill, more = typed.prefill, self._chat.prefill_more if typed.prefill else {}
+        if self.answers_again:
+            messages.pop()
         answers = messages and messages[-1].role == "assistant" and prefill == self._chat.prefill
         if answers and not typed.differs(self._initial):
             return None

@@ -4,7 +4,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import ClassVar, NamedTuple
 
 import msgspec
-from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
@@ -14,7 +13,8 @@ from tokexplore.models.api.chat import Chat
 from tokexplore.models.api.options import PromptSpec
 from tokexplore.models.display import counted, safe_text
 from tokexplore.models.errors import UsageError
-from tokexplore.tui.screens.chat_form import ChatForm, Typed
+from tokexplore.tui.keymap import rebinding_of
+from tokexplore.tui.screens.chat_form import IN_FIELDS, ChatForm, Typed
 from tokexplore.tui.screens.draft import Draft
 from tokexplore.tui.screens.writing import WRITING, Preview, Writing
 
@@ -172,10 +172,20 @@ class PromptEditor(Writing[PromptSpec | None]):
         self._drafts = typed.differing(self._aside)
         await self._put(typed._replace(form=self._form))
 
-    def on_resize(self, event: events.Resize) -> None:
+    def on_resize(self) -> None:
         """Leave room for what stands around a chat's turns."""
+        self.make_room()
+
+    def make_room(self) -> None:
+        told = self.part(Static, "#tokens")
+        around = AROUND + max(0, told.size.height - 1 if told else 0)
         for form in self.query(ChatForm):
-            form.styles.max_height = max(LEAST_ROWS, event.size.height * 9 // 10 - AROUND)
+            form.styles.max_height = max(LEAST_ROWS, self.app.size.height * 9 // 10 - around)
+
+    def explained(self, refusal: str) -> str:
+        for option, here in IN_FIELDS.items():
+            refusal = refusal.replace(option, rebinding_of(self.app).words(here))
+        return refusal
 
     @property
     def has_draft(self) -> bool:
@@ -291,5 +301,8 @@ def _sends(form: ChatForm, chat: Chat | None) -> str:
     left = sum(bool(turn.text.strip()) for turn in form.turns) - sum(
         bool(turn.text.strip()) for turn in form.sent()
     )
+    if form.answers_again:
+        begun = " from these words on" if chat.prefill else ""
+        return f"answers again{begun}; this answer stays · sends {counted(len(roles), 'turn')}"
     words = f"sends {', '.join(roles)}, {answer}"
     return f"{words} · {counted(left, 'turn')} left out" if left else words

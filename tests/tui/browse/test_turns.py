@@ -10,8 +10,9 @@ from support.fake_vocabulary import ASSISTANT, END, USER, encode, token_id
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from tokexplore.models.api.chat import Chat, Message
+from tokexplore.models.api.chat import Chat, Message, Rendered
 from tokexplore.models.api.options import PromptSpec
+from tokexplore.models.errors import UsageError
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.tree.conversation import TurnFigures, conversation, figures, spoken
 from tokexplore.tui.app import TokexploreApp
@@ -259,6 +260,72 @@ async def test_an_edited_answer_is_gone_on_with() -> None:
         assert [role for role, _ in said(app)] == ["system", "user", "assistant"]
         assert said(app)[2][1].startswith(" he was a")
         assert explorer.step(len(explorer.nodes) - 1) == LENGTH
+
+
+async def begin_with(app: TokexploreApp, pilot: Pilot[int], words: str) -> str:
+    """Let another answer begin with some words; what the editor says will be sent."""
+    await press(pilot, "p")
+    app.screen.query_one("#chat #prefill", Draft).load_text(words)
+    await settle(pilot)
+    told = screen_text(app)
+    await pilot.press("enter")
+    await until(pilot, lambda: not app.controller.busy and not isinstance(app.screen, PromptEditor))
+    return told
+
+
+@pytest.mark.parametrize("begun", ["", " he"])
+async def test_first_words_under_an_answer_begin_another_one(begun: str) -> None:
+    """A user who tells how an answer is to begin wants another answer, not one after this one."""
+    app = chat_app(msgspec.structs.replace(CHAT, prefill=begun))
+    async with app.run_test(size=SIZE) as pilot:
+        await answered(app, pilot, "and she")
+        explorer, tree = app.controller.explorer, app.controller.explorer.tree
+        before, old = list(explorer.nodes), said(app)
+        told = await begin_with(app, pilot, " she was")
+        assert "another answer begins with (optional)" in told
+        assert "answers again from these words on; this answer stays · sends 4 turns" in told
+        assert said(app)[:-1] == old[:-1]
+        assert said(app)[-1][1].startswith(" she was")
+        assert explorer.step(len(explorer.nodes) - 1) == 2 * LENGTH
+        assert tree.path(before[-1]) == before
+        await press(pilot, "u")
+        last = [n.message for n in app._notifications][-1]
+        assert last.startswith(f"Took back: prefill ' she was' with {LENGTH} tokens after it")
+        assert explorer.nodes == before
+
+
+async def test_first_words_that_are_taken_away_give_a_free_answer() -> None:
+    app = chat_app(msgspec.structs.replace(CHAT, prefill=" he was"))
+    async with app.run_test(size=SIZE) as pilot:
+        await answered(app, pilot)
+        told = await begin_with(app, pilot, "")
+        assert "answers again; this answer stays · sends 2 turns" in told
+        assert [role for role, _ in said(app)] == ["system", "user", "assistant"]
+        chat = app.controller.explorer.path.chat
+        assert chat is not None
+        assert chat.prefill == ""
+
+
+async def test_why_first_words_are_refused_is_whole_and_names_the_field() -> None:
+    class Refusing(FakeEngine):
+        def render(self, chat: Chat) -> Rendered:
+            if chat.prefill_as != "turn":
+                why = "the chat template of a model with a name has no place for a prefill like "
+                raise UsageError(f"{why}this: choose --prefill-as turn.")
+            return super().render(chat)
+
+    options = AppOptions(prompt=PromptSpec(chat=CHAT), max_new_tokens=LENGTH)
+    app = make_app(options=options, engine=Refusing())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await answered(app, pilot)
+        await press(pilot, "p")
+        app.screen.query_one("#chat #prefill", Draft).load_text(" he")
+        next(app.screen.query("#chat Choice").results(Choice)).take(1)
+        await settle(pilot)
+        shown = " ".join(screen_text(app).split())
+        assert "choose ‘these words are put as it is after the opened turn’." in shown
+        assert "--prefill-as" not in shown
+        assert "ctrl+g cancels" in shown, "what tells the keys has its room"
 
 
 async def test_a_turn_is_added_with_the_first_words_of_its_answer() -> None:
@@ -603,9 +670,9 @@ def ends_its_turn(options: AppOptions) -> FakeEngine:
 
 async def begun_after(app: TokexploreApp, pilot: Pilot[int], words: str) -> None:
     """Let a second turn of the assistant's begin with some words."""
-    await press(pilot, "p")
-    form = app.screen.query_one("#chat", ChatForm)
-    form.query_one("#prefill", Draft).load_text(words)
+    await press(pilot, "p", "ctrl+n", "ctrl+n")
+    assert fields(app)[-1].role == "assistant"
+    fields(app)[-1].load_text(words)
     await settle(pilot)
     await pilot.press("enter")
     await until(pilot, lambda: not app.controller.busy and not isinstance(app.screen, PromptEditor))
