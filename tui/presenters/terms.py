@@ -203,8 +203,9 @@ TERMS: Mapping[str, tuple[Term, ...]] = {
             "measured numeric noise: another machine may take another token",
         ),
         Term(
-            "26 tokens fed again", r"(tokens )?fed again",
-            "no KV cache held them (re-fed): the model read them once more for this step",
+            "26 tokens read again", r"tokens read again",
+            "the KV cache of that place was no longer held: the model read them once more for this "
+            "step",
         ),
         Term(
             "recomputed", "recomputed", "the logits were no longer kept: a pass computed them again"

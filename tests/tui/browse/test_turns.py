@@ -171,6 +171,28 @@ async def test_braces_stop_at_a_turn_that_says_nothing() -> None:
         turns = [turn for turn in conversation(app.controller.explorer.path) if turn.role]
         assert seen == [turn.first_word for turn in reversed(turns)]
         assert seen[-1] == turns[0].start
+        assert any(row.startswith("user  (empty)") for row in story(app))
+
+
+async def test_a_turn_of_blanks_says_so() -> None:
+    app = chat_app(Chat((Message("user", "  "), Message("assistant", "the"), CHAT.messages[1])))
+    async with app.run_test(size=SIZE) as pilot:
+        await answered(app, pilot)
+        titles = [row for row in story(app) if row.split("  ")[0] in ("user", "assistant")]
+        assert ["(blank)" in title for title in titles] == [True, False, False, False]
+        assert not any("(empty)" in title for title in titles)
+
+
+async def test_a_turn_has_as_many_tokens_folded_as_unfolded() -> None:
+    app = chat_app(Chat((Message("system", "the king was old " * 40), CHAT.messages[1])))
+    async with app.run_test(size=(60, 40)) as pilot:
+        await answered(app, pilot)
+        folded = next(row for row in story(app) if row.startswith("▸ system: "))
+        await press(pilot, "z", "home", "left_curly_bracket", "left_curly_bracket")
+        whole = next(row for row in story(app) if row.startswith("system  "))
+        count = folded.split()[2]
+        assert int(count) > 100
+        assert whole.split()[1] == count
 
 
 def fields(app: TokexploreApp) -> list[Turn]:
