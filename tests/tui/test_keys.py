@@ -14,7 +14,7 @@ from tokexplore.tui.screens.help import help_sheet
 from tokexplore.widgets.branch_rows import BranchStyles
 from tokexplore.widgets.branch_rows import columns_for as branch_columns
 from tokexplore.widgets.branch_rows import head_strip as branch_head
-from tokexplore.widgets.keybar import place
+from tokexplore.widgets.keybar import place as placed_hints
 
 BRANCH_STYLES = BranchStyles(*[Style()] * len(BranchStyles._fields))
 FORBIDDEN = {
@@ -85,7 +85,7 @@ def test_the_bar_names_the_key_that_edits_turns_in_a_chat() -> None:
 
 def test_the_bar_of_a_chat_has_its_own_keys_on_80_columns() -> None:
     for streams in (True, False):
-        placed = place(*NONE.hints(*key_hints(Now(streams=streams, is_chat=True))), 80)
+        placed = placed_hints(*NONE.hints(*key_hints(Now(streams=streams, is_chat=True))), 80)
         assert [one.hint.label for one in placed][-5:] == [
             "next turn", "edit turns", "answer", "quit", "help"
         ]  # fmt: skip

@@ -349,16 +349,19 @@ class Controller:
                 self.explorer.show(*place)
             await self.prompts.type_text(text, literal=literal)
 
-    async def switch(self, wanted: Callable[[], int | None]) -> int | None:
+    async def switch(self, wanted: Callable[[], int | None], *, stay: bool = False) -> int | None:
         """Bring a branch into view that is looked for once it is this change's turn; its number.
 
         None where there is no such branch: then a live stream goes on.
+
+        Args:
+            stay: keep the cursor at its position instead of going to the branch's end.
         """
         async with self._turn:
             number = wanted()
             if number is not None:
                 await self.streams.pause()
-                self.explorer.switch(number)
+                self.explorer.switch(number, stay=stay)
             return number
 
     async def hide(self, number: int | None = None) -> int | None:

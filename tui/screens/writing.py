@@ -137,7 +137,7 @@ class Writing(Dialog[Result]):
         self._show_tokens()
 
     async def tokens(self) -> str:
-        """The tokens of what is there now, to be shown in a line; what is told of them stands below.
+        """The tokens of what is there now, in a line; below it what is told of them.
 
         Raises:
             TokexploreError: what is there cannot be read.
