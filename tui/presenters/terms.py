@@ -247,7 +247,10 @@ TERMS: Mapping[str, tuple[Term, ...]] = {
         Term("live", r"\blive\b", "the step that the stream is at: it changes with each token"),
     ),
     "Branches": (
-        Term("at", r"branch +at\b", "the step at which it left its branch: @12"),
+        Term(
+            "at", r"branch +at\b", "where it left its branch: @12 is a step, p12 a position in "
+            "what that was given",
+        ),
         Term("len", r"\blen\b", "tokens generated on it since"),
         Term(
             "lp/tok, bits/t", r"lp/tok|bits/t",

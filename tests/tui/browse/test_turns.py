@@ -17,6 +17,7 @@ from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.tree.conversation import TurnFigures, conversation, figures, spoken
 from tokexplore.tui.app import TokexploreApp
 from tokexplore.tui.explore.options import AppOptions
+from tokexplore.tui.line_mode.render import branch_lines
 from tokexplore.tui.presenters.turns import figures_text
 from tokexplore.tui.screens.chat_form import ChatForm, Choice, Turn
 from tokexplore.tui.screens.draft import Draft
@@ -252,6 +253,33 @@ async def test_the_editor_stands_on_the_turn_under_the_cursor() -> None:
             assert isinstance(field, Turn)
             assert (field.role, field.index) == (turn.role, turn.message)
             await press(pilot, "ctrl+g")
+
+
+async def test_the_list_says_that_a_branch_leaves_inside_a_turn() -> None:
+    app = chat_app()
+    async with app.run_test(size=SIZE) as pilot:
+        await answered(app, pilot)
+        explorer = app.controller.explorer
+        await edited(app, pilot, 1, "who was that")
+        await pilot.press("enter")
+        await until(pilot, lambda: explorer.branch.number == 2 and not app.controller.streaming)
+        position = explorer.tree.depth[explorer.branch.head] - 1
+        assert 0 < position < explorer.prompt_length
+        row = next(row for row in app._browse.branch_rows if row.number == 2)
+        assert (row.fork_step, row.fork_position) == (None, position)
+        explorer.place(position)
+        app._browse.changed()
+        await settle(pilot)
+        await press(pilot, "2")
+        await until(pilot, lambda: explorer.branch.number == 3 and not app.controller.streaming)
+        row = next(row for row in app._browse.branch_rows if row.number == 3)
+        assert (row.fork_step, row.fork_position) == (None, position), "and not step 1"
+        await press(pilot, "b")
+        assert screen_text(app).split().count(f"p{position}") == 2
+        assert any(
+            f"branch 3 leaves at position {position}, in the prompt, with" in line
+            for line in branch_lines(explorer, None)
+        )
 
 
 async def test_later_turns_are_sent_too_where_asked() -> None:
@@ -765,7 +793,7 @@ async def test_plain_text_has_no_turns() -> None:
         await until(pilot, lambda: bool(app.controller.explorer.tree.ended))
         assert conversation(app.controller.explorer.path) == []
         await press(pilot, "}", "R", "Z")
-        told = " ".join(n.message for n in app._notifications)
+        told = " ".join(app._browse.host.notices.past)
         assert "No more turns" in told
         assert "no answer of a chat" in told
         assert "No reasoning" in told
