@@ -24,7 +24,7 @@ from tokexplore.tui.explore.text_scores import TextScores
 from tokexplore.tui.presenters.status import typed_title
 
 if TYPE_CHECKING:
-    from tokexplore.tui.screens.editor import PromptDraft
+    from tokexplore.tui.screens.typed import PromptDraft
     from tokexplore.tui.screens.writing import Written
 
 PREVIEW_TOKENS = 24
@@ -270,7 +270,8 @@ class PromptActions(Actions):
 
     async def action_prompt(self) -> None:
         """Edit the prompt, or any turn of the chat: the result is another branch."""
-        from tokexplore.tui.screens.editor import PromptDraft, PromptEditor
+        from tokexplore.tui.screens.editor import PromptEditor
+        from tokexplore.tui.screens.typed import PromptDraft
 
         controller, told = self.controller, self._prompt_in_view
 

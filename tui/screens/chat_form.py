@@ -3,21 +3,20 @@
 import json
 import shlex
 from collections.abc import Sequence
-from typing import ClassVar, NamedTuple
 
 import msgspec
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.message import Message as Told
 from textual.widgets import Input, Static
 
 from tokexplore.models.api.chat import Chat, Message, PrefillAs
 from tokexplore.models.display import safe_text
 from tokexplore.models.errors import UsageError
 from tokexplore.tui.explore.template_arguments import template_arguments
+from tokexplore.tui.screens.choice import Choice
 from tokexplore.tui.screens.draft import Draft
+from tokexplore.tui.screens.typed import BLANK, Typed
 
 ROLES = ("user", "assistant", "tool", "system")
 """Who can speak in a turn that is added."""
@@ -33,67 +32,6 @@ IN_FIELDS = {f"--prefill-as {name}": f"‘{PUT} {words}’" for name, words in P
 """What options of the command line are here, in words that name keys."""
 LATER = ("are left out, and stay on their branch", "are sent too")
 """What becomes of the turns after one that was edited."""
-BLANK = (("system", "", -1), ("user", "", -1))
-
-
-class Typed(NamedTuple):
-    """What stands in the fields."""
-
-    turns: tuple[tuple[str, str, int], ...] = BLANK
-    """Role and words of each, and the index of the message that it was; -1 for a new one."""
-    prefill: str = ""
-    options: str = ""
-    put_as: PrefillAs = "turn"
-    keeps_later: bool = False
-
-    def differs(self, other: "Typed") -> bool:
-        """Whether another conversation stands there, or another way of rendering it."""
-        return self._replace(keeps_later=other.keeps_later) != other
-
-    def over(self, given: "Typed", now: "Typed") -> "Typed":
-        """The same, where the fields that it left as they were given are given other words now."""
-        known = len(given.turns)
-        here = (*now.turns[:known], *[None] * (known - len(now.turns)))
-        both = zip(self.turns, given.turns, here, strict=False)
-        kept = [turn for mine, was, theirs in both if (turn := theirs if mine == was else mine)]
-        return self._replace(
-            turns=(*kept, *now.turns[known:], *self.turns[known:]),
-            prefill=now.prefill if self.prefill == given.prefill else self.prefill,
-        )
-
-
-class Choice(Static, can_focus=True):
-    """One of a few words; left and right, or space, take another."""
-
-    DEFAULT_CSS = """
-    Choice { padding: 0 1; height: 1; background: $panel; }
-    Choice:focus { color: $here; }
-    """
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("right,space", "turn(1)", "another", show=False),
-        Binding("left", "turn(-1)", "another", show=False),
-    ]
-
-    class Changed(Told):
-        """Another word was taken."""
-
-    def __init__(self, name: str, words: Sequence[str], taken: int) -> None:
-        super().__init__()
-        self._chosen, self._words, self.taken = name, words, taken
-
-    def render(self) -> Content:
-        """The word that is taken, and that there are others."""
-        return Content(f"{self._chosen} ‹ {self._words[self.taken]} ›")
-
-    def action_turn(self, by: int) -> None:
-        """Take the next word, or the one before."""
-        self.take((self.taken + by) % len(self._words))
-
-    def take(self, index: int) -> None:
-        """Take a word."""
-        self.taken = index
-        self.refresh()
-        self.post_message(self.Changed())
 
 
 class Turn(Draft):

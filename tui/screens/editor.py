@@ -1,7 +1,7 @@
 """TYPE mode: editing a prompt or a chat."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import msgspec
 from textual.app import ComposeResult
@@ -14,60 +14,22 @@ from tokexplore.models.api.options import PromptSpec
 from tokexplore.models.display import counted, safe_text
 from tokexplore.models.errors import UsageError
 from tokexplore.tui.keymap import rebinding_of
-from tokexplore.tui.screens.chat_form import IN_FIELDS, ChatForm, Typed
+from tokexplore.tui.screens.chat_form import IN_FIELDS, ChatForm
 from tokexplore.tui.screens.draft import Draft
+from tokexplore.tui.screens.typed import PromptDraft, PromptTyped
 from tokexplore.tui.screens.writing import WRITING, Preview, Writing
 
 AROUND = 13
 """Rows of the editor beside the turns of a chat."""
 LEAST_ROWS = 4
+FEW_TURNS = 3
+"""Turns that are named one by one where it is said what will be sent."""
 FORMS = {
     "plain": "plain text",
     "chat": "chat: rendered by the model's template · tab, shift+tab: other turns",
     "new": "a new chat: rendered by the model's template",
 }
 """What a prompt can be, in words."""
-
-
-class PromptTyped(NamedTuple):
-    """What stands in the editor."""
-
-    form: str
-    """One of `FORMS`."""
-    text: str
-    chats: dict[str, Typed]
-    """By form."""
-    literal: bool
-
-    def differs(self, other: "PromptTyped") -> bool:
-        """Whether other words stand there, or another way of rendering them."""
-        return bool(self.differing(other))
-
-    def differing(self, other: "PromptTyped") -> set[str]:
-        """The forms in which they do."""
-        both = ((form, typed, other.chats.get(form)) for form, typed in self.chats.items())
-        chats = {form for form, typed, theirs in both if theirs and typed.differs(theirs)}
-        return chats | ({"plain"} if self.text != other.text else set())
-
-
-class PromptDraft(NamedTuple):
-    """What was left in an editor."""
-
-    typed: PromptTyped
-    given: PromptTyped
-    """What it began with."""
-
-    def over(self, now: PromptTyped) -> PromptTyped:
-        """The same changes to what it would begin with now: an answer may have gone on since."""
-        typed, given = self.typed, self.given
-        chats = {
-            form: chat.over(given.chats[form], now.chats[form])
-            if form in given.chats and form in now.chats
-            else chat
-            for form, chat in typed.chats.items()
-        }
-        text = now.text if typed.text == given.text else typed.text
-        return typed._replace(text=text, chats=chats)
 
 
 class PromptEditor(Writing[PromptSpec | None]):
@@ -304,5 +266,6 @@ def _sends(form: ChatForm, chat: Chat | None) -> str:
     if form.answers_again:
         begun = " from these words on" if chat.prefill else ""
         return f"answers again{begun}; this answer stays · sends {counted(len(roles), 'turn')}"
-    words = f"sends {', '.join(roles)}, {answer}"
+    told = ", ".join(roles) if len(roles) <= FEW_TURNS else counted(len(roles), "turn")
+    words = f"sends {told}, {answer}"
     return f"{words} · {counted(left, 'turn')} left out" if left else words

@@ -19,7 +19,8 @@ from tokexplore.tui.app import TokexploreApp
 from tokexplore.tui.explore.options import AppOptions
 from tokexplore.tui.line_mode.render import branch_lines
 from tokexplore.tui.presenters.turns import figures_text
-from tokexplore.tui.screens.chat_form import ChatForm, Choice, Turn
+from tokexplore.tui.screens.chat_form import ChatForm, Turn
+from tokexplore.tui.screens.choice import Choice
 from tokexplore.tui.screens.draft import Draft
 from tokexplore.tui.screens.editor import PromptEditor
 from tokexplore.widgets.transcript import Transcript
@@ -221,7 +222,7 @@ async def test_an_earlier_turn_is_edited_on_a_branch_of_its_own() -> None:
         first_answer = next(t for t in conversation(explorer.path) if t.message == 2)
         await edited(app, pilot, 3, "and who")
         shown = str(app.screen.query_one("#sends").render())
-        assert "sends system, user, assistant, user, the assistant answers" in shown
+        assert "sends 4 turns, the assistant answers" in shown
         assert "3 turns left out" in shown
         await pilot.press("enter")
         steps = 2 * LENGTH
