@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import hypothesis
 import pytest
 from support.nursery import VARIABLE, nursery
 
@@ -38,6 +39,10 @@ gc.set_threshold(50_000, 10, 10)
 # An app that opens another model lets the collector walk through what was here to stay
 # (`gc_control`): of the hundreds of apps that a process makes here, which takes seconds.
 gc.unfreeze = lambda: None
+
+# A busy machine takes as long as it takes for an example, here too.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 # What loads torch, and what tries everything that there is: `make quick` leaves it out. Single
 # tests of other files are marked where they stand.
