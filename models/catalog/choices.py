@@ -9,27 +9,23 @@ from pathlib import Path
 import msgspec
 
 from tokexplore.models.api.options import EMBEDDED, EMBEDDED_TITLE, SHIPPED, LoadOptions
-from tokexplore.models.catalog.catalog import (
-    Located,
-    hub_models,
-    locate,
-    may_be_model,
-    offline,
-    shipped,
-)
+from tokexplore.models.catalog.catalog import locate, may_be_model
 from tokexplore.models.catalog.entries import ModelEntry, entries, models_in
 from tokexplore.models.catalog.footprint import Room
+from tokexplore.models.catalog.gguf_names import GGUF, gguf_models
+from tokexplore.models.catalog.hub_cache import hub_models, offline
+from tokexplore.models.catalog.located import Located, packaged, shipped
 from tokexplore.models.errors import TokexploreError, UsageError
 from tokexplore.models.server.named import Named, Server, named_servers
 from tokexplore.models.server.wire.address import is_address, same_server
 from tokexplore.models.untrusted import brief, path_of
 
 RECENT, SERVERS = "recent", "servers"
-SHIPPED_ONES, CACHED = "shipped with tokexplore", "hub cache"
+SHIPPED_ONES, PACKAGED, CACHED = "shipped with tokexplore", "installed with pip", "hub cache"
 TYPED, FOLDERS = "typed", "folders"
 MOST_FOLDERS = 200
 """Of a folder's folders, so many are offered."""
-_OWNED = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_OWNED = re.compile(rf"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(/[\w.-]+{GGUF})?")
 
 
 class Choice(msgspec.Struct, frozen=True):
@@ -110,6 +106,7 @@ class Choices:
         servers = [Choice(server.name, SERVERS, server=server) for server in named.servers]
         wrong = [Choice(name, SERVERS, problem=problem) for name, problem in named.wrong]
         yield recent + servers + wrong + self._new(map(shipped, SHIPPED), SHIPPED_ONES, seen)
+        yield self._new(filter(None, [packaged()]), PACKAGED, seen)
         yield self._new(hub_models(), CACHED, seen)
         for directory in self._directories:
             section = f"in {directory}"
@@ -136,7 +133,7 @@ class Choices:
     def typed(self, text: str) -> list[Choice]:
         """What a typed text can stand for, beside those that are here.
 
-        A path: the model there and the folders that it may go on with; `owner/name`: that model;
+        A path: the models there and the folders that it may go on with; `owner/name`: that model;
         an address: the server there.
         """
         if is_path(text):
@@ -151,13 +148,15 @@ class Choices:
 
     def _at_path(self, text: str) -> list[Choice]:
         head, slash, leaf = text.rpartition("/")
+        above = head + slash
         try:
-            folder = path_of(head + slash)
-            found = [self._model(head + slash, folder)] if not leaf and may_be_model(folder) else []
+            folder = path_of(above)
+            found = [self._model(above, folder)] if not leaf and may_be_model(folder) else []
+            found += [self._model(above + name, folder / name) for name in _files(folder, leaf)]
             return found + [
-                self._model(head + slash + name, folder / name)
+                self._model(above + name, folder / name)
                 if may_be_model(folder / name)
-                else Choice(f"{head}{slash}{name}/", FOLDERS)
+                else Choice(f"{above}{name}/", FOLDERS)
                 for name in _folders(folder, leaf)
             ]
         except (OSError, ValueError) as error:
@@ -202,6 +201,17 @@ def _located(name: str) -> Located | None:
         return None
 
 
+def _files(folder: Path, begin: str) -> list[str]:
+    """The GGUF models of a folder whose names begin so.
+
+    Raises:
+        OSError: it is not there, or cannot be read.
+    """
+    with os.scandir(folder) as found:
+        models = gguf_models(entry.name for entry in found)
+    return _beginning(models, begin)[:MOST_FOLDERS]
+
+
 def _folders(folder: Path, begin: str) -> list[str]:
     """Names of the folders in a folder that begin so, those in the same letters before others.
 
@@ -210,10 +220,14 @@ def _folders(folder: Path, begin: str) -> list[str]:
     """
     with os.scandir(folder) as found:
         names = sorted(e.name for e in found if begin[:1] == "." or e.name[:1] != ".")
-    exact = [name for name in names if name.startswith(begin)]
-    alike = [] if exact else [n for n in names if n.casefold().startswith(begin.casefold())]
     shown = list[str]()
-    for name in exact or alike:
+    for name in _beginning(names, begin):
         if len(shown) < MOST_FOLDERS and os.path.isdir(folder / name):
             shown.append(name)
     return shown
+
+
+def _beginning(names: Sequence[str], begin: str) -> list[str]:
+    """Those that begin so in the same letters, else in small or large ones."""
+    exact = [name for name in names if name.startswith(begin)]
+    return exact or [name for name in names if name.casefold().startswith(begin.casefold())]

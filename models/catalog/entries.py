@@ -5,17 +5,12 @@ from pathlib import Path
 
 import msgspec
 
-from tokexplore.models.catalog.catalog import (
-    Located,
-    Origin,
-    gguf_within,
-    hub_models,
-    may_be_model,
-    ours,
-)
+from tokexplore.models.catalog.catalog import may_be_model
 from tokexplore.models.catalog.checkpoint import Checkpoint, read_checkpoint
 from tokexplore.models.catalog.codes import held_in_full
 from tokexplore.models.catalog.footprint import Fit, Room, context_of, footprint, room_for
+from tokexplore.models.catalog.hub_cache import hub_models
+from tokexplore.models.catalog.located import Located, Origin, gguf_within, ours
 from tokexplore.models.errors import UsageError
 from tokexplore.models.untrusted import brief, path_of
 

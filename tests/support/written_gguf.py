@@ -20,7 +20,7 @@ from gguf import (
 )
 from transformers import PreTrainedModel
 
-from tokexplore.models.catalog.catalog import EMBEDDED_DIRECTORY
+from tokexplore.models.catalog.located import EMBEDDED_DIRECTORY
 
 KINDS = {bool: GGUFValueType.BOOL, int: GGUFValueType.UINT32, float: GGUFValueType.FLOAT32}
 _CONTROL, _NORMAL = 3, 1

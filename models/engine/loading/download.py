@@ -16,16 +16,22 @@ from huggingface_hub.errors import (
 from huggingface_hub.utils import tqdm
 
 from tokexplore.models.api.engine import Progress
-from tokexplore.models.catalog.catalog import Located, hub_cache, suggestion
+from tokexplore.models.catalog.catalog import suggestion
+from tokexplore.models.catalog.gguf_names import GGUF, gguf_models, parts_of
+from tokexplore.models.catalog.hub_cache import hub_cache
+from tokexplore.models.catalog.located import Located
+from tokexplore.models.display import counted
 from tokexplore.models.engine.loading.load_progress import Report
 from tokexplore.models.errors import ModelError, TokexploreError, UsageError
 
 _ALWAYS = (".json", ".txt", ".model", ".jinja", ".tiktoken")
-_WEIGHTS = {".safetensors", ".bin", ".gguf"}
+_WEIGHTS = {".safetensors", ".bin", GGUF}
+_SHOWN = 8
 
 
 def download(located: Located, report: Report, *, trust_remote_code: bool) -> Path:
-    """The snapshot directory of a hub model, downloaded as far as it is not in the cache yet.
+    """The snapshot of a hub model, or the first file of a GGUF model in one, fetched as far as it
+    is not in the cache yet.
 
     Only what is loaded is fetched: safetensors, or pickled weights where there are none, and
     Python files only when they may run. Reports the stage `download`.
@@ -34,16 +40,13 @@ def download(located: Located, report: Report, *, trust_remote_code: bool) -> Pa
         UsageError: for a revision that the repository has not.
         ModelError: for a repository that is not there, is gated or cannot be reached.
     """
-    name = located.source
+    name = located.repository
     try:
         info = HfApi().model_info(name, revision=located.revision or None, files_metadata=True)
         sizes = {file.rfilename: file.size or 0 for file in info.siblings or []}
-        if {PurePath(file).suffix for file in sizes} & _WEIGHTS == {".gguf"}:
-            raise ModelError(
-                f"{name} holds only GGUF files, which cannot be opened: give the model that they "
-                "were made from."
-            )
-        wanted = wanted_files(list(sizes), trust_remote_code=trust_remote_code)
+        wanted = _wanted_gguf(located, list(sizes)) or wanted_files(
+            list(sizes), trust_remote_code=trust_remote_code
+        )
         bar = _bar_class(sum(sizes[file] for file in wanted), report)
         folder = snapshot_download(
             name,
@@ -73,7 +76,30 @@ def download(located: Located, report: Report, *, trust_remote_code: bool) -> Pa
             f"{name}{at} is neither a directory nor complete in the hub cache ({hub_cache()}), and "
             f"{_reason(error)}.{suggestion(name)}"
         ) from error
-    return Path(folder)
+    return Path(folder, wanted[0]) if wanted[0].endswith(GGUF) else Path(folder)
+
+
+def _wanted_gguf(located: Located, names: list[str]) -> list[str]:
+    """The files of a GGUF model in a repository, the first one first; none where another
+    checkpoint is meant.
+
+    Raises:
+        ModelError: the repository has other GGUF models than the one that is named, or several and
+            none is named.
+    """
+    models = gguf_models(name for name in names if "/" not in name)
+    named = located.gguf
+    if not named and {PurePath(name).suffix for name in names} & _WEIGHTS != {GGUF}:
+        return []
+    chosen = [named] if named in models else ([] if named else models)
+    if len(chosen) == 1:
+        return parts_of(chosen[0])
+    some = ", ".join(f"{located.repository}/{model}" for model in models[:_SHOWN])
+    more = f", and {len(models) - _SHOWN} more" if len(models) > _SHOWN else ""
+    raise ModelError(
+        f"{located.source} names none of the {counted(len(models), 'GGUF model')} on the hub: give "
+        f"one of {some}{more}."
+    )
 
 
 def _reason(error: BaseException) -> str:

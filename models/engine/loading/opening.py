@@ -12,9 +12,11 @@ from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerB
 from tokexplore.models.api.chat import no_template
 from tokexplore.models.api.engine import Progress
 from tokexplore.models.api.options import LoadOptions
-from tokexplore.models.catalog.catalog import Located, locate, offline
+from tokexplore.models.catalog.catalog import locate
 from tokexplore.models.catalog.checkpoint import Checkpoint, read_checkpoint
 from tokexplore.models.catalog.footprint import footprint
+from tokexplore.models.catalog.hub_cache import offline
+from tokexplore.models.catalog.located import Located
 from tokexplore.models.engine.forward.rope import stretched
 from tokexplore.models.engine.forward.threads import Threads
 from tokexplore.models.engine.loading.device import choose_dtype, choose_threads, devices_of, place

@@ -1,6 +1,7 @@
 """Config, tokenizer and weights through transformers, every failure as one sentence."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -235,7 +236,10 @@ def _of_gguf(name: str, header: GgufHeader, model: PreTrainedModel) -> list[str]
     from tokexplore.models.engine.loading.gguf.config import notices_of
     from tokexplore.models.engine.loading.gguf.weights import stretch_positions
 
-    return [*notices_of(header), stretch_positions(name, header, model)]
+    kinds = Counter(tensor.kind.name for tensor in header.tensors.values())
+    stored = ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common())
+    held = f"tensors of the GGUF file ({stored}) are held as {str(model.dtype)[6:]}"
+    return [held, *notices_of(header), stretch_positions(name, header, model)]
 
 
 def _tensor_bytes(checkpoint: Checkpoint) -> dict[str, int]:

@@ -5,7 +5,8 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-from tokexplore.models.catalog.catalog import Located, locate
+from tokexplore.models.catalog.catalog import locate
+from tokexplore.models.catalog.located import Located
 from tokexplore.models.display import safe_text
 from tokexplore.models.engine.loading.weights import open_tokenizer
 from tokexplore.models.errors import ModelError, TokexploreError

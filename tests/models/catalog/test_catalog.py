@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from support.written_models import TENSORS, make, make_sharded
 
-from tokexplore.models.catalog import catalog, footprint
+from tokexplore.models.catalog import footprint, hub_cache, located
 from tokexplore.models.catalog.catalog import locate, nearest
 from tokexplore.models.catalog.checkpoint import Checkpoint, read_checkpoint
 from tokexplore.models.catalog.entries import entries, list_models
@@ -150,23 +150,6 @@ def test_git_lfs_pointers_are_named(tmp_path: Path, names: list[str]) -> None:
     )
 
 
-def test_a_directory_of_gguf_alone_is_told_so_in_one_sentence(tmp_path: Path) -> None:
-    (tmp_path / "m").mkdir()
-    (tmp_path / "m" / "story-Q4_K_M.gguf").write_bytes(b"GGUF")
-    (found,) = read_checkpoint(tmp_path / "m").problems
-    assert found.startswith("holds only GGUF weights (story-Q4_K_M.gguf), which cannot be opened: ")
-    both = make(tmp_path / "both")
-    (both / "story.gguf").write_bytes(b"GGUF")
-    assert read_checkpoint(both).complete
-
-
-def test_a_gguf_file_is_not_taken_for_a_wrong_path(tmp_path: Path) -> None:
-    file = tmp_path / "story.gguf"
-    file.write_bytes(b"GGUF")
-    with pytest.raises(UsageError, match=r"story\.gguf is a GGUF file, which cannot be opened: "):
-        locate(str(file))
-
-
 @pytest.mark.parametrize("name", ["consolidated.00.pth", "consolidated.safetensors", "tf_model.h5"])
 def test_weights_of_another_program_are_named(tmp_path: Path, name: str) -> None:
     path = make(tmp_path / "m")
@@ -278,10 +261,10 @@ def test_the_cache_is_where_the_variables_say(
 ) -> None:
     monkeypatch.delenv("HF_HUB_CACHE")
     monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
-    assert catalog.hub_cache() == tmp_path / "home" / "hub"
+    assert hub_cache.hub_cache() == tmp_path / "home" / "hub"
     monkeypatch.delenv("HF_HOME")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert catalog.hub_cache() == tmp_path / "huggingface" / "hub"
+    assert hub_cache.hub_cache() == tmp_path / "huggingface" / "hub"
 
 
 def test_a_revision_that_is_not_cached(cache: Path) -> None:
@@ -323,8 +306,8 @@ def test_mistyped_names_get_the_nearest(cache: Path) -> None:
         locate("fabel")
     with pytest.raises(ModelError, match=r"Did you mean owner/Tiny-Story-1B\?"):
         locate("tiny-stroy-1b")
-    assert nearest("qqqq", catalog.hub_models()) == []
-    assert nearest("story", catalog.hub_models()) == ["owner/Tiny-Story-1B"]
+    assert nearest("qqqq", hub_cache.hub_models()) == []
+    assert nearest("story", hub_cache.hub_models()) == ["owner/Tiny-Story-1B"]
 
 
 @pytest.mark.usefixtures("cache")
@@ -336,7 +319,7 @@ def test_a_mistyped_directory_gets_its_neighbours(tmp_path: Path) -> None:
 
 
 def test_the_embedded_model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(catalog, "EMBEDDED_DIRECTORY", make(tmp_path / "embedded"))
+    monkeypatch.setattr(located, "EMBEDDED_DIRECTORY", make(tmp_path / "embedded"))
     found = locate("embedded")
     assert (found.name, found.source, found.origin, found.path) == (
         "fable",
@@ -355,12 +338,12 @@ def test_the_sparse_model_gives_way_to_a_directory_of_its_name(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert locate("flock").path == catalog.SPARSE_DIRECTORY
+    assert locate("flock").path == located.SPARSE_DIRECTORY
     with pytest.raises(UsageError, match="revision v2"):
         locate("flock", "v2")
     make(tmp_path / "flock")
     assert locate("flock").origin == "directory"
-    monkeypatch.setattr(catalog, "SPARSE_DIRECTORY", tmp_path / "gone")
+    monkeypatch.setattr(located, "SPARSE_DIRECTORY", tmp_path / "gone")
     monkeypatch.chdir("/")
     with pytest.raises(ModelError, match="the flock model is not part of this installation"):
         locate("flock")
@@ -372,7 +355,8 @@ def test_the_sparse_model_gives_way_to_a_directory_of_its_name(
 def test_the_list_holds_embedded_cache_and_directories(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(catalog, "EMBEDDED_DIRECTORY", make(tmp_path / "embedded"))
+    monkeypatch.setattr(located, "EMBEDDED_DIRECTORY", make(tmp_path / "embedded"))
+    monkeypatch.setattr(located, "_SMOLLM2_PACKAGE", "no_such_package")
     cached(cache, "owner/story", COMMIT, main=COMMIT)
     make(tmp_path / "shelf" / "one")
     make_sharded(tmp_path / "shelf" / "two")

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from support.written_models import make, make_sharded
 
+from tokexplore.models.catalog import located
 from tokexplore.models.catalog.choices import (
     CACHED,
     MOST_FOLDERS,
@@ -23,7 +24,8 @@ COMMIT = "a" * 40
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A hub cache with one whole and one partial model."""
+    """A hub cache with one whole and one partial model, and no model of a package."""
+    monkeypatch.setattr(located, "_SMOLLM2_PACKAGE", "no_such_package")
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
     make(tmp_path / "hub" / "models--owner--story" / "snapshots" / COMMIT)
     partial = make_sharded(tmp_path / "hub" / "models--owner--partial" / "snapshots" / COMMIT)

@@ -7,8 +7,8 @@ import pytest
 from support.written_models import make, make_sharded
 
 from tokexplore.models.catalog import checkpoint
-from tokexplore.models.catalog.catalog import Located
 from tokexplore.models.catalog.glance import check_files
+from tokexplore.models.catalog.located import Located
 from tokexplore.models.errors import ModelError
 
 

@@ -7,7 +7,7 @@ from support.truth import SAMPLED, Said
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from tokexplore.models.api.options import LoadOptions
-from tokexplore.models.catalog.catalog import EMBEDDED_DIRECTORY
+from tokexplore.models.catalog.located import EMBEDDED_DIRECTORY
 from tokexplore.models.engine.local import LocalEngine
 
 TOLERANCE = 1e-4

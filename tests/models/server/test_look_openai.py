@@ -8,7 +8,7 @@ import pytest
 from support.stub_server import Stub, send, serving
 
 from tokexplore.models.api.options import LoadOptions, ServerOptions
-from tokexplore.models.catalog.catalog import EMBEDDED_DIRECTORY
+from tokexplore.models.catalog.located import EMBEDDED_DIRECTORY
 from tokexplore.models.engine.local import LocalEngine
 from tokexplore.models.errors import ModelError
 from tokexplore.models.server.engine import ServerEngine

@@ -14,7 +14,7 @@ from support.stub_server import Stub, send, serving
 from tokexplore.models.api.engine import Control, DrawnToken, StreamEnded, StreamRequest
 from tokexplore.models.api.options import LoadOptions, ServerOptions
 from tokexplore.models.api.traffic import Load, Traffic
-from tokexplore.models.catalog.catalog import EMBEDDED_DIRECTORY
+from tokexplore.models.catalog.located import EMBEDDED_DIRECTORY
 from tokexplore.models.engine.local import LocalEngine
 from tokexplore.models.errors import ServerError, UsageError
 from tokexplore.models.lab.conditions import Condition

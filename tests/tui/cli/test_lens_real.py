@@ -8,7 +8,7 @@ import torch
 from support.chains import transformers_chain
 from transformers import AutoModelForCausalLM, LogitsProcessorList
 
-from tokexplore.models.catalog.catalog import EMBEDDED_DIRECTORY
+from tokexplore.models.catalog.located import EMBEDDED_DIRECTORY
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.tui.cli.dispatch import main
 

@@ -10,7 +10,7 @@ from support.made_models import save_llama
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tokexplore.models.api.options import LoadOptions
-from tokexplore.models.catalog.catalog import EMBEDDED_DIRECTORY
+from tokexplore.models.catalog.located import EMBEDDED_DIRECTORY
 from tokexplore.models.engine.forward import forward_pass
 from tokexplore.models.engine.local import LocalEngine
 from tokexplore.tui.cli import dispatch

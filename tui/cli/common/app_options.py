@@ -11,7 +11,8 @@ from tokexplore.models.api.options import (
     LoadOptions,
     ServerOptions,
 )
-from tokexplore.models.catalog.catalog import Located, locate
+from tokexplore.models.catalog.catalog import locate
+from tokexplore.models.catalog.located import Located
 from tokexplore.models.errors import UsageError
 from tokexplore.models.lab.sweep import combinations
 from tokexplore.models.sampling.knobs import KNOBS

@@ -30,8 +30,8 @@ def add_model(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         default=EMBEDDED,
         metavar="MODEL",
-        help="a directory, a name in the hub cache, a hub id or a server's address (default: the "
-        "embedded model)",
+        help="a directory, a GGUF file, a name in the hub cache, a hub id, smollm2 or a server's "
+        "address (default: the embedded model)",
     )
 
 

@@ -45,8 +45,8 @@ def notice_of_cut(tokenizer: PreTrainedTokenizerBase, header: GgufHeader) -> str
     if not _is_plain(tokenizer) or named in _LIKE_GPT2:
         return ""
     return (
-        f"texts are cut as GPT-2 cuts them: the file says {brief(named)!r}, which is not known here, "
-        "so some texts may become other tokens than the model learned"
+        f"texts are cut as GPT-2 cuts them: the file says {brief(named)!r}, which is not known "
+        "here, so some texts may become other tokens than the model learned"
     )
 
 

@@ -26,7 +26,7 @@ from tokexplore.models.untrusted import brief
 
 _SHOWN = 3
 _AT_ONCE = 1 << 20
-"""Numbers that are dequantised together: what a block becomes on the way is several times as large."""
+"""Numbers that are dequantised together: on the way they take several times their memory."""
 
 
 class DequantisedTensor:

@@ -236,11 +236,30 @@ def test_what_keeps_the_hub_away_is_told_as_it_is(
         assert sentence.partition(" (Conn")[0] in str(caught.value)
 
 
-def test_a_repository_of_gguf_alone_is_not_fetched(hub: FakeHub) -> None:
-    (hub.folder / "model.safetensors").rename(hub.folder / "story-Q4_K_M.gguf")
-    with pytest.raises(ModelError, match="owner/story holds only GGUF files, which cannot be"):
-        load(LoadOptions(model="owner/story"), lambda _: None)
+def test_of_a_repository_of_gguf_one_model_is_fetched(hub: FakeHub) -> None:
+    for name in ("story-Q4_K.gguf", "story-Q8_0-00001-of-00002.gguf"):
+        (hub.folder / name).write_bytes(b"GGUF")
+    (hub.folder / "story-Q8_0-00002-of-00002.gguf").write_bytes(b"GGUF")
+    with pytest.raises(ModelError, match=r"story-Q2_K\.gguf names none of the 2 GGUF models"):
+        load(LoadOptions(model="owner/story/story-Q2_K.gguf"), lambda _: None)
     assert not hub.snapshot.exists()
+    with pytest.raises(
+        ModelError, match=r"has a story-Q8_0-00001-of-00002\.gguf that is cut short"
+    ):
+        load(LoadOptions(model="owner/story/story-Q8_0-00002-of-00002.gguf"), lambda _: None)
+    assert sorted(file.name for file in hub.snapshot.iterdir()) == [
+        "story-Q8_0-00001-of-00002.gguf", "story-Q8_0-00002-of-00002.gguf",
+    ]  # fmt: skip
+
+
+def test_of_a_repository_of_gguf_alone_one_is_to_be_named(hub: FakeHub) -> None:
+    (hub.folder / "model.safetensors").rename(hub.folder / "story-Q4_K.gguf")
+    with pytest.raises(ModelError, match=r"has a story-Q4_K\.gguf that is not a GGUF file"):
+        load(LoadOptions(model="owner/story"), lambda _: None)
+    (hub.folder / "story-Q8_0.gguf").write_bytes(b"GGUF")
+    shutil.rmtree(hub.snapshot)
+    with pytest.raises(ModelError, match=r"owner/story names none .* owner/story/story-Q8_0\.gguf"):
+        load(LoadOptions(model="owner/story"), lambda _: None)
 
 
 def test_a_mistyped_name_is_answered_with_the_nearest(hub: FakeHub) -> None:

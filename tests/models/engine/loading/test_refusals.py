@@ -139,10 +139,6 @@ BROKEN: dict[str, tuple[Break, str]] = {
         ],
         "is an adapter",
     ),
-    "only GGUF": (
-        lambda p: (p / "model.safetensors").rename(p / "model.gguf"),
-        "holds only GGUF weights (model.gguf), which cannot be opened: give the safetensors",
-    ),
 }
 
 
