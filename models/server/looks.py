@@ -56,16 +56,14 @@ def _completions(looking: Look, model: dict[str, Any]) -> Served:
 
 
 def _chats(looking: Look, model: dict[str, Any]) -> Served:
+    kind = OTHER
     if model.get("owned_by") == look_llama_cpp.OWNER:
-        samples, sampling = llama_cpp.LlamaCpp.samples, llama_cpp.sampling
-        return look_chat.look(looking, model, Kind(look_llama_cpp.NAME, samples, sampling))
-    if model.get("owned_by") == look_sglang.OWNER:
-        return look_chat.look(looking, model, Kind(look_sglang.NAME, None, vllm.sampling))
-    if _version(looking.http):
-        return look_chat.look(
-            looking, model, Kind(look_vllm.NAME, vllm.VLLM.samples, vllm.sampling)
-        )
-    return look_chat.look(looking, model, OTHER)
+        kind = Kind(look_llama_cpp.NAME, llama_cpp.LlamaCpp.samples, llama_cpp.sampling)
+    elif model.get("owned_by") == look_sglang.OWNER:
+        kind = Kind(look_sglang.NAME, None, vllm.sampling)
+    elif version := _version(looking.http):
+        kind = Kind(f"vLLM {version}", vllm.Vllm.samples, vllm.sampling)
+    return look_chat.look(looking, model, kind)
 
 
 def _model(looking: Look, wanted: str) -> dict[str, Any]:

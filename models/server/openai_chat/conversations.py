@@ -8,7 +8,7 @@ import msgspec
 from tokexplore.models.api.chat import Chat
 from tokexplore.models.engine.text import chat as chats
 from tokexplore.models.engine.text.text_model import TextModel
-from tokexplore.models.errors import UsageError
+from tokexplore.models.server.dialect import UnaskedError
 
 
 class Opened(NamedTuple):
@@ -50,19 +50,19 @@ class Conversations:
         """The longest conversation that a path begins with, and its answer.
 
         Raises:
-            UsageError: there is none, or its answer is no text that is read as the same tokens.
+            UnaskedError: there is none, or its answer is no text that is read as the same tokens.
         """
         whole = tuple(path)
         found = (end for end in sorted(self._ends, reverse=True) if whole[:end] in self._chats)
         end = next(found, None)
         if end is None:
-            raise UsageError(
+            raise UnaskedError(
                 "the server takes chats only, as their messages, and this path begins with none "
                 "that reads the same there."
             )
         opened = Opened(self._chats[whole[:end]], self._text(whole[end:]))
         if opened.answer and self._read(opened) != whole:
-            raise UsageError(
+            raise UnaskedError(
                 "the server takes the answer so far as text, which would be read as other tokens "
                 "than those of this path: it cannot be asked what comes next."
             )
@@ -71,14 +71,14 @@ class Conversations:
     def _text(self, answer: Sequence[int]) -> str:
         vocabulary = self._model.vocabulary
         if special := [token for token in answer if token in vocabulary.special]:
-            raise UsageError(
+            raise UnaskedError(
                 f"the server takes the answer so far as text, which {vocabulary.show(special[0])} "
                 "is no part of: it cannot be asked what comes after it."
             )
         try:
             return b"".join(map(vocabulary.bytes_of, answer)).decode()
         except UnicodeDecodeError:
-            raise UsageError(
+            raise UnaskedError(
                 "the server takes the answer so far as text, and here it ends within a character: "
                 "it cannot be asked what comes next."
             ) from None

@@ -14,7 +14,7 @@ from tokexplore.models.api.engine import ScoredToken
 from tokexplore.models.distribution import Distribution
 from tokexplore.models.errors import ServerError, UsageError
 from tokexplore.models.sampling.settings import SamplingSettings
-from tokexplore.models.server.dialect import Step, Steps
+from tokexplore.models.server.dialect import Step, Steps, UnaskedError
 from tokexplore.models.server.openai.dialect import OpenAI, Sampling, UnseenTokenError
 from tokexplore.models.server.openai.reply import Reply, counted
 from tokexplore.models.server.openai_chat.conversations import Conversations
@@ -161,12 +161,12 @@ class OpenAIChat(OpenAI):
         if not answer:
             return body
         if self.prefill is None:
-            raise UsageError(
+            raise UnaskedError(
                 f"{self.program} begins every answer anew and goes on from none: it cannot be "
                 "asked what comes next within one."
             )
         if not self.counts and answer != answer.strip():
-            raise UsageError(
+            raise UnaskedError(
                 "the server does not tell how many tokens it read, so it cannot be known whether "
                 "it keeps the blanks around the answer so far: it is not asked what comes next."
             )
