@@ -10,14 +10,14 @@ from tokexplore.models.server.openai.checks import ERROR
 from tokexplore.models.server.openai_chat.dialect import PATH, OpenAIChat, Prefill
 
 WAYS = (
+    Prefill("a last message of the assistant's"),
     Prefill(
         "continue_final_message",
         request={"continue_final_message": True, "add_generation_prompt": False},
     ),
-    Prefill("a last message of the assistant's"),
     Prefill("prefix", message={"prefix": True}),
 )
-"""vLLM's and SGLang's; llama.cpp's, and of some that answer as Anthropic's API does; DeepSeek's and
+"""llama.cpp's, and of some that answer as Anthropic's API does; vLLM's and SGLang's; DeepSeek's and
 Mistral's. Who does not know a field may ignore it, and begin a new turn."""
 _CUTS = 3
 """Places at which an answer is begun."""
