@@ -73,7 +73,7 @@ class Prompts:
     async def _begin_text(self, text: str, *, literal: bool) -> None:
         client = self._link.client
         if limit := self._link.limit("plain_prompts"):
-            raise UsageError(f"{limit}: ctrl+r makes the prompt a chat.")
+            raise UsageError(f"{limit}: ctrl+r (or --user TEXT) makes the prompt a chat.")
         ids = await client.ask(Encode(text, literal=literal))
         notice = begun_by_text(text, ids, client.info, client.vocabulary, literal=literal)
         self._warn(notice)

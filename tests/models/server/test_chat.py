@@ -1,13 +1,11 @@
 """Servers of chats on the embedded model: what is shown has the model's ids and numbers."""
 
-import json
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+from support.chats_here import save_with_template
 from support.served import check, events
-from support.stub_chat import TEMPLATE, ChatManners
+from support.stub_chat import ChatManners
 from support.stub_server import Stub, serving
 
 from tokexplore.models.api.capabilities import Capabilities
@@ -29,11 +27,7 @@ CHAT = Chat((Message("user", "Tell me of the fox."),))
 @pytest.fixture(scope="module")
 def here(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The embedded model with a chat template."""
-    folder = tmp_path_factory.mktemp("chats") / "model"
-    shutil.copytree(EMBEDDED_DIRECTORY, folder)
-    config: Path = folder / "tokenizer_config.json"
-    config.write_text(json.dumps(json.loads(config.read_text()) | {"chat_template": TEMPLATE}))
-    return str(folder)
+    return save_with_template(tmp_path_factory.mktemp("chats") / "model")
 
 
 @pytest.fixture(scope="module")
