@@ -196,7 +196,7 @@ class OpenAI:
         return reply.choices[0]
 
     def check_count(self, path: Sequence[int], reply: Reply) -> None:
-        """Whether the server read a path: as ids it can only read the same ones.
+        """Hold what the server counted against a path, where it does not read ids.
 
         Raises:
             ServerError: it read others.

@@ -1,6 +1,8 @@
 """Which conversation a path of ids begins with, and what its answer says so far."""
 
+from array import array
 from collections.abc import Sequence
+from hashlib import blake2b
 from typing import NamedTuple
 
 import msgspec
@@ -20,12 +22,18 @@ class Opened(NamedTuple):
     """What the assistant has said in the turn that is open; empty at its beginning."""
 
 
+def hash_of(ids: Sequence[int]) -> bytes:
+    """What stands for a path where many are remembered."""
+    return blake2b(array("I", ids).tobytes(), digest_size=16).digest()
+
+
 class Conversations:
     """The conversations that were rendered with a model, by the ids that they begin with."""
 
     def __init__(self, model: TextModel) -> None:
         self._model = model
-        self._chats: dict[tuple[int, ...], Chat] = {}
+        self._chats: dict[bytes, Chat] = {}
+        """By a hash of those ids: an editor lets many be rendered that nobody sends."""
         self._ends: set[int] = set()
         """The lengths of what they begin with."""
 
@@ -42,7 +50,7 @@ class Conversations:
             chat, prefill="", prefill_as="turn", prefill_more={}, literal=False
         )
         ids = chats.render(self._model, plain).ids
-        self._chats[ids] = plain
+        self._chats[hash_of(ids)] = plain
         self._ends.add(len(ids))
         return ids
 
@@ -53,14 +61,14 @@ class Conversations:
             UnaskedError: there is none, or its answer is no text that is read as the same tokens.
         """
         whole = tuple(path)
-        found = (end for end in sorted(self._ends, reverse=True) if whole[:end] in self._chats)
-        end = next(found, None)
+        ends = [end for end in sorted(self._ends, reverse=True) if end <= len(whole)]
+        end = next((end for end in ends if hash_of(whole[:end]) in self._chats), None)
         if end is None:
             raise UnaskedError(
                 "the server takes chats only, as their messages, and this path begins with none "
                 "that reads the same there."
             )
-        opened = Opened(self._chats[whole[:end]], self._text(whole[end:]))
+        opened = Opened(self._chats[hash_of(whole[:end])], self._text(whole[end:]))
         if opened.answer and self._read(opened) != whole:
             raise UnaskedError(
                 "the server takes the answer so far as text, which would be read as other tokens "

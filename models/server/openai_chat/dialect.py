@@ -17,7 +17,7 @@ from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.server.dialect import Step, Steps, UnaskedError
 from tokexplore.models.server.openai.dialect import OpenAI, Sampling, UnseenTokenError
 from tokexplore.models.server.openai.reply import Reply, counted
-from tokexplore.models.server.openai_chat.conversations import Conversations
+from tokexplore.models.server.openai_chat.conversations import Conversations, hash_of
 from tokexplore.models.server.openai_chat.reply import Messages
 from tokexplore.models.server.wire.http import Http
 from tokexplore.models.tokens import Vocabulary
@@ -82,7 +82,7 @@ class OpenAIChat(OpenAI):
         """None where it begins every answer anew."""
         self.counts = False
         """Whether it counts the tokens of a prompt as they are counted here."""
-        self._counted: set[tuple[int, ...]] = set()
+        self._counted: set[bytes] = set()
         """Paths of which it read as many tokens."""
         self._plain = next((t for t in range(len(vocabulary)) if vocabulary.bytes_of(t) == b"a"), 0)
         """A token that is a whole character: some servers have no row for half of one."""
@@ -167,8 +167,9 @@ class OpenAIChat(OpenAI):
             )
         if not self.counts and answer != answer.strip():
             raise UnaskedError(
-                "the server does not tell how many tokens it read, so it cannot be known whether "
-                "it keeps the blanks around the answer so far: it is not asked what comes next."
+                "the server does not count tokens as they are counted here, so it cannot be known "
+                "whether it keeps the blanks around the answer so far: it is not asked what comes "
+                "next."
             )
         body["messages"].append({"role": "assistant", "content": answer, **self.prefill.message})
         return body | dict(self.prefill.request)
@@ -182,7 +183,7 @@ class OpenAIChat(OpenAI):
                 f"the server read {count:,} tokens where this path has {len(path):,}: its numbers "
                 "would be those of another path."
             )
-        self._counted.add(tuple(path))
+        self._counted.add(hash_of(path))
 
     def _check_reading(self, ids: Sequence[int]) -> None:
         """Let the server count the tokens of a path before a stream goes on from it.
@@ -190,5 +191,5 @@ class OpenAIChat(OpenAI):
         Raises:
             ServerError: they are others than here.
         """
-        if tuple(ids) not in self._counted:
+        if hash_of(ids) not in self._counted:
             self.choice(self.body(ids, 1, 1), path=ids)
