@@ -98,10 +98,18 @@ class OpenAIChat(OpenAI):
             written, _ = self.one(ids, self.forced(ids, self._plain, top))
         return self.listed(written, ids, top, time.perf_counter() - began)
 
-    def step(self, ids: Sequence[int], settings: SamplingSettings, seed: int, top: int) -> Step:
+    def step(
+        self,
+        ids: Sequence[int],
+        settings: SamplingSettings,
+        seed: int,
+        top: int,
+        *,
+        cold: bool = False,
+    ) -> Step:
         """See `Dialect.step`: greedy, it is known of a token that has no row."""
         try:
-            return super().step(ids, settings, seed, top)
+            return super().step(ids, settings, seed, top, cold=cold)
         except UnseenTokenError:
             if not settings.greedy or settings.looks_back:
                 raise
