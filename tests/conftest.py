@@ -58,7 +58,8 @@ SLOW = tuple(map(HERE.joinpath, (
     "tui/cli/test_run_real.py",
     "tui/tape/test_tape.py", "tui/tape/test_tapes.py", "tui/terminal/test_frames.py",
     "tui/test_every_screen.py", "tui/test_few_cells.py", "tui/test_kept_lines.py",
-    "tui/test_named_servers.py", "tui/test_server.py",
+    "tui/test_named_servers.py", "tui/test_chat_server.py",
+    "tui/test_server.py",
 )))  # fmt: skip
 assert not [str(path) for path in SLOW if not path.exists()], "a slow test has moved"
 

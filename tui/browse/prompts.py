@@ -150,7 +150,7 @@ class PromptActions(Actions):
     def why_not(self, action: str) -> str:
         """Text holds any token."""
         if action == "type_text":
-            return self.controller.link.why_not("typed text", "forced_tokens")
+            return self.controller.link.why_not("typed text", "prefill", "forced_tokens")
         return ""
 
     async def action_type_text(self) -> None:

@@ -23,7 +23,12 @@ from tokexplore.tui.explore.prompts import Prompts
 from tokexplore.tui.explore.queries import Queries
 from tokexplore.tui.explore.replay import Replay
 from tokexplore.tui.explore.scoring import Scorer
-from tokexplore.tui.explore.starting import adopt_vocabulary, introduce, name_tokens
+from tokexplore.tui.explore.starting import (
+    adopt_vocabulary,
+    introduce,
+    name_tokens,
+    tell_chats,
+)
 from tokexplore.tui.explore.streams import ENDINGS, Notify, Streams
 from tokexplore.tui.explore.watchlist import Watchlist
 from tokexplore.tui.terminal.shutdown import failure
@@ -145,6 +150,7 @@ class Controller:
             return
         adopt_vocabulary(self.explorer, self.link.client.vocabulary, self.options.load.model)
         self.link.ready()
+        await tell_chats(self.link.client, self.explorer.tree)
         if first:
             self.differs = introduce(self.options, self.explorer, info, self._notify)
             self.queries.recomputes = bool(self.differs)

@@ -41,7 +41,10 @@ def tokenizer_here(
 
 def _located(given: str, program: str, named: str) -> Located:
     named = given or named
-    shown, advice = safe_text(brief(named)), "name a directory that has it: --tokenizer DIR"
+    shown, advice = (
+        safe_text(brief(named)),
+        "name a directory or GGUF file that has it: --tokenizer DIR",
+    )
     try:
         located = locate(named)
     except TokexploreError as error:
