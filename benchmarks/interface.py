@@ -2,6 +2,7 @@
 
     python benchmarks/interface.py stream [MODEL]  the app's tokens a second against `generate`,
                                                    and the gaps of its event loop
+    python benchmarks/interface.py served          the gaps on a model here and behind a server
     python benchmarks/interface.py keys            key to paint: 10,000 tokens, 10,000 branches
 
 The app is the real one on a pseudo-terminal of 120 x 40 that is always read. For `stream` the
@@ -32,7 +33,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tokexplore.models.api.options import EMBEDDED, LoadOptions
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+
+from tokexplore.models.api.options import EMBEDDED, SMOLLM2, LoadOptions
 from tokexplore.tui.explore.options import STOCK_PROMPT
 
 COLUMNS, LINES = 120, 40
@@ -182,6 +185,27 @@ def stream(model: str, tokens: int, rounds: int) -> None:
         )
 
 
+def served(tokens: int, rounds: int) -> None:
+    """The interface on the same model here and behind llama.cpp's server, in alternating rounds."""
+    from support import llama_server
+
+    with llama_server.serving() as url:
+        gaps: dict[str, list[float]] = {SMOLLM2: [], url: []}
+        rates: dict[str, list[float]] = {SMOLLM2: [], url: []}
+        for _ in range(rounds):
+            for model in gaps:
+                with watched("stream", model, tokens) as terminal:
+                    report = terminal.next_report()
+                gaps[model] += report["gaps"]["streaming"]  # type: ignore[index]
+                rates[model].append(report["rate"])  # type: ignore[arg-type]
+        for model, values in gaps.items():
+            print(
+                f"{'server' if model == url else 'here'}: gaps p50 {at(values, 0.5) * 1e3:.1f}, "
+                f"p99.9 {at(values, 0.999) * 1e3:.1f}, worst {max(values) * 1e3:.1f} ms, "
+                f"{len(values):,} beats at {statistics.median(rates[model]):.0f} tokens/s"
+            )
+
+
 def measure(terminal: Terminal, what: str, presses: Sequence[Sequence[bytes]]) -> None:
     """Press keys, the last of each sequence timed."""
     paints, busy = [], []
@@ -231,7 +255,7 @@ def keys(presses: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("job", choices=["stream", "keys", "generate"])
+    parser.add_argument("job", choices=["stream", "served", "keys", "generate"])
     parser.add_argument("model", nargs="?", default=EMBEDDED)
     parser.add_argument("--tokens", type=int, default=800)
     parser.add_argument("--rounds", type=int, default=5)
@@ -239,6 +263,8 @@ def main() -> None:
     asked = parser.parse_args()
     if asked.job == "keys":
         keys(asked.presses)
+    elif asked.job == "served":
+        served(asked.tokens, asked.rounds)
     elif asked.job == "generate":
         generate(asked.model, asked.tokens)
     else:

@@ -63,7 +63,8 @@ def _found(model: str, revision: str) -> Located:
     if found := cached(model, revision):
         return _only_one(model, gguf_within(found))
     if _looks_like_path(model):
-        raise ModelError(f"there is no directory {model}: check the path.{suggestion(model)}")
+        kind = "file" if model.endswith(GGUF) else "directory"
+        raise ModelError(f"there is no {kind} {model}: check the path.{suggestion(model)}")
     if not HUB_ID.fullmatch(model):
         raise UsageError(
             f"{brief(model)!r} is neither a directory nor a hub id (owner/name).{suggestion(model)}"
