@@ -87,20 +87,20 @@ def softmax(row: Row, token: int, name: str) -> Softmax:
     """
     greedy = int(row.argmax())
     top = float(row[greedy])
-    logprobs = row.astype(np.float64)
-    logprobs -= top
-    probabilities = np.exp(logprobs)
-    total = float(probabilities.sum())
-    if not (math.isfinite(top) and math.isfinite(total)):
+    if not math.isfinite(top):  # of a row with a NaN the NaN is the first
         raise TokexploreError(
             f"the logits of {name} are no numbers (NaN or infinite): its weights are broken, or "
             "its dtype is too coarse for them (float32 is not)."
         )
+    logprobs = row.astype(np.float64)
+    logprobs -= top
+    logprobs[greedy] = -math.inf
+    margin = -float(logprobs.max())  # infinite of one token alone
+    logprobs[greedy] = 0.0
+    probabilities = np.exp(logprobs)
+    total = float(probabilities.sum())
     logprobs -= math.log(total)
     probabilities /= total
-    best, logprobs[greedy] = float(logprobs[greedy]), -math.inf
-    margin = best - float(logprobs.max()) if len(row) > 1 else math.inf
-    logprobs[greedy] = best
     rank = 1 + int(np.count_nonzero(row > row[token]))
     return Softmax(logprobs, probabilities, Reading(float(logprobs[token]), rank, greedy, margin))
 

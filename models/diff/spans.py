@@ -6,7 +6,7 @@ each model does.
 
 import math
 from collections.abc import Iterator, Sequence
-from itertools import accumulate, pairwise
+from itertools import accumulate, pairwise, takewhile
 
 import msgspec
 
@@ -99,23 +99,27 @@ def spelling(vocabulary: Vocabulary, ids: Sequence[int], text: bytes, name: str)
     Raises:
         UsageError: the bytes of the tokens are not the text's.
     """
-    begin, end = 0, len(ids)
-    while True:
+    for begin, end in _insides(vocabulary, ids):
         parts = [vocabulary.bytes_of(token) for token in ids[begin:end]]
         said = b"".join(parts)
         if said == b" " + text and vocabulary.leading_space:
             parts[0], said = parts[0].removeprefix(b" "), text
         if said == text:
             return Spelling(tuple(ids), begin, tuple(accumulate(map(len, parts))))
-        if begin < end and ids[begin] in vocabulary.special and not text.startswith(parts[0]):
-            begin += 1
-        elif begin < end and ids[end - 1] in vocabulary.special and not text.endswith(parts[-1]):
-            end -= 1
-        else:
-            raise UsageError(
-                f"the tokens of {name} do not spell the text byte by byte: its tokenizer changes "
-                "what it reads (case, spaces, forms of characters), and spans cannot be aligned."
-            )
+    raise UsageError(
+        f"the tokens of {name} do not spell the text byte by byte: its tokenizer changes what it "
+        "reads (case, spaces, forms of characters), and spans cannot be aligned."
+    )
+
+
+def _insides(vocabulary: Vocabulary, ids: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Where a text can begin and end among its tokens: with all special tokens around it, then
+    without the first ones, the last ones."""
+    after = sum(1 for _ in takewhile(vocabulary.special.__contains__, reversed(ids)))
+    for end in range(len(ids), len(ids) - after - 1, -1):
+        before = sum(1 for _ in takewhile(vocabulary.special.__contains__, ids[:end]))
+        for begin in range(before + 1):
+            yield begin, end
 
 
 def spans_of(

@@ -22,7 +22,7 @@ class Shared(msgspec.Struct, frozen=True):
         return not self.unlike and not any(self.beyond)
 
     @property
-    def count(self) -> int:
+    def size(self) -> int:
         """How many there are."""
         return self.rows - len(self.unlike)
 

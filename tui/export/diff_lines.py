@@ -59,7 +59,7 @@ def _path_lines(found: OnePath) -> Iterator[dict[str, object]]:
         **_head(found),
         "ids": list(found.ids),
         "prompt_length": found.prompt_length,
-        "shared": shared.count,
+        "shared": shared.size,
         "unlike": list(shared.unlike),
         "beyond": list(shared.beyond),
         "complete": told.js is not None,

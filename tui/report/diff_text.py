@@ -60,7 +60,7 @@ def facts(found: Comparison) -> Iterator[str]:
     words = f"{counted(len(found.ids), 'token')}, {counted(len(found.steps), 'step')} compared"
     if found.prompt_length < len(found.ids):
         words += f": what follows the {counted(found.prompt_length, 'token')} that were given"
-    yield f"{words}; {found.shared.count:,} tokens are in both vocabularies"
+    yield f"{words}; {found.shared.size:,} tokens are in both vocabularies"
     if not found.shared.complete:
         yield _left_out(found)
     if found.totals.js is None:
