@@ -174,7 +174,7 @@ def _table(found: Comparison, top: int) -> Iterator[str]:
     if not rows:
         return
     kinds = ["n" if side == ">" else "" for side in sides(found)]
-    yield f'<div class="diff"><h2>{html_text(most_line(found, len(rows)))}</h2>\n<table><tr>'
+    yield f'<div class="diff"><h2>{html_text(most_line(found))}</h2>\n<table><tr>'
     yield "".join(f'<th class="{k}">{html_text(c)}</th>' for k, c in zip(kinds, head, strict=True))
     yield "</tr>\n"
     for row in rows:

@@ -33,7 +33,7 @@ def report(found: Comparison, top: int) -> Iterator[str]:
     rows = list(table(found, top))
     if len(rows) > 1:
         yield ""
-        yield most_line(found, len(rows) - 1)
+        yield most_line(found)
         yield from aligned(rows, sides(found))
 
 
@@ -145,12 +145,12 @@ def _span_figures(found: OneText) -> list[tuple[str, str]]:
     ]
 
 
-def most_line(found: Comparison, count: int) -> str:
+def most_line(found: Comparison) -> str:
     """What the table lists."""
     if isinstance(found, OneText):
-        return f"The {counted(count, 'span')} that differ most, by surprisal:"
-    by = "Jensen–Shannon" if found.totals.js is not None else "the token's logprob"
-    return f"The {counted(count, 'step')} that differ most, by {by}:"
+        return "Where they differ most, by surprisal:"
+    by = "the token's logprob" if found.totals.js is None else "Jensen–Shannon"
+    return f"Where they differ most, by {by}:"
 
 
 def table(found: Comparison, top: int) -> Iterator[tuple[str, ...]]:
