@@ -95,7 +95,7 @@ def softmax(row: Row, token: int, name: str) -> Softmax:
     logprobs = row.astype(np.float64)
     logprobs -= top
     logprobs[greedy] = -math.inf
-    margin = -float(logprobs.max())  # infinite of one token alone
+    margin = 0.0 - float(logprobs.max())  # infinite of one token alone
     logprobs[greedy] = 0.0
     probabilities = np.exp(logprobs)
     total = float(probabilities.sum())

@@ -15,6 +15,7 @@ from support import fake_vocabulary
 from support.contrast import contrast_of
 from support.fake_engine import FakeEngine, planted_text
 from support.first_candidates import FirstCandidates
+from support.kept_lines import names
 from textual.color import Color
 
 from tokexplore.models.api.chat import Chat, Message
@@ -216,6 +217,12 @@ def test_vocabularies_that_differ_are_compared_by_bytes() -> None:
         assert span["a"]["ids"] == [IDS[n + 1]]  # type: ignore[index]
         a, b = span["a"]["logprob"], span["b"]["logprob"]  # type: ignore[index]
         assert span["delta"] == b - a
+    assert [names(line) for line in (head, spans[0], last)] == [
+        "type a(model revision dtype device threads) b(model revision dtype device threads) "
+        "version text ids added",
+        "type start end bytes delta a(ids logprob) b(ids logprob)",
+        "type spans bytes tokens surprisal bits_per_byte",
+    ]
     said = told(asked(top=3), *engines)
     assert "there is no divergence" in said
     assert "A puts <s> around the text" in said
