@@ -10,7 +10,6 @@ from itertools import accumulate, pairwise, takewhile
 
 import msgspec
 
-from tokexplore.models.api.engine import Control, Engine, ScoredToken
 from tokexplore.models.errors import UsageError
 from tokexplore.models.tokens import Vocabulary
 
@@ -160,14 +159,3 @@ class _Reader:
         known = [self._logprobs[place] for place in places if place in self._logprobs]
         logprob = math.fsum(known) if len(known) == len(places) else None
         return Side(spelled.ids[places.start : places.stop], logprob)
-
-
-def scored(engine: Engine, ids: Sequence[int], control: Control) -> Iterator[tuple[int, float]]:
-    """Positions from 1 on, and the logprob (nats) of the token there.
-
-    Raises:
-        UsageError: a path that the model cannot have, or an engine without prompt scores.
-    """
-    for event in engine.score(ids, 1, control) if len(ids) > 1 else ():
-        if isinstance(event, ScoredToken):
-            yield event.position, event.standing.logprob

@@ -40,7 +40,7 @@ OPTIONS = {
     "run": f"{RUN} format candidates {CAST} session",
     "score": f"literal format candidates {LOADING}",
     "prob": f"text {PROMPT} format {LOADING}",
-    "diff": f"{PROMPT} {SAMPLING} {LENGTH} by format top force {WEIGHTS} {ASKED} {SECOND}",
+    "diff": f"{PROMPT} {SAMPLING} {LENGTH} by whole format top force {WEIGHTS} {ASKED} {SECOND}",
     "sweep": f"{PROMPT} {KNOBS} {LENGTH} {LOADING} runs batch candidates grid steps format plot",
     "lab repeat": f"{LAB} runs vary batches concurrency deal new-seeds plain",
     "lab noise": f"{LAB} against",

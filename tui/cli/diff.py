@@ -40,6 +40,8 @@ class DiffOptions(msgspec.Struct, frozen=True):
     """How the first model is loaded, the prompt, how it goes on."""
     other: LoadOptions = LoadOptions()
     """How the second model is loaded."""
+    whole: bool = False
+    """Ask a server for the whole vocabulary of each step."""
     by: Literal["A", "B"] = "A"
     """Which of the two goes on."""
     format: Literal["text", "jsonl", "csv", "html", ""] = ""
@@ -76,6 +78,11 @@ def _parser() -> Parser:
     add_sampling(parser)
     _add_output(parser)
     add_loading(parser, names_one=False)
+    parser.add_argument_group("whole vocabulary").add_argument(
+        "--whole",
+        action="store_true",
+        help="ask a server that lists the first candidates for all of them: a request a step",
+    )
     _add_second(parser)
     return parser
 
@@ -122,8 +129,8 @@ def _add_second(parser: argparse.ArgumentParser) -> None:
 def _options(given: argparse.Namespace) -> Prompted[DiffOptions]:
     app = app_options(given)
     options = DiffOptions(
-        app, second_load(app.load, given), given.by, given.format, given.top, given.output,
-        given.force,
+        app, second_load(app.load, given), given.whole, given.by, given.format, given.top,
+        given.output, given.force,
     )  # fmt: skip
     return Prompted(options, prompt_arguments(given))
 

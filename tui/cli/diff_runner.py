@@ -8,9 +8,9 @@ from typing import BinaryIO, TextIO
 from tokexplore.models import opening
 from tokexplore.models.api.engine import Control, DrawnToken, Engine, Progress
 from tokexplore.models.api.options import PromptSpec
-from tokexplore.models.diff.along import along
+from tokexplore.models.diff.along import along, readings
 from tokexplore.models.diff.comparison import Comparison, Model, OnePath, OneText
-from tokexplore.models.diff.spans import scored, spans_of, spelling
+from tokexplore.models.diff.spans import spans_of, spelling
 from tokexplore.models.diff.vocabularies import Shared, shared_tokens
 from tokexplore.models.errors import TokexploreError, UsageError
 from tokexplore.models.opening import OpenEngine
@@ -108,7 +108,10 @@ def _opened(
             raise type(error)(f"{letter}, {load.model}: {error}") from None
         if engine is None:
             return None
-        if why := engine.info.capabilities.why_not("diff", "prompt_scores"):
+        can = engine.info.capabilities
+        if not can.whole_rows and (why := can.why_not("diff", "prompt_scores")):
+            raise UsageError(f"{letter}, {load.model}: {why}")
+        if options.whole and (why := can.why_not("--whole", "whole_rows")):
             raise UsageError(f"{letter}, {load.model}: {why}")
         found.append(engine)
     return found[0], found[1]
@@ -166,7 +169,9 @@ class _Reader:
             raise UsageError(
                 "the text is one token, and nothing comes before it: give a longer one."
             )
-        for step in along(first, second, ids, start, shared, self._control):
+        for step in along(
+            first, second, ids, start, shared, self._control, whole=self._options.whole
+        ):
             steps.append(step)
             self._meter.show(Progress("comparing", len(steps), len(ids) - start))
         if not steps:
@@ -214,8 +219,8 @@ class _Reader:
 
     def _scored(self, engine: Engine, ids: tuple[int, ...]) -> dict[int, float]:
         known = dict[int, float]()
-        for position, logprob in scored(engine, ids, self._control):
-            known[position] = logprob
+        for position, reading in enumerate(readings(engine, ids, 1, self._control), 1):
+            known[position] = reading.logprob
             self._meter.show(Progress("scoring", len(known), len(ids), detail=engine.info.name))
         return known
 

@@ -8,7 +8,7 @@ from support.fake_engine import FakeEngine
 from support.first_candidates import FirstCandidates
 
 from tokexplore.models.api.engine import Control
-from tokexplore.models.diff.along import along
+from tokexplore.models.diff.along import along, readings
 from tokexplore.models.diff.steps import Step, most_different, totals
 from tokexplore.models.diff.vocabularies import shared_tokens
 from tokexplore.models.errors import UsageError
@@ -65,6 +65,18 @@ def test_of_first_candidates_nothing_is_told_that_needs_all() -> None:
     assert (told.kl, told.kl_back, told.js, told.acceptance, told.largest_kl) == (None,) * 5
     assert told.agreement == totals(whole).agreement
     assert most_different(found, 1)[0].position == 6, "by the token's logprob"
+
+
+@pytest.mark.parametrize(("scores", "whole"), [(False, False), (False, True), (True, True)])
+def test_rows_that_are_given_when_asked_for_are_asked_for(scores: bool, whole: bool) -> None:
+    second = FakeEngine(planted=PLANTED)
+    server = FirstCandidates(abilities={"prompt_scores": scores, "on_demand": True})
+    ids, shared = server.encode(TEXT), shared_tokens(server, second)
+    assert shared is not None
+    found = list(along(server, second, ids, 1, shared, Control(), whole=whole))
+    assert found == steps(FakeEngine(), second)
+    said = list(readings(server, ids, 1, Control()))
+    assert [r.logprob for r in said] == pytest.approx([s.first.logprob for s in found], abs=1e-6)
 
 
 def test_totals_are_means_of_the_steps() -> None:

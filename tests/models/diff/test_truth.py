@@ -11,8 +11,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from tokexplore.models.api.engine import Control
 from tokexplore.models.api.options import LoadOptions
 from tokexplore.models.catalog.catalog import EMBEDDED_DIRECTORY
-from tokexplore.models.diff.along import along
-from tokexplore.models.diff.spans import scored, span_totals, spans_of, spelling
+from tokexplore.models.diff.along import along, readings
+from tokexplore.models.diff.spans import span_totals, spans_of, spelling
 from tokexplore.models.diff.steps import Step
 from tokexplore.models.diff.vocabularies import Shared, shared_tokens
 from tokexplore.models.engine.local import LocalEngine
@@ -108,7 +108,7 @@ def test_rows_are_the_ones_that_score_sums_up_and_few_at_a_time(
     chunks = list(embedded.logits(ids, 3, Control()))
     assert max(map(len, chunks)) <= 16
     assert len(np.concatenate(chunks)) == len(ids) - 3
-    known = [logprob for position, logprob in scored(embedded, ids, Control()) if position >= 3]
+    known = [reading.logprob for reading in readings(embedded, ids, 3, Control())]
     rows = torch.from_numpy(np.concatenate(chunks)).double().log_softmax(-1)
     said = [float(row[token]) for row, token in zip(rows, ids[3:], strict=True)]
     assert said == pytest.approx(known, abs=1e-5)
@@ -129,7 +129,10 @@ def test_other_tokens_are_added_up_between_common_borders(
         totals.append(dict(zip(sizes.tolist(), np.cumsum(costs).tolist(), strict=True)))
         ends.append(set(sizes.tolist()))
     one, two = (spelling(e.vocabulary, e.encode(TEXT), data, "") for e in (embedded, other))
-    known = [dict(scored(e, e.encode(TEXT), Control())) for e in (embedded, other)]
+    known = [
+        {n: r.logprob for n, r in enumerate(readings(e, e.encode(TEXT), 1, Control()), 1)}
+        for e in (embedded, other)
+    ]
     spans = list(spans_of(one, two, (known[0], known[1])))
     borders = sorted(ends[0] & ends[1])
     assert [span.end for span in spans] == borders
