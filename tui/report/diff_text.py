@@ -46,7 +46,8 @@ def model_lines(found: Comparison) -> Iterator[str]:
 def model_words(info: ModelInfo) -> str:
     """A model and how it ran, on one line."""
     revision = f" @ {info.revision[:12]}" if info.revision else ""
-    parts = [f"{info.name}{revision}", f"{info.dtype} on {info.device}", info.attention]
+    kernel = "" if info.capabilities.serves else info.attention  # a server tells none
+    parts = [f"{info.name}{revision}", f"{info.dtype} on {info.device}", kernel]
     if info.threads:
         parts.append(f"{info.threads} threads" if info.threads != "1" else "1 thread")
     return safe_text(f"{' · '.join(filter(None, parts))} · {info.source}")
