@@ -21,6 +21,10 @@ class Shared(msgspec.Struct, frozen=True):
         """Whether they are all rows of both."""
         return not self.unlike and not any(self.beyond)
 
+    def holds(self, token: int) -> bool:
+        """Whether a token is one of them."""
+        return token < self.rows and token not in self.unlike
+
     @property
     def size(self) -> int:
         """How many there are."""

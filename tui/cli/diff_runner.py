@@ -152,16 +152,16 @@ class _Reader:
         ids = prompt_ids(first, self._prompt, self._meter)
         self._check_fits(second, ids)
         self._say_other_reading(second, ids)
-        beyond = next((token for token in ids if token in shared.unlike), None)
-        if beyond is not None:
+        own = next((token for token in ids if not shared.holds(token)), None)
+        if own is not None:
             raise UsageError(
-                f"the text holds token {beyond}, which {first.info.name} and {second.info.name} do "
+                f"the text holds token {own}, which {first.info.name} and {second.info.name} do "
                 "not both have: leave it out."
             )
         given = len(ids)
         length = self._options.app.max_new_tokens
         if length:
-            ids += self._continuation(ids, length)
+            ids += self._common(self._continuation(ids, length), shared)
         start, steps = given if length else 1, []
         if len(ids) <= start and not self._control.cancelled:
             if length:
@@ -216,6 +216,14 @@ class _Reader:
                 "text."
             )
         return OneText(self._models[0], self._models[1], text, (one, other), spans)
+
+    def _common(self, said: tuple[int, ...], shared: Shared) -> tuple[int, ...]:
+        """A continuation up to the first token that the other model does not have."""
+        end = next((n for n, token in enumerate(said) if not shared.holds(token)), len(said))
+        if end < len(said):
+            writer, reader = (self._models[n].info.name for n in (self._writer, 1 - self._writer))
+            self._meter.say(f"{writer} said token {said[end]}, which {reader} does not have")
+        return said[:end]
 
     def _scored(self, engine: Engine, ids: tuple[int, ...]) -> dict[int, float]:
         known = dict[int, float]()

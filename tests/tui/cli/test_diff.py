@@ -233,6 +233,29 @@ def test_vocabularies_that_differ_are_compared_by_bytes() -> None:
     assert "underlined" not in page
 
 
+class Fewer(FakeEngine):
+    """A fake that lacks the last word of the others."""
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        return Vocabulary.pack(fake_vocabulary.TOKENS[:LACKED], range(6), LACKED)
+
+
+LACKED = len(fake_vocabulary.TOKENS) - 1
+KING = fake_vocabulary.TOKENS[LACKED].decode()
+
+
+def test_a_token_that_one_lacks_is_not_read_by_it() -> None:
+    errors, first = io.StringIO(), FakeEngine()
+    planted_text(first, "Once", f" upon{KING}")
+    said = told(asked("Once", max_new_tokens=5), first, Fewer(), errors)
+    assert "3 tokens, 1 step compared" in said
+    assert "left out of the divergences: 5 rows of A, which hold" in said
+    assert f"fake said token {LACKED}, which fake does not have" in errors.getvalue()
+    with pytest.raises(UsageError, match=f"the text holds token {LACKED}, which fake and fake do"):
+        told(asked(f"Once{KING}"), first, Fewer())
+
+
 @pytest.mark.parametrize("by", ["A", "B"])
 def test_one_of_two_vocabularies_goes_on(by: str) -> None:
     first, second = FakeEngine(), Letters()
