@@ -159,3 +159,15 @@ class _Reader:
         known = [self._logprobs[place] for place in places if place in self._logprobs]
         logprob = math.fsum(known) if len(known) == len(places) else None
         return Side(spelled.ids[places.start : places.stop], logprob)
+
+
+def whole_text(vocabulary: Vocabulary, ids: Sequence[int]) -> tuple[tuple[int, ...], str]:
+    """The tokens up to the first special one, or to a character that is not complete, and their
+    text."""
+    end = next((n for n, token in enumerate(ids) if token in vocabulary.special), len(ids))
+    while True:
+        data = b"".join(map(vocabulary.bytes_of, ids[:end]))
+        try:
+            return tuple(ids[:end]), data.decode()
+        except UnicodeDecodeError:
+            end -= 1

@@ -10,7 +10,7 @@ from tokexplore.models.api.engine import Control, DrawnToken, Engine, Progress
 from tokexplore.models.api.options import PromptSpec
 from tokexplore.models.diff.along import along, readings
 from tokexplore.models.diff.comparison import Comparison, Model, OnePath, OneText
-from tokexplore.models.diff.spans import spans_of, spelling
+from tokexplore.models.diff.spans import spans_of, spelling, whole_text
 from tokexplore.models.diff.vocabularies import Shared, shared_tokens
 from tokexplore.models.errors import TokexploreError, UsageError
 from tokexplore.models.opening import OpenEngine
@@ -187,18 +187,9 @@ class _Reader:
                 "template of its own: give plain text with --prompt or --prompt-file."
             )
         ids = [prompt_ids(engine, self._prompt, self._meter) for engine in self._engines]
-        start = 0
-        if length := self._options.app.max_new_tokens:
-            start, writer = len(text.encode()), self._writer
-            said = self._continuation(ids[writer], length)
-            said, more = whole_text(self._models[writer], said)
-            if not more:
-                raise self._said_nothing
-            text += more
-            ids[writer] += said
-            reader = self._engines[1 - writer]
-            ids[1 - writer] = tuple(reader.encode(text, literal=self._prompt.literal))
-            self._check_fits(reader, ids[1 - writer])
+        start = len(text.encode()) if self._options.app.max_new_tokens else 0
+        if start:
+            text += self._continue_text(ids, text)
         data = text.encode()
         one, other = (
             spelling(model.vocabulary, path, data, model.info.name)
@@ -224,6 +215,21 @@ class _Reader:
             writer, reader = (self._models[n].info.name for n in (self._writer, 1 - self._writer))
             self._meter.say(f"{writer} said token {said[end]}, which {reader} does not have")
         return said[:end]
+
+    def _continue_text(self, ids: list[tuple[int, ...]], text: str) -> str:
+        """Let one of two vocabularies go on with a text, of which `ids` has both models' tokens;
+        what it says, which is added to both."""
+        writer, length = self._writer, self._options.app.max_new_tokens
+        said, more = whole_text(
+            self._models[writer].vocabulary, self._continuation(ids[writer], length)
+        )
+        if not more and not self._control.cancelled:
+            raise self._said_nothing
+        ids[writer] += said
+        reader = self._engines[1 - writer]
+        ids[1 - writer] = tuple(reader.encode(text + more, literal=self._prompt.literal))
+        self._check_fits(reader, ids[1 - writer])
+        return more
 
     def _scored(self, engine: Engine, ids: tuple[int, ...]) -> dict[int, float]:
         known = dict[int, float]()
@@ -278,16 +284,3 @@ class _Reader:
                 f"{info.name} by itself would read the text as {len(own):,} other tokens; here it "
                 f"reads the {len(ids):,} of {self._engines[0].info.name}"
             )
-
-
-def whole_text(model: Model, ids: tuple[int, ...]) -> tuple[tuple[int, ...], str]:
-    """The tokens up to the first special one or to a character that is not complete, and their
-    text."""
-    special = model.vocabulary.special
-    end = next((n for n, token in enumerate(ids) if token in special), len(ids))
-    while True:
-        data = b"".join(map(model.vocabulary.bytes_of, ids[:end]))
-        try:
-            return ids[:end], data.decode()
-        except UnicodeDecodeError:
-            end -= 1

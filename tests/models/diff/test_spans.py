@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from tokexplore.models.diff.spans import Spelling, span_totals, spans_of, spelling
+from tokexplore.models.diff.spans import Spelling, span_totals, spans_of, spelling, whole_text
 from tokexplore.models.errors import UsageError
 from tokexplore.models.tokens import Vocabulary
 
@@ -59,3 +59,11 @@ def test_impossible_tokens_cost_without_end() -> None:
     found = list(spans_of(FIRST, FIRST, (known, {1: -1.0, 2: -2.0, 3: -4.0})))
     assert [s.delta for s in found] == [0.0, math.inf, 0.0]
     assert span_totals(found).nats == (math.inf, 7.0)
+
+
+def test_a_continuation_is_a_text_up_to_what_is_no_whole_character() -> None:
+    made = Vocabulary.pack([b"<s>", b"a", b"\xe5", b"\xa5", b"\xbd", b" b"], (0,), 6)
+    assert whole_text(made, [1, 2, 3, 4]) == ((1, 2, 3, 4), "a好")
+    assert whole_text(made, [1, 2, 3]) == ((1,), "a")
+    assert whole_text(made, [1, 5, 0, 5]) == ((1, 5), "a b")
+    assert whole_text(made, [0, 1]) == ((), "")
