@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import hypothesis
 import pytest
 from support.nursery import VARIABLE, nursery
 
@@ -39,6 +40,10 @@ gc.set_threshold(50_000, 10, 10)
 # (`gc_control`): of the hundreds of apps that a process makes here, which takes seconds.
 gc.unfreeze = lambda: None
 
+# A busy machine takes as long as it takes for an example, here too.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
+
 # What loads torch, and what tries everything that there is: `make quick` leaves it out. Single
 # tests of other files are marked where they stand.
 HERE = Path(__file__).parent
@@ -53,7 +58,8 @@ SLOW = tuple(map(HERE.joinpath, (
     "tui/cli/test_run_real.py",
     "tui/tape/test_tape.py", "tui/tape/test_tapes.py", "tui/terminal/test_frames.py",
     "tui/test_every_screen.py", "tui/test_few_cells.py", "tui/test_kept_lines.py",
-    "tui/test_named_servers.py", "tui/test_server.py",
+    "tui/test_named_servers.py", "tui/test_chat_server.py",
+    "tui/test_server.py",
 )))  # fmt: skip
 assert not [str(path) for path in SLOW if not path.exists()], "a slow test has moved"
 

@@ -38,6 +38,8 @@ class BranchRow(NamedTuple):
     live: bool = False
     marked: bool = False
     name: str = ""
+    fork_position: int | None = None
+    """Position of its first own token where the branch that it left was given another one there."""
     ended: str = ""
     """Why it ended (`eos`, `interrupted`); empty where it did not."""
 
@@ -157,6 +159,8 @@ def row_strip(
     """A branch's numbers; `styles` carry the cursor's background already."""
     style = styles.muted if row.hidden else styles.current if row.current else styles.token
     at = "" if row.fork_step is None else f"@{short_count(row.fork_step)}"
+    if row.fork_position is not None:
+        at = f"p{short_count(row.fork_position)}"
     mean = "" if row.mean_logprob is None else logprob_text(row.mean_logprob, bits=bits, digits=2)
     label = f"{row.number}{MARKED if row.marked else ''}"
     tree = tree_text(going, label, columns.tree)

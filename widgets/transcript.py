@@ -282,10 +282,11 @@ class Transcript(Widget):
                 section.label, section.figures, shown, columns, self._looks, forks=forks
             )
         start, end = section.start, cursor if here and cursor is not None else section.stop
-        words = (cell.text for cell in self._cells[max(start, end - columns) : end])
+        cells = self._cells[max(start, end - columns) : end]
+        words = (cell.text for cell in cells if cell.kind != "template")
         return draw_fold(
             section.label,
-            section.stop - start,
+            section.words,
             "".join(words),
             shown,
             columns,

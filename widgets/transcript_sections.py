@@ -28,6 +28,11 @@ class Section(NamedTuple):
     reasoning: tuple[Span, ...] = ()
     """Cells that were thought and not said."""
 
+    @property
+    def words(self) -> int:
+        """Cells that the template did not write."""
+        return self.stop - self.start - sum(stop - start for start, stop in self.template)
+
 
 class Folding(NamedTuple):
     """What is hidden."""

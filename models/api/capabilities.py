@@ -5,7 +5,8 @@ from typing import Literal
 import msgspec
 
 Need = Literal[
-    "lists_all", "whole_rows", "prompt_scores", "forced_tokens", "instruments", "repeats", "own_ids"
+    "lists_all", "whole_rows", "prompt_scores", "plain_prompts", "prefill", "forced_tokens",
+    "instruments", "repeats", "own_ids",
 ]  # fmt: skip
 """What something can need of an engine."""
 
@@ -14,6 +15,8 @@ _LIMITS: dict[Need, tuple[str, str]] = {
     "lists_all": (_FIRST, "the whole vocabulary"),
     "whole_rows": (_FIRST, "the whole vocabulary"),
     "prompt_scores": ("gives no logprobs of tokens that it is given", "them"),
+    "plain_prompts": ("takes chats only", "any text"),
+    "prefill": ("begins every answer anew", "one that goes on"),
     "forced_tokens": ("goes on only with tokens that it listed", "others"),
     "instruments": ("computes a path in one way only", "others"),
     "repeats": ("computes a path in one way only", "others"),
@@ -32,6 +35,10 @@ class Capabilities(msgspec.Struct, frozen=True):
     asked for."""
     prompt_scores: bool = True
     """Whether tokens that are given (a prompt, typed text) get logprobs: `Engine.score`."""
+    plain_prompts: bool = True
+    """Whether a path can be any text; else only a chat and its answer."""
+    prefill: bool = True
+    """Whether an answer can go on from any of its tokens; else only from where it begins."""
     forced_tokens: bool = True
     """Whether a path can go on with any token; else only with those that it listed."""
     batches: bool = False

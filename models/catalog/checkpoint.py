@@ -221,7 +221,7 @@ def _looked_at(path: Path) -> Checkpoint:
         weight_bytes=weight_bytes,
         disk_bytes=sum(f.stat().st_size for f in path.rglob("*") if f.is_file()),
         problems=tuple(problems),
-        chat_template=_has_chat_template(path),
+        chat_template=has_chat_template(path),
     )
 
 
@@ -345,7 +345,8 @@ def processor_template(path: Path) -> str:
     return template if isinstance(template, str) else ""
 
 
-def _has_chat_template(path: Path) -> bool:
+def has_chat_template(path: Path) -> bool:
+    """Whether a model directory holds a chat template, in any of the files that may have it."""
     files = [path / "chat_template.jinja", *path.glob("additional_chat_templates/*.jinja")]
     if any(file.is_file() and file.stat().st_size for file in files):
         return True

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Sequence
 
+from tokexplore.models.api.chat import Chat, Message
 from tokexplore.models.api.engine import Engine
 
 TEXTS = (
@@ -19,7 +20,8 @@ TEXTS = (
 
 
 class MatePrompts:
-    """Draws them, from half to twice as long as the request's own prompt.
+    """Draws them, from half to twice as long as the request's own prompt; those of a chat are
+    somewhat longer.
 
     Args:
         prompt: tokens of it.
@@ -27,7 +29,7 @@ class MatePrompts:
     """
 
     def __init__(self, engine: Engine, prompt: int, length: int, drawn_by: random.Random) -> None:
-        self._count, self._random = prompt, drawn_by
+        self._engine, self._count, self._random = engine, prompt, drawn_by
         room = engine.info.context - length if engine.info.context else 2 * prompt
         longest = max(1, min(2 * prompt, room))
         # Rows on both sides of a border share no batch.
@@ -50,7 +52,10 @@ class MatePrompts:
         ids: list[int] = []
         while len(ids) < length:
             ids += self._random.choice(self._texts)
-        return tuple(ids[:length])
+        if self._engine.info.capabilities.plain_prompts:
+            return tuple(ids[:length])
+        words = b"".join(map(self._engine.vocabulary.bytes_of, ids)).decode(errors="replace")
+        return self._engine.render(Chat((Message("user", words),))).ids
 
 
 def mates(

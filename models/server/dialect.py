@@ -35,6 +35,10 @@ class UnseenEndError(ServerError):
     """A text ends at a token that the server does not show, and of that step it tells nothing."""
 
 
+class UnaskedError(UsageError):
+    """A path that the server cannot be asked for, though it may have led there itself."""
+
+
 class Steps(Protocol):
     """A stream of tokens that a server takes."""
 

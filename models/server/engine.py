@@ -67,10 +67,14 @@ class ServerEngine(RowQuestions):
         return texts.encode(self._served, text, continuation=continuation, literal=literal)
 
     def render(self, chat: Chat) -> Rendered:
-        return chats.render(self._served, chat)
+        rendered = chats.render(self._served, chat)
+        self._served.hear(chat)
+        return rendered
 
     def append_turns(self, ids: Sequence[int], chat: Chat, known: int) -> Rendered:
-        return chats.append_turns(self._served, ids, chat, known)
+        rendered = chats.append_turns(self._served, ids, chat, known)
+        self._served.hear(chat)
+        return rendered
 
     def stream(self, request: StreamRequest, control: Control) -> Iterator[StreamEvent]:
         self.info.check(request.ids)

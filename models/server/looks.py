@@ -8,13 +8,20 @@ from tokexplore.models.api.options import LoadOptions
 from tokexplore.models.display import safe_text
 from tokexplore.models.errors import ModelError, ServerError, UsageError
 from tokexplore.models.server.asking.served import Look, Served
+from tokexplore.models.server.llama_cpp import dialect as llama_cpp
 from tokexplore.models.server.llama_cpp import look as look_llama_cpp
 from tokexplore.models.server.openai import look as look_openai
+from tokexplore.models.server.openai_chat import look as look_chat
+from tokexplore.models.server.openai_chat.look import Kind
 from tokexplore.models.server.sglang import look as look_sglang
+from tokexplore.models.server.vllm import dialect as vllm
 from tokexplore.models.server.vllm import look as look_vllm
 from tokexplore.models.server.wire.address import Address
 from tokexplore.models.server.wire.http import Http, models_at
 from tokexplore.models.untrusted import brief
+
+OTHER = Kind(look_openai.NAME)
+"""What is of no kind that we know."""
 
 
 def look(options: LoadOptions, report: Callable[[Progress], None]) -> Served:
@@ -30,15 +37,33 @@ def look(options: LoadOptions, report: Callable[[Progress], None]) -> Served:
     looking.step(0, f"asking {host}")
     try:
         model = _model(looking, address.model)
-        if model.get("owned_by") == look_llama_cpp.OWNER:
-            return look_llama_cpp.look(looking, model)
-        if model.get("owned_by") == look_sglang.OWNER:
-            return look_sglang.look(looking, model)
-        if version := _version(looking.http):
-            return look_vllm.look(looking, model, version)
-        return look_openai.look(looking, model)
+        return (_chats if address.chats else _completions)(looking, model)
     except ServerError as error:
         raise ModelError(str(error)) from None
+
+
+def _completions(looking: Look, model: dict[str, Any]) -> Served:
+    if model.get("owned_by") == look_llama_cpp.OWNER:
+        return look_llama_cpp.look(looking, model)
+    if model.get("owned_by") == look_sglang.OWNER:
+        return look_sglang.look(looking, model)
+    if version := _version(looking.http):
+        return look_vllm.look(looking, model, version)
+    try:
+        return look_openai.look(looking, model)
+    except look_openai.NoCompletionsError as error:
+        return look_chat.look(looking, model, OTHER, str(error))
+
+
+def _chats(looking: Look, model: dict[str, Any]) -> Served:
+    kind = OTHER
+    if model.get("owned_by") == look_llama_cpp.OWNER:
+        kind = Kind(look_llama_cpp.NAME, llama_cpp.LlamaCpp.samples, llama_cpp.sampling)
+    elif model.get("owned_by") == look_sglang.OWNER:
+        kind = Kind(look_sglang.NAME, None, vllm.sampling)
+    elif version := _version(looking.http):
+        kind = Kind(f"vLLM {version}", vllm.Vllm.samples, vllm.sampling)
+    return look_chat.look(looking, model, kind)
 
 
 def _model(looking: Look, wanted: str) -> dict[str, Any]:

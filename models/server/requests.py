@@ -71,8 +71,13 @@ class ServerRequests:
     def _beside(
         self, ids: Sequence[int], request: StreamRequest, traffic: Traffic, control: Control
     ) -> Generator[StreamEvent]:
-        """Another request, which goes on as long as those that it runs beside."""
+        """Another request, which goes on as long as those that it runs beside; an answer of a chat
+        as long as it is."""
         asked = StreamRequest(
-            tuple(ids), SamplingSettings(), 2 * request.max_new_tokens, ignore_eos=True, top=1
+            tuple(ids),
+            SamplingSettings(),
+            2 * request.max_new_tokens,
+            ignore_eos=self._info.capabilities.plain_prompts,
+            top=1,
         )
         return self._stream(asked, traffic, control)

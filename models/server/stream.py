@@ -1,5 +1,6 @@
 """One running stream on a server: whose sampler draws, what comes, and why it ends."""
 
+import contextlib
 import math
 from collections.abc import Generator, Sequence
 from typing import NamedTuple
@@ -27,6 +28,7 @@ from tokexplore.models.server.dialect import (
     Dialect,
     Step,
     Steps,
+    UnaskedError,
     UnseenEndError,
     check_sampler,
     standing_in,
@@ -87,7 +89,9 @@ class ServerStream:
                 yield from self._dialect.scores(self._path, 1, self._top)
             reason = yield from self._tokens()
             if self._request.describe_end and reason not in ("context", "interrupted"):
-                told = self._described()
+                told = None
+                with contextlib.suppress(UnaskedError):
+                    told = self._described()
                 if told is not None:
                     yield Described(len(self._path), told)
             detail = self._stops.met if reason == "stop" else ""
@@ -120,7 +124,8 @@ class ServerStream:
     def _draws_here(self) -> bool:
         """Whether our sampler draws where it can: each token is then a request of its own."""
         settings = self._settings
-        return self._manner.ours and not settings.greedy and not settings.looks_back
+        ours = self._manner.ours and self._info.capabilities.prefill
+        return ours and not settings.greedy and not settings.looks_back
 
     def _own(self) -> tuple[DrawnToken, bool] | None:
         """A token by our sampler, where the listed candidates are all that it keeps; else by the

@@ -44,7 +44,7 @@ SECONDS = 10
 def tried(share: float = 1.0) -> settings:
     """How many are tried; always the same ones where nobody asks for more."""
     return settings(
-        max_examples=max(1, int(int(ASKED or 30) * share)), deadline=None, database=None,
+        max_examples=max(1, int(int(ASKED or 30) * share)), database=None,
         derandomize=not ASKED, suppress_health_check=list(HealthCheck),
     )  # fmt: skip
 

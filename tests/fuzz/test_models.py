@@ -58,7 +58,7 @@ def of(name: str) -> st.SearchStrategy[tuple[str, str]]:
 
 
 @settings(
-    max_examples=int(ASKED or 40), deadline=None, database=None, derandomize=not ASKED,
+    max_examples=int(ASKED or 40), database=None, derandomize=not ASKED,
     suppress_health_check=list(HealthCheck),
 )  # fmt: skip
 @given(st.sampled_from(sorted(FILES)).flatmap(of))

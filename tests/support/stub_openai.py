@@ -6,7 +6,7 @@ openai-python's types, sentences those in EleutherAI/lm-evaluation-harness, stan
 lmg-anon/mikupad#55 and keirp/automatic_prompt_engineer#25.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -53,11 +53,11 @@ def answer(stub: "Stub", path: str, body: dict[str, Any]) -> Any:
         return _refused(words, "logprobs")
     prompt = body["prompt"]
     ids = stub.engine.encode(prompt) if isinstance(prompt, str) else list(prompt)
-    steps = list(_steps(stub, ids, body))
+    taken = list(steps(stub, ids, body, _row))
     if body.get("stream"):
-        return _events(stub, steps)
-    reason = "stop" if steps[-1][1] else "length"
-    shown = [row for row, _ in steps if row is not None]
+        return _events(stub, taken)
+    reason = "stop" if taken[-1][1] else "length"
+    shown = [row for row, _ in taken if row is not None]
     echoed = _echoed(stub, ids, body["logprobs"]) if body.get("echo") else []
     return 200, _reply([*echoed, *shown], reason) | {"usage": {"prompt_tokens": len(ids)}}
 
@@ -82,7 +82,9 @@ def written(stub: "Stub", token: int) -> str:
         return "bytes:" + "".join(f"\\x{byte:02x}" for byte in data)
 
 
-def _steps(stub: "Stub", ids: list[int], body: dict[str, Any]) -> Iterator[tuple[Row | None, bool]]:
+def steps(
+    stub: "Stub", ids: list[int], body: dict[str, Any], row_of: Callable[..., Any]
+) -> Iterator[tuple[Any, bool]]:
     """The tokens, and whether each ends the text; None where it is not shown."""
     manners, path = stub.manners, list(ids)
     manners.drawn += 1
@@ -98,7 +100,7 @@ def _steps(stub: "Stub", ids: list[int], body: dict[str, Any]) -> Iterator[tuple
             values -= values.max() + np.log(np.exp(values - values.max()).sum())
         if stub.processed and body["temperature"]:
             values = values / body["temperature"]
-        row = _row(stub, token, values, body["logprobs"])
+        row = row_of(stub, token, values, body["logprobs"])
         ends = token in stub.engine.info.eos_ids
         if ends and manners.end is not None:
             row = (b"", manners.end, *row[2:])

@@ -2,8 +2,8 @@
 
 What the first two send was recorded from the real ones (docs/servers.md), what SGLang sends is in
 its source (`stub_sglang`): candidates and texts come from the engine, the shapes and omissions are
-theirs; what OpenAI's API sends is from public records (`stub_openai`). What else a server may do is
-planted.
+theirs; what OpenAI's API sends is from public records (`stub_openai`, `stub_chat`). What else a
+server may do is planted.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from support import stub_openai, stub_sglang
+from support import stub_chat, stub_openai, stub_sglang
 from tokexplore.models.api.chat import Chat, Message
 from tokexplore.models.api.engine import Engine
 
@@ -31,7 +31,7 @@ class Stub:
     """A server of a kind.
 
     Args:
-        kind: `llama.cpp`, `vllm`, `sglang` or `openai`.
+        kind: `llama.cpp`, `vllm`, `sglang`, `openai` or `chat`.
         context: positions of its model.
         limit: candidates that vLLM and OpenAI's API list at most.
         processed: all but llama.cpp give logprobs after their samplers.
@@ -53,7 +53,7 @@ class Stub:
         self.seeded = seeded
         self.incremental = False
         """SGLang's events have new tokens only."""
-        self.manners = stub_openai.Manners()
+        self.manners = stub_openai.Manners() if kind != "chat" else stub_chat.ChatManners()
         self.keeps_salts = True
         """SGLang's prefix cache shares nothing between salts."""
         self.disaggregation = "null"
@@ -265,6 +265,8 @@ class Stub:
     def answer(self, path: str, body: dict[str, Any]) -> Any:
         """A status and a reply, or the events of a stream."""
         match self.kind, path:
+            case "chat", _:
+                return stub_chat.answer(self, path, body)
             case "openai", _:
                 return stub_openai.answer(self, path, body)
             case _, "/metrics":

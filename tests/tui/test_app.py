@@ -389,6 +389,12 @@ async def test_compare_shows_both_continuations_side_by_side() -> None:
         await press(pilot, "d")
         assert isinstance(app.screen, CompareScreen)
         assert sorted(app.screen.numbers) == [1, 2]
+        explorer = app.controller.explorer
+        cursor, before = explorer.prompt_length + 3, explorer.branch
+        explorer.place(cursor)
+        await press(pilot, "o")
+        assert explorer.branch is not before
+        assert explorer.cursor == cursor, "the place in view stays"
         await pilot.press("q")
         await settle(pilot)
         assert not isinstance(app.screen, CompareScreen)

@@ -14,6 +14,7 @@ from tokexplore.tui.screens.help import help_sheet
 from tokexplore.widgets.branch_rows import BranchStyles
 from tokexplore.widgets.branch_rows import columns_for as branch_columns
 from tokexplore.widgets.branch_rows import head_strip as branch_head
+from tokexplore.widgets.keybar import place as placed_hints
 
 BRANCH_STYLES = BranchStyles(*[Style()] * len(BranchStyles._fields))
 FORBIDDEN = {
@@ -80,6 +81,14 @@ def test_the_bar_names_the_key_that_edits_turns_in_a_chat() -> None:
     for is_chat in (True, False):
         hints, _ = key_hints(Now(streams=False, is_chat=is_chat))
         assert ("edit turns" in [hint.label for hint in hints]) == is_chat
+
+
+def test_the_bar_of_a_chat_has_its_own_keys_on_80_columns() -> None:
+    for streams in (True, False):
+        placed = placed_hints(*NONE.hints(*key_hints(Now(streams=streams, is_chat=True))), 80)
+        assert [one.hint.label for one in placed][-5:] == [
+            "next turn", "edit turns", "answer", "quit", "help"
+        ]  # fmt: skip
 
 
 def test_no_heading_is_a_bare_sign() -> None:

@@ -10,9 +10,9 @@ from textual.screen import Screen
 from tokexplore.models.api.options import PromptSpec
 from tokexplore.tui.browse.screen import BrowseScreen
 from tokexplore.tui.explore.session_recorder import ScreenState
-from tokexplore.tui.screens.chat_form import Typed
-from tokexplore.tui.screens.editor import PromptEditor, PromptTyped
+from tokexplore.tui.screens.editor import PromptEditor
 from tokexplore.tui.screens.picker import Picker
+from tokexplore.tui.screens.typed import PromptDraft, PromptTyped, Typed
 
 
 def parts_are_gone(screen: Screen[object]) -> None:
@@ -33,7 +33,7 @@ async def test_an_answer_after_the_end_of_its_dialog_is_let_go(key: str) -> None
         if isinstance(dialog, Picker):
             dialog.on_picker_found(Picker.Found(dialog._rows))
             dialog.on_picker_looked(Picker.Looked("nothing"))
-            await dialog._search("e").wait()
+            await dialog._list_matching("e").wait()
         for name in ("_show", "_show_tokens"):
             show = getattr(dialog, name, None)
             if show is not None:
@@ -84,13 +84,14 @@ async def test_an_editor_that_is_taken_away_while_it_opens_breaks_nothing() -> N
     app = make_app(options=OPTIONS)
     turns = (("system", "", -1), ("user", "b", -1), ("assistant", "c", -1))
     typed = PromptTyped("new", "b", {"new": Typed(turns)}, literal=False)
+    draft = PromptDraft(typed, PromptTyped("plain", "a", {"new": Typed()}, literal=False))
     async with app.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: ended(app))
         for rounds in range(80):
             app.push_screen(
                 PromptEditor(
                     PromptSpec(text="a"), shows, shows, lambda _: None, can_chat=True,
-                    typed=typed if rounds % 2 else None,
+                    draft=draft if rounds % 2 else None,
                 )
             )  # fmt: skip
             for _ in range(rounds):

@@ -2,9 +2,10 @@
 
 import re
 import threading
+from pathlib import Path
 
 import pytest
-from support.app import PROMPT, during, make_app, screen_text, settle, until
+from support.app import PROMPT, during, make_app, press, screen_text, settle, until
 from support.lived import ended, lived, reopened
 from textual.pilot import Pilot
 
@@ -190,3 +191,44 @@ async def test_a_chat_that_is_refused_once_the_model_is_there_is_kept() -> None:
         await during(pilot, lambda: "shorten it" in told(app))
         await during(pilot, lambda: isinstance(app.screen, PromptEditor))
         assert [turn.text for turn in app.screen.query(Turn)][-1] == "why is it so red and big"
+
+
+@pytest.mark.parametrize("template", ["{{ messages }}", ""])
+async def test_a_model_whose_files_hold_a_chat_template_is_asked_as_a_chat(
+    tmp_path: Path, template: str
+) -> None:
+    (tmp_path / "chat_template.jinja").write_text(template)
+    gate = threading.Semaphore(0)
+    options = AppOptions(load=LoadOptions(str(tmp_path)), max_new_tokens=8)
+    app = make_app(options=options, load_gate=gate)
+    async with app.run_test(size=SIZE) as pilot:
+        await during(pilot, lambda: isinstance(app.screen, PromptEditor))
+        assert loads(app)
+        assert isinstance(app.focused, Turn) == bool(template)
+        if not template:
+            return
+        assert "ctrl+r plain/chat" in screen_text(app)
+        assert "turns after an edited one" not in screen_text(app)
+        await pilot.press("enter")
+        assert "Nothing to send yet: type what the user says." in told(app)
+        await pilot.press(*"why red", "ctrl+g", "p")
+        await during(pilot, lambda: isinstance(app.screen, PromptEditor))
+        assert isinstance(app.focused, Turn)
+        assert (app.focused.role, app.focused.text) == ("user", "why red")
+        await pilot.press("ctrl+r", *"Once", "ctrl+g", "p")
+        await during(pilot, lambda: getattr(app.focused, "id", "") == "plain")
+        assert app.screen.query_one("#plain", Draft).text == "Once", "what was chosen is kept"
+        await pilot.press("ctrl+r", "enter")
+        gate.release(10)
+        await until(pilot, lambda: ended(app))
+        assert app.controller.explorer.path.chat == Chat((Message("user", "why red"),))
+
+
+async def test_a_loaded_model_without_a_prompt_is_asked_as_a_chat_where_it_has_a_template() -> None:
+    for template in (True, False):
+        app = make_app(options=ASKED, chat_template=template)
+        async with app.run_test(size=SIZE) as pilot:
+            await during(pilot, lambda: app.controller.state == "asking")  # noqa: B023
+            await settle(pilot)
+            await press(pilot, "ctrl+g", "p")
+            assert isinstance(app.focused, Turn) == template, "it may have opened before"

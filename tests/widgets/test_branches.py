@@ -33,6 +33,7 @@ branch_rows = st.builds(
     number=st.integers(1, 99_999),
     depth=st.integers(0, 40),
     fork_step=st.none() | st.integers(1, 10**6),
+    fork_position=st.none() | st.integers(0, 10**6),
     token=texts,
     length=st.integers(0, 10**6),
     mean_logprob=st.none() | st.floats(-100, 0),

@@ -433,7 +433,7 @@ async def test_a_long_turn_is_one_line_and_figures_change_alone() -> None:
             Section(61, 68, "assistant", "5 tokens", template=((61, 62), (64, 65))),
         ]
         transcript.show(cells, 0, sections=sections)
-        assert screen(app)[0] == "▸ user: 61 tokens … q057 q058 q059"
+        assert screen(app)[0] == "▸ user: 60 tokens … q057 q058 q059"
         assert screen(app)[1:3] == ["assistant  5 tokens", " hm so w0 w1 w2"]
         sections[1] = sections[1]._replace(figures="6 tokens")
         transcript.show(cells, len(cells), transcript._level, sections)

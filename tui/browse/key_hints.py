@@ -22,8 +22,8 @@ BAR = (
 LAST = "program.help"
 """At the right edge."""
 KEPT_LONGEST = (
-    "program.quit", "step.previous", "row.up", "act.take", "act.play", "act.turn", "act.prompt",
-    "act.answer", "branch.compare", "view.settings", "branch.list", "program.terms", "row.find",
+    "program.quit", "step.previous", "act.take", "act.play", "act.turn", "act.prompt", "act.answer",
+    "row.up", "branch.compare", "view.settings", "branch.list", "program.terms", "row.find",
     "step.turn_on", "jump.close",
 )  # fmt: skip
 """What stays where the line is narrow, the most important first."""

@@ -15,6 +15,7 @@ from tokexplore.models.display import counted
 from tokexplore.models.errors import TokexploreError, UsageError
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.tree.conversation import conversation, spoken, turn_at
+from tokexplore.models.tree.trie import ROOT
 from tokexplore.tui.browse.base import Actions, BrowseBase
 from tokexplore.tui.explore.examples import EXAMPLES, Example
 from tokexplore.tui.explore.options import STOCK_PROMPT
@@ -23,7 +24,7 @@ from tokexplore.tui.explore.text_scores import TextScores
 from tokexplore.tui.presenters.status import typed_title
 
 if TYPE_CHECKING:
-    from tokexplore.tui.screens.editor import PromptTyped
+    from tokexplore.tui.screens.typed import PromptDraft
     from tokexplore.tui.screens.writing import Written
 
 PREVIEW_TOKENS = 24
@@ -45,8 +46,8 @@ class PromptActions(Actions):
         """A prompt that waits for the model: typed before it was loaded, or asked for where it was
         lost while it was loaded.
         """
-        self._typed: tuple[int, PromptTyped] | None = None
-        """What was typed as a prompt, and the leaf that was in view then: until it is used."""
+        self._typed: dict[int, PromptDraft] = {}
+        """What was typed as a prompt, until it is used, by the end of the prompt in view then."""
         self._left: dict[tuple[int, int], Written] = {}
         """What stood in an editor that was closed, by the leaf and the cursor that it was at."""
         self._goes_on_with: Written | None = None
@@ -112,9 +113,10 @@ class PromptActions(Actions):
 
     async def _start(self, spec: PromptSpec) -> None:
         self._waiting = None
-        more = self._goes_on_with
+        more, told = self._goes_on_with, self._prompt_in_view
         await self.controller.prompt(spec, go_on=more is None)
-        self._goes_on_with = self._typed = None
+        self._goes_on_with = None
+        self._typed.pop(told, None)
         if more is not None:
             self._type(more)
 
@@ -148,7 +150,7 @@ class PromptActions(Actions):
     def why_not(self, action: str) -> str:
         """Text holds any token."""
         if action == "type_text":
-            return self.controller.link.why_not("typed text", "forced_tokens")
+            return self.controller.link.why_not("typed text", "prefill", "forced_tokens")
         return ""
 
     async def action_type_text(self) -> None:
@@ -245,7 +247,7 @@ class PromptActions(Actions):
         if self.controller.link.absent:
             return ""
         rendered = await self._previews.ask(self.controller.rendering(chat))
-        return "  ".join(filter(None, (self._shown(rendered.ids), rendered.warning)))
+        return "\n".join(filter(None, (self._shown(rendered.ids), rendered.warning)))
 
     async def _preview_turn(self, text: str, literal: bool) -> str:
         chat = spoken(self.explorer.path)
@@ -260,28 +262,40 @@ class PromptActions(Actions):
         shown = "│".join(self.explorer.vocabulary.show(t) for t in ids[-PREVIEW_TOKENS:])
         return f"{counted(len(ids), 'token')}  {'…' if len(ids) > PREVIEW_TOKENS else ''}{shown}"
 
+    @property
+    def _prompt_in_view(self) -> int:
+        """The end of what was last given on the path: it stays while an answer comes."""
+        prompts = self.explorer.path.prompts
+        return prompts[-1].node if prompts else ROOT
+
     async def action_prompt(self) -> None:
         """Edit the prompt, or any turn of the chat: the result is another branch."""
-        from tokexplore.tui.screens.editor import PromptEditor, PromptTyped
+        from tokexplore.tui.screens.editor import PromptEditor
+        from tokexplore.tui.screens.typed import PromptDraft
 
-        controller, leaf = self.controller, self.explorer.leaf
+        controller, told = self.controller, self._prompt_in_view
 
-        def leave(typed: PromptTyped) -> None:
-            self._typed = leaf, typed
+        def leave(draft: PromptDraft | None) -> None:
+            self._typed.pop(told, None)
+            if draft is not None:
+                self._typed[told] = draft
 
         link, info = controller.link, controller.link.info
         following, cursor = self.explorer.following, self.explorer.cursor
         turn = None if following else turn_at(conversation(self.explorer.path), cursor)
-        typed = self._typed[1] if self._typed and self._typed[0] == leaf else None
+        draft = self._typed.get(told)
         can_chat = info.chat_template if info else not link.why_no_chat
         editor = PromptEditor(
             self._spec(),
             self._preview,
             self._preview_chat,
             leave,
-            can_chat=can_chat or (typed is not None and typed.form == "new"),
+            can_chat=can_chat or (draft is not None and draft.typed.form == "new"),
+            as_chat=not self.explorer.nodes
+            and not controller.options.prompt
+            and link.is_for_chat(),
             placeholder=STOCK_PROMPT if controller.options.load.model in SHIPPED else EXAMPLE,
-            typed=typed,
+            draft=draft,
             options=info.template_options if info else (),
             at=turn.message if turn else None,
             warning=self._warning,

@@ -82,7 +82,7 @@ class StepPanel:
         if state == "lost":
             return "the engine is gone (i says why); space starts it again"
         if state == "recorded":
-            return "nothing is recorded here; space loads the model and goes on"
+            return "nothing is recorded here; space loads the model"
         if self._controller.prompts.renders_chat and not explorer.nodes:
             return "the model's template renders the chat…"
         if explorer.before == ROOT:

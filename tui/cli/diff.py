@@ -72,8 +72,8 @@ def _parser() -> Parser:
         "--by",
         choices=("A", "B"),
         default="A",
-        help="which of the two goes on with the prompt for --max-new-tokens; the other reads, "
-        "and the steps of the continuation are compared (%(default)s)",
+        help="which of the two goes on for --max-new-tokens; the other reads along, and "
+        "the steps of the continuation are compared (%(default)s)",
     )
     add_sampling(parser)
     _add_output(parser)

@@ -23,8 +23,13 @@ from tokexplore.tui.explore.prompts import Prompts
 from tokexplore.tui.explore.queries import Queries
 from tokexplore.tui.explore.replay import Replay
 from tokexplore.tui.explore.scoring import Scorer
-from tokexplore.tui.explore.starting import adopt_vocabulary, introduce, name_tokens
-from tokexplore.tui.explore.streams import Notify, Streams
+from tokexplore.tui.explore.starting import (
+    adopt_vocabulary,
+    introduce,
+    name_tokens,
+    tell_chats,
+)
+from tokexplore.tui.explore.streams import ENDINGS, Notify, Streams
 from tokexplore.tui.explore.watchlist import Watchlist
 from tokexplore.tui.terminal.shutdown import failure
 
@@ -145,6 +150,7 @@ class Controller:
             return
         adopt_vocabulary(self.explorer, self.link.client.vocabulary, self.options.load.model)
         self.link.ready()
+        await tell_chats(self.link.client, self.explorer.tree)
         if first:
             self.differs = introduce(self.options, self.explorer, info, self._notify)
             self.queries.recomputes = bool(self.differs)
@@ -233,7 +239,12 @@ class Controller:
     async def _wake_and_play(self, count: int | None) -> None:
         async with self._turn:
             await self._wake()
-            self.play(count)
+            ending = ENDINGS.get(self.explorer.tree.ended.get(self.explorer.leaf, ""))
+            if count is None and ending and self.state == "paused":
+                again = f"{self._play_name} again goes on past it"
+                self._notify(f"The model is loaded. The path is finished: {ending}; {again}.")
+            else:
+                self.play(count)
 
     async def go_on(self, count: int | None = None) -> None:
         """Go on at the end of the path in view, or pause what came to stream meanwhile.
@@ -344,16 +355,19 @@ class Controller:
                 self.explorer.show(*place)
             await self.prompts.type_text(text, literal=literal)
 
-    async def switch(self, wanted: Callable[[], int | None]) -> int | None:
+    async def switch(self, wanted: Callable[[], int | None], *, stay: bool = False) -> int | None:
         """Bring a branch into view that is looked for once it is this change's turn; its number.
 
         None where there is no such branch: then a live stream goes on.
+
+        Args:
+            stay: keep the cursor at its position instead of going to the branch's end.
         """
         async with self._turn:
             number = wanted()
             if number is not None:
                 await self.streams.pause()
-                self.explorer.switch(number)
+                self.explorer.switch(number, stay=stay)
             return number
 
     async def hide(self, number: int | None = None) -> int | None:

@@ -7,7 +7,8 @@ from typing import Literal
 from tokexplore.models.api.capabilities import Need
 from tokexplore.models.api.engine import ModelInfo, Progress
 from tokexplore.models.api.options import LoadOptions
-from tokexplore.models.errors import EngineLostError, UsageError
+from tokexplore.models.catalog.catalog import locate
+from tokexplore.models.errors import EngineLostError, TokexploreError, UsageError
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.worker.async_engine import AsyncEngine
 from tokexplore.models.worker.client import EngineClient
@@ -42,6 +43,7 @@ class EngineLink:
         *,
         recorded: bool,
     ) -> None:
+        self._load = load
         self._new_client = lambda: make_client(load, on_lost)
         self._changed = changed
         self.client = self._new_client()
@@ -99,6 +101,19 @@ class EngineLink:
     def suggestion(self, settings: SamplingSettings) -> SamplingSettings:
         """These settings as the model's makers suggest them, where they do."""
         return adopted(settings, frozenset(), self.suggested)
+
+    def is_for_chat(self) -> bool:
+        """Whether the model has a chat template: by its description or, before it is loaded, by its
+        files; False where neither is here."""
+        if self.info is not None:
+            return self.info.chat_template
+        from tokexplore.models.catalog.checkpoint import has_chat_template  # takes milliseconds
+
+        try:
+            path = locate(self._load.model, self._load.revision).path
+            return path is not None and has_chat_template(path)
+        except (TokexploreError, OSError):
+            return False
 
     async def load(self, *, for_chat: bool = False) -> ModelInfo:
         """Load the model; what is loaded.

@@ -329,9 +329,11 @@ class Explorer:
         number = self.tree.branch_of[node]
         return self.tree.branch(number).tip if number else node
 
-    def switch(self, number: int) -> None:
-        """Bring a branch into view."""
-        self.go_to(self.tree.branch(number).tip)
+    def switch(self, number: int, *, stay: bool = False) -> None:
+        """Bring a branch into view: its end, or the cursor's position on it."""
+        tip = self.tree.branch(number).tip
+        stays = stay and not self.following
+        self.go_to(tip, min(self.cursor, self.tree.depth[tip]) if stays else None)
 
     def listed(self) -> list[tuple[Branch, int]]:
         """The branches in tree order, each with its depth; hidden ones only when asked for."""

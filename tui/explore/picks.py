@@ -68,6 +68,7 @@ class Picks:
     async def _add(self, token: int, before: int) -> None:
         """Put a token that was not taken yet after a node; the path in view goes to it."""
         explorer, tree = self._explorer, self._explorer.tree
+        self._link.check("another token", "prefill")
         standing = self._queries.stored_rank(before, token)
         if standing is None:
             await self._wake()

@@ -72,6 +72,8 @@ class Prompts:
 
     async def _begin_text(self, text: str, *, literal: bool) -> None:
         client = self._link.client
+        if limit := self._link.limit("plain_prompts"):
+            raise UsageError(f"{limit}: ctrl+r (or --user TEXT) makes the prompt a chat.")
         ids = await client.ask(Encode(text, literal=literal))
         notice = begun_by_text(text, ids, client.info, client.vocabulary, literal=literal)
         self._warn(notice)
@@ -167,7 +169,7 @@ class Prompts:
                 with tokens of its own.
         """
         explorer = self._explorer
-        self._link.check("typed text", "forced_tokens")
+        self._link.check("typed text", "prefill", "forced_tokens")
         ids = await self._link.client.ask(Encode(text, continuation=True, literal=literal))
         if not ids:
             return

@@ -96,12 +96,20 @@ class Queries:
         before = self._explorer.before
         found = self._explorer.tree.distribution.get(before)
         comes = self._streams.leaf == before
-        stopped = self._explorer.tree.ended.get(before) == "interrupted"
-        if found is None and before != ROOT and not comes and not stopped:
+        if found is None and before != ROOT and not comes and self._can_ask(before):
             self._ask((before, -1), self._describe(before))
         elif found is not None and self.recomputes and not self._streams.live:
             self._compare(before)
         return found
+
+    def _can_ask(self, node: int) -> bool:
+        """Whether the engine is asked unbidden what comes after a node: not where it was stopped,
+        nor where a server of chats cannot be asked."""
+        ended, tree = self._explorer.tree.ended.get(node), self._explorer.tree
+        if self._link.limit("plain_prompts") and ended in ("eos", "end of turn"):
+            return False
+        begun = node not in tree.prompts and bool(self._link.limit("prefill"))
+        return ended != "interrupted" and not begun
 
     def stored_rank(self, node: int, token: int) -> TokenRank | None:
         """How a token stands after a node, where it is one of the stored candidates."""

@@ -1,9 +1,12 @@
 """What a model that was just loaded makes of an exploration: vocabulary, settings, named tokens."""
 
+import contextlib
+
 from tokexplore.models.api.engine import ModelInfo
-from tokexplore.models.api.questions import Encode
+from tokexplore.models.api.questions import Encode, Render
 from tokexplore.models.errors import ModelError, UsageError
 from tokexplore.models.tokens import Vocabulary
+from tokexplore.models.tree.tree import TokenTree
 from tokexplore.models.worker.async_engine import AsyncEngine
 from tokexplore.tui.explore.explorer import Explorer
 from tokexplore.tui.explore.options import (
@@ -55,6 +58,17 @@ def introduce(
     for notice in info.notices:
         notify(notice)
     return others
+
+
+async def tell_chats(client: AsyncEngine, tree: TokenTree) -> None:
+    """Tell a server that takes chats only which ones the paths of a tree begin with: of a path it
+    is told ids. One that it cannot render is refused where it is asked for."""
+    if client.info.capabilities.plain_prompts:
+        return
+    for prompt in list(tree.prompts.values()):
+        if prompt.chat is not None:
+            with contextlib.suppress(UsageError):
+                await client.ask(Render(prompt.chat))
 
 
 async def name_tokens(

@@ -10,6 +10,7 @@ from tokexplore.models.tree.events import (
     Labelled,
     Named,
     Noted,
+    Prompted,
     Restored,
     Unhidden,
     Withdrawn,
@@ -95,10 +96,18 @@ def _taken(explorer: Explorer, node: int, ends: Collection[int]) -> str:
             last = following
     prompt = tree.prompts.get(last)
     if prompt is not None and prompt.chat is not None:
-        words = prompt.chat.messages[-1].content
+        begun = prompt.chat.prefill and len(ids) <= _opened(prompt)
+        what = "prefill" if begun else what
+        words = prompt.chat.prefill if begun else prompt.chat.messages[-1].content
     else:
         words = vocabulary.text(ids[:_WORDS]).strip()
     return f"{what} {_quoted(words)}{_following(explorer, last, ends)}"
+
+
+def _opened(prompt: Prompted) -> int:
+    """Tokens of the answer that a prompt opens, at its end."""
+    messages = len(prompt.chat.messages) if prompt.chat else 0
+    return sum(part.tokens for part in prompt.parts if part.message == messages)
 
 
 def _following(explorer: Explorer, node: int, ends: Collection[int]) -> str:

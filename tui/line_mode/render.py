@@ -112,6 +112,8 @@ def branch_lines(explorer: Explorer, live_leaf: int | None) -> Iterable[str]:
     for row in rows:
         mean = "" if row.mean_logprob is None else f", {row.mean_logprob:.2f} nats a token"
         step = "" if row.fork_step is None else f" at step {row.fork_step}"
+        if row.fork_position is not None:
+            step = f" at position {row.fork_position}, in the prompt,"
         fork = f" leaves{step} with {row.token}" if row.token else ""
         state = [w for w, holds in (("in view", row.current), ("hidden", row.hidden)) if holds]
         name = f" {safe_text(row.name)}" if row.name else ""

@@ -96,7 +96,9 @@ class LineSession:
         )
         self._lines.tell_from(0)
         self._lines.tell()
-        self._lines.say("go loads the model and goes on; help lists the commands")
+        self._lines.say(
+            "go loads the model and goes on, once more past a finished end; help lists the commands"
+        )
 
     def _end(self, task: "asyncio.Task[int]", code: int) -> None:
         self._code, self._commands.ended = code, True

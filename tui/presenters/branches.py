@@ -5,7 +5,9 @@ from typing import overload
 
 from tokexplore.models.display import NEWLINE
 from tokexplore.models.tokens import Vocabulary
-from tokexplore.models.tree.trie import Branch
+from tokexplore.models.tree.tree import TokenTree
+from tokexplore.models.tree.trie import ROOT, Branch
+from tokexplore.models.tree.turns import is_given
 from tokexplore.models.tree.visibility import is_hidden
 from tokexplore.tui.explore.explorer import Explorer
 from tokexplore.widgets.branches import BranchRow
@@ -47,6 +49,15 @@ def prompt_words(explorer: Explorer, branch: Branch) -> str:
             break
         node = tree.children[node][0]
     return explorer.vocabulary.text(ids).replace("\n", NEWLINE).strip()
+
+
+def _leaves_prompt(tree: TokenTree, branch: Branch) -> bool:
+    """Whether the branch that it left was given a token where it leaves."""
+    fork = tree.fork_of(branch)
+    if fork == ROOT:
+        return False
+    other = tree.branch(tree.branch_of[fork])
+    return is_given(other.turns, tree.depth[branch.head])
 
 
 class BranchRows(Sequence[BranchRow]):
@@ -116,10 +127,12 @@ class BranchRows(Sequence[BranchRow]):
         current = explorer.branch is not None and explorer.branch.number == branch.number
         live = self.live_leaf is not None and tree.branch_of[self.live_leaf] == branch.number
         token = "" if root else explorer.vocabulary.show(tree.token[branch.head])
+        inside = _leaves_prompt(tree, branch)
         return BranchRow(
             number=branch.number,
             depth=indent,
-            fork_step=tree.own_step(branch.head),
+            fork_step=None if inside else tree.own_step(branch.head),
+            fork_position=tree.depth[branch.head] - 1 if inside else None,
             token=token,
             length=branch.generated,
             mean_logprob=branch.mean_logprob,

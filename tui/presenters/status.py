@@ -119,7 +119,7 @@ def _detail(controller: Controller) -> str:
 def source_words(source: str) -> str:
     """How a distribution came to be computed (`Distribution.source`), in words."""
     again = re.fullmatch(r"re-fed (\d+)", source)
-    return f"{int(again[1]):,} tokens fed again" if again else source
+    return f"{int(again[1]):,} tokens read again" if again else source
 
 
 def story_title(explorer: Explorer) -> str:

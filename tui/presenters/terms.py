@@ -203,8 +203,9 @@ TERMS: Mapping[str, tuple[Term, ...]] = {
             "measured numeric noise: another machine may take another token",
         ),
         Term(
-            "26 tokens fed again", r"(tokens )?fed again",
-            "no KV cache held them (re-fed): the model read them once more for this step",
+            "26 tokens read again", r"tokens read again",
+            "the KV cache of that place was no longer held: the model read them once more for this "
+            "step",
         ),
         Term(
             "recomputed", "recomputed", "the logits were no longer kept: a pass computed them again"
@@ -246,7 +247,10 @@ TERMS: Mapping[str, tuple[Term, ...]] = {
         Term("live", r"\blive\b", "the step that the stream is at: it changes with each token"),
     ),
     "Branches": (
-        Term("at", r"branch +at\b", "the step at which it left its branch: @12"),
+        Term(
+            "at", r"branch +at\b", "where it left its branch: @12 is a step, p12 a position in "
+            "what that was given",
+        ),
         Term("len", r"\blen\b", "tokens generated on it since"),
         Term(
             "lp/tok, bits/t", r"lp/tok|bits/t",

@@ -22,15 +22,27 @@ def _section(explorer: Explorer, turn: Turn, *, bits: bool) -> Section:
             turn.start, turn.stop, "template", titled="whole", template=spans("template")
         )
     known = figures(explorer.path, turn)
+    words = figures_text(known, bits=bits) if known.tokens else ""
     return Section(
         turn.start,
         turn.stop,
         turn.role,
-        figures_text(known, bits=bits) if known.tokens else "",
+        " · ".join(filter(None, (_silence(explorer, turn), words))),
         foldable=known.given,
         template=spans("template"),
         reasoning=spans("reasoning"),
     )
+
+
+def _silence(explorer: Explorer, turn: Turn) -> str:
+    """That a turn that was given says nothing; empty where it says something, or is to come."""
+    path = explorer.path
+    if path.chat is None or not turn.message < len(path.chat.messages):
+        return ""
+    words = [index for one in turn.words for index in range(one.start, one.stop)]
+    if any(path.pieces(index, index + 1)[0].strip() for index in words):
+        return ""
+    return "(blank)" if words else "(empty)"
 
 
 def figures_text(known: TurnFigures, *, bits: bool) -> str:

@@ -3,21 +3,20 @@
 import json
 import shlex
 from collections.abc import Sequence
-from typing import ClassVar, NamedTuple
 
 import msgspec
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.message import Message as Told
 from textual.widgets import Input, Static
 
 from tokexplore.models.api.chat import Chat, Message, PrefillAs
 from tokexplore.models.display import safe_text
 from tokexplore.models.errors import UsageError
 from tokexplore.tui.explore.template_arguments import template_arguments
+from tokexplore.tui.screens.choice import Choice
 from tokexplore.tui.screens.draft import Draft
+from tokexplore.tui.screens.typed import BLANK, Typed
 
 ROLES = ("user", "assistant", "tool", "system")
 """Who can speak in a turn that is added."""
@@ -26,58 +25,13 @@ PUT_AS: dict[PrefillAs, str] = {
     "content": "as the template writes an answer",
     "reasoning": "as reasoning",
 }
+PUT = "these words are put"
+IN_FIELDS = {f"--prefill-as {name}": f"‘{PUT} {words}’" for name, words in PUT_AS.items()} | {
+    "give plain text with --prompt": "{editor.chat:ctrl+r} changes to plain text"
+}
+"""What options of the command line are here, in words that name keys."""
 LATER = ("are left out, and stay on their branch", "are sent too")
 """What becomes of the turns after one that was edited."""
-BLANK = (("system", "", -1), ("user", "", -1))
-
-
-class Typed(NamedTuple):
-    """What stands in the fields."""
-
-    turns: tuple[tuple[str, str, int], ...] = BLANK
-    """Role and words of each, and the index of the message that it was; -1 for a new one."""
-    prefill: str = ""
-    options: str = ""
-    put_as: PrefillAs = "turn"
-    keeps_later: bool = False
-
-    def differs(self, other: "Typed") -> bool:
-        """Whether another conversation stands there, or another way of rendering it."""
-        return self._replace(keeps_later=other.keeps_later) != other
-
-
-class Choice(Static, can_focus=True):
-    """One of a few words; left and right, or space, take another."""
-
-    DEFAULT_CSS = """
-    Choice { padding: 0 1; height: 1; background: $panel; }
-    Choice:focus { color: $here; }
-    """
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("right,space", "turn(1)", "another", show=False),
-        Binding("left", "turn(-1)", "another", show=False),
-    ]
-
-    class Changed(Told):
-        """Another word was taken."""
-
-    def __init__(self, name: str, words: Sequence[str], taken: int) -> None:
-        super().__init__()
-        self._chosen, self._words, self.taken = name, words, taken
-
-    def render(self) -> Content:
-        """The word that is taken, and that there are others."""
-        return Content(f"{self._chosen} ‹ {self._words[self.taken]} ›")
-
-    def action_turn(self, by: int) -> None:
-        """Take the next word, or the one before."""
-        self.take((self.taken + by) % len(self._words))
-
-    def take(self, index: int) -> None:
-        """Take a word."""
-        self.taken = index
-        self.refresh()
-        self.post_message(self.Changed())
 
 
 class Turn(Draft):
@@ -161,8 +115,9 @@ class ChatForm(VerticalScroll, can_focus=False):
         """Their fields, in order."""
         self._prefill = Draft(typed.prefill, id="prefill")
         put_as, words = list(PUT_AS), list(PUT_AS.values())
-        self._how = Choice("these words are put", words, put_as.index(typed.put_as))
+        self._how = Choice(PUT, words, put_as.index(typed.put_as))
         self._later = Choice("turns after an edited one", LATER, int(typed.keeps_later))
+        self._later.display = bool(chat.messages)
         self._told = Input(typed.options, id="options", placeholder="NAME=VALUE NAME=VALUE …")
 
     def compose(self) -> ComposeResult:
@@ -170,7 +125,10 @@ class ChatForm(VerticalScroll, can_focus=False):
         for turn in self.turns:
             yield turn.label
             yield turn
-        yield _label("the assistant begins with (optional)")
+        messages = self._chat.messages
+        again = bool(messages) and messages[-1].role == "assistant"
+        what = "another answer begins" if again else "the assistant begins"
+        yield _label(f"{what} with (optional)")
         yield self._prefill
         yield self._how
         yield self._later
@@ -256,6 +214,12 @@ class ChatForm(VerticalScroll, can_focus=False):
         stop = next((i for i in later if turns[i].role == "assistant"), len(turns))
         return turns[:stop]
 
+    @property
+    def answers_again(self) -> bool:
+        """Whether the answer at the end is left out, because another is to begin otherwise."""
+        last, begins = self.sent()[-1], self._prefill.text != self._initial.prefill
+        return begins and last.role == "assistant" and last.told is not None and not last.is_edited
+
     def chat(self) -> Chat | None:
         """The conversation as it would be sent; None where nothing is asked for.
 
@@ -266,6 +230,8 @@ class ChatForm(VerticalScroll, can_focus=False):
         messages = [turn.message() for turn in sent if turn.text.strip() or turn.holds_more]
         put_as: PrefillAs = typed.put_as
         prefill, more = typed.prefill, self._chat.prefill_more if typed.prefill else {}
+        if self.answers_again:
+            messages.pop()
         answers = messages and messages[-1].role == "assistant" and prefill == self._chat.prefill
         if answers and not typed.differs(self._initial):
             return None
@@ -298,6 +264,8 @@ class ChatForm(VerticalScroll, can_focus=False):
                 f"nothing to send: the {emptied[0].role}'s turn ({number} from the top) is empty, "
                 "and what follows it is left out: type its words"
             )
+        if not self._chat.messages:
+            return "nothing to send yet: type what the user says"
         return "nothing to send: edit a turn, or add one"
 
 

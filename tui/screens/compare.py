@@ -109,7 +109,7 @@ class CompareScreen(LiveScreen):
         self.controller.jobs.change(self._switch())
 
     async def _switch(self) -> None:
-        number = await self.controller.switch(self._following)
+        number = await self.controller.switch(self._following, stay=True)
         self.app.notify(f"Branch {number} is in view.", timeout=2, markup=False)
 
     def _following(self) -> int:

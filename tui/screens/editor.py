@@ -1,10 +1,9 @@
 """TYPE mode: editing a prompt or a chat."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import msgspec
-from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
@@ -14,40 +13,23 @@ from tokexplore.models.api.chat import Chat
 from tokexplore.models.api.options import PromptSpec
 from tokexplore.models.display import counted, safe_text
 from tokexplore.models.errors import UsageError
-from tokexplore.tui.screens.chat_form import ChatForm, Typed
+from tokexplore.tui.keymap import rebinding_of
+from tokexplore.tui.screens.chat_form import IN_FIELDS, ChatForm
 from tokexplore.tui.screens.draft import Draft
+from tokexplore.tui.screens.typed import PromptDraft, PromptTyped
 from tokexplore.tui.screens.writing import WRITING, Preview, Writing
 
 AROUND = 13
 """Rows of the editor beside the turns of a chat."""
 LEAST_ROWS = 4
+FEW_TURNS = 3
+"""Turns that are named one by one where it is said what will be sent."""
 FORMS = {
     "plain": "plain text",
     "chat": "chat: rendered by the model's template · tab, shift+tab: other turns",
-    "new": "another chat: rendered by the model's template",
+    "new": "a new chat: rendered by the model's template",
 }
 """What a prompt can be, in words."""
-
-
-class PromptTyped(NamedTuple):
-    """What stands in the editor."""
-
-    form: str
-    """One of `FORMS`."""
-    text: str
-    chats: dict[str, Typed]
-    """By form."""
-    literal: bool
-
-    def differs(self, other: "PromptTyped") -> bool:
-        """Whether other words stand there, or another way of rendering them."""
-        return bool(self.differing(other))
-
-    def differing(self, other: "PromptTyped") -> set[str]:
-        """The forms in which they do."""
-        both = ((form, typed, other.chats.get(form)) for form, typed in self.chats.items())
-        chats = {form for form, typed, theirs in both if theirs and typed.differs(theirs)}
-        return chats | ({"plain"} if self.text != other.text else set())
 
 
 class PromptEditor(Writing[PromptSpec | None]):
@@ -57,8 +39,10 @@ class PromptEditor(Writing[PromptSpec | None]):
         spec: the prompt of the path in view, and what is said after it.
         preview: shows the tokens of a plain text.
         preview_chat: shows what a chat sends.
-        leave: told of what stands in the editor when it closes.
-        typed: what stood in it when it was closed before.
+        leave: told of what stands in the editor when it closes; None where that is what it began
+            with.
+        as_chat: whether it begins as a new chat, where it can be one.
+        draft: what stood in it when it was closed before.
         options: names that the chat template asks for.
         at: the message of the chat to stand on.
         warning: see `Writing`.
@@ -74,11 +58,12 @@ class PromptEditor(Writing[PromptSpec | None]):
         spec: PromptSpec,
         preview: Preview,
         preview_chat: Callable[[Chat], Awaitable[str]],
-        leave: Callable[[PromptTyped], None],
+        leave: Callable[[PromptDraft | None], None],
         *,
         can_chat: bool,
+        as_chat: bool = False,
         placeholder: str = "",
-        typed: PromptTyped | None = None,
+        draft: PromptDraft | None = None,
         options: Sequence[str] = (),
         at: int | None = None,
         warning: Callable[[], str] = str,
@@ -88,9 +73,10 @@ class PromptEditor(Writing[PromptSpec | None]):
         self._spec, self._preview, self._preview_chat, self._leave = (
             spec, preview, preview_chat, leave,
         )  # fmt: skip
-        self._placeholder, self._typed, self._options, self._at = placeholder, typed, options, at
+        self._placeholder, self._left, self._options, self._at = placeholder, draft, options, at
         self._forms = ["plain", *(["chat"] if spec.chat else []), *(["new"] if can_chat else [])]
-        self._form = "chat" if spec.chat else "plain"
+        new = "new" if as_chat and can_chat else "plain"
+        self._form = "chat" if spec.chat else new
         self.literal = spec.literal if spec.chat is None else spec.chat.literal
         self._sent_words = self._aside = PromptTyped(self._form, "", {}, self.literal)
         """What the editor makes of what it was given (it knows one kind of line break), and what
@@ -120,14 +106,15 @@ class PromptEditor(Writing[PromptSpec | None]):
         if self.part(Draft, "#plain") is None:
             return  # a model that is refused takes it away while it opens
         self._sent_words = self._aside = self.typed()
-        if self._typed is None:
+        if self._left is None:
             self._show_form()
             return
-        if drafts := self._typed.differing(self._sent_words):
+        typed = self._left.over(self._sent_words)
+        if drafts := typed.differing(self._sent_words):
             self._drafts = drafts
             self.tell_draft("shown")
         # In the screen's own queue: before it takes a key.
-        self.call_next(self._put, self._typed)
+        self.call_next(self._put, typed)
 
     async def _put(self, typed: PromptTyped) -> None:
         """Let other words stand in the fields."""
@@ -147,10 +134,20 @@ class PromptEditor(Writing[PromptSpec | None]):
         self._drafts = typed.differing(self._aside)
         await self._put(typed._replace(form=self._form))
 
-    def on_resize(self, event: events.Resize) -> None:
+    def on_resize(self) -> None:
         """Leave room for what stands around a chat's turns."""
+        self.make_room()
+
+    def make_room(self) -> None:
+        told = self.part(Static, "#tokens")
+        around = AROUND + max(0, told.size.height - 1 if told else 0)
         for form in self.query(ChatForm):
-            form.styles.max_height = max(LEAST_ROWS, event.size.height * 9 // 10 - AROUND)
+            form.styles.max_height = max(LEAST_ROWS, self.app.size.height * 9 // 10 - around)
+
+    def explained(self, refusal: str) -> str:
+        for option, here in IN_FIELDS.items():
+            refusal = refusal.replace(option, rebinding_of(self.app).words(here))
+        return refusal
 
     @property
     def has_draft(self) -> bool:
@@ -223,11 +220,12 @@ class PromptEditor(Writing[PromptSpec | None]):
             self._leave(self._to_keep())
         super().action_cancel()
 
-    def _to_keep(self) -> PromptTyped:
+    def _to_keep(self) -> PromptDraft | None:
         """What stands in the editor, or a draft for which nothing else was typed."""
         typed = self.typed()
         is_new = self.draft != "aside" or typed.differs(self._sent_words)
-        return typed if is_new else self._aside
+        kept = typed if is_new else self._aside
+        return None if kept == self._sent_words else PromptDraft(kept, self._sent_words)
 
     def typed(self) -> PromptTyped:
         """What stands in the editor."""
@@ -265,5 +263,9 @@ def _sends(form: ChatForm, chat: Chat | None) -> str:
     left = sum(bool(turn.text.strip()) for turn in form.turns) - sum(
         bool(turn.text.strip()) for turn in form.sent()
     )
-    words = f"sends {', '.join(roles)}, {answer}"
+    if form.answers_again:
+        begun = " from these words on" if chat.prefill else ""
+        return f"answers again{begun}; this answer stays · sends {counted(len(roles), 'turn')}"
+    told = ", ".join(roles) if len(roles) <= FEW_TURNS else counted(len(roles), "turn")
+    words = f"sends {told}, {answer}"
     return f"{words} · {counted(left, 'turn')} left out" if left else words

@@ -41,6 +41,9 @@ WRITING = (
 class Writing(Dialog[Result]):
     """A dialog whose text names tokens or spells them."""
 
+    DEFAULT_CSS = """
+    Writing #tokens.-told { height: auto; text-wrap: wrap; text-overflow: clip; }
+    """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
             "ctrl+t",
@@ -134,7 +137,7 @@ class Writing(Dialog[Result]):
         self._show_tokens()
 
     async def tokens(self) -> str:
-        """The tokens of what is there now, to be shown.
+        """The tokens of what is there now, in a line; below it what is told of them.
 
         Raises:
             TokexploreError: what is there cannot be read.
@@ -149,11 +152,20 @@ class Writing(Dialog[Result]):
     @work(exclusive=True, group=PREVIEW)
     async def _show_tokens(self) -> None:
         try:
-            tokens = await self.tokens()
+            tokens, refusal = await self.tokens(), ""
         except TokexploreError as error:
-            tokens = str(error)
+            tokens, refusal = "", self.explained(str(error))
         if line := self.part(Static, "#tokens"):
-            line.update(Content(tokens))
+            line.set_class(bool(refusal) or "\n" in tokens, "-told")
+            line.update(Content(tokens or refusal))
+            self.call_after_refresh(self.make_room)
+
+    def explained(self, refusal: str) -> str:
+        """Why what is there cannot be read, in the words of this dialog."""
+        return refusal
+
+    def make_room(self) -> None:
+        """Called when more or fewer lines are told below the text."""
 
 
 class TextEditor(Writing[Written | None]):

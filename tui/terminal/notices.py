@@ -7,7 +7,7 @@ from typing import Any
 from textual.app import App
 from textual.notifications import Notification
 
-MOST_NOTICES = 4
+MOST_NOTICES = 2
 """More would hide what they are about, and each costs a layout."""
 LONGEST = 4.0
 """Seconds of the app's own clock that a notice stands at most."""

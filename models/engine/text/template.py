@@ -85,8 +85,8 @@ def apply(model: TextModel, chat: Chat, turns: Turns, **how: object) -> str:
         reason = str(error)
         if reason.startswith("continue_final_message"):
             raise UsageError(
-                f"the chat template of {model.name} has no place for a prefill like this: with "
-                "--prefill-as turn it stands as it is after the opened turn."
+                f"the chat template of {model.name} has no place for a prefill like this: choose "
+                "--prefill-as turn."
             ) from None
         raise UsageError(
             f"the chat template of {model.name} refuses these messages: {reason}"

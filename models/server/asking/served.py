@@ -9,7 +9,7 @@ from transformers import PreTrainedTokenizerBase
 
 from tokexplore import __version__
 from tokexplore.models.api.capabilities import Capabilities
-from tokexplore.models.api.chat import no_template
+from tokexplore.models.api.chat import Chat, no_template
 from tokexplore.models.api.engine import ModelInfo, Progress
 from tokexplore.models.api.options import LoadOptions
 from tokexplore.models.display import safe_text
@@ -17,7 +17,6 @@ from tokexplore.models.engine.text.byte_table import adds_bos
 from tokexplore.models.engine.text.reasoning import reasoning_marks, template_options
 from tokexplore.models.engine.text.turn_end import named_templates, turn_ids
 from tokexplore.models.server.dialect import Dialect
-from tokexplore.models.server.wire.address import Address
 from tokexplore.models.server.wire.http import Http
 from tokexplore.models.tokens import Vocabulary
 from tokexplore.models.untrusted import brief
@@ -43,6 +42,8 @@ class Served:
     turn_ids: tuple[int, ...]
     dialect: Dialect
     info: ModelInfo
+    hear: Callable[[Chat], object]
+    """Told of each conversation that is rendered."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,7 @@ class Look:
         vocabulary: Vocabulary,
         ends: tuple[int, ...],
         capabilities: Capabilities,
+        hear: Callable[[Chat], object] = lambda _: None,
     ) -> Served:
         """All that was found."""
         model = program.model
@@ -98,7 +100,7 @@ class Look:
         bos = tokenizer.convert_tokens_to_ids(tokenizer.bos_token) if tokenizer.bos_token else None
         info = ModelInfo(
             name=name,
-            source=Address(self.http.address.base, model).text,
+            source=self.http.address._replace(model=model).text,
             revision="",
             family=program.name,
             parameters=program.parameters,
@@ -128,7 +130,9 @@ class Look:
             evidence=tuple(self.evidence),
             notices=tuple(self.notices),
         )
-        return Served(name, tokenizer, vocabulary, vocabulary.rows, bos, ends, turn, dialect, info)
+        return Served(
+            name, tokenizer, vocabulary, vocabulary.rows, bos, ends, turn, dialect, info, hear
+        )
 
 
 def stated(value: Any) -> int:

@@ -5,8 +5,7 @@ machine (`TokenNames`). What it answers is from documentation and public code: d
 """
 
 import time
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from tokexplore.models.api.engine import ScoredToken
@@ -26,15 +25,14 @@ from tokexplore.models.server.dialect import (
 from tokexplore.models.server.openai.reply import (
     STOP,
     Choice,
+    Completions,
     Reply,
     Written,
     check_whole,
     decoded,
-    is_unseen,
-    tokens_of,
 )
-from tokexplore.models.server.openai.token_names import TokenNames
-from tokexplore.models.server.wire.event_stream import EventStream
+from tokexplore.models.server.openai.steps import OpenAISteps
+from tokexplore.models.server.openai.token_names import Spelling, TokenNames
 from tokexplore.models.server.wire.http import LARGE, SMALL, Http
 from tokexplore.models.tokens import Vocabulary
 from tokexplore.models.untrusted import brief
@@ -47,6 +45,27 @@ FORCING = 100
 _SEEDS = 2**63 - 1
 
 
+Sampling = Callable[[SamplingSettings, int], dict[str, Any]]
+"""The fields of a request for settings and a seed."""
+
+
+def plain_sampling(settings: SamplingSettings, seed: int) -> dict[str, Any]:
+    """The fields of a request: all that such a server would set by itself is set."""
+    biased = {str(tokens[0]): value for tokens, value in settings.bias}
+    return {
+        "temperature": settings.temperature,
+        "top_p": settings.top_p,
+        "presence_penalty": 0.0,
+        "frequency_penalty": 0.0,
+        "seed": seed % _SEEDS,
+        **({"logit_bias": biased} if biased else {}),
+    }
+
+
+class UnseenTokenError(ServerError):
+    """A token that a server took and has no row for."""
+
+
 class OpenAI:
     """Implements `Dialect`.
 
@@ -57,6 +76,10 @@ class OpenAI:
     """
 
     apart: frozenset[str] = frozenset()
+    path: str = PATH
+    """What is asked."""
+    kind: type[Any] = Completions
+    """The `Reply` that it gives."""
 
     def __init__(
         self,
@@ -65,14 +88,15 @@ class OpenAI:
         model: str,
         vocabulary: Vocabulary,
         samples: frozenset[str] = frozenset(("temperature", "top_p")),
+        sampling: Sampling = plain_sampling,
     ) -> None:
         self._http, self.program, self._model, self.samples = http, program, model, samples
-        self.names, self._rows = TokenNames(vocabulary), vocabulary.rows
+        self.names, self._rows, self.sampling = TokenNames(vocabulary), vocabulary.rows, sampling
 
     def describe(self, ids: Sequence[int], top: int) -> Distribution:
         """See `Dialect.describe`."""
         began = time.perf_counter()
-        written, _ = self._one(ids, SamplingSettings(), 0, top)
+        written, _ = self.one(ids, self.body(ids, top, 1))
         return self.listed(written, ids, top, time.perf_counter() - began)
 
     def logprobs(self, *_: object) -> Logprobs:
@@ -91,7 +115,7 @@ class OpenAI:
         """See `Dialect.step`."""
         del cold
         began = time.perf_counter()
-        written, ends = self._one(ids, settings, seed, top)
+        written, ends = self.one(ids, self.body(ids, top, 1) | self.sampling(settings, seed))
         step = self.taken(written, ids, top, time.perf_counter() - began)
         return step._replace(ends=ends)
 
@@ -107,8 +131,8 @@ class OpenAI:
     ) -> Steps:
         """See `Dialect.steps`; no request can be kept from its prefix cache."""
         del cold
-        body = self.body(ids, top, length) | sampling(settings, seed) | {"stream": True}
-        return _Steps(self, self._http, body, ids, top)
+        body = self.body(ids, top, length) | self.sampling(settings, seed) | {"stream": True}
+        return OpenAISteps(self, self._http, body, ids, top)
 
     def streams(self, settings: SamplingSettings) -> bool:
         """See `Dialect.streams`."""
@@ -121,14 +145,13 @@ class OpenAI:
 
     def ends(self, ids: Sequence[int], token: int) -> bool:
         """See `Dialect.ends`."""
-        body = self.body(ids, 1, 1) | {"logit_bias": {str(token): FORCING}}
-        return self.choice(body).finish_reason == STOP
+        return self.choice(self.forced(ids, token, 1)).finish_reason == STOP
 
     def scores(self, ids: Sequence[int], start: int, top: int) -> Iterator[ScoredToken]:
         """See `Dialect.scores`: the prompt is written back, and a token after it, as no server has
         to take a length of 0."""
         choice = self.choice(self.body(ids, top, 1) | {"echo": True}, LARGE)
-        written = tokens_of(self._http, choice)
+        written = choice.written(self._http)
         if len(written) not in (len(ids), len(ids) + 1):  # an end is not written
             raise self._http.unreadable("has no logprobs of the prompt")
         for position in range(start, len(ids)):
@@ -136,7 +159,7 @@ class OpenAI:
 
     def _scored(self, ids: Sequence[int], position: int, told: Written, top: int) -> ScoredToken:
         token, path = ids[position], ids[:position]
-        named = self.names.token(told.text, self.names.begun(path))
+        named = self.names.of(told.spelling, self.names.begun(path))
         if told.logprob is None or named not in (None, token):
             raise self._http.unreadable("has no logprob of a token of the prompt")
         distribution = self.listed(told, path, top, 0.0)
@@ -149,28 +172,44 @@ class OpenAI:
             "prompt": prompt if isinstance(prompt, str) else list(prompt),
             "max_tokens": length,
             "logprobs": top,
-            **sampling(SamplingSettings(), 0),
+            **self.sampling(SamplingSettings(), 0),
         }
 
-    def asked(self, body: dict[str, Any], limit: int = SMALL) -> Reply:
-        """The reply to a request.
+    def forced(self, ids: Sequence[int], token: int, top: int) -> dict[str, Any]:
+        """A request of one step at which this token is taken."""
+        settings = SamplingSettings(bias=(((token,), FORCING),))
+        return self.body(ids, top, 1) | self.sampling(settings, 0)
+
+    def asked(self, body: dict[str, Any], limit: int = SMALL) -> Any:
+        """The reply to a request, of this kind.
 
         Raises:
             ServerError: there is none.
         """
-        return decoded(self._http, self._http.post_raw(PATH, body, limit))
+        return decoded(self._http, self._http.post_raw(self.path, body, limit), self.kind)
 
-    def choice(self, body: dict[str, Any], limit: int = SMALL) -> Choice:
-        """What was written to a request.
+    def choice(
+        self, body: dict[str, Any], limit: int = SMALL, *, path: Sequence[int] = ()
+    ) -> Choice:
+        """What was written to a request, for a path where one is given.
 
         Raises:
             ServerError: nothing, only a part of it, or several things.
         """
         reply = self.asked(body, limit)
+        if path:
+            self.check_count(path, reply)
         if len(reply.choices) != 1:
             raise self._http.unreadable("has not the one text that was asked for")
         check_whole(reply.choices[0])
         return reply.choices[0]
+
+    def check_count(self, path: Sequence[int], reply: Reply) -> None:
+        """Hold what the server counted against a path, where it does not read ids.
+
+        Raises:
+            ServerError: it read others.
+        """
 
     def taken(self, written: Written, path: Sequence[int], top: int, seconds: float) -> Step:
         """The step of a token that the server took after a path.
@@ -178,15 +217,21 @@ class OpenAI:
         Raises:
             ServerError: the tokenizer here cannot tell which token it is.
         """
-        token = self.names.token(written.text, self.names.begun(path))
+        token = self.names.of(written.spelling, self.names.begun(path))
         if token is None:
             raise ServerError(
-                f"the server took {_shown(written.text)}, which is no one token's exact bytes for "
-                "the tokenizer here: what came before it stays."
+                f"the server took {_shown(written.spelling)}, which is no one token's exact bytes "
+                "for the tokenizer here: what came before it stays."
             )
         if written.logprob is None:
             raise self._http.unreadable("has not a logprob and candidates for each token")
-        return Step(self.listed(written, path, top, seconds), token, written.logprob)
+        distribution = self.listed(written, path, top, seconds)
+        if distribution.index_of(token) is None and written.logprob > distribution.logprob(-1):
+            raise ServerError(
+                f"the server took {_shown(written.spelling)} and does not list it among candidates "
+                "that are less probable: what came before it stays."
+            )
+        return Step(distribution, token, written.logprob)
 
     def listed(
         self, written: Written, path: Sequence[int], top: int, seconds: float
@@ -198,10 +243,10 @@ class OpenAI:
             ServerError: the first of all has none.
         """
         begun, named = self.names.begun(path), list[tuple[int, float]]()
-        own, told = written.text, written.candidates.items()
-        order = sorted(told, key=lambda row: (-row[1], row[0] == own))
-        for text, logprob in order[:top]:  # the token that was taken stands beside the first ones
-            token = self.names.token(text, begun)
+        own = written.spelling
+        order = sorted(written.candidates, key=lambda row: (-row[1], row[0] == own))
+        for told, logprob in order[:top]:  # the token that was taken stands beside the first ones
+            token = self.names.of(told, begun)
             if token is None or logprob <= NO_LOGPROB:
                 break
             named.append((token, logprob))
@@ -212,80 +257,30 @@ class OpenAI:
             )
         return listed(named, self._rows, top, seconds)
 
-    def _one(
-        self, ids: Sequence[int], settings: SamplingSettings, seed: int, top: int
-    ) -> tuple[Written, bool]:
-        """One token, and whether the text ends with it."""
-        choice = self.choice(self.body(ids, top, 1) | sampling(settings, seed))
-        written, ends = tokens_of(self._http, choice), choice.finish_reason == STOP
-        if ends and (not written or is_unseen(written[0])):
+    def one(self, ids: Sequence[int], body: dict[str, Any]) -> tuple[Written, bool]:
+        """The one token of a request for a path, and whether the text ends with it.
+
+        Raises:
+            UnseenEndError: the text ends before it.
+            UnseenTokenError: it is not shown.
+            ServerError: there is no answer.
+        """
+        choice = self.choice(body, path=ids)
+        written, ends = choice.written(self._http), choice.finish_reason == STOP
+        if ends and (not written or written[0].spelling.unseen):
             raise UnseenEndError(
                 "the text ends here at a token that the server does not show, and it lists no "
                 "candidates of that step."
+            )
+        if not written and choice.finish_reason is not None:
+            raise UnseenTokenError(
+                "the server took a token that it has no row for, as of half a character: what came "
+                "before it stays."
             )
         if len(written) != 1:
             raise self._http.unreadable("has not the one token that was asked for")
         return written[0], ends
 
 
-class _Steps:
-    """A stream whose events hold one token each, several, or none; implements `Steps`."""
-
-    def __init__(
-        self, server: OpenAI, http: Http, body: dict[str, Any], ids: Sequence[int], top: int
-    ) -> None:
-        self._server, self._http, self._path, self._top = server, http, list(ids), top
-        self._events = EventStream(http, PATH, body)
-        self.ends = False
-        self._ready: deque[Step] = deque()
-        self._fault: ServerError | None = None
-        """What came before it is given first."""
-        self._since = time.perf_counter()
-
-    @property
-    def over(self) -> bool:
-        return self._events.over and not self._ready and self._fault is None
-
-    def next(self, seconds: float) -> Step | None:
-        if not self._ready and self._fault is not None:
-            raise self._fault
-        if not self._ready and (data := self._events.next(seconds)) is not None:
-            try:
-                self._take(data)
-            except ServerError as fault:
-                self._fault = fault
-        return self._ready.popleft() if self._ready else None
-
-    def close(self) -> None:
-        self._events.close()
-
-    def _take(self, data: bytes) -> None:
-        now = time.perf_counter()
-        seconds, self._since = now - self._since, now
-        for choice in decoded(self._http, data).choices:
-            written, ends = tokens_of(self._http, choice), choice.finish_reason == STOP
-            for number, told in enumerate(written, 1):
-                if ends and number == len(written) and is_unseen(told):
-                    break
-                step = self._server.taken(told, self._path, self._top, seconds)
-                self._path.append(step.token)
-                self._ready.append(step)
-            check_whole(choice)
-            self.ends = self.ends or ends
-
-
-def _shown(text: str) -> str:
-    return f"«{safe_text(brief(text))}»"
-
-
-def sampling(settings: SamplingSettings, seed: int) -> dict[str, Any]:
-    """The fields of a request: all that such a server would set by itself is set."""
-    biased = {str(tokens[0]): value for tokens, value in settings.bias}
-    return {
-        "temperature": settings.temperature,
-        "top_p": settings.top_p,
-        "presence_penalty": 0.0,
-        "frequency_penalty": 0.0,
-        "seed": seed % _SEEDS,
-        **({"logit_bias": biased} if biased else {}),
-    }
+def _shown(told: Spelling) -> str:
+    return f"«{safe_text(brief(told.text))}»"

@@ -1,11 +1,15 @@
 """What OpenAI's `/v1/completions` replies: tokens of a text, each with candidates by theirs."""
 
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
 from tokexplore.models.errors import ServerError
+from tokexplore.models.server.openai.token_names import Spelling
 from tokexplore.models.server.wire.http import Http, said_by
+
+R = TypeVar("R", bound="Reply")
 
 STOP, FILTERED = "stop", "content_filter"
 """Why a text ended: at an end that the model wrote, as we give no texts to stop at; or the server
@@ -20,12 +24,54 @@ class Told(msgspec.Struct):
     top_logprobs: list[dict[str, float | None] | None] | None = None
 
 
-class Choice(msgspec.Struct):
+class Written(NamedTuple):
+    """A token as it is written, and the candidates beside it; of the first token of a prompt there
+    is no logprob."""
+
+    spelling: Spelling
+    logprob: float | None
+    candidates: Sequence[tuple[Spelling, float]]
+
+
+class Choice(Protocol):
     """What was written."""
+
+    finish_reason: str | None
+
+    @property
+    def text(self) -> str:
+        """All of it."""
+
+    def written(self, http: Http) -> list[Written]:
+        """Its tokens.
+
+        Raises:
+            ServerError: what it says of them does not go together.
+        """
+
+
+class Completion(msgspec.Struct):
+    """A `Choice` of a completion."""
 
     text: str = ""
     logprobs: Told | None = None
     finish_reason: str | None = None
+
+    def written(self, http: Http) -> list[Written]:
+        """See `Choice.written`."""
+        told = self.logprobs or Told()
+        texts, logprobs = told.tokens or [], told.token_logprobs or []
+        candidates = told.top_logprobs or []
+        if not len(texts) == len(logprobs) == len(candidates) or (self.text and not texts):
+            raise http.unreadable("has not a logprob and candidates for each token")
+        return [
+            Written(
+                Spelling(text),
+                logprob,
+                [(Spelling(n), v) for n, v in (rows or {}).items() if v is not None],
+            )
+            for text, logprob, rows in zip(texts, logprobs, candidates, strict=True)
+        ]
 
 
 class Usage(msgspec.Struct):
@@ -34,59 +80,44 @@ class Usage(msgspec.Struct):
     prompt_tokens: int | None = None
 
 
-class Reply(msgspec.Struct):
+class Reply(Protocol):
     """A reply, or an event of a stream."""
 
-    choices: list[Choice] = []
+    usage: Usage | None
+    error: Any
+
+    @property
+    def choices(self) -> Sequence[Choice]:
+        """What was written."""
+
+
+class Completions(msgspec.Struct):
+    """A `Reply` of completions."""
+
+    choices: list[Completion] = []
     usage: Usage | None = None
     error: Any = None
 
 
-class Written(NamedTuple):
-    """A token as it is written, and the candidates beside it; of the first token of a prompt there
-    is no logprob."""
-
-    text: str
-    logprob: float | None
-    candidates: dict[str, float]
+def counted(reply: Reply) -> int | None:
+    """The tokens of the prompt, where they were counted."""
+    return reply.usage.prompt_tokens if reply.usage else None
 
 
-def decoded(http: Http, data: bytes) -> Reply:
+def decoded(http: Http, data: bytes, kind: type[R]) -> R:
     """A reply, or an event.
 
     Raises:
         ServerError: it cannot be read, or is an error.
     """
     try:
-        reply = msgspec.json.decode(data, type=Reply)
+        reply = msgspec.json.decode(data, type=kind)
     except (msgspec.MsgspecError, RecursionError):
         raise http.unreadable("has no logprobs as OpenAI writes them") from None
     if reply.error is not None:
         words = reply.error.get("message") if isinstance(reply.error, dict) else reply.error
         raise ServerError(f"the server gave the request up: {said_by(str(words or ''))}")
     return reply
-
-
-def tokens_of(http: Http, choice: Choice) -> list[Written]:
-    """The tokens of a choice.
-
-    Raises:
-        ServerError: what it says of them does not go together.
-    """
-    told = choice.logprobs or Told()
-    texts, logprobs = told.tokens or [], told.token_logprobs or []
-    candidates = told.top_logprobs or []
-    if not len(texts) == len(logprobs) == len(candidates) or (choice.text and not texts):
-        raise http.unreadable("has not a logprob and candidates for each token")
-    return [
-        Written(text, logprob, {n: v for n, v in (rows or {}).items() if v is not None})
-        for text, logprob, rows in zip(texts, logprobs, candidates, strict=True)
-    ]
-
-
-def is_unseen(written: Written) -> bool:
-    """Whether a text's last token is one that the server has no text for."""
-    return not written.text
 
 
 def check_whole(choice: Choice) -> None:

@@ -13,6 +13,7 @@ from tokexplore.models.untrusted import brief, path_of
 
 _SECRET_MODE = 0o077
 """Permissions of others that a file with a key may not give."""
+_CHATS = "/chat/completions"
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -28,6 +29,8 @@ class Address(NamedTuple):
     """`http://host:port` and a path where there is one, without `/v1` and without a last slash."""
     model: str = ""
     """As the server names it; empty for the only one that it serves."""
+    chats: bool = False
+    """Whether its chats are meant, whatever else it can be asked."""
 
     @classmethod
     def parse(cls, text: str) -> "Address":
@@ -55,13 +58,16 @@ class Address(NamedTuple):
             )
         host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
         at = host if port is None else f"{host}:{port}"
-        path = parts.path.rstrip("/").removesuffix("/v1")
-        return cls(f"{parts.scheme}://{at}{path}", unquote(parts.fragment))
+        path = parts.path.rstrip("/")
+        base = path.removesuffix(_CHATS).removesuffix("/v1")
+        chats = path.endswith(_CHATS)
+        return cls(f"{parts.scheme}://{at}{base}", unquote(parts.fragment), chats)
 
     @property
     def text(self) -> str:
         """As it can be given again."""
-        return f"{self.base}#{quote(self.model)}" if self.model else self.base
+        base = f"{self.base}/v1{_CHATS}" if self.chats else self.base
+        return f"{base}#{quote(self.model)}" if self.model else base
 
     @property
     def host(self) -> str:

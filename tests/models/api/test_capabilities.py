@@ -14,7 +14,13 @@ from tokexplore.models.sampling.settings import SamplingSettings
 
 NEEDS = get_args(Need)
 LEAST = Capabilities(
-    listed=LISTED, prompt_scores=False, forced_tokens=False, instruments=False, own_ids=False
+    listed=LISTED,
+    prompt_scores=False,
+    plain_prompts=False,
+    prefill=False,
+    forced_tokens=False,
+    instruments=False,
+    own_ids=False,
 )
 
 

@@ -110,7 +110,7 @@ def assert_like_transformers(logits: np.ndarray, chosen: SamplingSettings, path:
     assert np.abs(ours[kept] - expected[kept]).max() <= slack
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(with_holes(), chains)
 def test_chains_of_filters_are_those_of_transformers(
     logits: np.ndarray, chosen: SamplingSettings
@@ -120,7 +120,7 @@ def test_chains_of_filters_are_those_of_transformers(
     assert view.kept == np.isfinite(transformers_scores(logits, chosen, [])).sum()
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(with_holes(), looking_back, paths)
 def test_what_the_path_changes_is_what_transformers_changes(
     logits: np.ndarray, chosen: SamplingSettings, path: list[int]
@@ -133,7 +133,7 @@ def test_what_the_path_changes_is_what_transformers_changes(
             reshaped(logits, chosen, path)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(with_holes(), looking_back, paths)
 def test_greedy_is_the_argmax_of_what_the_path_leaves(
     logits: np.ndarray, chosen: SamplingSettings, path: list[int]
@@ -291,7 +291,7 @@ def test_greedy_takes_the_lowest_id_of_a_tie() -> None:
     assert found.view.kept == 1
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(with_holes(), looking_back, paths, st.floats(0, 1, exclude_max=True))
 def test_a_draw_is_the_inverse_of_the_cumulative_sum(
     logits: np.ndarray, chosen: SamplingSettings, path: list[int], number: float

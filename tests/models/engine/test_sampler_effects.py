@@ -44,7 +44,7 @@ chains = st.builds(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(chains, st.integers(5, 400))
 def test_the_figures_are_those_of_plain_sums(chosen: SamplingSettings, size: int) -> None:
     row, changes = random_row(size), changes_of(chosen, PATH)

@@ -38,7 +38,7 @@ def exact(logits: np.ndarray, chosen: SamplingSettings) -> tuple[int, np.ndarray
     return int((weights > 0).sum()), weights / weights.sum()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     seed=st.integers(0, 10**6),
     spread=st.sampled_from([0.5, 2.0, 6.0]),
@@ -70,7 +70,7 @@ def test_the_truth_lies_within_the_bounds(
             assert shares[index] == 0.0
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     seed=st.integers(0, 10**6),
     spread=st.sampled_from([0.5, 2.0, 6.0]),
@@ -179,7 +179,7 @@ def test_greedy_takes_the_first() -> None:
     assert view.share(1) == (0.0, 0.0)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     seed=st.integers(0, 10**6),
     spread=st.sampled_from([0.5, 6.0]),

@@ -12,6 +12,14 @@ from tokexplore.models.server.wire.address import Address, headers, is_address, 
 KEY = "sk-very-secret"
 
 
+def test_chats_are_meant_where_the_address_ends_with_them() -> None:
+    for given in ("http://h:1/llm/v1/chat/completions#m", "http://h:1/llm/chat/completions/#m"):
+        address = Address.parse(given)
+        assert address == Address("http://h:1/llm", "m", chats=True)
+        assert Address.parse(address.text) == address
+    assert same_server("http://h:1", "http://h:1/v1/chat/completions")
+
+
 @pytest.mark.parametrize(
     ("given", "base", "model"),
     [

@@ -3,16 +3,20 @@
 import json
 import math
 import urllib.request
+from pathlib import Path
 from typing import Any
 
 import pytest
+from support.gguf_tokenizer import save_tokenizer
 from support.llama_server import GGUF, serving
 
 from tokexplore.models.api.chat import Chat, Message
 from tokexplore.models.api.engine import Control, DrawnToken, StreamEnded, StreamRequest
-from tokexplore.models.api.options import LoadOptions
+from tokexplore.models.api.options import LoadOptions, ServerOptions
 from tokexplore.models.diff.along import along
 from tokexplore.models.diff.vocabularies import shared_tokens
+from tokexplore.models.distribution import Distribution
+from tokexplore.models.errors import ServerError, UsageError
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.server.engine import ServerEngine
 
@@ -90,7 +94,48 @@ def check_against_itself(engine: ServerEngine) -> None:
         assert step.first.greedy == engine.describe(ids[: step.position]).id_view[0]
 
 
-def test_a_real_server() -> None:
+def same_candidates(ours: Distribution, theirs: Distribution) -> None:
+    """The first of those that are listed, with their numbers."""
+    for index in range(5):
+        place = theirs.index_of(ours.id_view[index])
+        assert place is not None
+        assert theirs.logprob(place) == pytest.approx(ours.logprob(index), abs=SAME)
+
+
+def check_chats(native: ServerEngine, url: str, tokenizer: str) -> None:
+    """What its chats say of a path is what `/completion` says of its ids."""
+    options = ServerOptions(tokenizer=tokenizer)
+    chats = ServerEngine.open(LoadOptions(f"{url}/v1/chat/completions", server=options), print)
+    assert (chats.info.notices, chats.info.capabilities.prefill) == ((), True)
+    said = " ".join(what for what, _ in chats.info.evidence)
+    assert "reads as many tokens of a chat as its template makes here" in said
+    assert "goes on from an answer that is begun, by a last message of the assistant's" in said
+    assert "repeats that beginning in front of the text of its answer" in said
+    ids = list(chats.render(Chat((Message("user", "Describe the sea."),))).ids)
+    assert ids == list(native.render(Chat((Message("user", "Describe the sea."),))).ids)
+    answer = drawn(chats, ids, 6)
+    same_candidates(answer[0].distribution, native.describe(ids))
+    taken = [step.standing.token for step in answer]
+    branch = [*ids, *taken[:3], answer[3].distribution.id_view[2]]
+    path = list(branch)
+    for step in drawn(chats, branch, 4):
+        same_candidates(step.distribution, native.describe(path))
+        path.append(step.standing.token)
+    chinese = [*ids, *chats.encode("你好世界", continuation=True)]
+    same_candidates(chats.describe(chinese), native.describe(chinese))
+    with pytest.raises(UsageError, match="ends within a character"):
+        chats.describe(chinese[:-1])
+    begun = [*ids, *chats.encode("你好世界 你好", continuation=True)]
+    same_candidates(chats.describe(begun), native.describe(begun))
+    with pytest.raises(ServerError, match="which is no one token's exact bytes"):
+        drawn(chats, begun, 4)
+    hot = drawn(chats, branch, 4, temperature=0.7, top_k=4, seed=3)
+    assert {step.chosen_by for step in hot} == {"sampled"}
+    alike = drawn(native, branch, 4, temperature=0.7, top_k=4, seed=3)
+    assert [step.standing.token for step in hot] == [step.standing.token for step in alike]
+
+
+def test_a_real_server(tmp_path: Path) -> None:
     assert GGUF.exists(), "make .venv/installed-dev fetches it"
     with serving() as url:
         engine = ServerEngine.open(LoadOptions(url), lambda _: None)
@@ -112,3 +157,5 @@ def test_a_real_server() -> None:
             assert step.sampler_logprob == pytest.approx(math.log(share), abs=1e-5)
         theirs = drawn(engine, engine.encode("Once"), 6, temperature=1.5, seed=3)
         assert "server" in {step.chosen_by for step in theirs}
+        save_tokenizer(GGUF, tmp_path)
+        check_chats(engine, url, str(tmp_path))

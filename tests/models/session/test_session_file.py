@@ -122,7 +122,7 @@ def test_every_kind_of_event_comes_back_and_undo_goes_on(tmp_path: Path) -> None
     assert same(session.tree, tree)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.lists(st.tuples(st.integers(0, 40), st.integers(1, 4)), min_size=1, max_size=8))
 def test_random_trees_come_back(
     tmp_path_factory: pytest.TempPathFactory, growth: list[tuple[int, int]]
@@ -150,7 +150,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(STEPS)
 def test_chains_of_tokens_come_back_as_they_were_lived(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, int, Origin]]

@@ -10,6 +10,8 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 from support.app import PROMPT, during, make_app, press, screen_text, settle, until
+from support.fake_engine import FakeEngine
+from support.fake_vocabulary import EOS
 from support.lived import OPTIONS, SETTINGS, ended, lived, reopened
 from textual import events
 
@@ -78,6 +80,28 @@ async def test_the_model_is_loaded_when_it_is_asked_to_go_on() -> None:
     assert len(session.tree) == before + 24
 
 
+async def test_a_finished_path_is_loaded_and_goes_on_when_asked_again() -> None:
+    plain = FakeEngine()
+    ends = {tuple(plain.encode(PROMPT)): {EOS: 60.0}}
+    app = make_app(options=OPTIONS, planted=ends)
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: "eos" in app.controller.explorer.tree.ended.values())
+        await app.action_quit()
+    again = reopened()
+    async with again.run_test(size=SIZE) as pilot:
+        await settle(pilot)
+        explorer = again.controller.explorer
+        before = list(explorer.nodes)
+        await press(pilot, "space")
+        await until(pilot, lambda: again.controller.state == "paused")
+        assert explorer.nodes == before
+        told = "The path is finished: the model ended the text; space again goes on past it."
+        assert any(told in n.message for n in again._notifications)
+        await press(pilot, "space")
+        await until(pilot, lambda: len(explorer.nodes) > len(before))
+        await until(pilot, lambda: not again.controller.busy)
+
+
 @pytest.mark.parametrize("key", ["space", "3", "."])
 async def test_a_prompt_typed_while_a_key_loads_the_model_is_started(key: str) -> None:
     await lived("home", "l")
@@ -111,7 +135,7 @@ async def test_a_new_chat_can_be_typed_before_the_model_is_loaded(has_template: 
             if key == "t":
                 await press(pilot, "ctrl+g")
         await press(pilot, "ctrl+r")
-        assert "another chat" in screen_text(app)
+        assert "a new chat" in screen_text(app)
         await pilot.press(*"who was he", "enter")
         explorer = app.controller.explorer
         if has_template:

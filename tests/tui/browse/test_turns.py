@@ -10,14 +10,17 @@ from support.fake_vocabulary import ASSISTANT, END, USER, encode, token_id
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from tokexplore.models.api.chat import Chat, Message
+from tokexplore.models.api.chat import Chat, Message, Rendered
 from tokexplore.models.api.options import PromptSpec
+from tokexplore.models.errors import UsageError
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.tree.conversation import TurnFigures, conversation, figures, spoken
 from tokexplore.tui.app import TokexploreApp
 from tokexplore.tui.explore.options import AppOptions
+from tokexplore.tui.line_mode.render import branch_lines
 from tokexplore.tui.presenters.turns import figures_text
-from tokexplore.tui.screens.chat_form import ChatForm, Choice, Turn
+from tokexplore.tui.screens.chat_form import ChatForm, Turn
+from tokexplore.tui.screens.choice import Choice
 from tokexplore.tui.screens.draft import Draft
 from tokexplore.tui.screens.editor import PromptEditor
 from tokexplore.widgets.transcript import Transcript
@@ -170,6 +173,28 @@ async def test_braces_stop_at_a_turn_that_says_nothing() -> None:
         turns = [turn for turn in conversation(app.controller.explorer.path) if turn.role]
         assert seen == [turn.first_word for turn in reversed(turns)]
         assert seen[-1] == turns[0].start
+        assert any(row.startswith("user  (empty)") for row in story(app))
+
+
+async def test_a_turn_of_blanks_says_so() -> None:
+    app = chat_app(Chat((Message("user", "  "), Message("assistant", "the"), CHAT.messages[1])))
+    async with app.run_test(size=SIZE) as pilot:
+        await answered(app, pilot)
+        titles = [row for row in story(app) if row.split("  ")[0] in ("user", "assistant")]
+        assert ["(blank)" in title for title in titles] == [True, False, False, False]
+        assert not any("(empty)" in title for title in titles)
+
+
+async def test_a_turn_has_as_many_tokens_folded_as_unfolded() -> None:
+    app = chat_app(Chat((Message("system", "the king was old " * 40), CHAT.messages[1])))
+    async with app.run_test(size=(60, 40)) as pilot:
+        await answered(app, pilot)
+        folded = next(row for row in story(app) if row.startswith("▸ system: "))
+        await press(pilot, "z", "home", "left_curly_bracket", "left_curly_bracket")
+        whole = next(row for row in story(app) if row.startswith("system  "))
+        count = folded.split()[2]
+        assert int(count) > 100
+        assert whole.split()[1] == count
 
 
 def fields(app: TokexploreApp) -> list[Turn]:
@@ -197,7 +222,7 @@ async def test_an_earlier_turn_is_edited_on_a_branch_of_its_own() -> None:
         first_answer = next(t for t in conversation(explorer.path) if t.message == 2)
         await edited(app, pilot, 3, "and who")
         shown = str(app.screen.query_one("#sends").render())
-        assert "sends system, user, assistant, user, the assistant answers" in shown
+        assert "sends 4 turns, the assistant answers" in shown
         assert "3 turns left out" in shown
         await pilot.press("enter")
         steps = 2 * LENGTH
@@ -231,6 +256,33 @@ async def test_the_editor_stands_on_the_turn_under_the_cursor() -> None:
             await press(pilot, "ctrl+g")
 
 
+async def test_the_list_says_that_a_branch_leaves_inside_a_turn() -> None:
+    app = chat_app()
+    async with app.run_test(size=SIZE) as pilot:
+        await answered(app, pilot)
+        explorer = app.controller.explorer
+        await edited(app, pilot, 1, "who was that")
+        await pilot.press("enter")
+        await until(pilot, lambda: explorer.branch.number == 2 and not app.controller.streaming)
+        position = explorer.tree.depth[explorer.branch.head] - 1
+        assert 0 < position < explorer.prompt_length
+        row = next(row for row in app._browse.branch_rows if row.number == 2)
+        assert (row.fork_step, row.fork_position) == (None, position)
+        explorer.place(position)
+        app._browse.changed()
+        await settle(pilot)
+        await press(pilot, "2")
+        await until(pilot, lambda: explorer.branch.number == 3 and not app.controller.streaming)
+        row = next(row for row in app._browse.branch_rows if row.number == 3)
+        assert (row.fork_step, row.fork_position) == (None, position), "and not step 1"
+        await press(pilot, "b")
+        assert screen_text(app).split().count(f"p{position}") == 2
+        assert any(
+            f"branch 3 leaves at position {position}, in the prompt, with" in line
+            for line in branch_lines(explorer, None)
+        )
+
+
 async def test_later_turns_are_sent_too_where_asked() -> None:
     app = chat_app()
     async with app.run_test(size=SIZE) as pilot:
@@ -259,6 +311,72 @@ async def test_an_edited_answer_is_gone_on_with() -> None:
         assert [role for role, _ in said(app)] == ["system", "user", "assistant"]
         assert said(app)[2][1].startswith(" he was a")
         assert explorer.step(len(explorer.nodes) - 1) == LENGTH
+
+
+async def begin_with(app: TokexploreApp, pilot: Pilot[int], words: str) -> str:
+    """Let another answer begin with some words; what the editor says will be sent."""
+    await press(pilot, "p")
+    app.screen.query_one("#chat #prefill", Draft).load_text(words)
+    await settle(pilot)
+    told = screen_text(app)
+    await pilot.press("enter")
+    await until(pilot, lambda: not app.controller.busy and not isinstance(app.screen, PromptEditor))
+    return told
+
+
+@pytest.mark.parametrize("begun", ["", " he"])
+async def test_first_words_under_an_answer_begin_another_one(begun: str) -> None:
+    """A user who tells how an answer is to begin wants another answer, not one after this one."""
+    app = chat_app(msgspec.structs.replace(CHAT, prefill=begun))
+    async with app.run_test(size=SIZE) as pilot:
+        await answered(app, pilot, "and she")
+        explorer, tree = app.controller.explorer, app.controller.explorer.tree
+        before, old = list(explorer.nodes), said(app)
+        told = await begin_with(app, pilot, " she was")
+        assert "another answer begins with (optional)" in told
+        assert "answers again from these words on; this answer stays · sends 4 turns" in told
+        assert said(app)[:-1] == old[:-1]
+        assert said(app)[-1][1].startswith(" she was")
+        assert explorer.step(len(explorer.nodes) - 1) == 2 * LENGTH
+        assert tree.path(before[-1]) == before
+        await press(pilot, "u")
+        last = [n.message for n in app._notifications][-1]
+        assert last.startswith(f"Took back: prefill ' she was' with {LENGTH} tokens after it")
+        assert explorer.nodes == before
+
+
+async def test_first_words_that_are_taken_away_give_a_free_answer() -> None:
+    app = chat_app(msgspec.structs.replace(CHAT, prefill=" he was"))
+    async with app.run_test(size=SIZE) as pilot:
+        await answered(app, pilot)
+        told = await begin_with(app, pilot, "")
+        assert "answers again; this answer stays · sends 2 turns" in told
+        assert [role for role, _ in said(app)] == ["system", "user", "assistant"]
+        chat = app.controller.explorer.path.chat
+        assert chat is not None
+        assert chat.prefill == ""
+
+
+async def test_why_first_words_are_refused_is_whole_and_names_the_field() -> None:
+    class Refusing(FakeEngine):
+        def render(self, chat: Chat) -> Rendered:
+            if chat.prefill_as != "turn":
+                why = "the chat template of a model with a name has no place for a prefill like "
+                raise UsageError(f"{why}this: choose --prefill-as turn.")
+            return super().render(chat)
+
+    options = AppOptions(prompt=PromptSpec(chat=CHAT), max_new_tokens=LENGTH)
+    app = make_app(options=options, engine=Refusing())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await answered(app, pilot)
+        await press(pilot, "p")
+        app.screen.query_one("#chat #prefill", Draft).load_text(" he")
+        next(app.screen.query("#chat Choice").results(Choice)).take(1)
+        await settle(pilot)
+        shown = " ".join(screen_text(app).split())
+        assert "choose ‘these words are put as it is after the opened turn’." in shown
+        assert "--prefill-as" not in shown
+        assert "ctrl+g cancels" in shown, "what tells the keys has its room"
 
 
 async def test_a_turn_is_added_with_the_first_words_of_its_answer() -> None:
@@ -305,6 +423,28 @@ async def test_what_was_typed_is_there_when_the_editor_is_opened_again() -> None
         await pilot.press(*"more")
         await press(pilot, "ctrl+g", "p")
         assert [turn.text for turn in fields(app)][1::2] == ["who was that", "more"]
+
+
+async def test_a_draft_outlives_an_answer_that_goes_on() -> None:
+    gate = threading.Semaphore(2)
+    options = AppOptions(prompt=PromptSpec(chat=CHAT), max_new_tokens=LENGTH)
+    app = make_app(options=options, gate=gate)
+    async with app.run_test(size=SIZE) as pilot:
+        explorer = app.controller.explorer
+        await until(pilot, lambda: explorer.step(len(explorer.nodes) - 1) == 2)
+        await edited(app, pilot, 1, "who was that")
+        await press(pilot, "ctrl+n")
+        await pilot.press(*"more")
+        await press(pilot, "ctrl+g")
+        gate.release(LENGTH)
+        await answered(app, pilot)
+        whole = said(app)[2]
+        await press(pilot, "p")
+        assert "unsent draft" in screen_text(app)
+        shown = [(turn.role, turn.text) for turn in fields(app)]
+        assert shown[1:] == [("user", "who was that"), whole, ("user", "more")]
+        await press(pilot, "ctrl+l")
+        assert [(turn.role, turn.text) for turn in fields(app)] == said(app)
 
 
 async def test_an_unsent_draft_is_marked_and_a_key_brings_the_sent_words_back() -> None:
@@ -581,9 +721,9 @@ def ends_its_turn(options: AppOptions) -> FakeEngine:
 
 async def begun_after(app: TokexploreApp, pilot: Pilot[int], words: str) -> None:
     """Let a second turn of the assistant's begin with some words."""
-    await press(pilot, "p")
-    form = app.screen.query_one("#chat", ChatForm)
-    form.query_one("#prefill", Draft).load_text(words)
+    await press(pilot, "p", "ctrl+n", "ctrl+n")
+    assert fields(app)[-1].role == "assistant"
+    fields(app)[-1].load_text(words)
     await settle(pilot)
     await pilot.press("enter")
     await until(pilot, lambda: not app.controller.busy and not isinstance(app.screen, PromptEditor))
@@ -654,7 +794,7 @@ async def test_plain_text_has_no_turns() -> None:
         await until(pilot, lambda: bool(app.controller.explorer.tree.ended))
         assert conversation(app.controller.explorer.path) == []
         await press(pilot, "}", "R", "Z")
-        told = " ".join(n.message for n in app._notifications)
+        told = " ".join(app._browse.host.notices.past)
         assert "No more turns" in told
         assert "no answer of a chat" in told
         assert "No reasoning" in told

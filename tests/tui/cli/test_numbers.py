@@ -159,7 +159,7 @@ ADDEND = st.sampled_from([-LARGEST, -1.0, 0.0, 1e-300, 3.0, LARGEST])
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None, derandomize=True, database=None)
+@settings(max_examples=60, derandomize=True, database=None)
 @given(
     ADDEND,
     ADDEND,

@@ -231,7 +231,7 @@ def test_a_part_of_a_tree_is_imported_too() -> None:
     assert path.tree.bookmarks == set()
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(st.tuples(st.integers(0, 40), st.integers(1, 4)), min_size=1, max_size=6))
 def test_random_trees_come_back(growth: list[tuple[int, int]]) -> None:
     tree = TokenTree()
@@ -247,7 +247,7 @@ def exported_lines() -> tuple[bytes, ...]:
     return tuple(written(sample(), "jsonl", "visible", 2).splitlines(keepends=True))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.data())
 def test_lines_that_are_not_ours_are_refused_in_a_sentence(data: st.DataObject) -> None:
     lines = list(exported_lines())

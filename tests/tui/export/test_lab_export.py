@@ -187,7 +187,7 @@ def test_the_report_tells_it_as_text() -> None:
     assert "## Lab" not in written(sample(), "csv").decode()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.data())
 def test_damaged_experiments_are_refused_or_shown(data: st.DataObject) -> None:
     lines = written(sample(), "jsonl").splitlines(keepends=True)

@@ -96,7 +96,7 @@ def _name(style: Style, which: str) -> str:
     return str(colour.name).removeprefix("#")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(PUTS, min_size=1, max_size=12))
 def test_the_terminal_shows_what_is_wanted(puts: list) -> None:
     referee = Referee()

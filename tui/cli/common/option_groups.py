@@ -256,7 +256,8 @@ def add_server(parser: argparse.ArgumentParser, *, names_one: bool) -> None:
     """How a model behind a server is asked; `names_one` where the command names the model."""
     group = parser.add_argument_group(
         "server", "Of a model behind vLLM, SGLang, llama.cpp's server or OpenAI's completions: "
-        "http://HOST:PORT, #NAME at its end where there are several."
+        "http://HOST:PORT, #NAME at its end where there are several; by its chats: "
+        "http://HOST:PORT/v1/chat/completions."
     )  # fmt: skip
     if names_one:
         group.add_argument(
@@ -282,7 +283,7 @@ def add_server(parser: argparse.ArgumentParser, *, names_one: bool) -> None:
         "--tokenizer",
         metavar="DIR",
         help="a directory or hub id with the model's tokenizer, where the server tells no bytes of "
-        "tokens (vLLM, SGLang: default is the model that it says it runs; OpenAI's completions)",
+        "tokens (vLLM, SGLang: default is the model that it says it runs; OpenAI's API)",
     )
     group.add_argument(
         "--api-timeout",

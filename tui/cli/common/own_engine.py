@@ -72,6 +72,8 @@ def rendered_prompt(engine: Engine, prompt: PromptSpec, meter: Meter) -> Rendere
     """
     if prompt.chat is not None:
         rendered = engine.render(prompt.chat)
+    elif limit := engine.info.capabilities.limit("plain_prompts"):
+        raise UsageError(f"{limit}: give --user TEXT instead of --prompt.")
     else:
         text, literal = prompt.text or "", prompt.literal
         ids = tuple(engine.encode(text, literal=literal))

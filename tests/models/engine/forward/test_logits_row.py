@@ -32,7 +32,7 @@ tied = st.builds(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(tied, st.integers(1, 300))
 def test_candidates_come_by_falling_logit_then_rising_id(logits: np.ndarray, top: int) -> None:
     distribution = logits_row.distribution(row_of(logits), top)
@@ -42,7 +42,7 @@ def test_candidates_come_by_falling_logit_then_rising_id(logits: np.ndarray, top
     assert list(distribution.logit_view) == list(logits[expected])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(tied, st.data())
 def test_a_standing_counts_larger_logits_and_orders_equal_ones(
     logits: np.ndarray, data: st.DataObject

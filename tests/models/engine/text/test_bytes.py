@@ -30,7 +30,7 @@ def joined(loaded: Any, ids: list[int]) -> bytes:
     return b"".join(map(loaded.vocabulary.bytes_of, ids))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(text=TEXTS)
 def test_the_bytes_of_a_prompt_are_its_text(kind: tuple[str, Any], text: str) -> None:
     name, loaded = kind
@@ -41,7 +41,7 @@ def test_the_bytes_of_a_prompt_are_its_text(kind: tuple[str, Any], text: str) ->
     assert found in spaced
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(text=TEXTS)
 def test_the_bytes_of_a_continuation_are_exactly_its_text(kind: tuple[str, Any], text: str) -> None:
     _, loaded = kind
@@ -91,7 +91,7 @@ def test_the_first_space_of_a_prompt_is_kept_as_a_byte() -> None:
     assert [loaded.vocabulary.show(i) for i in ids[:2]] == ["<s>", "␣the"]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(text=TEXTS)
 def test_the_running_text_of_a_prompt_is_the_prompt(kind: tuple[str, Any], text: str) -> None:
     name, loaded = kind

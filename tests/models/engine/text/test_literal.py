@@ -39,7 +39,7 @@ def named(loaded: Any) -> set[int]:
     return {loaded.tokenizer.convert_tokens_to_ids(name) for name in NAMED}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(text=TEXTS)
 def test_a_literal_text_has_its_bytes_and_none_of_the_tokens_that_it_names(
     kind: tuple[str, Any], text: str
@@ -58,7 +58,7 @@ def test_a_literal_text_has_its_bytes_and_none_of_the_tokens_that_it_names(
 NAMES = re.compile("</?s>|<think>")
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(text=st.text("aotheking 国王<>/", max_size=20).filter(lambda t: not NAMES.search(t)))
 def test_a_text_that_names_no_token_is_read_as_ever(kind: tuple[str, Any], text: str) -> None:
     _, loaded = kind

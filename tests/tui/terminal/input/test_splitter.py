@@ -29,7 +29,6 @@ from tokexplore.tui.terminal.input.splitter import (
 
 CASES = settings(
     max_examples=int(os.environ.get("INPUT_CASES", "300")),
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
 """Few in CI, which may be slow; `INPUT_CASES=20000` many."""

@@ -1,0 +1,1 @@
+"""OpenAI's chats, and servers that have them: `/v1/chat/completions`."""
