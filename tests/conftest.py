@@ -48,10 +48,10 @@ hypothesis.settings.load_profile("patient")
 # tests of other files are marked where they stand.
 HERE = Path(__file__).parent
 SLOW = tuple(map(HERE.joinpath, (
-    "fuzz", "models/catalog/test_pickles.py", "models/engine", "models/lab/test_experts.py",
-    "models/lab/test_noise.py", "models/lab/test_repeat_real.py", "models/lab/test_sides.py",
-    "models/lab/test_sums.py", "models/server", "models/session/test_killed.py",
-    "models/training", "tui/browse/test_every_key.py",
+    "fuzz", "models/catalog/test_pickles.py", "models/diff/test_truth.py", "models/engine",
+    "models/lab/test_experts.py", "models/lab/test_noise.py", "models/lab/test_repeat_real.py",
+    "models/lab/test_sides.py", "models/lab/test_sums.py", "models/server",
+    "models/session/test_killed.py", "models/training", "tui/browse/test_every_key.py",
     "tui/browse/test_turns_real.py", "tui/cli/test_lab_experts.py", "tui/cli/test_lab_sums.py",
     "tui/cli/test_lens.py", "tui/cli/test_lens_plot.py", "tui/cli/test_lens_real.py",
     "tui/cli/test_numbers.py", "tui/cli/test_prob_real.py",

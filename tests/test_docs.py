@@ -127,6 +127,7 @@ PLACES = {
     "run": _PATH,
     "chat": _PATH,
     "score": _PATH,
+    "diff": "`diff`",
     "export": "`export` of a tree",
     "sweep": "`sweep`",
     "grid": "`sweep --grid`",

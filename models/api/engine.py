@@ -21,7 +21,7 @@ from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.tokens import Vocabulary
 
 if TYPE_CHECKING:
-    from tokexplore.models.api.instruments import Instruments
+    from tokexplore.models.api.instruments import Instruments, Logits
     from tokexplore.models.api.traffic import Requests
 
 EndReason = Literal["eos", "end of turn", "stop", "length", "context", "interrupted"]
@@ -247,8 +247,8 @@ class Engine(Protocol):
     What it cannot do is in the capabilities of its `info`. Where it is asked for it all the same it
     raises a UsageError, the sentence of `Capabilities.why_not`: one that has no whole rows for
     everything that needs them (`rows`, `search`, `standings`, `reshape`, `effects`, `draws`, a
-    whole distribution), one without prompt scores for `score` and for streams that are to score
-    the prompt.
+    whole distribution), one that lists the first candidates for `logits`, one without prompt scores
+    for `score` and for streams that are to score the prompt.
     """
 
     @property
@@ -303,6 +303,16 @@ class Engine(Protocol):
 
         Raises:
             UsageError: an engine without prompt scores.
+        """
+
+    def logits(self, ids: Sequence[int], start: int, control: Control) -> "Iterator[Logits]":
+        """The raw logits before each token of ids[start:] (start >= 1), a chunk at a time: the
+        rows that `score` sums up. Fewer where it is cancelled.
+
+        Another engine of this process may compute between two chunks.
+
+        Raises:
+            UsageError: an engine that lists the first candidates only.
         """
 
     def describe(self, ids: Sequence[int], *, whole: bool = False) -> Distribution:

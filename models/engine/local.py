@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import NoReturn
 
+import torch
+
 from tokexplore.models.api.chat import Chat, Rendered
 from tokexplore.models.api.engine import (
     Continuation,
@@ -14,6 +16,7 @@ from tokexplore.models.api.engine import (
     StreamEvent,
     StreamRequest,
 )
+from tokexplore.models.api.instruments import Logits
 from tokexplore.models.api.options import LoadOptions
 from tokexplore.models.distribution import STORED_CANDIDATES, Distribution
 from tokexplore.models.engine import batched_streams
@@ -83,10 +86,12 @@ class LocalEngine(RowQuestions):
     def score(
         self, ids: Sequence[int], start: int, control: Control
     ) -> Iterator[Progress | ScoredToken]:
-        self.core.check(ids)
-        if start < 1:
-            raise UsageError(f"scoring from position {start} is not possible: give 1 or more.")
+        self._check_start(ids, start)
         return self.core.guarded(self._score(ids, start, control))
+
+    def logits(self, ids: Sequence[int], start: int, control: Control) -> Iterator[Logits]:
+        self._check_start(ids, start)
+        return self._logits(ids, start, control)
 
     def row(self, ids: Sequence[int]) -> tuple[Row, str]:
         return self.core.row(ids)
@@ -112,9 +117,36 @@ class LocalEngine(RowQuestions):
     def bench(self) -> LocalBench:
         return LocalBench(self.core)
 
+    def _check_start(self, ids: Sequence[int], start: int) -> None:
+        self.core.check(ids)
+        if start < 1:
+            raise UsageError(f"scoring from position {start} is not possible: give 1 or more.")
+
     def _score(
         self, ids: Sequence[int], first: int, control: Control
     ) -> Iterator[Progress | ScoredToken]:
+        total = len(ids) - first
+        for done, logits in self._fed(ids, first):
+            if done >= first:
+                yield from self.core.scored(ids, done, logits, STORED_CANDIDATES)
+            yield Progress("scoring", max(0, done + 1 - first), total)
+            if control.cancelled:
+                return
+
+    def _logits(self, ids: Sequence[int], first: int, control: Control) -> Iterator[Logits]:
+        fed = self._fed(ids, first)
+        while not control.cancelled:
+            self.core.threads.use_most()  # another engine may have set its own number
+            with self.core.memory_guarded():
+                chunk = next(fed, None)
+            if chunk is None:
+                return
+            done, logits = chunk
+            if done >= first:
+                yield logits.numpy()  # [k, V]
+
+    def _fed(self, ids: Sequence[int], first: int) -> Iterator[tuple[int, torch.Tensor]]:
+        """`Core.feed` of all but the last token; every distribution after ids[:first] or more."""
         path = Path(ids[:-1])
         if len(ids) <= first:
             return
@@ -122,10 +154,4 @@ class LocalEngine(RowQuestions):
         leaf = start.leaf
         if start.own and start.cached:
             leaf = prefill.forked(leaf)
-        total = len(ids) - first
-        for done, logits in self.core.feed(leaf, path.ids, score_from=first - 1):
-            if done >= first:
-                yield from self.core.scored(ids, done, logits, STORED_CANDIDATES)
-            yield Progress("scoring", max(0, done + 1 - first), total)
-            if control.cancelled:
-                return
+        yield from self.core.feed(leaf, path.ids, score_from=first - 1)

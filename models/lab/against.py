@@ -6,6 +6,7 @@ import msgspec
 import numpy as np
 
 from tokexplore.models.api.engine import Control, DrawnToken, Engine, StreamRequest
+from tokexplore.models.api.whole_row import whole_row
 from tokexplore.models.distribution import Distribution
 from tokexplore.models.errors import UsageError
 from tokexplore.models.lab.flips import could_flip, scale
@@ -139,8 +140,5 @@ def _listed(told: Distribution) -> Logprobs:
 
 def _logprobs(engine: Engine, ids: Sequence[int]) -> Logprobs:
     """Of the whole vocabulary after a path, by id: nats, shape [V]."""
-    page = engine.rows(ids, 0, engine.info.vocabulary)
-    values = np.full(engine.info.vocabulary, -np.inf)
-    logits = np.frombuffer(page.logits, np.float32).astype(np.float64)
-    values[np.frombuffer(page.ids, np.uint32)] = logits - page.lse
-    return values
+    logits, lse = whole_row(engine, ids)
+    return logits.astype(np.float64) - lse

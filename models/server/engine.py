@@ -98,6 +98,10 @@ class ServerEngine(RowQuestions):
                 return
             yield scored
 
+    def logits(self, ids: Sequence[int], start: int, control: Control) -> NoReturn:
+        del ids, start, control
+        self._refuse("logits", "lists_all")
+
     def describe(self, ids: Sequence[int], *, whole: bool = False) -> Distribution:
         if whole:
             return logits_row.distribution(self.row(ids)[0], STORED_CANDIDATES)

@@ -40,6 +40,7 @@ from tokexplore.models.api.engine import (
     StreamEvent,
     StreamRequest,
 )
+from tokexplore.models.api.instruments import Logits
 from tokexplore.models.api.options import LoadOptions
 from tokexplore.models.distribution import Distribution, Rows, TokenRank
 from tokexplore.models.errors import UsageError
@@ -214,6 +215,13 @@ class FakeEngine:
             standing = standing_of(order, logits, ids[position], distribution.lse)
             yield ScoredToken(position, distribution, standing)
             key = extend_key(key, ids[position])
+
+    def logits(self, ids: Sequence[int], start: int, control: Control) -> Iterator[Logits]:
+        for first in range(start, len(ids), self.chunk):
+            if control.cancelled:
+                return
+            ends = range(first, min(first + self.chunk, len(ids)))
+            yield np.stack([self.full(ids[:end]) for end in ends])
 
     def describe(self, ids: Sequence[int], *, whole: bool = False) -> Distribution:
         del whole

@@ -78,6 +78,10 @@ class FirstCandidates:
         for event in self._model.score(ids, start, control):
             yield _listed(event) if isinstance(event, ScoredToken) else event
 
+    def logits(self, ids: Sequence[int], start: int, control: Control) -> NoReturn:
+        del ids, start, control
+        self._refuse("logits", "lists_all")
+
     def describe(self, ids: Sequence[int], *, whole: bool = False) -> Distribution:
         return self._whole("describe", ids) if whole else first_of(self._model.describe(ids))
 

@@ -45,6 +45,7 @@ _FEW = ("--prompt", "Once upon a time", "--max-new-tokens", "4", "--format", "js
 OTHERS: dict[str, tuple[str, ...]] = {
     "chat": ("run", "--user", "who", "--watch", " king", *_FEW[2:]),
     "score": ("score", "text.txt", "--format", "jsonl"),
+    "diff": ("diff", "embedded", "embedded", "--prompt-file", "text.txt", "--format", "jsonl"),
     "grid": ("sweep", "--grid", *_FEW[:2], "--format", "jsonl"),
     "repeat": ("lab", "repeat", *_FEW, "--runs", "10"),
     "noise": ("lab", "noise", *_FEW),

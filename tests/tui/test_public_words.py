@@ -26,6 +26,8 @@ LENGTH = "max-new-tokens stop stop-id ignore-eos"
 ASKED = "api-key-env api-key-file api-header-env tokenizer api-timeout api-top"
 SERVER = f"api {ASKED}"
 WEIGHTS = "device dtype device-map revision trust-remote-code threads"
+SECOND = "b-device b-dtype b-device-map b-revision b-tokenizer b-api-key-env b-api-key-file"
+SECOND += " b-api-header-env"
 LOADING = f"{WEIGHTS} {SERVER}"
 CAST = "record cast-version cast-idle-cap"
 SCREEN = f"theme ansi plain output {CAST}"
@@ -38,6 +40,7 @@ OPTIONS = {
     "run": f"{RUN} format candidates {CAST} session",
     "score": f"literal format candidates {LOADING}",
     "prob": f"text {PROMPT} format {LOADING}",
+    "diff": f"{PROMPT} {SAMPLING} {LENGTH} by whole format top force {WEIGHTS} {ASKED} {SECOND}",
     "sweep": f"{PROMPT} {KNOBS} {LENGTH} {LOADING} runs batch candidates grid steps format plot",
     "lab repeat": f"{LAB} runs vary batches concurrency deal new-seeds plain",
     "lab noise": f"{LAB} against",

@@ -1,6 +1,7 @@
 """Every word that these widgets draw can be read: contrast 4.5 and more, in both themes."""
 
 import pytest
+from support.contrast import contrast_of
 from textual.app import ComposeResult
 from textual.color import Color
 from textual.strip import Strip
@@ -54,21 +55,6 @@ class AllApp(ThemedApp[None]):
         ]
         self.query_one(CompareView).show(columns, "shared", 3, [(4, 2)])
         self.query_one(KeyBar).show([KeyHint("d", "compare")], KeyHint("?", "help"))
-
-
-def luminance(colour: Color) -> float:
-    """Relative luminance as WCAG 2 defines it."""
-    parts = (
-        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4
-        for part in colour.normalized
-    )
-    return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), parts, strict=True))
-
-
-def contrast_of(front: Color, back: Color) -> float:
-    """Contrast ratio as WCAG 2 defines it, from 1 to 21."""
-    dark, light = sorted((luminance(front), luminance(back)))
-    return (light + 0.05) / (dark + 0.05)
 
 
 def unreadable(strip: Strip) -> list[tuple[str, float]]:

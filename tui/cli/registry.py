@@ -11,6 +11,7 @@ SUBCOMMANDS = (
     "run",
     "score",
     "prob",
+    "diff",
     "sweep",
     "lab",
     "lens",

@@ -33,20 +33,25 @@ def csv_parts(source: Source, scope: Scope, count: int) -> Iterator[bytes]:
         cells: dict[str, object] = {
             **fields,
             "node": node, "parent": tree.parent[node], "branch": tree.branch_of[node],
-            "step": step, "text": _text(str(fields["text"])),
-            "note": _text(tree.notes.get(node, "")),
-            "name": _text(tree.labels.get(node, "")),
+            "step": step, "text": spreadsheet_text(str(fields["text"])),
+            "note": spreadsheet_text(tree.notes.get(node, "")),
+            "name": spreadsheet_text(tree.labels.get(node, "")),
         }  # fmt: skip
         rest: list[object] = []
         if distribution is not None:
             cells |= {"entropy": distribution.entropy, "lse": distribution.lse}
             cells["margin"] = distribution.margin if distribution.margin_known else None
             for index, token in enumerate(distribution.id_view[:count]):
-                rest += [token, _text(vocabulary.show(token)), distribution.logprob(index)]
+                rest += [
+                    token,
+                    spreadsheet_text(vocabulary.show(token)),
+                    distribution.logprob(index),
+                ]
         yield _row([*(cells.get(name) for name in COLUMNS), *rest])
 
 
-def _text(text: str) -> str:
+def spreadsheet_text(text: str) -> str:
+    """A text that no spreadsheet takes for a formula."""
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 

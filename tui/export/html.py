@@ -5,34 +5,24 @@ import hashlib
 import html
 import math
 from collections.abc import Iterator
-from functools import cache
-from importlib import resources
 
 import msgspec
-from textual.theme import Theme
 
-from tokexplore.models.display import safe_character
 from tokexplore.models.tree.trie import Branch
 from tokexplore.models.tree.turns import Turns, is_given, steps_until
 from tokexplore.models.tree.visibility import is_fork
 from tokexplore.tui.export.html_lab import lab_link, lab_parts
+from tokexplore.tui.export.html_page import page_file, page_head
 from tokexplore.tui.export.html_texts import texts_parts
 from tokexplore.tui.export.leaving import left_by
-from tokexplore.tui.export.markup import html_text
+from tokexplore.tui.export.markup import html_text, token_html
 from tokexplore.tui.export.source import Scope, Source
-from tokexplore.tui.theme import DARK, LIGHT
-from tokexplore.widgets.heat import LEVELS, NONE, level
+from tokexplore.widgets.heat import NONE, level
 
 DEEPEST = 40
 """Levels of branches inside branches; deeper ones stand beside their parents."""
 BEGINS = 12
 """Tokens of a folded branch that its line shows."""
-_COLOURS = (
-    "here", "model-bar", "special", "muted", "rule",
-    *(f"heat-{n}" for n in range(LEVELS)), *(f"heat-text-{n}" for n in range(LEVELS)),
-)  # fmt: skip
-
-
 _ENTROPY = '"H " + told[0].toFixed(2) + " nats"'
 """The script's words for an entropy."""
 _ENTROPY_IF_KNOWN = f'told[0] === null ? "H ? " + told[4] : {_ENTROPY}'
@@ -41,7 +31,7 @@ _ENTROPY_IF_KNOWN = f'told[0] === null ? "H ? " + told[4] : {_ENTROPY}'
 
 def html_parts(source: Source, scope: Scope, count: int) -> Iterator[bytes]:
     """The whole page; `count` candidates a step can be looked at."""
-    script = _file("html.js")
+    script = page_file("html.js")
     if source.tree.distribution.incomplete:
         script = script.replace(_ENTROPY, _ENTROPY_IF_KNOWN)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -59,35 +49,10 @@ def html_parts(source: Source, scope: Scope, count: int) -> Iterator[bytes]:
     yield f"</script>\n<script>{script}</script>\n</body>\n</html>\n".encode()
 
 
-@cache
-def _file(name: str) -> str:
-    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
-
-
-def _variables(theme: Theme) -> str:
-    colours = {**theme.variables, "foreground": theme.foreground, "background": theme.background}
-    colours["surface"] = theme.surface
-    names = (*_COLOURS, "foreground", "background", "surface")
-    return "".join(f"--{name}: {colours[name]}; " for name in names)
-
-
-def _style() -> str:
-    light, dark = _variables(LIGHT), _variables(DARK)
-    levels = "".join(
-        f".h{n} {{ background: var(--heat-{n}); color: var(--heat-text-{n}); }}\n"
-        for n in range(1, LEVELS)
-    )
-    return (
-        f":root {{ color-scheme: light dark; {light}}}\n"
-        f"@media screen and (prefers-color-scheme: dark) {{ :root {{ {dark}}} }}\n"
-        f"{_file('html.css')}{levels}"
-    )
-
-
 def _head(source: Source, scope: Scope, digest: str, sheets: list[str]) -> str:
     title, models = html_text(source.title), []
     link = lab_link(source, scope)
-    style = "".join([_style(), *map(_file, sheets)])
+    policy = f"; script-src 'sha256-{digest}'"
     for by in source.tree.provenance:
         revision = f" @ {by.revision[:12]}" if by.revision else ""
         models.append(f"{by.model}{revision}, {by.dtype} on {by.device}")
@@ -96,12 +61,8 @@ def _head(source: Source, scope: Scope, digest: str, sheets: list[str]) -> str:
         f'<b class="h{n}">{name}</b>' for n, name in enumerate(("0", ".5", "1", "2", "4", "6+"))
     )
     return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
-        f"style-src 'unsafe-inline'; script-src 'sha256-{digest}'\">\n"
-        f"<title>{title}</title>\n<style>{style}</style>\n</head>\n<body>\n<header>\n"
-        f'<h1>{title}</h1>\n<p class="facts">{html_text(" · ".join(facts))}</p>\n'
+        f"{page_head(source.title, sheets, policy)}"
+        f'<header>\n<h1>{title}</h1>\n<p class="facts">{html_text(" · ".join(facts))}</p>\n'
         f'<div class="legend">surprisal {steps} nats, the prompt in italics · '
         f"hover or tap a token for what else the model said</div>\n{link}</header>\n"
     )
@@ -191,9 +152,9 @@ def _token(source: Source, node: int, piece: str, note: int | None, *, given: bo
     figures = f"{math.exp(tree.logprob[node]):.1%}, rank {tree.rank[node] or '?'}" if scored else ""
     title = f' title="{figures}"' if figures else ""
     mark = "" if note is None else f' data-note="{note}"'
-    text = "".join(c if c == "\n" else html.escape(safe_character(c)) for c in piece)
-    text = text.replace("\n", '<span class="mark">⏎</span>\n')
-    return f'<span class="{" ".join(kinds)}" data-n="{node}"{mark}{title}>{text}</span>'
+    return (
+        f'<span class="{" ".join(kinds)}" data-n="{node}"{mark}{title}>{token_html(piece)}</span>'
+    )
 
 
 def _note(source: Source, node: int, turns: Turns) -> str:

@@ -165,6 +165,10 @@ class Threads:
         """Threads that the last step was computed with."""
         return self._now
 
+    def use_most(self) -> None:
+        """Compute what follows with as many as may be taken."""
+        self._use(self.most)
+
     @contextmanager
     def step(self) -> Iterator[None]:
         """Compute one step of a stream in here."""

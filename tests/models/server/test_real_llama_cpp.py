@@ -11,6 +11,8 @@ from support.llama_server import GGUF, serving
 from tokexplore.models.api.chat import Chat, Message
 from tokexplore.models.api.engine import Control, DrawnToken, StreamEnded, StreamRequest
 from tokexplore.models.api.options import LoadOptions, ServerOptions
+from tokexplore.models.diff.along import along
+from tokexplore.models.diff.vocabularies import shared_tokens
 from tokexplore.models.distribution import Distribution
 from tokexplore.models.errors import ServerError, UsageError
 from tokexplore.models.sampling.settings import SamplingSettings
@@ -76,6 +78,20 @@ def check_whole(engine: ServerEngine) -> None:
     assert engine.rows(ids, 49_150, 9).total == 49_152
 
 
+def check_against_itself(engine: ServerEngine) -> None:
+    """Its whole rows are those of tokens that it lists: two readings of a text are alike."""
+    ids, shared = engine.encode("The capital of France is Paris."), shared_tokens(engine, engine)
+    assert shared is not None
+    assert shared.complete
+    steps = list(along(engine, engine, ids, 1, shared, Control()))
+    assert [step.token for step in steps] == ids[1:]
+    for step in steps:
+        assert step.js is not None
+        assert step.js < SAME**2
+        assert abs(step.delta) < SAME
+        assert step.first.greedy == engine.describe(ids[: step.position]).id_view[0]
+
+
 def same_candidates(ours: Distribution, theirs: Distribution) -> None:
     """The first of those that are listed, with their numbers."""
     for index in range(5):
@@ -128,6 +144,7 @@ def test_a_real_server() -> None:
         check_greedy(engine, url, "The capital of France is")
         check_greedy(engine, url, CHINESE)
         check_whole(engine)
+        check_against_itself(engine)
         sampled = drawn(engine, engine.encode("Once"), 6, temperature=0.7, top_k=4, seed=3)
         assert {step.chosen_by for step in sampled} == {"sampled"}
         again = drawn(engine, engine.encode("Once"), 6, temperature=0.7, top_k=4, seed=3)

@@ -1,0 +1,1 @@
+"""Two models on one path: how far apart what they say of its tokens is."""
