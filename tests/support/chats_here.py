@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 from support.stub_chat import TEMPLATE
-from tokexplore.models.catalog.catalog import EMBEDDED_DIRECTORY
+from tokexplore.models.catalog.located import EMBEDDED_DIRECTORY
 
 
 def save_with_template(folder: Path) -> str:

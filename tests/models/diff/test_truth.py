@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tokexplore.models.api.engine import Control
 from tokexplore.models.api.options import LoadOptions
-from tokexplore.models.catalog.catalog import EMBEDDED_DIRECTORY
+from tokexplore.models.catalog.located import EMBEDDED_DIRECTORY
 from tokexplore.models.diff.along import along, readings
 from tokexplore.models.diff.spans import span_totals, spans_of, spelling
 from tokexplore.models.diff.steps import Step

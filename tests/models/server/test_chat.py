@@ -12,7 +12,7 @@ from tokexplore.models.api.capabilities import Capabilities
 from tokexplore.models.api.chat import Chat, Message
 from tokexplore.models.api.engine import Control, DrawnToken, StreamRequest
 from tokexplore.models.api.options import LoadOptions, ServerOptions
-from tokexplore.models.catalog.catalog import EMBEDDED_DIRECTORY
+from tokexplore.models.catalog.located import EMBEDDED_DIRECTORY
 from tokexplore.models.engine.local import LocalEngine
 from tokexplore.models.errors import ModelError, ServerError, UsageError
 from tokexplore.models.lab.served import served_conditions
