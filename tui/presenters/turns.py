@@ -22,12 +22,12 @@ def _section(explorer: Explorer, turn: Turn, *, bits: bool) -> Section:
             turn.start, turn.stop, "template", titled="whole", template=spans("template")
         )
     known = figures(explorer.path, turn)
-    words = figures_text(known, bits=bits) if known.tokens else ""
+    words = figure_words(known, bits=bits) if known.tokens else []
     return Section(
         turn.start,
         turn.stop,
         turn.role,
-        " · ".join(filter(None, (_silence(explorer, turn), words))),
+        tuple(filter(None, (_silence(explorer, turn), *words))),
         foldable=known.given,
         template=spans("template"),
         reasoning=spans("reasoning"),
@@ -45,7 +45,7 @@ def _silence(explorer: Explorer, turn: Turn) -> str:
     return "(blank)" if words else "(empty)"
 
 
-def figures_text(known: TurnFigures, *, bits: bool) -> str:
+def figure_words(known: TurnFigures, *, bits: bool) -> list[str]:
     """What is known of a turn, in words: how long it is, and how likely its words were."""
     words = [counted(known.tokens, "token")]
     if known.reasoning:
@@ -57,7 +57,7 @@ def figures_text(known: TurnFigures, *, bits: bool) -> str:
         words.append(f"{_covered(known)}{name} {total_text} {unit}")
         mean = logprob_text(known.logprob / known.scored, bits=bits, digits=2)
         words.append(f"mean logprob {mean}")
-    return " · ".join(words)
+    return words
 
 
 def _covered(known: TurnFigures) -> str:

@@ -18,7 +18,7 @@ from tokexplore.models.tree.conversation import TurnFigures, conversation, figur
 from tokexplore.tui.app import TokexploreApp
 from tokexplore.tui.explore.options import AppOptions
 from tokexplore.tui.line_mode.render import branch_lines
-from tokexplore.tui.presenters.turns import figures_text
+from tokexplore.tui.presenters.turns import figure_words
 from tokexplore.tui.screens.chat_form import ChatForm, Turn
 from tokexplore.tui.screens.choice import Choice
 from tokexplore.tui.screens.draft import Draft
@@ -127,7 +127,7 @@ async def test_figures_of_an_answer_that_was_begun_say_which_tokens_they_are_of(
 def test_figures_of_fewer_tokens_than_a_turn_has_say_of_how_many(
     known: TurnFigures, said: str
 ) -> None:
-    assert figures_text(known, bits=False).replace("−", "-") == said
+    assert " · ".join(figure_words(known, bits=False)).replace("−", "-") == said
 
 
 async def test_what_the_template_wrote_is_hidden_until_it_is_asked_for() -> None:
