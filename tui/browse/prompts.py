@@ -52,12 +52,28 @@ class PromptActions(Actions):
         """What stood in an editor that was closed, by the leaf and the cursor that it was at."""
         self._goes_on_with: Written | None = None
         """A text that was typed to follow the first prompt before the model was loaded."""
+        self._at_work = 0
+        """How much that was typed is being done, or waits for its turn."""
         self._previews = Previews(screen.controller.link)
 
     @property
     def awaits_model(self) -> bool:
         """Whether something was typed that begins once a model is there."""
-        return self._waiting is not None or self._goes_on_with is not None
+        return self._waiting is not None or self._goes_on_with is not None or self._waits_in_turn
+
+    @property
+    def _waits_in_turn(self) -> bool:
+        """Whether something was typed that has its turn as soon as a session's model is loaded."""
+        return bool(self._at_work) and self.controller.state in ("recorded", "loading")
+
+    def _refuses_more(self) -> bool:
+        """Say so where nothing more can be typed: it would follow what is not there to be seen."""
+        if self._waits_in_turn:
+            self.screen.warn(
+                "What was typed waits for the model: once it is loaded and that has begun, "
+                "more can be typed."
+            )
+        return self._waits_in_turn
 
     def begin(self) -> None:
         """Load the model; then start on the prompt, or on what is typed meanwhile."""
@@ -133,7 +149,11 @@ class PromptActions(Actions):
             TokexploreError: the refusal, once the editor is open.
         """
         try:
-            await work
+            self._at_work += 1
+            try:
+                await work
+            finally:
+                self._at_work -= 1
         except TokexploreError:
             opened = asyncio.Event()
 
@@ -161,6 +181,8 @@ class PromptActions(Actions):
         from tokexplore.tui.screens.continuation import ContinuationEditor
         from tokexplore.tui.screens.writing import Written
 
+        if self._refuses_more():
+            return
         self.screen.pin()
         explorer, controller, title = self.explorer, self.controller, typed_title(self.explorer)
         if not explorer.nodes:
@@ -273,6 +295,8 @@ class PromptActions(Actions):
         from tokexplore.tui.screens.editor import PromptEditor
         from tokexplore.tui.screens.typed import PromptDraft
 
+        if self._refuses_more():
+            return
         controller, told = self.controller, self._prompt_in_view
 
         def leave(draft: PromptDraft | None) -> None:
@@ -386,6 +410,8 @@ class PromptActions(Actions):
         chat = self.controller.explorer.path.chat
         if chat is None:
             self.screen.warn("There is no chat here: start one with p, ctrl+r (or --chat).")
+            return
+        if self._refuses_more():
             return
 
         def submitted(written: Written | None) -> None:
