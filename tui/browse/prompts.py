@@ -14,12 +14,19 @@ from tokexplore.models.api.questions import Encode
 from tokexplore.models.display import counted
 from tokexplore.models.errors import TokexploreError, UsageError
 from tokexplore.models.sampling.settings import SamplingSettings
-from tokexplore.models.tree.conversation import conversation, spoken, turn_at
+from tokexplore.models.tree.conversation import (
+    conversation,
+    is_special,
+    own_system,
+    spoken,
+    turn_at,
+)
 from tokexplore.models.tree.trie import ROOT
 from tokexplore.tui.browse.base import Actions, BrowseBase
 from tokexplore.tui.explore.examples import EXAMPLES, Example
 from tokexplore.tui.explore.options import STOCK_PROMPT
 from tokexplore.tui.explore.previews import Previews
+from tokexplore.tui.explore.streams import ENDINGS
 from tokexplore.tui.explore.text_scores import TextScores
 from tokexplore.tui.presenters.status import typed_title
 
@@ -31,6 +38,7 @@ PREVIEW_TOKENS = 24
 EXAMPLE = "The capital of France is"
 LOADS_FIRST = "The model is not loaded: {type.submit:⏎} loads it first · "
 STILL_COMES = "The answer still comes: {type.submit:⏎} ends it there · "
+NOT_FINISHED = "The answer is not finished: {type.submit:⏎} ends it there · "
 WAIT = 0.05
 """Seconds between looks at whether the model is there."""
 
@@ -207,6 +215,16 @@ class PromptActions(Actions):
         """What sending does besides at this moment."""
         return LOADS_FIRST if self.controller.link.state == "recorded" else ""
 
+    def _warning_of_turn(self) -> str:
+        """The same, of sending the next user turn."""
+        if self.controller.streaming:
+            return STILL_COMES
+        path = self.explorer.path
+        last, ended = conversation(path)[-1], path.tree.ended.get(path.leaf)
+        answered = last.role == "assistant" and last.words
+        half = answered and ended not in ENDINGS and not is_special(path, len(path.nodes) - 1)
+        return (NOT_FINISHED if half else "") + self._warning()
+
     def _keep(self, place: tuple[int, int], written: "Written") -> None:
         self._left = {place: written}
 
@@ -305,8 +323,8 @@ class PromptActions(Actions):
                 self._typed[told] = draft
 
         link, info = controller.link, controller.link.info
-        following, cursor = self.explorer.following, self.explorer.cursor
-        turn = None if following else turn_at(conversation(self.explorer.path), cursor)
+        told_turns = conversation(self.explorer.path)
+        turn = turn_at(told_turns, self.explorer.cursor)
         draft = self._typed.get(told)
         can_chat = info.chat_template if info else not link.why_no_chat
         editor = PromptEditor(
@@ -323,6 +341,7 @@ class PromptActions(Actions):
             options=info.template_options if info else (),
             at=turn.message if turn else None,
             warning=self._warning,
+            own_system=own_system(self.explorer.path, told_turns),
         )
         await self.screen.open(editor, self._prompted)
 
@@ -429,6 +448,6 @@ class PromptActions(Actions):
         editor = TextEditor(
             "The next user turn", given.text, self._preview_turn, literal=given.literal,
             unsent=True, leave=partial(self._keep, place),
-            warning=lambda: STILL_COMES if self.controller.streaming else self._warning(),
+            warning=self._warning_of_turn,
         )  # fmt: skip
         await self.screen.open(editor, submitted)

@@ -1,10 +1,14 @@
 """The turns of a conversation as the transcript shows them."""
 
-from tokexplore.models.display import counted
-from tokexplore.models.tree.conversation import Turn, TurnFigures, figures
+from tokexplore.models.display import counted, safe_text
+from tokexplore.models.tree.conversation import Turn, TurnFigures, figures, own_system
 from tokexplore.tui.explore.explorer import Explorer
+from tokexplore.widgets.cell_text import cut
 from tokexplore.widgets.numbers import count, logprob_text
 from tokexplore.widgets.transcript_sections import Section
+
+SYSTEM_CELLS = 40
+"""Cells of what the template has the system say, on the line that stands for it."""
 
 
 def sections_of(explorer: Explorer, turns: list[Turn], *, bits: bool) -> list[Section]:
@@ -17,9 +21,16 @@ def _section(explorer: Explorer, turn: Turn, *, bits: bool) -> Section:
         return tuple((one.start, one.stop) for one in turn.stretches if one.kind == kind)
 
     if not turn.role:
-        # What the template writes before the first message is there to be seen, unfolded.
+        # What the template writes before the first message is there to be seen, unfolded; what
+        # it has the system say is there to be known.
+        system = cut(safe_text(own_system(explorer.path, [turn])), SYSTEM_CELLS)
         return Section(
-            turn.start, turn.stop, "template", titled="whole", template=spans("template")
+            turn.start,
+            turn.stop,
+            "template",
+            (f"system: {system}",) if system else (),
+            titled="always" if system else "whole",
+            template=spans("template"),
         )
     known = figures(explorer.path, turn)
     words = figure_words(known, bits=bits) if known.tokens else []

@@ -206,7 +206,6 @@ async def test_a_branch_that_was_taken_back_is_not_gone_to() -> None:
     assert "branch 1" in section(lines, "where")[0]
 
 
-
 async def test_without_a_prompt_it_asks_for_one() -> None:
     lines = await told("table", "prompt Once upon", "quit", prompt=None)
     assert lines[0] == "There is no prompt yet: prompt TEXT gives one."
