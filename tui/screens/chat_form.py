@@ -1,6 +1,5 @@
 """A conversation as fields that can be edited: a turn each, the answer's first words, options."""
 
-import json
 import shlex
 from collections.abc import Sequence
 
@@ -17,7 +16,7 @@ from tokexplore.tui.explore.template_arguments import template_arguments
 from tokexplore.tui.screens.choice import Choice
 from tokexplore.tui.screens.draft import Draft
 from tokexplore.tui.screens.field_label import FieldLabel
-from tokexplore.tui.screens.typed import BLANK, Typed
+from tokexplore.tui.screens.typed import Typed, fields_of
 
 ROLES = ("user", "assistant", "tool", "system")
 """Who can speak in a turn that is added."""
@@ -114,7 +113,7 @@ class ChatForm(VerticalScroll, can_focus=False):
     ) -> None:
         super().__init__(id=id)
         self._chat, self._options, self._at = chat, options, at
-        self._initial = typed = _fields(chat)
+        self._initial = typed = fields_of(chat)
         self.turns = [
             Turn(role, chat.messages[index], index)
             if index >= 0
@@ -295,17 +294,3 @@ class ChatForm(VerticalScroll, can_focus=False):
         if not self._chat.messages:
             return "nothing to send yet: type what the user says"
         return "nothing to send: edit a turn, or add one"
-
-
-def _fields(chat: Chat) -> Typed:
-    """A conversation as it stands in the fields before anything is typed."""
-    turns = [(m.role, m.content, i) for i, m in enumerate(chat.messages)]
-    if not turns:
-        turns = list(BLANK)
-    elif turns[0][0] != "system":
-        turns.insert(0, ("system", "", -1))
-    options = " ".join(
-        shlex.quote(f"{name}={value if isinstance(value, str) else json.dumps(value)}")
-        for name, value in chat.template_args.items()
-    )
-    return Typed(tuple(turns), chat.prefill, options, chat.prefill_as)
