@@ -18,12 +18,14 @@ from textual.screen import Screen
 
 from tokexplore.models.display import safe_text
 from tokexplore.models.session.timeline import Timeline
+from tokexplore.tui.browse.generation import PAUSED
 from tokexplore.tui.browse.screen import BrowseScreen
-from tokexplore.tui.explore.controller import Controller
+from tokexplore.tui.explore.controller import LOADED_AT_END, Controller
 from tokexplore.tui.explore.environment import REAL, Environment
 from tokexplore.tui.explore.options import AppOptions
 from tokexplore.tui.explore.session_recorder import LOOK_EVERY as KEEP_EVERY
 from tokexplore.tui.explore.session_recorder import OpenSession, ScreenState
+from tokexplore.tui.explore.streams import ENDED
 from tokexplore.tui.explore.undo_text import CHANGED
 from tokexplore.tui.keymap import NONE, Rebinding
 from tokexplore.tui.keys import APP_BINDINGS, PROGRAM_IDS
@@ -39,6 +41,9 @@ from tokexplore.tui.terminal.paced_app import PacedApp
 from tokexplore.tui.terminal.shutdown import TWICE
 from tokexplore.tui.terminal.start_notices import offer_last, start_notices
 from tokexplore.tui.theme import ANSI, DARK
+
+OF_A_PAUSE = (ENDED, PAUSED, LOADED_AT_END)
+"""How notices begin that are so until a stream begins."""
 
 
 class TokexploreApp(PacedApp[int]):
@@ -78,6 +83,7 @@ class TokexploreApp(PacedApp[int]):
             notify=self.say,
             tell=self._tell,
             play_name=rebinding.words("{act.play:space}"),
+            began=lambda: self.notices.take_away(OF_A_PAUSE),
         )
         self.sessions = Sessions(options, environment, around, opened, timeline)
         self.recordings = Recordings(

@@ -46,6 +46,8 @@ class Surroundings(NamedTuple):
     """A notice from another thread."""
     play_name: str
     """The key that goes on, as notices name it."""
+    began: Callable[[], None]
+    """Called when a stream begins."""
 
 
 class Sessions:
@@ -91,7 +93,8 @@ class Sessions:
             )  # fmt: skip
         controller = Controller(
             explorer, options, self._new_client, around.changed, around.notify,
-            replay=replay, play_name=around.play_name, clock=environment.clock,
+            replay=replay, play_name=around.play_name, began=around.began,
+            clock=environment.clock,
         )  # fmt: skip
         if opened:
             controller.streams.max_new_tokens = opened.state.max_new_tokens

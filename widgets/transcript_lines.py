@@ -8,7 +8,8 @@ from rich.style import Style
 from textual.strip import Strip
 
 from tokexplore.models.display import NEWLINE, TAB, safe_text
-from tokexplore.widgets.cell_text import ELLIPSIS, chop, cut, cut_left, line, width
+from tokexplore.widgets.cell_text import ELLIPSIS, chop, cut, cut_left, fitting, line, width
+from tokexplore.widgets.title_rule import SEPARATOR
 from tokexplore.widgets.transcript_cells import BLANK, BREAK, FORK, HELD, MARK, MARKS, NO_TEXT, Cell
 from tokexplore.widgets.transcript_layout import Line, Run
 from tokexplore.widgets.transcript_looks import Looks
@@ -149,23 +150,32 @@ def draw_aside(aside: Aside, columns: int, looks: Looks) -> Strip:
 
 
 def draw_title(
-    label: str, figures: str, here: str, columns: int, looks: Looks, *, forks: bool = False
+    label: str,
+    figures: Sequence[str],
+    here: str,
+    columns: int,
+    looks: Looks,
+    *,
+    forks: bool = False,
 ) -> Strip:
     """The line above a turn, in exactly `columns` cells.
 
     Args:
         label: who speaks.
-        figures: what is known of the turn.
+        figures: what is known of the turn, each shown whole or not at all.
         here: the visible form of the cursor's token where that is hidden; empty elsewhere.
         columns: width in cells.
         looks: the styles.
         forks: whether the tree forks after a token of it that is hidden.
     """
-    token = cut(_one_line(here), max(columns - width(label) - 2 * forks - 2, 0))
+    name = cut(_one_line(label), columns)
+    room = columns - width(name) - 2 * forks - 2
+    token = cut(_one_line(here), max(room, 0))
+    known = fitting(figures, room - (width(token) + 2 if token else 0), SEPARATOR)
     segments = [
-        Segment(cut(_one_line(label), columns), looks.role),
+        Segment(name, looks.role),
         Segment(f" {FORK}" if forks else "", looks.fork),
-        Segment(f"  {figures}" if figures else "", looks.muted),
+        Segment(f"  {known}" if known else "", looks.muted),
         Segment("  " if token else "", looks.text),
         Segment(token, looks.cursor),
     ]
@@ -193,8 +203,9 @@ def draw_fold(
         looks: the styles.
         forks: whether the tree forks after one of its tokens.
     """
-    head = f"{FOLD} {label}: {tokens:,} tokens "
-    mark = f"{FORK} " if forks else ""
+    mark, size = f"{FORK} " if forks else "", f": {tokens:,} tokens "
+    name = cut(_one_line(label), max(columns - width(f"{FOLD} {size}{mark}"), 0))
+    head = f"{FOLD} {name}{size}"
     token = cut(_one_line(here), max(columns - width(head + mark), 0))
     room = columns - width(head + mark) - width(token) - (not token)
     words = _last_words(_one_line(tail[-2 * columns :]), max(room, 0))

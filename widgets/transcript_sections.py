@@ -17,8 +17,8 @@ class Section(NamedTuple):
     stop: int
     label: str
     """Who speaks."""
-    figures: str = ""
-    """What is known of it, beside its label."""
+    figures: tuple[str, ...] = ()
+    """What is known of it, beside its label: the last ones give way first."""
     titled: Literal["always", "whole", "folded"] = "always"
     """When its line is there: only while nothing of it is hidden, or only while it is folded."""
     foldable: bool = False

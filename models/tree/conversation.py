@@ -15,6 +15,8 @@ from tokexplore.models.tree.turns import stretches as path_stretches
 
 Pieces = Callable[[int, int], Sequence[str]]
 """What the path's tokens from one index up to another add to its running text."""
+SYSTEM = "system"
+"""Who speaks before the user, as templates and messages call it."""
 
 
 class Stretch(NamedTuple):
@@ -72,6 +74,15 @@ class TurnFigures(NamedTuple):
 def conversation(path: TokenPath) -> list[Turn]:
     """The turns of a path; empty where it is no chat."""
     return turns(stretches(path, path.pieces))
+
+
+def own_system(path: TokenPath, told: Sequence[Turn]) -> str:
+    """What the template has the system say on a path where no message does; empty where nothing."""
+    chat, first = path.chat, told[0] if told else None
+    if chat is None or first is None or first.role or chat.messages[0].role == SYSTEM:
+        return ""
+    words = path.words(first.start, first.stop).strip()
+    return words.removeprefix(SYSTEM).strip() if words.startswith(SYSTEM) else ""
 
 
 def turns(found: Sequence[Stretch]) -> list[Turn]:

@@ -1,9 +1,10 @@
 """Answers that come when the dialog that asked is no more, and screens that are half there."""
 
 import asyncio
+import threading
 
 import pytest
-from support.app import make_app, press, settle, until
+from support.app import during, make_app, press, screen_text, settle, until
 from support.lived import OPTIONS, SIZE, ended
 from textual.screen import Screen
 
@@ -113,3 +114,18 @@ async def test_a_screen_that_is_not_whole_yet_is_recorded_as_it_begins() -> None
             rounds += 1
             await asyncio.sleep(0)
         assert rounds
+
+
+async def test_the_token_that_was_taken_is_told_before_its_distribution_comes() -> None:
+    app = make_app(options=OPTIONS, gate=threading.Semaphore(0))
+    async with app.run_test(size=SIZE) as pilot:
+        explorer = app.controller.explorer
+        await during(pilot, lambda: app.controller.streaming)
+        explorer.place(2)
+        app._browse.step.paint(None, None)
+        assert explorer.taken is not None
+        shown = explorer.vocabulary.show(explorer.tree.token[explorer.taken])
+        assert f"● {shown} · computing…" in screen_text(app)
+        explorer.follow()
+        app._browse.step.paint(None, None)
+        assert "●" not in screen_text(app)

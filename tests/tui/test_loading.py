@@ -11,6 +11,7 @@ from textual.pilot import Pilot
 
 from tokexplore.models.api.chat import Chat, Message
 from tokexplore.models.api.options import LoadOptions, PromptSpec
+from tokexplore.models.tree.conversation import conversation
 from tokexplore.tui.app import TokexploreApp
 from tokexplore.tui.explore.options import AppOptions
 from tokexplore.tui.screens.branches import BranchesDialog
@@ -232,3 +233,32 @@ async def test_a_loaded_model_without_a_prompt_is_asked_as_a_chat_where_it_has_a
             await settle(pilot)
             await press(pilot, "ctrl+g", "p")
             assert isinstance(app.focused, Turn) == template, "it may have opened before"
+
+
+@pytest.mark.parametrize("first", ["T", "t", "p"])
+async def test_what_is_typed_in_a_session_is_said_to_wait_and_is_done_once(first: str) -> None:
+    chat = Chat((Message("user", "who was he"),))
+    await lived(options=AppOptions(prompt=PromptSpec(chat=chat), max_new_tokens=6))
+    gate = threading.Semaphore(0)
+    app = reopened(load_gate=gate)
+    async with app.run_test(size=SIZE) as pilot:
+        await settle(pilot)
+        explorer = app.controller.explorer
+        tree, before = explorer.tree, len(explorer.tree)
+        await press(pilot, first)
+        await pilot.press(*"and she", "enter")
+        await during(pilot, lambda: "what was typed waits for the model" in screen_text(app))
+        assert loads(app)
+        for key in "Ttp":
+            app.clear_notifications()
+            await pilot.press(key)
+            await during(pilot, lambda: "What was typed waits for the model" in told(app))
+            assert app.screen is app._browse
+        gate.release(10)
+        await until(pilot, lambda: len(tree) > before and ended(app) and not app.controller.busy)
+        assert "waits for the model" not in screen_text(app)
+        given = [turn.role for turn in conversation(explorer.path) if turn.words]
+        assert given == ["user", "assistant", *(["user", "assistant"] if first == "T" else [])]
+        assert len(tree.prompts) == (1 if first == "t" else 2)
+        await press(pilot, "T")
+        assert isinstance(app.screen, TextEditor)

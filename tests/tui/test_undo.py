@@ -381,3 +381,33 @@ async def test_a_turn_that_was_taken_back_is_not_said_again_by_another() -> None
         await settle(pilot)
         assert "and she" not in explorer.text()
         assert spoken(explorer.path) == said, "what two turns begin with is no part of the answer"
+
+
+async def test_what_was_taken_back_is_not_marked_and_its_token_is_taken_as_any_other() -> None:
+    app = make_app()
+    async with app.run_test(size=(120, 40)) as pilot:
+        explorer, tree = app.controller.explorer, app.controller.explorer.tree
+        await until(pilot, lambda: bool(tree.ended))
+        await press(pilot, "home", "right")
+        candidate = app._browse.step.candidate(3)
+        assert candidate is not None
+        token, before = candidate
+        await press(pilot, "t")
+        await pilot.press(*explorer.vocabulary.text([token]), *" king king", "enter")
+        await settle(pilot)
+        first, second = explorer.nodes[explorer.cursor : explorer.cursor + 2]
+        assert tree.token[first] == token
+        assert "┬2" in screen_text(app)
+        await press(pilot, "u")
+        assert "┬" not in screen_text(app)
+        await press(pilot, "g")
+        await pilot.press(*"branch 2", "enter")
+        await settle(pilot)
+        assert "Branch 2 is not in the list: it was taken back" in screen_text(app)
+        await press(pilot, "ctrl+g", "4")
+        await until(pilot, lambda: app.controller.state == "paused")
+        assert explorer.before == before
+        assert explorer.taken == first
+        assert tree.origin[explorer.nodes[explorer.cursor + 1]] == "greedy", "it is gone on from"
+        assert is_out_of_sight(tree, second)
+        assert second not in explorer.nodes

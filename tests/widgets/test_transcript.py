@@ -261,7 +261,7 @@ def sections_of(count: int, said: int) -> list[Section]:
     return [
         Section(
             start, min(start + 9, count), f"role {start % 2}",
-            f"{said} tokens" if start + 9 > count else "", foldable=start % 2 == 0,
+            (f"{said} tokens",) if start + 9 > count else (), foldable=start % 2 == 0,
             template=((start, min(start + 2, count)),),
             reasoning=((min(start + 2, count), min(start + 5, count)),),
         )
@@ -395,8 +395,8 @@ def chat() -> tuple[list[Cell], list[Section]]:
         *(Cell(f" w{n}", "sampled") for n in range(3)),
     ]
     sections = [
-        Section(0, 4, "user", "3 tokens", foldable=True, template=((0, 1),)),
-        Section(4, 11, "assistant", "5 tokens", template=((4, 5), (7, 8)), reasoning=((5, 7),)),
+        Section(0, 4, "user", ("3 tokens",), foldable=True, template=((0, 1),)),
+        Section(4, 11, "assistant", ("5 tokens",), template=((4, 5), (7, 8)), reasoning=((5, 7),)),
     ]
     return cells, sections
 
@@ -430,12 +430,12 @@ async def test_a_long_turn_is_one_line_and_figures_change_alone() -> None:
         cells[1:4] = [Cell(f" q{n:03}", "prompt") for n in range(60)]
         sections = [
             sections[0]._replace(stop=61),
-            Section(61, 68, "assistant", "5 tokens", template=((61, 62), (64, 65))),
+            Section(61, 68, "assistant", ("5 tokens",), template=((61, 62), (64, 65))),
         ]
         transcript.show(cells, 0, sections=sections)
         assert screen(app)[0] == "▸ user: 60 tokens … q057 q058 q059"
         assert screen(app)[1:3] == ["assistant  5 tokens", " hm so w0 w1 w2"]
-        sections[1] = sections[1]._replace(figures="6 tokens")
+        sections[1] = sections[1]._replace(figures=("6 tokens",))
         transcript.show(cells, len(cells), transcript._level, sections)
         assert screen(app)[1] == "assistant  6 tokens"
         transcript.folded = False
@@ -488,7 +488,7 @@ async def test_a_fork_that_is_hidden_is_seen_on_the_line_that_stands_for_it() ->
         cells = [*prompt(20), *words(8)]
         turns = [
             Section(0, 20, "user", foldable=True),
-            Section(20, 28, "assistant", "8 tokens", template=((20, 22), (27, 28))),
+            Section(20, 28, "assistant", ("8 tokens",), template=((20, 22), (27, 28))),
         ]
         app.transcript.show(cells, 0, sections=turns)
         await pilot.pause()
@@ -512,7 +512,7 @@ async def test_a_turn_comes_into_view_with_its_title(folded: bool) -> None:
     async with app.run_test(size=(22, 8)) as pilot:
         cells = words(120)
         turns = [
-            Section(at, at + 30, "assistant", f"turn {at}", template=((at, at + 4),))
+            Section(at, at + 30, "assistant", (f"turn {at}",), template=((at, at + 4),))
             for at in range(0, 120, 30)
         ]
         app.transcript.folded = folded

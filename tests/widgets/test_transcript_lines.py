@@ -8,6 +8,7 @@ from rich.cells import cell_len
 from rich.style import Style
 from textual.strip import Strip
 
+from tokexplore.models.display import safe_text
 from tokexplore.widgets.heat import LEVELS, NONE
 from tokexplore.widgets.transcript_cells import Cell
 from tokexplore.widgets.transcript_layout import Layout
@@ -231,5 +232,30 @@ def test_a_fold_shows_that_the_tree_forks_in_it() -> None:
     strip = draw_fold("prompt", 1234, "and then the king", "", 44, LOOKS, forks=True)
     assert strip.text == "▸ prompt: 1,234 tokens ┬ and then the king  "
     assert styles(strip)["┬ "] == LOOKS.fork
-    strip = draw_title("user", "9 tokens", " had", 24, LOOKS, forks=True)
+    strip = draw_title("user", ["9 tokens"], " had", 24, LOOKS, forks=True)
     assert strip.text == "user ┬  9 tokens   had  "
+
+
+@given(hostile, st.lists(hostile, max_size=4), hostile, st.integers(0, 60), st.booleans())
+def test_titles_are_clean(
+    label: str, figures: list[str], here: str, columns: int, forks: bool
+) -> None:
+    safe = [safe_text(figure) for figure in figures]
+    assert is_clean(draw_title(label, safe, here, columns, LOOKS, forks=forks), columns)
+
+
+def test_a_figure_that_has_no_room_is_left_out_whole() -> None:
+    figures = ["214 tokens", "211 generated: logprob -597.4 nats", "mean logprob -2.83"]
+    whole = "assistant ┬  " + " · ".join(figures)
+    for columns in range(40, len(whole) + 2):
+        drawn = draw_title("assistant", figures, "", columns, LOOKS, forks=True).text.rstrip()
+        shown = drawn.removeprefix("assistant ┬  ").split(" · ")
+        assert drawn == whole if columns >= len(whole) else shown.pop() == "…"
+        assert shown == figures[: len(shown)]
+    drawn = draw_title("assistant", figures, " had", len(whole) + 5, LOOKS, forks=True).text
+    assert drawn.rstrip() == f"assistant ┬  {' · '.join(figures[:2])} · …   had"
+
+
+def test_a_long_name_of_a_folded_turn_leaves_its_length_whole() -> None:
+    strip = draw_fold("a role of many words", 1234, "the king", "", 32, LOOKS, forks=True)
+    assert strip.text == "▸ a role of ma…: 1,234 tokens ┬ "

@@ -20,10 +20,15 @@ class BranchActions(Actions):
         """Bring a branch into view; its live stream, if another has it, stops at its leaf.
 
         Raises:
-            UsageError: there is none of that number.
+            UsageError: there is none of that number, or it is not in the list.
         """
         if not 1 <= number <= (count := len(self.explorer.tree.branches)):
             raise UsageError(f"There is no branch {number}: give a number from 1 to {count}.")
+        if self.explorer.row_of(number) is None:
+            raise UsageError(
+                f"Branch {number} is not in the list: it was taken back (U makes the last one "
+                "again), or is hidden or on one that is (X lists those)."
+            )
         self.controller.jobs.change(self._switch(lambda: number))
 
     async def _switch(self, wanted: Callable[[], int | None], missing: str = "") -> None:

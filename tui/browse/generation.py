@@ -7,6 +7,9 @@ from tokexplore.tui.browse.step_panel import StepPanel
 from tokexplore.tui.explore.undo_text import MADE_AGAIN, NOTHING, TOOK_BACK, words_of
 from tokexplore.tui.presenters.characters import bytes_near
 
+PAUSED = "Paused at the step you saw"
+"""How a notice begins that says so."""
+
 
 class GenerationActions(Actions):
     """What makes the tree grow by a token."""
@@ -22,7 +25,7 @@ class GenerationActions(Actions):
     def action_take_nth(self, number: int) -> None:
         """Take a candidate by its row; on a live stream, pin first."""
         if self.screen.pin():
-            self.screen.tell("Paused at the step you saw: press again to take.")
+            self.screen.tell(f"{PAUSED}: press again to take.")
             return
         shown = self._step.candidate(number - 1)
         if shown is None:

@@ -14,12 +14,19 @@ from tokexplore.models.api.questions import Encode
 from tokexplore.models.display import counted
 from tokexplore.models.errors import TokexploreError, UsageError
 from tokexplore.models.sampling.settings import SamplingSettings
-from tokexplore.models.tree.conversation import conversation, spoken, turn_at
+from tokexplore.models.tree.conversation import (
+    conversation,
+    is_special,
+    own_system,
+    spoken,
+    turn_at,
+)
 from tokexplore.models.tree.trie import ROOT
 from tokexplore.tui.browse.base import Actions, BrowseBase
 from tokexplore.tui.explore.examples import EXAMPLES, Example
 from tokexplore.tui.explore.options import STOCK_PROMPT
 from tokexplore.tui.explore.previews import Previews
+from tokexplore.tui.explore.streams import ENDINGS
 from tokexplore.tui.explore.text_scores import TextScores
 from tokexplore.tui.presenters.status import typed_title
 
@@ -31,6 +38,7 @@ PREVIEW_TOKENS = 24
 EXAMPLE = "The capital of France is"
 LOADS_FIRST = "The model is not loaded: {type.submit:⏎} loads it first · "
 STILL_COMES = "The answer still comes: {type.submit:⏎} ends it there · "
+NOT_FINISHED = "The answer is not finished: {type.submit:⏎} ends it there · "
 WAIT = 0.05
 """Seconds between looks at whether the model is there."""
 
@@ -52,12 +60,28 @@ class PromptActions(Actions):
         """What stood in an editor that was closed, by the leaf and the cursor that it was at."""
         self._goes_on_with: Written | None = None
         """A text that was typed to follow the first prompt before the model was loaded."""
+        self._at_work = 0
+        """How much that was typed is being done, or waits for its turn."""
         self._previews = Previews(screen.controller.link)
 
     @property
     def awaits_model(self) -> bool:
         """Whether something was typed that begins once a model is there."""
-        return self._waiting is not None or self._goes_on_with is not None
+        return self._waiting is not None or self._goes_on_with is not None or self._waits_in_turn
+
+    @property
+    def _waits_in_turn(self) -> bool:
+        """Whether something was typed that has its turn as soon as a session's model is loaded."""
+        return bool(self._at_work) and self.controller.state in ("recorded", "loading")
+
+    def _refuses_more(self) -> bool:
+        """Say so where nothing more can be typed: it would follow what is not there to be seen."""
+        if self._waits_in_turn:
+            self.screen.warn(
+                "What was typed waits for the model: once it is loaded and that has begun, "
+                "more can be typed."
+            )
+        return self._waits_in_turn
 
     def begin(self) -> None:
         """Load the model; then start on the prompt, or on what is typed meanwhile."""
@@ -133,7 +157,11 @@ class PromptActions(Actions):
             TokexploreError: the refusal, once the editor is open.
         """
         try:
-            await work
+            self._at_work += 1
+            try:
+                await work
+            finally:
+                self._at_work -= 1
         except TokexploreError:
             opened = asyncio.Event()
 
@@ -161,6 +189,8 @@ class PromptActions(Actions):
         from tokexplore.tui.screens.continuation import ContinuationEditor
         from tokexplore.tui.screens.writing import Written
 
+        if self._refuses_more():
+            return
         self.screen.pin()
         explorer, controller, title = self.explorer, self.controller, typed_title(self.explorer)
         if not explorer.nodes:
@@ -184,6 +214,16 @@ class PromptActions(Actions):
     def _warning(self) -> str:
         """What sending does besides at this moment."""
         return LOADS_FIRST if self.controller.link.state == "recorded" else ""
+
+    def _warning_of_turn(self) -> str:
+        """The same, of sending the next user turn."""
+        if self.controller.streaming:
+            return STILL_COMES
+        path = self.explorer.path
+        last, ended = conversation(path)[-1], path.tree.ended.get(path.leaf)
+        answered = last.role == "assistant" and last.words
+        half = answered and ended not in ENDINGS and not is_special(path, len(path.nodes) - 1)
+        return (NOT_FINISHED if half else "") + self._warning()
 
     def _keep(self, place: tuple[int, int], written: "Written") -> None:
         self._left = {place: written}
@@ -273,6 +313,8 @@ class PromptActions(Actions):
         from tokexplore.tui.screens.editor import PromptEditor
         from tokexplore.tui.screens.typed import PromptDraft
 
+        if self._refuses_more():
+            return
         controller, told = self.controller, self._prompt_in_view
 
         def leave(draft: PromptDraft | None) -> None:
@@ -281,8 +323,8 @@ class PromptActions(Actions):
                 self._typed[told] = draft
 
         link, info = controller.link, controller.link.info
-        following, cursor = self.explorer.following, self.explorer.cursor
-        turn = None if following else turn_at(conversation(self.explorer.path), cursor)
+        told_turns = conversation(self.explorer.path)
+        turn = turn_at(told_turns, self.explorer.cursor)
         draft = self._typed.get(told)
         can_chat = info.chat_template if info else not link.why_no_chat
         editor = PromptEditor(
@@ -299,6 +341,7 @@ class PromptActions(Actions):
             options=info.template_options if info else (),
             at=turn.message if turn else None,
             warning=self._warning,
+            own_system=own_system(self.explorer.path, told_turns),
         )
         await self.screen.open(editor, self._prompted)
 
@@ -387,6 +430,8 @@ class PromptActions(Actions):
         if chat is None:
             self.screen.warn("There is no chat here: start one with p, ctrl+r (or --chat).")
             return
+        if self._refuses_more():
+            return
 
         def submitted(written: Written | None) -> None:
             if written:
@@ -403,6 +448,6 @@ class PromptActions(Actions):
         editor = TextEditor(
             "The next user turn", given.text, self._preview_turn, literal=given.literal,
             unsent=True, leave=partial(self._keep, place),
-            warning=lambda: STILL_COMES if self.controller.streaming else self._warning(),
+            warning=self._warning_of_turn,
         )  # fmt: skip
         await self.screen.open(editor, submitted)

@@ -7,6 +7,7 @@ from tokexplore.models.tree.trie import ROOT
 from tokexplore.tui.browse.base import BrowseBase
 from tokexplore.tui.presenters.candidates import CandidateList
 from tokexplore.tui.presenters.status import step_figures, step_title
+from tokexplore.widgets.candidate_drawing import TAKEN
 from tokexplore.widgets.candidates import CandidateTable
 from tokexplore.widgets.title_rule import TitleRule
 
@@ -43,7 +44,7 @@ class StepPanel:
         self._screen.query_one("#step-rule", TitleRule).show(step_title(explorer, room), figures)
         if distribution is None:
             self._list = None
-            table.empty_text = self._why_empty()
+            table.empty_text = self._taken() + self._why_empty()
             table.show(None)
             return
         listed = self._list
@@ -67,6 +68,13 @@ class StepPanel:
         if queries.completes(node):
             return "more, asked for…"
         return "more: ↓ asks for them" if queries.can_complete(node) else "more"
+
+    def _taken(self) -> str:
+        """The token that was taken where nothing is known of the others; empty on the open end."""
+        explorer = self._explorer
+        if explorer.taken is None:
+            return ""
+        return f"{TAKEN} {explorer.vocabulary.show(explorer.tree.token[explorer.taken])} · "
 
     def _why_empty(self) -> str:
         explorer, state, memory = (

@@ -37,6 +37,9 @@ State = Literal["replaying", "recorded", "loading", "asking", "streaming", "paus
 """`recorded`: a session is open and its model not yet asked for; `replaying`: it is lived again;
 `asking`: the model is there and a prompt is not."""
 
+LOADED_AT_END = "The model is loaded. The path is finished"
+"""How a notice begins that says why nothing is generated."""
+
 
 class Controller:
     """Drives one engine for one explorer.
@@ -48,6 +51,7 @@ class Controller:
         changed: called when there is something new to show.
         replay: a session to live again.
         play_name: the key or the command that goes on, as notices name it.
+        began: called when a stream begins.
         clock: seconds by which the rate of a stream is measured.
     """
 
@@ -61,6 +65,7 @@ class Controller:
         *,
         replay: Replay | None = None,
         play_name: str = "space",
+        began: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.explorer, self.options, self.replay = explorer, options, replay
@@ -81,7 +86,7 @@ class Controller:
         self.scorer = Scorer(explorer, link, self.watchlist, changed)
         self.streams = Streams(
             options, explorer, link, self.watchlist, self.scorer, jobs, changed, notify,
-            self.lose, play_name, clock,
+            self.lose, began, play_name, clock,
         )  # fmt: skip
         self.queries = Queries(explorer, link, self.streams, jobs)
         self.noise = NoiseMeter(explorer, link, self.streams, jobs, changed)
@@ -242,7 +247,7 @@ class Controller:
             ending = ENDINGS.get(self.explorer.tree.ended.get(self.explorer.leaf, ""))
             if count is None and ending and self.state == "paused":
                 again = f"{self._play_name} again goes on past it"
-                self._notify(f"The model is loaded. The path is finished: {ending}; {again}.")
+                self._notify(f"{LOADED_AT_END}: {ending}; {again}.")
             else:
                 self.play(count)
 

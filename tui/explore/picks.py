@@ -125,7 +125,8 @@ class Picks:
     async def answer_again(self, first: int, jobs: Jobs) -> None:
         """Generate the answer that begins at an index of the path once more, under the next seed.
 
-        The new path is the old one as far as it draws the same tokens.
+        The new path is the old one as far as it draws the same tokens. Where all of them were drawn
+        before, the answer that they are is in view.
         """
         explorer, streams = self._explorer, self._streams
         leaf, cursor = explorer.leaf, explorer.cursor
@@ -139,17 +140,25 @@ class Picks:
         streams.play()
         stream = streams.live
 
-        async def stay_where_nothing_new_came() -> None:
+        async def tell_where_nothing_new_came() -> None:
             await streams.finished()
             tree = explorer.tree
             if stream is None or explorer.leaf != stream.leaf or _known(tree) != known:
                 return
             reason = tree.ended.get(stream.leaf, "interrupted")
-            if reason != "interrupted":  # else it may yet differ
-                explorer.go_to(explorer.leaf if explorer.on_path(leaf) else leaf, cursor)
-                self._notify(f"Under seed {seed} it was the same as an earlier answer.")
+            if reason == "interrupted":  # it may yet differ
+                return
+            if tree.common(stream.leaf, leaf) == stream.leaf:
+                explorer.go_to(leaf, cursor)
+                self._notify(f"Under seed {seed} it was the same as this answer.")
+            else:
+                number = tree.branch_of[stream.leaf]
+                self._notify(
+                    f"Under seed {seed} it was the same as an earlier answer: that of branch "
+                    f"{number}, now in view."
+                )
 
-        jobs.run(stay_where_nothing_new_came())
+        jobs.run(tell_where_nothing_new_came())
 
     async def draw_again(self) -> None:
         """Draw the cursor's step under the next draw number; a new token is gone on from."""

@@ -33,6 +33,8 @@ ENDINGS = {
     "stop": "a stop text was met",
     "context": "the context is full",
 }
+ENDED = "Ended: "
+"""How a notice begins that says so."""
 
 
 class Notify(Protocol):
@@ -65,6 +67,7 @@ class Streams:
     Args:
         play_name: the key or the command that goes on, as notices name it.
         lost: called where the engine turns out to be gone.
+        began: called when a stream begins.
         clock: seconds by which the rate of a stream is measured.
     """
 
@@ -79,12 +82,13 @@ class Streams:
         changed: Callable[[], None],
         notify: Notify,
         lost: Callable[[EngineLostError], None],
+        began: Callable[[], None],
         play_name: str,
         clock: Callable[[], float],
     ) -> None:
         self._options, self._explorer, self._link = options, explorer, link
         self._watchlist, self._scorer, self._jobs = watchlist, scorer, jobs
-        self._changed, self._notify, self._lost = changed, notify, lost
+        self._changed, self._notify, self._lost, self._began = changed, notify, lost, began
         self._play_name, self._clock = play_name, clock
         self.max_new_tokens = options.max_new_tokens
         self.single_step = False
@@ -157,6 +161,7 @@ class Streams:
         request = self._extend(count or (1 if self.single_step else self.max_new_tokens), draw)
         stream = LiveStream(explorer.leaf, self._clock(), limited=limited)
         self.live = self.last = stream
+        self._began()
         # The request is under way from here on, so that a pause always has something to end.
         try:
             stream.handle = self._link.client.stream(request)
@@ -261,4 +266,4 @@ class Streams:
         if reason in ENDINGS:
             what = ENDINGS[reason] + (f": {detail!r}" if detail else "")
             more = "" if reason == "context" else f"; {self._play_name} goes on"
-            self._notify(f"Ended: {what}{more}.")
+            self._notify(f"{ENDED}{what}{more}.")

@@ -282,6 +282,10 @@ class Commands:
         wanted, count = _whole(text.lstrip("#"), "branch"), len(self.explorer.tree.branches)
         if not 1 <= wanted <= count:
             raise UsageError(f"there is no branch {wanted}: there are {count}.")
+        if self.explorer.row_of(wanted) is None:
+            raise UsageError(
+                f"branch {wanted} was taken back (redo makes the last one again) or is hidden."
+            )
         return wanted
 
     def _need_prompt(self) -> None:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from tokexplore.models.distribution import Distribution, Rows
 from tokexplore.models.sampling.bounds import BoundedView
 from tokexplore.models.sampling.sampler_view import StepView, cut_label
-from tokexplore.models.tree.visibility import is_fork
+from tokexplore.models.tree.visibility import is_fork, is_out_of_sight
 from tokexplore.tui.explore.explorer import Explorer
 from tokexplore.tui.presenters.characters import bytes_near, character_note
 from tokexplore.widgets.candidates import CandidatePage, CandidateRow
@@ -109,7 +109,8 @@ class CandidateList:
         token, logit = self.ids[index], self.logits[index]
         share = share_of(view, index, token, logit)
         child = tree.child(self.node, token)
-        forks = is_fork(tree, self.node) and child is not None
+        forks = is_fork(tree, self.node)
+        seen = child is not None and not is_out_of_sight(tree, child)
         return CandidateRow(
             rank=self._ranks[index],
             tied=self.tied(index),
@@ -123,7 +124,7 @@ class CandidateList:
             cut=share.cut,
             tie=share.tie,
             taken=child is not None and child == explorer.taken,
-            branches=(tree.branch_of[child],) if forks and child is not None else (),
+            branches=(tree.branch_of[child],) if forks and seen and child is not None else (),
             character=self._character(explorer, token),
         )
 

@@ -266,8 +266,9 @@ TERMS: Mapping[str, tuple[Term, ...]] = {
         Term("≈ close call", "≈", "a step with a small margin, under 0.5 nats by default "
              "({jump.close:n})"),
         Term("^", r"\^", "a token of the prompt: it has no step number"),
-        Term("max of 4", r"max of \d", "the path is longer than the strip: a bar is the largest of "
-             "so many steps"),
+        Term("max of 4, max of 2 ^", r"max of \d", "the path is longer than the strip: a bar is "
+             "the largest of so many steps, or only before them of so many tokens of the prompt "
+             "(^)"),
         Term(
             "watched", r"\bwatched\b", f"bars of a token's logprob at each step: full is 0 nats, "
             f"empty −{FAINTEST:g} or less ({{view.watch:w}})",
@@ -300,6 +301,8 @@ TERMS: Mapping[str, tuple[Term, ...]] = {
             "of so many tokens after the fork are mean and sum: neither of prompt (^) nor of what "
             "has no logprob",
         ),
+        Term("to the best", "to the best", "a text's probability as a share of the most probable "
+             "one's: 1/4.41 is 4.41 times less likely"),
         Term("nats a token", "nats a token", "mean surprisal of a continuation"),
         Term("unique of 30", r"\d unique of \d", "different texts among the runs"),
         Term("first fork", "first fork", "the first step at which runs took different tokens"),

@@ -1,10 +1,14 @@
 """The turns of a conversation as the transcript shows them."""
 
-from tokexplore.models.display import counted
-from tokexplore.models.tree.conversation import Turn, TurnFigures, figures
+from tokexplore.models.display import counted, safe_text
+from tokexplore.models.tree.conversation import Turn, TurnFigures, figures, own_system
 from tokexplore.tui.explore.explorer import Explorer
+from tokexplore.widgets.cell_text import cut
 from tokexplore.widgets.numbers import count, logprob_text
 from tokexplore.widgets.transcript_sections import Section
+
+SYSTEM_CELLS = 40
+"""Cells of what the template has the system say, on the line that stands for it."""
 
 
 def sections_of(explorer: Explorer, turns: list[Turn], *, bits: bool) -> list[Section]:
@@ -17,17 +21,24 @@ def _section(explorer: Explorer, turn: Turn, *, bits: bool) -> Section:
         return tuple((one.start, one.stop) for one in turn.stretches if one.kind == kind)
 
     if not turn.role:
-        # What the template writes before the first message is there to be seen, unfolded.
+        # What the template writes before the first message is there to be seen, unfolded; what
+        # it has the system say is there to be known.
+        system = cut(safe_text(own_system(explorer.path, [turn])), SYSTEM_CELLS)
         return Section(
-            turn.start, turn.stop, "template", titled="whole", template=spans("template")
+            turn.start,
+            turn.stop,
+            "template",
+            (f"system: {system}",) if system else (),
+            titled="always" if system else "whole",
+            template=spans("template"),
         )
     known = figures(explorer.path, turn)
-    words = figures_text(known, bits=bits) if known.tokens else ""
+    words = figure_words(known, bits=bits) if known.tokens else []
     return Section(
         turn.start,
         turn.stop,
         turn.role,
-        " · ".join(filter(None, (_silence(explorer, turn), words))),
+        tuple(filter(None, (_silence(explorer, turn), *words))),
         foldable=known.given,
         template=spans("template"),
         reasoning=spans("reasoning"),
@@ -45,7 +56,7 @@ def _silence(explorer: Explorer, turn: Turn) -> str:
     return "(blank)" if words else "(empty)"
 
 
-def figures_text(known: TurnFigures, *, bits: bool) -> str:
+def figure_words(known: TurnFigures, *, bits: bool) -> list[str]:
     """What is known of a turn, in words: how long it is, and how likely its words were."""
     words = [counted(known.tokens, "token")]
     if known.reasoning:
@@ -57,7 +68,7 @@ def figures_text(known: TurnFigures, *, bits: bool) -> str:
         words.append(f"{_covered(known)}{name} {total_text} {unit}")
         mean = logprob_text(known.logprob / known.scored, bits=bits, digits=2)
         words.append(f"mean logprob {mean}")
-    return " · ".join(words)
+    return words
 
 
 def _covered(known: TurnFigures) -> str:

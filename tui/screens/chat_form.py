@@ -1,52 +1,57 @@
 """A conversation as fields that can be edited: a turn each, the answer's first words, options."""
 
-import json
 import shlex
 from collections.abc import Sequence
 
 import msgspec
+from textual import events
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
-from textual.content import Content
-from textual.widgets import Input, Static
+from textual.widget import Widget
+from textual.widgets import Input
 
 from tokexplore.models.api.chat import Chat, Message, PrefillAs
-from tokexplore.models.display import safe_text
 from tokexplore.models.errors import UsageError
 from tokexplore.tui.explore.template_arguments import template_arguments
 from tokexplore.tui.screens.choice import Choice
 from tokexplore.tui.screens.draft import Draft
-from tokexplore.tui.screens.typed import BLANK, Typed
+from tokexplore.tui.screens.field_label import FieldLabel
+from tokexplore.tui.screens.typed import Typed, fields_of
 
 ROLES = ("user", "assistant", "tool", "system")
 """Who can speak in a turn that is added."""
 PUT_AS: dict[PrefillAs, str] = {
-    "turn": "as it is after the opened turn",
+    "turn": "right after the opened turn",
     "content": "as the template writes an answer",
     "reasoning": "as reasoning",
 }
-PUT = "these words are put"
+PUT = "your words go"
 IN_FIELDS = {f"--prefill-as {name}": f"‘{PUT} {words}’" for name, words in PUT_AS.items()} | {
     "give plain text with --prompt": "{editor.chat:ctrl+r} changes to plain text"
 }
 """What options of the command line are here, in words that name keys."""
 LATER = ("are left out, and stay on their branch", "are sent too")
 """What becomes of the turns after one that was edited."""
+OF_AN_ANSWER = "when edited, the model goes on from its end"
+"""What becomes of an answer that was edited."""
 
 
 class Turn(Draft):
     """The words of one turn."""
 
-    def __init__(self, role: str, told: Message | None, index: int = -1) -> None:
-        super().__init__(told.content if told else "")
+    def __init__(
+        self, role: str, told: Message | None, index: int = -1, placeholder: str = ""
+    ) -> None:
+        super().__init__(told.content if told else "", placeholder=placeholder)
         self.role, self.told, self.index = role, told, index
         self.unedited = self.text
         """What the field makes of the words that it was given."""
-        self.label = Static(Content(self._title()), classes="chat--label")
+        of_an_answer = OF_AN_ANSWER if told and role == "assistant" else ""
+        self.label = FieldLabel(self._title(), self, remark=of_an_answer)
 
     def _title(self) -> str:
         more = ", ".join(name for name in self.told.more if name != "content") if self.told else ""
-        return safe_text(f"{self.role} (with {more})" if more else self.role)
+        return f"{self.role} (with {more})" if more else self.role
 
     def next_role(self) -> None:
         """Let the next one speak."""
@@ -56,7 +61,7 @@ class Turn(Draft):
     def speak(self, role: str) -> None:
         """Let someone speak."""
         self.role = role
-        self.label.update(Content(self._title()))
+        self.label.say(self._title())
 
     @property
     def is_edited(self) -> bool:
@@ -85,6 +90,7 @@ class ChatForm(VerticalScroll, can_focus=False):
         chat: what was said.
         options: names that the template asks for.
         at: the message to stand on.
+        own_system: what the template has the system say where nothing is said for it.
     """
 
     DEFAULT_CSS = """
@@ -93,7 +99,6 @@ class ChatForm(VerticalScroll, can_focus=False):
         & Turn, & Turn:focus, & #prefill, & #prefill:focus {
             height: auto; min-height: 1; max-height: 6; scrollbar-gutter: stable;
         }
-        & .chat--label { color: $text-muted; height: 1; }
     }
     """
 
@@ -103,13 +108,16 @@ class ChatForm(VerticalScroll, can_focus=False):
         *,
         options: Sequence[str] = (),
         at: int | None = None,
+        own_system: str = "",
         id: str | None = None,
     ) -> None:
         super().__init__(id=id)
         self._chat, self._options, self._at = chat, options, at
-        self._initial = typed = _fields(chat)
+        self._initial = typed = fields_of(chat)
         self.turns = [
-            Turn(role, chat.messages[index] if index >= 0 else None, index)
+            Turn(role, chat.messages[index], index)
+            if index >= 0
+            else Turn(role, None, index, own_system if role == "system" else "")
             for role, _, index in typed.turns
         ]
         """Their fields, in order."""
@@ -128,13 +136,32 @@ class ChatForm(VerticalScroll, can_focus=False):
         messages = self._chat.messages
         again = bool(messages) and messages[-1].role == "assistant"
         what = "another answer begins" if again else "the assistant begins"
-        yield _label(f"{what} with (optional)")
+        yield FieldLabel(f"{what} with (optional)", self._prefill)
         yield self._prefill
         yield self._how
         yield self._later
         names = f"it asks for {', '.join(self._options)}" if self._options else "NAME=VALUE"
-        yield _label(f"told to the template ({names})")
+        yield FieldLabel(f"told to the template ({names})", self._told)
         yield self._told
+
+    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
+        """Mark the field that is typed into, and bring it into view with its label."""
+        self._mark(event.widget)
+        self.call_after_refresh(self._show_field, event.widget)
+
+    def on_descendant_blur(self) -> None:
+        """Nothing of this form is typed into."""
+        self._mark(None)
+
+    def _mark(self, focused: Widget | None) -> None:
+        for label in self.query(FieldLabel):
+            label.mark(focused)
+
+    def _show_field(self, focused: Widget) -> None:
+        label = next((one for one in self.query(FieldLabel) if one.field is focused), None)
+        if label is not None:
+            both = label.virtual_region.union(focused.virtual_region)
+            self.scroll_to_region(both, animate=False)
 
     async def put(self, typed: Typed) -> None:
         """Let other words stand in the fields; a turn more or less is an added one."""
@@ -267,21 +294,3 @@ class ChatForm(VerticalScroll, can_focus=False):
         if not self._chat.messages:
             return "nothing to send yet: type what the user says"
         return "nothing to send: edit a turn, or add one"
-
-
-def _label(text: str) -> Static:
-    return Static(Content(safe_text(text)), classes="chat--label")
-
-
-def _fields(chat: Chat) -> Typed:
-    """A conversation as it stands in the fields before anything is typed."""
-    turns = [(m.role, m.content, i) for i, m in enumerate(chat.messages)]
-    if not turns:
-        turns = list(BLANK)
-    elif turns[0][0] != "system":
-        turns.insert(0, ("system", "", -1))
-    options = " ".join(
-        shlex.quote(f"{name}={value if isinstance(value, str) else json.dumps(value)}")
-        for name, value in chat.template_args.items()
-    )
-    return Typed(tuple(turns), chat.prefill, options, chat.prefill_as)

@@ -14,7 +14,7 @@ class Choice(Static, can_focus=True):
 
     DEFAULT_CSS = """
     Choice { padding: 0 1; height: 1; background: $panel; }
-    Choice:focus { color: $here; }
+    Choice:focus { color: $here; text-style: bold; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("right,space", "turn(1)", "another", show=False),

@@ -46,6 +46,7 @@ class PromptEditor(Writing[PromptSpec | None]):
         options: names that the chat template asks for.
         at: the message of the chat to stand on.
         warning: see `Writing`.
+        own_system: see `ChatForm`.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -67,9 +68,10 @@ class PromptEditor(Writing[PromptSpec | None]):
         options: Sequence[str] = (),
         at: int | None = None,
         warning: Callable[[], str] = str,
+        own_system: str = "",
     ) -> None:
         super().__init__()
-        self.warning = warning
+        self.warning, self._own_system = warning, own_system
         self._spec, self._preview, self._preview_chat, self._leave = (
             spec, preview, preview_chat, leave,
         )  # fmt: skip
@@ -96,7 +98,8 @@ class PromptEditor(Writing[PromptSpec | None]):
         for form in self._forms[1:]:
             chat = self._spec.chat if form == "chat" else None
             at = self._at if form == "chat" else None
-            yield ChatForm(chat or Chat(()), options=self._options, id=form, at=at)
+            own = f"the template's own: {self._own_system}" if self._own_system else ""
+            yield ChatForm(chat or Chat(()), options=self._options, id=form, at=at, own_system=own)
         yield Static("", id="sends")
         yield self.reading()
         yield Static("", id="tokens")

@@ -1,8 +1,10 @@
 """What stands in the editor of prompts and chats, and what was left there."""
 
+import json
+import shlex
 from typing import NamedTuple
 
-from tokexplore.models.api.chat import PrefillAs
+from tokexplore.models.api.chat import Chat, PrefillAs
 
 BLANK = (("system", "", -1), ("user", "", -1))
 
@@ -72,3 +74,17 @@ class PromptDraft(NamedTuple):
         }
         text = now.text if typed.text == given.text else typed.text
         return typed._replace(text=text, chats=chats)
+
+
+def fields_of(chat: Chat) -> Typed:
+    """A conversation as it stands in the fields before anything is typed."""
+    turns = [(m.role, m.content, i) for i, m in enumerate(chat.messages)]
+    if not turns:
+        turns = list(BLANK)
+    elif turns[0][0] != "system":
+        turns.insert(0, ("system", "", -1))
+    options = " ".join(
+        shlex.quote(f"{name}={value if isinstance(value, str) else json.dumps(value)}")
+        for name, value in chat.template_args.items()
+    )
+    return Typed(tuple(turns), chat.prefill, options, chat.prefill_as)

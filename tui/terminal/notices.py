@@ -60,6 +60,12 @@ class Notices:
             self._app._unnotify(old)
         return bool(over)
 
+    def take_away(self, beginnings: tuple[str, ...]) -> None:
+        """Take away the notices that begin so: what they say is so no more."""
+        for old in self._standing:
+            if old.message.startswith(beginnings):
+                self._app._unnotify(old)
+
     @property
     def _standing(self) -> list[Notification]:
         return list(self._app._notifications)

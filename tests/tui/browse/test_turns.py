@@ -10,7 +10,7 @@ from support.fake_vocabulary import ASSISTANT, END, USER, encode, token_id
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from tokexplore.models.api.chat import Chat, Message, Rendered
+from tokexplore.models.api.chat import Chat, ChatPart, Message, Rendered
 from tokexplore.models.api.options import PromptSpec
 from tokexplore.models.errors import UsageError
 from tokexplore.models.sampling.settings import SamplingSettings
@@ -18,11 +18,12 @@ from tokexplore.models.tree.conversation import TurnFigures, conversation, figur
 from tokexplore.tui.app import TokexploreApp
 from tokexplore.tui.explore.options import AppOptions
 from tokexplore.tui.line_mode.render import branch_lines
-from tokexplore.tui.presenters.turns import figures_text
+from tokexplore.tui.presenters.turns import figure_words
 from tokexplore.tui.screens.chat_form import ChatForm, Turn
 from tokexplore.tui.screens.choice import Choice
 from tokexplore.tui.screens.draft import Draft
 from tokexplore.tui.screens.editor import PromptEditor
+from tokexplore.tui.screens.field_label import FieldLabel
 from tokexplore.widgets.transcript import Transcript
 
 CHAT = Chat((Message("system", "the king"), Message("user", "who was he")))
@@ -127,7 +128,7 @@ async def test_figures_of_an_answer_that_was_begun_say_which_tokens_they_are_of(
 def test_figures_of_fewer_tokens_than_a_turn_has_say_of_how_many(
     known: TurnFigures, said: str
 ) -> None:
-    assert figures_text(known, bits=False).replace("−", "-") == said
+    assert " · ".join(figure_words(known, bits=False)).replace("−", "-") == said
 
 
 async def test_what_the_template_wrote_is_hidden_until_it_is_asked_for() -> None:
@@ -374,7 +375,7 @@ async def test_why_first_words_are_refused_is_whole_and_names_the_field() -> Non
         next(app.screen.query("#chat Choice").results(Choice)).take(1)
         await settle(pilot)
         shown = " ".join(screen_text(app).split())
-        assert "choose ‘these words are put as it is after the opened turn’." in shown
+        assert "choose ‘your words go right after the opened turn’." in shown
         assert "--prefill-as" not in shown
         assert "ctrl+g cancels" in shown, "what tells the keys has its room"
 
@@ -663,9 +664,39 @@ async def test_where_the_same_answer_comes_the_user_stays_and_is_told() -> None:
         cursor = explorer.prompt_length + 2
         explorer.place(cursor)
         await press(pilot, "R")
-        told = "Under seed 4 it was the same as an earlier answer."
+        told = "Under seed 4 it was the same as this answer."
         await until(pilot, lambda: any(told in n.message for n in app._notifications))
         assert (explorer.nodes, explorer.cursor) == (before, cursor)
+
+
+async def test_where_an_earlier_answer_comes_it_is_in_view_and_its_branch_is_told() -> None:
+    engine = FakeEngine()
+    engine.planted[tuple(engine.render(CHAT).ids)] = {7: 60.0, 8: 60.0}
+    options = AppOptions(
+        prompt=PromptSpec(chat=CHAT), max_new_tokens=1,
+        settings=SamplingSettings(temperature=1.0, seed=3),
+    )  # fmt: skip
+    app = make_app(options=options, engine=engine)
+    async with app.run_test(size=SIZE) as pilot:
+        explorer = app.controller.explorer
+        await until(pilot, lambda: explorer.leaf in explorer.tree.ended)
+        answers, told = {explorer.leaf}, ""
+        for _ in range(24):
+            before = explorer.leaf
+            app.clear_notifications()
+            await press(pilot, "R")
+            await until(pilot, lambda: not app.controller.busy)
+            told = " ".join(n.message for n in app._notifications)
+            seed, known = explorer.settings.seed, explorer.leaf in answers
+            answers.add(explorer.leaf)
+            same = f"Under seed {seed} it was the same as"
+            assert (same in told) == known
+            assert (f"{same} this answer." in told) == (explorer.leaf == before)
+            if known and explorer.leaf != before:
+                break
+        branch = explorer.branch
+        assert branch is not None
+        assert f"an earlier answer: that of branch {branch.number}, now in view." in told
 
 
 async def test_another_answer_can_be_asked_for_before_one_has_its_first_word() -> None:
@@ -799,3 +830,80 @@ async def test_plain_text_has_no_turns() -> None:
         assert "no answer of a chat" in told
         assert "No reasoning" in told
         assert "user" not in screen_text(app)
+
+
+@pytest.mark.parametrize("follows", [True, False])
+async def test_the_form_marks_the_field_that_is_typed_into(follows: bool) -> None:
+    """It begins on the cursor's turn whether the cursor follows or not, and each field is in view
+    with its label."""
+    app = chat_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await answered(app, pilot, "and she", "and they")
+        explorer = app.controller.explorer
+        if not follows:
+            explorer.place(explorer.cursor)
+        await press(pilot, "p")
+        begun = app.focused
+        assert isinstance(begun, Turn)
+        assert (begun.role, begun.index) == ("assistant", 6)
+        assert "› assistant · when edited, the model goes on from its end" in screen_text(app)
+        marked = []
+        for key in ("tab", *["shift+tab"] * 5):
+            await press(pilot, key)
+            shown = [row for row in screen_text(app).splitlines() if "  › " in row]
+            labels = [label for label in app.screen.query(FieldLabel) if label.has_class("-here")]
+            assert len(shown) == len(labels) == 1
+            assert labels[0].field is app.focused
+            marked.append(str(labels[0].render()))
+        assert marked[0].startswith("› another answer begins with")
+        assert [label.split()[1] for label in marked[1:]] == [
+            "assistant", "user", "assistant", "user", "assistant"
+        ]  # fmt: skip
+
+
+async def test_what_the_template_has_the_system_say_is_shown() -> None:
+    class Instructing(FakeEngine):
+        def render(self, chat: Chat) -> Rendered:
+            rendered = super().render(chat)
+            if chat.messages[0].role == "system":
+                return rendered
+            own = tuple(encode("system\n the old king"))
+            told = ChatPart(len(own), -1, "", "template")
+            return msgspec.structs.replace(
+                rendered, ids=(*own, *rendered.ids), parts=(told, *rendered.parts)
+            )
+
+    options = AppOptions(prompt=PromptSpec(chat=Chat(CHAT.messages[1:])), max_new_tokens=LENGTH)
+    app = make_app(options=options, engine=Instructing())
+    async with app.run_test(size=SIZE) as pilot:
+        await answered(app, pilot)
+        assert story(app)[0] == "template  system: the old king"
+        await press(pilot, "p")
+        assert fields(app)[0].placeholder == "the template's own: the old king"
+        await edited_in_form(app, pilot, "the king")
+        explorer = app.controller.explorer
+        await until(pilot, lambda: len(explorer.tree.prompts) == 2 and not app.controller.busy)
+        assert not any(row.startswith("template") for row in story(app))
+
+
+async def edited_in_form(app: TokexploreApp, pilot: Pilot[int], system: str) -> None:
+    """Let the system say something in the editor that is open, and send it."""
+    fields(app)[0].load_text(system)
+    await pilot.press("enter")
+
+
+async def test_a_turn_after_half_an_answer_says_that_sending_ends_it() -> None:
+    app = chat_app()
+    async with app.run_test(size=SIZE) as pilot:
+        await answered(app, pilot)
+        await press(pilot, "T")
+        assert "The answer is not finished: ⏎ ends it there" in screen_text(app)
+    app = make_app(
+        options=AppOptions(prompt=PromptSpec(chat=CHAT), max_new_tokens=LENGTH),
+        engine=ends_its_turn(AppOptions(prompt=PromptSpec(chat=CHAT))),
+    )
+    async with app.run_test(size=SIZE) as pilot:
+        tree = app.controller.explorer.tree
+        await until(pilot, lambda: bool(tree.ended))
+        await press(pilot, "T")
+        assert "The answer is not finished" not in screen_text(app)

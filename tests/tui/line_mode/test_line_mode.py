@@ -198,6 +198,14 @@ async def test_a_mistake_is_told_and_loses_nothing(command: str, said: str) -> N
     assert "step 6 of 6" in section(lines, "where")[0]
 
 
+async def test_a_branch_that_was_taken_back_is_not_gone_to() -> None:
+    lines = await told("step 2", "pick 3", "undo", "branch 2", "where")
+    assert section(lines, "branch 2")[0] == (
+        "branch 2 was taken back (redo makes the last one again) or is hidden."
+    )
+    assert "branch 1" in section(lines, "where")[0]
+
+
 async def test_without_a_prompt_it_asks_for_one() -> None:
     lines = await told("table", "prompt Once upon", "quit", prompt=None)
     assert lines[0] == "There is no prompt yet: prompt TEXT gives one."

@@ -1,8 +1,12 @@
 """Few notices stand at once, for as long as they are news."""
 
-from support.app import make_app, settle, until
+import threading
+
+from support.app import during, make_app, press, settle, until
 from textual.app import App
 
+from tokexplore.tui.browse.generation import PAUSED
+from tokexplore.tui.explore.streams import ENDED
 from tokexplore.tui.terminal.notices import LONGEST, MOST_NOTICES
 from tokexplore.tui.terminal.paced_app import PacedApp
 
@@ -37,6 +41,26 @@ async def test_of_some_only_the_last_one_is_news() -> None:
             app.notify(text)
             await pilot.pause()
         assert standing(app) == ["other", "Took back: two"]
+
+
+async def test_what_was_so_until_a_stream_began_is_said_no_longer() -> None:
+    gate = threading.Semaphore(4)
+    app = make_app(gate=gate)
+    async with app.run_test(size=SIZE) as pilot:
+        streams = app.controller.streams
+        await during(pilot, lambda: len(app.controller.explorer.nodes) > 8)
+        await pilot.press("2")
+        await until(pilot, lambda: not streams.live and bool(standing(app)))
+        assert standing(app)[-1].startswith(PAUSED)
+        app.notify(f"{ENDED}the model ended the text; space goes on.")
+        await until(pilot, lambda: len(standing(app)) == MOST_NOTICES)
+        await pilot.press("2")
+        await during(pilot, lambda: streams.live)
+        assert standing(app) == []
+        app.notify("something else")
+        await press(pilot, "space", "space")
+        await during(pilot, lambda: streams.live)
+        assert standing(app) == ["something else"]
 
 
 async def test_a_clock_of_the_app_s_own_ends_notices() -> None:
