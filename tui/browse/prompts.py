@@ -1,19 +1,14 @@
 """Prompts, typed text and chat turns."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
-from textual.content import Content
 
-from tokexplore.models.api.chat import Chat, Message
 from tokexplore.models.api.options import SHIPPED, PromptSpec
-from tokexplore.models.api.questions import Encode
-from tokexplore.models.display import counted
 from tokexplore.models.errors import TokexploreError, UsageError
-from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.tree.conversation import (
     conversation,
     is_special,
@@ -23,9 +18,10 @@ from tokexplore.models.tree.conversation import (
 )
 from tokexplore.models.tree.trie import ROOT
 from tokexplore.tui.browse.base import Actions, BrowseBase
-from tokexplore.tui.explore.examples import EXAMPLES, Example
+from tokexplore.tui.browse.examples import ExampleActions
+from tokexplore.tui.browse.model_wait import model_settled
+from tokexplore.tui.browse.token_previews import TokenPreviews
 from tokexplore.tui.explore.options import STOCK_PROMPT
-from tokexplore.tui.explore.previews import Previews
 from tokexplore.tui.explore.streams import ENDINGS
 from tokexplore.tui.explore.text_scores import TextScores
 from tokexplore.tui.presenters.status import typed_title
@@ -34,21 +30,18 @@ if TYPE_CHECKING:
     from tokexplore.tui.screens.typed import PromptDraft
     from tokexplore.tui.screens.writing import Written
 
-PREVIEW_TOKENS = 24
 EXAMPLE = "The capital of France is"
 LOADS_FIRST = "The model is not loaded: {type.submit:⏎} loads it first · "
 STILL_COMES = "The answer still comes: {type.submit:⏎} ends it there · "
 NOT_FINISHED = "The answer is not finished: {type.submit:⏎} ends it there · "
-WAIT = 0.05
-"""Seconds between looks at whether the model is there."""
 
 
 class PromptActions(Actions):
     """What goes in as text."""
 
-    def __init__(self, screen: BrowseBase, *, first: bool) -> None:
+    def __init__(self, screen: BrowseBase, examples: ExampleActions, *, first: bool) -> None:
         super().__init__(screen)
-        self._first = first
+        self._first, self._examples = first, examples
         """Whether this is what the command line asked for: a mistake in it ends the program."""
         self._waiting: PromptSpec | None = None
         """A prompt that waits for the model: typed before it was loaded, or asked for where it was
@@ -62,7 +55,7 @@ class PromptActions(Actions):
         """A text that was typed to follow the first prompt before the model was loaded."""
         self._at_work = 0
         """How much that was typed is being done, or waits for its turn."""
-        self._previews = Previews(screen.controller.link)
+        self._previews = TokenPreviews(screen.controller)
 
     @property
     def awaits_model(self) -> bool:
@@ -93,7 +86,7 @@ class PromptActions(Actions):
         options = self.controller.options
         self.controller.jobs.run(self._begin())
         if options.examples and self._first:
-            self.screen.call_after_refresh(self.action_examples)
+            self.screen.call_after_refresh(self._examples.action_examples)
         elif options.starting_prompt() is None:
             self.screen.call_after_refresh(self.action_prompt)
 
@@ -205,7 +198,7 @@ class PromptActions(Actions):
         place = explorer.leaf, explorer.cursor
         given = before or self._goes_on_with or self._left.get(place) or Written("")
         editor = ContinuationEditor(
-            title, given.text, self._preview_more, TextScores(controller), literal=given.literal,
+            title, given.text, self._previews.more, TextScores(controller), literal=given.literal,
             unsent=given is not self._goes_on_with, leave=partial(self._keep, place),
             warning=self._warning,
         )  # fmt: skip
@@ -246,18 +239,8 @@ class PromptActions(Actions):
         self.controller.jobs.change(self._or_again(typing, partial(self._ask_text, written)))
 
     async def _type_at(self, written: "Written", place: tuple[int, int] | None) -> None:
-        await self._loaded()
+        await model_settled(self.controller)
         await self.controller.type_text(written.text, literal=written.literal, place=place)
-
-    async def _loaded(self, *, or_without_chats: bool = False) -> None:
-        """Wait until no model is being loaded.
-
-        Args:
-            or_without_chats: no longer than until it is known that there can be no chat with it.
-        """
-        link = self.controller.link
-        while self.controller.state == "loading" and not (or_without_chats and link.why_no_chat):
-            await asyncio.sleep(WAIT)
 
     async def _give_back(self, spec: PromptSpec) -> None:
         """Open the editor again on a chat that waits for a model that can have none."""
@@ -265,42 +248,10 @@ class PromptActions(Actions):
         async def refused() -> None:
             raise UsageError(self.controller.link.why_no_chat)
 
-        await self._loaded(or_without_chats=True)
+        await model_settled(self.controller, or_without_chats=True)
         if self._waiting is spec and self.controller.link.why_no_chat:
             self._waiting = None
             await self._or_again(refused(), self.action_prompt)
-
-    async def _preview_more(self, text: str, literal: bool) -> str:
-        return await self._preview(text, literal, continuation=True)
-
-    async def _preview(self, text: str, literal: bool, *, continuation: bool = False) -> str:
-        await self._loaded()
-        if self.controller.link.absent:
-            return ""
-        question = Encode(text, continuation=continuation, literal=literal)
-        return self._shown(await self._previews.ask(question))
-
-    async def _preview_chat(self, chat: Chat) -> str:
-        await self._loaded(or_without_chats=True)
-        if self.controller.link.why_no_chat:
-            raise UsageError(self.controller.link.why_no_chat)
-        if self.controller.link.absent:
-            return ""
-        rendered = await self._previews.ask(self.controller.rendering(chat))
-        return "\n".join(filter(None, (self._shown(rendered.ids), rendered.warning)))
-
-    async def _preview_turn(self, text: str, literal: bool) -> str:
-        chat = spoken(self.explorer.path)
-        if chat is None or not text.strip():
-            return ""
-        messages = (*chat.messages, Message("user", text))
-        return await self._preview_chat(
-            msgspec.structs.replace(chat, messages=messages, literal=literal)
-        )
-
-    def _shown(self, ids: Sequence[int]) -> str:
-        shown = "│".join(self.explorer.vocabulary.show(t) for t in ids[-PREVIEW_TOKENS:])
-        return f"{counted(len(ids), 'token')}  {'…' if len(ids) > PREVIEW_TOKENS else ''}{shown}"
 
     @property
     def _prompt_in_view(self) -> int:
@@ -329,8 +280,8 @@ class PromptActions(Actions):
         can_chat = info.chat_template if info else not link.why_no_chat
         editor = PromptEditor(
             self._spec(),
-            self._preview,
-            self._preview_chat,
+            self._previews.text,
+            self._previews.chat,
             leave,
             can_chat=can_chat or (draft is not None and draft.typed.form == "new"),
             as_chat=not self.explorer.nodes
@@ -382,43 +333,6 @@ class PromptActions(Actions):
                 return
         controller.jobs.change(self._start_typed(spec))
 
-    async def action_examples(self) -> None:
-        """Open one of the gallery."""
-        from tokexplore.tui.screens.examples import ExamplePicker
-
-        await self.screen.open(ExamplePicker(), self._example)
-
-    def _example(self, index: int | None) -> None:
-        if index is None:
-            return
-        example = EXAMPLES[index]
-        if example.words:
-            self.screen.run_worker(self._show_words(example))
-        else:
-            self.controller.jobs.change(self._open_example(example))
-
-    async def _open_example(self, example: Example) -> None:
-        """Start on an example, as soon as there is a model to know how."""
-        controller = self.controller
-        await self._loaded()
-        controller.streams.configure(example.settings, example.length)
-        can_chat = not controller.link.absent and controller.link.client.info.chat_template
-        self.screen.tell(example.look, 10)
-        await self.controller.prompt(example.spec(can_chat=can_chat))
-        self.explorer.remark(self.explorer.nodes[self.explorer.prompt_length - 1], example.look)
-
-    async def _show_words(self, example: Example) -> None:
-        """The figures of a few words: no model has a part in it."""
-        from tokexplore.tui.report.lens_text import parse_words, word_lines
-        from tokexplore.tui.screens.dialog import Sheet
-
-        words, logits = zip(*parse_words(example.words), strict=True)
-        settings = [SamplingSettings(temperature=t) for t in (1.0, 100.0)]
-        lines = await asyncio.to_thread(
-            lambda: list(word_lines(words, logits, settings, draws=1000))
-        )
-        await self.screen.open(Sheet(example.title, Content("\n".join(lines))))
-
     async def action_turn(self) -> None:
         """Ask for the next user turn of a chat."""
         await self._ask_turn(None)
@@ -446,7 +360,7 @@ class PromptActions(Actions):
         place = self.explorer.path.prompts[-1].node, -1
         given = before or self._left.get(place) or Written("", chat.literal)
         editor = TextEditor(
-            "The next user turn", given.text, self._preview_turn, literal=given.literal,
+            "The next user turn", given.text, self._previews.turn, literal=given.literal,
             unsent=True, leave=partial(self._keep, place),
             warning=self._warning_of_turn,
         )  # fmt: skip

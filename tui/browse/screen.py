@@ -14,6 +14,7 @@ from tokexplore.tui.browse.annotations import AnnotationActions
 from tokexplore.tui.browse.base import Actions, BrowseBase, Host
 from tokexplore.tui.browse.branches import BranchActions
 from tokexplore.tui.browse.display import DisplayActions
+from tokexplore.tui.browse.examples import ExampleActions
 from tokexplore.tui.browse.generation import GenerationActions
 from tokexplore.tui.browse.key_hints import Now, key_hints
 from tokexplore.tui.browse.navigation import NavigationActions
@@ -73,11 +74,13 @@ class BrowseScreen(BrowseBase):
         self._hinted: Now | None = None
         self.story, self.step, self.strip = StoryPanel(self), StepPanel(self), StripPanel(self)
         self.branch_rows = BranchRows(self.explorer)
-        self._prompts = PromptActions(self, first=first)
+        examples = ExampleActions(self)
+        self._prompts = PromptActions(self, examples, first=first)
         self._branches = BranchActions(self, self.step)
         self.navigation = NavigationActions(self, self.story, self.step, self._branches)
         self._generation = GenerationActions(self, self.step, self._prompts)
         self._action_parts: tuple[Actions, ...] = (
+            examples,
             self._prompts,
             self._branches,
             self.navigation,
