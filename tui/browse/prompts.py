@@ -275,7 +275,8 @@ class PromptActions(Actions):
 
         link, info = controller.link, controller.link.info
         told_turns = conversation(self.explorer.path)
-        turn = turn_at(told_turns, self.explorer.cursor)
+        following, cursor = self.explorer.following, self.explorer.cursor
+        turn = None if following else turn_at(told_turns, cursor)
         draft = self._typed.get(told)
         can_chat = info.chat_template if info else not link.why_no_chat
         editor = PromptEditor(

@@ -114,7 +114,7 @@ async def test_the_prompt_editor_keeps_what_it_does_not_show() -> None:
         assert app.controller.explorer.path.chat == chat
         assert len(explorer.tree) == size, "the same prompt"
         await press(pilot, "p")
-        await pilot.press("shift+tab", "ctrl+u", *"and", "ctrl+t", "enter")
+        await pilot.press("ctrl+u", *"and", "ctrl+t", "enter")
         await until(pilot, lambda: app.controller.explorer.path.chat != chat)
         edited = msgspec.structs.replace(
             chat, messages=(turns[0], Message("user", "and", more)), literal=True

@@ -834,8 +834,8 @@ async def test_plain_text_has_no_turns() -> None:
 
 @pytest.mark.parametrize("follows", [True, False])
 async def test_the_form_marks_the_field_that_is_typed_into(follows: bool) -> None:
-    """It begins on the cursor's turn whether the cursor follows or not, and each field is in view
-    with its label."""
+    """It begins on the cursor's turn, or on the last of the user's where the cursor follows the
+    newest token, and each field is in view with its label."""
     app = chat_app()
     async with app.run_test(size=(80, 24)) as pilot:
         await answered(app, pilot, "and she", "and they")
@@ -845,7 +845,9 @@ async def test_the_form_marks_the_field_that_is_typed_into(follows: bool) -> Non
         await press(pilot, "p")
         begun = app.focused
         assert isinstance(begun, Turn)
-        assert (begun.role, begun.index) == ("assistant", 6)
+        assert (begun.role, begun.index) == (("user", 5) if follows else ("assistant", 6))
+        if follows:
+            await press(pilot, "tab")
         assert "› assistant · when edited, the model goes on from its end" in screen_text(app)
         marked = []
         for key in ("tab", *["shift+tab"] * 5):
