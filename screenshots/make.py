@@ -2,9 +2,9 @@
 
     python screenshots/make.py [NAME ...]
 
-Each tape is played on the embedded model, `chat` on smollm2. Its screenshots become SVGs without web
-fonts, so that they show anywhere and load nothing; `demo` becomes a GIF. `lens-plot` is drawn by
-`lens`.
+Each tape is played on the embedded model, `chat` on smollm2. Its screenshots become SVGs without
+web fonts, so that they show anywhere and load nothing; `demo` becomes a GIF. `lens-plot` is drawn
+by `lens`.
 """
 
 import sys
