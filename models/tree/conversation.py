@@ -118,6 +118,21 @@ def answer_at(path: TokenPath, cursor: int, *, coming: bool = False) -> int | No
     return None
 
 
+def before_given_answer(path: TokenPath, cursor: int) -> Chat | None:
+    """The conversation before the answer that the cursor is in or that comes next, where that was
+    given whole and is not the one that is open; else None."""
+    told, chat = conversation(path), spoken(path)
+    here = turn_at(told, cursor)
+    later = [turn for turn in told[:-1] if here is not None and turn.start >= here.start]
+    answer = next((turn for turn in later if turn.role == "assistant"), None)
+    if chat is None or answer is None:
+        return None
+    if any(_generated(path, [(one.start, one.stop) for one in answer.words])):
+        return None
+    messages = chat.messages[: answer.message]
+    return msgspec.structs.replace(chat, messages=messages, prefill="", prefill_more={})
+
+
 def figures(path: TokenPath, turn: Turn) -> TurnFigures:
     """What is known of a turn of a path."""
     tree, nodes, words = path.tree, path.nodes, turn.words

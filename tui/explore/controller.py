@@ -11,7 +11,9 @@ from tokexplore.models.api.engine import Progress
 from tokexplore.models.api.options import PromptSpec
 from tokexplore.models.api.questions import Question
 from tokexplore.models.errors import EngineLostError, TokexploreError
+from tokexplore.models.tree.conversation import before_given_answer
 from tokexplore.models.tree.events import Edit
+from tokexplore.models.tree.trie import ROOT
 from tokexplore.tui.explore import sight
 from tokexplore.tui.explore.engine_link import EngineLink, MakeClient
 from tokexplore.tui.explore.explorer import Explorer
@@ -29,7 +31,7 @@ from tokexplore.tui.explore.starting import (
     name_tokens,
     tell_chats,
 )
-from tokexplore.tui.explore.streams import ENDINGS, Notify, Streams
+from tokexplore.tui.explore.streams import ANSWERED, ENDINGS, Notify, Streams
 from tokexplore.tui.explore.watchlist import Watchlist
 from tokexplore.tui.terminal.shutdown import failure
 
@@ -76,6 +78,8 @@ class Controller:
         self._loss: EngineLostError | None = None
         """The last loss, which all that was under way then ran into."""
         self._changed, self._notify, self._play_name = changed, notify, play_name
+        self._told_answered = ROOT
+        """The end of an answer of which it was said that it is finished."""
         self._turn = asyncio.Lock()
         self.jobs = jobs = Jobs(changed, self._failed)
         self.link = link = EngineLink(
@@ -262,9 +266,23 @@ class Controller:
                 await self.streams.pause()
                 return
             self.explorer.follow()
+            if count is None and self._is_answered():
+                return
             self.play(count)
             if count is not None:
                 await self.streams.finished()
+
+    def _is_answered(self) -> bool:
+        """Whether it is the user's turn in a chat, which is said once: what the model goes on with
+        after its answer is no part of any."""
+        path, leaf = self.explorer.path, self.explorer.leaf
+        over = path.chat is not None and path.tree.ended.get(leaf) in ANSWERED
+        if not over or leaf == self._told_answered or self.state != "paused":
+            return False
+        self._told_answered = leaf
+        again = f"{self._play_name} again goes on past it"
+        self._notify(f"The answer is finished: the next turn is yours, or {again}.")
+        return True
 
     # What changes the path in view
 
@@ -307,11 +325,17 @@ class Controller:
             self._changed()
 
     async def answer_again(self) -> None:
-        """Generate the answer of the cursor's turn once more, under the next seed.
+        """Generate the answer of the cursor's turn once more, under the next seed; of one that was
+        given, the model's own.
 
         Raises:
             UsageError: at temperature 0, and where nothing is answered on this path.
         """
+        given = before_given_answer(self.explorer.path, self.explorer.cursor)
+        if given is not None:
+            self._notify("The model's own answer, beside the one that was given.")
+            await self.prompt(PromptSpec(chat=given))
+            return
         async with self._turn:
             first = self._picks.answer_to_draw()
             await self._wake()

@@ -33,6 +33,8 @@ ENDINGS = {
     "stop": "a stop text was met",
     "context": "the context is full",
 }
+ANSWERED = frozenset(("eos", "end of turn"))
+"""Those after which it is the user's turn in a chat."""
 ENDED = "Ended: "
 """How a notice begins that says so."""
 
@@ -265,5 +267,6 @@ class Streams:
     def _tell_end(self, reason: str, detail: str) -> None:
         if reason in ENDINGS:
             what = ENDINGS[reason] + (f": {detail!r}" if detail else "")
-            more = "" if reason == "context" else f"; {self._play_name} goes on"
+            answered = reason in ANSWERED and self._explorer.path.chat is not None
+            more = "" if reason == "context" or answered else f"; {self._play_name} goes on"
             self._notify(f"{ENDED}{what}{more}.")

@@ -909,3 +909,43 @@ async def test_a_turn_after_half_an_answer_says_that_sending_ends_it() -> None:
         await until(pilot, lambda: bool(tree.ended))
         await press(pilot, "T")
         assert "The answer is not finished" not in screen_text(app)
+
+
+async def test_r_on_an_answer_that_was_given_gives_the_models_own() -> None:
+    told = Chat(
+        (Message("user", "the king"), Message("assistant", "the old"), Message("user", "and"))
+    )
+    app = make_app(options=AppOptions(prompt=PromptSpec(chat=told), max_new_tokens=LENGTH))
+    async with app.run_test(size=SIZE) as pilot:
+        explorer = app.controller.explorer
+        await until(pilot, lambda: explorer.leaf in explorer.tree.ended)
+        first = explorer.leaf
+        await press(pilot, "{", "{", "{", "R")
+        await until(pilot, lambda: explorer.leaf != first and explorer.leaf in explorer.tree.ended)
+        chat = explorer.path.chat
+        assert chat is not None
+        assert [message.content for message in chat.messages] == ["the king"]
+        assert [turn.role for turn in conversation(explorer.path)][1:] == ["user", "assistant"]
+        assert "The model's own answer" in " ".join(n.message for n in app._notifications)
+        await press(pilot, "o")
+        assert explorer.leaf == first, "what was given stays"
+
+
+async def test_space_after_an_answer_says_that_it_is_finished_first() -> None:
+    engine = FakeEngine()
+    ids = tuple(engine.render(CHAT).ids)
+    engine.planted[ids] = {engine.info.eos_ids[0]: 60.0}
+    app = make_app(
+        options=AppOptions(prompt=PromptSpec(chat=CHAT), max_new_tokens=3), engine=engine
+    )
+    async with app.run_test(size=SIZE) as pilot:
+        explorer = app.controller.explorer
+        await until(pilot, lambda: explorer.leaf in explorer.tree.ended)
+        leaf = explorer.leaf
+        assert explorer.tree.ended[leaf] == "eos"
+        assert "space goes on" not in " ".join(n.message for n in app._notifications)
+        await press(pilot, "space")
+        assert explorer.leaf == leaf
+        assert "The answer is finished: " in " ".join(n.message for n in app._notifications)
+        await press(pilot, "space")
+        await until(pilot, lambda: explorer.leaf != leaf and not app.controller.busy)
