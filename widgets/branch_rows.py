@@ -24,7 +24,7 @@ class BranchRow(NamedTuple):
     depth: int
     """How many forks it is away from the branch that the list starts with."""
     fork_step: int | None
-    """Step of its first own token; None where that is prompt."""
+    """Step at which it leaves its branch; None where that was given its token there."""
     token: str
     """Its first own token, in display form."""
     length: int

@@ -18,6 +18,7 @@ from tokexplore.widgets.transcript_lines import (
     draw_aside,
     draw_fold,
     draw_line,
+    draw_more,
     draw_title,
 )
 from tokexplore.widgets.transcript_looks import CLASSES, CSS, Looks, looks_of
@@ -93,6 +94,7 @@ class Transcript(Widget):
         self._cells: list[Cell] = []
         self._level: LevelOf = no_heat
         self._asides: list[Aside] = []
+        self._more_asides = 0
         self._layout_lines: Layout | None = None
         self._top = 0
         self._strips: dict[int, Strip] = {}
@@ -137,10 +139,11 @@ class Transcript(Widget):
             self._reveal(self._rows() - 1)
         self._keep_in_range()
 
-    def aside(self, lines: Sequence[Aside]) -> None:
-        """Show these branches below the text, as many as a third of the height allows."""
-        if list(lines) != self._asides:
-            self._asides = list(lines)
+    def aside(self, lines: Sequence[Aside], more: int = 0) -> None:
+        """Show these branches below the text, as many as a third of the height allows, and, where
+        a row is free, how many there are beside those, `more` included."""
+        if (list(lines), more) != (self._asides, self._more_asides):
+            self._asides, self._more_asides = list(lines), more
             self._settle()
             self.refresh()
 
@@ -220,7 +223,7 @@ class Transcript(Widget):
             return
         rows, sections = self._rows(), self._sections
         changed = layout.update(self._cells, keep, sections.titles, sections.hidden)
-        self._touch(changed, max(rows, self._rows()) + len(self._asides))
+        self._touch(changed, max(rows, self._rows()) + len(self._asides) + 1)
 
     # Looks
 
@@ -247,8 +250,12 @@ class Transcript(Widget):
             if row not in self._strips:
                 self._strips[row] = self._draw(layout, row)
             return self._strips[row]
-        if y - text_rows < self._aside_rows():
+        asides = self._aside_rows()
+        if y - text_rows < asides:
             return draw_aside(self._asides[y - text_rows], columns, self._looks)
+        more = len(self._asides) - asides + self._more_asides
+        if more and y - text_rows == asides:
+            return draw_more(more, columns, self._looks)
         return Strip.blank(columns, self._looks.text)
 
     def _draw(self, layout: Layout, row: int) -> Strip:

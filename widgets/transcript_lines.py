@@ -149,6 +149,11 @@ def draw_aside(aside: Aside, columns: int, looks: Looks) -> Strip:
     return line(segments, columns, looks.text)
 
 
+def draw_more(count: int, columns: int, looks: Looks) -> Strip:
+    """How many branches were left beside those that have a line, in exactly `columns` cells."""
+    return line([Segment(cut(f"+{count:,} more", columns), looks.muted)], columns, looks.text)
+
+
 def draw_title(
     label: str,
     figures: Sequence[str],

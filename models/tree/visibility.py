@@ -26,10 +26,8 @@ def is_out_of_sight(trie: Trie, node: int) -> bool:
 
 def is_fork(trie: Trie, node: int) -> bool:
     """Whether two or more tokens were taken after `node`; hidden branches don't count."""
-    if len(trie.children[node]) < 2:
-        return False
-    heads = [c for c in trie.children[node] if not trie.begins_prompt(c)]
-    return sum(not is_out_of_sight(trie, head) for head in heads) > 1
+    heads = trie.children[node]
+    return len(heads) > 1 and sum(not is_out_of_sight(trie, head) for head in heads) > 1
 
 
 def follower(trie: Trie, node: int) -> int:

@@ -159,7 +159,7 @@ async def test_taking_the_second_candidate_branches_and_keeps_the_old_story_in_v
         assert explorer.leaf == old
 
 
-async def test_a_line_under_the_story_is_a_branch_in_its_own_words() -> None:
+async def test_a_line_under_the_story_begins_where_its_branch_leaves_the_path_in_view() -> None:
     app = make_app()
     async with app.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: ended(app))
@@ -174,12 +174,25 @@ async def test_a_line_under_the_story_is_a_branch_in_its_own_words() -> None:
         await press(pilot, "home")
         explorer.switch(1)
         await settle(pilot)
-        asides = app._browse.story._asides()
+        asides, more = app._browse.story._asides()
         assert [aside.branch for aside in asides] == [2, 3]
+        assert not more
+        assert tree.branch_of[tree.fork_of(tree.branch(3))] == 2, "it leaves a branch that left"
         for aside in asides:
-            branch = tree.branch(aside.branch)
-            own = tree.ids(branch.tip)[tree.depth[branch.head] - 1 :]
+            tip = tree.branch(aside.branch).tip
+            own = tree.ids(tip)[tree.depth[tree.common(tip, explorer.leaf)] :]
             assert aside.text.strip() == explorer.vocabulary.text(own).strip()
+
+
+async def test_branches_that_have_no_line_are_counted_where_a_row_is_free() -> None:
+    app = make_app()
+    async with app.run_test(size=(100, 24)) as pilot:
+        await until(pilot, lambda: ended(app))
+        for number in (2, 3, 4):
+            await press(pilot, "home", str(number))
+            await until(pilot, lambda: not app.controller.streaming)
+        assert len(app.controller.explorer.left) == 3
+        assert "+2 more" in screen_text(app)
 
 
 async def test_a_token_that_was_taken_already_is_gone_to_and_not_doubled() -> None:

@@ -185,6 +185,12 @@ async def test_the_branch_that_was_left_stays_in_view() -> None:
             "",
             "",
         ]
+        transcript.aside([Aside(2, "", "a"), Aside(3, "", "b"), Aside(4, "", "c")], 2)
+        assert screen(app)[2:] == ["2 ┬ … a", "3 ┬ … b", "+3 more", ""]
+        transcript.show(words(30), 8)
+        assert screen(app)[3:] == ["w023 w024 w025 w026 w027 w028 w029", "2 ┬ … a", "3 ┬ … b"]
+        transcript.show(words(8), 8)
+        assert screen(app)[2:] == ["2 ┬ … a", "3 ┬ … b", "+3 more", ""]
         transcript.aside([])
         transcript.show(words(100), 8)
         transcript.aside([Aside(2, "who had a", " son, who was")])

@@ -1,6 +1,7 @@
 """The story of the main screen: the text of the path in view, and of branches that were left."""
 
 from functools import cached_property
+from itertools import islice
 
 from tokexplore.models.tree.token_path import TokenPath
 from tokexplore.models.tree.visibility import is_out_of_sight
@@ -55,7 +56,7 @@ class StoryPanel:
         sections = sections_of(explorer, view.turns, bits=bits)
         story.show(view.cells, self.unchanged, view.level, sections)
         story.cursor = explorer.cursor
-        story.aside(self._asides())
+        story.aside(*self._asides())
         self._screen.query_one("#story-rule", TitleRule).show(self._title(), self._legend())
 
     def _title(self) -> list[Part]:
@@ -66,27 +67,33 @@ class StoryPanel:
         begins = [Part(BOUNDARY_LEGEND)] if self.transcript.boundaries else []
         return legend_parts(self.path_view.colouring) + begins
 
-    def _asides(self) -> list[Aside]:
-        explorer, tree = self._explorer, self._explorer.tree
+    def _asides(self) -> tuple[list[Aside], int]:
+        """The branches that were left, as lines, and how many more there are."""
+        left = self._left()
         most = ASIDES if self._screen.size.height >= ROOMY else 1
-        asides: dict[int, Aside] = {}
+        shown = [self._aside(tip, at) for tip, at in islice(left.values(), most)]
+        return shown, len(left) - len(shown)
+
+    def _left(self) -> dict[int, tuple[int, int]]:
+        """Of each branch that was left, by number, the latest first: its end, and its first index
+        that is not on the path in view."""
+        explorer, tree = self._explorer, self._explorer.tree
+        left: dict[int, tuple[int, int]] = {}
         for leaf in reversed(explorer.left):
             number, tip = tree.branch_of[leaf], explorer.tip_through(leaf)
             fork = tree.common(tip, explorer.leaf)
-            if number in asides or fork in (tip, explorer.leaf) or is_out_of_sight(tree, leaf):
+            if number in left or fork in (tip, explorer.leaf) or is_out_of_sight(tree, leaf):
                 continue
-            at = max(tree.depth[fork], tree.depth[tree.fork_of(tree.branch(number))])
-            aside = self._aside_cache.get((tip, at))
-            if aside is None:
-                aside = self._aside_cache[tip, at] = self._aside(tip, at)
-            asides[number] = aside
-            if len(asides) == most:
-                break
-        return list(asides.values())
+            left[number] = tip, tree.depth[fork]
+        return left
 
     def _aside(self, tip: int, at: int) -> Aside:
-        """A branch from an index on, which is its own token."""
-        explorer, tree = self._explorer, self._explorer.tree
-        path = TokenPath(tree, explorer.vocabulary, tree.path(tip)[: at + ASIDE_TOKENS])
-        before = path.words(max(0, at - ASIDE_BEFORE), at)
-        return Aside(tree.branch_of[tip], before, path.words(at, at + ASIDE_TOKENS))
+        """A branch from an index on, at which it leaves the path in view."""
+        aside = self._aside_cache.get((tip, at))
+        if aside is None:
+            explorer, tree = self._explorer, self._explorer.tree
+            path = TokenPath(tree, explorer.vocabulary, tree.path(tip)[: at + ASIDE_TOKENS])
+            before = path.words(max(0, at - ASIDE_BEFORE), at)
+            aside = Aside(tree.branch_of[tip], before, path.words(at, at + ASIDE_TOKENS))
+            self._aside_cache[tip, at] = aside
+        return aside

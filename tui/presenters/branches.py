@@ -60,6 +60,15 @@ def _leaves_prompt(tree: TokenTree, branch: Branch) -> bool:
     return is_given(other.turns, tree.depth[branch.head])
 
 
+def _step_left(tree: TokenTree, branch: Branch) -> int | None:
+    """The step that a branch begins at, or that it was given words in the place of; None where it
+    begins with the first token."""
+    head = branch.head
+    if tree.origin[head] != "prompt":
+        return tree.step[head]
+    return None if tree.fork_of(branch) == ROOT else tree.step[head] + 1
+
+
 class BranchRows(Sequence[BranchRow]):
     """The rows of the branch list; the order is kept until the tree's shape changes."""
 
@@ -131,7 +140,7 @@ class BranchRows(Sequence[BranchRow]):
         return BranchRow(
             number=branch.number,
             depth=indent,
-            fork_step=None if inside else tree.own_step(branch.head),
+            fork_step=None if inside else _step_left(tree, branch),
             fork_position=tree.depth[branch.head] - 1 if inside else None,
             token=token,
             length=branch.generated,

@@ -100,7 +100,8 @@ TERMS: Mapping[str, tuple[Term, ...]] = {
         Term("● REC", "● REC", "the screen is recorded: {file.record:!} stops, {file.mark:@} "
              "marks a moment"),
         _word("tok/s", "tokens a second, over the last 64 of this stream"),
-        _word("prefill", "the model reads the prompt, many tokens in one pass, before it goes on"),
+        _word("prefill", "the model reads the prompt, many tokens in one pass, before it goes on; "
+              "of a chat: the words that an answer was begun with"),
         _word("rendering the chat", "the model's chat template makes tokens of what was sent"),
         _word("scoring", "the logprobs of given tokens are computed, many in one pass"),
         Term("ctx 58/1024", r"ctx \d", "tokens of this path, of those that the context holds"),
@@ -161,6 +162,12 @@ TERMS: Mapping[str, tuple[Term, ...]] = {
         Term("_ begins a token", "_ begins a token", "the first character of each token is "
              "underlined; · is a token without text ({view.boundaries:|})"),
         Term("┬ tree fork", "┬", "more than one token was taken here; the numbers are branches"),
+        Term(
+            "2 ┬ …", r"^\d+ ┬ ", "a branch that was left: words shared with the path in view, then "
+            "its own from where it leaves that one",
+        ),
+        Term("+2 more", r"^\+[\d,]+ more\b", "branches that were left and have no line here: "
+             "{branch.list:b} lists all"),
         Term(
             "mean logprob", "mean logprob|\\bmean [-−]?\\d",
             "logprobs of the tokens added up, by how many they are (nats)",
@@ -242,14 +249,15 @@ TERMS: Mapping[str, tuple[Term, ...]] = {
             "sampler", r"\bsampler\b", "the probability that a token is drawn with: after "
             "penalties, temperature and filters; else what cut it",
         ),
-        Term("4,079 more", r"\d more\b", "candidates below the last row, and their probability"),
+        Term("4,079 more", r"(?<![+\d,])[\d,]+ more\b", "candidates below the last row, and "
+             "their probability"),
         Term("●, ›", r"^[› ]●|›", "● the token that the path takes, › the row you are on"),
         Term("live", r"\blive\b", "the step that the stream is at: it changes with each token"),
     ),
     "Branches": (
         Term(
-            "at", r"branch +at\b", "where it left its branch: @12 is a step, p12 a position in "
-            "what that was given",
+            "at, @2, p109", r"branch +at\b", "where it left its branch: @2 is a step, p109 a "
+            "position in what that was given",
         ),
         Term("len", r"\blen\b", "tokens generated on it since"),
         Term(

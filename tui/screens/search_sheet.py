@@ -39,7 +39,8 @@ class SheetLine(NamedTuple):
 
 
 def words_sought(text: str) -> list[str]:
-    """The words of a search; a `/` before them is the habit of beginning one with it."""
+    """The words of a search; a `/` before them is the habit of beginning one with it, and
+    lets a key that acts everywhere be typed."""
     text = text.strip()
     return (text[1:] if len(text) > 1 and text.startswith("/") else text).split()
 
@@ -96,7 +97,7 @@ class SearchSheet(Dialog[None]):
         self.title_text, self._sections, self._found = title, sections, found or {}
 
     def body(self) -> ComposeResult:
-        yield SearchLine(placeholder="words to search for, or a key")
+        yield SearchLine(placeholder="words to search for, or a key: / before one that acts here")
         with VerticalScroll() as scroll:
             scroll.styles.height = max(4, self.app.size.height - _OTHERS)
             yield Static(self.text(columns=self._columns))

@@ -128,11 +128,13 @@ def test_turns_tell_what_is_prompt(prompts: list[bool]) -> None:
     )
 
 
-def test_hidden_branches_and_other_prompts_make_no_fork() -> None:
+def test_a_fork_is_where_paths_in_sight_part_prompts_too() -> None:
     tree = TokenTree()
     begin = grow(tree, ROOT, 1, origin="prompt")
     grow(tree, begin, 2, 3, origin="prompt")
-    grow(tree, begin, 5, 6, origin="prompt")
+    prompt = grow(tree, begin, 5, 6, origin="prompt")
+    assert is_fork(tree, begin)
+    tree.history.change(Hidden(tree.branch_of[prompt]))
     assert not is_fork(tree, begin)
     leaf = grow(tree, begin, 2, 3, origin="prompt")
     grow(tree, leaf, 8)

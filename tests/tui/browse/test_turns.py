@@ -15,6 +15,7 @@ from tokexplore.models.api.options import PromptSpec
 from tokexplore.models.errors import UsageError
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.tree.conversation import TurnFigures, conversation, figures, spoken
+from tokexplore.models.tree.token_path import TokenPath
 from tokexplore.tui.app import TokexploreApp
 from tokexplore.tui.explore.options import AppOptions
 from tokexplore.tui.line_mode.render import branch_lines
@@ -284,6 +285,33 @@ async def test_the_list_says_that_a_branch_leaves_inside_a_turn() -> None:
         )
 
 
+async def test_a_line_begins_at_the_question_where_its_branch_leaves_the_path_in_view() -> None:
+    """It left its own branch later: at the answer, which is not on the path in view."""
+    app = chat_app()
+    async with app.run_test(size=SIZE) as pilot:
+        await answered(app, pilot)
+        explorer, tree = app.controller.explorer, app.controller.explorer.tree
+        await edited(app, pilot, 1, "who was that")
+        await pilot.press("enter")
+        await until(pilot, lambda: explorer.branch.number == 2 and not app.controller.streaming)
+        position = tree.depth[explorer.branch.head] - 1
+        await press(pilot, "o", "home", "2")
+        await until(pilot, lambda: explorer.branch.number == 3 and not app.controller.streaming)
+        tip = explorer.leaf
+        explorer.switch(2)
+        app._browse.changed()
+        await settle(pilot)
+        aside = next(a for a in app._browse.story._asides()[0] if a.branch == 3)
+        path = TokenPath(tree, explorer.vocabulary, tree.path(tip))
+        assert aside.text == path.words(position, len(path.nodes))
+        cells = app._browse.story.path_view.cells
+        assert [at for at, cell in enumerate(cells) if cell.fork] == [position - 1]
+        explorer.place(position)
+        app._browse.changed()
+        await settle(pilot)
+        assert "┬2" in screen_text(app).split()
+
+
 async def test_later_turns_are_sent_too_where_asked() -> None:
     app = chat_app()
     async with app.run_test(size=SIZE) as pilot:
@@ -340,6 +368,8 @@ async def test_first_words_under_an_answer_begin_another_one(begun: str) -> None
         assert said(app)[-1][1].startswith(" she was")
         assert explorer.step(len(explorer.nodes) - 1) == 2 * LENGTH
         assert tree.path(before[-1]) == before
+        row = next(row for row in app._browse.branch_rows if row.number == explorer.branch.number)
+        assert (row.fork_step, row.fork_position) == (LENGTH + 1, None)
         await press(pilot, "u")
         last = [n.message for n in app._notifications][-1]
         assert last.startswith(f"Took back: prefill ' she was' with {LENGTH} tokens after it")

@@ -314,8 +314,8 @@ def test_the_page_has_the_whole_text_of_each_prompt() -> None:
     tree.take(other, 35, "greedy", logprob=-0.1, rank=1)
     text = written(source_of(tree), "html", candidates=0).decode()
     first, second = text.split("<details")[1:]
-    assert f'class="t" data-n="{generated}"' in first
-    assert f'class="t prompt" data-n="{generated}"' in second
+    assert f'class="t fork" data-n="{generated}"' in first
+    assert f'class="t prompt fork" data-n="{generated}"' in second
     assert [t for t in (30, 31, 40, 33, 35) if VOCABULARY.show(t)[1:] not in second] == []
 
 

@@ -154,6 +154,9 @@ async def test_the_sheet_has_the_terms_of_the_screen_and_a_search_those_of_other
         assert sheet.query_one(Input).value == "perplex!?P@=q"
         assert "No line here has all of these words." in screen_text(app)
         assert app.recordings.recorder is None
+        sheet.query_one(Input).clear()
+        await pilot.press("/", *"@2")
+        await until(pilot, lambda: "@2 is a step" in screen_text(app))
         await press(pilot, "enter")
         assert app.screen is app._browse
 
@@ -182,4 +185,6 @@ def test_terms_are_found_once_and_name_keys_that_there_are() -> None:
 def test_signs_on_a_row_are_found() -> None:
     names = {t.name for terms in terms_in("›●   1  <E4> → 一亡似 CJK").values() for t in terms}
     assert names >= {"→ 一丁, = 你", "●, ›"}
+    below = {t.name for ts in terms_in("2 ┬ … who had a son\n+2 more").values() for t in ts}
+    assert below == {"┬ tree fork", "2 ┬ …", "+2 more"}
     assert not Term("x", r"\bx\b", "").is_in("axe")
