@@ -85,6 +85,7 @@ class SearchSheet(Dialog[None]):
         "type to search · {search.up:↑}{search.down:↓} scroll · {search.done:⏎} closes, "
         "and {search.close:q} while nothing is typed"
     )
+    placeholder = "words to search for, or a key"
     nothing_found = "No line here has all of these words."
 
     def __init__(
@@ -97,7 +98,7 @@ class SearchSheet(Dialog[None]):
         self.title_text, self._sections, self._found = title, sections, found or {}
 
     def body(self) -> ComposeResult:
-        yield SearchLine(placeholder="words to search for, or a key: / before one that acts here")
+        yield SearchLine(placeholder=self.placeholder)
         with VerticalScroll() as scroll:
             scroll.styles.height = max(4, self.app.size.height - _OTHERS)
             yield Static(self.text(columns=self._columns))

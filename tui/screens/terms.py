@@ -13,6 +13,8 @@ _NAMES = 24
 class TermsSheet(SearchSheet):
     """The terms that a screen shows; a search finds those of other screens too."""
 
+    placeholder = "words to search for, or a sign: / before one that is a key here"
+
 
 def terms_sheet(shown: str, own: Rebinding) -> TermsSheet:
     """The terms in what a screen shows, with the user's own keys."""
