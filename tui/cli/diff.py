@@ -61,7 +61,10 @@ def _parser() -> Parser:
         "Jensen-Shannon, ranks, greedy choices), others by what each stretch of the text costs.",
         usage="tokexplore diff A B (--prompt TEXT | --prompt-file FILE) [options]",
     )
-    named = "a directory, a name in the hub cache, a hub id, a server's address, embedded"
+    named = (
+        "a directory, a GGUF file, a name in the hub cache, a hub id, embedded, smollm2, a server's "
+        "address"
+    )
     parser.add_argument("model", metavar="A", help=named)
     parser.add_argument("other", metavar="B", help="the same")
     add_prompt(parser)
