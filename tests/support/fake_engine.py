@@ -93,6 +93,8 @@ class FakeEngine:
         self.chunk = chunk
         self.on_death = on_death
         self.bench = FakeBench(self)
+        self.control = Control()
+        """Of the last stream."""
         self.passes = 0
         """Forward passes of streams and scores so far."""
         self._info = _info(name, context, chat_template, dtype)
@@ -172,6 +174,7 @@ class FakeEngine:
         return Rendered(told.ids[-count:], parts=tuple(parts))
 
     def stream(self, request: StreamRequest, control: Control) -> Iterator[StreamEvent]:
+        self.control = control
         if len(request.ids) > self.info.context:
             raise UsageError(
                 f"the prompt is {len(request.ids)} tokens long and the context of "

@@ -751,7 +751,8 @@ async def test_drawing_again_raises_the_number_also_when_the_token_is_known() ->
 
 async def test_a_seed_stays_exact_and_the_length_is_live(gate: threading.Semaphore) -> None:
     options = AppOptions(prompt=PromptSpec(text="Once"), max_new_tokens=50)
-    app = make_app(options=options, gate=gate)
+    engine = FakeEngine(gate=gate)
+    app = make_app(options=options, engine=engine)
     async with app.run_test(size=SIZE) as pilot:
         explorer = app.controller.explorer
         gate.release(3)
@@ -760,6 +761,7 @@ async def test_a_seed_stays_exact_and_the_length_is_live(gate: threading.Semapho
             "s", *["down"] * 9, *"12345678901234567890", "down", "5", "enter", "enter"
         )
         await until(pilot, lambda: explorer.settings.seed == 12345678901234567890)
+        await until(pilot, lambda: engine.control.max_new_tokens == 5)
         gate.release(50)
         await until(pilot, lambda: ended(app))
         assert explorer.tree.step[explorer.leaf] == 5

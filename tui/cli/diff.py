@@ -62,8 +62,8 @@ def _parser() -> Parser:
         usage="tokexplore diff A B (--prompt TEXT | --prompt-file FILE) [options]",
     )
     named = (
-        "a directory, a GGUF file, a name in the hub cache, a hub id, embedded, smollm2, a server's "
-        "address"
+        "a directory, a GGUF file, a name in the hub cache, a hub id, embedded, smollm2, a "
+        "server's address"
     )
     parser.add_argument("model", metavar="A", help=named)
     parser.add_argument("other", metavar="B", help="the same")
