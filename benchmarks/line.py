@@ -4,9 +4,9 @@
     python benchmarks/line.py bytes    bytes a token and CPU on a line that is always read
 
 The app is the real one on a pseudo-terminal of 120 x 40 with the tests' fake engine at a fixed
-rate. For `echo` what it writes is read at 50 kB/s and arrives 50 ms later; keys and the terminal's
-answers take as long on their way back. A key is `c`, its echo the new colouring's name on the
-screen. With `--inside` the app is told that it runs in a multiplexer, and keeps to its budget. With
+rate, in a process of its own as engines are; the CPU is the app's alone. For `echo` what it writes
+is read at 50 kB/s and arrives 50 ms later; keys and the terminal's answers take as long on their
+way back. A key is `c`, its echo the new colouring's name on the screen. With `--inside` the app is told that it runs in a multiplexer, and keeps to its budget. With
 `--ssh` it runs behind a real sshd on loopback, and the line between the two is throttled.
 """
 
@@ -16,6 +16,7 @@ import os
 import pty
 import select
 import signal
+import socket
 import struct
 import sys
 import termios
@@ -46,18 +47,16 @@ def run_app(rate: float, output: str) -> None:
     Args:
         output: `paced`, `stock`, or `server`: paced, with the first 20 candidates of each step.
     """
-    from support.connect import in_thread
-    from support.fake_engine import FakeEngine
-    from support.first_candidates import FirstCandidates
-
     from tokexplore.models.api.options import PromptSpec
     from tokexplore.models.worker.client import EngineClient
+    from tokexplore.models.worker.process import ProcessConnection, spawn_process
     from tokexplore.tui.app import TokexploreApp
     from tokexplore.tui.explore.environment import Environment
     from tokexplore.tui.explore.options import AppOptions
 
-    model = FakeEngine(context=1_000_000, seconds_per_token=1 / rate)
-    engine = FirstCandidates(model=model) if output == "server" else model
+    async def engine() -> ProcessConnection:
+        return await spawn_process([*command("engine", rate, output), "--link"])
+
     options = AppOptions(
         prompt=PromptSpec(text="Once upon a time"),
         max_new_tokens=1_000_000,
@@ -66,15 +65,27 @@ def run_app(rate: float, output: str) -> None:
     )
 
     def client(load: object, on_lost: object) -> EngineClient:
-        return EngineClient(load, connect=in_thread(lambda *_: engine), on_lost=on_lost)  # type: ignore[arg-type]
+        return EngineClient(load, connect=engine, on_lost=on_lost)  # type: ignore[arg-type]
 
     TokexploreApp(options, Environment(client)).run()
 
 
-def app_command(tokens: float, output: str) -> list[str]:
-    """The command line of `run_app` in a process of its own."""
+def run_engine(rate: float, output: str, link: int) -> None:
+    """The fake engine behind the app's socket, until the app is gone."""
+    from support.fake_engine import FakeEngine
+    from support.first_candidates import FirstCandidates
+
+    from tokexplore.models.worker.child import serve
+
+    model = FakeEngine(context=1_000_000, seconds_per_token=1 / rate)
+    engine = FirstCandidates(model=model) if output == "server" else model
+    serve(socket.socket(fileno=link), lambda *_: engine, leave=lambda: os._exit(0))
+
+
+def command(job: str, tokens: float, output: str) -> list[str]:
+    """The command line of `run_app`, or of `run_engine` but for its socket."""
     script = str(Path(__file__).resolve())
-    return [sys.executable, script, "app", "--tokens", str(tokens), "--how", output]
+    return [sys.executable, script, job, "--tokens", str(tokens), "--how", output]
 
 
 class Line:
@@ -161,11 +172,11 @@ def echoes(
     tokens: float, output: str, seconds: float, inside: bool, ssh: SlowSsh | None
 ) -> list[float | None]:
     """The echoes of keys over some time, in order."""
-    command = app_command(tokens, output)
+    app = command("app", tokens, output)
     if ssh is None:
-        line = Line(command, RATE, ONE_WAY, inside=inside)
+        line = Line(app, RATE, ONE_WAY, inside=inside)
     else:
-        line = Line(ssh.command(command), 0, 0.0)
+        line = Line(ssh.command(app), 0, 0.0)
     found: list[float | None] = []
     try:
         line.wait(5)
@@ -209,7 +220,7 @@ def measure_bytes(seconds: float) -> None:
     """Bytes a token and CPU, on a line that is always read."""
     for tokens in (30, 300):
         for output in ("paced", "stock", "server"):
-            line = Line(app_command(tokens, output), 0, 0.0)
+            line = Line(command("app", tokens, output), 0, 0.0)
             try:
                 line.wait(4)
                 size, busy, began = line.bytes, line.cpu(), time.monotonic()
@@ -219,7 +230,7 @@ def measure_bytes(seconds: float) -> None:
                 share = (line.cpu() - busy) / took
                 print(
                     f"{tokens:>4} tokens/s  {output:<6} {each:>7,.0f} bytes a token, "
-                    f"{share:.0%} of a core (fake engine included)",
+                    f"{share:.0%} of a core",
                     flush=True,
                 )
             finally:
@@ -228,7 +239,8 @@ def measure_bytes(seconds: float) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("job", choices=["echo", "bytes", "app"])
+    parser.add_argument("job", choices=["echo", "bytes", "app", "engine"])
+    parser.add_argument("--link", type=int, help="the engine's socket")
     parser.add_argument("--seconds", type=float, default=300)
     parser.add_argument("--inside", action="store_true")
     parser.add_argument("--ssh", action="store_true")
@@ -237,6 +249,8 @@ def main() -> None:
     asked = parser.parse_args()
     if asked.job == "app":
         run_app(asked.tokens, asked.how)
+    elif asked.job == "engine":
+        run_engine(asked.tokens, asked.how, asked.link)
     elif asked.job == "echo":
         ssh = SlowSsh(RATE, ONE_WAY) if asked.ssh else None
         try:
