@@ -6,8 +6,9 @@
 The app is the real one on a pseudo-terminal of 120 x 40 with the tests' fake engine at a fixed
 rate, in a process of its own as engines are; the CPU is the app's alone. For `echo` what it writes
 is read at 50 kB/s and arrives 50 ms later; keys and the terminal's answers take as long on their
-way back. A key is `c`, its echo the new colouring's name on the screen. With `--inside` the app is told that it runs in a multiplexer, and keeps to its budget. With
-`--ssh` it runs behind a real sshd on loopback, and the line between the two is throttled.
+way back. A key is `c`, its echo the new colouring's name on the screen. With `--inside` the app is
+told that it runs in a multiplexer, and keeps to its budget. With `--ssh` it runs behind a real sshd
+on loopback, and the line between the two is throttled.
 """
 
 import argparse
