@@ -315,6 +315,15 @@ class Engine(Protocol):
             UsageError: an engine that lists the first candidates only.
         """
 
+    def read(self, ids: Sequence[int], start: int) -> "Logits":
+        """The raw logits before each token of ids[start:] (start >= 1), f32, shape
+        [len(ids) - start, V]: of steps that were streamed the rows that were drawn from, where they
+        are still held. What is read stays in the cache, for whoever reads on from there.
+
+        Raises:
+            UsageError: an engine that lists the first candidates only.
+        """
+
     def describe(self, ids: Sequence[int], *, whole: bool = False) -> Distribution:
         """The distribution after a path.
 

@@ -11,10 +11,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, get_args
 
 import msgspec
+import numpy as np
 
 from tokexplore.models.api.chat import Chat, Rendered
 from tokexplore.models.api.engine import Control, Engine, ScoredToken
 from tokexplore.models.api.instruments import Execution, Routing, Split, Summands
+from tokexplore.models.diff.rows import Pairs
+from tokexplore.models.diff.steps import Reading, Step
+from tokexplore.models.diff.vocabularies import Shared
 from tokexplore.models.distribution import Distribution, Rows, TokenRank
 from tokexplore.models.sampling.effects import Draws, Effect
 from tokexplore.models.sampling.sampler_view import SamplerView
@@ -119,6 +123,44 @@ class FindScores(Question[list[TokenRank]], frozen=True):
     def ask(self, engine: Engine) -> list[TokenRank]:
         events = engine.score(self.ids, self.start, Control())
         return [event.standing for event in events if isinstance(event, ScoredToken)]
+
+
+class FindLogits(Question[bytes], frozen=True):
+    """See `Engine.read`: the rows as f32, one after the other."""
+
+    ids: Sequence[int]
+    start: int
+
+    def ask(self, engine: Engine) -> bytes:
+        return engine.read(self.ids, self.start).tobytes()
+
+
+class Compare(Question[list[Step]], frozen=True):
+    """What another model and this one say before each token of ids[start:], this one second."""
+
+    ids: Sequence[int]
+    start: int
+    logits: bytes
+    """The other's answer to `FindLogits`."""
+    shared: Shared
+    names: tuple[str, str]
+    """Of the other and of this one, for errors."""
+
+    def ask(self, engine: Engine) -> list[Step]:
+        ours = engine.read(self.ids, self.start)
+        others = np.frombuffer(self.logits, np.float32).reshape(len(ours), -1)
+        pairs, places = Pairs(self.shared, self.names), range(self.start, len(self.ids))
+        return list(map(pairs.step, others, ours, places, self.ids[self.start :]))
+
+
+class FindReadings(Question[list[Reading]], frozen=True):
+    """What an engine says of each token of ids[start:] that need not list all candidates."""
+
+    ids: Sequence[int]
+    start: int
+
+    def ask(self, engine: Engine) -> list[Reading]:
+        return list(readings(engine, self.ids, self.start, Control()))
 
 
 class Reshape(Question[SamplerView], frozen=True):

@@ -9,12 +9,14 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import TypeVar
 
+import numpy as np
 import torch
 import transformers
 
 from tokexplore import __version__
 from tokexplore.models.api.capabilities import Capabilities
 from tokexplore.models.api.engine import ModelInfo, ScoredToken, StreamEvent
+from tokexplore.models.api.instruments import Logits
 from tokexplore.models.catalog.footprint import free_memory
 from tokexplore.models.engine.forward import logits_row, prefill
 from tokexplore.models.engine.forward.cache_probe import probe
@@ -162,6 +164,24 @@ class Core:
         row = logits_row.summarise(last[-1], source, time.perf_counter() - began)
         self.rows_held.put(path.key, row)
         return row, "recomputed"
+
+    def read(self, ids: Sequence[int], start: int) -> Logits:
+        """See `Engine.read`."""
+        path, rows = Path(ids[:start]), list[Logits]()
+        for token in ids[start:]:
+            held = self.rows_held.get(path.key)
+            if held is None:
+                break
+            rows.append(held.logits[None])
+            path.append(token)
+        if (first := start + len(rows)) < len(ids):
+            path = Path(ids[:-1])
+            with self.memory_guarded():
+                leaf = self.start(path, first - 1).leaf
+                fed = self.feed(leaf, path.ids, score_from=first - 1)
+                rows += [logits.numpy() for done, logits in fed if done >= first]
+                self.keep(leaf)
+        return np.concatenate(rows)  # [len(ids) - start, V]
 
     def scored(
         self,

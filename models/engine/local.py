@@ -93,6 +93,10 @@ class LocalEngine(RowQuestions):
         self._check_start(ids, start)
         return self._logits(ids, start, control)
 
+    def read(self, ids: Sequence[int], start: int) -> Logits:
+        self._check_start(ids, start)
+        return self.core.read(ids, start)
+
     def row(self, ids: Sequence[int]) -> tuple[Row, str]:
         return self.core.row(ids)
 

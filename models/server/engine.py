@@ -98,6 +98,10 @@ class ServerEngine(RowQuestions):
                 return
             yield scored
 
+    def read(self, ids: Sequence[int], start: int) -> NoReturn:
+        del ids, start
+        self._refuse("read", "lists_all")
+
     def logits(self, ids: Sequence[int], start: int, control: Control) -> NoReturn:
         del ids, start, control
         self._refuse("logits", "lists_all")

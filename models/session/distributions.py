@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from tokexplore.models.distribution import Distribution
-from tokexplore.models.session import rows
+from tokexplore.models.session import rows, vocabulary_rows
 from tokexplore.models.session.codec import unpack
 from tokexplore.models.session.restore import BROKEN
 from tokexplore.models.tree.distribution_store import Numbers, Values
@@ -137,7 +137,7 @@ def _read(connection: sqlite3.Connection, seqs: Sequence[int]) -> list[Distribut
     if missing := set(seqs) - records.keys():
         raise ValueError(f"the candidates of event {min(missing)} are missing")
     order = [records[seq] for seq in seqs]
-    most = [min(vocabulary, rows.MOST_TOKENS) for _, vocabulary, *_ in order]
+    most = [min(vocabulary, vocabulary_rows.MOST_TOKENS) for _, vocabulary, *_ in order]
     unpacked = unpack([packed for *_, packed in order], most)
     distributions = []
     for record, (ids, logits) in zip(order, unpacked, strict=True):

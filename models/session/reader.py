@@ -13,7 +13,7 @@ from weakref import WeakSet
 import msgspec
 
 from tokexplore.models.errors import UsageError
-from tokexplore.models.session import meta, paths, rows, schema
+from tokexplore.models.session import meta, paths, rows, schema, vocabulary_rows
 from tokexplore.models.session.distributions import AttachedDistributions, attach_distributions
 from tokexplore.models.session.meta import Holder, Summary
 from tokexplore.models.session.restore import BROKEN, replay
@@ -211,7 +211,9 @@ def _restored(connection: sqlite3.Connection, path: Path, migrated: bool) -> Ses
     found = connection.execute("SELECT * FROM vocabulary").fetchone()
     if found is None:
         raise UsageError(f"{path} is empty: nothing was kept in it.")
-    vocabulary = rows.vocabulary_of(msgspec.convert(found, rows.VocabularyRow))
+    vocabulary = vocabulary_rows.vocabulary_of(
+        msgspec.convert(found, vocabulary_rows.VocabularyRow)
+    )
     left = replay(connection, tree)
     if not tree.branches:
         raise UsageError(f"{path} is empty: nothing was kept in it.")

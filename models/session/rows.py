@@ -2,7 +2,6 @@
 
 import math
 import sqlite3
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, get_args
 
@@ -14,16 +13,13 @@ from tokexplore.models.api.provenance import Provenance
 from tokexplore.models.sampling.sampler_view import Cut, SamplerView
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.session import schema
-from tokexplore.models.session.codec import inflate
-from tokexplore.models.tokens import Vocabulary
+from tokexplore.models.session.compared import body_of, step_of
 from tokexplore.models.tree import events
 from tokexplore.models.tree.events import Act, Event, Origin
 from tokexplore.models.tree.study import Study
 
 MOST_ROWS = 2**32
 """Events and distributions that can have a number."""
-MOST_TOKENS, MOST_TOKEN_BYTES = 1 << 24, 1 << 28
-"""A vocabulary beyond these is taken for damage."""
 
 MOST_LOGPROB = 1e-3
 """Nats; above 0 by no more than rounding leaves: what is beyond it is damage."""
@@ -86,6 +82,8 @@ _FLAG = msgspec.json.Decoder(bool)
 KINDS: dict[type[Event], str] = {
     events.TokenTaken: "taken",
     events.Scored: "scored",
+    events.SecondLoaded: "second",
+    events.Compared: "compared",
     events.Configured: "configured",
     events.ModelLoaded: "loaded",
     events.Prompted: "prompted",
@@ -121,8 +119,10 @@ def row_of(event: Event, act: Act, seq: int, at: int) -> tuple[object, ...]:
             row.node, row.logprob, row.rank = node, logprob, rank
         case events.Configured(number, settings):
             row.settings, row.body = number, _json(settings)
-        case events.ModelLoaded(number, provenance):
+        case events.ModelLoaded(number, provenance) | events.SecondLoaded(number, provenance):
             row.model, row.body = number, _json(provenance)
+        case events.Compared(node, second, step):
+            row.node, row.model, row.body = node, second, body_of(step)
         case events.Prompted(node, form, chat, parts, reasoning):
             body = _PromptBody(form, chat, parts or msgspec.UNSET)
             body.reasoning = reasoning if any(reasoning) else msgspec.UNSET
@@ -177,6 +177,10 @@ def event_of(row: EventRow, settings: Sequence[SamplingSettings]) -> Event:
             return events.Configured(_required(row.settings), _SETTINGS.decode(body).checked())
         case events.ModelLoaded:
             return events.ModelLoaded(_required(row.model), _PROVENANCE.decode(body))
+        case events.SecondLoaded:
+            return events.SecondLoaded(_required(row.model), _PROVENANCE.decode(body))
+        case events.Compared:
+            return events.Compared(_required(row.node), _required(row.model), step_of(body))
         case events.Prompted:
             prompt = _PROMPT.decode(body)
             return events.Prompted(
@@ -350,41 +354,3 @@ def _checked(read: Callable[..., Any], values: object, wanted: tuple[str, Any]) 
     except msgspec.MsgspecError as error:
         raise ValueError(f"{name}: {error}") from None
     return column
-
-
-def vocabulary_row(vocabulary: Vocabulary) -> tuple[object, ...]:
-    """A vocabulary as the values of its row, but for the id."""
-    special = msgspec.json.encode(sorted(vocabulary.special)).decode()
-    ends = np.frombuffer(vocabulary.ends, "u4").astype("<u4").tobytes()
-    return (
-        vocabulary.rows, int(vocabulary.leading_space), special,
-        zlib.compress(ends), zlib.compress(vocabulary.blob),
-    )  # fmt: skip
-
-
-class VocabularyRow(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
-    """A row of the table `vocabulary`, its columns in order."""
-
-    id: int
-    rows: Count
-    leading_space: int
-    special: str
-    """JSON list of ids."""
-    ends: bytes
-    """Deflated u32, little endian: where each token's bytes end."""
-    bytes: bytes
-    """Deflated: the bytes of all tokens, one after the other."""
-
-
-def vocabulary_of(row: VocabularyRow) -> Vocabulary:
-    """The vocabulary that a row tells.
-
-    Raises:
-        ValueError: for a row that tells none.
-    """
-    ends = np.frombuffer(inflate(row.ends, 4 * MOST_TOKENS), "<u4")
-    blob = inflate(row.bytes, MOST_TOKEN_BYTES)
-    if len(ends) and (np.any(np.diff(ends.astype("i8")) < 0) or ends[-1] != len(blob)):
-        raise ValueError("the vocabulary's bytes do not fit its tokens")
-    special = msgspec.json.decode(row.special, type=frozenset[int])
-    return Vocabulary(blob, ends.astype("u4").tobytes(), special, row.rows, bool(row.leading_space))

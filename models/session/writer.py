@@ -10,7 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from tokexplore.models.distribution import Distribution
-from tokexplore.models.session import meta, rows, schema
+from tokexplore.models.session import meta, rows, schema, vocabulary_rows
 from tokexplore.models.session.codec import pack
 from tokexplore.models.session.meta import Summary
 from tokexplore.models.session.paths import make_private, network_type
@@ -19,6 +19,7 @@ from tokexplore.models.tree.events import (
     Act,
     Event,
     ModelLoaded,
+    SecondLoaded,
 )
 
 SYNC = 1.0
@@ -122,6 +123,8 @@ class Writer:
             again = rows.TOLD.index(type(event))
             self._add_distribution(seq, event.node, again, event.distribution)
             return
+        if isinstance(event, SecondLoaded):
+            self._version = schema.COMPARED
         if isinstance(event, ModelLoaded):
             self._model = event.number
         self._rows.setdefault(rows.INSERT, []).append(rows.row_of(event, act, seq, at))
@@ -137,7 +140,7 @@ class Writer:
             distribution.source, distribution.seconds,
         )  # fmt: skip
         if not distribution.complete:
-            self._version = schema.INCOMPLETE
+            self._version = max(self._version, schema.INCOMPLETE)
         self._rows.setdefault(rows.INSERT_DISTRIBUTION, []).append(msgspec.structs.astuple(row))
         packed = pack(distribution.ids, distribution.logits)
         self._rows.setdefault(rows.INSERT_CANDIDATES, []).append((seq, packed))
@@ -172,7 +175,7 @@ class Writer:
         if self._vocabulary is not None:
             connection.execute(
                 "INSERT OR REPLACE INTO vocabulary VALUES (1, ?, ?, ?, ?, ?)",
-                rows.vocabulary_row(self._vocabulary),
+                vocabulary_rows.vocabulary_row(self._vocabulary),
             )
         if self._view is not None:
             meta.put(connection, "summary", msgspec.json.encode(self._view.summary).decode())

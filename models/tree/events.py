@@ -10,6 +10,7 @@ import msgspec
 
 from tokexplore.models.api.chat import Chat, ChatPart
 from tokexplore.models.api.provenance import Provenance
+from tokexplore.models.diff.steps import Step
 from tokexplore.models.distribution import Distribution
 from tokexplore.models.sampling.sampler_view import SamplerView
 from tokexplore.models.sampling.settings import SamplingSettings
@@ -79,6 +80,22 @@ class Scored(msgspec.Struct, frozen=True, tag=True, gc=False):
     node: int
     logprob: float
     rank: int
+
+
+class SecondLoaded(msgspec.Struct, frozen=True, tag=True):
+    """From here on figures of a second model come from this one, under a number of its own."""
+
+    number: int
+    provenance: Provenance
+
+
+class Compared(msgspec.Struct, frozen=True, tag=True):
+    """What the model and a second one say of the token of a node."""
+
+    node: int
+    second: int
+    """Its number."""
+    step: Step
 
 
 class Configured(msgspec.Struct, frozen=True, tag=True):
@@ -201,6 +218,8 @@ Event = (
     | DistributionRecomputed
     | ModelLoaded
     | Scored
+    | SecondLoaded
+    | Compared
     | Configured
     | Prompted
     | Ended

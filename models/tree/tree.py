@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from tokexplore.models.api.provenance import Provenance
+from tokexplore.models.diff.steps import Step
 from tokexplore.models.distribution import Distribution
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.tree.distribution_store import DistributionStore
@@ -10,6 +11,7 @@ from tokexplore.models.tree.events import (
     Act,
     Bookmarked,
     Change,
+    Compared,
     Configured,
     DistributionCompleted,
     DistributionComputed,
@@ -27,6 +29,7 @@ from tokexplore.models.tree.events import (
     Prompted,
     Restored,
     Scored,
+    SecondLoaded,
     Studied,
     TokenTaken,
     Unhidden,
@@ -54,6 +57,10 @@ class TokenTree(Trie):
         """By node: the last distribution that was computed again."""
         self.provenance: list[Provenance] = []
         """The models that the distributions come from, in the order in which they were loaded."""
+        self.seconds: list[Provenance] = []
+        """The models that it was compared with, in the order in which they were loaded."""
+        self.compared: dict[int, Step] = {}
+        """By node: what the model and the last of those say of its token."""
         self.bookmarks: set[int] = set()
         self.labels: dict[int, str] = {}
         """Names of nodes."""
@@ -117,6 +124,11 @@ class TokenTree(Trie):
         if not self.provenance or self.provenance[-1] != provenance:
             self.append(ModelLoaded(len(self.provenance), provenance))
 
+    def load_second(self, provenance: Provenance) -> None:
+        """From here on figures of a second model come from this one."""
+        if not self.seconds or self.seconds[-1] != provenance:
+            self.append(SecondLoaded(len(self.seconds), provenance))
+
     # How events apply
 
     def _apply(self, event: Event) -> None:
@@ -137,6 +149,13 @@ class TokenTree(Trie):
                 if number != len(self.provenance):
                     raise ValueError(f"model number {number} is not next")
                 self.provenance.append(provenance)
+            case SecondLoaded(number, provenance):
+                if number != len(self.seconds):
+                    raise ValueError(f"second model number {number} is not next")
+                self.seconds.append(provenance)
+                self.compared = {}
+            case Compared(node, second, step):
+                self._compare(self.checked_node(node), second, step)
             case Scored(node, logprob, rank):
                 self._score(self.checked_node(node), logprob, rank)
             case Configured(number, settings):
@@ -174,6 +193,13 @@ class TokenTree(Trie):
                 self.studies.setdefault(self.checked_node(node), []).append(study)
             case Viewed(leaf):
                 self.way = self.checked_node(leaf), self.turns(leaf)
+
+    def _compare(self, node: int, second: int, step: Step) -> None:
+        if second != len(self.seconds) - 1:
+            raise ValueError(f"second model number {second} is not the one that is compared with")
+        if (step.position, step.token) != (self.depth[node] - 1, self.token[node]):
+            raise ValueError(f"a comparison that is not of node {node}")
+        self.compared[node] = step
 
     def _complete(self, node: int, whole: Distribution) -> None:
         figures = self.distribution.figures(node)

@@ -69,6 +69,7 @@ class FakeEngine:
             counted over the engine's life); each happens once.
         context: positions of the model.
         chunk: prompt tokens per prefill chunk.
+        sharpness: what all logits are multiplied by, those that are planted apart.
         on_death: what `die` does; the process ends by default.
     """
 
@@ -84,8 +85,10 @@ class FakeEngine:
         chunk: int = 64,
         chat_template: bool = True,
         dtype: str = "float32",
+        sharpness: float = 1.0,
         on_death: Callable[[], None] = lambda: os._exit(70),
     ) -> None:
+        self.sharpness = sharpness
         self.planted = dict(planted or {})
         self.gate = gate
         self.seconds_per_token = seconds_per_token
@@ -226,6 +229,9 @@ class FakeEngine:
             ends = range(first, min(first + self.chunk, len(ids)))
             yield np.stack([self.full(ids[:end]) for end in ends])
 
+    def read(self, ids: Sequence[int], start: int) -> Logits:
+        return np.stack([self.full(ids[:end]) for end in range(start, len(ids))])
+
     def describe(self, ids: Sequence[int], *, whole: bool = False) -> Distribution:
         del whole
         return self._distribution(ids, _model_key(ids), 256, "prefill")[0]
@@ -315,6 +321,7 @@ class FakeEngine:
         ):
             if ids[-1] == before:
                 logits[after] += 30
+        logits *= np.float32(self.sharpness)
         for token, logit in self.planted.get(tuple(ids), {}).items():
             logits[token] = logit
         return logits

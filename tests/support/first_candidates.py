@@ -82,6 +82,10 @@ class FirstCandidates:
         del ids, start, control
         self._refuse("logits", "lists_all")
 
+    def read(self, ids: Sequence[int], start: int) -> NoReturn:
+        del ids, start
+        self._refuse("read", "lists_all")
+
     def describe(self, ids: Sequence[int], *, whole: bool = False) -> Distribution:
         return self._whole("describe", ids) if whole else first_of(self._model.describe(ids))
 

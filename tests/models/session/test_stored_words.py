@@ -17,7 +17,7 @@ from tokexplore.models.api.provenance import Provenance
 from tokexplore.models.lab import conditions
 from tokexplore.models.sampling.sampler_view import Cut
 from tokexplore.models.sampling.settings import SamplingSettings
-from tokexplore.models.session import meta, rows, schema
+from tokexplore.models.session import compared, meta, rows, schema, vocabulary_rows
 from tokexplore.models.session.reader import connect
 from tokexplore.models.tree import events, study
 from tokexplore.tui.explore import session_recorder
@@ -33,6 +33,8 @@ FIELDS: dict[type[msgspec.Struct], str] = {
     "eta_cutoff dynamic_range repetition_penalty presence_penalty frequency_penalty "
     "no_repeat_ngram bias banned",
     rows._PromptBody: "form chat parts reasoning",
+    compared._Body: "position token first second kl kl_back js acceptance left_out",
+    compared._Reading: "logprob rank greedy margin",
     chat.ChatPart: "tokens message role kind",
     chat.Chat: "messages prefill template_args prefill_as prefill_more template tools literal",
     chat.Message: "role content more",
@@ -61,7 +63,7 @@ FIELDS: dict[type[msgspec.Struct], str] = {
     "logprob rank sampler_logprob kept log_norm body",
     rows.DistributionRow: "seq node again model vocabulary lse entropy margin top_logprob source "
     "seconds",
-    rows.VocabularyRow: "id rows leading_space special ends bytes",
+    vocabulary_rows.VocabularyRow: "id rows leading_space special ends bytes",
 }
 
 WORDS: dict[object, str] = {
@@ -74,7 +76,7 @@ WORDS: dict[object, str] = {
     conditions.Knob: "copies, batch, mates, together, cache, prefill, dtype, device, "
     "attention, experts, threads, deterministic",
     options.Dtype: "auto, own, float32, bfloat16, float16",
-    heat.Colouring: "surprisal, probability, entropy",
+    heat.Colouring: "surprisal, probability, entropy, delta",
     candidate_rows.ColumnSet: "standard, id, text",
 }
 
@@ -116,7 +118,13 @@ def test_what_is_stored_tells_no_name_of_a_class() -> None:
     tagged = {struct: struct.__struct_config__.tag for struct in FIELDS}
     assert {struct: tag for struct, tag in tagged.items() if tag} == {study.Checked: "control"}
     lists = {struct for struct in FIELDS if struct.__struct_config__.array_like}
-    assert lists == {rows.EventRow, rows.DistributionRow, rows.VocabularyRow}
+    assert lists == {
+        rows.EventRow,
+        rows.DistributionRow,
+        vocabulary_rows.VocabularyRow,
+        compared._Body,
+        compared._Reading,
+    }
 
 
 @pytest.mark.parametrize("kind", WORDS, ids=WORDS.get)
@@ -134,7 +142,7 @@ def test_a_file_has_the_tables_and_keys_that_the_format_tells_of(tmp_path: Path)
     for name, struct in (
         ("event", rows.EventRow),
         ("distribution", rows.DistributionRow),
-        ("vocabulary", rows.VocabularyRow),
+        ("vocabulary", vocabulary_rows.VocabularyRow),
     ):
         columns = connection.execute(f"SELECT name FROM pragma_table_info('{name}')")
         assert [column for (column,) in columns] == FIELDS[struct].split()

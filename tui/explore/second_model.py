@@ -1,0 +1,292 @@
+"""A second model that reads the path in view along, in a process of its own: what it says of each
+token beside the first, and of each candidate of the step in view."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Sequence
+from typing import Literal, NamedTuple
+
+from tokexplore.models.api.engine import ModelInfo, Progress
+from tokexplore.models.api.options import LoadOptions
+from tokexplore.models.api.questions import (
+    Compare,
+    Describe,
+    FindLogits,
+    FindReadings,
+    FindStandings,
+)
+from tokexplore.models.diff.steps import Reading, Step
+from tokexplore.models.diff.vocabularies import Shared, shared_ids
+from tokexplore.models.distribution import Distribution
+from tokexplore.models.errors import EngineLostError, TokexploreError, UsageError
+from tokexplore.models.tree.events import Compared
+from tokexplore.models.tree.trie import ROOT
+from tokexplore.models.worker.async_engine import AsyncEngine
+from tokexplore.tui.explore.engine_link import EngineLink, MakeClient
+from tokexplore.tui.explore.explorer import Explorer
+from tokexplore.tui.explore.jobs import Jobs
+from tokexplore.tui.explore.streams import Notify
+
+SecondState = Literal["absent", "loading", "ready", "lost"]
+
+_ROW_BYTES = 2 * 2**20
+"""Of logits that go from one process to the other at a time: what the event loop copies in a
+millisecond or two."""
+_MOST_ROWS = 64
+_STEPS_KEPT = 256
+"""Steps whose candidates the second model's logprobs are kept of."""
+
+
+class Beside(NamedTuple):
+    """What the second model says of a step."""
+
+    greedy: int
+    """Its most probable token."""
+    logprobs: dict[int, float]
+    """Of the tokens that were asked for so far, nats."""
+
+
+class SecondModel:
+    """One second model at a time. The first one's engine, tree and session know nothing of it but
+    the figures.
+
+    Args:
+        make_client: makes an engine that is not started yet.
+        changed: called when there is something new to show.
+    """
+
+    def __init__(
+        self,
+        explorer: Explorer,
+        link: EngineLink,
+        jobs: Jobs,
+        make_client: MakeClient,
+        changed: Callable[[], None],
+        notify: Notify,
+    ) -> None:
+        self._explorer, self._link, self._jobs = explorer, link, jobs
+        self._make_client, self._changed, self._notify = make_client, changed, notify
+        self.state: SecondState = "absent"
+        self.load: LoadOptions | None = None
+        """How it is loaded, or was before it was lost."""
+        self.info: ModelInfo | None = None
+        self.progress: Progress | None = None
+        """Of loading."""
+        self._client: AsyncEngine | None = None
+        self._shared: Shared | None = None
+        self._reading = self._asking = False
+        self._read = (ROOT, 0)
+        """A node of the path in view up to which all is read, and its depth."""
+        self._refused: set[int] = set()
+        """Nodes that it could not read."""
+        self._beside: OrderedDict[int, Beside] = OrderedDict()
+        self._distributions: dict[int, Distribution] = {}
+
+    @property
+    def name(self) -> str:
+        """What it is called beside the first: its dtype too, where the name alone is the first's.
+
+        Of a session whose second model is not loaded, the recorded name; empty where there is none.
+        """
+        seconds, first = self._explorer.tree.seconds, self._link.info
+        if self.info is None:
+            return seconds[-1].model if seconds else ""
+        same = first is not None and first.name == self.info.name
+        return f"{self.info.name} in {self.info.dtype}" if same else self.info.name
+
+    @property
+    def is_there(self) -> bool:
+        """Whether it can be asked."""
+        return self.state == "ready"
+
+    # Its life
+
+    async def open(self, load: LoadOptions) -> None:
+        """Load a second model; one that is there gives way.
+
+        Raises:
+            TokexploreError: it cannot be loaded, or has other tokens than the first.
+        """
+        await self.close()
+        self.load, self.state, self.progress = load, "loading", None
+        self._client = client = self._make_client(load, self._lose)
+        self._changed()
+        try:
+            await client.start(self._report)
+            found = shared_ids, self._explorer.vocabulary, client.vocabulary
+            shared = await asyncio.to_thread(*found)  # of unlike ones token by token
+            if self._client is client:
+                self._begin(client, shared)
+        except TokexploreError:
+            if self._client is client:
+                await self.close()
+            raise
+
+    def _begin(self, client: AsyncEngine, shared: Shared | None) -> None:
+        """Read along from here on.
+
+        Raises:
+            UsageError: it has other tokens, or can tell nothing of tokens that are given.
+        """
+        can = client.info.capabilities
+        if shared is None or not can.own_ids:
+            raise UsageError(
+                f"{client.info.name} has other tokens than the model in view: `tokexplore diff` "
+                "compares what a text costs both, byte by byte."
+            )
+        if not (can.lists_all or can.prompt_scores or can.whole_rows):
+            raise UsageError(can.why_not(f"{client.info.name} as a second model", "prompt_scores"))
+        self.info, self._shared, self.state, self.progress = client.info, shared, "ready", None
+        self._explorer.tree.load_second(client.info.provenance)
+        self._explorer.touch(0)
+        self._changed()
+
+    def _report(self, progress: Progress) -> None:
+        self.progress = progress
+        self._changed()
+
+    def _lose(self, error: EngineLostError) -> None:
+        self.state, self.progress = "lost", None
+        self._notify(f"The second model: {error} The first goes on without it.", severity="error")
+        self._changed()
+
+    async def close(self) -> None:
+        """Take it away; its figures stay."""
+        client, self._client = self._client, None
+        self.state, self.info, self.progress = "absent", None, None
+        self._read = (ROOT, 0)
+        self._refused.clear()
+        self._beside.clear()
+        self._distributions.clear()
+        if client is not None:
+            await client.close()
+        self._changed()
+
+    # Reading along
+
+    def read_on(self) -> None:
+        """Read what it has not read of the path in view, unless that is under way."""
+        ready = self.is_there and not self._link.absent and not self._explorer.is_replayed
+        if ready and not self._reading and self._span() is not None:
+            self._reading = True
+            self._jobs.run(self._read_path())
+
+    async def _read_path(self) -> None:
+        try:
+            while self.is_there and not self._link.absent and (span := self._span()):
+                await self._read_span(span)
+                self._changed()
+        except EngineLostError:
+            pass  # whoever lost it says so
+        finally:
+            self._reading = False
+
+    async def _read_span(self, span: range) -> None:
+        nodes = [self._explorer.nodes[at] for at in span]
+        number = len(self._explorer.tree.seconds) - 1
+        client = self._client
+        try:
+            steps = await self._steps(span, self._explorer.ids(span.stop))
+        except EngineLostError:
+            raise
+        except TokexploreError as error:
+            self._refused.update(nodes)
+            self._notify(f"The second model cannot read on: {error}", severity="warning")
+            return
+        if client is not self._client:
+            return
+        for node, step in zip(nodes, steps, strict=True):
+            self._explorer.tree.append(Compared(node, number, step))
+        self._explorer.touch(span.start)
+
+    async def _steps(self, span: range, ids: Sequence[int]) -> list[Step]:
+        assert self._client is not None and self._shared is not None
+        assert self.info is not None and self._link.info is not None
+        if self._lists_all:
+            logits = await self._link.client.ask(FindLogits(ids, span.start))
+            names = self._link.info.name, self.info.name
+            question = Compare(ids, span.start, logits, self._shared, names)
+            return await self._client.ask(question)
+        ours = [self._reading_of(at) for at in span]
+        theirs = await self._client.ask(FindReadings(ids, span.start))
+        both = zip(span, ours, theirs, strict=True)
+        return [Step(at, ids[at], one, other) for at, one, other in both if one is not None]
+
+    @property
+    def _lists_all(self) -> bool:
+        """Whether both models tell their whole distributions."""
+        infos = (self.info, self._link.info)
+        return all(info is not None and info.capabilities.lists_all for info in infos)
+
+    def _span(self) -> range | None:
+        """The next positions of the path in view to be read; None where there are none."""
+        nodes, (node, done) = self._explorer.nodes, self._read
+        start = done if 0 < done <= len(nodes) and nodes[done - 1] == node else 1
+        while start < len(nodes) and not self._is_due(start):
+            start += 1
+        if nodes:
+            self._read = nodes[start - 1], start
+        rows = max(1, _ROW_BYTES // (4 * max(1, self._explorer.vocabulary.rows)))
+        stop = start
+        while stop < min(len(nodes), start + min(rows, _MOST_ROWS)) and self._is_due(stop):
+            stop += 1
+        return range(start, stop) if stop > start else None
+
+    def _is_due(self, at: int) -> bool:
+        """Whether a position of the path is to be read, and can be."""
+        node = self._explorer.nodes[at]
+        if node in self._explorer.tree.compared or node in self._refused:
+            return False
+        return self._lists_all or self._reading_of(at) is not None
+
+    def _reading_of(self, at: int) -> Reading | None:
+        """What the first says of the token at a position, as far as it is recorded."""
+        tree, nodes = self._explorer.tree, self._explorer.nodes
+        told = tree.distribution.get(nodes[at - 1])
+        if told is None or not tree.is_scored(nodes[at]):
+            return None
+        margin = told.margin if told.margin_known else None
+        return Reading(tree.logprob[nodes[at]], tree.rank[nodes[at]], told.id_view[0], margin)
+
+    # The step in view
+
+    def beside(self, node: int, tokens: Collection[int]) -> Beside | None:
+        """What it says after a node, as far as it is known; of tokens of which it is not, it is
+        asked."""
+        if not self.is_there or node == ROOT:
+            return None
+        known = self._beside.get(node)
+        missing = [t for t in tokens if known is None or t not in known.logprobs]
+        if missing and not self._asking:
+            self._asking = True
+            self._jobs.run(self._ask(node, missing))
+        return known
+
+    async def _ask(self, node: int, tokens: Sequence[int]) -> None:
+        client, ids = self._client, self._explorer.tree.ids(node)
+        try:
+            assert client is not None
+            told = self._distributions.get(node) or await client.ask(Describe(ids))
+            places = {token: told.index_of(token) for token in tokens}
+            found = {t: told.logprob(at) for t, at in places.items() if at is not None}
+            others = [token for token, at in places.items() if at is None]
+            rows = client.info.vocabulary
+            if others and client.info.capabilities.whole_rows:
+                asked = FindStandings(ids, [token for token in others if token < rows])
+                found |= {rank.token: rank.logprob for rank in await client.ask(asked)}
+        except EngineLostError:
+            return
+        finally:
+            self._asking = False
+        if client is self._client:
+            # What cannot be had is not asked for again: it is left blank.
+            self._keep(node, told, found | {t: float("nan") for t in others if t not in found})
+
+    def _keep(self, node: int, told: Distribution, found: dict[int, float]) -> None:
+        before = self._beside.get(node)
+        self._beside[node] = Beside(told.id_view[0], (before.logprobs if before else {}) | found)
+        self._beside.move_to_end(node)
+        self._distributions[node] = told
+        while len(self._beside) > _STEPS_KEPT:
+            old, _ = self._beside.popitem(last=False)
+            del self._distributions[old]
