@@ -20,9 +20,10 @@ from tokexplore.models.display import safe_text
 from tokexplore.models.session.timeline import Timeline
 from tokexplore.tui.browse.generation import PAUSED
 from tokexplore.tui.browse.screen import BrowseScreen
-from tokexplore.tui.explore.controller import LOADED_AT_END, Controller
+from tokexplore.tui.explore.controller import Controller
 from tokexplore.tui.explore.environment import REAL, Environment
 from tokexplore.tui.explore.options import AppOptions
+from tokexplore.tui.explore.path_ends import LOADED_AT_END
 from tokexplore.tui.explore.session_recorder import LOOK_EVERY as KEEP_EVERY
 from tokexplore.tui.explore.session_recorder import OpenSession, ScreenState
 from tokexplore.tui.explore.streams import ENDED

@@ -13,6 +13,7 @@ from tokexplore.widgets.title_rule import SEPARATOR
 from tokexplore.widgets.transcript_cells import BLANK, BREAK, FORK, HELD, MARK, MARKS, NO_TEXT, Cell
 from tokexplore.widgets.transcript_layout import Line, Run
 from tokexplore.widgets.transcript_looks import Looks
+from tokexplore.widgets.transcript_sections import Section
 
 LIVE = "▌"
 FOLD = "▸"
@@ -152,6 +153,36 @@ def draw_aside(aside: Aside, columns: int, looks: Looks) -> Strip:
 def draw_more(count: int, columns: int, looks: Looks) -> Strip:
     """How many branches were left beside those that have a line, in exactly `columns` cells."""
     return line([Segment(cut(f"+{count:,} more", columns), looks.muted)], columns, looks.text)
+
+
+def draw_section(
+    section: Section,
+    cells: Sequence[Cell],
+    cursor: int | None,
+    columns: int,
+    looks: Looks,
+    *,
+    folded: bool,
+    forks: bool,
+) -> Strip:
+    """The line that a section has, in exactly `columns` cells.
+
+    Args:
+        section: of `cells`.
+        cells: the whole text.
+        cursor: the index of a cell that the line stands for and the user is on; None elsewhere.
+        columns: width in cells.
+        looks: the styles.
+        folded: whether the line stands for all of the section.
+        forks: whether the tree forks after a cell that the line stands for.
+    """
+    here = "" if cursor is None else cells[cursor].shown or cells[cursor].text
+    if not folded:
+        return draw_title(section.label, section.figures, here, columns, looks, forks=forks)
+    end = section.stop if cursor is None else cursor
+    before = cells[max(section.start, end - columns) : end]
+    tail = "".join(cell.text for cell in before if cell.kind != "template")
+    return draw_fold(section.label, section.words, tail, here, columns, looks, forks=forks)
 
 
 def draw_title(

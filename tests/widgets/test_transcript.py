@@ -455,7 +455,7 @@ async def test_boundaries_are_shown_and_hidden_without_a_new_layout() -> None:
         transcript.show(text, 0)
         await pilot.pause()
         plain, laid_out = screen(app), []
-        layout = transcript._layout_lines
+        layout = transcript._text.layout
         assert layout is not None
         update = layout.update
         layout.update = lambda *given: laid_out.append(given[1]) or update(*given)  # type: ignore[method-assign, func-returns-value]

@@ -93,7 +93,7 @@ class PromptActions(Actions):
     async def _begin(self) -> None:
         controller = self.controller
         try:
-            await controller.open()
+            await controller.engine_life.open()
             if controller.state == "asking":
                 self.host.sessions.model_opened()
             spec = controller.options.starting_prompt() if self._waiting is None else None
@@ -113,7 +113,7 @@ class PromptActions(Actions):
 
     def restart(self) -> None:
         """Start a lost engine again, then on a prompt that waits for it."""
-        loading = self.controller.restart()
+        loading = self.controller.engine_life.restart()
         self.controller.jobs.run(self._go_on_after(loading))
 
     async def _go_on_after(self, loading: Awaitable[None]) -> None:
@@ -124,7 +124,7 @@ class PromptActions(Actions):
         self.host.sessions.model_opened()
         if self._waiting is not None:
             await self._start_typed(self._waiting)
-        elif controller.goes_on:
+        elif controller.engine_life.goes_on:
             self.explorer.follow()
             controller.play()
 

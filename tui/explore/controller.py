@@ -10,37 +10,28 @@ from tokexplore.models.api.chat import Chat, Rendered
 from tokexplore.models.api.engine import Progress
 from tokexplore.models.api.options import PromptSpec
 from tokexplore.models.api.questions import Question
-from tokexplore.models.errors import EngineLostError, TokexploreError
+from tokexplore.models.errors import EngineLostError
 from tokexplore.models.tree.conversation import before_given_answer
 from tokexplore.models.tree.events import Edit
-from tokexplore.models.tree.trie import ROOT
 from tokexplore.tui.explore import sight
+from tokexplore.tui.explore.engine_life import EngineLife
 from tokexplore.tui.explore.engine_link import EngineLink, MakeClient
 from tokexplore.tui.explore.explorer import Explorer
 from tokexplore.tui.explore.jobs import Jobs
 from tokexplore.tui.explore.noise import NoiseMeter
 from tokexplore.tui.explore.options import AppOptions
+from tokexplore.tui.explore.path_ends import PathEnds
 from tokexplore.tui.explore.picks import Picks
 from tokexplore.tui.explore.prompts import Prompts
 from tokexplore.tui.explore.queries import Queries
 from tokexplore.tui.explore.replay import Replay
 from tokexplore.tui.explore.scoring import Scorer
-from tokexplore.tui.explore.starting import (
-    adopt_vocabulary,
-    introduce,
-    name_tokens,
-    tell_chats,
-)
-from tokexplore.tui.explore.streams import ANSWERED, ENDINGS, Notify, Streams
+from tokexplore.tui.explore.streams import Notify, Streams
 from tokexplore.tui.explore.watchlist import Watchlist
-from tokexplore.tui.terminal.shutdown import failure
 
 State = Literal["replaying", "recorded", "loading", "asking", "streaming", "paused", "lost"]
 """`recorded`: a session is open and its model not yet asked for; `replaying`: it is lived again;
 `asking`: the model is there and a prompt is not."""
-
-LOADED_AT_END = "The model is loaded. The path is finished"
-"""How a notice begins that says why nothing is generated."""
 
 
 class Controller:
@@ -71,29 +62,26 @@ class Controller:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.explorer, self.options, self.replay = explorer, options, replay
-        self.goes_on = False
-        """A stream was live when the engine was lost."""
-        self.differs: list[str] = []
-        """How the model that was loaded computes otherwise than the session was recorded."""
-        self._loss: EngineLostError | None = None
-        """The last loss, which all that was under way then ran into."""
-        self._changed, self._notify, self._play_name = changed, notify, play_name
-        self._told_answered = ROOT
-        """The end of an answer of which it was said that it is finished."""
+        self._changed, self._notify = changed, notify
         self._turn = asyncio.Lock()
         self.jobs = jobs = Jobs(changed, self._failed)
         self.link = link = EngineLink(
-            options.load, make_client, self.lose, changed,
+            options.load, make_client, self._lost, changed,
             recorded=bool(explorer.nodes) or replay is not None,
         )  # fmt: skip
         self.watchlist = Watchlist(explorer, link, jobs, changed)
         self.scorer = Scorer(explorer, link, self.watchlist, changed)
         self.streams = Streams(
             options, explorer, link, self.watchlist, self.scorer, jobs, changed, notify,
-            self.lose, began, play_name, clock,
+            self._lost, began, play_name, clock,
         )  # fmt: skip
         self.queries = Queries(explorer, link, self.streams, jobs)
         self.noise = NoiseMeter(explorer, link, self.streams, jobs, changed)
+        self.engine_life = EngineLife(
+            options, explorer, link, self.watchlist, self.streams, self.queries, changed, notify,
+            play_name,
+        )  # fmt: skip
+        self._path_ends = PathEnds(explorer, notify, play_name)
         self._picks = Picks(
             explorer, link, self.streams, self.queries, notify, self._wake, play_name
         )
@@ -111,11 +99,6 @@ class Controller:
         if self.streams.live:
             return "streaming"
         return "paused" if self.explorer.nodes else "asking"
-
-    @property
-    def why_lost(self) -> str:
-        """What the engine ran into; empty where it is not lost."""
-        return str(self._loss or "") if self.link.state == "lost" else ""
 
     @property
     def streaming(self) -> bool:
@@ -145,75 +128,16 @@ class Controller:
 
     # The engine
 
-    async def open(self) -> None:
-        """Load the model, and begin with the settings that were asked for.
-
-        Raises:
-            TokexploreError: it cannot be loaded, or does not go with what was asked for.
-        """
-        first = self.link.info is None
-        try:
-            info = await self.link.load(for_chat=first and self.options.starts_with_chat)
-        except EngineLostError as error:
-            self.lose(error)
-            return
-        adopt_vocabulary(self.explorer, self.link.client.vocabulary, self.options.load.model)
-        self.link.ready()
-        await tell_chats(self.link.client, self.explorer.tree)
-        if first:
-            self.differs = introduce(self.options, self.explorer, info, self._notify)
-            self.queries.recomputes = bool(self.differs)
-            await name_tokens(self.options, self.link.client, self.explorer, self.watchlist)
-        self.explorer.tree.load(info.provenance)
-        self._changed()
-
-    def restart(self) -> Awaitable[None]:
-        """Begin with a new engine process, from the same node; awaited, its model is loaded.
-
-        Raises:
-            TokexploreError: when awaited; see `open`.
-        """
-        self.streams.drop(self.streams.live)
-        self.queries.forget_asked()
-        self.link.renew()
-        return self._open_or_lose()
-
-    async def _wake(self) -> None:
-        """Load the model of a session that is open without it."""
-        self.end_replay()
-        if self.link.state == "recorded":
-            await self._open_or_lose()
-
-    async def _open_or_lose(self) -> None:
-        try:
-            await self.open()
-        except TokexploreError:
-            self.link.lose()
-            raise
-
-    def lose(self, error: EngineLostError) -> None:
-        """The engine's process is gone: say why, once; the tree stays."""
-        if self.link.state != "lost":
-            self.goes_on, self._loss = self.streaming, error
-            self.streams.drop(self.streams.live)
-            self.link.lose()
-            self._notify(
-                f"{error} {self._play_name.capitalize()} starts it again.", severity="error"
-            )
-            self._changed()
+    def _lost(self, error: EngineLostError) -> None:
+        self.engine_life.lose(error)
 
     def _failed(self, error: Exception) -> None:
-        """Tell what a piece of work in the background ran into."""
-        if isinstance(error, EngineLostError):
-            if self.link.state == "lost" and error is not self._loss:
-                self._notify(
-                    f"The engine is gone: {self._play_name} starts it again.", severity="error"
-                )
-            self.lose(error)
-        elif isinstance(error, TokexploreError):
-            self._notify(str(error), severity="error")
-        else:
-            self._notify(failure(error), severity="error")
+        self.engine_life.failed(error)
+
+    async def _wake(self) -> None:
+        """Load the model of a session that is open without it; a replay ends here."""
+        self.end_replay()
+        await self.engine_life.wake()
 
     async def close(self) -> None:
         """End all work and the engine."""
@@ -248,11 +172,8 @@ class Controller:
     async def _wake_and_play(self, count: int | None) -> None:
         async with self._turn:
             await self._wake()
-            ending = ENDINGS.get(self.explorer.tree.ended.get(self.explorer.leaf, ""))
-            if count is None and ending and self.state == "paused":
-                again = f"{self._play_name} again goes on past it"
-                self._notify(f"{LOADED_AT_END}: {ending}; {again}.")
-            else:
+            finished = count is None and self.state == "paused" and self._path_ends.tell_loaded()
+            if not finished:
                 self.play(count)
 
     async def go_on(self, count: int | None = None) -> None:
@@ -266,23 +187,11 @@ class Controller:
                 await self.streams.pause()
                 return
             self.explorer.follow()
-            if count is None and self._is_answered():
+            if count is None and self.state == "paused" and self._path_ends.tell_answered():
                 return
             self.play(count)
             if count is not None:
                 await self.streams.finished()
-
-    def _is_answered(self) -> bool:
-        """Whether it is the user's turn in a chat, which is said once: what the model goes on with
-        after its answer is no part of any."""
-        path, leaf = self.explorer.path, self.explorer.leaf
-        over = path.chat is not None and path.tree.ended.get(leaf) in ANSWERED
-        if not over or leaf == self._told_answered or self.state != "paused":
-            return False
-        self._told_answered = leaf
-        again = f"{self._play_name} again goes on past it"
-        self._notify(f"The answer is finished: the next turn is yours, or {again}.")
-        return True
 
     # What changes the path in view
 

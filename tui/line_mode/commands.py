@@ -43,7 +43,7 @@ class Commands:
         self._need_prompt()
         count = _whole(rest, "go", least=1) if rest else None
         if self.controller.state == "lost":
-            await self.controller.restart()
+            await self.controller.engine_life.restart()
         self.explorer.follow()
         self._lines.tell_from(len(self.explorer.nodes))
         self.controller.play(count)

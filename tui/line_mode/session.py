@@ -120,7 +120,7 @@ class LineSession:
         """Load the model, then start on the prompt, where there is one."""
         controller = self._controller
         self._lines.say(f"loading {self._options.load.model}")
-        loading = asyncio.ensure_future(controller.open())
+        loading = asyncio.ensure_future(controller.engine_life.open())
         loading.add_done_callback(lambda _: self._lines.moved.set())
         while not loading.done():
             self._report()

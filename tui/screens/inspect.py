@@ -44,12 +44,13 @@ def inspect_sheet(
     """
     parts, explorer, info = [], controller.explorer, controller.link.info
     model = _model(explorer, info, controller.streams.threads) if info else _ABSENT
-    lost = [("lost", controller.why_lost)] if controller.why_lost else []
+    life = controller.engine_life
+    lost = [("lost", life.why_lost)] if life.why_lost else []
     rooms = {
         "This token": _token(explorer),
         "Texts at this step": _texts(TextScores(controller)),
         "This path": [("remark", sentence) for sentence in explorer.remarks_on_path()],
-        "Model": [*lost, *model, *(("not as recorded", words) for words in controller.differs)],
+        "Model": [*lost, *model, *(("not as recorded", words) for words in life.differs)],
         "Session": _session(explorer, session),
         "Line": _line(figures),
         "Notices, the latest first": [("", notice) for notice in [*notices][::-1]],

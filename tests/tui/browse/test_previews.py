@@ -124,7 +124,7 @@ async def test_a_text_that_a_lost_engine_cannot_read_stays_in_the_editor() -> No
         await until(pilot, lambda: explorer.tree.step[explorer.leaf] == LENGTH)
         await press(pilot, "t")
         app.screen.query_one(Draft).load_text("and she")
-        app.controller.lose(EngineLostError("gone."))
+        app.controller.engine_life.lose(EngineLostError("gone."))
         await app.controller.link.client.close()
         await pilot.press("enter")
         await during(pilot, lambda: any(n.severity == "error" for n in app._notifications))

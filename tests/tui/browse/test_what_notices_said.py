@@ -55,7 +55,7 @@ async def test_why_the_engine_was_lost_and_that_a_prompt_waits() -> None:
     )
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: app.controller.state == "lost")
-        why = app.controller.why_lost
+        why = app.controller.engine_life.why_lost
         assert why
         assert f"lost              {why.split()[0]}" in inspector(app)
         await press(pilot, "p")
@@ -82,7 +82,7 @@ async def test_a_prompt_typed_while_the_model_loads_is_told_of_as_long_as_it_loa
         await until(pilot, lambda: ended(app))
         assert "the king" in app.controller.explorer.text()
         assert WAITS not in screen_text(app)
-        assert app.controller.why_lost == ""
+        assert app.controller.engine_life.why_lost == ""
 
 
 async def test_how_a_model_is_not_as_recorded() -> None:
@@ -91,9 +91,9 @@ async def test_how_a_model_is_not_as_recorded() -> None:
     async with again.run_test(size=(120, 40)) as pilot:
         await settle(pilot)
         await press(pilot, "space")
-        await until(pilot, lambda: bool(again.controller.differs))
+        await until(pilot, lambda: bool(again.controller.engine_life.differs))
         assert "not as recorded   " in inspector(again)
-        assert "bfloat16" in " ".join(again.controller.differs)
+        assert "bfloat16" in " ".join(again.controller.engine_life.differs)
 
 
 async def test_typed_text_and_draws_have_their_figures() -> None:

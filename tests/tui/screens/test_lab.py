@@ -264,7 +264,7 @@ async def test_space_says_why_it_stops_nothing() -> None:
         await opened(pilot, app)
         await press(pilot, "space")
         assert any("No runs are being made." in n.message for n in app._notifications)
-        app.controller.lose(EngineLostError("It ended."))
+        app.controller.engine_life.lose(EngineLostError("It ended."))
         await press(pilot, "space")
         assert any("space in the main screen" in n.message for n in app._notifications)
 
