@@ -51,6 +51,8 @@ GROUPS: dict[str, tuple[Command, ...]] = {
                 "pgup and pgdn: story or candidates."),
         Command("row.taken", "0", "0", "taken_row", "taken row",
                 "To the row of the token that was taken."),
+        Command("row.second", "asterisk,＊", "*", "second_row", "second's row",
+                "To the row that a second model would choose; ⏎ branches there."),
         Command("row.find", "/", "/", "find", "find", "Search the whole vocabulary at this step."),
     ),
     "Act": (
@@ -110,6 +112,11 @@ GROUPS: dict[str, tuple[Command, ...]] = {
         Command("jump.fork_back", "[", "[", "fork(-1)", "tree fork back",
                 "To the previous tree fork."),
         Command("jump.fork", "]", "]", "fork(1)", "tree fork", "To the next tree fork."),
+        Command("jump.parted", "greater_than_sign,＞", ">", "disagreement(1)", "disagreement",
+                "To the step where a second model would choose otherwise and is furthest off; "
+                "again, to the next of them."),
+        Command("jump.parted_back", "less_than_sign,＜", "<", "disagreement(-1)",
+                "disagreement before", "To the disagreement before in that order."),
         Command("jump.text", "f", "f", "find_text", "find text",
                 "Find a text anywhere in the tree."),
         Command("jump.match", "semicolon,；", ";", "match(1)", "next match",
@@ -144,6 +151,9 @@ GROUPS: dict[str, tuple[Command, ...]] = {
                 "texts part."),
         Command("view.watch", "w", "w", "watch", "watch",
                 "Follow a token at every step, whatever its rank; again to leave it out."),
+        Command("view.against", "ampersand,＆", "&", "against", "second model",
+                "A second model that reads along: its figures beside the first's; again takes it "
+                "away."),
         Command("view.theme", "ctrl+t", "^t", "theme", "theme",
                 "Another theme: dark, light, the terminal's own colours."),
     ),

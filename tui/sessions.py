@@ -154,7 +154,7 @@ class Sessions:
         else:
             await asyncio.to_thread(self.recorder.close, "quit")
         gc_control.release()
-        options = msgspec.structs.replace(self._options, load=load, prompt=None)
+        options = msgspec.structs.replace(self._options, load=load, against=None, prompt=None)
         self.controller, self.recorder = self._make(options, previous=self._previous[1])
         self._around.show()
 
@@ -181,7 +181,8 @@ class Sessions:
             self._around.notify(problem, severity="warning")
         await self._end_previous()
         gc_control.release()
-        options = options_for(opened, OpenOptions(app=self._options))
+        app = msgspec.structs.replace(self._options, against=None)
+        options = options_for(opened, OpenOptions(app=app))
         self.controller, self.recorder = self._make(options, opened)
         return opened
 

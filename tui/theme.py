@@ -12,6 +12,8 @@
 | `special` | special tokens, control pictures |
 | `close`, `close-bar` | close calls ≈, and the bars of their entropy |
 | `heat-0` ... `heat-5` | the ramp, as backgrounds; `heat-text-0` ... are readable on them |
+| `heat-6` ... `heat-11` | the ramps of two models' difference, less sure and more |
+| `less`, `more` | bars of what a second model holds less probable, and more |
 """
 
 from typing import TypeVar
@@ -72,6 +74,8 @@ DARK = Theme(
         "special": "#79c0c9",
         "close": "#a5d8f6",
         "close-bar": "#80c1e8",
+        "less": "#e0606e",
+        "more": "#5aa2e8",
         **_textual_colours("#98a0ae", "#333d4b", "#0e1118"),
         **_heat(DARK_RAMP),
     },
@@ -101,6 +105,8 @@ LIGHT = Theme(
         "special": "#0f6470",
         "close": "#0b4f7d",
         "close-bar": "#2678a8",
+        "less": "#b0252f",
+        "more": "#1f5fa8",
         **_textual_colours("#59606d", "#c9c8c2", "#fbfaf7"),
         **_heat(LIGHT_RAMP),
     },
@@ -139,6 +145,8 @@ ANSI = Theme(
         "block-cursor-background": "ansi_yellow",
         "input-cursor-foreground": "ansi_black",
         "input-cursor-background": "ansi_yellow",
+        "less": "ansi_red",
+        "more": "ansi_blue",
         **_textual_colours("ansi_default", "ansi_bright_black", "ansi_default"),
         **_heat(ANSI_RAMP),
     },

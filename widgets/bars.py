@@ -13,3 +13,19 @@ def bar(share: float, width: int) -> str:
         eighths = max(1, eighths)
     full, part = divmod(eighths, 8)
     return ("█" * full + (EIGHTHS[part] if part else "")).ljust(width)
+
+
+def from_middle(share: float, width: int) -> str:
+    """A bar of `width` cells that goes from the middle to the right, or for a share below 0 to the
+    left; -1 and 1 fill a half. The middle is marked.
+
+    A share that is not 0 always shows. To the left there are half cells only.
+    """
+    half = (width - 1) // 2
+    if not half:
+        return " " * width
+    right = bar(max(0.0, share), half)
+    halves = min(2 * half, round(-share * 2 * half)) if share < 0 else 0
+    full, part = divmod(max(halves, int(share < 0)), 2)
+    left = ("▐" * part + "█" * full).rjust(half)
+    return f"{left}│{right}".ljust(width)

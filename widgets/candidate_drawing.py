@@ -8,12 +8,16 @@ from rich.style import Style
 from textual.strip import Strip
 
 from tokexplore.models.display import SPACE, safe_text
-from tokexplore.widgets.bars import bar
+from tokexplore.widgets.bars import bar, from_middle
 from tokexplore.widgets.candidate_rows import GAP, CandidateRow, Columns
 from tokexplore.widgets.cell_text import cut, cut_whole, fit, line, width
-from tokexplore.widgets.numbers import count, logprob_text, percent
+from tokexplore.widgets.numbers import count, logprob_text, percent, unit_of
 
 CURSOR, TAKEN, FORK, SKIPPED, TIED = "›", "●", "┬", "┊", "="
+CHOSEN = "◇"
+"""Marks the second model's most probable token where it was not taken."""
+WIDEST = 3.0
+"""Nats at which the bar of a difference is full."""
 _SHORTEST_CHARACTER = 5
 """Cells of what a token leads to that say anything: ` = 你`."""
 
@@ -37,6 +41,9 @@ class CandidateStyles(NamedTuple):
     sampler: Style
     cut: Style
     cut_bar: Style
+    less: Style
+    """What the second model holds less probable."""
+    more: Style
 
     def on(self, background: Style) -> "CandidateStyles":
         """The same colours on another background."""
@@ -47,7 +54,8 @@ def head_strip(columns: Columns, note: str, styles: CandidateStyles, *, bits: bo
     """The line of column names; the note stands over the bars, or after the last name."""
     parts = [" " * 2, "rank".rjust(columns.rank - 1), "  ", "token".ljust(columns.token)]
     parts += [_right("id", columns.id), _right("bits" if bits else "logprob", columns.logprob)]
-    parts += [_right("model", columns.model)]
+    parts += [_right("model", columns.model), _right("second", columns.second)]
+    parts += [_right("Δ bits" if bits else "Δ nats", columns.delta)]
     if columns.bar:
         parts.append(" " * GAP + fit(note, columns.bar))
     parts += [_right("cum", columns.cumulative), _right("sampler", columns.sampler)]
@@ -68,7 +76,7 @@ def row_strip(
     rank = str(row.rank or "?").rjust(columns.rank - 1) + (TIED if row.tied else " ")
     segments = [
         Segment(CURSOR if cursor else " ", styles.here),
-        Segment(TAKEN if row.taken else " ", styles.taken),
+        Segment(TAKEN if row.taken else CHOSEN if row.chosen else " ", styles.taken),
         Segment(rank + " ", muted),
         *_token_segments(row, columns.token, styles),
         Segment(_right(str(row.id), columns.id), muted),
@@ -78,7 +86,12 @@ def row_strip(
             number,
         ),
     ]
-    if columns.bar:
+    if columns.second:
+        segments += _beside_segments(row, columns, styles, bits=bits)
+    if columns.bar and columns.second:
+        style = styles.more if (row.delta or 0.0) > 0 else styles.less
+        segments.append(Segment(" " * GAP + from_middle(_share_of(row), columns.bar), style))
+    elif columns.bar:
         share = math.exp(row.logprob - top_logprob) if row.logprob > -math.inf else 0.0
         style = styles.cut_bar if row.cut else styles.bar
         segments.append(Segment(" " * GAP + bar(share, columns.bar), style))
@@ -91,6 +104,33 @@ def row_strip(
             Segment(_right(_sampler_text(row, columns.sampler), columns.sampler), style)
         )
     return line(segments, columns.width, styles.base)
+
+
+def _beside_segments(
+    row: CandidateRow, columns: Columns, styles: CandidateStyles, *, bits: bool
+) -> list[Segment]:
+    """What a second model says of the row, and by how much it differs; blank is not known."""
+    second, delta = "", ""
+    if row.second is not None and row.delta is not None:
+        second, delta = percent(math.exp(min(0.0, row.second))), _signed(row.delta, bits=bits)
+    style = styles.more if (row.delta or 0.0) > 0 else styles.less
+    known = styles.cut if row.cut else styles.number
+    parts = [Segment(_right(second, columns.second), known)]
+    return [*parts, Segment(_right(delta, columns.delta), style)]
+
+
+def _signed(nats: float, *, bits: bool) -> str:
+    """A difference of logprobs with its sign, in at most seven cells."""
+    value = nats / unit_of(bits=bits)[1]
+    if math.isinf(value):
+        return "+∞" if value > 0 else "−∞"
+    digits = 3 if abs(value) < 99.9 else 0
+    return f"{value:+.{digits}f}".replace("-", "−")
+
+
+def _share_of(row: CandidateRow) -> float:
+    """How far a row's bar goes from the middle, of `WIDEST` nats either way."""
+    return 0.0 if row.delta is None else max(-1.0, min(1.0, row.delta / WIDEST))
 
 
 def rest_strip(

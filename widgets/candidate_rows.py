@@ -38,6 +38,18 @@ class CandidateRow(NamedTuple):
     """Where only bounds of it are known: the upper one, `sampler` being the lower one."""
     character: str = ""
     """What the token begins or makes here, where it holds a character only in part."""
+    second: float | None = None
+    """A second model's logprob (nats); None where it is not known."""
+    chosen: bool = False
+    """Whether it is the second model's most probable token."""
+
+    @property
+    def delta(self) -> float | None:
+        """The second model's logprob less the first one's (nats); 0 where both hold it
+        impossible."""
+        if self.second is None:
+            return None
+        return 0.0 if self.second == self.logprob else self.second - self.logprob
 
 
 class CandidatePage(NamedTuple):
@@ -60,6 +72,8 @@ class CandidatePage(NamedTuple):
     """The taken token where it is not in this page."""
     rest_words: str = "more"
     """What is said of the number of rows after this page."""
+    second: bool = False
+    """Whether a second model reads along."""
     step: int = 0
     """Which distribution this is a page of: the view of another one begins at its top."""
 
@@ -76,6 +90,8 @@ class Columns(NamedTuple):
     bar: int
     cumulative: int
     sampler: int
+    second: int
+    delta: int
 
 
 class Window(NamedTuple):
@@ -107,6 +123,8 @@ _ADMISSION: dict[ColumnSet, tuple[tuple[str, int, int], ...]] = {
     ),
     "text": (("model", 8, 8), ("sampler", 11, 16), ("logprob", 11, 24)),
 }
+_BESIDE = (("model", 8, 8), ("second", 8, 8), ("delta", 9, 8))
+"""What comes before all others where a second model reads along."""
 GAP = 2
 _PIN_FROM = 3  # lines; in fewer a pinned row would leave too little of the order itself
 _WIDEST_BAR = 72
@@ -114,12 +132,21 @@ _SHORTEST_TOKEN, _TOKEN, _WIDEST_TOKEN = 12, 26, 40
 
 
 @lru_cache(maxsize=64)
-def columns_for(cells: int, column_set: ColumnSet = "standard", rank_digits: int = 4) -> Columns:
+def columns_for(
+    cells: int,
+    column_set: ColumnSet = "standard",
+    rank_digits: int = 4,
+    *,
+    second: bool = False,
+) -> Columns:
     """Column widths that fill `cells` cells: what matters least is left out first."""
     rank = max(len("rank"), rank_digits) + 1
     free = cells - 2 - rank - 1 - 1
     cost: dict[str, int] = {}
-    for name, need, spare in _ADMISSION[column_set]:
+    order = _ADMISSION[column_set]
+    if second:
+        order = (*_BESIDE, *(one for one in order if one[0] != "model"))
+    for name, need, spare in order:
         if free - need < spare:
             break
         cost[name] = need - GAP
@@ -134,16 +161,18 @@ def columns_for(cells: int, column_set: ColumnSet = "standard", rank_digits: int
         cells,
         rank,
         max(0, token),
-        *(cost.get(name, 0) for name in ("id", "logprob", "model", "bar", "cumulative", "sampler")),
+        *(cost.get(name, 0) for name in Columns._fields[3:]),
     )
 
 
-def next_column_set(current: ColumnSet, cells: int, rank_digits: int = 4) -> ColumnSet:
+def next_column_set(
+    current: ColumnSet, cells: int, rank_digits: int = 4, *, second: bool = False
+) -> ColumnSet:
     """The next set of columns that looks different at this width; `current` where none does."""
-    here = columns_for(cells, current, rank_digits)
     at = COLUMN_SETS.index(current)
     order = COLUMN_SETS[at + 1 :] + COLUMN_SETS[:at]
-    return next((s for s in order if columns_for(cells, s, rank_digits) != here), current)
+    looks = {s: columns_for(cells, s, rank_digits, second=second) for s in COLUMN_SETS}
+    return next((s for s in order if looks[s] != looks[current]), current)
 
 
 def rank_digits(page: CandidatePage) -> int:

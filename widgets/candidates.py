@@ -53,6 +53,8 @@ class CandidateTable(ChangedLines):
         "candidates--sampler",
         "candidates--cut",
         "candidates--cut-bar",
+        "candidates--less",
+        "candidates--more",
         "candidates--cursor",
     }
 
@@ -74,6 +76,8 @@ class CandidateTable(ChangedLines):
         & .candidates--sampler { color: $sampler; }
         & .candidates--cut { color: $cut-text; }
         & .candidates--cut-bar { color: $cut; }
+        & .candidates--less { color: $less; }
+        & .candidates--more { color: $more; }
         & .candidates--cursor { background: $here-row; }
     }
     """
@@ -146,7 +150,8 @@ class CandidateTable(ChangedLines):
     def cycle_columns(self) -> ColumnSet:
         """Change to the next set of columns that looks different here; returns it."""
         digits = rank_digits(self._page) if self._page else 4
-        self.column_set = next_column_set(self.column_set, self.size.width, digits)
+        second = self._page is not None and self._page.second
+        self.column_set = next_column_set(self.column_set, self.size.width, digits, second=second)
         return self.column_set
 
     def draw_line(self, y: int) -> Strip:
@@ -156,7 +161,7 @@ class CandidateTable(ChangedLines):
             text = self.empty_text if page is None else page.note
             lines = wrap(safe_text(text), max(1, cells - 2))
             return message_strip(cells, lines[y - 1] if 0 < y <= len(lines) else "", plain.muted)
-        columns = columns_for(cells, self.column_set, rank_digits(page))
+        columns = columns_for(cells, self.column_set, rank_digits(page), second=page.second)
         if y == 0:
             return head_strip(columns, page.note, plain, bits=self.bits)
         window, line = self._window, y - 1
@@ -242,7 +247,7 @@ class CandidateTable(ChangedLines):
             def part(name: str) -> Style:
                 return self.get_component_rich_style(f"candidates--{name}")
 
-            names = "here taken token special fork number muted bar sampler cut cut-bar"
+            names = "here taken token special fork number muted bar sampler cut cut-bar less more"
             plain = CandidateStyles(
                 self.rich_style, part("head"), *(part(name) for name in names.split())
             )

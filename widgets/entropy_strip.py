@@ -54,6 +54,8 @@ class Series(NamedTuple):
     """Index of the step that the user stands on; that after the last value is the open end."""
     unit: str = "nats"
     label: str = "entropy"
+    least: float = _LOWEST_SCALE
+    """The least value that a full bar stands for."""
     flips: Indices = np.empty(0, np.int64)
     """Of steps that could flip."""
     watched: tuple[Watched, ...] = ()
@@ -119,8 +121,10 @@ def frame(series: Series, columns: int) -> Frame:
 
     A long prompt is squeezed before the steps are: three quarters of the cells are theirs.
     """
-    scale = float(np.fmax.reduce(series.values, initial=_LOWEST_SCALE))
-    top = f" {scale:.1f}" + (f" {series.unit}" if columns >= _LABEL_FROM else "")
+    scale = float(np.fmax.reduce(series.values, initial=series.least))
+    top = (f" {scale:.1f}" if scale >= 1 else f" {scale:.2g}") + (
+        f" {series.unit}" if columns >= _LABEL_FROM else ""
+    )
     left = f"{series.label} " if columns >= _LABEL_FROM else ""
     count = len(series.values)
     prompt = int(np.flatnonzero(np.append(series.steps[:count], 1))[0])
@@ -306,24 +310,28 @@ class EntropyStrip(Widget):
         flips: Sequence[int] = (),
         cursor: int | None = None,
         unit: str = "nats",
+        label: str = "entropy",
+        least: float = _LOWEST_SCALE,
         watched: Sequence[Watched] = (),
     ) -> None:
         """Show these values, one a step.
 
         Args:
-            values: entropy by step in `unit`; NaN where it is not known, which is drawn blank.
+            values: one by step in `unit`; NaN where it is not known, which is drawn blank.
             steps: the number of each value's step, for the row below, and that of the open end;
                 0 for a prompt token, which goes without one.
             close: indices (not step numbers) of close calls.
             flips: indices of steps that could flip; their mark takes that of a close call.
             cursor: index of the step that the user stands on.
             unit: what the values are in.
+            label: what they are.
+            least: the least value that a full bar stands for.
             watched: tokens to follow below, as many values each.
         """
         bars, marks = np.array(values, np.float64), np.array(close, np.int64)
         numbers, could = np.array(steps, np.int64), np.array(flips, np.int64)
         below = tuple(watched)
-        series = Series(bars, marks, numbers, cursor, unit, flips=could, watched=below)
+        series = Series(bars, marks, numbers, cursor, unit, label, least, could, below)
         before = self._series
         if not (
             series[3:-2] == before[3:-2]

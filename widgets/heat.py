@@ -2,16 +2,25 @@
 
 Level 0 is transparent. Each level's label is the value at which the level begins, so that a legend
 drawn from `legend` names exactly what the colours mean.
+
+What two models say of a token diverges both ways from level 0: where the second is less sure of it,
+in levels 6 to 8, and where it is more so, in levels 9 to 11.
 """
 
 import math
 from bisect import bisect_right
 from typing import Literal, NamedTuple
 
-Colouring = Literal["surprisal", "probability", "entropy"]
+Colouring = Literal["surprisal", "probability", "entropy", "delta"]
+"""`delta`: a second model's logprob of the token less the first one's."""
 COLOURINGS: tuple[Colouring, ...] = ("surprisal", "probability", "entropy")
+"""Those of one model."""
 
 LEVELS = 6
+DIVERGING = 3
+"""Levels either way."""
+SHADES = LEVELS + 2 * DIVERGING
+"""Colours in all."""
 NONE = -1
 """The level of a token whose value is not known."""
 
@@ -19,21 +28,27 @@ UNITS: dict[Colouring, str] = {
     "surprisal": "nats",
     "probability": "of the top",
     "entropy": "nats",
+    "delta": "nats",
 }
+TITLES: dict[Colouring, str] = {"delta": "Δlogprob"}
+"""What a colouring is called where its word is not its name."""
 
 _SURPRISAL = (0.5, 1.0, 2.0, 4.0, 6.0)
 _ENTROPY = (0.5, 1.0, 2.0, 3.0, 5.0)
+_DELTA = (0.25, 1.0, 3.0)
 _RATIO = (0.01, 0.05, 0.2, 0.5, 1.0)
 
 _LEGENDS: dict[Colouring, tuple[str, ...]] = {
     "surprisal": ("0", ".5", "1", "2", "4", "6+"),
     "probability": ("1", ".5", ".2", ".05", ".01", "0"),
     "entropy": ("0", ".5", "1", "2", "3", "5+"),
+    "delta": ("−3", "−1", "−.25", "0", "+.25", "+1", "+3"),
 }
+_DELTA_LEVELS = (8, 7, 6, 0, 9, 10, 11)
 
 
 class Ramp(NamedTuple):
-    """The colours of the levels on one kind of background (as CSS has them, LEVELS of each)."""
+    """The colours of the levels on one kind of background (as CSS has them, SHADES of each)."""
 
     backgrounds: tuple[str, ...]
     texts: tuple[str, ...]
@@ -41,38 +56,60 @@ class Ramp(NamedTuple):
 
 
 DARK_RAMP = Ramp(
-    ("#0e1118", "#1a2138", "#262d5a", "#43317c", "#752f7e", "#b32e5c"),
-    ("#e6e6e6", "#e6e6e6", "#e9e9ee", "#efedf4", "#f6eef6", "#ffffff"),
-)
+    (
+        "#0e1118", "#1a2138", "#262d5a", "#43317c", "#752f7e", "#b32e5c",
+        "#35191f", "#6a2130", "#b02a3c", "#14283d", "#1a466f", "#1f6cb5",
+    ),
+    (
+        "#e6e6e6", "#e6e6e6", "#e9e9ee", "#efedf4", "#f6eef6", "#ffffff",
+        "#f0e3e5", "#f6e6e9", "#ffffff", "#e3eaf2", "#e6eff8", "#ffffff",
+    ),
+)  # fmt: skip
 LIGHT_RAMP = Ramp(
-    ("#fbfaf7", "#e8edf8", "#cfdaf4", "#c8bdf0", "#e4a5d0", "#b3275a"),
-    ("#1c2129", "#1c2129", "#1a2030", "#1a1730", "#2a1024", "#ffffff"),
-)
+    (
+        "#fbfaf7", "#e8edf8", "#cfdaf4", "#c8bdf0", "#e4a5d0", "#b3275a",
+        "#f8e3e2", "#efb9b9", "#b0252f", "#dfeaf6", "#adcdee", "#1f5fa8",
+    ),
+    (
+        "#1c2129", "#1c2129", "#1a2030", "#1a1730", "#2a1024", "#ffffff",
+        "#2a1214", "#2a0e12", "#ffffff", "#10202f", "#0c1d30", "#ffffff",
+    ),
+)  # fmt: skip
 
 ANSI_RAMP = Ramp(
-    (*["ansi_default"] * 5, "ansi_red"),
+    (
+        *["ansi_default"] * 5, "ansi_red",
+        "ansi_default", "ansi_default", "ansi_red", "ansi_default", "ansi_default", "ansi_blue",
+    ),
     (
         "ansi_default", "ansi_cyan", "ansi_green", "ansi_magenta", "ansi_red", "ansi_bright_white",
+        "ansi_magenta", "ansi_red", "ansi_bright_white",
+        "ansi_cyan", "ansi_blue", "ansi_bright_white",
     ),
 )  # fmt: skip
 """For a terminal's own palette: colours of the text, which loud backgrounds would drown."""
 
 
 def level(colouring: Colouring, value: float) -> int:
-    """The level (0 to LEVELS - 1) of a value; NONE where it is NaN.
+    """The level of a value; NONE where it is NaN.
 
     Args:
         colouring: what the value is.
-        value: `surprisal` and `entropy` in nats; `probability` as p / p of the top option, so
-            that a token as likely as any other is at level 0 whatever its absolute chance.
+        value: in nats; `probability` as p / p of the top option, so that a token as likely as any
+            other is at level 0 whatever its absolute chance.
     """
     if math.isnan(value):
         return NONE
+    if colouring == "delta":
+        far = bisect_right(_DELTA, abs(value))
+        return far and LEVELS - 1 + far + DIVERGING * (value > 0)
     if colouring == "probability":
         return LEVELS - 1 - bisect_right(_RATIO, value)
     return bisect_right(_ENTROPY if colouring == "entropy" else _SURPRISAL, value)
 
 
 def legend(colouring: Colouring) -> list[tuple[str, int]]:
-    """Labels and their levels, from the coolest to the hottest."""
+    """Labels and their levels, from the coolest to the hottest, or from one end to the other."""
+    if colouring == "delta":
+        return list(zip(_LEGENDS[colouring], _DELTA_LEVELS, strict=True))
     return [(label, step) for step, label in enumerate(_LEGENDS[colouring])]

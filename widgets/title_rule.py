@@ -10,7 +10,7 @@ from textual.widget import Widget
 
 from tokexplore.models.display import safe_text
 from tokexplore.widgets.cell_text import cut_whole, line, width
-from tokexplore.widgets.heat import LEVELS, UNITS, Colouring, legend
+from tokexplore.widgets.heat import SHADES, TITLES, UNITS, Colouring, legend
 
 DASH = "─"
 SEPARATOR = " · "
@@ -18,6 +18,7 @@ SEPARATOR = " · "
 Role = Literal[
     "muted", "text", "here", "sampler", "close",
     "heat-0", "heat-1", "heat-2", "heat-3", "heat-4", "heat-5",
+    "heat-6", "heat-7", "heat-8", "heat-9", "heat-10", "heat-11",
 ]  # fmt: skip
 _PLAIN_ROLES = ("line", "muted", "text", "here", "sampler", "close")
 _SHORTEST_TITLE = 16
@@ -35,7 +36,11 @@ class Part(NamedTuple):
 def legend_parts(colouring: Colouring) -> list[Part]:
     """The legend of the heat ramp, in the very colours."""
     steps = [Part(f" {label} ", _heat_role(level), True) for label, level in legend(colouring)]
-    return [Part(f"{colouring} "), *steps, Part(f" {UNITS[colouring]}", "muted", True)]
+    return [
+        Part(f"{TITLES.get(colouring, colouring)} "),
+        *steps,
+        Part(f" {UNITS[colouring]}", "muted", True),
+    ]
 
 
 def _heat_role(level: int) -> Role:
@@ -120,7 +125,7 @@ class TitleRule(Widget):
     """One row: a rule with titles at its left and right."""
 
     COMPONENT_CLASSES = {f"title-rule--{role}" for role in _PLAIN_ROLES} | {
-        f"title-rule--heat-{level}" for level in range(LEVELS)
+        f"title-rule--heat-{level}" for level in range(SHADES)
     }
     DEFAULT_CSS = """
     TitleRule {
@@ -138,6 +143,12 @@ class TitleRule(Widget):
         & > .title-rule--heat-3 { color: $heat-text-3; background: $heat-3; }
         & > .title-rule--heat-4 { color: $heat-text-4; background: $heat-4; }
         & > .title-rule--heat-5 { color: $heat-text-5; background: $heat-5; }
+        & > .title-rule--heat-6 { color: $heat-text-6; background: $heat-6; }
+        & > .title-rule--heat-7 { color: $heat-text-7; background: $heat-7; }
+        & > .title-rule--heat-8 { color: $heat-text-8; background: $heat-8; }
+        & > .title-rule--heat-9 { color: $heat-text-9; background: $heat-9; }
+        & > .title-rule--heat-10 { color: $heat-text-10; background: $heat-10; }
+        & > .title-rule--heat-11 { color: $heat-text-11; background: $heat-11; }
         &:nocolor > .title-rule--heat-3 { text-style: bold; }
         &:nocolor > .title-rule--heat-4 { text-style: bold; }
         &:nocolor > .title-rule--heat-5 { text-style: bold italic; }
@@ -161,7 +172,7 @@ class TitleRule(Widget):
     def render_line(self, y: int) -> Strip:  # noqa: ARG002
         """The rule, in every row that there is."""
         if self._styles is None:
-            roles = (*_PLAIN_ROLES, *(f"heat-{level}" for level in range(LEVELS)))
+            roles = (*_PLAIN_ROLES, *(f"heat-{level}" for level in range(SHADES)))
             self._styles = {r: self.get_component_rich_style(f"title-rule--{r}") for r in roles}
         return draw_rule(self._left, self._right, self.size.width, self._styles)
 

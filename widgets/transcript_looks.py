@@ -5,14 +5,14 @@ from typing import NamedTuple
 
 from rich.style import Style
 
-from tokexplore.widgets.heat import LEVELS
+from tokexplore.widgets.heat import SHADES
 
 PARTS = (
     "text", "prompt", "picked", "typed", "special", "mark", "fork", "flip", "cursor", "live",
     "aside", "muted", "template", "reasoning", "role",
 )  # fmt: skip
 CLASSES = {f"transcript--{part}" for part in PARTS} | {
-    f"transcript--heat-{level}" for level in range(LEVELS)
+    f"transcript--heat-{level}" for level in range(SHADES)
 }
 _NOT_UNDERLINED = Style(bold=True, underline=False)
 CSS = """
@@ -41,9 +41,17 @@ Transcript {
     & > .transcript--heat-3 { color: $heat-text-3; background: $heat-3; }
     & > .transcript--heat-4 { color: $heat-text-4; background: $heat-4; }
     & > .transcript--heat-5 { color: $heat-text-5; background: $heat-5; }
+    & > .transcript--heat-6 { color: $heat-text-6; background: $heat-6; }
+    & > .transcript--heat-7 { color: $heat-text-7; background: $heat-7; }
+    & > .transcript--heat-8 { color: $heat-text-8; background: $heat-8; }
+    & > .transcript--heat-9 { color: $heat-text-9; background: $heat-9; }
+    & > .transcript--heat-10 { color: $heat-text-10; background: $heat-10; }
+    & > .transcript--heat-11 { color: $heat-text-11; background: $heat-11; }
     &:nocolor > .transcript--heat-3 { text-style: bold; }
     &:nocolor > .transcript--heat-4 { text-style: bold; }
     &:nocolor > .transcript--heat-5 { text-style: bold italic; }
+    &:nocolor > .transcript--heat-8 { text-style: bold italic; }
+    &:nocolor > .transcript--heat-11 { text-style: bold; }
 }
 """
 
@@ -77,5 +85,5 @@ class Looks(NamedTuple):
 def looks_of(style_of: Callable[[str], Style]) -> Looks:
     """The styles as a theme resolves them, each by the name of its component class."""
     parts = {part: style_of(f"transcript--{part}") for part in PARTS}
-    heat = tuple(style_of(f"transcript--heat-{level}") for level in range(LEVELS))
+    heat = tuple(style_of(f"transcript--heat-{level}") for level in range(SHADES))
     return Looks(**parts, heat=heat)

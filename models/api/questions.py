@@ -16,6 +16,7 @@ import numpy as np
 from tokexplore.models.api.chat import Chat, Rendered
 from tokexplore.models.api.engine import Control, Engine, ScoredToken
 from tokexplore.models.api.instruments import Execution, Routing, Split, Summands
+from tokexplore.models.diff.along import readings
 from tokexplore.models.diff.rows import Pairs
 from tokexplore.models.diff.steps import Reading, Step
 from tokexplore.models.diff.vocabularies import Shared

@@ -1,7 +1,6 @@
 """How things are shown, and the program itself."""
 
 from collections.abc import Callable
-from functools import partial
 
 from textual.screen import Screen
 
@@ -160,22 +159,11 @@ class DisplayActions(Actions):
 
     async def action_models(self) -> None:
         """Pick another model."""
-        from tokexplore.models.catalog.choices import Choice, Choices
-        from tokexplore.models.catalog.footprint import room_for
-        from tokexplore.models.session.listing import recent_models
+        from tokexplore.models.catalog.choices import Choice
+        from tokexplore.tui.browse.model_choices import choices_of
         from tokexplore.tui.screens.models import ModelPicker
 
-        options, info = self.controller.options, self.controller.link.info
-        load = options.load
-        # What is open tells where `auto` leads, and makes room.
-        device = info.device if info and load.device == "auto" else load.device
-        freed = info.weight_bytes if info and not self.controller.link.absent else 0
-
-        choices = Choices(
-            lambda: [load.model, *recent_models()],
-            options.directories,
-            partial(room_for, device, load.dtype, freed, load.device_map),
-        )
+        load, choices = self.controller.options.load, choices_of(self.controller)
 
         def chosen(choice: Choice | None) -> None:
             if choice is not None:

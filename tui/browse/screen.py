@@ -19,6 +19,7 @@ from tokexplore.tui.browse.generation import GenerationActions
 from tokexplore.tui.browse.key_hints import Now, key_hints
 from tokexplore.tui.browse.navigation import NavigationActions
 from tokexplore.tui.browse.prompts import PromptActions
+from tokexplore.tui.browse.second import SecondActions
 from tokexplore.tui.browse.step_panel import StepPanel
 from tokexplore.tui.browse.story_panel import StoryPanel
 from tokexplore.tui.browse.strip_panel import StripPanel
@@ -47,7 +48,8 @@ LEAST_STORY, LEAST_TABLE = 5, 11
 FIXED_ROWS = 7
 """Header, two rules, strip of two rows, its rule and the key bar."""
 ON_ROWS = {
-    "row", "page", "taken_row", "take", "take_nth", "find", "settings", "ladder", "watch"
+    "row", "page", "taken_row", "second_row", "take", "take_nth", "find", "settings", "ladder",
+    "watch",
 }  # fmt: skip
 """Actions on the candidates of the step in view."""
 TYPED_AHEAD = 0.25
@@ -87,6 +89,7 @@ class BrowseScreen(BrowseBase):
             self._generation,
             AnnotationActions(self, self.navigation),
             DisplayActions(self, self.story, self.step, self._watch_changed),
+            SecondActions(self, self.step),
         )
         self._take_actions()
 
@@ -199,6 +202,7 @@ class BrowseScreen(BrowseBase):
         self._paint_branches(bits=bits)
         self._paint_keys()
         self.strip.paint(story.path_view, story.unchanged, bits=bits)
+        controller.second.read_on()
         controller.noise.measure_when_idle()
         self.host.frames.painted = Seen(explorer.cursor, explorer.row, explorer.moves)
 

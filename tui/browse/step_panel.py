@@ -5,7 +5,7 @@ from functools import cached_property
 from tokexplore.models.distribution import Distribution
 from tokexplore.models.tree.trie import ROOT
 from tokexplore.tui.browse.base import BrowseBase
-from tokexplore.tui.presenters.candidates import CandidateList
+from tokexplore.tui.presenters.candidates import CandidateList, tokens_of, with_second
 from tokexplore.tui.presenters.status import step_figures, step_title
 from tokexplore.widgets.candidate_drawing import TAKEN
 from tokexplore.widgets.candidates import CandidateTable
@@ -60,6 +60,9 @@ class StepPanel:
             self._fetch(listed)
         note = "live" if controller.streaming and explorer.following else ""
         page = listed.page(explorer, view, rows, note)
+        if controller.second.is_there:
+            tokens = tokens_of(page)
+            page = with_second(page, controller.second.beside(explorer.before, tokens))
         table.show(page._replace(rest_words=self._rest_words()), explorer.row)
 
     def _rest_words(self) -> str:
@@ -136,3 +139,9 @@ class StepPanel:
         self._screen.paint()
         listed = self._list
         return (listed.ids[row], listed.node) if listed and row < len(listed) else None
+
+    def row_of(self, token: int) -> int | None:
+        """The row of a token, where it is among those that can be walked."""
+        if not self.loaded_rows or self._list is None:
+            return None
+        return self._list.ids.index(token) if token in self._list.ids else None

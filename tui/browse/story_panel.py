@@ -3,6 +3,7 @@
 from functools import cached_property
 from itertools import islice
 
+from tokexplore.models.api.engine import ModelInfo
 from tokexplore.models.tree.token_path import TokenPath
 from tokexplore.models.tree.visibility import is_out_of_sight
 from tokexplore.tui.browse.base import BrowseBase
@@ -10,7 +11,7 @@ from tokexplore.tui.presenters.path import PathView
 from tokexplore.tui.presenters.status import story_title
 from tokexplore.tui.presenters.turns import sections_of
 from tokexplore.widgets.candidates import CandidateTable
-from tokexplore.widgets.heat import COLOURINGS
+from tokexplore.widgets.heat import COLOURINGS, Colouring
 from tokexplore.widgets.title_rule import Part, TitleRule, legend_parts
 from tokexplore.widgets.transcript import Transcript
 from tokexplore.widgets.transcript_lines import Aside
@@ -30,6 +31,8 @@ class StoryPanel:
         self._screen, self._explorer = screen, screen.explorer
         self._streams = screen.controller.streams
         self.path_view = PathView(screen.explorer, screen.controller.noise.gaps)
+        self._coloured_for: ModelInfo | None = None
+        """The second model that the text was coloured for when it came."""
         self.unchanged = 0
         """Tokens at the start of the path that are as they were in the frame before."""
         self._aside_cache: dict[tuple[int, int], Aside] = {}
@@ -43,11 +46,18 @@ class StoryPanel:
     def recolour(self) -> None:
         """Colour by the next quantity."""
         view = self.path_view
-        view.recolour(COLOURINGS[(COLOURINGS.index(view.colouring) + 1) % len(COLOURINGS)])
+        both: tuple[Colouring, ...] = ("delta",) if self._explorer.tree.compared else ()
+        order = (*COLOURINGS, *both)
+        at = order.index(view.colouring) if view.colouring in order else -1
+        view.recolour(order[(at + 1) % len(order)])
 
     def paint(self) -> None:
         """Show the path as it is now."""
         explorer, view, story = self._explorer, self.path_view, self.transcript
+        second = self._screen.controller.second
+        if second.is_there and second.info is not self._coloured_for:
+            view.recolour("delta")
+        self._coloured_for = second.info
         self.unchanged = view.update()
         leaf = self._streams.leaf
         story.live = leaf is not None and leaf == explorer.leaf

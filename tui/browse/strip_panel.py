@@ -1,11 +1,13 @@
 """The strip of the main screen: entropy along the path, and the tokens that are watched."""
 
 from bisect import bisect_left
+from typing import Any
 
 import numpy as np
 
 from tokexplore.tui.browse.base import BrowseBase
 from tokexplore.tui.presenters.path import PathView
+from tokexplore.tui.presenters.second import second_parts
 from tokexplore.tui.presenters.status import suggestion, watch_parts
 from tokexplore.tui.presenters.watchlist import WatchView
 from tokexplore.widgets.entropy_strip import EntropyStrip, Watched
@@ -13,6 +15,8 @@ from tokexplore.widgets.numbers import unit_of
 from tokexplore.widgets.title_rule import TitleRule
 from tokexplore.widgets.transcript import Transcript
 
+LEAST_DIVERGENCE = 0.01
+"""The least value that a full bar stands for where two models are compared: less is rounding."""
 STRIP_PROMPT = 16
 """Tokens of a folded prompt that stay in the entropy strip."""
 
@@ -40,7 +44,7 @@ class StripPanel:
         strip = self._screen.query_one(EntropyStrip)
         strip.styles.height = 2 + len(watched)
         strip.show(
-            np.array(view.entropies[start:]) / nats,
+            **self._bars(view, start, nats),
             flips=[index - start for index in view.flips if index >= start],
             close=np.array(view.close[bisect_left(view.close, start) :], np.int64) - start,
             cursor=explorer.cursor - start if explorer.nodes and explorer.cursor >= start else None,
@@ -51,8 +55,19 @@ class StripPanel:
         if self.watch_view.pending:
             self._screen.changed()
         controller = self._screen.controller
-        parts = watch_parts(controller, self.watch_view, bits=bits)
+        parts = second_parts(controller) + watch_parts(controller, self.watch_view, bits=bits)
         self._screen.query_one("#strip-rule", TitleRule).show(parts, suggestion(controller))
+
+    def _bars(self, view: PathView, start: int, nats: float) -> dict[str, Any]:
+        """The values of the strip with what they are: entropy or, while the text is coloured by the
+        difference of two models, how far those are apart."""
+        if view.colouring != "delta":
+            return {"values": np.array(view.entropies[start:]) / nats}
+        values = np.array(view.divergences[start:]) / nats
+        finite = values[np.isfinite(values)]
+        values[np.isinf(values)] = max(finite, default=1.0)  # the highest bar there is
+        label = "KL" if self._screen.controller.second.compares_all else "|Δ|"
+        return {"values": values, "label": label, "least": LEAST_DIVERGENCE}
 
     @property
     def start(self) -> int:

@@ -6,6 +6,7 @@ import os
 import msgspec
 
 import tokexplore
+from tokexplore.models.catalog.catalog import locate
 from tokexplore.models.catalog.glance import check_files
 from tokexplore.models.errors import UsageError
 from tokexplore.models.opening import OpenEngine
@@ -21,6 +22,7 @@ from tokexplore.tui.cli.common.prompt_input import (
     read_prompt,
 )
 from tokexplore.tui.cli.common.screen_options import add_screen, screen_fields
+from tokexplore.tui.cli.common.second_model import add_second, second_load
 from tokexplore.tui.cli.common.subcommand import Subcommand
 from tokexplore.tui.cli.registry import SUBCOMMANDS, load
 from tokexplore.tui.explore.options import CLOSE_CALL, AppOptions
@@ -72,11 +74,27 @@ def app_parser() -> Parser:
         help="also list the models in this folder; may be repeated",
     )
     add_session_file(parser, "default: one in the state directory")
+    second = parser.add_argument_group(
+        "a second model",
+        "One that reads along: what would it say? It is loaded as MODEL is, but for what is given "
+        "here.",
+    )
+    second.add_argument(
+        "--against",
+        metavar="MODEL",
+        help="named as MODEL is: another model with the same tokens, or MODEL itself in another "
+        "dtype",
+    )
+    add_second(second, "against", first="MODEL")
     return parser
 
 
 def read_app(given: argparse.Namespace, *, examples: bool = False) -> Prompted[AppOptions]:
     """What the app is asked for; with `examples` it begins with the gallery."""
+    if given.against is not None and given.plain:
+        raise UsageError(
+            "--against needs the screen: without --plain, or `tokexplore diff` in lines."
+        )
     app = app_options(
         given,
         threads="auto",
@@ -85,6 +103,10 @@ def read_app(given: argparse.Namespace, *, examples: bool = False) -> Prompted[A
         close_call=given.close_call,
         examples=examples,
     )
+    if given.against is not None:
+        against = second_load(app.load, given.against, given)
+        locate(against.model, against.revision)
+        app = msgspec.structs.replace(app, against=against)
     return Prompted(app, prompt_arguments(given))
 
 

@@ -1,15 +1,14 @@
 """`tokexplore diff`: two models on the same text, token by token."""
 
 import argparse
-from typing import Any, Literal, get_args
+from typing import Literal
 
 import msgspec
 
-from tokexplore.models.api.options import Dtype, LoadOptions, ServerOptions
+from tokexplore.models.api.options import LoadOptions
 from tokexplore.models.catalog.catalog import locate
 from tokexplore.models.opening import OpenEngine
-from tokexplore.models.server.wire.address import Address, is_address
-from tokexplore.tui.cli.common.app_options import app_options, model_name
+from tokexplore.tui.cli.common.app_options import app_options
 from tokexplore.tui.cli.common.option_groups import (
     add_chat,
     add_ending,
@@ -25,6 +24,7 @@ from tokexplore.tui.cli.common.prompt_input import (
     prompt_arguments,
     read_prompt,
 )
+from tokexplore.tui.cli.common.second_model import add_second, second_load
 from tokexplore.tui.cli.common.subcommand import Subcommand
 from tokexplore.tui.explore.options import AppOptions
 from tokexplore.tui.terminal.stdio import private_stdout
@@ -86,7 +86,12 @@ def _parser() -> Parser:
         action="store_true",
         help="ask a server that lists the first candidates for all of them: a request a step",
     )
-    _add_second(parser)
+    second = parser.add_argument_group(
+        "the second model",
+        "How B is loaded where that is not how A is. Where both are servers, B is sent none of A's "
+        "keys unless it is at the same address.",
+    )
+    add_second(second, "b", first="A")
     return parser
 
 
@@ -109,67 +114,13 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
     output.add_argument("--force", action="store_true", help="write over a file that is there")
 
 
-def _add_second(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group(
-        "the second model",
-        "How B is loaded where that is not how A is. Where both are servers, B is sent none of A's "
-        "keys unless it is at the same address.",
-    )
-    group.add_argument("--b-device", metavar="NAME", help="as --device")
-    group.add_argument("--b-dtype", choices=get_args(Dtype), help="as --dtype")
-    group.add_argument("--b-device-map", choices=("auto",), help="as --device-map")
-    group.add_argument(
-        "--b-revision", metavar="REF", help="as --revision, which is A's alone unless B is A"
-    )
-    group.add_argument("--b-tokenizer", metavar="DIR", help="as --tokenizer")
-    group.add_argument("--b-api-key-env", metavar="NAME", help="as --api-key-env")
-    group.add_argument("--b-api-key-file", metavar="FILE", help="as --api-key-file")
-    group.add_argument(
-        "--b-api-header-env", action="append", metavar="NAME=VARIABLE", help="as --api-header-env"
-    )
-
-
 def _options(given: argparse.Namespace) -> Prompted[DiffOptions]:
     app = app_options(given)
+    other = second_load(app.load, given.other, given)
     options = DiffOptions(
-        app, second_load(app.load, given), given.whole, given.by, given.format, given.top,
-        given.output, given.force,
-    )  # fmt: skip
+        app, other, given.whole, given.by, given.format, given.top, given.output, given.force
+    )
     return Prompted(options, prompt_arguments(given))
-
-
-def second_load(first: LoadOptions, given: argparse.Namespace) -> LoadOptions:
-    """How the second model is loaded: as the first, but for what was given for it alone."""
-    name = model_name(given.other)
-    fields: dict[str, Any] = {"model": name}
-    if name != first.model:
-        fields["revision"] = ""
-    for field in ("device", "dtype", "device_map", "revision"):
-        if (value := getattr(given, f"b_{field}")) is not None:
-            fields[field] = value
-    fields["server"] = _second_server(first, name).with_given(_server_fields(given))
-    return msgspec.structs.replace(first, **fields)
-
-
-def _second_server(first: LoadOptions, name: str) -> ServerOptions:
-    """The first one's options, its keys and tokenizer only where they can be meant for both."""
-    if not is_address(first.model):
-        return first.server
-    alike = is_address(name) and Address.parse(name).base == Address.parse(first.model).base
-    if alike:
-        return first.server
-    return msgspec.structs.replace(first.server.without_secrets(), tokenizer="")
-
-
-def _server_fields(given: argparse.Namespace) -> dict[str, Any]:
-    header_env = given.b_api_header_env
-    fields = {
-        "key_env": given.b_api_key_env,
-        "key_file": given.b_api_key_file,
-        "header_env": None if header_env is None else tuple(header_env),
-        "tokenizer": given.b_tokenizer,
-    }
-    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _run(asked: Prompted[DiffOptions], open_engine: OpenEngine) -> int:

@@ -26,6 +26,7 @@ from tokexplore.tui.explore.prompts import Prompts
 from tokexplore.tui.explore.queries import Queries
 from tokexplore.tui.explore.replay import Replay
 from tokexplore.tui.explore.scoring import Scorer
+from tokexplore.tui.explore.second_model import SecondModel
 from tokexplore.tui.explore.streams import Notify, Streams
 from tokexplore.tui.explore.watchlist import Watchlist
 
@@ -86,6 +87,9 @@ class Controller:
             explorer, link, self.streams, self.queries, notify, self._wake, play_name
         )
         self.prompts = Prompts(explorer, link, self.scorer, jobs, changed, notify)
+        self.second = SecondModel(
+            explorer, link, jobs, make_client, changed, notify, options.against
+        )
 
     # How things stand
 
@@ -142,6 +146,7 @@ class Controller:
     async def close(self) -> None:
         """End all work and the engine."""
         self.jobs.halt()
+        await self.second.close()
         await self.link.client.close()
 
     # A session that is lived again

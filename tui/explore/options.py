@@ -39,6 +39,8 @@ class AppOptions(msgspec.Struct, frozen=True):
     """Everything that the user asked for on the command line, checked."""
 
     load: LoadOptions = LoadOptions()
+    against: LoadOptions | None = None
+    """A second model that reads along."""
     prompt: PromptSpec | None = None
     """None where no prompt was given: see `starting_prompt`."""
     settings: SamplingSettings = SamplingSettings()

@@ -18,7 +18,7 @@ from tokexplore.models.api.questions import (
 from tokexplore.models.diff.steps import Reading, Step
 from tokexplore.models.diff.vocabularies import Shared, shared_ids
 from tokexplore.models.distribution import Distribution
-from tokexplore.models.errors import EngineLostError, TokexploreError, UsageError
+from tokexplore.models.errors import EngineLostError, ModelError, TokexploreError, UsageError
 from tokexplore.models.tree.events import Compared
 from tokexplore.models.tree.trie import ROOT
 from tokexplore.models.worker.async_engine import AsyncEngine
@@ -42,8 +42,8 @@ class Beside(NamedTuple):
 
     greedy: int
     """Its most probable token."""
-    logprobs: dict[int, float]
-    """Of the tokens that were asked for so far, nats."""
+    logprobs: dict[int, float | None]
+    """Of the tokens that were asked for so far, nats; None where it cannot be had."""
 
 
 class SecondModel:
@@ -53,6 +53,7 @@ class SecondModel:
     Args:
         make_client: makes an engine that is not started yet.
         changed: called when there is something new to show.
+        wanted: a second model to be loaded as soon as the first is there.
     """
 
     def __init__(
@@ -63,7 +64,9 @@ class SecondModel:
         make_client: MakeClient,
         changed: Callable[[], None],
         notify: Notify,
+        wanted: LoadOptions | None,
     ) -> None:
+        self._wanted = wanted
         self._explorer, self._link, self._jobs = explorer, link, jobs
         self._make_client, self._changed, self._notify = make_client, changed, notify
         self.state: SecondState = "absent"
@@ -99,6 +102,12 @@ class SecondModel:
         """Whether it can be asked."""
         return self.state == "ready"
 
+    @property
+    def compares_all(self) -> bool:
+        """Whether what was compared of the path in view are whole distributions."""
+        steps = self._explorer.tree.compared
+        return all(steps[node].kl is not None for node in self._explorer.nodes if node in steps)
+
     # Its life
 
     async def open(self, load: LoadOptions) -> None:
@@ -113,13 +122,16 @@ class SecondModel:
         self._changed()
         try:
             await client.start(self._report)
-            found = shared_ids, self._explorer.vocabulary, client.vocabulary
-            shared = await asyncio.to_thread(*found)  # of unlike ones token by token
+            # Unlike ones are compared token by token.
+            ours = self._explorer.vocabulary
+            shared = await asyncio.to_thread(shared_ids, ours, client.vocabulary)
             if self._client is client:
                 self._begin(client, shared)
-        except TokexploreError:
+        except TokexploreError as error:
             if self._client is client:
                 await self.close()
+            if isinstance(error, EngineLostError):  # not the first one's
+                raise ModelError(f"{load.model} as a second model: {error}") from None
             raise
 
     def _begin(self, client: AsyncEngine, shared: Shared | None) -> None:
@@ -165,7 +177,11 @@ class SecondModel:
     # Reading along
 
     def read_on(self) -> None:
-        """Read what it has not read of the path in view, unless that is under way."""
+        """Load the second model that is wanted; read what it has not read of the path in view,
+        unless that is under way."""
+        if self._wanted is not None and not self._link.absent:
+            wanted, self._wanted = self._wanted, None
+            self._jobs.run(self.open(wanted))
         ready = self.is_there and not self._link.absent and not self._explorer.is_replayed
         if ready and not self._reading and self._span() is not None:
             self._reading = True
@@ -200,15 +216,17 @@ class SecondModel:
         self._explorer.touch(span.start)
 
     async def _steps(self, span: range, ids: Sequence[int]) -> list[Step]:
-        assert self._client is not None and self._shared is not None
-        assert self.info is not None and self._link.info is not None
+        client, info, first = self._client, self.info, self._link.info
+        assert client is not None
+        assert info is not None
+        assert first is not None
+        assert self._shared is not None
         if self._lists_all:
             logits = await self._link.client.ask(FindLogits(ids, span.start))
-            names = self._link.info.name, self.info.name
-            question = Compare(ids, span.start, logits, self._shared, names)
-            return await self._client.ask(question)
+            names = first.name, info.name
+            return await client.ask(Compare(ids, span.start, logits, self._shared, names))
         ours = [self._reading_of(at) for at in span]
-        theirs = await self._client.ask(FindReadings(ids, span.start))
+        theirs = await client.ask(FindReadings(ids, span.start))
         both = zip(span, ours, theirs, strict=True)
         return [Step(at, ids[at], one, other) for at, one, other in both if one is not None]
 
@@ -266,25 +284,26 @@ class SecondModel:
         client, ids = self._client, self._explorer.tree.ids(node)
         try:
             assert client is not None
-            told = self._distributions.get(node) or await client.ask(Describe(ids))
+            told = self._distributions.get(node)
+            if told is None:
+                told = await client.ask(Describe(ids))
             places = {token: told.index_of(token) for token in tokens}
-            found = {t: told.logprob(at) for t, at in places.items() if at is not None}
-            others = [token for token, at in places.items() if at is None]
-            rows = client.info.vocabulary
+            logprobs = {t: None if at is None else told.logprob(at) for t, at in places.items()}
+            others = [t for t, at in places.items() if at is None and t < client.info.vocabulary]
             if others and client.info.capabilities.whole_rows:
-                asked = FindStandings(ids, [token for token in others if token < rows])
-                found |= {rank.token: rank.logprob for rank in await client.ask(asked)}
+                ranks = await client.ask(FindStandings(ids, others))
+                logprobs |= {rank.token: rank.logprob for rank in ranks}
         except EngineLostError:
             return
         finally:
             self._asking = False
         if client is self._client:
-            # What cannot be had is not asked for again: it is left blank.
-            self._keep(node, told, found | {t: float("nan") for t in others if t not in found})
+            self._keep(node, told, logprobs)
 
-    def _keep(self, node: int, told: Distribution, found: dict[int, float]) -> None:
+    def _keep(self, node: int, told: Distribution, logprobs: dict[int, float | None]) -> None:
         before = self._beside.get(node)
-        self._beside[node] = Beside(told.id_view[0], (before.logprobs if before else {}) | found)
+        known = before.logprobs if before else {}
+        self._beside[node] = Beside(told.id_view[0], known | logprobs)
         self._beside.move_to_end(node)
         self._distributions[node] = told
         while len(self._beside) > _STEPS_KEPT:

@@ -9,6 +9,7 @@ from tokexplore.models.sampling.bounds import BoundedView
 from tokexplore.models.sampling.sampler_view import StepView, cut_label
 from tokexplore.models.tree.visibility import is_fork, is_out_of_sight
 from tokexplore.tui.explore.explorer import Explorer
+from tokexplore.tui.explore.second_model import Beside
 from tokexplore.tui.presenters.characters import bytes_near, character_note
 from tokexplore.widgets.candidates import CandidatePage, CandidateRow
 
@@ -161,3 +162,21 @@ class CandidateList:
             branches=(tree.branch_of[taken],) if is_fork(tree, self.node) else (),
             character=self._character(explorer, token),
         )
+
+
+def tokens_of(page: CandidatePage) -> list[int]:
+    """The tokens that a page shows."""
+    return [row.id for row in (*page.rows, page.outside) if row is not None]
+
+
+def with_second(page: CandidatePage, beside: Beside | None) -> CandidatePage:
+    """The page with what a second model says of its rows, as far as that is known."""
+    rows = [_with_second(row, beside) for row in page.rows]
+    outside = page.outside and _with_second(page.outside, beside)
+    return page._replace(rows=rows, outside=outside, second=True)
+
+
+def _with_second(row: CandidateRow, beside: Beside | None) -> CandidateRow:
+    if beside is None:
+        return row
+    return row._replace(second=beside.logprobs.get(row.id), chosen=row.id == beside.greedy)

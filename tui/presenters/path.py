@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 from tokexplore.models.api.chat import PartKind
+from tokexplore.models.diff.steps import Step
 from tokexplore.models.lab.flips import could_flip, scale
 from tokexplore.models.partial_characters import LONGEST_CHARACTER
 from tokexplore.models.tree.conversation import Stretch, Turn, stretches, turns
@@ -31,6 +32,10 @@ class PathView:
         """The node of each cell: the explorer may be on another path before the next update."""
         self.entropies = array("d")
         """Nats; NaN where not known."""
+        self.divergences = array("d")
+        """How far two models are apart before each token (nats): KL(first‖second) or, where one of
+        them lists its first candidates only, how far their logprobs of the token are apart. NaN
+        where that is not known."""
         self.close = array("q")
         """Indices of close calls, rising."""
         self._margins = array("d")
@@ -56,7 +61,8 @@ class PathView:
         keep = max(0, settled - LONGEST_CHARACTER)
         marked = self._measure(settled < count)
         pieces, old = self._pieces(keep), self.cells[keep:settled]
-        del self.cells[keep:], self._nodes[keep:], self.entropies[keep:], self._margins[keep:]
+        for kept in (self.cells, self._nodes, self.entropies, self._margins, self.divergences):
+            del kept[keep:]
         del self.close[bisect_left(self.close, keep) :]
         given = explorer.tree.turns(explorer.leaf)
         for index, piece in enumerate(pieces, keep):
@@ -134,12 +140,16 @@ class PathView:
         )
         entropy = None if before is None else before.entropy
         self.entropies.append(math.nan if entropy is None else entropy)
+        self.divergences.append(_divergence(tree.compared.get(node)))
         if before is not None and before.margin < explorer.close_call:
             self.close.append(index)
 
     def _level(self, colouring: Colouring, index: int) -> int:
         """The heat of the token at an index; NONE where nothing is known before it."""
         tree = self._explorer.tree
+        if colouring == "delta":
+            step = tree.compared.get(self._nodes[index])
+            return NONE if step is None else level("delta", step.delta)
         before = tree.distribution.figures(self._nodes[index - 1] if index else ROOT)
         if before is None:
             return NONE
@@ -149,6 +159,13 @@ class PathView:
         if colouring == "surprisal" or math.isnan(logprob):
             return level("surprisal", -logprob)
         return level("probability", math.exp(min(0.0, logprob - before.top_logprob)))
+
+
+def _divergence(step: Step | None) -> float:
+    """See `PathView.divergences`."""
+    if step is None:
+        return math.nan
+    return abs(step.delta) if step.kl is None else step.kl
 
 
 def _changed_kinds(

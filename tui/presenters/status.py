@@ -14,6 +14,7 @@ from tokexplore.tui.explore.controller import Controller
 from tokexplore.tui.explore.explorer import Explorer
 from tokexplore.tui.explore.options import adopted
 from tokexplore.tui.explore.replay import Replay
+from tokexplore.tui.presenters.second import step_parts
 from tokexplore.tui.presenters.watchlist import WatchView
 from tokexplore.widgets.cell_text import cut, cut_left, width
 from tokexplore.widgets.entropy_strip import FAINTEST
@@ -233,6 +234,7 @@ def step_figures(
         f"H {known} {unit}",
         f"margin {_margin(controller, distribution, bits)}{gap}",
     ]
+    parts += step_parts(controller.explorer)
     if noise is not None and could_flip(distribution.margin, noise):
         parts.append(f"▲ could flip (noise {SIGMAS * noise / nats:.2g})")
     if distribution.source not in ("step", "prefill", "fork"):

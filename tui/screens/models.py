@@ -135,6 +135,28 @@ class ModelPicker(Picker[Choice | None, Choice]):
             self.app.notify("This session is kept: ⏎ again opens the model.", markup=False)
 
 
+class SecondPicker(ModelPicker):
+    """The same for a second model, which is loaded beside the one that is open."""
+
+    title_text = "A second model that reads along: what would it say?"
+    hint_text = "⏎ loads it · {models.complete:tab} completes · {dialog.cancel:ctrl+g} closes"
+
+    def picked(self, row: Choice) -> None:
+        """Hand the model over, or say why it cannot be one."""
+        if row.is_folder:
+            self.action_complete()
+        elif row.refusal:
+            self.app.notify(safe_text(row.refusal), severity="warning", markup=False)
+        elif row.model == self._opened:
+            self.app.notify(
+                "This model is open: start with --against-dtype to hold it against itself in "
+                "another dtype.",
+                markup=False,
+            )
+        else:
+            self.dismiss(row)
+
+
 def _memory(fit: Fit) -> list[str]:
     """What of a model's memory is known, beside whether it fits."""
     if not fit.is_known:

@@ -1,0 +1,86 @@
+"""A second model that reads along: which one, and where the two differ."""
+
+from tokexplore.models.api.options import LoadOptions
+from tokexplore.models.diff.steps import Step, most_different
+from tokexplore.tui.browse.base import Actions, BrowseBase
+from tokexplore.tui.browse.step_panel import StepPanel
+from tokexplore.tui.presenters.second import compared_on_path
+
+
+class SecondActions(Actions):
+    """What a second model is asked for."""
+
+    def __init__(self, screen: BrowseBase, step: StepPanel) -> None:
+        super().__init__(screen)
+        self._step = step
+
+    async def action_against(self) -> None:
+        """Pick a second model; take the one away that reads along; load a lost one again."""
+        second = self.controller.second
+        if self.controller.link.absent:
+            self.screen.tell(self.controller.link.absence, 3)
+        elif second.state == "lost" and second.load is not None:
+            self.controller.jobs.run(second.open(second.load))
+        elif second.state != "absent":
+            self.controller.jobs.run(second.close())
+            self.screen.tell(f"{second.name or 'It'} reads along no longer: its figures stay.")
+        else:
+            await self._pick()
+
+    async def _pick(self) -> None:
+        from tokexplore.models.catalog.choices import Choice
+        from tokexplore.tui.browse.model_choices import choices_of
+        from tokexplore.tui.screens.models import SecondPicker
+
+        load = self.controller.options.load
+        choices = choices_of(self.controller, beside=True)
+
+        def chosen(choice: Choice | None) -> None:
+            if choice is not None:
+                self.open(choices.opening(choice, load))
+
+        await self.screen.open(SecondPicker(choices, load.model), chosen)
+
+    def open(self, load: LoadOptions) -> None:
+        """Load a second model beside the first."""
+        self.controller.jobs.run(self.controller.second.open(load))
+
+    def action_disagreement(self, direction: int) -> None:
+        """To the step where the greedy choices differ and the models are furthest apart; again, to
+        the one that comes after it, or before."""
+        order = self._disagreements()
+        if not order:
+            compared = bool(self.explorer.tree.compared)
+            self.screen.nothing(
+                "other first choice on this path" if compared else "second model: & loads one"
+            )
+            return
+        places = [step.position for step in order]
+        here = self.explorer.cursor
+        following = places.index(here) + direction if here in places else 0
+        if not 0 <= following < len(places):
+            self.screen.tell(f"There are {len(places)}, and this is the last one this way.", 3)
+            return
+        self.explorer.place(places[following], jump=True)
+        self.screen.changed()
+
+    def _disagreements(self) -> list[Step]:
+        parted = [step for step in compared_on_path(self.explorer) if step.parts]
+        return most_different(parted, len(parted))
+
+    def action_second_row(self) -> None:
+        """To the row of the second model's most probable token."""
+        explorer, second = self.explorer, self.controller.second
+        told = second.beside(explorer.before, ())
+        step = None if explorer.taken is None else explorer.tree.compared.get(explorer.taken)
+        greedy = told.greedy if told else step.second.greedy if step else None
+        if greedy is None:
+            self.screen.nothing("choice of a second model here yet")
+            return
+        row = self._step.row_of(greedy)
+        if row is None:
+            shown = explorer.vocabulary.show(greedy)
+            self.screen.tell(f"It would take {shown}, which is far down here: / finds it.")
+            return
+        explorer.row = row
+        self.screen.changed()
