@@ -19,6 +19,24 @@ SUM_ERROR = 1e-3
 """How far the probabilities of listed candidates may add up to more than 1: servers round."""
 
 
+class Ask(NamedTuple):
+    """What a server's sampler is asked for after a path: by default the most probable token."""
+
+    ids: Sequence[int]
+    """The path."""
+    top: int
+    """Candidates that are told of each step."""
+    settings: SamplingSettings = SamplingSettings()
+    seed: int = 0
+    cold: bool = False
+    """The server's prefix cache has nothing for it."""
+
+    @property
+    def plain(self) -> "Ask":
+        """The same of the model alone: greedy, and nothing changes its logits."""
+        return Ask(self.ids, self.top, cold=self.cold)
+
+
 class Step(NamedTuple):
     """One token that a server took, and the distribution before it."""
 
@@ -87,40 +105,16 @@ class Dialect(Protocol):
             ServerError: there is no answer, or not all of them are in it.
         """
 
-    def step(
-        self,
-        ids: Sequence[int],
-        settings: SamplingSettings,
-        seed: int,
-        top: int,
-        *,
-        cold: bool = False,
-    ) -> Step:
+    def step(self, ask: Ask) -> Step:
         """One token by the server's sampler.
-
-        Args:
-            cold: see `steps`.
 
         Raises:
             UnseenEndError: it ends the text instead.
             ServerError: there is no answer.
         """
 
-    def steps(
-        self,
-        ids: Sequence[int],
-        settings: SamplingSettings,
-        seed: int,
-        top: int,
-        length: int,
-        *,
-        cold: bool = False,
-    ) -> Steps:
-        """As many as `length` tokens by the server's sampler.
-
-        Args:
-            cold: the server's prefix cache has nothing for them.
-        """
+    def steps(self, ask: Ask, length: int) -> Steps:
+        """As many as `length` tokens by the server's sampler."""
 
     def streams(self, settings: SamplingSettings) -> bool:
         """Whether a stream under these settings is one request; else each token is one."""

@@ -9,7 +9,7 @@ from tokexplore.models.api.engine import ScoredToken
 from tokexplore.models.api.traffic import Load
 from tokexplore.models.distribution import Distribution
 from tokexplore.models.sampling.settings import SamplingSettings
-from tokexplore.models.server.dialect import Dialect, Logprobs, Step, Steps
+from tokexplore.models.server.dialect import Ask, Dialect, Logprobs, Step, Steps
 from tokexplore.models.server.single_steps import SingleSteps
 
 
@@ -33,23 +33,17 @@ class GreedyLogprobs:
         """See `Dialect.logprobs`."""
         return self._server.logprobs(ids)
 
-    def step(
-        self,
-        ids: Sequence[int],
-        settings: SamplingSettings,
-        seed: int,
-        top: int,
-        *,
-        cold: bool = False,
-    ) -> Step:
+    def step(self, ask: Ask) -> Step:
         """See `Dialect.step`."""
-        drawn = self._server.step(ids, settings, seed, top, cold=cold)
-        if self.streams(settings):
+        drawn = self._server.step(ask)
+        if self.streams(ask.settings):
             return drawn
-        greedy = SamplingSettings()
-        distribution = self._server.step(ids, greedy, 0, top, cold=cold).distribution
+        distribution = self._server.step(ask.plain).distribution
         index = distribution.index_of(drawn.token)
-        logprob = self._unlisted(ids, drawn.token) if index is None else distribution.logprob(index)
+        if index is None:
+            logprob = self._unlisted(ask.ids, drawn.token)
+        else:
+            logprob = distribution.logprob(index)
         return Step(distribution, drawn.token, logprob, drawn.ends)
 
     def _unlisted(self, ids: Sequence[int], token: int) -> float:
@@ -59,20 +53,11 @@ class GreedyLogprobs:
         (scored,) = self._server.scores([*ids, token], len(ids), 1)
         return scored.standing.logprob
 
-    def steps(
-        self,
-        ids: Sequence[int],
-        settings: SamplingSettings,
-        seed: int,
-        top: int,
-        length: int,
-        *,
-        cold: bool = False,
-    ) -> Steps:
+    def steps(self, ask: Ask, length: int) -> Steps:
         """See `Dialect.steps`."""
-        if self.streams(settings):
-            return self._server.steps(ids, settings, seed, top, length, cold=cold)
-        return SingleSteps(self, ids, settings, seed, top, length, cold=cold)
+        if self.streams(ask.settings):
+            return self._server.steps(ask, length)
+        return SingleSteps(self, ask, length)
 
     def streams(self, settings: SamplingSettings) -> bool:
         """See `Dialect.streams`: where its sampler does nothing."""

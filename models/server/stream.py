@@ -25,6 +25,7 @@ from tokexplore.models.sampling.randomness import Uniforms
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.sampling.stop_criteria import StopCriteria
 from tokexplore.models.server.dialect import (
+    Ask,
     Dialect,
     Step,
     Steps,
@@ -158,9 +159,12 @@ class ServerStream:
     def _taken(self) -> Step | None:
         """The server's next token; None where it ends the text unseen."""
         try:
-            return self._dialect.step(self._path, self._settings, self._seed(), self._top)
+            return self._dialect.step(self._ask())
         except UnseenEndError:
             return None
+
+    def _ask(self, *, cold: bool = False) -> Ask:
+        return Ask(tuple(self._path), self._top, self._settings, self._seed(), cold)
 
     def _described(self) -> Distribution | None:
         """The candidates that come next; None where the server lists none, as the text ends."""
@@ -189,9 +193,7 @@ class ServerStream:
         caller has something to say."""
         if self._steps is None:
             length = self._length() - (len(self._path) - len(self._request.ids))
-            self._steps = self._dialect.steps(
-                self._path, self._settings, self._seed(), self._top, length, cold=self._manner.cold
-            )
+            self._steps = self._dialect.steps(self._ask(cold=self._manner.cold), length)
             self._came = 0
         step = self._steps.next(self._manner.patience)
         if step is not None:

@@ -5,15 +5,12 @@ from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from tokexplore.models.api.options import SHIPPED, PromptSpec
 from tokexplore.models.errors import TokexploreError, UsageError
 from tokexplore.models.tree.conversation import (
     conversation,
     is_special,
     own_system,
-    spoken,
     turn_at,
 )
 from tokexplore.models.tree.trie import ROOT
@@ -22,6 +19,7 @@ from tokexplore.tui.browse.examples import ExampleActions
 from tokexplore.tui.browse.model_wait import model_settled
 from tokexplore.tui.browse.token_previews import TokenPreviews
 from tokexplore.tui.explore.options import STOCK_PROMPT
+from tokexplore.tui.explore.prompts import given_prompt
 from tokexplore.tui.explore.streams import ENDINGS
 from tokexplore.tui.explore.text_scores import TextScores
 from tokexplore.tui.presenters.status import typed_title
@@ -280,7 +278,7 @@ class PromptActions(Actions):
         draft = self._typed.get(told)
         can_chat = info.chat_template if info else not link.why_no_chat
         editor = PromptEditor(
-            self._spec(),
+            given_prompt(self.explorer) or controller.options.prompt or PromptSpec(text=""),
             self._previews.text,
             self._previews.chat,
             leave,
@@ -296,26 +294,6 @@ class PromptActions(Actions):
             own_system=own_system(self.explorer.path, told_turns),
         )
         await self.screen.open(editor, self._prompted)
-
-    def _spec(self) -> PromptSpec:
-        """The prompt of the path in view, to be edited; of a chat all that is said on it."""
-        explorer, controller = self.explorer, self.controller
-        if (chat := spoken(explorer.path)) is not None and explorer.path.chat is not None:
-            begun = explorer.path.chat
-            return PromptSpec(
-                chat=msgspec.structs.replace(
-                    chat,
-                    prefill=begun.prefill,
-                    prefill_as=begun.prefill_as,
-                    prefill_more=begun.prefill_more,
-                )
-            )
-        if not explorer.nodes:
-            return controller.options.prompt or PromptSpec(text="")
-        prompts = [i for i, n in enumerate(explorer.nodes, 1) if n in explorer.tree.prompts]
-        ids = explorer.ids(prompts[-1] if prompts else explorer.first_step)
-        text = explorer.vocabulary.text(ids)
-        return PromptSpec(text=text, literal=explorer.vocabulary.names_special(text))
 
     def _prompted(self, spec: PromptSpec | None) -> None:
         if spec is None:

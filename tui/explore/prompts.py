@@ -199,3 +199,23 @@ class Prompts:
                 f"{total / len(logprobs):.2f} a token"
             )
         self._notify(f"{notice}.")
+
+
+def given_prompt(explorer: Explorer) -> PromptSpec | None:
+    """The prompt of the path in view, to be edited; of a chat all that is said on it."""
+    begun = explorer.path.chat
+    if (chat := spoken(explorer.path)) is not None and begun is not None:
+        return PromptSpec(
+            chat=msgspec.structs.replace(
+                chat,
+                prefill=begun.prefill,
+                prefill_as=begun.prefill_as,
+                prefill_more=begun.prefill_more,
+            )
+        )
+    if not explorer.nodes:
+        return None
+    prompts = [i for i, n in enumerate(explorer.nodes, 1) if n in explorer.tree.prompts]
+    ids = explorer.ids(prompts[-1] if prompts else explorer.first_step)
+    text = explorer.vocabulary.text(ids)
+    return PromptSpec(text=text, literal=explorer.vocabulary.names_special(text))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from tokexplore.models.errors import ModelError
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.server.asking.served import Look
-from tokexplore.models.server.dialect import Dialect
+from tokexplore.models.server.dialect import Ask, Dialect
 
 _ERROR = 0.05
 """Nats by which two temperatures may move a logprob that is raw."""
@@ -41,7 +41,7 @@ def is_raw(
             that does not show every token has a text.
     """
     plain, hot = (
-        dialect.step(ids, settings, 0, 1).distribution
+        dialect.step(Ask(ids, 1, settings)).distribution
         for settings in (SamplingSettings(), SamplingSettings(temperature=2.0, top_p=top_p))
     )
     raw = plain.ids == hot.ids and abs(plain.logprob(0) - hot.logprob(0)) <= _ERROR

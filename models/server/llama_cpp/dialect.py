@@ -14,7 +14,7 @@ from tokexplore.models.api.traffic import Load
 from tokexplore.models.distribution import Distribution
 from tokexplore.models.errors import UsageError
 from tokexplore.models.sampling.settings import SamplingSettings
-from tokexplore.models.server.dialect import Logprobs, Step, Steps, by_id, listed
+from tokexplore.models.server.dialect import Ask, Logprobs, Step, Steps, by_id, listed
 from tokexplore.models.server.llama_cpp.replies import EOS, PATH, RankedReply, Reply, Row
 from tokexplore.models.server.llama_cpp.steps import LlamaCppSteps
 from tokexplore.models.server.single_steps import SingleSteps
@@ -56,13 +56,13 @@ class LlamaCpp:
 
     def describe(self, ids: Sequence[int], top: int) -> Distribution:
         """See `Dialect.describe`."""
-        return self._described(ids, top)
+        return self._described(Ask(ids, top))
 
-    def _described(self, ids: Sequence[int], top: int, *, cold: bool = False) -> Distribution:
+    def _described(self, ask: Ask) -> Distribution:
         began = time.perf_counter()
-        reply = self._asked(self._forced(ids, top, cold=cold), Reply)
+        reply = self._asked(self._forced(ask), Reply)
         row = self._one(reply.completion_probabilities)
-        return self._listed(row, top, time.perf_counter() - began)
+        return self._listed(row, ask.top, time.perf_counter() - began)
 
     def logprobs(self, ids: Sequence[int]) -> Logprobs:
         """See `Dialect.logprobs`."""
@@ -70,55 +70,39 @@ class LlamaCpp:
 
     def _whole(self, ids: Sequence[int], *, cold: bool = False) -> Logprobs:
         vocabulary = self.vocabulary.rows
-        reply = self._asked(self._forced(ids, vocabulary, cold=cold), RankedReply, LARGE)
+        ask = Ask(ids, vocabulary, cold=cold)
+        reply = self._asked(self._forced(ask), RankedReply, LARGE)
         rows = self._one(reply.completion_probabilities).top_logprobs
         return by_id((row.id for row in rows), (row.logprob for row in rows), vocabulary)
 
-    def _forced(self, ids: Sequence[int], top: int, *, cold: bool) -> dict[str, Any]:
+    def _forced(self, ask: Ask) -> dict[str, Any]:
         """The request of one step whose row is certain to be there."""
-        return self._body(ids, top, 1, cold=cold) | {"logit_bias": [[self._plain, FORCING]]}
+        return self._body(ask) | {"logit_bias": [[self._plain, FORCING]]}
 
     def _one(self, rows: Sequence[_Row]) -> _Row:
         if not rows:
             raise self._http.unreadable("lists no candidates")
         return rows[0]
 
-    def step(
-        self,
-        ids: Sequence[int],
-        settings: SamplingSettings,
-        seed: int,
-        top: int,
-        *,
-        cold: bool = False,
-    ) -> Step:
+    def step(self, ask: Ask) -> Step:
         """See `Dialect.step`."""
         began = time.perf_counter()
-        body = self._body(ids, top, 1, cold=cold) | sampling(settings, seed)
+        body = self._body(ask) | sampling(ask.settings, ask.seed)
         reply = self._asked(body, Reply)
         if len(reply.tokens) != 1:
             raise self._http.unreadable("has not the one token that was asked for")
         (token,) = reply.tokens
         if not (rows := reply.completion_probabilities):  # half a character has none
-            return self._found(ids, token, top, cold=cold)
+            return self._found(ask, token)
         row, ends = rows[0], reply.stop_type == EOS
-        distribution = self._listed(row, top, time.perf_counter() - began)
+        distribution = self._listed(row, ask.top, time.perf_counter() - began)
         return Step(distribution, token, row.logprob, ends)
 
-    def steps(
-        self,
-        ids: Sequence[int],
-        settings: SamplingSettings,
-        seed: int,
-        top: int,
-        length: int,
-        *,
-        cold: bool = False,
-    ) -> Steps:
+    def steps(self, ask: Ask, length: int) -> Steps:
         """See `Dialect.steps`."""
-        if self.streams(settings):
-            return LlamaCppSteps(self, self._http, ids, top, length, cold=cold)
-        return SingleSteps(self, ids, settings, seed, top, length, cold=cold)
+        if self.streams(ask.settings):
+            return LlamaCppSteps(self, self._http, ask.plain, length)
+        return SingleSteps(self, ask, length)
 
     def streams(self, settings: SamplingSettings) -> bool:
         """See `Dialect.streams`: what a stream leaves out can be found again where it is greedy."""
@@ -130,7 +114,7 @@ class LlamaCpp:
 
     def ends(self, ids: Sequence[int], token: int) -> bool:
         """See `Dialect.ends`."""
-        body = self._body(ids, 1, 1) | {"logit_bias": [[token, FORCING]]}
+        body = self._body(Ask(ids, 1)) | {"logit_bias": [[token, FORCING]]}
         reply = self._asked(body, Reply)
         return reply.tokens == [token] and reply.stop_type == EOS
 
@@ -138,37 +122,35 @@ class LlamaCpp:
         """See `Dialect.scores`."""
         raise UsageError(f"{self.program} gives no logprobs of tokens that it is given.")
 
-    def body(self, ids: Sequence[int], top: int, length: int, *, cold: bool) -> dict[str, Any]:
-        """The request of a greedy stream."""
-        body = self._body(ids, top, length, cold=cold)
-        return body | sampling(SamplingSettings(), 0) | {"stream": True}
+    def body(self, ask: Ask, length: int) -> dict[str, Any]:
+        """The request of a stream."""
+        return self._body(ask, length) | sampling(ask.settings, ask.seed) | {"stream": True}
 
     def taken(self, row: Row, top: int, seconds: float) -> Step:
         """A step that a stream brought."""
         return Step(self._listed(row, top, seconds), row.id, row.logprob)
 
-    def greedy(self, ids: Sequence[int], top: int, *, cold: bool) -> Step:
+    def greedy(self, ask: Ask) -> Step:
         """The most probable token after a path."""
-        distribution = self._described(ids, top, cold=cold)
+        distribution = self._described(ask)
         return Step(distribution, distribution.id_view[0], distribution.logprob(0))
 
-    def _found(self, ids: Sequence[int], token: int, top: int, *, cold: bool) -> Step:
-        distribution = self._described(ids, top, cold=cold)
+    def _found(self, ask: Ask, token: int) -> Step:
+        distribution = self._described(ask)
         index = distribution.index_of(token)
         if index is None:
-            return Step(distribution, token, float(self._whole(ids, cold=cold)[token]))
+            return Step(distribution, token, float(self._whole(ask.ids, cold=ask.cold)[token]))
         return Step(distribution, token, distribution.logprob(index))
 
-    def _body(
-        self, ids: Sequence[int], top: int, length: int, *, cold: bool = False
-    ) -> dict[str, Any]:
+    def _body(self, ask: Ask, length: int = 1) -> dict[str, Any]:
+        """A greedy request."""
         return {
-            "prompt": list(ids),
+            "prompt": list(ask.ids),
             "n_predict": length,
-            "n_probs": top,
+            "n_probs": ask.top,
             "temperature": 0.0,
             "return_tokens": True,
-            "cache_prompt": not cold,
+            "cache_prompt": not ask.cold,
         }
 
     def _asked(self, body: dict[str, Any], kind: type[_Reply], limit: int = SMALL) -> _Reply:

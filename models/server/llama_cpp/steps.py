@@ -2,14 +2,12 @@
 
 import time
 from collections import deque
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from tokexplore.models.errors import ServerError
-from tokexplore.models.sampling.settings import SamplingSettings
-from tokexplore.models.server.dialect import Step
+from tokexplore.models.server.dialect import Ask, Step
 from tokexplore.models.server.llama_cpp.replies import EOS, PATH, Reply, Row
 from tokexplore.models.server.wire.event_stream import EventStream
 from tokexplore.models.server.wire.http import Http
@@ -22,24 +20,19 @@ class LlamaCppSteps:
     """Implements `Steps`: a greedy stream; what it leaves out is asked for.
 
     Of a character of several tokens a stream shows the last one alone.
+
+    Args:
+        ask: a plain one.
+        length: tokens at most.
     """
 
-    def __init__(
-        self,
-        server: "LlamaCpp",
-        http: Http,
-        ids: Sequence[int],
-        top: int,
-        length: int,
-        *,
-        cold: bool,
-    ) -> None:
-        self._server, self._path, self._top, self._cold = server, list(ids), top, cold
+    def __init__(self, server: "LlamaCpp", http: Http, ask: Ask, length: int) -> None:
+        self._server, self._ask, self._path = server, ask, list(ask.ids)
         self._left, self._told = length, 0
         self.ends = False
         self._ready: deque[Step] = deque()
         self._since = time.perf_counter()
-        body = server.body(ids, top, length, cold=cold)
+        body = server.body(ask, length)
         self._events: EventStream | None = EventStream(http, PATH, body)
         """None once it is given up: each token is then asked for."""
 
@@ -51,8 +44,7 @@ class LlamaCppSteps:
     def next(self, seconds: float) -> Step | None:
         if not self._ready and not self.over:
             if self._events is None:
-                greedy = SamplingSettings()
-                self._add(self._server.step(self._path, greedy, 0, self._top, cold=self._cold))
+                self._add(self._server.step(self._ask._replace(ids=self._path)))
             elif (data := self._events.next(seconds)) is not None:
                 self._take(data)
         return self._ready.popleft() if self._ready else None
@@ -80,7 +72,7 @@ class LlamaCppSteps:
         if hidden > 0 and not self._recovered(hidden, rows):
             return
         for row in rows:
-            self._add(self._server.taken(row, self._top, seconds))
+            self._add(self._server.taken(row, self._ask.top, seconds))
         if event.stop_type == EOS:
             self.ends = True
 
@@ -89,7 +81,7 @@ class LlamaCppSteps:
         them. Else the stream is given up, and each token is asked for."""
         path, steps = list(self._path), list[Step]()
         for _ in range(hidden):
-            steps.append(self._server.greedy(path, self._top, cold=self._cold))
+            steps.append(self._server.greedy(self._ask._replace(ids=path)))
             path.append(steps[-1].token)
         bytes_of = self._server.vocabulary.bytes_of
         spelled = b"".join(bytes_of(step.token) for step in steps)

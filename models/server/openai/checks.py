@@ -7,6 +7,7 @@ from typing import TypeVar
 from tokexplore.models.errors import ModelError, ServerError
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.server.asking.served import Look
+from tokexplore.models.server.dialect import Ask
 from tokexplore.models.server.openai.dialect import OpenAI
 from tokexplore.models.server.openai.token_names import Spelling
 from tokexplore.models.server.wire.http import RefusedError
@@ -102,10 +103,10 @@ def more_samples(looking: Look, dialect: OpenAI, ids: Sequence[int]) -> frozense
         looking.tell("drew twice alike by one seed", f"POST {dialect.path} with seed")
     else:
         looking.tell("draws anew, whatever the seed", f"POST {dialect.path} with seed")
-    plain = dialect.step(ids, SamplingSettings(), 0, 1)
+    plain = dialect.step(Ask(ids, 1))
     changed = SamplingSettings(bias=(((plain.token,), 5.0),))
     try:
-        biased = dialect.step(ids, changed, 0, 1)
+        biased = dialect.step(Ask(ids, 1, changed))
     except ServerError:
         return frozenset(found)
     if biased.token == plain.token and abs(biased.logprob - plain.logprob) <= ERROR:

@@ -15,6 +15,7 @@ from tokexplore.models.distribution import Distribution
 from tokexplore.models.errors import ServerError, UsageError
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.server.dialect import (
+    Ask,
     Logprobs,
     Step,
     Steps,
@@ -103,36 +104,18 @@ class OpenAI:
         """See `Dialect.logprobs`."""
         raise UsageError(f"{self.program} lists the first candidates only.")
 
-    def step(
-        self,
-        ids: Sequence[int],
-        settings: SamplingSettings,
-        seed: int,
-        top: int,
-        *,
-        cold: bool = False,
-    ) -> Step:
+    def step(self, ask: Ask) -> Step:
         """See `Dialect.step`."""
-        del cold
         began = time.perf_counter()
-        written, ends = self.one(ids, self.body(ids, top, 1) | self.sampling(settings, seed))
-        step = self.taken(written, ids, top, time.perf_counter() - began)
+        body = self.body(ask.ids, ask.top, 1) | self.sampling(ask.settings, ask.seed)
+        written, ends = self.one(ask.ids, body)
+        step = self.taken(written, ask.ids, ask.top, time.perf_counter() - began)
         return step._replace(ends=ends)
 
-    def steps(
-        self,
-        ids: Sequence[int],
-        settings: SamplingSettings,
-        seed: int,
-        top: int,
-        length: int,
-        *,
-        cold: bool = False,
-    ) -> Steps:
+    def steps(self, ask: Ask, length: int) -> Steps:
         """See `Dialect.steps`; no request can be kept from its prefix cache."""
-        del cold
-        body = self.body(ids, top, length) | self.sampling(settings, seed) | {"stream": True}
-        return OpenAISteps(self, self._http, body, ids, top)
+        body = self.body(ask.ids, ask.top, length) | self.sampling(ask.settings, ask.seed)
+        return OpenAISteps(self, self._http, body | {"stream": True}, ask.ids, ask.top)
 
     def streams(self, settings: SamplingSettings) -> bool:
         """See `Dialect.streams`."""

@@ -14,7 +14,7 @@ from tokexplore.models.api.engine import ScoredToken
 from tokexplore.models.distribution import Distribution
 from tokexplore.models.errors import ServerError, UsageError
 from tokexplore.models.sampling.settings import SamplingSettings
-from tokexplore.models.server.dialect import Step, Steps, UnaskedError
+from tokexplore.models.server.dialect import Ask, Step, Steps, UnaskedError
 from tokexplore.models.server.openai.dialect import OpenAI, Sampling, UnseenTokenError
 from tokexplore.models.server.openai.reply import Reply, counted
 from tokexplore.models.server.openai_chat.conversations import Conversations, hash_of
@@ -98,38 +98,21 @@ class OpenAIChat(OpenAI):
             written, _ = self.one(ids, self.forced(ids, self._plain, top))
         return self.listed(written, ids, top, time.perf_counter() - began)
 
-    def step(
-        self,
-        ids: Sequence[int],
-        settings: SamplingSettings,
-        seed: int,
-        top: int,
-        *,
-        cold: bool = False,
-    ) -> Step:
+    def step(self, ask: Ask) -> Step:
         """See `Dialect.step`: greedy, it is known of a token that has no row."""
         try:
-            return super().step(ids, settings, seed, top, cold=cold)
+            return super().step(ask)
         except UnseenTokenError:
-            if not settings.greedy or settings.looks_back:
+            if not ask.settings.greedy or ask.settings.looks_back:
                 raise
-            told = self.describe(ids, top)
+            told = self.describe(ask.ids, ask.top)
             return Step(told, told.id_view[0], told.logprob(0))
 
-    def steps(
-        self,
-        ids: Sequence[int],
-        settings: SamplingSettings,
-        seed: int,
-        top: int,
-        length: int,
-        *,
-        cold: bool = False,
-    ) -> Steps:
+    def steps(self, ask: Ask, length: int) -> Steps:
         """See `Dialect.steps`."""
-        if self.counts and self.answer_of(ids):
-            self._check_reading(ids)
-        return super().steps(ids, settings, seed, top, length, cold=cold)
+        if self.counts and self.answer_of(ask.ids):
+            self._check_reading(ask.ids)
+        return super().steps(ask, length)
 
     def scores(self, *_: object) -> Iterator[ScoredToken]:
         """See `Dialect.scores`."""

@@ -16,7 +16,7 @@ from tokexplore.models.api.traffic import Load
 from tokexplore.models.distribution import Distribution
 from tokexplore.models.errors import ServerError
 from tokexplore.models.sampling.settings import SamplingSettings
-from tokexplore.models.server.dialect import Logprobs, Step, Steps, by_id, listed, standing_in
+from tokexplore.models.server.dialect import Ask, Logprobs, Step, Steps, by_id, listed, standing_in
 from tokexplore.models.server.event_steps import EventSteps
 from tokexplore.models.server.wire.event_stream import EventStream
 from tokexplore.models.server.wire.http import LARGE, SMALL, Http, said_by
@@ -85,55 +85,38 @@ class Sglang:
 
     def describe(self, ids: Sequence[int], top: int) -> Distribution:
         """See `Dialect.describe`."""
-        return self.step(ids, SamplingSettings(), 0, top).distribution
+        return self.step(Ask(ids, top)).distribution
 
     def logprobs(self, ids: Sequence[int]) -> Logprobs:
         """See `Dialect.logprobs`."""
-        told = self._asked(self._body(ids, SamplingSettings(), 0, self._rows, 1), LARGE)
+        told = self._asked(self._body(Ask(ids, self._rows)), LARGE)
         rows = told.output_top_logprobs[0] if told.output_top_logprobs else None
         pairs = [self._pair(entry) for entry in rows or []]
         return by_id((token for token, _ in pairs), (value for _, value in pairs), self._rows)
 
-    def step(
-        self,
-        ids: Sequence[int],
-        settings: SamplingSettings,
-        seed: int,
-        top: int,
-        *,
-        cold: bool = False,
-    ) -> Step:
+    def step(self, ask: Ask) -> Step:
         """See `Dialect.step`."""
         began = time.perf_counter()
-        told = self._asked(self._body(ids, settings, seed, top, 1, cold=cold))
-        steps = self._steps(told, 0, top, time.perf_counter() - began)
+        told = self._asked(self._body(ask))
+        steps = self._steps(told, 0, ask.top, time.perf_counter() - began)
         if len(steps) != 1:
             raise self._http.unreadable("has not the one token that was asked for")
         return steps[0]
 
-    def steps(
-        self,
-        ids: Sequence[int],
-        settings: SamplingSettings,
-        seed: int,
-        top: int,
-        length: int,
-        *,
-        cold: bool = False,
-    ) -> Steps:
+    def steps(self, ask: Ask, length: int) -> Steps:
         """See `Dialect.steps`."""
-        body = self._body(ids, settings, seed, top, length, cold=cold) | {"stream": True}
+        body = self._body(ask, length) | {"stream": True}
         count = 0
 
         def read(data: bytes, spent: float) -> list[Step]:
             nonlocal count
             told = self._told(data)
-            if cold and told.cached_tokens:
+            if ask.cold and told.cached_tokens:
                 raise ServerError(
                     f"{self.program} took {told.cached_tokens:,} tokens from its prefix cache, "
                     "which they were to be kept from."
                 )
-            steps = self._steps(told, count, top, spent)
+            steps = self._steps(told, count, ask.top, spent)
             count += len(steps)
             return steps
 
@@ -141,7 +124,7 @@ class Sglang:
 
     def ends(self, ids: Sequence[int], token: int) -> bool:
         """See `Dialect.ends`."""
-        body = self._body(ids, SamplingSettings(), 0, 1, 1)
+        body = self._body(Ask(ids, 1))
         body["sampling_params"]["logit_bias"] = {str(token): FORCING}
         told = self._asked(body)
         taken = [entry[1] for entry in told.output_token_logprobs]
@@ -162,7 +145,7 @@ class Sglang:
     def scores(self, ids: Sequence[int], start: int, top: int) -> Iterator[ScoredToken]:
         """See `Dialect.scores`."""
         first = start - 1  # of the first position that it is asked for it tells nothing
-        body = self._body(ids, SamplingSettings(), 0, top, 1) | {"logprob_start_len": first}
+        body = self._body(Ask(ids, top)) | {"logprob_start_len": first}
         told = self._asked(body, LARGE)
         own, rows = told.input_token_logprobs, told.input_top_logprobs
         if not len(own) == len(rows) == len(ids) - first:
@@ -223,26 +206,17 @@ class Sglang:
     def _given_up(self, words: object) -> ServerError:
         return ServerError(f"{self.program} gave the request up: {said_by(str(words or ''))}")
 
-    def _body(
-        self,
-        ids: Sequence[int],
-        settings: SamplingSettings,
-        seed: int,
-        top: int,
-        length: int,
-        *,
-        cold: bool = False,
-    ) -> dict[str, Any]:
-        left = self._context - len(ids) if self._context else length
+    def _body(self, ask: Ask, length: int = 1) -> dict[str, Any]:
+        left = self._context - len(ask.ids) if self._context else length
         return {
-            "input_ids": list(ids),
+            "input_ids": list(ask.ids),
             "return_logprob": True,
-            "top_logprobs_num": min(top, self._rows),
+            "top_logprobs_num": min(ask.top, self._rows),
             # Prefixes of another salt are not shared.
-            **({"cache_salt": secrets.token_hex(16)} if cold else {}),
+            **({"cache_salt": secrets.token_hex(16)} if ask.cold else {}),
             "sampling_params": {
                 "max_new_tokens": max(1, min(length, left)),
-                **self._sampling(settings, seed),
+                **self._sampling(ask.settings, ask.seed),
             },
         }
 

@@ -17,6 +17,7 @@ from tokexplore.models.distribution import Distribution
 from tokexplore.models.errors import ServerError
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.server.dialect import (
+    Ask,
     Logprobs,
     Step,
     Steps,
@@ -87,7 +88,7 @@ class Vllm:
 
     def describe(self, ids: Sequence[int], top: int) -> Distribution:
         """See `Dialect.describe`."""
-        return self.step(ids, SamplingSettings(), 0, top).distribution
+        return self.step(Ask(ids, top)).distribution
 
     def logprobs(self, ids: Sequence[int]) -> Logprobs:
         """See `Dialect.logprobs`."""
@@ -101,49 +102,32 @@ class Vllm:
         Raises:
             ServerError: there is no answer; a refusal of a server that lists fewer.
         """
-        body = self._body(ids, SamplingSettings(), 0, WHOLE, 1)
+        body = self._body(Ask(ids, WHOLE))
         (choice, *_) = self._decoded(self._http.post_raw(PATH, body, LARGE)).choices or (Choice(),)
         told = choice.logprobs.top_logprobs if choice.logprobs else []
         if len(told) != 1 or told[0] is None:
             raise self._http.unreadable("has not the whole vocabulary that was asked for")
         return told[0]
 
-    def step(
-        self,
-        ids: Sequence[int],
-        settings: SamplingSettings,
-        seed: int,
-        top: int,
-        *,
-        cold: bool = False,
-    ) -> Step:
+    def step(self, ask: Ask) -> Step:
         """See `Dialect.step`."""
         began = time.perf_counter()
-        data = self._http.post_raw(PATH, self._body(ids, settings, seed, top, 1, cold=cold))
-        steps = self.read(data, top, time.perf_counter() - began)
+        data = self._http.post_raw(PATH, self._body(ask))
+        steps = self.read(data, ask.top, time.perf_counter() - began)
         if len(steps) != 1:
             raise self._http.unreadable("has not the one token that was asked for")
         return steps[0]
 
-    def steps(
-        self,
-        ids: Sequence[int],
-        settings: SamplingSettings,
-        seed: int,
-        top: int,
-        length: int,
-        *,
-        cold: bool = False,
-    ) -> Steps:
+    def steps(self, ask: Ask, length: int) -> Steps:
         """See `Dialect.steps`."""
-        body = self._body(ids, settings, seed, top, length, cold=cold) | {"stream": True}
+        body = self._body(ask, length) | {"stream": True}
         return EventSteps(
-            EventStream(self._http, PATH, body), lambda data, spent: self.read(data, top, spent)
+            EventStream(self._http, PATH, body), lambda data, spent: self.read(data, ask.top, spent)
         )
 
     def ends(self, ids: Sequence[int], token: int) -> bool:
         """See `Dialect.ends`."""
-        body = self._body(ids, SamplingSettings(), 0, 1, 1) | {"allowed_token_ids": [token]}
+        body = self._body(Ask(ids, 1)) | {"allowed_token_ids": [token]}
         (choice, *_) = self._decoded(self._http.post_raw(PATH, body)).choices or (Choice(),)
         return choice.token_ids == [token] and choice.finish_reason == STOP
 
@@ -163,7 +147,7 @@ class Vllm:
 
     def scores(self, ids: Sequence[int], start: int, top: int) -> Iterator[ScoredToken]:
         """See `Dialect.scores`."""
-        body = self._body(ids, SamplingSettings(), 0, 1, 1) | {"prompt_logprobs": top}
+        body = self._body(Ask(ids, 1)) | {"prompt_logprobs": top}
         reply = self._decoded(self._http.post_raw(PATH, body, LARGE))
         steps = reply.choices[0].prompt_logprobs if reply.choices else None
         if steps is None or len(steps) != len(ids):
@@ -223,26 +207,17 @@ class Vllm:
         except (msgspec.MsgspecError, RecursionError):
             raise self._http.unreadable("has no logprobs as vLLM writes them") from None
 
-    def _body(
-        self,
-        ids: Sequence[int],
-        settings: SamplingSettings,
-        seed: int,
-        top: int,
-        length: int,
-        *,
-        cold: bool = False,
-    ) -> dict[str, Any]:
+    def _body(self, ask: Ask, length: int = 1) -> dict[str, Any]:
         return {
             "model": self._model,
-            "prompt": list(ids),
+            "prompt": list(ask.ids),
             "max_tokens": length,
-            "logprobs": top,
+            "logprobs": ask.top,
             "return_token_ids": True,
             "return_tokens_as_token_ids": True,
             # Blocks of another salt are not shared.
-            **({"cache_salt": secrets.token_hex(16)} if cold else {}),
-            **sampling(settings, seed),
+            **({"cache_salt": secrets.token_hex(16)} if ask.cold else {}),
+            **sampling(ask.settings, ask.seed),
         }
 
 
