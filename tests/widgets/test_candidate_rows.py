@@ -29,7 +29,7 @@ from tokexplore.widgets.candidate_rows import (
     window_of,
 )
 
-STYLES = CandidateStyles(*(Style(color=f"color({n})") for n in range(13)))
+STYLES = CandidateStyles(*(Style(color=f"color({n})") for n in range(15)))
 LIT = STYLES.on(Style(bgcolor="color(200)"))
 
 

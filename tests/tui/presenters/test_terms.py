@@ -84,7 +84,7 @@ def test_every_stage_of_the_sampler_is_explained_in_the_header_and_in_the_lens()
 def test_heads_of_tables_are_explained() -> None:
     for bits in (False, True):
         candidates = head_strip(
-            columns_for(140, "id"), "live", CandidateStyles(*[Style()] * 13), bits=bits
+            columns_for(140, "id"), "live", CandidateStyles(*[Style()] * 15), bits=bits
         )
         styles = BranchStyles(*[Style()] * len(BranchStyles._fields))
         branches = branch_head(branch_columns(60), styles, bits=bits)
