@@ -82,6 +82,8 @@ GROUPS: dict[str, tuple[Command, ...]] = {
         Command("act.turn", "T", "T", "turn", "next turn", "Add the next user turn of a chat."),
         Command("act.adopt", "A", "A", "adopt", "model's settings",
                 "Adopt the sampling settings that the model's makers suggest."),
+        Command("act.lead", "W", "W", "lead", "who chooses",
+                "Let a second model choose what is generated, or the model itself again."),
         Command("act.undo", "u", "u", "undo", "undo", "Take the last change of the tree back."),
         Command("act.redo", "U", "U", "redo", "redo", "Make it again."),
     ),

@@ -16,9 +16,9 @@ from tokexplore.models.sampling.sampler_view import SamplerView
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.tree.study import Study
 
-Origin = Literal["prompt", "greedy", "sampled", "server", "picked", "typed"]
+Origin = Literal["prompt", "greedy", "sampled", "server", "picked", "typed", "second"]
 """Where a token came from; `greedy`, `sampled` and `server` (by its own sampler) are the ways of
-being generated."""
+being generated, `second` is that a second model did."""
 DRAWN: frozenset[Origin] = frozenset(("sampled", "server"))
 """What another draw may change."""
 Came = Origin | Literal["generated"]

@@ -45,6 +45,16 @@ class SecondActions(Actions):
         """Load a second model beside the first."""
         self.controller.jobs.run(self.controller.second.open(load))
 
+    def action_lead(self) -> None:
+        """Let the second model choose, or the first one again."""
+        self.controller.jobs.change(self._lead())
+
+    async def _lead(self) -> None:
+        second = self.controller.second
+        await self.controller.lead(second=not second.leads)
+        by = second.name if second.leads else "the model itself"
+        self.screen.tell(f"What is generated from here on is chosen by {by}.", 4)
+
     def action_disagreement(self, direction: int) -> None:
         """To the step where the greedy choices differ and the models are furthest apart; again, to
         the one that comes after it, or before."""

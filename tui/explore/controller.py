@@ -88,7 +88,7 @@ class Controller:
         )
         self.prompts = Prompts(explorer, link, self.scorer, jobs, changed, notify)
         self.second = SecondModel(
-            explorer, link, jobs, make_client, changed, notify, options.against
+            explorer, link, self.streams, jobs, make_client, changed, notify, options.against
         )
 
     # How things stand
@@ -212,6 +212,15 @@ class Controller:
                 await self._wake()
             await self.streams.pause()
             yield
+
+    async def lead(self, *, second: bool) -> None:
+        """Let a second model choose what is generated, or the first one again.
+
+        Raises:
+            UsageError: see `SecondModel.lead`.
+        """
+        async with self.paused_turn():
+            self.second.lead(second)
 
     async def while_paused(self, work: Callable[[], Awaitable[object]]) -> None:
         """Do something for which the path in view has to stay as it is."""

@@ -95,7 +95,8 @@ class Queries:
         """The distribution at the cursor's step, once known; asks for it where it is not."""
         before = self._explorer.before
         found = self._explorer.tree.distribution.get(before)
-        comes = self._streams.leaf == before
+        live = self._streams.live
+        comes = live is not None and live.leaf == before and not live.led
         if found is None and before != ROOT and not comes and self._can_ask(before):
             self._ask((before, -1), self._describe(before))
         elif found is not None and self.recomputes and not self._streams.live:

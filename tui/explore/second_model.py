@@ -19,13 +19,13 @@ from tokexplore.models.diff.steps import Reading, Step
 from tokexplore.models.diff.vocabularies import Shared, shared_ids
 from tokexplore.models.distribution import Distribution
 from tokexplore.models.errors import EngineLostError, ModelError, TokexploreError, UsageError
-from tokexplore.models.tree.events import Compared
+from tokexplore.models.tree.events import Compared, Scored
 from tokexplore.models.tree.trie import ROOT
 from tokexplore.models.worker.async_engine import AsyncEngine
 from tokexplore.tui.explore.engine_link import EngineLink, MakeClient
 from tokexplore.tui.explore.explorer import Explorer
 from tokexplore.tui.explore.jobs import Jobs
-from tokexplore.tui.explore.streams import Notify
+from tokexplore.tui.explore.streams import Notify, Streams
 
 SecondState = Literal["absent", "loading", "ready", "lost"]
 
@@ -60,6 +60,7 @@ class SecondModel:
         self,
         explorer: Explorer,
         link: EngineLink,
+        streams: Streams,
         jobs: Jobs,
         make_client: MakeClient,
         changed: Callable[[], None],
@@ -67,7 +68,8 @@ class SecondModel:
         wanted: LoadOptions | None,
     ) -> None:
         self._wanted = wanted
-        self._explorer, self._link, self._jobs = explorer, link, jobs
+        self._explorer, self._link, self._streams = explorer, link, streams
+        self._jobs = jobs
         self._make_client, self._changed, self._notify = make_client, changed, notify
         self.state: SecondState = "absent"
         self.load: LoadOptions | None = None
@@ -107,6 +109,24 @@ class SecondModel:
         """Whether what was compared of the path in view are whole distributions."""
         steps = self._explorer.tree.compared
         return all(steps[node].kl is not None for node in self._explorer.nodes if node in steps)
+
+    @property
+    def leads(self) -> bool:
+        """Whether it chooses the tokens, and the first one reads along."""
+        return self._client is not None and self._streams.leader is self._client
+
+    def lead(self, leads: bool) -> None:
+        """Let it choose the tokens from the next stream on, or the first one again.
+
+        Raises:
+            UsageError: there is none, or its choice may be a token that the first does not have.
+        """
+        if leads and (not self.is_there or self._client is None):
+            raise UsageError("No second model is loaded: & loads one.")
+        if leads and self._shared is not None and not self._shared.complete:
+            raise UsageError(f"{self.name} has tokens that the model in view does not have.")
+        self._streams.leader = self._client if leads else None
+        self._changed()
 
     # Its life
 
@@ -158,13 +178,13 @@ class SecondModel:
         self._changed()
 
     def _lose(self, error: EngineLostError) -> None:
-        self.state, self.progress = "lost", None
+        self.state, self.progress, self._streams.leader = "lost", None, None
         self._notify(f"The second model: {error} The first goes on without it.", severity="error")
         self._changed()
 
     async def close(self) -> None:
         """Take it away; its figures stay."""
-        client, self._client = self._client, None
+        client, self._client, self._streams.leader = self._client, None, None
         self.state, self.info, self.progress = "absent", None, None
         self._read = (ROOT, 0)
         self._refused.clear()
@@ -211,8 +231,11 @@ class SecondModel:
             return
         if client is not self._client:
             return
+        tree = self._explorer.tree
         for node, step in zip(nodes, steps, strict=True):
-            self._explorer.tree.append(Compared(node, number, step))
+            if not tree.is_scored(node):
+                tree.append(Scored(node, step.first.logprob, step.first.rank))
+            tree.append(Compared(node, number, step))
         self._explorer.touch(span.start)
 
     async def _steps(self, span: range, ids: Sequence[int]) -> list[Step]:

@@ -16,8 +16,9 @@ from tokexplore.models.api.engine import (
 )
 from tokexplore.models.errors import EngineLostError
 from tokexplore.models.sampling.settings import SamplingSettings
+from tokexplore.models.tree.exploring import explore
 from tokexplore.models.tree.record import record
-from tokexplore.models.worker.async_engine import Handle
+from tokexplore.models.worker.async_engine import AsyncEngine, Handle
 from tokexplore.tui.explore.engine_link import EngineLink
 from tokexplore.tui.explore.explorer import Explorer
 from tokexplore.tui.explore.jobs import Jobs
@@ -53,10 +54,11 @@ class LiveStream:
     Args:
         leaf: the node that it extends.
         limited: whether it was asked for a number of tokens of its own.
+        led: whether a second model chooses.
     """
 
-    def __init__(self, leaf: int, began: float, *, limited: bool) -> None:
-        self.leaf, self.began, self.limited = leaf, began, limited
+    def __init__(self, leaf: int, began: float, *, limited: bool, led: bool) -> None:
+        self.leaf, self.began, self.limited, self.led = leaf, began, limited, led
         self.handle: Handle[StreamEvent] | None = None
         """Once the engine has it."""
         self.times: deque[float] = deque(maxlen=64)
@@ -96,6 +98,8 @@ class Streams:
         self.single_step = False
         self.threads = 0
         """Threads of the CPU that the newest token was computed with; 0 where none is known."""
+        self.leader: AsyncEngine | None = None
+        """A second model that chooses the tokens in place of the first."""
         self.live: LiveStream | None = None
         self.last: LiveStream | None = None
         """The live stream, or the one that was live last."""
@@ -161,21 +165,25 @@ class Streams:
             return
         limited = count is not None or self.single_step
         request = self._extend(count or (1 if self.single_step else self.max_new_tokens), draw)
-        stream = LiveStream(explorer.leaf, self._clock(), limited=limited)
+        leader = self.leader
+        stream = LiveStream(explorer.leaf, self._clock(), limited=limited, led=leader is not None)
         self.live = self.last = stream
         self._began()
         # The request is under way from here on, so that a pause always has something to end.
         try:
-            stream.handle = self._link.client.stream(request)
+            stream.handle = (leader or self._link.client).stream(request)
         except EngineLostError as error:
-            self._lost(error)
+            self.drop(stream)
+            if leader is None:
+                self._lost(error)
             return
         self._following = self._jobs.run(self._follow(stream, stream.handle))
 
     def _extend(self, count: int, draw: int) -> StreamRequest:
         explorer = self._explorer
         ids, leaf, prompt = explorer.ids(), explorer.leaf, explorer.prompt_length
-        scored_at_once = len(ids) * self._link.client.info.vocabulary <= SCORE_AT_ONCE
+        short = len(ids) * self._link.client.info.vocabulary <= SCORE_AT_ONCE
+        scored_at_once = short and self.leader is None
         return self.request(
             ids,
             explorer.settings,
@@ -185,7 +193,7 @@ class Streams:
             draw=draw,
             score_prompt=scored_at_once and self._scorer.unscored(leaf) is not None,
             describe_end=True,
-            watch=tuple(self._watchlist.tokens),
+            watch=() if self.leader else tuple(self._watchlist.tokens),
         )
 
     async def _follow(self, stream: LiveStream, handle: Handle[StreamEvent]) -> None:
@@ -195,6 +203,9 @@ class Streams:
                     if stream is self.live:
                         self._apply(stream, event)
                 self._changed()
+        except EngineLostError:
+            if not stream.led:
+                raise
         finally:
             self.drop(stream)
         self._jobs.run(self._score_rest())
@@ -241,10 +252,11 @@ class Streams:
             case DrawnToken():
                 self.progress = None
                 stream.times.append(self._clock())
-                stream.leaf = self.add(leaf, event)
+                stream.leaf = self._add_led(leaf, event) if stream.led else self.add(leaf, event)
                 explorer.grown(stream.leaf)
             case Described():
-                record(tree, leaf, event)
+                if not stream.led:
+                    record(tree, leaf, event)
             case StreamEnded(_, reason, detail):
                 record(tree, leaf, event)
                 self._tell_end(reason, detail)
@@ -260,6 +272,17 @@ class Streams:
         self._watchlist.record(leaf, event.watched)
         shape = tree.shape
         node = record(tree, leaf, event, extends=extends)
+        if tree.shape != shape:
+            explorer.touch(tree.depth[leaf] - 1)
+        return node
+
+    def _add_led(self, leaf: int, event: DrawnToken) -> int:
+        """Put a token into the tree that a second model drew: what it said of the step is not the
+        model's; its node."""
+        explorer, tree = self._explorer, self._explorer.tree
+        shape, settings = tree.shape, tree.configure(event.settings)
+        token = event.standing.token
+        node = explore(tree, leaf, [token], "second", settings=settings, draw=event.draw)
         if tree.shape != shape:
             explorer.touch(tree.depth[leaf] - 1)
         return node

@@ -12,6 +12,8 @@ COLUMNS = (
     "node", "parent", "branch", "step", "position", "origin", "chosen_by", "id", "text", "bytes",
     "logprob", "rank", "sampler_logprob", "entropy", "margin", "lse", "note", "name",
 )  # fmt: skip
+_SECOND = ("second_logprob", "second_rank", "delta", "kl_ab", "js", "acceptance")
+"""More columns where a second model was compared with."""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -22,10 +24,11 @@ def csv_parts(source: Source, scope: Scope, count: int) -> Iterator[bytes]:
     truth. Three columns a candidate: its id, its text, its logprob.
     """
     tree, tokens, vocabulary = source.tree, TokenFields(source.vocabulary), source.vocabulary
+    columns = (*COLUMNS, *_SECOND) if tree.compared else COLUMNS
     candidates = [
         f"candidate{n}_{what}" for n in range(1, count + 1) for what in ("id", "text", "logprob")
     ]
-    yield _row([*COLUMNS, *candidates])
+    yield _row([*columns, *candidates])
     for node, distribution in source.steps(scope):
         fields, step = step_fields(source, node, tokens), source.step(node, scope)
         if step is None:
@@ -37,6 +40,10 @@ def csv_parts(source: Source, scope: Scope, count: int) -> Iterator[bytes]:
             "note": spreadsheet_text(tree.notes.get(node, "")),
             "name": spreadsheet_text(tree.labels.get(node, "")),
         }  # fmt: skip
+        if (compared := tree.compared.get(node)) is not None:
+            figures = (compared.second.logprob, compared.second.rank or None, compared.delta,
+                       compared.kl, compared.js, compared.acceptance)  # fmt: skip
+            cells |= dict(zip(_SECOND, figures, strict=True))
         rest: list[object] = []
         if distribution is not None:
             cells |= {"entropy": distribution.entropy, "lse": distribution.lse}
@@ -47,7 +54,7 @@ def csv_parts(source: Source, scope: Scope, count: int) -> Iterator[bytes]:
                     spreadsheet_text(vocabulary.show(token)),
                     distribution.logprob(index),
                 ]
-        yield _row([*(cells.get(name) for name in COLUMNS), *rest])
+        yield _row([*(cells.get(name) for name in columns), *rest])
 
 
 def spreadsheet_text(text: str) -> str:

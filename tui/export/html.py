@@ -56,6 +56,9 @@ def _head(source: Source, scope: Scope, digest: str, sheets: list[str]) -> str:
     for by in source.tree.provenance:
         revision = f" @ {by.revision[:12]}" if by.revision else ""
         models.append(f"{by.model}{revision}, {by.dtype} on {by.device}")
+    if source.tree.compared:
+        by = source.tree.seconds[-1]
+        models.append(f"against {by.model}, {by.dtype} on {by.device}")
     facts = [*models, source.sampling(scope), f"{len(source.tree) - 1:,} tokens"]
     steps = "".join(
         f'<b class="h{n}">{name}</b>' for n, name in enumerate(("0", ".5", "1", "2", "4", "6+"))
@@ -150,6 +153,10 @@ def _token(source: Source, node: int, piece: str, note: int | None, *, given: bo
     if note is not None:
         kinds.append("note")
     figures = f"{math.exp(tree.logprob[node]):.1%}, rank {tree.rank[node] or '?'}" if scored else ""
+    if (step := tree.compared.get(node)) is not None:
+        share = math.exp(min(0.0, step.second.logprob))
+        figures += f"; second model {share:.1%}, rank {step.second.rank or '?'}"
+        figures += "" if step.kl is None else f", KL {step.kl:.3g} nats"
     title = f' title="{figures}"' if figures else ""
     mark = "" if note is None else f' data-note="{note}"'
     return (

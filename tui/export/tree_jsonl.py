@@ -23,6 +23,7 @@ from tokexplore.tui.export.json_fields import (
     line_with,
     sampling_fields,
 )
+from tokexplore.tui.export.second_fields import second_fields, second_model_fields
 from tokexplore.tui.export.source import GENERATED, Scope, Source
 from tokexplore.tui.export.study_fields import study_lines
 from tokexplore.tui.export.text_fields import text_lines
@@ -131,6 +132,7 @@ def run_line(source: Source, prompt_ids: list[int]) -> bytes:
             "special": sorted(source.vocabulary.special),
             "attention": by.attention if by else "",
             "config_hash": by.config_hash if by else "",
+            **second_model_fields(source),
         }
     )
 
@@ -152,6 +154,7 @@ def step_fields(source: Source, node: int, tokens: TokenFields) -> dict[str, obj
         "sampler_logprob": None if math.isnan(drawn) else drawn,
         "chosen_by": None if origin == "prompt" else origin,
         "rank": tree.rank[node] or None,
+        **second_fields(source, node, tokens),
     }
 
 

@@ -25,7 +25,8 @@ def second_parts(controller: Controller) -> list[Part]:
     if not name:
         return []
     lost = {"lost": ", gone", "absent": ", not loaded"}.get(second.state, "")
-    parts = [Part(f"against {name}{lost}", "text")]
+    leads = ", which chooses" if second.leads else ""
+    parts = [Part(f"against {name}{lost}{leads}", "here" if leads else "text")]
     steps = compared_on_path(explorer)
     if not steps:
         return parts

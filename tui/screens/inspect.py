@@ -22,6 +22,7 @@ from tokexplore.tui.presenters.characters import character_lines, token_bytes
 from tokexplore.tui.presenters.status import source_words
 from tokexplore.tui.report.probability_text import quoted, tokens_line
 from tokexplore.tui.screens.dialog import Sheet
+from tokexplore.tui.screens.inspect_second import second_lines
 from tokexplore.tui.terminal.pacer import Figures
 from tokexplore.widgets.numbers import figure, logprob_text, probability_text
 
@@ -51,6 +52,7 @@ def inspect_sheet(
         "Texts at this step": _texts(TextScores(controller)),
         "This path": [("remark", sentence) for sentence in explorer.remarks_on_path()],
         "Model": [*lost, *model, *(("not as recorded", words) for words in life.differs)],
+        "Second model": second_lines(explorer),
         "Session": _session(explorer, session),
         "Line": _line(figures),
         "Notices, the latest first": [("", notice) for notice in [*notices][::-1]],

@@ -1,0 +1,71 @@
+"""What the inspector says of a second model: of the token, of the path, of itself."""
+
+from tokexplore.models.api.provenance import Provenance
+from tokexplore.models.diff.steps import Reading, Step, totals
+from tokexplore.tui.explore.explorer import Explorer
+from tokexplore.tui.presenters.second import compared_on_path
+from tokexplore.widgets.numbers import percent
+
+Lines = list[tuple[str, str]]
+
+
+def second_lines(explorer: Explorer) -> Lines:
+    """Its figures; none where none was ever loaded."""
+    tree, node = explorer.tree, explorer.taken
+    if not tree.seconds:
+        return []
+    lines = [("against", _by(tree.seconds[-1]))]
+    step = None if node is None else tree.compared.get(node)
+    if step is not None:
+        lines += _token(explorer, step)
+    steps = compared_on_path(explorer)
+    return lines + (_path(steps) if steps else [])
+
+
+def _by(by: Provenance) -> str:
+    revision = f" @ {by.revision[:12]}" if by.revision else ""
+    return f"{by.model}{revision}, {by.dtype} on {by.device}, attention {by.attention}"
+
+
+def _token(explorer: Explorer, step: Step) -> Lines:
+    lines = [
+        ("this token", f"{_reading(step.second)}; Δ {step.delta:+.4f} nats"),
+        ("its choice", explorer.vocabulary.show(step.second.greedy) + _margin(step.second)),
+    ]
+    if step.kl is not None and step.kl_back is not None and step.js is not None:
+        lines.append(("KL", f"{step.kl:.4g} nats from the model to it, {step.kl_back:.4g} back"))
+        lines.append(("Jensen-Shannon", f"{step.js:.4g} nats"))
+    if step.acceptance is not None:
+        lines.append(("acceptance", f"{percent(step.acceptance)} of draws (the sum of min(p, q))"))
+    if any(step.left_out):
+        one, other = (percent(share) for share in step.left_out)
+        lines.append(("not shared", f"{one} of the model's mass, {other} of its own"))
+    return lines
+
+
+def _reading(reading: Reading) -> str:
+    return (
+        f"{reading.logprob:.4f} nats, rank {reading.rank:,}"
+        if reading.rank
+        else (f"{reading.logprob:.4f} nats")
+    )
+
+
+def _margin(reading: Reading) -> str:
+    return "" if reading.margin is None else f", margin {reading.margin:.4f} nats"
+
+
+def _path(steps: list[Step]) -> Lines:
+    told = totals(steps)
+    one, other = told.perplexities
+    lines = [
+        ("this path", f"{told.steps:,} tokens read by both"),
+        ("same choice", f"{percent(told.agreement)}: all but {told.parted:,}"),
+        ("perplexity", f"{one:.4g}, of the second {other:.4g}"),
+    ]
+    if told.kl is not None and told.js is not None and told.largest_kl is not None:
+        means = f"{told.kl:.4g} nats in the mean, at most {told.largest_kl:.4g}"
+        lines.append(("KL", f"{means}; Jensen-Shannon {told.js:.4g}"))
+    if told.acceptance is not None:
+        lines.append(("acceptance", f"{percent(told.acceptance)} in the mean"))
+    return lines
