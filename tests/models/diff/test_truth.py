@@ -5,11 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from support import made_models
+from support import made_models, truth
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tokexplore.models.api.engine import Control
 from tokexplore.models.api.options import LoadOptions
+from tokexplore.models.api.questions import Compare, FindLogits
 from tokexplore.models.catalog.located import EMBEDDED_DIRECTORY
 from tokexplore.models.diff.along import along, readings
 from tokexplore.models.diff.spans import span_totals, spans_of, spelling
@@ -65,6 +66,57 @@ def worst(steps: list[Step], one: torch.Tensor, other: torch.Tensor, ids: list[i
     expected = torch.stack([delta, accepted, kl, back, js])
     found = [(s.delta, s.acceptance, s.kl, s.kl_back, s.js) for s in steps]
     return float((torch.tensor(found, dtype=torch.float64).T - expected).abs().max())
+
+
+def read_along(first: LocalEngine, second: LocalEngine, ids: list[int], rows: int) -> list[Step]:
+    """As the app reads: a few rows at a time go from one engine to the other."""
+    shared = shared_tokens(first, second)
+    assert shared is not None
+    steps = list[Step]()
+    for start in range(1, len(ids), rows):
+        path = ids[: start + rows]
+        logits = FindLogits(path, start).ask(first)
+        names = first.info.name, second.info.name
+        steps += Compare(path, start, logits, shared, names).ask(second)
+    return steps
+
+
+@pytest.mark.parametrize("rows", [1, 7, 64])
+def test_reading_along_a_branched_stream(embedded: LocalEngine, sibling: str, rows: int) -> None:
+    """Rows that were streamed, rows that were not, and a branch off the middle."""
+    other = opened(sibling)
+    prompt = embedded.encode(TEXT[:60])
+    main = truth.run(embedded, prompt, 40)
+    branch = [*main.ids[: len(prompt) + 11], *embedded.encode(" queen", continuation=True)]
+    one_by_one = {tuple(s.path): s for s in main.said}
+    for ids in (main.ids, branch, [*branch, *embedded.encode(TEXT, continuation=True)]):
+        steps = read_along(embedded, other, ids, rows)
+        one, two = (plain(name, torch.float32, ids) for name in (str(EMBEDDED_DIRECTORY), sibling))
+        assert [step.position for step in steps] == list(range(1, len(ids)))
+        assert worst(steps, one, two, ids) <= TOLERANCE
+        for step in steps:  # what was streamed is held to what was shown of it
+            shown = one_by_one.get(tuple(ids[: step.position]))
+            if shown is not None and shown.standing.token == step.token:  # type: ignore[union-attr]
+                assert step.first.logprob == pytest.approx(shown.standing.logprob, abs=1e-5)  # type: ignore[union-attr]
+
+
+def test_what_was_read_is_gone_on_from(embedded: LocalEngine) -> None:
+    """Reading a long path a few rows at a time feeds each token about once."""
+    other = opened("embedded")
+    ids = embedded.encode(TEXT)
+    fed = 0
+    passes = other.core.forward.__call__
+
+    def counted(tokens: object, *more: object, **named: object) -> torch.Tensor:
+        nonlocal fed
+        fed += len(tokens)  # type: ignore[arg-type]
+        return passes(tokens, *more, **named)  # type: ignore[arg-type]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(other.core.forward), "__call__", lambda _, *a, **k: counted(*a, **k))
+        for start in range(1, len(ids), 8):
+            other.read(ids[: start + 8], start)
+    assert len(ids) - 1 <= fed <= 1.3 * len(ids)
 
 
 def test_float32_against_bfloat16(embedded: LocalEngine) -> None:

@@ -1,0 +1,356 @@
+"""A second model that reads along, in the app: two fake engines in threads."""
+
+import io
+import json
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.app import PROMPT, client_of, press, screen_text, settle, until
+from support.fake_engine import FakeEngine
+from support.first_candidates import FirstCandidates
+from textual.pilot import Pilot
+
+from tokexplore.models.api.engine import Control, Engine, Progress
+from tokexplore.models.api.options import LoadOptions, PromptSpec
+from tokexplore.models.diff.along import along
+from tokexplore.models.diff.vocabularies import shared_ids
+from tokexplore.models.errors import ModelError
+from tokexplore.models.session import schema
+from tokexplore.models.session.reader import open_session
+from tokexplore.models.tokens import Vocabulary
+from tokexplore.tui.app import TokexploreApp
+from tokexplore.tui.explore.environment import Environment
+from tokexplore.tui.explore.open_session import continue_session, options_for
+from tokexplore.tui.explore.options import AppOptions, OpenOptions
+from tokexplore.tui.export.formats import export
+from tokexplore.tui.export.source import Source
+from tokexplore.tui.screens.models import SecondPicker
+from tokexplore.widgets.candidates import CandidateTable
+
+LENGTH = 12
+OPTIONS = AppOptions(
+    load=LoadOptions("one"),
+    against=LoadOptions("two"),
+    prompt=PromptSpec(text=PROMPT),
+    max_new_tokens=LENGTH,
+)
+
+
+class Otherwise(FakeEngine):
+    """An engine with opinions of its own: those of another path."""
+
+    def _logits(self, ids: Sequence[int], key: bytes) -> np.ndarray:
+        return super()._logits(ids, key[::-1])
+
+
+class Pair:
+    """Two engines by the names that they are loaded under.
+
+    Args:
+        ready: what opening the second waits for.
+    """
+
+    def __init__(self, second: Engine | None = None, first: Engine | None = None) -> None:
+        self.first = first or FakeEngine(name="one")
+        self.second = second or FakeEngine(name="two", sharpness=0.7)
+        self.opened: list[str] = []
+        self.error: Exception | None = None
+
+    def open(self, load: LoadOptions, report: Callable[[Progress], None]) -> Engine:
+        report(Progress("weights", 1, 1, "bytes"))
+        self.opened.append(load.model)
+        if load.model == "one":
+            return self.first
+        if self.error is not None:
+            raise self.error
+        return self.second
+
+    def app(self, options: AppOptions = OPTIONS) -> TokexploreApp:
+        return TokexploreApp(options, Environment(client_of(self.open)))
+
+
+def said(app: TokexploreApp) -> list[str]:
+    return [notice.message for notice in app._notifications]
+
+
+def all_read(app: TokexploreApp) -> bool:
+    explorer = app.controller.explorer
+    return len(explorer.nodes) > LENGTH and all(
+        node in explorer.tree.compared for node in explorer.nodes[1:]
+    )
+
+
+async def read(pilot: Pilot[int], app: TokexploreApp) -> None:
+    """Wait until the stream is over and all of it was read by both."""
+    await until(pilot, lambda: all_read(app) and not app.controller.streaming)
+
+
+def expected(app: TokexploreApp, pair: Pair) -> dict[int, object]:
+    """What `diff` says of the path in view, by position."""
+    ids = app.controller.explorer.ids()
+    shared = shared_ids(pair.first.vocabulary, pair.second.vocabulary)
+    assert shared is not None
+    steps = along(pair.first, pair.second, ids, 1, shared, Control())
+    return {step.position: step for step in steps}
+
+
+async def test_every_token_is_read_by_both_as_diff_reads_them() -> None:
+    pair = Pair()
+    app = pair.app()
+    async with app.run_test(size=(140, 40)) as pilot:
+        await read(pilot, app)
+        explorer = app.controller.explorer
+        told = expected(app, pair)
+        assert len(told) > LENGTH
+        for index, node in enumerate(explorer.nodes[1:], 1):
+            assert explorer.tree.compared[node] == told[index]
+        text = screen_text(app)
+        assert "against two" in text
+        assert "KL" in text
+        assert "Δlogprob" in text
+
+
+async def test_the_table_shows_what_the_second_says_of_each_row() -> None:
+    pair = Pair()
+    app = pair.app()
+    async with app.run_test(size=(140, 40)) as pilot:
+        await read(pilot, app)
+        await press(pilot, "left")
+        explorer, second = app.controller.explorer, app.controller.second
+        ids = explorer.ids(explorer.cursor)
+        page = app.screen.query_one(CandidateTable)._page
+        assert page is not None
+        assert page.second
+        rows = [row for row in page.rows if row.second is not None]
+        assert len(rows) >= 10
+        ranks = pair.second.standings(ids, [row.id for row in rows])
+        for row, rank in zip(rows, ranks, strict=True):
+            assert row.second == pytest.approx(rank.logprob, abs=1e-6)
+            assert row.delta == pytest.approx(rank.logprob - row.logprob, abs=1e-6)
+        told = second.beside(explorer.before, ())
+        assert told is not None
+        assert told.greedy == int(np.argmax(pair.second.full(ids)))  # type: ignore[attr-defined]
+
+
+def planted(app_ids: tuple[int, ...], token: int) -> FakeEngine:
+    """A second model that would take another token after a path."""
+    return FakeEngine(name="two", planted={app_ids: {token: 40.0}})
+
+
+async def first_path() -> tuple[int, ...]:
+    """The ids that the first model streams by itself."""
+    app = Pair().app()
+    async with app.run_test(size=(140, 40)) as pilot:
+        await read(pilot, app)
+        return app.controller.explorer.ids()
+
+
+async def test_a_key_goes_to_where_the_choices_part_and_its_choice_can_be_taken() -> None:
+    ids = await first_path()
+    at = len(ids) - 4
+    other = FakeEngine(name="one").describe(ids[:at]).id_view[2]
+    app = Pair(planted(ids[:at], other)).app()
+    async with app.run_test(size=(140, 40)) as pilot:
+        await read(pilot, app)
+        explorer = app.controller.explorer
+        await press(pilot, "greater_than_sign")
+        assert explorer.cursor == at
+        await press(pilot, "greater_than_sign")
+        assert explorer.cursor == at
+        assert any("last one this way" in text for text in said(app))
+        await until(pilot, lambda: "◇" in screen_text(app))
+        assert explorer.row == 0
+        await press(pilot, "asterisk")
+        assert (explorer.cursor, explorer.row) == (at, 2)
+        await press(pilot, "enter")
+        await read(pilot, app)
+        assert explorer.ids()[: at + 1] == (*ids[:at], other)
+
+
+async def test_the_second_may_choose_and_the_first_reads_along() -> None:
+    pair = Pair(Otherwise(name="two"))
+    app = pair.app()
+    async with app.run_test(size=(140, 40)) as pilot:
+        await read(pilot, app)
+        explorer = app.controller.explorer
+        start = len(explorer.nodes)
+        await press(pilot, "W")
+        assert "which chooses" in screen_text(app)
+        await press(pilot, "space")
+        await until(
+            pilot,
+            lambda: (
+                len(explorer.nodes) == start + LENGTH
+                and all_read(app)
+                and not app.controller.streaming
+            ),
+        )
+        ids, tree = explorer.ids(), explorer.tree
+        for index in range(start, len(ids)):
+            node = explorer.nodes[index]
+            assert tree.origin[node] == "second"
+            assert ids[index] == int(np.argmax(pair.second.full(ids[:index])))  # type: ignore[attr-defined]
+            (rank,) = pair.first.standings(ids[:index], [ids[index]])
+            assert tree.logprob[node] == pytest.approx(rank.logprob, abs=1e-6)
+        for index in range(start, len(ids)):  # of the first model, whoever chose
+            if (told := tree.distribution.get(explorer.nodes[index - 1])) is not None:
+                assert told.logits == pair.first.describe(ids[:index]).logits
+        await press(pilot, "W")
+        assert not app.controller.second.leads
+
+
+async def test_a_lost_second_one_loses_nothing_of_the_first() -> None:
+    second = FakeEngine(name="two", sharpness=0.7)
+    app = Pair(second).app()
+    async with app.run_test(size=(140, 40)) as pilot:
+        await read(pilot, app)
+        explorer = app.controller.explorer
+        before = dict(explorer.tree.compared)
+        second.on_death()
+        await until(pilot, lambda: app.controller.second.state == "lost")
+        assert app.controller.state == "paused"
+        assert any("The first goes on without it" in text for text in said(app))
+        await press(pilot, "space")
+        await until(pilot, lambda: not app.controller.streaming)
+        assert len(explorer.nodes) > len(before) + 1
+        assert {node: explorer.tree.compared[node] for node in before} == before
+        await press(pilot, "ampersand")
+        await read(pilot, app)
+
+
+async def test_one_that_cannot_be_loaded_is_told_and_the_first_goes_on() -> None:
+    pair = Pair()
+    pair.error = ModelError("there is no model two.")
+    app = pair.app()
+    async with app.run_test(size=(140, 40)) as pilot:
+        await until(pilot, lambda: any("no model two" in text for text in said(app)))
+        assert app.controller.second.state == "absent"
+        await until(pilot, lambda: not app.controller.streaming)
+        assert len(app.controller.explorer.nodes) > LENGTH
+
+
+async def test_a_key_picks_one_and_takes_it_away() -> None:
+    options = AppOptions(
+        load=LoadOptions("one"), prompt=PromptSpec(text=PROMPT), max_new_tokens=LENGTH
+    )
+    pair = Pair()
+    app = pair.app(options)
+    async with app.run_test(size=(140, 40)) as pilot:
+        await until(pilot, lambda: bool(app.controller.explorer.nodes))
+        await until(pilot, lambda: not app.controller.streaming)
+        await press(pilot, "greater_than_sign")
+        assert any("second model" in text for text in said(app))
+        await press(pilot, "ampersand")
+        assert isinstance(app.screen, SecondPicker)
+        await press(pilot, "ctrl+g")
+        app.controller.jobs.run(app.controller.second.open(LoadOptions("two")))
+        await read(pilot, app)
+        figures = dict(app.controller.explorer.tree.compared)
+        await press(pilot, "ampersand")
+        assert app.controller.second.state == "absent"
+        assert app.controller.explorer.tree.compared == figures
+        assert pair.opened == ["one", "two"]
+
+
+async def test_one_that_lists_its_first_candidates_is_compared_by_logprobs_alone() -> None:
+    server = FirstCandidates(model=FakeEngine(name="two"), abilities={"prompt_scores": True})
+    app = Pair(server).app()
+    async with app.run_test(size=(140, 40)) as pilot:
+        await read(pilot, app)
+        explorer = app.controller.explorer
+        steps = [explorer.tree.compared[node] for node in explorer.nodes[1:]]
+        assert all(step.kl is None and step.acceptance is None for step in steps)
+        for step in steps:
+            assert step.delta == pytest.approx(0.0, abs=1e-5)
+        assert "|Δ|" in screen_text(app)
+        assert "mean KL" not in screen_text(app)
+
+
+async def test_one_with_other_tokens_is_refused_by_name() -> None:
+    second = FakeEngine(name="two")
+    other = Vocabulary.pack([b"x", b"y"], (), 2)
+    app = Pair(OtherTokens(second, other)).app()
+    async with app.run_test(size=(140, 40)) as pilot:
+        await until(pilot, lambda: any("two has other tokens" in text for text in said(app)))
+        assert app.controller.second.state == "absent"
+
+
+class OtherTokens:
+    """An engine with a vocabulary of its own."""
+
+    def __init__(self, engine: FakeEngine, vocabulary: Vocabulary) -> None:
+        self._engine, self.vocabulary = engine, vocabulary
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._engine, name)
+
+
+async def test_a_session_keeps_its_figures_and_exports_tell_them(tmp_path: Path) -> None:
+    file = tmp_path / "both.tokx"
+    app = Pair().app(AppOptions(**{**_fields(OPTIONS), "session": str(file)}))
+    async with app.run_test(size=(140, 40)) as pilot:
+        await read(pilot, app)
+        compared = dict(app.controller.explorer.tree.compared)
+        ids, leaf = app.controller.explorer.ids(), app.controller.explorer.leaf
+        await settle(pilot)
+        await app.ending.leave(0)
+    opened = open_session(file)
+    assert opened.tree.compared == compared
+    assert [by.model for by in opened.tree.seconds] == ["two"]
+    connection = schema.sqlite3.connect(file)
+    assert schema.version_of(connection) == schema.COMPARED == 6
+    connection.close()
+    again = continue_session(str(file))
+    source = Source(opened.tree, opened.vocabulary, leaf, "both", OPTIONS.settings)
+    lines = [json.loads(line) for line in exported(source, "jsonl").splitlines()]
+    assert lines[0]["second"]["model"] == "two"
+    steps = [line for line in lines if line["type"] == "step"]
+    assert len(steps) == len(ids) - 1
+    for line in steps:
+        assert line["second"]["logprob"] == pytest.approx(line["logprob"] + line["second"]["delta"])
+        assert line["second"]["kl_ab"] > 0
+    page = exported(source, "html")
+    assert "against two" in page
+    assert "second model" in page
+    head = exported(source, "csv").splitlines()[0]
+    assert "second_logprob,second_rank,delta,kl_ab,js,acceptance" in head
+    # Looked at without any model, the figures are there.
+    later = TokexploreApp(options_for(again, OpenOptions(app=OPTIONS)), opened=again)
+    async with later.run_test(size=(140, 40)) as pilot:
+        await settle(pilot)
+        assert "against two, not loaded" in screen_text(later)
+
+
+def exported(source: Source, form: str) -> str:
+    out = io.BytesIO()
+    export(source, form, "path", 5, out)
+    return out.getvalue().decode()
+
+
+def _fields(options: AppOptions) -> dict[str, object]:
+    return {name: getattr(options, name) for name in options.__struct_fields__}
+
+
+async def test_reading_keeps_up_with_a_stream_and_with_branches() -> None:
+    gate = threading.Semaphore(0)
+    pair = Pair(first=FakeEngine(name="one", gate=gate))
+    app = pair.app()
+    async with app.run_test(size=(140, 40)) as pilot:
+        await until(pilot, lambda: app.controller.second.is_there)
+        explorer = app.controller.explorer
+        for _ in range(5):
+            gate.release()
+        # A question is answered between two tokens: the newest wait for the next one.
+        await until(pilot, lambda: len(explorer.tree.compared) >= 3)
+        assert app.controller.streaming
+        for _ in range(100):
+            gate.release()
+        await read(pilot, app)
+        await press(pilot, "left", "left", "2")
+        await read(pilot, app)
+        told = expected(app, pair)
+        for index, node in enumerate(explorer.nodes[1:], 1):
+            assert explorer.tree.compared[node] == told[index]
