@@ -2,6 +2,8 @@
 
     python benchmarks/interface.py stream [MODEL]  the app's tokens a second against `generate`,
                                                    and the gaps of its event loop
+    python benchmarks/interface.py second [MODEL]  tokens a second with a second model of the same
+                                                   size that reads along, against one alone
     python benchmarks/interface.py served          the gaps on a model here and behind a server
     python benchmarks/interface.py keys            key to paint: 10,000 tokens, 10,000 branches
 
@@ -185,6 +187,23 @@ def stream(model: str, tokens: int, rounds: int) -> None:
         )
 
 
+def second(model: str, tokens: int, rounds: int) -> None:
+    """The app's rate until the last token is there, and read by both, in alternating rounds."""
+    ratios = list[float]()
+    for number in range(rounds):
+        rates = {}
+        for job in ("alone", "second"):
+            with watched(job, model, tokens) as terminal:
+                rates[job] = float(terminal.next_report()["rate"])  # type: ignore[arg-type]
+        ratios.append(rates["second"] / rates["alone"])
+        print(
+            f"round {number}: alone {rates['alone']:.1f}/s, both {rates['second']:.1f}/s: "
+            f"{ratios[-1]:.3f}",
+            flush=True,
+        )
+    print(f"ratio: median {statistics.median(ratios):.3f} of {rounds} (target 0.48)")
+
+
 def served(tokens: int, rounds: int) -> None:
     """The interface on the same model here and behind llama.cpp's server, in alternating rounds."""
     from support import llama_server
@@ -255,7 +274,7 @@ def keys(presses: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("job", choices=["stream", "served", "keys", "generate"])
+    parser.add_argument("job", choices=["stream", "second", "served", "keys", "generate"])
     parser.add_argument("model", nargs="?", default=EMBEDDED)
     parser.add_argument("--tokens", type=int, default=800)
     parser.add_argument("--rounds", type=int, default=5)
@@ -263,6 +282,8 @@ def main() -> None:
     asked = parser.parse_args()
     if asked.job == "keys":
         keys(asked.presses)
+    elif asked.job == "second":
+        second(asked.model, asked.tokens, asked.rounds)
     elif asked.job == "served":
         served(asked.tokens, asked.rounds)
     elif asked.job == "generate":

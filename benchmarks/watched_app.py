@@ -16,6 +16,8 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import msgspec
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from support.connect import in_thread
@@ -87,6 +89,33 @@ class WatchedApp(TokexploreApp):
         rate = (len(self.arrivals) - 1) / took
         self.report(rate=rate, share=share, gaps=self.gaps, own=self.own)
         await self.ending.leave(0)
+
+
+class ReadAlongApp(WatchedApp):
+    """Streams once all models are there; the stream is over when all of them have read it."""
+
+    def __init__(self, options: AppOptions, report: int, tokens: int) -> None:
+        super().__init__(options, report)
+        self._tokens = tokens
+
+    async def watch(self) -> None:
+        """Wait for the models, stream, report and leave."""
+        second, explorer = self.controller.second, self.controller.explorer
+        alone = self.options.against is None
+        while not explorer.nodes or self.controller.streaming or not (alone or self._all_read()):
+            await asyncio.sleep(BEAT)
+        await asyncio.sleep(1)
+        began, start = time.perf_counter(), len(explorer.nodes)
+        self.controller.play(self._tokens)
+        while len(explorer.nodes) < start + self._tokens or not (alone or self._all_read()):
+            await asyncio.sleep(BEAT)
+        assert alone or second.is_there
+        self.report(rate=self._tokens / (time.perf_counter() - began))
+        await self.ending.leave(0)
+
+    def _all_read(self) -> bool:
+        explorer = self.controller.explorer
+        return all(node in explorer.tree.compared for node in explorer.nodes[1:])
 
 
 class BuiltApp(WatchedApp):
@@ -175,6 +204,11 @@ def main() -> None:
     )
     if job == "stream":
         WatchedApp(options, report).run()
+        return
+    if job in ("alone", "second"):
+        against = LoadOptions(model) if job == "second" else None
+        read = msgspec.structs.replace(options, max_new_tokens=1, against=against)
+        ReadAlongApp(read, report, tokens).run()
         return
     build = {"path": build_path, "branches": build_branches}[job]
     first = AppOptions(prompt=prompt, max_new_tokens=1)

@@ -19,13 +19,14 @@ def from_middle(share: float, width: int) -> str:
     """A bar of `width` cells that goes from the middle to the right, or for a share below 0 to the
     left; -1 and 1 fill a half. The middle is marked.
 
-    A share that is not 0 always shows. To the left there are half cells only.
+    To the left there are half cells only, so that the right is rounded to them too: what is as far
+    off looks as far off.
     """
     half = (width - 1) // 2
     if not half:
         return " " * width
-    right = bar(max(0.0, share), half)
-    halves = min(2 * half, round(-share * 2 * half)) if share < 0 else 0
-    full, part = divmod(max(halves, int(share < 0)), 2)
+    halves = min(2 * half, round(abs(share) * 2 * half))
+    right = bar(halves / (2 * half) if share > 0 else 0.0, half)
+    full, part = divmod(halves if share < 0 else 0, 2)
     left = ("▐" * part + "█" * full).rjust(half)
     return f"{left}│{right}".ljust(width)

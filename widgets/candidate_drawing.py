@@ -124,8 +124,10 @@ def _signed(nats: float, *, bits: bool) -> str:
     value = nats / unit_of(bits=bits)[1]
     if math.isinf(value):
         return "+∞" if value > 0 else "−∞"
+    if value and abs(value) < 5e-4:
+        return f"{value:+.0e}".replace("-", "−", 1)
     digits = 3 if abs(value) < 99.9 else 0
-    return f"{value:+.{digits}f}".replace("-", "−")
+    return f"{value:+.{digits}f}".replace("-", "−") if value else "0"
 
 
 def _share_of(row: CandidateRow) -> float:

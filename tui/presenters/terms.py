@@ -282,6 +282,24 @@ TERMS: Mapping[str, tuple[Term, ...]] = {
             f"empty −{FAINTEST:g} or less ({{view.watch:w}})",
         ),
     ),
+    "Second model": (
+        Term("second", r"model +second\b", "a second model's own probability of the row "
+             "({view.against:&}); blank is not known yet"),
+        Term("Δ nats, Δ bits", r"Δ (nats|bits)", "its logprob less the model's: the bar goes right "
+             "of the middle where it is surer, left where less, full at 1 nat"),
+        Term("◇", r"^[› ]◇", "the token that the second model holds most probable "
+             "({row.second:*}); where it is the taken one, ●"),
+        Term("Δlogprob", "Δlogprob", "the text's colour: red where the second model was less sure "
+             "of the token, blue where surer"),
+        Term("KL", r"\bKL [\d.▁-█]|mean KL", "KL(model‖second) = Σ p ln(p/q) over the whole "
+             "vocabulary, nats: how far apart both are before a token"),
+        Term("|Δ|", r"\|Δ\|", "how far both logprobs of the token are apart, where one of the two "
+             "lists its first candidates only"),
+        Term("accepts", r"\baccepts \S+%", "Σ min(p, q): how often one takes over what the other "
+             "drew, as in speculative decoding"),
+        Term("same first choice", "same first choice", "steps at which both hold the same token "
+             "most probable; {jump.parted:>} shows the others, the furthest apart first"),
+    ),
     "Sampler": (
         *(_stage(stage, _STAGES[stage.field]) for stage in STAGES),
         Term("before, now, A, B, C", r"\bbefore +.*\bnow\b", "the settings in force, those of the "
