@@ -1,12 +1,13 @@
 """What `tokexplore diff` adds to the two prefills that it needs.
 
-    python benchmarks/diff.py MODEL [TOKENS] [ROUNDS] [THREADS]
+    python benchmarks/diff.py MODEL [TOKENS] [ROUNDS] [THREADS] [DTYPE]
 
 Rounds alternate: a bare pass of `model(input_ids)` over the whole text with each of the two, then
 both side by side, every row compared over the whole vocabulary. The two are MODEL in float32 and in
-bfloat16. A bare pass gives the logits of all positions, as a comparison needs them, and holds them
-all; the comparison holds a chunk. The figure is the time of a comparison over that of both bare
-passes, the median of the rounds: by the clock and, for a machine with other work, the processor's.
+DTYPE (bfloat16). A bare pass gives the logits of all positions, as a comparison needs them, and
+holds them all; the comparison holds a chunk. The figure is the time of a comparison over that of
+both bare passes, the median of the rounds: by the clock and, for a machine with other work, the
+processor's.
 """
 
 import sys
@@ -25,7 +26,7 @@ from tokexplore.models.diff.vocabularies import shared_tokens
 from tokexplore.models.engine.local import LocalEngine
 
 TOKENS, ROUNDS = 2000, 3
-DTYPES = ("float32", "bfloat16")
+DTYPES = "float32", "bfloat16"
 PAGES = Path(__file__).parents[1] / "docs"
 
 
@@ -68,11 +69,12 @@ def main() -> None:
         int(sys.argv[n]) if len(sys.argv) > n else usual
         for n, usual in ((2, TOKENS), (3, ROUNDS), (4, 0))
     )
+    dtypes = (DTYPES[0], sys.argv[5]) if len(sys.argv) > 5 else DTYPES
     engines = [
         LocalEngine.open(
             LoadOptions(model=model, dtype=dtype, device="cpu", threads=threads), lambda _: None
         )
-        for dtype in DTYPES
+        for dtype in dtypes
     ]
     text = "\n".join(page.read_text(encoding="utf-8") for page in sorted(PAGES.glob("*.md")))
     ids = engines[0].encode(text)[:count]
@@ -83,7 +85,7 @@ def main() -> None:
         both = compared(engines, ids)
         wall, cpu = map(sum, zip(*passes, strict=True))
         ratios.append(Taken(both.wall / wall, both.cpu / cpu))
-        words = ", ".join(f"{d} {s.wall:.2f} s" for d, s in zip(DTYPES, passes, strict=True))
+        words = ", ".join(f"{d} {s.wall:.2f} s" for d, s in zip(dtypes, passes, strict=True))
         print(
             f"bare {words}; compared {both.wall:.2f} s: {ratios[-1].wall:.3f} x, of the "
             f"processor's time {ratios[-1].cpu:.3f} x",

@@ -6,7 +6,6 @@ import os
 import msgspec
 
 import tokexplore
-from tokexplore.models.catalog.catalog import locate
 from tokexplore.models.catalog.glance import check_files
 from tokexplore.models.errors import UsageError
 from tokexplore.models.opening import OpenEngine
@@ -22,7 +21,7 @@ from tokexplore.tui.cli.common.prompt_input import (
     read_prompt,
 )
 from tokexplore.tui.cli.common.screen_options import add_screen, screen_fields
-from tokexplore.tui.cli.common.second_model import add_second, second_load
+from tokexplore.tui.cli.common.second_model import add_second, check_is_here, second_load
 from tokexplore.tui.cli.common.subcommand import Subcommand
 from tokexplore.tui.cli.registry import SUBCOMMANDS, load
 from tokexplore.tui.explore.options import CLOSE_CALL, AppOptions
@@ -105,7 +104,7 @@ def read_app(given: argparse.Namespace, *, examples: bool = False) -> Prompted[A
     )
     if given.against is not None:
         against = second_load(app.load, given.against, given)
-        locate(against.model, against.revision)
+        check_is_here(against)
         app = msgspec.structs.replace(app, against=against)
     return Prompted(app, prompt_arguments(given))
 

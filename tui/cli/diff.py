@@ -5,8 +5,7 @@ from typing import Literal
 
 import msgspec
 
-from tokexplore.models.api.options import LoadOptions
-from tokexplore.models.catalog.catalog import locate
+from tokexplore.models.api.options import EMBEDDED, LoadOptions
 from tokexplore.models.opening import OpenEngine
 from tokexplore.tui.cli.common.app_options import app_options
 from tokexplore.tui.cli.common.option_groups import (
@@ -24,7 +23,12 @@ from tokexplore.tui.cli.common.prompt_input import (
     prompt_arguments,
     read_prompt,
 )
-from tokexplore.tui.cli.common.second_model import add_second, second_load
+from tokexplore.tui.cli.common.second_model import (
+    add_second,
+    check_is_here,
+    second_load,
+    server_called,
+)
 from tokexplore.tui.cli.common.subcommand import Subcommand
 from tokexplore.tui.explore.options import AppOptions
 from tokexplore.tui.terminal.stdio import private_stdout
@@ -63,7 +67,7 @@ def _parser() -> Parser:
     )
     named = (
         "a directory, a GGUF file, a name in the hub cache, a hub id, embedded, smollm2, a "
-        "server's address"
+        "server's address or its name in servers.toml"
     )
     parser.add_argument("model", metavar="A", help=named)
     parser.add_argument("other", metavar="B", help="the same")
@@ -115,7 +119,10 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
 
 
 def _options(given: argparse.Namespace) -> Prompted[DiffOptions]:
-    app = app_options(given)
+    named = server_called(given.model)
+    # Under --api the embedded model's name is the server's own choice of one.
+    first = {"api": named, "model": EMBEDDED} if named else {}
+    app = app_options(argparse.Namespace(**vars(given) | first))
     other = second_load(app.load, given.other, given)
     options = DiffOptions(
         app, other, given.whole, given.by, given.format, given.top, given.output, given.force
@@ -128,7 +135,7 @@ def _run(asked: Prompted[DiffOptions], open_engine: OpenEngine) -> int:
 
     app, other = asked.options.app, asked.options.other
     for load in (app.load, other):
-        locate(load.model, load.revision)
+        check_is_here(load)
     app = msgspec.structs.replace(app, prompt=read_prompt(asked.prompt, piped_stdin()))
     with private_stdout() as out:
         options = msgspec.structs.replace(asked.options, app=app)

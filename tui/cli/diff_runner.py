@@ -169,6 +169,7 @@ class _Reader:
             raise UsageError(
                 "the text is one token, and nothing comes before it: give a longer one."
             )
+        self._meter.show(Progress("comparing", 0, len(ids) - start))
         for step in along(
             first, second, ids, start, shared, self._control, whole=self._options.whole
         ):
@@ -232,10 +233,11 @@ class _Reader:
         return more
 
     def _scored(self, engine: Engine, ids: tuple[int, ...]) -> dict[int, float]:
-        known = dict[int, float]()
+        known, name = dict[int, float](), engine.info.name
+        self._meter.show(Progress("scoring", 0, len(ids), detail=name))
         for position, reading in enumerate(readings(engine, ids, 1, self._control), 1):
             known[position] = reading.logprob
-            self._meter.show(Progress("scoring", len(known), len(ids), detail=engine.info.name))
+            self._meter.show(Progress("scoring", len(known), len(ids), detail=name))
         return known
 
     def _continuation(self, ids: tuple[int, ...], length: int) -> tuple[int, ...]:

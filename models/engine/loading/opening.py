@@ -121,7 +121,7 @@ def load(options: LoadOptions, report: Callable[[Progress], None]) -> Loaded:
         why_no_chat = "" if _has_chat_template(tokenizer) else no_template(located.name)
         report(Progress("reading", 2, 2, "files", why_no_chat=why_no_chat))
         placement = place(options.device, options.device_map)
-        check_skeleton(
+        shapes = check_skeleton(
             located.name, config, checkpoint, placement,
             trust_remote_code=options.trust_remote_code,
         )  # fmt: skip
@@ -131,7 +131,9 @@ def load(options: LoadOptions, report: Callable[[Progress], None]) -> Loaded:
         need = footprint(checkpoint, dtype, in_full=full)
         near = need.check(placement.free, placement.label, located.name)
         sentence = f"{located.name} {need.sentence(placement.free, placement.label)}"
-        model, notices = open_model(opening, config, dtype, placement, report, sentence)
+        model, notices = open_model(
+            opening, config, dtype, placement, report, sentence, shapes=shapes
+        )
         rows = _rows(model)
         # Some quantisers unpack their weights in the first pass, with bars on the terminal.
         if checkpoint.quantization or not plainly_causal(checkpoint):

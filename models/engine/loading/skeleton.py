@@ -8,6 +8,7 @@ from tokexplore.models.catalog.checkpoint import Checkpoint
 from tokexplore.models.catalog.codes import problems_of_codes
 from tokexplore.models.catalog.footprint import gb
 from tokexplore.models.engine.loading.device import Placement
+from tokexplore.models.engine.loading.mapped_files import Shape
 from tokexplore.models.engine.loading.suitability import auto_class
 from tokexplore.models.errors import ModelError
 
@@ -34,8 +35,9 @@ def check_skeleton(
     placement: Placement,
     *,
     trust_remote_code: bool,
-) -> None:
-    """Refuse what the files cannot fill, or would fill with what are no weights.
+) -> set[Shape]:
+    """Refuse what the files cannot fill, or would fill with what are no weights; the shapes of the
+    model's weights, none where it cannot be made.
 
     transformers would take the memory for it, fill at random what the files do not have, and take
     codes for floating-point numbers.
@@ -46,7 +48,7 @@ def check_skeleton(
     try:
         model = skeleton(config, trust_remote_code=trust_remote_code)
     except Exception:
-        return  # opening it fails in the same way, and says why
+        return set()  # opening it fails in the same way, and says why
     asked = sum(parameter.numel() for parameter in model.parameters())
     held = checkpoint.parameters
     if asked > (_PACKED * checkpoint.weight_bytes if held is None else _SLACK * held):
@@ -61,9 +63,12 @@ def check_skeleton(
             f"{name} has a config.json that asks for {gb(tables)} of tables beside the weights, "
             f"and {placement.label} has {gb(placement.free)} free: check its largest position."
         )
+    state = model.state_dict()
+    shapes = {tuple(value.shape) for value in state.values()}
     if checkpoint.gguf:
-        return  # which says of each tensor how its codes become numbers
-    floating = {key for key, value in model.state_dict().items() if value.is_floating_point()}
+        return shapes  # it says of each tensor how its codes become numbers
+    floating = {key for key, value in state.items() if value.is_floating_point()}
     floating |= {key.partition(".")[2] for key in floating}  # files may lack the model's prefix
     if problems := problems_of_codes(checkpoint.config, checkpoint.tensors, floating):
         raise ModelError(describe_problems(name, problems))
+    return shapes

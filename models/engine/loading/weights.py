@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +27,7 @@ from tokexplore.models.catalog.gguf_names import GGUF
 from tokexplore.models.engine.loading.config import OUTPUTS, ask_plainly, culprit
 from tokexplore.models.engine.loading.device import Placement, torch_dtype
 from tokexplore.models.engine.loading.load_progress import Meter, Report
+from tokexplore.models.engine.loading.mapped_files import Shape, held_as_stored, mapping_only
 from tokexplore.models.engine.loading.muted_libraries import bars_to
 from tokexplore.models.engine.loading.quantization import settle_dtype
 from tokexplore.models.engine.loading.skeleton import skeleton
@@ -181,8 +182,14 @@ def open_model(
     placement: Placement,
     report: Report,
     detail: str,
+    *,
+    shapes: Collection[Shape],
 ) -> tuple[PreTrainedModel, list[str]]:
-    """The model with every weight in its place, in eval mode, and notices about its weights."""
+    """The model with every weight in its place, in eval mode, and notices about its weights.
+
+    Args:
+        shapes: of its weights, as far as they are known.
+    """
     sizes = _tensor_bytes(opening.checkpoint)
     header = opening.checkpoint.gguf
     meter = Meter(sizes, sum(sizes.values()) or opening.checkpoint.weight_bytes, report)
@@ -206,9 +213,11 @@ def open_model(
             kind, weights = _dequantised(opening.name, header, config)
             model, info = kind.from_pretrained(None, state_dict=weights, **settings)
         else:
-            model, info = auto_class(config).from_pretrained(
-                opening.path, trust_remote_code=opening.trust_remote_code, **settings
-            )
+            kept = held_as_stored(opening.checkpoint.tensors, settings["dtype"], shapes)
+            with mapping_only(kept):
+                model, info = auto_class(config).from_pretrained(
+                    opening.path, trust_remote_code=opening.trust_remote_code, **settings
+                )
     notices = check_loaded(opening.name, info, model, opening.checkpoint)
     if header:
         notices += _of_gguf(opening.name, header, model)

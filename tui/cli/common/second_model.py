@@ -5,9 +5,13 @@ from typing import Any, get_args
 
 import msgspec
 
-from tokexplore.models.api.options import Dtype, LoadOptions, ServerOptions
+from tokexplore.models.api.options import SHIPPED, SMOLLM2, Dtype, LoadOptions, ServerOptions
+from tokexplore.models.catalog.catalog import locate
+from tokexplore.models.errors import UsageError
+from tokexplore.models.server.named import FILE, Server, named_servers
 from tokexplore.models.server.wire.address import Address, is_address
-from tokexplore.tui.cli.common.app_options import model_name
+from tokexplore.models.untrusted import brief, path_of
+from tokexplore.tui.cli.common.app_options import model_name, server_fields
 
 
 def add_second(group: "argparse._ArgumentGroup", prefix: str, *, first: str) -> None:
@@ -47,31 +51,54 @@ def add_second(group: "argparse._ArgumentGroup", prefix: str, *, first: str) -> 
     )
 
 
-def second_load(first: LoadOptions, named: str, given: argparse.Namespace) -> LoadOptions:
+def server_called(name: str) -> Server | None:
+    """The server of the user's file that a model's name stands for; None of any other name, and
+    where a file or one of our own models has it."""
+    if is_address(name) or model_name(name) in (*SHIPPED, SMOLLM2):
+        return None
+    if path_of(name).exists():
+        return None
+    return next((server for server in named_servers().servers if server.name == name), None)
+
+
+def second_load(first: LoadOptions, called: str, given: argparse.Namespace) -> LoadOptions:
     """How the second model is loaded: as the first, but for what was given for it alone.
 
     Args:
-        named: the second model, as it was given.
+        called: the second model, as it was given.
     """
-    name = model_name(named)
+    named = server_called(called)
+    name = named.address.text if named else model_name(called)
     fields: dict[str, Any] = {"model": name}
     if name != first.model:
         fields["revision"] = ""
     for field in ("device", "dtype", "device_map", "revision"):
         if (value := getattr(given, f"b_{field}")) is not None:
             fields[field] = value
-    fields["server"] = _second_server(first, name).with_given(_server_fields(given))
+    server = _named_server(named, first, given) if named else _second_server(first, name)
+    fields["server"] = server.with_given(_server_fields(given))
     return msgspec.structs.replace(first, **fields)
+
+
+def _named_server(named: Server, first: LoadOptions, given: argparse.Namespace) -> ServerOptions:
+    """The options of a second model that stands in the user's file: those, and what was given for
+    both."""
+    fields = server_fields(given)
+    if is_address(first.model) and not _alike(first, named.address.text):
+        fields = {field: fields[field] for field in ("timeout", "top") if field in fields}
+    return named.options.with_given(fields)
 
 
 def _second_server(first: LoadOptions, name: str) -> ServerOptions:
     """The first one's options, its keys and tokenizer only where they can be meant for both."""
-    if not is_address(first.model):
-        return first.server
-    alike = is_address(name) and Address.parse(name).base == Address.parse(first.model).base
-    if alike:
+    if not is_address(first.model) or _alike(first, name):
         return first.server
     return msgspec.structs.replace(first.server.without_secrets(), tokenizer="")
+
+
+def _alike(first: LoadOptions, name: str) -> bool:
+    """Whether a second model is at the first one's address."""
+    return is_address(name) and Address.parse(name).base == Address.parse(first.model).base
 
 
 def _server_fields(given: argparse.Namespace) -> dict[str, Any]:
@@ -83,3 +110,18 @@ def _server_fields(given: argparse.Namespace) -> dict[str, Any]:
         "tokenizer": given.b_tokenizer,
     }
     return {name: value for name, value in fields.items() if value is not None}
+
+
+def check_is_here(load: LoadOptions) -> None:
+    """Refuse a model that cannot be found, before anything is loaded.
+
+    Raises:
+        UsageError: for a name that can stand for nothing, and one that the hub would be asked for
+            while the file of servers, which may have meant it, is wrong.
+        ModelError: see `locate`.
+    """
+    if locate(load.model, load.revision).path or is_address(load.model) or "/" in load.model:
+        return
+    name = brief(load.model)
+    if wrong := [each.problem for each in named_servers().wrong if each.name in (name, FILE)]:
+        raise UsageError(f"{name} is no model that is here, nor a known server: {wrong[0]}")

@@ -25,7 +25,7 @@ from tokexplore.models.errors import ModelError
 from tokexplore.models.untrusted import brief
 
 _SHOWN = 3
-_AT_ONCE = 1 << 20
+_AT_ONCE = 1 << 18
 """Numbers that are dequantised together: on the way they take several times their memory."""
 
 
