@@ -28,6 +28,7 @@ SERVER = f"api {ASKED}"
 WEIGHTS = "device dtype device-map revision trust-remote-code threads"
 SECOND = "b-device b-dtype b-device-map b-revision b-tokenizer b-api-key-env b-api-key-file"
 SECOND += " b-api-header-env"
+AGAINST = f"against {SECOND}".replace(" b-", " against-")
 LOADING = f"{WEIGHTS} {SERVER}"
 CAST = "record cast-version cast-idle-cap"
 SCREEN = f"theme ansi plain output {CAST}"
@@ -35,8 +36,8 @@ RUN = f"{PROMPT} {SAMPLING} watch watch-id {LENGTH} {LOADING}"
 LAB = f"format {PROMPT} {SAMPLING} {LENGTH} {LOADING}"
 
 OPTIONS = {
-    "": f"version {RUN} {SCREEN} close-call models-dir session",
-    "examples": f"version {RUN} {SCREEN} close-call models-dir session",
+    "": f"version {RUN} {SCREEN} close-call models-dir session {AGAINST}",
+    "examples": f"version {RUN} {SCREEN} close-call models-dir session {AGAINST}",
     "run": f"{RUN} format candidates {CAST} session",
     "score": f"literal format candidates {LOADING}",
     "prob": f"text {PROMPT} format {LOADING}",

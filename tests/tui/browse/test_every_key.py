@@ -9,7 +9,7 @@ from textual.command import CommandPalette
 from textual.pilot import Pilot
 from textual.screen import Screen
 
-from tokexplore.models.api.options import PromptSpec
+from tokexplore.models.api.options import LoadOptions, PromptSpec
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.tui.app import TokexploreApp
 from tokexplore.tui.browse.screen import BrowseScreen
@@ -23,7 +23,7 @@ from tokexplore.tui.screens.editor import PromptEditor
 from tokexplore.tui.screens.find import FindToken
 from tokexplore.tui.screens.help import HelpSheet
 from tokexplore.tui.screens.lab import LabScreen
-from tokexplore.tui.screens.models import ModelPicker
+from tokexplore.tui.screens.models import ModelPicker, SecondPicker
 from tokexplore.tui.screens.sampler_lens import SamplerLensScreen
 from tokexplore.tui.screens.sessions import SessionPicker
 from tokexplore.tui.screens.temperatures import TemperaturesScreen
@@ -44,6 +44,7 @@ BEFORE: dict[str, tuple[str, ...]] = {
     "up": ("down", "down"),
     "pageup": ("pagedown",),
     "0": ("down", "down"),
+    "asterisk": ("down", "down"),
     "U": ("u",),
     "X": ("x",),
     "end": ("home",),
@@ -55,6 +56,10 @@ BEFORE: dict[str, tuple[str, ...]] = {
     "S": (),
 }
 """Keys pressed first, where the start is no place to see a key's effect."""
+
+
+WITH_SECOND = {"act.lead", "row.second"}
+"""Commands that need a second model."""
 
 
 def cursor(app: TokexploreApp) -> object:
@@ -89,6 +94,7 @@ EFFECTS: dict[str, See] = {
     "act.single": lambda app: app.controller.streams.single_step,
     "act.turn": told,
     "act.adopt": lambda app: app.controller.explorer.settings,
+    "act.lead": lambda app: app.controller.second.leads,
     "act.undo": tree,
     "act.redo": tree,
     **dict.fromkeys(("branch.next", "branch.previous", "branch.last", "branch.hide"), tree),
@@ -96,6 +102,8 @@ EFFECTS: dict[str, See] = {
     "branch.hidden": lambda app: app.controller.explorer.show_hidden,
     "branch.mark": lambda app: list(app.controller.explorer.marked),
     **dict.fromkeys(("jump.close", "jump.close_back", "jump.fork_back", "jump.fork"), cursor),
+    **dict.fromkeys(("jump.parted", "jump.parted_back"), told),
+    "row.second": row,
     **dict.fromkeys(("jump.match", "jump.match_back", "jump.bookmark"), cursor),
     "file.record": lambda app: app.recordings.recorder,
     "file.mark": told,
@@ -123,6 +131,7 @@ OPENS: dict[str, type[Screen[Any]]] = {
     "branch.compare": CompareScreen,
     "jump.text": Ask,
     "file.models": ModelPicker,
+    "view.against": SecondPicker,
     "file.export": Ask,
     "file.sessions": SessionPicker,
     "view.inspect": Sheet,
@@ -169,10 +178,13 @@ async def test_the_key_does_what_it_says(command: object, key: str) -> None:
         prompt=PromptSpec(text=prompt),
         max_new_tokens=LENGTH,
         settings=SamplingSettings(temperature=1.2, seed=4),
+        against=LoadOptions("second") if command.id in WITH_SECOND else None,  # type: ignore[attr-defined]
     )
     app = make_app(options=options)
     async with app.run_test(size=(120, 40)) as pilot:
         await start(pilot)
+        second = app.controller.second
+        await until(pilot, lambda: options.against is None or second.is_there)
         await press(pilot, *BEFORE.get(key, ()))
         effect = EFFECTS[command.id]  # type: ignore[attr-defined]
         before = effect(app)
