@@ -66,7 +66,7 @@ def test_a_key_a_list_and_names_of_all_kinds_are_read() -> None:
         "program.help": "f5",
         "lens.pin": "y",
     }
-    assert own.shown["step.next"] == "→ > ^e"
+    assert own.shown["step.next"] == "→ ~ ^e"
     assert own.words("{act.draw:r} again, {act.undo:u} back, {x}") == "? again, u back, {x}"
 
 
@@ -78,7 +78,7 @@ WRONG = {
     'act.draw = ["R", 1]': "keys.toml: act.draw needs a key or a list of keys, not ['R', 1].",
     'act.draw = "ctrl+"': "keys.toml: act.draw has 'ctrl+', which is no key.",
     'act.draw = ""': "keys.toml: act.draw has '', which is no key.",
-    'act.draw = "R,Q"': "keys.toml: act.draw has 'R,Q', which is no key.",
+    'act.draw = "R,I"': "keys.toml: act.draw has 'R,I', which is no key.",
     'act.draw = "\\u0007"': "keys.toml: act.draw has '\\x07', which is no key.",
     'act.draw = "x"': "keys.toml: x is bound twice on the main screen, by branch.hide and by "
     "act.draw.",
@@ -159,7 +159,7 @@ def test_every_screen_of_ours_is_a_place_and_every_id_is_on_the_page() -> None:
 
 
 OWN = """
-act.take = "Y"
+act.take = "I"
 program.help = "f5"
 program.palette = "G"
 act.prompt = "Y"
@@ -183,11 +183,11 @@ async def test_rebound_keys_act_and_are_shown_on_every_kind_of_screen() -> None:
         tree = app.controller.explorer.tree
         assert "nonsense is the id of no key" in screen_text(app)
         bar = screen_text(app).splitlines()[-1]
-        assert " Y branch " in bar
+        assert " I branch " in bar
         assert bar.rstrip().endswith("f5 help")
         await press(pilot, "home", "down", "enter")
         assert len(tree.branches) == 1, "its old key does nothing any more"
-        await press(pilot, "Y")
+        await press(pilot, "I")
         await until(pilot, lambda: not app.controller.streaming)
         assert len(tree.branches) == 2
         await press(pilot, "D")
@@ -206,7 +206,7 @@ async def test_rebound_keys_act_and_are_shown_on_every_kind_of_screen() -> None:
         await press(pilot, "w", "q", "f5")
         assert isinstance(app.screen, HelpSheet)
         shown = app.screen.text().plain
-        for line in ("  Y       branch ", "  f5      help ", "Comparing (D)", "  w       close "):
+        for line in ("  I       branch ", "  f5      help ", "Comparing (D)", "  w       close "):
             assert line in shown
         await press(pilot, "w", "Y")
         assert isinstance(app.screen, PromptEditor)
@@ -225,7 +225,7 @@ async def test_the_palette_shows_them_and_a_saved_tape_has_the_keys_as_they_come
     app = make_app(options=OPTIONS, rebinding=read(OWN))
     async with app.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: ended(app))
-        await press(pilot, "home", "enter", "down", "Y")
+        await press(pilot, "home", "enter", "down", "I")
         await until(pilot, lambda: not app.controller.streaming)
         await press(pilot, "Y", "ctrl+d", "a", "Y", "enter")
         await pilot.press("G", *"lab")

@@ -39,8 +39,6 @@ class AppOptions(msgspec.Struct, frozen=True):
     """Everything that the user asked for on the command line, checked."""
 
     load: LoadOptions = LoadOptions()
-    against: LoadOptions | None = None
-    """A second model that reads along."""
     prompt: PromptSpec | None = None
     """None where no prompt was given: see `starting_prompt`."""
     settings: SamplingSettings = SamplingSettings()
@@ -83,6 +81,8 @@ class AppOptions(msgspec.Struct, frozen=True):
     """Seconds that a pause of a replay lasts at most."""
     stock_output: bool = False
     """Leave the output to Textual instead of sending only what changed, as the line takes it."""
+    against: LoadOptions | None = None
+    """A second model that reads along."""
 
     @property
     def starts_with_chat(self) -> bool:
