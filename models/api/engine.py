@@ -12,7 +12,7 @@ import msgspec
 from tokexplore.models.api.borders import NO_BORDERS, Borders
 from tokexplore.models.api.capabilities import Capabilities
 from tokexplore.models.api.chat import Chat, Rendered
-from tokexplore.models.api.provenance import Provenance
+from tokexplore.models.api.provenance import AdapterInfo, Provenance
 from tokexplore.models.distribution import STORED_CANDIDATES, Distribution, Rows, TokenRank
 from tokexplore.models.errors import UsageError
 from tokexplore.models.sampling.effects import Draws, Effect
@@ -85,6 +85,8 @@ class ModelInfo(msgspec.Struct, frozen=True):
     """Versions of the programs that compute, by name."""
     evidence: tuple[tuple[str, str], ...] = ()
     """Of a server: what it does, and the call that showed it."""
+    adapters: tuple[AdapterInfo, ...] = ()
+    """Those that are on the model, all active together."""
 
     def check(self, ids: Sequence[int]) -> None:
         """Refuse a path that this model cannot have.
@@ -117,6 +119,7 @@ class ModelInfo(msgspec.Struct, frozen=True):
             threads=self.threads,
             versions=self.versions,
             evidence=self.evidence or msgspec.UNSET,
+            adapters=self.adapters or msgspec.UNSET,
         )
 
 

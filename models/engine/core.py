@@ -7,6 +7,7 @@ from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
+from importlib.metadata import version
 from typing import TypeVar
 
 import torch
@@ -93,12 +94,14 @@ class Core:
             capabilities=Capabilities(batches=probed.croppable and probed.feed == "batched"),
             borders=probed.borders,
             config_hash=loaded.config_hash,
+            adapters=loaded.adapters,
             threads=self.threads.words if "cpu" in loaded.device else "",
             versions={
                 "tokexplore": __version__,
                 "torch": str(torch.__version__),
                 "transformers": transformers.__version__,
                 "python": platform.python_version(),
+                **({"peft": version("peft")} if loaded.adapters else {}),
             },
         )
 

@@ -17,7 +17,7 @@ from tokexplore.tui.cli.common.option_groups import (
     add_prompt,
     add_sampling,
 )
-from tokexplore.tui.cli.common.option_types import count
+from tokexplore.tui.cli.common.option_types import adapter, count
 from tokexplore.tui.cli.common.parser import Parser
 from tokexplore.tui.cli.common.prompt_input import (
     Prompted,
@@ -121,6 +121,15 @@ def _add_second(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--b-revision", metavar="REF", help="as --revision, which is A's alone unless B is A"
     )
+    group.add_argument(
+        "--b-adapter",
+        dest="b_adapters",
+        type=adapter,
+        action="append",
+        metavar="[NAME=]DIR|ID",
+        help="as --adapter, which is A's alone unless B is A: `A A --b-adapter DIR` holds a model "
+        "against itself with an adapter",
+    )
     group.add_argument("--b-tokenizer", metavar="DIR", help="as --tokenizer")
     group.add_argument("--b-api-key-env", metavar="NAME", help="as --api-key-env")
     group.add_argument("--b-api-key-file", metavar="FILE", help="as --api-key-file")
@@ -143,7 +152,9 @@ def second_load(first: LoadOptions, given: argparse.Namespace) -> LoadOptions:
     name = model_name(given.other)
     fields: dict[str, Any] = {"model": name}
     if name != first.model:
-        fields["revision"] = ""
+        fields["revision"], fields["adapters"] = "", ()
+    if given.b_adapters:
+        fields["adapters"] = tuple(given.b_adapters)
     for field in ("device", "dtype", "device_map", "revision"):
         if (value := getattr(given, f"b_{field}")) is not None:
             fields[field] = value

@@ -265,6 +265,7 @@ def _model(explorer: Explorer, info: ModelInfo, threads: int) -> Lines:
         ("name", info.name),
         ("from", info.source + (f" @ {info.revision}" if info.revision else "")),
         ("family", info.family),
+        *(("adapter", f"{a.name}: {a.words}, from {a.source}") for a in info.adapters),
         ("parameters", f"{info.parameters:,}"),
         ("shape", f"{info.layers} layers, {info.heads} heads, width {info.hidden}"),
         ("vocabulary", f"{info.vocabulary:,} rows, {len(explorer.vocabulary):,} tokens"),

@@ -7,11 +7,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from tokexplore.models.api.chat import no_template
 from tokexplore.models.api.engine import Progress
 from tokexplore.models.api.options import LoadOptions
+from tokexplore.models.api.provenance import AdapterInfo
+from tokexplore.models.catalog.bases import needed_by
 from tokexplore.models.catalog.catalog import locate
 from tokexplore.models.catalog.checkpoint import Checkpoint, read_checkpoint
 from tokexplore.models.catalog.footprint import footprint
@@ -19,6 +22,7 @@ from tokexplore.models.catalog.hub_cache import offline
 from tokexplore.models.catalog.located import Located
 from tokexplore.models.engine.forward.rope import stretched
 from tokexplore.models.engine.forward.threads import Threads
+from tokexplore.models.engine.loading.adapters import find_adapters, put_on
 from tokexplore.models.engine.loading.device import choose_dtype, choose_threads, devices_of, place
 from tokexplore.models.engine.loading.download import download
 from tokexplore.models.engine.loading.generation_config import (
@@ -88,6 +92,8 @@ class Loaded:
     """Tokens that end the assistant's turn by the chat template and that `eos_ids` lacks."""
     adds_bos: bool = False
     """Whether the tokenizer puts BOS in front of a prompt."""
+    adapters: tuple[AdapterInfo, ...] = ()
+    """Those that are on the model, all active together."""
     threads: Threads = field(default_factory=Threads)
     """As many as torch has, where nothing was chosen."""
 
@@ -109,6 +115,11 @@ def load(options: LoadOptions, report: Callable[[Progress], None]) -> Loaded:
     with explained(located.name, "the machine"), quietly() as libraries:
         report = libraries.aloud(report)
         checkpoint = _checkpoint(located, options, report)
+        given = msgspec.structs.replace(located, path=checkpoint.path)
+        located, adapters = find_adapters(given, options, report)
+        if checkpoint.adapter:
+            with needed_by(given):
+                checkpoint = _checkpoint(located, options, report)
         threads = Threads(*choose_threads(options.threads, checkpoint.parameters))
         opening = Opening(located.name, checkpoint, options.trust_remote_code)
         check_files(located.name, checkpoint, trust_remote_code=options.trust_remote_code)
@@ -133,6 +144,8 @@ def load(options: LoadOptions, report: Callable[[Progress], None]) -> Loaded:
         sentence = f"{located.name} {need.sentence(placement.free, placement.label)}"
         model, notices = open_model(opening, config, dtype, placement, report, sentence)
         rows = _rows(model)
+        with explained(", ".join(each.name for each in adapters), placement.label):
+            put_on(model, adapters)
         # Some quantisers unpack their weights in the first pass, with bars on the terminal.
         if checkpoint.quantization or not plainly_causal(checkpoint):
             check_causality(located.name, model, rows, _context(model))
@@ -142,7 +155,9 @@ def load(options: LoadOptions, report: Callable[[Progress], None]) -> Loaded:
             messages.append(f"its {checkpoint.quantization} weights are held in {_dtype(model)}")
         notices = [n for n in (placement.notice, near, *notices, *messages) if n]
         described = _describe(located, checkpoint, model, tokenizer, rows, notices, started)
-        return replace(described, threads=threads)
+        name = "+".join([described.name, *(each.name for each in adapters)])
+        infos = tuple(each.info for each in adapters)
+        return replace(described, name=name, adapters=infos, threads=threads)
 
 
 def _checkpoint(

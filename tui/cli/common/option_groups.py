@@ -10,6 +10,7 @@ from tokexplore.models.sampling.knobs import KNOBS
 from tokexplore.models.sampling.settings import BY_FIELD
 from tokexplore.models.server.named import server_of
 from tokexplore.tui.cli.common.option_types import (
+    adapter,
     at_least_one,
     count,
     number,
@@ -21,7 +22,7 @@ from tokexplore.tui.cli.common.option_types import (
 )
 from tokexplore.tui.explore.options import MAX_NEW_TOKENS
 
-LOADING = ("device", "dtype", "device_map", "revision", "trust_remote_code", "threads")
+LOADING = ("device", "dtype", "device_map", "revision", "trust_remote_code", "threads", "adapters")
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
@@ -241,6 +242,15 @@ def add_loading(
     group.add_argument("--revision", default="", metavar="REF", help="branch, tag or commit")
     group.add_argument(
         "--trust-remote-code", action="store_true", help="run the code that comes with the model"
+    )
+    group.add_argument(
+        "--adapter",
+        dest="adapters",
+        type=adapter,
+        action="append",
+        metavar="[NAME=]DIR|ID",
+        help="put an adapter (LoRA and its kin, as peft saves them) on the model, unmerged; may be "
+        "repeated: all are active together",
     )
     group.add_argument(
         "--threads",
