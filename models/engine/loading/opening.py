@@ -25,6 +25,7 @@ from tokexplore.models.engine.forward.threads import Threads
 from tokexplore.models.engine.loading.adapters import find_adapters, put_on
 from tokexplore.models.engine.loading.device import choose_dtype, choose_threads, devices_of, place
 from tokexplore.models.engine.loading.download import download
+from tokexplore.models.engine.loading.finite import check_weights
 from tokexplore.models.engine.loading.generation_config import (
     eos_ids,
     read_generation_config,
@@ -146,6 +147,8 @@ def load(options: LoadOptions, report: Callable[[Progress], None]) -> Loaded:
         rows = _rows(model)
         with explained(", ".join(each.name for each in adapters), placement.label):
             put_on(model, adapters)
+        with explained(located.name, placement.label):
+            check_weights("+".join([located.name, *(a.name for a in adapters)]), model)
         # Some quantisers unpack their weights in the first pass, with bars on the terminal.
         if checkpoint.quantization or not plainly_causal(checkpoint):
             check_causality(located.name, model, rows, _context(model))
