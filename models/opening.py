@@ -26,6 +26,10 @@ def open_engine(options: LoadOptions, report: Callable[[Progress], None]) -> Eng
                 f"--adapter {options.adapters[0].source} cannot be put on a server's model: start "
                 "the server with it, and name it by #NAME."
             )
+        if options.quantize:
+            raise UsageError(
+                f"--quantize {options.quantize} cannot be asked of a server: leave it out."
+            )
         from tokexplore.models.server.engine import ServerEngine
 
         report(Progress("libraries", 1, 1, "imports"))

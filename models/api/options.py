@@ -8,6 +8,7 @@ import msgspec
 from tokexplore.models.api.chat import Chat
 
 Dtype = Literal["auto", "own", "float32", "bfloat16", "float16"]
+Quantize = Literal["", "int8", "int4"]
 EMBEDDED = "embedded"
 """The name that stands for the model we ship."""
 EMBEDDED_TITLE = "fable"
@@ -83,6 +84,9 @@ class LoadOptions(msgspec.Struct, frozen=True):
     """Of a model behind a server."""
     adapters: tuple[Adapter, ...] = ()
     """On the model, all of them active together, beside the one that `model` may name itself."""
+    quantize: Quantize = ""
+    """How the weights of linear layers are held, beside what `dtype` says of the others; empty is
+    as it says too."""
 
 
 class PromptSpec(msgspec.Struct, frozen=True):

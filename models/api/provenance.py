@@ -56,6 +56,8 @@ class Provenance(msgspec.Struct, frozen=True):
     """Of a server: what it does, and the call that showed it."""
     adapters: tuple[AdapterInfo, ...] | msgspec.UnsetType = msgspec.UNSET
     """Those that are on the model, all active together; unset where there are none."""
+    weights: str | msgspec.UnsetType = msgspec.UNSET
+    """How weights are held that are codes, as `ModelInfo` has it; unset where none are."""
 
     def differences(self, other: "Provenance") -> list[str]:
         """What another one does not share, in words: `dtype float32, now bfloat16`."""
@@ -67,6 +69,9 @@ class Provenance(msgspec.Struct, frozen=True):
             for field in fields
             if getattr(self, field) != getattr(other, field)
         ]
+        held = [each.weights or "" for each in (self, other)]
+        if held[0] != held[1]:
+            told.append(f"weights {held[0] or 'in full'}, now {held[1] or 'in full'}")
         mine, theirs = ((each.adapters or ()) for each in (self, other))
         if [each.weights_hash for each in mine] != [each.weights_hash for each in theirs]:
             told.append(f"adapters {_named(mine)}, now {_named(theirs)}")

@@ -125,8 +125,9 @@ class Choices:
         else:
             server = present.server.with_keys_of(self._named.keys_at(chosen.model))
         return msgspec.structs.replace(
-            present, model=chosen.model, revision="", server=server, adapters=()
-        )
+            present, model=chosen.model, revision="", server=server, adapters=(),
+            quantize="" if chosen.is_server else present.quantize,
+        )  # fmt: skip
 
     @cached_property
     def _named(self) -> Named:

@@ -15,7 +15,8 @@ import transformers
 
 from tokexplore import __version__
 from tokexplore.models.api.capabilities import Capabilities
-from tokexplore.models.api.engine import ModelInfo, ScoredToken, StreamEvent
+from tokexplore.models.api.engine import ScoredToken, StreamEvent
+from tokexplore.models.api.model_info import ModelInfo
 from tokexplore.models.catalog.footprint import free_memory
 from tokexplore.models.engine.forward import logits_row, prefill
 from tokexplore.models.engine.forward.cache_probe import probe
@@ -95,6 +96,8 @@ class Core:
             borders=probed.borders,
             config_hash=loaded.config_hash,
             adapters=loaded.adapters,
+            weight_format=loaded.held.format,
+            weights=loaded.held.words,
             threads=self.threads.words if "cpu" in loaded.device else "",
             versions={
                 "tokexplore": __version__,
@@ -102,6 +105,7 @@ class Core:
                 "transformers": transformers.__version__,
                 "python": platform.python_version(),
                 **({"peft": version("peft")} if loaded.adapters else {}),
+                **({"torchao": version("torchao")} if loaded.by_torchao else {}),
             },
         )
 

@@ -117,6 +117,9 @@ def _add_second(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--b-device", metavar="NAME", help="as --device")
     group.add_argument("--b-dtype", choices=get_args(Dtype), help="as --dtype")
+    group.add_argument(
+        "--b-quantize", choices=("int8", "int4", "none"), help="as --quantize; none: in full"
+    )
     group.add_argument("--b-device-map", choices=("auto",), help="as --device-map")
     group.add_argument(
         "--b-revision", metavar="REF", help="as --revision, which is A's alone unless B is A"
@@ -153,6 +156,8 @@ def second_load(first: LoadOptions, given: argparse.Namespace) -> LoadOptions:
     fields: dict[str, Any] = {"model": name}
     if name != first.model:
         fields["revision"], fields["adapters"] = "", ()
+    if given.b_quantize:
+        fields["quantize"] = given.b_quantize.replace("none", "")
     if given.b_adapters:
         fields["adapters"] = tuple(given.b_adapters)
     for field in ("device", "dtype", "device_map", "revision"):

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from typing import Literal
 
 from tokexplore.models.api.capabilities import Need
-from tokexplore.models.api.engine import ModelInfo, Progress
+from tokexplore.models.api.engine import Progress
+from tokexplore.models.api.model_info import ModelInfo
 from tokexplore.models.api.options import LoadOptions
 from tokexplore.models.catalog.bases import base_of
 from tokexplore.models.catalog.catalog import locate

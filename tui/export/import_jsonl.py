@@ -71,6 +71,7 @@ class _Run(msgspec.Struct, tag="run"):
     vocabulary: Annotated[int, msgspec.Meta(ge=0, le=MOST_TOKENS)] = 0
     special: list[Id] = []
     adapters: tuple[AdapterInfo, ...] = ()
+    weights: str = ""
 
 
 class _Step(_Prediction, tag="step", kw_only=True):
@@ -258,6 +259,7 @@ class Lines:
             revision=run.revision, config_hash=run.config_hash, dtype=run.dtype,
             device=run.device, attention=run.attention, threads=run.threads,
             vocabulary=self.vocabulary.rows, adapters=run.adapters or msgspec.UNSET,
+            weights=run.weights or msgspec.UNSET,
         )  # fmt: skip
 
     def _apply(self, tree: TokenTree, line: _Line, leaf: int) -> int:

@@ -11,7 +11,8 @@ from functools import lru_cache
 import msgspec
 
 import tokexplore
-from tokexplore.models.api.engine import DrawnToken, ModelInfo, ScoredToken
+from tokexplore.models.api.engine import DrawnToken, ScoredToken
+from tokexplore.models.api.model_info import ModelInfo
 from tokexplore.models.api.provenance import AdapterInfo
 from tokexplore.models.display import safe_character
 from tokexplore.models.distribution import Distribution
@@ -99,6 +100,7 @@ def model_fields(info: ModelInfo) -> dict[str, object]:
         "device": info.device,
         "threads": info.threads,
         **adapter_fields(info.adapters),
+        **({"weights": info.weights} if info.weights else {}),
     }
 
 

@@ -133,6 +133,7 @@ def run_line(source: Source, prompt_ids: list[int]) -> bytes:
             "attention": by.attention if by else "",
             "config_hash": by.config_hash if by else "",
             **adapter_fields((by.adapters or ()) if by else ()),
+            **({"weights": by.weights} if by and by.weights else {}),
         }
     )
 

@@ -6,6 +6,7 @@ import torch
 from transformers import PreTrainedModel
 
 from tokexplore.models.display import counted
+from tokexplore.models.engine.loading.held import plain
 from tokexplore.models.errors import ModelError
 
 _HALF = "float16 holds nothing above 65,504: give --dtype float32"
@@ -38,19 +39,9 @@ def check_weights(name: str, model: PreTrainedModel) -> None:
 def _floating(model: PreTrainedModel) -> Iterator[tuple[str, torch.Tensor]]:
     """Every floating-point tensor of the weights; of quantised ones what they are made of."""
     for key, parameter in model.named_parameters():
-        for tensor in _plain(parameter.data):
+        for tensor in plain(parameter.data):
             if tensor.is_floating_point() and not tensor.is_meta and tensor.numel():
                 yield key, tensor
-
-
-def _plain(tensor: torch.Tensor) -> Iterator[torch.Tensor]:
-    if not hasattr(tensor, "__tensor_flatten__"):
-        yield tensor
-        return
-    names, _ = tensor.__tensor_flatten__()
-    for name in names:
-        if (part := getattr(tensor, name)) is not None:
-            yield from _plain(part)
 
 
 def _is_finite(tensor: torch.Tensor) -> bool:

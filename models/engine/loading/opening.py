@@ -31,8 +31,10 @@ from tokexplore.models.engine.loading.generation_config import (
     read_generation_config,
     suggested,
 )
+from tokexplore.models.engine.loading.held import PLAIN, Held, held_as, weight_bytes
 from tokexplore.models.engine.loading.muted_libraries import quietly
 from tokexplore.models.engine.loading.quantization import check_quantization
+from tokexplore.models.engine.loading.quantize import check_dtype, check_quantize, quantised_need
 from tokexplore.models.engine.loading.skeleton import check_skeleton
 from tokexplore.models.engine.loading.suitability import (
     check_causality,
@@ -48,6 +50,7 @@ from tokexplore.models.engine.loading.weights import (
 )
 from tokexplore.models.engine.text.byte_table import adds_bos, vocabulary_of
 from tokexplore.models.engine.text.turn_end import turn_ids
+from tokexplore.models.errors import ModelError
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.tokens import Vocabulary
 
@@ -95,6 +98,10 @@ class Loaded:
     """Whether the tokenizer puts BOS in front of a prompt."""
     adapters: tuple[AdapterInfo, ...] = ()
     """Those that are on the model, all active together."""
+    held: Held = PLAIN
+    """How weights are held that are codes."""
+    by_torchao: bool = False
+    """Whether torchao's kernels compute with them."""
     threads: Threads = field(default_factory=Threads)
     """As many as torch has, where nothing was chosen."""
 
@@ -137,13 +144,18 @@ def load(options: LoadOptions, report: Callable[[Progress], None]) -> Loaded:
             located.name, config, checkpoint, placement,
             trust_remote_code=options.trust_remote_code,
         )  # fmt: skip
+        check_quantize(located.name, options.quantize, checkpoint, placement, options.device_map)
         with explained(located.name, placement.label):
             full = check_quantization(located.name, checkpoint, config, placement)
         dtype = choose_dtype(options.dtype, placement.kind, checkpoint, in_full=full)
+        check_dtype(options.quantize, dtype)
         need = footprint(checkpoint, dtype, in_full=full)
+        need = quantised_need(options.quantize, checkpoint, dtype, need)
         near = need.check(placement.free, placement.label, located.name)
         sentence = f"{located.name} {need.sentence(placement.free, placement.label)}"
-        model, notices = open_model(opening, config, dtype, placement, report, sentence)
+        model, notices = open_model(
+            opening, config, dtype, placement, report, sentence, options.quantize
+        )
         rows = _rows(model)
         with explained(", ".join(each.name for each in adapters), placement.label):
             put_on(model, adapters)
@@ -160,7 +172,15 @@ def load(options: LoadOptions, report: Callable[[Progress], None]) -> Loaded:
         described = _describe(located, checkpoint, model, tokenizer, rows, notices, started)
         name = "+".join([described.name, *(each.name for each in adapters)])
         infos = tuple(each.info for each in adapters)
-        return replace(described, name=name, adapters=infos, threads=threads)
+        held = held_as(model, checkpoint.quantization)
+        if options.quantize and not held.format:
+            raise ModelError(
+                f"{located.name} has no linear layer that torchao quantises: leave --quantize out."
+            )
+        by_torchao = bool(options.quantize) or checkpoint.quantization == "torchao"
+        return replace(
+            described, name=name, adapters=infos, threads=threads, held=held, by_torchao=by_torchao
+        )
 
 
 def _checkpoint(
@@ -221,7 +241,7 @@ def _describe(
         turn_ids=turn_ids(tokenizer, ends, rows),
         chat_template=_has_chat_template(tokenizer),
         suggested=settings,
-        weight_bytes=sum(p.numel() * p.element_size() for p in model.parameters()),
+        weight_bytes=weight_bytes(model),
         seconds=time.perf_counter() - started,
         notices=tuple(dict.fromkeys(filter(None, [*notices, *left_out]))),
         config_hash=hashlib.sha256(_config_bytes(checkpoint)).hexdigest(),

@@ -98,6 +98,9 @@ def test_none_is_put_on_a_servers_model() -> None:
     asked = LoadOptions("http://127.0.0.1:9", adapters=(Adapter("s", "loras/s"),))
     with pytest.raises(UsageError, match="--adapter loras/s cannot be put on a server's model"):
         open_engine(asked, lambda _: None)
+    asked = LoadOptions("http://127.0.0.1:9", quantize="int8")
+    with pytest.raises(UsageError, match="--quantize int8 cannot be asked of a server"):
+        open_engine(asked, lambda _: None)
 
 
 def test_another_model_is_opened_without_the_adapters_of_this_one(tmp_path: Path) -> None:

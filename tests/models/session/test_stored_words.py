@@ -28,7 +28,7 @@ FORMAT = Path(schema.__file__).with_name("FORMAT.md").read_text(encoding="utf-8"
 FIELDS: dict[type[msgspec.Struct], str] = {
     # JSON in `body`
     Provenance: "model source revision config_hash dtype device attention vocabulary batch threads "
-    "versions evidence adapters",
+    "versions evidence adapters weights",
     AdapterInfo: "name source base kind rank targets weights_hash",
     SamplingSettings: "temperature top_k top_p min_p seed typical_p top_h epsilon_cutoff "
     "eta_cutoff dynamic_range repetition_penalty presence_penalty frequency_penalty "
@@ -56,7 +56,7 @@ FIELDS: dict[type[msgspec.Struct], str] = {
     "ignore_eos close_call row marked left show_hidden watched screen remarks",
     session_recorder.ScreenState: "colouring columns bits folded boundaries",
     options.LoadOptions: "model device dtype device_map revision trust_remote_code threads server "
-    "adapters",
+    "adapters quantize",
     options.Adapter: "name source",
     options.ServerOptions: "key_env key_file header_env tokenizer timeout top",
     # columns

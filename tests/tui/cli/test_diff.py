@@ -358,6 +358,18 @@ def test_the_second_model_is_loaded_as_the_first_but_for_its_own_options() -> No
     assert read("one", "fable").other.model == "embedded"
 
 
+def test_the_second_may_be_quantised_alone_or_not_at_all() -> None:
+    quantized = [
+        (found.app.load.quantize, found.other.quantize)
+        for found in (
+            read("one", "one", "--b-quantize", "int8"),
+            read("one", "one", "--quantize", "int8"),
+            read("one", "one", "--quantize", "int8", "--b-quantize", "none"),
+        )
+    ]
+    assert quantized == [("", "int8"), ("int8", "int8"), ("int8", "")]
+
+
 def test_an_adapter_is_the_firsts_alone_unless_both_are_one_model() -> None:
     style, other = Adapter("style", "/loras/style"), Adapter("o", "owner/other")
     found = read("one", "two", "--adapter", "/loras/style")

@@ -85,6 +85,7 @@ def load_options(given: argparse.Namespace, threads: int | Literal["auto"] = 0) 
         threads=given.threads or threads,
         server=server_options(given),
         adapters=tuple(given.adapters or ()),
+        quantize=given.quantize,
     )
 
 

@@ -22,7 +22,16 @@ from tokexplore.tui.cli.common.option_types import (
 )
 from tokexplore.tui.explore.options import MAX_NEW_TOKENS
 
-LOADING = ("device", "dtype", "device_map", "revision", "trust_remote_code", "threads", "adapters")
+LOADING = (
+    "device",
+    "dtype",
+    "device_map",
+    "revision",
+    "trust_remote_code",
+    "threads",
+    "adapters",
+    "quantize",
+)
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
@@ -238,6 +247,13 @@ def add_loading(
         choices=("auto",),
         default="",
         help="spread the model over several devices",
+    )
+    group.add_argument(
+        "--quantize",
+        choices=("int8", "int4"),
+        default="",
+        help="hold the weights of linear layers in so many bits; --dtype is what is computed in; "
+        "int4 on CUDA GPUs only; needs the extra tokexplore[quantize]",
     )
     group.add_argument("--revision", default="", metavar="REF", help="branch, tag or commit")
     group.add_argument(
