@@ -105,7 +105,7 @@ class Core:
                 "transformers": transformers.__version__,
                 "python": platform.python_version(),
                 **({"peft": version("peft")} if loaded.adapters else {}),
-                **({"torchao": version("torchao")} if loaded.by_torchao else {}),
+                **({loaded.codes_by: version(loaded.codes_by)} if loaded.codes_by else {}),
             },
         )
 

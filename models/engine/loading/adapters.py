@@ -77,6 +77,12 @@ def find_adapters(
     return base, found
 
 
+def inner_names(found: Sequence[Found]) -> dict[str, Found]:
+    """What adapters are called inside the model: peft makes it a part of the names of modules,
+    which may hold no dot."""
+    return {f"adapter{number}": each for number, each in enumerate(found)}
+
+
 def put_on(model: PreTrainedModel, found: Sequence[Found]) -> None:
     """Put adapters on a loaded model, all of them active.
 
@@ -89,9 +95,8 @@ def put_on(model: PreTrainedModel, found: Sequence[Found]) -> None:
     from peft.utils.save_and_load import get_peft_model_state_dict
 
     peft_model: Any = None
-    # Names of ours: peft makes them parts of the names of modules, which may hold no dot.
-    names = [f"adapter{number}" for number in range(len(found))]
-    for name, each in zip(names, found, strict=True):
+    names = inner_names(found)
+    for name, each in names.items():
         config = PeftConfig.from_pretrained(str(each.files.path))
         config.inference_mode = True
         try:
@@ -108,7 +113,7 @@ def put_on(model: PreTrainedModel, found: Sequence[Found]) -> None:
         )
         _check_places(each, places, model)
         peft_model.load_adapter(str(each.files.path), name, is_trainable=False)
-    peft_model.base_model.set_adapter(names)
+    peft_model.base_model.set_adapter(list(names))
     model.requires_grad_(False).eval()
 
 

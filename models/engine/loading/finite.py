@@ -1,6 +1,6 @@
 """Refuse weights that are no numbers: NaN in one of them becomes NaN in every logit, or in some."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import torch
 from transformers import PreTrainedModel
@@ -13,10 +13,13 @@ _HALF = "float16 holds nothing above 65,504: give --dtype float32"
 _BROKEN = "its file is broken, choose another checkpoint of it"
 
 
-def check_weights(name: str, model: PreTrainedModel) -> None:
+def check_weights(name: str, model: PreTrainedModel, called: Mapping[str, str]) -> None:
     """Look at every weight once, as it is loaded; those that are offloaded are not read.
 
     It takes no memory, and 0.8 s for 886 million weights in bfloat16 on two cores.
+
+    Args:
+        called: parts of the names of tensors that users know by other names.
 
     Raises:
         ModelError: naming the first tensor, in the order of the layers, that holds NaN or infinity.
@@ -25,6 +28,7 @@ def check_weights(name: str, model: PreTrainedModel) -> None:
     if not bad:
         return
     key, tensor = bad[0]
+    key = ".".join(called.get(part, part) for part in key.split("."))
     values = tensor.float()
     nans, infinities = int(values.isnan().sum()), int(values.isinf().sum())
     kinds = " and ".join(word for word, count in (("NaN", nans), ("infinity", infinities)) if count)

@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from tokexplore.models.catalog.hub_cache import offline
 from tokexplore.models.catalog.located import Located
 from tokexplore.models.engine.forward.rope import stretched
 from tokexplore.models.engine.forward.threads import Threads
-from tokexplore.models.engine.loading.adapters import find_adapters, put_on
+from tokexplore.models.engine.loading.adapters import Found, find_adapters, inner_names, put_on
 from tokexplore.models.engine.loading.device import choose_dtype, choose_threads, devices_of, place
 from tokexplore.models.engine.loading.download import download
 from tokexplore.models.engine.loading.finite import check_weights
@@ -33,8 +33,13 @@ from tokexplore.models.engine.loading.generation_config import (
 )
 from tokexplore.models.engine.loading.held import PLAIN, Held, held_as, weight_bytes
 from tokexplore.models.engine.loading.muted_libraries import quietly
-from tokexplore.models.engine.loading.quantization import check_quantization
-from tokexplore.models.engine.loading.quantize import check_dtype, check_quantize, quantised_need
+from tokexplore.models.engine.loading.quantization import PACKAGED, check_quantization
+from tokexplore.models.engine.loading.quantize import (
+    check_dtype,
+    check_quantised,
+    check_quantize,
+    quantised_need,
+)
 from tokexplore.models.engine.loading.skeleton import check_skeleton
 from tokexplore.models.engine.loading.suitability import (
     check_causality,
@@ -50,7 +55,6 @@ from tokexplore.models.engine.loading.weights import (
 )
 from tokexplore.models.engine.text.byte_table import adds_bos, vocabulary_of
 from tokexplore.models.engine.text.turn_end import turn_ids
-from tokexplore.models.errors import ModelError
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.tokens import Vocabulary
 
@@ -100,8 +104,8 @@ class Loaded:
     """Those that are on the model, all active together."""
     held: Held = PLAIN
     """How weights are held that are codes."""
-    by_torchao: bool = False
-    """Whether torchao's kernels compute with them."""
+    codes_by: str = ""
+    """The package that computes with them, or made numbers of them; empty where torch itself."""
     threads: Threads = field(default_factory=Threads)
     """As many as torch has, where nothing was chosen."""
 
@@ -122,12 +126,7 @@ def load(options: LoadOptions, report: Callable[[Progress], None]) -> Loaded:
     located = locate(options.model, options.revision)
     with explained(located.name, "the machine"), quietly() as libraries:
         report = libraries.aloud(report)
-        checkpoint = _checkpoint(located, options, report)
-        given = msgspec.structs.replace(located, path=checkpoint.path)
-        located, adapters = find_adapters(given, options, report)
-        if checkpoint.adapter:
-            with needed_by(given):
-                checkpoint = _checkpoint(located, options, report)
+        located, checkpoint, adapters = _files(located, options, report)
         threads = Threads(*choose_threads(options.threads, checkpoint.parameters))
         opening = Opening(located.name, checkpoint, options.trust_remote_code)
         check_files(located.name, checkpoint, trust_remote_code=options.trust_remote_code)
@@ -157,10 +156,7 @@ def load(options: LoadOptions, report: Callable[[Progress], None]) -> Loaded:
             opening, config, dtype, placement, report, sentence, options.quantize
         )
         rows = _rows(model)
-        with explained(", ".join(each.name for each in adapters), placement.label):
-            put_on(model, adapters)
-        with explained(located.name, placement.label):
-            check_weights("+".join([located.name, *(a.name for a in adapters)]), model)
+        _complete(located.name, model, adapters, placement.label)
         # Some quantisers unpack their weights in the first pass, with bars on the terminal.
         if checkpoint.quantization or not plainly_causal(checkpoint):
             check_causality(located.name, model, rows, _context(model))
@@ -170,17 +166,39 @@ def load(options: LoadOptions, report: Callable[[Progress], None]) -> Loaded:
             messages.append(f"its {checkpoint.quantization} weights are held in {_dtype(model)}")
         notices = [n for n in (placement.notice, near, *notices, *messages) if n]
         described = _describe(located, checkpoint, model, tokenizer, rows, notices, started)
-        name = "+".join([described.name, *(each.name for each in adapters)])
-        infos = tuple(each.info for each in adapters)
         held = held_as(model, checkpoint.quantization)
-        if options.quantize and not held.format:
-            raise ModelError(
-                f"{located.name} has no linear layer that torchao quantises: leave --quantize out."
-            )
-        by_torchao = bool(options.quantize) or checkpoint.quantization == "torchao"
+        check_quantised(located.name, options.quantize, held)
+        method = "torchao" if options.quantize else checkpoint.quantization
         return replace(
-            described, name=name, adapters=infos, threads=threads, held=held, by_torchao=by_torchao
+            described,
+            name="+".join([located.name, *(each.name for each in adapters)]),
+            adapters=tuple(each.info for each in adapters),
+            threads=threads,
+            held=held,
+            codes_by=method if method in PACKAGED else "",
         )
+
+
+def _files(
+    located: Located, options: LoadOptions, report: Callable[[Progress], None]
+) -> tuple[Located, Checkpoint, tuple[Found, ...]]:
+    """The files of the model, of an adapter those of its base; and the adapters to put on it."""
+    checkpoint = _checkpoint(located, options, report)
+    given = msgspec.structs.replace(located, path=checkpoint.path)
+    base, adapters = find_adapters(given, options, report)
+    if checkpoint.adapter:
+        with needed_by(given):
+            checkpoint = _checkpoint(base, options, report)
+    return base, checkpoint, adapters
+
+
+def _complete(name: str, model: PreTrainedModel, adapters: Sequence[Found], where: str) -> None:
+    """Put the adapters on a model and look at all of its weights."""
+    with explained(", ".join(each.name for each in adapters), where):
+        put_on(model, adapters)
+    called = {inner: each.name for inner, each in inner_names(adapters).items()}
+    with explained(name, where):
+        check_weights("+".join([name, *called.values()]), model, called)
 
 
 def _checkpoint(

@@ -8,6 +8,7 @@ from tokexplore.models.api.options import Quantize
 from tokexplore.models.catalog.checkpoint import DTYPE_BYTES, Checkpoint
 from tokexplore.models.catalog.footprint import Footprint
 from tokexplore.models.engine.loading.device import Placement
+from tokexplore.models.engine.loading.held import Held
 from tokexplore.models.errors import ModelError, UsageError
 
 _GROUP = 128
@@ -60,6 +61,18 @@ def check_dtype(asked: Quantize, dtype: str) -> None:
         raise UsageError(
             f"--quantize int4 computes in bfloat16, and this model would be held in {dtype}: give "
             "--dtype bfloat16."
+        )
+
+
+def check_quantised(name: str, asked: Quantize, held: Held) -> None:
+    """Refuse a model of which nothing became codes though it was asked for.
+
+    Raises:
+        ModelError: it is so.
+    """
+    if asked and not held.format:
+        raise ModelError(
+            f"{name} has no linear layer that torchao quantises: leave --quantize {asked} out."
         )
 
 

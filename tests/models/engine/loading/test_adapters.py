@@ -12,7 +12,9 @@ from safetensors.torch import load_file, save_file
 from support.made_adapters import bare, by_peft, lora, save_adapter
 from support.made_models import save_llama
 from support.opening import opened, refusal
+from support.written_gguf import random_model, write_gguf
 from support.written_models import edit_json
+from transformers import LlamaForCausalLM
 
 from tokexplore.models.api.engine import Control, DrawnToken, StreamRequest
 from tokexplore.models.api.options import Adapter, LoadOptions
@@ -280,6 +282,35 @@ def test_without_peft_the_extra_is_named(
         "(the extra tokexplore[peft])."
     )
     assert refusal(style) == refusal(base, adapters=on(style)) == expected
+
+
+def test_it_is_found_in_the_hub_cache(
+    base: Path, style: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    shutil.copytree(style, tmp_path / "hub" / "models--owner--style" / "snapshots" / ("c" * 40))
+    wanted = by_peft(base, [style], IDS)
+    by_option = opened(base, adapters=(Adapter("s", "owner/style"),))
+    by_itself = opened("owner/style")
+    for loaded in (by_option, by_itself):
+        assert (logits(loaded.model) - wanted).abs().max() < 1e-4
+    assert (by_option.name, by_itself.name) == ("base+s", "base+style")
+    assert by_itself.adapters[0].source == "owner/style"
+    away = refusal(base, adapters=(Adapter("x", "owner/away"),))
+    assert away.startswith("owner/away is not in the hub cache")
+
+
+def test_it_goes_on_a_gguf_file(tmp_path: Path) -> None:
+    """Whose modules have the names of any other checkpoint of the model."""
+    model = random_model(LlamaForCausalLM)
+    model.save_pretrained(tmp_path / "full")
+    style = save_adapter(tmp_path / "style", tmp_path / "full")
+    edit_json(style / "adapter_config.json", base_model_name_or_path=None)
+    file = write_gguf(tmp_path / "m.gguf", model, "llama")
+    loaded = opened(file, adapters=on(style))
+    wanted = by_peft(tmp_path / "full", [style], IDS)
+    assert (logits(loaded.model) - wanted).abs().max() < 1e-4
 
 
 def test_a_model_in_one_folder_with_an_adapter_is_refused(base: Path, style: Path, tmp_path: Path

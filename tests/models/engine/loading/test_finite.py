@@ -61,8 +61,9 @@ def test_an_adapter_that_holds_nan_is_refused(tmp_path: Path) -> None:
     style = save_adapter(tmp_path / "style", base)
     plant(style, torch.nan, "base_model.model.model.layers.0.self_attn.q_proj.lora_B.weight")
     said = refusal(base, adapters=(Adapter("style", str(style)),))
-    assert "lora_B" in said
-    assert "of m+style holds NaN (1 of 128 numbers)" in said
+    assert said.startswith(
+        "model.layers.0.self_attn.q_proj.lora_B.style.weight of m+style holds NaN (1 of 128 numbers"
+    )
 
 
 def test_what_half_precision_cannot_hold_is_not_called_broken(tmp_path: Path) -> None:

@@ -246,6 +246,7 @@ def test_a_bitsandbytes_checkpoint_is_its_own_model(base: Path, tmp_path: Path, 
     kind, word = BITS[name]
     path = save_bits(tmp_path / "m", base, **kind)
     loaded = opened(path)
+    assert loaded.codes_by == "bitsandbytes"
     assert torch.equal(logits(loaded.model), logits(bare(path)))
     assert not torch.equal(logits(loaded.model), logits(bare(base)))
     assert loaded.held.words == (
