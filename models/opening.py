@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from tokexplore.models.api.engine import Engine, Progress
 from tokexplore.models.api.options import LoadOptions
+from tokexplore.models.errors import UsageError
 from tokexplore.models.server.wire.address import is_address
 
 OpenEngine = Callable[[LoadOptions, Callable[[Progress], None]], Engine]
@@ -20,6 +21,15 @@ def open_engine(options: LoadOptions, report: Callable[[Progress], None]) -> Eng
     """
     report(Progress("libraries", 0, 1, "imports"))
     if is_address(options.model):
+        if options.adapters:
+            raise UsageError(
+                f"--adapter {options.adapters[0].source} cannot be put on a server's model: start "
+                "the server with it, and name it by #NAME."
+            )
+        if options.quantize:
+            raise UsageError(
+                f"--quantize {options.quantize} cannot be asked of a server: leave it out."
+            )
         from tokexplore.models.server.engine import ServerEngine
 
         report(Progress("libraries", 1, 1, "imports"))

@@ -8,6 +8,7 @@ import msgspec
 from tokexplore.models.api.chat import Chat
 
 Dtype = Literal["auto", "own", "float32", "bfloat16", "float16"]
+Quantize = Literal["", "int8", "int4"]
 EMBEDDED = "embedded"
 """The name that stands for the model we ship."""
 EMBEDDED_TITLE = "fable"
@@ -53,6 +54,15 @@ class ServerOptions(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(self, **{**bare, **given})
 
 
+class Adapter(msgspec.Struct, frozen=True):
+    """A small set of weights (LoRA and its kin) that is put on a model."""
+
+    name: str
+    """What it is called on screen."""
+    source: str
+    """A directory, a hub id, or the name of a repository in the hub cache."""
+
+
 class LoadOptions(msgspec.Struct, frozen=True):
     """Which model to load, and how."""
 
@@ -72,6 +82,11 @@ class LoadOptions(msgspec.Struct, frozen=True):
     takes fewer while that is faster, so that a busy machine does not hold the numbers up."""
     server: ServerOptions = ServerOptions()
     """Of a model behind a server."""
+    adapters: tuple[Adapter, ...] = ()
+    """On the model, all of them active together, beside the one that `model` may name itself."""
+    quantize: Quantize = ""
+    """How the weights of linear layers are held, beside what `dtype` says of the others; empty is
+    as it says too."""
 
 
 class PromptSpec(msgspec.Struct, frozen=True):

@@ -3,6 +3,30 @@
 import msgspec
 
 
+class AdapterInfo(msgspec.Struct, frozen=True):
+    """An adapter that is on a model."""
+
+    name: str
+    source: str
+    """Directory or hub id."""
+    base: str
+    """The model that it was made for, as its config names it."""
+    kind: str
+    """`LoRA`, `IA3`, `LoHa`, `LoKr`."""
+    rank: str
+    """`8`, or `2 to 8` where modules differ; empty for kinds that have none."""
+    targets: tuple[str, ...]
+    """The last names of the modules that it changes."""
+    weights_hash: str
+    """SHA-256 of its weights' file, in hexadecimal."""
+
+    @property
+    def words(self) -> str:
+        """What it is, in one line: `LoRA of rank 8 on q_proj, v_proj`."""
+        rank = f" of rank {self.rank}" if self.rank else ""
+        return f"{self.kind}{rank} on {', '.join(self.targets)}"
+
+
 class Provenance(msgspec.Struct, frozen=True):
     """Everything that can change a distribution, but the path and how its KV cache was had."""
 
@@ -30,17 +54,33 @@ class Provenance(msgspec.Struct, frozen=True):
 
     evidence: tuple[tuple[str, str], ...] | msgspec.UnsetType = msgspec.UNSET
     """Of a server: what it does, and the call that showed it."""
+    adapters: tuple[AdapterInfo, ...] | msgspec.UnsetType = msgspec.UNSET
+    """Those that are on the model, all active together; unset where there are none."""
+    weights: str | msgspec.UnsetType = msgspec.UNSET
+    """How weights are held that are codes, as `ModelInfo` has it; unset where none are."""
 
     def differences(self, other: "Provenance") -> list[str]:
         """What another one does not share, in words: `dtype float32, now bfloat16`."""
         names = {"source": "model", "revision": "revision", "config_hash": "config"}
         fields = ("source", "revision", "config_hash", "dtype", "device", "attention")
-        return [
+        told = [
             f"{names.get(field, field)} {_short(getattr(self, field))}, "
             f"now {_short(getattr(other, field))}"
             for field in fields
             if getattr(self, field) != getattr(other, field)
         ]
+        held = [each.weights or "" for each in (self, other)]
+        if held[0] != held[1]:
+            told.append(f"weights {held[0] or 'in full'}, now {held[1] or 'in full'}")
+        mine, theirs = ((each.adapters or ()) for each in (self, other))
+        if [each.weights_hash for each in mine] != [each.weights_hash for each in theirs]:
+            told.append(f"adapters {_named(mine)}, now {_named(theirs)}")
+        return told
+
+
+def _named(adapters: tuple[AdapterInfo, ...]) -> str:
+    """Their names, with the beginning of the hash that tells two of one name apart."""
+    return ", ".join(f"{each.name} ({each.weights_hash[:8]})" for each in adapters) or "none"
 
 
 def _short(value: str) -> str:

@@ -110,9 +110,9 @@ def suggestion(model: str) -> str:
 
 
 def may_be_model(directory: Path) -> bool:
-    """Whether it has a config.json, as far as anybody can see."""
+    """Whether it has a model's config.json or an adapter's, as far as anybody can see."""
     try:
-        return (directory / "config.json").is_file()
+        return any((directory / f).is_file() for f in ("config.json", "adapter_config.json"))
     except OSError:
         return True
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from tokexplore.models.catalog.adapter import AdapterFiles, holds_both, is_adapter
 from tokexplore.models.catalog.codes import method_of, problems_of_codes, weights_in
 from tokexplore.models.catalog.foreign import foreign_weights, no_checkpoint
 from tokexplore.models.catalog.gguf_header import GgufHeader
@@ -107,6 +108,8 @@ class Checkpoint(msgspec.Struct, frozen=True):
     chat_template: bool
     gguf: GgufHeader | None = None
     """The header of a GGUF model; None for a directory."""
+    adapter: AdapterFiles | None = None
+    """The adapter that the directory holds instead of a model; None for a model."""
 
     @property
     def complete(self) -> bool:
@@ -210,7 +213,16 @@ def _looked_at(path: Path) -> Checkpoint:
     if problem := no_checkpoint(path):
         size = sum(f.stat().st_size for f in path.rglob("*") if f.is_file())
         return Checkpoint(path, {}, {}, {}, (), 0, size, (problem,), False)
+    if is_adapter(path):
+        from tokexplore.models.catalog.adapter_checkpoint import adapter_checkpoint
+
+        return adapter_checkpoint(path)
     problems: list[str] = []
+    if holds_both(path):
+        problems.append(
+            "holds a model and an adapter (adapter_config.json) in one folder: move the adapter's "
+            "files into one of their own, and give that as --adapter"
+        )
     config = _config(path / "config.json", problems)
     files = _weight_files(path, config, problems)
     tensors = _tensors(files, problems)
@@ -294,9 +306,7 @@ def _weight_files(path: Path, config: dict[str, Any], problems: list[str]) -> li
         if absent := [shard for shard in shards if not (path / shard).is_file()]:
             problems.append(f"lacks {len(absent)} of {len(shards)} weight files ({absent[0]})")
         return [path / shard for shard in shards if shard not in absent]
-    if (path / "adapter_config.json").is_file():
-        problems.append("is an adapter (adapter_config.json): merge it into its base model first")
-    elif found := foreign_weights(path):
+    if found := foreign_weights(path):
         problems.append(
             f"holds weights of another program ({found}), and only model.safetensors or "
             "pytorch_model.bin can be loaded: convert them with the script of its family"

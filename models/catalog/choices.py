@@ -124,7 +124,10 @@ class Choices:
             server = present.server
         else:
             server = present.server.with_keys_of(self._named.keys_at(chosen.model))
-        return msgspec.structs.replace(present, model=chosen.model, revision="", server=server)
+        return msgspec.structs.replace(
+            present, model=chosen.model, revision="", server=server, adapters=(),
+            quantize="" if chosen.is_server else present.quantize,
+        )  # fmt: skip
 
     @cached_property
     def _named(self) -> Named:

@@ -17,11 +17,13 @@ _WEIGHT = re.compile(r"(weight|weight_packed|_blocks|_qdata)$")
 _VECTOR = re.compile(r"(weight|bias|gamma|beta)$")
 """What a model may have one number a channel of; a `bias` of more dimensions may be a mask."""
 _SCALE = re.compile(r"scale|absmax|zero|g_idx|weight_shape|SCB|quant_")
-_CODES_OF = re.compile(r"(\.weight)?(\._(weight_q|q)?data)?$")
+_CODES_OF = re.compile(r"(\.weight(_packed)?)?(\._(weight_q|q)?data)?$")
 """The end of the name of a tensor of codes; before it stands the name of what they are of."""
 _SCALES_OF = (
     re.compile(r"(\.weight)?[._]+(weight_)?q?scale(s|_inv|_weight)?$"),
     re.compile(r"_scale(_inv)?$"),  # of `experts.w13_weight`
+    re.compile(r"(\.weight)?\._weight_\w*scale\w*$"),  # of torchao, some with zero points
+    re.compile(r"\.weight\.absmax$|\.SCB$"),  # of bitsandbytes
 )
 """The same of a tensor of scales."""
 _BLOCK_SCALES = re.compile(
@@ -29,6 +31,8 @@ _BLOCK_SCALES = re.compile(
 )
 _SCALES_BY_METHOD = {"fp8": _BLOCK_SCALES, "mxfp8": _BLOCK_SCALES}
 """The names of scales that transformers takes, where it takes some of them only."""
+_ALL_SCALED = frozenset(["bitsandbytes", "torchao", "compressed-tensors"])
+"""Methods whose codes all have scales beside them, under names that are known here."""
 _ON_CPU = frozenset(["fp8", "mxfp8", "mxfp4", "metal", "compressed-tensors"])
 """Methods whose weights transformers gives their full width back where no GPU runs on the codes."""
 
@@ -75,7 +79,11 @@ def problems_of_codes(
             "quantisation method that turns them into weights: choose another checkpoint of it"
         ]
     scaled = _scaled(tensors, method)
-    alone = [n for n in codes if codes[n].startswith("F8") or len(tensors[n].shape) < 2]
+    alone = [
+        n
+        for n in codes
+        if method in _ALL_SCALED or codes[n].startswith("F8") or len(tensors[n].shape) < 2
+    ]
     if bare := [n for n in alone if _CODES_OF.sub("", n, count=1) not in scaled]:
         return [
             f"lacks the scales of {len(bare)} of its {codes[bare[0]]} weights ({bare[0]}) under "

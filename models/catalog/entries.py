@@ -5,13 +5,14 @@ from pathlib import Path
 
 import msgspec
 
+from tokexplore.models.catalog.bases import base_of
 from tokexplore.models.catalog.catalog import may_be_model
 from tokexplore.models.catalog.checkpoint import Checkpoint, read_checkpoint
 from tokexplore.models.catalog.codes import held_in_full
 from tokexplore.models.catalog.footprint import Fit, Room, context_of, footprint, room_for
 from tokexplore.models.catalog.hub_cache import hub_models
 from tokexplore.models.catalog.located import Located, Origin, gguf_within, ours
-from tokexplore.models.errors import UsageError
+from tokexplore.models.errors import TokexploreError, UsageError
 from tokexplore.models.untrusted import brief, path_of
 
 
@@ -31,7 +32,9 @@ class ModelEntry(msgspec.Struct, frozen=True):
     chat_template: bool
     causal: bool | None
     fit: Fit
-    """Whether it fits: on a GPU where it does there, else on the CPU."""
+    """Whether it fits: on a GPU where it does there, else on the CPU; of an adapter its base."""
+    adapter_of: str = ""
+    """Of an adapter the model that it was made for, `?` where it names none; else empty."""
 
     @property
     def complete(self) -> bool:
@@ -98,20 +101,31 @@ def entries(found: Iterable[Located], room: Room | None = None) -> list[ModelEnt
 
 def _entry(place: Located, path: Path, room: Room) -> ModelEntry:
     checkpoint = read_checkpoint(path)
+    adapter = checkpoint.adapter
     return ModelEntry(
         name=place.source,
         origin=place.origin,
         path=str(path),
         revision=place.revision,
-        family=checkpoint.family,
+        family=f"{adapter.kind or 'unknown'} adapter" if adapter else checkpoint.family,
         parameters=checkpoint.parameters,
         dtype=checkpoint.dtype,
         disk_bytes=checkpoint.disk_bytes,
         problems=checkpoint.problems,
         chat_template=checkpoint.chat_template,
         causal=checkpoint.causal,
-        fit=_fit(checkpoint, room),
+        fit=_fit(_base(place) or checkpoint if adapter else checkpoint, room),
+        adapter_of=(adapter.base or "?") if adapter else "",
     )
+
+
+def _base(place: Located) -> Checkpoint | None:
+    """The model below an adapter; None where it is not here."""
+    try:
+        base = base_of(place)
+    except TokexploreError:
+        return None
+    return read_checkpoint(base.path) if base.path else None
 
 
 def _fit(checkpoint: Checkpoint, room: Room) -> Fit:
@@ -122,7 +136,7 @@ def _fit(checkpoint: Checkpoint, room: Room) -> Fit:
             footprint(checkpoint, dtype, in_full=held_in_full(checkpoint.quantization, cpu=cpu)),
             free,
             context_of(checkpoint.text_config),
-            is_known=checkpoint.complete and bool(checkpoint.elements),
+            is_known=checkpoint.complete and bool(checkpoint.elements) and not checkpoint.adapter,
         )
         for dtype, cpu, free in (
             (own, False, room.gpu),

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from tokexplore.models.api.engine import ModelInfo
+from tokexplore.models.api.model_info import ModelInfo
 from tokexplore.models.diff.spans import Span, SpanTotals, Spelling, span_totals
 from tokexplore.models.diff.steps import Step, Totals, totals
 from tokexplore.models.diff.vocabularies import Shared

@@ -7,6 +7,7 @@ from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
+from importlib.metadata import version
 from typing import TypeVar
 
 import numpy as np
@@ -15,8 +16,9 @@ import transformers
 
 from tokexplore import __version__
 from tokexplore.models.api.capabilities import Capabilities
-from tokexplore.models.api.engine import ModelInfo, ScoredToken, StreamEvent
+from tokexplore.models.api.engine import ScoredToken, StreamEvent
 from tokexplore.models.api.instruments import Logits
+from tokexplore.models.api.model_info import ModelInfo
 from tokexplore.models.catalog.footprint import free_memory
 from tokexplore.models.engine.forward import logits_row, prefill
 from tokexplore.models.engine.forward.cache_probe import probe
@@ -95,12 +97,17 @@ class Core:
             capabilities=Capabilities(batches=probed.croppable and probed.feed == "batched"),
             borders=probed.borders,
             config_hash=loaded.config_hash,
+            adapters=loaded.adapters,
+            weight_format=loaded.held.format,
+            weights=loaded.held.words,
             threads=self.threads.words if "cpu" in loaded.device else "",
             versions={
                 "tokexplore": __version__,
                 "torch": str(torch.__version__),
                 "transformers": transformers.__version__,
                 "python": platform.python_version(),
+                **({"peft": version("peft")} if loaded.adapters else {}),
+                **({loaded.codes_by: version(loaded.codes_by)} if loaded.codes_by else {}),
             },
         )
 

@@ -13,11 +13,11 @@ from tokexplore.models.api.engine import (
     Control,
     DrawnToken,
     EndReason,
-    ModelInfo,
     StreamEnded,
     StreamRequest,
 )
 from tokexplore.models.api.instruments import Execution, Logits, Routing, Split, Summands
+from tokexplore.models.api.model_info import ModelInfo
 from tokexplore.models.engine.core import Core
 from tokexplore.models.engine.forward import logits_row, prefill, routing, split_sums
 from tokexplore.models.engine.forward.kv_store import Path
@@ -110,6 +110,11 @@ class LocalBench:
 
     def split(self, ids: Sequence[int], blocks: Iterable[int]) -> Iterator[Split]:
         self._core.check(ids)
+        if self._core.info.weight_format:
+            raise UsageError(
+                f"{self._core.info.name} holds its weights as codes "
+                f"({self._core.info.weight_format}): sums are split of weights in full only."
+            )
         return split_sums.split(self._core.forward, ids, blocks)
 
     def routing(

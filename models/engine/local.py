@@ -10,13 +10,13 @@ from tokexplore.models.api.chat import Chat, Rendered
 from tokexplore.models.api.engine import (
     Continuation,
     Control,
-    ModelInfo,
     Progress,
     ScoredToken,
     StreamEvent,
     StreamRequest,
 )
 from tokexplore.models.api.instruments import Logits
+from tokexplore.models.api.model_info import ModelInfo
 from tokexplore.models.api.options import LoadOptions
 from tokexplore.models.distribution import STORED_CANDIDATES, Distribution
 from tokexplore.models.engine import batched_streams

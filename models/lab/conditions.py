@@ -7,8 +7,9 @@ from typing import Literal
 
 import msgspec
 
-from tokexplore.models.api.engine import Engine, ModelInfo
+from tokexplore.models.api.engine import Engine
 from tokexplore.models.api.instruments import Execution
+from tokexplore.models.api.model_info import ModelInfo
 from tokexplore.models.api.options import Dtype
 from tokexplore.models.api.traffic import Traffic
 from tokexplore.models.errors import UsageError

@@ -1,6 +1,7 @@
 """Which token ends a stream, and why."""
 
-from tokexplore.models.api.engine import EndReason, ModelInfo, StreamRequest
+from tokexplore.models.api.engine import EndReason, StreamRequest
+from tokexplore.models.api.model_info import ModelInfo
 from tokexplore.models.tokens import Vocabulary
 
 

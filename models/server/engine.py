@@ -13,13 +13,13 @@ from tokexplore.models.api.engine import (
     Continuation,
     Control,
     DrawnToken,
-    ModelInfo,
     Progress,
     ScoredToken,
     StreamEnded,
     StreamEvent,
     StreamRequest,
 )
+from tokexplore.models.api.model_info import ModelInfo
 from tokexplore.models.api.options import LoadOptions
 from tokexplore.models.distribution import STORED_CANDIDATES, Distribution
 from tokexplore.models.engine.forward import logits_row

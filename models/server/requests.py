@@ -6,11 +6,11 @@ from collections.abc import Generator, Iterator, Sequence
 from tokexplore.models.api.engine import (
     Control,
     DrawnToken,
-    ModelInfo,
     StreamEnded,
     StreamEvent,
     StreamRequest,
 )
+from tokexplore.models.api.model_info import ModelInfo
 from tokexplore.models.api.traffic import Load, Traffic
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.server.dialect import Dialect

@@ -12,12 +12,12 @@ from tokexplore.models.api.engine import (
     Described,
     DrawnToken,
     EndReason,
-    ModelInfo,
     Progress,
     StreamEnded,
     StreamEvent,
     StreamRequest,
 )
+from tokexplore.models.api.model_info import ModelInfo
 from tokexplore.models.distribution import Distribution
 from tokexplore.models.errors import ServerError
 from tokexplore.models.sampling.bounds import BoundedView, bounded_view

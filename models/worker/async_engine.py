@@ -4,12 +4,12 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Protocol, TypeVar
 
 from tokexplore.models.api.engine import (
-    ModelInfo,
     Progress,
     ScoredToken,
     StreamEvent,
     StreamRequest,
 )
+from tokexplore.models.api.model_info import ModelInfo
 from tokexplore.models.api.questions import Question
 from tokexplore.models.lab.experiment import Experiment, Outcome
 from tokexplore.models.sampling.settings import SamplingSettings

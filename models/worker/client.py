@@ -12,12 +12,12 @@ import msgspec
 
 from tokexplore.models import errors
 from tokexplore.models.api.engine import (
-    ModelInfo,
     Progress,
     ScoredToken,
     StreamEvent,
     StreamRequest,
 )
+from tokexplore.models.api.model_info import ModelInfo
 from tokexplore.models.api.options import LoadOptions
 from tokexplore.models.api.questions import Question
 from tokexplore.models.errors import EngineLostError

@@ -10,7 +10,12 @@ from typing import Any, Literal
 
 import msgspec
 
-from tokexplore.models.api.engine import ModelInfo, Progress, StreamEvent, StreamRequest
+from tokexplore.models.api.engine import (
+    Progress,
+    StreamEvent,
+    StreamRequest,
+)
+from tokexplore.models.api.model_info import ModelInfo
 from tokexplore.models.api.options import LoadOptions
 from tokexplore.models.api.questions import AnyQuestion
 from tokexplore.models.lab.experiment import Experiment, Outcome

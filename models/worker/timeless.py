@@ -4,7 +4,12 @@ from typing import Any
 
 import msgspec
 
-from tokexplore.models.api.engine import Described, DrawnToken, ModelInfo, ScoredToken
+from tokexplore.models.api.engine import (
+    Described,
+    DrawnToken,
+    ScoredToken,
+)
+from tokexplore.models.api.model_info import ModelInfo
 from tokexplore.models.distribution import Distribution
 from tokexplore.models.lab.repeat import Run
 

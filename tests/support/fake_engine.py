@@ -33,7 +33,6 @@ from tokexplore.models.api.engine import (
     Described,
     DrawnToken,
     EndReason,
-    ModelInfo,
     Progress,
     ScoredToken,
     StreamEnded,
@@ -41,6 +40,7 @@ from tokexplore.models.api.engine import (
     StreamRequest,
 )
 from tokexplore.models.api.instruments import Logits
+from tokexplore.models.api.model_info import ModelInfo
 from tokexplore.models.api.options import LoadOptions
 from tokexplore.models.distribution import Distribution, Rows, TokenRank
 from tokexplore.models.errors import UsageError

@@ -15,12 +15,12 @@ from tokexplore.models.api.engine import (
     Control,
     Described,
     DrawnToken,
-    ModelInfo,
     Progress,
     ScoredToken,
     StreamEvent,
     StreamRequest,
 )
+from tokexplore.models.api.model_info import ModelInfo
 from tokexplore.models.distribution import Distribution, TokenRank
 from tokexplore.models.errors import UsageError
 from tokexplore.models.tokens import Vocabulary

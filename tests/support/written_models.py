@@ -35,6 +35,17 @@ def make(path: Path, tensors: Any = TENSORS, **config: Any) -> Path:
     return path
 
 
+def make_adapter(path: Path, base: str, **config: Any) -> Path:
+    """LoRA of rank 2 on the queries of one layer."""
+    path.mkdir(parents=True)
+    stated = {"peft_type": "LORA", "r": 2, "base_model_name_or_path": base}
+    (path / "adapter_config.json").write_text(json.dumps(stated | config))
+    place = "base_model.model.model.layers.0.self_attn.q_proj.lora_"
+    tensors = {f"{place}A.weight": ("F32", [2, 8]), f"{place}B.weight": ("F32", [8, 2])}
+    write_safetensors(path / "adapter_model.safetensors", tensors)
+    return path
+
+
 def make_sharded(path: Path) -> Path:
     make(path)
     (path / "model.safetensors").unlink()

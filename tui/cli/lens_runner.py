@@ -96,7 +96,7 @@ def _text(looked: Looked) -> Iterator[str]:
     if info is None:
         yield from lens_lines(lens, looked.names)
         return
-    yield safe_text(f"{info.name} · {info.dtype} on {info.device} · after “{looked.after}”")
+    yield safe_text(f"{info.name} · {info.precision} on {info.device} · after “{looked.after}”")
     if extent := lens.distribution.extent:
         yield f"{extent} candidates, all that this engine lists; ? needs the others"
     if looked.taken is not None:

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from tokexplore.models.api.engine import ModelInfo
+from tokexplore.models.api.model_info import ModelInfo
 from tokexplore.models.display import NEWLINE, safe_text
 from tokexplore.models.lab.lens import Lens
 from tokexplore.models.tokens import Vocabulary

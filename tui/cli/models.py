@@ -123,9 +123,15 @@ def _row(entry: ModelEntry) -> tuple[str, ...]:
         entry.dtype or "?",
         gb(entry.disk_bytes),
         "template" if entry.chat_template else "-",
-        "yes" if entry.fit.fits else f"needs {gb(entry.fit.needed)}",
+        _fits(entry),
         safe_text(_state(entry)),
     )
+
+
+def _fits(entry: ModelEntry) -> str:
+    if entry.adapter_of and not entry.fit.is_known:
+        return "?"
+    return "yes" if entry.fit.fits else f"needs {gb(entry.fit.needed)}"
 
 
 def _server_row(server: Server) -> tuple[str, ...]:
@@ -139,6 +145,8 @@ def _server_row(server: Server) -> tuple[str, ...]:
 def _state(entry: ModelEntry) -> str:
     if not entry.complete:
         return f"partial: it {'; it '.join(entry.problems)}"
+    if entry.adapter_of:
+        return f"{entry.family} of {entry.adapter_of}"
     return "complete" if entry.causal is not False else "complete, not a causal model"
 
 

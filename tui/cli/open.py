@@ -32,6 +32,7 @@ def _parser() -> Parser:
 
 def _options(given: argparse.Namespace) -> OpenOptions:
     chosen = {name: getattr(given, name) for name in LOADING}
+    chosen["adapters"] = tuple(given.adapters) if given.adapters else None
     return OpenOptions(
         session=given.session,
         load={name: value for name, value in chosen.items() if value is not None},

@@ -36,7 +36,7 @@ def table(
     info = engine.info
     text = _one_line(engine, plan.prompt)
     yield safe_text(
-        f"{info.name} · {info.dtype} on {info.device} · batch {plan.batch} · after “{text}”"
+        f"{info.name} · {info.precision} on {info.device} · batch {plan.batch} · after “{text}”"
     )
     if not results:
         return

@@ -5,8 +5,10 @@ from collections.abc import Callable
 from typing import Literal
 
 from tokexplore.models.api.capabilities import Need
-from tokexplore.models.api.engine import ModelInfo, Progress
+from tokexplore.models.api.engine import Progress
+from tokexplore.models.api.model_info import ModelInfo
 from tokexplore.models.api.options import LoadOptions
+from tokexplore.models.catalog.bases import base_of
 from tokexplore.models.catalog.catalog import locate
 from tokexplore.models.errors import EngineLostError, TokexploreError, UsageError
 from tokexplore.models.sampling.settings import SamplingSettings
@@ -110,7 +112,7 @@ class EngineLink:
         from tokexplore.models.catalog.checkpoint import has_chat_template  # takes milliseconds
 
         try:
-            path = locate(self._load.model, self._load.revision).path
+            path = base_of(locate(self._load.model, self._load.revision)).path
             return path is not None and has_chat_template(path)
         except (TokexploreError, OSError):
             return False

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from tokexplore.models.api.engine import ModelInfo
+from tokexplore.models.api.model_info import ModelInfo
 from tokexplore.models.tokens import Vocabulary
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from tokexplore.models.api.options import LoadOptions
+from tokexplore.models.api.options import Adapter, LoadOptions
 from tokexplore.models.errors import UsageError
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.server.named import named_servers
@@ -100,7 +100,9 @@ def imported(path: Path) -> tuple[Path, int]:
         journal.record(event, act)
     journal.record(Viewed(content.leaf, -1))
     summary = summarise(TokenPath(tree, content.vocabulary, tree.path(content.leaf)), model)
-    state = ViewState(LoadOptions(model=tree.provenance[0].source), content.settings)
+    by = tree.provenance[0]
+    adapters = tuple(Adapter(each.name, each.source) for each in by.adapters or ())
+    state = ViewState(LoadOptions(model=by.source, adapters=adapters), content.settings)
     view = msgspec.json.encode(state).decode()
     journal.view(View(summary, view, texts_json(content.texts)))
     if problem := journal.close("quit", patience=PATIENCE):

@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from tokexplore.models.api.engine import ModelInfo, StreamRequest
+from tokexplore.models.api.engine import StreamRequest
+from tokexplore.models.api.model_info import ModelInfo
 from tokexplore.models.api.options import SHIPPED, LoadOptions, PromptSpec
 from tokexplore.models.errors import UsageError
 from tokexplore.models.sampling.settings import SUGGESTIONS, SamplingSettings

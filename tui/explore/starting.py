@@ -2,7 +2,7 @@
 
 import contextlib
 
-from tokexplore.models.api.engine import ModelInfo
+from tokexplore.models.api.model_info import ModelInfo
 from tokexplore.models.api.questions import Encode, Render
 from tokexplore.models.errors import ModelError, UsageError
 from tokexplore.models.tokens import Vocabulary

@@ -9,7 +9,7 @@ from typing import Annotated, NamedTuple
 import msgspec
 
 from tokexplore.models.api.chat import Chat, ChatPart
-from tokexplore.models.api.provenance import Provenance
+from tokexplore.models.api.provenance import AdapterInfo, Provenance
 from tokexplore.models.distribution import Distribution
 from tokexplore.models.errors import UsageError
 from tokexplore.models.sampling.settings import OFF, SamplingSettings
@@ -70,6 +70,8 @@ class _Run(msgspec.Struct, tag="run"):
     sampling: SamplingSettings = msgspec.field(default_factory=SamplingSettings)
     vocabulary: Annotated[int, msgspec.Meta(ge=0, le=MOST_TOKENS)] = 0
     special: list[Id] = []
+    adapters: tuple[AdapterInfo, ...] = ()
+    weights: str = ""
 
 
 class _Step(_Prediction, tag="step", kw_only=True):
@@ -251,11 +253,13 @@ class Lines:
 
     def _provenance(self) -> Provenance:
         run = self._run
+        name = run.model.rstrip("/").rpartition("/")[2]
         return Provenance(
-            model=run.model.rstrip("/").rpartition("/")[2], source=run.model,
+            model="+".join([name, *(a.name for a in run.adapters)]), source=run.model,
             revision=run.revision, config_hash=run.config_hash, dtype=run.dtype,
             device=run.device, attention=run.attention, threads=run.threads,
-            vocabulary=self.vocabulary.rows,
+            vocabulary=self.vocabulary.rows, adapters=run.adapters or msgspec.UNSET,
+            weights=run.weights or msgspec.UNSET,
         )  # fmt: skip
 
     def _apply(self, tree: TokenTree, line: _Line, leaf: int) -> int:

@@ -11,7 +11,9 @@ from functools import lru_cache
 import msgspec
 
 import tokexplore
-from tokexplore.models.api.engine import DrawnToken, ModelInfo, ScoredToken
+from tokexplore.models.api.engine import DrawnToken, ScoredToken
+from tokexplore.models.api.model_info import ModelInfo
+from tokexplore.models.api.provenance import AdapterInfo
 from tokexplore.models.display import safe_character
 from tokexplore.models.distribution import Distribution
 from tokexplore.models.sampling.settings import BY_FIELD, OFF, SamplingSettings
@@ -97,7 +99,14 @@ def model_fields(info: ModelInfo) -> dict[str, object]:
         "dtype": info.dtype,
         "device": info.device,
         "threads": info.threads,
+        **adapter_fields(info.adapters),
+        **({"weights": info.weights} if info.weights else {}),
     }
+
+
+def adapter_fields(adapters: Sequence[AdapterInfo]) -> dict[str, object]:
+    """The adapters on a model; no field where there are none."""
+    return {"adapters": msgspec.to_builtins(adapters)} if adapters else {}
 
 
 def run_line(info: ModelInfo, settings: SamplingSettings, prompt_ids: Sequence[int]) -> bytes:

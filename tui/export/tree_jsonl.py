@@ -18,6 +18,7 @@ from tokexplore.models.tree.events import Prompted
 from tokexplore.models.tree.turns import is_given
 from tokexplore.tui.export.json_fields import (
     TokenFields,
+    adapter_fields,
     end_line,
     line,
     line_with,
@@ -132,6 +133,8 @@ def run_line(source: Source, prompt_ids: list[int]) -> bytes:
             "special": sorted(source.vocabulary.special),
             "attention": by.attention if by else "",
             "config_hash": by.config_hash if by else "",
+            **adapter_fields((by.adapters or ()) if by else ()),
+            **({"weights": by.weights} if by and by.weights else {}),
             **second_model_fields(source),
         }
     )

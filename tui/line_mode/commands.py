@@ -185,7 +185,7 @@ class Commands:
             size = f"{info.parameters:,} parameters, " if info.parameters else ""
             of = f" of {info.context:,}" if info.context else ""
             self._lines.say(
-                f"model: {info.name}, {info.family}, {size}{info.dtype} on {info.device}, "
+                f"model: {info.name}, {info.family}, {size}{info.precision} on {info.device}, "
                 f"{len(self.explorer.nodes):,}{of} positions used"
             )
             for limit in info.capabilities.limits:

@@ -3,6 +3,7 @@
 import math
 import re
 
+from tokexplore.models.api.model_info import ModelInfo
 from tokexplore.models.display import NEWLINE, safe_text
 from tokexplore.models.distribution import Distribution
 from tokexplore.models.lab.flips import SIGMAS, could_flip
@@ -65,12 +66,18 @@ def header_values(controller: Controller, *, recording: bool = False) -> HeaderV
         model=info.name,
         parameters=short_count(info.parameters) if info.parameters else "",
         device=info.device,
-        dtype=SHORT_DTYPES.get(info.dtype, info.dtype),
+        dtype=_held(info),
         state=_state(controller),
         tokens_per_second=controller.streams.rate if controller.streaming else None,
         context_used=len(explorer.nodes),
         context_size=info.context or None,
     )
+
+
+def _held(info: ModelInfo) -> str:
+    """`f32`, or `int8/f32` of weights that are codes and what is computed in."""
+    dtype = SHORT_DTYPES.get(info.dtype, info.dtype)
+    return f"{info.weight_format}/{dtype}" if info.weight_format else dtype
 
 
 def sampler_words(controller: Controller, *, with_seed: bool = True) -> str:

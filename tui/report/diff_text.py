@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from statistics import median
 
-from tokexplore.models.api.engine import ModelInfo
+from tokexplore.models.api.model_info import ModelInfo
 from tokexplore.models.diff.comparison import Comparison, OnePath, OneText
 from tokexplore.models.diff.spans import Span
 from tokexplore.models.diff.steps import Step, most_different
@@ -47,7 +47,7 @@ def model_words(info: ModelInfo) -> str:
     """A model and how it ran, on one line."""
     revision = f" @ {info.revision[:12]}" if info.revision else ""
     kernel = "" if info.capabilities.serves else info.attention  # a server tells none
-    parts = [f"{info.name}{revision}", f"{info.dtype} on {info.device}", kernel]
+    parts = [f"{info.name}{revision}", f"{info.precision} on {info.device}", kernel]
     if info.threads:
         parts.append(f"{info.threads} threads" if info.threads != "1" else "1 thread")
     return safe_text(f"{' · '.join(filter(None, parts))} · {info.source}")

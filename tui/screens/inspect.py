@@ -6,7 +6,7 @@ from pathlib import Path
 
 from textual.content import Content
 
-from tokexplore.models.api.engine import ModelInfo
+from tokexplore.models.api.model_info import ModelInfo
 from tokexplore.models.api.provenance import Provenance
 from tokexplore.models.display import counted, safe_text
 from tokexplore.models.distribution import Distribution
@@ -268,10 +268,12 @@ def _model(explorer: Explorer, info: ModelInfo, threads: int) -> Lines:
         ("name", info.name),
         ("from", info.source + (f" @ {info.revision}" if info.revision else "")),
         ("family", info.family),
+        *(("adapter", f"{a.name}: {a.words}, from {a.source}") for a in info.adapters),
         ("parameters", f"{info.parameters:,}"),
         ("shape", f"{info.layers} layers, {info.heads} heads, width {info.hidden}"),
         ("vocabulary", f"{info.vocabulary:,} rows, {len(explorer.vocabulary):,} tokens"),
         ("context", f"{info.context:,} positions" if info.context else "not stated"),
+        *([("held as", info.weights)] if info.weights else []),
         ("computes in", f"{info.dtype} on {info.device}, attention {info.attention}"),
         *([("threads", _threads(info.threads, threads))] if info.threads else []),
         ("weights", f"{info.weight_bytes / 1e9:.3f} GB{loaded}"),

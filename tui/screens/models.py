@@ -178,6 +178,8 @@ def _about(row: Choice, opened: str) -> str:
         return safe_text(row.problem) or away
     if row.comes_from_hub:
         return "not whole: the rest would be downloaded"
+    if row.entry.adapter_of and not row.entry.refusal:
+        return f"{row.entry.family} of {safe_text(row.entry.adapter_of)}"
     return safe_text(row.entry.refusal) or row.entry.fit.words()
 
 

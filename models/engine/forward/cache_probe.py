@@ -15,6 +15,7 @@ from transformers import PreTrainedModel
 from tokexplore.models.api.borders import NO_BORDERS, Borders
 from tokexplore.models.engine.forward import cache as kv
 from tokexplore.models.engine.forward.forward_pass import Forward
+from tokexplore.models.engine.forward.nonfinite import check_logits
 from tokexplore.models.engine.forward.rope import borders_of
 from tokexplore.models.errors import ModelError
 
@@ -64,7 +65,8 @@ def probe(forward: Forward, context: int) -> Probed:
         context: positions that the model has; 0 where it does not say.
 
     Raises:
-        ModelError: what it says after some tokens depends on those that come later, or on chance.
+        ModelError: what it says after some tokens depends on those that come later, or on chance,
+            or is no number.
     """
     _check_chance(forward.model)
     borders = borders_of(forward.model.config.get_text_config(), context)
@@ -111,6 +113,7 @@ def _check_causality(forward: Forward, count: int) -> None:
     ids = np.random.default_rng(0).integers(0, forward.rows, count).tolist()
     short = max(1, count // 3)
     truth = forward(ids, 0, None, count)  # [count, V]
+    check_logits(forward, ids, truth)
     if not _agrees(forward(ids[:short], 0, None), truth[short - 1 : short], forward.model):
         raise ModelError(
             f"{type(forward.model).__name__} looks ahead: its logits change with later tokens, so "
@@ -119,6 +122,7 @@ def _check_causality(forward: Forward, count: int) -> None:
 
 
 def _tried(forward: Forward, ids: list[int], truth: torch.Tensor) -> Probed:
+    check_logits(forward, ids, truth)
     cache = kv.new_cache(forward.model)
     forward(ids[:_PREFIX], 0, cache)
     snapshot = kv.snapshot(cache, _PREFIX)
@@ -171,7 +175,7 @@ def _agrees(found: torch.Tensor, truth: torch.Tensor, model: PreTrainedModel) ->
     tolerance = _TOLERANCE.get(model.dtype, 0.2)
     finite = torch.isfinite(truth)
     if not finite.any():
-        return True  # the first row that is asked for is refused
+        return True
     difference = (found - truth)[finite].square().mean().sqrt().item()
     return difference <= tolerance * truth[finite].std().item()
 

@@ -2,16 +2,19 @@
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from tokexplore.models.api.chat import no_template
 from tokexplore.models.api.engine import Progress
 from tokexplore.models.api.options import LoadOptions
+from tokexplore.models.api.provenance import AdapterInfo
+from tokexplore.models.catalog.bases import needed_by
 from tokexplore.models.catalog.catalog import locate
 from tokexplore.models.catalog.checkpoint import Checkpoint, read_checkpoint
 from tokexplore.models.catalog.footprint import footprint
@@ -19,15 +22,24 @@ from tokexplore.models.catalog.hub_cache import offline
 from tokexplore.models.catalog.located import Located
 from tokexplore.models.engine.forward.rope import stretched
 from tokexplore.models.engine.forward.threads import Threads
+from tokexplore.models.engine.loading.adapters import Found, find_adapters, inner_names, put_on
 from tokexplore.models.engine.loading.device import choose_dtype, choose_threads, devices_of, place
 from tokexplore.models.engine.loading.download import download
+from tokexplore.models.engine.loading.finite import check_weights
 from tokexplore.models.engine.loading.generation_config import (
     eos_ids,
     read_generation_config,
     suggested,
 )
+from tokexplore.models.engine.loading.held import PLAIN, Held, held_as, weight_bytes
 from tokexplore.models.engine.loading.muted_libraries import quietly
-from tokexplore.models.engine.loading.quantization import check_quantization
+from tokexplore.models.engine.loading.quantization import PACKAGED, check_quantization
+from tokexplore.models.engine.loading.quantize import (
+    check_dtype,
+    check_quantised,
+    check_quantize,
+    quantised_need,
+)
 from tokexplore.models.engine.loading.skeleton import check_skeleton
 from tokexplore.models.engine.loading.suitability import (
     check_causality,
@@ -88,6 +100,12 @@ class Loaded:
     """Tokens that end the assistant's turn by the chat template and that `eos_ids` lacks."""
     adds_bos: bool = False
     """Whether the tokenizer puts BOS in front of a prompt."""
+    adapters: tuple[AdapterInfo, ...] = ()
+    """Those that are on the model, all active together."""
+    held: Held = PLAIN
+    """How weights are held that are codes."""
+    codes_by: str = ""
+    """The package that computes with them, or made numbers of them; empty where torch itself."""
     threads: Threads = field(default_factory=Threads)
     """As many as torch has, where nothing was chosen."""
 
@@ -108,7 +126,7 @@ def load(options: LoadOptions, report: Callable[[Progress], None]) -> Loaded:
     located = locate(options.model, options.revision)
     with explained(located.name, "the machine"), quietly() as libraries:
         report = libraries.aloud(report)
-        checkpoint = _checkpoint(located, options, report)
+        located, checkpoint, adapters = _files(located, options, report)
         threads = Threads(*choose_threads(options.threads, checkpoint.parameters))
         opening = Opening(located.name, checkpoint, options.trust_remote_code)
         check_files(located.name, checkpoint, trust_remote_code=options.trust_remote_code)
@@ -125,16 +143,20 @@ def load(options: LoadOptions, report: Callable[[Progress], None]) -> Loaded:
             located.name, config, checkpoint, placement,
             trust_remote_code=options.trust_remote_code,
         )  # fmt: skip
+        check_quantize(located.name, options.quantize, checkpoint, placement, options.device_map)
         with explained(located.name, placement.label):
             full = check_quantization(located.name, checkpoint, config, placement)
         dtype = choose_dtype(options.dtype, placement.kind, checkpoint, in_full=full)
+        check_dtype(options.quantize, dtype)
         need = footprint(checkpoint, dtype, in_full=full)
+        need = quantised_need(options.quantize, checkpoint, dtype, need)
         near = need.check(placement.free, placement.label, located.name)
         sentence = f"{located.name} {need.sentence(placement.free, placement.label)}"
         model, notices = open_model(
-            opening, config, dtype, placement, report, sentence, shapes=shapes
+            opening, config, dtype, placement, report, sentence, options.quantize, shapes=shapes
         )
         rows = _rows(model)
+        _complete(located.name, model, adapters, placement.label)
         # Some quantisers unpack their weights in the first pass, with bars on the terminal.
         if checkpoint.quantization or not plainly_causal(checkpoint):
             check_causality(located.name, model, rows, _context(model))
@@ -144,7 +166,39 @@ def load(options: LoadOptions, report: Callable[[Progress], None]) -> Loaded:
             messages.append(f"its {checkpoint.quantization} weights are held in {_dtype(model)}")
         notices = [n for n in (placement.notice, near, *notices, *messages) if n]
         described = _describe(located, checkpoint, model, tokenizer, rows, notices, started)
-        return replace(described, threads=threads)
+        held = held_as(model, checkpoint.quantization)
+        check_quantised(located.name, options.quantize, held)
+        method = "torchao" if options.quantize else checkpoint.quantization
+        return replace(
+            described,
+            name="+".join([located.name, *(each.name for each in adapters)]),
+            adapters=tuple(each.info for each in adapters),
+            threads=threads,
+            held=held,
+            codes_by=method if method in PACKAGED else "",
+        )
+
+
+def _files(
+    located: Located, options: LoadOptions, report: Callable[[Progress], None]
+) -> tuple[Located, Checkpoint, tuple[Found, ...]]:
+    """The files of the model, of an adapter those of its base; and the adapters to put on it."""
+    checkpoint = _checkpoint(located, options, report)
+    given = msgspec.structs.replace(located, path=checkpoint.path)
+    base, adapters = find_adapters(given, options, report)
+    if checkpoint.adapter:
+        with needed_by(given):
+            checkpoint = _checkpoint(base, options, report)
+    return base, checkpoint, adapters
+
+
+def _complete(name: str, model: PreTrainedModel, adapters: Sequence[Found], where: str) -> None:
+    """Put the adapters on a model and look at all of its weights."""
+    with explained(", ".join(each.name for each in adapters), where):
+        put_on(model, adapters)
+    called = {inner: each.name for inner, each in inner_names(adapters).items()}
+    with explained(name, where):
+        check_weights("+".join([name, *called.values()]), model, called)
 
 
 def _checkpoint(
@@ -205,7 +259,7 @@ def _describe(
         turn_ids=turn_ids(tokenizer, ends, rows),
         chat_template=_has_chat_template(tokenizer),
         suggested=settings,
-        weight_bytes=sum(p.numel() * p.element_size() for p in model.parameters()),
+        weight_bytes=weight_bytes(model),
         seconds=time.perf_counter() - started,
         notices=tuple(dict.fromkeys(filter(None, [*notices, *left_out]))),
         config_hash=hashlib.sha256(_config_bytes(checkpoint)).hexdigest(),

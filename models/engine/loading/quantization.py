@@ -31,6 +31,8 @@ _PACKAGES = {
     "torchao": {"torchao": "torchao"},
 }
 """Packages that a method needs on any device: module → what to install."""
+PACKAGED = frozenset(["bitsandbytes", "compressed-tensors", "torchao"])
+"""Methods that are called as the package that computes with their codes."""
 _GPU_ONLY = frozenset(["eetq", "fbgemm_fp8", "fp_quant", "higgs", "spqr", "vptq"])
 _BLOCKWISE = ("fp8", "mxfp8")
 

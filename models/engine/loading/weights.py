@@ -21,6 +21,7 @@ from transformers import (
 )
 from transformers import __version__ as transformers_version
 
+from tokexplore.models.api.options import Quantize
 from tokexplore.models.catalog.checkpoint import Checkpoint, processor_template
 from tokexplore.models.catalog.gguf_header import GgufHeader, gguf_header
 from tokexplore.models.catalog.gguf_names import GGUF
@@ -30,6 +31,7 @@ from tokexplore.models.engine.loading.load_progress import Meter, Report
 from tokexplore.models.engine.loading.mapped_files import Shape, held_as_stored, mapping_only
 from tokexplore.models.engine.loading.muted_libraries import bars_to
 from tokexplore.models.engine.loading.quantization import settle_dtype
+from tokexplore.models.engine.loading.quantize import quantization_config
 from tokexplore.models.engine.loading.skeleton import skeleton
 from tokexplore.models.engine.loading.suitability import (
     auto_class,
@@ -86,6 +88,12 @@ def explained(name: str, where: str) -> Iterator[None]:
             raise ModelError(
                 f"{name} is of an architecture that transformers {transformers_version} does not "
                 "know: a newer transformers may."
+            ) from error
+        if "automatic conversion of the weights" in str(error):
+            raise ModelError(
+                f"{name} has weights that are not whole: what belongs to their codes (scales, "
+                "states of a quantiser) is missing or does not fit: choose another checkpoint of "
+                "it."
             ) from error
         raise ModelError(f"{name} could not be loaded: {_sentence(error)}") from error
 
@@ -182,6 +190,7 @@ def open_model(
     placement: Placement,
     report: Report,
     detail: str,
+    quantize: Quantize = "",
     *,
     shapes: Collection[Shape],
 ) -> tuple[PreTrainedModel, list[str]]:
@@ -208,6 +217,7 @@ def open_model(
             "local_files_only": True,
             "ignore_mismatched_sizes": True,
             "output_loading_info": True,
+            **quantization_config(quantize),
         }
         if header:
             kind, weights = _dequantised(opening.name, header, config)
@@ -220,7 +230,7 @@ def open_model(
                 )
     notices = check_loaded(opening.name, info, model, opening.checkpoint)
     if header:
-        notices += _of_gguf(opening.name, header, model)
+        notices += _of_gguf(opening.name, header, model, quantize)
     if opening.checkpoint.quantization and not model.is_quantized:
         settle_dtype(model, model.config.dtype)
     meter.finish()
@@ -240,14 +250,17 @@ def _dequantised(
     return type(without_memory), gguf_weights(name, header, config, without_memory)
 
 
-def _of_gguf(name: str, header: GgufHeader, model: PreTrainedModel) -> list[str]:
+def _of_gguf(
+    name: str, header: GgufHeader, model: PreTrainedModel, quantize: Quantize
+) -> list[str]:
     """Give a model what its GGUF file has beside its weights; notices."""
     from tokexplore.models.engine.loading.gguf.config import notices_of
     from tokexplore.models.engine.loading.gguf.weights import stretch_positions
 
     kinds = Counter(tensor.kind.name for tensor in header.tensors.values())
     stored = ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common())
-    held = f"tensors of the GGUF file ({stored}) are held as {str(model.dtype)[6:]}"
+    read = "read" if quantize else "held"  # those of linear layers are quantised anew
+    held = f"tensors of the GGUF file ({stored}) are {read} as {str(model.dtype)[6:]}"
     return [held, *notices_of(header), stretch_positions(name, header, model)]
 
 

@@ -10,7 +10,8 @@ from transformers import PreTrainedTokenizerBase
 from tokexplore import __version__
 from tokexplore.models.api.capabilities import Capabilities
 from tokexplore.models.api.chat import Chat, no_template
-from tokexplore.models.api.engine import ModelInfo, Progress
+from tokexplore.models.api.engine import Progress
+from tokexplore.models.api.model_info import ModelInfo
 from tokexplore.models.api.options import LoadOptions
 from tokexplore.models.display import safe_text
 from tokexplore.models.engine.text.byte_table import adds_bos

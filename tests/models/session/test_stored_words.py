@@ -13,7 +13,7 @@ from support.sessions import kept
 
 from tokexplore.models import scored_text
 from tokexplore.models.api import chat, engine, options, traffic
-from tokexplore.models.api.provenance import Provenance
+from tokexplore.models.api.provenance import AdapterInfo, Provenance
 from tokexplore.models.lab import conditions
 from tokexplore.models.sampling.sampler_view import Cut
 from tokexplore.models.sampling.settings import SamplingSettings
@@ -28,7 +28,8 @@ FORMAT = Path(schema.__file__).with_name("FORMAT.md").read_text(encoding="utf-8"
 FIELDS: dict[type[msgspec.Struct], str] = {
     # JSON in `body`
     Provenance: "model source revision config_hash dtype device attention vocabulary batch threads "
-    "versions evidence",
+    "versions evidence adapters weights",
+    AdapterInfo: "name source base kind rank targets weights_hash",
     SamplingSettings: "temperature top_k top_p min_p seed typical_p top_h epsilon_cutoff "
     "eta_cutoff dynamic_range repetition_penalty presence_penalty frequency_penalty "
     "no_repeat_ngram bias banned",
@@ -56,7 +57,9 @@ FIELDS: dict[type[msgspec.Struct], str] = {
     session_recorder.ViewState: "load settings max_new_tokens single_step stop_texts stop_ids "
     "ignore_eos close_call row marked left show_hidden watched screen remarks",
     session_recorder.ScreenState: "colouring columns bits folded boundaries",
-    options.LoadOptions: "model device dtype device_map revision trust_remote_code threads server",
+    options.LoadOptions: "model device dtype device_map revision trust_remote_code threads server "
+    "adapters quantize",
+    options.Adapter: "name source",
     options.ServerOptions: "key_env key_file header_env tokenizer timeout top",
     # columns
     rows.EventRow: "seq at kind act node parent token origin settings model branch draw cursor "

@@ -15,7 +15,7 @@ from support.written_models import make
 
 from tokexplore import __version__
 from tokexplore.models.api.chat import Chat, Message
-from tokexplore.models.api.options import LoadOptions, PromptSpec
+from tokexplore.models.api.options import Adapter, LoadOptions, PromptSpec
 from tokexplore.models.catalog import located
 from tokexplore.models.errors import UsageError
 from tokexplore.models.sampling.settings import SamplingSettings
@@ -498,3 +498,26 @@ def test_threads_vary_by_themselves_only_in_the_app() -> None:
     assert [threads(line) for line in ("--threads 2", "run --threads auto")] == [2, "auto"]
     assert "threads" not in load("open").read(["a"]).load
     assert load("open").read(["a", "--threads", "1"]).load["threads"] == 1
+
+
+def test_adapters_are_named_or_take_the_name_of_their_folder() -> None:
+    words = "base --adapter x=owner/style --adapter loras/two/ --adapter /a=b/style --adapter ."
+    options, _ = run.SUBCOMMAND.read(words.split())
+    assert options.app.load.adapters == (
+        Adapter("x", "owner/style"),
+        Adapter("two", "loras/two/"),
+        Adapter("style", "/a=b/style"),
+        Adapter(Path.cwd().name, "."),
+    )
+    opened = load("open").read(["a", "--adapter", "x=y"])
+    assert opened.load["adapters"] == (Adapter("x", "y"),)
+    assert "adapters" not in load("open").read(["a"]).load
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [("x=", "names no adapter: give DIR or NAME=DIR"), ("/a b", "cannot be an adapter's name")],
+)
+def test_what_names_no_adapter_is_refused(given: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        run.SUBCOMMAND.read(["base", "--adapter", given])

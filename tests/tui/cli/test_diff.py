@@ -20,7 +20,7 @@ from textual.color import Color
 
 from tokexplore.models.api.chat import Chat, Message
 from tokexplore.models.api.engine import Control, Progress
-from tokexplore.models.api.options import LoadOptions, PromptSpec, ServerOptions
+from tokexplore.models.api.options import Adapter, LoadOptions, PromptSpec, ServerOptions
 from tokexplore.models.diff.along import along
 from tokexplore.models.diff.steps import Step, totals
 from tokexplore.models.diff.vocabularies import shared_tokens
@@ -356,6 +356,27 @@ def test_the_second_model_is_loaded_as_the_first_but_for_its_own_options() -> No
     found = read("one", "one", "--revision", "old", "--b-dtype", "bfloat16", "--b-device", "cpu")
     assert found.other == LoadOptions(model="one", device="cpu", dtype="bfloat16", revision="old")
     assert read("one", "fable").other.model == "embedded"
+
+
+def test_the_second_may_be_quantised_alone_or_not_at_all() -> None:
+    quantized = [
+        (found.app.load.quantize, found.other.quantize)
+        for found in (
+            read("one", "one", "--b-quantize", "int8"),
+            read("one", "one", "--quantize", "int8"),
+            read("one", "one", "--quantize", "int8", "--b-quantize", "none"),
+        )
+    ]
+    assert quantized == [("", "int8"), ("int8", "int8"), ("int8", "")]
+
+
+def test_an_adapter_is_the_firsts_alone_unless_both_are_one_model() -> None:
+    style, other = Adapter("style", "/loras/style"), Adapter("o", "owner/other")
+    found = read("one", "two", "--adapter", "/loras/style")
+    assert (found.app.load.adapters, found.other.adapters) == ((style,), ())
+    assert read("one", "one", "--adapter", "/loras/style/").other.adapters[0].name == "style"
+    found = read("one", "one", "--b-adapter", "/loras/style", "--b-adapter", "o=owner/other")
+    assert (found.app.load.adapters, found.other.adapters) == ((), (style, other))
 
 
 A, B = "http://127.0.0.1:1", "http://127.0.0.1:2"

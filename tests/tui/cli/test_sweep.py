@@ -12,7 +12,13 @@ import pytest
 from support.fake_engine import FakeEngine
 from support.sweeps import PROMPT, sweep_told
 
-from tokexplore.models.api.engine import Control, DrawnToken, ModelInfo, StreamEvent, StreamRequest
+from tokexplore.models.api.engine import (
+    Control,
+    DrawnToken,
+    StreamEvent,
+    StreamRequest,
+)
+from tokexplore.models.api.model_info import ModelInfo
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.tui.cli.dispatch import main
 

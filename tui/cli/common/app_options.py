@@ -84,6 +84,8 @@ def load_options(given: argparse.Namespace, threads: int | Literal["auto"] = 0) 
         trust_remote_code=given.trust_remote_code,
         threads=given.threads or threads,
         server=server_options(given),
+        adapters=tuple(given.adapters or ()),
+        quantize=given.quantize,
     )
 
 

@@ -10,6 +10,7 @@ from tokexplore.models.sampling.knobs import KNOBS
 from tokexplore.models.sampling.settings import BY_FIELD
 from tokexplore.models.server.named import server_of
 from tokexplore.tui.cli.common.option_types import (
+    adapter,
     at_least_one,
     count,
     number,
@@ -21,7 +22,16 @@ from tokexplore.tui.cli.common.option_types import (
 )
 from tokexplore.tui.explore.options import MAX_NEW_TOKENS
 
-LOADING = ("device", "dtype", "device_map", "revision", "trust_remote_code", "threads")
+LOADING = (
+    "device",
+    "dtype",
+    "device_map",
+    "revision",
+    "trust_remote_code",
+    "threads",
+    "adapters",
+    "quantize",
+)
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
@@ -238,9 +248,25 @@ def add_loading(
         default="",
         help="spread the model over several devices",
     )
+    group.add_argument(
+        "--quantize",
+        choices=("int8", "int4"),
+        default="",
+        help="hold the weights of linear layers in so many bits; --dtype is what is computed in; "
+        "int4 on CUDA GPUs only; needs the extra tokexplore[quantize]",
+    )
     group.add_argument("--revision", default="", metavar="REF", help="branch, tag or commit")
     group.add_argument(
         "--trust-remote-code", action="store_true", help="run the code that comes with the model"
+    )
+    group.add_argument(
+        "--adapter",
+        dest="adapters",
+        type=adapter,
+        action="append",
+        metavar="[NAME=]DIR|ID",
+        help="put an adapter (LoRA and its kin, as peft saves them) on the model, unmerged; may be "
+        "repeated: all are active together",
     )
     group.add_argument(
         "--threads",

@@ -1,9 +1,14 @@
 """The values that options take, as argparse wants them: from a text, or an error of its kind."""
 
 import argparse
+import re
+from pathlib import Path
 
+from tokexplore.models.api.options import Adapter
 from tokexplore.models.untrusted import brief
 from tokexplore.tui.explore.options import LARGEST_COUNT
+
+_NAME = re.compile(r"[\w.-]{1,60}")
 
 
 def number(text: str) -> float:
@@ -49,6 +54,22 @@ def at_least_one(text: str) -> int:
     if not value:
         raise argparse.ArgumentTypeError(f"0 is not possible: give 1 to {LARGEST_COUNT}")
     return value
+
+
+def adapter(text: str) -> Adapter:
+    """`DIR`, `ID` or `NAME=DIR`; without a name it is the last one of where it lies."""
+    name, equals, source = text.partition("=")
+    if not equals or not _NAME.fullmatch(name):
+        name, source = "", text
+    if not source.strip():
+        raise argparse.ArgumentTypeError(f"{brief(text)!r} names no adapter: give DIR or NAME=DIR")
+    name = name or Path(source).resolve().name
+    if not _NAME.fullmatch(name):
+        raise argparse.ArgumentTypeError(
+            f"{brief(name)!r} cannot be an adapter's name: give --adapter NAME=DIR, a name of "
+            "letters, digits, '.', '_' and '-'"
+        )
+    return Adapter(name, source)
 
 
 def threads(text: str) -> int | str:

@@ -12,6 +12,7 @@ from tokexplore.models.server.named import FILE, Server, named_servers
 from tokexplore.models.server.wire.address import Address, is_address
 from tokexplore.models.untrusted import brief, path_of
 from tokexplore.tui.cli.common.app_options import model_name, server_fields
+from tokexplore.tui.cli.common.option_types import adapter
 
 
 def add_second(group: "argparse._ArgumentGroup", prefix: str, *, first: str) -> None:
@@ -25,6 +26,12 @@ def add_second(group: "argparse._ArgumentGroup", prefix: str, *, first: str) -> 
         f"--{prefix}-dtype", dest="b_dtype", choices=get_args(Dtype), help="as --dtype"
     )
     group.add_argument(
+        f"--{prefix}-quantize",
+        dest="b_quantize",
+        choices=("int8", "int4", "none"),
+        help="as --quantize; none: in full",
+    )
+    group.add_argument(
         f"--{prefix}-device-map", dest="b_device_map", choices=("auto",), help="as --device-map"
     )
     group.add_argument(
@@ -32,6 +39,14 @@ def add_second(group: "argparse._ArgumentGroup", prefix: str, *, first: str) -> 
         dest="b_revision",
         metavar="REF",
         help=f"as --revision, which is {first}'s alone unless both are one model",
+    )
+    group.add_argument(
+        f"--{prefix}-adapter",
+        dest="b_adapters",
+        type=adapter,
+        action="append",
+        metavar="[NAME=]DIR|ID",
+        help=f"as --adapter, which is {first}'s alone unless both are one model; none: without",
     )
     group.add_argument(
         f"--{prefix}-tokenizer", dest="b_tokenizer", metavar="DIR", help="as --tokenizer"
@@ -71,7 +86,11 @@ def second_load(first: LoadOptions, called: str, given: argparse.Namespace) -> L
     name = named.address.text if named else model_name(called)
     fields: dict[str, Any] = {"model": name}
     if name != first.model:
-        fields["revision"] = ""
+        fields["revision"], fields["adapters"] = "", ()
+    if given.b_quantize:
+        fields["quantize"] = given.b_quantize.replace("none", "")
+    if given.b_adapters:
+        fields["adapters"] = tuple(one for one in given.b_adapters if one.source != "none")
     for field in ("device", "dtype", "device_map", "revision"):
         if (value := getattr(given, f"b_{field}")) is not None:
             fields[field] = value

@@ -146,7 +146,7 @@ def head(result: Result) -> str:
     chosen = len(routing.chosen[0][0])
     text = one_line(result.engine.vocabulary, result.ids[: result.first])
     return safe_text(
-        f"{info.name} · {info.dtype} on {info.device} · {len(routing.layers)} layers of "
+        f"{info.name} · {info.precision} on {info.device} · {len(routing.layers)} layers of "
         f"{routing.experts} experts, {chosen} a token · {len(routing.chosen)} tokens after “{text}”"
     )
 

@@ -116,8 +116,8 @@ def _head(result: Result) -> str:
     info = result.engine.info
     text = one_line(result.engine.vocabulary, result.ids[: result.first])
     return safe_text(
-        f"{info.name} · {info.dtype} on {info.device} · {info.attention} · {result.noise.steps} "
-        f"steps after “{text}”"
+        f"{info.name} · {info.precision} on {info.device} · {info.attention} · "
+        f"{result.noise.steps} steps after “{text}”"
     )
 
 

@@ -41,7 +41,7 @@ class TableReport:
 
     def begin(self, engine: Engine, plan: Plan, varied: Sequence[str]) -> Iterator[str]:
         info, request = engine.info, plan.request
-        how = f"{info.dtype} on {info.device} · {info.attention}"
+        how = f"{info.precision} on {info.device} · {info.attention}"
         if plan.served:  # which states little of how it computes
             how = f"{info.family} at {info.source.partition('#')[0]}"
         yield safe_text(

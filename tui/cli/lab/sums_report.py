@@ -143,8 +143,8 @@ REPORTS: dict[str, Callable[[Result], Iterator[str]]] = {
 def _head(result: Result) -> str:
     info, exhibit = result.engine.info, result.exhibit
     return safe_text(
-        f"{info.name} · {info.dtype} on {info.device} · step {result.step}, computed in one pass · "
-        f"each logit is the sum of {exhibit.length} products"
+        f"{info.name} · {info.precision} on {info.device} · step {result.step}, computed in "
+        f"one pass · each logit is the sum of {exhibit.length} products"
     )
 
 

@@ -18,6 +18,7 @@ from tokexplore.models.catalog.checkpoint import read_checkpoint
 from tokexplore.models.catalog.codes import held_in_full
 from tokexplore.models.catalog.entries import list_models
 from tokexplore.models.catalog.footprint import footprint
+from tokexplore.models.engine.loading import quantization
 
 BLOCKS = {"quant_method": "fp8", "activation_scheme": "dynamic", "weight_block_size": [32, 32]}
 IDS = torch.arange(5, 25)[None]
@@ -136,6 +137,7 @@ REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
     ),
     "a GPU's method": (_method("fbgemm_fp8"), "fbgemm_fp8, which runs on GPUs only"),
     "packages": (_method("gptq", bits=4), "are not installed: pip install optimum gptqmodel."),
+    "AWQ": (_method("awq", bits=4), "are not installed: pip install gptqmodel."),
     "bitsandbytes of old": (_method(None, load_in_8bit=True), "pip install bitsandbytes."),
 }
 
@@ -148,6 +150,7 @@ def test_codes_that_cannot_become_weights_are_refused_unread(
         raise AssertionError("the weights were read")
 
     monkeypatch.setattr("transformers.AutoModelForCausalLM.from_pretrained", read)
+    monkeypatch.setattr(quantization, "find_spec", lambda _name: None)
     spoil, expected = REFUSED[case]
     spoil(model_dir)
     assert expected in refusal(model_dir)
