@@ -16,7 +16,7 @@ from tokexplore.widgets.numbers import count, logprob_text, percent, unit_of
 CURSOR, TAKEN, FORK, SKIPPED, TIED = "›", "●", "┬", "┊", "="
 CHOSEN = "◇"
 """Marks the second model's most probable token where it was not taken."""
-WIDEST = 1.0
+WIDEST = 2.0
 """Nats at which the bar of a difference is full."""
 _SHORTEST_CHARACTER = 5
 """Cells of what a token leads to that say anything: ` = 你`."""

@@ -15,7 +15,7 @@ from tokexplore.widgets.numbers import unit_of
 from tokexplore.widgets.title_rule import TitleRule
 from tokexplore.widgets.transcript import Transcript
 
-LEAST_DIVERGENCE = 0.01
+LEAST_DIVERGENCE = 1e-4
 """The least value that a full bar stands for where two models are compared: less is rounding."""
 STRIP_PROMPT = 16
 """Tokens of a folded prompt that stay in the entropy strip."""

@@ -286,7 +286,7 @@ TERMS: Mapping[str, tuple[Term, ...]] = {
         Term("second", r"model +second\b", "a second model's own probability of the row "
              "({view.against:&}); blank is not known yet"),
         Term("Δ nats, Δ bits", r"Δ (nats|bits)", "its logprob less the model's: the bar goes right "
-             "of the middle where it is surer, left where less, full at 1 nat"),
+             "of the middle where it is surer, left where less, full at 2 nats"),
         Term("◇", r"^[› ]◇", "the token that the second model holds most probable "
              "({row.second:*}); where it is the taken one, ●"),
         Term("Δlogprob", "Δlogprob", "the text's colour: red where the second model was less sure "
