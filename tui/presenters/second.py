@@ -38,9 +38,7 @@ def second_parts(controller: Controller) -> list[Part]:
         parts.append(Part(f"mean KL {told.kl:.3g} nats"))
     agree = f"{percent(told.agreement)} same first choice"
     return (
-        [*parts, Part(agree), Part("> shows the others")]
-        if told.parted
-        else [*parts, Part(agree)]
+        [*parts, Part(agree), Part("> shows the others")] if told.parted else [*parts, Part(agree)]
     )
 
 

@@ -23,6 +23,7 @@ from tokexplore.models.catalog.located import Located
 from tokexplore.models.engine.forward.rope import stretched
 from tokexplore.models.engine.forward.threads import Threads
 from tokexplore.models.engine.loading.adapters import Found, find_adapters, inner_names, put_on
+from tokexplore.models.engine.loading.allocator import blocks_returned
 from tokexplore.models.engine.loading.device import choose_dtype, choose_threads, devices_of, place
 from tokexplore.models.engine.loading.download import download
 from tokexplore.models.engine.loading.finite import check_weights
@@ -152,9 +153,11 @@ def load(options: LoadOptions, report: Callable[[Progress], None]) -> Loaded:
         need = quantised_need(options.quantize, checkpoint, dtype, need)
         near = need.check(placement.free, placement.label, located.name)
         sentence = f"{located.name} {need.sentence(placement.free, placement.label)}"
-        model, notices = open_model(
-            opening, config, dtype, placement, report, sentence, options.quantize, shapes=shapes
-        )
+        with blocks_returned():
+            model, notices = open_model(
+                opening, config, dtype, placement, report, sentence, options.quantize,
+                shapes=shapes,
+            )  # fmt: skip
         rows = _rows(model)
         _complete(located.name, model, adapters, placement.label)
         # Some quantisers unpack their weights in the first pass, with bars on the terminal.
