@@ -66,7 +66,10 @@ class StripPanel:
         values = np.array(view.divergences[start:]) / nats
         finite = values[np.isfinite(values)]
         values[np.isinf(values)] = max(finite, default=1.0)  # the highest bar there is
-        label = "KL" if self._screen.controller.second.compares_all else "|Δ|"
+        second = self._screen.controller.second
+        label = "KL" if second.compares_all else "|Δ|"
+        if second.has_other_tokens:
+            label = "span |Δ|"
         return {"values": values, "label": label, "least": LEAST_DIVERGENCE}
 
     @property

@@ -88,8 +88,9 @@ class Controller:
         )
         self.prompts = Prompts(explorer, link, self.scorer, jobs, changed, notify)
         self.second = SecondModel(
-            explorer, link, jobs, make_client, changed, notify, options.against
-        )
+            explorer, link, jobs, make_client, changed, notify, options.against,
+            lambda: self.streaming,
+        )  # fmt: skip
 
     # How things stand
 

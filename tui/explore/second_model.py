@@ -25,6 +25,7 @@ from tokexplore.models.worker.async_engine import AsyncEngine
 from tokexplore.tui.explore.engine_link import EngineLink, MakeClient
 from tokexplore.tui.explore.explorer import Explorer
 from tokexplore.tui.explore.jobs import Jobs
+from tokexplore.tui.explore.second_text import SecondText
 from tokexplore.tui.explore.streams import Notify
 
 SecondState = Literal["absent", "loading", "ready", "lost"]
@@ -54,6 +55,7 @@ class SecondModel:
         make_client: makes an engine that is not started yet.
         changed: called when there is something new to show.
         wanted: a second model to be loaded as soon as the first is there.
+        growing: whether a stream is live.
     """
 
     def __init__(
@@ -65,10 +67,12 @@ class SecondModel:
         changed: Callable[[], None],
         notify: Notify,
         wanted: LoadOptions | None,
+        growing: Callable[[], bool],
     ) -> None:
         self._wanted = wanted
         self._explorer, self._link, self._jobs = explorer, link, jobs
         self._make_client, self._changed, self._notify = make_client, changed, notify
+        self._growing = growing
         self.state: SecondState = "absent"
         self.load: LoadOptions | None = None
         """How it is loaded, or was before it was lost."""
@@ -77,6 +81,8 @@ class SecondModel:
         """Of loading."""
         self._client: AsyncEngine | None = None
         self._shared: Shared | None = None
+        self._text: SecondText | None = None
+        """Of one with tokens of its own."""
         self._reading = self._asking = False
         self._read = (ROOT, 0)
         """A node of the path in view up to which all is read, and its depth."""
@@ -103,6 +109,13 @@ class SecondModel:
         return self.state == "ready"
 
     @property
+    def has_other_tokens(self) -> bool:
+        """Whether it has tokens of its own: only what the text costs both is compared."""
+        if self.is_there:
+            return self._text is not None
+        return bool(self._explorer.tree.spans)
+
+    @property
     def compares_all(self) -> bool:
         """Whether what was compared of the path in view are whole distributions."""
         steps = self._explorer.tree.compared
@@ -114,7 +127,7 @@ class SecondModel:
         """Load a second model; one that is there gives way.
 
         Raises:
-            TokexploreError: it cannot be loaded, or has other tokens than the first.
+            TokexploreError: it cannot be loaded, or can tell nothing of what the first reads.
         """
         await self.close()
         self.load, self.state, self.progress = load, "loading", None
@@ -138,16 +151,17 @@ class SecondModel:
         """Read along from here on.
 
         Raises:
-            UsageError: it has other tokens, or can tell nothing of tokens that are given.
+            UsageError: it, or the first, has no ids of its own, or it can tell nothing of tokens
+                that are given.
         """
+        for can in (client.info.capabilities, self._link.client.info.capabilities):
+            if why := can.why_not(f"{client.info.name} as a second model", "own_ids"):
+                raise UsageError(why)
         can = client.info.capabilities
-        if shared is None or not can.own_ids:
-            raise UsageError(
-                f"{client.info.name} has other tokens than the model in view: `tokexplore diff` "
-                "compares what a text costs both, byte by byte."
-            )
         if not (can.lists_all or can.prompt_scores or can.whole_rows):
             raise UsageError(can.why_not(f"{client.info.name} as a second model", "prompt_scores"))
+        if shared is None:
+            self._text = SecondText(self._explorer, self._link, client, self._growing, self._notify)
         self.info, self._shared, self.state, self.progress = client.info, shared, "ready", None
         self._explorer.tree.load_second(client.info.provenance)
         self._explorer.touch(0)
@@ -167,6 +181,8 @@ class SecondModel:
         client, self._client = self._client, None
         self.state, self.info, self.progress = "absent", None, None
         self._read = (ROOT, 0)
+        if self._text is not None:
+            self._text.ended, self._text = True, None
         self._refused.clear()
         self._beside.clear()
         self._distributions.clear()
@@ -183,14 +199,22 @@ class SecondModel:
             wanted, self._wanted = self._wanted, None
             self._jobs.run(self.open(wanted))
         ready = self.is_there and not self._link.absent and not self._explorer.is_replayed
-        if ready and not self._reading and self._span() is not None:
+        if ready and not self._reading and self._has_more:
             self._reading = True
             self._jobs.run(self._read_path())
 
+    @property
+    def _has_more(self) -> bool:
+        """Whether there is something of the path in view to be read."""
+        return self._span() is not None if self._text is None else self._text.is_due
+
     async def _read_path(self) -> None:
         try:
-            while self.is_there and not self._link.absent and (span := self._span()):
-                await self._read_span(span)
+            while self.is_there and not self._link.absent and self._has_more:
+                if self._text is not None:
+                    await self._text.read()
+                elif span := self._span():
+                    await self._read_span(span)
                 self._changed()
         except EngineLostError:
             pass  # whoever lost it says so
@@ -271,7 +295,7 @@ class SecondModel:
     def beside(self, node: int, tokens: Collection[int]) -> Beside | None:
         """What it says after a node, as far as it is known; of tokens of which it is not, it is
         asked."""
-        if not self.is_there or node == ROOT:
+        if not self.is_there or self.has_other_tokens or node == ROOT:
             return None
         known = self._beside.get(node)
         missing = [t for t in tokens if known is None or t not in known.logprobs]

@@ -1,6 +1,11 @@
 """What is said of a second model that reads along."""
 
+from itertools import takewhile
+
+from tokexplore.models.diff.spans import span_totals
 from tokexplore.models.diff.steps import Step, totals
+from tokexplore.models.display import counted
+from tokexplore.models.tree.spanned import Placed, spans_along
 from tokexplore.tui.explore.controller import Controller
 from tokexplore.tui.explore.explorer import Explorer
 from tokexplore.widgets.numbers import count, percent
@@ -11,6 +16,11 @@ def compared_on_path(explorer: Explorer) -> list[Step]:
     """What was compared of the path in view, in its order."""
     compared = explorer.tree.compared
     return [compared[node] for node in explorer.nodes if node in compared]
+
+
+def spans_on_path(explorer: Explorer) -> list[Placed]:
+    """The same of a second model with tokens of its own."""
+    return spans_along(explorer.tree.spans, explorer.nodes)
 
 
 def second_parts(controller: Controller) -> list[Part]:
@@ -25,6 +35,8 @@ def second_parts(controller: Controller) -> list[Part]:
     if not name:
         return []
     lost = {"lost": ", gone", "absent": ", not loaded"}.get(second.state, "")
+    if second.has_other_tokens:
+        return [Part(f"against {name} (other tokens){lost}", "text"), *_span_parts(controller)]
     parts = [Part(f"against {name}{lost}", "text")]
     steps = compared_on_path(explorer)
     if not steps:
@@ -43,8 +55,35 @@ def second_parts(controller: Controller) -> list[Part]:
     )
 
 
+def _span_parts(controller: Controller) -> list[Part]:
+    """How far one with tokens of its own is, and what the text costs both."""
+    explorer, placed = controller.explorer, spans_on_path(controller.explorer)
+    if not placed:
+        return []
+    special, ids = explorer.vocabulary.special, explorer.ids()
+    begin = sum(1 for _ in takewhile(special.__contains__, ids))
+    end = len(ids) - sum(1 for _ in takewhile(special.__contains__, reversed(ids)))
+    one, other = span_totals([each.span for each in placed]).bits_per_byte
+    parts = [Part(f"bits per byte {one:.2f} / {other:.2f}")]
+    reached = placed[-1].stop
+    if reached < end and controller.second.is_there:
+        parts.append(Part(f"read {count(reached - begin)} of {counted(end - begin, 'token')}"))
+    told = sum(each.stop - max(begin, each.start) for each in placed)
+    if left := reached - begin - told:
+        parts.append(Part(f"{counted(left, 'token')} left out"))
+    unlike = any(each.span.delta for each in placed)
+    return [*parts, Part("> next of the spans")] if unlike else parts
+
+
 def step_parts(explorer: Explorer) -> list[str]:
     """What two models say of the cursor's step, beside its other figures."""
+    cursor, tree = explorer.cursor, explorer.tree
+    placed = next(iter(spans_along(tree.spans, explorer.nodes, cursor)), None)
+    if placed is not None and placed.start <= cursor:
+        one, other = placed.span.first, placed.span.second
+        lengths = f"{len(one.ids)} / {counted(len(other.ids), 'token')}"
+        nats = " / ".join(f"{0.0 - (side.logprob or 0.0):.2f}" for side in (one, other))
+        return [f"span of {lengths}: {nats} nats"]
     step = None if explorer.taken is None else explorer.tree.compared.get(explorer.taken)
     if step is None:
         return []
