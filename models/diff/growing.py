@@ -13,6 +13,9 @@ MARGIN = 8
 text a tokenizer may cut them otherwise."""
 
 
+Logprobs = Callable[[range], dict[int, float]]
+
+
 class _Border(NamedTuple):
     """Where tokens of both end."""
 
@@ -40,7 +43,7 @@ class GrowingText:
         """Stretches that can be told and were not, in order; bytes of the text."""
         self.changed_from = 0
         """Position on the path of the last border that had stayed when it was spelled last."""
-        self._ids: list[int] = []
+        self._ids: tuple[int, ...] = ()
         self._begin = 0
         self._ends: list[int] = []
         """Of the tokens from `_begin` on, as far as they have bytes."""
@@ -63,10 +66,10 @@ class GrowingText:
         Args:
             begin: position of the first token that is text.
         """
-        same = _common(self._ids, ids)
+        same = _common(self._ids, tuple(ids))
         if begin != self._begin:
             same, self._borders, self.waiting = 0, [], []
-        self._ids, self._begin = list(ids), begin
+        self._ids, self._begin = tuple(ids), begin
         kept = max(0, min(same - begin, len(self._ends)))
         del self._ends[kept:]
         del self._data[self._ends[-1] if kept else 0 :]
@@ -103,8 +106,8 @@ class GrowingText:
         Raises:
             UsageError: the bytes of the tokens are not the text's.
         """
-        same = _common(self._second_ids, ids)
-        self._second_ids = tuple(ids)
+        before, self._second_ids = self._second_ids, tuple(ids)
+        same = _common(before, self._second_ids)
         del self._logprobs[same:]
         self._forget(len(self._ids), same)
         byte, first, second = self._borders[-1] if self._borders else (0, self._begin, 0)
@@ -113,7 +116,7 @@ class GrowingText:
         rest = bytes(self._data[byte:end])
         spelled = spelling(self._second, ids[second:], rest, self._name)
         ours = self._ends[first - self._begin : self._count]
-        one = Spelling(tuple(self._ids), first, tuple(at - byte for at in ours))
+        one = Spelling(self._ids, first, tuple(at - byte for at in ours))
         other = Spelling(self._second_ids, second + spelled.begin, spelled.ends)
         if not self._borders:
             self._borders.append(_Border(0, first, other.begin))
@@ -170,19 +173,32 @@ class GrowingText:
         """The second's logprobs (nats) of its next tokens that are unread."""
         self._logprobs += [*([] if self._logprobs else [math.nan]), *logprobs]
 
-    def is_read(self, stretch: Stretch) -> bool:
-        """Whether the second's logprobs of a stretch are known."""
-        return stretch.second.stop <= len(self._logprobs)
+    def can_tell(self, logprobs: Logprobs) -> bool:
+        """Whether the first's logprobs are known of the first or of the last stretch that the
+        second read and that waits: they come in order, those of a prompt at times after those of
+        what follows it.
 
-    def told(self, logprobs: Callable[[range], dict[int, float]]) -> list[tuple[Stretch, Span]]:
+        Args:
+            logprobs: as for `told`.
+        """
+        count = self._readable
+        ends = {0, count - 1} if count else ()
+        return any(_is_known(self.waiting[at].first, logprobs) for at in ends)
+
+    @property
+    def _readable(self) -> int:
+        """How many of the stretches that wait were read by the second."""
+        return bisect_right(self.waiting, len(self._logprobs), key=lambda each: each.second.stop)
+
+    def told(self, logprobs: Logprobs) -> list[tuple[Stretch, Span]]:
         """The stretches that waited and of which both logprobs are known by now.
 
         Args:
             logprobs: those of the first (nats) at some positions, as far as they are known.
         """
-        told, waiting = list[tuple[Stretch, Span]](), list[Stretch]()
-        for stretch in self.waiting:
-            known = logprobs(stretch.first) if self.is_read(stretch) else {}
+        told, waiting, count = list[tuple[Stretch, Span]](), list[Stretch](), self._readable
+        for stretch in self.waiting[:count]:
+            known = logprobs(stretch.first)
             if len(known) < len(stretch.first):
                 waiting.append(stretch)
                 continue
@@ -190,11 +206,21 @@ class GrowingText:
             one = side_of(self._ids, stretch.first, known)
             other = side_of(self._second_ids, stretch.second, theirs)
             told.append((stretch, Span(stretch.start, stretch.end, one, other)))
-        self.waiting = waiting
+        self.waiting = waiting + self.waiting[count:]
         return told
 
 
-def _common(one: Sequence[int], other: Sequence[int]) -> int:
-    """How many ids two paths begin with alike."""
-    pairs = enumerate(zip(one, other, strict=False))
-    return next((at for at, (a, b) in pairs if a != b), min(len(one), len(other)))
+def _is_known(places: range, logprobs: Logprobs) -> bool:
+    return len(logprobs(places)) == len(places)
+
+
+def _common(one: tuple[int, ...], other: tuple[int, ...]) -> int:
+    """How many ids two paths begin with alike; halves are compared at once, which is quick."""
+    same, most = 0, min(len(one), len(other))
+    while same < most:
+        middle = (same + most + 1) // 2
+        if one[same:middle] == other[same:middle]:
+            same = middle
+        else:
+            most = middle - 1
+    return same

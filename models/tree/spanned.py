@@ -34,3 +34,16 @@ def spans_along(spans: Mapping[int, Span], nodes: Sequence[int], start: int = 0)
         if span is not None:
             found.append(Placed(stop, span))
     return found[::-1]
+
+
+def span_over(spans: Mapping[int, Span], nodes: Sequence[int], index: int) -> Placed | None:
+    """The one of those that the token at an index is in; None where it is in none."""
+    found = None
+    for stop in range(index + 1, len(nodes) + 1 if spans else 0):
+        span = spans.get(nodes[stop - 1])
+        if span is None:
+            continue
+        if stop - len(span.first.ids) > index:
+            break
+        found = Placed(stop - len(span.first.ids), span)
+    return found

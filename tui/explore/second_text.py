@@ -60,7 +60,7 @@ class SecondText:
         explorer = self._explorer
         if not explorer.nodes or explorer.leaf in self._done or self._is_refused:
             return False
-        return self._taken != self._now or bool(self._unread) or self._can_tell
+        return self._taken != self._now or (bool(self._unread) or self._text.can_tell(self._firsts))
 
     @property
     def _now(self) -> tuple[int, bool]:
@@ -79,17 +79,6 @@ class SecondText:
     @property
     def _unread(self) -> range:
         return self._text.unread(self._client.info.context)
-
-    @property
-    def _can_tell(self) -> bool:
-        """Whether the first's logprobs came of what waited for them: they come in order, those of
-        a prompt at times after those of what follows it."""
-        waiting = self._text.waiting
-        ends = waiting[:1] + waiting[-1:]
-        return any(
-            self._text.is_read(stretch) and len(self._firsts(stretch.first)) == len(stretch.first)
-            for stretch in ends
-        )
 
     async def read(self) -> None:
         """Read what is due next: the text as it is now, or some of its tokens.
@@ -152,7 +141,8 @@ class SecondText:
     def _tell(self) -> None:
         tree, text = self._explorer.tree, self._text
         number = len(tree.seconds) - 1
-        for stretch, span in text.told(self._firsts):
+        told = text.told(self._firsts) if text.can_tell(self._firsts) else []
+        for stretch, span in told:
             node = self._nodes[stretch.first.stop - 1]
             if not _is_told(tree.spans.get(node), span):
                 tree.append(Spanned(node, number, span))

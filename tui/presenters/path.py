@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 from tokexplore.models.api.chat import PartKind
-from tokexplore.models.diff.spans import Span
+from tokexplore.models.diff.spans import Span, SpanTotals, span_totals
 from tokexplore.models.diff.steps import Step
 from tokexplore.models.lab.flips import could_flip, scale
 from tokexplore.models.partial_characters import LONGEST_CHARACTER
 from tokexplore.models.tree.conversation import Stretch, Turn, stretches, turns
-from tokexplore.models.tree.spanned import spans_along
+from tokexplore.models.tree.spanned import Placed, spans_along
 from tokexplore.models.tree.trie import ROOT
 from tokexplore.models.tree.turns import is_given
 from tokexplore.models.tree.visibility import is_fork
@@ -38,8 +38,12 @@ class PathView:
         """How far two models are apart before each token (nats): KL(first‖second) or, where one of
         them lists its first candidates only, how far their logprobs of the token are apart; where
         their tokens are others, those of its span. NaN where that is not known."""
+        self.placed: list[Placed] = []
+        """The spans of two models with tokens of their own, in order."""
         self._spans: list[Span | None] = []
-        """By index: the span that a token is in, of two models with tokens of their own."""
+        """By index: the span that a token is in."""
+        self._totals: SpanTotals | None = None
+        """What they come to; None where that is to be added up."""
         self.close = array("q")
         """Indices of close calls, rising."""
         self._margins = array("d")
@@ -81,10 +85,24 @@ class PathView:
     def _place_spans(self, keep: int) -> None:
         """Say of each cell from `keep` on in which span it is."""
         nodes = self._explorer.nodes
+        found = spans_along(self._explorer.tree.spans, nodes, keep)
+        first = min(keep, found[0].start) if found else keep
+        while self.placed and self.placed[-1].stop > first:
+            self.placed.pop()
+            self._totals = None
+        self.placed += found
+        self._totals = None if found else self._totals
         self._spans[keep:] = [None] * (len(nodes) - keep)
-        for placed in spans_along(self._explorer.tree.spans, nodes, keep):
+        for placed in found:
             for index in range(max(keep, placed.start), placed.stop):
                 self._spans[index] = placed.span
+
+    @property
+    def totals(self) -> SpanTotals:
+        """What the spans come to."""
+        if self._totals is None:
+            self._totals = span_totals([placed.span for placed in self.placed])
+        return self._totals
 
     def _tell_apart(self, keep: int) -> int:
         """Say of each cell whose words it is; the first of those before `keep` that changes."""
