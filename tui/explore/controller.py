@@ -88,9 +88,8 @@ class Controller:
         )
         self.prompts = Prompts(explorer, link, self.scorer, jobs, changed, notify)
         self.second = SecondModel(
-            explorer, link, jobs, make_client, changed, notify, options.against,
-            lambda: self.streaming,
-        )  # fmt: skip
+            explorer, link, self.streams, jobs, make_client, changed, notify, options.against
+        )
 
     # How things stand
 

@@ -26,7 +26,7 @@ from tokexplore.tui.explore.engine_link import EngineLink, MakeClient
 from tokexplore.tui.explore.explorer import Explorer
 from tokexplore.tui.explore.jobs import Jobs
 from tokexplore.tui.explore.second_text import SecondText
-from tokexplore.tui.explore.streams import Notify
+from tokexplore.tui.explore.streams import Notify, Streams
 
 SecondState = Literal["absent", "loading", "ready", "lost"]
 
@@ -55,24 +55,23 @@ class SecondModel:
         make_client: makes an engine that is not started yet.
         changed: called when there is something new to show.
         wanted: a second model to be loaded as soon as the first is there.
-        growing: whether a stream is live.
     """
 
     def __init__(
         self,
         explorer: Explorer,
         link: EngineLink,
+        streams: Streams,
         jobs: Jobs,
         make_client: MakeClient,
         changed: Callable[[], None],
         notify: Notify,
         wanted: LoadOptions | None,
-        growing: Callable[[], bool],
     ) -> None:
         self._wanted = wanted
-        self._explorer, self._link, self._jobs = explorer, link, jobs
+        self._explorer, self._link, self._streams = explorer, link, streams
+        self._jobs = jobs
         self._make_client, self._changed, self._notify = make_client, changed, notify
-        self._growing = growing
         self.state: SecondState = "absent"
         self.load: LoadOptions | None = None
         """How it is loaded, or was before it was lost."""
@@ -161,7 +160,7 @@ class SecondModel:
         if not (can.lists_all or can.prompt_scores or can.whole_rows):
             raise UsageError(can.why_not(f"{client.info.name} as a second model", "prompt_scores"))
         if shared is None:
-            self._text = SecondText(self._explorer, self._link, client, self._growing, self._notify)
+            self._text = SecondText(self._explorer, self._link, client, self._streams, self._notify)
         self.info, self._shared, self.state, self.progress = client.info, shared, "ready", None
         self._explorer.tree.load_second(client.info.provenance)
         self._explorer.touch(0)

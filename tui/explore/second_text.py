@@ -2,7 +2,6 @@
 where tokens of both end at one byte."""
 
 import asyncio
-from collections.abc import Callable
 
 from tokexplore.models.api.questions import Encode, FindReadings
 from tokexplore.models.diff.growing import MARGIN, GrowingText
@@ -12,7 +11,7 @@ from tokexplore.models.tree.events import Spanned
 from tokexplore.models.worker.async_engine import AsyncEngine
 from tokexplore.tui.explore.engine_link import EngineLink
 from tokexplore.tui.explore.explorer import Explorer
-from tokexplore.tui.explore.streams import Notify
+from tokexplore.tui.explore.streams import Notify, Streams
 
 _TOKENS = 64
 """That it reads at a time, so that figures come while it reads a long text."""
@@ -29,7 +28,6 @@ class SecondText:
 
     Args:
         client: the second model.
-        growing: whether tokens are being added to the path in view.
     """
 
     def __init__(
@@ -37,18 +35,18 @@ class SecondText:
         explorer: Explorer,
         link: EngineLink,
         client: AsyncEngine,
-        growing: Callable[[], bool],
+        streams: Streams,
         notify: Notify,
     ) -> None:
         self._explorer, self._link, self._client = explorer, link, client
-        self._growing, self._notify = growing, notify
+        self._streams, self._notify = streams, notify
         self._text = GrowingText(explorer.vocabulary, client.vocabulary, client.info.name)
         self.ended = False
         """It was taken away: nothing more of it is put into the tree."""
         self._nodes: list[int] = []
         """The path as it was when the text was taken of it."""
         self._taken: tuple[int, bool] | None = None
-        """Its leaf, and whether it grew then."""
+        """Its leaf, and whether a stream was live then: its end may change with what comes."""
         self._done: set[int] = set()
         """Leaves of paths of which all is told that can be."""
         self._refused: set[int] = set()
@@ -64,7 +62,7 @@ class SecondText:
 
     @property
     def _now(self) -> tuple[int, bool]:
-        return self._explorer.leaf, self._growing()
+        return self._explorer.leaf, self._streams.live is not None
 
     @property
     def _goes_on(self) -> bool:

@@ -128,6 +128,19 @@ def test_another_branch_goes_on_from_where_the_texts_part() -> None:
         assert found[-1].end == len(said)
 
 
+def test_what_waits_is_forgotten_where_the_text_is_another() -> None:
+    one, other = "Once upon a time there was", "Once upon a time the king"
+    text = grown()
+    text.take(FIRST.encode(one), 1)
+    text.spell(SECOND.encode(one))
+    read(text)
+    ids = FIRST.encode(other)
+    text.take(ids, 1)
+    text.spell(SECOND.encode(other))
+    read(text)
+    assert told(text, ids) == at_once(other)
+
+
 def test_a_text_ends_before_what_is_no_character() -> None:
     text, ids = grown(), [0, *fake_vocabulary.encode("a好")]
     byte = fake_vocabulary.FIRST_BYTE

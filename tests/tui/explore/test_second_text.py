@@ -265,11 +265,13 @@ async def test_another_branch_is_read_from_where_it_leaves_and_the_first_is_not_
         check(app, two, explorer.text())
         assert isinstance(two.second, Pairs)
         passes = two.second.passes
+        two.second.encode = None  # type: ignore[method-assign,assignment]
         explorer.switch(1)
         await settle(pilot)
         assert explorer.text() == TEXT
         assert spans_on_path(explorer) == first
         assert two.second.passes == passes
+        assert app.controller.second.is_there, "it was asked nothing"
 
 
 async def test_a_chat_is_read_with_its_template_and_says_what_is_left_out() -> None:
