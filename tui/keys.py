@@ -116,7 +116,7 @@ GROUPS: dict[str, tuple[Command, ...]] = {
         Command("jump.fork", "]", "]", "fork(1)", "tree fork", "To the next tree fork."),
         Command("jump.parted", "greater_than_sign,＞", ">", "disagreement(1)", "disagreement",
                 "To the step where a second model would choose otherwise and is furthest off; "
-                "again, to the next of them."),
+                "again, to the next of them. One with other tokens: to the span furthest apart."),
         Command("jump.parted_back", "less_than_sign,＜", "<", "disagreement(-1)",
                 "disagreement before", "To the disagreement before in that order."),
         Command("jump.text", "f", "f", "find_text", "find text",

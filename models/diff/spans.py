@@ -5,8 +5,9 @@ each model does.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate, pairwise, takewhile
+from typing import NamedTuple
 
 import msgspec
 
@@ -121,44 +122,77 @@ def _insides(vocabulary: Vocabulary, ids: Sequence[int]) -> Iterator[tuple[int, 
             yield begin, end
 
 
+class Stretch(NamedTuple):
+    """The text from one border, at which tokens of both end, to the next."""
+
+    start: int
+    """Byte of the text."""
+    end: int
+    first: range
+    """Positions of the first one's tokens."""
+    second: range
+
+
+def stretches(first: Spelling, second: Spelling, start: int = 0) -> Iterator[Stretch]:
+    """The text cut wherever tokens of both end.
+
+    Args:
+        start: byte from which on they are wanted: from the first border there or behind it.
+    """
+    borders = sorted({0, *(set(first.ends) & set(second.ends))})
+    wanted = [border for border in borders if border >= start]
+    ours, theirs = _Places(first), _Places(second)
+    for left, right in pairwise(wanted):
+        yield Stretch(left, right, ours.between(left, right), theirs.between(left, right))
+
+
 def spans_of(
     first: Spelling,
     second: Spelling,
     logprobs: tuple[dict[int, float], dict[int, float]],
     start: int = 0,
 ) -> Iterator[Span]:
-    """The text cut wherever tokens of both end.
+    """What both say of each stretch of the text.
 
     Args:
         logprobs: of each model by position; those that are not known are left out.
-        start: byte from which on spans are wanted: from the first border there or behind it.
+        start: as for `stretches`.
     """
-    borders = sorted({0, *(set(first.ends) & set(second.ends))})
-    wanted = [border for border in borders if border >= start]
-    ours, theirs = (_Reader(s, known) for s, known in zip((first, second), logprobs, strict=True))
-    for left, right in pairwise(wanted):
-        yield Span(left, right, ours.side(left, right), theirs.side(left, right))
+    for stretch in stretches(first, second, start):
+        ours = side_of(first.ids, stretch.first, logprobs[0])
+        yield Span(
+            stretch.start, stretch.end, ours, side_of(second.ids, stretch.second, logprobs[1])
+        )
 
 
-class _Reader:
-    """Goes through a spelling span by span."""
+def side_of(ids: Sequence[int], places: range, logprobs: Mapping[int, float]) -> Side:
+    """What the tokens at some positions are to a model.
 
-    def __init__(self, spelled: Spelling, logprobs: dict[int, float]) -> None:
-        self._spelled, self._logprobs = spelled, logprobs
+    Args:
+        logprobs: by position; those that are not known are left out.
+    """
+    known = [logprobs[place] for place in places if place in logprobs]
+    logprob = math.fsum(known) if len(known) == len(places) else None
+    return Side(tuple(ids[places.start : places.stop]), logprob)
+
+
+class _Places:
+    """Goes through a spelling stretch by stretch."""
+
+    def __init__(self, spelled: Spelling) -> None:
+        self._spelled = spelled
         self._place = 0
 
-    def side(self, start: int, end: int) -> Side:
-        """The tokens that end behind `start` and not behind `end`; spans come in order."""
+    def between(self, start: int, end: int) -> range:
+        """Positions of the tokens that end behind `start` and not behind `end`; stretches come in
+        order."""
         spelled = self._spelled
         while self._place < len(spelled.ends) and spelled.ends[self._place] <= start:
             self._place += 1
         begin = self._place
         while self._place < len(spelled.ends) and spelled.ends[self._place] <= end:
             self._place += 1
-        places = range(spelled.begin + begin, spelled.begin + self._place)
-        known = [self._logprobs[place] for place in places if place in self._logprobs]
-        logprob = math.fsum(known) if len(known) == len(places) else None
-        return Side(spelled.ids[places.start : places.stop], logprob)
+        return range(spelled.begin + begin, spelled.begin + self._place)
 
 
 def whole_text(vocabulary: Vocabulary, ids: Sequence[int]) -> tuple[tuple[int, ...], str]:

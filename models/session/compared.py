@@ -1,4 +1,4 @@
-"""What two models say of a token, as the JSON of a session file.
+"""What two models say of a token, or of a stretch of the text, as the JSON of a session file.
 
 JSON has no infinite numbers: they are the texts `inf` and `-inf`.
 """
@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from tokexplore.models.diff.spans import Side, Span
 from tokexplore.models.diff.steps import Reading, Step
 
 _Number = float | Literal["inf", "-inf"]
@@ -36,7 +37,22 @@ class _Body(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     left_out: tuple[_Share, _Share]
 
 
+class _Side(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
+    ids: Annotated[tuple[_Count, ...], msgspec.Meta(min_length=1)]
+    logprob: _Number
+
+
+class _SpanBody(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
+    """A list of lists, in the order of `Span`."""
+
+    start: _Count
+    end: _Count
+    first: _Side
+    second: _Side
+
+
 _DECODER = msgspec.json.Decoder(_Body)
+_SPAN = msgspec.json.Decoder(_SpanBody)
 
 
 def body_of(step: Step) -> str:
@@ -59,6 +75,29 @@ def step_of(body: str) -> Step:
         row.position, row.token, _reading(row.first), _reading(row.second), _value(row.kl),
         _value(row.kl_back), row.js, row.acceptance, row.left_out,
     )  # fmt: skip
+
+
+def span_body_of(span: Span) -> str:
+    """A span of which both say something as JSON."""
+    body = _SpanBody(span.start, span.end, _side_row(span.first), _side_row(span.second))
+    return msgspec.json.encode(body).decode()
+
+
+def span_of(body: str) -> Span:
+    """The span that JSON tells.
+
+    Raises:
+        msgspec.MsgspecError: it tells none.
+    """
+    row = _SPAN.decode(body)
+    first, second = (Side(side.ids, float(side.logprob)) for side in (row.first, row.second))
+    return Span(row.start, row.end, first, second)
+
+
+def _side_row(side: Side) -> _Side:
+    logprob = _told(side.logprob)
+    assert logprob is not None
+    return _Side(side.ids, logprob)
 
 
 def _row(reading: Reading) -> _Reading:

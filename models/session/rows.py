@@ -13,7 +13,7 @@ from tokexplore.models.api.provenance import Provenance
 from tokexplore.models.sampling.sampler_view import Cut, SamplerView
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.session import schema
-from tokexplore.models.session.compared import body_of, step_of
+from tokexplore.models.session.compared import body_of, span_body_of, span_of, step_of
 from tokexplore.models.tree import events
 from tokexplore.models.tree.events import Act, Event, Origin
 from tokexplore.models.tree.study import Study
@@ -84,6 +84,7 @@ KINDS: dict[type[Event], str] = {
     events.Scored: "scored",
     events.SecondLoaded: "second",
     events.Compared: "compared",
+    events.Spanned: "span",
     events.Configured: "configured",
     events.ModelLoaded: "loaded",
     events.Prompted: "prompted",
@@ -123,6 +124,8 @@ def row_of(event: Event, act: Act, seq: int, at: int) -> tuple[object, ...]:
             row.model, row.body = number, _json(provenance)
         case events.Compared(node, second, step):
             row.node, row.model, row.body = node, second, body_of(step)
+        case events.Spanned(node, second, span):
+            row.node, row.model, row.body = node, second, span_body_of(span)
         case events.Prompted(node, form, chat, parts, reasoning):
             body = _PromptBody(form, chat, parts or msgspec.UNSET)
             body.reasoning = reasoning if any(reasoning) else msgspec.UNSET
@@ -181,6 +184,8 @@ def event_of(row: EventRow, settings: Sequence[SamplingSettings]) -> Event:
             return events.SecondLoaded(_required(row.model), _PROVENANCE.decode(body))
         case events.Compared:
             return events.Compared(_required(row.node), _required(row.model), step_of(body))
+        case events.Spanned:
+            return events.Spanned(_required(row.node), _required(row.model), span_of(body))
         case events.Prompted:
             prompt = _PROMPT.decode(body)
             return events.Prompted(

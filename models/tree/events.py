@@ -10,6 +10,7 @@ import msgspec
 
 from tokexplore.models.api.chat import Chat, ChatPart
 from tokexplore.models.api.provenance import Provenance
+from tokexplore.models.diff.spans import Span
 from tokexplore.models.diff.steps import Step
 from tokexplore.models.distribution import Distribution
 from tokexplore.models.sampling.sampler_view import SamplerView
@@ -96,6 +97,17 @@ class Compared(msgspec.Struct, frozen=True, tag=True):
     second: int
     """Its number."""
     step: Step
+
+
+class Spanned(msgspec.Struct, frozen=True, tag=True):
+    """What the model and a second one with tokens of its own say of a stretch of the text, which
+    ends with the token of a node."""
+
+    node: int
+    second: int
+    """Its number."""
+    span: Span
+    """Of which both say something; bytes from where the text of the path begins, behind BOS."""
 
 
 class Configured(msgspec.Struct, frozen=True, tag=True):
@@ -220,6 +232,7 @@ Event = (
     | Scored
     | SecondLoaded
     | Compared
+    | Spanned
     | Configured
     | Prompted
     | Ended

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from tokexplore.models.api.provenance import Provenance
+from tokexplore.models.diff.spans import Span
 from tokexplore.models.diff.steps import Step
 from tokexplore.models.distribution import Distribution
 from tokexplore.models.sampling.settings import SamplingSettings
@@ -30,6 +31,7 @@ from tokexplore.models.tree.events import (
     Restored,
     Scored,
     SecondLoaded,
+    Spanned,
     Studied,
     TokenTaken,
     Unhidden,
@@ -37,7 +39,7 @@ from tokexplore.models.tree.events import (
     Withdrawn,
 )
 from tokexplore.models.tree.study import Study
-from tokexplore.models.tree.trie import Trie
+from tokexplore.models.tree.trie import ROOT, Trie
 from tokexplore.models.tree.undo import UndoHistory
 from tokexplore.models.tree.visibility import follower, hide, withdraw
 
@@ -61,6 +63,9 @@ class TokenTree(Trie):
         """The models that it was compared with, in the order in which they were loaded."""
         self.compared: dict[int, Step] = {}
         """By node: what the model and the last of those say of its token."""
+        self.spans: dict[int, Span] = {}
+        """By the node that it ends with: what the model and the last of those say of a stretch of
+        the text, where that one has other tokens."""
         self.bookmarks: set[int] = set()
         self.labels: dict[int, str] = {}
         """Names of nodes."""
@@ -153,9 +158,11 @@ class TokenTree(Trie):
                 if number != len(self.seconds):
                     raise ValueError(f"second model number {number} is not next")
                 self.seconds.append(provenance)
-                self.compared = {}
+                self.compared, self.spans = {}, {}
             case Compared(node, second, step):
                 self._compare(self.checked_node(node), second, step)
+            case Spanned(node, second, span):
+                self._span(self.checked_node(node), second, span)
             case Scored(node, logprob, rank):
                 self._score(self.checked_node(node), logprob, rank)
             case Configured(number, settings):
@@ -195,11 +202,25 @@ class TokenTree(Trie):
                 self.way = self.checked_node(leaf), self.turns(leaf)
 
     def _compare(self, node: int, second: int, step: Step) -> None:
-        if second != len(self.seconds) - 1:
-            raise ValueError(f"second model number {second} is not the one that is compared with")
+        self._check_second(second)
         if (step.position, step.token) != (self.depth[node] - 1, self.token[node]):
             raise ValueError(f"a comparison that is not of node {node}")
         self.compared[node] = step
+
+    def _span(self, node: int, second: int, span: Span) -> None:
+        self._check_second(second)
+        if not span.counted or not 0 <= span.start < span.end:
+            raise ValueError(f"a span of no bytes, or of which one says nothing, at node {node}")
+        at = node
+        for token in reversed(span.first.ids):
+            if at == ROOT or self.token[at] != token:
+                raise ValueError(f"a span that does not end with node {node}")
+            at = self.parent[at]
+        self.spans[node] = span
+
+    def _check_second(self, second: int) -> None:
+        if second != len(self.seconds) - 1:
+            raise ValueError(f"second model number {second} is not the one that is compared with")
 
     def _complete(self, node: int, whole: Distribution) -> None:
         figures = self.distribution.figures(node)

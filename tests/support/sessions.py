@@ -80,8 +80,8 @@ def same(one: TokenTree, other: TokenTree) -> bool:
     fields = (
         "parent", "token", "origin", "depth", "step", "rank", "draw", "draws", "settings_of",
         "branch_of", "children", "ended", "prompts", "settings", "branches",
-        "provenance", "bookmarks", "labels", "notes", "studies", "recomputed",
-        "withdrawn",
+        "provenance", "seconds", "compared", "spans", "bookmarks", "labels", "notes", "studies",
+        "recomputed", "withdrawn",
     )  # fmt: skip
     if any(getattr(one, name) != getattr(other, name) for name in fields):
         return False

@@ -1,10 +1,10 @@
 """A second model that reads along: which one, and where the two differ."""
 
 from tokexplore.models.api.options import LoadOptions
-from tokexplore.models.diff.steps import Step, most_different
+from tokexplore.models.diff.steps import most_different
 from tokexplore.tui.browse.base import Actions, BrowseBase
 from tokexplore.tui.browse.step_panel import StepPanel
-from tokexplore.tui.presenters.second import compared_on_path
+from tokexplore.tui.presenters.second import compared_on_path, spans_on_path
 
 
 class SecondActions(Actions):
@@ -56,16 +56,15 @@ class SecondActions(Actions):
         self.screen.tell(f"What is generated from here on is chosen by {by}.", 4)
 
     def action_disagreement(self, direction: int) -> None:
-        """To the step where the greedy choices differ and the models are furthest apart; again, to
-        the one that comes after it, or before."""
-        order = self._disagreements()
-        if not order:
-            compared = bool(self.explorer.tree.compared)
-            self.screen.nothing(
-                "other first choice on this path" if compared else "second model: & loads one"
-            )
+        """To the step where the greedy choices differ and the models are furthest apart, or to the
+        span that costs them most unlike; again, to the one that comes after it, or before."""
+        places = self._disagreements()
+        if not places:
+            tree = self.explorer.tree
+            what = "other first choice on this path" if tree.compared else ""
+            what = "span on this path that costs them unlike" if tree.spans else what
+            self.screen.nothing(what or "second model: & loads one")
             return
-        places = [step.position for step in order]
         here = self.explorer.cursor
         following = places.index(here) + direction if here in places else 0
         if not 0 <= following < len(places):
@@ -74,13 +73,23 @@ class SecondActions(Actions):
         self.explorer.place(places[following], jump=True)
         self.screen.changed()
 
-    def _disagreements(self) -> list[Step]:
+    def _disagreements(self) -> list[int]:
+        """Indices, that of the largest difference first."""
+        if self.controller.second.has_other_tokens:
+            unlike = [placed for placed in spans_on_path(self.explorer) if placed.span.delta]
+            unlike.sort(key=lambda placed: (-abs(placed.span.delta), placed.start))
+            return [placed.start for placed in unlike]
         parted = [step for step in compared_on_path(self.explorer) if step.parts]
-        return most_different(parted, len(parted))
+        return [step.position for step in most_different(parted, len(parted))]
 
     def action_second_row(self) -> None:
         """To the row of the second model's most probable token."""
         explorer, second = self.explorer, self.controller.second
+        if second.has_other_tokens:
+            self.screen.tell(
+                f"{second.name} has other tokens: none of these is a choice of its own."
+            )
+            return
         told = second.beside(explorer.before, ())
         step = None if explorer.taken is None else explorer.tree.compared.get(explorer.taken)
         greedy = told.greedy if told else step.second.greedy if step else None

@@ -60,7 +60,7 @@ class StepPanel:
             self._fetch(listed)
         note = "live" if controller.streaming and explorer.following else ""
         page = listed.page(explorer, view, rows, note)
-        if controller.second.is_there:
+        if controller.second.is_there and not controller.second.has_other_tokens:
             tokens = tokens_of(page)
             page = with_second(page, controller.second.beside(explorer.before, tokens))
         table.show(page._replace(rest_words=self._rest_words()), explorer.row)

@@ -46,7 +46,8 @@ class StoryPanel:
     def recolour(self) -> None:
         """Colour by the next quantity."""
         view = self.path_view
-        both: tuple[Colouring, ...] = ("delta",) if self._explorer.tree.compared else ()
+        tree = self._explorer.tree
+        both: tuple[Colouring, ...] = ("delta",) if tree.compared or tree.spans else ()
         order = (*COLOURINGS, *both)
         at = order.index(view.colouring) if view.colouring in order else -1
         view.recolour(order[(at + 1) % len(order)])

@@ -55,7 +55,7 @@ class StripPanel:
         if self.watch_view.pending:
             self._screen.changed()
         controller = self._screen.controller
-        parts = second_parts(controller) + watch_parts(controller, self.watch_view, bits=bits)
+        parts = second_parts(controller, view) + watch_parts(controller, self.watch_view, bits=bits)
         self._screen.query_one("#strip-rule", TitleRule).show(parts, suggestion(controller))
 
     def _bars(self, view: PathView, start: int, nats: float) -> dict[str, Any]:
@@ -66,7 +66,10 @@ class StripPanel:
         values = np.array(view.divergences[start:]) / nats
         finite = values[np.isfinite(values)]
         values[np.isinf(values)] = max(finite, default=1.0)  # the highest bar there is
-        label = "KL" if self._screen.controller.second.compares_all else "|Δ|"
+        second = self._screen.controller.second
+        label = "KL" if second.compares_all else "|Δ|"
+        if second.has_other_tokens:
+            label = "span |Δ|"
         return {"values": values, "label": label, "least": LEAST_DIVERGENCE}
 
     @property

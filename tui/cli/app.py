@@ -81,8 +81,8 @@ def app_parser() -> Parser:
     second.add_argument(
         "--against",
         metavar="MODEL",
-        help="named as MODEL is: another model with the same tokens, or MODEL itself in another "
-        "dtype",
+        help="named as MODEL is: another model, or MODEL itself in another dtype; one with other "
+        "tokens is compared by what stretches of the text cost both",
     )
     add_second(second, "against", first="MODEL")
     return parser

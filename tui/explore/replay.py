@@ -8,7 +8,15 @@ import msgspec
 
 from tokexplore.models.errors import UsageError
 from tokexplore.models.session.timeline import Timeline
-from tokexplore.models.tree.events import Configured, Scored, TokenTaken, Viewed
+from tokexplore.models.tree.events import (
+    Compared,
+    Configured,
+    Scored,
+    SecondLoaded,
+    Spanned,
+    TokenTaken,
+    Viewed,
+)
 from tokexplore.models.tree.trie import ROOT
 from tokexplore.tui.explore.explorer import Explorer
 from tokexplore.tui.explore.options import IDLE_CAP
@@ -131,8 +139,10 @@ class Replay:
                     explorer.show(leaf, cursor)
                 case Configured(settings=settings):
                     explorer.settings = settings
-                case Scored(node=node):
+                case Scored(node=node) | Compared(node=node):
                     explorer.touch(tree.depth[node] - 1)
+                case Spanned() | SecondLoaded():  # one span may take the place of others
+                    explorer.touch(0)
         except (ValueError, TypeError, IndexError, msgspec.MsgspecError) as error:
             self.position = len(self.timeline)
             raise UsageError(

@@ -25,6 +25,7 @@ from tokexplore.models.worker.async_engine import AsyncEngine
 from tokexplore.tui.explore.engine_link import EngineLink, MakeClient
 from tokexplore.tui.explore.explorer import Explorer
 from tokexplore.tui.explore.jobs import Jobs
+from tokexplore.tui.explore.second_text import SecondText
 from tokexplore.tui.explore.streams import Notify, Streams
 
 SecondState = Literal["absent", "loading", "ready", "lost"]
@@ -79,6 +80,8 @@ class SecondModel:
         """Of loading."""
         self._client: AsyncEngine | None = None
         self._shared: Shared | None = None
+        self._text: SecondText | None = None
+        """Of one with tokens of its own."""
         self._reading = self._asking = False
         self._read = (ROOT, 0)
         """A node of the path in view up to which all is read, and its depth."""
@@ -105,6 +108,13 @@ class SecondModel:
         return self.state == "ready"
 
     @property
+    def has_other_tokens(self) -> bool:
+        """Whether it has tokens of its own: only what the text costs both is compared."""
+        if self.is_there:
+            return self._text is not None
+        return bool(self._explorer.tree.spans)
+
+    @property
     def compares_all(self) -> bool:
         """Whether what was compared of the path in view are whole distributions."""
         steps = self._explorer.tree.compared
@@ -123,7 +133,7 @@ class SecondModel:
         """
         if leads and (not self.is_there or self._client is None):
             raise UsageError("No second model is loaded: & loads one.")
-        if leads and self._shared is not None and not self._shared.complete:
+        if leads and (self._shared is None or not self._shared.complete):
             raise UsageError(f"{self.name} has tokens that the model in view does not have.")
         self._streams.leader = self._client if leads else None
         self._changed()
@@ -134,7 +144,7 @@ class SecondModel:
         """Load a second model; one that is there gives way.
 
         Raises:
-            TokexploreError: it cannot be loaded, or has other tokens than the first.
+            TokexploreError: it cannot be loaded, or can tell nothing of what the first reads.
         """
         await self.close()
         self.load, self.state, self.progress = load, "loading", None
@@ -158,16 +168,17 @@ class SecondModel:
         """Read along from here on.
 
         Raises:
-            UsageError: it has other tokens, or can tell nothing of tokens that are given.
+            UsageError: it, or the first, has no ids of its own, or it can tell nothing of tokens
+                that are given.
         """
+        for can in (client.info.capabilities, self._link.client.info.capabilities):
+            if why := can.why_not(f"{client.info.name} as a second model", "own_ids"):
+                raise UsageError(why)
         can = client.info.capabilities
-        if shared is None or not can.own_ids:
-            raise UsageError(
-                f"{client.info.name} has other tokens than the model in view: `tokexplore diff` "
-                "compares what a text costs both, byte by byte."
-            )
         if not (can.lists_all or can.prompt_scores or can.whole_rows):
             raise UsageError(can.why_not(f"{client.info.name} as a second model", "prompt_scores"))
+        if shared is None:
+            self._text = SecondText(self._explorer, self._link, client, self._streams, self._notify)
         self.info, self._shared, self.state, self.progress = client.info, shared, "ready", None
         self._explorer.tree.load_second(client.info.provenance)
         self._explorer.touch(0)
@@ -187,6 +198,8 @@ class SecondModel:
         client, self._client, self._streams.leader = self._client, None, None
         self.state, self.info, self.progress = "absent", None, None
         self._read = (ROOT, 0)
+        if self._text is not None:
+            self._text.ended, self._text = True, None
         self._refused.clear()
         self._beside.clear()
         self._distributions.clear()
@@ -203,14 +216,22 @@ class SecondModel:
             wanted, self._wanted = self._wanted, None
             self._jobs.run(self.open(wanted))
         ready = self.is_there and not self._link.absent and not self._explorer.is_replayed
-        if ready and not self._reading and self._span() is not None:
+        if ready and not self._reading and self._has_more:
             self._reading = True
             self._jobs.run(self._read_path())
 
+    @property
+    def _has_more(self) -> bool:
+        """Whether there is something of the path in view to be read."""
+        return self._span() is not None if self._text is None else self._text.is_due
+
     async def _read_path(self) -> None:
         try:
-            while self.is_there and not self._link.absent and (span := self._span()):
-                await self._read_span(span)
+            while self.is_there and not self._link.absent and self._has_more:
+                if self._text is not None:
+                    await self._text.read()
+                elif span := self._span():
+                    await self._read_span(span)
                 self._changed()
         except EngineLostError:
             pass  # whoever lost it says so
@@ -294,7 +315,7 @@ class SecondModel:
     def beside(self, node: int, tokens: Collection[int]) -> Beside | None:
         """What it says after a node, as far as it is known; of tokens of which it is not, it is
         asked."""
-        if not self.is_there or node == ROOT:
+        if not self.is_there or self.has_other_tokens or node == ROOT:
             return None
         known = self._beside.get(node)
         missing = [t for t in tokens if known is None or t not in known.logprobs]

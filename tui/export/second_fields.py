@@ -1,12 +1,13 @@
 """What a second model says of the tokens of a tree, as fields of lines; names as in `diff`'s."""
 
+from tokexplore.models.diff.spans import Span
 from tokexplore.tui.export.json_fields import TokenFields
 from tokexplore.tui.export.source import Source
 
 
 def second_model_fields(source: Source) -> dict[str, object]:
     """The second model that the figures come from; empty where there is none."""
-    if not source.tree.compared:
+    if not (source.tree.compared or source.tree.spans):
         return {}
     by = source.tree.seconds[-1]
     fields = ("revision", "dtype", "device", "threads", "attention", "config_hash")
@@ -16,6 +17,8 @@ def second_model_fields(source: Source) -> dict[str, object]:
 
 def second_fields(source: Source, node: int, tokens: TokenFields) -> dict[str, object]:
     """What it says of a token beside the model, in nats: `a` is the model, `b` the second."""
+    if (span := source.tree.spans.get(node)) is not None:
+        return {"span": _span_fields(span)}
     step = source.tree.compared.get(node)
     if step is None:
         return {}
@@ -32,4 +35,15 @@ def second_fields(source: Source, node: int, tokens: TokenFields) -> dict[str, o
             "js": step.js,
             "acceptance": step.acceptance,
         }
+    }
+
+
+def _span_fields(span: Span) -> dict[str, object]:
+    """A stretch of the text that ends with a token, where the second model has tokens of its own;
+    of two that overlap the one that ends later counts."""
+    return {
+        "bytes": span.end - span.start,
+        "delta": span.delta if span.counted else None,
+        "a": {"ids": list(span.first.ids), "logprob": span.first.logprob},
+        "b": {"ids": list(span.second.ids), "logprob": span.second.logprob},
     }

@@ -7,10 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 from tokexplore.models.api.chat import PartKind
+from tokexplore.models.diff.spans import Span, SpanTotals, span_totals
 from tokexplore.models.diff.steps import Step
 from tokexplore.models.lab.flips import could_flip, scale
 from tokexplore.models.partial_characters import LONGEST_CHARACTER
 from tokexplore.models.tree.conversation import Stretch, Turn, stretches, turns
+from tokexplore.models.tree.spanned import Placed, spans_along
 from tokexplore.models.tree.trie import ROOT
 from tokexplore.models.tree.turns import is_given
 from tokexplore.models.tree.visibility import is_fork
@@ -34,8 +36,14 @@ class PathView:
         """Nats; NaN where not known."""
         self.divergences = array("d")
         """How far two models are apart before each token (nats): KL(first‖second) or, where one of
-        them lists its first candidates only, how far their logprobs of the token are apart. NaN
-        where that is not known."""
+        them lists its first candidates only, how far their logprobs of the token are apart; where
+        their tokens are others, those of its span. NaN where that is not known."""
+        self.placed: list[Placed] = []
+        """The spans of two models with tokens of their own, in order."""
+        self._spans: list[Span | None] = []
+        """By index: the span that a token is in."""
+        self._totals: SpanTotals | None = None
+        """What they come to; None where that is to be added up."""
         self.close = array("q")
         """Indices of close calls, rising."""
         self._margins = array("d")
@@ -63,6 +71,7 @@ class PathView:
         pieces, old = self._pieces(keep), self.cells[keep:settled]
         for kept in (self.cells, self._nodes, self.entropies, self._margins, self.divergences):
             del kept[keep:]
+        self._place_spans(keep)
         del self.close[bisect_left(self.close, keep) :]
         given = explorer.tree.turns(explorer.leaf)
         for index, piece in enumerate(pieces, keep):
@@ -72,6 +81,28 @@ class PathView:
         same = next((at for at, (a, b) in enumerate(pairs) if a != b), None)
         first = min(marked, told)
         return min(first, settled, len(self.cells)) if same is None else min(first, keep + same)
+
+    def _place_spans(self, keep: int) -> None:
+        """Say of each cell from `keep` on in which span it is."""
+        nodes = self._explorer.nodes
+        found = spans_along(self._explorer.tree.spans, nodes, keep)
+        first = min(keep, found[0].start) if found else keep
+        while self.placed and self.placed[-1].stop > first:
+            self.placed.pop()
+            self._totals = None
+        self.placed += found
+        self._totals = None if found else self._totals
+        self._spans[keep:] = [None] * (len(nodes) - keep)
+        for placed in found:
+            for index in range(max(keep, placed.start), placed.stop):
+                self._spans[index] = placed.span
+
+    @property
+    def totals(self) -> SpanTotals:
+        """What the spans come to."""
+        if self._totals is None:
+            self._totals = span_totals([placed.span for placed in self.placed])
+        return self._totals
 
     def _tell_apart(self, keep: int) -> int:
         """Say of each cell whose words it is; the first of those before `keep` that changes."""
@@ -140,7 +171,8 @@ class PathView:
         )
         entropy = None if before is None else before.entropy
         self.entropies.append(math.nan if entropy is None else entropy)
-        self.divergences.append(_divergence(tree.compared.get(node)))
+        apart = self._spans[index] or tree.compared.get(node)
+        self.divergences.append(_divergence(apart))
         if before is not None and before.margin < explorer.close_call:
             self.close.append(index)
 
@@ -148,8 +180,8 @@ class PathView:
         """The heat of the token at an index; NONE where nothing is known before it."""
         tree = self._explorer.tree
         if colouring == "delta":
-            step = tree.compared.get(self._nodes[index])
-            return NONE if step is None else level("delta", step.delta)
+            apart = self._spans[index] or tree.compared.get(self._nodes[index])
+            return NONE if apart is None else level("delta", apart.delta)
         before = tree.distribution.figures(self._nodes[index - 1] if index else ROOT)
         if before is None:
             return NONE
@@ -161,11 +193,12 @@ class PathView:
         return level("probability", math.exp(min(0.0, logprob - before.top_logprob)))
 
 
-def _divergence(step: Step | None) -> float:
+def _divergence(apart: Step | Span | None) -> float:
     """See `PathView.divergences`."""
-    if step is None:
+    if apart is None:
         return math.nan
-    return abs(step.delta) if step.kl is None else step.kl
+    kl = apart.kl if isinstance(apart, Step) else None
+    return abs(apart.delta) if kl is None else kl
 
 
 def _changed_kinds(

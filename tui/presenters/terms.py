@@ -277,6 +277,15 @@ TERMS: Mapping[str, tuple[Term, ...]] = {
         Term("max of 4, max of 2 ^", r"max of \d", "the path is longer than the strip: a bar is "
              "the largest of so many steps, or only before them of so many tokens of the prompt "
              "(^)"),
+        Term("bits per byte .91 / .88", r"bits per byte ([\d.]|inf)", "what the text "
+             "costs the model / a second one with other tokens: surprisal of the spans, by byte"),
+        Term("other tokens", "other tokens", "a second model cuts the text in its own way: both "
+             "are compared wherever tokens of both end, and there is no KL"),
+        Term("span of 2 / 3 tokens, span |Δ|", r"span of \d+ / \d+ tokens?|span \|Δ\|",
+             "the text between two such places: what it costs both (nats), and how far that is "
+             "apart; {jump.parted:>} goes to the spans furthest apart"),
+        Term("4 tokens left out", r"\d tokens? left out", "in spans before which one has nothing, "
+             "or that one alone reads with a special token"),
         Term(
             "watched", r"\bwatched\b", f"bars of a token's logprob at each step: full is 0 nats, "
             f"empty −{FAINTEST:g} or less ({{view.watch:w}})",

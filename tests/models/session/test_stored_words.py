@@ -36,6 +36,8 @@ FIELDS: dict[type[msgspec.Struct], str] = {
     rows._PromptBody: "form chat parts reasoning",
     compared._Body: "position token first second kl kl_back js acceptance left_out",
     compared._Reading: "logprob rank greedy margin",
+    compared._SpanBody: "start end first second",
+    compared._Side: "ids logprob",
     chat.ChatPart: "tokens message role kind",
     chat.Chat: "messages prefill template_args prefill_as prefill_more template tools literal",
     chat.Message: "role content more",
@@ -127,6 +129,8 @@ def test_what_is_stored_tells_no_name_of_a_class() -> None:
         vocabulary_rows.VocabularyRow,
         compared._Body,
         compared._Reading,
+        compared._SpanBody,
+        compared._Side,
     }
 
 

@@ -20,7 +20,6 @@ from tokexplore.models.diff.vocabularies import shared_ids
 from tokexplore.models.errors import ModelError
 from tokexplore.models.session import schema
 from tokexplore.models.session.reader import open_session
-from tokexplore.models.tokens import Vocabulary
 from tokexplore.tui.app import TokexploreApp
 from tokexplore.tui.explore.environment import Environment
 from tokexplore.tui.explore.open_session import continue_session, options_for
@@ -267,25 +266,6 @@ async def test_one_that_lists_its_first_candidates_is_compared_by_logprobs_alone
             assert step.delta == pytest.approx(0.0, abs=1e-5)
         assert "|Δ|" in screen_text(app)
         assert "mean KL" not in screen_text(app)
-
-
-async def test_one_with_other_tokens_is_refused_by_name() -> None:
-    second = FakeEngine(name="two")
-    other = Vocabulary.pack([b"x", b"y"], (), 2)
-    app = Pair(OtherTokens(second, other)).app()
-    async with app.run_test(size=(140, 40)) as pilot:
-        await until(pilot, lambda: any("two has other tokens" in text for text in said(app)))
-        assert app.controller.second.state == "absent"
-
-
-class OtherTokens:
-    """An engine with a vocabulary of its own."""
-
-    def __init__(self, engine: FakeEngine, vocabulary: Vocabulary) -> None:
-        self._engine, self.vocabulary = engine, vocabulary
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._engine, name)
 
 
 async def test_a_session_keeps_its_figures_and_exports_tell_them(tmp_path: Path) -> None:
