@@ -108,6 +108,12 @@ class SecondModel:
         return self.state == "ready"
 
     @property
+    def is_busy(self) -> bool:
+        """Whether it is loaded, reads or is asked: what it comes to shows by itself."""
+        wanted = self._wanted is not None and not self._link.absent
+        return wanted or self.state == "loading" or self._reading or self._asking
+
+    @property
     def has_other_tokens(self) -> bool:
         """Whether it has tokens of its own: only what the text costs both is compared."""
         if self.is_there:

@@ -108,6 +108,12 @@ class Streams:
         self._following: asyncio.Task[None] | None = None
 
     @property
+    def source(self) -> AsyncEngine:
+        """The engine that the live stream comes from, or would."""
+        led = self.live is not None and self.live.led
+        return self.leader if led and self.leader is not None else self._link.client
+
+    @property
     def leaf(self) -> int | None:
         """The node that the live stream extends."""
         return self.live.leaf if self.live else None

@@ -137,12 +137,12 @@ class Player:
             self._clock.now += FRAME
             self._credit = min(self._credit + self._speed * FRAME, max(1.0, self._speed))
             moved = False
-            while self._credit >= 1 and self._app.controller.link.client.holds:
+            while self._credit >= 1 and self._app.controller.streams.source.holds:
                 self._credit -= 1
-                self._app.controller.link.client.let_come()
+                self._app.controller.streams.source.let_come()
                 await settle(self._app, self._script.name)
                 moved = True
-            if not self._app.controller.link.client.holds:
+            if not self._app.controller.streams.source.holds:
                 self._credit = 0.0
             if (replay := self._app.controller.replay) is not None and not replay.paused:
                 replay.live(FRAME)

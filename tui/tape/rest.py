@@ -49,14 +49,19 @@ async def settle(app: TokexploreApp, tape: str) -> None:
 def is_idle(app: TokexploreApp) -> bool:
     """Whether nothing happens before a key is pressed or a token let through."""
     controller, client = app.controller, app.controller.link.client
-    if controller.state == "loading" or not _live(app) or any(s.is_dirty for s in _live(app)):
+    if (
+        controller.state == "loading"
+        or controller.second.is_busy
+        or not _live(app)
+        or any(s.is_dirty for s in _live(app))
+    ):
         return False
     if client.asked or any(not worker.is_finished for worker in app.workers):
         return False
-    if app.key_queue and not (controller.changing and client.holds):
+    if app.key_queue and not (controller.changing and controller.streams.source.holds):
         return False
     # Whatever else is under way then waits for the stream, or for the replay.
-    return not controller.busy or client.holds or controller.replay is not None
+    return not controller.busy or controller.streams.source.holds or controller.replay is not None
 
 
 def _live(app: TokexploreApp) -> list[LiveScreen]:
