@@ -17,14 +17,13 @@ from tokexplore.models.api.provenance import AdapterInfo
 from tokexplore.models.catalog.bases import needed_by
 from tokexplore.models.catalog.catalog import locate
 from tokexplore.models.catalog.checkpoint import Checkpoint, read_checkpoint
-from tokexplore.models.catalog.footprint import footprint
 from tokexplore.models.catalog.hub_cache import offline
 from tokexplore.models.catalog.located import Located
 from tokexplore.models.engine.forward.rope import stretched
 from tokexplore.models.engine.forward.threads import Threads
 from tokexplore.models.engine.loading.adapters import Found, find_adapters, inner_names, put_on
 from tokexplore.models.engine.loading.allocator import blocks_returned
-from tokexplore.models.engine.loading.device import choose_dtype, choose_threads, devices_of, place
+from tokexplore.models.engine.loading.device import choose_threads, devices_of
 from tokexplore.models.engine.loading.download import download
 from tokexplore.models.engine.loading.finite import check_weights
 from tokexplore.models.engine.loading.generation_config import (
@@ -34,14 +33,9 @@ from tokexplore.models.engine.loading.generation_config import (
 )
 from tokexplore.models.engine.loading.held import PLAIN, Held, held_as, weight_bytes
 from tokexplore.models.engine.loading.muted_libraries import quietly
-from tokexplore.models.engine.loading.quantization import PACKAGED, check_quantization
-from tokexplore.models.engine.loading.quantize import (
-    check_dtype,
-    check_quantised,
-    check_quantize,
-    quantised_need,
-)
-from tokexplore.models.engine.loading.skeleton import check_skeleton
+from tokexplore.models.engine.loading.plan import planned
+from tokexplore.models.engine.loading.quantization import PACKAGED
+from tokexplore.models.engine.loading.quantize import check_quantised
 from tokexplore.models.engine.loading.suitability import (
     check_causality,
     check_files,
@@ -139,35 +133,22 @@ def load(options: LoadOptions, report: Callable[[Progress], None]) -> Loaded:
         )
         why_no_chat = "" if _has_chat_template(tokenizer) else no_template(located.name)
         report(Progress("reading", 2, 2, "files", why_no_chat=why_no_chat))
-        placement = place(options.device, options.device_map)
-        shapes = check_skeleton(
-            located.name, config, checkpoint, placement,
-            trust_remote_code=options.trust_remote_code,
-        )  # fmt: skip
-        check_quantize(located.name, options.quantize, checkpoint, placement, options.device_map)
-        with explained(located.name, placement.label):
-            full = check_quantization(located.name, checkpoint, config, placement)
-        dtype = choose_dtype(options.dtype, placement.kind, checkpoint, in_full=full)
-        check_dtype(options.quantize, dtype)
-        need = footprint(checkpoint, dtype, in_full=full)
-        need = quantised_need(options.quantize, checkpoint, dtype, need)
-        near = need.check(placement.free, placement.label, located.name)
-        sentence = f"{located.name} {need.sentence(placement.free, placement.label)}"
+        plan = planned(located.name, checkpoint, config, options)
         with blocks_returned():
             model, notices = open_model(
-                opening, config, dtype, placement, report, sentence, options.quantize,
-                shapes=shapes,
+                opening, config, plan.dtype, plan.placement, report, plan.sentence,
+                options.quantize, shapes=plan.shapes,
             )  # fmt: skip
         rows = _rows(model)
-        _complete(located.name, model, adapters, placement.label)
+        _complete(located.name, model, adapters, plan.placement.label)
         # Some quantisers unpack their weights in the first pass, with bars on the terminal.
         if checkpoint.quantization or not plainly_causal(checkpoint):
             check_causality(located.name, model, rows, _context(model))
         messages = libraries.messages
-        if full:  # which transformers says of another dtype
+        if plan.in_full:  # which transformers says of another dtype
             messages = [message for message in messages if "dequantiz" not in message]
             messages.append(f"its {checkpoint.quantization} weights are held in {_dtype(model)}")
-        notices = [n for n in (placement.notice, near, *notices, *messages) if n]
+        notices = [n for n in (plan.placement.notice, plan.near, *notices, *messages) if n]
         described = _describe(located, checkpoint, model, tokenizer, rows, notices, started)
         held = held_as(model, checkpoint.quantization)
         check_quantised(located.name, options.quantize, held)
