@@ -30,6 +30,7 @@ from tokexplore.models.tree.events import (
 )
 from tokexplore.models.tree.tree import TokenTree
 from tokexplore.models.tree.trie import ROOT
+from tokexplore.tui.export.import_second import SecondModel, SecondStep
 from tokexplore.tui.export.import_study import StudyLine
 from tokexplore.tui.export.import_text import TextLine
 
@@ -68,6 +69,7 @@ class _Run(msgspec.Struct, tag="run"):
     config_hash: str = ""
     seed: int = 0
     sampling: SamplingSettings = msgspec.field(default_factory=SamplingSettings)
+    second: SecondModel | None = None
     vocabulary: Annotated[int, msgspec.Meta(ge=0, le=MOST_TOKENS)] = 0
     special: list[Id] = []
     adapters: tuple[AdapterInfo, ...] = ()
@@ -87,6 +89,7 @@ class _Step(_Prediction, tag="step", kw_only=True):
     branch: Count | None = None
     settings: Count = 0
     draw: Count = 0
+    second: SecondStep | None = None
 
 
 class _Settings(SamplingSettings, tag="settings", frozen=True, kw_only=True):
@@ -233,6 +236,8 @@ class Lines:
         """
         run, leaf = self._run, ROOT
         tree.load(self._provenance())
+        if run.second is not None:
+            tree.load_second(run.second.provenance(self.vocabulary.rows))
         settings = SamplingSettings(**{**msgspec.structs.asdict(run.sampling), "seed": run.seed})
         number = 0
         try:
@@ -322,6 +327,8 @@ class Lines:
                 step.logprob, rank, step.sampler_logprob,
             )
         )  # fmt: skip
+        if step.second is not None:
+            step.second.put(tree, node)
         if step.node is not None:
             self._nodes[step.node] = node
         if step.branch is not None:

@@ -34,6 +34,7 @@ def second_fields(source: Source, node: int, tokens: TokenFields) -> dict[str, o
             "kl_ba": step.kl_back,
             "js": step.js,
             "acceptance": step.acceptance,
+            **({"left_out": list(step.left_out)} if any(step.left_out) else {}),
         }
     }
 

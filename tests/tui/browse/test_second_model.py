@@ -20,11 +20,13 @@ from tokexplore.models.diff.vocabularies import shared_ids
 from tokexplore.models.errors import ModelError
 from tokexplore.models.session import schema
 from tokexplore.models.session.reader import open_session
+from tokexplore.models.tree.tree import TokenTree
 from tokexplore.tui.app import TokexploreApp
 from tokexplore.tui.explore.environment import Environment
 from tokexplore.tui.explore.open_session import continue_session, options_for
 from tokexplore.tui.explore.options import AppOptions, OpenOptions
 from tokexplore.tui.export.formats import export
+from tokexplore.tui.export.import_jsonl import Lines
 from tokexplore.tui.export.source import Source
 from tokexplore.tui.screens.models import SecondPicker
 from tokexplore.widgets.candidates import CandidateTable
@@ -292,6 +294,17 @@ async def test_a_session_keeps_its_figures_and_exports_tell_them(tmp_path: Path)
     for line in steps:
         assert line["second"]["logprob"] == pytest.approx(line["logprob"] + line["second"]["delta"])
         assert line["second"]["kl_ab"] > 0
+    tree = TokenTree()
+    Lines(exported(source, "jsonl").encode().splitlines(), "a.jsonl").make(tree)
+    again_told = {step.position: step for step in tree.compared.values()}
+    assert again_told.keys() == {step.position for step in compared.values()}
+    for step in compared.values():
+        back = again_told[step.position]
+        assert (back.token, back.second.greedy, back.second.rank) == (
+            step.token, step.second.greedy, step.second.rank
+        )  # fmt: skip
+        assert back.kl == pytest.approx(step.kl)
+        assert back.delta == pytest.approx(step.delta, abs=1e-5)
     page = exported(source, "html")
     assert "against two" in page
     assert "second model" in page
