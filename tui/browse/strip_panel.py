@@ -63,11 +63,11 @@ class StripPanel:
         difference of two models, how far those are apart."""
         if view.colouring != "delta":
             return {"values": np.array(view.entropies[start:]) / nats}
-        values = np.array(view.divergences[start:]) / nats
+        values = np.array(view.comparisons.divergences[start:]) / nats
         finite = values[np.isfinite(values)]
         values[np.isinf(values)] = max(finite, default=1.0)  # the highest bar there is
         second = self._screen.controller.second
-        label = "KL" if second.compares_all else "|Δ|"
+        label = "KL" if view.comparisons.whole else "|Δ|"
         if second.has_other_tokens:
             label = "span |Δ|"
         return {"values": values, "label": label, "least": LEAST_DIVERGENCE}

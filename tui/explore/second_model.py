@@ -121,12 +121,6 @@ class SecondModel:
         return bool(self._explorer.tree.spans)
 
     @property
-    def compares_all(self) -> bool:
-        """Whether what was compared of the path in view are whole distributions."""
-        steps = self._explorer.tree.compared
-        return all(steps[node].kl is not None for node in self._explorer.nodes if node in steps)
-
-    @property
     def leads(self) -> bool:
         """Whether it chooses the tokens, and the first one reads along."""
         return self._client is not None and self._streams.leader is self._client
@@ -263,7 +257,6 @@ class SecondModel:
             if not tree.is_scored(node):
                 tree.append(Scored(node, step.first.logprob, step.first.rank))
             tree.append(Compared(node, number, step))
-        self._explorer.touch(span.start)
 
     async def _steps(self, span: range, ids: Sequence[int]) -> list[Step]:
         client, info, first = self._client, self.info, self._link.info

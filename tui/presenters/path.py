@@ -8,7 +8,6 @@ from functools import partial
 
 from tokexplore.models.api.chat import PartKind
 from tokexplore.models.diff.spans import Span, SpanTotals, span_totals
-from tokexplore.models.diff.steps import Step
 from tokexplore.models.lab.flips import could_flip, scale
 from tokexplore.models.partial_characters import LONGEST_CHARACTER
 from tokexplore.models.tree.conversation import Stretch, Turn, stretches, turns
@@ -17,6 +16,7 @@ from tokexplore.models.tree.trie import ROOT
 from tokexplore.models.tree.turns import is_given
 from tokexplore.models.tree.visibility import is_fork
 from tokexplore.tui.explore.explorer import Explorer, came
+from tokexplore.tui.presenters.comparisons import Comparisons
 from tokexplore.widgets.heat import NONE, Colouring, level
 from tokexplore.widgets.transcript import Cell
 
@@ -34,10 +34,7 @@ class PathView:
         """The node of each cell: the explorer may be on another path before the next update."""
         self.entropies = array("d")
         """Nats; NaN where not known."""
-        self.divergences = array("d")
-        """How far two models are apart before each token (nats): KL(first‖second) or, where one of
-        them lists its first candidates only, how far their logprobs of the token are apart; where
-        their tokens are others, those of its span. NaN where that is not known."""
+        self.comparisons = Comparisons(explorer.tree)
         self.placed: list[Placed] = []
         """The spans of two models with tokens of their own, in order."""
         self._spans: list[Span | None] = []
@@ -69,8 +66,9 @@ class PathView:
         keep = max(0, settled - LONGEST_CHARACTER)
         marked = self._measure(settled < count)
         pieces, old = self._pieces(keep), self.cells[keep:settled]
-        for kept in (self.cells, self._nodes, self.entropies, self._margins, self.divergences):
-            del kept[keep:]
+        del self.cells[keep:], self._nodes[keep:], self.entropies[keep:], self._margins[keep:]
+        self.comparisons.cut(keep)
+        compared = self.comparisons.take_in(explorer.nodes)
         self._place_spans(keep)
         del self.close[bisect_left(self.close, keep) :]
         given = explorer.tree.turns(explorer.leaf)
@@ -79,7 +77,7 @@ class PathView:
         told = self._tell_apart(keep)
         pairs = zip(old, self.cells[keep:], strict=False)
         same = next((at for at, (a, b) in enumerate(pairs) if a != b), None)
-        first = min(marked, told)
+        first = min(marked, told, compared if compared < keep else count)
         return min(first, settled, len(self.cells)) if same is None else min(first, keep + same)
 
     def _place_spans(self, keep: int) -> None:
@@ -171,8 +169,7 @@ class PathView:
         )
         entropy = None if before is None else before.entropy
         self.entropies.append(math.nan if entropy is None else entropy)
-        apart = self._spans[index] or tree.compared.get(node)
-        self.divergences.append(_divergence(apart))
+        self.comparisons.add(node, self._spans[index])
         if before is not None and before.margin < explorer.close_call:
             self.close.append(index)
 
@@ -191,14 +188,6 @@ class PathView:
         if colouring == "surprisal" or math.isnan(logprob):
             return level("surprisal", -logprob)
         return level("probability", math.exp(min(0.0, logprob - before.top_logprob)))
-
-
-def _divergence(apart: Step | Span | None) -> float:
-    """See `PathView.divergences`."""
-    if apart is None:
-        return math.nan
-    kl = apart.kl if isinstance(apart, Step) else None
-    return abs(apart.delta) if kl is None else kl
 
 
 def _changed_kinds(

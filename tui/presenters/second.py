@@ -2,7 +2,7 @@
 
 from itertools import takewhile
 
-from tokexplore.models.diff.steps import Step, totals
+from tokexplore.models.diff.steps import Step
 from tokexplore.models.display import counted
 from tokexplore.models.tree.spanned import Placed, span_over, spans_along
 from tokexplore.tui.explore.controller import Controller
@@ -42,19 +42,16 @@ def second_parts(controller: Controller, view: PathView) -> list[Part]:
         ]
     leads = ", which chooses" if second.leads else ""
     parts = [Part(f"against {name}{lost}{leads}", "here" if leads else "text")]
-    steps = compared_on_path(explorer)
-    if not steps:
+    told = view.comparisons.summary()
+    if not told.steps:
         return parts
-    behind = len(explorer.nodes) - 1 - len(steps)
+    behind = len(explorer.nodes) - 1 - told.steps
     if behind > 0 and second.is_there:
-        parts.append(Part(f"read {count(len(steps))} of {count(len(steps) + behind)}"))
-    told = totals(steps)
+        parts.append(Part(f"read {count(told.steps)} of {count(told.steps + behind)}"))
     if told.kl is not None:
         parts.append(Part(f"mean KL {told.kl:.3g} nats"))
-    agree = f"{percent(told.agreement)} same first choice"
-    return (
-        [*parts, Part(agree), Part("> shows the others")] if told.parted else [*parts, Part(agree)]
-    )
+    agree = f"{percent(1 - told.parted / told.steps)} same first choice"
+    return [*parts, Part(agree), *[Part("> shows the others")] * bool(told.parted)]
 
 
 def _span_parts(controller: Controller, view: PathView) -> list[Part]:

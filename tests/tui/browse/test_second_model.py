@@ -6,9 +6,10 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
-from support.app import PROMPT, client_of, press, screen_text, settle, until
+from support.app import PROMPT, client_of, during, press, screen_text, settle, until
 from support.fake_engine import FakeEngine
 from support.first_candidates import FirstCandidates
 from textual.pilot import Pilot
@@ -272,7 +273,7 @@ async def test_one_that_lists_its_first_candidates_is_compared_by_logprobs_alone
 
 async def test_a_session_keeps_its_figures_and_exports_tell_them(tmp_path: Path) -> None:
     file = tmp_path / "both.tokx"
-    app = Pair().app(AppOptions(**{**_fields(OPTIONS), "session": str(file)}))
+    app = Pair().app(msgspec.structs.replace(OPTIONS, session=str(file)))
     async with app.run_test(size=(140, 40)) as pilot:
         await read(pilot, app)
         compared = dict(app.controller.explorer.tree.compared)
@@ -323,24 +324,21 @@ def exported(source: Source, form: str) -> str:
     return out.getvalue().decode()
 
 
-def _fields(options: AppOptions) -> dict[str, object]:
-    return {name: getattr(options, name) for name in options.__struct_fields__}
-
-
 async def test_reading_keeps_up_with_a_stream_and_with_branches() -> None:
     gate = threading.Semaphore(0)
     pair = Pair(first=FakeEngine(name="one", gate=gate))
-    app = pair.app()
+    app = pair.app(msgspec.structs.replace(OPTIONS, max_new_tokens=400))
     async with app.run_test(size=(140, 40)) as pilot:
         await until(pilot, lambda: app.controller.second.is_there)
         explorer = app.controller.explorer
-        for _ in range(5):
-            gate.release()
-        # A question is answered between two tokens: the newest wait for the next one.
-        await until(pilot, lambda: len(explorer.tree.compared) >= 3)
+
+        def some_are_read() -> bool:
+            gate.release()  # a question is answered between two tokens
+            return len(explorer.tree.compared) >= 3
+
+        await during(pilot, some_are_read)
         assert app.controller.streaming
-        for _ in range(100):
-            gate.release()
+        gate.release(1000)
         await read(pilot, app)
         await press(pilot, "left", "left", "2")
         await read(pilot, app)

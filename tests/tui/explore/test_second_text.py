@@ -168,7 +168,7 @@ async def test_the_text_is_coloured_span_by_span_and_the_table_stays_the_first_o
         assert longest.stop - longest.start > 1
         for index in range(longest.start, longest.stop):
             assert view.level(index) == level("delta", longest.span.delta)
-            assert view.divergences[index] == abs(longest.span.delta)
+            assert view.comparisons.divergences[index] == abs(longest.span.delta)
         assert view.level(0) == -1, "BOS is no text"
         assert view.placed == spans_on_path(app.controller.explorer)
         await press(pilot, "left", "left")
