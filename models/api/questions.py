@@ -11,13 +11,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, get_args
 
 import msgspec
-import numpy as np
 
 from tokexplore.models.api.chat import Chat, Rendered
 from tokexplore.models.api.engine import Control, Engine, ScoredToken
 from tokexplore.models.api.instruments import Execution, Routing, Split, Summands
-from tokexplore.models.diff.along import readings
-from tokexplore.models.diff.rows import Pairs
 from tokexplore.models.diff.steps import Reading, Step
 from tokexplore.models.diff.vocabularies import Shared
 from tokexplore.models.distribution import Distribution, Rows, TokenRank
@@ -148,6 +145,10 @@ class Compare(Question[list[Step]], frozen=True):
     """Of the other and of this one, for errors."""
 
     def ask(self, engine: Engine) -> list[Step]:
+        import numpy as np  # the interface does without it until it has painted
+
+        from tokexplore.models.diff.rows import Pairs
+
         ours = engine.read(self.ids, self.start)
         others = np.frombuffer(self.logits, np.float32).reshape(len(ours), -1)
         pairs, places = Pairs(self.shared, self.names), range(self.start, len(self.ids))
@@ -161,6 +162,8 @@ class FindReadings(Question[list[Reading]], frozen=True):
     start: int
 
     def ask(self, engine: Engine) -> list[Reading]:
+        from tokexplore.models.diff.along import readings
+
         return list(readings(engine, self.ids, self.start, Control()))
 
 
