@@ -188,6 +188,10 @@ class Core:
                 fed = self.feed(leaf, path.ids, score_from=first - 1)
                 rows += [logits.numpy() for done, logits in fed if done >= first]
                 self.keep(leaf)
+            # The newest step is the one that is looked at.
+            self.rows_held.put(
+                path.key, logits_row.summarise(torch.from_numpy(rows[-1][-1]), "prefill")
+            )
         return np.concatenate(rows)  # [len(ids) - start, V]
 
     def scored(

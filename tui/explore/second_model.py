@@ -34,6 +34,9 @@ _ROW_BYTES = 2 * 2**20
 """Of logits that go from one process to the other at a time: what the event loop copies in a
 millisecond or two."""
 _MOST_ROWS = 64
+_AT_LEAST, _EVERY = 8, 0.5
+"""Tokens of a live stream, or seconds, that it lets come before it reads on: a pass over several
+costs it little more than over one."""
 _STEPS_KEPT = 256
 """Steps whose candidates the second model's logprobs are kept of."""
 
@@ -83,6 +86,10 @@ class SecondModel:
         self._text: SecondText | None = None
         """Of one with tokens of its own."""
         self._reading = self._asking = False
+        self._read_at = 0.0
+        """When it read last: seconds of the live stream."""
+        self._pending: tuple[int, list[int]] | None = None
+        """A node and tokens that it is asked for once it has read on."""
         self._read = (ROOT, 0)
         """A node of the path in view up to which all is read, and its depth."""
         self._refused: set[int] = set()
@@ -222,8 +229,19 @@ class SecondModel:
 
     @property
     def _has_more(self) -> bool:
-        """Whether there is something of the path in view to be read."""
+        """Whether there is something of the path in view to be read now."""
+        if self._lets_come:
+            return False
         return self._span() is not None if self._text is None else self._text.is_due
+
+    @property
+    def _lets_come(self) -> bool:
+        """Whether more tokens of a live stream are to come first."""
+        streams = self._streams
+        if streams.seconds < self._read_at:
+            self._read_at = 0.0  # another stream
+        few = len(self._explorer.nodes) - self._read[1] < _AT_LEAST
+        return streams.live is not None and few and streams.seconds < self._read_at + _EVERY
 
     async def _read_path(self) -> None:
         try:
@@ -232,7 +250,12 @@ class SecondModel:
                     await self._text.read()
                 elif span := self._span():
                     await self._read_span(span)
+                self._read_at = self._streams.seconds
                 self._changed()
+            pending, self._pending = self._pending, None
+            if pending is not None and pending[0] == self._explorer.before and not self._asking:
+                self._asking = True
+                await self._ask(*pending)
         except EngineLostError:
             pass  # whoever lost it says so
         finally:
@@ -318,7 +341,9 @@ class SecondModel:
             return None
         known = self._beside.get(node)
         missing = [t for t in tokens if known is None or t not in known.logprobs]
-        if missing and not self._asking:
+        if self._streams.live is not None and self._explorer.following:
+            self._pending = node, missing  # what streams by is asked for where it has read on
+        elif missing and not self._asking:
             self._asking = True
             self._jobs.run(self._ask(node, missing))
         return known
