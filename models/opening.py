@@ -1,5 +1,6 @@
 """Which engine a model runs on: the only place that picks one."""
 
+import os
 from collections.abc import Callable
 
 from tokexplore.models.api.engine import Engine, Progress
@@ -34,6 +35,8 @@ def open_engine(options: LoadOptions, report: Callable[[Progress], None]) -> Eng
 
         report(Progress("libraries", 1, 1, "imports"))
         return ServerEngine.open(options, report)
+    if options.beside:
+        os.environ.setdefault("GOMP_SPINCOUNT", "0")  # which is read as torch is imported
     from tokexplore.models.engine.local import LocalEngine
 
     report(Progress("libraries", 1, 1, "imports"))

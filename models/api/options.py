@@ -87,6 +87,9 @@ class LoadOptions(msgspec.Struct, frozen=True):
     quantize: Quantize = ""
     """How the weights of linear layers are held, beside what `dtype` says of the others; empty is
     as it says too."""
+    beside: bool = False
+    """Another model computes on the same processors: threads that wait for each other sleep, so
+    that they take nothing from it."""
 
 
 class PromptSpec(msgspec.Struct, frozen=True):

@@ -1,5 +1,7 @@
 """A second model that reads along: which one, and where the two differ."""
 
+import msgspec
+
 from tokexplore.models.api.options import LoadOptions
 from tokexplore.models.diff.steps import most_different
 from tokexplore.tui.browse.base import Actions, BrowseBase
@@ -32,14 +34,27 @@ class SecondActions(Actions):
         from tokexplore.tui.browse.model_choices import choices_of
         from tokexplore.tui.screens.models import SecondPicker
 
-        load = self.controller.options.load
+        load, itself = self.controller.options.load, self._itself
         choices = choices_of(self.controller, beside=True)
 
         def chosen(choice: Choice | None) -> None:
-            if choice is not None:
-                self.open(choices.opening(choice, load))
+            if choice is None:
+                return
+            same = choice.model == load.model and itself is not None
+            self.open(itself if same and itself else choices.opening(choice, load))
 
-        await self.screen.open(SecondPicker(choices, load.model), chosen)
+        opened = "" if itself else load.model
+        await self.screen.open(SecondPicker(choices, opened), chosen)
+
+    @property
+    def _itself(self) -> LoadOptions | None:
+        """How the model that is open is held against itself: as it was before, or without what was
+        put on it; None where it would be the same."""
+        load, before = self.controller.options.load, self.controller.second.load
+        if before is not None and before.model == load.model:
+            return before
+        plain = msgspec.structs.replace(load, adapters=(), quantize="")
+        return None if plain == load else plain
 
     def open(self, load: LoadOptions) -> None:
         """Load a second model beside the first."""
@@ -59,6 +74,9 @@ class SecondActions(Actions):
         """To the step where the greedy choices differ and the models are furthest apart, or to the
         span that costs them most unlike; again, to the one that comes after it, or before."""
         places = self._disagreements()
+        if not places and self.controller.second.state == "loading":
+            self.screen.tell("The second model is still loading.", 3)
+            return
         if not places:
             tree = self.explorer.tree
             what = "other first choice on this path" if tree.compared else ""

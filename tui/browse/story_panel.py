@@ -58,6 +58,8 @@ class StoryPanel:
         second = self._screen.controller.second
         if second.is_there and second.info is not self._coloured_for:
             view.recolour("delta")
+        elif view.colouring == "delta" and not (second.name or second.state == "loading"):
+            view.recolour("surprisal")
         self._coloured_for = second.info
         self.unchanged = view.update()
         leaf = self._streams.leaf

@@ -55,7 +55,9 @@ class StripPanel:
         if self.watch_view.pending:
             self._screen.changed()
         controller = self._screen.controller
-        parts = second_parts(controller, view) + watch_parts(controller, self.watch_view, bits=bits)
+        parts = second_parts(controller, view, bits=bits) + watch_parts(
+            controller, self.watch_view, bits=bits
+        )
         self._screen.query_one("#strip-rule", TitleRule).show(parts, suggestion(controller))
 
     def _bars(self, view: PathView, start: int, nats: float) -> dict[str, Any]:

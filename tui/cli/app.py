@@ -21,7 +21,12 @@ from tokexplore.tui.cli.common.prompt_input import (
     read_prompt,
 )
 from tokexplore.tui.cli.common.screen_options import add_screen, screen_fields
-from tokexplore.tui.cli.common.second_model import add_second, check_is_here, second_load
+from tokexplore.tui.cli.common.second_model import (
+    add_second,
+    check_is_here,
+    second_load,
+    second_options,
+)
 from tokexplore.tui.cli.common.subcommand import Subcommand
 from tokexplore.tui.cli.registry import SUBCOMMANDS, load
 from tokexplore.tui.explore.options import CLOSE_CALL, AppOptions
@@ -94,6 +99,8 @@ def read_app(given: argparse.Namespace, *, examples: bool = False) -> Prompted[A
         raise UsageError(
             "--against needs the screen: without --plain, or `tokexplore diff` in lines."
         )
+    if given.against is None and (alone := second_options(given, "against")):
+        raise UsageError(f"{alone} is of a second model: name it with --against MODEL.")
     app = app_options(
         given,
         threads="auto",
@@ -129,6 +136,10 @@ def run_app(asked: Prompted[AppOptions], open_engine: OpenEngine) -> int:
     if os.isatty(1):
         check_files(model)  # what is typed into a screen that goes is typed into the shell
         return on_screen(app)
+    if app.against is not None:
+        raise UsageError(
+            "--against needs a terminal; `tokexplore diff` compares where there is none."
+        )
     from tokexplore.tui.cli.run import RunOptions, write_run
 
     return write_run(RunOptions(app), open_engine)

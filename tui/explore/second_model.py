@@ -6,6 +6,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Sequence
 from typing import Literal, NamedTuple
 
+import msgspec
+
 from tokexplore.models.api.engine import ModelInfo, Progress
 from tokexplore.models.api.options import LoadOptions
 from tokexplore.models.api.questions import (
@@ -19,7 +21,7 @@ from tokexplore.models.diff.steps import Reading, Step
 from tokexplore.models.diff.vocabularies import Shared, shared_ids
 from tokexplore.models.distribution import Distribution
 from tokexplore.models.errors import EngineLostError, ModelError, TokexploreError, UsageError
-from tokexplore.models.tree.events import Compared, Scored
+from tokexplore.models.tree.events import Compared
 from tokexplore.models.tree.trie import ROOT
 from tokexplore.models.worker.async_engine import AsyncEngine
 from tokexplore.tui.explore.engine_link import EngineLink, MakeClient
@@ -138,6 +140,8 @@ class SecondModel:
         Raises:
             UsageError: there is none, or its choice may be a token that the first does not have.
         """
+        if leads and self.state == "loading":
+            raise UsageError("The second model is still loading.")
         if leads and (not self.is_there or self._client is None):
             raise UsageError("No second model is loaded: & loads one.")
         if leads and (self._shared is None or not self._shared.complete):
@@ -155,7 +159,8 @@ class SecondModel:
         """
         await self.close()
         self.load, self.state, self.progress = load, "loading", None
-        self._client = client = self._make_client(load, self._lose)
+        beside = msgspec.structs.replace(load, beside=True)
+        self._client = client = self._make_client(beside, self._lose)
         self._changed()
         try:
             await client.start(self._report)
@@ -277,8 +282,6 @@ class SecondModel:
             return
         tree = self._explorer.tree
         for node, step in zip(nodes, steps, strict=True):
-            if not tree.is_scored(node):
-                tree.append(Scored(node, step.first.logprob, step.first.rank))
             tree.append(Compared(node, number, step))
 
     async def _steps(self, span: range, ids: Sequence[int]) -> list[Step]:

@@ -263,6 +263,8 @@ class Streams:
             case Described():
                 if not stream.led:
                     record(tree, leaf, event)
+            case StreamEnded(_, "context") if stream.led:
+                self._notify("The second model's context is full.", severity="warning")
             case StreamEnded(_, reason, detail):
                 record(tree, leaf, event)
                 self._tell_end(reason, detail)

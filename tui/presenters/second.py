@@ -8,7 +8,7 @@ from tokexplore.models.tree.spanned import Placed, span_over, spans_along
 from tokexplore.tui.explore.controller import Controller
 from tokexplore.tui.explore.explorer import Explorer
 from tokexplore.tui.presenters.path import PathView
-from tokexplore.widgets.numbers import count, percent
+from tokexplore.widgets.numbers import count, percent, unit_of
 from tokexplore.widgets.title_rule import Part
 
 
@@ -23,7 +23,7 @@ def spans_on_path(explorer: Explorer) -> list[Placed]:
     return spans_along(explorer.tree.spans, explorer.nodes)
 
 
-def second_parts(controller: Controller, view: PathView) -> list[Part]:
+def second_parts(controller: Controller, view: PathView, *, bits: bool) -> list[Part]:
     """Which one it is, how far it is, and what both come to on the path in view."""
     second, explorer = controller.second, controller.explorer
     name = second.name
@@ -49,7 +49,8 @@ def second_parts(controller: Controller, view: PathView) -> list[Part]:
     if behind > 0 and second.is_there:
         parts.append(Part(f"read {count(told.steps)} of {count(told.steps + behind)}"))
     if told.kl is not None:
-        parts.append(Part(f"mean KL {told.kl:.3g} nats"))
+        unit, nats = unit_of(bits=bits)
+        parts.append(Part(f"mean KL {told.kl / nats:.3g} {unit}"))
     agree = f"{percent(1 - told.parted / told.steps)} same first choice"
     return [*parts, Part(agree), *[Part("> shows the others")] * bool(told.parted)]
 
@@ -74,18 +75,19 @@ def _span_parts(controller: Controller, view: PathView) -> list[Part]:
     return [*parts, Part("> next of the spans")] if unlike else parts
 
 
-def step_parts(explorer: Explorer) -> list[str]:
+def step_parts(explorer: Explorer, *, bits: bool) -> list[str]:
     """What two models say of the cursor's step, beside its other figures."""
+    unit, per = unit_of(bits=bits)
     placed = span_over(explorer.tree.spans, explorer.nodes, explorer.cursor)
     if placed is not None:
         one, other = placed.span.first, placed.span.second
         lengths = f"{len(one.ids)} / {counted(len(other.ids), 'token')}"
-        nats = " / ".join(f"{0.0 - (side.logprob or 0.0):.2f}" for side in (one, other))
-        return [f"span of {lengths}: {nats} nats"]
+        costs = " / ".join(f"{(0.0 - (side.logprob or 0.0)) / per:.2f}" for side in (one, other))
+        return [f"span of {lengths}: {costs} {unit}"]
     step = None if explorer.taken is None else explorer.tree.compared.get(explorer.taken)
     if step is None:
         return []
-    parts = [] if step.kl is None else [f"KL {step.kl:.3g}"]
+    parts = [] if step.kl is None else [f"KL {step.kl / per:.3g}"]
     if step.acceptance is not None:
         parts.append(f"accepts {percent(step.acceptance)}")
     return parts

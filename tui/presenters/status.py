@@ -241,7 +241,7 @@ def step_figures(
         f"H {known} {unit}",
         f"margin {_margin(controller, distribution, bits)}{gap}",
     ]
-    parts += step_parts(controller.explorer)
+    parts += step_parts(controller.explorer, bits=bits)
     if noise is not None and could_flip(distribution.margin, noise):
         parts.append(f"▲ could flip (noise {SIGMAS * noise / nats:.2g})")
     if distribution.source not in ("step", "prefill", "fork"):

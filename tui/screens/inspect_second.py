@@ -1,9 +1,11 @@
 """What the inspector says of a second model: of the token, of the path, of itself."""
 
 from tokexplore.models.api.provenance import Provenance
+from tokexplore.models.diff.spans import Span, SpanTotals, span_totals
 from tokexplore.models.diff.steps import Reading, Step, totals
+from tokexplore.models.tree.spanned import span_over
 from tokexplore.tui.explore.explorer import Explorer
-from tokexplore.tui.presenters.second import compared_on_path
+from tokexplore.tui.presenters.second import compared_on_path, spans_on_path
 from tokexplore.widgets.numbers import percent
 
 Lines = list[tuple[str, str]]
@@ -15,6 +17,10 @@ def second_lines(explorer: Explorer) -> Lines:
     if not tree.seconds:
         return []
     lines = [("against", _by(tree.seconds[-1]))]
+    if (placed := span_over(tree.spans, explorer.nodes, explorer.cursor)) is not None:
+        lines += _span(placed.span)
+    if spans := [each.span for each in spans_on_path(explorer)]:
+        return lines + _text(span_totals(spans))
     step = None if node is None else tree.compared.get(node)
     if step is not None:
         lines += _token(explorer, step)
@@ -41,6 +47,24 @@ def _token(explorer: Explorer, step: Step) -> Lines:
         one, other = (percent(share) for share in step.left_out)
         lines.append(("not shared", f"{one} of the model's mass, {other} of its own"))
     return lines
+
+
+def _span(span: Span) -> Lines:
+    one, other = span.first, span.second
+    if one.logprob is None or other.logprob is None:
+        return []
+    costs = f"{0.0 - one.logprob:.4f} nats, the second {0.0 - other.logprob:.4f}"
+    tokens = f"{len(one.ids)} of the model's tokens, {len(other.ids)} of its own"
+    return [("this stretch", f"{costs}; {tokens}"), ("", f"Δ {span.delta:+.4f} nats")]
+
+
+def _text(told: SpanTotals) -> Lines:
+    one, other = told.bits_per_byte
+    return [
+        ("this path", f"{told.bytes:,} bytes in {told.spans:,} stretches"),
+        ("tokens", f"{told.tokens[0]:,}, of the second {told.tokens[1]:,}"),
+        ("bits per byte", f"{one:.4f}, of the second {other:.4f}"),
+    ]
 
 
 def _reading(reading: Reading) -> str:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -187,7 +188,7 @@ async def test_the_second_may_choose_and_the_first_reads_along() -> None:
             lambda: (
                 len(explorer.nodes) == start + LENGTH
                 and all_read(app)
-                and not app.controller.streaming
+                and all(map(explorer.tree.is_scored, explorer.nodes[1:]))
             ),
         )
         ids, tree = explorer.ids(), explorer.tree
@@ -198,8 +199,9 @@ async def test_the_second_may_choose_and_the_first_reads_along() -> None:
             (rank,) = pair.first.standings(ids[:index], [ids[index]])
             assert tree.logprob[node] == pytest.approx(rank.logprob, abs=1e-6)
         for index in range(start, len(ids)):  # of the first model, whoever chose
-            if (told := tree.distribution.get(explorer.nodes[index - 1])) is not None:
-                assert told.logits == pair.first.describe(ids[:index]).logits
+            told = tree.distribution.get(explorer.nodes[index - 1])
+            assert told is not None
+            assert told.logits == pair.first.describe(ids[:index]).logits
         await press(pilot, "W")
         assert not app.controller.second.leads
 
@@ -345,3 +347,31 @@ async def test_reading_keeps_up_with_a_stream_and_with_branches() -> None:
         told = expected(app, pair)
         for index, node in enumerate(explorer.nodes[1:], 1):
             assert explorer.tree.compared[node] == told[index]
+
+
+async def test_the_second_ones_full_context_is_not_the_first_ones() -> None:
+    pair = Pair(Otherwise(name="two", context=24))
+    app = pair.app()
+    async with app.run_test(size=(140, 40)) as pilot:
+        await read(pilot, app)
+        explorer = app.controller.explorer
+        await press(pilot, "W", "space")
+        await until(pilot, lambda: any("second model's context" in text for text in said(app)))
+        assert len(explorer.nodes) == 24
+        await press(pilot, "W", "space")
+        await until(pilot, lambda: len(explorer.nodes) == 24 + LENGTH)
+
+
+async def test_units_and_colours_follow_the_user_and_the_model() -> None:
+    app = Pair().app()
+    async with app.run_test(size=(140, 40)) as pilot:
+        await read(pilot, app)
+        assert re.search(r"mean KL [\d.e-]+ nats", screen_text(app))
+        await press(pilot, "V")
+        assert re.search(r"mean KL [\d.e-]+ bits", screen_text(app))
+        await press(pilot, "i")
+        assert "Inspect" in screen_text(app)
+        await press(pilot, "q", "c")
+        assert "surprisal" in screen_text(app).splitlines()[1]
+        await press(pilot, "c", "c", "c")
+        assert "Δlogprob" in screen_text(app).splitlines()[1]

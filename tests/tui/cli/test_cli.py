@@ -521,3 +521,19 @@ def test_adapters_are_named_or_take_the_name_of_their_folder() -> None:
 def test_what_names_no_adapter_is_refused(given: str, said: str) -> None:
     with pytest.raises(UsageError, match=said):
         run.SUBCOMMAND.read(["base", "--adapter", given])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--against-dtype", "bfloat16"), "--against-dtype is of a second model: name it with"),
+        (("--against", "flock", "--plain"), "--against needs the screen"),
+        (("--against", "flock"), "--against needs a terminal"),
+        (("--against", "./nowhere"), "nowhere"),
+    ],
+)
+def test_a_second_model_that_cannot_be_shown_is_refused(
+    arguments: tuple[str, ...], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert dispatch.main(list(arguments)) == 2
+    assert words in capsys.readouterr().err

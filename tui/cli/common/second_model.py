@@ -66,6 +66,13 @@ def add_second(group: "argparse._ArgumentGroup", prefix: str, *, first: str) -> 
     )
 
 
+def second_options(given: argparse.Namespace, prefix: str) -> str:
+    """The first of the options of `add_second` that was given; empty where none was."""
+    named = (name for name, value in vars(given).items() if name.startswith("b_") and value)
+    dest = next(named, "").removeprefix("b_").replace("adapters", "adapter")
+    return f"--{prefix}-{dest.replace('_', '-')}" if dest else ""
+
+
 def server_called(name: str) -> Server | None:
     """The server of the user's file that a model's name stands for; None of any other name, and
     where a file or one of our own models has it."""
