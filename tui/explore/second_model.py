@@ -2,9 +2,8 @@
 token beside the first, and of each candidate of the step in view."""
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Callable, Collection, Sequence
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import msgspec
 
@@ -12,14 +11,11 @@ from tokexplore.models.api.engine import ModelInfo, Progress
 from tokexplore.models.api.options import LoadOptions
 from tokexplore.models.api.questions import (
     Compare,
-    Describe,
     FindLogits,
     FindReadings,
-    FindStandings,
 )
 from tokexplore.models.diff.steps import Reading, Step
 from tokexplore.models.diff.vocabularies import Shared, shared_ids
-from tokexplore.models.distribution import Distribution
 from tokexplore.models.errors import EngineLostError, ModelError, TokexploreError, UsageError
 from tokexplore.models.tree.events import Compared
 from tokexplore.models.tree.trie import ROOT
@@ -27,6 +23,7 @@ from tokexplore.models.worker.async_engine import AsyncEngine
 from tokexplore.tui.explore.engine_link import EngineLink, MakeClient
 from tokexplore.tui.explore.explorer import Explorer
 from tokexplore.tui.explore.jobs import Jobs
+from tokexplore.tui.explore.second_candidates import Beside, SecondCandidates
 from tokexplore.tui.explore.second_text import SecondText
 from tokexplore.tui.explore.streams import Notify, Streams
 
@@ -39,17 +36,6 @@ _MOST_ROWS = 64
 _AT_LEAST, _EVERY = 8, 0.5
 """Tokens of a live stream, or seconds, that it lets come before it reads on: a pass over several
 costs it little more than over one."""
-_STEPS_KEPT = 256
-"""Steps whose candidates the second model's logprobs are kept of."""
-
-
-class Beside(NamedTuple):
-    """What the second model says of a step."""
-
-    greedy: int
-    """Its most probable token."""
-    logprobs: dict[int, float | None]
-    """Of the tokens that were asked for so far, nats; None where it cannot be had."""
 
 
 class SecondModel:
@@ -87,21 +73,20 @@ class SecondModel:
         self._shared: Shared | None = None
         self._text: SecondText | None = None
         """Of one with tokens of its own."""
-        self._reading = self._asking = False
+        self._candidates: SecondCandidates | None = None
+        """Of one with the first one's tokens."""
+        self._reading = False
         self._read_at = 0.0
         """When it read last: seconds of the live stream."""
-        self._pending: tuple[int, list[int]] | None = None
-        """A node and tokens that it is asked for once it has read on."""
         self._read = (ROOT, 0)
         """A node of the path in view up to which all is read, and its depth."""
         self._refused: set[int] = set()
         """Nodes that it could not read."""
-        self._beside: OrderedDict[int, Beside] = OrderedDict()
-        self._distributions: dict[int, Distribution] = {}
 
     @property
     def name(self) -> str:
-        """What it is called beside the first: its dtype too, where the name alone is the first's.
+        """What it is called beside the first: also how it is held, where the name alone is the
+        first's.
 
         Of a session whose second model is not loaded, the recorded name; empty where there is none.
         """
@@ -109,7 +94,8 @@ class SecondModel:
         if self.info is None:
             return seconds[-1].model if seconds else ""
         same = first is not None and first.name == self.info.name
-        return f"{self.info.name} in {self.info.dtype}" if same else self.info.name
+        how = (self.load.quantize if self.load else "") or self.info.dtype
+        return f"{self.info.name} in {how}" if same else self.info.name
 
     @property
     def is_there(self) -> bool:
@@ -120,7 +106,8 @@ class SecondModel:
     def is_busy(self) -> bool:
         """Whether it is loaded, reads or is asked: what it comes to shows by itself."""
         wanted = self._wanted is not None and not self._link.absent
-        return wanted or self.state == "loading" or self._reading or self._asking
+        asking = self._candidates is not None and self._candidates.asking
+        return wanted or self.state == "loading" or self._reading or asking
 
     @property
     def has_other_tokens(self) -> bool:
@@ -189,8 +176,11 @@ class SecondModel:
         can = client.info.capabilities
         if not (can.lists_all or can.prompt_scores or can.whole_rows):
             raise UsageError(can.why_not(f"{client.info.name} as a second model", "prompt_scores"))
+        explorer, streams = self._explorer, self._streams
         if shared is None:
-            self._text = SecondText(self._explorer, self._link, client, self._streams, self._notify)
+            self._text = SecondText(explorer, self._link, client, streams, self._notify)
+        else:
+            self._candidates = SecondCandidates(explorer, streams, self._jobs, client)
         self.info, self._shared, self.state, self.progress = client.info, shared, "ready", None
         self._explorer.tree.load_second(client.info.provenance)
         self._explorer.touch(0)
@@ -213,8 +203,7 @@ class SecondModel:
         if self._text is not None:
             self._text.ended, self._text = True, None
         self._refused.clear()
-        self._beside.clear()
-        self._distributions.clear()
+        self._candidates = None
         if client is not None:
             await client.close()
         self._changed()
@@ -257,10 +246,8 @@ class SecondModel:
                     await self._read_span(span)
                 self._read_at = self._streams.seconds
                 self._changed()
-            pending, self._pending = self._pending, None
-            if pending is not None and pending[0] == self._explorer.before and not self._asking:
-                self._asking = True
-                await self._ask(*pending)
+            if self._candidates is not None:
+                await self._candidates.ask_for_newest()
         except EngineLostError:
             pass  # whoever lost it says so
         finally:
@@ -321,8 +308,10 @@ class SecondModel:
 
     def _is_due(self, at: int) -> bool:
         """Whether a position of the path is to be read, and can be."""
-        node = self._explorer.nodes[at]
+        node, info = self._explorer.nodes[at], self.info
         if node in self._explorer.tree.compared or node in self._refused:
+            return False
+        if info is not None and info.context and at >= info.context:
             return False
         return self._lists_all or self._reading_of(at) is not None
 
@@ -338,45 +327,5 @@ class SecondModel:
     # The step in view
 
     def beside(self, node: int, tokens: Collection[int]) -> Beside | None:
-        """What it says after a node, as far as it is known; of tokens of which it is not, it is
-        asked."""
-        if not self.is_there or self.has_other_tokens or node == ROOT:
-            return None
-        known = self._beside.get(node)
-        missing = [t for t in tokens if known is None or t not in known.logprobs]
-        if self._streams.live is not None and self._explorer.following:
-            self._pending = node, missing  # what streams by is asked for where it has read on
-        elif missing and not self._asking:
-            self._asking = True
-            self._jobs.run(self._ask(node, missing))
-        return known
-
-    async def _ask(self, node: int, tokens: Sequence[int]) -> None:
-        client, ids = self._client, self._explorer.tree.ids(node)
-        try:
-            assert client is not None
-            told = self._distributions.get(node)
-            if told is None:
-                told = await client.ask(Describe(ids))
-            places = {token: told.index_of(token) for token in tokens}
-            logprobs = {t: None if at is None else told.logprob(at) for t, at in places.items()}
-            others = [t for t, at in places.items() if at is None and t < client.info.vocabulary]
-            if others and client.info.capabilities.whole_rows:
-                ranks = await client.ask(FindStandings(ids, others))
-                logprobs |= {rank.token: rank.logprob for rank in ranks}
-        except EngineLostError:
-            return
-        finally:
-            self._asking = False
-        if client is self._client:
-            self._keep(node, told, logprobs)
-
-    def _keep(self, node: int, told: Distribution, logprobs: dict[int, float | None]) -> None:
-        before = self._beside.get(node)
-        known = before.logprobs if before else {}
-        self._beside[node] = Beside(told.id_view[0], known | logprobs)
-        self._beside.move_to_end(node)
-        self._distributions[node] = told
-        while len(self._beside) > _STEPS_KEPT:
-            old, _ = self._beside.popitem(last=False)
-            del self._distributions[old]
+        """See `SecondCandidates.after`; None of one that is not there, or has other tokens."""
+        return self._candidates.after(node, tokens) if self._candidates is not None else None

@@ -9,7 +9,7 @@ from tokexplore.models.sampling.bounds import BoundedView
 from tokexplore.models.sampling.sampler_view import StepView, cut_label
 from tokexplore.models.tree.visibility import is_fork, is_out_of_sight
 from tokexplore.tui.explore.explorer import Explorer
-from tokexplore.tui.explore.second_model import Beside
+from tokexplore.tui.explore.second_candidates import Beside
 from tokexplore.tui.presenters.characters import bytes_near, character_note
 from tokexplore.widgets.candidates import CandidatePage, CandidateRow
 
