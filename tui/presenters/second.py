@@ -36,10 +36,8 @@ def second_parts(controller: Controller, view: PathView, *, bits: bool) -> list[
         return []
     lost = {"lost": ", gone", "absent": ", not loaded"}.get(second.state, "")
     if second.has_other_tokens:
-        return [
-            Part(f"against {name} (other tokens){lost}", "text"),
-            *_span_parts(controller, view),
-        ]
+        costs = _span_parts(controller, view)
+        return [Part(f"against {name}{lost}", "text"), *costs, Part("other tokens")]
     leads = ", which chooses" if second.leads else ""
     parts = [Part(f"against {name}{lost}{leads}", "here" if leads else "text")]
     told = view.comparisons.summary()

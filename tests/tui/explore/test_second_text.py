@@ -151,7 +151,7 @@ async def test_every_span_costs_both_what_their_own_tokens_do_and_all_of_them_wh
         assert list(found.bits_per_byte) == pytest.approx(expected["bits_per_byte"], abs=1e-6)
         one, other = found.bits_per_byte
         shown = screen_text(app)
-        assert f"against two (other tokens) · bits per byte {one:.2f} / {other:.2f}" in shown
+        assert f"against two · bits per byte {one:.2f} / {other:.2f}" in shown
         assert "left out" not in shown
         assert "KL" not in shown
         assert "Δlogprob" in shown
@@ -357,7 +357,7 @@ async def test_a_session_keeps_the_spans_and_shows_them_without_a_model(tmp_path
         await settle(pilot)
         assert spans_on_path(later.controller.explorer) == placed
         one, other = span_totals([each.span for each in placed]).bits_per_byte
-        told = f"against two (other tokens), not loaded · bits per byte {one:.2f} / {other:.2f}"
+        told = f"against two, not loaded · bits per byte {one:.2f} / {other:.2f}"
         assert told in screen_text(later)
         await press(pilot, "greater_than_sign")
         largest = max(placed, key=lambda each: abs(each.span.delta))
