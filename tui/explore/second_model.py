@@ -296,20 +296,26 @@ class SecondModel:
         """The next positions of the path in view to be read; None where there are none."""
         nodes, (node, done) = self._explorer.nodes, self._read
         start = done if 0 < done <= len(nodes) and nodes[done - 1] == node else 1
-        while start < len(nodes) and not self._is_due(start):
+        while start < len(nodes) and self._is_done(nodes[start]):
             start += 1
         if nodes:
             self._read = nodes[start - 1], start
+        while start < len(nodes) and not self._is_due(start):
+            start += 1
         rows = max(1, _ROW_BYTES // (4 * max(1, self._explorer.vocabulary.rows)))
         stop = start
         while stop < min(len(nodes), start + min(rows, _MOST_ROWS)) and self._is_due(stop):
             stop += 1
         return range(start, stop) if stop > start else None
 
+    def _is_done(self, node: int) -> bool:
+        """Whether nothing more is to be read of a node."""
+        return node in self._explorer.tree.compared or node in self._refused
+
     def _is_due(self, at: int) -> bool:
         """Whether a position of the path is to be read, and can be."""
-        node, info = self._explorer.nodes[at], self.info
-        if node in self._explorer.tree.compared or node in self._refused:
+        info = self.info
+        if self._is_done(self._explorer.nodes[at]):
             return False
         if info is not None and info.context and at >= info.context:
             return False

@@ -179,9 +179,10 @@ class Streams:
         try:
             stream.handle = (leader or self._link.client).stream(request)
         except EngineLostError as error:
-            self.drop(stream)
             if leader is None:
                 self._lost(error)
+            else:
+                self.drop(stream)
             return
         self._following = self._jobs.run(self._follow(stream, stream.handle))
 

@@ -375,3 +375,13 @@ async def test_units_and_colours_follow_the_user_and_the_model() -> None:
         assert "surprisal" in screen_text(app).splitlines()[1]
         await press(pilot, "c", "c", "c")
         assert "Δlogprob" in screen_text(app).splitlines()[1]
+
+
+async def test_a_first_that_is_scored_late_is_read_all_the_same() -> None:
+    """A server's prompt has its logprobs after the first tokens of its answer."""
+    first = FirstCandidates(model=FakeEngine(name="one"), abilities={"prompt_scores": True})
+    app = Pair(first=first).app()
+    async with app.run_test(size=(140, 40)) as pilot:
+        await read(pilot, app)
+        explorer = app.controller.explorer
+        assert all(node in explorer.tree.compared for node in explorer.nodes[1:])
