@@ -24,6 +24,7 @@ from tokexplore.models.session import schema
 from tokexplore.models.session.reader import open_session
 from tokexplore.models.tree.tree import TokenTree
 from tokexplore.tui.app import TokexploreApp
+from tokexplore.tui.explore import streams
 from tokexplore.tui.explore.environment import Environment
 from tokexplore.tui.explore.open_session import continue_session, options_for
 from tokexplore.tui.explore.options import AppOptions, OpenOptions
@@ -377,8 +378,11 @@ async def test_units_and_colours_follow_the_user_and_the_model() -> None:
         assert "Δlogprob" in screen_text(app).splitlines()[1]
 
 
-async def test_a_first_that_is_scored_late_is_read_all_the_same() -> None:
-    """A server's prompt has its logprobs after the first tokens of its answer."""
+async def test_a_first_that_is_scored_late_is_read_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A long prompt on a server has its logprobs once its answer is there."""
+    monkeypatch.setattr(streams, "SCORE_AT_ONCE", 0)
     first = FirstCandidates(model=FakeEngine(name="one"), abilities={"prompt_scores": True})
     app = Pair(first=first).app()
     async with app.run_test(size=(140, 40)) as pilot:
