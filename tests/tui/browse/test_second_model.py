@@ -383,9 +383,19 @@ async def test_a_first_that_is_scored_late_is_read_all_the_same(
 ) -> None:
     """A long prompt on a server has its logprobs once its answer is there."""
     monkeypatch.setattr(streams, "SCORE_AT_ONCE", 0)
-    first = FirstCandidates(model=FakeEngine(name="one"), abilities={"prompt_scores": True})
-    app = Pair(first=first).app()
+    gate = threading.Semaphore(0)
+    model = FakeEngine(name="one", gate=gate)
+    app = Pair(first=FirstCandidates(model=model, abilities={"prompt_scores": True})).app()
     async with app.run_test(size=(140, 40)) as pilot:
-        await read(pilot, app)
         explorer = app.controller.explorer
+        await during(pilot, lambda: app.controller.second.is_there)
+
+        def some_are_read() -> bool:
+            gate.release()
+            return bool(explorer.tree.compared)
+
+        await during(pilot, some_are_read)
+        assert not explorer.tree.is_scored(explorer.nodes[1])
+        gate.release(1000)
+        await read(pilot, app)
         assert all(node in explorer.tree.compared for node in explorer.nodes[1:])
