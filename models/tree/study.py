@@ -65,6 +65,8 @@ class Fork(msgspec.Struct, frozen=True):
         _check_readings(self.tokens, self.readings)
         if self.step != len(self.before) + 1 or len(self.choices) < 2:
             raise ValueError("a fork that is not at its step, or has no two sides")
+        if (self.margin is None) != (self.noise is None):
+            raise ValueError("a fork's margin without its noise, or noise without a margin")
 
 
 class CloseCall(msgspec.Struct, frozen=True):
