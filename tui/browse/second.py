@@ -38,10 +38,9 @@ class SecondActions(Actions):
         choices = choices_of(self.controller, beside=True)
 
         def chosen(choice: Choice | None) -> None:
-            if choice is None:
-                return
-            same = choice.model == load.model and itself is not None
-            self.open(itself if same and itself else choices.opening(choice, load))
+            if choice is not None:
+                again = itself if choice.model == load.model else None
+                self.open(again or choices.opening(choice, load))
 
         opened = "" if itself else load.model
         await self.screen.open(SecondPicker(choices, opened), chosen)

@@ -4,6 +4,7 @@ import math
 import re
 
 from tokexplore.models.api.model_info import ModelInfo
+from tokexplore.models.api.provenance import Provenance
 from tokexplore.models.display import NEWLINE, safe_text
 from tokexplore.models.distribution import Distribution
 from tokexplore.models.lab.flips import SIGMAS, could_flip
@@ -128,6 +129,16 @@ def source_words(source: str) -> str:
     """How a distribution came to be computed (`Distribution.source`), in words."""
     again = re.fullmatch(r"re-fed (\d+)", source)
     return f"{int(again[1]):,} tokens read again" if again else source
+
+
+def provenance_words(provenance: Provenance) -> str:
+    """Where a distribution comes from, in a few words."""
+    revision = f" @ {provenance.revision[:12]}" if provenance.revision else ""
+    threads = f", threads {provenance.threads}" if provenance.threads else ""
+    return (
+        f"{provenance.model}{revision}, {provenance.dtype} on {provenance.device}, attention "
+        f"{provenance.attention}{threads}"
+    )
 
 
 def story_title(explorer: Explorer) -> str:

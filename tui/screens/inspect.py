@@ -7,7 +7,6 @@ from pathlib import Path
 from textual.content import Content
 
 from tokexplore.models.api.model_info import ModelInfo
-from tokexplore.models.api.provenance import Provenance
 from tokexplore.models.display import counted, safe_text
 from tokexplore.models.distribution import Distribution
 from tokexplore.models.partial_characters import LONGEST_CHARACTER
@@ -19,7 +18,7 @@ from tokexplore.tui.explore.explorer import Explorer
 from tokexplore.tui.explore.text_scores import TextScores
 from tokexplore.tui.explore.undo_text import words_of
 from tokexplore.tui.presenters.characters import character_lines, token_bytes
-from tokexplore.tui.presenters.status import source_words
+from tokexplore.tui.presenters.status import provenance_words, source_words
 from tokexplore.tui.report.probability_text import quoted, tokens_line
 from tokexplore.tui.screens.dialog import Sheet
 from tokexplore.tui.screens.inspect_second import second_lines
@@ -146,7 +145,7 @@ def _computed(tree: TokenTree, node: int) -> Lines:
     distribution, figures = tree.distribution.get(node), tree.distribution.figures(node)
     if distribution is None or figures is None:
         return []
-    by = "" if figures.model is None else f" · {_by(tree.provenance[figures.model])}"
+    by = "" if figures.model is None else f" · {provenance_words(tree.provenance[figures.model])}"
     lines = [
         ("entropy", _entropy(distribution)),
         ("margin", _margin(distribution)),
@@ -163,7 +162,10 @@ def _computed(tree: TokenTree, node: int) -> Lines:
     again = tree.recomputed.get(node)
     if again is not None:
         lines += [
-            ("computed again", f"{source_words(again.source)} · {_by(tree.provenance[-1])}"),
+            (
+                "computed again",
+                f"{source_words(again.source)} · {provenance_words(tree.provenance[-1])}",
+            ),
             ("", f"entropy {figure(again.entropy, 4)}, margin {_margin(again)}"),
             ("", _apart(distribution, again)),
         ]
@@ -194,16 +196,6 @@ def _entropy(distribution: Distribution) -> str:
     return f"{h:.4f} nats = {h / math.log(2):.4f} bits; {math.exp(h):.1f} choices"
 
 
-def _by(provenance: Provenance) -> str:
-    """Where a distribution comes from, in a few words."""
-    revision = f" @ {provenance.revision[:12]}" if provenance.revision else ""
-    threads = f", threads {provenance.threads}" if provenance.threads else ""
-    return (
-        f"{provenance.model}{revision}, {provenance.dtype} on {provenance.device}, attention "
-        f"{provenance.attention}{threads}"
-    )
-
-
 def _threads(words: str, now: int) -> str:
     """How many threads of the CPU there may be, and how many the newest token had."""
     return f"{now} at present ({words})" if now and words != str(now) else words
@@ -222,7 +214,7 @@ def _session(explorer: Explorer, path: Path | None) -> Lines:
             )
             if step
         ),
-        *(("recorded with", _by(provenance)) for provenance in tree.provenance),
+        *(("recorded with", provenance_words(provenance)) for provenance in tree.provenance),
     ]
 
 

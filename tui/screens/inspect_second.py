@@ -1,11 +1,11 @@
 """What the inspector says of a second model: of the token, of the path, of itself."""
 
-from tokexplore.models.api.provenance import Provenance
 from tokexplore.models.diff.spans import Span, SpanTotals, span_totals
 from tokexplore.models.diff.steps import Reading, Step, totals
 from tokexplore.models.tree.spanned import span_over
 from tokexplore.tui.explore.explorer import Explorer
 from tokexplore.tui.presenters.second import compared_on_path, spans_on_path
+from tokexplore.tui.presenters.status import provenance_words
 from tokexplore.widgets.numbers import percent
 
 Lines = list[tuple[str, str]]
@@ -16,7 +16,7 @@ def second_lines(explorer: Explorer) -> Lines:
     tree, node = explorer.tree, explorer.taken
     if not tree.seconds:
         return []
-    lines = [("against", _by(tree.seconds[-1]))]
+    lines = [("against", provenance_words(tree.seconds[-1]))]
     if (placed := span_over(tree.spans, explorer.nodes, explorer.cursor)) is not None:
         lines += _span(placed.span)
     if spans := [each.span for each in spans_on_path(explorer)]:
@@ -26,11 +26,6 @@ def second_lines(explorer: Explorer) -> Lines:
         lines += _token(explorer, step)
     steps = compared_on_path(explorer)
     return lines + (_path(steps) if steps else [])
-
-
-def _by(by: Provenance) -> str:
-    revision = f" @ {by.revision[:12]}" if by.revision else ""
-    return f"{by.model}{revision}, {by.dtype} on {by.device}, attention {by.attention}"
 
 
 def _token(explorer: Explorer, step: Step) -> Lines:
