@@ -6,7 +6,7 @@ import msgspec
 
 Need = Literal[
     "lists_all", "whole_rows", "prompt_scores", "plain_prompts", "prefill", "forced_tokens",
-    "instruments", "repeats", "own_ids",
+    "instruments", "inside", "repeats", "own_ids",
 ]  # fmt: skip
 """What something can need of an engine."""
 
@@ -19,6 +19,7 @@ _LIMITS: dict[Need, tuple[str, str]] = {
     "prefill": ("begins every answer anew", "one that goes on"),
     "forced_tokens": ("goes on only with tokens that it listed", "others"),
     "instruments": ("computes a path in one way only", "others"),
+    "inside": ("shows nothing of the model's inside", "its layers: a model loaded here"),
     "repeats": ("computes a path in one way only", "others"),
     "own_ids": ("numbers tokens as they come", "the ids of the model's tokenizer"),
 }
@@ -61,6 +62,11 @@ class Capabilities(msgspec.Struct, frozen=True):
     def whole_rows(self) -> bool:
         """Whether every token's logprob can be had, at a step that is asked for."""
         return not self.listed or self.on_demand
+
+    @property
+    def inside(self) -> bool:
+        """Whether the model's layers can be looked into: `Engine.interpreter`."""
+        return self.instruments
 
     @property
     def repeats(self) -> bool:

@@ -19,6 +19,7 @@ from tokexplore.models.tokens import Vocabulary
 
 if TYPE_CHECKING:
     from tokexplore.models.api.instruments import Instruments, Logits
+    from tokexplore.models.api.interpreter import Interpreter
     from tokexplore.models.api.traffic import Requests
 
 EndReason = Literal["eos", "end of turn", "stop", "length", "context", "interrupted"]
@@ -284,6 +285,14 @@ class Engine(Protocol):
 
         Raises:
             UsageError: where it has no instruments.
+        """
+
+    @property
+    def interpreter(self) -> "Interpreter":
+        """The inside of the model: why it said what it said.
+
+        Raises:
+            UsageError: where nothing is seen of its inside.
         """
 
     @property

@@ -15,9 +15,11 @@ import msgspec
 from tokexplore.models.api.chat import Chat, Rendered
 from tokexplore.models.api.engine import Control, Engine, ScoredToken
 from tokexplore.models.api.instruments import Execution, Routing, Split, Summands
+from tokexplore.models.api.interpreter import LayerStates
 from tokexplore.models.diff.steps import Reading, Step
 from tokexplore.models.diff.vocabularies import Shared
 from tokexplore.models.distribution import Distribution, Rows, TokenRank
+from tokexplore.models.interpret.layer_gaps import LayerGap, layer_gaps
 from tokexplore.models.sampling.effects import Draws, Effect
 from tokexplore.models.sampling.sampler_view import SamplerView
 from tokexplore.models.sampling.settings import SamplingSettings
@@ -241,6 +243,27 @@ class FindRouting(Question[Routing], frozen=True):
         )
         assert found is not None, "nobody cancels it"
         return found
+
+
+class FindStates(Question[LayerStates], frozen=True):
+    """See `Interpreter.states`."""
+
+    ids: Sequence[int]
+
+    def ask(self, engine: Engine) -> LayerStates:
+        return engine.interpreter.states(self.ids)
+
+
+class FindLayerGaps(Question[list[LayerGap]], frozen=True):
+    """How far another model with the same tokens and this one, the second, are apart after each
+    layer at the step after a path."""
+
+    ids: Sequence[int]
+    others: LayerStates
+    """The other's answer to `FindStates`."""
+
+    def ask(self, engine: Engine) -> list[LayerGap]:
+        return layer_gaps(self.others, engine.interpreter.states(self.ids))
 
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ import transformers
 
 from tokexplore import __version__
 from tokexplore.models.api.capabilities import Capabilities
-from tokexplore.models.api.engine import ScoredToken, StreamEvent
+from tokexplore.models.api.engine import ScoredToken
 from tokexplore.models.api.instruments import Logits
 from tokexplore.models.api.model_info import ModelInfo
 from tokexplore.models.catalog.footprint import free_memory
@@ -36,7 +36,7 @@ _TRYING = 0.5
 CACHE_SHARE = 0.4
 """Share of the memory that is free after loading that live caches may take."""
 
-_Event = TypeVar("_Event", bound=StreamEvent)
+_Event = TypeVar("_Event")
 
 
 class Core:

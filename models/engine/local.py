@@ -25,6 +25,7 @@ from tokexplore.models.engine.forward import logits_row, prefill
 from tokexplore.models.engine.forward.kv_store import ROW_BYTES, Path
 from tokexplore.models.engine.forward.logits_row import Row
 from tokexplore.models.engine.instruments import LocalBench
+from tokexplore.models.engine.interpret.interpreter import LocalInterpreter
 from tokexplore.models.engine.loading import opening
 from tokexplore.models.engine.row_questions import RowQuestions
 from tokexplore.models.engine.stream import Stream
@@ -116,6 +117,10 @@ class LocalEngine(RowQuestions):
     @property
     def requests(self) -> NoReturn:
         raise UsageError("requests that run at once need a server: --api URL.")
+
+    @cached_property
+    def interpreter(self) -> LocalInterpreter:
+        return LocalInterpreter(self.core)
 
     @cached_property
     def bench(self) -> LocalBench:

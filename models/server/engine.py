@@ -151,6 +151,10 @@ class ServerEngine(RowQuestions):
         return ServerRequests(self._dialect, self.info, self.vocabulary)
 
     @property
+    def interpreter(self) -> NoReturn:
+        self._refuse("why", "inside")
+
+    @property
     def bench(self) -> NoReturn:
         self._refuse("the lab", "instruments")
 

@@ -11,6 +11,7 @@ from tokexplore.models.api.engine import (
 )
 from tokexplore.models.api.model_info import ModelInfo
 from tokexplore.models.api.questions import Question
+from tokexplore.models.interpret.inquiries import AnyInquiry, Finding
 from tokexplore.models.lab.experiment import Experiment, Outcome
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.tokens import Vocabulary
@@ -20,7 +21,7 @@ E = TypeVar("E")
 
 
 class Handle(Protocol[E]):
-    """A stream, a score or an experiment; whoever started it ends it.
+    """A stream, a score, an experiment or an inquiry; whoever started it ends it.
 
     Iterating gives batches of events; leaving the loop before its end cancels. The engine's errors
     are raised after the events that came before them.
@@ -70,6 +71,9 @@ class AsyncEngine(Protocol):
 
     def repeat(self, experiment: Experiment) -> Handle[Outcome]:
         """Conduct an experiment; cancelled, it ends with what is done."""
+
+    def interpret(self, inquiry: AnyInquiry) -> Handle[Finding]:
+        """Look into the model; cancelled, it ends with what is done."""
 
     async def close(self) -> None:
         """End it, and wait until the memory of its device is free."""

@@ -1,7 +1,7 @@
 """The engine's side of the socket: one thread runs the engine, one reads.
 
-Questions are answered between two tokens; streams and experiments take turns, an event each, and
-scores are worked on while there are neither.
+Questions are answered between two tokens; streams, experiments and inquiries take turns, an event
+each, and scores are worked on while there are neither.
 The reading thread is the watchdog too: the end of the socket is the end of the interface, and it
 ends this process at once, even while the engine's thread is inside a long computation.
 """
@@ -13,9 +13,9 @@ from collections import deque
 from collections.abc import Callable, Iterator
 
 from tokexplore.models import errors
-from tokexplore.models.api.engine import Control, Engine, StreamEvent
+from tokexplore.models.api.engine import Control, Engine
 from tokexplore.models.api.questions import AnyQuestion
-from tokexplore.models.lab.experiment import Outcome, conduct
+from tokexplore.models.lab.experiment import conduct
 from tokexplore.models.opening import OpenEngine
 from tokexplore.models.worker import messages
 from tokexplore.models.worker.messages import (
@@ -27,7 +27,9 @@ from tokexplore.models.worker.messages import (
     Credit,
     Done,
     Emitted,
+    Event,
     Failed,
+    Interpret,
     Load,
     Loaded,
     Loading,
@@ -40,14 +42,14 @@ _READ = 1 << 16
 
 
 class Job:
-    """A stream, a score or an experiment: an iterator that is advanced one event at a time."""
+    """A stream, a score, an experiment or an inquiry: an iterator, advanced an event at a time."""
 
-    def __init__(self, command: Stream | Score | Repeat) -> None:
+    def __init__(self, command: Stream | Score | Repeat | Interpret) -> None:
         self.command = command
         self.number = command.number
         self.control = Control()
         self.credit = command.ahead if isinstance(command, Stream) else AHEAD
-        self._events: Iterator[StreamEvent | Outcome] | None = None
+        self._events: Iterator[Event] | None = None
 
     @property
     def background(self) -> bool:
@@ -59,7 +61,7 @@ class Job:
         """Whether it may be advanced: a cancelled one always, so that it can end."""
         return self.credit > 0 or self.control.cancelled
 
-    def advance(self, engine: Engine) -> StreamEvent | Outcome | None:
+    def advance(self, engine: Engine) -> Event | None:
         """The next event, None at the end; a cancelled score has nothing more to say."""
         if self.background and self.control.cancelled:
             self._events = None  # which holds a cache, however long nothing else is to be done
@@ -68,7 +70,7 @@ class Job:
             self._events = self._opened(engine)
         return next(self._events, None)
 
-    def _opened(self, engine: Engine) -> Iterator[StreamEvent | Outcome]:
+    def _opened(self, engine: Engine) -> Iterator[Event]:
         match self.command:
             case Stream(_, request):
                 return engine.stream(request, self.control)
@@ -76,6 +78,8 @@ class Job:
                 return engine.score(ids, start, self.control)
             case Repeat(_, experiment):
                 return conduct(engine, experiment, self.control)
+            case Interpret(_, inquiry):
+                return inquiry.conduct(engine, self.control)
 
 
 class Child:
@@ -141,7 +145,7 @@ class Child:
                     self._jobs[number].control.cancelled = True
                 case Credit(number, tokens) if number in self._jobs:
                     self._jobs[number].credit += tokens
-                case Stream() | Score() | Repeat():
+                case Stream() | Score() | Repeat() | Interpret():
                     self._jobs[message.number] = Job(message)
                 case Load() | Asked():
                     self._waiting.append(message)
@@ -163,7 +167,7 @@ class Child:
             return job
 
     def _ready_job(self) -> Job | None:
-        """The job to advance: one that is cancelled, a stream or an experiment, else a score."""
+        """The job to advance: one that is cancelled, one that is no score, else a score."""
         jobs = self._jobs.values()
         ending = [job for job in jobs if job.control.cancelled]
         streams = [job for job in jobs if not job.background]

@@ -21,6 +21,7 @@ from tokexplore.models.api.model_info import ModelInfo
 from tokexplore.models.api.options import LoadOptions
 from tokexplore.models.api.questions import Question
 from tokexplore.models.errors import EngineLostError
+from tokexplore.models.interpret.inquiries import AnyInquiry, Finding
 from tokexplore.models.lab.experiment import Experiment, Outcome
 from tokexplore.models.tokens import Vocabulary
 from tokexplore.models.worker import messages
@@ -32,6 +33,7 @@ from tokexplore.models.worker.messages import (
     Done,
     Emitted,
     Failed,
+    Interpret,
     Load,
     Loaded,
     Loading,
@@ -128,7 +130,7 @@ class EngineClient:
         """Whether a question waits for its answer."""
         return bool(self._asked)
 
-    # Streams, scores and experiments
+    # Streams, scores, experiments and inquiries
 
     def stream(self, request: StreamRequest) -> StreamHandle[StreamEvent]:
         """See `AsyncEngine.stream`.
@@ -149,6 +151,12 @@ class EngineClient:
         """See `AsyncEngine.repeat`."""
         handle: StreamHandle[Outcome] = self._new_handle()
         self._begin(handle, Repeat(handle.number, experiment))
+        return handle
+
+    def interpret(self, inquiry: AnyInquiry) -> StreamHandle[Finding]:
+        """See `AsyncEngine.interpret`."""
+        handle: StreamHandle[Finding] = self._new_handle()
+        self._begin(handle, Interpret(handle.number, inquiry))
         return handle
 
     @property

@@ -1,11 +1,10 @@
-"""One stream, score or experiment of an engine in another process, as its owner holds it."""
+"""What runs in an engine in another process, as its owner holds it: a stream, a score, ..."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Generic, TypeVar
 
-from tokexplore.models.api.engine import DrawnToken, ScoredToken, StreamEvent
-from tokexplore.models.lab.experiment import Outcome
+from tokexplore.models.api.engine import DrawnToken, ScoredToken
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.worker.messages import (
     AHEAD,
@@ -13,10 +12,11 @@ from tokexplore.models.worker.messages import (
     Command,
     Configure,
     Credit,
+    Event,
     total_cost,
 )
 
-E = TypeVar("E", bound=StreamEvent | Outcome)
+E = TypeVar("E", bound=Event)
 _CREDIT_FROM = AHEAD // 4
 """Tokens that are credited at once: each message interrupts the engine's thread for a moment."""
 

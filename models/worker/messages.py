@@ -18,6 +18,7 @@ from tokexplore.models.api.engine import (
 from tokexplore.models.api.model_info import ModelInfo
 from tokexplore.models.api.options import LoadOptions
 from tokexplore.models.api.questions import AnyQuestion
+from tokexplore.models.interpret.inquiries import AnyInquiry, Finding
 from tokexplore.models.lab.experiment import Experiment, Outcome
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.tokens import Vocabulary
@@ -70,6 +71,13 @@ class Repeat(msgspec.Struct, frozen=True, tag=True):
     experiment: Experiment
 
 
+class Interpret(msgspec.Struct, frozen=True, tag=True):
+    """Conduct an inquiry, which takes turns with the streams."""
+
+    number: int
+    inquiry: AnyInquiry
+
+
 class Configure(msgspec.Struct, frozen=True, tag=True):
     """New sampling settings, and length, for a running stream."""
 
@@ -79,7 +87,7 @@ class Configure(msgspec.Struct, frozen=True, tag=True):
 
 
 class Cancel(msgspec.Struct, frozen=True, tag=True):
-    """End a stream, a score or an experiment between two tokens or chunks."""
+    """End a stream, a score, an experiment or an inquiry between two tokens or chunks."""
 
     number: int
 
@@ -91,10 +99,12 @@ class Credit(msgspec.Struct, frozen=True, tag=True):
     tokens: int
 
 
-Command = Load | Asked | Stream | Score | Repeat | Configure | Cancel | Credit
+Command = Load | Asked | Stream | Score | Repeat | Interpret | Configure | Cancel | Credit
 
 
 # From the engine
+
+Event = StreamEvent | Outcome | Finding
 
 
 class Loading(msgspec.Struct, frozen=True, tag=True):
@@ -118,14 +128,14 @@ class Answered(msgspec.Struct, frozen=True, tag=True):
 
 
 class Emitted(msgspec.Struct, frozen=True, tag=True):
-    """One event of a stream, a score or an experiment."""
+    """One event of a stream, a score, an experiment or an inquiry."""
 
     number: int
-    event: StreamEvent | Outcome
+    event: Event
 
 
 class Done(msgspec.Struct, frozen=True, tag=True):
-    """A stream, a score or an experiment has no more events."""
+    """A stream, a score, an experiment or an inquiry has no more events."""
 
     number: int
 
@@ -150,7 +160,7 @@ _decoders: dict[Sender, msgspec.msgpack.Decoder[Any]] = {
 }
 
 
-def cost(event: StreamEvent | Outcome) -> int:
+def cost(event: Event) -> int:
     """The credit that an event costs: 1 for what carries a token, 0 for the rest."""
     return int(hasattr(event, "standing"))
 
@@ -196,6 +206,6 @@ class Inbox:
             del self._data[:at]
 
 
-def total_cost(events: Iterable[StreamEvent | Outcome]) -> int:
+def total_cost(events: Iterable[Event]) -> int:
     """The credit that some events cost together."""
     return sum(map(cost, events))

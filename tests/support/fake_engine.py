@@ -16,6 +16,7 @@ import numpy as np
 
 from support import fake_vocabulary as vocabulary
 from support.fake_bench import FakeBench
+from support.fake_interpreter import FakeInterpreter
 from support.fake_numbers import (
     drawn,
     drawn_place,
@@ -96,6 +97,7 @@ class FakeEngine:
         self.chunk = chunk
         self.on_death = on_death
         self.bench = FakeBench(self)
+        self.interpreter = FakeInterpreter(self)
         self.control = Control()
         """Of the last stream."""
         self.passes = 0
