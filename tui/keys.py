@@ -151,6 +151,9 @@ GROUPS: dict[str, tuple[Command, ...]] = {
         Command("view.lab", "D", "D", "lab", "lab",
                 "The lab: this request again and again, as a server computes it; where the "
                 "texts part."),
+        Command("view.why", "Y", "Y", "why", "why",
+                "Why this token: what each layer thought, what each part of the model did, and "
+                "which words of the prompt did it."),
         Command("view.watch", "w", "w", "watch", "watch",
                 "Follow a token at every step, whatever its rank; again to leave it out."),
         Command("view.against", "ampersand,＆", "&", "against", "second model",

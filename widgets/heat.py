@@ -11,8 +11,9 @@ import math
 from bisect import bisect_right
 from typing import Literal, NamedTuple
 
-Colouring = Literal["surprisal", "probability", "entropy", "delta"]
-"""`delta`: a second model's logprob of the token less the first one's."""
+Colouring = Literal["surprisal", "probability", "entropy", "delta", "share"]
+"""`delta`: a second model's logprob of the token less the first one's; `share`: a probability, the
+hotter the larger."""
 COLOURINGS: tuple[Colouring, ...] = ("surprisal", "probability", "entropy")
 """Those of one model."""
 
@@ -29,13 +30,17 @@ UNITS: dict[Colouring, str] = {
     "probability": "of the top",
     "entropy": "nats",
     "delta": "nats",
+    "share": "",
 }
-TITLES: dict[Colouring, str] = {"delta": "Δlogprob"}
+TITLES: dict[Colouring, str] = {"delta": "Δlogprob", "share": "probability"}
 """What a colouring is called where its word is not its name."""
 
 _SURPRISAL = (0.5, 1.0, 2.0, 4.0, 6.0)
 _ENTROPY = (0.5, 1.0, 2.0, 3.0, 5.0)
 _DELTA = (0.25, 1.0, 3.0)
+_EFFECT = (0.1, 0.35, 0.7)
+"""Of the largest."""
+_SHARE = (0.05, 0.2, 0.5, 0.8, 0.95)
 _RATIO = (0.01, 0.05, 0.2, 0.5, 1.0)
 
 _LEGENDS: dict[Colouring, tuple[str, ...]] = {
@@ -43,6 +48,7 @@ _LEGENDS: dict[Colouring, tuple[str, ...]] = {
     "probability": ("1", ".5", ".2", ".05", ".01", "0"),
     "entropy": ("0", ".5", "1", "2", "3", "5+"),
     "delta": ("−3", "−1", "−.25", "0", "+.25", "+1", "+3"),
+    "share": ("0", ".05", ".2", ".5", ".8", ".95"),
 }
 _DELTA_LEVELS = (8, 7, 6, 0, 9, 10, 11)
 
@@ -101,11 +107,29 @@ def level(colouring: Colouring, value: float) -> int:
     if math.isnan(value):
         return NONE
     if colouring == "delta":
-        far = bisect_right(_DELTA, abs(value))
-        return far and LEVELS - 1 + far + DIVERGING * (value > 0)
+        return _diverging(bisect_right(_DELTA, abs(value)), value)
+    if colouring == "share":
+        return bisect_right(_SHARE, value)
     if colouring == "probability":
         return LEVELS - 1 - bisect_right(_RATIO, value)
     return bisect_right(_ENTROPY if colouring == "entropy" else _SURPRISAL, value)
+
+
+def effect_level(effect: float, largest: float) -> int:
+    """The level of what something pushed towards, or against (below 0), by its share of the largest
+    such effect."""
+    return _diverging(bisect_right(_EFFECT, abs(effect) / largest) if largest else 0, effect)
+
+
+def effect_legend(largest: float) -> list[tuple[str, int]]:
+    """Labels and levels of `effect_level`, from against to towards (nats)."""
+    ends = [f"{share * largest:.2g}" for share in _EFFECT]
+    labels = [*(f"−{end}" for end in reversed(ends)), "0", *(f"+{end}" for end in ends)]
+    return list(zip(labels, _DELTA_LEVELS, strict=True))
+
+
+def _diverging(far: int, value: float) -> int:
+    return far and LEVELS - 1 + far + DIVERGING * (value > 0)
 
 
 def legend(colouring: Colouring) -> list[tuple[str, int]]:

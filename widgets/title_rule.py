@@ -35,12 +35,16 @@ class Part(NamedTuple):
 
 def legend_parts(colouring: Colouring) -> list[Part]:
     """The legend of the heat ramp, in the very colours."""
-    steps = [Part(f" {label} ", _heat_role(level), True) for label, level in legend(colouring)]
     return [
         Part(f"{TITLES.get(colouring, colouring)} "),
-        *steps,
+        *levels_parts(legend(colouring)),
         Part(f" {UNITS[colouring]}", "muted", True),
     ]
+
+
+def levels_parts(levels: Sequence[tuple[str, int]]) -> list[Part]:
+    """Labels in the colours of their levels, one after the other."""
+    return [Part(f" {label} ", _heat_role(level), True) for label, level in levels]
 
 
 def _heat_role(level: int) -> Role:

@@ -162,7 +162,7 @@ OWN = """
 act.take = "I"
 program.help = "f5"
 program.palette = "G"
-act.prompt = "Y"
+act.prompt = "Q"
 branch.compare = "D"
 view.lab = "d"
 compare.close = "w"
@@ -193,7 +193,7 @@ async def test_rebound_keys_act_and_are_shown_on_every_kind_of_screen() -> None:
         await press(pilot, "D")
         assert isinstance(app.screen, CompareScreen)
         bar = " ".join(screen_text(app).splitlines()[-1].split())
-        assert bar == "↑↓ scroll T text/tokens space pause/go on o other branch w close"
+        assert bar == "↑↓ scroll T text/tokens space pause/go on o other branch Y why w close"
         await press(pilot, "q", "T", "w")
         assert isinstance(app.screen, BrowseScreen)
         await press(pilot, "s", "right", "y", "right", "p")
@@ -208,7 +208,7 @@ async def test_rebound_keys_act_and_are_shown_on_every_kind_of_screen() -> None:
         shown = app.screen.text().plain
         for line in ("  I       branch ", "  f5      help ", "Comparing (D)", "  w       close "):
             assert line in shown
-        await press(pilot, "w", "Y")
+        await press(pilot, "w", "Q")
         assert isinstance(app.screen, PromptEditor)
         assert "^e plain/chat · ctrl+n turn · ctrl+j new line" in screen_text(app)
         assert app.screen._form == "plain"
@@ -227,7 +227,7 @@ async def test_the_palette_shows_them_and_a_saved_tape_has_the_keys_as_they_come
         await until(pilot, lambda: ended(app))
         await press(pilot, "home", "enter", "down", "I")
         await until(pilot, lambda: not app.controller.streaming)
-        await press(pilot, "Y", "ctrl+d", "a", "Y", "enter")
+        await press(pilot, "Q", "ctrl+d", "a", "Q", "enter")
         await pilot.press("G", *"lab")
         await until(pilot, lambda: app.screen.query_one(OptionList).option_count > 0)
         assert "d  The lab: this request" in screen_text(app)
@@ -236,7 +236,7 @@ async def test_the_palette_shows_them_and_a_saved_tape_has_the_keys_as_they_come
         tape = app.recordings.keys.tape(app.controller.options, SIZE)
     keys = [line for line in tape.splitlines() if line.startswith(("Key", "Type"))]
     pressed = [word for word in " ".join(keys).split() if word not in ("Key", "Type")]
-    assert pressed == ["home", "down", "enter", "p", "ctrl+g", "a", "Y", "enter"]
+    assert pressed == ["home", "down", "enter", "p", "ctrl+g", "a", "Q", "enter"]
     shots = [await played(tape, tmp_path / "with")]
     file().unlink()
     shots.append(await played(tape, tmp_path / "without"))

@@ -36,8 +36,8 @@ RUN = f"{PROMPT} {SAMPLING} watch watch-id {LENGTH} {LOADING}"
 LAB = f"format {PROMPT} {SAMPLING} {LENGTH} {LOADING}"
 
 OPTIONS = {
-    "": f"version {RUN} {SCREEN} close-call models-dir session {AGAINST}",
-    "examples": f"version {RUN} {SCREEN} close-call models-dir session {AGAINST}",
+    "": f"version {RUN} {SCREEN} close-call models-dir tuned-lens session {AGAINST}",
+    "examples": f"version {RUN} {SCREEN} close-call models-dir tuned-lens session {AGAINST}",
     "run": f"{RUN} format candidates {CAST} session",
     "score": f"literal format candidates {LOADING}",
     "prob": f"text {PROMPT} format {LOADING}",

@@ -110,7 +110,10 @@ class DisplayActions(Actions):
             self.controller.jobs.change(self._open_paused(TemperaturesScreen))
 
     def why_not(self, action: str) -> str:
-        """The lab runs in several ways; what it has found can be read with any engine."""
+        """The lab runs in several ways, what it has found can be read with any engine; a model's
+        inside is seen here alone."""
+        if action == "why":
+            return self.controller.link.why_not("why", "inside")
         if action == "lab" and not self.explorer.tree.studies:
             return self.controller.link.why_not("the lab", "repeats")
         return ""
@@ -126,6 +129,17 @@ class DisplayActions(Actions):
             self.screen.tell(self.controller.link.absence, 3)
         else:
             self.controller.jobs.change(self._open_paused(LabScreen))
+
+    def action_why(self) -> None:
+        """Why this step came out as it did."""
+        from tokexplore.tui.screens.why import WhyScreen
+
+        if self.controller.link.absent:
+            self.screen.tell(self.controller.link.absence, 3)
+        elif not self.explorer.nodes:
+            self.screen.nothing("step yet")
+        else:
+            self.controller.jobs.change(self._open_paused(WhyScreen))
 
     async def _open_paused(self, make: Callable[[Controller], Screen[None]]) -> None:
         """Open a screen on a path that nothing changes meanwhile."""

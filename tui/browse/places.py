@@ -23,12 +23,14 @@ from tokexplore.tui.screens.sampler_lens import SamplerLensScreen
 from tokexplore.tui.screens.search_sheet import SearchSheet
 from tokexplore.tui.screens.sessions import SessionPicker
 from tokexplore.tui.screens.temperatures import TemperaturesScreen
+from tokexplore.tui.screens.why import WhyScreen
 
 KINDS: dict[str, tuple[type[DOMNode], ...]] = {
     "on the main screen": (BrowseScreen,),
     "where branches are compared": (CompareScreen,),
     "in the sampling lens": (SamplerLensScreen,),
     "on the screen of temperatures": (TemperaturesScreen,),
+    "looking into a step": (WhyScreen,),
     "in the lab": (LabScreen,),
     "in the lab's readings": (ReadingsScreen,),
     "in the list of branches": (BranchesDialog,),

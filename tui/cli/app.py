@@ -77,6 +77,13 @@ def app_parser() -> Parser:
         metavar="DIR",
         help="also list the models in this folder; may be repeated",
     )
+    screen.add_argument(
+        "--tuned-lens",
+        default="",
+        metavar="DIR",
+        help="read the layers (Y) with this tuned lens, config.json and params.pt, instead of the "
+        "logit lens",
+    )
     add_session_file(parser, "default: one in the state directory")
     second = parser.add_argument_group(
         "a second model",
@@ -107,6 +114,7 @@ def read_app(given: argparse.Namespace, *, examples: bool = False) -> Prompted[A
         **screen_fields(given),
         directories=tuple(given.models_dir),
         close_call=given.close_call,
+        tuned_lens=given.tuned_lens,
         examples=examples,
     )
     if given.against is not None:

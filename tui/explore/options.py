@@ -84,6 +84,8 @@ class AppOptions(msgspec.Struct, frozen=True):
     """Leave the output to Textual instead of sending only what changed, as the line takes it."""
     against: LoadOptions | None = None
     """A second model that reads along."""
+    tuned_lens: str = ""
+    """Directory of a tuned lens; empty for the logit lens."""
 
     @property
     def starts_with_chat(self) -> bool:

@@ -98,6 +98,11 @@ class SecondModel:
         return f"{self.info.name} in {how}" if same else self.info.name
 
     @property
+    def client(self) -> AsyncEngine | None:
+        """Its engine; None where there is none."""
+        return self._client
+
+    @property
     def is_there(self) -> bool:
         """Whether it can be asked."""
         return self.state == "ready"

@@ -9,6 +9,7 @@ from textual.binding import Binding, BindingType
 from tokexplore.tui.explore.controller import Controller
 from tokexplore.tui.presenters.compare import chosen, compare
 from tokexplore.tui.screens.live import LiveScreen
+from tokexplore.tui.screens.why import WhyScreen
 from tokexplore.widgets.compare import CompareView
 from tokexplore.widgets.header import Header
 from tokexplore.widgets.keybar import KeyBar, KeyHint
@@ -50,6 +51,13 @@ class CompareScreen(LiveScreen):
             id="compare.other",
             tooltip="Make the next of these branches the one in view.",
         ),
+        Binding(
+            "Y",
+            "why",
+            "why",
+            id="compare.why",
+            tooltip="Why they part: the fork's step, one token against the other.",
+        ),
     ]
 
     def __init__(self, controller: Controller) -> None:
@@ -70,6 +78,7 @@ class CompareScreen(LiveScreen):
             KeyHint("{compare.mode:v}", "text/tokens", 8, "mode"),
             KeyHint("{compare.play:space}", "pause/go on", 7, "play"),
             KeyHint("{compare.other:o}", "other branch", 6, "other"),
+            KeyHint("{compare.why:Y}", "why", 5, "why"),
         ]
         self.show_keys(hints, "compare.close")
         title = f"{len(self.numbers)} branches from their fork"
@@ -117,6 +126,20 @@ class CompareScreen(LiveScreen):
         branch = self.controller.explorer.branch
         at = self.numbers.index(branch.number) if branch and branch.number in self.numbers else -1
         return self.numbers[(at + 1) % len(self.numbers)]
+
+    def why_not(self, action: str) -> str:
+        """A model's inside is seen here alone."""
+        return self.controller.link.why_not("why", "inside") if action == "why" else ""
+
+    def action_why(self) -> None:
+        """Why the branch in view and the next of these part."""
+        if self.controller.link.absent:
+            self.app.notify(self.controller.link.absence, timeout=3, markup=False)
+        else:
+            self.controller.jobs.change(self.controller.while_paused(self._open_why))
+
+    async def _open_why(self) -> None:
+        await self.app.push_screen(WhyScreen(self.controller, self._following()))
 
     def action_close(self) -> None:
         """Back to the main screen."""

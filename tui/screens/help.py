@@ -64,11 +64,13 @@ def screens(own: Rebinding = NONE) -> dict[type[Screen[Any]], str]:
     from tokexplore.tui.screens.lab_readings import ReadingsScreen
     from tokexplore.tui.screens.sampler_lens import SamplerLensScreen
     from tokexplore.tui.screens.temperatures import TemperaturesScreen
+    from tokexplore.tui.screens.why import WhyScreen
 
     return {
         CompareScreen: own.words("Comparing ({branch.compare:d})"),
         SamplerLensScreen: own.words("The sampling lens ({view.settings:s})"),
         TemperaturesScreen: own.words("Temperatures ({view.ladder:C})"),
+        WhyScreen: own.words("Why this token ({view.why:Y})"),
         LabScreen: own.words("The lab ({view.lab:D})"),
         ReadingsScreen: own.words("Readings in the lab ({lab.readings:i})"),
     }

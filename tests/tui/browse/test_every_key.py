@@ -28,6 +28,7 @@ from tokexplore.tui.screens.sampler_lens import SamplerLensScreen
 from tokexplore.tui.screens.sessions import SessionPicker
 from tokexplore.tui.screens.temperatures import TemperaturesScreen
 from tokexplore.tui.screens.terms import TermsSheet
+from tokexplore.tui.screens.why import WhyScreen
 from tokexplore.tui.screens.writing import TextEditor
 from tokexplore.widgets.candidates import CandidateTable
 
@@ -139,6 +140,7 @@ OPENS: dict[str, type[Screen[Any]]] = {
     "view.watch": Ask,
     "view.ladder": TemperaturesScreen,
     "view.lab": LabScreen,
+    "view.why": WhyScreen,
     "program.help": HelpSheet,
     "program.terms": TermsSheet,
     "program.palette": CommandPalette,
