@@ -309,6 +309,37 @@ TERMS: Mapping[str, tuple[Term, ...]] = {
         Term("same first choice", "same first choice", "steps at which both hold the same token "
              "most probable; {jump.parted:>} shows the others, the furthest apart first"),
     ),
+    "Why this token": (
+        Term("emb, 1, 2, ...", r"^ *emb\b", "the state that the first layer takes, and those that "
+             "each layer leaves"),
+        Term("it would say", "it would say", "the most probable tokens of a layer's state, read "
+             "through the final norm and head as if it were the last one's (the logit lens)"),
+        Term("#3", r"% #[\d,]+", "the token's rank in that layer's reading"),
+        Term("H, KL of a layer", r"\bH +KL nats", "entropy of the layer's reading, and "
+             "KL(model's own‖this one), nats"),
+        Term("off by", r"\boff by \d", "the check: how far what is shown is from the model's own "
+             "logits"),
+        Term("Δlogit", "Δlogit", "what a part of the model added to the one token's logit less the "
+             "other's, the final norm as it was: all of them sum to the model's difference"),
+        Term("attention, MLP", r"\d (?:attention|MLP)\b", "a layer's blocks, each of which adds to "
+             "the state; {why.heads:h} tells the heads of one apart"),
+        Term("stretch", r"^ *stretch\b", "a sentence, a word, a token; of a chat a turn, or what "
+             "its template wrote"),
+        Term("nats, pushed", r"\bnats +pushed", "the token's logprob as it is less that with the "
+             "stretch invisible to all later tokens: right of the middle it pushed towards"),
+        Term("hidden: p", "hidden: p", "the token's probability with the stretch invisible"),
+        Term("passes", r"[\d.]+ passes", "what was computed, in forward passes over the path"),
+        Term("grad·x, int. grad", r"grad·x|int\. grad", "estimates of the same by gradients: "
+             "gradient x input, and integrated gradients from embeddings of 0"),
+        Term("rank correlation", "rank correlation", "Spearman's, of the estimate with what hiding "
+             "each stretch did: 1 is the same order"),
+        Term("completeness error", "completeness error", "how far the scores' sum is from what all "
+             "embeddings together did to the logprob"),
+        Term("a sink", r"\ba sink\b", "the first token takes what a head does not need: a large "
+             "weight on it means little"),
+        Term("cosine, |Δ|/|h|", r"\bcosine\b", "how far the two models' states are apart: the "
+             "cosine between them, and the length of their difference over the first one's"),
+    ),
     "Sampler": (
         *(_stage(stage, _STAGES[stage.field]) for stage in STAGES),
         Term("before, now, A, B, C", r"\bbefore +.*\bnow\b", "the settings in force, those of the "
