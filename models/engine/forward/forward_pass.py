@@ -44,6 +44,8 @@ class Forward:
         self.experts = Experts(model, self._device)
         self.occupied: torch.Tensor | None = None
         """Bool, shape [B, n]: which tokens of the running pass are no padding; None for all."""
+        self.keep = 1
+        """How many rows of logits the running pass is asked for."""
 
     @torch.inference_mode()
     def __call__(
@@ -97,7 +99,7 @@ class Forward:
         span = count if self._recurrent else end
         positions = self._positions[:, start:end].expand(rows, -1)  # [B, n]
         mask = self._ones[:, :span].expand(rows, -1)  # [B, start + n]
-        self.occupied = None
+        self.occupied, self.keep = None, keep
         if any(pads):
             empty = torch.tensor(pads, device=self._device)[:, None]  # [B, 1]
             positions = (positions - empty).clamp(min=0)  # [B, n]
