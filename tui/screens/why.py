@@ -93,7 +93,8 @@ class WhyScreen(LiveScreen):
         background: $background; color: $foreground;
         & #why-views { height: 1; padding: 0 1; margin-bottom: 1; }
         & Horizontal { height: 1fr; }
-        & #why-note { height: auto; max-height: 4; padding: 0 1; color: $muted; margin-top: 1; }
+        & #why-detail { height: 1; padding: 0 1; margin-top: 1; }
+        & #why-note { height: auto; max-height: 4; padding: 0 1; color: $muted; }
     }
     """
     mode = "WHY"
@@ -119,6 +120,7 @@ class WhyScreen(LiveScreen):
         with Horizontal():
             yield Side()
             yield Side()
+        yield RoleLines(id="why-detail")
         yield Static(id="why-note", markup=False)
         yield KeyBar()
 
@@ -161,6 +163,7 @@ class WhyScreen(LiveScreen):
         title = step_title(self.explorer, self.size.width // 3)
         self.query_one(TitleRule).show([Part("why", "text"), *title], drawn.legend)
         self.query_one("#why-views", RoleLines).show([self._views()])
+        self.query_one("#why-detail", RoleLines).show([drawn.detail])
         self.query_one("#why-note", Static).update(drawn.note)
 
     def _drawn(self, step: WhyStep, side: Side) -> Drawn:

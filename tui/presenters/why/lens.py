@@ -51,6 +51,17 @@ def lens_rows(step: LensStep, vocabulary: Vocabulary, columns: int) -> list[Row]
     return rows
 
 
+def layer_detail(layer: LayerReading, at: int, vocabulary: Vocabulary) -> Row:
+    """All that a layer's reading lists, in a line."""
+    name = "embedding" if at == 0 else f"layer {at}"
+    row = [Piece(f"{name}:  ", "muted")]
+    for rank in layer.top:
+        share = math.exp(rank.logprob)
+        row += [Piece(vocabulary.show(rank.token), "bold"), Piece(f" {percent(share)}   ")]
+    figures = f"H {layer.entropy:.2f}  KL {layer.divergence:.2f} nats"
+    return [*row, Piece(figures, "muted")]
+
+
 def _asked(step: LensStep) -> tuple[int, ...]:
     """The two tokens, or the one where they are the same."""
     return tuple(dict.fromkeys(step.tokens[:2]))

@@ -20,6 +20,7 @@ from tokexplore.tui.presenters.why.lens import (
     grid_head,
     grid_rows,
     grid_window,
+    layer_detail,
     lens_head,
     lens_rows,
 )
@@ -70,6 +71,8 @@ class Drawn(NamedTuple):
     text_line: int = 0
     """The line of it to keep in view."""
     legend: Sequence[Part] = ()
+    detail: Row = ()
+    """What is under the cursor, whole."""
 
 
 def draw_lens(step: WhyStep, shown: Shown, columns: int) -> Drawn:
@@ -81,7 +84,8 @@ def draw_lens(step: WhyStep, shown: Shown, columns: int) -> Drawn:
     cursor = len(rows) - 1 if shown.cursor is None else min(shown.cursor, len(rows) - 1)
     note = f"{_LENS} · the last is the model's own distribution (off by {step.lens.error:.0e})"
     head = lens_head(step.lens, step.vocabulary, columns)
-    return Drawn(rows, head, cursor, note, legend=legend_parts("share"))
+    detail = layer_detail(step.lens.layers[cursor], cursor, step.vocabulary)
+    return Drawn(rows, head, cursor, note, legend=legend_parts("share"), detail=detail)
 
 
 def draw_grid(why: Why, shown: Shown, columns: int) -> Drawn:
@@ -97,8 +101,10 @@ def draw_grid(why: Why, shown: Shown, columns: int) -> Drawn:
     if not rows:
         return Drawn(head=head, note=grid.refused or "reading the layers ...")
     cursor = len(rows) - 1 if shown.cursor is None else min(shown.cursor, len(rows) - 1)
-    note = f"the token that each layer would have said, over the one that was taken · {_LENS}"
-    return Drawn(rows, head, cursor, note, legend=legend_parts("share"))
+    note = f"the token that each layer would have said, under the one that was taken · {_LENS}"
+    here = grid.steps.get(why.index)
+    detail = layer_detail(here.layers[cursor], cursor, explorer.vocabulary) if here else ()
+    return Drawn(rows, head, cursor, note, legend=legend_parts("share"), detail=detail)
 
 
 def draw_layers(step: WhyStep, shown: Shown, columns: int) -> Drawn:
