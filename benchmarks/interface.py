@@ -6,6 +6,7 @@
                                                    size that reads along, against one alone
     python benchmarks/interface.py served          the gaps on a model here and behind a server
     python benchmarks/interface.py keys            key to paint: 10,000 tokens, 10,000 branches
+    python benchmarks/interface.py why [MODEL]     key to picture of a model's inside
 
 The app is the real one on a pseudo-terminal of 120 x 40 that is always read. For `stream` the
 engine is in its worker process, and rounds alternate with `model.generate` (greedy, same prompt,
@@ -47,8 +48,8 @@ ASK, ANSWER = b"\x1b[6n", b"\x1b[1;1R"
 """Where is the cursor, and a place: what a terminal answers once it has drawn a frame."""
 SILENCE = 0.12
 """Seconds without output after which a key's paint is over."""
-LEFT, DOWN, PAGE_DOWN, END, HOME, ENTER = (
-    b"\x1b[D", b"\x1b[B", b"\x1b[6~", b"\x1b[F", b"\x1b[H", b"\r",
+LEFT, RIGHT, DOWN, PAGE_DOWN, END, HOME, ENTER = (
+    b"\x1b[D", b"\x1b[C", b"\x1b[B", b"\x1b[6~", b"\x1b[F", b"\x1b[H", b"\r",
 )  # fmt: skip
 
 
@@ -272,9 +273,34 @@ def keys(presses: int) -> None:
             measure(terminal, "last and first in the list", [[END], [HOME]] * (presses // 2))
 
 
+def why(model: str, tokens: int, rounds: int) -> None:
+    """From a key to the last byte of the picture of a model's inside; the first time, where modules
+    are imported and the model is found out about, and after that."""
+    views = {
+        "lens": [b"Y"], "another step": [RIGHT], "grid": [b"2"], "layers": [b"3"],
+        "words (all rounds)": [b"4"], "attention": [b"5"],
+    }  # fmt: skip
+    first, later = ({name: list[float]() for name in views} for _ in range(2))
+    for _ in range(rounds):
+        with watched("ended", model, tokens) as terminal:
+            terminal.next_report()
+            terminal.press(HOME)
+            for times in first, later, later, later:
+                for name, (key,) in views.items():
+                    times[name].append(terminal.press(key)[0] * 1e3)
+                terminal.press(b"q")
+                terminal.press(RIGHT)
+    print(f"{model}, {tokens} tokens: key to picture, ms (target 300 on the embedded model)")
+    for name in views:
+        print(
+            f"  {name:<20} first p50 {at(first[name], 0.5):6.0f}  worst {max(first[name]):6.0f}   "
+            f"later p50 {at(later[name], 0.5):6.0f}  worst {max(later[name]):6.0f}"
+        )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("job", choices=["stream", "second", "served", "keys", "generate"])
+    parser.add_argument("job", choices=["stream", "second", "served", "keys", "why", "generate"])
     parser.add_argument("model", nargs="?", default=EMBEDDED)
     parser.add_argument("--tokens", type=int, default=800)
     parser.add_argument("--rounds", type=int, default=5)
@@ -282,6 +308,8 @@ def main() -> None:
     asked = parser.parse_args()
     if asked.job == "keys":
         keys(asked.presses)
+    elif asked.job == "why":
+        why(asked.model, min(asked.tokens, 48), asked.rounds)
     elif asked.job == "second":
         second(asked.model, asked.tokens, asked.rounds)
     elif asked.job == "served":

@@ -3,7 +3,7 @@
     python benchmarks/watched_app.py JOB DESCRIPTOR MODEL TOKENS
 
 Runs the real app on the terminal that it is started on. What it measures it writes to the file
-descriptor, one JSON object a line; `stream` ends by itself, the others wait for keys.
+descriptor, one JSON object a line; `stream` ends by itself, `ended` and the trees wait for keys.
 """
 
 import asyncio
@@ -118,6 +118,16 @@ class ReadAlongApp(WatchedApp):
         return all(node in explorer.tree.compared for node in explorer.nodes[1:])
 
 
+class EndedApp(WatchedApp):
+    """Streams once, and stays."""
+
+    async def watch(self) -> None:
+        """Say that keys are waited for."""
+        while self.controller.state != "paused" or self.controller.busy:
+            await asyncio.sleep(BEAT)
+        self.report(ready=True)
+
+
 class BuiltApp(WatchedApp):
     """The app on a fake engine with a tree that is built before the first key."""
 
@@ -204,6 +214,9 @@ def main() -> None:
     )
     if job == "stream":
         WatchedApp(options, report).run()
+        return
+    if job == "ended":
+        EndedApp(options, report).run()
         return
     if job in ("alone", "second"):
         against = LoadOptions(model) if job == "second" else None

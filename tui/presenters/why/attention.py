@@ -42,7 +42,8 @@ def attention_rows(
             Piece(f"{percent(weights[at]):>{_FIGURE}}  "),
         ]
         if at == 0:
-            line.append(Piece("the first token: a sink", "close"))
+            sink = ": a sink" if weights[at] > largest else ""
+            line.append(Piece(f"the first token{sink}", "close"))
         else:
             line.append(Piece(bar(weights[at] / largest, width), "bar"))
         rows.append(line)
