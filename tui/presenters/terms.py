@@ -335,8 +335,8 @@ TERMS: Mapping[str, tuple[Term, ...]] = {
              "each stretch did: 1 is the same order"),
         Term("completeness error", "completeness error", "how far the scores' sum is from what all "
              "embeddings together did to the logprob"),
-        Term("a sink", r"\bfirst token: a sink\b", "the first token takes what a head does not need: a large "
-             "weight on it means little"),
+        Term("a sink", r"\bfirst token: a sink\b", "it takes what a head does not need: a "
+             "large weight on it means little"),
         Term("cosine, |Δ|/|h|", r"\bcosine\b", "how far the two models' states are apart: the "
              "cosine between them, and the length of their difference over the first one's"),
     ),
