@@ -107,7 +107,7 @@ class ResidualStream:
 
         def passing(packing: "_Packing", *, last: bool) -> Callable[..., Any]:
             def forward(*args: Any, **kwargs: Any) -> Any:
-                hidden = _hidden(args, kwargs)  # [k, n, H]
+                hidden = hidden_in(args, kwargs)  # [k, n, H]
                 return packing(states[:, None].expand_as(hidden) if last else hidden)
 
             return forward
@@ -198,11 +198,11 @@ def _noting(module: nn.Module, calls: list[_Call]) -> Iterator[Callable[[], None
     taken: list[torch.Tensor] = []
 
     def pre(_module: nn.Module, args: Any, kwargs: Any) -> None:
-        hidden = _hidden(args, kwargs)
+        hidden = hidden_in(args, kwargs)
         taken[:] = [] if hidden is None else [hidden.clone()]
 
     def post(module: nn.Module, _args: Any, output: Any) -> None:
-        after = _state(output)
+        after = state_of(output)
         if taken and after is not None and after.shape == taken[0].shape:
             calls.append(_Call(module, taken[0], after.clone(), _packing(output)))
 
@@ -216,24 +216,24 @@ def _handed_on(chain: Sequence[_Call]) -> bool:
 
 def _before(take: Callable[[torch.Tensor], None]) -> Callable[..., None]:
     def hook(_module: nn.Module, args: Any, kwargs: Any) -> None:
-        take(_hidden(args, kwargs))
+        take(hidden_in(args, kwargs))
 
     return hook
 
 
 def _after(take: Callable[[torch.Tensor], None]) -> Callable[..., None]:
     def hook(_module: nn.Module, _args: Any, output: Any) -> None:
-        take(_state(output))
+        take(state_of(output))
 
     return hook
 
 
-def _hidden(args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+def hidden_in(args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     """The state [B, n, H] among the arguments of a layer: its first tensor of that kind."""
     return next((a for a in (*args, *kwargs.values()) if _is_state(a)), None)
 
 
-def _state(output: Any) -> Any:
+def state_of(output: Any) -> Any:
     """The state [B, n, H] that a layer returns, alone or before other things."""
     first = output[0] if isinstance(output, tuple | list) and output else output
     return first if _is_state(first) else None
