@@ -37,12 +37,12 @@ class Attentions:
         leaf = self._before(path)
         with (
             kernels.attending(model, _KERNEL if own else None),
-            _listening(model, 1 if leaf else len(path), len(path)) as heard,
+            _listening(model, len(path) if leaf is None else 1, len(path)) as heard,
         ):
-            if leaf:
-                logits = prefill.step(core.forward, core.probed, leaf, path.ids)  # [1, V]
-            else:
+            if leaf is None:
                 logits = core.forward(path.ids, 0, None)  # [1, V]
+            else:
+                logits = prefill.step(core.forward, core.probed, leaf, path.ids)  # [1, V]
         if not heard:
             raise UsageError(f"{name} gives no attention weights: it has none, or keeps them.")
         if not agrees(logits[0], torch.from_numpy(row.logits), model):

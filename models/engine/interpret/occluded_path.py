@@ -70,8 +70,8 @@ class OccludedPath:
     def _fits(self, first: int, rows: int, stop: int) -> bool:
         """Whether a batch of so many rows from `first` on may end with one from `stop` on."""
         length = len(self._ids)
-        fed = length - first if self._cache else length
-        needless = stop - first if self._cache else 0
+        fed = length if self._cache is None else length - first
+        needless = 0 if self._cache is None else stop - first
         return (
             rows * fed <= _FED
             and rows * length <= _HELD
@@ -89,12 +89,11 @@ class OccludedPath:
             first: tokens that are taken from the cache; no stretch ends before.
         """
         forward, count, length = self._core.forward, len(stretches), len(self._ids)
-        cache, ends = None, [length]
-        if self._cache:
-            cache = _beginning(self._cache, first)
+        start, cache, ends = 0, None, [length]
+        if self._cache is not None:
+            start, cache = first, _beginning(self._cache, first)
             size, since = max(1, _FED // count), self._core.probed.borders.since(length)
             ends = [end for end in range(first + size, length, size) if end >= since] + ends
-        start = first if cache else 0
         logits = None
         for end in ends:
             if control.cancelled:
