@@ -5,17 +5,16 @@ from collections.abc import Callable, Iterator
 from typing import BinaryIO, NamedTuple, TextIO
 
 from tokexplore.models import opening
-from tokexplore.models.api.engine import Control, Engine, Progress, StreamRequest
+from tokexplore.models.api.engine import Control, Engine, Progress
 from tokexplore.models.api.options import PromptSpec
 from tokexplore.models.api.questions import FindScores
 from tokexplore.models.catalog.catalog import suggestion
 from tokexplore.models.display import counted, safe_text
 from tokexplore.models.errors import UsageError
 from tokexplore.models.opening import OpenEngine
-from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.scored_text import ScoredText, by_probability, scored_text
 from tokexplore.models.untrusted import without_mark
-from tokexplore.tui.cli.common.own_engine import interruptible, opened, prompt_ids
+from tokexplore.tui.cli.common.own_engine import interruptible, opened, prefill, prompt_ids
 from tokexplore.tui.cli.common.progress import Meter
 from tokexplore.tui.cli.prob import ProbOptions
 from tokexplore.tui.export import json_fields
@@ -63,7 +62,7 @@ def write_probabilities(
         ids = prompt_ids(engine, prompt, meter)
         texts = _read(options, engine, prompt, ids, meter)
         control = interruption.control = Control()
-        _prefill(engine, ids, control, meter)
+        prefill(engine, ids, control, meter)
         scored = list[ScoredText]()
         for text, follows in texts:
             if control.cancelled:
@@ -107,13 +106,6 @@ def _read(
     for notice in notices:
         meter.say(notice)
     return found
-
-
-def _prefill(engine: Engine, ids: tuple[int, ...], control: Control, meter: Meter) -> None:
-    """Leave the prompt in the engine's cache, from which every text goes on."""
-    for event in engine.stream(StreamRequest(ids, SamplingSettings(), 0, top=1), control):
-        if isinstance(event, Progress):
-            meter.show(event)
 
 
 def table(result: Result) -> Iterator[str]:

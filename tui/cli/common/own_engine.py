@@ -8,10 +8,11 @@ from types import FrameType
 import msgspec
 
 from tokexplore.models.api.chat import Rendered
-from tokexplore.models.api.engine import Control, Engine, Progress
+from tokexplore.models.api.engine import Control, Engine, Progress, StreamRequest
 from tokexplore.models.api.options import LoadOptions, PromptSpec
 from tokexplore.models.errors import UsageError
 from tokexplore.models.opening import OpenEngine
+from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.tui.cli.common.progress import Meter
 from tokexplore.tui.explore.first_token import begun_by_text
 from tokexplore.tui.terminal.exit_codes import INTERRUPTED, OK, TERMINATED
@@ -88,6 +89,13 @@ def rendered_prompt(engine: Engine, prompt: PromptSpec, meter: Meter) -> Rendere
             f"{engine.info.name} is {context:,}: shorten the prompt."
         )
     return rendered
+
+
+def prefill(engine: Engine, ids: tuple[int, ...], control: Control, meter: Meter) -> None:
+    """Leave a prompt in the engine's cache, and show how far that is."""
+    for event in engine.stream(StreamRequest(ids, SamplingSettings(), 0, top=1), control):
+        if isinstance(event, Progress):
+            meter.show(event)
 
 
 def turn_ids(engine: Engine, prompt: PromptSpec) -> tuple[int, ...]:
