@@ -9,12 +9,18 @@ from tokexplore.models.api.engine import Control, Engine, Progress
 from tokexplore.models.api.options import PromptSpec
 from tokexplore.models.api.questions import FindScores
 from tokexplore.models.catalog.catalog import suggestion
-from tokexplore.models.display import counted, safe_text
+from tokexplore.models.display import safe_text
 from tokexplore.models.errors import UsageError
 from tokexplore.models.opening import OpenEngine
 from tokexplore.models.scored_text import ScoredText, by_probability, scored_text
 from tokexplore.models.untrusted import without_mark
-from tokexplore.tui.cli.common.own_engine import interruptible, opened, prefill, prompt_ids
+from tokexplore.tui.cli.common.own_engine import (
+    interruptible,
+    opened,
+    other_in_one_piece,
+    prefill,
+    prompt_ids,
+)
 from tokexplore.tui.cli.common.progress import Meter
 from tokexplore.tui.cli.prob import ProbOptions
 from tokexplore.tui.export import json_fields
@@ -93,15 +99,7 @@ def _read(
                 f"the prompt and {quoted(text)} are {len(ids) + len(follows):,} tokens long and "
                 f"the context of {engine.info.name} is {context:,}: shorten one of them."
             )
-        if prompt.text:
-            whole = engine.encode(prompt.text + text, literal=options.literal)
-            if whole != [*ids, *follows]:
-                notices.append(
-                    f"the prompt and {quoted(text)} in one piece are "
-                    f"{counted(len(whole), 'token')}, others than the {len(ids)} + "
-                    f"{len(follows)} here (is a space on the wrong "
-                    "side?)"
-                )
+        notices += other_in_one_piece(engine, prompt, ids, text, follows)
         found.append((text, follows))
     for notice in notices:
         meter.say(notice)

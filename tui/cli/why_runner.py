@@ -28,7 +28,13 @@ from tokexplore.models.interpret.inquiries import (
 from tokexplore.models.interpret.occlusion import Occluded, OcclusionPlan
 from tokexplore.models.interpret.units import Unit, turns
 from tokexplore.models.opening import OpenEngine
-from tokexplore.tui.cli.common.own_engine import interruptible, opened, prefill, rendered_prompt
+from tokexplore.tui.cli.common.own_engine import (
+    interruptible,
+    opened,
+    other_in_one_piece,
+    prefill,
+    rendered_prompt,
+)
 from tokexplore.tui.cli.common.progress import Meter
 from tokexplore.tui.cli.why import WhyOptions
 from tokexplore.tui.explore.options import check_token_id, one_token
@@ -74,6 +80,7 @@ def write_why(
         if control.cancelled:
             return interruption.code
         asked = _asked(options, engine, rendered.ids)
+        _say_other_pieces(options, engine, prompt, asked, meter)
         look = _Look(options, engine, asked, blocks, control, meter)
         parts = written(
             asked, look.sections(), form, top=options.top, order=options.order,
@@ -160,6 +167,16 @@ def _token(options: WhyOptions, engine: Engine, option: str, given: str | int | 
     if given is not None:
         check_token_id(f"{option}-id", given, engine.info)
     return given
+
+
+def _say_other_pieces(
+    options: WhyOptions, engine: Engine, prompt: PromptSpec, asked: Asked, meter: Meter
+) -> None:
+    named = [text for text in (options.token, options.against) if isinstance(text, str)]
+    for text in named:
+        follows = engine.encode(text, continuation=True, literal=options.literal)
+        for notice in other_in_one_piece(engine, prompt, asked.ids, text, follows):
+            meter.say(notice)
 
 
 def _possible(engine: Engine, standing: TokenRank) -> TokenRank:

@@ -119,6 +119,12 @@ def test_names_of_tokens_in_a_text_are_tokens_or_characters() -> None:
         lines(asked("lens", token="</s>", literal=True))
 
 
+def test_where_one_piece_would_be_other_tokens_it_is_said() -> None:
+    assert "in one piece" not in written(asked("lens", token=" king"))[1]
+    _, said = written(asked("lens", token="a", prompt=PromptSpec(text="Once ")))
+    assert "the prompt and “a” in one piece are 3 tokens, others than the 3 + 1 here" in said
+
+
 def test_the_layers_are_told_against_the_most_probable_other_token() -> None:
     first, second = FakeEngine().describe(IDS).id_view[:2].tolist()
 
