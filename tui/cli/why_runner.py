@@ -207,7 +207,7 @@ class _Look:
         """What was asked for, up to where it is cancelled; the first finding of each is there."""
         for view in self._options.views:
             findings = self._findings(view)
-            first = None if self._control.cancelled else next(findings, None)
+            first = next(findings, None)
             if first is not None:
                 yield Section(view, chain((first,), findings))
 

@@ -10,13 +10,13 @@ from tokexplore.models.api.interpreter import (
     LensStep,
     LogitSplit,
 )
-from tokexplore.models.display import visible
 from tokexplore.models.distribution import TokenRank
 from tokexplore.models.interpret.agreement import agreements
 from tokexplore.models.interpret.occlusion import Occluded, OcclusionPlan
 from tokexplore.models.interpret.units import Unit
 from tokexplore.tui.export import json_fields
 from tokexplore.tui.report.why_values import Asked, Section, Worded, taken_at
+from tokexplore.tui.report.why_words_text import unit_text
 
 Fields = dict[str, object]
 METHODS = {"gradient_x_input": "gradient x input", "integrated_gradients": "integrated gradients"}
@@ -161,7 +161,7 @@ def unit_fields(asked: Asked, pieces: list[str], found: Worded, of: Occluded) ->
         "role": unit.role or None,
         "start": unit.start,
         "end": unit.end,
-        "text": visible("".join(pieces[unit.start : unit.end]).encode("utf-8", "replace")),
+        "text": unit_text(pieces, unit),
         "bytes": unit_bytes(asked, unit).hex(),
         "effect": of.effect,
         "logprobs": list(of.logprobs),

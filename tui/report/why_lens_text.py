@@ -95,7 +95,7 @@ def _grid(asked: Asked, grid: Sequence[GridStep]) -> Iterator[str]:
 def _cells(asked: Asked, reading: LayerReading) -> Iterator[str]:
     for each in reading.top:
         yield said(asked, each.token, each.logprob)
-    for each in reading.asked[-len(asked.named) :]:
+    for each in reading.asked:
         yield logprob_text(each.logprob)
         yield rank_text(each.rank)
     yield small(reading.entropy)

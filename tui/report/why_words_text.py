@@ -104,8 +104,12 @@ def largest_effect(found: Worded) -> float:
 def unit_name(pieces: list[str], unit: Unit) -> str:
     """What a stretch is, whose, and its text."""
     whose = f" of {unit.role}" if unit.role and unit.kind in ("turn", "template") else ""
-    text = visible("".join(pieces[unit.start : unit.end]).encode("utf-8", "surrogateescape"))
-    return f"{safe_text(unit.kind + whose)} “{cut(text, LONGEST)}”"
+    return f"{safe_text(unit.kind + whose)} “{cut(unit_text(pieces, unit), LONGEST)}”"
+
+
+def unit_text(pieces: list[str], unit: Unit) -> str:
+    """The text of a stretch on one line, safe to show."""
+    return visible("".join(pieces[unit.start : unit.end]).encode())
 
 
 def estimate_lines(found: Worded) -> Iterator[str]:

@@ -276,6 +276,16 @@ def test_heads_of_a_layer_that_has_none_are_refused() -> None:
     with pytest.raises(UsageError, match=r"--heads 9 names no layer .* are 1, 2, 3, 4\."):
         written(asked("layers", heads=(1, 9)))
 
+    class Whole(FakeInterpreter):
+        def split(self, ids: Any, tokens: Any, heads: Any = ()) -> LogitSplit:
+            del heads
+            return super().split(ids, tokens)
+
+    engine = FakeEngine()
+    engine.interpreter = Whole(engine)
+    with pytest.raises(UsageError, match=r"--heads 1 names no layer whose heads can be told ap"):
+        written(asked("layers", heads=(1,)), engine)
+
 
 # The words
 
