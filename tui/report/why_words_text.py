@@ -124,8 +124,8 @@ def estimate_lines(found: Worded) -> Iterator[str]:
         yield (
             f"Attention of the last token, averaged over {len(found.attention.layers)} layers and "
             f"{counted(found.attention.heads, 'head')}{whose}: {percent(first)} to the first token "
-            f"(the sink), {percent(rest)} to the others, {percent(last)} to itself. It says where "
-            "was looked, not what that did."
+            f"(often a sink), {percent(rest)} to the others, {percent(last)} to itself. It says "
+            "where was looked, not what that did."
         )
 
 
