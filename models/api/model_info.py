@@ -90,6 +90,14 @@ class ModelInfo(msgspec.Struct, frozen=True):
                 f"the path is {len(ids)} tokens long and the context of {self.name} is "
                 f"{self.context}: shorten the prompt."
             )
+        self.check_tokens(ids)
+
+    def check_tokens(self, ids: Sequence[int]) -> None:
+        """Refuse ids that are no tokens of this model.
+
+        Raises:
+            UsageError: there is one.
+        """
         if bad := [token for token in ids if not 0 <= token < self.vocabulary]:
             raise UsageError(f"token {bad[0]} is not in the vocabulary of {self.vocabulary} ids.")
 

@@ -147,6 +147,47 @@ _CONFIGS |= {
     "deepseek_v3": lambda: _deepseek(groups=1),
     "deepseek_v3_groups": lambda: _deepseek(groups=4),
 }
+_CONFIGS |= {
+    "gemma2": lambda: hf.Gemma2Config(
+        **_ATTENTION,
+        sliding_window=WINDOW,
+        final_logit_softcapping=3.0,
+        attn_logit_softcapping=5.0,
+        query_pre_attn_scalar=8,
+    ),
+    "granite": lambda: hf.GraniteConfig(
+        **_ATTENTION,
+        embedding_multiplier=6.0,
+        residual_multiplier=0.22,
+        attention_multiplier=0.2,
+        logits_scaling=8.0,
+    ),
+    "cohere": lambda: hf.CohereConfig(**_ATTENTION, logit_scale=0.25),
+    "olmo2": lambda: hf.Olmo2Config(**_ATTENTION),
+    "phi": lambda: hf.PhiConfig(**{**_ATTENTION, "num_key_value_heads": 4}),
+    "gpt_neox": lambda: hf.GPTNeoXConfig(**_ATTENTION),
+    "gptj": lambda: hf.GPTJConfig(
+        vocab_size=ROWS,
+        n_embd=32,
+        n_layer=2,
+        n_head=4,
+        n_positions=CONTEXT,
+        rotary_dim=4,
+        bos_token_id=0,
+        eos_token_id=EOS,
+    ),
+    "falcon": lambda: hf.FalconConfig(**_SHAPE, num_attention_heads=4, ffn_hidden_size=48),
+    "bloom": lambda: hf.BloomConfig(
+        vocab_size=ROWS, hidden_size=32, n_layer=2, n_head=4, bos_token_id=0, eos_token_id=EOS
+    ),
+    "opt": lambda: hf.OPTConfig(**_ATTENTION, ffn_dim=48, word_embed_proj_dim=32),
+}
+STREAMS = (
+    *("llama", "gpt2", "qwen2", "qwen3_moe", "mixtral", "gemma3", "mistral", "deepseek_v3"),
+    *("gpt_oss", "gemma2", "granite", "cohere", "olmo2", "phi", "gpt_neox", "gptj", "falcon"),
+    *("bloom", "opt", "qwen3_next", "lfm2", "mamba", "mamba2", "falcon_h1", "nemotron_h", "dbrx"),
+)
+"""Families whose layers only add to a residual stream."""
 
 
 def _deepseek(groups: int) -> PreTrainedConfig:

@@ -44,6 +44,8 @@ class Forward:
         self.experts = Experts(model, self._device)
         self.occupied: torch.Tensor | None = None
         """Bool, shape [B, n]: which tokens of the running pass are no padding; None for all."""
+        self.keep = 1
+        """How many rows of logits the running pass is asked for."""
 
     @torch.inference_mode()
     def __call__(
@@ -81,6 +83,13 @@ class Forward:
         inputs = torch.tensor(tokens, dtype=torch.long, device=self._device)  # [B, n]
         return self._logits(inputs, start, cache, 1, pads)[:, 0]  # [B, V]
 
+    @torch.inference_mode(mode=False)
+    def recorded(self, tokens: Sequence[int]) -> torch.Tensor:
+        """Logits after a path, in one pass that autograd records: f32 on the CPU, shape [V]."""
+        inputs = torch.tensor([tokens], dtype=torch.long, device=self._device)  # [1, n]
+        with torch.enable_grad():
+            return self._logits(inputs, 0, None, 1)[0, 0]
+
     def _logits(
         self, inputs: torch.Tensor, start: int, cache: Any, keep: int, pads: Sequence[int] = ()
     ) -> torch.Tensor:
@@ -97,7 +106,7 @@ class Forward:
         span = count if self._recurrent else end
         positions = self._positions[:, start:end].expand(rows, -1)  # [B, n]
         mask = self._ones[:, :span].expand(rows, -1)  # [B, start + n]
-        self.occupied = None
+        self.occupied, self.keep = None, keep
         if any(pads):
             empty = torch.tensor(pads, device=self._device)[:, None]  # [B, 1]
             positions = (positions - empty).clamp(min=0)  # [B, n]
@@ -116,6 +125,7 @@ class Forward:
             logits = logits.to("cpu", torch.float32)
         return logits
 
+    @torch.inference_mode(mode=False)  # a pass that autograd records takes them too
     def _grow(self, length: int) -> None:
         size = -(-length // _GROWTH) * _GROWTH
         self._positions = torch.arange(size, device=self._device)[None]  # [1, size]

@@ -77,7 +77,7 @@ def _pass(forward: Forward, ids: Sequence[int], blocks: int | None) -> _Pass:
         return hold
 
     with ExitStack() as stack:
-        for number, layer in enumerate(_layers(forward.model), 1):
+        for number, layer in enumerate(layers(forward.model), 1):
             handle = layer.register_forward_hook(holding(f"layer {number}"))
             stack.callback(handle.remove)
         mode = stack.enter_context(_InBlocks(blocks)) if blocks else None
@@ -85,7 +85,7 @@ def _pass(forward: Forward, ids: Sequence[int], blocks: int | None) -> _Pass:
     return _Pass(outputs, mode.matrices if mode else 0)
 
 
-def _layers(model: PreTrainedModel) -> Iterable[nn.Module]:
+def layers(model: PreTrainedModel) -> Iterable[nn.Module]:
     """The decoder's layers in their order; none where the model keeps them in no list."""
     count = getattr(model.config.get_text_config(), "num_hidden_layers", None)
     lists = (m for m in model.get_decoder().modules() if isinstance(m, nn.ModuleList))
