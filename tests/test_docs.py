@@ -128,6 +128,7 @@ PLACES = {
     "chat": _PATH,
     "score": _PATH,
     "diff": "`diff`",
+    "why": "`why`",
     "export": "`export` of a tree",
     "sweep": "`sweep`",
     "grid": "`sweep --grid`",

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from tokexplore.models.api.engine import Control, Engine
-from tokexplore.models.interpret.units import Unit, UnitKind, cut, inside
+from tokexplore.models.interpret.units import Unit, UnitKind, inside, plain
 
 SHARE = 0.1
 """A stretch is looked into where its effect is this share of the largest one of its kind ..."""
@@ -55,15 +55,18 @@ def occlusion(
 
     Args:
         tokens: the target: one token after the path, or two whose difference it is.
-        blocks: where to begin, such as the turns of a chat; by default with the sentences.
+        blocks: where to begin, such as the turns of a chat; by default with the sentences, and
+            what stands in front of them.
         finest: no stretches finer than these are hidden.
         everything: look into all stretches, not only into those that mattered.
     """
     end = len(ids) - 1
     pieces = engine.vocabulary.pieces(ids)
-    units = _clipped(blocks, end) or cut("sentence", 0, end, pieces) if end > 0 else []
-    (_, base), *_ = engine.interpreter.occlude(ids, [range(0)], tokens, control) or [(0, ())]
-    while units and not control.cancelled:
+    special = [token in engine.vocabulary.special for token in ids]
+    units = _clipped(blocks or plain(pieces, special), end)
+    unhidden = engine.interpreter.occlude(ids, [range(0)], tokens, control)
+    _, base = next(iter(unhidden), (0, ()))
+    while units and base and not control.cancelled:
         yield OcclusionPlan(base, tuple(units), cost(len(ids), units))
         done = list[Occluded]()
         hidden = [unit.tokens for unit in units]

@@ -15,7 +15,8 @@ import msgspec
 from tokexplore.models.api.chat import ChatPart
 
 UnitKind = Literal["turn", "template", "sentence", "word", "token"]
-"""From the coarsest to the finest; what a chat template writes by itself goes beside the turns."""
+"""From the coarsest to the finest. `template` is what a chat template writes by itself, or a
+tokenizer in front of a text, such as BOS: it goes beside the turns, or the sentences."""
 
 _ENDS = ".!?…"
 _WIDE_ENDS = "。！？"
@@ -54,6 +55,22 @@ def turns(parts: Sequence[ChatPart], start: int) -> list[Unit]:
             found.append(Unit(kind, start, end, part.role))
         start = end
     return found
+
+
+def plain(pieces: Sequence[str], special: Sequence[bool]) -> list[Unit]:
+    """What a path that is no chat consists of: special tokens in front, and sentences.
+
+    Special tokens are no part of the first sentence, as attention that has no other place to go
+    goes to the first token (Xiao et al., arXiv:2309.17453): hiding it tells nothing of the words.
+
+    Args:
+        pieces: text of each token of the path, as `Vocabulary.pieces` has them.
+        special: whether each is a special token.
+    """
+    lead = next((n for n, is_special in enumerate(special) if not is_special), len(special))
+    front = [Unit("template", 0, lead)] if lead else []
+    rest = cut("sentence", lead, len(pieces), pieces) if lead < len(pieces) else []
+    return front + rest
 
 
 def inside(unit: Unit, pieces: Sequence[str]) -> list[Unit]:

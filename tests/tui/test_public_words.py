@@ -42,6 +42,8 @@ OPTIONS = {
     "score": f"literal format candidates {LOADING}",
     "prob": f"text {PROMPT} format {LOADING}",
     "diff": f"{PROMPT} {SAMPLING} {LENGTH} by whole format top force {WEIGHTS} {ASKED} {SECOND}",
+    "why": f"token token-id against against-id lens positions tuned-lens layers heads sort words "
+    f"finest everything gradients points attention {PROMPT} format top force {LOADING}",
     "sweep": f"{PROMPT} {KNOBS} {LENGTH} {LOADING} runs batch candidates grid steps format plot",
     "lab repeat": f"{LAB} runs vary batches concurrency deal new-seeds plain",
     "lab noise": f"{LAB} against",

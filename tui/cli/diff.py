@@ -12,10 +12,10 @@ from tokexplore.tui.cli.common.option_groups import (
     add_chat,
     add_ending,
     add_loading,
+    add_output,
     add_prompt,
     add_sampling,
 )
-from tokexplore.tui.cli.common.option_types import count
 from tokexplore.tui.cli.common.parser import Parser
 from tokexplore.tui.cli.common.prompt_input import (
     Prompted,
@@ -83,7 +83,7 @@ def _parser() -> Parser:
         "the steps of the continuation are compared (%(default)s)",
     )
     add_sampling(parser)
-    _add_output(parser)
+    add_output(parser, TOP, "steps to list in text and html, those that differ most")
     add_loading(parser, names_one=False)
     parser.add_argument_group("whole vocabulary").add_argument(
         "--whole",
@@ -97,25 +97,6 @@ def _parser() -> Parser:
     )
     add_second(second, "b", first="A")
     return parser
-
-
-def _add_output(parser: argparse.ArgumentParser) -> None:
-    output = parser.add_argument_group("output")
-    output.add_argument(
-        "--format",
-        choices=("text", "jsonl", "csv", "html"),
-        default="",
-        help="default: what the name of the output tells; text on standard output",
-    )
-    output.add_argument(
-        "--top",
-        type=count,
-        default=TOP,
-        metavar="N",
-        help="steps to list in text and html, those that differ most (%(default)s)",
-    )
-    output.add_argument("-o", "--output", default="", metavar="FILE", help="a new file to write")
-    output.add_argument("--force", action="store_true", help="write over a file that is there")
 
 
 def _options(given: argparse.Namespace) -> Prompted[DiffOptions]:

@@ -24,7 +24,8 @@ from tokexplore.tui.cli.common.own_engine import (
 from tokexplore.tui.cli.common.progress import Meter
 from tokexplore.tui.cli.diff import DiffOptions
 from tokexplore.tui.explore.options import check_token_ids, with_texts
-from tokexplore.tui.export.diff_formats import format_of, written
+from tokexplore.tui.export.diff_formats import written
+from tokexplore.tui.export.file_format import format_of
 from tokexplore.tui.export.to_file import new_file
 
 

@@ -5,17 +5,22 @@ from collections.abc import Callable, Iterator
 from typing import BinaryIO, NamedTuple, TextIO
 
 from tokexplore.models import opening
-from tokexplore.models.api.engine import Control, Engine, Progress, StreamRequest
+from tokexplore.models.api.engine import Control, Engine, Progress
 from tokexplore.models.api.options import PromptSpec
 from tokexplore.models.api.questions import FindScores
 from tokexplore.models.catalog.catalog import suggestion
-from tokexplore.models.display import counted, safe_text
+from tokexplore.models.display import safe_text
 from tokexplore.models.errors import UsageError
 from tokexplore.models.opening import OpenEngine
-from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.scored_text import ScoredText, by_probability, scored_text
 from tokexplore.models.untrusted import without_mark
-from tokexplore.tui.cli.common.own_engine import interruptible, opened, prompt_ids
+from tokexplore.tui.cli.common.own_engine import (
+    interruptible,
+    opened,
+    other_in_one_piece,
+    prefill,
+    prompt_ids,
+)
 from tokexplore.tui.cli.common.progress import Meter
 from tokexplore.tui.cli.prob import ProbOptions
 from tokexplore.tui.export import json_fields
@@ -63,7 +68,7 @@ def write_probabilities(
         ids = prompt_ids(engine, prompt, meter)
         texts = _read(options, engine, prompt, ids, meter)
         control = interruption.control = Control()
-        _prefill(engine, ids, control, meter)
+        prefill(engine, ids, control, meter)
         scored = list[ScoredText]()
         for text, follows in texts:
             if control.cancelled:
@@ -94,26 +99,11 @@ def _read(
                 f"the prompt and {quoted(text)} are {len(ids) + len(follows):,} tokens long and "
                 f"the context of {engine.info.name} is {context:,}: shorten one of them."
             )
-        if prompt.text:
-            whole = engine.encode(prompt.text + text, literal=options.literal)
-            if whole != [*ids, *follows]:
-                notices.append(
-                    f"the prompt and {quoted(text)} in one piece are "
-                    f"{counted(len(whole), 'token')}, others than the {len(ids)} + "
-                    f"{len(follows)} here (is a space on the wrong "
-                    "side?)"
-                )
+        notices += other_in_one_piece(engine, prompt, ids, text, follows)
         found.append((text, follows))
     for notice in notices:
         meter.say(notice)
     return found
-
-
-def _prefill(engine: Engine, ids: tuple[int, ...], control: Control, meter: Meter) -> None:
-    """Leave the prompt in the engine's cache, from which every text goes on."""
-    for event in engine.stream(StreamRequest(ids, SamplingSettings(), 0, top=1), control):
-        if isinstance(event, Progress):
-            meter.show(event)
 
 
 def table(result: Result) -> Iterator[str]:

@@ -12,6 +12,7 @@ SUBCOMMANDS = (
     "score",
     "prob",
     "diff",
+    "why",
     "sweep",
     "lab",
     "lens",

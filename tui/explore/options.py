@@ -173,18 +173,21 @@ def watched_tokens(
     return list(dict.fromkeys(found))
 
 
-def one_token(text: str, ids: Sequence[int], vocabulary: Vocabulary) -> int:
-    """The token that a text to be watched is.
+def one_token(
+    text: str, ids: Sequence[int], vocabulary: Vocabulary, advice: str = "watch one of them"
+) -> int:
+    """The token that a text to be watched, or asked about, is.
 
     Args:
         ids: the text's tokens.
+        advice: what to do where they are several.
 
     Raises:
         UsageError: where it is not exactly one.
     """
     if len(ids) != 1:
         parts = ", ".join(vocabulary.show(token) for token in ids)
-        raise UsageError(f"{text!r} is {len(ids)} tokens ({parts}): watch one of them.")
+        raise UsageError(f"{text!r} is {len(ids)} tokens ({parts}): {advice}.")
     return ids[0]
 
 
@@ -249,12 +252,21 @@ def check_token_ids(app: AppOptions, info: ModelInfo) -> None:
     named += [("--bias-id", i) for tokens, _ in app.settings.bias for i in tokens]
     named += [("--ban-id", i) for tokens in app.settings.banned for i in tokens]
     for option, i in named:
-        if why := info.capabilities.why_not(option, "own_ids"):
-            raise UsageError(why)
-        if i >= info.vocabulary:
-            raise UsageError(
-                f"{option} {i} is no token of {info.name}: its ids go up to {info.vocabulary - 1}."
-            )
+        check_token_id(option, i, info)
+
+
+def check_token_id(option: str, token: int, info: ModelInfo) -> None:
+    """Refuse an id that no token of the model has.
+
+    Raises:
+        UsageError: naming it; any, where the engine has ids of its own.
+    """
+    if why := info.capabilities.why_not(option, "own_ids"):
+        raise UsageError(why)
+    if token >= info.vocabulary:
+        raise UsageError(
+            f"{option} {token} is no token of {info.name}: its ids go up to {info.vocabulary - 1}."
+        )
 
 
 def adopted(

@@ -66,6 +66,14 @@ def level(delta: float, largest: float) -> str:
     return f"{'less' if delta < 0 else 'more'}-{step}" if step > 0 else ""
 
 
+def ramp(largest: float) -> tuple[str, str]:
+    """Both sides of a ramp up to `largest`, with the differences from which its colours hold."""
+    borders = [small(float(f"{largest / 2 ** (LEVELS - n + 1):.2g}")) for n in range(1, LEVELS + 1)]
+    less = "".join(f'<b class="less-{n}">−{borders[n - 1]}</b>' for n in range(LEVELS, 0, -1))
+    more = "".join(f'<b class="more-{n}">+{borders[n - 1]}</b>' for n in range(1, LEVELS + 1))
+    return less, more
+
+
 def _deltas(found: Comparison) -> list[float]:
     if isinstance(found, OneText):
         return [span.delta for span in found.spans]
@@ -80,9 +88,7 @@ def _legend(found: Comparison, largest: float) -> str:
     """The ramp with the differences from which its colours hold."""
     if not largest:
         return '<div class="legend">no token has another logprob</div>\n'
-    borders = [small(float(f"{largest / 2 ** (LEVELS - n + 1):.2g}")) for n in range(1, LEVELS + 1)]
-    less = "".join(f'<b class="less-{n}">−{borders[n - 1]}</b>' for n in range(LEVELS, 0, -1))
-    more = "".join(f'<b class="more-{n}">+{borders[n - 1]}</b>' for n in range(1, LEVELS + 1))
+    less, more = ramp(largest)
     marked = "" if isinstance(found, OneText) else "underlined: the greedy choices differ · "
     return (
         f'<div class="legend">logprob, B less A: B less sure {less}{more} nats, B surer · {marked}'

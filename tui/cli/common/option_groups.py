@@ -21,6 +21,7 @@ from tokexplore.tui.cli.common.option_types import (
     whole_numbers,
 )
 from tokexplore.tui.explore.options import MAX_NEW_TOKENS
+from tokexplore.tui.export.file_format import FORMATS
 
 LOADING = (
     "device",
@@ -323,6 +324,27 @@ def add_server(parser: argparse.ArgumentParser, *, names_one: bool) -> None:
         metavar="N",
         help=f"candidates that are asked for at every step ({ServerOptions().top})",
     )
+
+
+def add_output(parser: argparse.ArgumentParser, top: int, listed: str) -> None:
+    """Where a report goes, and as what.
+
+    Args:
+        top: how many rows are listed where nothing else is asked.
+        listed: what they are.
+    """
+    output = parser.add_argument_group("output")
+    output.add_argument(
+        "--format",
+        choices=FORMATS,
+        default="",
+        help="default: what the name of the output tells; text on standard output",
+    )
+    output.add_argument(
+        "--top", type=count, default=top, metavar="N", help=f"{listed} (%(default)s)"
+    )
+    output.add_argument("-o", "--output", default="", metavar="FILE", help="a new file to write")
+    output.add_argument("--force", action="store_true", help="write over a file that is there")
 
 
 def add_shared(parser: argparse.ArgumentParser) -> None:

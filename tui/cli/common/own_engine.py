@@ -1,19 +1,22 @@
 """An engine in this process, for commands without a screen: opened, given a prompt, interrupted."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
 import msgspec
 
 from tokexplore.models.api.chat import Rendered
-from tokexplore.models.api.engine import Control, Engine, Progress
+from tokexplore.models.api.engine import Control, Engine, Progress, StreamRequest
 from tokexplore.models.api.options import LoadOptions, PromptSpec
+from tokexplore.models.display import counted
 from tokexplore.models.errors import UsageError
 from tokexplore.models.opening import OpenEngine
+from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.tui.cli.common.progress import Meter
 from tokexplore.tui.explore.first_token import begun_by_text
+from tokexplore.tui.report.probability_text import quoted
 from tokexplore.tui.terminal.exit_codes import INTERRUPTED, OK, TERMINATED
 
 
@@ -88,6 +91,33 @@ def rendered_prompt(engine: Engine, prompt: PromptSpec, meter: Meter) -> Rendere
             f"{engine.info.name} is {context:,}: shorten the prompt."
         )
     return rendered
+
+
+def prefill(engine: Engine, ids: tuple[int, ...], control: Control, meter: Meter) -> None:
+    """Leave a prompt in the engine's cache, and show how far that is."""
+    for event in engine.stream(StreamRequest(ids, SamplingSettings(), 0, top=1), control):
+        if isinstance(event, Progress):
+            meter.show(event)
+
+
+def other_in_one_piece(
+    engine: Engine, prompt: PromptSpec, ids: Sequence[int], text: str, follows: Sequence[int]
+) -> list[str]:
+    """Notices where a plain prompt and what follows it would be other tokens as one text.
+
+    Args:
+        ids: the prompt's tokens.
+        follows: the text's tokens as a continuation.
+    """
+    if not prompt.text:
+        return []
+    whole = engine.encode(prompt.text + text, literal=prompt.literal)
+    if whole == [*ids, *follows]:
+        return []
+    return [
+        f"the prompt and {quoted(text)} in one piece are {counted(len(whole), 'token')}, others "
+        f"than the {len(ids)} + {len(follows)} here (is a space on the wrong side?)"
+    ]
 
 
 def turn_ids(engine: Engine, prompt: PromptSpec) -> tuple[int, ...]:
