@@ -291,6 +291,23 @@ def test_states_of_another_layer_or_none_are_seen(
         lens(engine_on(families.uneven("llama")), IDS, 3, 3)
 
 
+@pytest.mark.parametrize("left_out", ["norm", "cap"])
+def test_a_norm_or_a_soft_cap_that_is_left_out_is_seen(
+    left_out: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = families.uneven("gemma2")
+    cap = model.config.final_logit_softcapping
+
+    def planted(_self: ResidualStream, states: torch.Tensor) -> torch.Tensor:
+        if left_out == "norm":
+            return cap * torch.tanh(model.lm_head(states) / cap)
+        return model.lm_head(model.model.norm(states))
+
+    monkeypatch.setattr(ResidualStream, "logits", planted)
+    with pytest.raises(UsageError, match="from the model's logits"):
+        lens(engine_on(model), IDS, 3, 3)
+
+
 @pytest.mark.parametrize(
     ("first", "last", "tokens", "words"),
     [(0, 3, (), "steps 0 to 3 are not on a path of 12"), (5, 4, (), "steps 5 to 4"),

@@ -1,6 +1,7 @@
 """Logits split over a model's parts, against hooks on its blocks."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ from support import by_hand, families
 from support.by_hand import ByHand
 from torch import nn
 from transformers import PreTrainedModel
+from transformers.models.llama.modeling_llama import LlamaDecoderLayer
 
 from tokexplore.models.api.interpreter import LogitSplit
 from tokexplore.models.engine.interpret.additions import Additions, Summed
@@ -130,6 +132,26 @@ def test_logits_that_are_capped_alike_have_the_slope_there() -> None:
     assert split.difference == 0
     assert split.error <= 1e-3
     assert split.slope == pytest.approx(1 - (split.logits[0] / cap) ** 2, abs=0.1)
+
+
+class _Halved(LlamaDecoderLayer):
+    def forward(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        return 0.5 * super().forward(*args, **kwargs)
+
+
+def test_a_layer_that_scales_the_whole_state_scales_what_came_before() -> None:
+    model = families.uneven("llama")
+    model.model.layers[1].__class__ = _Halved
+    split = engine_on(model).interpreter.split(IDS, TOKENS, (2,))
+    hand = ByHand("llama", model, IDS)
+
+    assert split.error <= 1e-3
+    expected = [0.5 * hand.difference(part[3], TOKENS) for part in hand.parts()]
+    told = list(blocks(split).values())
+    assert told == pytest.approx([*expected[:3], expected[4]], abs=EXACT)
+    heads = [part.difference for part in split.parts if part.head is not None]
+    by_head = [0.5 * hand.difference(own, TOKENS) for own in hand.heads(2)]
+    assert heads == pytest.approx(by_head, abs=EXACT)
 
 
 @pytest.mark.parametrize("family", ["roberta", "rwkv"])
