@@ -217,9 +217,11 @@ def test_another_question_between_two_steps_changes_nothing(
 ) -> None:
     monkeypatch.setattr(prefill, "CHUNK", 4)
     engine = engine_on(families.uneven("llama"))
-    expected = lens(engine, IDS, 1, len(IDS))
+    expected = lens(engine, IDS, 4, len(IDS))
+    engine.core.release()
+    engine.row(IDS[:3])
     told = []
-    for step in engine.interpreter.lens(IDS, 1, len(IDS), Control(), tokens=ASKED):
+    for step in engine.interpreter.lens(IDS, 4, len(IDS), Control(), tokens=ASKED):
         engine.core.rows_held.clear()
         engine.row([*IDS[: step.position], 70])
         told.append(step)

@@ -139,9 +139,15 @@ class _Halved(LlamaDecoderLayer):
         return 0.5 * super().forward(*args, **kwargs)
 
 
-def test_a_layer_that_scales_the_whole_state_scales_what_came_before() -> None:
+class _Divided(LlamaDecoderLayer):
+    def forward(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        return super().forward(*args, **kwargs) / 2
+
+
+@pytest.mark.parametrize("scaled", [_Halved, _Divided])
+def test_a_layer_that_scales_the_whole_state_scales_what_came_before(scaled: type[Any]) -> None:
     model = families.uneven("llama")
-    model.model.layers[1].__class__ = _Halved
+    model.model.layers[1].__class__ = scaled
     split = engine_on(model).interpreter.split(IDS, TOKENS, (2,))
     hand = ByHand("llama", model, IDS)
 
@@ -175,6 +181,48 @@ def test_what_is_not_there_is_named(
 ) -> None:
     with pytest.raises(UsageError, match=words):
         engine_on(families.model("llama")).interpreter.split(IDS, tokens, heads)
+
+
+class _Written(nn.Module):
+    """A block that adds two outputs up and writes into the sum."""
+
+    def __init__(self, mlp: nn.Module) -> None:
+        super().__init__()
+        self.mlp = mlp
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        made = self.mlp(hidden) + self.mlp(2 * hidden)
+        made.view(-1, made.shape[-1])[:, -9:] = 0.25
+        return made
+
+
+def test_what_a_block_does_inside_is_its_own() -> None:
+    model = families.uneven("llama")
+    model.model.layers[0].mlp = _Written(model.model.layers[0].mlp)
+    split = engine_on(model).interpreter.split(IDS, TOKENS)
+    hand = ByHand("llama", model, IDS)
+
+    expected = [hand.difference(part[3], TOKENS) for part in hand.parts()]
+    assert list(blocks(split).values()) == pytest.approx(expected, abs=EXACT)
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2", "gemma2", "phi"])
+def test_all_that_low_precision_leaves_out_is_told(family: str) -> None:
+    """The parts add up to what the head makes, in float64, of what it was given in bfloat16."""
+    model = families.uneven(family, dtype=torch.bfloat16)
+    given: list[torch.Tensor] = []
+    head = model.get_output_embeddings()
+    engine = engine_on(model)
+    engine.interpreter.split(IDS, TOKENS)
+    engine.core.release()
+    with head.register_forward_pre_hook(lambda _module, args: given.append(args[0][0, -1])):
+        split = engine.interpreter.split(IDS, TOKENS)
+
+    rows = head.weight.double()
+    made = (rows[TOKENS[0]] - rows[TOKENS[1]]) @ given[0].double()
+    if head.bias is not None:
+        made += head.bias[TOKENS[0]].double() - head.bias[TOKENS[1]].double()
+    assert split.total == pytest.approx(split.slope * made.item(), abs=1e-9)
 
 
 class _Hidden(nn.Module):
