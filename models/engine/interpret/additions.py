@@ -118,8 +118,8 @@ def _checked(number: int, layer: nn.Module, heard: LayerHeard) -> LayerSum:
     form = heard.form
     if form is None or not form.kept:
         raise UsageError(
-            f"layer {number} ({type(layer).__name__}) does not add to the state that it takes: "
-            "there is no residual stream to split."
+            f"layer {number} ({type(layer).__name__}) does not only add to the state that it "
+            "takes, it norms or changes it too: there is no residual stream to split."
         )
     before, after = _exact(heard.before), _exact(heard.after)
     matrices = [name for name in heard.blocks if has_matrices(layer.get_submodule(name))]

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from support import by_hand, families
+from support import architectures, by_hand, families
 from support.by_hand import ByHand
 from torch import nn
 from transformers import PreTrainedModel
@@ -164,6 +164,14 @@ def test_a_layer_that_scales_the_whole_state_scales_what_came_before(scaled: typ
 def test_a_model_that_norms_its_state_is_refused(family: str) -> None:
     with pytest.raises(UsageError, match="no residual stream to split"):
         engine_on(families.model(family)).interpreter.split(IDS, TOKENS)
+
+
+def test_a_projection_that_takes_the_residual_too_is_looked_into() -> None:
+    """Its heads are found; what comes before its output embedding is no norm, and says so."""
+    model = architectures.build("roberta-prelayernorm").eval()
+    engine = LocalEngine(families.loaded(model, rows=model.config.vocab_size))
+    with pytest.raises(UsageError, match="is no norm with a gain and a bias"):
+        engine.interpreter.split(IDS, TOKENS, (1,))
 
 
 def test_a_mixer_without_heads_is_named() -> None:
