@@ -48,4 +48,5 @@ def random_llama(vocabulary: int = 4096, context: int = 8192) -> Loaded:
         weight_bytes=parameters * 4,
         seconds=0.0,
         notices=(),
+        config_hash="",
     )

@@ -46,8 +46,8 @@ class LensStep(msgspec.Struct, frozen=True, tag=True):
 
 PartKind = Literal["embedding", "attention", "mlp", "other", "bias", "rounding"]
 """`other` is a block that is neither attention nor MLP and goes by its module's name; `bias` what
-the final norm and the output embedding add by themselves; `rounding` what additions in low
-precision left out of the state."""
+the final norm and the output embedding add by themselves, or, of a layer, its attention beside its
+heads; `rounding` what low precision left out of the sums and of the final norm."""
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -82,7 +82,7 @@ class LogitSplit(msgspec.Struct, frozen=True, tag=True):
     """As they are added up."""
     slope: float = 1.0
     """What a scale or a soft cap after the output embedding made of each unit of difference, as it
-    is in `parts`; 1 where there is none."""
+    is in `parts`: of a soft cap the secant between the two tokens. 1 where there is none."""
 
     @property
     def difference(self) -> float:

@@ -7,6 +7,7 @@ names below. A few classes want more than that.
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from transformers import CONFIG_MAPPING, AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
@@ -19,6 +20,19 @@ LARGEST = 4_000_000
 """Parameters; what cannot be made smaller is left out."""
 
 NAMES = tuple(name for name in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES if name in CONFIG_MAPPING)
+
+FAILS_TO_BUILD = (
+    ArithmeticError,
+    AttributeError,
+    ImportError,
+    LookupError,
+    NotImplementedError,
+    RuntimeError,
+    StrictDataclassError,
+    TypeError,
+    ValueError,
+)
+"""What classes raise whose config alone makes no small model."""
 
 _ALIKE = {
     families.ROWS: "vocab_size",

@@ -106,6 +106,8 @@ class _Call:
     module: nn.Module
     began: int
     inputs: torch.Tensor
+    alone: bool
+    """Whether it takes that one tensor and no more."""
     ended: int = 0
     output: torch.Tensor = field(default_factory=lambda: torch.empty(0))
 
@@ -149,7 +151,8 @@ class _Watch(TorchFunctionMode):
             if layer := self._running:
                 tensors = [a for a in (*args, *kwargs.values()) if isinstance(a, torch.Tensor)]
                 row = _row(tensors[0]).clone() if tensors else torch.empty(0)
-                layer.open.append(_Call(path, module, layer.tick(), row))
+                alone = len(args) + len(kwargs) == len(tensors) == 1
+                layer.open.append(_Call(path, module, layer.tick(), row, alone))
 
         def after(_module: nn.Module, _args: Any, output: Any) -> None:
             if layer := self._running:
@@ -190,7 +193,7 @@ def _projection(heard: _Layer, block: str, size: int) -> tuple[_Call, int] | Non
     inside = [
         call
         for call in sorted(heard.calls, key=lambda call: call.began)
-        if f"{call.path}.".startswith(f"{block}.") and has_matrices(call.module)
+        if f"{call.path}.".startswith(f"{block}.") and call.alone and has_matrices(call.module)
     ]
     found = None
     for seen in heard.flattened:
@@ -224,7 +227,8 @@ def _after_norm(
 ) -> tuple[FrozenNorm, float]:
     """The norm between a projection and the sum, and what its output was multiplied by."""
     for call in heard.calls:
-        follows = call.began > projection.ended and torch.equal(call.inputs, projection.output)
+        after = call.alone and call.began > projection.ended
+        follows = after and torch.equal(call.inputs, projection.output)
         factor = _factor(call.output, value) if follows else None
         if factor is not None:
             what = f"what follows the projection of {where}"

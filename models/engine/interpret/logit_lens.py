@@ -70,15 +70,17 @@ class LogitLens:
         start = self._core.start(path, first - 1)
         leaf = prefill.forked(start.leaf) if start.own and start.cached else start.leaf
         fed = self._core.feed(leaf, path.ids, score_from=first - 1)
-        while True:
-            with self._stream.heard() as heard:  # only while a pass runs: others may come between
-                chunk = next(fed, None)
-            if chunk is None:
-                break
-            done, logits = chunk
-            if done >= first:
-                yield self._stream.stacked(heard), logits
-        self._core.keep(leaf)
+        try:
+            while True:
+                with self._stream.heard() as heard:  # in a pass only: others may come between
+                    chunk = next(fed, None)
+                if chunk is None:
+                    return
+                done, logits = chunk
+                if done >= first:
+                    yield self._stream.stacked(heard), logits
+        finally:
+            self._core.keep(leaf)
 
     def _readings(
         self,

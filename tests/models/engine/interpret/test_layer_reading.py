@@ -10,12 +10,13 @@ from tokexplore.models.errors import UsageError
 
 
 def rows() -> torch.Tensor:
-    """Five rows of 40: plain, with ties inside and at the border, with -inf, all equal."""
-    logits = torch.randn(5, 40, generator=torch.Generator().manual_seed(1)) * 3
+    """Rows of 40: plain, with ties inside and at the border, with -inf, all equal, one -inf."""
+    logits = torch.randn(6, 40, generator=torch.Generator().manual_seed(1)) * 3
     logits[1, [3, 9]] = logits[1].max() + 1
     logits[2, 10:30] = logits[2].max() + 1
     logits[3, 4:] = -torch.inf
     logits[4] = 0.5
+    logits[5, 20] = -torch.inf
     return logits
 
 

@@ -217,9 +217,11 @@ def test_another_question_between_two_steps_changes_nothing(
 ) -> None:
     monkeypatch.setattr(prefill, "CHUNK", 4)
     engine = engine_on(families.uneven("llama"))
-    expected = lens(engine, IDS, 1, len(IDS))
+    expected = lens(engine, IDS, 4, len(IDS))
+    engine.core.release()
+    engine.row(IDS[:3])
     told = []
-    for step in engine.interpreter.lens(IDS, 1, len(IDS), Control(), tokens=ASKED):
+    for step in engine.interpreter.lens(IDS, 4, len(IDS), Control(), tokens=ASKED):
         engine.core.rows_held.clear()
         engine.row([*IDS[: step.position], 70])
         told.append(step)
@@ -289,6 +291,23 @@ def test_states_of_another_layer_or_none_are_seen(
     monkeypatch.setattr(ResidualStream, "stacked", planted)
     with pytest.raises(UsageError, match="from the model's logits"):
         lens(engine_on(families.uneven("llama")), IDS, 3, 3)
+
+
+@pytest.mark.parametrize("left_out", ["norm", "cap"])
+def test_a_norm_or_a_soft_cap_that_is_left_out_is_seen(
+    left_out: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = families.uneven("gemma2")
+    cap = model.config.final_logit_softcapping
+
+    def planted(_self: ResidualStream, states: torch.Tensor) -> torch.Tensor:
+        if left_out == "norm":
+            return cap * torch.tanh(model.lm_head(states) / cap)
+        return model.lm_head(model.model.norm(states))
+
+    monkeypatch.setattr(ResidualStream, "logits", planted)
+    with pytest.raises(UsageError, match="from the model's logits"):
+        lens(engine_on(model), IDS, 3, 3)
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,15 @@
 """Logits split over a model's parts, against hooks on its blocks."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
-from support import by_hand, families
+from support import architectures, by_hand, families
 from support.by_hand import ByHand
 from torch import nn
 from transformers import PreTrainedModel
+from transformers.models.llama.modeling_llama import LlamaDecoderLayer
 
 from tokexplore.models.api.interpreter import LogitSplit
 from tokexplore.models.engine.interpret.additions import Additions, Summed
@@ -132,10 +134,44 @@ def test_logits_that_are_capped_alike_have_the_slope_there() -> None:
     assert split.slope == pytest.approx(1 - (split.logits[0] / cap) ** 2, abs=0.1)
 
 
+class _Halved(LlamaDecoderLayer):
+    def forward(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        return 0.5 * super().forward(*args, **kwargs)
+
+
+class _Divided(LlamaDecoderLayer):
+    def forward(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        return super().forward(*args, **kwargs) / 2
+
+
+@pytest.mark.parametrize("scaled", [_Halved, _Divided])
+def test_a_layer_that_scales_the_whole_state_scales_what_came_before(scaled: type[Any]) -> None:
+    model = families.uneven("llama")
+    model.model.layers[1].__class__ = scaled
+    split = engine_on(model).interpreter.split(IDS, TOKENS, (2,))
+    hand = ByHand("llama", model, IDS)
+
+    assert split.error <= 1e-3
+    expected = [0.5 * hand.difference(part[3], TOKENS) for part in hand.parts()]
+    told = list(blocks(split).values())
+    assert told == pytest.approx([*expected[:3], expected[4]], abs=EXACT)
+    heads = [part.difference for part in split.parts if part.head is not None]
+    by_head = [0.5 * hand.difference(own, TOKENS) for own in hand.heads(2)]
+    assert heads == pytest.approx(by_head, abs=EXACT)
+
+
 @pytest.mark.parametrize("family", ["roberta", "rwkv"])
 def test_a_model_that_norms_its_state_is_refused(family: str) -> None:
     with pytest.raises(UsageError, match="no residual stream to split"):
         engine_on(families.model(family)).interpreter.split(IDS, TOKENS)
+
+
+def test_a_projection_that_takes_the_residual_too_is_looked_into() -> None:
+    """Its heads are found; what comes before its output embedding is no norm, and says so."""
+    model = architectures.build("roberta-prelayernorm").eval()
+    engine = LocalEngine(families.loaded(model, rows=model.config.vocab_size))
+    with pytest.raises(UsageError, match="is no norm with a gain and a bias"):
+        engine.interpreter.split(IDS, TOKENS, (1,))
 
 
 def test_a_mixer_without_heads_is_named() -> None:
@@ -153,6 +189,48 @@ def test_what_is_not_there_is_named(
 ) -> None:
     with pytest.raises(UsageError, match=words):
         engine_on(families.model("llama")).interpreter.split(IDS, tokens, heads)
+
+
+class _Written(nn.Module):
+    """A block that adds two outputs up and writes into the sum."""
+
+    def __init__(self, mlp: nn.Module) -> None:
+        super().__init__()
+        self.mlp = mlp
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        made = self.mlp(hidden) + self.mlp(2 * hidden)
+        made.view(-1, made.shape[-1])[:, -9:] = 0.25
+        return made
+
+
+def test_what_a_block_does_inside_is_its_own() -> None:
+    model = families.uneven("llama")
+    model.model.layers[0].mlp = _Written(model.model.layers[0].mlp)
+    split = engine_on(model).interpreter.split(IDS, TOKENS)
+    hand = ByHand("llama", model, IDS)
+
+    expected = [hand.difference(part[3], TOKENS) for part in hand.parts()]
+    assert list(blocks(split).values()) == pytest.approx(expected, abs=EXACT)
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2", "gemma2", "phi"])
+def test_all_that_low_precision_leaves_out_is_told(family: str) -> None:
+    """The parts add up to what the head makes, in float64, of what it was given in bfloat16."""
+    model = families.uneven(family, dtype=torch.bfloat16)
+    given: list[torch.Tensor] = []
+    head = model.get_output_embeddings()
+    engine = engine_on(model)
+    engine.interpreter.split(IDS, TOKENS)
+    engine.core.release()
+    with head.register_forward_pre_hook(lambda _module, args: given.append(args[0][0, -1])):
+        split = engine.interpreter.split(IDS, TOKENS)
+
+    rows = head.weight.double()
+    made = (rows[TOKENS[0]] - rows[TOKENS[1]]) @ given[0].double()
+    if head.bias is not None:
+        made += head.bias[TOKENS[0]].double() - head.bias[TOKENS[1]].double()
+    assert split.total == pytest.approx(split.slope * made.item(), abs=1e-9)
 
 
 class _Hidden(nn.Module):
