@@ -37,7 +37,7 @@ def layer_gaps(first: LayerStates, second: LayerStates) -> list[LayerGap]:
         )
         raise UsageError(f"the two models do not share a shape ({shapes}): no layer has its like.")
     one, other = _rows(first), _rows(second)
-    return [_gap(h, g, p, q) for h, g, p, q in zip(*one, *other, strict=True)]
+    return [_gap(h, g, p, q) for h, p, g, q in zip(*one, *other, strict=True)]
 
 
 def _rows(of: LayerStates) -> "tuple[np.ndarray, np.ndarray]":
