@@ -82,6 +82,19 @@ def test_streams_know_nothing_of_it(engine_of: EngineOf) -> None:
         assert mine.distribution.logits == pytest.approx(theirs.distribution.logits, abs=1e-5)
 
 
+def test_nothing_of_the_other_kernel_stays_in_the_caches(engine_of: EngineOf) -> None:
+    engine = engine_of("llama")
+    engine.row(IDS)
+    (leaf,) = engine.core.leaves
+    del leaf.ids[-1]
+    leaf.cache.crop(len(IDS) - 1)  # a stream that stands right before the last token
+    keys = [layer.keys.clone() for layer in leaf.cache.layers]
+    engine.interpreter.attention(IDS)
+    assert [len(held) for held in engine.core.leaves] == [len(IDS) - 1]
+    for layer, before in zip(leaf.cache.layers, keys, strict=True):
+        assert torch.equal(layer.keys, before)
+
+
 def test_heads_that_are_made_to_look_somewhere_are_seen_to() -> None:
     engine = LocalEngine(families.loaded(marker_model({10: 33}), context=PLACES))
     ids = [70, 71, 10, 72, 73, 74]
