@@ -13,6 +13,7 @@ from support.plain_passes import plain
 from transformers import PreTrainedModel
 
 from tokexplore.models.api.interpreter import AttentionWeights
+from tokexplore.models.engine.forward import cache as kv
 from tokexplore.models.engine.local import LocalEngine
 from tokexplore.models.errors import UsageError
 
@@ -87,7 +88,7 @@ def test_nothing_of_the_other_kernel_stays_in_the_caches(engine_of: EngineOf) ->
     engine.row(IDS)
     (leaf,) = engine.core.leaves
     del leaf.ids[-1]
-    leaf.cache.crop(len(IDS) - 1)  # a stream that stands right before the last token
+    leaf.cache = kv.fork(leaf.cache, len(IDS) - 1)  # as of a stream that stands right before it
     keys = [layer.keys.clone() for layer in leaf.cache.layers]
     engine.interpreter.attention(IDS)
     assert [len(held) for held in engine.core.leaves] == [len(IDS) - 1]
