@@ -159,8 +159,3 @@ def test_it_stops_with_what_is_known() -> None:
     assert isinstance(first, Occluded)
     control.cancelled = True
     assert list(events) == []
-
-
-def test_a_path_of_one_token_has_nothing_to_hide() -> None:
-    engine, ids, _ = engine_in_which(lambda _: 1.0)
-    assert list(occlusion(engine, ids[:1], [9], Control())) == []
