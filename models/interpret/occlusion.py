@@ -96,8 +96,9 @@ def target(logprobs: Sequence[float]) -> float:
 
 
 def cost(length: int, units: Sequence[Unit]) -> float:
-    """Forward passes of the path that it takes to hide each unit by itself."""
-    return sum(length - unit.start - 1 for unit in units) / length
+    """Forward passes of the path that it takes to hide each unit by itself: what comes after it is
+    computed again."""
+    return sum(length - unit.end for unit in units) / length
 
 
 def _finer(

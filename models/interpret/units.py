@@ -45,15 +45,15 @@ def turns(parts: Sequence[ChatPart], start: int) -> list[Unit]:
         start: place of the first token of `parts`.
     """
     found = list[Unit]()
+    message = -1
     for part in parts:
         kind: UnitKind = "template" if part.kind == "template" else "turn"
         end = start + part.tokens
-        last = found[-1] if found else None
-        if last and (last.kind, last.role) == (kind, part.role) == ("turn", last.role):
-            found[-1] = msgspec.structs.replace(last, end=end)
+        if found and kind == found[-1].kind == "turn" and part.message == message:
+            found[-1] = msgspec.structs.replace(found[-1], end=end)
         else:
             found.append(Unit(kind, start, end, part.role))
-        start = end
+        start, message = end, part.message
     return found
 
 

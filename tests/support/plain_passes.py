@@ -6,8 +6,6 @@ from collections.abc import Sequence
 import torch
 from transformers import PreTrainedModel
 
-WINDOWED = ("sliding_attention", "chunked_attention")
-
 
 def plain(model: PreTrainedModel) -> PreTrainedModel:
     """A model's twin in f64 with eager attention and experts one by one."""
@@ -65,6 +63,6 @@ def slopes(
     """Gradient at the scaled embeddings times the embeddings, by token, [n]."""
     embeddings = twin.get_input_embeddings()(torch.tensor(list(ids))).detach()  # [n, H]
     leaf = (scale * embeddings).requires_grad_()
-    target_of(twin, leaf, tokens).backward()
+    target_of(twin, leaf.clone(), tokens).backward()
     assert leaf.grad is not None
     return (leaf.grad * embeddings).sum(-1)

@@ -135,7 +135,7 @@ def _scaled_embeddings(
     def replace(_module: torch.nn.Module, _inputs: Any, output: torch.Tensor) -> torch.Tensor:
         leaf = (scale * output.detach()).requires_grad_(torch.is_grad_enabled())
         held.append((output.detach(), leaf))
-        return leaf
+        return leaf.clone()  # some models scale what they are given in place
 
     handle = core.forward.model.get_input_embeddings().register_forward_hook(replace)
     try:

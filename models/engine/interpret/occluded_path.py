@@ -91,7 +91,7 @@ class OccludedPath:
         forward, count, length = self._core.forward, len(stretches), len(self._ids)
         start, cache, ends = 0, None, [length]
         if self._cache is not None:
-            start, cache = first, _beginning(self._cache, first)
+            start, cache = first, kv.fork(self._cache, first)
             size, since = max(1, _FED // count), self._core.probed.borders.since(length)
             ends = [end for end in range(first + size, length, size) if end >= since] + ends
         logits = None
@@ -103,15 +103,6 @@ class OccludedPath:
                 logits = forward.batch(rows, start, cache)
             start = end
         return logits
-
-
-def _beginning(cache: DynamicCache, length: int) -> DynamicCache:
-    """A cache of the first tokens for many rows: what a batch appends to it is its own."""
-    twin = kv.fork(cache, length)
-    for layer in twin.layers:
-        if isinstance(layer, kv.GrowingLayer):
-            layer.detached()
-    return twin
 
 
 def _kernel(model: PreTrainedModel) -> str | None:

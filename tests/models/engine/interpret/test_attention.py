@@ -13,6 +13,7 @@ from support.plain_passes import plain
 from transformers import PreTrainedModel
 
 from tokexplore.models.api.interpreter import AttentionWeights
+from tokexplore.models.engine.forward import cache as kv
 from tokexplore.models.engine.local import LocalEngine
 from tokexplore.models.errors import UsageError
 
@@ -80,6 +81,19 @@ def test_streams_know_nothing_of_it(engine_of: EngineOf) -> None:
     assert again.ids == untouched.ids
     for mine, theirs in zip(again.said, untouched.said, strict=True):
         assert mine.distribution.logits == pytest.approx(theirs.distribution.logits, abs=1e-5)
+
+
+def test_nothing_of_the_other_kernel_stays_in_the_caches(engine_of: EngineOf) -> None:
+    engine = engine_of("llama")
+    engine.row(IDS)
+    (leaf,) = engine.core.leaves
+    del leaf.ids[-1]
+    leaf.cache = kv.fork(leaf.cache, len(IDS) - 1)  # as of a stream that stands right before it
+    keys = [layer.keys.clone() for layer in leaf.cache.layers]
+    engine.interpreter.attention(IDS)
+    assert [len(held) for held in engine.core.leaves] == [len(IDS) - 1]
+    for layer, before in zip(leaf.cache.layers, keys, strict=True):
+        assert torch.equal(layer.keys, before)
 
 
 def test_heads_that_are_made_to_look_somewhere_are_seen_to() -> None:

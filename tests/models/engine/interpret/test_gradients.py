@@ -6,7 +6,8 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
-from support import families, truth
+from support import architectures, families, truth
+from support.architectures import CONTEXT
 from support.plain_passes import plain, slopes, target_of
 from transformers import PreTrainedModel
 
@@ -127,6 +128,14 @@ def test_what_cannot_be_estimated_is_refused(
 ) -> None:
     with pytest.raises(UsageError, match=word):
         next(engine_of().interpreter.gradients(IDS, tokens, points, Control()))
+
+
+def test_a_model_that_scales_its_embeddings_in_place_has_gradients_too() -> None:
+    engine = LocalEngine(families.loaded(architectures.build("ctrl"), context=CONTEXT))
+    twin = plain(engine.core.forward.model)
+    wanted = slopes(twin, IDS, [7], 1.0)
+    found = estimate(engine, [7], 0)
+    assert found.scores == pytest.approx(wanted.tolist(), abs=2e-3 * wanted.abs().max().item())
 
 
 class _OneWay(torch.autograd.Function):

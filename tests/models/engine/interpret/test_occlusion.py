@@ -106,6 +106,44 @@ def test_streams_know_nothing_of_it_and_their_caches_serve(
         assert mine.standing.logprob == pytest.approx(theirs.standing.logprob, abs=1e-5)
 
 
+def test_no_more_is_fed_than_what_comes_after_a_stretch(
+    engine_of: EngineOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = engine_of("llama")
+    list(engine.interpreter.occlude(IDS, [range(0)], [7], Control()))
+    batch, fed = engine.core.forward.batch, list[tuple[int, int, int]]()
+
+    def counted(rows: Sequence[Sequence[int]], start: int, cache: object) -> torch.Tensor:
+        fed.append((len(rows), start, len(rows[0])))
+        return batch(rows, start, cache)
+
+    monkeypatch.setattr(engine.core.forward, "batch", counted)
+    list(engine.interpreter.occlude(IDS, [range(5, 30)], [7], Control()))
+    assert fed == [(1, 30, 10)]
+    fed.clear()
+    monkeypatch.setattr(occluded_path, "_FED", 8)
+    list(engine.interpreter.occlude(IDS, [range(22, 23), range(5, 23)], [7], Control()))
+    assert fed == [(1, 23, 8), (1, 31, 8), (1, 39, 1)] * 2
+
+
+@pytest.mark.parametrize(("fed", "held"), [(30, 10**6), (10**6, 200), (64, 300)])
+def test_batches_are_bounded_and_of_neighbours(
+    fed: int, held: int, engine_of: EngineOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut_small(monkeypatch, fed, held)
+    path = occluded_path.OccludedPath(engine_of("llama").core, IDS)
+    hidden = [range(at, at + 1 + at % 3) for at in range(36)]
+    batches = list(path.batches(hidden))
+    assert sorted(at for batch in batches for at in batch) == list(range(36))
+    for batch in batches:
+        stops = [hidden[at].stop for at in batch]
+        assert stops == sorted(stops)
+        assert len(batch) == 1 or len(batch) * (len(IDS) - stops[0]) <= fed
+        assert len(batch) == 1 or len(batch) * len(IDS) <= held
+        assert all(stop - stops[0] <= max(16, (len(IDS) - stop) / 4) for stop in stops)
+    assert max(map(len, batches)) > 1
+
+
 def test_an_empty_stretch_has_the_logprobs_of_the_step(engine_of: EngineOf) -> None:
     engine = engine_of("qwen2")
     ((at, logprobs),) = engine.interpreter.occlude(IDS, [range(3, 3)], TOKENS, Control())
