@@ -195,7 +195,8 @@ class WhyScreen(LiveScreen):
         """Which of two tokens is asked about, with their probabilities where they are known."""
         first, second = (self._named(step, token) for token in step.subject.tokens)
         row = [Piece("why "), first]
-        if self.view in ("lens", "layers") and first != second:
+        both = self.view in ("lens", "layers") or (self.view == "words" and self.why.difference)
+        if both and first != second:
             row += [Piece(" and not "), second]
         if step is not self.why.step:
             row.append(Piece(f" · {self._beside_words()}", "muted"))
@@ -274,6 +275,11 @@ class WhyScreen(LiveScreen):
         if self.view == "words":
             for step in filter(None, (self.why.step, self.why.other_step)):
                 step.want_words(everything=True)
+
+    def action_difference(self) -> None:
+        """Ask what did the one token over the other, or what did it alone."""
+        if self.view == "words":
+            self.why.toggle_difference()
 
     def action_gradients(self) -> None:
         """Estimates by gradients."""

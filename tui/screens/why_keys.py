@@ -51,6 +51,8 @@ BINDINGS: list[BindingType] = [
             tooltip="Layers and words: the largest first, or in their order."),
     Binding("h", "heads", "heads", id="why.heads",
             tooltip="Layers: the attention of this layer head by head."),
+    Binding("d", "difference", "difference", id="why.difference",
+            tooltip="Words: what did the one token over the other, or the one alone."),
     Binding("e", "everything", "everything", id="why.everything",
             tooltip="Words: look also into what did not matter."),
     Binding("g", "gradients", "gradients", id="why.gradients",
@@ -85,6 +87,7 @@ _OWN = {
         KeyHint("{why.stop:space}", "stop/again", 8, "stop"),
         KeyHint("{why.sort:s}", "sort", 6, "sort"),
         KeyHint("{why.gradients:g}", "gradients", 8, "gradients"),
+        KeyHint("{why.difference:d}", "difference", 6, "difference"),
         KeyHint("{why.everything:e}", "everything", 6, "everything"),
     ],
     "attention": [

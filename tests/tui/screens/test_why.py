@@ -143,6 +143,25 @@ async def test_the_words_are_hidden_round_by_round_and_listed_by_their_effects(
         assert tokens | whole == set(range(len(ids) - 1)), "down to every token but the last"
 
 
+async def test_words_tell_what_did_the_one_token_over_the_other() -> None:
+    engine = FakeEngine()
+    app = make_app(options=OPTIONS, engine=engine)
+    async with app.run_test(size=SIZE) as pilot:
+        screen = await opened(pilot, app, "down")
+        await press(pilot, "4")
+        alone = screen.why.step.occluded
+        await press(pilot, "d")
+        step = screen.why.step
+        assert "and not" in screen_text(app)
+        for each in step.occluded:
+            both = sum(effect_of(ids_of(screen)[at]) for at in each.unit.tokens)
+            assert each.effect == pytest.approx(both / 2), (
+                "the fake takes half as much of the other"
+            )
+        await press(pilot, "d")
+        assert screen.why.step.occluded is alone
+
+
 async def test_what_is_hidden_stops_and_begins_anew() -> None:
     engine = FakeEngine()
     app = make_app(options=OPTIONS, engine=engine)

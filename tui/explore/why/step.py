@@ -39,6 +39,8 @@ class Subject(NamedTuple):
     """The path up to the step."""
     tokens: tuple[int, int]
     """The token that is asked about, and the one it is held against."""
+    difference: bool = False
+    """Words and estimates are about the first token's logprob less the second's."""
     blocks: tuple[Unit, ...] = ()
     """Of a chat: its turns, and what its template wrote."""
 
@@ -134,18 +136,19 @@ class WhyStep:
                 run.handle.cancel()
 
     def _inquiries(self, ask: Ask) -> Sequence[AnyInquiry]:
-        ids, tokens, blocks = self.subject
+        ids, tokens, difference, blocks = self.subject
+        target = tokens if difference else tokens[:1]
         match ask:
             case "lens":
                 return [LensInquiry(ids, len(ids), len(ids), tokens, tuned=self._tuned)]
             case "layers":
                 return [SplitInquiry(ids, tokens, self.by_head)]
             case "words":
-                return [OcclusionInquiry(ids, tokens[:1], blocks, everything=self.everything)]
+                return [OcclusionInquiry(ids, target, blocks, everything=self.everything)]
             case "attention":
                 return [AttentionInquiry(ids)]
             case "gradients":
-                return [GradientInquiry(ids, tokens[:1], points) for points in (0, POINTS)]
+                return [GradientInquiry(ids, target, points) for points in (0, POINTS)]
 
     async def _conduct(self, ask: Ask, run: _Run) -> None:
         try:

@@ -42,6 +42,8 @@ class Why:
         self.explorer = controller.explorer
         self.other_branch = other_branch
         self.beside: Beside = "nothing"
+        self.difference = False
+        """See `Subject`."""
         self.pinned: tuple[int | None, int | None] = (None, self._row_under_cursor())
         """Tokens that the user chose; None goes by the step."""
         self.gaps: list[LayerGap] | None = None
@@ -145,6 +147,12 @@ class Why:
         self.pinned = one if first is None else first, other if second is None else second
         self._changed()
 
+    def toggle_difference(self) -> None:
+        """Ask what did the difference of the two tokens, or what did the first."""
+        self.stop()
+        self.difference = not self.difference
+        self._changed()
+
     def turn(self) -> Beside:
         """Put the next thing beside: another branch, a second model, nothing."""
         order: list[Beside] = ["nothing"]
@@ -213,7 +221,7 @@ class Why:
             ids = tuple(token[node] for node in path.nodes[:at])
             self._read = {(path.leaf, at): (ids, _blocks(path, at))}
         ids, blocks = self._read[path.leaf, at]
-        return Subject(ids, self.tokens(path, at), blocks)
+        return Subject(ids, self.tokens(path, at), self.difference, blocks)
 
     def _step_of(self, client: AsyncEngine, subject: Subject) -> WhyStep:
         key = client, subject
