@@ -41,14 +41,14 @@ class BranchesDialog(Dialog[int | None]):
         super().__init__()
         self._controller, self._bits = controller, bits
         self._rows = BranchRows(controller.explorer)
-        self._followed: tuple[int, int, int | None] | None = None
+        self._followed: tuple[int, int, tuple[int, ...]] | None = None
 
     def body(self) -> ComposeResult:
         yield BranchList(focusable=True)
 
     def on_mount(self) -> None:
         """Stand on the branch in view."""
-        self._rows.update(self._controller.streams.leaf)
+        self._rows.update(self._controller.live_leaves)
         self.query_one(BranchList).bits = self._bits
         self.query_one(BranchList).focus()
         self.query_one(BranchList).show(self._rows, self._rows.current, self._rows.depths)
@@ -58,14 +58,14 @@ class BranchesDialog(Dialog[int | None]):
     def _follow(self) -> None:
         """Show what a stream, or a model that was just loaded, has brought."""
         tree = self._controller.explorer.tree
-        if (now := (len(tree), tree.shape, self._controller.streams.leaf)) != self._followed:
+        if (now := (len(tree), tree.shape, self._controller.live_leaves)) != self._followed:
             self._followed = now
             self._show()
 
     def _show(self) -> None:
         if not has_parts(self):
             return
-        self._rows.update(self._controller.streams.leaf)
+        self._rows.update(self._controller.live_leaves)
         branches = self.query_one(BranchList)
         cursor = max(0, min(branches.cursor, len(self._rows) - 1))
         branches.show(self._rows, cursor, self._rows.depths)
