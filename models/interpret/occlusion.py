@@ -1,11 +1,13 @@
 """Which words of a path did it: each made invisible, the coarse ones first, then what is inside
 those that mattered."""
 
+import math
 from collections.abc import Iterator, Sequence
 
 import msgspec
 
 from tokexplore.models.api.engine import Control, Engine
+from tokexplore.models.errors import UsageError
 from tokexplore.models.interpret.units import Unit, UnitKind, inside, plain
 
 SHARE = 0.1
@@ -53,6 +55,9 @@ def occlusion(
 
     The last token is never hidden: the prediction is made at its place.
 
+    Raises:
+        UsageError: nothing comes before the last token, or the model gives a token no probability.
+
     Args:
         tokens: the target: one token after the path, or two whose difference it is.
         blocks: where to begin, such as the turns of a chat; by default with the sentences, and
@@ -64,8 +69,16 @@ def occlusion(
     pieces = engine.vocabulary.pieces(ids)
     special = [token in engine.vocabulary.special for token in ids]
     units = _clipped(blocks or plain(pieces, special), end)
+    if not units:
+        raise UsageError("nothing comes before the last token of this path: there is none to hide.")
     unhidden = engine.interpreter.occlude(ids, [range(0)], tokens, control)
     _, base = next(iter(unhidden), (0, ()))
+    for token, logprob in zip(tokens, base, strict=False):
+        if not math.isfinite(logprob):
+            raise UsageError(
+                f"the model gives {engine.vocabulary.show(token)} no probability at this step: ask "
+                "about another token."
+            )
     while units and base and not control.cancelled:
         yield OcclusionPlan(base, tuple(units), cost(len(ids), units))
         done = list[Occluded]()

@@ -274,6 +274,15 @@ def model(family: str, seed: int = 0) -> PreTrainedModel:
     return spread(lambda: hf.AutoModelForCausalLM.from_config(config, dtype=torch.float32), seed)
 
 
+def uneven(family: str, seed: int = 0, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
+    """A random model whose norms' gains and whose biases are random too."""
+    made = model(family, seed)
+    for name, parameter in made.named_parameters():
+        if parameter.ndim == 1 and "A_log" not in name:
+            parameter += 0.2 * torch.randn_like(parameter)
+    return made.to(dtype)
+
+
 def spread(make: Callable[[], PreTrainedModel], seed: int = 0) -> PreTrainedModel:
     """A new model with matrices wide enough for logits of standard deviation near 2."""
     torch.manual_seed(seed)

@@ -127,6 +127,6 @@ class Worded:
 
     def attended(self, unit: Unit) -> float | None:
         """The share of attention that a stretch gets, without the first token, the sink; None where
-        it was not asked for."""
+        it was not asked for, or where that is all that there is of the stretch."""
         rest = self.weights[max(1, unit.start) : unit.end]
-        return math.fsum(rest) if self.weights else None
+        return math.fsum(rest) if rest else None

@@ -89,7 +89,7 @@ def rows(asked: Asked, found: Worded) -> Iterator[Row]:
             signed(each.effect),
             *(percent(math.exp(logprob)) for logprob in each.logprobs),
             *(signed(score) for score in estimates),
-            *([] if attended is None else [percent(attended)]),
+            *(["" if attended is None else percent(attended)] if found.weights else []),
             _places(unit),
         )
         yield Row(each, depth, unit_name(pieces, unit), figures)

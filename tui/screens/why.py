@@ -241,7 +241,8 @@ class WhyScreen(LiveScreen):
         """To another row."""
         rows = self.query_one(Side).rows
         if rows.row_count:
-            cursor = max(0, min((rows.cursor or 0) + by, rows.row_count - 1))
+            at = min(0, -by) if rows.cursor is None else rows.cursor
+            cursor = max(0, min(at + by, rows.row_count - 1))
             self._show_as(self.shown._replace(cursor=cursor))
 
     def action_page(self, by: int) -> None:
@@ -255,7 +256,7 @@ class WhyScreen(LiveScreen):
 
     def action_sort(self) -> None:
         """The largest first, or in their order."""
-        self._show_as(self.shown._replace(by_size=not self.shown.by_size, cursor=0))
+        self._show_as(self.shown._replace(by_size=not self.shown.by_size, cursor=None))
 
     def action_heads(self) -> None:
         """The attention of the layer under the cursor head by head, or as one again."""

@@ -1,13 +1,16 @@
 """What rows of logits, one of each layer, say beside the model's own."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 
 from tokexplore.models.api.interpreter import LayerReading
 from tokexplore.models.distribution import TokenRank
-from tokexplore.models.engine.forward.logits_row import candidates
+from tokexplore.models.engine.forward.logits_row import Row, candidates, standing
 from tokexplore.models.errors import UsageError
+
+_ELEMENTS = 2**19
+"""Logits that are summed at one time: f64 copies of so many stay near the processor."""
 
 
 def readings(
@@ -24,6 +27,13 @@ def readings(
     Raises:
         UsageError: logits that are no distribution.
     """
+    rows = max(1, _ELEMENTS // logits.shape[1])
+    return [one for piece in logits.split(rows) for one in _piece(piece, own, tokens, top)]
+
+
+def _piece(
+    logits: torch.Tensor, own: torch.Tensor, tokens: Sequence[int], top: int
+) -> Iterator[LayerReading]:
     exact = logits.double()
     lse = exact.logsumexp(-1)  # [k]
     if not lse.isfinite().all():
@@ -32,67 +42,45 @@ def readings(
             "lens (--dtype float32 is not)."
         )
     logprobs = exact.sub_(lse[:, None])  # [k, V]
-    entropies = -(logprobs.exp() * logprobs).nansum(-1)  # [k]; 0 x -inf adds nothing
     divergences = _divergences(own, logprobs)
-    first = _first(logits, top)
-    wanted = [_standings(logits, lse, token) for token in tokens]
-    return [
-        LayerReading(
-            top=tuple(_listed(logits[at], lse[at].item(), ids)),
-            asked=tuple(standings[at] for standings in wanted),
-            entropy=max(0.0, entropies[at].item()),
-            divergence=max(0.0, divergences[at].item()),
+    finite = logprobs.clamp_(min=torch.finfo(torch.float64).min)  # 0 x -inf would be no number
+    entropies = -torch.linalg.vecdot(logprobs.exp(), finite)  # [k]
+    sums = zip(logits.numpy(), lse.tolist(), entropies.tolist(), strict=True)
+    rows = [Row(values, total, entropy, "lens") for values, total, entropy in sums]
+    found = zip(rows, _first(logits, top), divergences.tolist(), strict=True)
+    for row, listed, divergence in found:
+        yield LayerReading(
+            top=tuple(_listed(row, listed, top)),
+            asked=tuple(standing(row, token) for token in tokens),
+            entropy=max(0.0, row.entropy),
+            divergence=max(0.0, divergence),
         )
-        for at, ids in enumerate(first)
-    ]
 
 
 def _divergences(own: torch.Tensor, logprobs: torch.Tensor) -> torch.Tensor:
     """KL(own || each), [k] nats: of logprobs f64 [V] and [k, V]."""
-    possible = own > -torch.inf
-    if not possible.all():
-        own, logprobs = own[possible], logprobs[:, possible]
     weights = own.exp()
+    possible = (
+        weights > 0
+    )  # what the model gives no probability adds nothing, whatever a layer says
+    if not possible.all():
+        own, weights, logprobs = own[possible], weights[possible], logprobs[:, possible]
     return weights @ own - logprobs @ weights
 
 
 def _first(logits: torch.Tensor, top: int) -> list[list[int]]:
-    """The first `top` ids of each row in candidate order, finite ones only.
-
-    One top-k of all rows settles those without ties.
-    """
+    """The first `top` ids of each row; none of a row in which logits are equal among them or at
+    their border."""
     values, ids = logits.topk(min(top + 1, logits.shape[1]))  # [k, top + 1]
     falling = (values[:, 1:] < values[:, :-1]).all(-1) & values[:, -1].isfinite()
-    return [
-        found[:top] if distinct else candidates(row.numpy(), top)[0].tolist()
-        for row, found, distinct in zip(logits, ids.tolist(), falling.tolist(), strict=True)
-    ]
+    rows = zip(ids.tolist(), falling.tolist(), strict=True)
+    return [found[:top] if distinct else [] for found, distinct in rows]
 
 
-def _listed(row: torch.Tensor, lse: float, ids: Sequence[int]) -> list[TokenRank]:
-    """The first tokens of a row, from its first `ids` in candidate order."""
-    values = row[list(ids)].tolist()
-    ranks = [1 + sum(other > value for other in values) for value in values]
-    counts = [values.count(value) for value in values]
-    if values and counts[-1] == 1 and (row == values[-1]).sum() > 1:
-        counts[-1] = 2  # the one it is tied with is no longer listed
-    pieces = zip(ids, values, ranks, counts, strict=True)
-    return [
-        TokenRank(token, value, value - lse, rank, place, tied=count > 1)
-        for place, (token, value, rank, count) in enumerate(pieces)
-    ]
-
-
-def _standings(logits: torch.Tensor, lse: torch.Tensor, token: int) -> list[TokenRank]:
-    """Where a token stands in each row."""
-    values = logits[:, token]  # [k]
-    larger = (logits > values[:, None]).sum(-1).tolist()
-    equal = logits == values[:, None]  # [k, V]
-    before, alike = equal[:, :token].sum(-1).tolist(), equal.sum(-1).tolist()
-    rows = zip(
-        values.tolist(), (values.double() - lse).tolist(), larger, before, alike, strict=True
-    )
-    return [
-        TokenRank(token, value, logprob, above + 1, above + earlier, tied=same > 1)
-        for value, logprob, above, earlier, same in rows
-    ]
+def _listed(row: Row, ids: Sequence[int], top: int) -> Iterator[TokenRank]:
+    """The first `top` tokens of a row; `ids` are theirs where no logits are equal there."""
+    if not ids:
+        yield from (standing(row, int(token)) for token in candidates(row.logits, top)[0])
+    for place, token in enumerate(ids):
+        logit = float(row.logits[token])
+        yield TokenRank(token, logit, logit - row.lse, place + 1, place)

@@ -5,7 +5,6 @@ from typing import Literal, NamedTuple
 
 from tokexplore.models.api.interpreter import LensStep
 from tokexplore.models.display import safe_text
-from tokexplore.models.interpret.occlusion import Occluded
 from tokexplore.tui.explore.why.step import WhyStep
 from tokexplore.tui.explore.why.why import Why
 from tokexplore.tui.presenters.why.attention import (
@@ -50,7 +49,7 @@ class Shown(NamedTuple):
     """How the views are shown."""
 
     cursor: int | None = None
-    """Row under the cursor; None is where the view begins."""
+    """Row under the cursor; None before it was moved."""
     by_size: bool = True
     """The largest first, or in the order of layers or of the text."""
     layer: int | None = None
@@ -129,22 +128,16 @@ def layer_under_cursor(step: WhyStep, shown: Shown) -> int | None:
     return part.layer if part.kind == "attention" else None
 
 
-def chosen_stretch(step: WhyStep, shown: Shown) -> Occluded | None:
-    """The stretch under the cursor."""
-    rows = listed(_told(step), by_size=shown.by_size)
-    return rows[min(shown.cursor or 0, len(rows) - 1)] if rows else None
-
-
 def draw_words(step: WhyStep, shown: Shown, columns: int) -> Drawn:
     """What hiding each stretch of the text took from the token."""
     step.want("words")
-    told, chosen = _told(step), chosen_stretch(step, shown)
-    unit = chosen.unit if chosen else None
+    told = _told(step)
+    stretches = listed(told, by_size=shown.by_size)
+    cursor = _within(shown.cursor, stretches)
+    unit = None if cursor is None else stretches[cursor].unit
     text = coloured_text(told.pieces, text_roles(told, unit), columns)
     at = line_of(told.pieces, unit.start, columns) if unit else len(text) - 1
-    rows = words_rows(
-        listed(told, by_size=shown.by_size), told, columns, indented=not shown.by_size
-    )
+    rows = words_rows(stretches, told, columns, indented=not shown.by_size)
     legend = [
         Part("effect "),
         *levels_parts(effect_legend(told.largest)),
@@ -153,7 +146,7 @@ def draw_words(step: WhyStep, shown: Shown, columns: int) -> Drawn:
     return Drawn(
         rows,
         words_head(told, columns) if rows else (),
-        min(shown.cursor or 0, len(rows) - 1) if rows else None,
+        cursor,
         _words_note(step, told),
         text,
         at,
@@ -170,9 +163,11 @@ def draw_attention(step: WhyStep, shown: Shown, columns: int) -> Drawn:
     weights = found.row(shown.layer, shown.head)
     pieces = step.vocabulary.pieces(step.subject.ids)
     order = attention_order(weights)
-    cursor = min(shown.cursor or 0, len(order) - 1)
-    roles = attention_roles(weights)
-    roles[order[cursor]] = "chosen"
+    cursor = _within(shown.cursor, order)
+    roles, at = attention_roles(weights), len(weights) - 1
+    if cursor is not None:
+        at = order[cursor]
+        roles[at] = "chosen"
     note = attention_words(found, shown.layer, shown.head)
     return Drawn(
         attention_rows(order, weights, pieces, columns),
@@ -180,7 +175,7 @@ def draw_attention(step: WhyStep, shown: Shown, columns: int) -> Drawn:
         cursor,
         f"{note} · where a head looked is not what came of it: see words",
         coloured_text(pieces, roles, columns),
-        line_of(pieces, order[cursor], columns),
+        line_of(pieces, at, columns),
     )
 
 
@@ -196,6 +191,11 @@ def draw_models(why: Why, first: str, second: str, shown: Shown, columns: int) -
         f"KL of the first model's reading from the second's, and how far the states are · {_LENS}"
     )
     return Drawn(rows, gaps_head((first, second)), cursor, note)
+
+
+def _within(cursor: int | None, rows: Sequence[object]) -> int | None:
+    """The row under the cursor; None before it was moved: the text has its own colours first."""
+    return min(cursor, len(rows) - 1) if rows and cursor is not None else None
 
 
 def _told(step: WhyStep) -> Told:

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from tokexplore.models.api.interpreter import Attributions
-from tokexplore.models.display import NEWLINE, SPACE, safe_text
+from tokexplore.models.display import NEWLINE, SPACE, counted, safe_text
+from tokexplore.models.interpret.agreement import agreements, nested, total
 from tokexplore.models.interpret.occlusion import Occluded
-from tokexplore.models.interpret.rank_correlation import spearman
 from tokexplore.models.interpret.units import Unit
 from tokexplore.widgets.bars import from_middle
 from tokexplore.widgets.cell_text import cut, fit, width
@@ -38,16 +38,7 @@ class Told(NamedTuple):
     @property
     def finest(self) -> list[Occluded]:
         """The stretches that were not looked into further, in the order of the text."""
-        leaves = list[Occluded]()
-        for each in sorted(self.occluded, key=lambda each: (each.unit.start, -each.unit.end)):
-            while leaves and _holds(leaves[-1].unit, each.unit):
-                leaves.pop()
-            leaves.append(each)
-        return leaves
-
-
-def _holds(unit: Unit, other: Unit) -> bool:
-    return unit.start <= other.start and other.end <= unit.end
+        return [each.occluded for each in nested(self.occluded) if each.finest]
 
 
 def listed(told: Told, *, by_size: bool) -> list[Occluded]:
@@ -55,7 +46,7 @@ def listed(told: Told, *, by_size: bool) -> list[Occluded]:
     the text, each round under the one that it looked into."""
     if by_size:
         return sorted(told.finest, key=lambda each: -abs(each.effect))
-    return sorted(told.occluded, key=lambda each: (each.unit.start, -each.unit.end))
+    return [each.occluded for each in nested(told.occluded)]
 
 
 def text_roles(told: Told, chosen: Unit | None) -> list[Role]:
@@ -100,20 +91,24 @@ def words_rows(rows: Sequence[Occluded], told: Told, columns: int, *, indented: 
             Piece(f"  {percent(math.exp(each.logprobs[0])):>{_SHARE}}", "muted"),
         ]
         for estimate in told.estimates.values():
-            score = math.fsum(estimate.scores[unit.start : unit.end])
+            score = total(unit, estimate.scores)
             line.append(Piece(f"{score:>+{_FIGURE + 1}.3f}", "muted"))
         found.append(line)
     return found
 
 
 def estimates_words(told: Told) -> list[str]:
-    """Of each estimate: how far it agrees with occlusion, and what it leaves out."""
+    """Of each estimate: how far it agrees with occlusion over the most stretches of one kind, and
+    what it leaves out."""
     words = []
-    finest = told.finest
     for method, estimate in told.estimates.items():
-        scores = [math.fsum(estimate.scores[e.unit.start : e.unit.end]) for e in finest]
-        rank = spearman([each.effect for each in finest], scores)
-        agrees = "too few stretches to rank" if rank is None else f"rank correlation {rank:+.2f}"
+        agreed = agreements(told.occluded, estimate.scores)
+        most = max(agreed, key=lambda each: each.units, default=None)
+        agrees = "too few stretches to rank"
+        if most is not None and most.correlation is not None:
+            agrees = (
+                f"rank correlation {most.correlation:+.2f} over {counted(most.units, most.kind)}"
+            )
         words.append(
             f"{SHORT[method]} (estimate): {agrees} with occlusion, completeness error "
             f"{estimate.completeness_error:.2g} nats"
