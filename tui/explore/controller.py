@@ -202,6 +202,19 @@ class Controller:
         if self._beside is not None:
             await self.branch_streams.hold([self._beside])
 
+    async def toggle(self, leaf: int) -> None:
+        """Hold what extends a node, or extend it beside the path in view."""
+        stream = self.branch_streams.at(leaf)
+        if stream is not None:
+            await self.branch_streams.hold([stream])
+        elif leaf == self.streams.leaf:
+            await self.streams.pause()
+        elif self.explorer.tree.ended.get(leaf) == "context":
+            self._notify("The context is full: branch earlier to go on.", severity="warning")
+        else:
+            self.branch_streams.go_on(leaf)
+        self._changed()
+
     async def go_on(self, count: int | None = None) -> None:
         """Go on at the end of the path in view, or pause what came to stream meanwhile.
 

@@ -28,13 +28,15 @@ class BranchesDialog(Dialog[int | None]):
         Binding("q,backspace", "cancel", "close", id="branches.close", priority=True),
         Binding("m", "mark", "mark", id="branches.mark"),
         Binding("x", "hide", "hide or show again", id="branches.hide"),
+        Binding("space", "play", "hold, go on", id="branches.play", priority=True),
         Binding("X", "show_hidden", "show hidden", id="branches.hidden"),
     ]
     title_text = "Branches"
     hint_text = (
         "↑↓ branch · ⏎ go to · {branches.mark:m} mark two, then close: {branch.compare:d} compares "
         "them · {branches.hide:x} hide · "
-        "{branches.hidden:X} hidden ones · {branches.close:q} closes"
+        "{branches.hidden:X} hidden ones · {branches.play:space} hold it or let it go on · "
+        "{branches.close:q} closes"
     )
 
     def __init__(self, controller: Controller, *, bits: bool) -> None:
@@ -89,6 +91,16 @@ class BranchesDialog(Dialog[int | None]):
         if (number := self._chosen) is not None:
             self._controller.explorer.mark(number)
             self._show()
+
+    def action_play(self) -> None:
+        """Hold the branch under the cursor, or let it go on beside the path in view."""
+        controller, number = self._controller, self._chosen
+        if number is None:
+            return
+        if controller.link.absent:
+            self.app.notify(controller.link.absence, timeout=3, markup=False)
+            return
+        controller.jobs.change(controller.toggle(controller.explorer.tree.branch(number).tip))
 
     def action_hide(self) -> None:
         """Hide the branch under the cursor, or show it again."""
