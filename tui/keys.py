@@ -68,6 +68,11 @@ GROUPS: dict[str, tuple[Command, ...]] = {
         Command("act.play", "space", "space", "play", "pause",
                 "Pause the stream, or go on from the end of the path."),
         Command("act.one", ".", ".", "one", "one token", "Generate one token."),
+        Command("act.futures", "F", "F", "futures", "futures",
+                "Many continuations of this step at once: the first candidates, all above a share, "
+                "draws, or the rows that + has chosen."),
+        Command("act.choose", "plus", "+", "choose_row", "choose row",
+                "Choose this row for the futures, or no longer."),
         Command("act.draw", "r", "r", "draw_again", "draw again",
                 "Draw this step once more (temperature above 0)."),
         Command("act.answer", "R", "R", "answer_again", "answer again",

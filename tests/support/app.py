@@ -123,7 +123,7 @@ async def settle(pilot: Pilot[int]) -> None:
 def _rests(app: TokexploreApp) -> bool:
     """Whether all is done that was asked for but a stream or a replay, and what waits for them."""
     controller = app.controller
-    flows = controller.streaming or controller.replay is not None
+    flows = controller.live_leaves or controller.replay is not None
     works = controller.busy or controller.link.client.asked
     return (
         app._browse is not None

@@ -22,7 +22,8 @@ OPTIONS = AppOptions(
 )
 SCREENS = {
     "": (), "d": ("d",), "s": ("s",), "C": ("C",), "D": ("D",), "b": ("b",), "M": ("M",),
-    "O": ("O",), "i": ("i",), "Y": ("Y",), "?": ("question_mark",), "=": ("equals_sign",),
+    "O": ("O",), "i": ("i",), "Y": ("Y",),
+    "futures": ("futures",), "?": ("question_mark",), "=": ("equals_sign",),
     "examples": ("examples",),
 }  # fmt: skip
 """What opens them; the main screen is there already."""
@@ -38,6 +39,11 @@ async def opened(pilot: Pilot[int], key: str = "") -> TokexploreApp:
     before = app.screen
     if key == "examples":
         await app._browse.run_action("examples")
+    elif key == "futures":
+        await pilot.press("F")
+        await until(pilot, lambda: app.screen is not before)
+        before = app.screen
+        await pilot.press("enter")
     elif key:
         await pilot.press(key)
     if key:

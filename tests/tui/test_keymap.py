@@ -97,10 +97,10 @@ WRONG = {
 
 @pytest.mark.parametrize(("line", "said"), WRONG.items())
 def test_a_line_that_is_wrong_is_told_of_and_the_others_hold(line: str, said: str) -> None:
-    own = read(f'jump.text = "F"\n{line}\nstep.first = "Q"\n')
+    own = read(f'jump.text = "f2"\n{line}\nstep.first = "Q"\n')
     assert own.wrong == (said,)
     kept = own.keymap
-    assert (kept.pop("jump.text"), kept.pop("step.first")) == ("F", "Q")
+    assert (kept.pop("jump.text"), kept.pop("step.first")) == ("f2", "Q")
     assert len(kept) == line.count("\n")
 
 

@@ -70,7 +70,7 @@ class BrowseBase(LiveScreen):
         if not controller.streaming or not explorer.following:
             return False
         explorer.place(min(self.seen.cursor, len(explorer.nodes)))
-        controller.jobs.change(controller.streams.pause())
+        controller.jobs.change(controller.pause())
         self.changed()
         return True
 

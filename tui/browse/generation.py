@@ -4,7 +4,9 @@ from tokexplore.models.tree.events import Edit
 from tokexplore.tui.browse.base import Actions, BrowseBase
 from tokexplore.tui.browse.prompts import PromptActions
 from tokexplore.tui.browse.step_panel import StepPanel
+from tokexplore.tui.explore.futures import USUAL, Choice, asked_choice
 from tokexplore.tui.explore.undo_text import MADE_AGAIN, NOTHING, TOOK_BACK, words_of
+from tokexplore.tui.keymap import rebinding_of
 from tokexplore.tui.presenters.characters import bytes_near
 
 PAUSED = "Paused at the step you saw"
@@ -17,6 +19,8 @@ class GenerationActions(Actions):
     def __init__(self, screen: BrowseBase, step: StepPanel, prompts: PromptActions) -> None:
         super().__init__(screen)
         self._step, self._prompts = step, prompts
+        self._chosen: dict[int, list[int]] = {}
+        """Tokens of rows that were chosen for the futures of a step, by the node before it."""
 
     def action_take(self) -> None:
         """Take the candidate under the cursor; on a live stream, pin first."""
@@ -42,7 +46,7 @@ class GenerationActions(Actions):
             self._prompts.restart()
         elif controller.streaming:
             if not self.screen.pin():
-                controller.jobs.change(controller.streams.pause())
+                controller.jobs.change(controller.pause())
         elif controller.state == "asking":
             await self._prompts.action_prompt()
         else:
@@ -55,6 +59,47 @@ class GenerationActions(Actions):
             self.controller.replay.step()
         else:
             self.controller.jobs.change(self.controller.go_on(1))
+
+    def action_choose_row(self) -> None:
+        """Choose the row under the cursor for the futures, or no longer."""
+        shown = self._step.candidate(self.explorer.row)
+        if shown is None:
+            self.screen.nothing("candidate in this row")
+            return
+        token, node = shown
+        tokens = self._chosen.setdefault(node, [])
+        if token in tokens:
+            tokens.remove(token)
+        else:
+            tokens.append(token)
+        names = ", ".join(self.explorer.vocabulary.show(each) for each in tokens) or "none"
+        words = rebinding_of(self.screen.app).words("{act.futures:F} opens them")
+        self.screen.tell(f"Chosen for futures: {names}; {words}." if tokens else "None is chosen.")
+
+    async def action_futures(self) -> None:
+        """Many continuations of this step at once."""
+        from tokexplore.tui.screens.dialog import Ask
+        from tokexplore.tui.screens.futures import ASKED
+
+        self.screen.pin()
+        if self.controller.link.absent:
+            self.screen.tell(self.controller.link.absence, 3)
+        elif self.controller.queries.distribution() is None:
+            self.screen.nothing("candidates here yet")
+        elif tokens := self._chosen.pop(self.explorer.before, None):
+            await self._open_futures(Choice("rows", tokens=tuple(tokens)))
+        else:
+            dialog = Ask(ASKED, str(USUAL), replaced=True, take=_check_choice)
+            await self.screen.open(dialog, self._asked_futures)
+
+    def _asked_futures(self, text: str | None) -> None:
+        if text:
+            self.controller.jobs.change(self._open_futures(asked_choice(text)))
+
+    async def _open_futures(self, choice: Choice) -> None:
+        from tokexplore.tui.screens.futures import FuturesScreen
+
+        await self.screen.app.push_screen(FuturesScreen(self.controller, choice))
 
     def action_draw_again(self) -> None:
         """Draw this step once more."""
@@ -122,3 +167,12 @@ class GenerationActions(Actions):
     def _tell_change(self, done: str, step: list[Edit], nothing: str) -> None:
         notice = f"{done}: {words_of(self.explorer, step)}" if step else nothing
         self.host.say(f"{notice}.")
+
+
+async def _check_choice(text: str) -> None:
+    """Refuse what names no futures.
+
+    Raises:
+        UsageError: see `asked_choice`.
+    """
+    asked_choice(text)

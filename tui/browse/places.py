@@ -15,6 +15,7 @@ from tokexplore.tui.screens.draft import Draft
 from tokexplore.tui.screens.editor import PromptEditor
 from tokexplore.tui.screens.examples import ExamplePicker
 from tokexplore.tui.screens.find import FindToken
+from tokexplore.tui.screens.futures import FuturesScreen
 from tokexplore.tui.screens.lab import LabScreen
 from tokexplore.tui.screens.lab_readings import ReadingsScreen
 from tokexplore.tui.screens.models import ModelPicker
@@ -30,6 +31,7 @@ KINDS: dict[str, tuple[type[DOMNode], ...]] = {
     "where branches are compared": (CompareScreen,),
     "in the sampling lens": (SamplerLensScreen,),
     "on the screen of temperatures": (TemperaturesScreen,),
+    "among futures": (FuturesScreen,),
     "looking into a step": (WhyScreen,),
     "in the lab": (LabScreen,),
     "in the lab's readings": (ReadingsScreen,),

@@ -214,7 +214,7 @@ class BrowseScreen(BrowseBase):
 
     def _paint_branches(self, *, bits: bool) -> None:
         rows = self.branch_rows
-        rows.update(self.controller.streams.leaf)
+        rows.update(self.controller.live_leaves)
         # Also while it is out of sight: a wider terminal draws it before the next frame.
         branches = self.query_one(BranchList)
         branches.bits = bits

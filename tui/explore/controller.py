@@ -14,6 +14,7 @@ from tokexplore.models.errors import EngineLostError
 from tokexplore.models.tree.conversation import before_given_answer
 from tokexplore.models.tree.events import Edit
 from tokexplore.tui.explore import sight
+from tokexplore.tui.explore.branch_streams import BranchStream, BranchStreams
 from tokexplore.tui.explore.engine_life import EngineLife
 from tokexplore.tui.explore.engine_link import EngineLink, MakeClient
 from tokexplore.tui.explore.explorer import Explorer
@@ -82,6 +83,9 @@ class Controller:
             options, explorer, link, self.watchlist, self.streams, self.queries, changed, notify,
             play_name,
         )  # fmt: skip
+        self.branch_streams = BranchStreams(
+            explorer, link, self.streams, jobs, changed, notify, clock
+        )
         self._path_ends = PathEnds(explorer, notify, play_name)
         self._picks = Picks(
             explorer, link, self.streams, self.queries, notify, self._wake, play_name
@@ -100,14 +104,25 @@ class Controller:
             return "replaying"
         if self.link.state != "ready":
             return self.link.state
-        if self.streams.live:
+        if self.streaming:
             return "streaming"
         return "paused" if self.explorer.nodes else "asking"
 
     @property
     def streaming(self) -> bool:
-        """Whether a stream is live."""
-        return self.streams.live is not None
+        """Whether the path in view streams."""
+        return self.streams.live is not None or self._beside is not None
+
+    @property
+    def _beside(self) -> BranchStream | None:
+        """The stream of a branch that came into view while it streamed."""
+        return self.branch_streams.at(self.explorer.leaf)
+
+    @property
+    def live_leaves(self) -> tuple[int, ...]:
+        """The nodes that are extended: that of the path in view, and those beside it."""
+        own = () if self.streams.leaf is None else (self.streams.leaf,)
+        return (*own, *self.branch_streams.leaves)
 
     @property
     def progress(self) -> Progress | None:
@@ -181,6 +196,25 @@ class Controller:
             if not finished:
                 self.play(count)
 
+    async def pause(self) -> None:
+        """Stop what extends the path in view between two tokens."""
+        await self.streams.pause()
+        if self._beside is not None:
+            await self.branch_streams.hold([self._beside])
+
+    async def toggle(self, leaf: int) -> None:
+        """Hold what extends a node, or extend it beside the path in view."""
+        stream = self.branch_streams.at(leaf)
+        if stream is not None:
+            await self.branch_streams.hold([stream])
+        elif leaf == self.streams.leaf:
+            await self.streams.pause()
+        elif self.explorer.tree.ended.get(leaf) == "context":
+            self._notify("The context is full: branch earlier to go on.", severity="warning")
+        else:
+            self.branch_streams.go_on(leaf)
+        self._changed()
+
     async def go_on(self, count: int | None = None) -> None:
         """Go on at the end of the path in view, or pause what came to stream meanwhile.
 
@@ -189,7 +223,7 @@ class Controller:
         """
         async with self._turn:
             if self.streaming:
-                await self.streams.pause()
+                await self.pause()
                 return
             self.explorer.follow()
             if count is None and self.state == "paused" and self._path_ends.tell_answered():
@@ -335,11 +369,13 @@ class Controller:
     async def undo(self) -> list[Edit]:
         """Take the last step back; its changes."""
         async with self.paused_turn():
+            await self.branch_streams.hold()
             return sight.undo(self.explorer)
 
     async def redo(self) -> list[Edit]:
         """Make the last step again that was taken back; its changes."""
         async with self.paused_turn():
+            await self.branch_streams.hold()
             return sight.redo(self.explorer)
 
     async def back(self) -> bool:

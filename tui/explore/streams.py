@@ -170,7 +170,8 @@ class Streams:
             self._notify("The context is full: branch earlier to go on.", severity="warning")
             return
         limited = count is not None or self.single_step
-        request = self._extend(count or (1 if self.single_step else self.max_new_tokens), draw)
+        length = count or (1 if self.single_step else self.max_new_tokens)
+        request = self.extension(explorer.leaf, length, draw)
         leader = self.leader
         stream = LiveStream(explorer.leaf, self._clock(), limited=limited, led=leader is not None)
         self.live = self.last = stream
@@ -186,9 +187,10 @@ class Streams:
             return
         self._following = self._jobs.run(self._follow(stream, stream.handle))
 
-    def _extend(self, count: int, draw: int) -> StreamRequest:
-        explorer = self._explorer
-        ids, leaf, prompt = explorer.ids(), explorer.leaf, explorer.prompt_length
+    def extension(self, leaf: int, count: int, draw: int = 0) -> StreamRequest:
+        """A stream of `count` tokens after a node, that ends as those of the path in view do."""
+        explorer, tree = self._explorer, self._explorer.tree
+        ids, prompt = tree.ids(leaf), tree.prompt_length(leaf)
         short = len(ids) * self._link.client.info.vocabulary <= SCORE_AT_ONCE
         scored_at_once = short and self.leader is None
         return self.request(
@@ -196,7 +198,7 @@ class Streams:
             explorer.settings,
             count,
             prompt_length=prompt,
-            stops_from=len(ids) if explorer.tree.ended.get(leaf) == "stop" else prompt,
+            stops_from=len(ids) if tree.ended.get(leaf) == "stop" else prompt,
             draw=draw,
             score_prompt=scored_at_once and self._scorer.unscored(leaf) is not None,
             describe_end=True,

@@ -159,7 +159,7 @@ class Commands:
             self._lines.say(place(self.explorer))
             self._lines.tell_from(len(self.explorer.nodes))
             return
-        for line in branch_lines(self.explorer, self.controller.streams.leaf):
+        for line in branch_lines(self.explorer, self.controller.live_leaves):
             self._lines.say(line)
 
     async def compare(self, rest: str) -> None:

@@ -1,7 +1,7 @@
 """What the line mode says of a step, of the branches and of how they differ."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from tokexplore.models.display import safe_text, visible
 from tokexplore.models.distribution import Distribution
@@ -105,10 +105,10 @@ def _branch_note(explorer: Explorer, token: int) -> list[str]:
     return ["taken" if child == explorer.taken else f"branch {tree.branch_of[child]}"]
 
 
-def branch_lines(explorer: Explorer, live_leaf: int | None) -> Iterable[str]:
+def branch_lines(explorer: Explorer, live: Collection[int]) -> Iterable[str]:
     """The tree as a list: a line for each branch, indented under the one that it leaves."""
     rows = BranchRows(explorer)
-    rows.update(live_leaf)
+    rows.update(live)
     for row in rows:
         mean = "" if row.mean_logprob is None else f", {row.mean_logprob:.2f} nats a token"
         step = "" if row.fork_step is None else f" at step {row.fork_step}"
@@ -131,7 +131,7 @@ def comparison_lines(explorer: Explorer, others: list[int]) -> Iterable[str]:
     if len(numbers) < 2:
         yield "There is no second branch yet: pick another candidate first."
         return
-    found = compare(explorer, numbers, None)
+    found = compare(explorer, numbers, ())
     yield f"the same for {found.shared_tokens} tokens, then:"
     for column in found.columns:
         figures = "" if column.mean is None else f", {column.mean:.2f} nats a token"

@@ -1,6 +1,6 @@
 """The tree as a list of branches, built row by row as the list shows them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import overload
 
 from tokexplore.models.display import NEWLINE
@@ -75,15 +75,21 @@ class BranchRows(Sequence[BranchRow]):
     def __init__(self, explorer: Explorer) -> None:
         self._explorer = explorer
         self._listed: list[tuple[Branch, int]] = []
-        self.live_leaf: int | None = None
+        self._live = frozenset[int]()
+        """Numbers of the branches that stream."""
         self.depths: list[int] = []
         """The indent of each row."""
         self._words: dict[int, tuple[int, Vocabulary, str]] = {}
         """By branch: where it ended when its first words were put together, of what, and they."""
 
-    def update(self, live_leaf: int | None) -> None:
-        """Bring the order up to date."""
-        explorer, self.live_leaf = self._explorer, live_leaf
+    def update(self, live: Collection[int]) -> None:
+        """Bring the order up to date.
+
+        Args:
+            live: nodes that are extended.
+        """
+        explorer = self._explorer
+        self._live = frozenset(explorer.tree.branch_of[leaf] for leaf in live)
         listed = explorer.listed()
         if listed is not self._listed:
             self._listed = listed
@@ -134,7 +140,6 @@ class BranchRows(Sequence[BranchRow]):
         explorer, tree = self._explorer, self._explorer.tree
         root = branch.root
         current = explorer.branch is not None and explorer.branch.number == branch.number
-        live = self.live_leaf is not None and tree.branch_of[self.live_leaf] == branch.number
         token = "" if root else explorer.vocabulary.show(tree.token[branch.head])
         inside = _leaves_prompt(tree, branch)
         return BranchRow(
@@ -148,7 +153,7 @@ class BranchRows(Sequence[BranchRow]):
             words=self._first_words(branch),
             current=current,
             hidden=is_hidden(tree, branch.number),
-            live=live,
+            live=branch.number in self._live,
             marked=branch.number in explorer.marked,
             name=branch.name or (self._prompt_name(branch) if root else ""),
             ended=reason if (reason := tree.ended.get(branch.tip, "")) in MARKED_ENDS else "",

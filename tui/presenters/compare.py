@@ -1,6 +1,7 @@
 """Branches aligned from the token at which they part, as the compare view shows them."""
 
 import math
+from collections.abc import Collection
 from itertools import combinations
 from typing import NamedTuple
 
@@ -45,7 +46,7 @@ def chosen(explorer: Explorer) -> list[int]:
     return [*here, *[n for n in others if n in visible and n not in here][:1]]
 
 
-def compare(explorer: Explorer, numbers: list[int], live: int | None) -> Comparison:
+def compare(explorer: Explorer, numbers: list[int], live: Collection[int]) -> Comparison:
     """Align branches from the deepest node that is on all their paths."""
     tree, vocabulary = explorer.tree, explorer.vocabulary
     tips = [tree.branch(n).tip for n in numbers]
@@ -80,7 +81,9 @@ def _meetings(rests: list[list[int]]) -> list[Meeting]:
     return sorted(meets, key=lambda places: min(at for at in places if at is not None))
 
 
-def _column(explorer: Explorer, number: int, nodes: list[int], live: int | None) -> CompareColumn:
+def _column(
+    explorer: Explorer, number: int, nodes: list[int], live: Collection[int]
+) -> CompareColumn:
     tree, vocabulary = explorer.tree, explorer.vocabulary
     branch = tree.branch(number)
     turns = tree.turns(branch.tip)
@@ -101,6 +104,6 @@ def _column(explorer: Explorer, number: int, nodes: list[int], live: int | None)
         cells,
         sum(logprobs) / len(logprobs) if logprobs else None,
         math.fsum(logprobs) if logprobs and len(logprobs) == generated else None,
-        live=live is not None and live == branch.tip,
+        live=branch.tip in live,
         ended=tree.ended.get(branch.tip, ""),
     )

@@ -28,27 +28,29 @@ class BranchesDialog(Dialog[int | None]):
         Binding("q,backspace", "cancel", "close", id="branches.close", priority=True),
         Binding("m", "mark", "mark", id="branches.mark"),
         Binding("x", "hide", "hide or show again", id="branches.hide"),
+        Binding("space", "play", "hold, go on", id="branches.play", priority=True),
         Binding("X", "show_hidden", "show hidden", id="branches.hidden"),
     ]
     title_text = "Branches"
     hint_text = (
         "↑↓ branch · ⏎ go to · {branches.mark:m} mark two, then close: {branch.compare:d} compares "
         "them · {branches.hide:x} hide · "
-        "{branches.hidden:X} hidden ones · {branches.close:q} closes"
+        "{branches.hidden:X} hidden ones · {branches.play:space} hold it or let it go on · "
+        "{branches.close:q} closes"
     )
 
     def __init__(self, controller: Controller, *, bits: bool) -> None:
         super().__init__()
         self._controller, self._bits = controller, bits
         self._rows = BranchRows(controller.explorer)
-        self._followed: tuple[int, int, int | None] | None = None
+        self._followed: tuple[int, int, tuple[int, ...]] | None = None
 
     def body(self) -> ComposeResult:
         yield BranchList(focusable=True)
 
     def on_mount(self) -> None:
         """Stand on the branch in view."""
-        self._rows.update(self._controller.streams.leaf)
+        self._rows.update(self._controller.live_leaves)
         self.query_one(BranchList).bits = self._bits
         self.query_one(BranchList).focus()
         self.query_one(BranchList).show(self._rows, self._rows.current, self._rows.depths)
@@ -58,14 +60,14 @@ class BranchesDialog(Dialog[int | None]):
     def _follow(self) -> None:
         """Show what a stream, or a model that was just loaded, has brought."""
         tree = self._controller.explorer.tree
-        if (now := (len(tree), tree.shape, self._controller.streams.leaf)) != self._followed:
+        if (now := (len(tree), tree.shape, self._controller.live_leaves)) != self._followed:
             self._followed = now
             self._show()
 
     def _show(self) -> None:
         if not has_parts(self):
             return
-        self._rows.update(self._controller.streams.leaf)
+        self._rows.update(self._controller.live_leaves)
         branches = self.query_one(BranchList)
         cursor = max(0, min(branches.cursor, len(self._rows) - 1))
         branches.show(self._rows, cursor, self._rows.depths)
@@ -89,6 +91,16 @@ class BranchesDialog(Dialog[int | None]):
         if (number := self._chosen) is not None:
             self._controller.explorer.mark(number)
             self._show()
+
+    def action_play(self) -> None:
+        """Hold the branch under the cursor, or let it go on beside the path in view."""
+        controller, number = self._controller, self._chosen
+        if number is None:
+            return
+        if controller.link.absent:
+            self.app.notify(controller.link.absence, timeout=3, markup=False)
+            return
+        controller.jobs.change(controller.toggle(controller.explorer.tree.branch(number).tip))
 
     def action_hide(self) -> None:
         """Hide the branch under the cursor, or show it again."""

@@ -90,11 +90,11 @@ class CompareScreen(LiveScreen):
         """Bring the view up to date where its branches have changed."""
         controller, explorer = self.controller, self.explorer
         tips = tuple(explorer.tree.branch(n).tip for n in self.numbers)
-        seen = (tips, controller.streams.leaf, self.numbers)
+        seen = (tips, controller.live_leaves, self.numbers)
         if seen == self._seen or not tips:
             return
         self._seen = seen
-        self.query_one(CompareView).show(*compare(explorer, self.numbers, controller.streams.leaf))
+        self.query_one(CompareView).show(*compare(explorer, self.numbers, controller.live_leaves))
 
     def action_mode(self) -> None:
         """Running text, or one token a line."""

@@ -92,6 +92,7 @@ EFFECTS: dict[str, See] = {
     "act.one": tree,
     "act.draw": lambda app: (tree(app), told(app)),
     "act.answer": told,
+    "act.choose": told,
     "act.single": lambda app: app.controller.streams.single_step,
     "act.turn": told,
     "act.adopt": lambda app: app.controller.explorer.settings,
@@ -123,6 +124,7 @@ EFFECTS: dict[str, See] = {
 OPENS: dict[str, type[Screen[Any]]] = {
     "step.goto": Ask,
     "row.find": FindToken,
+    "act.futures": Ask,
     "act.type": TextEditor,
     "act.prompt": PromptEditor,
     "branch.list": BranchesDialog,

@@ -1,0 +1,271 @@
+"""Many futures of a step at once: each lane is the stream that it would be alone."""
+
+import threading
+
+import pytest
+from support.app import during, make_app, press, screen_text, settle, until
+from support.fake_engine import FakeEngine
+from textual.pilot import Pilot
+
+from tokexplore.models.api.engine import Control, DrawnToken, StreamRequest
+from tokexplore.models.api.options import PromptSpec
+from tokexplore.models.errors import UsageError
+from tokexplore.models.sampling.settings import SamplingSettings
+from tokexplore.tui.app import TokexploreApp
+from tokexplore.tui.browse.screen import BrowseScreen
+from tokexplore.tui.explore.futures import Choice, asked_choice
+from tokexplore.tui.explore.options import AppOptions
+from tokexplore.tui.screens.dialog import Ask
+from tokexplore.tui.screens.futures import FuturesScreen
+
+TEXT = "Once upon a time there was"
+SIZES = pytest.mark.parametrize("size", [(120, 40), (80, 24)])
+OPTIONS = AppOptions(prompt=PromptSpec(text=TEXT), max_new_tokens=12, ignore_eos=True)
+SAMPLED = AppOptions(
+    prompt=PromptSpec(text=TEXT), max_new_tokens=12, ignore_eos=True,
+    settings=SamplingSettings(temperature=0.9, seed=5),
+)  # fmt: skip
+
+
+def told(app: TokexploreApp) -> list[str]:
+    return [notice.message for notice in app._notifications]
+
+
+async def ready(pilot: Pilot[int], app: TokexploreApp) -> None:
+    await until(pilot, lambda: app.controller.state == "paused" and not app.controller.busy)
+    await press(pilot, "home")
+
+
+async def opened(pilot: Pilot[int], app: TokexploreApp, *typed: str) -> FuturesScreen:
+    await ready(pilot, app)
+    await press(pilot, "F", *typed, "enter")
+    await until(pilot, lambda: isinstance(app.screen, FuturesScreen) and app.screen.futures.lanes)
+    assert isinstance(app.screen, FuturesScreen)
+    return app.screen
+
+
+async def ended(pilot: Pilot[int], screen: FuturesScreen) -> None:
+    await until(pilot, lambda: not screen.futures.live)
+    await settle(pilot)
+
+
+@SIZES
+@pytest.mark.parametrize("options", [OPTIONS, SAMPLED], ids=["greedy", "sampled"])
+async def test_a_lane_is_token_for_token_the_stream_that_it_would_be_alone(
+    size: tuple[int, int], options: AppOptions
+) -> None:
+    app = make_app(options=options)
+    async with app.run_test(size=size) as pilot:
+        screen = await opened(pilot, app)
+        await ended(pilot, screen)
+        futures, tree = screen.futures, screen.explorer.tree
+        ids = tuple(tree.ids(futures.node))
+        candidates = tree.distribution[futures.node].id_view[:4]
+        assert [tree.token[lane.head] for lane in futures.lanes] == list(candidates)
+        engine = FakeEngine()
+        for lane in futures.lanes:
+            request = StreamRequest(
+                (*ids, tree.token[lane.head]), screen.explorer.settings, 12,
+                prompt_length=len(ids), ignore_eos=True,
+            )  # fmt: skip
+            drawn = [e for e in engine.stream(request, Control()) if isinstance(e, DrawnToken)]
+            alone = [event.standing.token for event in drawn]
+            got = [tree.token[node] for node in lane.nodes[1:]]
+            assert got == alone[: len(got)]
+            assert len(got) >= 11, "the one that was there was generated before"
+            total = sum(tree.logprob[node] for node in lane.nodes)
+            assert futures.total(lane) == pytest.approx(total)
+            assert f"Σ {total:.2f}" in screen_text(app) or size == (80, 24)
+
+
+@SIZES
+async def test_lanes_are_held_and_go_on_all_or_one(size: tuple[int, int]) -> None:
+    gate = threading.Semaphore(12)
+    app = make_app(options=OPTIONS, gate=gate)
+    async with app.run_test(size=size) as pilot:
+        await ready(pilot, app)
+        gate.release(6)
+        await press(pilot, "F", "enter")
+        await during(
+            pilot, lambda: isinstance(app.screen, FuturesScreen) and app.screen.futures.live
+        )
+        screen = app.screen
+        assert isinstance(screen, FuturesScreen)
+        assert "▶" in screen_text(app)
+        await press(pilot, "space")
+        assert not screen.futures.live
+        held = [len(lane.nodes) for lane in screen.futures.lanes]
+        gate.release(500)
+        await settle(pilot)
+        assert [len(lane.nodes) for lane in screen.futures.lanes] == held
+        await press(pilot, "down", "s")
+        await ended(pilot, screen)
+        now = [len(lane.nodes) for lane in screen.futures.lanes]
+        assert [n for n, (a, b) in enumerate(zip(held, now, strict=True)) if a != b] == [1]
+        await press(pilot, "space")
+        await ended(pilot, screen)
+        assert all(
+            b > a for a, b in zip(held, (len(x.nodes) for x in screen.futures.lanes), strict=True)
+        )
+
+
+async def test_a_lane_becomes_the_path_while_the_others_go_on() -> None:
+    gate = threading.Semaphore(12)
+    app = make_app(options=OPTIONS, gate=gate)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await ready(pilot, app)
+        gate.release(9)
+        await press(pilot, "F", "enter")
+        await during(
+            pilot, lambda: isinstance(app.screen, FuturesScreen) and app.screen.futures.live
+        )
+        screen = app.screen
+        assert isinstance(screen, FuturesScreen)
+        futures = screen.futures
+        await press(pilot, "down", "down", "enter")
+        assert isinstance(app.screen, BrowseScreen)
+        lane = futures.lanes[2]
+        assert screen.explorer.nodes[-1] == lane.leaf
+        assert app.controller.streaming
+        assert len(app.controller.live_leaves) == 3
+        assert screen_text(app).count("▶") >= 3, "the branch list shows which are live"
+        gate.release(500)
+        await until(pilot, lambda: not app.controller.live_leaves)
+        assert screen.explorer.nodes[-1] == futures.lanes[2].leaf, "the path grew with it"
+        assert all(len(lane.nodes) == 13 for lane in futures.lanes[1:])
+
+
+async def test_space_on_the_main_screen_holds_the_lane_in_view_alone() -> None:
+    gate = threading.Semaphore(12)
+    app = make_app(options=OPTIONS, gate=gate)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await ready(pilot, app)
+        await press(pilot, "F", "enter")
+        await during(
+            pilot, lambda: isinstance(app.screen, FuturesScreen) and app.screen.futures.live
+        )
+        await press(pilot, "down", "enter")
+        before = len(app.controller.live_leaves)
+        await press(pilot, "space")
+        assert not app.controller.streaming
+        assert len(app.controller.live_leaves) == before - 1
+        gate.release(500)
+        await press(pilot, "space")
+        await until(pilot, lambda: not app.controller.live_leaves)
+
+
+@SIZES
+async def test_a_dropped_lane_is_a_hidden_branch_that_undo_brings_back(
+    size: tuple[int, int],
+) -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=size) as pilot:
+        screen = await opened(pilot, app)
+        await ended(pilot, screen)
+        lane = screen.futures.lanes[1]
+        number = screen.explorer.tree.branch_of[lane.head]
+        await press(pilot, "down", "x")
+        assert lane not in screen.futures.lanes
+        assert screen.explorer.tree.branch(number).hidden
+        await press(pilot, "q", "u")
+        assert not screen.explorer.tree.branch(number).hidden
+
+
+async def test_lanes_are_sorted_and_the_cursor_stays_with_its_lane() -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = await opened(pilot, app)
+        await ended(pilot, screen)
+        futures = screen.futures
+        await press(pilot, "down")
+        here = screen.lane
+        await press(pilot, "o", "o")
+        assert futures.order == "mean"
+        means = [futures.mean(lane) for lane in futures.lanes]
+        assert means == sorted(means, reverse=True)
+        assert screen.lane is here
+        assert "sorted by mean" in screen_text(app)
+
+
+async def test_rows_that_are_chosen_are_the_lanes() -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await ready(pilot, app)
+        await press(pilot, "down", "plus", "down", "down", "plus", "down", "plus", "plus", "F")
+        await until(pilot, lambda: isinstance(app.screen, FuturesScreen))
+        screen = app.screen
+        assert isinstance(screen, FuturesScreen)
+        ids = screen.explorer.tree.distribution[screen.futures.node].id_view
+        heads = [screen.explorer.tree.token[lane.head] for lane in screen.futures.lanes]
+        assert heads == [ids[1], ids[3]]
+
+
+async def test_draws_give_a_lane_for_each_token_with_how_often_it_came() -> None:
+    app = make_app(options=SAMPLED)
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = await opened(pilot, app, *"draws", "space", "8")
+        await ended(pilot, screen)
+        drawn = FakeEngine().draws(
+            screen.explorer.tree.ids(screen.futures.node), screen.explorer.settings, 8
+        )
+        lanes = {screen.explorer.tree.token[x.head]: x.times for x in screen.futures.lanes}
+        assert sum(lanes.values()) == 8
+        assert all(drawn.of(token) == times for token, times in lanes.items())
+        assert any(f"×{times}" in screen_text(app) for times in lanes.values() if times > 1)
+
+
+async def test_all_above_a_mass_are_lanes_and_what_has_none_is_said() -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = await opened(pilot, app, *"2%")
+        await ended(pilot, screen)
+        tree = screen.explorer.tree
+        distribution = tree.distribution[screen.futures.node]
+        above = [t for n, t in enumerate(distribution.id_view) if distribution.logprob(n) > -3.912]
+        assert [tree.token[lane.head] for lane in screen.futures.lanes] == above[:16]
+        assert "of the model's probability" in screen_text(app)
+
+
+@pytest.mark.parametrize(
+    ("text", "choice"),
+    [
+        ("4", Choice("first", 4)), ("16", Choice("first", 16)), ("2%", Choice("mass", 0.02)),
+        ("draws 6", Choice("draws", 6)), ("6 draws", Choice("draws", 6)),
+        ("draws", Choice("draws", 4)),
+    ],
+)  # fmt: skip
+def test_what_can_be_asked(text: str, choice: Choice) -> None:
+    assert asked_choice(text) == choice
+
+
+@pytest.mark.parametrize("text", ["1", "17", "0%", "101%", "-3", "x", "draws 99", "4 4", "\x1b[2J"])
+def test_what_cannot_be_asked_is_refused_by_name(text: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        asked_choice(text)
+    assert "\x1b" not in str(refused.value)
+
+
+async def test_temperature_0_draws_nothing_and_says_so() -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await ready(pilot, app)
+        await press(pilot, "F", *"17", "enter")
+        assert isinstance(app.screen, Ask)
+        assert "2 to 16" in screen_text(app)
+        await press(pilot, "ctrl+u", *"draws", "enter")
+        await until(pilot, lambda: any("Temperature 0 draws nothing" in said for said in told(app)))
+
+
+async def test_undo_while_lanes_stream_holds_them_first() -> None:
+    gate = threading.Semaphore(12)
+    app = make_app(options=OPTIONS, gate=gate)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await ready(pilot, app)
+        gate.release(6)
+        await press(pilot, "F", "enter")
+        await during(
+            pilot, lambda: isinstance(app.screen, FuturesScreen) and app.screen.futures.live
+        )
+        await press(pilot, "q", "u")
+        assert not app.controller.live_leaves
+        gate.release(100)

@@ -1,0 +1,84 @@
+"""Many futures of a step as lanes: a head of figures over the text, coloured by surprisal."""
+
+import math
+from collections.abc import Sequence
+
+from tokexplore.models.tokens import Vocabulary
+from tokexplore.models.tree.tree import TokenTree
+from tokexplore.tui.explore.futures import Futures, Lane
+from tokexplore.tui.presenters.why.text import coloured_text
+from tokexplore.widgets.cell_text import cut, width
+from tokexplore.widgets.heat import level
+from tokexplore.widgets.numbers import BARS, percent
+from tokexplore.widgets.role_lines import Piece, Role, Row, heat_role
+
+LEAST_COLUMNS = 36
+"""Cells of a lane that stands beside others; where there are fewer, lanes stand below each
+other."""
+_HIGHEST = 5.0
+"""Entropy (nats) of a full bar, at least."""
+
+
+def lane_head(futures: Futures, lane: Lane, place: int, columns: int, *, here: bool) -> list[Row]:
+    """The token that a lane begins with, its probability, how it stands, and its entropies."""
+    tree, vocabulary = futures.tree, futures.vocabulary
+    mark = "▶" if lane.live else {"": "‖", "interrupted": "‖"}.get(futures.ended(lane), "■")
+    name = cut(vocabulary.show(tree.token[lane.head]), max(6, columns // 3))
+    logprob = tree.logprob[lane.head]
+    share = "" if math.isnan(logprob) else percent(math.exp(logprob))
+    times = f" ×{lane.times}" if lane.times > 1 else ""
+    first: list[Piece] = [
+        Piece(f"{'›' if here else ' '}{place:>2} ", "here" if here else "muted"),
+        Piece(f"{mark} ", "sampler" if lane.live else "muted"),
+        Piece(name, "here" if here else "bold"),
+        Piece(f" {share}{times}"),
+    ]
+    figures = [f"{len(lane.nodes)} tok"]
+    if not math.isnan(total := futures.total(lane)):
+        figures += [f"Σ {total:.2f}", f"{total / len(lane.nodes):.2f} a token"]
+    if reason := futures.ended(lane):
+        figures.append(reason)
+    if twin := futures.twin(lane):
+        figures.append(f"= lane {twin}")
+    second = [Piece("     "), Piece(cut(" · ".join(figures), columns - 6), "muted")]
+    room = columns - sum(width(piece.text) for piece in first) - 2
+    if room >= 8:
+        first += [Piece("  "), Piece(entropies(tree, lane.nodes, room), "close")]
+    return [first, second]
+
+
+def entropies(tree: TokenTree, nodes: Sequence[int], room: int) -> str:
+    """The entropies at a lane's last steps as bars."""
+    values = list[float | None]()
+    for node in nodes[-room:]:
+        figures = tree.distribution.figures(tree.parent[node])
+        values.append(figures.entropy if figures else None)
+    most = max([_HIGHEST, *(value for value in values if value is not None)])
+    top = len(BARS) - 1
+    return "".join("·" if v is None else BARS[min(top, int(v / most * len(BARS)))] for v in values)
+
+
+def lane_text(tree: TokenTree, vocabulary: Vocabulary, lane: Lane, columns: int) -> list[Row]:
+    """A lane's text, each token on the heat of its surprisal."""
+    pieces = vocabulary.pieces([tree.token[node] for node in lane.nodes])
+    roles: list[Role] = [heat_role(level("surprisal", -tree.logprob[node])) for node in lane.nodes]
+    inset = "  "
+    rows = coloured_text(pieces, roles, max(8, columns - len(inset)))
+    return [[Piece(inset), *row] for row in rows]
+
+
+def lanes_note(futures: Futures, shown: int) -> str:
+    """How many lanes there are, and what was left out."""
+    lanes = len(futures.lanes)
+    words = [f"{lanes} futures of this step, sorted by {futures.order}"]
+    if shown < lanes:
+        words.append(f"{shown} of them in view")
+    if futures.left_out:
+        words.append(f"{futures.left_out} more candidates above that mass have no lane")
+    mass = math.fsum(
+        math.exp(futures.tree.logprob[lane.head])
+        for lane in futures.lanes
+        if not math.isnan(futures.tree.logprob[lane.head])
+    )
+    words.append(f"together {percent(mass)} of the model's probability")
+    return " · ".join(words)

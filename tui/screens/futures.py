@@ -1,0 +1,222 @@
+"""`F`: many futures of a step at once, a lane each."""
+
+from typing import ClassVar
+
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container
+from textual.widgets import Static
+
+from tokexplore.tui.explore.controller import Controller
+from tokexplore.tui.explore.futures import ORDERS, Choice, Futures, Lane, asked_choice
+from tokexplore.tui.presenters.lanes import LEAST_COLUMNS, lane_head, lane_text, lanes_note
+from tokexplore.tui.presenters.status import step_title
+from tokexplore.tui.screens.dialog import Ask
+from tokexplore.tui.screens.live import LiveScreen
+from tokexplore.widgets.header import Header
+from tokexplore.widgets.keybar import KeyBar, KeyHint
+from tokexplore.widgets.role_lines import RoleLines
+from tokexplore.widgets.title_rule import Part, TitleRule, legend_parts
+
+ASKED = "How many of the first candidates (4), all above a share (2%), or draws (draws 6)"
+LEAST_ROWS = 4
+"""Of a lane: its head, and text."""
+
+
+class FuturesScreen(LiveScreen):
+    """Lanes beside each other, or below each other where the screen is narrow.
+
+    Args:
+        choice: which continuations the step opens into.
+    """
+
+    DEFAULT_CSS = """
+    FuturesScreen {
+        background: $background; color: $foreground;
+        & #lanes { height: 1fr; }
+        & #lanes.-beside { layout: horizontal; }
+        & #lanes RoleLines { width: 1fr; height: 1fr; padding: 0 1; }
+        & #lanes-note { height: 1; padding: 0 1; color: $muted; text-overflow: ellipsis; }
+    }
+    """
+    mode = "FUTURES"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(
+            "q,backspace,F,escape,ctrl+g", "close", "close", id="futures.close", priority=True,
+            key_display="q F ⌫", tooltip="Back to the main screen; what streams goes on.",
+        ),
+        Binding("up,left,k", "select(-1)", "lane", id="futures.up", priority=True,
+                tooltip="The lane before."),
+        Binding("down,right,j", "select(1)", "lane", id="futures.down", priority=True,
+                tooltip="The next lane."),
+        Binding("enter", "take", "go there", id="futures.take", priority=True,
+                tooltip="Make this lane the path in view, while the others go on."),
+        Binding("space", "toggle_all", "hold all", id="futures.hold", priority=True,
+                tooltip="Hold all lanes, or let them go on."),
+        Binding("s", "hold_one", "hold one", id="futures.toggle",
+                tooltip="Hold this lane, or let it go on."),
+        Binding("x", "drop", "drop", id="futures.drop",
+                tooltip="Leave this lane out and hide its branch; nothing is deleted."),
+        Binding("o", "order", "order", id="futures.order",
+                tooltip="Sort them as they began, by their first token's mass, by nats a token."),
+        Binding("f", "fold", "fold twins", id="futures.fold",
+                tooltip="Lanes that say by other tokens what one before says: leave out, or show."),
+        Binding("e", "edit", "others", id="futures.edit", tooltip="Other futures of this step."),
+        Binding("m", "mark", "mark", id="futures.mark",
+                tooltip="Mark this lane's branch for comparison."),
+    ]  # fmt: skip
+
+    def __init__(self, controller: Controller, choice: Choice) -> None:
+        super().__init__(controller)
+        self.futures = Futures(controller, self.changed)
+        self._choice, self._index, self._folded = choice, 0, False
+
+    def compose(self) -> ComposeResult:
+        yield Header()
+        yield TitleRule()
+        yield Container(id="lanes")
+        yield Static(id="lanes-note", markup=False)
+        yield KeyBar()
+
+    def on_mount(self) -> None:
+        """Let the lanes stream."""
+        hints = [
+            KeyHint("{futures.up:↑}{futures.down:↓}", "lane", 9),
+            KeyHint("{futures.take:⏎}", "go there", 8, "take"),
+            KeyHint("{futures.hold:space}", "hold all/go on", 9, "toggle_all"),
+            KeyHint("{futures.toggle:s}", "this one", 7, "hold_one"),
+            KeyHint("{futures.drop:x}", "drop", 6, "drop"),
+            KeyHint("{futures.order:o}", "order", 5, "order"),
+            KeyHint("{futures.edit:e}", "others", 4, "edit"),
+            KeyHint("{futures.fold:f}", "fold twins", 3, "fold"),
+            KeyHint("{futures.mark:m}", "mark", 2, "mark"),
+        ]
+        self.show_keys(hints, "futures.close")
+        title = step_title(self.explorer, self.size.width // 3)
+        self.query_one(TitleRule).show([Part("futures", "text"), *title], legend_parts("surprisal"))
+        self.controller.jobs.change(self.futures.begin(self._choice))
+
+    def on_resize(self, event: events.Resize) -> None:
+        """All lanes anew."""
+        del event
+        self.changed()
+
+    @property
+    def shown(self) -> list[Lane]:
+        """The lanes that are not folded."""
+        lanes = self.futures.lanes
+        return [lane for lane in lanes if not (self._folded and self.futures.twin(lane))]
+
+    @property
+    def lane(self) -> Lane | None:
+        """The lane under the cursor."""
+        lanes = self.shown
+        return lanes[min(self._index, len(lanes) - 1)] if lanes else None
+
+    # Painting
+
+    def paint_parts(self) -> None:
+        """Bring the lanes in view up to date."""
+        lanes, box = self.shown, self.query_one("#lanes", Container)
+        if not lanes:
+            return
+        beside = self.size.width // len(lanes) >= LEAST_COLUMNS
+        box.set_class(beside, "-beside")
+        room = len(lanes) if beside else max(1, box.size.height // LEAST_ROWS)
+        count = min(len(lanes), room)
+        first = max(0, min(self._index - count + 1, len(lanes) - count))
+        widgets = list(box.query(RoleLines))
+        if len(widgets) != count:
+            self._mount_lanes(box, widgets, count)
+            return
+        for at, widget in enumerate(widgets, first):
+            self._paint_lane(widget, lanes[at], at)
+        self.query_one("#lanes-note", Static).update(lanes_note(self.futures, count))
+
+    def _mount_lanes(self, box: Container, widgets: list[RoleLines], count: int) -> None:
+        """As many widgets as there are lanes in view; painted when they are there."""
+        for widget in widgets[count:]:
+            widget.remove()
+        box.mount_all(RoleLines() for _ in range(count - len(widgets)))
+        self.call_after_refresh(self.changed)
+
+    def _paint_lane(self, widget: RoleLines, lane: Lane, at: int) -> None:
+        columns = max(20, widget.size.width - 2)
+        head = lane_head(self.futures, lane, at + 1, columns, here=lane is self.lane)
+        rows = lane_text(self.futures.tree, self.futures.vocabulary, lane, columns)
+        widget.show(rows, len(rows) - 1, head=head, lit=False)
+
+    # Keys
+
+    def keeps_waiting(self, event: events.Key | events.Paste) -> bool:
+        """Whether lanes are about to begin, or the path in view to change."""
+        del event
+        return self.controller.changing
+
+    def action_select(self, by: int) -> None:
+        """To another lane."""
+        self._index = max(0, min(len(self.shown) - 1, self._index + by))
+        self.changed()
+
+    def action_take(self) -> None:
+        """Make the lane the path in view."""
+        if self.lane is not None:
+            self.controller.jobs.change(self._take(self.lane))
+
+    async def _take(self, lane: Lane) -> None:
+        number = await self.futures.take(lane)
+        self.app.notify(f"Branch {number} is in view.", timeout=2, markup=False)
+        self.dismiss(None)
+
+    def action_toggle_all(self) -> None:
+        """Hold all lanes, or let them go on."""
+        self.controller.jobs.change(self.futures.toggle_all())
+
+    def action_hold_one(self) -> None:
+        """Hold this lane, or let it go on."""
+        if (lane := self.lane) is None:
+            return
+        if lane.live:
+            self.controller.jobs.change(self.futures.hold(lane))
+        else:
+            self.futures.go_on(lane)
+
+    def action_drop(self) -> None:
+        """Leave this lane out."""
+        if self.lane is not None:
+            self.controller.jobs.change(self.futures.drop(self.lane))
+
+    def action_order(self) -> None:
+        """The next order."""
+        lane = self.lane
+        following = (ORDERS.index(self.futures.order) + 1) % len(ORDERS)
+        self.futures.order = ORDERS[following]
+        if lane is not None and lane in self.shown:
+            self._index = self.shown.index(lane)
+        self.changed()
+
+    def action_fold(self) -> None:
+        """Leave lanes out that say what another says, or show them."""
+        self._folded = not self._folded
+        self.changed()
+
+    def action_mark(self) -> None:
+        """Mark this lane's branch for comparison, or take the mark off."""
+        if (lane := self.lane) is not None:
+            self.explorer.mark(self.futures.tree.branch_of[lane.leaf])
+            marked = ", ".join(map(str, self.explorer.marked)) or "none"
+            self.app.notify(f"Marked for comparison: {marked}.", timeout=3, markup=False)
+
+    def action_edit(self) -> None:
+        """Ask for other futures of this step."""
+        self.app.push_screen(Ask(ASKED, "4", replaced=True, take=self._edited))
+
+    async def _edited(self, text: str) -> None:
+        choice = asked_choice(text)
+        self._index = 0
+        await self.futures.begin(choice)
+
+    def action_close(self) -> None:
+        """Back to the main screen."""
+        self.dismiss(None)
