@@ -6,6 +6,7 @@ from tokexplore.models.api.provenance import Provenance
 from tokexplore.models.diff.spans import Span
 from tokexplore.models.diff.steps import Step
 from tokexplore.models.distribution import Distribution
+from tokexplore.models.sampling.sampler_view import SamplerView
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.tree.distribution_store import DistributionStore
 from tokexplore.models.tree.events import (
@@ -123,6 +124,16 @@ class TokenTree(Trie):
             return self.settings.index(settings)
         self.append(Configured(len(self.settings), settings))
         return len(self.settings) - 1
+
+    def written(self, event: Event, record: int) -> None:
+        """An event was stored under a number: what it told of a step need not stay in memory."""
+        match event:
+            case TokenTaken(node, sampler=SamplerView() as view):
+                self.sampler.written(node, view, record)
+            case DistributionComputed(node, distribution) | DistributionCompleted(
+                node, distribution
+            ):
+                self.distribution.written(node, distribution, record)
 
     def load(self, provenance: Provenance) -> None:
         """From here on distributions come from this model."""

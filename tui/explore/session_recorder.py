@@ -1,6 +1,6 @@
 """A controller's session on disk: everything that happens is kept, and where the user stands."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, NamedTuple, Protocol
 
@@ -8,7 +8,9 @@ import msgspec
 
 from tokexplore.models.api.options import EMBEDDED, EMBEDDED_TITLE, LoadOptions
 from tokexplore.models.display import safe_text
+from tokexplore.models.distribution import Distribution
 from tokexplore.models.errors import UsageError
+from tokexplore.models.sampling.sampler_view import SamplerView
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.session import paths
 from tokexplore.models.session.journal import Journal
@@ -149,14 +151,18 @@ class SessionRecorder:
         self._replay = replay
         self._held: list[tuple[Event, Act]] = []
         """What was lived again, to be kept when the user takes over."""
+        self._first = opened.session.next_event if opened else 0
+        """Number of the first event that is written here."""
+        self._reads_back = False
         if opened is None:
             self.journal = Journal(
-                self._place, tell, previous=lambda: str(previous.path or "") if previous else ""
-            )
+                self._place, tell, lets_go=True,
+                previous=lambda: str(previous.path or "") if previous else "",
+            )  # fmt: skip
         else:
             self.journal = Journal(
-                lambda: opened.file, tell, created=opened.session.created,
-                first=opened.session.next_event, model=len(opened.session.tree.provenance) - 1,
+                lambda: opened.file, tell, created=opened.session.created, first=self._first,
+                model=len(opened.session.tree.provenance) - 1, lets_go=True,
             )  # fmt: skip
         controller.explorer.tree.recorder = self._record
         if opened is not None:
@@ -201,7 +207,9 @@ class SessionRecorder:
             return spare
 
     def look(self) -> None:
-        """Keep where the user stands, if it is elsewhere than at the last look."""
+        """Keep where the user stands, if it is elsewhere than at the last look; let go what was
+        written since then."""
+        self._let_go()
         controller, explorer = self._controller, self._controller.explorer
         if not explorer.nodes or self._replay is not None:
             return
@@ -213,6 +221,25 @@ class SessionRecorder:
             summary = summarise(explorer.path, name)
             state = msgspec.json.encode(now[-2]).decode()
             self.journal.view(View(summary, state, texts_json(now[-1])))
+
+    def _let_go(self) -> None:
+        tree, journal = self._controller.explorer.tree, self.journal
+        if journal.written and not self._reads_back:
+            self._reads_back = True
+            tree.distribution.read_from(self._first, self._read_distributions)
+            tree.sampler.read_from(self._first, self._read_view)
+        while journal.written:
+            record, event = journal.written.popleft()
+            tree.written(event, record)
+
+    def _read_distributions(self, records: Sequence[int]) -> Sequence[Distribution | None]:
+        found = self.journal.read_back
+        return [None] * len(records) if found is None else found.distributions(records)
+
+    def _read_view(self, record: int) -> SamplerView | None:
+        found = self.journal.read_back
+        tree = self._controller.explorer.tree
+        return None if found is None else found.view(tree.settings, record)
 
     def _state(self) -> ViewState:
         controller, explorer, options = (

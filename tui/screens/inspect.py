@@ -93,7 +93,7 @@ def _token(explorer: Explorer) -> Lines:
         settings = tree.settings[tree.settings_of[node]]
         share = math.exp(tree.sampler_logprob[node])
         lines.append(("sampler", f"{share:.4%} under {settings.short()}"))
-        drawn = max(tree.draws.get(tree.parent[node], 0), tree.draw[node] + 1)
+        drawn = max(tree.draws[tree.parent[node]], tree.draw[node] + 1)
         lines.append(("draw", f"number {tree.draw[node] + 1} of {drawn} here; r draws the next"))
     if explorer.came(explorer.cursor) == "typed":
         lines.append(("typed text", _typed(explorer)))
