@@ -34,6 +34,7 @@ from tokexplore.models.api.engine import (
     Described,
     DrawnToken,
     EndReason,
+    Held,
     Progress,
     ScoredToken,
     StreamEnded,
@@ -233,6 +234,12 @@ class FakeEngine:
 
     def read(self, ids: Sequence[int], start: int) -> Logits:
         return np.stack([self.full(ids[:end]) for end in range(start, len(ids))])
+
+    def held(self, ids: Sequence[int]) -> Held:
+        limit = self.info.kv_limit
+        return (
+            Held(self.info.kv_bytes_per_token * len(ids), limit, 1, len(ids)) if limit else Held()
+        )
 
     def describe(self, ids: Sequence[int], *, whole: bool = False) -> Distribution:
         del whole

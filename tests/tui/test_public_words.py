@@ -26,6 +26,7 @@ LENGTH = "max-new-tokens stop stop-id ignore-eos"
 ASKED = "api-key-env api-key-file api-header-env tokenizer api-timeout api-top"
 SERVER = f"api {ASKED}"
 WEIGHTS = "device dtype device-map quantize revision trust-remote-code adapter threads"
+WEIGHTS += " kv-memory"
 SECOND = "b-device b-dtype b-device-map b-revision b-tokenizer b-api-key-env b-api-key-file"
 SECOND += " b-api-header-env b-adapter b-quantize"
 AGAINST = f"against {SECOND}".replace(" b-", " against-")
