@@ -42,7 +42,7 @@ class DistributionStore:
     """Distributions by node; their figures are always at hand, their candidates may be on disk."""
 
     def __init__(self) -> None:
-        self._stored = Stored[Distribution]()
+        self.stored = Stored[Distribution]()
         self._figures = array("d")
         """Of each node: entropy, margin, top logprob, number of the model. NaN is unknown; every
         distribution has a top logprob."""
@@ -80,8 +80,8 @@ class DistributionStore:
 
     def get(self, node: int) -> Distribution | None:
         """The distribution after a node; None where none is known or its record is damaged."""
-        found = self._stored.here.get(node)
-        if found is None and (record := self._stored.record(node)) is not None:
+        found = self.stored.here.get(node)
+        if found is None and (record := self.stored.record(node)) is not None:
             found = self._one(record)
             if found is None:
                 self.damaged.add(node)
@@ -89,7 +89,7 @@ class DistributionStore:
 
     def walk(self, nodes: Iterable[int]) -> Iterator[Distribution | None]:
         """What `get` gives for each of many nodes, read from the file many at a time."""
-        ahead, stored = iter(nodes), self._stored
+        ahead, stored = iter(nodes), self.stored
         while part := list(islice(ahead, AT_ONCE)):
             found = {node: stored.here.get(node) for node in part}
             records = {n: stored.record(n) for n, value in found.items() if value is None}
@@ -112,7 +112,7 @@ class DistributionStore:
 
     def add(self, node: int, distribution: Distribution, model: int | None = None) -> None:
         """Keep the distribution after a node, and the number of the model that it comes from."""
-        self._stored.add(node, distribution)
+        self.stored.add(node, distribution)
         self.damaged.discard(node)
         self._reserve(node)
         at = _WIDTH * node
@@ -142,12 +142,12 @@ class DistributionStore:
             table = np.frombuffer(self._figures, "f8").reshape(-1, _WIDTH)
             for column, values in enumerate(figures):
                 table[nodes, column] = values
-        self._stored.lie_in(nodes, records)
+        self.stored.lie_in(nodes, records)
         self._fetch = fetch
 
     def written(self, node: int, distribution: Distribution, record: int) -> None:
         """A distribution was stored under a number, and need not stay in memory."""
-        self._stored.written(node, distribution, record)
+        self.stored.written(node, distribution, record)
 
     def read_from(self, first: int, fetch: Fetch) -> None:
         """Records from number `first` on are read by `fetch`; those before it as until now."""
@@ -170,36 +170,36 @@ class Views:
     """
 
     def __init__(self) -> None:
-        self._stored = Stored[SamplerView]()
+        self.stored = Stored[SamplerView]()
         self._fetch: FetchView = lambda _: None
         self._one = lru_cache(RECENT)(lambda record: self._fetch(record))
 
     def __setitem__(self, node: int, view: SamplerView) -> None:
-        self._stored.add(node, view)
+        self.stored.add(node, view)
 
     def get(self, node: int) -> SamplerView | None:
         """The view of a node's step; None where none is known or its record is damaged."""
-        found = self._stored.here.get(node)
-        if found is None and (record := self._stored.record(node)) is not None:
+        found = self.stored.here.get(node)
+        if found is None and (record := self.stored.record(node)) is not None:
             return self._one(record)
         return found
 
     @property
     def nodes(self) -> set[int]:
         """The nodes whose steps have one."""
-        return self._stored.nodes
+        return self.stored.nodes
 
     def keep(self, nodes: Numbers, records: Numbers, fetch: FetchView) -> None:
         """Get the views of nodes from records by their numbers, all of shape [n].
 
         Of a node that is there several times the last counts.
         """
-        self._stored.lie_in(nodes, records)
+        self.stored.lie_in(nodes, records)
         self._fetch = fetch
 
     def written(self, node: int, view: SamplerView, record: int) -> None:
         """A view was stored under a number, and need not stay in memory."""
-        self._stored.written(node, view, record)
+        self.stored.written(node, view, record)
 
     def read_from(self, first: int, fetch: FetchView) -> None:
         """Records from number `first` on are read by `fetch`; those before it as until now."""

@@ -1,6 +1,6 @@
 """A controller's session on disk: everything that happens is kept, and where the user stands."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, NamedTuple, Protocol
 
@@ -8,12 +8,11 @@ import msgspec
 
 from tokexplore.models.api.options import EMBEDDED, EMBEDDED_TITLE, LoadOptions
 from tokexplore.models.display import safe_text
-from tokexplore.models.distribution import Distribution
 from tokexplore.models.errors import UsageError
-from tokexplore.models.sampling.sampler_view import SamplerView
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.session import paths
 from tokexplore.models.session.journal import Journal
+from tokexplore.models.session.letting_go import LettingGo
 from tokexplore.models.session.reader import Session
 from tokexplore.models.session.summary import names_in, summarise
 from tokexplore.models.session.texts import Texts, texts_json
@@ -151,9 +150,7 @@ class SessionRecorder:
         self._replay = replay
         self._held: list[tuple[Event, Act]] = []
         """What was lived again, to be kept when the user takes over."""
-        self._first = opened.session.next_event if opened else 0
-        """Number of the first event that is written here."""
-        self._reads_back = False
+        first = opened.session.next_event if opened else 0
         if opened is None:
             self.journal = Journal(
                 self._place, tell, lets_go=True,
@@ -161,9 +158,10 @@ class SessionRecorder:
             )  # fmt: skip
         else:
             self.journal = Journal(
-                lambda: opened.file, tell, created=opened.session.created, first=self._first,
+                lambda: opened.file, tell, created=opened.session.created, first=first,
                 model=len(opened.session.tree.provenance) - 1, lets_go=True,
             )  # fmt: skip
+        self._letting_go = LettingGo(controller.explorer.tree, self.journal, first)
         controller.explorer.tree.recorder = self._record
         if opened is not None:
             self.journal.hold()
@@ -209,7 +207,7 @@ class SessionRecorder:
     def look(self) -> None:
         """Keep where the user stands, if it is elsewhere than at the last look; let go what was
         written since then."""
-        self._let_go()
+        self._letting_go.let_go()
         controller, explorer = self._controller, self._controller.explorer
         if not explorer.nodes or self._replay is not None:
             return
@@ -221,25 +219,6 @@ class SessionRecorder:
             summary = summarise(explorer.path, name)
             state = msgspec.json.encode(now[-2]).decode()
             self.journal.view(View(summary, state, texts_json(now[-1])))
-
-    def _let_go(self) -> None:
-        tree, journal = self._controller.explorer.tree, self.journal
-        if journal.written and not self._reads_back:
-            self._reads_back = True
-            tree.distribution.read_from(self._first, self._read_distributions)
-            tree.sampler.read_from(self._first, self._read_view)
-        while journal.written:
-            record, event = journal.written.popleft()
-            tree.written(event, record)
-
-    def _read_distributions(self, records: Sequence[int]) -> Sequence[Distribution | None]:
-        found = self.journal.read_back
-        return [None] * len(records) if found is None else found.distributions(records)
-
-    def _read_view(self, record: int) -> SamplerView | None:
-        found = self.journal.read_back
-        tree = self._controller.explorer.tree
-        return None if found is None else found.view(tree.settings, record)
 
     def _state(self) -> ViewState:
         controller, explorer, options = (
