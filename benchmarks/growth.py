@@ -29,6 +29,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from interface import Terminal, on_terminal
 
+from tokexplore.models.api.options import LoadOptions
+
 TEMPERATURE, TOP_P = 0.8, 0.95
 POLL = 0.002
 """Seconds between looks at whether a stream has ended."""
@@ -48,11 +50,11 @@ def children(pid: int) -> list[int]:
     return [int(child) for file in found for child in file.read_text().split()]
 
 
-def serve(report: int, model: str, tokens: int, branch: int) -> None:
+def serve(report: int, load: LoadOptions, tokens: int, branch: int) -> None:
     """Be the app that is weighed; a line of JSON to the descriptor for each weighing."""
     from watched_app import WatchedApp
 
-    from tokexplore.models.api.options import LoadOptions, PromptSpec
+    from tokexplore.models.api.options import PromptSpec
     from tokexplore.models.sampling.settings import SamplingSettings
     from tokexplore.tui.explore.environment import REAL
     from tokexplore.tui.explore.options import STOCK_PROMPT, AppOptions
@@ -101,10 +103,10 @@ def serve(report: int, model: str, tokens: int, branch: int) -> None:
 
     settings = SamplingSettings(temperature=TEMPERATURE, top_p=TOP_P, seed=3)
     options = AppOptions(
-        load=LoadOptions(model), prompt=PromptSpec(text=STOCK_PROMPT), settings=settings,
+        load=load, prompt=PromptSpec(text=STOCK_PROMPT), settings=settings,
         given=frozenset(("temperature", "top_p", "seed")), max_new_tokens=branch, ignore_eos=True,
     )  # fmt: skip
-    GrowingApp(options, report, _with_fake() if model == "fake" else REAL).run()
+    GrowingApp(options, report, _with_fake() if load.model == "fake" else REAL).run()
 
 
 def _with_fake() -> object:
@@ -130,6 +132,7 @@ def growing(python: str, asked: argparse.Namespace) -> Iterator[Terminal]:
             os.environ["XDG_STATE_HOME"] = folder
             arguments = [__file__, asked.model, f"--tokens={asked.tokens}"]
             arguments += [f"--branch={asked.branch}", f"--report={report}"]
+            arguments += [f"--kv-memory={asked.kv_memory}"] if asked.kv_memory else []
             os.execv(python, [python, *arguments])
 
         with on_terminal(begin) as terminal:
@@ -168,10 +171,12 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=156_000)
     parser.add_argument("--branch", type=int, default=800)
     parser.add_argument("--python", default=sys.executable)
+    parser.add_argument("--kv-memory", type=float, default=0.0, help="GB; 0 is the build's own")
     parser.add_argument("--report", type=int, default=-1, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.report >= 0:
-        serve(asked.report, asked.model, asked.tokens, asked.branch)
+        kept = {"kv_memory": asked.kv_memory} if asked.kv_memory else {}
+        serve(asked.report, LoadOptions(asked.model, **kept), asked.tokens, asked.branch)
     else:
         run(asked)
 

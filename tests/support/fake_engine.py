@@ -97,6 +97,8 @@ class FakeEngine:
         self.failures = dict(failures or {})
         self.chunk = chunk
         self.on_death = on_death
+        self.kept: Callable[[Sequence[int]], int] = len
+        """How many tokens of a path need no prefill."""
         self.bench = FakeBench(self)
         self.interpreter = FakeInterpreter(self)
         self.control = Control()
@@ -236,10 +238,10 @@ class FakeEngine:
         return np.stack([self.full(ids[:end]) for end in range(start, len(ids))])
 
     def held(self, ids: Sequence[int]) -> Held:
-        limit = self.info.kv_limit
-        return (
-            Held(self.info.kv_bytes_per_token * len(ids), limit, 1, len(ids)) if limit else Held()
-        )
+        if not self.info.kv_limit:
+            return Held()
+        kept = self.kept(ids)
+        return Held(self.info.kv_bytes_per_token * kept, self.info.kv_limit, 1, kept)
 
     def describe(self, ids: Sequence[int], *, whole: bool = False) -> Distribution:
         del whole

@@ -279,7 +279,7 @@ def _kept(explorer: Explorer, info: ModelInfo, held: Held | None) -> Lines:
     ]
     if missing := len(explorer.nodes) - held.tokens:
         kept = f"of this one {held.tokens:,} of {counted(len(explorer.nodes), 'token')}"
-        lines.append(("", f"{kept}: to go on at its end {missing:,} are prefilled"))
+        lines.append(("", f"{kept}: {missing:,} are prefilled to go on at its end"))
     else:
         lines.append(("", "all of this one: to go on at its end needs no prefill"))
     return lines
