@@ -147,7 +147,7 @@ class Journal:
             item = self._waiting.popleft()
             self._writer.add(item)
         synced = self._writer.commit(sync=final)
-        written, self._writer.written = self._writer.written, []
+        written, self._writer.added = self._writer.added, []
         if self._lets_go and self.read_back is not None:
             self.written.extend(written)
         if self._gather.is_set():

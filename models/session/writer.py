@@ -54,10 +54,8 @@ class Writer:
         self._seq, self._model = first, model
         self._rows: dict[str, list[tuple[object, ...]]] = {}
         self._version = schema.WRITTEN
-        self._added: list[tuple[int, Event]] = []
-        """The events of those rows, with their numbers."""
-        self.written: list[tuple[int, Event]] = []
-        """The events that were written since somebody took them from here, with their numbers."""
+        self.added: list[tuple[int, Event]] = []
+        """The events of `READ_BACK` that were taken up since somebody asked, with their numbers."""
         self._vocabulary: Vocabulary | None = None
         self._view: View | None = None
         self._synced = 0.0
@@ -140,7 +138,7 @@ class Writer:
     def _add_event(self, at: int, event: Event, act: Act) -> None:
         seq, self._seq = self._seq, self._seq + 1
         if isinstance(event, READ_BACK):
-            self._added.append((seq, event))
+            self.added.append((seq, event))
         if isinstance(event, rows.Told):
             again = rows.TOLD.index(type(event))
             self._add_distribution(seq, event.node, again, event.distribution)
@@ -187,8 +185,6 @@ class Writer:
                 connection.execute("ROLLBACK")
             raise
         self._rows, self._vocabulary, self._view = {}, None, None
-        self.written += self._added
-        self._added = []
         self._clean = full or bool(self.network)
         if full:
             self._synced = time.monotonic()

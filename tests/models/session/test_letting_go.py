@@ -38,6 +38,15 @@ def until(done: Callable[[], object]) -> None:
         time.sleep(0.01)
 
 
+def damage(path: Path, node: int) -> None:
+    """Spoil the record of what was said after a node."""
+    with sqlite3.connect(path) as connection:
+        (seq,) = connection.execute(
+            "SELECT seq FROM distribution WHERE node = ?", (node,)
+        ).fetchone()
+        connection.execute("UPDATE candidates SET packed = x'00' WHERE seq = ?", (seq,))
+
+
 class Live:
     """A tree that is written to a file, and what was told of its steps."""
 
@@ -225,9 +234,7 @@ def test_a_record_that_is_damaged_is_named_and_told_anew(tmp_path: Path) -> None
     node = 8
     canonical = live.tree.distribution.get(node)
     live.write()
-    with sqlite3.connect(live.path) as connection:
-        (seq,) = connection.execute("SELECT seq FROM distribution WHERE node = 8").fetchone()
-        connection.execute("UPDATE candidates SET packed = x'00' WHERE seq = ?", (seq,))
+    damage(live.path, node)
     assert live.tree.distribution.get(node) is None
     assert live.tree.distribution.damaged == {node}
     live.tree.record_distribution(node, canonical)
@@ -243,7 +250,11 @@ def test_a_record_that_is_damaged_is_named_and_told_anew(tmp_path: Path) -> None
 def test_a_session_that_is_gone_on_with_reads_old_and_new(tmp_path: Path, copied: bool) -> None:
     first = Live(tmp_path / "a.tokx")
     first.grow(20)
-    before = told(first.tree)
+    before, again = told(first.tree), first.tree.distribution.get(8)
+    first.write()
+    damage(first.path, 8)
+    assert first.tree.distribution.get(8) is None
+    first.tree.record_distribution(8, again)
     first.journal.close("quit")
     session = open_session(first.path)
     tree, path = session.tree, copy_of(session, tmp_path / "other") if copied else first.path
