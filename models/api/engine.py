@@ -144,7 +144,7 @@ class Held(msgspec.Struct, frozen=True):
     """Bytes up to which it keeps them; those of streams that are under way may go beyond it."""
     paths: int = 0
     tokens: int = 0
-    """How many tokens of the path that was asked about are held: the others are fed again."""
+    """How many tokens of the path that was asked about need not be fed to go on from its end."""
 
 
 class Control:

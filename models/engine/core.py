@@ -120,8 +120,12 @@ class Core:
 
     def begin(self, path: Path) -> prefill.Start:
         """The cache to feed `path` on; it holds all but one token where the row is to be had."""
-        held = self.rows_held.get(path.key) is not None
-        return self.start(path, len(path) if held else len(path) - 1)
+        return self.start(path, self._wanted(path))
+
+    def _wanted(self, path: Path) -> int:
+        """How many tokens of a path a cache has to hold to go on from its end: the row that is not
+        held comes of its last token."""
+        return len(path) if self.rows_held.get(path.key) is not None else len(path) - 1
 
     def start(self, path: Path, wanted: int) -> prefill.Start:
         """`prefill.start` of this model."""
@@ -129,7 +133,8 @@ class Core:
 
     def held(self, ids: Sequence[int]) -> Held:
         """See `Engine.held`."""
-        tokens = prefill.held(self.probed, self.leaves, array("I", ids))
+        path = Path(ids)
+        tokens = prefill.held(self.probed, self.leaves, path.ids, self._wanted(path)) if ids else 0
         used = self.leaves.bytes + self.rows_held.bytes
         return Held(used, self._kv_limit, len(self.leaves), tokens)
 

@@ -277,7 +277,8 @@ def _kept(explorer: Explorer, info: ModelInfo, held: Held | None) -> Lines:
     lines = [
         ("kept of paths", f"{held.bytes / 1e9:.3f} GB in {counted(held.paths, 'path')}, {limit}")
     ]
-    if missing := len(explorer.nodes) - held.tokens:
+    missing = len(explorer.nodes) - held.tokens
+    if missing > 1:  # one is a step, as any other
         kept = f"of this one {held.tokens:,} of {counted(len(explorer.nodes), 'token')}"
         lines.append(("", f"{kept}: {missing:,} are prefilled to go on at its end"))
     else:

@@ -74,11 +74,17 @@ def start(
     return Start(Leaf(twin, source.ids[:best], snapshots, since), best, own=False)
 
 
-def held(probed: Probed, leaves: LeafStore, ids: "array[int]") -> int:
-    """How many tokens of a path need not be fed to go on from its end."""
-    wanted, since = len(ids), probed.borders.since(len(ids) + 1)
-    alike = [leaf for leaf in leaves if leaf.since == since]
-    return max([0, *(_usable(probed, leaf, min(leaf.common(ids), wanted))[0] for leaf in alike)])
+def held(probed: Probed, leaves: LeafStore, ids: "array[int]", wanted: int) -> int:
+    """How many tokens of `ids` what `start` gives would hold."""
+    since = probed.borders.since(wanted + 1)
+    if wanted < len(ids):
+        wanted = min(wanted, len(ids) - probed.least)
+    usable = (
+        _usable(probed, leaf, min(leaf.common(ids), wanted))[0]
+        for leaf in leaves
+        if leaf.since == since
+    )
+    return max([0, *usable])
 
 
 def _usable(probed: Probed, leaf: Leaf, common: int) -> tuple[int, kv.Snapshot | None]:

@@ -370,6 +370,34 @@ class TestProbe:
         assert "one by one" in engine_of("mamba").info.notices[0]
 
 
+@pytest.mark.parametrize("family", ["llama", "gemma3", "qwen3_next"])
+def test_what_is_kept_stays_below_its_limit_and_what_going_back_costs_is_told(
+    family: str, model_of: Callable[[str], hf.PreTrainedModel], passes: Passes
+) -> None:
+    first = LocalEngine(families.loaded(model_of(family)), kv_bytes=10**9)
+    truth.run(first, PROMPT, 30)
+    limit = 8 * first.core.leaves.bytes
+    engine = LocalEngine(families.loaded(model_of(family)), kv_bytes=limit)
+    assert engine.info.kv_limit == limit
+    paths = []
+    for token in range(20, 50):
+        paths.append(truth.run(engine, [token, *PROMPT], 30).ids)
+        held = engine.held(paths[-1])
+        assert held.bytes <= held.limit == limit
+    assert 3 <= held.paths < 9
+    assert held.bytes > limit / 2
+
+    forget_rows(engine)
+    told = [engine.held(path[:-1]).tokens for path in paths]
+    assert told[0] == 0
+    assert told[-1] >= 32
+    for path, tokens in ((paths[-1], told[-1]), (paths[0], told[0])):
+        forget_rows(engine)
+        passes.clear()
+        truth.run(engine, path[:-1], 0, describe_end=True)
+        assert sum(count for _, count in passes) == len(path) - 1 - tokens
+
+
 KEPT = 2 * 2 * 65 * 8 * 4
 """Bytes of the keys and values of two layers with room for 65 positions of 8 numbers."""
 
