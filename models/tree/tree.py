@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from tokexplore.models.api.provenance import Provenance
 from tokexplore.models.diff.spans import Span
+from tokexplore.models.diff.step_table import StepTable
 from tokexplore.models.diff.steps import Step
 from tokexplore.models.distribution import Distribution
 from tokexplore.models.sampling.sampler_view import SamplerView
@@ -62,7 +63,7 @@ class TokenTree(Trie):
         """The models that the distributions come from, in the order in which they were loaded."""
         self.seconds: list[Provenance] = []
         """The models that it was compared with, in the order in which they were loaded."""
-        self.compared: dict[int, Step] = {}
+        self.compared = StepTable()
         """By node: what the model and the last of those say of its token."""
         self.spans: dict[int, Span] = {}
         """By the node that it ends with: what the model and the last of those say of a stretch of
@@ -169,7 +170,7 @@ class TokenTree(Trie):
                 if number != len(self.seconds):
                     raise ValueError(f"second model number {number} is not next")
                 self.seconds.append(provenance)
-                self.compared, self.spans = {}, {}
+                self.compared, self.spans = StepTable(), {}
             case Compared(node, second, step):
                 self._compare(self.checked_node(node), second, step)
             case Spanned(node, second, span):
