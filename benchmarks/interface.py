@@ -32,8 +32,8 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
@@ -108,16 +108,18 @@ def cpu_seconds(pid: int) -> float:
 
 
 @contextmanager
-def watched(job: str, model: str, tokens: int) -> Iterator[Terminal]:
-    """The watched app, from its start to its end."""
+def on_terminal(begin: Callable[[int], object]) -> Iterator[Terminal]:
+    """A program on a terminal of its own, from its start to its end.
+
+    Args:
+        begin: becomes the program, in a process of its own; gets the descriptor it reports to.
+    """
     report, writing = os.pipe()
     os.set_inheritable(writing, True)
     pid, terminal = pty.fork()
     if pid == 0:
         os.environ.update({"TERM": "xterm-256color", "COLORTERM": "truecolor"})
-        script = Path(__file__).with_name("watched_app.py")
-        arguments = [str(script), job, str(writing), model, str(tokens)]
-        os.execv(sys.executable, [sys.executable, *arguments])
+        begin(writing)
     os.close(writing)
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
     try:
@@ -127,6 +129,17 @@ def watched(job: str, model: str, tokens: int) -> Iterator[Terminal]:
         os.waitpid(pid, 0)
         os.close(terminal)
         os.close(report)
+
+
+def watched(job: str, model: str, tokens: int) -> AbstractContextManager[Terminal]:
+    """The watched app, from its start to its end."""
+    script = str(Path(__file__).with_name("watched_app.py"))
+
+    def begin(report: int) -> None:
+        arguments = [sys.executable, script, job, str(report), model, str(tokens)]
+        os.execv(sys.executable, arguments)
+
+    return on_terminal(begin)
 
 
 def generate_rate(model: str, tokens: int) -> float:

@@ -31,6 +31,11 @@ def open_engine(options: LoadOptions, report: Callable[[Progress], None]) -> Eng
             raise UsageError(
                 f"--quantize {options.quantize} cannot be asked of a server: leave it out."
             )
+        if options.kv_memory:
+            raise UsageError(
+                f"--kv-memory {options.kv_memory:g} cannot be asked of a server, which keeps its "
+                "caches by itself: leave it out."
+            )
         from tokexplore.models.server.engine import ServerEngine
 
         report(Progress("libraries", 1, 1, "imports"))

@@ -135,6 +135,18 @@ class Continuation(msgspec.Struct, frozen=True):
     ended: EndReason
 
 
+class Held(msgspec.Struct, frozen=True):
+    """What an engine keeps of paths, so that going on from them costs no prefill."""
+
+    bytes: int = 0
+    """Of caches and logits; what several paths share counts once."""
+    limit: int = 0
+    """Bytes up to which it keeps them; those of streams that are under way may go beyond it."""
+    paths: int = 0
+    tokens: int = 0
+    """How many tokens of the path that was asked about need not be fed to go on from its end."""
+
+
 class Control:
     """The caller's hand on a running stream; read between two tokens and two prefill chunks."""
 
@@ -228,6 +240,9 @@ class Engine(Protocol):
         Raises:
             UsageError: an engine that lists the first candidates only.
         """
+
+    def held(self, ids: Sequence[int]) -> Held:
+        """What is kept of paths, and how much of this one; all 0 where a server keeps it."""
 
     def describe(self, ids: Sequence[int], *, whole: bool = False) -> Distribution:
         """The distribution after a path.

@@ -46,8 +46,11 @@ class ModelInfo(msgspec.Struct, frozen=True):
     """The sampling suggestions of the model's generation_config, if it has any."""
     weight_bytes: int
     kv_bytes_per_token: int
+    """Of keys and values; 0 where nothing is kept or known."""
     seconds: float
     """Time that loading took."""
+    kv_limit: int = 0
+    """Bytes that are kept of paths that were left, at most; 0 where a server keeps them."""
     notices: tuple[str, ...] = ()
     """What the user should know: a fallback that was taken, a device that was chosen."""
     capabilities: Capabilities = Capabilities()

@@ -1,7 +1,7 @@
 """What the user asks for when a model is opened and prompted."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -87,6 +87,9 @@ class LoadOptions(msgspec.Struct, frozen=True):
     quantize: Quantize = ""
     """How the weights of linear layers are held, beside what `dtype` says of the others; empty is
     as it says too."""
+    kv_memory: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    """GB (1e9 bytes) of keys, values and logits that are kept of paths at most, so that going back
+    to them costs no prefill; 0 is what the machine has room for."""
     beside: bool = False
     """Another model computes on the same processors: threads that wait for each other sleep, so
     that they take nothing from it."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, get_args
 import msgspec
 
 from tokexplore.models.api.chat import Chat, Rendered
-from tokexplore.models.api.engine import Control, Engine, ScoredToken
+from tokexplore.models.api.engine import Control, Engine, Held, ScoredToken
 from tokexplore.models.api.instruments import Execution, Routing, Split, Summands
 from tokexplore.models.api.interpreter import LayerStates
 from tokexplore.models.diff.steps import Reading, Step
@@ -80,6 +80,15 @@ class Describe(Question[Distribution], frozen=True):
 
     def ask(self, engine: Engine) -> Distribution:
         return engine.describe(self.ids, whole=self.whole)
+
+
+class FindHeld(Question[Held], frozen=True):
+    """See `Engine.held`."""
+
+    ids: Sequence[int]
+
+    def ask(self, engine: Engine) -> Held:
+        return engine.held(self.ids)
 
 
 class FindRows(Question[Rows], frozen=True):

@@ -127,6 +127,7 @@ class Choices:
         return msgspec.structs.replace(
             present, model=chosen.model, revision="", server=server, adapters=(),
             quantize="" if chosen.is_server else present.quantize,
+            kv_memory=0.0 if chosen.is_server else present.kv_memory,
         )  # fmt: skip
 
     @cached_property

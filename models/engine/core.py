@@ -16,7 +16,7 @@ import transformers
 
 from tokexplore import __version__
 from tokexplore.models.api.capabilities import Capabilities
-from tokexplore.models.api.engine import ScoredToken
+from tokexplore.models.api.engine import Held, ScoredToken
 from tokexplore.models.api.instruments import Logits
 from tokexplore.models.api.model_info import ModelInfo
 from tokexplore.models.catalog.footprint import free_memory
@@ -33,8 +33,11 @@ from tokexplore.models.tokens import Vocabulary
 
 _TRYING = 0.5
 """Seconds of loading in which numbers of threads are tried, where there is a choice."""
-CACHE_SHARE = 0.4
-"""Share of the memory that is free after loading that live caches may take."""
+KV_BYTES, FREE_SHARE = 2 * 10**9, 0.4
+"""What is kept of paths unless the user says how much: so many bytes, or this share of the memory
+that is free after loading where that is less."""
+_ROW_SHARE = 8
+"""One in so many of those bytes may be full rows."""
 
 _Event = TypeVar("_Event")
 
@@ -43,17 +46,16 @@ class Core:
     """A loaded model with its KV caches and its full rows. For one thread at a time.
 
     Args:
-        cache_bytes: limit of the live KV caches; a share of the free memory by default.
-        row_bytes: limit of the full rows kept.
+        kv_bytes: how much is kept of paths at most, in KV caches and full rows; None is what there
+            is room for.
     """
 
-    def __init__(
-        self, loaded: Loaded, *, cache_bytes: int | None = None, row_bytes: int = ROW_BYTES
-    ) -> None:
+    def __init__(self, loaded: Loaded, *, kv_bytes: int | None = None) -> None:
         self.loaded = loaded
         self.forward = Forward(loaded.model, loaded.rows)
-        self.leaves = LeafStore(cache_bytes or _share_of_free(loaded.model.device))
-        self.rows_held = RowStore(row_bytes)
+        self._kv_limit = kv_bytes or room_for_paths(loaded.model.device)
+        self.rows_held = RowStore(min(ROW_BYTES, self._kv_limit // _ROW_SHARE))
+        self.leaves = LeafStore(self._kv_limit - self.rows_held.limit)
         self.threads = loaded.threads
         config = loaded.model.config.to_dict()
         with (
@@ -92,6 +94,7 @@ class Core:
             suggested=loaded.suggested,
             weight_bytes=loaded.weight_bytes,
             kv_bytes_per_token=probed.kv_bytes_per_token,
+            kv_limit=self._kv_limit,
             seconds=loaded.seconds,
             notices=(*loaded.notices, *([probed.notice] if probed.notice else [])),
             capabilities=Capabilities(batches=probed.croppable and probed.feed == "batched"),
@@ -117,12 +120,23 @@ class Core:
 
     def begin(self, path: Path) -> prefill.Start:
         """The cache to feed `path` on; it holds all but one token where the row is to be had."""
-        held = self.rows_held.get(path.key) is not None
-        return self.start(path, len(path) if held else len(path) - 1)
+        return self.start(path, self._wanted(path))
+
+    def _wanted(self, path: Path) -> int:
+        """How many tokens of a path a cache has to hold to go on from its end: the row that is not
+        held comes of its last token."""
+        return len(path) if self.rows_held.get(path.key) is not None else len(path) - 1
 
     def start(self, path: Path, wanted: int) -> prefill.Start:
         """`prefill.start` of this model."""
         return prefill.start(self.forward, self.probed, self.leaves, path.ids, wanted)
+
+    def held(self, ids: Sequence[int]) -> Held:
+        """See `Engine.held`."""
+        path = Path(ids)
+        tokens = prefill.held(self.probed, self.leaves, path.ids, self._wanted(path)) if ids else 0
+        used = self.leaves.bytes + self.rows_held.bytes
+        return Held(used, self._kv_limit, len(self.leaves), tokens)
 
     def keep(self, leaf: Leaf) -> None:
         """Put a leaf that holds something among the live ones."""
@@ -254,6 +268,7 @@ def _is_out_of_memory(error: RuntimeError | MemoryError) -> bool:
     return by_class or "allocate memory" in str(error)
 
 
-def _share_of_free(device: torch.device) -> int:
+def room_for_paths(device: torch.device) -> int:
+    """Bytes that are kept of paths where the user does not say how many."""
     free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else free_memory()
-    return int(free * CACHE_SHARE)
+    return min(KV_BYTES, int(free * FREE_SHARE))

@@ -10,6 +10,7 @@ from tokexplore.models.api.chat import Chat, Rendered
 from tokexplore.models.api.engine import (
     Continuation,
     Control,
+    Held,
     Progress,
     ScoredToken,
     StreamEvent,
@@ -22,7 +23,7 @@ from tokexplore.models.distribution import STORED_CANDIDATES, Distribution
 from tokexplore.models.engine import batched_streams
 from tokexplore.models.engine.core import Core
 from tokexplore.models.engine.forward import logits_row, prefill
-from tokexplore.models.engine.forward.kv_store import ROW_BYTES, Path
+from tokexplore.models.engine.forward.kv_store import Path
 from tokexplore.models.engine.forward.logits_row import Row
 from tokexplore.models.engine.instruments import LocalBench
 from tokexplore.models.engine.interpret.interpreter import LocalInterpreter
@@ -39,14 +40,11 @@ class LocalEngine(RowQuestions):
     """Implements `models.api.engine.Engine` on a transformers model. For one thread at a time.
 
     Args:
-        cache_bytes: limit of the live KV caches; a share of the free memory by default.
-        row_bytes: limit of the full rows kept.
+        kv_bytes: how much is kept of paths at most; None is what there is room for.
     """
 
-    def __init__(
-        self, loaded: opening.Loaded, *, cache_bytes: int | None = None, row_bytes: int = ROW_BYTES
-    ) -> None:
-        self.core = Core(loaded, cache_bytes=cache_bytes, row_bytes=row_bytes)
+    def __init__(self, loaded: opening.Loaded, *, kv_bytes: int | None = None) -> None:
+        self.core = Core(loaded, kv_bytes=kv_bytes)
 
     @classmethod
     def open(cls, options: LoadOptions, report: Callable[[Progress], None]) -> "LocalEngine":
@@ -58,7 +56,7 @@ class LocalEngine(RowQuestions):
         """
         loaded = opening.load(options, report)
         report(Progress("probe", 0, 1, "probes"))
-        engine = cls(loaded)
+        engine = cls(loaded, kv_bytes=int(options.kv_memory * 1e9) or None)
         engine.core.try_threads()
         report(Progress("probe", 1, 1, "probes"))
         return engine
@@ -100,6 +98,9 @@ class LocalEngine(RowQuestions):
 
     def row(self, ids: Sequence[int]) -> tuple[Row, str]:
         return self.core.row(ids)
+
+    def held(self, ids: Sequence[int]) -> Held:
+        return self.core.held(ids)
 
     def describe(self, ids: Sequence[int], *, whole: bool = False) -> Distribution:
         del whole  # it always is

@@ -13,6 +13,7 @@ from tokexplore.models.api.engine import (
     Continuation,
     Control,
     DrawnToken,
+    Held,
     Progress,
     ScoredToken,
     StreamEnded,
@@ -105,6 +106,10 @@ class ServerEngine(RowQuestions):
     def logits(self, ids: Sequence[int], start: int, control: Control) -> NoReturn:
         del ids, start, control
         self._refuse("logits", "lists_all")
+
+    def held(self, ids: Sequence[int]) -> Held:
+        del ids
+        return Held()
 
     def describe(self, ids: Sequence[int], *, whole: bool = False) -> Distribution:
         if whole:

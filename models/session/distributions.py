@@ -1,7 +1,7 @@
 """What the model said, read from a session's file: figures of all steps, candidates when asked."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -63,7 +63,7 @@ def attach_distributions(connection: sqlite3.Connection, tree: TokenTree) -> Att
     figures = [column[true][::-1] for column in columns]
     tree.distribution.damaged |= damaged
     tree.distribution.keep_figures(
-        at[::-1], records[::-1], figures, lambda asked: _whole(connection, asked, next_of)
+        at[::-1], records[::-1], figures, lambda asked: whole(connection, asked, next_of)
     )
     lost = _recall(connection, tree, again)
     last_seq = max([-1, *seqs[-1:], *(seq for seq, *_ in again[-1:])])
@@ -111,16 +111,20 @@ def read_distribution(connection: sqlite3.Connection, seq: int) -> Distribution:
     return _read(connection, [seq])[0]
 
 
-def _whole(
-    connection: sqlite3.Connection, seqs: Sequence[int], later: dict[int, int]
+def whole(
+    connection: sqlite3.Connection, seqs: Sequence[int], later: Mapping[int, int]
 ) -> list[Distribution | None]:
-    """Distributions by their numbers; None for each of which no record can be read."""
+    """Distributions by their numbers; None for each of which no record can be read.
+
+    Args:
+        later: by number, the next one of the same node, which counts where the first is damaged.
+    """
     try:
         return [*_read(connection, seqs)]
     except BROKEN:
         if len(seqs) == 1:
-            return _whole(connection, [later[seqs[0]]], later) if seqs[0] in later else [None]
-        return [distribution for seq in seqs for distribution in _whole(connection, [seq], later)]
+            return whole(connection, [later[seqs[0]]], later) if seqs[0] in later else [None]
+        return [distribution for seq in seqs for distribution in whole(connection, [seq], later)]
 
 
 _Record = tuple[rows.Count, rows.Count, float, float | None, float, float, str, float, bytes]

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tokexplore.models.errors import TokexploreError
+from tokexplore.models.session.read_back import ReadBack
 from tokexplore.models.session.writer import SYNC, View, Writer
 from tokexplore.models.tokens import Vocabulary
 from tokexplore.models.tree.events import Act, Event, TokenTaken
@@ -32,6 +33,7 @@ class Journal:
         first: number of the first event.
         previous: tells, on the thread, the path of the session that this one follows with another
             model; empty for none.
+        lets_go: whether somebody takes what was written from `written`.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class Journal:
         first: int = 0,
         model: int | None = None,
         previous: Callable[[], str] = str,
+        lets_go: bool = False,
     ) -> None:
         self.path: Path | None = None
         self.created = time.time() if created is None else created
@@ -52,6 +55,10 @@ class Journal:
         self._wake, self._stop = threading.Event(), threading.Event()
         self._gather = threading.Event()
         self._ended: str | None = None
+        self.written = deque[tuple[int, Event]]()
+        """Events that were written and can be read back, with their numbers, for one who lets them
+        go; nothing where `lets_go` is false."""
+        self._lets_go = lets_go
         self._started = False
         self._thread = threading.Thread(target=self._work, name="journal", daemon=True)
         self._writer: Writer | None = None
@@ -99,6 +106,11 @@ class Journal:
             "the disk did not answer in time" if self._thread.is_alive() else ""
         )
 
+    @property
+    def read_back(self) -> ReadBack | None:
+        """Reads what was written; None before that, and where reading would have to wait."""
+        return self._writer.read_back if self._writer else None
+
     def _start(self) -> None:
         if not self._started:
             self._started = True
@@ -135,6 +147,9 @@ class Journal:
             item = self._waiting.popleft()
             self._writer.add(item)
         synced = self._writer.commit(sync=final)
+        written, self._writer.added = self._writer.added, []
+        if self._lets_go and self.read_back is not None:
+            self.written.extend(written)
         if self._gather.is_set():
             self._gather.clear()
             self._writer.gather()

@@ -120,6 +120,28 @@ def connect(path: Path, *, to_write: bool = False) -> sqlite3.Connection:
     return connection
 
 
+def opened_to_read(path: Path, busy_ms: int) -> sqlite3.Connection:
+    """A connection that only reads a file that this process writes.
+
+    The file is touched by SQLite alone: whoever else closed it would give up the writer's locks.
+
+    Args:
+        busy_ms: milliseconds that a read waits at most.
+
+    Raises:
+        sqlite3.Error: when the file cannot be opened.
+    """
+    connection = _connected(path, "rw")
+    try:
+        connection.execute(f"PRAGMA busy_timeout = {busy_ms}")
+        connection.execute("PRAGMA query_only = 1")
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
 def listed(path: Path) -> Listed:
     """What a list shows of a session; never raises."""
     try:

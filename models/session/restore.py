@@ -14,6 +14,7 @@ import numpy as np
 
 from tokexplore.models.errors import UsageError
 from tokexplore.models.sampling.sampler_view import SamplerView
+from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.session import rows
 from tokexplore.models.session.rows import Count, possible
 from tokexplore.models.tree.chain import Chain, follow
@@ -62,7 +63,7 @@ def replay(connection: sqlite3.Connection, tree: TokenTree) -> Left:
     taken.replay_until(math.inf, tree)
     # Of several of one node the first counts: written backwards it is the last that is written.
     nodes, records = taken.node[taken.viewed][::-1], taken.seq[taken.viewed][::-1]
-    tree.sampler.read_from(nodes, records, lambda seq: _read_view(connection, tree, seq))
+    tree.sampler.keep(nodes, records, lambda seq: read_view(connection, tree.settings, seq))
     last = max([-1, *taken.seq[-1:].tolist(), *(row.seq for row in others[-1:])])
     return Left(leaf, cursor, last, len(others) + len(taken.seq))
 
@@ -154,13 +155,15 @@ class _Taken:
             follow(tree, Chain._make(column[start + 1 : end] for column in chain))
 
 
-def _read_view(connection: sqlite3.Connection, tree: TokenTree, seq: int) -> SamplerView | None:
+def read_view(
+    connection: sqlite3.Connection, settings: Sequence[SamplingSettings], seq: int
+) -> SamplerView | None:
     """How the sampler saw the step of an event; None where its record is damaged."""
-    found = connection.execute(
-        "SELECT settings, token, kept, log_norm, body FROM event WHERE seq = ?", (seq,)
-    ).fetchone()
     try:
-        return rows.view_of(tree.settings, *msgspec.convert(found, _View))
+        found = connection.execute(
+            "SELECT settings, token, kept, log_norm, body FROM event WHERE seq = ?", (seq,)
+        ).fetchone()
+        return rows.view_of(settings, *msgspec.convert(found, _View))
     except BROKEN:
         return None
 

@@ -14,14 +14,20 @@ from tokexplore.models.session import meta, rows, schema, vocabulary_rows
 from tokexplore.models.session.codec import pack
 from tokexplore.models.session.meta import Summary
 from tokexplore.models.session.paths import make_private, network_type
+from tokexplore.models.session.read_back import ReadBack
 from tokexplore.models.tokens import Vocabulary
 from tokexplore.models.tree.events import (
     Act,
+    DistributionCompleted,
+    DistributionComputed,
     Event,
     ModelLoaded,
     SecondLoaded,
+    TokenTaken,
 )
 
+READ_BACK = (TokenTaken, DistributionComputed, DistributionCompleted)
+"""Events of which most can be read again from where they were written."""
 SYNC = 1.0
 """Seconds after which what was written has reached the disk."""
 
@@ -48,6 +54,8 @@ class Writer:
         self._seq, self._model = first, model
         self._rows: dict[str, list[tuple[object, ...]]] = {}
         self._version = schema.WRITTEN
+        self.added: list[tuple[int, Event]] = []
+        """The events of `READ_BACK` that were taken up since somebody asked, with their numbers."""
         self._vocabulary: Vocabulary | None = None
         self._view: View | None = None
         self._synced = 0.0
@@ -59,6 +67,15 @@ class Writer:
             self._connection.close()
             raise
         self._inode = path.stat().st_ino
+        self.read_back = self._readable()
+        """Reads what was written; None where that would have to wait for what is being written."""
+
+    def _readable(self) -> ReadBack | None:
+        try:
+            mode = self._connection.execute("PRAGMA journal_mode").fetchone()[0]
+            return ReadBack(self._path) if mode == "wal" else None
+        except sqlite3.Error:
+            return None
 
     def _open(self, created: float, previous: str) -> None:
         connection = self._connection
@@ -106,6 +123,7 @@ class Writer:
         self._connection.execute("PRAGMA busy_timeout = 2000")
         if not self.network:
             self._connection.execute("PRAGMA journal_mode = WAL")
+        self.read_back = self._readable() or self.read_back
         return path
 
     def add(self, item: tuple[int, Event, Act] | Vocabulary | View) -> None:
@@ -119,6 +137,8 @@ class Writer:
 
     def _add_event(self, at: int, event: Event, act: Act) -> None:
         seq, self._seq = self._seq, self._seq + 1
+        if isinstance(event, READ_BACK):
+            self.added.append((seq, event))
         if isinstance(event, rows.Told):
             again = rows.TOLD.index(type(event))
             self._add_distribution(seq, event.node, again, event.distribution)
@@ -146,7 +166,10 @@ class Writer:
         self._rows.setdefault(rows.INSERT_CANDIDATES, []).append((seq, packed))
 
     def commit(self, *, sync: bool) -> bool:
-        """Write everything that was taken up; whether it has reached the disk."""
+        """Write everything that was taken up; whether it has reached the disk.
+
+        A crash of this program alone loses nothing of what was written.
+        """
         due = time.monotonic() - self._synced >= SYNC
         nothing = not self._rows and self._vocabulary is None and self._view is None
         if nothing and (self._clean or not (sync or due)):
@@ -194,6 +217,8 @@ class Writer:
         meta.put(connection, "ended", ended)
         meta.put(connection, "holder", None)
         connection.execute("COMMIT")
+        if self.read_back is not None:
+            self.read_back.close()
         self.gather()
         connection.close()
 

@@ -42,9 +42,11 @@ def follow(trie: Trie, chain: Chain) -> None:
     trie.sampler_logprob.extend(math.nan if x is None else x for x in chain.sampler_logprob)
     trie.draw.extend(chain.draw)
     trie.settings_of.extend(chain.settings)
-    trie.children[parent:] = [*((node,) for node in nodes), ()]
-    counts = zip(before, chain.origin, chain.draw, strict=True)
-    trie.draws |= {n: draw + 1 for n, origin, draw in counts if origin in DRAWN}
+    trie.children.follow(nodes)
+    counts = zip(chain.origin, chain.draw, strict=True)
+    drawn = [draw + 1 if origin in DRAWN else 0 for origin, draw in counts]
+    trie.draws[parent] = max(trie.draws[parent], drawn[0])
+    trie.draws.extend([*drawn[1:], 0])
     trie.branch_of.extend([number] * count)
     seen = branch.tip == parent
     if seen:

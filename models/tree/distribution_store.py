@@ -11,12 +11,10 @@ import numpy as np
 
 from tokexplore.models.distribution import Distribution
 from tokexplore.models.sampling.sampler_view import SamplerView
+from tokexplore.models.tree.stored import RECENT, Numbers, Stored
 
-Numbers = np.ndarray[tuple[int], np.dtype[np.int64]]
 Values = np.ndarray[tuple[int], np.dtype[np.float64]]
 
-RECENT = 512
-"""Distributions read from the file that are kept in memory."""
 AT_ONCE = 256
 """Distributions that a walk over many nodes reads from the file in one go."""
 
@@ -32,20 +30,22 @@ class Figures(NamedTuple):
     """Number of the model that it comes from (`Loaded`)."""
 
 
-_WIDTH, _TOP = 5, 2
+_WIDTH, _TOP = 4, 2
 
 Fetch = Callable[[Sequence[int]], Sequence[Distribution | None]]
 """Gives distributions by the numbers of their records; None for each that is damaged."""
+FetchView = Callable[[int], SamplerView | None]
+"""Gives a sampler's view by the number of its record; None where it is damaged."""
 
 
 class DistributionStore:
     """Distributions by node; their figures are always at hand, their candidates may be on disk."""
 
     def __init__(self) -> None:
-        self._here: dict[int, Distribution] = {}
+        self.stored = Stored[Distribution]()
         self._figures = array("d")
-        """Of each node: entropy, margin, top logprob, number of the model, number of the record
-        where it is stored. NaN is unknown; every distribution has a top logprob."""
+        """Of each node: entropy, margin, top logprob, number of the model. NaN is unknown; every
+        distribution has a top logprob."""
         self._fetch: Fetch = lambda records: [None] * len(records)
         self._one = lru_cache(RECENT)(lambda record: self._fetch([record])[0])
         self.damaged = set[int]()
@@ -64,7 +64,8 @@ class DistributionStore:
     @property
     def incomplete(self) -> bool:
         """Whether there is a distribution of which only the first candidates are known."""
-        table = np.frombuffer(self._figures, "f8").reshape(-1, _WIDTH)
+        # A copy: while numpy looks at an array, another thread cannot let it grow.
+        table = np.frombuffer(self._figures[:], "f8").reshape(-1, _WIDTH)
         return bool(np.any(np.isnan(table[:, 0]) & ~np.isnan(table[:, _TOP])))
 
     def lacks(self, node: int) -> bool:
@@ -79,8 +80,8 @@ class DistributionStore:
 
     def get(self, node: int) -> Distribution | None:
         """The distribution after a node; None where none is known or its record is damaged."""
-        found, record = self._here.get(node), self._record(node)
-        if found is None and record is not None:
+        found = self.stored.here.get(node)
+        if found is None and (record := self.stored.record(node)) is not None:
             found = self._one(record)
             if found is None:
                 self.damaged.add(node)
@@ -88,26 +89,22 @@ class DistributionStore:
 
     def walk(self, nodes: Iterable[int]) -> Iterator[Distribution | None]:
         """What `get` gives for each of many nodes, read from the file many at a time."""
-        ahead = iter(nodes)
+        ahead, stored = iter(nodes), self.stored
         while part := list(islice(ahead, AT_ONCE)):
-            stored = {node: self._record(node) for node in part if node not in self._here}
-            away = {node: record for node, record in stored.items() if record is not None}
+            found = {node: stored.here.get(node) for node in part}
+            records = {n: stored.record(n) for n, value in found.items() if value is None}
+            away = {node: record for node, record in records.items() if record is not None}
             fetched = dict(zip(away, self._fetch(list(away.values())), strict=True))
-            self.damaged.update(node for node, found in fetched.items() if found is None)
-            yield from (self._here.get(node, fetched.get(node)) for node in part)
-
-    def _record(self, node: int) -> int | None:
-        """The number of the record that holds a node's distribution, where it is stored."""
-        at = _WIDTH * node + _WIDTH - 1
-        record = self._figures[at] if at < len(self._figures) else math.nan
-        return None if math.isnan(record) else int(record)
+            self.damaged.update(node for node, read in fetched.items() if read is None)
+            found |= fetched
+            yield from (found[node] for node in part)
 
     def figures(self, node: int) -> Figures | None:
         """Entropy, margin and top logprob after a node, where its distribution is known."""
         if node not in self:
             return None
         at = _WIDTH * node
-        entropy, margin, top, model, _ = self._figures[at : at + _WIDTH]
+        entropy, margin, top, model = self._figures[at : at + _WIDTH]
         return Figures(
             None if math.isnan(entropy) else entropy, margin, top,
             None if math.isnan(model) else int(model),
@@ -115,7 +112,7 @@ class DistributionStore:
 
     def add(self, node: int, distribution: Distribution, model: int | None = None) -> None:
         """Keep the distribution after a node, and the number of the model that it comes from."""
-        self._here[node] = distribution
+        self.stored.add(node, distribution)
         self.damaged.discard(node)
         self._reserve(node)
         at = _WIDTH * node
@@ -143,9 +140,27 @@ class DistributionStore:
         if len(nodes):
             self._reserve(int(nodes.max()))
             table = np.frombuffer(self._figures, "f8").reshape(-1, _WIDTH)
-            for column, values in enumerate((*figures, records)):
+            for column, values in enumerate(figures):
                 table[nodes, column] = values
+        self.stored.lie_in(nodes, records)
         self._fetch = fetch
+
+    def written(self, node: int, distribution: Distribution, record: int) -> None:
+        """A distribution was stored under a number, and need not stay in memory."""
+        self.stored.written(node, distribution, record)
+
+    def read_from(self, first: int, fetch: Fetch) -> None:
+        """Records from number `first` on are read by `fetch`; those before it as until now."""
+        before = self._fetch
+
+        def either(records: Sequence[int]) -> list[Distribution | None]:
+            parts = [[r for r in records if r < first], [r for r in records if r >= first]]
+            found = dict[int, Distribution | None]()
+            for read, part in zip((before, fetch), parts, strict=True):
+                found |= zip(part, read(part) if part else (), strict=True)
+            return [found[record] for record in records]
+
+        self._fetch = either
 
 
 class Views:
@@ -155,35 +170,38 @@ class Views:
     """
 
     def __init__(self) -> None:
-        self._here: dict[int, SamplerView] = {}
-        self._records = array("q")
-        """Of each node: the number of the record where its view is stored; -1 is nowhere."""
-        self._fetch: Callable[[int], SamplerView | None] = lambda _: None
+        self.stored = Stored[SamplerView]()
+        self._fetch: FetchView = lambda _: None
+        self._one = lru_cache(RECENT)(lambda record: self._fetch(record))
 
     def __setitem__(self, node: int, view: SamplerView) -> None:
-        self._here[node] = view
+        self.stored.add(node, view)
 
     def get(self, node: int) -> SamplerView | None:
         """The view of a node's step; None where none is known or its record is damaged."""
-        found = self._here.get(node)
-        if found is None and node < len(self._records) and self._records[node] >= 0:
-            return self._fetch(self._records[node])
+        found = self.stored.here.get(node)
+        if found is None and (record := self.stored.record(node)) is not None:
+            return self._one(record)
         return found
 
     @property
     def nodes(self) -> set[int]:
         """The nodes whose steps have one."""
-        stored = {node for node, record in enumerate(self._records) if record >= 0}
-        return self._here.keys() | stored
+        return self.stored.nodes
 
-    def read_from(
-        self, nodes: Numbers, records: Numbers, fetch: Callable[[int], SamplerView | None]
-    ) -> None:
+    def keep(self, nodes: Numbers, records: Numbers, fetch: FetchView) -> None:
         """Get the views of nodes from records by their numbers, all of shape [n].
 
         Of a node that is there several times the last counts.
         """
-        stored = np.full(int(nodes.max(initial=-1)) + 1, -1)
-        stored[nodes] = records
-        self._records = array("q", stored.astype("i8").tobytes())
-        self._fetch = lru_cache(RECENT)(fetch)
+        self.stored.lie_in(nodes, records)
+        self._fetch = fetch
+
+    def written(self, node: int, view: SamplerView, record: int) -> None:
+        """A view was stored under a number, and need not stay in memory."""
+        self.stored.written(node, view, record)
+
+    def read_from(self, first: int, fetch: FetchView) -> None:
+        """Records from number `first` on are read by `fetch`; those before it as until now."""
+        before = self._fetch
+        self._fetch = lambda record: fetch(record) if record >= first else before(record)

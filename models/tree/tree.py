@@ -4,8 +4,10 @@ from collections.abc import Callable
 
 from tokexplore.models.api.provenance import Provenance
 from tokexplore.models.diff.spans import Span
+from tokexplore.models.diff.step_table import StepTable
 from tokexplore.models.diff.steps import Step
 from tokexplore.models.distribution import Distribution
+from tokexplore.models.sampling.sampler_view import SamplerView
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.tree.distribution_store import DistributionStore
 from tokexplore.models.tree.events import (
@@ -61,7 +63,7 @@ class TokenTree(Trie):
         """The models that the distributions come from, in the order in which they were loaded."""
         self.seconds: list[Provenance] = []
         """The models that it was compared with, in the order in which they were loaded."""
-        self.compared: dict[int, Step] = {}
+        self.compared = StepTable()
         """By node: what the model and the last of those say of its token."""
         self.spans: dict[int, Span] = {}
         """By the node that it ends with: what the model and the last of those say of a stretch of
@@ -124,6 +126,16 @@ class TokenTree(Trie):
         self.append(Configured(len(self.settings), settings))
         return len(self.settings) - 1
 
+    def written(self, event: Event, record: int) -> None:
+        """An event was stored under a number: what it told of a step need not stay in memory."""
+        match event:
+            case TokenTaken(node, sampler=SamplerView() as view):
+                self.sampler.written(node, view, record)
+            case DistributionComputed(node, distribution) | DistributionCompleted(
+                node, distribution
+            ):
+                self.distribution.written(node, distribution, record)
+
     def load(self, provenance: Provenance) -> None:
         """From here on distributions come from this model."""
         if not self.provenance or self.provenance[-1] != provenance:
@@ -158,7 +170,7 @@ class TokenTree(Trie):
                 if number != len(self.seconds):
                     raise ValueError(f"second model number {number} is not next")
                 self.seconds.append(provenance)
-                self.compared, self.spans = {}, {}
+                self.compared, self.spans = StepTable(), {}
             case Compared(node, second, step):
                 self._compare(self.checked_node(node), second, step)
             case Spanned(node, second, span):

@@ -6,11 +6,13 @@ its nodes were taken first; a later walk over them counts for the branches that 
 """
 
 import math
+from array import array
 from bisect import bisect_left
 from collections.abc import Iterable
 
 import msgspec
 
+from tokexplore.models.tree.children import Children
 from tokexplore.models.tree.distribution_store import Views
 from tokexplore.models.tree.events import DRAWN, Origin, TokenTaken
 from tokexplore.models.tree.turns import Turns, given_until, is_given, steps_until, turns_after
@@ -54,29 +56,29 @@ class Branch(msgspec.Struct, gc=False):
 
 
 class Trie:
-    """Nodes are small ints; node 0 is the tokenless root. Lists are indexed by node."""
+    """Nodes are small ints; node 0 is the tokenless root. Arrays are indexed by node: a hundred
+    bytes a token, and nothing for the garbage collector to walk through."""
 
     def __init__(self) -> None:
-        self.parent: list[int] = [-1]
-        self.token: list[int] = [-1]
+        self.parent = array("q", [-1])
+        self.token = array("q", [-1])
         self.origin: list[Origin] = ["prompt"]
         """How a node was taken first."""
-        self.depth: list[int] = [0]
+        self.depth = array("q", [0])
         """Tokens from the root; a node's position is depth - 1."""
-        self.step: list[int] = [0]
+        self.step = array("q", [0])
         """Tokens of its branch's path to here that are not prompt: the number of this step."""
-        self.logprob: list[float] = [math.nan]
-        self.rank: list[int] = [0]
-        self.sampler_logprob: list[float] = [math.nan]
+        self.logprob = array("d", [math.nan])
+        self.rank = array("q", [0])
+        self.sampler_logprob = array("d", [math.nan])
         self.sampler = Views()
         """By node: how the sampler saw the distribution that a generated token came from."""
-        self.draw: list[int] = [0]
-        self.draws: dict[int, int] = {}
-        """By node: how often a token was drawn after it, repeats included."""
-        self.settings_of: list[int] = [0]
-        self.branch_of: list[int] = [0]
-        self.children: list[tuple[int, ...]] = [()]
-        """Tuples, because the garbage collector lets go of those that hold only numbers."""
+        self.draw = array("q", [0])
+        self.draws = array("q", [0])
+        """How often a token was drawn after a node, repeats included."""
+        self.settings_of = array("q", [0])
+        self.branch_of = array("q", [0])
+        self.children = Children()
         self.branches: list[Branch] = []
         """Branch number n is at n - 1."""
         self.shape = 0
@@ -95,9 +97,9 @@ class Trie:
 
     def child(self, node: int, token: int) -> int | None:
         """The node of `token` after `node`, if it was ever taken."""
-        children = self.children[node]
-        if children and self.token[children[0]] == token:
-            return children[0]
+        first = self.children.first[node]
+        if first and self.token[first] == token:
+            return first
         return self._later.get((node, token))
 
     def find(self, parent: int, tokens: Iterable[int]) -> int | None:
@@ -200,7 +202,7 @@ class Trie:
             given = event.origin == "prompt"
             self.way = existing, turns_after(self.turns(parent), self.depth[parent], given=given)
         if event.origin in DRAWN:
-            self.draws[parent] = max(self.draws.get(parent, 0), event.draw + 1)
+            self.draws[parent] = max(self.draws[parent], event.draw + 1)
         if event.logprob is not None and event.rank is not None:
             self._score(event.node, event.logprob, event.rank)
 
@@ -220,10 +222,10 @@ class Trie:
             self.sampler[node] = event.sampler
         self.draw.append(event.draw)
         self.settings_of.append(event.settings)
-        self.children.append(())
-        if self.children[parent]:
+        self.draws.append(0)
+        if self.children.first[parent]:
             self._later[parent, event.token] = node
-        self.children[parent] += (node,)
+        self.children.add(node, parent)
         self.branch_of.append(branch.number)
         self.way = node, branch.turns
         if branch.tip == node and not given:
@@ -232,7 +234,7 @@ class Trie:
     def _extended(self, event: TokenTaken) -> Branch:
         """The branch that a new node belongs to, grown by it."""
         node, parent, given = event.node, event.parent, event.origin == "prompt"
-        if self.children[parent] or parent == ROOT:
+        if self.children.first[parent] or parent == ROOT:
             turns = turns_after(self.turns(parent), self.depth[parent], given=given)
             root = parent == ROOT or not turns
             branch = Branch(len(self.branches) + 1, node, node, turns, root)

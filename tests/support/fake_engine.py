@@ -34,6 +34,7 @@ from tokexplore.models.api.engine import (
     Described,
     DrawnToken,
     EndReason,
+    Held,
     Progress,
     ScoredToken,
     StreamEnded,
@@ -96,6 +97,8 @@ class FakeEngine:
         self.failures = dict(failures or {})
         self.chunk = chunk
         self.on_death = on_death
+        self.kept: Callable[[Sequence[int]], int] = len
+        """How many tokens of a path need no prefill."""
         self.bench = FakeBench(self)
         self.interpreter = FakeInterpreter(self)
         self.control = Control()
@@ -233,6 +236,12 @@ class FakeEngine:
 
     def read(self, ids: Sequence[int], start: int) -> Logits:
         return np.stack([self.full(ids[:end]) for end in range(start, len(ids))])
+
+    def held(self, ids: Sequence[int]) -> Held:
+        if not self.info.kv_limit:
+            return Held()
+        kept = self.kept(ids)
+        return Held(self.info.kv_bytes_per_token * kept, self.info.kv_limit, 1, kept)
 
     def describe(self, ids: Sequence[int], *, whole: bool = False) -> Distribution:
         del whole

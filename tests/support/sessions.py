@@ -29,10 +29,12 @@ def distribution(seed: int, count: int = 64) -> Distribution:
     return Distribution(ids.tobytes(), logits.tobytes(), 300, lse, 3.25, "step", 0.01)
 
 
-def journal_of(tree: TokenTree, path: Path, said: list[str] | None = None) -> Journal:
+def journal_of(
+    tree: TokenTree, path: Path, said: list[str] | None = None, *, lets_go: bool = False
+) -> Journal:
     """A journal that keeps a tree in a file from now on."""
     heard: list[str] = [] if said is None else said
-    journal = Journal(lambda: path, lambda text, _bad: heard.append(text))
+    journal = Journal(lambda: path, lambda text, _bad: heard.append(text), lets_go=lets_go)
     tree.recorder = journal.record
     journal.vocabulary(VOCABULARY)
     return journal

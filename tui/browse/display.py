@@ -66,17 +66,21 @@ class DisplayActions(Actions):
 
     async def action_inspect(self) -> None:
         """Token and model in detail."""
-        from tokexplore.tui.screens.inspect import inspect_sheet
+        from tokexplore.tui.screens.inspect import inspect_sheet, inspected
 
         controller, host = self.controller, self.host
         if controller.link.info is None and not self.explorer.nodes:
             self.screen.nothing("model yet")
-        else:
-            await self.screen.open(
-                inspect_sheet(
-                    controller, host.sessions.path, host.frames.figures, host.notices.past
-                )
-            )
+            return
+        told = controller, host.sessions.path, host.frames.figures, host.notices.past
+        sheet = inspect_sheet(*told)
+
+        async def tell_kept() -> None:
+            sheet.show(inspected(*told, await controller.queries.held()))
+
+        await self.screen.open(sheet)
+        if controller.queries.knows_held:
+            controller.jobs.run(tell_kept())
 
     async def action_settings(self) -> None:
         """The sampling lens at this step: sampling and length."""

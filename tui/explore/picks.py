@@ -166,7 +166,7 @@ class Picks:
         before, cursor = explorer.before, explorer.cursor
         if before == ROOT:
             return
-        draw = tree.draws.get(before, 0)
+        draw = tree.draws[before]
         explorer.go_to(before)
         taken = {child for child in tree.children[before] if not is_out_of_sight(tree, child)}
         self._streams.play(1, draw=draw)

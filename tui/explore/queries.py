@@ -4,7 +4,8 @@ import asyncio
 from array import array
 from collections.abc import Coroutine
 
-from tokexplore.models.api.questions import Describe, FindRows, Reshape, Search
+from tokexplore.models.api.engine import Held
+from tokexplore.models.api.questions import Describe, FindHeld, FindRows, Reshape, Search
 from tokexplore.models.distribution import Distribution, Rows, TokenRank
 from tokexplore.models.errors import UsageError
 from tokexplore.models.sampling.bounds import BoundedView, bounded_view
@@ -191,6 +192,15 @@ class Queries:
     def forget_asked(self) -> None:
         """Ask anew: another engine answers."""
         self._asked.clear()
+
+    @property
+    def knows_held(self) -> bool:
+        """Whether there is an engine that says what it keeps of paths."""
+        return not self._link.absent and bool(self._link.info and self._link.info.kv_limit)
+
+    async def held(self) -> Held:
+        """What the engine keeps of paths, and how much of the one in view."""
+        return await self._link.client.ask(FindHeld(self._explorer.ids()))
 
     async def rows(self, node: int, start: int, count: int) -> Rows:
         """A page of the whole candidate order after a node.

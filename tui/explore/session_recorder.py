@@ -12,6 +12,7 @@ from tokexplore.models.errors import UsageError
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.session import paths
 from tokexplore.models.session.journal import Journal
+from tokexplore.models.session.letting_go import LettingGo
 from tokexplore.models.session.reader import Session
 from tokexplore.models.session.summary import names_in, summarise
 from tokexplore.models.session.texts import Texts, texts_json
@@ -149,15 +150,18 @@ class SessionRecorder:
         self._replay = replay
         self._held: list[tuple[Event, Act]] = []
         """What was lived again, to be kept when the user takes over."""
+        first = opened.session.next_event if opened else 0
         if opened is None:
             self.journal = Journal(
-                self._place, tell, previous=lambda: str(previous.path or "") if previous else ""
-            )
+                self._place, tell, lets_go=True,
+                previous=lambda: str(previous.path or "") if previous else "",
+            )  # fmt: skip
         else:
             self.journal = Journal(
-                lambda: opened.file, tell, created=opened.session.created,
-                first=opened.session.next_event, model=len(opened.session.tree.provenance) - 1,
+                lambda: opened.file, tell, created=opened.session.created, first=first,
+                model=len(opened.session.tree.provenance) - 1, lets_go=True,
             )  # fmt: skip
+        self._letting_go = LettingGo(controller.explorer.tree, self.journal, first)
         controller.explorer.tree.recorder = self._record
         if opened is not None:
             self.journal.hold()
@@ -201,7 +205,9 @@ class SessionRecorder:
             return spare
 
     def look(self) -> None:
-        """Keep where the user stands, if it is elsewhere than at the last look."""
+        """Keep where the user stands, if it is elsewhere than at the last look; let go what was
+        written since then."""
+        self._letting_go.let_go()
         controller, explorer = self._controller, self._controller.explorer
         if not explorer.nodes or self._replay is not None:
             return

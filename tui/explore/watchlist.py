@@ -1,6 +1,8 @@
 """The watch-list: tokens that are followed at every step of the path, whatever their rank."""
 
+import math
 import re
+from array import array
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
@@ -15,6 +17,7 @@ from tokexplore.tui.explore.options import MOST_WATCHED, one_token
 ID = re.compile(r"\s*(?:#|id\s+)([0-9]{1,9})\s*")
 _AT_ONCE = 32
 """Steps that are asked for before the screen shows them."""
+_NOTHING: tuple["array[float]", "array[int]"] = array("d"), array("q")
 
 
 class Watched(NamedTuple):
@@ -34,8 +37,8 @@ class Watchlist:
         self._explorer, self._link, self._jobs = explorer, link, jobs
         self._changed = changed
         self.tokens: list[int] = []
-        self.ranks: dict[tuple[int, int], TokenRank] = {}
-        """By node and token: how watched tokens stand in the distribution after the node."""
+        self._told = dict[int, tuple["array[float]", "array[int]"]]()
+        """By token: its logprobs and ranks after each node, where they were told; NaN elsewhere."""
         self._asking = False
 
     def toggle(self, token: int) -> bool:
@@ -74,19 +77,29 @@ class Watchlist:
 
     def at(self, node: int, token: int) -> Watched | None:
         """How a token stands in the distribution after a node; None where it is not known."""
-        found = self.ranks.get((node, token))
-        if found is not None:
-            return Watched(found.logprob, found.rank)
+        if (told := self.told(node, token)) is not None:
+            return told
         distribution = self._explorer.tree.distribution.get(node)
         index = None if distribution is None else distribution.index_of(token)
         if distribution is None or index is None:
             return None
         return Watched(distribution.logprob(index), distribution.rank(index))
 
+    def told(self, node: int, token: int) -> Watched | None:
+        """What the engine told of a watched token after a node, beside the distribution."""
+        logprobs, ranks = self._told.get(token, _NOTHING)
+        if node >= len(logprobs) or math.isnan(logprobs[node]):
+            return None
+        return Watched(logprobs[node], ranks[node])
+
     def record(self, node: int, found: Iterable[TokenRank]) -> None:
         """Take in how watched tokens stand after a node."""
         for rank in found:
-            self.ranks[node, rank.token] = rank
+            logprobs, ranks = self._told.setdefault(rank.token, (array("d"), array("q")))
+            if (missing := node + 1 - len(logprobs)) > 0:
+                logprobs.extend([math.nan] * missing)
+                ranks.extend([0] * missing)
+            logprobs[node], ranks[node] = rank.logprob, rank.rank
 
     def ask(self, nodes: Sequence[int]) -> None:
         """Ask how the watched tokens stand after these nodes, the first of them first."""

@@ -63,8 +63,8 @@ class WatchView:
         return nsmallest(most, indices, key=lambda index: abs(index - cursor))
 
     def _is_answered(self, index: int) -> bool:
-        node, ranks = self._before(index), self._controller.watchlist.ranks
-        return any((node, token) in ranks for token in self._lines)
+        node, told = self._before(index), self._controller.watchlist.told
+        return any(told(node, token) is not None for token in self._lines)
 
     def _look(self) -> None:
         """Take over what is known of some steps."""

@@ -206,6 +206,12 @@ class Sheet(Dialog[None]):
             scroll.styles.max_height = max(6, self.app.size.height - 10)
             yield Static(self._content)
 
+    def show(self, content: Content) -> None:
+        """Say something else, for what is known only after a while."""
+        self._content = content
+        if self.is_attached:
+            self.query_one(VerticalScroll).query_one(Static).update(content)
+
     def on_mount(self) -> None:
         """Let the arrows scroll at once."""
         self.query_one(VerticalScroll).focus()

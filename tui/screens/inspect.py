@@ -6,6 +6,7 @@ from pathlib import Path
 
 from textual.content import Content
 
+from tokexplore.models.api.engine import Held
 from tokexplore.models.api.model_info import ModelInfo
 from tokexplore.models.display import counted, safe_text
 from tokexplore.models.distribution import Distribution
@@ -42,8 +43,23 @@ def inspect_sheet(
     Args:
         notices: the latest last.
     """
+    return Sheet("Inspect", inspected(controller, session, figures, notices))
+
+
+def inspected(
+    controller: Controller,
+    session: Path | None,
+    figures: Figures | None,
+    notices: Iterable[str] = (),
+    held: Held | None = None,
+) -> Content:
+    """What that sheet says.
+
+    Args:
+        held: what the engine keeps of paths, once it has said so.
+    """
     parts, explorer, info = [], controller.explorer, controller.link.info
-    model = _model(explorer, info, controller.streams.threads) if info else _ABSENT
+    model = _model(explorer, info, controller.streams.threads, held) if info else _ABSENT
     life = controller.engine_life
     lost = [("lost", life.why_lost)] if life.why_lost else []
     rooms = {
@@ -65,7 +81,7 @@ def inspect_sheet(
             for name, value in lines
         ]
         parts.append(Content(""))
-    return Sheet("Inspect", Content("\n").join(parts[:-1]))
+    return Content("\n").join(parts[:-1])
 
 
 def _token(explorer: Explorer) -> Lines:
@@ -93,7 +109,7 @@ def _token(explorer: Explorer) -> Lines:
         settings = tree.settings[tree.settings_of[node]]
         share = math.exp(tree.sampler_logprob[node])
         lines.append(("sampler", f"{share:.4%} under {settings.short()}"))
-        drawn = max(tree.draws.get(tree.parent[node], 0), tree.draw[node] + 1)
+        drawn = max(tree.draws[tree.parent[node]], tree.draw[node] + 1)
         lines.append(("draw", f"number {tree.draw[node] + 1} of {drawn} here; r draws the next"))
     if explorer.came(explorer.cursor) == "typed":
         lines.append(("typed text", _typed(explorer)))
@@ -251,7 +267,26 @@ def _server(explorer: Explorer, info: ModelInfo) -> Lines:
     ]
 
 
-def _model(explorer: Explorer, info: ModelInfo, threads: int) -> Lines:
+def _kept(explorer: Explorer, info: ModelInfo, held: Held | None) -> Lines:
+    """What is kept of paths, and what going back beyond that costs."""
+    if not info.kv_limit:
+        return []
+    limit = f"{info.kv_limit / 1e9:.3g} GB at most (--kv-memory)"
+    if held is None:
+        return [("kept of paths", limit)]
+    lines = [
+        ("kept of paths", f"{held.bytes / 1e9:.3f} GB in {counted(held.paths, 'path')}, {limit}")
+    ]
+    missing = len(explorer.nodes) - held.tokens
+    if missing > 1:  # one is a step, as any other
+        kept = f"of this one {held.tokens:,} of {counted(len(explorer.nodes), 'token')}"
+        lines.append(("", f"{kept}: {missing:,} are prefilled to go on at its end"))
+    else:
+        lines.append(("", "all of this one: to go on at its end needs no prefill"))
+    return lines
+
+
+def _model(explorer: Explorer, info: ModelInfo, threads: int, held: Held | None) -> Lines:
     if info.evidence:
         return _server(explorer, info)
     cached = info.kv_bytes_per_token * len(explorer.nodes)
@@ -270,6 +305,7 @@ def _model(explorer: Explorer, info: ModelInfo, threads: int) -> Lines:
         *([("threads", _threads(info.threads, threads))] if info.threads else []),
         ("weights", f"{info.weight_bytes / 1e9:.3f} GB{loaded}"),
         ("KV cache", f"{info.kv_bytes_per_token:,} bytes a token; this path {cached / 1e9:.4f} GB"),
+        *_kept(explorer, info, held),
         ("branching", f"{info.cache}; several tokens go in {info.feed}"),
         ("ends at", ", ".join(map(str, info.eos_ids)) or "no end-of-text token"),
         ("chat template", "yes" if info.chat_template else "no"),

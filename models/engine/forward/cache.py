@@ -155,6 +155,12 @@ def cache_bytes(cache: DynamicCache) -> int:
     return sum(map(layer_bytes, cache.layers))
 
 
+def parts(cache: DynamicCache | None) -> dict[int, int]:
+    """Bytes of what a cache holds, by the identity of what forks of it may share."""
+    layers = cache.layers if cache else []
+    return {id(getattr(layer, "buffer", None) or layer): layer_bytes(layer) for layer in layers}
+
+
 def growing_bytes(cache: DynamicCache) -> int:
     """Bytes of the keys and values that grow with the path."""
     return sum(

@@ -13,6 +13,8 @@ from tokexplore.models.engine.forward import cache as kv
 from tokexplore.models.engine.forward.logits_row import Row
 
 ROW_BYTES = 256 * 2**20
+SEEN = 65_536
+"""Paths of which it stays known that a row of theirs was here."""
 _SNAPSHOT_SHARE = 4
 """A leaf may keep this share (one in so many) of the budget in snapshots."""
 
@@ -86,7 +88,12 @@ class LeafStore:
 
     @property
     def bytes(self) -> int:
-        return sum(leaf.bytes for leaf in self._leaves)
+        """Memory of all leaves; what several share counts once."""
+        held = dict[int, int]()
+        for leaf in self._leaves:
+            held |= kv.parts(leaf.cache)
+            held |= {id(snapshot): snapshot.bytes for snapshot in leaf.snapshots}
+        return sum(held.values())
 
     def put(self, leaf: Leaf) -> None:
         """Keep a leaf as the most recently used, and drop what no longer fits.
@@ -101,11 +108,9 @@ class LeafStore:
         self._leaves.append(leaf)
         while leaf.bytes > self.limit // _SNAPSHOT_SHARE and len(leaf.snapshots) > 1:
             del leaf.snapshots[:-1:2]
-        held = self.bytes
         for old in [old for old in self._leaves[:-1] if not old.busy]:
-            if held <= self.limit:
+            if self.bytes <= self.limit:
                 break
-            held -= old.bytes
             self._leaves.remove(old)
 
     def clear(self) -> None:
@@ -127,14 +132,16 @@ class RowStore:
     def __init__(self, limit: int = ROW_BYTES) -> None:
         self.limit = limit
         self._rows: OrderedDict[bytes, Row] = OrderedDict()
-        self._seen: set[bytes] = set()
-        self._bytes = 0
+        self._seen: dict[bytes, None] = {}
+        """In the order in which they were last here."""
+        self.bytes = 0
+        """Memory of the rows."""
 
     def __len__(self) -> int:
         return len(self._rows)
 
     def seen(self, key: bytes) -> bool:
-        """Whether a row of this path was ever here."""
+        """Whether a row of this path was here, as far back as that is known."""
         return key in self._seen
 
     def get(self, key: bytes) -> Row | None:
@@ -149,14 +156,17 @@ class RowStore:
         if key in self._rows:
             self._rows.move_to_end(key)
             return
-        self._seen.add(key)
-        self._rows[key] = row.bare()
-        self._bytes += row.logits.nbytes
-        while self._bytes > self.limit and len(self._rows) > 1:
+        self._seen.pop(key, None)
+        self._seen[key] = None
+        if len(self._seen) > SEEN:
+            del self._seen[next(iter(self._seen))]
+        self._rows[key] = row.alone()
+        self.bytes += row.logits.nbytes
+        while self.bytes > self.limit and len(self._rows) > 1:
             _, old = self._rows.popitem(last=False)
-            self._bytes -= old.logits.nbytes
+            self.bytes -= old.logits.nbytes
 
     def clear(self) -> None:
         """Drop the rows; which paths were seen stays known."""
         self._rows.clear()
-        self._bytes = 0
+        self.bytes = 0

@@ -44,6 +44,10 @@ class Row:
         """This row without the sorted copies made so far."""
         return Row(self.logits, self.lse, self.entropy, self.source, self.seconds)
 
+    def alone(self) -> "Row":
+        """The same in memory of its own: this row may be a view of a whole chunk's logits."""
+        return Row(self.logits.copy(), self.lse, self.entropy, self.source, self.seconds)
+
 
 def summarise(logits: torch.Tensor, source: str, seconds: float = 0.0) -> Row:
     """The row of f32 CPU logits, shape [V], with its exact sums.

@@ -57,11 +57,7 @@ def start(
     best, source, snapshot, unlike = 0, None, None, False
     for leaf in leaves:
         common = min(leaf.common(ids), wanted)
-        if probed.croppable or common == len(leaf):
-            usable, candidate = common, None
-        else:
-            candidate = next((s for s in reversed(leaf.snapshots) if s.length <= common), None)
-            usable = candidate.length if candidate else 0
+        usable, candidate = _usable(probed, leaf, common)
         if leaf.since != since or usable < since - 1:
             unlike = unlike or common > 0
         elif usable >= best and usable:
@@ -76,6 +72,27 @@ def start(
     twin = kv.fork(source.cache, best, snapshot)
     snapshots = [s for s in source.snapshots if s.length <= best]
     return Start(Leaf(twin, source.ids[:best], snapshots, since), best, own=False)
+
+
+def held(probed: Probed, leaves: LeafStore, ids: "array[int]", wanted: int) -> int:
+    """How many tokens of `ids` what `start` gives would hold."""
+    since = probed.borders.since(wanted + 1)
+    if wanted < len(ids):
+        wanted = min(wanted, len(ids) - probed.least)
+    usable = (
+        _usable(probed, leaf, min(leaf.common(ids), wanted))[0]
+        for leaf in leaves
+        if leaf.since == since
+    )
+    return max([0, *usable])
+
+
+def _usable(probed: Probed, leaf: Leaf, common: int) -> tuple[int, kv.Snapshot | None]:
+    """How many of a leaf's first `common` tokens can be gone on from, and the snapshot there."""
+    if probed.croppable or common == len(leaf):
+        return common, None
+    last = next((s for s in reversed(leaf.snapshots) if s.length <= common), None)
+    return (last.length, last) if last else (0, None)
 
 
 def forked(leaf: Leaf) -> Leaf:

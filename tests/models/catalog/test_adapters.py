@@ -101,6 +101,9 @@ def test_none_is_put_on_a_servers_model() -> None:
     asked = LoadOptions("http://127.0.0.1:9", quantize="int8")
     with pytest.raises(UsageError, match="--quantize int8 cannot be asked of a server"):
         open_engine(asked, lambda _: None)
+    asked = LoadOptions("http://127.0.0.1:9", kv_memory=1.5)
+    with pytest.raises(UsageError, match=r"--kv-memory 1\.5 cannot be asked of a server"):
+        open_engine(asked, lambda _: None)
 
 
 def test_another_model_is_opened_without_the_adapters_of_this_one(tmp_path: Path) -> None:

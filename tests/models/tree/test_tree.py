@@ -92,7 +92,7 @@ def test_a_later_walk_changes_no_branch_that_there_is(walks: list[list[tuple[int
             (b.tip, b.turns, b.generated, b.logprob_sum, b.root, [*tree.path(b.tip)])
             for b in tree.branches
         ]
-        origins, steps = [*tree.origin], [*tree.step]
+        origins, steps = tree.origin[:], tree.step[:]
         node = ROOT
         for token, prompt in walk:
             drawn = {} if prompt else {"logprob": -1.0, "rank": 1}

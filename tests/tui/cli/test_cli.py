@@ -33,7 +33,7 @@ RUN_LINE = """
 some/model --prompt hi --temperature .7 --top-k 5 --top-p .9 --min-p .1 --seed 3
 --model-defaults --max-new-tokens 9 --stop END --stop STOP --stop-id 4 --ignore-eos
 --device cuda:1 --dtype bfloat16 --device-map auto --revision abc --trust-remote-code --threads 3
---format jsonl --candidates 3
+--kv-memory 1.5 --format jsonl --candidates 3
 """
 APP_LINE = "./run --theme light --close-call 0.2 --models-dir a --models-dir b"
 
@@ -41,7 +41,8 @@ APP_LINE = "./run --theme light --close-call 0.2 --models-dir a --models-dir b"
 def test_every_option_arrives() -> None:
     options, asked = run.SUBCOMMAND.read(RUN_LINE.split())
     app = options.app
-    assert app.load == LoadOptions("some/model", "cuda:1", "bfloat16", "auto", "abc", True, 3)
+    load = LoadOptions("some/model", "cuda:1", "bfloat16", "auto", "abc", True, 3, kv_memory=1.5)
+    assert app.load == load
     assert app.settings == SamplingSettings(0.7, 5, 0.9, 0.1, 3)
     assert app.given == {"temperature", "top_k", "top_p", "min_p", "seed"}
     assert (app.model_defaults, app.max_new_tokens, app.ignore_eos) == (True, 9, True)
@@ -112,6 +113,9 @@ def test_the_embedded_model_starts_on_the_stock_prompt() -> None:
         ("--max-new-tokens 99999999999", "99999999999 is not possible"),
         ("--dtype int8", "--dtype: invalid choice: 'int8'"),
         ("--threads 0", "--threads: 0 is not possible: give 1 to 2147483647, or auto"),
+        ("--kv-memory 0", "--kv-memory: 0 is not possible: give 0.01 GB or more, such as 2"),
+        ("--kv-memory nan", "--kv-memory: nan is not possible"),
+        ("--kv-memory inf", "--kv-memory: inf is not possible"),
         ("--threads many", "--threads: 'many' is not a whole number"),
         ("--nonsense", "unrecognized arguments: --nonsense"),
         ("a b", "unrecognized arguments: b"),

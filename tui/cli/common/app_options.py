@@ -86,6 +86,7 @@ def load_options(given: argparse.Namespace, threads: int | Literal["auto"] = 0) 
         server=server_options(given),
         adapters=tuple(given.adapters or ()),
         quantize=given.quantize,
+        kv_memory=given.kv_memory or 0.0,
     )
 
 

@@ -16,6 +16,7 @@ from tokexplore.tui.cli.common.option_types import (
     number,
     numbers,
     positive,
+    positive_gigabytes,
     threads,
     whole,
     whole_numbers,
@@ -32,6 +33,7 @@ LOADING = (
     "threads",
     "adapters",
     "quantize",
+    "kv_memory",
 )
 
 
@@ -275,6 +277,14 @@ def add_loading(
         metavar="N|auto",
         help="threads of the CPU; auto, the app's default, takes fewer while that is faster, on "
         "which the last bits of the numbers depend (default elsewhere: by machine and model)",
+    )
+    group.add_argument(
+        "--kv-memory",
+        type=positive_gigabytes,
+        metavar="GB",
+        help="keep so much of the paths that were left at most; going back to one that was dropped "
+        "for it costs a prefill (default: 2, or 40 %% of what is free after loading where that is "
+        "less)",
     )
     add_server(parser, names_one=names_one)
 

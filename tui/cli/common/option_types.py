@@ -1,6 +1,7 @@
 """The values that options take, as argparse wants them: from a text, or an error of its kind."""
 
 import argparse
+import math
 import re
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from tokexplore.models.api.options import Adapter
 from tokexplore.models.untrusted import brief
 from tokexplore.tui.explore.options import LARGEST_COUNT
 
+LEAST_GIGABYTES = 0.01
 _NAME = re.compile(r"[\w.-]{1,60}")
 
 
@@ -30,6 +32,15 @@ def positive(text: str) -> float:
     value = number(text)
     if not 0 <= value < float("inf"):
         raise argparse.ArgumentTypeError(f"{brief(text)} is not possible: give 0 or more")
+    return value
+
+
+def positive_gigabytes(text: str) -> float:
+    value = number(text)
+    if not LEAST_GIGABYTES <= value < math.inf:
+        raise argparse.ArgumentTypeError(
+            f"{brief(text)} is not possible: give {LEAST_GIGABYTES} GB or more, such as 2"
+        )
     return value
 
 

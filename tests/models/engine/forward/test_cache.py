@@ -1,7 +1,7 @@
 """What is run again and what is not: forks, the ladder, and the limits of what is kept."""
 
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
@@ -12,7 +12,7 @@ from support.truth import SAMPLED
 
 from tokexplore.models.api.engine import Control, DrawnToken, StreamRequest
 from tokexplore.models.engine.forward import cache as kv
-from tokexplore.models.engine.forward import prefill
+from tokexplore.models.engine.forward import kv_store, prefill
 from tokexplore.models.engine.forward.forward_pass import Forward
 from tokexplore.models.engine.forward.kv_store import Leaf, LeafStore, Path, RowStore
 from tokexplore.models.engine.forward.logits_row import summarise
@@ -370,6 +370,53 @@ class TestProbe:
         assert "one by one" in engine_of("mamba").info.notices[0]
 
 
+@pytest.mark.parametrize("family", ["llama", "gemma3", "qwen3_next"])
+def test_what_is_kept_stays_below_its_limit_and_what_going_back_costs_is_told(
+    family: str, model_of: Callable[[str], hf.PreTrainedModel], passes: Passes
+) -> None:
+    first = LocalEngine(families.loaded(model_of(family)), kv_bytes=10**9)
+    truth.run(first, PROMPT, 30)
+    limit = 8 * first.core.leaves.bytes
+    engine = LocalEngine(families.loaded(model_of(family)), kv_bytes=limit)
+    assert engine.info.kv_limit == limit
+    paths = []
+    for token in range(20, 50):
+        paths.append(truth.run(engine, [token, *PROMPT], 30).ids)
+        held = engine.held(paths[-1])
+        assert held.bytes <= held.limit == limit
+    assert 3 <= held.paths < 9
+    assert held.bytes > limit / 2
+
+    forget_rows(engine)
+    told = [engine.held(path[:-1]).tokens for path in paths]
+    assert told[0] == 0
+    assert told[-1] >= 32
+    for path, tokens in ((paths[-1], told[-1]), (paths[0], told[0])):
+        forget_rows(engine)
+        passes.clear()
+        truth.run(engine, path[:-1], 0, describe_end=True)
+        assert sum(count for _, count in passes) == len(path) - 1 - tokens
+
+
+KEPT = 2 * 2 * 65 * 8 * 4
+"""Bytes of the keys and values of two layers with room for 65 positions of 8 numbers."""
+
+
+def feed(cache: kv.DynamicCache, count: int) -> None:
+    """Append so many positions to each layer."""
+    for layer in cache.layers:
+        layer.update(torch.zeros(1, 1, count, 8), torch.zeros(1, 1, count, 8))
+
+
+def planted(ids: Sequence[int]) -> Leaf:
+    """A leaf whose layers hold these tokens in `KEPT` bytes."""
+    cache = kv.DynamicCache()
+    cache.layers = [kv.GrowingLayer(), kv.GrowingLayer()]
+    feed(cache, 1)
+    feed(cache, len(ids) - 1)
+    return Leaf(cache, array("I", ids))
+
+
 class TestStores:
     def test_a_path_key_depends_on_all_ids(self) -> None:
         path = Path([1, 2])
@@ -399,9 +446,72 @@ class TestStores:
         rows.put(b"d", row)
 
         assert rows.get(b"b") is None
-        assert rows.get(b"a").logits is row.logits
+        assert rows.get(b"a").logits.tolist() == row.logits.tolist()
         assert rows.seen(b"b")
         assert not rows.seen(b"z")
+
+    def test_a_row_keeps_nothing_of_the_chunk_that_it_comes_from(self) -> None:
+        chunk = torch.zeros(50, 100)
+        rows = RowStore(limit=3 * 400)
+
+        rows.put(b"a", summarise(chunk[-1], "test"))
+
+        held = rows.get(b"a").logits
+        assert held.base is None
+        assert held.nbytes == rows.bytes == 400
+
+    def test_rows_count_what_they_hold_and_forget_whom_they_saw_long_ago(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(kv_store, "SEEN", 5)
+        rows = RowStore(limit=3 * 400)
+        for number in range(9):
+            rows.put(bytes([number]), summarise(torch.zeros(100), "test"))
+
+        assert (len(rows), rows.bytes) == (3, 3 * 400)
+        assert [rows.seen(bytes([n])) for n in range(9)] == [*[False] * 4, *[True] * 5]
+
+    def test_leaves_are_dropped_oldest_first_when_their_bytes_exceed_the_limit(self) -> None:
+        store = LeafStore(3 * KEPT)
+        leaves = [planted([n, *range(9)]) for n in range(5)]
+
+        for leaf in leaves:
+            store.put(leaf)
+
+        assert list(store) == leaves[2:]
+        assert store.bytes == 3 * KEPT
+
+    def test_what_forks_share_counts_once_and_is_free_when_the_last_is_gone(self) -> None:
+        base = planted(range(10))
+        forks = [Leaf(kv.fork(base.cache, 5), array("I", [*range(5), 50 + n])) for n in range(6)]
+        store = LeafStore(2 * KEPT + 1000)
+
+        for leaf in (base, *forks):
+            store.put(leaf)
+        assert len(store) == 7
+        assert store.bytes == KEPT, "all of them look at one buffer"
+
+        grown = Leaf(kv.fork(base.cache, 5), array("I", [*range(5), 99]))
+        feed(grown.cache, 1)
+        store.put(grown)
+        assert len(store) == 8
+        assert store.bytes == KEPT + grown.bytes, "the one that went on copied"
+
+        others = [planted([7, n]) for n in range(2)]
+        for leaf in others:
+            store.put(leaf)
+        assert list(store) == others
+        assert store.bytes == 2 * KEPT
+
+    def test_a_busy_leaf_and_the_newest_stay_whatever_the_limit(self) -> None:
+        store = LeafStore(KEPT // 2)
+        busy, idle, last = (planted([n, 1]) for n in range(3))
+        busy.busy = True
+
+        for leaf in (busy, idle, last):
+            store.put(leaf)
+
+        assert list(store) == [busy, last]
 
     def test_a_leaf_replaces_those_that_it_covers(self) -> None:
         store = LeafStore(10**9)
