@@ -73,7 +73,7 @@
           "block " + (index === focus ? "focus" : heat < 0 ? "unknown" : "h" + heat) +
           (path.has(row[0]) ? " path" : ""), column, count, top, height);
         block.dataset.row = index;
-        if (height * high >= 12) {
+        if (height * high >= 15) {
           block.append(Object.assign(document.createElement("span"), { textContent: name(row) }));
           if (height * high >= 34 && index !== focus) {
             const share = heat < 0 ? "?" : percent(node(row)[2]);

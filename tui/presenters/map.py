@@ -247,7 +247,7 @@ def subtree_words(subtree: Subtree, *, bits: bool) -> list[str]:
     least = "at least " if subtree.unknown else ""
     entropy = None if subtree.entropy is None else subtree.entropy / nats
     return [
-        f"{counted(subtree.nodes, 'token')} in {counted(subtree.leaves, 'path')} after it",
+        f"{counted(subtree.nodes, 'token')} after it, {counted(subtree.leaves, 'path')}",
         f"mass {'?' if subtree.unknown == subtree.leaves else least + mass}",
         f"mean H {figure(entropy, 2)} {unit}",
     ]
