@@ -187,8 +187,9 @@ def row_strip(
     segments += [
         Segment(numbers, styles.muted),
         Segment(fit(mean, columns.mean, "right"), styles.token),
-        Segment(fit(mass, columns.mass, "right"), styles.muted),
     ]
+    if columns.mass:
+        segments.append(Segment(fit(mass, columns.mass, "right"), styles.muted))
     return line(segments, columns.width, styles.base)
 
 
