@@ -10,7 +10,7 @@ from rich.style import Style
 from textual.strip import Strip
 
 from tokexplore.models.display import safe_text
-from tokexplore.widgets.cell_text import cut, fit, line
+from tokexplore.widgets.cell_text import fit, line
 from tokexplore.widgets.numbers import BARS
 
 EIGHTHS = 8
@@ -188,7 +188,7 @@ class _Column:
         if text is None and (edge := self._edge(row, what)):
             return self._edged(what, edge * room, self._over(what))
         filling = _UNKNOWN * room if block.look == "unknown" else ""
-        shown = cut(safe_text(text), room) if text is not None else filling
+        shown = safe_text(text) if text is not None else filling
         if text is not None and block.cursor:
             return self._edged(what, fit(shown, room), self._styles.cursor)
         return self._edged(what, fit(shown, room), style + Style(bold=block.path))

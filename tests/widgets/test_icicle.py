@@ -91,6 +91,11 @@ def test_names_stand_in_the_middle_and_figures_below_them() -> None:
     assert shown(view_of(block, cells=2), 1) == ["  "], "a narrow column has no names"
 
 
+def test_a_name_that_nobody_made_safe_is_safe() -> None:
+    block = IcicleBlock(1, 0, 0.0, 1.0, "heat-1", "a\x1b]0;x\x07\u202e\n", "\x9b1m")
+    assert all(text.isprintable() for text in shown(view_of(block, cells=16), 2))
+
+
 def test_an_edge_between_two_colours_is_exact_to_an_eighth() -> None:
     for eighth in range(1, EIGHTHS):
         share = eighth / EIGHTHS / 2

@@ -55,6 +55,7 @@ def test_the_picture_has_a_rectangle_as_high_as_each_token_is_probable() -> None
     picture = drawn(source)
     found = tips(picture)
     whole = float(found[VOCABULARY.show(tree.token[4])].get("height", 0))
+    assert whole == 599, "all but the gap between blocks"
     for node in range(5, len(tree)):
         name = VOCABULARY.show(tree.token[node])
         rect = next(rect for tip, rect in found.items() if tip.startswith(f"{name}: "))
@@ -103,6 +104,8 @@ def test_each_prompt_has_a_map() -> None:
     picture = drawn(source_of(tree))
     heads = [text.text for text in picture.iter(f"{SVG}text") if text.get("font-size") == "20"]
     assert len(heads) == 2
+    path = drawn(source_of(tree), "path")
+    assert float(picture.get("height", 0)) == 2 * float(path.get("height", 0))
     assert float(picture.get("height", 0)) == 2 * float(drawn(source_of(forked())).get("height", 0))
 
 
