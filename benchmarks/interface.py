@@ -15,7 +15,8 @@ length and threads) in a bare process. A gap is what a sleep of 5 ms in the even
 its own CPU is what the loop's thread computed meanwhile, which a busy machine changes little.
 
 For `keys` and `map` the tree comes from the tests' fake engine; a key is typed into the terminal,
-and its paint is the last byte that comes before 0.12 s of silence. CPU is that of the app's process.
+and its paint is the last byte that comes before 0.12 s of silence. CPU is that of the app's
+process.
 """
 
 import argparse
