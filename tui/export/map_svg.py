@@ -123,9 +123,10 @@ class _Drawing:
         first = node == self._map.start
         heat = level("surprisal", -tree.logprob[node])
         colour = "muted" if first or heat < 0 else f"heat-text-{heat}"
-        fill = str(
-            LIGHT.surface if first else self._own[f"heat-{heat}"] if heat > 0 else LIGHT.panel
-        )
+        if first or heat < 0:
+            fill = str(LIGHT.surface)
+        else:
+            fill = self._fill(heat)
         self._rect(block.column, block.top, block.height, fill, self._tip(block))
         x, y = _MARGIN + block.column * self._wide, self._top + block.top * _HIGH
         high = block.height * _HIGH - _GAP
@@ -144,6 +145,10 @@ class _Drawing:
         self._svg.text(x + 2 * _EDGE, middle, shown, size, text, bold=bold)
         if two:
             self._svg.text(x + 2 * _EDGE, middle + _SMALL + 4, share, _SMALL, text)
+
+    def _fill(self, heat: int) -> str:
+        """The colour of a level; the lowest one is to be seen on the background."""
+        return str(self._own[f"heat-{heat}"] if heat else LIGHT.panel)
 
     def _name(self, node: int) -> str:
         return safe_text(self._source.vocabulary.show(self._source.tree.token[node]))
@@ -169,8 +174,7 @@ class _Drawing:
         self._svg.text(_WIDE - _MARGIN, y, "nats", _SMALL, muted, anchor="end", font=SANS)
         for label, heat in reversed(legend("surprisal")):
             x -= 34
-            fill = str(self._own[f"heat-{heat}"] if heat else LIGHT.panel)
-            self._svg.rect(x, y - 14, 32, 20, fill)
+            self._svg.rect(x, y - 14, 32, 20, self._fill(heat))
             self._svg.text(x + 16, y, label, _SMALL, self._own[f"heat-text-{heat}"],
                            anchor="middle", font=SANS)  # fmt: skip
         x -= 8

@@ -348,8 +348,8 @@ TERMS: Mapping[str, tuple[Term, ...]] = {
         Term("╱╱╱", "╱╱", "what may follow too and was not explored"),
         Term("░░░", "░░", "tokens that are too low to be drawn one by one: {map.zoom:⏎} on the "
              "block before them shows them"),
-        Term("····, a block", "····", "a token whose probability is not known: it has the height "
-             "that the known ones leave"),
+        Term("····, a block", "····", "the figure that colours show is not known: without a "
+             "probability it has the height that the known ones leave"),
         Term("+5.3 bits", r"\+[\d.?]+ bits", "how deep a block is: minus the base-2 logarithm of "
              "its path's probability from where the map begins"),
         Term("path 3.1% of the map", r"\bpath \S+ of the map", "the probability of all tokens from "

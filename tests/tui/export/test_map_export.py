@@ -14,6 +14,8 @@ from tokexplore.models.tree.icicle import Icicle, logprob_since
 from tokexplore.models.tree.tree import TokenTree
 from tokexplore.models.tree.trie import ROOT
 from tokexplore.tui.export.source import Scope, Source
+from tokexplore.tui.theme import LIGHT
+from tokexplore.widgets.heat import LIGHT_RAMP
 
 SVG = "{http://www.w3.org/2000/svg}"
 SHARES = (0.5, 0.2, 0.1, None)
@@ -65,7 +67,8 @@ def test_the_picture_has_a_rectangle_as_high_as_each_token_is_probable() -> None
         else:
             assert float(rect.get("height", 0)) + 1 == pytest.approx(0.2 * (whole + 1), abs=0.02)
     assert any(rect.get("fill") == "url(#rest)" for rect in found.values())
-    assert f"{VOCABULARY.show(4)}: probability not known" in found
+    unknown = found[f"{VOCABULARY.show(4)}: probability not known"]
+    assert unknown.get("fill") not in {*LIGHT_RAMP.backgrounds, LIGHT.panel}, "it is no level"
     texts = {text.text for text in picture.iter(f"{SVG}text")}
     assert "50.0%" in texts
     assert "?" in texts

@@ -16,6 +16,7 @@ from tokexplore.tui.app import TokexploreApp
 from tokexplore.tui.browse.screen import BrowseScreen
 from tokexplore.tui.explore.options import AppOptions
 from tokexplore.tui.presenters.map import WIDTHS
+from tokexplore.tui.presenters.terms import terms_in
 from tokexplore.tui.screens.map import MapScreen
 from tokexplore.widgets.icicle import IcicleMap
 from tokexplore.widgets.numbers import probability_text
@@ -327,6 +328,18 @@ async def test_there_is_no_map_before_there_is_a_step() -> None:
         await press(pilot, "ctrl+g", "I")
         assert not isinstance(app.screen, MapScreen)
         assert any("No step yet" in n.message for n in app._notifications)
+
+
+async def test_what_it_shows_is_explained() -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=SIZES[0]) as pilot:
+        app, _ = await mapped(pilot)
+        await press(pilot, "right", "enter", "right")
+        found = {term.name for term in terms_in(screen_text(app))["Map"]}
+        assert found >= {
+            "map", "╱╱╱", "+5.3 bits", "path 3.1% of the map", "of what has the whole height",
+            "tokens after it", "mass of a block", "mean H",
+        }  # fmt: skip
 
 
 async def test_the_inspector_and_the_list_have_the_sums() -> None:
