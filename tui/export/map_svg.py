@@ -123,10 +123,7 @@ class _Drawing:
         first = node == self._map.start
         heat = level("surprisal", -tree.logprob[node])
         colour = "muted" if first or heat < 0 else f"heat-text-{heat}"
-        if first or heat < 0:
-            fill = str(LIGHT.surface)
-        else:
-            fill = self._fill(heat)
+        fill = str(LIGHT.surface) if first or heat < 0 else self._fill(heat)
         self._rect(block.column, block.top, block.height, fill, self._tip(block))
         x, y = _MARGIN + block.column * self._wide, self._top + block.top * _HIGH
         high = block.height * _HIGH - _GAP

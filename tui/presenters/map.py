@@ -13,8 +13,14 @@ from tokexplore.models.tree.trie import ROOT
 from tokexplore.widgets.cell_text import chop, cut, cut_left, fitting, width
 from tokexplore.widgets.heat import Colouring, level
 from tokexplore.widgets.icicle_drawing import EIGHTHS, IcicleBlock, IcicleGap, IcicleView
-from tokexplore.widgets.numbers import NATS_PER_BIT, figure, logprob_text, percent, unit_of
-from tokexplore.widgets.numbers import probability_text as share_text
+from tokexplore.widgets.numbers import (
+    NATS_PER_BIT,
+    figure,
+    logprob_text,
+    percent,
+    probability_text,
+    unit_of,
+)
 from tokexplore.widgets.role_lines import Piece, Row
 
 COLOURINGS: tuple[Colouring, ...] = ("surprisal", "entropy")
@@ -207,7 +213,7 @@ def _own_figures(icicle: Icicle, node: int, *, bits: bool) -> list[str]:
     """What the model said of a node's token at its step."""
     tree, (unit, nats) = icicle.tree, unit_of(bits=bits)
     entropy = entropy_at(icicle, node)
-    parts = ["probability ?" if not tree.is_scored(node) else share_text(tree.logprob[node])]
+    parts = ["probability ?" if not tree.is_scored(node) else probability_text(tree.logprob[node])]
     if tree.is_scored(node):
         parts.append(f"surprisal {logprob_text(-tree.logprob[node], bits=bits, digits=2)} {unit}")
     if tree.rank[node]:
@@ -224,12 +230,16 @@ def _path_figures(icicle: Icicle, place: MapPlace) -> list[str]:
         return ["the whole map"]
     whole = logprob_since(icicle.tree, place.start, place.cursor)
     parts = [
-        "path: probability ?" if math.isnan(whole) else f"path {share_text(whole)} of the map",
+        "path: probability ?"
+        if math.isnan(whole)
+        else f"path {probability_text(whole)} of the map",
         deep(icicle, place.start, place.cursor),
     ]
     if place.start != place.focus != place.cursor:
         own = logprob_since(icicle.tree, place.focus, place.cursor)
-        parts.append("?" if math.isnan(own) else f"{share_text(own)} of what has the whole height")
+        parts.append(
+            "?" if math.isnan(own) else f"{probability_text(own)} of what has the whole height"
+        )
     return parts
 
 
@@ -243,7 +253,7 @@ def _below(subtree: Subtree, *, bits: bool) -> list[str]:
 def subtree_words(subtree: Subtree, *, bits: bool) -> list[str]:
     """The sums over what was explored after a node."""
     unit, nats = unit_of(bits=bits)
-    mass = share_text(math.log(subtree.mass)) if subtree.mass else "0"
+    mass = probability_text(math.log(subtree.mass)) if subtree.mass else "0"
     least = "at least " if subtree.unknown else ""
     entropy = None if subtree.entropy is None else subtree.entropy / nats
     return [

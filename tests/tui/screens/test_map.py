@@ -2,9 +2,10 @@
 
 import math
 import random
+import threading
 
 import pytest
-from support.app import make_app, press, screen_text, settle, until
+from support.app import during, make_app, press, screen_text, settle, until
 from support.exports import HOSTILE
 from textual.pilot import Pilot
 
@@ -208,6 +209,24 @@ async def test_a_click_stands_on_a_block() -> None:
         await pilot.click(IcicleMap, offset=(2, 10))
         await settle(pilot)
         assert screen.place.cursor == screen.place.start != first
+
+
+async def test_it_grows_with_a_stream() -> None:
+    gate = threading.Semaphore(2)
+    app = make_app(options=OPTIONS, gate=gate)
+    async with app.run_test(size=SIZES[0]) as pilot:
+        explorer = app.controller.explorer
+        await during(pilot, lambda: len(explorer.nodes) > explorer.prompt_length > 0)
+        await pilot.press("I")
+        await during(pilot, lambda: isinstance(app.screen, MapScreen))
+        screen = app.screen
+        assert isinstance(screen, MapScreen)
+        assert app.controller.streaming
+        gate.release(100)
+        await until(pilot, lambda: not app.controller.streaming)
+        await press(pilot, *["right"] * 6)
+        assert screen.place.cursor == explorer.leaf
+        assert "■ length" in screen_text(app)
 
 
 async def test_hidden_branches_are_on_no_map_and_the_cursor_leaves_them() -> None:
