@@ -47,6 +47,7 @@ class MapScreen(LiveScreen):
         background: $background; color: $foreground;
         & #map { height: 1fr; }
         & #map-detail { height: 4; padding: 0 1; }
+        & TitleRule > .title-rule--heat-0 { background: $panel; }
     }
     """
     mode = "MAP"
