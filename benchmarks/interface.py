@@ -6,6 +6,7 @@
                                                    size that reads along, against one alone
     python benchmarks/interface.py served          the gaps on a model here and behind a server
     python benchmarks/interface.py keys            key to paint: 10,000 tokens, 10,000 branches
+    python benchmarks/interface.py map             key to paint on the map of 10,000 nodes
     python benchmarks/interface.py why [MODEL]     key to picture of a model's inside
 
 The app is the real one on a pseudo-terminal of 120 x 40 that is always read. For `stream` the
@@ -13,8 +14,9 @@ engine is in its worker process, and rounds alternate with `model.generate` (gre
 length and threads) in a bare process. A gap is what a sleep of 5 ms in the event loop oversleeps;
 its own CPU is what the loop's thread computed meanwhile, which a busy machine changes little.
 
-For `keys` the tree comes from the tests' fake engine; a key is typed into the terminal, and its
-paint is the last byte that comes before 0.12 s of silence. CPU is that of the app's process.
+For `keys` and `map` the tree comes from the tests' fake engine; a key is typed into the terminal,
+and its paint is the last byte that comes before 0.12 s of silence. CPU is that of the app's
+process.
 """
 
 import argparse
@@ -48,8 +50,8 @@ ASK, ANSWER = b"\x1b[6n", b"\x1b[1;1R"
 """Where is the cursor, and a place: what a terminal answers once it has drawn a frame."""
 SILENCE = 0.12
 """Seconds without output after which a key's paint is over."""
-LEFT, RIGHT, DOWN, PAGE_DOWN, END, HOME, ENTER = (
-    b"\x1b[D", b"\x1b[C", b"\x1b[B", b"\x1b[6~", b"\x1b[F", b"\x1b[H", b"\r",
+LEFT, RIGHT, UP, DOWN, PAGE_DOWN, END, HOME, ENTER, BACK = (
+    b"\x1b[D", b"\x1b[C", b"\x1b[A", b"\x1b[B", b"\x1b[6~", b"\x1b[F", b"\x1b[H", b"\r", b"\x7f",
 )  # fmt: skip
 
 
@@ -286,6 +288,24 @@ def keys(presses: int) -> None:
             measure(terminal, "last and first in the list", [[END], [HOME]] * (presses // 2))
 
 
+def map_keys(presses: int) -> None:
+    """Key to paint on the map, of few nodes and of many."""
+    for nodes in (100, 10_000):
+        print(f"{nodes:,} nodes (target: p95 50 ms)")
+        with watched("map", "fake", nodes) as terminal:
+            terminal.next_report()
+            terminal.press(HOME)
+            measure(terminal, "open the map", [[b"I"], *[[b"q", b"I"]] * (presses // 4)])
+            terminal.press(HOME)
+            measure(terminal, "a block down, up", [[DOWN], [UP]] * (presses // 2))
+            measure(terminal, "a step on, back", [[RIGHT], [LEFT]] * (presses // 2))
+            measure(terminal, "to the whole map and on", [[LEFT], [RIGHT]] * (presses // 2))
+            measure(terminal, "whole height, back", [[ENTER], [BACK]] * (presses // 2))
+            measure(terminal, "next colouring", [[b"c"]] * presses)
+            terminal.press(b"---")
+            measure(terminal, "down in narrow columns", [[DOWN], [UP]] * (presses // 2))
+
+
 def why(model: str, tokens: int, rounds: int) -> None:
     """From a key to the last byte of the picture of a model's inside; the first time, where modules
     are imported and the model is found out about, and after that."""
@@ -313,7 +333,9 @@ def why(model: str, tokens: int, rounds: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("job", choices=["stream", "second", "served", "keys", "why", "generate"])
+    parser.add_argument(
+        "job", choices=["stream", "second", "served", "keys", "map", "why", "generate"]
+    )
     parser.add_argument("model", nargs="?", default=EMBEDDED)
     parser.add_argument("--tokens", type=int, default=800)
     parser.add_argument("--rounds", type=int, default=5)
@@ -321,6 +343,8 @@ def main() -> None:
     asked = parser.parse_args()
     if asked.job == "keys":
         keys(asked.presses)
+    elif asked.job == "map":
+        map_keys(asked.presses)
     elif asked.job == "why":
         why(asked.model, min(asked.tokens, 48), asked.rounds)
     elif asked.job == "second":

@@ -7,6 +7,7 @@ descriptor, one JSON object a line; `stream` ends by itself, `ended` and the tre
 """
 
 import asyncio
+import heapq
 import json
 import os
 import random
@@ -38,7 +39,7 @@ from tokexplore.tui.explore.options import STOCK_PROMPT, AppOptions
 BEAT = 0.005
 """Seconds that the heart sleeps; what it oversleeps is a gap of the event loop."""
 SPREAD = 8
-"""Tokens of each of many branches."""
+"""Tokens of each of many branches; tokens after each of many nodes."""
 
 
 class WatchedApp(TokexploreApp):
@@ -206,6 +207,26 @@ def build_branches(branches: int, explorer: Explorer, engine: FakeEngine) -> Non
     explorer.go_to(leaf)
 
 
+def build_map(nodes: int, explorer: Explorer, engine: FakeEngine) -> None:
+    """So many tokens, always after the most probable path that has none yet."""
+    tree, chance, start = explorer.tree, random.Random(0), explorer.leaf
+    leaf = grow(explorer, engine, start, 60)
+    distributions = [tree.distribution[n] for n in tree.path(leaf) if n in tree.distribution]
+    open_nodes = [(0.0, start)]
+    while len(tree) < nodes:
+        surprisal, node = heapq.heappop(open_nodes)
+        distribution = tree.distribution.get(node) or chance.choice(distributions)
+        tree.record_distribution(node, distribution)
+        for place in range(SPREAD):
+            logprob = distribution.logprob(place)
+            after = tree.take(
+                node, distribution.id_view[place], "picked", settings=0, logprob=logprob,
+                rank=place + 1,
+            )  # fmt: skip
+            heapq.heappush(open_nodes, (surprisal - logprob, after))
+    explorer.go_to(leaf)
+
+
 def main() -> None:
     job, report, model, tokens = sys.argv[1], int(sys.argv[2]), sys.argv[3], int(sys.argv[4])
     prompt = PromptSpec(text=STOCK_PROMPT)
@@ -223,7 +244,7 @@ def main() -> None:
         read = msgspec.structs.replace(options, max_new_tokens=1, against=against)
         ReadAlongApp(read, report, tokens).run()
         return
-    build = {"path": build_path, "branches": build_branches}[job]
+    build = {"path": build_path, "branches": build_branches, "map": build_map}[job]
     first = AppOptions(prompt=prompt, max_new_tokens=1)
     BuiltApp(first, report, partial(build, tokens)).run()
 

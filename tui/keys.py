@@ -159,6 +159,8 @@ GROUPS: dict[str, tuple[Command, ...]] = {
         Command("view.why", "Y", "Y", "why", "why",
                 "Why this token: what each layer thought, what each part of the model did, and "
                 "which words of the prompt did it."),
+        Command("view.map", "I", "I", "map", "map",
+                "The map: every explored path from left to right, as high as it is probable."),
         Command("view.watch", "w", "w", "watch", "watch",
                 "Follow a token at every step, whatever its rank; again to leave it out."),
         Command("view.against", "ampersand,＆", "&", "against", "second model",
@@ -171,8 +173,8 @@ GROUPS: dict[str, tuple[Command, ...]] = {
         Command("file.models", "M", "M", "models", "models", "Open another model."),
         Command("file.sessions", "O", "O", "sessions", "sessions", "Open a session that was kept."),
         Command("file.export", "E", "E", "export", "export",
-                "Write the tree to a file: HTML, Markdown, CSV, JSON, JSON lines, Graphviz; or a "
-                "chat as messages."),
+                "Write the tree to a file: HTML, Markdown, CSV, JSON, JSON lines, Graphviz, the "
+                "map as SVG; or a chat as messages."),
         Command("file.record", "exclamation_mark,！", "!", "app.record", "record",
                 "Record the screen (asciicast), or stop."),
         Command("file.mark", "at,＠", "@", "app.mark_recording", "mark",

@@ -10,7 +10,7 @@ from textual.strip import Strip
 
 from tokexplore.models.display import safe_text
 from tokexplore.widgets.cell_text import cut, fit, line, width
-from tokexplore.widgets.numbers import logprob_text, short_count
+from tokexplore.widgets.numbers import logprob_text, probability_text, short_count
 
 CURSOR, CURRENT, LIVE, HIDDEN, MARKED = "›", "●", "▶", "×", "◆"
 ENDED, STOPPED = "■", "‖"
@@ -42,6 +42,8 @@ class BranchRow(NamedTuple):
     """Position of its first own token where the branch that it left was given another one there."""
     ended: str = ""
     """Why it ended (`eos`, `interrupted`); empty where it did not."""
+    total_logprob: float | None = None
+    """The model's logprob (nats) of all tokens since the fork; None where one is not known."""
 
 
 class BranchStyles(NamedTuple):
@@ -74,6 +76,7 @@ class BranchColumns(NamedTuple):
     """Words on the same line; 0 where they stand below, or nowhere."""
     length: int
     mean: int
+    mass: int = 0
 
 
 @lru_cache(maxsize=64)
@@ -81,11 +84,12 @@ def columns_for(cells: int, *, words_beside: bool = False) -> BranchColumns:
     """Column widths that fill `cells` cells; with `words_beside` the words share the line."""
     tree = 5 if cells < 60 else 8
     mean = 7 if cells >= 28 else 0
+    mass = 10 if cells >= 60 else 0
     length = 5 if cells >= 22 else 0
     at = 6 if cells >= 17 else 0
-    free = cells - 2 - tree - at - length - mean - 1
+    free = cells - 2 - tree - at - length - mean - mass - 1
     words = max(0, free - (16 if cells < 96 else 24)) if words_beside else 0
-    return BranchColumns(cells, tree, at, max(0, free - words), words, length, mean)
+    return BranchColumns(cells, tree, at, max(0, free - words), words, length, mean, mass)
 
 
 def guides(depths: Sequence[int], first: int, last: int) -> list[list[bool]]:
@@ -144,6 +148,7 @@ def head_strip(columns: BranchColumns, styles: BranchStyles, *, bits: bool = Fal
     parts = ["  ", fit("branch", place), fit("at", at), fit("token", columns.token)]
     parts += [fit("", columns.words), fit("len", columns.length, "right")]
     parts += [fit("bits/t" if bits else "lp/tok", columns.mean, "right")]
+    parts += [fit("mass", columns.mass, "right")]
     return line([Segment("".join(parts), styles.head)], columns.width, styles.base)
 
 
@@ -162,6 +167,7 @@ def row_strip(
     if row.fork_position is not None:
         at = f"p{short_count(row.fork_position)}"
     mean = "" if row.mean_logprob is None else logprob_text(row.mean_logprob, bits=bits, digits=2)
+    mass = "" if row.total_logprob is None else probability_text(row.total_logprob)
     label = f"{row.number}{MARKED if row.marked else ''}"
     tree = tree_text(going, label, columns.tree)
     split = len(tree.rstrip()) - len(label)
@@ -182,6 +188,8 @@ def row_strip(
         Segment(numbers, styles.muted),
         Segment(fit(mean, columns.mean, "right"), styles.token),
     ]
+    if columns.mass:
+        segments.append(Segment(fit(mass, columns.mass, "right"), styles.muted))
     return line(segments, columns.width, styles.base)
 
 

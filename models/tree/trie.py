@@ -54,6 +54,12 @@ class Branch(msgspec.Struct, gc=False):
         """Mean model logprob per token since the fork (nats); None where no token is scored."""
         return self.logprob_sum / self.scored if self.scored else None
 
+    @property
+    def total_logprob(self) -> float | None:
+        """Model logprob of the tokens since the fork, together (nats); None where that of one is
+        not known, or there is none."""
+        return self.logprob_sum if 0 < self.scored == self.generated else None
+
 
 class Trie:
     """Nodes are small ints; node 0 is the tokenless root. Arrays are indexed by node: a hundred

@@ -22,9 +22,8 @@ OPTIONS = AppOptions(
 )
 SCREENS = {
     "": (), "d": ("d",), "s": ("s",), "C": ("C",), "D": ("D",), "b": ("b",), "M": ("M",),
-    "O": ("O",), "i": ("i",), "Y": ("Y",),
-    "futures": ("futures",), "?": ("question_mark",), "=": ("equals_sign",),
-    "examples": ("examples",),
+    "O": ("O",), "i": ("i",), "Y": ("Y",), "I": ("I",), "?": ("question_mark",),
+    "futures": ("futures",), "=": ("equals_sign",), "examples": ("examples",),
 }  # fmt: skip
 """What opens them; the main screen is there already."""
 

@@ -10,7 +10,7 @@ from textual.screen import Screen
 
 pytestmark = pytest.mark.usefixtures("each_frame")
 TINY = ((1, 1), (2, 9), (3, 3), (5, 2), (7, 30), (12, 5), (200, 1), (1, 60))
-KEYS = ("", "question_mark", "equals_sign", "p", "O", "b", "s", "D", "C", "d", "colon")
+KEYS = ("", "question_mark", "equals_sign", "p", "O", "b", "s", "D", "C", "d", "I", "colon")
 
 
 async def rests(counted: list[None]) -> bool:

@@ -82,9 +82,9 @@ WRONG = {
     'act.draw = "\\u0007"': "keys.toml: act.draw has '\\x07', which is no key.",
     'act.draw = "x"': "keys.toml: x is bound twice on the main screen, by branch.hide and by "
     "act.draw.",
-    'act.draw = "I"\nact.undo = "I"': "keys.toml: I is bound twice on the main screen, by "
+    'act.draw = "$"\nact.undo = "$"': "keys.toml: $ is bound twice on the main screen, by "
     "act.draw and by act.undo.",
-    'file.mark = "v"\nview.columns = "I"': "keys.toml: v is bound twice where branches are "
+    'file.mark = "v"\nview.columns = "$"': "keys.toml: v is bound twice where branches are "
     "compared, by compare.mode and by file.mark.",
     'lens.pin = "4"': "keys.toml: 4 is bound twice in the sampling lens, by “type('4')” and by "
     "lens.pin.",
@@ -159,7 +159,7 @@ def test_every_screen_of_ours_is_a_place_and_every_id_is_on_the_page() -> None:
 
 
 OWN = """
-act.take = "I"
+act.take = "$"
 program.help = "f5"
 program.palette = "G"
 act.prompt = "Q"
@@ -183,11 +183,11 @@ async def test_rebound_keys_act_and_are_shown_on_every_kind_of_screen() -> None:
         tree = app.controller.explorer.tree
         assert "nonsense is the id of no key" in screen_text(app)
         bar = screen_text(app).splitlines()[-1]
-        assert " I branch " in bar
+        assert " $ branch " in bar
         assert bar.rstrip().endswith("f5 help")
         await press(pilot, "home", "down", "enter")
         assert len(tree.branches) == 1, "its old key does nothing any more"
-        await press(pilot, "I")
+        await press(pilot, "dollar_sign")
         await until(pilot, lambda: not app.controller.streaming)
         assert len(tree.branches) == 2
         await press(pilot, "D")
@@ -206,7 +206,7 @@ async def test_rebound_keys_act_and_are_shown_on_every_kind_of_screen() -> None:
         await press(pilot, "w", "q", "f5")
         assert isinstance(app.screen, HelpSheet)
         shown = app.screen.text().plain
-        for line in ("  I       branch ", "  f5      help ", "Comparing (D)", "  w       close "):
+        for line in ("  $       branch ", "  f5      help ", "Comparing (D)", "  w       close "):
             assert line in shown
         await press(pilot, "w", "Q")
         assert isinstance(app.screen, PromptEditor)
@@ -225,7 +225,7 @@ async def test_the_palette_shows_them_and_a_saved_tape_has_the_keys_as_they_come
     app = make_app(options=OPTIONS, rebinding=read(OWN))
     async with app.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: ended(app))
-        await press(pilot, "home", "enter", "down", "I")
+        await press(pilot, "home", "enter", "down", "dollar_sign")
         await until(pilot, lambda: not app.controller.streaming)
         await press(pilot, "Q", "ctrl+d", "a", "Q", "enter")
         await pilot.press("G", *"lab")

@@ -93,6 +93,6 @@ def test_the_bar_of_a_chat_has_its_own_keys_on_80_columns() -> None:
 
 def test_no_heading_is_a_bare_sign() -> None:
     wide = branch_columns(120, words_beside=True)
-    for columns in (wide, branch_columns(36)):
+    for columns, more in ((wide, ["mass"]), (branch_columns(36), [])):
         names = branch_head(columns, BRANCH_STYLES).text.split()
-        assert names == ["branch", "at", "token", "len", "lp/tok"]
+        assert names == ["branch", "at", "token", "len", "lp/tok", *more]

@@ -44,6 +44,7 @@ branch_rows = st.builds(
     marked=st.booleans(),
     name=texts,
     ended=st.sampled_from(["", "eos", "length"]),
+    total_logprob=st.none() | st.floats(-10_000, 0),
 )
 
 
@@ -112,6 +113,12 @@ def test_a_row_says_everything_it_knows() -> None:
         "main",
     ]
     assert "-1.44" not in drawn(branch(2, mean_logprob=None))
+
+
+def test_a_wide_list_has_the_probability_of_all_tokens_since_the_fork() -> None:
+    for total, mass in ((-2.0, "13.53%"), (-40.0, "4.25e-18"), (None, "-1.50")):
+        assert drawn(branch(2, total_logprob=total), 70).split()[-1] == mass
+    assert "13.53%" not in drawn(branch(2, total_logprob=-2.0), 59)
 
 
 def test_states_have_signs_that_need_no_colour() -> None:

@@ -145,6 +145,15 @@ class DisplayActions(Actions):
         else:
             self.controller.jobs.change(self._open_paused(WhyScreen))
 
+    async def action_map(self) -> None:
+        """The map of the tree."""
+        from tokexplore.tui.screens.map import MapScreen
+
+        if not self.explorer.nodes:
+            self.screen.nothing("step yet")
+        else:
+            await self._push(MapScreen(self.controller, bits=self._step.table.bits))
+
     async def _open_paused(self, make: Callable[[Controller], Screen[None]]) -> None:
         """Open a screen on a path that nothing changes meanwhile."""
         await self.controller.while_paused(lambda: self._push(make(self.controller)))

@@ -18,6 +18,7 @@ from tokexplore.tui.screens.find import FindToken
 from tokexplore.tui.screens.futures import FuturesScreen
 from tokexplore.tui.screens.lab import LabScreen
 from tokexplore.tui.screens.lab_readings import ReadingsScreen
+from tokexplore.tui.screens.map import MapScreen
 from tokexplore.tui.screens.models import ModelPicker
 from tokexplore.tui.screens.palette import Palette
 from tokexplore.tui.screens.sampler_lens import SamplerLensScreen
@@ -33,6 +34,7 @@ KINDS: dict[str, tuple[type[DOMNode], ...]] = {
     "on the screen of temperatures": (TemperaturesScreen,),
     "among futures": (FuturesScreen,),
     "looking into a step": (WhyScreen,),
+    "on the map": (MapScreen,),
     "in the lab": (LabScreen,),
     "in the lab's readings": (ReadingsScreen,),
     "in the list of branches": (BranchesDialog,),

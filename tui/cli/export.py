@@ -52,7 +52,7 @@ def _run(asked: ExportOptions, _open_engine: OpenEngine) -> int:
 SUBCOMMAND = Subcommand(
     name="export",
     takes="[SESSION]",
-    summary="one of them as HTML, Markdown, CSV, JSON, JSON lines or a graph",
+    summary="one of them as HTML, Markdown, CSV, JSON, JSON lines, a graph or a map",
     parser=_parser,
     options=lambda given: ExportOptions(**vars(given)),
     run=_run,

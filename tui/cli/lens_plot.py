@@ -13,8 +13,8 @@ from tokexplore.models.lab.lens import Column, Lens, Share
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.tui.cli.lens import LensOptions
 from tokexplore.tui.cli.lens_values import Looked
-from tokexplore.tui.cli.svg import SANS, Svg, cells_in, text_width
 from tokexplore.tui.explore.options import check_new
+from tokexplore.tui.export.svg import SANS, Svg, cells_in, text_width
 from tokexplore.tui.report.lens_text import others_text
 from tokexplore.tui.theme import DARK, LIGHT
 from tokexplore.widgets.cell_text import cut, cut_left

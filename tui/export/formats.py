@@ -39,6 +39,7 @@ FORMATS = {
     "csv": Format((".csv",), "csv_table:csv_parts"),
     "markdown": Format((".md", ".markdown"), "markdown:markdown_parts"),
     "html": Format((".html", ".htm"), "html:html_parts"),
+    "svg": Format((".svg",), "map_svg:svg_parts"),
     "dot": Format((".dot", ".gv"), "graphviz:dot_parts"),
 }
 SUFFIXES = {suffix: name for name, form in FORMATS.items() for suffix in form.suffixes}

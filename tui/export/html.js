@@ -1,6 +1,6 @@
 "use strict";
+const data = JSON.parse(document.getElementById("data").textContent);
 (() => {
-  const data = JSON.parse(document.getElementById("data").textContent);
   const tip = document.getElementById("tip");
   const tokens = [...document.querySelectorAll(".t")];
   let on = null;

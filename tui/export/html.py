@@ -5,6 +5,7 @@ import hashlib
 import html
 import math
 from collections.abc import Iterator
+from itertools import chain
 
 import msgspec
 
@@ -12,6 +13,7 @@ from tokexplore.models.tree.trie import Branch
 from tokexplore.models.tree.turns import Turns, is_given, steps_until
 from tokexplore.models.tree.visibility import is_fork
 from tokexplore.tui.export.html_lab import lab_link, lab_parts
+from tokexplore.tui.export.html_map import map_data, map_parts, maps_of
 from tokexplore.tui.export.html_page import page_file, page_head
 from tokexplore.tui.export.html_texts import texts_parts
 from tokexplore.tui.export.leaving import left_by
@@ -34,18 +36,23 @@ def html_parts(source: Source, scope: Scope, count: int) -> Iterator[bytes]:
     script = page_file("html.js")
     if source.tree.distribution.incomplete:
         script = script.replace(_ENTROPY, _ENTROPY_IF_KNOWN)
+    maps, places = maps_of(source, scope), list[str]()
+    if maps:
+        script += page_file("html_map.js")
+        places = list(map_parts(source, maps))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     lab, texts = list(lab_parts(source, scope)), list(texts_parts(source, scope))
-    sheets = [name for name, parts in (("html_lab.css", lab), ("html_texts.css", texts)) if parts]
+    optional = (("html_lab.css", lab), ("html_texts.css", texts), ("html_map.css", places))
+    sheets = [name for name, parts in optional if parts]
     yield _head(source, scope, digest, sheets).encode()
     branches = source.branches(scope)
-    yield from (
-        part.encode("utf-8", "backslashreplace") for part in _story(source, scope, branches)
-    )
-    for part in (*texts, *lab):
+    for part in chain(places, _story(source, scope, branches), texts, lab):
         yield part.encode("utf-8", "backslashreplace")
     yield b'<aside id="tip" hidden></aside>\n<script type="application/json" id="data">'
     yield _data(source, scope, count)
+    if maps:
+        yield b'</script>\n<script type="application/json" id="maps">'
+        yield map_data(source, maps)
     yield f"</script>\n<script>{script}</script>\n</body>\n</html>\n".encode()
 
 

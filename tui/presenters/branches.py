@@ -150,6 +150,7 @@ class BranchRows(Sequence[BranchRow]):
             token=token,
             length=branch.generated,
             mean_logprob=branch.mean_logprob,
+            total_logprob=branch.total_logprob,
             words=self._first_words(branch),
             current=current,
             hidden=is_hidden(tree, branch.number),

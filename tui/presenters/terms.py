@@ -264,6 +264,8 @@ TERMS: Mapping[str, tuple[Term, ...]] = {
             "lp/tok, bits/t", r"lp/tok|bits/t",
             "mean logprob of its generated tokens (nats or bits a token): nearer to 0 is likelier",
         ),
+        Term("mass", r"lp/tok +mass|bits/t +mass", "probability of all tokens since the fork "
+             "together, exp of the sum of their logprobs; empty where one is not known"),
         Term("main", r"\bmain\b", "the first branch of a prompt: it left no other"),
     ),
     "Strip": (
@@ -348,6 +350,27 @@ TERMS: Mapping[str, tuple[Term, ...]] = {
              "large weight on it means little"),
         Term("cosine, |Δ|/|h|", r"\bcosine\b", "how far the two models' states are apart: the "
              "cosine between them, and the length of their difference over the first one's"),
+    ),
+    "Map": (
+        Term("map", r"^─ map\b", "what was explored after the prompt, steps from left to right: a "
+             "block is as high as its token is probable after those before it"),
+        Term("╱╱╱", "╱╱", "what may follow too and was not explored"),
+        Term("░░░", "░░", "tokens that are too low to be drawn one by one: {map.zoom:⏎} on the "
+             "block before them shows them"),
+        Term("····, a block", "····", "the figure that colours show is not known: without a "
+             "probability it has the height that the known ones leave"),
+        Term("+5.3 bits", r"\+[\d.?]+ bits", "how deep a block is: minus the base-2 logarithm of "
+             "its path's probability from where the map begins"),
+        Term("path 3.1% of the map", r"\bpath \S+ of the map", "the probability of all tokens from "
+             "where the map begins up to this one together"),
+        Term("of what has the whole height", "of what has the whole height", "the same from the "
+             "block in the first column on"),
+        Term("tokens after it", r"\btokens? after it, [\d,]+ path", "what was explored after the "
+             "block, and how many ends it has"),
+        Term("mass of a block", r"\bmass (at least )?[\d.]+\S*( ·|,| …)", "probability of going on "
+             "from it along one of those paths to its end"),
+        Term("mean H", r"\bmean H [\d.?]", "mean entropy of the steps at which those tokens were "
+             "taken"),
     ),
     "Sampler": (
         *(_stage(stage, _STAGES[stage.field]) for stage in STAGES),

@@ -63,6 +63,7 @@ def screens(own: Rebinding = NONE) -> dict[type[Screen[Any]], str]:
     from tokexplore.tui.screens.futures import FuturesScreen
     from tokexplore.tui.screens.lab import LabScreen
     from tokexplore.tui.screens.lab_readings import ReadingsScreen
+    from tokexplore.tui.screens.map import MapScreen
     from tokexplore.tui.screens.sampler_lens import SamplerLensScreen
     from tokexplore.tui.screens.temperatures import TemperaturesScreen
     from tokexplore.tui.screens.why import WhyScreen
@@ -73,6 +74,7 @@ def screens(own: Rebinding = NONE) -> dict[type[Screen[Any]], str]:
         TemperaturesScreen: own.words("Temperatures ({view.ladder:C})"),
         FuturesScreen: own.words("Futures ({act.futures:F})"),
         WhyScreen: own.words("Why this token ({view.why:Y})"),
+        MapScreen: own.words("The map ({view.map:I})"),
         LabScreen: own.words("The lab ({view.lab:D})"),
         ReadingsScreen: own.words("Readings in the lab ({lab.readings:i})"),
     }

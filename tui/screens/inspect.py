@@ -13,12 +13,15 @@ from tokexplore.models.distribution import Distribution
 from tokexplore.models.partial_characters import LONGEST_CHARACTER
 from tokexplore.models.sampling.bounds import entropy_bounds
 from tokexplore.models.scored_text import by_probability
+from tokexplore.models.tree.icicle import Icicle
+from tokexplore.models.tree.subtree import subtree_of
 from tokexplore.models.tree.tree import TokenTree
 from tokexplore.tui.explore.controller import Controller
 from tokexplore.tui.explore.explorer import Explorer
 from tokexplore.tui.explore.text_scores import TextScores
 from tokexplore.tui.explore.undo_text import words_of
 from tokexplore.tui.presenters.characters import character_lines, token_bytes
+from tokexplore.tui.presenters.map import subtree_words
 from tokexplore.tui.presenters.status import provenance_words, source_words
 from tokexplore.tui.report.probability_text import quoted, tokens_line
 from tokexplore.tui.screens.dialog import Sheet
@@ -64,6 +67,7 @@ def inspected(
     lost = [("lost", life.why_lost)] if life.why_lost else []
     rooms = {
         "This token": _token(explorer),
+        "After this token": _after(explorer),
         "Texts at this step": _texts(TextScores(controller)),
         "This path": [("remark", sentence) for sentence in explorer.remarks_on_path()],
         "Model": [*lost, *model, *(("not as recorded", words) for words in life.differs)],
@@ -116,6 +120,21 @@ def _token(explorer: Explorer) -> Lines:
     lines.append(("name", tree.labels.get(node, "")))
     lines.append(("note", tree.notes.get(node, "")))
     return [line for line in lines if line[1]] + _computed(tree, tree.parent[node])
+
+
+def _after(explorer: Explorer) -> Lines:
+    """What was explored after the token, as sums."""
+    if (node := explorer.taken) is None:
+        return []
+    subtree = subtree_of(Icicle(explorer.tree, explorer.nodes), node)
+    if not subtree.nodes:
+        return []
+    paths, mass, entropy = subtree_words(subtree, bits=False)
+    return [
+        ("explored", paths),
+        ("mass", f"{mass.removeprefix('mass ')}, of going on along one of them to its end"),
+        ("entropy", f"{entropy} over its steps"),
+    ]
 
 
 def _typed(explorer: Explorer) -> str:

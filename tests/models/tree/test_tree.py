@@ -16,6 +16,7 @@ from tokexplore.models.tree.events import (
     Named,
     Noted,
     Opened,
+    Scored,
     TokenTaken,
     Viewed,
 )
@@ -46,6 +47,21 @@ def test_taking_a_token_again_returns_its_node() -> None:
     assert len(tree) == 2
     assert tree.origin[first] == "prompt"
     assert len(events) == 2
+
+
+def test_a_branch_has_its_mass_where_all_its_tokens_are_scored() -> None:
+    tree = TokenTree()
+    prompt = grow(tree, ROOT, 1, 2, origin="prompt")
+    assert tree.branch(1).total_logprob is None
+    first = tree.take(prompt, 3, "greedy", logprob=-0.5, rank=1)
+    tree.take(first, 4, "greedy", logprob=-1.5, rank=1)
+    assert tree.branch(1).total_logprob == -2.0
+    other = tree.take(prompt, 5, "typed")
+    tree.take(other, 6, "greedy", logprob=-0.25, rank=1)
+    assert tree.branch(2).total_logprob is None
+    tree.append(Scored(other, -3.0, 7))
+    assert tree.branch(2).total_logprob == -3.25
+    assert tree.branch(1).total_logprob == -2.0, "what leaves it is not its own"
 
 
 def test_what_was_generated_is_prompt_for_a_later_prompt_alone() -> None:

@@ -23,6 +23,7 @@ from tokexplore.tui.screens.editor import PromptEditor
 from tokexplore.tui.screens.find import FindToken
 from tokexplore.tui.screens.help import HelpSheet
 from tokexplore.tui.screens.lab import LabScreen
+from tokexplore.tui.screens.map import MapScreen
 from tokexplore.tui.screens.models import ModelPicker, SecondPicker
 from tokexplore.tui.screens.sampler_lens import SamplerLensScreen
 from tokexplore.tui.screens.sessions import SessionPicker
@@ -143,6 +144,7 @@ OPENS: dict[str, type[Screen[Any]]] = {
     "view.ladder": TemperaturesScreen,
     "view.lab": LabScreen,
     "view.why": WhyScreen,
+    "view.map": MapScreen,
     "program.help": HelpSheet,
     "program.terms": TermsSheet,
     "program.palette": CommandPalette,

@@ -42,12 +42,37 @@ class Svg:
         self._add("title").text = title
         self.rect(0, 0, wide, high, background)
 
+    def hatch(self, name: str, stroke: str) -> str:
+        """A fill of slanted lines, under a name that no other has."""
+        pattern = ElementTree.SubElement(
+            self._add("defs"), "pattern",
+            {"id": name, "width": "6", "height": "6", "patternUnits": "userSpaceOnUse",
+             "patternTransform": "rotate(45)"},
+        )  # fmt: skip
+        rule = {"x1": "0", "y1": "0", "x2": "0", "y2": "6", "stroke": stroke, "stroke-width": "1.5"}
+        ElementTree.SubElement(pattern, "line", rule)
+        return f"url(#{name})"
+
     def rect(
-        self, x: float, y: float, wide: float, high: float, fill: str, opacity: float = 1.0
+        self,
+        x: float,
+        y: float,
+        wide: float,
+        high: float,
+        fill: str,
+        opacity: float = 1.0,
+        *,
+        tip: str = "",
     ) -> None:
-        """A filled rectangle."""
+        """A filled rectangle.
+
+        Args:
+            tip: safe text for who points at it.
+        """
         found = self._add("rect", x=x, y=y, width=wide, height=high)
         found.set("fill", fill)
+        if tip:
+            ElementTree.SubElement(found, "title").text = tip
         if opacity != 1:
             found.set("fill-opacity", _number(opacity))
 
