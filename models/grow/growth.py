@@ -15,7 +15,7 @@ from tokexplore.models.api.model_info import ModelInfo
 from tokexplore.models.api.next_tokens import NextTokens
 from tokexplore.models.grow.budget import Budget
 from tokexplore.models.grow.exact_sum import ExactSum
-from tokexplore.models.grow.node import Fate, GrownNode
+from tokexplore.models.grow.node import GrownNode, Leaf
 from tokexplore.models.grow.watch import Watch, said
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.sampling.stop_criteria import StopCriteria
@@ -25,30 +25,6 @@ BATCH = 8
 """Paths that are asked about at once: what the first of them opens up has to wait for the last."""
 By = Literal["model", "sampler"]
 """Whose probability."""
-
-
-class Leaf(NamedTuple):
-    """A path that is not gone on from."""
-
-    mass: float
-    node: GrownNode
-    """The path but for its last token."""
-    place: int
-    """Of that token among the next ones of `node`."""
-
-    @property
-    def token(self) -> int:
-        """Its last token."""
-        return self.node.ids[self.place]
-
-    @property
-    def fate(self) -> Fate:
-        """What becomes of it."""
-        return self.node.fates[self.place]
-
-    def tokens(self) -> list[int]:
-        """Its generated tokens."""
-        return [*self.node.tokens(), self.token]
 
 
 class Due(NamedTuple):
@@ -77,7 +53,8 @@ class Growth:
         watches: Sequence[Watch] = (),
     ) -> None:
         self.request, self.by, self.budget = request, by, budget
-        self.watches = list(watches)
+        self._watched: list[Watch | None] = list(watches)
+        """By the number of its bit; None is told no longer."""
         self.vocabulary = vocabulary
         self.root = GrownNode(None, -1, 1.0)
         self.nodes: list[GrownNode] = []
@@ -111,6 +88,11 @@ class Growth:
         """Probability of what is too deep or too improbable for the budget, or does not fit the
         context."""
         return self._cut.value
+
+    @property
+    def watches(self) -> list[Watch]:
+        """The texts whose probability is told."""
+        return [watch for watch in self._watched if watch is not None]
 
     @property
     def largest(self) -> float:
@@ -202,8 +184,9 @@ class Growth:
             node.take_in(each)
             self._decide(node, before)
             self._count(node, before)
-            for number, watch in enumerate(self.watches):
-                watch.look(node, 1 << number, before, self.vocabulary)
+            for number, watch in enumerate(self._watched):
+                if watch is not None:
+                    watch.look(node, 1 << number, before, self.vocabulary)
             self._push(node, before)
         self._due = Due([])
         self._skim()
@@ -296,6 +279,12 @@ class Growth:
 
     def watch(self, watch: Watch) -> None:
         """Tell the probability of one more text."""
-        self.watches.append(watch)
+        self._watched.append(watch)
         for node in self.nodes:
-            watch.look(node, 1 << (len(self.watches) - 1), 0, self.vocabulary)
+            watch.look(node, 1 << (len(self._watched) - 1), 0, self.vocabulary)
+
+    def unwatch(self, words: str) -> None:
+        """Tell that of a text no longer."""
+        self._watched = [
+            None if watch is not None and watch.words == words else watch for watch in self._watched
+        ]

@@ -1,6 +1,6 @@
 """A path of a tree that grows whose next tokens are known, or are being asked for."""
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from tokexplore.models.api.engine import EndReason
 from tokexplore.models.api.next_tokens import NextTokens
@@ -92,3 +92,27 @@ class GrownNode:
         if place < len(self.shares):
             return self.mass * self.shares[place]
         return self.mass * min(self.rest, self.shares[-1] if self.shares else 1.0)
+
+
+class Leaf(NamedTuple):
+    """A path that is not gone on from."""
+
+    mass: float
+    node: GrownNode
+    """The path but for its last token."""
+    place: int
+    """Of that token among the next ones of `node`."""
+
+    @property
+    def token(self) -> int:
+        """Its last token."""
+        return self.node.ids[self.place]
+
+    @property
+    def fate(self) -> Fate:
+        """What becomes of it."""
+        return self.node.fates[self.place]
+
+    def tokens(self) -> list[int]:
+        """Its generated tokens."""
+        return [*self.node.tokens(), self.token]

@@ -16,6 +16,7 @@ from tokexplore.tui.screens.editor import PromptEditor
 from tokexplore.tui.screens.examples import ExamplePicker
 from tokexplore.tui.screens.find import FindToken
 from tokexplore.tui.screens.futures import FuturesScreen
+from tokexplore.tui.screens.grow import GrowScreen
 from tokexplore.tui.screens.lab import LabScreen
 from tokexplore.tui.screens.lab_readings import ReadingsScreen
 from tokexplore.tui.screens.models import ModelPicker
@@ -32,6 +33,7 @@ KINDS: dict[str, tuple[type[DOMNode], ...]] = {
     "in the sampling lens": (SamplerLensScreen,),
     "on the screen of temperatures": (TemperaturesScreen,),
     "among futures": (FuturesScreen,),
+    "where a tree grows": (GrowScreen,),
     "looking into a step": (WhyScreen,),
     "in the lab": (LabScreen,),
     "in the lab's readings": (ReadingsScreen,),

@@ -37,9 +37,7 @@ def info(rows: int, context: int = 100) -> ModelInfo:
     )
 
 
-def growth_of(
-    rows: int = 8, budget: Budget = Budget(depth=3), *, context: int = 100, **more: object
-) -> Growth:
+def growth_of(rows: int, budget: Budget, *, context: int = 100, **more: object) -> Growth:
     watches = [Watch(words) for words in more.pop("watch", ())]  # type: ignore[attr-defined]
     request = StreamRequest(
         PROMPT, SamplingSettings(), 0, prompt_length=2, stops_from=2, turn_ids=(TURN,), **more,

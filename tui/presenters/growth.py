@@ -1,0 +1,127 @@
+"""A tree that grows by probability: its figures, the texts that are watched, the likely texts."""
+
+from collections.abc import Sequence
+from itertools import islice
+
+from tokexplore.models.display import NEWLINE, safe_text
+from tokexplore.models.grow.growth import Growth
+from tokexplore.models.grow.node import Leaf
+from tokexplore.models.grow.watch import Watch
+from tokexplore.models.tokens import Vocabulary
+from tokexplore.tui.explore.growing import Growing
+from tokexplore.widgets.bars import bar
+from tokexplore.widgets.cell_text import cut, width
+from tokexplore.widgets.numbers import count, percent
+from tokexplore.widgets.role_lines import Piece, Role, Row
+
+SHOWN = 300
+"""Texts that are listed at most."""
+_BAR = 10
+"""Cells of a text's bar; the most probable one fills it."""
+_WATCHED = 28
+"""Cells of what is watched."""
+
+
+def likely_texts(growth: Growth | None) -> list[Leaf]:
+    """The most probable texts so far, those that are over and those that go on."""
+    return list(islice(growth.leaves(), SHOWN)) if growth else []
+
+
+def figures(growing: Growing, columns: int) -> list[Row]:
+    """The mass told apart, how far it is, and each watched text."""
+    growth = growing.growth
+    if growth is None:
+        return [[Piece("…", "muted")]]
+    rows: list[Row] = [_masses(growth), _mass_bar(growth, columns), _progress(growing, growth)]
+    rows += [_watched(watch, columns) for watch in growth.watches]
+    return [*rows, []]
+
+
+def _masses(growth: Growth) -> Row:
+    covered, left, cut_off = growth.covered, growth.open, growth.cut
+    return [
+        Piece("covered ", "muted"), Piece(exact(covered), "bold"),
+        Piece(" · open ", "muted"), Piece(exact(left), "bold"),
+        Piece(" · cut by the budget ", "muted"), Piece(exact(cut_off), "bold"),
+        Piece(f" · together {covered + left + cut_off:.6f}", "muted"),
+    ]  # fmt: skip
+
+
+def exact(share: float) -> str:
+    """A mass with two decimals of a percent."""
+    return f"{100 * max(0.0, share):.2f}%"
+
+
+def _mass_bar(growth: Growth, columns: int) -> Row:
+    """Covered, cut and open mass side by side over all columns."""
+    covered = round(columns * growth.covered)
+    cut_off = round(columns * (growth.covered + growth.cut)) - covered
+    left = max(0, columns - covered - cut_off)
+    return [Piece("█" * covered, "bar"), Piece("▒" * cut_off, "close"), Piece("░" * left, "rule")]
+
+
+def _progress(growing: Growing, growth: Growth) -> Row:
+    state: Piece
+    if growing.running:
+        state = Piece("▶ grows", "sampler")
+    elif growing.is_over:
+        state = Piece("■ " + why_over(growth, late=growth.tokens_left() > 0), "here")
+    else:
+        state = Piece("‖ stopped", "here")
+    words = [f"by the {growing.by}'s probability", growing.budget.words()]
+    words.append(f"{count(len(growth.nodes))} nodes")
+    words.append(f"largest open {percent(growth.largest)}")
+    if rate := growing.rate:
+        words.append(f"{rate:.0f} tok/s")
+    if (left := growing.seconds_left) is not None and growing.running:
+        words.append(f"{left:.0f} s left")
+    return [state, Piece(" · " + " · ".join(words), "muted")]
+
+
+def why_over(growth: Growth, *, late: bool) -> str:
+    """Why nothing grows any more.
+
+    Args:
+        late: whether it is not for the tokens.
+    """
+    if not late:
+        return "the budget of tokens is used up"
+    if not growth.finished:
+        return "the time is over"
+    if growth.open > 1e-9:
+        return "what is still open is not listed by this engine"
+    return "what is left is cut by the budget" if growth.cut > 1e-9 else "all is seen"
+
+
+def _watched(watch: Watch, columns: int) -> Row:
+    low, high = watch.bounds
+    name = cut(safe_text(watch.words), _WATCHED)
+    room = max(10, min(30, columns - width(name) - 60))
+    start, end = round(room * low), round(room * high)
+    return [
+        Piece(f"{name} ", "bold"),
+        Piece("█" * start, "bar"), Piece("▒" * (end - start), "close"),
+        Piece("·" * (room - end), "rule"),
+        Piece(" at least "), Piece(exact(low), "bold"),
+        Piece(" and at most "), Piece(exact(high), "bold"),
+        Piece(f", with {exact(1 - (high - low))} of the mass seen", "muted"),
+    ]  # fmt: skip
+
+
+def text_rows(leaves: Sequence[Leaf], vocabulary: Vocabulary, columns: int) -> list[Row]:
+    """A row for each text: its probability, as a bar too, how it stands, and what it says."""
+    most = leaves[0].mass if leaves else 1.0
+    return [_text_row(leaf, vocabulary, columns, leaf.mass / most) for leaf in leaves]
+
+
+def _text_row(leaf: Leaf, vocabulary: Vocabulary, columns: int, share: float) -> Row:
+    roles: dict[str, Role] = {"open": "sampler", "cut": "close"}
+    head = f"{percent(leaf.mass):>7} "
+    fate = f" {leaf.fate:<11} "
+    text = vocabulary.text(leaf.tokens())
+    shown = safe_text(text.replace("\n", NEWLINE)) or vocabulary.show(leaf.token)
+    room = max(8, columns - len(head) - _BAR - len(fate))
+    return [
+        Piece(head), Piece(bar(share, _BAR), "bar"), Piece(fate, roles.get(leaf.fate, "here")),
+        Piece(cut(shown, room)),
+    ]  # fmt: skip
