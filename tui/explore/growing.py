@@ -103,8 +103,12 @@ class Growing:
         """Whether the budget is used up, or lets nothing more grow."""
         if self.growth is None:
             return False
-        late = bool(self.budget.seconds) and self.seconds >= self.budget.seconds
-        return late or self.growth.finished
+        return self.is_late or self.growth.finished
+
+    @property
+    def is_late(self) -> bool:
+        """Whether the time is over."""
+        return bool(self.budget.seconds) and self.seconds >= self.budget.seconds
 
     # What is done with it
 

@@ -1,14 +1,14 @@
 """A tree that grows by probability: its figures, the texts that are watched, the likely texts."""
 
 from collections.abc import Sequence
-from itertools import islice
 
-from tokexplore.models.display import NEWLINE, safe_text
+from tokexplore.models.display import safe_text
 from tokexplore.models.grow.growth import Growth
 from tokexplore.models.grow.node import Leaf
 from tokexplore.models.grow.watch import Watch
 from tokexplore.models.tokens import Vocabulary
 from tokexplore.tui.explore.growing import Growing
+from tokexplore.tui.report.grow_text import exact, likely, text_of, why_over
 from tokexplore.widgets.bars import bar
 from tokexplore.widgets.cell_text import cut, width
 from tokexplore.widgets.numbers import count, percent
@@ -24,7 +24,7 @@ _WATCHED = 28
 
 def likely_texts(growth: Growth | None) -> list[Leaf]:
     """The most probable texts so far, those that are over and those that go on."""
-    return list(islice(growth.leaves(), SHOWN)) if growth else []
+    return likely(growth, SHOWN) if growth else []
 
 
 def figures(growing: Growing, columns: int) -> list[Row]:
@@ -47,11 +47,6 @@ def _masses(growth: Growth) -> Row:
     ]  # fmt: skip
 
 
-def exact(share: float) -> str:
-    """A mass with two decimals of a percent."""
-    return f"{100 * max(0.0, share):.2f}%"
-
-
 def _mass_bar(growth: Growth, columns: int) -> Row:
     """Covered, cut and open mass side by side over all columns."""
     covered = round(columns * growth.covered)
@@ -65,7 +60,7 @@ def _progress(growing: Growing, growth: Growth) -> Row:
     if growing.running:
         state = Piece("▶ grows", "sampler")
     elif growing.is_over:
-        state = Piece("■ " + why_over(growth, late=growth.tokens_left() > 0), "here")
+        state = Piece("■ " + why_over(growth, late=growing.is_late), "here")
     else:
         state = Piece("‖ stopped", "here")
     words = [f"by the {growing.by}'s probability", growing.budget.words()]
@@ -76,21 +71,6 @@ def _progress(growing: Growing, growth: Growth) -> Row:
     if (left := growing.seconds_left) is not None and growing.running:
         words.append(f"{left:.0f} s left")
     return [state, Piece(" · " + " · ".join(words), "muted")]
-
-
-def why_over(growth: Growth, *, late: bool) -> str:
-    """Why nothing grows any more.
-
-    Args:
-        late: whether it is not for the tokens.
-    """
-    if not late:
-        return "the budget of tokens is used up"
-    if not growth.finished:
-        return "the time is over"
-    if growth.open > 1e-9:
-        return "what is still open is not listed by this engine"
-    return "what is left is cut by the budget" if growth.cut > 1e-9 else "all is seen"
 
 
 def _watched(watch: Watch, columns: int) -> Row:
@@ -118,8 +98,7 @@ def _text_row(leaf: Leaf, vocabulary: Vocabulary, columns: int, share: float) ->
     roles: dict[str, Role] = {"open": "sampler", "cut": "close"}
     head = f"{percent(leaf.mass):>7} "
     fate = f" {leaf.fate:<11} "
-    text = vocabulary.text(leaf.tokens())
-    shown = safe_text(text.replace("\n", NEWLINE)) or vocabulary.show(leaf.token)
+    shown = text_of(leaf, vocabulary)
     room = max(8, columns - len(head) - _BAR - len(fate))
     return [
         Piece(head), Piece(bar(share, _BAR), "bar"), Piece(fate, roles.get(leaf.fate, "here")),
