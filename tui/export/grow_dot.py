@@ -30,11 +30,12 @@ def dot_lines(grown: Grown, top: int) -> Iterator[str]:
         yield from _way(leaf.node, growth.vocabulary.show, names)
         name = f"n{len(names)}"
         names[id(leaf)] = name
-        shown = _escaped(growth.vocabulary.show(leaf.token))
-        looks = f', style="rounded,dashed", color={_COLOURS[leaf.fate]}'
-        over = leaf.node.is_over(leaf.place)
-        said = f"{shown}\\n{_escaped(leaf.fate)}" if over else shown
-        yield f'  {name} [label="{said}"{"" if over else looks}];'
+        said = _escaped(growth.vocabulary.show(leaf.token))
+        if leaf.node.is_over(leaf.place):
+            yield f'  {name} [label="{said}\\n{_escaped(leaf.fate)}"];'
+        else:
+            looks = f'style="rounded,dashed", color={_COLOURS[leaf.fate]}'
+            yield f'  {name} [label="{said}", {looks}];'
         yield _edge(names[id(leaf.node)], name, leaf.mass, leaf.node.shares[leaf.place])
         _add(leaf, names, drawn)
     for node in growth.nodes:

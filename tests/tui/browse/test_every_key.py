@@ -123,6 +123,7 @@ EFFECTS: dict[str, See] = {
 OPENS: dict[str, type[Screen[Any]]] = {
     "step.goto": Ask,
     "row.find": FindToken,
+    "act.grow": Ask,
     "act.type": TextEditor,
     "act.prompt": PromptEditor,
     "branch.list": BranchesDialog,
