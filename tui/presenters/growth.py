@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from tokexplore.models.display import safe_text
+from tokexplore.models.display import counted, safe_text
 from tokexplore.models.grow.growth import Growth
 from tokexplore.models.grow.node import Leaf
 from tokexplore.models.grow.watch import Watch
@@ -11,7 +11,7 @@ from tokexplore.tui.explore.growing import Growing
 from tokexplore.tui.report.grow_text import exact, likely, text_of, why_over
 from tokexplore.widgets.bars import bar
 from tokexplore.widgets.cell_text import cut, width
-from tokexplore.widgets.numbers import count, percent
+from tokexplore.widgets.numbers import percent
 from tokexplore.widgets.role_lines import Piece, Role, Row
 
 SHOWN = 300
@@ -32,7 +32,7 @@ def figures(growing: Growing, columns: int) -> list[Row]:
     growth = growing.growth
     if growth is None:
         return [[Piece("…", "muted")]]
-    rows: list[Row] = [_masses(growth), _mass_bar(growth, columns), _progress(growing, growth)]
+    rows: list[Row] = [_masses(growth), _mass_bar(growth, columns), *_progress(growing, growth)]
     rows += [_watched(watch, columns) for watch in growth.watches]
     return [*rows, []]
 
@@ -55,7 +55,8 @@ def _mass_bar(growth: Growth, columns: int) -> Row:
     return [Piece("█" * covered, "bar"), Piece("▒" * cut_off, "close"), Piece("░" * left, "rule")]
 
 
-def _progress(growing: Growing, growth: Growth) -> Row:
+def _progress(growing: Growing, growth: Growth) -> list[Row]:
+    """Whether it grows and within what; how far it is."""
     state: Piece
     if growing.running:
         state = Piece("▶ grows", "sampler")
@@ -63,29 +64,32 @@ def _progress(growing: Growing, growth: Growth) -> Row:
         state = Piece("■ " + why_over(growth, late=growing.is_late), "here")
     else:
         state = Piece("‖ stopped", "here")
-    words = [f"by the {growing.by}'s probability", growing.budget.words()]
-    words.append(f"{count(len(growth.nodes))} nodes")
-    words.append(f"largest open {percent(growth.largest)}")
+    within = f" · {growing.budget.words()} · by the {growing.by}'s probability"
+    words = [counted(len(growth.nodes), "node"), f"largest open {percent(growth.largest)}"]
     if rate := growing.rate:
         words.append(f"{rate:.0f} tok/s")
     if (left := growing.seconds_left) is not None and growing.running:
         words.append(f"{left:.0f} s left")
-    return [state, Piece(" · " + " · ".join(words), "muted")]
+    return [[state, Piece(within, "muted")], [Piece(" · ".join(words), "muted")]]
 
 
 def _watched(watch: Watch, columns: int) -> Row:
     low, high = watch.bounds
-    name = cut(safe_text(watch.words), _WATCHED)
-    room = max(10, min(30, columns - width(name) - 60))
-    start, end = round(room * low), round(room * high)
-    return [
-        Piece(f"{name} ", "bold"),
-        Piece("█" * start, "bar"), Piece("▒" * (end - start), "close"),
-        Piece("·" * (room - end), "rule"),
+    name = cut(safe_text(watch.words), max(8, columns // 5))
+    told = [
         Piece(" at least "), Piece(exact(low), "bold"),
         Piece(" and at most "), Piece(exact(high), "bold"),
-        Piece(f", with {exact(1 - (high - low))} of the mass seen", "muted"),
+        Piece(f", {exact(1 - (high - low))} seen", "muted"),
     ]  # fmt: skip
+    room = min(40, columns - width(name) - 1 - sum(len(piece.text) for piece in told))
+    if room < 4:
+        return [Piece(name, "bold"), *told]
+    start, end = round(room * low), round(room * high)
+    bars = [
+        Piece("█" * start, "bar"), Piece("▒" * (end - start), "close"),
+        Piece("·" * (room - end), "rule"),
+    ]  # fmt: skip
+    return [Piece(f"{name} ", "bold"), *bars, *told]
 
 
 def text_rows(leaves: Sequence[Leaf], vocabulary: Vocabulary, columns: int) -> list[Row]:

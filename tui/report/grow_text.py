@@ -49,7 +49,7 @@ def why_over(growth: Growth, *, late: bool) -> str:
     if late:
         return "the time is over"
     if not growth.tokens_left():
-        return "the budget of tokens is used up"
+        return "the tokens are used up"
     if growth.open > 1e-9:
         return "what is still open is not listed by this engine"
     return "what is left is cut by the budget" if growth.cut > 1e-9 else "all is seen"

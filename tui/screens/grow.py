@@ -55,7 +55,7 @@ class GrowScreen(LiveScreen):
                 tooltip="A page of texts on."),
         Binding("enter", "take", "go there", id="grow.take", priority=True,
                 tooltip="Stop, and make this text the path in view."),
-        Binding("space", "toggle", "stop", id="grow.hold", priority=True,
+        Binding("space", "hold", "stop", id="grow.hold", priority=True,
                 tooltip="Stop, or let it go on."),
         Binding("w", "watch", "watch", id="grow.watch",
                 tooltip="Tell the probability of a text or a /regular expression/; of one that is "
@@ -82,7 +82,7 @@ class GrowScreen(LiveScreen):
         hints = [
             KeyHint("{grow.up:↑}{grow.down:↓}", "text", 9),
             KeyHint("{grow.take:⏎}", "go there", 8, "take"),
-            KeyHint("{grow.hold:space}", "stop/go on", 9, "toggle"),
+            KeyHint("{grow.hold:space}", "stop/go on", 9, "hold"),
             KeyHint("{grow.watch:w}", "watch", 7, "watch"),
             KeyHint("{grow.budget:e}", "budget", 6, "edit"),
         ]
@@ -152,7 +152,7 @@ class GrowScreen(LiveScreen):
         self.app.notify(f"Branch {number} is in view.", timeout=2, markup=False)
         self.dismiss(None)
 
-    def action_toggle(self) -> None:
+    def action_hold(self) -> None:
         """Stop, or go on."""
         if self.growing.running:
             self.controller.jobs.change(self.growing.hold())

@@ -7,6 +7,7 @@ over. So its final norm, its scales and its soft cap are those of the model, wha
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -59,7 +60,7 @@ class ResidualStream:
             first = self.layers[0]
             stack.callback(first.register_forward_pre_hook(before, with_kwargs=True).remove)
             for place, layer in enumerate(self.layers, 1):
-                hook = _after(lambda hidden, place=place: take(place, hidden))
+                hook = _after(partial(take, place))
                 stack.callback(layer.register_forward_hook(hook).remove)
             yield states
 
@@ -117,7 +118,7 @@ class ResidualStream:
             for layer, packing in zip(self.layers, self._packings, strict=True):
                 own = vars(layer).get("forward")  # what accelerate puts around a layer
                 stack.callback(_restore, layer, own)
-                layer.forward = passing(packing, last=layer is self.layers[-1])  # type: ignore[method-assign]
+                layer.forward = passing(packing, last=layer is self.layers[-1])
             yield
 
 

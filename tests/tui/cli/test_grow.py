@@ -102,7 +102,7 @@ def test_the_lines_are_the_tree(by: By) -> None:
     assert end["covered"] + end["open"] + end["cut"] == pytest.approx(1, abs=1e-6)
     assert end["covered"] == growth.covered > 0
     assert (end["nodes"], end["largest_open"]) == (60, growth.largest)
-    assert (end["why"], end["interrupted"]) == ("the budget of tokens is used up", False)
+    assert (end["why"], end["interrupted"]) == ("the tokens are used up", False)
 
 
 def test_the_report_tells_the_mass_the_bounds_and_the_likely_texts() -> None:

@@ -99,7 +99,7 @@ async def test_the_tree_in_the_app_is_the_one_that_grows() -> None:
         origins = {tree.origin[n] for n in range(1, len(tree))}
         assert origins == {"prompt", "sampled", "grown"}
         text = screen_text(app)
-        assert "the budget of tokens is used up" in text
+        assert "the tokens are used up" in text
         assert "60 nodes" in text
         assert "together 1.000000" in text
         assert f"covered {100 * growth.covered:.2f}%" in text
@@ -137,6 +137,8 @@ async def test_one_undo_takes_back_all_that_grew_and_one_redo_brings_it_again() 
         assert not any(is_out_of_sight(tree, node) for node in own)
         await press(pilot, "u")
         assert all(is_out_of_sight(tree, node) for node in own)
+        said = [notice.message for notice in app._notifications][-1]
+        assert said == f"Took back: tree of {len(own)} tokens at step 2."
         await press(pilot, "U")
         assert not any(is_out_of_sight(tree, node) for node in own)
 
@@ -170,6 +172,8 @@ async def test_a_session_holds_what_grew_and_its_undo() -> None:
         tree = app.controller.explorer.tree
         step = tree.history.undoable
         path = app.sessions.path
+        assert path is not None
+        await app.ending.leave(0)
     session = open_session(path)
     assert schema.version_of(connect(path)) == schema.GROWN
     assert session.tree.origin == tree.origin
@@ -197,7 +201,7 @@ async def test_it_stops_and_goes_on_at_any_moment() -> None:
     held = threading.Event()
 
     def stop() -> None:
-        app.call_from_thread(lambda: app.screen.action_toggle())
+        app.call_from_thread(lambda: app.screen.action_hold())
         held.set()
 
     app = make_app(engine=Interrupted(stop), options=OPTIONS)
@@ -235,6 +239,25 @@ async def test_a_watched_text_is_told_as_bounds() -> None:
         await pilot.press("w")
         await type_line(pilot, "/k|t/")
         await until(pilot, lambda: not growth.watches)
+
+
+async def test_all_figures_have_room_on_a_small_screen() -> None:
+    app = make_app(engine=sharp(), options=OPTIONS)
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await opened(pilot, app, "50 tokens, 600 s, depth 9, sampler", "home")
+        growth = await over(pilot, screen)
+        await pilot.press("w")
+        await type_line(pilot, "/(a long|regular) expression|k/")
+        await until(pilot, lambda: app.screen is screen)
+        await settle(pilot)
+        text = screen_text(app)
+        for words in (
+            "the tokens are used up · 50 tokens, 600 s, depth 9 · by the sampler's prob",
+            f"50 nodes · largest open {100 * growth.largest:.1f}%", "together 1.000000",
+            f"{100 * growth.watches[0].bounds.low:.2f}% and at most", "% seen", "close",
+        ):  # fmt: skip
+            assert words in text
+        assert len([line for line in text.splitlines() if " open  " in line]) >= 12
 
 
 async def test_enter_makes_a_text_the_path_in_view_also_one_that_is_open() -> None:
