@@ -97,6 +97,21 @@ def _pending_length(data: bytes) -> int:
     return 0
 
 
+def continued(held: bytes, token: bytes) -> tuple[str, bytes]:
+    """What a token adds to a running text, and the bytes that then wait for the rest of a
+    character.
+
+    Args:
+        held: the bytes that waited before it.
+    """
+    if not held and token.isascii():
+        return token.decode(), b""
+    data = held + token
+    pending = _pending_length(data)
+    ready, held = (data[:-pending], data[-pending:]) if pending else (data, b"")
+    return join_parts(split_utf8(ready)), held
+
+
 class RunningText:
     """The running text of a path, as its tokens come: raw, not made safe.
 
@@ -109,12 +124,8 @@ class RunningText:
 
     def push(self, token: bytes) -> str:
         """What this token adds."""
-        if not self._held and token.isascii():
-            return token.decode()
-        data = self._held + token
-        pending = _pending_length(data)
-        ready, self._held = (data[:-pending], data[-pending:]) if pending else (data, b"")
-        return join_parts(split_utf8(ready))
+        added, self._held = continued(self._held, token)
+        return added
 
     def finish(self) -> str:
         """The bytes that still wait for the rest of a character."""

@@ -129,6 +129,7 @@ PLACES = {
     "score": _PATH,
     "diff": "`diff`",
     "why": "`why`",
+    "grow": "`grow`",
     "export": "`export` of a tree",
     "sweep": "`sweep`",
     "grid": "`sweep --grid`",

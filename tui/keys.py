@@ -73,6 +73,9 @@ GROUPS: dict[str, tuple[Command, ...]] = {
                 "draws, or the rows that + has chosen."),
         Command("act.choose", "plus", "+", "choose_row", "choose row",
                 "Choose this row for the futures, or no longer."),
+        Command("act.grow", "G", "G", "grow", "grow",
+                "A tree that grows from this step, always where most of the probability is open, "
+                "within a budget; the probability of a text as bounds."),
         Command("act.draw", "r", "r", "draw_again", "draw again",
                 "Draw this step once more (temperature above 0)."),
         Command("act.answer", "R", "R", "answer_again", "answer again",

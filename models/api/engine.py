@@ -11,6 +11,7 @@ import msgspec
 
 from tokexplore.models.api.chat import Chat, Rendered
 from tokexplore.models.api.model_info import ModelInfo
+from tokexplore.models.api.next_tokens import NextTokens
 from tokexplore.models.distribution import STORED_CANDIDATES, Distribution, Rows, TokenRank
 from tokexplore.models.sampling.effects import Draws, Effect
 from tokexplore.models.sampling.sampler_view import SamplerView
@@ -249,6 +250,28 @@ class Engine(Protocol):
 
         Args:
             whole: complete also from an engine that lists the first candidates unless asked.
+        """
+
+    def describe_all(
+        self,
+        paths: Sequence[Sequence[int]],
+        settings: SamplingSettings | None = None,
+        prompt_length: int = 0,
+        *,
+        start: int = 0,
+        count: int = STORED_CANDIDATES,
+    ) -> list[NextTokens]:
+        """What can come after each of several paths, most of which begin alike.
+
+        Args:
+            settings: of the sampler whose probabilities are told; None for the model's own.
+            prompt_length: tokens of each path that are prompt, as in a `StreamRequest`.
+            start: place in the order of these probabilities of the first token to list.
+            count: tokens to list after each path, at most.
+
+        Raises:
+            UsageError: for `settings` or `start` of one that lists the first candidates only; when
+                the settings ban every token.
         """
 
     def rows(self, ids: Sequence[int], start: int, count: int) -> Rows:

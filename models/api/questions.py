@@ -16,6 +16,7 @@ from tokexplore.models.api.chat import Chat, Rendered
 from tokexplore.models.api.engine import Control, Engine, Held, ScoredToken
 from tokexplore.models.api.instruments import Execution, Routing, Split, Summands
 from tokexplore.models.api.interpreter import LayerStates
+from tokexplore.models.api.next_tokens import NextTokens
 from tokexplore.models.diff.steps import Reading, Step
 from tokexplore.models.diff.vocabularies import Shared
 from tokexplore.models.distribution import Distribution, Rows, TokenRank
@@ -176,6 +177,18 @@ class FindReadings(Question[list[Reading]], frozen=True):
         from tokexplore.models.diff.along import readings
 
         return list(readings(engine, self.ids, self.start, Control()))
+
+
+class DescribeAll(Question[list[NextTokens]], frozen=True):
+    """See `Engine.describe_all`."""
+
+    paths: Sequence[tuple[int, ...]]
+    settings: SamplingSettings | None = None
+    prompt_length: int = 0
+    start: int = 0
+
+    def ask(self, engine: Engine) -> list[NextTokens]:
+        return engine.describe_all(self.paths, self.settings, self.prompt_length, start=self.start)
 
 
 class Reshape(Question[SamplerView], frozen=True):

@@ -4,12 +4,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
 
-from tokexplore.models.distribution import Rows, TokenRank
+from tokexplore.models.api.next_tokens import NextTokens
+from tokexplore.models.distribution import STORED_CANDIDATES, Rows, TokenRank
 from tokexplore.models.engine import sampler, sampler_effects
 from tokexplore.models.engine.forward import logits_row
 from tokexplore.models.engine.forward.logits_row import Row, Searcher
+from tokexplore.models.engine.next_tokens import next_tokens
 from tokexplore.models.sampling.effects import Draws, Effect
-from tokexplore.models.sampling.logit_edits import changes_of
+from tokexplore.models.sampling.logit_edits import NO_CHANGES, changes_of
 from tokexplore.models.sampling.sampler_view import SamplerView
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.tokens import Vocabulary
@@ -63,6 +65,23 @@ class RowQuestions(ABC):
         """See `Engine.draws`."""
         changes = changes_of(settings, ids, prompt_length)
         return sampler_effects.draws(self.row(ids)[0], settings.checked(), ids, count, changes)
+
+    def describe_all(
+        self,
+        paths: Sequence[Sequence[int]],
+        settings: SamplingSettings | None = None,
+        prompt_length: int = 0,
+        *,
+        start: int = 0,
+        count: int = STORED_CANDIDATES,
+    ) -> list[NextTokens]:
+        """See `Engine.describe_all`."""
+        checked = settings and settings.checked()
+        found = list[NextTokens]()
+        for ids in paths:
+            changes = changes_of(checked, ids, prompt_length) if checked else NO_CHANGES
+            found.append(next_tokens(self.row(ids)[0], checked, changes, start, count))
+        return found
 
     @cached_property
     def _searcher(self) -> Searcher:

@@ -22,7 +22,14 @@ class StopCriteria:
         """The stop text that was met."""
 
     def reason(self, token: int) -> EndReason | None:
-        """Whether the path ends with this new token."""
+        """Whether the path ends with this new token; it goes on from there."""
+        found = self.would_end(token)
+        if self._texts:
+            self._remember(token)
+        return found
+
+    def would_end(self, token: int) -> EndReason | None:
+        """Whether the path would end with this token."""
         if token in self._eos:
             return "eos"
         if token in self._turn:
@@ -31,7 +38,6 @@ class StopCriteria:
             return "stop"
         if self._texts:
             seen = self._tail + self._bytes_of(token)
-            self._remember(token)
             self.met = next((text for text, data in self._texts if data in seen), "")
         return "stop" if self.met else None
 

@@ -21,6 +21,7 @@ from tokexplore.models.api.engine import (
     StreamRequest,
 )
 from tokexplore.models.api.model_info import ModelInfo
+from tokexplore.models.api.next_tokens import NextTokens, of_listed
 from tokexplore.models.api.options import LoadOptions
 from tokexplore.models.distribution import STORED_CANDIDATES, Distribution
 from tokexplore.models.engine.forward import logits_row
@@ -30,6 +31,7 @@ from tokexplore.models.engine.row_questions import RowQuestions
 from tokexplore.models.engine.text import chat as chats
 from tokexplore.models.engine.text import encode as texts
 from tokexplore.models.errors import UsageError
+from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.server import looks
 from tokexplore.models.server.asking.served import Served
 from tokexplore.models.server.requests import ServerRequests
@@ -129,6 +131,21 @@ class ServerEngine(RowQuestions):
         row = logits_row.summarise(logprobs, "server, whole", time.perf_counter() - began)
         self._rows.put(path.key, row)
         return row, "recomputed"
+
+    def describe_all(
+        self,
+        paths: Sequence[Sequence[int]],
+        settings: SamplingSettings | None = None,
+        prompt_length: int = 0,
+        *,
+        start: int = 0,
+        count: int = STORED_CANDIDATES,
+    ) -> list[NextTokens]:
+        if self.info.capabilities.whole_rows:
+            return super().describe_all(paths, settings, prompt_length, start=start, count=count)
+        if settings is not None or start:
+            self._refuse("what is asked", "whole_rows")
+        return [of_listed(self.describe(ids), count) for ids in paths]
 
     def continuations(
         self, request: StreamRequest, seeds: Sequence[int], control: Control

@@ -6,13 +6,15 @@ from pathlib import Path
 
 from tokexplore.models.errors import UsageError
 
+GROWN = 7
+"""The format of a file that has tokens of a tree that grew by probability."""
 COMPARED = 6
 """The format of a file that has figures of a second model."""
 INCOMPLETE = 5
 """The format of a file that has distributions of which only the first candidates are known."""
 WRITTEN = 4
 """The format of any other, so that programs that know of no such distributions read it."""
-VERSION = COMPARED
+VERSION = GROWN
 """The newest format that is read."""
 APPLICATION_ID = 0x746F6B78
 """`tokx` in ASCII, in the header of every session file."""

@@ -144,7 +144,9 @@ class Writer:
             self._add_distribution(seq, event.node, again, event.distribution)
             return
         if isinstance(event, SecondLoaded):
-            self._version = schema.COMPARED
+            self._version = max(self._version, schema.COMPARED)
+        if isinstance(event, TokenTaken) and event.origin == "grown":
+            self._version = schema.GROWN
         if isinstance(event, ModelLoaded):
             self._model = event.number
         self._rows.setdefault(rows.INSERT, []).append(rows.row_of(event, act, seq, at))

@@ -17,9 +17,10 @@ from tokexplore.models.sampling.sampler_view import SamplerView
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.tree.study import Study
 
-Origin = Literal["prompt", "greedy", "sampled", "server", "picked", "typed", "second"]
+Origin = Literal["prompt", "greedy", "sampled", "server", "picked", "typed", "second", "grown"]
 """Where a token came from; `greedy`, `sampled` and `server` (by its own sampler) are the ways of
-being generated, `second` is that a second model did."""
+being generated, `second` is that a second model did, `grown` that a tree grew there by
+probability."""
 DRAWN: frozenset[Origin] = frozenset(("sampled", "server"))
 """What another draw may change."""
 Came = Origin | Literal["generated"]

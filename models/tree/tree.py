@@ -212,6 +212,7 @@ class TokenTree(Trie):
                 self.studies.setdefault(self.checked_node(node), []).append(study)
             case Viewed(leaf):
                 self.way = self.checked_node(leaf), self.turns(leaf)
+                self.history.note(event)
 
     def _compare(self, node: int, second: int, step: Step) -> None:
         self._check_second(second)

@@ -15,9 +15,11 @@ from tokexplore.models.tree.events import (
     Named,
     Noted,
     Opened,
+    Origin,
     Restored,
     TokenTaken,
     Unhidden,
+    Viewed,
     Withdrawn,
 )
 from tokexplore.models.tree.visibility import is_out_of_sight
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from tokexplore.models.tree.tree import TokenTree
 
 
+_CHOSEN: frozenset[Origin] = frozenset(("prompt", "picked", "typed", "grown"))
+"""Origins of tokens that no stream took."""
 Sight = Hidden | Unhidden | Opened | Extended | Withdrawn | Restored
 """Changes of what is in sight."""
 
@@ -55,6 +59,8 @@ class UndoHistory:
         self._redo: list[Made] = []
         self._generated = 0
         """The token that a stream just took; 0 where another took it, or the stream ended."""
+        self._grows = False
+        """Whether a tree grew by probability with the last change, and nobody moved since."""
 
     def change(self, event: Change) -> None:
         """A change by the user, which can be undone.
@@ -63,18 +69,22 @@ class UndoHistory:
             ValueError: when the event does not fit the tree.
         """
         again, inverse = _again(event), _inverse(self._tree, event)
-        joined = isinstance(event, Sight) and self._joins()
+        grows = _grows(self._tree, event)
+        joined = isinstance(event, Sight) and (self._joins() or (grows and self._grows))
         self._redo.clear()
         self._tree.append(event, "change")
         self._undo.append(Made(again, inverse, _is_unseen(self._tree, event), joined))
+        self._grows = grows
 
     def note(self, event: Event) -> None:
         """Know of an event that is no change: it may tell that the next change goes on with one."""
         match event:
             case TokenTaken(node, origin=origin):
-                self._generated = 0 if origin in ("prompt", "picked", "typed") else node
+                self._generated = 0 if origin in _CHOSEN else node
             case Ended():
                 self._generated = 0
+            case Viewed():
+                self._grows = False
 
     def _joins(self) -> bool:
         """Whether a change of what is in sight goes with the one before it.
@@ -125,6 +135,7 @@ class UndoHistory:
             return None
         made = self._undo.pop()
         self._tree.append(made.inverse, "undo")
+        self._grows = False
         self._redo.append(made)
         return made.inverse
 
@@ -134,8 +145,19 @@ class UndoHistory:
             return None
         made = self._redo.pop()
         self._tree.append(made.again, "redo")
+        self._grows = False
         self._undo.append(made)
         return made.again
+
+
+def _grows(tree: "TokenTree", change: Change) -> bool:
+    """Whether a tree grew by probability with a change."""
+    match change:
+        case Opened(number):
+            return tree.origin[tree.checked_branch(number).head] == "grown"
+        case Extended(node):
+            return tree.origin[tree.checked_node(node)] == "grown"
+    return False
 
 
 def told(step: Sequence[Edit]) -> Edit:

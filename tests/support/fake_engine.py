@@ -22,6 +22,7 @@ from support.fake_numbers import (
     drawn_place,
     effect_of,
     log_sum_exp,
+    next_tokens_of,
     rows_at,
     sampler_view,
     standing_of,
@@ -43,8 +44,9 @@ from tokexplore.models.api.engine import (
 )
 from tokexplore.models.api.instruments import Logits
 from tokexplore.models.api.model_info import ModelInfo
+from tokexplore.models.api.next_tokens import NextTokens
 from tokexplore.models.api.options import LoadOptions
-from tokexplore.models.distribution import Distribution, Rows, TokenRank
+from tokexplore.models.distribution import STORED_CANDIDATES, Distribution, Rows, TokenRank
 from tokexplore.models.errors import UsageError
 from tokexplore.models.sampling.effects import Draws, Effect
 from tokexplore.models.sampling.randomness import extend_key, path_key, seed_key, uniform
@@ -246,6 +248,24 @@ class FakeEngine:
     def describe(self, ids: Sequence[int], *, whole: bool = False) -> Distribution:
         del whole
         return self._distribution(ids, _model_key(ids), 256, "prefill")[0]
+
+    def describe_all(
+        self,
+        paths: Sequence[Sequence[int]],
+        settings: SamplingSettings | None = None,
+        prompt_length: int = 0,
+        *,
+        start: int = 0,
+        count: int = STORED_CANDIDATES,
+    ) -> list[NextTokens]:
+        found = []
+        for ids in paths:
+            self._forward()
+            order, logits, _ = self._full(ids)
+            view = None if settings is None else self.reshape(ids, settings, prompt_length)
+            told = None if start else self.describe(ids)
+            found.append(next_tokens_of(order, logits, view, start, count, told))
+        return found
 
     def rows(self, ids: Sequence[int], start: int, count: int) -> Rows:
         order, logits, lse = self._full(ids)

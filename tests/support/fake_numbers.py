@@ -5,7 +5,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from tokexplore.models.distribution import Rows, TokenRank
+from tokexplore.models.api.next_tokens import NextTokens
+from tokexplore.models.distribution import Distribution, Rows, TokenRank
 from tokexplore.models.errors import UsageError
 from tokexplore.models.sampling.effects import SHOWN, Draws, Effect, StageEffect
 from tokexplore.models.sampling.sampler_view import Cut, SamplerView
@@ -92,6 +93,30 @@ def log_sum_exp(logits: np.ndarray) -> float:
     values = logits.astype(np.float64)
     top = values.max()
     return float(top + math.log(np.exp(values - top).sum()))
+
+
+def next_tokens_of(
+    order: np.ndarray,
+    logits: np.ndarray,
+    view: SamplerView | None,
+    start: int,
+    count: int,
+    told: Distribution | None,
+) -> NextTokens:
+    """`count` tokens from a place on of raw logits (f32 [V], by id), the model's own probabilities
+    or those of a sampler's view."""
+    if view is None:
+        logprobs = logits[order].astype(np.float64) - log_sum_exp(logits)
+    else:
+        logprobs = np.array([view.fate(int(t), float(logits[t])).logprob for t in order])
+    p = np.exp(logprobs)
+    possible = order[p > 0]
+    listed = slice(start, start + count)
+    rest = float(p[p > 0][start + count :].sum())
+    return NextTokens(
+        possible[listed].astype(np.uint32).tobytes(), p[p > 0][listed].tobytes(), rest,
+        start + count < len(possible), told,
+    )  # fmt: skip
 
 
 def standing_of(order: np.ndarray, logits: np.ndarray, token: int, lse: float) -> TokenRank:

@@ -21,8 +21,10 @@ from tokexplore.models.api.engine import (
     StreamRequest,
 )
 from tokexplore.models.api.model_info import ModelInfo
-from tokexplore.models.distribution import Distribution, TokenRank
+from tokexplore.models.api.next_tokens import NextTokens, of_listed
+from tokexplore.models.distribution import STORED_CANDIDATES, Distribution, TokenRank
 from tokexplore.models.errors import UsageError
+from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.tokens import Vocabulary
 
 LISTED = 20
@@ -88,6 +90,23 @@ class FirstCandidates:
 
     def describe(self, ids: Sequence[int], *, whole: bool = False) -> Distribution:
         return self._whole("describe", ids) if whole else first_of(self._model.describe(ids))
+
+    def describe_all(
+        self,
+        paths: Sequence[Sequence[int]],
+        settings: SamplingSettings | None = None,
+        prompt_length: int = 0,
+        *,
+        start: int = 0,
+        count: int = STORED_CANDIDATES,
+    ) -> list[NextTokens]:
+        if self.info.capabilities.whole_rows:
+            return self._model.describe_all(
+                paths, settings, prompt_length, start=start, count=count
+            )
+        if settings is not None or start:
+            self._refuse("describe_all", "whole_rows")
+        return [of_listed(self.describe(ids), count) for ids in paths]
 
     def continuations(
         self, request: StreamRequest, seeds: Sequence[int], control: Control

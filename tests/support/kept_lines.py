@@ -64,6 +64,7 @@ OTHERS: dict[str, tuple[str, ...]] = {
         "--format",
         "jsonl",
     ),
+    "grow": ("grow", *_FEW[:2], "--budget", "3", "--watch-text", "king", *_FEW[4:]),
     "grid": ("sweep", "--grid", *_FEW[:2], "--format", "jsonl"),
     "repeat": ("lab", "repeat", *_FEW, "--runs", "10"),
     "noise": ("lab", "noise", *_FEW),

@@ -11,6 +11,7 @@ from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.tui.app import TokexploreApp
 from tokexplore.tui.explore.options import AppOptions
 from tokexplore.tui.screens.dialog import Ask
+from tokexplore.tui.screens.grow import GrowScreen
 from tokexplore.tui.screens.help import HelpSheet
 from tokexplore.tui.screens.terms import TermsSheet
 
@@ -23,7 +24,7 @@ OPTIONS = AppOptions(
 SCREENS = {
     "": (), "d": ("d",), "s": ("s",), "C": ("C",), "D": ("D",), "b": ("b",), "M": ("M",),
     "O": ("O",), "i": ("i",), "Y": ("Y",), "I": ("I",), "?": ("question_mark",),
-    "futures": ("futures",), "=": ("equals_sign",), "examples": ("examples",),
+    "futures": ("futures",), "=": ("equals_sign",), "examples": ("examples",), "G": ("G",),
 }  # fmt: skip
 """What opens them; the main screen is there already."""
 
@@ -47,6 +48,9 @@ async def opened(pilot: Pilot[int], key: str = "") -> TokexploreApp:
         await pilot.press(key)
     if key:
         await until(pilot, lambda: app.screen is not before)
+        if key == "G":
+            await pilot.press("2", "enter")
+            await until(pilot, lambda: isinstance(app.screen, GrowScreen))
         await until(pilot, lambda: not app.controller.busy)
     return app
 

@@ -1,10 +1,13 @@
 """Streaming, and taking tokens."""
 
+from tokexplore.models.grow.budget import TOKENS, Budget
+from tokexplore.models.grow.growth import By
 from tokexplore.models.tree.events import Edit
 from tokexplore.tui.browse.base import Actions, BrowseBase
 from tokexplore.tui.browse.prompts import PromptActions
 from tokexplore.tui.browse.step_panel import StepPanel
 from tokexplore.tui.explore.futures import USUAL, Choice, asked_choice
+from tokexplore.tui.explore.growing import asked_growth
 from tokexplore.tui.explore.undo_text import MADE_AGAIN, NOTHING, TOOK_BACK, words_of
 from tokexplore.tui.keymap import rebinding_of
 from tokexplore.tui.presenters.characters import bytes_near
@@ -101,6 +104,27 @@ class GenerationActions(Actions):
 
         await self.screen.app.push_screen(FuturesScreen(self.controller, choice))
 
+    async def action_grow(self) -> None:
+        """A tree that grows by probability from this step on."""
+        from tokexplore.tui.screens.dialog import Ask
+        from tokexplore.tui.screens.grow import ASKED
+
+        self.screen.pin()
+        if self.controller.link.absent:
+            self.screen.tell(self.controller.link.absence, 3)
+        else:
+            dialog = Ask(ASKED, Budget(TOKENS).words(), replaced=True, take=_check_growth)
+            await self.screen.open(dialog, self._asked_growth)
+
+    def _asked_growth(self, text: str | None) -> None:
+        if text:
+            self.controller.jobs.change(self._open_growth(*asked_growth(text)))
+
+    async def _open_growth(self, budget: Budget, by: By | None) -> None:
+        from tokexplore.tui.screens.grow import GrowScreen
+
+        await self.screen.app.push_screen(GrowScreen(self.controller, budget, by or "model"))
+
     def action_draw_again(self) -> None:
         """Draw this step once more."""
         self.screen.pin()
@@ -167,6 +191,15 @@ class GenerationActions(Actions):
     def _tell_change(self, done: str, step: list[Edit], nothing: str) -> None:
         notice = f"{done}: {words_of(self.explorer, step)}" if step else nothing
         self.host.say(f"{notice}.")
+
+
+async def _check_growth(text: str) -> None:
+    """Refuse what is no budget.
+
+    Raises:
+        UsageError: see `asked_growth`.
+    """
+    asked_growth(text)
 
 
 async def _check_choice(text: str) -> None:

@@ -16,6 +16,7 @@ from tokexplore.tui.screens.editor import PromptEditor
 from tokexplore.tui.screens.examples import ExamplePicker
 from tokexplore.tui.screens.find import FindToken
 from tokexplore.tui.screens.futures import FuturesScreen
+from tokexplore.tui.screens.grow import GrowScreen
 from tokexplore.tui.screens.lab import LabScreen
 from tokexplore.tui.screens.lab_readings import ReadingsScreen
 from tokexplore.tui.screens.map import MapScreen
@@ -33,6 +34,7 @@ KINDS: dict[str, tuple[type[DOMNode], ...]] = {
     "in the sampling lens": (SamplerLensScreen,),
     "on the screen of temperatures": (TemperaturesScreen,),
     "among futures": (FuturesScreen,),
+    "where a tree grows": (GrowScreen,),
     "looking into a step": (WhyScreen,),
     "on the map": (MapScreen,),
     "in the lab": (LabScreen,),

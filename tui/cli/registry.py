@@ -13,6 +13,7 @@ SUBCOMMANDS = (
     "prob",
     "diff",
     "why",
+    "grow",
     "sweep",
     "lab",
     "lens",

@@ -43,6 +43,8 @@ def words_of(explorer: Explorer, step: Sequence[Edit]) -> str:
                 ends.add(node)
             case Restored(node):
                 ends.discard(node)
+    if grown := _grown(explorer, step):
+        return grown
     match told(step):
         case Unhidden(number):
             return f"{_taken(explorer, explorer.tree.branch(number).head, ends)} (branch {number})"
@@ -63,6 +65,23 @@ def words_of(explorer: Explorer, step: Sequence[Edit]) -> str:
             return f"{_written('note', text)} on {_place(explorer, node)}"
         case Bookmarked(node, marked):
             return f"{'' if marked else 'removal of the '}bookmark at {_place(explorer, node)}"
+
+
+def _grown(explorer: Explorer, step: Sequence[Edit]) -> str:
+    """What a step is called that let a tree grow by probability; empty for any other."""
+    tree, heads = explorer.tree, list[int]()
+    for change in step:
+        match change:
+            case Unhidden(number):
+                heads.append(tree.branch(number).head)
+            case Restored(node):
+                heads.append(node)
+    if not heads or any(tree.origin[head] != "grown" for head in heads):
+        return ""
+    nodes = list(heads)
+    for node in nodes:
+        nodes += tree.children[node]
+    return f"tree of {counted(len(nodes), 'token')} at step {min(map(tree.number, heads))}"
 
 
 def _written(what: str, text: str) -> str:

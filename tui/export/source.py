@@ -16,7 +16,7 @@ from tokexplore.models.tree.visibility import is_hidden
 
 Scope = Literal["path", "visible", "all"]
 """The path in view, all branches but hidden ones, or all of them."""
-GENERATED = ("greedy", "sampled", "server", "second")
+GENERATED = ("greedy", "sampled", "server", "second", "grown")
 """Origins of tokens that no one gave or picked."""
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 

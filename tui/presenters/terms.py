@@ -320,6 +320,19 @@ TERMS: Mapping[str, tuple[Term, ...]] = {
         Term("= lane 1", r"= lane \d", "the same text as that lane's, of other tokens; "
              "{futures.fold:f} leaves it out"),
     ),
+    "Growing a tree": (
+        Term("covered, open, cut", r"\bcovered [\d.]+%", "probability of texts that are over, of "
+             "what may be gone on from (with the tokens that are not listed), and of what the "
+             "budget keeps from that: together 1"),
+        Term("largest open", r"\blargest open\b", "the most probable path that may be gone on "
+             "from: the next one that is"),
+        Term("at least, at most", r"\bat least +[\d.]+%", "the probability that the finished text "
+             "holds what is watched: the mass of texts that surely do, and that plus all that may "
+             "yet"),
+        Term("open, cut, eos", r"% +[█▏▎▍▌▋▊▉]+ +(?:open|cut|eos|end of turn|stop)\b",
+             "how a text stands: it may be gone on from; the budget or the context keeps it from "
+             "that; or it is over, and why"),
+    ),
     "Why this token": (
         Term("emb, 1, 2, ...", r"^ *emb\b", "the state that the first layer takes, and those that "
              "each layer leaves"),

@@ -61,6 +61,7 @@ def screens(own: Rebinding = NONE) -> dict[type[Screen[Any]], str]:
     """The screens that the main one opens, with what help calls them."""
     from tokexplore.tui.screens.compare import CompareScreen
     from tokexplore.tui.screens.futures import FuturesScreen
+    from tokexplore.tui.screens.grow import GrowScreen
     from tokexplore.tui.screens.lab import LabScreen
     from tokexplore.tui.screens.lab_readings import ReadingsScreen
     from tokexplore.tui.screens.map import MapScreen
@@ -73,6 +74,7 @@ def screens(own: Rebinding = NONE) -> dict[type[Screen[Any]], str]:
         SamplerLensScreen: own.words("The sampling lens ({view.settings:s})"),
         TemperaturesScreen: own.words("Temperatures ({view.ladder:C})"),
         FuturesScreen: own.words("Futures ({act.futures:F})"),
+        GrowScreen: own.words("Growing a tree ({act.grow:G})"),
         WhyScreen: own.words("Why this token ({view.why:Y})"),
         MapScreen: own.words("The map ({view.map:I})"),
         LabScreen: own.words("The lab ({view.lab:D})"),

@@ -212,7 +212,7 @@ def _projection(heard: _Layer, block: str, size: int) -> tuple[_Call, int] | Non
 
 
 def _factor(output: torch.Tensor, value: torch.Tensor) -> float | None:
-    """What an output was multiplied by to give a contribution [H]; None where it is more."""
+    """What an output was multiplied by to give a contribution [H]; None where that is not all."""
     if output.numel() != len(value):
         return None
     exact = _exact(output)

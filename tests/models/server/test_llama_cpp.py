@@ -288,3 +288,16 @@ def test_draws_are_kept_from_the_cache_where_they_are_to_be_cold(
     bodies = [body for path, body in stub.asked[before:] if path == "/completion"]
     assert len(bodies) >= 4
     assert not any(body["cache_prompt"] for body in bodies)
+
+
+@pytest.mark.parametrize("settings", [None, SamplingSettings(0.7, top_p=0.9)])
+def test_next_tokens_are_those_of_whole_rows(
+    engine: ServerEngine, stub: Stub, settings: SamplingSettings | None
+) -> None:
+    ids = engine.encode("Once upon a time")
+    paths = [ids, [*ids, 300], [*ids, 301, 302]]
+    told = engine.describe_all(paths, settings, len(ids), count=30)
+    for one, other in zip(told, stub.engine.describe_all(paths, settings, count=30), strict=True):
+        assert one.ids == other.ids
+        assert list(one.share_view) == pytest.approx(list(other.share_view), abs=1e-5)
+        assert (one.rest, one.more) == (pytest.approx(other.rest, abs=1e-5), other.more)

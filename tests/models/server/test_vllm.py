@@ -1,9 +1,11 @@
 """vLLM's server on the embedded model: numbers and ids are the model's, prompts are scored."""
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.growing import grown
 from support.served import HERE, check, opened, steps
 from support.stub_server import Stub, serving
 from tokenizers import Tokenizer
@@ -13,10 +15,14 @@ from tokexplore.models.api.capabilities import Capabilities
 from tokexplore.models.api.engine import (
     Control,
     ScoredToken,
+    StreamRequest,
 )
 from tokexplore.models.api.options import LoadOptions
 from tokexplore.models.engine.local import LocalEngine
 from tokexplore.models.errors import ModelError, UsageError
+from tokexplore.models.grow.budget import Budget
+from tokexplore.models.grow.growth import Growth
+from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.server.engine import ServerEngine
 
 
@@ -126,3 +132,22 @@ def test_without_a_tokenizer_it_says_what_to_name(local: LocalEngine) -> None:
 def test_settings_that_it_has_not_are_refused(engine: ServerEngine) -> None:
     with pytest.raises(UsageError, match=r"vLLM 0\.32\.0 has no typical-p as we have it"):
         steps(engine, "The", temperature=1.0, typical_p=0.5)
+
+
+def test_a_tree_grows_of_what_it_lists_and_the_rest_stays_open(
+    engine: ServerEngine, local: LocalEngine
+) -> None:
+    ids = tuple(local.encode("Once upon a time"))
+    request = StreamRequest(ids, SamplingSettings(), 0, prompt_length=len(ids))
+    growth = Growth(request, "model", engine.info, engine.vocabulary, Budget(20))
+    grown(growth, engine)
+    told = local.describe_all([growth.ids(node) for node in growth.nodes])
+    for node, whole in zip(growth.nodes, told, strict=True):
+        assert node.ids == list(whole.id_view[:20])
+        assert node.shares == pytest.approx(list(whole.share_view[:20]), abs=1e-5)
+        assert node.rest == pytest.approx(1 - math.fsum(whole.share_view[:20]), abs=1e-5)
+        assert not node.more
+    assert math.fsum((growth.covered, growth.open, growth.cut)) == pytest.approx(1, abs=1e-6)
+    for settings, start in ((SamplingSettings(0.7), 0), (None, 20)):
+        with pytest.raises(UsageError, match="lists the first 20 candidates of a step"):
+            engine.describe_all([ids], settings, start=start)

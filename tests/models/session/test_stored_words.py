@@ -73,7 +73,7 @@ FIELDS: dict[type[msgspec.Struct], str] = {
 
 WORDS: dict[object, str] = {
     events.Act: ", change, undo, redo",
-    events.Origin: "prompt, greedy, sampled, server, picked, typed, second",
+    events.Origin: "prompt, greedy, sampled, server, picked, typed, second, grown",
     engine.EndReason: "eos, end of turn, stop, length, context, interrupted",
     chat.PrefillAs: "turn, content, reasoning",
     chat.PartKind: "template, content, reasoning, call",

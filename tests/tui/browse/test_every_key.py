@@ -126,6 +126,7 @@ OPENS: dict[str, type[Screen[Any]]] = {
     "step.goto": Ask,
     "row.find": FindToken,
     "act.futures": Ask,
+    "act.grow": Ask,
     "act.type": TextEditor,
     "act.prompt": PromptEditor,
     "branch.list": BranchesDialog,
