@@ -92,14 +92,10 @@ def serve(report: int, load: LoadOptions, tokens: int, branch: int) -> None:
             room = (self.controller.link.client.info.context or 10**9) - branch - 2
             last = max(first + 1, min(len(explorer.nodes), room))
             before = explorer.nodes[chance.randrange(first, last) - 1]
-            taken = {tree.token[child] for child in _after(tree, before)}
+            taken = {tree.token[child] for child in tree.children[before]}
             ids = tree.distribution[before].id_view
             token = next(token for token in ids if token not in taken)
             await self.controller.take(token, before)
-
-    def _after(tree: object, node: int) -> tuple[int, ...]:
-        after = tree.children  # type: ignore[attr-defined]
-        return after(node) if callable(after) else after[node]
 
     settings = SamplingSettings(temperature=TEMPERATURE, top_p=TOP_P, seed=3)
     options = AppOptions(
