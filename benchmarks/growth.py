@@ -1,13 +1,13 @@
 """How memory grows with what is explored: a stream, and a branch every so many tokens.
 
-    python benchmarks/growth.py [MODEL] [--tokens 156000] [--branch 800] [--python OTHER]
+    python benchmarks/growth.py [MODEL] [--tokens 156000] [--branch 800] [--checkout OTHER]
 
 The app is the real one on a pseudo-terminal of 120 x 40 that is always read, and keeps its session
 in a folder of its own. It streams at full speed; after each `--branch` tokens it goes back to a
 random step of the path in view and takes another candidate there. MODEL is `fake` (the tests'
 engine, inside the app's process: the interface's part alone, 256 candidates a step) or one that
-the worker loads; of that the engine's process is weighed too. `--python` is the interpreter of
-another checkout: the same script then weighs that build. Memory is what the kernel says is
+the worker loads; of that the engine's process is weighed too. `--checkout` is the folder of another
+build, with its own `.venv`: the same script then weighs that one. Memory is what the kernel says is
 resident, less the file's pages that are mapped; bytes a token are the slope over the last half.
 
 13 minutes at 200 tokens a second with a branch every four seconds are the defaults.
@@ -24,8 +24,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from interface import Terminal, on_terminal
 
@@ -50,8 +48,9 @@ def children(pid: int) -> list[int]:
     return [int(child) for file in found for child in file.read_text().split()]
 
 
-def serve(report: int, load: LoadOptions, tokens: int, branch: int) -> None:
+def serve(checkout: Path, report: int, load: LoadOptions, tokens: int, branch: int) -> None:
     """Be the app that is weighed; a line of JSON to the descriptor for each weighing."""
+    sys.path.insert(0, str(checkout / "benchmarks"))  # with the tests' engine of that build
     from watched_app import WatchedApp
 
     from tokexplore.models.api.options import PromptSpec
@@ -92,14 +91,10 @@ def serve(report: int, load: LoadOptions, tokens: int, branch: int) -> None:
             room = (self.controller.link.client.info.context or 10**9) - branch - 2
             last = max(first + 1, min(len(explorer.nodes), room))
             before = explorer.nodes[chance.randrange(first, last) - 1]
-            taken = {tree.token[child] for child in _after(tree, before)}
+            taken = {tree.token[child] for child in tree.children[before]}
             ids = tree.distribution[before].id_view
             token = next(token for token in ids if token not in taken)
             await self.controller.take(token, before)
-
-    def _after(tree: object, node: int) -> tuple[int, ...]:
-        after = tree.children  # type: ignore[attr-defined]
-        return after(node) if callable(after) else after[node]
 
     settings = SamplingSettings(temperature=TEMPERATURE, top_p=TOP_P, seed=3)
     options = AppOptions(
@@ -124,14 +119,16 @@ def _with_fake() -> object:
 
 
 @contextmanager
-def growing(python: str, asked: argparse.Namespace) -> Iterator[Terminal]:
+def growing(asked: argparse.Namespace) -> Iterator[Terminal]:
     """The app of a build, from its start to its end, with a folder of its own."""
     with tempfile.TemporaryDirectory() as folder:
 
         def begin(report: int) -> None:
             os.environ["XDG_STATE_HOME"] = folder
+            python = str(asked.checkout / ".venv" / "bin" / "python")
             arguments = [__file__, asked.model, f"--tokens={asked.tokens}"]
             arguments += [f"--branch={asked.branch}", f"--report={report}"]
+            arguments += [f"--checkout={asked.checkout}"]
             arguments += [f"--kv-memory={asked.kv_memory}"] if asked.kv_memory else []
             os.execv(python, [python, *arguments])
 
@@ -141,12 +138,12 @@ def growing(python: str, asked: argparse.Namespace) -> Iterator[Terminal]:
 
 def run(asked: argparse.Namespace) -> None:
     """Grow, and print what it weighs on the way."""
-    print(f"{asked.python}: {asked.model}, a branch every {asked.branch:,} tokens", flush=True)
+    print(f"{asked.checkout}: {asked.model}, a branch every {asked.branch:,} tokens", flush=True)
     print(
         f"{'tokens':>9} {'branches':>8} {'path':>6} {'interface MB':>12} {'engine MB':>9} {'s':>6}"
     )
     told: list[dict[str, float]] = []
-    with growing(asked.python, asked) as terminal:
+    with growing(asked) as terminal:
         done = False
         while not done:
             report: dict[str, float] = terminal.next_report()  # type: ignore[assignment]
@@ -170,13 +167,14 @@ def main() -> None:
     parser.add_argument("model", nargs="?", default="fake")
     parser.add_argument("--tokens", type=int, default=156_000)
     parser.add_argument("--branch", type=int, default=800)
-    parser.add_argument("--python", default=sys.executable)
+    parser.add_argument("--checkout", type=Path, default=Path(__file__).resolve().parents[1])
     parser.add_argument("--kv-memory", type=float, default=0.0, help="GB; 0 is the build's own")
     parser.add_argument("--report", type=int, default=-1, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.report >= 0:
         kept = {"kv_memory": asked.kv_memory} if asked.kv_memory else {}
-        serve(asked.report, LoadOptions(asked.model, **kept), asked.tokens, asked.branch)
+        load = LoadOptions(asked.model, **kept)
+        serve(asked.checkout, asked.report, load, asked.tokens, asked.branch)
     else:
         run(asked)
 

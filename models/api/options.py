@@ -9,6 +9,7 @@ from tokexplore.models.api.chat import Chat
 
 Dtype = Literal["auto", "own", "float32", "bfloat16", "float16"]
 Quantize = Literal["", "int8", "int4"]
+MOST_GIGABYTES = 1e6
 EMBEDDED = "embedded"
 """The name that stands for the model we ship."""
 EMBEDDED_TITLE = "fable"
@@ -87,12 +88,12 @@ class LoadOptions(msgspec.Struct, frozen=True):
     quantize: Quantize = ""
     """How the weights of linear layers are held, beside what `dtype` says of the others; empty is
     as it says too."""
-    kv_memory: Annotated[float, msgspec.Meta(ge=0)] = 0.0
-    """GB (1e9 bytes) of keys, values and logits that are kept of paths at most, so that going back
-    to them costs no prefill; 0 is what the machine has room for."""
     beside: bool = False
     """Another model computes on the same processors: threads that wait for each other sleep, so
     that they take nothing from it."""
+    kv_memory: Annotated[float, msgspec.Meta(ge=0, le=MOST_GIGABYTES)] = 0.0
+    """GB (1e9 bytes) of keys, values and logits that are kept of paths at most, so that going back
+    to them costs no prefill; 0 is what the machine has room for."""
 
 
 class PromptSpec(msgspec.Struct, frozen=True):

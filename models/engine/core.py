@@ -23,6 +23,7 @@ from tokexplore.models.catalog.footprint import free_memory
 from tokexplore.models.engine.forward import logits_row, prefill
 from tokexplore.models.engine.forward.cache_probe import probe
 from tokexplore.models.engine.forward.forward_pass import Forward
+from tokexplore.models.engine.forward.free_memory import give_back_free_memory
 from tokexplore.models.engine.forward.kv_store import ROW_BYTES, Leaf, LeafStore, Path, RowStore
 from tokexplore.models.engine.forward.logits_row import Row
 from tokexplore.models.engine.loading.opening import Loaded
@@ -140,8 +141,8 @@ class Core:
 
     def keep(self, leaf: Leaf) -> None:
         """Put a leaf that holds something among the live ones."""
-        if self.probed.feed != "whole" and len(leaf):
-            self.leaves.put(leaf)
+        if self.probed.feed != "whole" and len(leaf) and self.leaves.put(leaf):
+            give_back_free_memory()
 
     def feed(
         self, leaf: Leaf, ids: "array[int]", *, score_from: int | None = None

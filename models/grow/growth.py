@@ -165,7 +165,7 @@ class Growth:
     def _gone_on(self, node: GrownNode, place: int) -> GrownNode:
         """The path with a node's next token at a place."""
         token, met = node.ids[place], node.met | node.marks.get(place, 0)
-        text, held = said(node, token, self.vocabulary)
+        ((text, held),) = said(node, [token], self.vocabulary)
         child = GrownNode(node, token, node.mass_at(place), text, held, met)
         node.children[place] = child
         while node.unseen in node.children:
@@ -184,13 +184,20 @@ class Growth:
             node.take_in(each)
             self._decide(node, before)
             self._count(node, before)
-            for number, watch in enumerate(self._watched):
-                if watch is not None:
-                    watch.look(node, 1 << number, before, self.vocabulary)
+            self._look(node, before)
             self._push(node, before)
         self._due = Due([])
         self._skim()
         self._meet()
+
+    def _look(self, node: GrownNode, start: int) -> None:
+        """Look for what is watched in the paths with a node's next tokens from a place on."""
+        bits = [1 << number for number, watch in enumerate(self._watched) if watch is not None]
+        if all(node.met & bit for bit in bits):
+            return
+        texts = said(node, node.ids[start:], self.vocabulary)
+        for bit, watch in zip(bits, self.watches, strict=True):
+            watch.look(node, bit, start, texts)
 
     def _decide(self, node: GrownNode, start: int) -> None:
         """Know what becomes of the paths with a node's next tokens from a place on."""
@@ -281,7 +288,8 @@ class Growth:
         """Tell the probability of one more text."""
         self._watched.append(watch)
         for node in self.nodes:
-            watch.look(node, 1 << (len(self._watched) - 1), 0, self.vocabulary)
+            texts = said(node, node.ids, self.vocabulary)
+            watch.look(node, 1 << (len(self._watched) - 1), 0, texts)
 
     def unwatch(self, words: str) -> None:
         """Tell that of a text no longer."""

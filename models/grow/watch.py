@@ -1,6 +1,7 @@
 """A text that is watched for in a tree that grows: between which bounds its probability lies."""
 
 import re
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from tokexplore.models.display import continued, join_parts, split_utf8
@@ -15,6 +16,10 @@ _LOOKS_AHEAD = ("$", r"\Z", r"\z", "(?=", "(?!", "(?>", "(?(", "*+", "++", "?+",
 with one of them says nothing."""
 _LOOKS_AT_NEXT = (r"\b", r"\B")
 """What looks at the one character behind: a match before the last character stays."""
+
+
+Said = tuple[str, bytes]
+"""A text, and the bytes behind it of a character that is not whole yet."""
 
 
 class Bounds(NamedTuple):
@@ -63,18 +68,18 @@ class Watch:
             return self._text in text
         return self._regex.search(text) is not None
 
-    def look(self, node: GrownNode, bit: int, start: int, vocabulary: Vocabulary) -> None:
+    def look(self, node: GrownNode, bit: int, start: int, texts: Sequence[Said]) -> None:
         """Look into the paths with a node's next tokens from a place on, and count their mass.
 
         Args:
             bit: marks the paths that surely hold it.
+            texts: what these say.
         """
         if node.met & bit:
             for child in node.children.values():
                 child.met |= bit
             return
-        for place in range(start, len(node.ids)):
-            text, held = said(node, node.ids[place], vocabulary)
+        for place, (text, held) in enumerate(texts, start):
             if node.is_over(place):
                 over = self.holds(text + join_parts(split_utf8(held)))
                 (self.met if over else self.missed).add(node.mass_at(place))
@@ -91,12 +96,14 @@ class Watch:
         return Bounds(low, min(1.0, max(low, 1.0 - self.missed.value)))
 
 
-def said(node: GrownNode, token: int, vocabulary: Vocabulary) -> tuple[str, bytes]:
-    """What a path says with one more token, and the bytes behind that of a character that is not
-    whole yet."""
-    special = token in vocabulary.special
-    text, held = continued(node.held, b"" if special else vocabulary.bytes_of(token))
-    return node.text + text, held
+def said(node: GrownNode, tokens: Iterable[int], vocabulary: Vocabulary) -> list[Said]:
+    """What a path says with each of some next tokens."""
+    found = []
+    for token in tokens:
+        special = token in vocabulary.special
+        text, held = continued(node.held, b"" if special else vocabulary.bytes_of(token))
+        found.append((node.text + text, held))
+    return found
 
 
 def _compiled(pattern: str) -> "re.Pattern[str]":

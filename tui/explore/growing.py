@@ -132,7 +132,8 @@ class Growing:
             self.growth = Growth(request, self.by, info, self._explorer.vocabulary, self.budget)
             self._nodes[id(self.growth.root)] = self.node
             # What grows from here on is a step of undo of its own.
-            self.tree.append(Viewed(self._explorer.leaf, self._explorer.cursor))
+            cursor = -1 if self._explorer.following else self._explorer.cursor
+            self.tree.append(Viewed(self._explorer.leaf, cursor))
         self.go_on()
 
     def go_on(self) -> None:

@@ -95,8 +95,8 @@ class LeafStore:
             held |= {id(snapshot): snapshot.bytes for snapshot in leaf.snapshots}
         return sum(held.values())
 
-    def put(self, leaf: Leaf) -> None:
-        """Keep a leaf as the most recently used, and drop what no longer fits.
+    def put(self, leaf: Leaf) -> bool:
+        """Keep a leaf as the most recently used, and drop what no longer fits; whether any was.
 
         The leaf itself always stays, whatever its size, and so do busy ones: their streams hold
         them, so that to drop them would free nothing.
@@ -108,10 +108,12 @@ class LeafStore:
         self._leaves.append(leaf)
         while leaf.bytes > self.limit // _SNAPSHOT_SHARE and len(leaf.snapshots) > 1:
             del leaf.snapshots[:-1:2]
+        before = len(self._leaves)
         for old in [old for old in self._leaves[:-1] if not old.busy]:
             if self.bytes <= self.limit:
                 break
             self._leaves.remove(old)
+        return len(self._leaves) < before
 
     def clear(self) -> None:
         self._leaves.clear()

@@ -60,7 +60,7 @@ FIELDS: dict[type[msgspec.Struct], str] = {
     "ignore_eos close_call row marked left show_hidden watched screen remarks",
     session_recorder.ScreenState: "colouring columns bits folded boundaries",
     options.LoadOptions: "model device dtype device_map revision trust_remote_code threads server "
-    "adapters quantize beside",
+    "adapters quantize beside kv_memory",
     options.Adapter: "name source",
     options.ServerOptions: "key_env key_file header_env tokenizer timeout top",
     # columns

@@ -1,11 +1,10 @@
 """The values that options take, as argparse wants them: from a text, or an error of its kind."""
 
 import argparse
-import math
 import re
 from pathlib import Path
 
-from tokexplore.models.api.options import Adapter
+from tokexplore.models.api.options import MOST_GIGABYTES, Adapter
 from tokexplore.models.untrusted import brief
 from tokexplore.tui.explore.options import LARGEST_COUNT
 
@@ -37,7 +36,7 @@ def positive(text: str) -> float:
 
 def positive_gigabytes(text: str) -> float:
     value = number(text)
-    if not LEAST_GIGABYTES <= value < math.inf:
+    if not LEAST_GIGABYTES <= value <= MOST_GIGABYTES:
         raise argparse.ArgumentTypeError(
             f"{brief(text)} is not possible: give {LEAST_GIGABYTES} GB or more, such as 2"
         )

@@ -11,6 +11,7 @@ from support import families, truth
 from support.truth import SAMPLED
 
 from tokexplore.models.api.engine import Control, DrawnToken, StreamRequest
+from tokexplore.models.engine import core
 from tokexplore.models.engine.forward import cache as kv
 from tokexplore.models.engine.forward import kv_store, prefill
 from tokexplore.models.engine.forward.forward_pass import Forward
@@ -372,11 +373,17 @@ class TestProbe:
 
 @pytest.mark.parametrize("family", ["llama", "gemma3", "qwen3_next"])
 def test_what_is_kept_stays_below_its_limit_and_what_going_back_costs_is_told(
-    family: str, model_of: Callable[[str], hf.PreTrainedModel], passes: Passes
+    family: str,
+    model_of: Callable[[str], hf.PreTrainedModel],
+    passes: Passes,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    given_back = list[None]()
+    monkeypatch.setattr(core, "give_back_free_memory", lambda: given_back.append(None))
     first = LocalEngine(families.loaded(model_of(family)), kv_bytes=10**9)
     truth.run(first, PROMPT, 30)
     limit = 8 * first.core.leaves.bytes
+    assert not given_back
     engine = LocalEngine(families.loaded(model_of(family)), kv_bytes=limit)
     assert engine.info.kv_limit == limit
     paths = []
@@ -385,6 +392,7 @@ def test_what_is_kept_stays_below_its_limit_and_what_going_back_costs_is_told(
         held = engine.held(paths[-1])
         assert held.bytes <= held.limit == limit
     assert 3 <= held.paths < 9
+    assert len(given_back) >= len(paths) - 9, "with each that was dropped"
     assert held.bytes > limit / 2
 
     forget_rows(engine)
