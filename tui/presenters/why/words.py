@@ -27,6 +27,8 @@ class Told(NamedTuple):
 
     pieces: Sequence[str]
     """Text of each token of the path."""
+    names: Sequence[str]
+    """What each token is called by itself."""
     occluded: Sequence[Occluded]
     estimates: Mapping[str, Attributions]
 
@@ -81,8 +83,7 @@ def words_rows(rows: Sequence[Occluded], told: Told, columns: int, *, indented: 
         unit = each.unit
         kind = f"{unit.role or 'template'}" if unit.kind in ("turn", "template") else unit.kind
         inset = {"sentence": 1, "word": 2, "token": 3}.get(unit.kind, 0) if indented else 0
-        words = safe_text("".join(told.pieces[unit.start : unit.end]).replace("\n", NEWLINE))
-        shown = _middle(" " * inset + (words.strip(" ") or SPACE), text - 1)
+        shown = _middle(" " * inset + _unit_text(told, unit), text - 1)
         line = [
             Piece(fit(cut(kind, _KIND - 1), _KIND), "muted"),
             Piece(fit(shown, text)),
@@ -114,6 +115,14 @@ def estimates_words(told: Told) -> list[str]:
             f"{estimate.completeness_error:.2g} nats"
         )
     return words
+
+
+def _unit_text(told: Told, unit: Unit) -> str:
+    """The text of a stretch on one line; its bytes where it is but the beginning of a character."""
+    words = safe_text("".join(told.pieces[unit.start : unit.end]).replace("\n", NEWLINE))
+    if not words:
+        return "".join(told.names[unit.start : unit.end])
+    return words.strip(" ") or SPACE
 
 
 def _middle(text: str, cells: int) -> str:
