@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from tokexplore.models.api.interpreter import LayerReading, LensStep
 from tokexplore.models.distribution import TokenRank
 from tokexplore.models.tokens import Vocabulary
-from tokexplore.widgets.cell_text import cut, fit
+from tokexplore.widgets.cell_text import cut, fit, width
 from tokexplore.widgets.heat import level
 from tokexplore.widgets.numbers import count, logprob_text, percent
 from tokexplore.widgets.role_lines import Piece, Row, heat_role
@@ -51,14 +51,18 @@ def lens_rows(step: LensStep, vocabulary: Vocabulary, columns: int) -> list[Row]
     return rows
 
 
-def layer_detail(layer: LayerReading, at: int, vocabulary: Vocabulary) -> Row:
-    """All that a layer's reading lists, in a line."""
+def layer_detail(layer: LayerReading, at: int, vocabulary: Vocabulary, columns: int) -> Row:
+    """What a layer's reading lists, in a line: the tokens that there is room for, whole."""
     name = "embedding" if at == 0 else f"layer {at}"
     row = [Piece(f"{name}:  ", "muted")]
-    for rank in layer.top:
-        share = math.exp(rank.logprob)
-        row += [Piece(vocabulary.show(rank.token), "bold"), Piece(f" {percent(share)}   ")]
     figures = f"H {layer.entropy:.2f}  KL {layer.divergence:.2f} nats"
+    left = columns - width(row[0].text) - width(figures)
+    for rank in layer.top:
+        token, share = vocabulary.show(rank.token), f" {percent(math.exp(rank.logprob))}   "
+        left -= width(token) + width(share)
+        if left < 0:
+            break
+        row += [Piece(token, "bold"), Piece(share)]
     return [*row, Piece(figures, "muted")]
 
 
