@@ -194,12 +194,12 @@ class WhyScreen(LiveScreen):
     def _question(self, step: WhyStep) -> Row:
         """Which of two tokens is asked about, with their probabilities where they are known."""
         first, second = (self._named(step, token) for token in step.subject.tokens)
-        row = [Piece("why "), first]
+        beside = step is not self.why.step
+        row = [Piece(f"{self._beside_words()} · ", "muted")] if beside else []
+        row += [Piece("why "), first]
         if self.view in ("lens", "layers") and first != second:
             row += [Piece(" and not "), second]
-        if step is not self.why.step:
-            row.append(Piece(f" · {self._beside_words()}", "muted"))
-        elif self.why.at_fork:
+        if not beside and self.why.at_fork:
             row.append(Piece(f" · before branch {self.why.other_branch} parts", "muted"))
         return row
 

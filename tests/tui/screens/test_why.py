@@ -19,7 +19,8 @@ from tokexplore.tui.explore.environment import Environment
 from tokexplore.tui.explore.options import AppOptions
 from tokexplore.tui.screens.compare import CompareScreen
 from tokexplore.tui.screens.dialog import Ask
-from tokexplore.tui.screens.why import WhyScreen
+from tokexplore.tui.screens.why import Side, WhyScreen
+from tokexplore.widgets.cell_text import width
 from tokexplore.widgets.role_lines import RoleLines
 
 SIZE = (120, 40)
@@ -378,6 +379,31 @@ async def test_what_a_layer_lists_is_not_cut_inside_a_figure() -> None:
             line = row.draw_line(0).text.rstrip()
             assert re.search(r"%   H \d+\.\d\d  KL \d+\.\d\d nats$", line), line
             await press(pilot, "up")
+
+
+@pytest.mark.parametrize("size", [(80, 24), (100, 30), (120, 40), (160, 40)])
+async def test_no_column_is_cut_where_two_steps_stand_beside_each_other(
+    size: tuple[int, int],
+) -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=size) as pilot:
+        await until(pilot, lambda: app.controller.state == "paused" and not app.controller.busy)
+        await press(pilot, "home", "right", "down", "enter")
+        await until(pilot, lambda: app.controller.state == "paused" and not app.controller.busy)
+        screen = await opened(pilot, app, "right", "right")
+        await press(pilot, "b")
+        assert screen.why.other_step is not None
+        for keys in (("1",), ("3",), ("4",), ("g",), ("5",)):
+            await press(pilot, *keys)
+            for side in screen.query(Side):
+                rows = [*side.rows._head, *side.rows._rows]
+                assert len(rows) > 3, keys
+                for row in rows:
+                    cells = width("".join(piece.text for piece in row).rstrip())
+                    named = keys == ("5",) and "first token" in row[-1].text
+                    assert cells <= side.columns or named, (keys, row)
+        await press(pilot, "3")
+        assert screen_text(app).count("Δlogit") == 2
 
 
 async def test_keys_are_offered_where_they_have_a_bearing() -> None:
