@@ -98,12 +98,10 @@ def cut(kind: UnitKind, start: int, end: int, pieces: Sequence[str], role: str =
     begins = {"sentence": _begins_sentence, "word": _begins_word}.get(kind)
     edges = [start]
     for at in range(start + 1, end):
-        if begins is None:
+        # The text of a character that takes several tokens is its last token's.
+        added = next((piece for piece in pieces[at:end] if piece), "")
+        if begins is None or begins("".join(pieces[edges[-1] : at]), added):
             edges.append(at)
-        elif pieces[at - 1]:  # else a character is under way, whose text is its last token's
-            added = next((piece for piece in pieces[at:end] if piece), "")
-            if begins("".join(pieces[edges[-1] : at]), added):
-                edges.append(at)
     return [Unit(kind, first, last, role) for first, last in pairwise([*edges, end])]
 
 
