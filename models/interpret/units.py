@@ -98,14 +98,16 @@ def cut(kind: UnitKind, start: int, end: int, pieces: Sequence[str], role: str =
     begins = {"sentence": _begins_sentence, "word": _begins_word}.get(kind)
     edges = [start]
     for at in range(start + 1, end):
-        if begins is None or begins("".join(pieces[edges[-1] : at]), pieces[at]):
+        # The text of a character that takes several tokens is its last token's.
+        added = next((piece for piece in pieces[at:end] if piece), "")
+        if begins is None or begins("".join(pieces[edges[-1] : at]), added):
             edges.append(at)
     return [Unit(kind, first, last, role) for first, last in pairwise([*edges, end])]
 
 
 def _begins_word(before: str, piece: str) -> bool:
     if not piece or not before.strip():
-        return False  # the rest of a character that another token began, or spaces before a word
+        return False  # a character that does not end here, or spaces before a word
     return piece[0].isspace() or before[-1:].isspace() or _is_wide(piece[0])
 
 

@@ -242,7 +242,7 @@ async def test_a_token_that_is_not_listed_is_taken_only_where_the_engine_goes_on
                 await until(pilot, lambda: any("tokens typed" in m for m in said(app)))  # noqa: B023
                 typed = next(message for message in said(app) if "tokens typed" in message)
                 assert re.fullmatch(rf"\d tokens typed\. {NO_SCORES}\.", typed)
-                whole, part = compare(app.controller.explorer, [1, tree.branch_of[taken]], None)[0]
+                whole, part = compare(app.controller.explorer, [1, tree.branch_of[taken]], ())[0]
                 assert whole.sum == pytest.approx(-sum(c.surprisal for c in whole.cells))
                 assert part.sum is None
                 assert part.mean is not None

@@ -60,8 +60,11 @@ class Watchlist:
         self.tokens.append(token)
         return True
 
-    async def token_named(self, text: str) -> int:
+    async def token_named(self, text: str, advice: str = "watch one of them") -> int:
         """The token of a text that goes on from the path; `id 17` is the token with this id.
+
+        Args:
+            advice: what to do where it is several.
 
         Raises:
             UsageError: where it is not exactly one, or there is no model to ask.
@@ -73,7 +76,7 @@ class Watchlist:
                 "A text needs the model's tokenizer: give its id (id 850), or load it (space)."
             )
         ids = await self._link.client.ask(Encode(text, continuation=True))
-        return one_token(text, ids, self._explorer.vocabulary)
+        return one_token(text, ids, self._explorer.vocabulary, advice)
 
     def at(self, node: int, token: int) -> Watched | None:
         """How a token stands in the distribution after a node; None where it is not known."""

@@ -90,8 +90,8 @@ def _words(asked: Asked, found: Worded, top: int) -> Iterator[str]:
     yield _legend(asked, largest)
     yield f'<p class="story">{_story(asked, found, largest)}</p>\n'
     yield "<h3>Strongest of the finest stretches</h3>\n"
-    strongest = of_words.strongest(found, top)
-    listed = [(signed(e.effect), of_words.unit_name(asked.pieces, e.unit)) for e in strongest]
+    strongest, pieces = of_words.strongest(found, top), asked.pieces
+    listed = [(signed(e.effect), of_words.unit_name(asked, pieces, e.unit)) for e in strongest]
     yield from _table([("effect", "stretch"), *listed], "><")
     yield f"<h3>In reading order ({html_text(of_words.direction(asked))})</h3>\n"
     head = of_words.columns(asked, found)
@@ -137,7 +137,7 @@ def _token(
         for each, logprob in zip(asked.named, holder.logprobs, strict=True)
     )
     lines = (
-        of_words.unit_name(pieces, holder.unit),
+        of_words.unit_name(asked, pieces, holder.unit),
         f"{signed(holder.effect)} nats; with it hidden {hidden}",
     )
     kinds = " ".join(filter(None, ("t", level(holder.effect, largest))))

@@ -13,7 +13,6 @@ from tokexplore.models.api.interpreter import (
 from tokexplore.models.distribution import TokenRank
 from tokexplore.models.interpret.agreement import agreements
 from tokexplore.models.interpret.occlusion import Occluded, OcclusionPlan
-from tokexplore.models.interpret.units import Unit
 from tokexplore.tui.export import json_fields
 from tokexplore.tui.report.why_values import Asked, Section, Worded, taken_at
 from tokexplore.tui.report.why_words_text import unit_text
@@ -40,11 +39,6 @@ def standing_fields(of: TokenRank | None, tokens: json_fields.TokenFields) -> Fi
     if of is None:
         return None
     return {**tokens.of(of.token), "logprob": of.logprob, "rank": of.rank}
-
-
-def unit_bytes(asked: Asked, unit: Unit) -> bytes:
-    """The bytes of a stretch."""
-    return b"".join(map(asked.vocabulary.bytes_of, asked.ids[unit.start : unit.end]))
 
 
 def _head(asked: Asked) -> Fields:
@@ -161,8 +155,8 @@ def unit_fields(asked: Asked, pieces: list[str], found: Worded, of: Occluded) ->
         "role": unit.role or None,
         "start": unit.start,
         "end": unit.end,
-        "text": unit_text(pieces, unit),
-        "bytes": unit_bytes(asked, unit).hex(),
+        "text": unit_text(asked, pieces, unit),
+        "bytes": asked.bytes_of(unit).hex(),
         "effect": of.effect,
         "logprobs": list(of.logprobs),
         **{name: found.estimate(method, unit) for name, method in METHODS.items()},

@@ -50,6 +50,10 @@ class Asked(msgspec.Struct, frozen=True):
         """What each token of the path adds to its text."""
         return self.vocabulary.pieces(self.ids)
 
+    def bytes_of(self, unit: Unit) -> bytes:
+        """The bytes of a stretch of the path."""
+        return b"".join(map(self.vocabulary.bytes_of, self.ids[unit.start : unit.end]))
+
 
 class Section(NamedTuple):
     """One view, and what comes of it, as it comes."""

@@ -34,6 +34,7 @@ class Row(NamedTuple):
 
 def words_lines(asked: Asked, found: Worded, top: int) -> Iterator[str]:
     """The strongest of the finest stretches, and all of them in reading order."""
+    pieces = asked.pieces
     yield words_title(asked)
     yield from estimate_lines(found)
     if found.occluded:
@@ -41,7 +42,7 @@ def words_lines(asked: Asked, found: Worded, top: int) -> Iterator[str]:
         yield ""
         yield "Strongest of the finest stretches:"
         for each in strongest(found, top):
-            yield f"  {signed(each.effect)} nats  {unit_name(asked.pieces, each.unit)}"
+            yield f"  {signed(each.effect)} nats  {unit_name(asked, pieces, each.unit)}"
         yield ""
         yield f"In reading order ({direction(asked)}):"
         yield from _table(asked, found)
@@ -92,7 +93,7 @@ def rows(asked: Asked, found: Worded) -> Iterator[Row]:
             *(["" if attended is None else percent(attended)] if found.weights else []),
             _places(unit),
         )
-        yield Row(each, depth, unit_name(pieces, unit), figures)
+        yield Row(each, depth, unit_name(asked, pieces, unit), figures)
 
 
 def largest_effect(found: Worded) -> float:
@@ -101,15 +102,17 @@ def largest_effect(found: Worded) -> float:
     return max((size for size in sizes if math.isfinite(size)), default=0.0)
 
 
-def unit_name(pieces: list[str], unit: Unit) -> str:
+def unit_name(asked: Asked, pieces: list[str], unit: Unit) -> str:
     """What a stretch is, whose, and its text."""
     whose = f" of {unit.role}" if unit.role and unit.kind in ("turn", "template") else ""
-    return f"{safe_text(unit.kind + whose)} “{cut(unit_text(pieces, unit), LONGEST)}”"
+    return f"{safe_text(unit.kind + whose)} “{cut(unit_text(asked, pieces, unit), LONGEST)}”"
 
 
-def unit_text(pieces: list[str], unit: Unit) -> str:
-    """The text of a stretch on one line, safe to show."""
-    return visible("".join(pieces[unit.start : unit.end]).encode())
+def unit_text(asked: Asked, pieces: list[str], unit: Unit) -> str:
+    """The text of a stretch on one line, safe to show; its bytes where it is but the beginning of
+    a character."""
+    text = "".join(pieces[unit.start : unit.end]).encode()
+    return visible(text or asked.bytes_of(unit))
 
 
 def estimate_lines(found: Worded) -> Iterator[str]:

@@ -135,7 +135,7 @@ class WhyScreen(LiveScreen):
 
     def on_unmount(self) -> None:
         """Nothing goes on unseen."""
-        self.why.stop()
+        self.why.leave()
 
     def _show_hints(self) -> None:
         self.show_keys(why_keys.hints(self.view), "why.close")
@@ -170,7 +170,7 @@ class WhyScreen(LiveScreen):
         columns, shown = side.columns, self.shown
         match self.view:
             case "lens":
-                return draw_lens(step, shown, columns)
+                return draw_lens(step, shown, columns, self.size.width - 2)
             case "grid":
                 return draw_grid(self.why, shown, columns)
             case "layers":
@@ -194,13 +194,13 @@ class WhyScreen(LiveScreen):
     def _question(self, step: WhyStep) -> Row:
         """Which of two tokens is asked about, with their probabilities where they are known."""
         first, second = (self._named(step, token) for token in step.subject.tokens)
-        row = [Piece("why "), first]
+        beside = step is not self.why.step
+        row = [Piece(f"{self._beside_words()} · ", "muted")] if beside else []
+        row += [Piece("why "), first]
         both = self.view in ("lens", "layers") or (self.view == "words" and self.why.difference)
         if both and first != second:
             row += [Piece(" and not "), second]
-        if step is not self.why.step:
-            row.append(Piece(f" · {self._beside_words()}", "muted"))
-        elif self.why.at_fork:
+        if not beside and self.why.at_fork:
             row.append(Piece(f" · before branch {self.why.other_branch} parts", "muted"))
         return row
 
@@ -221,7 +221,7 @@ class WhyScreen(LiveScreen):
     def action_view(self, view: View) -> None:
         """Show another view; what runs of this one ends."""
         if view != self.view:
-            self.why.stop()
+            self.why.leave()
             self.view = view
             self._show_hints()
             self.changed()
@@ -272,7 +272,7 @@ class WhyScreen(LiveScreen):
 
     def action_everything(self) -> None:
         """Look also into stretches that did not matter."""
-        if self.view == "words":
+        if self.view == "words" and self._can_begin():
             for step in filter(None, (self.why.step, self.why.other_step)):
                 step.want_words(everything=True)
 
@@ -292,9 +292,15 @@ class WhyScreen(LiveScreen):
         step = self.why.step
         if step.runs("words") or step.runs("gradients"):
             self.why.stop()
-        elif self.view == "words":
+        elif self.view == "words" and self._can_begin():
             step.want_words(everything=step.everything)
         self.changed()
+
+    def _can_begin(self) -> bool:
+        """Whether there is a model to begin anew with, which forgets what is known; told if not."""
+        if self.controller.link.absent:
+            self.notify(self.controller.link.absence, timeout=3, markup=False)
+        return not self.controller.link.absent
 
     def action_attention_layer(self, by: int) -> None:
         """The attention of another layer; before the first one of all together."""
@@ -329,7 +335,7 @@ class WhyScreen(LiveScreen):
         )
 
     async def _pin(self, text: str, place: int) -> None:
-        token = await self.controller.watchlist.token_named(text)
+        token = await self.controller.watchlist.token_named(text, "ask about one of them")
         rows = self.explorer.vocabulary.rows
         if not 0 <= token < rows:
             raise UsageError(f"id {token} is no token: they go up to {rows - 1}.")

@@ -73,11 +73,16 @@ _ALWAYS = [
     KeyHint("{why.back:←}{why.on:→}", "step", 9),
     KeyHint("{why.up:↑}{why.down:↓}", "row", 7),
 ]
-_SIDES = [
-    KeyHint("{why.other:o}", "against", 5, "token(1)"),
-    KeyHint("{why.token:t}", "token", 4, "token(0)"),
-    KeyHint("{why.beside:b}", "beside", 3, "beside"),
-]
+_AGAINST = KeyHint("{why.other:o}", "against", 5, "token(1)")
+_TOKEN = KeyHint("{why.token:t}", "token", 4, "token(0)")
+_BESIDE = KeyHint("{why.beside:b}", "beside", 3, "beside")
+_SIDES = {
+    "lens": [_AGAINST, _TOKEN, _BESIDE],
+    "layers": [_AGAINST, _TOKEN, _BESIDE],
+    "words": [_TOKEN, _BESIDE],
+    "attention": [_BESIDE],
+}
+"""Of the views on which they have a bearing."""
 _OWN = {
     "layers": [
         KeyHint("{why.sort:s}", "sort", 8, "sort"),
@@ -99,4 +104,4 @@ _OWN = {
 
 def hints(view: str) -> list[KeyHint]:
     """The key bar of a view."""
-    return [*_ALWAYS, *_OWN.get(view, []), *_SIDES]
+    return [*_ALWAYS, *_OWN.get(view, []), *_SIDES.get(view, [])]

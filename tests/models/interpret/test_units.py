@@ -48,6 +48,14 @@ def test_words(pieces: list[str], words: list[str]) -> None:
     assert texts("word", pieces) == words
 
 
+def test_the_first_bytes_of_a_character_belong_to_its_own_word() -> None:
+    pieces = ["法", "", "国", "。", "", "", "再", " x", "", "é", ""]
+    words = [(0, 1), (1, 3), (3, 4), (4, 7), (7, 11)]
+    assert [(u.start, u.end) for u in cut("word", 0, 11, pieces)] == words
+    sentences = [(0, 4), (4, 11)]
+    assert [(u.start, u.end) for u in cut("sentence", 0, 11, pieces)] == sentences
+
+
 def test_tokens_are_what_they_are() -> None:
     assert cut("token", 2, 5, list("abcdef")) == [Unit("token", at, at + 1) for at in (2, 3, 4)]
 

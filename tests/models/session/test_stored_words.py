@@ -81,7 +81,7 @@ WORDS: dict[object, str] = {
     conditions.Knob: "copies, batch, mates, together, cache, prefill, dtype, device, "
     "attention, experts, threads, deterministic",
     options.Dtype: "auto, own, float32, bfloat16, float16",
-    heat.Colouring: "surprisal, probability, entropy, delta",
+    heat.Colouring: "surprisal, probability, entropy, delta, share",
     candidate_rows.ColumnSet: "standard, id, text",
 }
 

@@ -166,3 +166,17 @@ def test_estimates_are_held_against_the_effects() -> None:
     assert "gradient x input: an estimate of 1 gradient; completeness error" in said
     assert f"{known[0].correlation:.4g} over {known[0].units} {known[0].kind}s" in said
     assert "of one more pass with kernel eager" in written(asked("words", attention=True))[0]
+
+
+def test_the_beginning_of_a_character_is_called_by_its_bytes() -> None:
+    prompt = PromptSpec(text="say \u0ca0\u0ca1 so.")
+    units = [
+        x for x in lines(asked("words", prompt=prompt, everything=True)) if x["type"] == "unit"
+    ]
+    texts = [unit["text"] for unit in units if unit["kind"] == "token"]
+    at = texts.index("<E0>")
+    assert texts[at : at + 6] == ["<E0>", "<B2>", "\u0ca0", "<E0>", "<B2>", "\u0ca1"]
+    assert "" not in texts
+    said = written(asked("words", prompt=prompt, everything=True))[0]
+    assert "token “<E0>”" in said
+    assert "“”" not in said

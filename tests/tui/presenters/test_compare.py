@@ -35,8 +35,8 @@ def grow(one: Explorer, prompt: list[int], more: list[int]) -> int:
 def test_branches_that_have_not_parted_do_not_meet_again() -> None:
     one = explorer()
     numbers = [grow(one, [0, 1], [*RUN, 3]), grow(one, [0, 1], [*RUN, 4]), grow(one, [0, 2], [5])]
-    assert compare(one, numbers, None).meets == []
-    assert compare(one, numbers[:2], None).meets == []
+    assert compare(one, numbers, ()).meets == []
+    assert compare(one, numbers[:2], ()).meets == []
 
 
 def test_branches_meet_again_where_they_do_after_they_parted() -> None:
@@ -46,7 +46,7 @@ def test_branches_meet_again_where_they_do_after_they_parted() -> None:
         grow(one, [0, 1], [*RUN, 4, 5, *RUN]),
         grow(one, [0, 2], [6]),
     ]
-    assert compare(one, numbers, None).meets == [(10, 11, None)]
+    assert compare(one, numbers, None).meets == [(10, 11, ())]
 
 
 def test_two_that_are_marked_are_compared_alone() -> None:
@@ -71,7 +71,7 @@ def test_the_mark_of_the_branch_in_view_takes_no_other_away() -> None:
 def test_the_figures_leave_the_prompt_out() -> None:
     one = explorer()
     numbers = [grow(one, [0, 1], [2, 3]), grow(one, [0, 4, 5, 6], [7, 8, 9])]
-    first, second = compare(one, numbers, None).columns
+    first, second = compare(one, numbers, ()).columns
     assert (first.mean, first.sum, first.given, len(first.cells)) == (-0.5, -1.0, 1, 3)
     assert (second.mean, second.sum, second.given, len(second.cells)) == (-0.5, -1.5, 3, 6)
     assert (second.size, second.left_out) == ("3 of 6 tokens", ["3 of prompt"])
@@ -81,7 +81,7 @@ def test_the_figures_leave_the_prompt_out() -> None:
 def test_what_one_path_was_given_and_another_generated_counts_for_that_one() -> None:
     one = explorer()
     numbers = [grow(one, [0, 1], [2, 3, 9]), grow(one, [0, 1, 2, 3, 4], [5]), grow(one, [8], [9])]
-    first, second, _ = compare(one, numbers, None).columns
+    first, second, _ = compare(one, numbers, ()).columns
     assert (first.sum, first.given) == (-1.5, 2)
     assert (second.sum, second.given) == (-0.5, 5)
 
@@ -99,7 +99,7 @@ def test_what_one_path_was_given_and_another_generated_counts_for_that_one() -> 
 def test_a_meeting_lies_after_the_parting(paths: list[tuple[list[int], list[int]]]) -> None:
     one = explorer()
     numbers = sorted({grow(one, *path) for path in paths})
-    found = compare(one, numbers, None)
+    found = compare(one, numbers, ())
     tips = [one.tree.path(one.tree.branch(n).tip)[found.shared_tokens :] for n in numbers]
     for meet in found.meets:
         (a, at), (b, place) = ((c, index) for c, index in enumerate(meet) if index is not None)

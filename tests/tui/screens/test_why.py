@@ -12,14 +12,16 @@ from textual.pilot import Pilot
 from tokexplore.models.api.chat import Chat, Message
 from tokexplore.models.api.engine import Control
 from tokexplore.models.api.options import LoadOptions, PromptSpec
-from tokexplore.models.errors import UsageError
+from tokexplore.models.errors import EngineLostError, UsageError
 from tokexplore.tui.app import TokexploreApp
 from tokexplore.tui.browse.screen import BrowseScreen
 from tokexplore.tui.explore.environment import Environment
 from tokexplore.tui.explore.options import AppOptions
 from tokexplore.tui.screens.compare import CompareScreen
 from tokexplore.tui.screens.dialog import Ask
-from tokexplore.tui.screens.why import WhyScreen
+from tokexplore.tui.screens.why import Side, WhyScreen
+from tokexplore.widgets.cell_text import width
+from tokexplore.widgets.role_lines import RoleLines
 
 SIZE = (120, 40)
 TEXT = "Once upon a time there was a king. He had a red house.\nAnd"
@@ -244,6 +246,8 @@ async def test_another_token_can_be_asked_about_and_nonsense_is_refused() -> Non
         await press(pilot, "o", *"id", "space", *"99999", "enter")
         assert isinstance(app.screen, Ask)
         assert "id 99999 is no token" in screen_text(app)
+        await press(pilot, "ctrl+u", *"king", "space", *"king", "enter")
+        assert "ask about one of them" in screen_text(app)
         await press(pilot, "ctrl+g", "right")
         assert screen.why.step.subject.tokens[0] != 300, "they belong to that step"
 
@@ -298,6 +302,151 @@ async def test_two_models_are_held_against_each_other_layer_by_layer() -> None:
         assert beside is not None
         assert beside.lens != screen.why.step.lens
         assert "two" in screen_text(app)
+
+
+async def test_what_was_left_before_it_told_anything_begins_anew() -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=SIZE) as pilot:
+        screen = await opened(pilot, app)
+        for key, view in ("3", "layers"), ("4", "words"), ("5", "attention"):
+            screen.action_view(view)  # type: ignore[arg-type]
+            screen.paint_parts()  # asks, and is left at once
+            screen.action_view("lens")
+            await press(pilot, key)
+            step = screen.why.step
+            assert not step.runs(view)  # type: ignore[arg-type]
+        assert step.split is not None
+        assert step.occluded
+        assert step.attention is not None
+        screen.action_view("words")
+        screen.action_everything()
+        screen.action_stop()
+        await press(pilot, "left", "right", "4")
+        assert "stopped before any was hidden" in screen_text(app), "the user said so"
+        await press(pilot, "space")
+        assert screen.why.step.occluded
+        screen.action_gradients()
+        screen.action_stop()
+        await press(pilot, "g")
+        assert len(screen.why.step.estimates) == 2
+
+
+async def test_a_second_model_that_is_lost_takes_nothing_of_the_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    engines = {"one": FakeEngine(name="one"), "two": FakeEngine(name="two")}
+    environment = Environment(client_of(lambda load, _report: engines[load.model]))
+    options = AppOptions(
+        load=LoadOptions("one"), against=LoadOptions("two"), prompt=PromptSpec(text=TEXT),
+        max_new_tokens=4, ignore_eos=True,
+    )  # fmt: skip
+    app = TokexploreApp(options, environment)
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: app.controller.second.is_there)
+        screen = await opened(pilot, app)
+
+        async def gone(_question: object) -> object:
+            raise EngineLostError("it ended.")
+
+        monkeypatch.setattr(app.controller.second.client, "ask", gone)
+        monkeypatch.setattr(app.controller.second.client, "interpret", _lost)
+        await press(pilot, "6")
+        assert "it ended." in screen_text(app)
+        await press(pilot, "1", "b")
+        assert "it ended." not in screen_text(app), "this line is of the first one"
+        assert screen.why.other_step is not None
+        assert screen.why.other_step.refused == {"lens": "it ended."}
+        assert app.controller.link.state == "ready", "the first one is there"
+        app.controller.second.state = "loading"
+        await press(pilot, "6")
+        assert "The second model is still loading." in screen_text(app)
+
+
+def _lost(_inquiry: object) -> object:
+    raise EngineLostError("it ended.")
+
+
+async def test_a_lost_engine_is_said_in_every_view_and_what_is_known_stays(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=SIZE) as pilot:
+        screen = await opened(pilot, app)
+        await press(pilot, "4")
+        known = list(screen.why.step.occluded)
+        assert known
+        monkeypatch.setattr(app.controller.link.client, "interpret", _lost)
+        app.controller.engine_life.lose(EngineLostError("it ended."))
+        await press(pilot, "space", "e")
+        assert screen.why.step.occluded == known
+        assert app.controller.link.absence in told(app)
+        for key in "2", "3", "5":
+            await press(pilot, key)
+            assert "it ended." in screen_text(app), key
+        await press(pilot, "left", "4")
+        assert "it ended." in screen_text(app)
+        assert "0 of 0" not in screen_text(app)
+
+
+async def test_what_a_layer_lists_is_not_cut_inside_a_figure() -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await opened(pilot, app)
+        for _ in range(LAYERS + 1):
+            assert screen.why.step.lens is not None
+            row = screen.query_one("#why-detail", RoleLines)
+            line = row.draw_line(0).text.rstrip()
+            assert re.search(r"%   H \d+\.\d\d  KL \d+\.\d\d nats$", line), line
+            await press(pilot, "up")
+
+
+@pytest.mark.parametrize("size", [(80, 24), (100, 30), (120, 40), (160, 40)])
+async def test_no_column_is_cut_where_two_steps_stand_beside_each_other(
+    size: tuple[int, int],
+) -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=size) as pilot:
+        await until(pilot, lambda: app.controller.state == "paused" and not app.controller.busy)
+        await press(pilot, "home", "right", "down", "enter")
+        await until(pilot, lambda: app.controller.state == "paused" and not app.controller.busy)
+        screen = await opened(pilot, app, "right", "right")
+        await press(pilot, "b")
+        assert screen.why.other_step is not None
+        for keys in (("1",), ("3",), ("4",), ("g",), ("5",)):
+            await press(pilot, *keys)
+            for side in screen.query(Side):
+                rows = [*side.rows._head, *side.rows._rows]
+                assert len(rows) > 3, keys
+                for row in rows:
+                    cells = width("".join(piece.text for piece in row).rstrip())
+                    named = keys == ("5",) and "first token" in row[-1].text
+                    assert cells <= side.columns or named, (keys, row)
+        await press(pilot, "3")
+        assert screen_text(app).count("Δlogit") == 2
+
+
+async def test_keys_are_offered_where_they_have_a_bearing() -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(pilot, app)
+        for key, against, token in ("1", 1, 1), ("2", 0, 0), ("3", 1, 1), ("4", 0, 1), ("5", 0, 0):
+            await press(pilot, key)
+            bar = screen_text(app).splitlines()[-1]
+            assert ("o against" in bar, "t token" in bar) == (against, token), key
+
+
+async def test_the_beginning_of_a_character_is_called_by_its_bytes() -> None:
+    options = AppOptions(
+        prompt=PromptSpec(text="say \u0ca0\u0ca1 so."), max_new_tokens=2, ignore_eos=True
+    )
+    app = make_app(options=options)
+    async with app.run_test(size=SIZE) as pilot:
+        screen = await opened(pilot, app)
+        assert "" in screen.explorer.path.pieces(0, 9), "tokens of single bytes"
+        await press(pilot, "right", "4", "e")
+        assert re.search(r"token +<E0>", screen_text(app))
+        await press(pilot, "5")
+        assert re.search(r"\d +<E0>", screen_text(app))
 
 
 class _Refuses:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from tokexplore.models.api.interpreter import LensStep
-from tokexplore.models.errors import EngineLostError, TokexploreError
+from tokexplore.models.errors import TokexploreError
 from tokexplore.models.interpret.inquiries import Finding, LensInquiry
 from tokexplore.models.worker.async_engine import AsyncEngine, Handle
 from tokexplore.tui.explore.jobs import Jobs
@@ -59,13 +59,11 @@ class LensGrid:
 
     async def _conduct(self, wanted: tuple[int, int]) -> None:
         inquiry = LensInquiry(self.ids, *wanted, top=1, tuned=self._tuned)
-        handle = self._handle = self._client.interpret(inquiry)
         try:
+            handle = self._handle = self._client.interpret(inquiry)
             async for batch in handle:
                 self.steps |= {each.position: each for each in batch if isinstance(each, LensStep)}
                 self._changed()
-        except EngineLostError:
-            raise
         except TokexploreError as error:
             self.refused = str(error)
         finally:

@@ -10,7 +10,7 @@ from tokexplore.models.api.interpreter import (
     LensStep,
     LogitSplit,
 )
-from tokexplore.models.errors import EngineLostError, TokexploreError
+from tokexplore.models.errors import TokexploreError
 from tokexplore.models.interpret.inquiries import (
     AnyInquiry,
     AttentionInquiry,
@@ -129,11 +129,25 @@ class WhyStep:
         return ask in self._running
 
     def stop(self, *asks: Ask) -> None:
-        """End what runs (all of it by default); what is known stays."""
+        """End what runs (all of it by default); what is known stays.
+
+        All but words can be asked for again.
+        """
         for ask in asks or tuple(self._running):
             run = self._running.pop(ask, None)
-            if run is not None and run.handle is not None:
+            if run is None:
+                continue
+            if run.handle is not None:
                 run.handle.cancel()
+            if ask != "words":
+                self._asked.discard(ask)
+
+    def leave(self) -> None:
+        """End what runs as the user looks elsewhere: what has told nothing yet begins anew where it
+        is looked at again."""
+        if self.runs("words") and self.plan is None:
+            self._asked.discard("words")
+        self.stop()
 
     def _inquiries(self, ask: Ask) -> Sequence[AnyInquiry]:
         ids, tokens, difference, blocks = self.subject
@@ -162,8 +176,6 @@ class WhyStep:
                     for event in batch:
                         self._take_in(event)
                     self._changed()
-        except EngineLostError:
-            raise
         except TokexploreError as error:
             self.refused[ask] = str(error)
         finally:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from tokexplore.models.api.questions import FindLayerGaps, FindStates
-from tokexplore.models.errors import EngineLostError, TokexploreError
+from tokexplore.models.errors import TokexploreError
 from tokexplore.models.interpret.layer_gaps import LayerGap
 from tokexplore.models.interpret.units import Unit
 from tokexplore.models.tree.conversation import stretches
@@ -135,14 +135,14 @@ class Why:
         """To the step at an index of the path; tokens that were chosen belong to the one before."""
         index = max(1, min(index, len(self.explorer.nodes)))
         if index != self.index:
-            self.stop()
+            self.leave()
             self.explorer.place(index)
             self.pinned = (None, None)
             self._changed()
 
     def pin(self, first: int | None, second: int | None) -> None:
         """Ask about other tokens at this step; None leaves what is."""
-        self.stop()
+        self.leave()
         one, other = self.tokens(self.explorer.path, self.index)
         self.pinned = one if first is None else first, other if second is None else second
         self._changed()
@@ -164,16 +164,21 @@ class Why:
 
     def put(self, beside: Beside) -> None:
         """Put something beside."""
-        self.stop()
+        self.leave()
         self.beside, self.pinned = beside, (self.pinned[0], None)
         self._changed()
 
-    def stop(self) -> None:
-        """End all that runs."""
+    def leave(self) -> None:
+        """End all that runs, as the user looks elsewhere."""
         for step in self._steps.values():
-            step.stop()
+            step.leave()
         if self._grid is not None:
             self._grid.stop()
+
+    def stop(self) -> None:
+        """End what runs of the steps in view."""
+        for step in filter(None, (self.step, self.other_step)):
+            step.stop()
 
     # Two models
 
@@ -182,6 +187,8 @@ class Why:
         cannot be told, empty where it can."""
         ids = self.explorer.ids(self.index)
         second = self._controller.second
+        if second.state == "loading":
+            return "The second model is still loading."
         if self._second is None:
             return "No second model is loaded: & in the main screen loads one."
         if second.has_other_tokens:
@@ -197,8 +204,6 @@ class Why:
         try:
             states = await self._controller.link.client.ask(FindStates(ids))
             gaps = await second.ask(FindLayerGaps(ids, states))
-        except EngineLostError:
-            raise
         except TokexploreError as error:
             if ids == self._gaps_of:
                 self.gaps_refused = str(error)

@@ -10,7 +10,7 @@ from tokexplore.widgets.numbers import percent
 from tokexplore.widgets.role_lines import Piece, Role, Row, heat_role
 
 _RATIOS = (0.05, 0.15, 0.3, 0.6, 0.9)
-_TEXT, _FIGURE = 24, 8
+_TEXT, _FIGURE, _LEAST_BAR = 24, 8, 8
 
 
 def attention_roles(weights: Sequence[float]) -> list[Role]:
@@ -32,13 +32,14 @@ def attention_rows(
 ) -> list[Row]:
     """A row for each token: its place, text and weight."""
     largest = max(weights[1:], default=0.0) or 1.0
-    width = max(8, columns - 8 - _TEXT - _FIGURE - 22)
+    cells = max(8, min(_TEXT, columns - 8 - _FIGURE - 2 - _LEAST_BAR))
+    width = max(_LEAST_BAR, columns - 8 - cells - _FIGURE - 22)
     rows = list[Row]()
     for at in order:
         text = safe_text(pieces[at].replace("\n", NEWLINE)).strip() or SPACE
         line = [
             Piece(f"{at:>6}  ", "muted"),
-            Piece(fit(cut(text, _TEXT - 1), _TEXT)),
+            Piece(fit(cut(text, cells - 1), cells)),
             Piece(f"{percent(weights[at]):>{_FIGURE}}  "),
         ]
         if at == 0:

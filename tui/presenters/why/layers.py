@@ -10,6 +10,9 @@ from tokexplore.widgets.role_lines import Piece, Row
 
 _NAME, _FIGURE = 22, 10
 _LEAST_BAR = 11
+_NARROW_NAME, _NARROW_BAR = 18, 9
+_NARROW = _NAME + _LEAST_BAR + _FIGURE
+"""Below so many cells names and bars are shorter."""
 
 
 def part_name(part: Part) -> str:
@@ -39,7 +42,7 @@ def layers_head(split: LogitSplit, vocabulary: Vocabulary, columns: int) -> list
     figures = f"{'Δlogit':>{_FIGURE}}"
     if columns >= _NAME + _LEAST_BAR + 3 * _FIGURE:
         figures += f"{cut(first, _FIGURE - 1):>{_FIGURE}}{cut(second, _FIGURE - 1):>{_FIGURE}}"
-    return [[Piece(fit("part", _NAME), "muted"), Piece(fit(bar, width), "muted"),
+    return [[Piece(fit("part", _name(columns)), "muted"), Piece(fit(bar, width), "muted"),
              Piece(figures, "muted")]]  # fmt: skip
 
 
@@ -50,12 +53,15 @@ def layers_rows(parts: Sequence[Part], columns: int) -> list[Row]:
     wide = columns >= _NAME + _LEAST_BAR + 3 * _FIGURE
     rows = list[Row]()
     for part in parts:
+        name = part_name(part)
+        if columns < _NARROW:
+            name = cut(name.replace("attention", "attn"), _NARROW_NAME - 1)
         bar = from_middle(part.difference / largest, width)
         figures = f"{part.difference:>+{_FIGURE}.3f}"
         more = "".join(f"{logit:>+{_FIGURE}.3f}" for logit in part.logits) if wide else ""
         rows.append(
             [
-                Piece(fit(part_name(part), _NAME)),
+                Piece(fit(name, _name(columns))),
                 Piece(bar, "more" if part.difference > 0 else "less"),
                 Piece(figures),
                 Piece(more, "muted"),
@@ -75,7 +81,13 @@ def split_check(split: LogitSplit) -> str:
     return words
 
 
+def _name(columns: int) -> int:
+    return _NAME if columns >= _NARROW else _NARROW_NAME
+
+
 def _bar(columns: int) -> int:
+    if columns < _NARROW:
+        return _NARROW_BAR
     figures = 3 if columns >= _NAME + _LEAST_BAR + 3 * _FIGURE else 1
     room = columns - _NAME - figures * _FIGURE - 1
     return max(_LEAST_BAR, room - (room + 1) % 2)

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from tokexplore.models.api.interpreter import LayerReading, LensStep
 from tokexplore.models.distribution import TokenRank
 from tokexplore.models.tokens import Vocabulary
-from tokexplore.widgets.cell_text import cut, fit
+from tokexplore.widgets.cell_text import cut, fit, width
 from tokexplore.widgets.heat import level
 from tokexplore.widgets.numbers import count, logprob_text, percent
 from tokexplore.widgets.role_lines import Piece, Row, heat_role
 
 _LAYER, _FIGURE = 6, 7
+_FIGURES = 2 * _FIGURE + 5
+"""Cells of entropy and KL, and of their unit."""
 _ASKED, _ASKED_SHORT = 24, 15
 _TOP, _NARROW_TOP = 16, 12
 _STEP = 11
@@ -27,12 +29,14 @@ def layer_name(layer: int) -> str:
 def lens_head(step: LensStep, vocabulary: Vocabulary, columns: int) -> list[Row]:
     """The names of the columns of `lens_rows`."""
     tops, asked = _columns(step, columns)
-    names = [vocabulary.show(token) for token in _asked(step)]
+    names = [vocabulary.show(token) for token in _asked(step, columns)]
     row = [Piece(fit("layer", _LAYER), "muted")]
     row += [Piece(fit("it would say" if n == 0 else "", size + 1), "muted")
             for n, size in enumerate(tops)]  # fmt: skip
     row += [Piece(" " + fit(cut(name, asked - 1), asked), "bold") for name in names]
-    return [[*row, Piece(f"{'H':>{_FIGURE}}{'KL':>{_FIGURE}} nats", "muted")]]
+    if _has_figures(step, columns):
+        row.append(Piece(f"{'H':>{_FIGURE}}{'KL':>{_FIGURE}} nats", "muted"))
+    return [row]
 
 
 def lens_rows(step: LensStep, vocabulary: Vocabulary, columns: int) -> list[Row]:
@@ -44,33 +48,51 @@ def lens_rows(step: LensStep, vocabulary: Vocabulary, columns: int) -> list[Row]
         row = [Piece(fit(layer_name(at), _LAYER), "muted")]
         for size, rank in zip(tops, layer.top, strict=False):
             row += [_token(rank, vocabulary, size), Piece(" ")]
-        for rank in layer.asked[: len(_asked(step))]:
+        for rank in layer.asked[: len(_asked(step, columns))]:
             row.append(Piece(" " + _standing(rank, asked)))
-        figures = f"{_figure(layer.entropy)}{_figure(layer.divergence)}"
-        rows.append([*row, Piece(figures, "muted")])
+        if _has_figures(step, columns):
+            figures = f"{_figure(layer.entropy)}{_figure(layer.divergence)}"
+            row.append(Piece(figures, "muted"))
+        rows.append(row)
     return rows
 
 
-def layer_detail(layer: LayerReading, at: int, vocabulary: Vocabulary) -> Row:
-    """All that a layer's reading lists, in a line."""
+def layer_detail(layer: LayerReading, at: int, vocabulary: Vocabulary, columns: int) -> Row:
+    """What a layer's reading lists, in a line: the tokens that there is room for, whole."""
     name = "embedding" if at == 0 else f"layer {at}"
     row = [Piece(f"{name}:  ", "muted")]
-    for rank in layer.top:
-        share = math.exp(rank.logprob)
-        row += [Piece(vocabulary.show(rank.token), "bold"), Piece(f" {percent(share)}   ")]
     figures = f"H {layer.entropy:.2f}  KL {layer.divergence:.2f} nats"
+    left = columns - width(row[0].text) - width(figures)
+    for rank in layer.top:
+        token, share = vocabulary.show(rank.token), f" {percent(math.exp(rank.logprob))}   "
+        left -= width(token) + width(share)
+        if left < 0:
+            break
+        row += [Piece(token, "bold"), Piece(share)]
     return [*row, Piece(figures, "muted")]
 
 
-def _asked(step: LensStep) -> tuple[int, ...]:
-    """The two tokens, or the one where they are the same."""
-    return tuple(dict.fromkeys(step.tokens[:2]))
+def _asked(step: LensStep, columns: int) -> tuple[int, ...]:
+    """The two tokens, or the one where they are the same, or there is room for no more."""
+    asked = tuple(dict.fromkeys(step.tokens[:2]))
+    return asked if columns >= _least(len(asked)) else asked[:1]
+
+
+def _has_figures(step: LensStep, columns: int) -> bool:
+    """Whether there is room for entropy and KL."""
+    return columns >= _least(len(_asked(step, columns))) + _FIGURES
+
+
+def _least(asked: int) -> int:
+    """Cells of a layer, its first token and of so many that are asked about."""
+    return _LAYER + _NARROW_TOP + 1 + asked * (_ASKED_SHORT + 1)
 
 
 def _columns(step: LensStep, columns: int) -> tuple[list[int], int]:
     """Cells of each top token, and of the figures of a token that is asked about."""
     asked = _ASKED if columns >= _WIDE else _ASKED_SHORT
-    left = columns - _LAYER - 2 * _FIGURE - 5 - len(_asked(step)) * (asked + 1)
+    left = columns - _LAYER - len(_asked(step, columns)) * (asked + 1)
+    left -= _FIGURES if _has_figures(step, columns) else 0
     size = _TOP if columns >= _WIDE else _NARROW_TOP
     number = max(1, min(len(step.layers[0].top), left // (size + 1)))
     return [max(size, left - 1) if number == 1 else size] * number, asked

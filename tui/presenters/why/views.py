@@ -74,8 +74,12 @@ class Drawn(NamedTuple):
     """What is under the cursor, whole."""
 
 
-def draw_lens(step: WhyStep, shown: Shown, columns: int) -> Drawn:
-    """Every layer's reading of the step."""
+def draw_lens(step: WhyStep, shown: Shown, columns: int, room: int) -> Drawn:
+    """Every layer's reading of the step.
+
+    Args:
+        room: cells of the line below that tells a layer whole.
+    """
     step.want("lens")
     if step.lens is None:
         return Drawn(note=step.refused.get("lens", "reading the layers ..."))
@@ -83,7 +87,7 @@ def draw_lens(step: WhyStep, shown: Shown, columns: int) -> Drawn:
     cursor = len(rows) - 1 if shown.cursor is None else min(shown.cursor, len(rows) - 1)
     note = f"{_LENS} · the last is the model's own distribution (off by {step.lens.error:.0e})"
     head = lens_head(step.lens, step.vocabulary, columns)
-    detail = layer_detail(step.lens.layers[cursor], cursor, step.vocabulary)
+    detail = layer_detail(step.lens.layers[cursor], cursor, step.vocabulary, room)
     return Drawn(rows, head, cursor, note, legend=legend_parts("share"), detail=detail)
 
 
@@ -102,7 +106,7 @@ def draw_grid(why: Why, shown: Shown, columns: int) -> Drawn:
     cursor = len(rows) - 1 if shown.cursor is None else min(shown.cursor, len(rows) - 1)
     note = f"the token that each layer would have said, under the one that was taken · {_LENS}"
     here = grid.steps.get(why.index)
-    detail = layer_detail(here.layers[cursor], cursor, explorer.vocabulary) if here else ()
+    detail = layer_detail(here.layers[cursor], cursor, explorer.vocabulary, columns) if here else ()
     return Drawn(rows, head, cursor, note, legend=legend_parts("share"), detail=detail)
 
 
@@ -162,6 +166,7 @@ def draw_attention(step: WhyStep, shown: Shown, columns: int) -> Drawn:
         return Drawn(note=step.refused.get("attention", "one pass for the weights ..."))
     weights = found.row(shown.layer, shown.head)
     pieces = step.vocabulary.pieces(step.subject.ids)
+    texts = [p or step.vocabulary.show(t) for p, t in zip(pieces, step.subject.ids, strict=True)]
     order = attention_order(weights)
     cursor = _within(shown.cursor, order)
     roles, at = attention_roles(weights), len(weights) - 1
@@ -170,7 +175,7 @@ def draw_attention(step: WhyStep, shown: Shown, columns: int) -> Drawn:
         roles[at] = "chosen"
     note = attention_words(found, shown.layer, shown.head)
     return Drawn(
-        attention_rows(order, weights, pieces, columns),
+        attention_rows(order, weights, texts, columns),
         (),
         cursor,
         f"{note} · where a head looked is not what came of it: see words",
@@ -199,14 +204,26 @@ def _within(cursor: int | None, rows: Sequence[object]) -> int | None:
 
 
 def _told(step: WhyStep) -> Told:
-    return Told(step.vocabulary.pieces(step.subject.ids), step.occluded, step.estimates)
+    ids, vocabulary = step.subject.ids, step.vocabulary
+    names = [vocabulary.show(token) for token in ids]
+    return Told(vocabulary.pieces(ids), names, step.occluded, step.estimates)
+
+
+def _rounds_words(step: WhyStep) -> str:
+    """How far the hiding is, and what it takes."""
+    if step.plan is None:
+        return "hiding stretches ..." if step.runs("words") else "stopped before any was hidden"
+    done = f"{len(step.occluded)} of {step.planned} stretches hidden"
+    if step.runs("words"):
+        return f"hiding stretches: {done}, {step.cost:.1f} passes of the path in all"
+    stopped = "stopped: " if len(step.occluded) < step.planned else ""
+    return f"{stopped}{done}, {step.cost:.1f} passes"
 
 
 def _words_note(step: WhyStep, told: Told) -> str:
-    done = f"{len(step.occluded)} of {step.planned} stretches hidden, {step.cost:.1f} passes"
     if refused := step.refused.get("words"):
         return refused
-    words = [f"hiding stretches: {done} of the path" if step.runs("words") else done]
+    words = [_rounds_words(step)]
     if step.progress is not None:
         words.append(f"gradients {step.progress.done} of {step.progress.total}")
     words += estimates_words(told)

@@ -27,6 +27,8 @@ class Told(NamedTuple):
 
     pieces: Sequence[str]
     """Text of each token of the path."""
+    names: Sequence[str]
+    """What each token is called by itself."""
     occluded: Sequence[Occluded]
     estimates: Mapping[str, Attributions]
 
@@ -64,9 +66,10 @@ def text_roles(told: Told, chosen: Unit | None) -> list[Role]:
 
 def words_head(told: Told, columns: int) -> list[Row]:
     """The names of the columns of `words_rows`."""
-    text, bar = _sizes(told, columns)
-    names = f"{'nats':>{_FIGURE}}  {'pushed':^{bar}}  {'hidden: p':>{_SHARE}}"
-    more = "".join(f"{SHORT[method]:>{_FIGURE + 1}}" for method in told.estimates)
+    text, bar, estimates = _sizes(told, columns)
+    names = f"{'nats':>{_FIGURE}}"
+    names += f"  {'pushed':^{bar}}  {'hidden: p':>{_SHARE}}" if bar else ""
+    more = "".join(f"{SHORT[method]:>{_FIGURE + 1}}" for method in [*told.estimates][:estimates])
     return [[Piece(fit("stretch", _KIND + text), "muted"), Piece(names, "muted"),
              Piece(more, "muted")]]  # fmt: skip
 
@@ -74,23 +77,26 @@ def words_head(told: Told, columns: int) -> list[Row]:
 def words_rows(rows: Sequence[Occluded], told: Told, columns: int, *, indented: bool) -> list[Row]:
     """A row for each stretch: its text, what hiding it took from the token's logprob, and the
     probability of the token then."""
-    text, bar = _sizes(told, columns)
+    text, bar, estimates = _sizes(told, columns)
     largest = max((abs(each.effect) for each in rows), default=0.0) or 1.0
     found = list[Row]()
     for each in rows:
         unit = each.unit
         kind = f"{unit.role or 'template'}" if unit.kind in ("turn", "template") else unit.kind
         inset = {"sentence": 1, "word": 2, "token": 3}.get(unit.kind, 0) if indented else 0
-        words = safe_text("".join(told.pieces[unit.start : unit.end]).replace("\n", NEWLINE))
-        shown = _middle(" " * inset + (words.strip(" ") or SPACE), text - 1)
+        shown = _middle(" " * inset + _unit_text(told, unit), text - 1)
         line = [
             Piece(fit(cut(kind, _KIND - 1), _KIND), "muted"),
             Piece(fit(shown, text)),
-            Piece(f"{each.effect:>+{_FIGURE}.3f}  "),
-            Piece(from_middle(each.effect / largest, bar), "more" if each.effect > 0 else "less"),
-            Piece(f"  {percent(math.exp(each.logprobs[0])):>{_SHARE}}", "muted"),
+            Piece(f"{each.effect:>+{_FIGURE}.3f}"),
         ]
-        for estimate in told.estimates.values():
+        if bar:
+            role: Role = "more" if each.effect > 0 else "less"
+            line += [
+                Piece("  " + from_middle(each.effect / largest, bar), role),
+                Piece(f"  {percent(math.exp(each.logprobs[0])):>{_SHARE}}", "muted"),
+            ]
+        for estimate in [*told.estimates.values()][:estimates]:
             score = total(unit, estimate.scores)
             line.append(Piece(f"{score:>+{_FIGURE + 1}.3f}", "muted"))
         found.append(line)
@@ -116,6 +122,14 @@ def estimates_words(told: Told) -> list[str]:
     return words
 
 
+def _unit_text(told: Told, unit: Unit) -> str:
+    """The text of a stretch on one line; its bytes where it is but the beginning of a character."""
+    words = safe_text("".join(told.pieces[unit.start : unit.end]).replace("\n", NEWLINE))
+    if not words:
+        return "".join(told.names[unit.start : unit.end])
+    return words.strip(" ") or SPACE
+
+
 def _middle(text: str, cells: int) -> str:
     """The beginning and the end of a text in so many cells."""
     if width(text) <= cells:
@@ -128,8 +142,14 @@ def _middle(text: str, cells: int) -> str:
     return head + tail
 
 
-def _sizes(told: Told, columns: int) -> tuple[int, int]:
-    """Cells of the text and of the bar."""
-    left = columns - _KIND - _FIGURE - _SHARE - 4 - len(told.estimates) * (_FIGURE + 1)
+def _sizes(told: Told, columns: int) -> tuple[int, int, int]:
+    """Cells of the text and of the bar, and how many estimates there is room for: where there is
+    little, a column is left out whole."""
+    room = columns - _KIND - _FIGURE
+    estimates = min(len(told.estimates), max(0, room - _LEAST_TEXT) // (_FIGURE + 1))
+    room -= estimates * (_FIGURE + 1)
+    left = room - _SHARE - 4
+    if left < _LEAST_TEXT + 5:
+        return max(_LEAST_TEXT, room), 0, estimates
     bar = 21 if left >= 60 else 11 if left >= _LEAST_TEXT + 11 else 5
-    return max(_LEAST_TEXT, left - bar), bar
+    return left - bar, bar, estimates
