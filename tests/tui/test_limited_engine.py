@@ -101,6 +101,7 @@ async def test_a_token_that_was_not_listed_has_its_row_and_no_rank() -> None:
         assert re.search(r"H [\d.]+–[\d.]+ nats · margin", screen_text(app))
         await press(pilot, "i")
         assert re.search(r"rank +\?", screen_text(app))
+        await press(pilot, "pagedown")
         assert "lists the first 20 candidates of a step" in screen_text(app)
 
 
