@@ -46,7 +46,7 @@ def test_branches_meet_again_where_they_do_after_they_parted() -> None:
         grow(one, [0, 1], [*RUN, 4, 5, *RUN]),
         grow(one, [0, 2], [6]),
     ]
-    assert compare(one, numbers, ()).meets == [(10, 11, ())]
+    assert compare(one, numbers, ()).meets == [(10, 11, None)]
 
 
 def test_two_that_are_marked_are_compared_alone() -> None:
