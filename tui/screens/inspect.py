@@ -67,7 +67,6 @@ def inspected(
     lost = [("lost", life.why_lost)] if life.why_lost else []
     rooms = {
         "This token": _token(explorer),
-        "After this token": _after(explorer),
         "Texts at this step": _texts(TextScores(controller)),
         "This path": [("remark", sentence) for sentence in explorer.remarks_on_path()],
         "Model": [*lost, *model, *(("not as recorded", words) for words in life.differs)],
@@ -117,24 +116,18 @@ def _token(explorer: Explorer) -> Lines:
         lines.append(("draw", f"number {tree.draw[node] + 1} of {drawn} here; r draws the next"))
     if explorer.came(explorer.cursor) == "typed":
         lines.append(("typed text", _typed(explorer)))
+    lines += _after(explorer, node)
     lines.append(("name", tree.labels.get(node, "")))
     lines.append(("note", tree.notes.get(node, "")))
     return [line for line in lines if line[1]] + _computed(tree, tree.parent[node])
 
 
-def _after(explorer: Explorer) -> Lines:
-    """What was explored after the token, as sums."""
-    if (node := explorer.taken) is None:
-        return []
+def _after(explorer: Explorer, node: int) -> Lines:
+    """What was explored after a node, as sums, where that is more than one path."""
     subtree = subtree_of(Icicle(explorer.tree, explorer.nodes), node)
-    if not subtree.nodes:
+    if subtree.leaves < 2:
         return []
-    paths, mass, entropy = subtree_words(subtree, bits=False)
-    return [
-        ("explored", paths),
-        ("mass", f"{mass.removeprefix('mass ')}, of going on along one of them to its end"),
-        ("entropy", f"{entropy} over its steps"),
-    ]
+    return [("explored", " · ".join(subtree_words(subtree, bits=False)))]
 
 
 def _typed(explorer: Explorer) -> str:
