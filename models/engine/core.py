@@ -28,6 +28,7 @@ from tokexplore.models.engine.forward.logits_row import Row
 from tokexplore.models.engine.loading.opening import Loaded
 from tokexplore.models.engine.loading.weights import blamed, explained
 from tokexplore.models.engine.text.reasoning import reasoning_marks, template_options
+from tokexplore.models.engine.turns import Turns
 from tokexplore.models.errors import OutOfMemoryError
 from tokexplore.models.tokens import Vocabulary
 
@@ -62,6 +63,7 @@ class Core:
             self.memory_guarded(),
         ):
             self.probed = probe(self.forward, loaded.context)
+        self.turns = Turns(self.forward, self.probed, self.threads)
 
     @cached_property
     def info(self) -> ModelInfo:

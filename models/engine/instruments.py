@@ -20,6 +20,7 @@ from tokexplore.models.api.instruments import Execution, Logits, Routing, Split,
 from tokexplore.models.api.model_info import ModelInfo
 from tokexplore.models.engine.core import Core
 from tokexplore.models.engine.forward import logits_row, prefill, routing, split_sums
+from tokexplore.models.engine.forward.attention_kernel import attention
 from tokexplore.models.engine.forward.kv_store import Path
 from tokexplore.models.engine.forward.padded_batch import Batch, spans
 from tokexplore.models.engine.stream import drawn, out_of_room
@@ -175,7 +176,7 @@ class LocalBench:
         """The kernels, threads and algorithms of an execution, for one pass."""
         with torch.inference_mode(), ExitStack() as stack:
             if execution.attention:
-                stack.enter_context(_attention(self._core.forward.model, execution.attention))
+                stack.enter_context(attention(self._core.forward.model, execution.attention))
             if execution.experts:
                 stack.enter_context(self._core.forward.experts.forced(execution.experts))
             # What a stream found faster has no part in an experiment.
@@ -210,27 +211,7 @@ def here(device: str) -> list[str]:
 def _takes(model: PreTrainedModel, kernel: str) -> bool:
     """Whether a model can run with an attention kernel."""
     try:
-        with _attention(model, kernel):
+        with attention(model, kernel):
             return True
     except UsageError:
         return False
-
-
-@contextmanager
-def _attention(model: PreTrainedModel, kernel: str) -> Iterator[None]:
-    """Run a model with another attention kernel.
-
-    Raises:
-        UsageError: it is not here, or not for this model.
-    """
-    before = model.config._attn_implementation
-    if not model._can_set_attn_implementation():
-        raise UsageError(f"attention {kernel} is not possible: this model has its own alone.")
-    try:
-        model.set_attn_implementation(kernel)
-    except (ImportError, ValueError) as error:
-        raise UsageError(f"attention {kernel} is not possible: {error}") from None
-    try:
-        yield
-    finally:
-        model.set_attn_implementation(before)

@@ -49,12 +49,16 @@ class Batch:
         tokens[self._execution.row] = token
         fed, start = [[token] for token in tokens], self._length
         if self._probed.afresh(len(self._path)):  # it is alone: see `LocalBench`
-            self._cache, fed, start = kv.new_cache(self._forward.model), [list(self._path)], 0
+            self._cache, fed, start = (
+                kv.new_cache(self._forward.model, self._forward.shares),
+                [list(self._path)],
+                0,
+            )
         self._logits = self._forward.batch(fed, start, self._cache, self._pads)
         self._length += 1
 
     def _together(self, rows: Sequence[Sequence[int]]) -> tuple[torch.Tensor, DynamicCache]:
-        cache = kv.new_cache(self._forward.model)
+        cache = kv.new_cache(self._forward.model, self._forward.shares)
         padded = [[row[0]] * pad + list(row) for row, pad in zip(rows, self._pads, strict=True)]
         for start, end in spans(self._length, self._execution):
             fed = [row[start:end] for row in padded]
