@@ -8,6 +8,7 @@ which the probe sees.
 import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ from transformers.cache_utils import DynamicCache
 
 from tokexplore.models.engine.forward import cache as kv
 from tokexplore.models.engine.forward import rows as several
-from tokexplore.models.engine.forward.attention_kernel import attention
+from tokexplore.models.engine.forward.attention_kernel import Switch
 from tokexplore.models.engine.forward.rope import DynamicRope
 from tokexplore.models.errors import UsageError
 
@@ -91,6 +92,10 @@ class Forward:
         inputs = torch.tensor(tokens, dtype=torch.long, device=self._device)  # [B, n]
         return self._logits(inputs, start, cache, 1, pads)[:, 0]  # [B, V]
 
+    @cached_property
+    def _rows_kernel(self) -> Switch:
+        return Switch(self.model, several.KERNEL)
+
     @torch.inference_mode()
     def together(self, tokens: Sequence[int], caches: Sequence[DynamicCache]) -> torch.Tensor:
         """Logits after one more token on each of several caches: f32 on the CPU, [B, V].
@@ -103,7 +108,7 @@ class Forward:
         order = several.in_order(caches)
         cache = several.RowsCache([caches[at] for at in order])
         inputs = torch.tensor([[tokens[at]] for at in order], device=self._device)  # [B, 1]
-        with attention(self.model, several.KERNEL):
+        with self._rows_kernel.on():
             logits = self._logits(inputs, cache.longest, cache, 1, cache.pads)[:, 0]
         places = sorted(range(len(order)), key=order.__getitem__)
         return logits[places]  # [B, V]

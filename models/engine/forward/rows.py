@@ -32,11 +32,6 @@ class Piece(NamedTuple):
     """Position `start` is this one of the segment."""
 
     @property
-    def rows(self) -> slice:
-        """Its rows."""
-        return slice(self.first, self.last)
-
-    @property
     def keys(self) -> torch.Tensor:
         """[heads, n, head_dim]."""
         return self.segment.keys(self.offset, self.offset + self.end - self.start)[0]
@@ -75,9 +70,9 @@ class RowsCache(DynamicCache):
 
 
 def _first(cache: DynamicCache) -> GrowingLayer:
-    """A layer that holds all that its cache holds."""
-    layers = [layer for layer in cache.layers if isinstance(layer, GrowingLayer)]
-    return max(layers, key=GrowingLayer.get_seq_length)
+    """The first layer that holds anything."""
+    layers = (layer for layer in cache.layers if isinstance(layer, GrowingLayer))
+    return next(layer for layer in layers if layer.get_seq_length())
 
 
 class Masks:
@@ -143,8 +138,10 @@ class RowsLayer(DynamicLayer):
         self, key_states: torch.Tensor, value_states: torch.Tensor, *_args: Any, **_kwargs: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Append a token's states to each row, [B, heads, 1, head_dim]."""
-        for at, row in enumerate(self._rows):
-            row.append(key_states[at : at + 1], value_states[at : at + 1])
+        for row, keys, values in zip(
+            self._rows, key_states.split(1), value_states.split(1), strict=True
+        ):
+            row.append(keys, values)
         setattr(key_states, _ROWS, self)
         return key_states, value_states
 
@@ -168,37 +165,36 @@ class RowsLayer(DynamicLayer):
         first, bias = self._masks.read(mask)
         pieces = [piece.since(first) for piece in self._pieces() if piece.end > first]
         shared = pieces[0].keys.shape[0]  # heads of keys and values
-        grouped = (query * scaling).reshape(rows, shared, -1, size).transpose(0, 1).contiguous()
-        width = max(piece.end for piece in pieces) - first
-        extra = sinks is not None
-        scores = grouped.new_full((*grouped.shape[:3], width + extra), float("-inf"))
+        group, width = heads // shared, max(piece.end for piece in pieces) - first
+        grouped = query.view(rows, shared, group, size).transpose(0, 1).reshape(shared, -1, size)
+        scores = query.new_full((shared, rows * group, width + (sinks is not None)), float("-inf"))
         for piece in pieces:
-            part = _product(grouped[:, piece.rows], piece.keys.transpose(-1, -2))
+            part = _part(scores, piece, group, first)
+            queries = grouped.narrow(1, piece.first * group, part.shape[1])
+            part.baddbmm_(queries, piece.keys.transpose(1, 2), beta=0, alpha=scaling)
             if softcap is not None:
-                part = torch.tanh(part / softcap) * softcap
-            _columns(scores, piece, first).copy_(part)
+                part.div_(softcap).tanh_().mul_(softcap)
+        by_row = scores.view(shared, rows, group, -1)
         if bias is not None:
-            scores[..., :width] += bias[..., :width]
+            by_row[..., :width] += bias
         if sinks is not None:
-            scores[..., width] = sinks.view(shared, 1, -1)
+            by_row[..., width] = sinks.view(shared, 1, group)
         weights = torch.softmax(scores, -1, dtype=torch.float32).to(query.dtype)
-        found = grouped.new_zeros((*grouped.shape[:3], pieces[0].values.shape[-1]))
+        found = query.new_zeros((shared, rows * group, pieces[0].values.shape[-1]))
         for piece in pieces:
-            found[:, piece.rows] += _product(_columns(weights, piece, first), piece.values)
-        return found.transpose(0, 1).reshape(rows, 1, heads, -1)
+            part = _part(weights, piece, group, first)
+            found.narrow(1, piece.first * group, part.shape[1]).baddbmm_(part, piece.values)
+        found = found.view(shared, rows, group, -1).transpose(0, 1)
+        return found.reshape(rows, 1, heads, -1)
 
     def _pieces(self) -> list[Piece]:
         return list(_pieces([row.segments for row in self._rows], 0, len(self._rows)))
 
 
-def _product(vectors: torch.Tensor, matrices: torch.Tensor) -> torch.Tensor:
-    """[heads, b, group, k] by one matrix a head, [heads, k, n]: [heads, b, group, n]."""
-    return (vectors.flatten(1, 2) @ matrices).unflatten(1, vectors.shape[1:3])
-
-
-def _columns(scores: torch.Tensor, piece: Piece, first: int) -> torch.Tensor:
-    """The part of scores (or weights) that belongs to a piece, [heads, b, group, n]."""
-    return scores[:, piece.rows, :, piece.start - first : piece.end - first]
+def _part(scores: torch.Tensor, piece: Piece, group: int, first: int) -> torch.Tensor:
+    """What belongs to a piece of scores (or weights) [heads, B * group, n] from `first` on."""
+    rows = scores.narrow(1, piece.first * group, (piece.last - piece.first) * group)
+    return rows.narrow(2, piece.start - first, piece.end - piece.start)
 
 
 def _pieces(
