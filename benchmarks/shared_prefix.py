@@ -53,7 +53,6 @@ def apart(engine: LocalEngine) -> None:
     """Let rows share nothing from now on."""
     engine.core.forward.shares = False
     engine.core.probed = replace(engine.core.probed, shares=False)
-    engine.core.turns._probed = engine.core.probed
     engine.core.release()
 
 

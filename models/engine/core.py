@@ -63,7 +63,7 @@ class Core:
             self.memory_guarded(),
         ):
             self.probed = probe(self.forward, loaded.context)
-        self.turns = Turns(self.forward, self.probed, self.threads)
+        self.turns = Turns(self.steps)
 
     @cached_property
     def info(self) -> ModelInfo:
@@ -141,6 +141,11 @@ class Core:
         """`prefill.step` of this model."""
         with self.threads.step():
             return prefill.step(self.forward, self.probed, leaf, ids)
+
+    def steps(self, leaves: Sequence[Leaf], tokens: "array[int]") -> torch.Tensor:
+        """`prefill.steps` of this model."""
+        with self.threads.step():
+            return prefill.steps(self.forward, self.probed, leaves, tokens)
 
     def try_threads(self) -> None:
         """Find out how many threads are faster, for a moment; streams go on with it."""

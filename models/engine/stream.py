@@ -148,8 +148,14 @@ class Stream:
         """Where the row after the path will be asked for, let another stream's pass make it."""
         assert self._leaf is not None
         asked = ended is None or (self._request.describe_end and ended != "context")
-        if asked and len(self._leaf) == len(self._path) - 1:
+        if asked and self._core.probed.shares and self._is_a_step(self._leaf):
             self._core.turns.wait(self._leaf, self._path.ids[-1])
+
+    def _is_a_step(self, leaf: Leaf) -> bool:
+        """Whether a leaf lacks the path's last token alone, and was made under its rules."""
+        probed, length = self._core.probed, len(self._path)
+        alike = leaf.since == probed.borders.since(length)
+        return len(leaf) == length - 1 and alike and not probed.whole(length)
 
     def _limit(self) -> EndReason | None:
         """Why no token may be drawn here."""
@@ -181,7 +187,7 @@ class Stream:
         core, path, length = self._core, self._path, len(self._path)
         if core.probed.whole(length):
             return core.step(leaf, path.ids), f"re-fed {length}"
-        if len(leaf) == length - 1 and leaf.since == core.probed.borders.since(length):
+        if self._is_a_step(leaf):
             if core.probed.least > 1:
                 prefill.back(core.forward, leaf, length - core.probed.least)
             fed = length - len(leaf)

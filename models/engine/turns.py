@@ -2,16 +2,14 @@
 
 import time
 from array import array
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 
-from tokexplore.models.engine.forward import logits_row, prefill
-from tokexplore.models.engine.forward.cache_probe import Probed
-from tokexplore.models.engine.forward.forward_pass import Forward
+from tokexplore.models.engine.forward import logits_row
 from tokexplore.models.engine.forward.kv_store import Leaf
 from tokexplore.models.engine.forward.logits_row import Row
-from tokexplore.models.engine.forward.threads import Threads
 
 
 @dataclass(frozen=True)
@@ -35,17 +33,19 @@ class Turns:
     """Leaves that wait for a pass over one token each, and what passes gave that nobody took yet.
 
     A leaf is run ahead by the token that it waits with, and no further until that is taken.
+
+    Args:
+        steps: feeds a token on top of each of some leaves; f32 CPU logits, [B, V].
     """
 
-    def __init__(self, forward: Forward, probed: Probed, threads: Threads) -> None:
-        self._forward, self._probed, self._threads = forward, probed, threads
+    def __init__(self, steps: Callable[[Sequence[Leaf], "array[int]"], torch.Tensor]) -> None:
+        self._steps = steps
         self._waiting: dict[Leaf, int] = {}
         self._done: dict[Leaf, Stepped] = {}
 
     def wait(self, leaf: Leaf, token: int) -> None:
-        """Let the next pass of another leaf take this one along, if rows share passes here."""
-        if self._probed.shares and self._fits(leaf):
-            self._waiting[leaf] = token
+        """Let the next pass of a leaf under the same rules take this one along."""
+        self._waiting[leaf] = token
 
     def take(self, leaf: Leaf) -> Stepped | None:
         """What a pass gave a leaf that waits or has waited: the leaf holds its token then."""
@@ -58,19 +58,12 @@ class Turns:
         self._waiting.pop(leaf, None)
         return self._done.pop(leaf, None)
 
-    def _fits(self, leaf: Leaf) -> bool:
-        """Whether the leaf's next token is fed by itself, under the rules that the leaf follows."""
-        length = len(leaf) + 1
-        alone = self._probed.whole(length) or self._probed.afresh(length)
-        return not alone and leaf.since == self._probed.borders.since(length)
-
     def _run(self, first: Leaf) -> None:
         """Run a pass over all that wait and follow the rules that one follows."""
         group = [leaf for leaf in self._waiting if leaf.since == first.since]
         tokens = array("I", [self._waiting.pop(leaf) for leaf in group])
         began = time.perf_counter()
-        with self._threads.step():
-            logits = prefill.steps(self._forward, self._probed, group, tokens)  # [B, V]
+        logits = self._steps(group, tokens)
         seconds = time.perf_counter() - began
         for leaf, row in zip(group, logits, strict=True):
             self._done[leaf] = Stepped(row, len(group), seconds)

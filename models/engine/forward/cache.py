@@ -44,9 +44,8 @@ class Buffer:
     def room(self) -> int:
         return self.keys.shape[-2]
 
-    @property
-    def bytes(self) -> int:
-        return _bytes(self.keys) + _bytes(self.values)
+    def __post_init__(self) -> None:
+        self.bytes = _bytes(self.keys) + _bytes(self.values)
 
 
 class Segment(NamedTuple):
@@ -144,6 +143,14 @@ class GrowingLayer(DynamicLayer):
             segment.buffer.holders.add(twin)
         return twin
 
+    def is_split(self, more: int = 0) -> bool:
+        """Whether it holds several segments, or will after `more` positions."""
+        held, buffer = self._tail, self.buffer
+        if self.before or buffer is None or not more:
+            return bool(self.before)
+        in_place = buffer.fill == held and held + more <= buffer.room
+        return self.shares and held >= self.least and not in_place and len(buffer.holders) > 1
+
     def detached(self) -> None:
         """Share no buffer any more: the next states may be of several rows with this beginning."""
         self._let_go()
@@ -163,12 +170,12 @@ class GrowingLayer(DynamicLayer):
         """The tail's buffer, filled as far as the tail goes, with room for `count` more."""
         held, buffer = self._tail, self.buffer
         if buffer is not None:
-            others = len(buffer.holders) > 1
-            if not others:
+            shared = len(buffer.holders) > 1
+            if not shared:
                 buffer.fill = held  # who wrote behind it is gone
             if buffer.fill == held and held + count <= buffer.room:
                 return buffer
-            if self.shares and others and held >= self.least:
+            if self.shares and shared and held >= self.least:
                 self.before, self.offset = self.segments, self.offset + held
                 return self._new_buffer(key_states, value_states, 0, count)
             self._let_go()
@@ -248,9 +255,10 @@ def snapshot(cache: DynamicCache, length: int) -> Snapshot:
     return Snapshot(length, layers)
 
 
-def is_split(cache: DynamicCache | None) -> bool:
-    """Whether a cache holds keys and values in several segments."""
-    return cache is not None and any(getattr(layer, "before", ()) for layer in cache.layers)
+def is_split(cache: DynamicCache | None, more: int = 0) -> bool:
+    """Whether a cache holds keys and values in several segments, or will after `more` tokens."""
+    layers = cache.layers if cache is not None else ()
+    return any(layer.is_split(more) for layer in layers if isinstance(layer, GrowingLayer))
 
 
 def holdings(layers: Iterable[Any]) -> dict[int, int]:

@@ -65,7 +65,7 @@ class Forward:
             cache: holds the `start` tokens before and is extended in place; None feeds without one
                 (then `start` is 0).
         """
-        if len(tokens) == 1 and kv.is_split(cache):
+        if len(tokens) == 1 and kv.is_split(cache, 1):
             return self.together(tokens, [cache])
         inputs = torch.tensor([tokens], dtype=torch.long, device=self._device)  # [1, n]
         return self._logits(inputs, start, cache, keep)[0]  # [keep, V]
