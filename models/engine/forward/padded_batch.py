@@ -13,6 +13,7 @@ from tokexplore.models.engine.forward import cache as kv
 from tokexplore.models.engine.forward import prefill
 from tokexplore.models.engine.forward.cache_probe import Probed
 from tokexplore.models.engine.forward.forward_pass import Forward
+from tokexplore.models.engine.forward.growing_layer import GrowingLayer
 from tokexplore.models.engine.forward.kv_store import Leaf
 
 
@@ -106,7 +107,7 @@ def _side_by_side(caches: Sequence[DynamicCache], pads: Sequence[int]) -> Dynami
     """One cache of many rows, shorter ones padded on the left with zeros."""
     together = kv.fork(caches[0], caches[0].get_seq_length())
     for at, layer in enumerate(together.layers):
-        if isinstance(layer, kv.GrowingLayer):
+        if isinstance(layer, GrowingLayer):
             layer.detached()
             layer.keys = _padded([cache.layers[at].keys for cache in caches], pads)
             layer.values = _padded([cache.layers[at].values for cache in caches], pads)

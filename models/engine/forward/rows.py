@@ -13,7 +13,7 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.cache_utils import DynamicCache, DynamicLayer
 from transformers.masking_utils import sdpa_mask
 
-from tokexplore.models.engine.forward.cache import GrowingLayer, Segment
+from tokexplore.models.engine.forward.growing_layer import GrowingLayer, Segment
 
 KERNEL = "tokexplore_rows"
 """The name that transformers knows this attention by."""
