@@ -109,16 +109,16 @@ class Masks:
             raise ValueError(f"a mask of shape {tuple(mask.shape)}")
         places = mask.shape[-1]
         pads = torch.tensor(self._pads, device=mask.device)[:, None]  # [B, 1]
-        at = torch.arange(places, device=mask.device) + pads  # [B, places]
-        mask = mask[:, 0, 0].expand(len(self._pads), -1).gather(1, at.clamp(max=places - 1))
+        # Behind a row's end stands what its last place has, which is always open.
+        at = (torch.arange(places, device=mask.device) + pads).clamp(max=places - 1)
+        mask = mask[:, 0, 0].expand(len(self._pads), -1).gather(1, at)
         if mask.dtype == torch.bool:
             none = torch.zeros((), device=mask.device)
             mask = torch.where(mask, none, float("-inf"))  # [B, places]
         else:
             mask = mask.float()
-        mask = mask.masked_fill(at >= places, 0)  # behind a row's end it has no scores
-        open_to = (mask > torch.finfo(mask.dtype).min / 2) & (at < places)
-        first = int(open_to.any(0).int().argmax())
+        is_open = mask > torch.finfo(mask.dtype).min / 2
+        first = int(is_open.any(0).int().argmax())
         bias = mask[:, None, first:]
         return first, bias if bias.any() else None
 

@@ -294,11 +294,13 @@ def test_a_failed_pass_empties_all_its_rows_and_none_is_lost(
 def test_continuations_are_rows_of_one_pass(engine_of: EngineOf, passes: Passes) -> None:
     engine = engine_of()
     base = truth.run(engine, PROMPT, 40, SAMPLED).ids
-    held = list(engine.core.leaves)
-    rows = len(engine.core.rows_held)
+    engine.describe(base)
+    held, rows = list(engine.core.leaves), len(engine.core.rows_held)
+    lengths = [len(leaf) for leaf in held]
     passes.clear()
     request = StreamRequest(tuple(base), SAMPLED, 6, ignore_eos=True)
     engine.continuations(request, (1, 2, 3, 4), Control())
     assert passes == [4] * 5
-    assert [leaf for leaf in engine.core.leaves if leaf in held] == held
-    assert len(engine.core.rows_held) <= rows + 1
+    assert list(engine.core.leaves) == held
+    assert [len(leaf) for leaf in held] == lengths
+    assert len(engine.core.rows_held) == rows
