@@ -29,8 +29,9 @@ class Distribution(msgspec.Struct, frozen=True, gc=False):
     entropy: float | None
     """Entropy over the whole vocabulary (nats); None of an incomplete distribution."""
     source: str = "prefill"
-    """How the KV cache was had: `prefill`, `step`, `fork`, `re-fed N`, `recomputed`; or `server`,
-    `server, whole` where a server tells logprobs."""
+    """How the KV cache was had: `prefill`, `step`, `step of N rows` for streams that took it in one
+    pass, `fork`, `re-fed N`, `recomputed`; or `server`, `server, whole` where a server tells
+    logprobs."""
     seconds: float = 0.0
     """Time that the forward pass and this summary took."""
 

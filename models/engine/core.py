@@ -29,6 +29,7 @@ from tokexplore.models.engine.forward.logits_row import Row
 from tokexplore.models.engine.loading.opening import Loaded
 from tokexplore.models.engine.loading.weights import blamed, explained
 from tokexplore.models.engine.text.reasoning import reasoning_marks, template_options
+from tokexplore.models.engine.turns import Turns
 from tokexplore.models.errors import OutOfMemoryError
 from tokexplore.models.tokens import Vocabulary
 
@@ -65,6 +66,7 @@ class Core:
             self.memory_guarded(),
         ):
             self.probed = probe(self.forward, loaded.context)
+        self.turns = Turns(self.steps)
 
     @cached_property
     def info(self) -> ModelInfo:
@@ -154,6 +156,11 @@ class Core:
         """`prefill.step` of this model."""
         with self.threads.step():
             return prefill.step(self.forward, self.probed, leaf, ids)
+
+    def steps(self, leaves: Sequence[Leaf], tokens: "array[int]") -> torch.Tensor:
+        """`prefill.steps` of this model."""
+        with self.threads.step():
+            return prefill.steps(self.forward, self.probed, leaves, tokens)
 
     def try_threads(self) -> None:
         """Find out how many threads are faster, for a moment; streams go on with it."""

@@ -111,9 +111,9 @@ class LocalEngine(RowQuestions):
     ) -> list[Continuation]:
         if len(seeds) > 1 and not self.info.capabilities.batches:
             raise UsageError(f"{self.info.name} runs no batches: its cache is not only attention.")
-        row, _ = self.core.row(request.ids)
+        self.core.row(request.ids)
         with self.core.memory_guarded():
-            return batched_streams.continuations(self.core, request, seeds, row, control)
+            return batched_streams.continuations(self.core, request, seeds, control)
 
     @property
     def requests(self) -> NoReturn:

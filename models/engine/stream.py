@@ -32,12 +32,19 @@ _SETTLE_EVERY = 256
 
 
 class Stream:
-    """The state of one `Engine.stream` call."""
+    """The state of one `Engine.stream` call.
 
-    def __init__(self, core: Core, request: StreamRequest, control: Control) -> None:
+    Args:
+        aside: the engine keeps nothing of the stream: neither its cache nor its rows.
+    """
+
+    def __init__(
+        self, core: Core, request: StreamRequest, control: Control, *, aside: bool = False
+    ) -> None:
         self._core = core
         self._request = request
         self._control = control
+        self._aside = aside
         self._path = Path(request.ids)
         self._leaf: Leaf | None = None
         self._row: Row | None = None
@@ -62,8 +69,24 @@ class Stream:
             yield StreamEnded(len(self._path), reason, detail)
         finally:
             if self._leaf is not None:
-                self._leaf.busy = False
-                self._core.keep(self._leaf)
+                self._leave(self._leaf)
+
+    def _leave(self, leaf: Leaf) -> None:
+        """Leave a leaf where it is, for others to go on from."""
+        stepped = self._core.turns.leave(leaf)
+        if stepped:
+            self._row = stepped.row()
+            self._keep_row()
+        leaf.busy = False
+        self._keep_leaf()
+
+    def _keep_leaf(self) -> None:
+        if self._leaf is not None and not self._aside:
+            self._core.keep(self._leaf)
+
+    def _keep_row(self) -> None:
+        if self._row is not None and not self._aside:
+            self._core.rows_held.put(self._path.key, self._row)
 
     def _opening(self) -> Iterator[StreamEvent]:
         """Bring a cache and a row to the path's end; no row when cancelled on the way."""
@@ -73,12 +96,11 @@ class Stream:
             start = prefill.Start(prefill.fresh(core.forward, core.probed), 0, own=True)
         else:
             start = core.begin(path)
-        self._leaf = start.leaf
-        self._leaf.busy = True
+        self._leaf = self._taken(start)
         row = core.rows_held.get(path.key)
         total = len(path) - start.cached
         if not total or (row and not score and core.probed.afresh(len(path) + 1)):
-            core.keep(self._leaf)
+            self._keep_leaf()
             self._row = row
             return
         reported = start.cached
@@ -93,12 +115,20 @@ class Stream:
                 yield Progress("prefill", done - start.cached, total)
             if self._control.cancelled:
                 return
-        core.keep(self._leaf)
+        self._keep_leaf()
         if row is None:
             seconds = time.perf_counter() - began
             row = logits_row.summarise(logits[-1], start.source(len(path)), seconds)
-            core.rows_held.put(path.key, row)
         self._row = row
+        self._keep_row()
+
+    def _taken(self, start: prefill.Start) -> Leaf:
+        """The leaf of a start, for this stream to extend."""
+        leaf = (
+            prefill.forked(start.leaf) if self._aside and start.own and start.cached else start.leaf
+        )
+        leaf.busy = True
+        return leaf
 
     def _tokens(self) -> Generator[DrawnToken, None, EndReason]:
         """Draw until there is a reason to end, which is returned."""
@@ -109,9 +139,23 @@ class Stream:
                 drawn = self._drawn(self._row or self._step())
                 self._path.append(drawn.standing.token)
                 self._row = None
-                yield drawn
                 reason = self._stops.reason(drawn.standing.token)
+                self._wait(reason or self._limit())
+                yield drawn
         return reason
+
+    def _wait(self, ended: EndReason | None) -> None:
+        """Where the row after the path will be asked for, let another stream's pass make it."""
+        assert self._leaf is not None
+        asked = ended is None or (self._request.describe_end and ended != "context")
+        if asked and self._core.probed.shares and self._is_a_step(self._leaf):
+            self._core.turns.wait(self._leaf, self._path.ids[-1])
+
+    def _is_a_step(self, leaf: Leaf) -> bool:
+        """Whether a leaf lacks the path's last token alone, and was made under its rules."""
+        probed, length = self._core.probed, len(self._path)
+        alike = leaf.since == probed.borders.since(length)
+        return len(leaf) == length - 1 and alike and not probed.whole(length)
 
     def _limit(self) -> EndReason | None:
         """Why no token may be drawn here."""
@@ -122,14 +166,17 @@ class Stream:
 
     def _step(self) -> Row:
         """Feed the last token; the row after the path."""
-        core, path = self._core, self._path
         assert self._leaf is not None
         began = time.perf_counter()
-        logits, source = self._fed(self._leaf)
-        if len(path) % _SETTLE_EVERY == 0:
-            core.keep(self._leaf)
-        self._row = logits_row.summarise(logits[-1], source, time.perf_counter() - began)
-        core.rows_held.put(path.key, self._row)
+        stepped = self._core.turns.take(self._leaf)
+        if stepped:
+            self._row = stepped.row()
+        else:
+            logits, source = self._fed(self._leaf)
+            self._row = logits_row.summarise(logits[-1], source, time.perf_counter() - began)
+        if len(self._path) % _SETTLE_EVERY == 0:
+            self._keep_leaf()
+        self._keep_row()
         return self._row
 
     def _fed(self, leaf: Leaf) -> tuple[torch.Tensor, str]:
@@ -140,16 +187,15 @@ class Stream:
         core, path, length = self._core, self._path, len(self._path)
         if core.probed.whole(length):
             return core.step(leaf, path.ids), f"re-fed {length}"
-        if len(leaf) == length - 1 and leaf.since == core.probed.borders.since(length):
+        if self._is_a_step(leaf):
             if core.probed.least > 1:
                 prefill.back(core.forward, leaf, length - core.probed.least)
             fed = length - len(leaf)
             return core.step(leaf, path.ids), "step" if fed == 1 else f"re-fed {fed}"
         leaf.busy = False
-        core.keep(leaf)
+        self._keep_leaf()
         start = core.start(path, length - 1)
-        self._leaf = start.leaf
-        self._leaf.busy = True
+        self._leaf = self._taken(start)
         for _, logits in core.feed(self._leaf, path.ids):
             last = logits
         return last, start.source(length) if start.cached else f"re-fed {length}"

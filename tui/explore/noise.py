@@ -12,7 +12,7 @@ from tokexplore.tui.explore.jobs import Jobs
 from tokexplore.tui.explore.streams import Streams
 
 STREAMED = ("step", "fork")
-"""Sources of distributions that were computed token by token."""
+"""How the sources of distributions begin that were computed token by token."""
 
 
 class NoiseMeter:
@@ -74,7 +74,7 @@ class NoiseMeter:
         here = len(tree.provenance) - 1
         if streamed is None or figures is None or figures.model != here or len(streamed) < 2:
             return
-        if streamed.source not in STREAMED:
+        if not streamed.source.startswith(STREAMED):
             return
         first, second = streamed.id_view[:2]
         places = [event.distribution.index_of(token) for token in (first, second)]

@@ -127,8 +127,10 @@ def _detail(controller: Controller) -> str:
 
 def source_words(source: str) -> str:
     """How a distribution came to be computed (`Distribution.source`), in words."""
-    again = re.fullmatch(r"re-fed (\d+)", source)
-    return f"{int(again[1]):,} tokens read again" if again else source
+    if again := re.fullmatch(r"re-fed (\d+)", source):
+        return f"{int(again[1]):,} tokens read again"
+    rows = re.fullmatch(r"step of (\d+) rows", source)
+    return f"{rows[1]} rows in one pass" if rows else source
 
 
 def provenance_words(provenance: Provenance) -> str:

@@ -215,6 +215,10 @@ TERMS: Mapping[str, tuple[Term, ...]] = {
             "step",
         ),
         Term(
+            "8 rows in one pass", r"\d rows in one pass", "streams that went on together by this "
+            "step: where the dtype is coarse, its last digits depend on how many",
+        ),
+        Term(
             "recomputed", "recomputed", "the logits were no longer kept: a pass computed them again"
         ),
         Term(

@@ -6,6 +6,7 @@ back needs a snapshot of them.
 """
 
 import copy
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,78 +20,10 @@ from transformers.cache_utils import (
     LinearAttentionCacheLayerMixin,
 )
 
-_LEAST_ROOM = 64
+from tokexplore.models.engine.forward.growing_layer import GrowingLayer
+
 _EMPTY_LAYERS = tuple(filter(None, [getattr(cache_utils, "DummyLayer", None)]))
 """Classes of layers that keep nothing; transformers has one from 5.23 on."""
-
-
-@dataclass
-class Buffer:
-    """Keys and values of one layer with room to grow, shared by its forks."""
-
-    keys: torch.Tensor
-    """[1, heads, room, head_dim]."""
-    values: torch.Tensor
-    fill: int
-    """Positions that some fork has written; the fork of this length may write the next."""
-
-    @property
-    def bytes(self) -> int:
-        return sum(t.numel() * t.element_size() for t in (self.keys, self.values))
-
-
-class GrowingLayer(DynamicLayer):
-    """Full attention that appends in place where `DynamicLayer` copies all keys for each token.
-
-    `keys` and `values` are views of the first positions of a buffer. Of the forks that share it,
-    the first to go on owns the tail; any other one copies when it goes on.
-    """
-
-    buffer: Buffer | None = None
-
-    def update(
-        self, key_states: torch.Tensor, value_states: torch.Tensor, *_args: Any, **_kwargs: Any
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Append states of shape [B, heads, n, head_dim]; all keys and values."""
-        if not self.is_initialized:
-            self.lazy_initialization(key_states, value_states)
-        start = self.get_seq_length()
-        count = key_states.shape[-2]
-        end = start + count
-        buffer = self.buffer
-        if buffer is None or buffer.fill != start or end > buffer.keys.shape[-2]:
-            buffer = self._moved(key_states, value_states, start, end)
-        buffer.keys.narrow(-2, start, count).copy_(key_states)
-        buffer.values.narrow(-2, start, count).copy_(value_states)
-        buffer.fill = end
-        self.keys = buffer.keys.narrow(-2, 0, end)  # [1, heads, end, head_dim]
-        self.values = buffer.values.narrow(-2, 0, end)
-        return self.keys, self.values
-
-    def cropped(self, length: int) -> "GrowingLayer":
-        """A fork of the first `length` positions."""
-        twin = copy.copy(self)
-        if self.get_seq_length():
-            twin.keys = self.keys.narrow(-2, 0, length)
-            twin.values = self.values.narrow(-2, 0, length)
-        return twin
-
-    def detached(self) -> None:
-        """Share no buffer any more: the next states may be of several rows with this beginning."""
-        self.buffer = None
-
-    def _moved(
-        self, key_states: torch.Tensor, value_states: torch.Tensor, start: int, end: int
-    ) -> Buffer:
-        """A buffer of its own that holds what the layer holds, with room for more."""
-        room = end + max(_LEAST_ROOM, end // 4)
-        keys = key_states.new_empty((*key_states.shape[:-2], room, key_states.shape[-1]))
-        values = value_states.new_empty((*value_states.shape[:-2], room, value_states.shape[-1]))
-        if start:
-            keys.narrow(-2, 0, start).copy_(self.keys)
-            values.narrow(-2, 0, start).copy_(self.values)
-        self.buffer = Buffer(keys, values, start)
-        return self.buffer
 
 
 @dataclass(frozen=True)
@@ -99,17 +32,25 @@ class Snapshot:
 
     length: int
     layers: tuple[Any, ...]
-    bytes: int
+
+    @property
+    def bytes(self) -> int:
+        """Memory of its states."""
+        return sum(holdings(self.layers).values())
 
 
-def new_cache(model: PreTrainedModel) -> DynamicCache:
+def new_cache(model: PreTrainedModel, shares: bool = False) -> DynamicCache:
     """An empty cache of the layers that this model wants.
 
     A sliding window is kept whole: the mask does the sliding, and a branch anywhere stays a view.
+
+    Args:
+        shares: whether forks that go on share their beginning, which the model's attention must
+            be able to read (`Forward.together`).
     """
     cache = DynamicCache(config=model.config)
     cache.layers = [
-        GrowingLayer() if type(layer) in (DynamicLayer, DynamicSlidingWindowLayer) else layer
+        GrowingLayer(shares) if type(layer) in (DynamicLayer, DynamicSlidingWindowLayer) else layer
         for layer in cache.layers
     ]
     return cache
@@ -140,31 +81,30 @@ def fork(cache: DynamicCache, length: int, snapshot: Snapshot | None = None) -> 
 def snapshot(cache: DynamicCache, length: int) -> Snapshot:
     """The states of a cache that holds `length` tokens."""
     layers = tuple(_frozen(layer) for layer in cache.layers)
-    return Snapshot(length, layers, sum(map(layer_bytes, layers)))
+    return Snapshot(length, layers)
 
 
-def layer_bytes(layer: Any) -> int:
-    """Bytes of all tensors that a layer holds."""
-    if type(layer) is GrowingLayer:
-        return layer.buffer.bytes if layer.buffer else 0
-    return sum(t.numel() * t.element_size() for t in _tensors(layer))
+def is_split(cache: DynamicCache | None, more: int = 0) -> bool:
+    """Whether a cache holds keys and values in several segments, or will after `more` tokens."""
+    layers = cache.layers if cache is not None else ()
+    return any(layer.is_split(more) for layer in layers if isinstance(layer, GrowingLayer))
 
 
-def cache_bytes(cache: DynamicCache) -> int:
-    """Bytes of all tensors that a cache holds, shared ones included."""
-    return sum(map(layer_bytes, cache.layers))
-
-
-def parts(cache: DynamicCache | None) -> dict[int, int]:
-    """Bytes of what a cache holds, by the identity of what forks of it may share."""
-    layers = cache.layers if cache else []
-    return {id(getattr(layer, "buffer", None) or layer): layer_bytes(layer) for layer in layers}
+def holdings(layers: Iterable[Any]) -> dict[int, int]:
+    """Bytes of each piece of memory that layers hold, by what tells it from the others."""
+    held: dict[int, int] = {}
+    for layer in layers:
+        if type(layer) is GrowingLayer:
+            held.update((id(segment.buffer), segment.buffer.bytes) for segment in layer.segments)
+        else:
+            held.update((id(tensor), tensor.nbytes) for tensor in _tensors(layer))
+    return held
 
 
 def growing_bytes(cache: DynamicCache) -> int:
     """Bytes of the keys and values that grow with the path."""
     return sum(
-        t.numel() * t.element_size()
+        t.nbytes
         for layer in cache.layers
         if isinstance(layer, DynamicLayer)
         for t in (layer.keys, layer.values)

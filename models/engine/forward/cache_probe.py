@@ -17,7 +17,7 @@ from tokexplore.models.engine.forward import cache as kv
 from tokexplore.models.engine.forward.forward_pass import Forward
 from tokexplore.models.engine.forward.nonfinite import check_logits
 from tokexplore.models.engine.forward.rope import borders_of
-from tokexplore.models.errors import ModelError
+from tokexplore.models.errors import ModelError, UsageError
 
 Feed = Literal["batched", "twos", "stepwise", "whole"]
 """Several tokens on top of a cache at once; each with the one before it again, because single ones
@@ -34,6 +34,8 @@ class Probed:
 
     feed: Feed
     croppable: bool
+    shares: bool
+    """Whether rows may share the keys and values of a common beginning, and run in one pass."""
     kv_bytes_per_token: int
     words: str
     """How branching reuses the cache, for the inspector."""
@@ -59,7 +61,7 @@ class Probed:
 
 
 def probe(forward: Forward, context: int) -> Probed:
-    """Try one-token steps and a batch of 16 on top of a forked cache of 8 tokens: six passes.
+    """Try one-token steps and a batch of 16 on a forked cache of 8 tokens, and rows: twelve passes.
 
     Args:
         context: positions that the model has; 0 where it does not say.
@@ -144,13 +146,44 @@ def _tried(forward: Forward, ids: list[int], truth: torch.Tensor) -> Probed:
     if batched:
         feed = "batched" if single else "twos"
     croppable = kv.is_croppable(cache)
+    if croppable and feed == "batched":
+        forward.shares = _shares(forward, ids, truth)
     return Probed(
         feed=feed,
         croppable=croppable,
+        shares=forward.shares,
         kv_bytes_per_token=kv.growing_bytes(twin) // _IDS,
-        words=_words(croppable, feed),
+        words=_words(croppable, forward.shares, feed),
         notice=_NOTICES.get(feed, ""),
     )
+
+
+def _shares(forward: Forward, ids: list[int], truth: torch.Tensor) -> bool:
+    """Whether rows on a common beginning give the logits of one pass: six passes.
+
+    Rows of unequal length go on together; then one goes on alone, by one token and by several.
+    """
+    cache = kv.new_cache(forward.model, shares=True)
+    lengths = (_PREFIX, _PREFIX - 1, _PREFIX // 2)
+    found, wanted = [], []
+    try:
+        forward(ids[:_PREFIX], 0, cache)
+        rows = [kv.fork(cache, length) for length in lengths]
+        for layer in (layer for row in rows for layer in row.layers):
+            layer.least = 1  # these few tokens are to be shared
+        for step in range(_STEPS):
+            at = [length + step for length in lengths]
+            found.append(forward.together([ids[place] for place in at], rows))  # [3, V]
+            wanted.append(truth[at])
+        alone, first = rows[1], lengths[1] + _STEPS
+        found.append(forward.together(ids[first : first + 1], [alone]))  # [1, V]
+        found.append(forward(ids[first + 1 :], first + 1, alone, _IDS - first - 1))
+        wanted.append(truth[first:])
+    except torch.OutOfMemoryError:
+        raise
+    except (AttributeError, IndexError, RuntimeError, TypeError, ValueError, UsageError):
+        return False
+    return kv.is_split(alone) and agrees(torch.cat(found), torch.cat(wanted), forward.model)
 
 
 _NOTICES = {
@@ -185,6 +218,7 @@ def _whole(reason: str) -> Probed:
     return Probed(
         feed="whole",
         croppable=False,
+        shares=False,
         kv_bytes_per_token=0,
         words="none: every step runs the whole path again",
         notice=f"no KV cache is used for this model, because {reason}: every step runs the whole "
@@ -192,7 +226,10 @@ def _whole(reason: str) -> Probed:
     )
 
 
-def _words(croppable: bool, feed: Feed) -> str:
+def _words(croppable: bool, shares: bool, feed: Feed) -> str:
+    if croppable and feed == "batched":
+        kept = "held once by its branches" if shares else "copied by a branch that goes on"
+        return f"forked by reference at any token; what comes before is {kept}"
     if croppable:
         return "forked by reference at any token"
     way = "one by one" if feed == "stepwise" else "in a batch"

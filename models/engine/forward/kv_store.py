@@ -1,10 +1,11 @@
 """What the engine keeps of the paths it has been on: live caches of leaves, and full rows."""
 
 from array import array
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from itertools import chain
 
 import numpy as np
 from transformers.cache_utils import DynamicCache
@@ -57,9 +58,15 @@ class Leaf:
         return len(self.ids)
 
     @property
+    def holdings(self) -> dict[int, int]:
+        """Bytes of each piece of memory of the cache and its snapshots."""
+        layers = self.cache.layers if self.cache is not None else ()
+        return kv.holdings(chain(layers, *(s.layers for s in self.snapshots)))
+
+    @property
     def bytes(self) -> int:
-        """Memory of the cache and its snapshots."""
-        return kv.cache_bytes(self.cache) + sum(s.bytes for s in self.snapshots)
+        """Memory of the cache and its snapshots, what other leaves share included."""
+        return sum(self.holdings.values())
 
     def empty(self, cache: DynamicCache) -> None:
         """Begin again with a cache that holds nothing."""
@@ -88,11 +95,10 @@ class LeafStore:
 
     @property
     def bytes(self) -> int:
-        """Memory of all leaves; what several share counts once."""
-        held = dict[int, int]()
+        """Memory of all leaves; what several share is counted once."""
+        held: dict[int, int] = {}
         for leaf in self._leaves:
-            held |= kv.parts(leaf.cache)
-            held |= {id(snapshot): snapshot.bytes for snapshot in leaf.snapshots}
+            held |= leaf.holdings
         return sum(held.values())
 
     def put(self, leaf: Leaf) -> bool:
@@ -106,17 +112,27 @@ class LeafStore:
         if not leaf.snapshots:
             self._leaves = [old for old in self._leaves if old.busy or not _covers(leaf, old)]
         self._leaves.append(leaf)
-        while leaf.bytes > self.limit // _SNAPSHOT_SHARE and len(leaf.snapshots) > 1:
+        while len(leaf.snapshots) > 1 and leaf.bytes > self.limit // _SNAPSHOT_SHARE:
             del leaf.snapshots[:-1:2]
         before = len(self._leaves)
-        for old in [old for old in self._leaves[:-1] if not old.busy]:
-            if self.bytes <= self.limit:
-                break
-            self._leaves.remove(old)
+        self._fit()
         return len(self._leaves) < before
 
     def clear(self) -> None:
         self._leaves.clear()
+
+    def _fit(self) -> None:
+        """Drop the oldest leaves until the rest fits: of each goes what no other one holds."""
+        held = [(leaf, leaf.holdings) for leaf in self._leaves]
+        holders = Counter(chain.from_iterable(own for _, own in held))
+        total = sum({key: size for _, own in held for key, size in own.items()}.values())
+        for old, own in held[:-1]:
+            if total <= self.limit:
+                return
+            if not old.busy:
+                holders.subtract(own.keys())
+                total -= sum(size for key, size in own.items() if not holders[key])
+                self._leaves.remove(old)
 
 
 def _covers(leaf: Leaf, other: Leaf) -> bool:

@@ -13,6 +13,7 @@ from tokexplore.models.engine.forward import cache as kv
 from tokexplore.models.engine.forward import prefill
 from tokexplore.models.engine.forward.cache_probe import Probed
 from tokexplore.models.engine.forward.forward_pass import Forward
+from tokexplore.models.engine.forward.growing_layer import GrowingLayer
 from tokexplore.models.engine.forward.kv_store import Leaf
 
 
@@ -49,12 +50,16 @@ class Batch:
         tokens[self._execution.row] = token
         fed, start = [[token] for token in tokens], self._length
         if self._probed.afresh(len(self._path)):  # it is alone: see `LocalBench`
-            self._cache, fed, start = kv.new_cache(self._forward.model), [list(self._path)], 0
+            self._cache, fed, start = (
+                kv.new_cache(self._forward.model, self._forward.shares),
+                [list(self._path)],
+                0,
+            )
         self._logits = self._forward.batch(fed, start, self._cache, self._pads)
         self._length += 1
 
     def _together(self, rows: Sequence[Sequence[int]]) -> tuple[torch.Tensor, DynamicCache]:
-        cache = kv.new_cache(self._forward.model)
+        cache = kv.new_cache(self._forward.model, self._forward.shares)
         padded = [[row[0]] * pad + list(row) for row, pad in zip(rows, self._pads, strict=True)]
         for start, end in spans(self._length, self._execution):
             fed = [row[start:end] for row in padded]
@@ -102,7 +107,7 @@ def _side_by_side(caches: Sequence[DynamicCache], pads: Sequence[int]) -> Dynami
     """One cache of many rows, shorter ones padded on the left with zeros."""
     together = kv.fork(caches[0], caches[0].get_seq_length())
     for at, layer in enumerate(together.layers):
-        if isinstance(layer, kv.GrowingLayer):
+        if isinstance(layer, GrowingLayer):
             layer.detached()
             layer.keys = _padded([cache.layers[at].keys for cache in caches], pads)
             layer.values = _padded([cache.layers[at].values for cache in caches], pads)

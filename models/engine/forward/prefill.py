@@ -1,7 +1,7 @@
 """Bring a cache to the end of a path: what is held is forked, the rest is fed in chunks."""
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -102,7 +102,7 @@ def forked(leaf: Leaf) -> Leaf:
 
 def fresh(forward: Forward, probed: Probed) -> Leaf:
     """A leaf that holds nothing yet."""
-    return Leaf(None if probed.feed == "whole" else kv.new_cache(forward.model))
+    return Leaf(None if probed.feed == "whole" else kv.new_cache(forward.model, forward.shares))
 
 
 def feed(
@@ -138,7 +138,7 @@ def _feed_alike(
         yield from _feed_whole(forward, ids, score_from)
         return
     if leaf.since != probed.borders.since(len(ids)):
-        leaf.empty(kv.new_cache(forward.model))
+        leaf.empty(kv.new_cache(forward.model, forward.shares))
     scored = score_from is not None
     for first, last in _spans(forward, probed, len(leaf), len(ids), scored=scored):
         keep = last - max(first, score_from) if score_from is not None else 1
@@ -162,7 +162,11 @@ def back(forward: Forward, leaf: Leaf, length: int) -> None:
     Later snapshots stay: the leaf is to be fed the same tokens again.
     """
     last = next((s for s in reversed(leaf.snapshots) if s.length <= length), None)
-    leaf.cache = kv.fork(leaf.cache, last.length, last) if last else kv.new_cache(forward.model)
+    leaf.cache = (
+        kv.fork(leaf.cache, last.length, last)
+        if last
+        else kv.new_cache(forward.model, forward.shares)
+    )
     del leaf.ids[last.length if last else 0 :]
 
 
@@ -177,7 +181,7 @@ def extend(
     try:
         logits = forward(tokens, length, leaf.cache, keep)
     except BaseException:
-        leaf.empty(kv.new_cache(forward.model))
+        leaf.empty(kv.new_cache(forward.model, forward.shares))
         raise
     leaf.ids.extend(tokens)
     leaf.since = probed.borders.since(len(leaf))
@@ -188,6 +192,27 @@ def extend(
         taken = leaf.snapshots[-1].length if leaf.snapshots else 0
         if _passed(taken, len(leaf)):
             _remember(leaf)
+    return logits
+
+
+def steps(
+    forward: Forward, probed: Probed, leaves: Sequence[Leaf], tokens: "array[int]"
+) -> torch.Tensor:
+    """Feed a token on top of each of some leaves in one pass; f32 CPU logits, [B, V].
+
+    The leaves are croppable and hold something each. If the pass failed they hold nothing after it.
+    """
+    if len(leaves) == 1:
+        return extend(forward, probed, leaves[0], tokens)
+    try:
+        logits = forward.together(tokens, [leaf.cache for leaf in leaves])
+    except BaseException:
+        for leaf in leaves:
+            leaf.empty(kv.new_cache(forward.model, forward.shares))
+        raise
+    for leaf, token in zip(leaves, tokens, strict=True):
+        leaf.ids.append(token)
+        leaf.since = probed.borders.since(len(leaf))
     return logits
 
 

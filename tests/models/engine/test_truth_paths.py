@@ -97,7 +97,7 @@ def states_are_shared(patch: pytest.MonkeyPatch) -> None:
 
 
 def windows_are_cropped(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(kv, "new_cache", lambda model: DynamicCache(config=model.config))
+    patch.setattr(kv, "new_cache", lambda model, _: DynamicCache(config=model.config))
 
 
 def batches_are_forced(patch: pytest.MonkeyPatch) -> None:

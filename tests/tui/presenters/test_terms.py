@@ -115,7 +115,8 @@ async def test_every_step_line_is_explained(bits: bool) -> None:
         ):
             await press(pilot, *keys)
             seen.append(step_line(app))
-        seen += [f"─ {source_words('re-fed 26')} ─", "─ margin 0: a tie, lower id first ─"]
+        seen += [f"─ {source_words('re-fed 26')} ─", f"─ {source_words('step of 8 rows')} ─"]
+        seen += ["─ margin 0: a tie, lower id first ─"]
         assert any("steps" in line for line in seen)
         assert any("open end" in line for line in seen)
         assert any("◆" in line for line in seen)

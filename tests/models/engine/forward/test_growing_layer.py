@@ -1,0 +1,179 @@
+"""What forks of a cache share and what they copy, to the byte."""
+
+from array import array
+from collections.abc import Callable
+
+import pytest
+import torch
+from support import truth
+
+from tokexplore.models.engine.forward import cache as kv
+from tokexplore.models.engine.forward.growing_layer import Buffer, GrowingLayer
+from tokexplore.models.engine.forward.kv_store import Leaf, LeafStore
+from tokexplore.models.engine.local import LocalEngine
+
+LEAST = GrowingLayer.least
+EngineOf = Callable[..., LocalEngine]
+
+
+def states(count: int, value: float, heads: int = 2, size: int = 4) -> torch.Tensor:
+    """[1, heads, count, size], each position another number."""
+    first = torch.arange(count, dtype=torch.float32)[:, None] + value
+    return first.expand(1, heads, count, size).clone()
+
+
+def grown(count: int, value: float = 0.0, *, shares: bool = True) -> GrowingLayer:
+    layer = GrowingLayer(shares)
+    layer.append(states(count, value), states(count, -value))
+    return layer
+
+
+def go_on(layer: GrowingLayer, value: float, count: int = 1) -> None:
+    layer.append(states(count, value), states(count, -value))
+
+
+def read(layer: GrowingLayer) -> list[float]:
+    """A number for each position that the layer holds."""
+    return torch.cat([segment.keys() for segment in layer.segments], -2)[0, 0, :, 0].tolist()
+
+
+def buffers(layer: GrowingLayer) -> list[Buffer]:
+    return [segment.buffer for segment in layer.segments]
+
+
+def test_of_forks_one_owns_the_tail_and_the_others_copy_nothing() -> None:
+    trunk = grown(LEAST)
+    twins = [trunk.cropped(LEAST) for _ in range(3)]
+    for number, twin in enumerate(twins):
+        go_on(twin, 1000.0 * (number + 1))
+
+    assert [buffers(twin)[0] for twin in twins] == 3 * buffers(trunk)
+    assert [len(twin.segments) for twin in twins] == [1, 2, 2]
+    for number, twin in enumerate(twins):
+        assert read(twin) == [*map(float, range(LEAST)), 1000.0 * (number + 1)]
+    assert read(trunk) == [*map(float, range(LEAST))]
+
+
+def test_a_branch_of_a_branch_shares_both_edges() -> None:
+    trunk = grown(3 * LEAST)
+    branch = trunk.cropped(2 * LEAST)
+    go_on(branch, 500.0, LEAST + 5)
+    twig = branch.cropped(2 * LEAST + LEAST + 2)
+    go_on(twig, 900.0)
+    go_on(branch, 700.0)
+
+    assert buffers(twig)[:2] == [*buffers(trunk), buffers(branch)[1]]
+    assert len(buffers(twig)) == 3
+    edge = [500.0 + n for n in range(LEAST + 5)]
+    assert read(twig) == [*map(float, range(2 * LEAST)), *edge[: LEAST + 2], 900.0]
+    assert read(branch) == [*map(float, range(2 * LEAST)), *edge, 700.0]
+    assert read(twig.cropped(LEAST)) == [*map(float, range(LEAST))]
+    at_the_fork = twig.cropped(2 * LEAST)
+    assert [at_the_fork.buffer] == buffers(at_the_fork) == buffers(trunk)
+    assert twig.cropped(2 * LEAST + 7).get_seq_length() == 2 * LEAST + 7
+
+
+def test_a_short_tail_is_copied() -> None:
+    trunk = grown(2 * LEAST)
+    branch = trunk.cropped(LEAST - 1)
+    go_on(branch, 500.0)
+    assert len(branch.segments) == 1
+    assert buffers(branch) != buffers(trunk)
+    assert read(branch) == [*map(float, range(LEAST - 1)), 500.0]
+
+
+def test_where_nothing_is_shared_a_fork_copies_all() -> None:
+    trunk = grown(2 * LEAST, shares=False)
+    branch = trunk.cropped(LEAST + 1)
+    go_on(branch, 500.0)
+    assert len(branch.segments) == 1
+    assert read(branch) == [*map(float, range(LEAST + 1)), 500.0]
+    assert read(trunk) == [*map(float, range(2 * LEAST))]
+
+
+def test_a_layer_by_itself_stays_in_one_piece() -> None:
+    layer = grown(LEAST)
+    for number in range(5 * LEAST):
+        go_on(layer, float(LEAST + number))
+    assert len(layer.segments) == 1
+    assert read(layer) == [*map(float, range(6 * LEAST))]
+
+
+def test_a_full_buffer_that_a_fork_holds_is_left_to_it() -> None:
+    trunk = grown(LEAST)
+    room = buffers(trunk)[0].room
+    go_on(trunk, 100.0, room - LEAST)
+    twin = trunk.cropped(room)
+    go_on(trunk, 900.0)
+    assert buffers(trunk)[0] is buffers(twin)[0]
+    assert len(trunk.segments) == 2
+    assert read(trunk)[-1] == 900.0
+
+
+def test_what_a_fork_wrote_that_is_gone_is_written_over() -> None:
+    trunk = grown(LEAST)
+    fork = trunk.cropped(LEAST - 3)
+    held = buffers(trunk)
+    del trunk
+    go_on(fork, 500.0)
+    assert buffers(fork) == held
+    assert read(fork) == [*map(float, range(LEAST - 3)), 500.0]
+
+
+def test_layers_put_their_segments_together_for_several_tokens() -> None:
+    trunk = grown(2 * LEAST)
+    branch = trunk.cropped(LEAST + 1)
+    keys, values = branch.update(states(3, 500.0), states(3, -500.0))
+    expected = [*map(float, range(LEAST + 1)), 500.0, 501.0, 502.0]
+    assert len(branch.segments) == 2
+    assert keys[0, 1, :, 2].tolist() == expected
+    assert values.shape == keys.shape
+
+
+@pytest.mark.parametrize("more", [1, 2])
+def test_what_is_to_be_split_is_known_before(more: int) -> None:
+    trunk = grown(2 * LEAST)
+    assert not trunk.is_split(more)
+    branch = trunk.cropped(LEAST)
+    assert branch.is_split(more)
+    assert not branch.is_split()
+    assert not trunk.cropped(LEAST - 1).is_split(more)
+    go_on(branch, 500.0)
+    assert branch.is_split()
+
+
+def leaf(layer: GrowingLayer, ids: range) -> Leaf:
+    cache = kv.DynamicCache()
+    cache.layers = [layer]
+    return Leaf(cache, array("I", ids))
+
+
+def test_a_store_counts_what_leaves_share_once_and_frees_what_is_held_no_more() -> None:
+    trunk = grown(4 * LEAST)
+    branches = [trunk.cropped(2 * LEAST) for _ in range(4)]
+    for branch in branches:
+        go_on(branch, 500.0)
+    shared, own = buffers(trunk)[0].bytes, buffers(branches[0])[1].bytes
+    leaves = [leaf(each, range(k, k + 9)) for k, each in enumerate(branches)]
+    store = LeafStore(10**9)
+    for each in leaves:
+        store.put(each)
+    assert store.bytes == shared + 4 * own
+    assert leaves[0].bytes == shared + own
+
+    store.limit = shared + 2 * own
+    store.put(leaves[0])
+    assert list(store) == [leaves[3], leaves[0]]
+    assert store.bytes == shared + 2 * own
+
+
+def test_sixteen_branches_take_little_more_than_one(engine_of: EngineOf) -> None:
+    engine = engine_of()
+    base = truth.run(engine, [3, 1, 4], 100).ids
+    one = engine.core.leaves.bytes
+    for number in range(16):
+        truth.run(engine, [*base[:96], 60 + number], 5)
+    layers = engine.core.forward.model.config.num_hidden_layers
+    tails = 16 * layers * 2 * 2 * 8 * 4 * 32  # keys and values, heads, head_dim, bytes, room
+    assert len(engine.core.leaves) == 17
+    assert engine.core.leaves.bytes <= one + tails
