@@ -6,8 +6,6 @@ from contextlib import ExitStack, contextmanager
 from functools import cached_property
 
 import torch
-from transformers import PreTrainedModel
-from transformers.utils import is_flash_attn_2_available, is_flash_attn_3_available
 
 from tokexplore.models.api.engine import (
     Control,
@@ -19,8 +17,7 @@ from tokexplore.models.api.engine import (
 from tokexplore.models.api.instruments import Execution, Logits, Routing, Split, Summands
 from tokexplore.models.api.model_info import ModelInfo
 from tokexplore.models.engine.core import Core
-from tokexplore.models.engine.forward import logits_row, prefill, routing, split_sums
-from tokexplore.models.engine.forward.attention_kernel import attention
+from tokexplore.models.engine.forward import kernels, logits_row, prefill, routing, split_sums
 from tokexplore.models.engine.forward.kv_store import Path
 from tokexplore.models.engine.forward.padded_batch import Batch, spans
 from tokexplore.models.engine.stream import drawn, out_of_room
@@ -38,10 +35,11 @@ class LocalBench:
     @cached_property
     def attentions(self) -> tuple[str, ...]:
         model, device = self._core.forward.model, self._core.info.device
-        own = getattr(model.config, "_attn_implementation", None)
+        own = kernels.own(model)
         if own is None:
             return ()
-        return own, *(name for name in here(device) if name != own and _takes(model, name))
+        others = (name for name in kernels.here(device) if name != own)
+        return own, *(name for name in others if kernels.takes(model, name))
 
     @cached_property
     def has_experts(self) -> bool:
@@ -176,7 +174,9 @@ class LocalBench:
         """The kernels, threads and algorithms of an execution, for one pass."""
         with torch.inference_mode(), ExitStack() as stack:
             if execution.attention:
-                stack.enter_context(attention(self._core.forward.model, execution.attention))
+                stack.enter_context(
+                    kernels.attending(self._core.forward.model, execution.attention)
+                )
             if execution.experts:
                 stack.enter_context(self._core.forward.experts.forced(execution.experts))
             # What a stream found faster has no part in an experiment.
@@ -197,21 +197,3 @@ def _across(info: ModelInfo, why: str) -> str:
     """That a model's borders do not let something be."""
     last = " and ".join(f"{border:,}" for border in info.borders.lengths)
     return f"{info.name} follows other rules for texts of more than {last} tokens: {why}."
-
-
-def here(device: str) -> list[str]:
-    """Attention kernels of transformers that this machine has."""
-    found = ["sdpa", "eager"]
-    if device.startswith("cuda"):
-        found += ["flash_attention_2"] if is_flash_attn_2_available() else []
-        found += ["flash_attention_3"] if is_flash_attn_3_available() else []
-    return found
-
-
-def _takes(model: PreTrainedModel, kernel: str) -> bool:
-    """Whether a model can run with an attention kernel."""
-    try:
-        with attention(model, kernel):
-            return True
-    except UsageError:
-        return False

@@ -17,7 +17,8 @@ from transformers.cache_utils import DynamicCache
 
 from tokexplore.models.engine.forward import cache as kv
 from tokexplore.models.engine.forward import rows as several
-from tokexplore.models.engine.forward.attention_kernel import Switch
+from tokexplore.models.engine.forward.kernel_switch import Switch
+from tokexplore.models.engine.forward.kernels import own
 from tokexplore.models.engine.forward.rope import DynamicRope
 from tokexplore.models.errors import UsageError
 
@@ -37,6 +38,7 @@ class Forward:
         """The keyword that takes a transformers Cache; None where the model takes none."""
         self.positions = "position_ids" in parameters
         """Whether passes name their positions, from 0."""
+        self._kernel = own(model)
         self.shares = False
         """Whether caches may share their beginnings: `together` then reads those."""
         self._takes_mask = "attention_mask" in parameters
@@ -65,7 +67,7 @@ class Forward:
             cache: holds the `start` tokens before and is extended in place; None feeds without one
                 (then `start` is 0).
         """
-        if len(tokens) == 1 and kv.is_split(cache, 1):
+        if len(tokens) == 1 and kv.is_split(cache, 1) and own(self.model) == self._kernel:
             return self.together(tokens, [cache])
         inputs = torch.tensor([tokens], dtype=torch.long, device=self._device)  # [1, n]
         return self._logits(inputs, start, cache, keep)[0]  # [keep, V]

@@ -1,44 +1,24 @@
-"""Which attention kernel of transformers a model runs with."""
+"""A model whose passes run with one attention kernel or another, in turn."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from transformers import PreTrainedConfig, PreTrainedModel
 
-from tokexplore.models.errors import UsageError
-
-
-@contextmanager
-def attention(model: PreTrainedModel, kernel: str) -> Iterator[None]:
-    """Run a model with another attention kernel.
-
-    Raises:
-        UsageError: it is not here, or not for this model.
-    """
-    before = model.config._attn_implementation
-    if not model._can_set_attn_implementation():
-        raise UsageError(f"attention {kernel} is not possible: this model has its own alone.")
-    try:
-        model.set_attn_implementation(kernel)
-    except (ImportError, ValueError) as error:
-        raise UsageError(f"attention {kernel} is not possible: {error}") from None
-    try:
-        yield
-    finally:
-        model.set_attn_implementation(before)
+from tokexplore.models.engine.forward.kernels import attending
 
 
 class Switch:
-    """`attention` for many passes: what transformers checks of each module is checked once.
+    """`kernels.attending` for many passes: what transformers checks of each module is checked once.
 
     Raises:
-        UsageError: see `attention`.
+        UsageError: see `kernels.attending`.
     """
 
     def __init__(self, model: PreTrainedModel, kernel: str) -> None:
         configs = list(_configs(model))
         before = [config._attn_implementation for config in configs]
-        with attention(model, kernel):
+        with attending(model, kernel):
             after = [config._attn_implementation for config in configs]
         self._changed = [
             change for change in zip(configs, before, after, strict=True) if change[1] != change[2]
