@@ -116,7 +116,7 @@ def _check_causality(forward: Forward, count: int) -> None:
     short = max(1, count // 3)
     truth = forward(ids, 0, None, count)  # [count, V]
     check_logits(forward, ids, truth)
-    if not _agrees(forward(ids[:short], 0, None), truth[short - 1 : short], forward.model):
+    if not agrees(forward(ids[:short], 0, None), truth[short - 1 : short], forward.model):
         raise ModelError(
             f"{type(forward.model).__name__} looks ahead: its logits change with later tokens, so "
             "it is not a causal language model."
@@ -131,16 +131,16 @@ def _tried(forward: Forward, ids: list[int], truth: torch.Tensor) -> Probed:
     steps = torch.cat(
         [forward([ids[at]], at, cache) for at in range(_PREFIX, _PREFIX + _STEPS)]
     )  # [3, V]
-    single = _agrees(steps, truth[_PREFIX : _PREFIX + _STEPS], forward.model)
+    single = agrees(steps, truth[_PREFIX : _PREFIX + _STEPS], forward.model)
     single = single and not _limits_time_steps(forward.model)
     twin = kv.fork(cache, _PREFIX, snapshot)
     batch = forward(ids[_PREFIX:], _PREFIX, twin, _IDS - _PREFIX)  # [16, V]
-    batched = _agrees(batch, truth[_PREFIX:], forward.model)
+    batched = agrees(batch, truth[_PREFIX:], forward.model)
     if not single and not batched:
         return _whole("tokens on top of its cache give other logits than one pass")
     if not batched:
         again = forward([ids[_PREFIX]], _PREFIX, kv.fork(cache, _PREFIX, snapshot))  # [1, V]
-        if not _agrees(again, truth[_PREFIX : _PREFIX + 1], forward.model):
+        if not agrees(again, truth[_PREFIX : _PREFIX + 1], forward.model):
             return _whole("a fork of its cache gives other logits than one pass")
     feed: Feed = "stepwise"
     if batched:
@@ -183,7 +183,7 @@ def _shares(forward: Forward, ids: list[int], truth: torch.Tensor) -> bool:
         raise
     except (AttributeError, IndexError, RuntimeError, TypeError, ValueError, UsageError):
         return False
-    return kv.is_split(alone) and _agrees(torch.cat(found), torch.cat(wanted), forward.model)
+    return kv.is_split(alone) and agrees(torch.cat(found), torch.cat(wanted), forward.model)
 
 
 _NOTICES = {
@@ -204,7 +204,8 @@ def _limits_time_steps(model: PreTrainedModel) -> bool:
     return any(limit is not None and tuple(limit) != (0.0, math.inf) for limit in limits)
 
 
-def _agrees(found: torch.Tensor, truth: torch.Tensor, model: PreTrainedModel) -> bool:
+def agrees(found: torch.Tensor, truth: torch.Tensor, model: PreTrainedModel) -> bool:
+    """Whether logits differ by no more than noise in this model's dtype."""
     tolerance = _TOLERANCE.get(model.dtype, 0.2)
     finite = torch.isfinite(truth)
     if not finite.any():

@@ -72,6 +72,27 @@ class Forward:
         inputs = torch.tensor([tokens], dtype=torch.long, device=self._device)  # [1, n]
         return self._logits(inputs, start, cache, keep)[0]  # [keep, V]
 
+    @cached_property
+    def _rows_kernel(self) -> Switch:
+        return Switch(self.model, several.KERNEL)
+
+    @torch.inference_mode()
+    def together(self, tokens: Sequence[int], caches: Sequence[DynamicCache]) -> torch.Tensor:
+        """Logits after one more token on each of several caches: f32 on the CPU, [B, V].
+
+        Args:
+            tokens: an id for each cache.
+            caches: croppable ones of any lengths but 0, extended in place; what they share is read
+                once.
+        """
+        order = several.in_order(caches)
+        cache = several.RowsCache([caches[at] for at in order])
+        inputs = torch.tensor([[tokens[at]] for at in order], device=self._device)  # [B, 1]
+        with self._rows_kernel.on():
+            logits = self._logits(inputs, cache.longest, cache, 1, cache.pads)[:, 0]
+        places = sorted(range(len(order)), key=order.__getitem__)
+        return logits[places]  # [B, V]
+
     def plain(self, tokens: Sequence[int]) -> torch.Tensor:
         """Logits after each of `tokens`, whose positions the model counts: f32 CPU, [n, V]."""
         named, self.positions = self.positions, False
@@ -93,27 +114,6 @@ class Forward:
         """
         inputs = torch.tensor(tokens, dtype=torch.long, device=self._device)  # [B, n]
         return self._logits(inputs, start, cache, 1, pads)[:, 0]  # [B, V]
-
-    @cached_property
-    def _rows_kernel(self) -> Switch:
-        return Switch(self.model, several.KERNEL)
-
-    @torch.inference_mode()
-    def together(self, tokens: Sequence[int], caches: Sequence[DynamicCache]) -> torch.Tensor:
-        """Logits after one more token on each of several caches: f32 on the CPU, [B, V].
-
-        Args:
-            tokens: an id for each cache.
-            caches: croppable ones of any lengths but 0, extended in place; what they share is read
-                once.
-        """
-        order = several.in_order(caches)
-        cache = several.RowsCache([caches[at] for at in order])
-        inputs = torch.tensor([[tokens[at]] for at in order], device=self._device)  # [B, 1]
-        with self._rows_kernel.on():
-            logits = self._logits(inputs, cache.longest, cache, 1, cache.pads)[:, 0]
-        places = sorted(range(len(order)), key=order.__getitem__)
-        return logits[places]  # [B, V]
 
     def _logits(
         self, inputs: torch.Tensor, start: int, cache: Any, keep: int, pads: Sequence[int] = ()
