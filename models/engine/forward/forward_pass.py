@@ -17,7 +17,8 @@ from transformers.cache_utils import DynamicCache
 
 from tokexplore.models.engine.forward import cache as kv
 from tokexplore.models.engine.forward import rows as several
-from tokexplore.models.engine.forward.kernels import Switch
+from tokexplore.models.engine.forward.kernel_switch import Switch
+from tokexplore.models.engine.forward.kernels import own
 from tokexplore.models.engine.forward.rope import DynamicRope
 from tokexplore.models.errors import UsageError
 
@@ -37,6 +38,7 @@ class Forward:
         """The keyword that takes a transformers Cache; None where the model takes none."""
         self.positions = "position_ids" in parameters
         """Whether passes name their positions, from 0."""
+        self._kernel = own(model)
         self.shares = False
         """Whether caches may share their beginnings: `together` then reads those."""
         self._takes_mask = "attention_mask" in parameters
@@ -65,10 +67,31 @@ class Forward:
             cache: holds the `start` tokens before and is extended in place; None feeds without one
                 (then `start` is 0).
         """
-        if len(tokens) == 1 and kv.is_split(cache, 1):
+        if len(tokens) == 1 and kv.is_split(cache, 1) and own(self.model) == self._kernel:
             return self.together(tokens, [cache])
         inputs = torch.tensor([tokens], dtype=torch.long, device=self._device)  # [1, n]
         return self._logits(inputs, start, cache, keep)[0]  # [keep, V]
+
+    @cached_property
+    def _rows_kernel(self) -> Switch:
+        return Switch(self.model, several.KERNEL)
+
+    @torch.inference_mode()
+    def together(self, tokens: Sequence[int], caches: Sequence[DynamicCache]) -> torch.Tensor:
+        """Logits after one more token on each of several caches: f32 on the CPU, [B, V].
+
+        Args:
+            tokens: an id for each cache.
+            caches: croppable ones of any lengths but 0, extended in place; what they share is read
+                once.
+        """
+        order = several.in_order(caches)
+        cache = several.RowsCache([caches[at] for at in order])
+        inputs = torch.tensor([[tokens[at]] for at in order], device=self._device)  # [B, 1]
+        with self._rows_kernel.on():
+            logits = self._logits(inputs, cache.longest, cache, 1, cache.pads)[:, 0]
+        places = sorted(range(len(order)), key=order.__getitem__)
+        return logits[places]  # [B, V]
 
     def plain(self, tokens: Sequence[int]) -> torch.Tensor:
         """Logits after each of `tokens`, whose positions the model counts: f32 CPU, [n, V]."""
@@ -98,27 +121,6 @@ class Forward:
         inputs = torch.tensor([tokens], dtype=torch.long, device=self._device)  # [1, n]
         with torch.enable_grad():
             return self._logits(inputs, 0, None, 1)[0, 0]
-
-    @cached_property
-    def _rows_kernel(self) -> Switch:
-        return Switch(self.model, several.KERNEL)
-
-    @torch.inference_mode()
-    def together(self, tokens: Sequence[int], caches: Sequence[DynamicCache]) -> torch.Tensor:
-        """Logits after one more token on each of several caches: f32 on the CPU, [B, V].
-
-        Args:
-            tokens: an id for each cache.
-            caches: croppable ones of any lengths but 0, extended in place; what they share is read
-                once.
-        """
-        order = several.in_order(caches)
-        cache = several.RowsCache([caches[at] for at in order])
-        inputs = torch.tensor([[tokens[at]] for at in order], device=self._device)  # [B, 1]
-        with self._rows_kernel.on():
-            logits = self._logits(inputs, cache.longest, cache, 1, cache.pads)[:, 0]
-        places = sorted(range(len(order)), key=order.__getitem__)
-        return logits[places]  # [B, V]
 
     def _logits(
         self, inputs: torch.Tensor, start: int, cache: Any, keep: int, pads: Sequence[int] = ()
@@ -155,7 +157,6 @@ class Forward:
             logits = logits.to("cpu", torch.float32)
         return logits
 
-    @torch.inference_mode(mode=False)  # a pass that autograd records takes them too
     def _grow(self, length: int) -> None:
         size = -(-length // _GROWTH) * _GROWTH
         self._positions = torch.arange(size, device=self._device)[None]  # [1, size]

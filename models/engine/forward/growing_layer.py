@@ -92,16 +92,17 @@ class GrowingLayer(DynamicLayer):
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *_args: Any, **_kwargs: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Append states of shape [B, heads, n, head_dim]; all keys and values, put together."""
+        """Append states of shape [B, heads, n, head_dim]; all keys and values, put together.
+
+        Where it held one row and B are more, all of them begin with that one.
+        """
+        if self.buffer is not None and len(key_states) != len(self.buffer.keys):
+            self.detached()
         self.append(key_states, value_states)
-        if not self.before:
-            return self.keys, self.values
-        keys = torch.cat([*(segment.keys() for segment in self.before), self.keys], -2)
-        values = torch.cat([*(segment.values() for segment in self.before), self.values], -2)
-        return keys, values  # [1, heads, length, head_dim]
+        return self._together()
 
     def append(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
-        """Append states of shape [B, heads, n, head_dim]; B is 1 where anything is shared."""
+        """Append states of shape [B, heads, n, head_dim], of as many rows as it holds."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
         count = key_states.shape[-2]
@@ -142,16 +143,22 @@ class GrowingLayer(DynamicLayer):
 
     def detached(self) -> None:
         """Share no buffer any more: the next states may be of several rows with this beginning."""
-        self._let_go()
-        self.buffer = None
+        self.keys, self.values = self._together()
+        for segment in self.segments:
+            segment.buffer.holders.discard(self)
+        self.buffer, self.before, self.offset = None, (), 0
 
     @property
     def _tail(self) -> int:
         return super().get_seq_length()
 
-    def _let_go(self) -> None:
-        if self.buffer is not None:
-            self.buffer.holders.discard(self)
+    def _together(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """All keys and values, [B, heads, length, head_dim]: copied where there are segments."""
+        if not self.before:
+            return self.keys, self.values
+        keys = torch.cat([*(segment.keys() for segment in self.before), self.keys], -2)
+        values = torch.cat([*(segment.values() for segment in self.before), self.values], -2)
+        return keys, values
 
     def _with_room(
         self, key_states: torch.Tensor, value_states: torch.Tensor, count: int
@@ -167,7 +174,7 @@ class GrowingLayer(DynamicLayer):
             if self.shares and shared and held >= self.least:
                 self.before, self.offset = self.segments, self.offset + held
                 return self._new_buffer(key_states, value_states, 0, count)
-            self._let_go()
+            buffer.holders.discard(self)
         return self._new_buffer(key_states, value_states, held, count)
 
     def _new_buffer(

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from transformers import PreTrainedConfig, PreTrainedModel
+from transformers import PreTrainedModel
 from transformers.utils import is_flash_attn_2_available, is_flash_attn_3_available
 
 from tokexplore.models.errors import UsageError
@@ -53,42 +53,3 @@ def attending(model: PreTrainedModel, kernel: str | None) -> Iterator[None]:
         yield
     finally:
         model.set_attn_implementation(before)
-
-
-class Switch:
-    """`attending` for many passes: what transformers checks of each module is checked once.
-
-    Raises:
-        UsageError: see `attending`.
-    """
-
-    def __init__(self, model: PreTrainedModel, kernel: str) -> None:
-        configs = list(_configs(model))
-        before = [config._attn_implementation for config in configs]
-        with attending(model, kernel):
-            after = [config._attn_implementation for config in configs]
-        self._changed = [
-            change for change in zip(configs, before, after, strict=True) if change[1] != change[2]
-        ]
-
-    @contextmanager
-    def on(self) -> Iterator[None]:
-        """Run the model with that kernel."""
-        try:
-            for config, _, kernel in self._changed:
-                config._attn_implementation_internal = kernel
-            yield
-        finally:
-            for config, kernel, _ in self._changed:
-                config._attn_implementation_internal = kernel
-
-
-def _configs(model: PreTrainedModel) -> Iterator[PreTrainedConfig]:
-    """The configs of a model and its parts, each once."""
-    waiting, seen = [m.config for m in model.modules() if isinstance(m, PreTrainedModel)], set()
-    while waiting:
-        config = waiting.pop()
-        if id(config) not in seen:
-            seen.add(id(config))
-            waiting += filter(None, (getattr(config, name, None) for name in config.sub_configs))
-            yield config

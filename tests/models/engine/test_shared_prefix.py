@@ -9,6 +9,8 @@ from support.truth import GREEDY, SAMPLED, Said
 from transformers import PreTrainedModel
 
 from tokexplore.models.api.engine import Control, StreamEvent, StreamRequest
+from tokexplore.models.engine.forward import cache as kv
+from tokexplore.models.engine.forward import kernels
 from tokexplore.models.engine.forward import rows as several
 from tokexplore.models.engine.forward.forward_pass import Forward
 from tokexplore.models.engine.local import LocalEngine
@@ -213,6 +215,20 @@ def passes(monkeypatch: pytest.MonkeyPatch) -> Passes:
 
     monkeypatch.setattr(Forward, "together", counted)
     return seen
+
+
+def test_an_experiment_with_another_kernel_is_run_with_it(
+    engine_of: EngineOf, passes: Passes
+) -> None:
+    engine = engine_of()
+    truth.run(engine, PROMPT, 40)
+    (leaf,) = engine.core.leaves
+    passes.clear()
+    with kernels.attending(engine.core.forward.model, "eager"):
+        engine.core.forward([70], 40, kv.fork(leaf.cache, 40))
+    assert passes == []
+    engine.core.forward([70], 40, kv.fork(leaf.cache, 40))
+    assert passes == [1]
 
 
 def test_a_turn_of_all_lanes_is_one_pass(engine_of: EngineOf, passes: Passes) -> None:

@@ -8,6 +8,7 @@ import torch
 from support import truth
 
 from tokexplore.models.engine.forward import cache as kv
+from tokexplore.models.engine.forward import kernels
 from tokexplore.models.engine.forward.growing_layer import Buffer, GrowingLayer
 from tokexplore.models.engine.forward.kv_store import Leaf, LeafStore
 from tokexplore.models.engine.local import LocalEngine
@@ -130,6 +131,21 @@ def test_layers_put_their_segments_together_for_several_tokens() -> None:
     assert values.shape == keys.shape
 
 
+@pytest.mark.parametrize("cut", [LEAST + 1, 2 * LEAST])
+def test_many_rows_may_begin_with_what_one_holds(cut: int) -> None:
+    trunk = grown(2 * LEAST)
+    branch = trunk.cropped(cut)
+    go_on(branch, 500.0, 2)
+    batch = branch.cropped(cut + 1)
+    batch.update(states(2, 700.0).repeat(3, 1, 1, 1), states(2, 0.0).repeat(3, 1, 1, 1))
+    keys, _ = batch.update(states(1, 800.0).repeat(3, 1, 1, 1), states(1, 0.0).repeat(3, 1, 1, 1))
+    for row in keys:
+        assert row[0, :, 0].tolist() == [*map(float, range(cut)), 500.0, 700.0, 701.0, 800.0]
+    assert read(branch) == [*map(float, range(cut)), 500.0, 501.0]
+    assert read(trunk) == [*map(float, range(2 * LEAST))]
+    assert batch not in buffers(trunk)[0].holders
+
+
 @pytest.mark.parametrize("more", [1, 2])
 def test_what_is_to_be_split_is_known_before(more: int) -> None:
     trunk = grown(2 * LEAST)
@@ -177,3 +193,14 @@ def test_sixteen_branches_take_little_more_than_one(engine_of: EngineOf) -> None
     tails = 16 * layers * 2 * 2 * 8 * 4 * 32  # keys and values, heads, head_dim, bytes, room
     assert len(engine.core.leaves) == 17
     assert engine.core.leaves.bytes <= one + tails
+
+
+def test_another_kernel_reads_what_is_shared_too(engine_of: EngineOf) -> None:
+    engine = engine_of("gemma3")
+    base = truth.run(engine, [3, 1, 4], 60).ids
+    (leaf,) = engine.core.leaves
+    forward, before = engine.core.forward, base[:50]
+    with kernels.attending(forward.model, "eager"):
+        logits = forward([70], 50, kv.fork(leaf.cache, 50))
+    assert torch.allclose(logits, forward.plain([*before, 70])[-1:], atol=1e-4)
+    assert torch.allclose(forward([70], 50, kv.fork(leaf.cache, 50)), logits, atol=1e-4)
