@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
+from torch.nn.functional import pad
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.cache_utils import DynamicCache, DynamicLayer
 from transformers.masking_utils import sdpa_mask
@@ -152,8 +153,10 @@ class RowsLayer(DynamicLayer):
         scaling: float,
         softcap: float | None,
         sinks: torch.Tensor | None,
-    ) -> torch.Tensor:
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """What each row's query gets of its own keys and values, [B, 1, heads, head_dim].
+
+        And its weights [1, heads, 1, n], as transformers' eager kernel gives them, of one row alone.
 
         Args:
             query: of one token, [B, heads, 1, head_dim].
@@ -185,7 +188,8 @@ class RowsLayer(DynamicLayer):
             part = _part(weights, piece, group, first)
             found.narrow(1, piece.first * group, part.shape[1]).baddbmm_(part, piece.values)
         found = found.view(shared, rows, group, -1).transpose(0, 1)
-        return found.reshape(rows, 1, heads, -1)
+        alone = pad(weights[..., :width], (first, 0)).view(1, heads, 1, -1) if rows == 1 else None
+        return found.reshape(rows, 1, heads, -1), alone
 
     def _pieces(self) -> list[Piece]:
         return list(_pieces([row.segments for row in self._rows], 0, len(self._rows)))
@@ -241,13 +245,13 @@ def _attention(
     softcap: float | None = None,
     s_aux: torch.Tensor | None = None,
     **_others: Any,
-) -> tuple[torch.Tensor, None]:
+) -> tuple[torch.Tensor, torch.Tensor | None]:
     """An attention function of transformers, for passes on a `RowsCache`."""
     layer: RowsLayer | None = getattr(key, _ROWS, None)
     if layer is None:
         raise ValueError("its attention does not take the keys that its cache gives")
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    return layer.attended(query, attention_mask, scale, softcap, s_aux), None
+    return layer.attended(query, attention_mask, scale, softcap, s_aux)
 
 
 AttentionInterface.register(KERNEL, _attention)
