@@ -156,7 +156,7 @@ class RowsLayer(DynamicLayer):
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """What each row's query gets of its own keys and values, [B, 1, heads, head_dim].
 
-        And its weights [1, heads, 1, n], as transformers' eager kernel gives them, of one row alone.
+        And of one row alone its weights [1, heads, 1, n], as the eager kernel of transformers.
 
         Args:
             query: of one token, [B, heads, 1, head_dim].
@@ -169,7 +169,7 @@ class RowsLayer(DynamicLayer):
         pieces = [piece.since(first) for piece in self._pieces() if piece.end > first]
         shared = pieces[0].keys.shape[0]  # heads of keys and values
         group, width = heads // shared, max(piece.end for piece in pieces) - first
-        grouped = query.view(rows, shared, group, size).transpose(0, 1).reshape(shared, -1, size)
+        grouped = query.reshape(rows, shared, group, size).transpose(0, 1).reshape(shared, -1, size)
         scores = query.new_full((shared, rows * group, width + (sinks is not None)), float("-inf"))
         for piece in pieces:
             part = _part(scores, piece, group, first)
@@ -188,8 +188,11 @@ class RowsLayer(DynamicLayer):
             part = _part(weights, piece, group, first)
             found.narrow(1, piece.first * group, part.shape[1]).baddbmm_(part, piece.values)
         found = found.view(shared, rows, group, -1).transpose(0, 1)
-        alone = pad(weights[..., :width], (first, 0)).view(1, heads, 1, -1) if rows == 1 else None
-        return found.reshape(rows, 1, heads, -1), alone
+        found = found.reshape(rows, 1, heads, -1)
+        if rows > 1:
+            return found, None
+        own = weights[..., :width]
+        return found, (pad(own, (first, 0)) if first else own).reshape(1, heads, 1, -1)
 
     def _pieces(self) -> list[Piece]:
         return list(_pieces([row.segments for row in self._rows], 0, len(self._rows)))
