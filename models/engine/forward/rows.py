@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
+from torch.nn.functional import pad
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.cache_utils import DynamicCache, DynamicLayer
 from transformers.masking_utils import sdpa_mask
@@ -152,8 +153,10 @@ class RowsLayer(DynamicLayer):
         scaling: float,
         softcap: float | None,
         sinks: torch.Tensor | None,
-    ) -> torch.Tensor:
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """What each row's query gets of its own keys and values, [B, 1, heads, head_dim].
+
+        And of one row alone its weights [1, heads, 1, n], as the eager kernel of transformers.
 
         Args:
             query: of one token, [B, heads, 1, head_dim].
@@ -166,7 +169,7 @@ class RowsLayer(DynamicLayer):
         pieces = [piece.since(first) for piece in self._pieces() if piece.end > first]
         shared = pieces[0].keys.shape[0]  # heads of keys and values
         group, width = heads // shared, max(piece.end for piece in pieces) - first
-        grouped = query.view(rows, shared, group, size).transpose(0, 1).reshape(shared, -1, size)
+        grouped = query.reshape(rows, shared, group, size).transpose(0, 1).reshape(shared, -1, size)
         scores = query.new_full((shared, rows * group, width + (sinks is not None)), float("-inf"))
         for piece in pieces:
             part = _part(scores, piece, group, first)
@@ -185,7 +188,11 @@ class RowsLayer(DynamicLayer):
             part = _part(weights, piece, group, first)
             found.narrow(1, piece.first * group, part.shape[1]).baddbmm_(part, piece.values)
         found = found.view(shared, rows, group, -1).transpose(0, 1)
-        return found.reshape(rows, 1, heads, -1)
+        found = found.reshape(rows, 1, heads, -1)
+        if rows > 1:
+            return found, None
+        own = weights[..., :width]
+        return found, (pad(own, (first, 0)) if first else own).reshape(1, heads, 1, -1)
 
     def _pieces(self) -> list[Piece]:
         return list(_pieces([row.segments for row in self._rows], 0, len(self._rows)))
@@ -241,13 +248,13 @@ def _attention(
     softcap: float | None = None,
     s_aux: torch.Tensor | None = None,
     **_others: Any,
-) -> tuple[torch.Tensor, None]:
+) -> tuple[torch.Tensor, torch.Tensor | None]:
     """An attention function of transformers, for passes on a `RowsCache`."""
     layer: RowsLayer | None = getattr(key, _ROWS, None)
     if layer is None:
         raise ValueError("its attention does not take the keys that its cache gives")
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    return layer.attended(query, attention_mask, scale, softcap, s_aux), None
+    return layer.attended(query, attention_mask, scale, softcap, s_aux)
 
 
 AttentionInterface.register(KERNEL, _attention)

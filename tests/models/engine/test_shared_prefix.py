@@ -231,6 +231,23 @@ def test_an_experiment_with_another_kernel_is_run_with_it(
     assert passes == [1]
 
 
+@pytest.mark.parametrize("family", ["llama", "mistral", "gpt_oss"])
+def test_a_row_alone_has_the_weights_of_the_eager_kernel(family: str, engine_of: EngineOf) -> None:
+    engine = engine_of(family)
+    base = truth.run(engine, PROMPT, 40).ids
+    (leaf,) = engine.core.leaves
+    forward, found = engine.core.forward, list[torch.Tensor]()
+    block = forward.model.model.layers[0].self_attn
+    handle = block.register_forward_hook(lambda _module, _inputs, output: found.append(output[1]))
+    try:
+        forward([70], 40, kv.fork(leaf.cache, 40))
+        with kernels.attending(forward.model, "eager"):
+            forward([*base[:40], 70], 0, None)
+    finally:
+        handle.remove()
+    assert torch.allclose(found[0], found[1][:, :, -1:], atol=1e-6)
+
+
 def test_a_turn_of_all_lanes_is_one_pass(engine_of: EngineOf, passes: Passes) -> None:
     engine = engine_of()
     base = truth.run(engine, PROMPT, 40).ids
