@@ -3,8 +3,9 @@
     python benchmarks/shared_prefix.py              a random Llama of the 135M shape on the CPU
     python benchmarks/shared_prefix.py --prefix 128 --rounds 5
 
-Rounds alternate, so that whatever else the machine does falls on all. Beside what the engine does
-stands the same with rows that share nothing: each copies the prefix and has passes of its own.
+Times are the processor's, of all threads: what else the machine does matters little, and with one
+thread (`--threads 1`) ratios are those of the work. `--apart` measures rows that share nothing:
+each copies the prefix and has passes of its own.
 """
 
 import argparse
@@ -98,7 +99,7 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=10)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=0, help="0: torch's own choice")
-    parser.add_argument("--apart", action="store_true", help="only rows that share nothing")
+    parser.add_argument("--apart", action="store_true", help="rows that share nothing")
     asked = parser.parse_args()
     if asked.threads:
         torch.set_num_threads(asked.threads)
