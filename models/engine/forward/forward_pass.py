@@ -157,6 +157,7 @@ class Forward:
             logits = logits.to("cpu", torch.float32)
         return logits
 
+    @torch.inference_mode(mode=False)  # a pass that autograd records takes them too
     def _grow(self, length: int) -> None:
         size = -(-length // _GROWTH) * _GROWTH
         self._positions = torch.arange(size, device=self._device)[None]  # [1, size]

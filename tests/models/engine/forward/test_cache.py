@@ -406,7 +406,7 @@ def test_what_is_kept_stays_below_its_limit_and_what_going_back_costs_is_told(
         assert sum(count for _, count in passes) == len(path) - 1 - tokens
 
 
-KEPT = 2 * 2 * 65 * 8 * 4
+KEPT = 2 * 2 * 32 * 8 * 4
 """Bytes of the keys and values of two layers with room for 65 positions of 8 numbers."""
 
 
