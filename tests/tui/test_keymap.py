@@ -71,7 +71,7 @@ def test_a_key_a_list_and_names_of_all_kinds_are_read() -> None:
 
 
 WRONG = {
-    'act.drow = "x"': "keys.toml: act.drow is the id of no key; act.draw is.",
+    'act.drawn = "x"': "keys.toml: act.drawn is the id of no key; act.draw is.",
     'zzz = "x"': "keys.toml: zzz is the id of no key.",
     "act.draw = 3": "keys.toml: act.draw needs a key or a list of keys, not 3.",
     "act.draw = []": "keys.toml: act.draw needs a key or a list of keys, not [].",
@@ -161,8 +161,8 @@ def test_every_screen_of_ours_is_a_place_and_every_id_is_on_the_page() -> None:
 OWN = """
 act.take = "$"
 program.help = "f5"
-program.palette = "G"
-act.prompt = "Q"
+program.palette = "f3"
+act.prompt = "%"
 branch.compare = "D"
 view.lab = "d"
 compare.close = "w"
@@ -208,7 +208,7 @@ async def test_rebound_keys_act_and_are_shown_on_every_kind_of_screen() -> None:
         shown = app.screen.text().plain
         for line in ("  $       branch ", "  f5      help ", "Comparing (D)", "  w       close "):
             assert line in shown
-        await press(pilot, "w", "Q")
+        await press(pilot, "w", "percent_sign")
         assert isinstance(app.screen, PromptEditor)
         assert "^e plain/chat · ctrl+n turn · ctrl+j new line" in screen_text(app)
         assert app.screen._form == "plain"
@@ -227,8 +227,8 @@ async def test_the_palette_shows_them_and_a_saved_tape_has_the_keys_as_they_come
         await until(pilot, lambda: ended(app))
         await press(pilot, "home", "enter", "down", "dollar_sign")
         await until(pilot, lambda: not app.controller.streaming)
-        await press(pilot, "Q", "ctrl+d", "a", "Q", "enter")
-        await pilot.press("G", *"lab")
+        await press(pilot, "percent_sign", "ctrl+d", "a", "Q", "enter")
+        await pilot.press("f3", *"lab")
         await until(pilot, lambda: app.screen.query_one(OptionList).option_count > 0)
         assert "d  The lab: this request" in screen_text(app)
         await press(pilot, "ctrl+g")

@@ -281,7 +281,7 @@ async def test_the_list_says_that_a_branch_leaves_inside_a_turn() -> None:
         assert screen_text(app).split().count(f"p{position}") == 2
         assert any(
             f"branch 3 leaves at position {position}, in the prompt, with" in line
-            for line in branch_lines(explorer, None)
+            for line in branch_lines(explorer, ())
         )
 
 
