@@ -61,9 +61,9 @@ def _progress(growing: Growing, growth: Growth) -> list[Row]:
     if growing.running:
         state = Piece("▶ grows", "sampler")
     elif growing.is_over:
-        state = Piece("■ " + why_over(growth, late=growing.is_late), "here")
+        state = Piece("■ " + why_over(growth, late=growing.is_late), "bold")
     else:
-        state = Piece("‖ stopped", "here")
+        state = Piece("‖ stopped", "bold")
     within = f" · {growing.budget.words()} · by the {growing.by}'s probability"
     words = [counted(len(growth.nodes), "node"), f"largest open {percent(growth.largest)}"]
     if rate := growing.rate:
@@ -105,6 +105,6 @@ def _text_row(leaf: Leaf, vocabulary: Vocabulary, columns: int, share: float) ->
     shown = text_of(leaf, vocabulary)
     room = max(8, columns - len(head) - _BAR - len(fate))
     return [
-        Piece(head), Piece(bar(share, _BAR), "bar"), Piece(fate, roles.get(leaf.fate, "here")),
+        Piece(head), Piece(bar(share, _BAR), "bar"), Piece(fate, roles.get(leaf.fate, "bold")),
         Piece(cut(shown, room)),
     ]  # fmt: skip
