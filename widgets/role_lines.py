@@ -94,8 +94,20 @@ class RoleLines(ChangedLines):
             """The widget, for handlers that select by it."""
             return self.lines
 
+    @dataclass
+    class Widened(Message):
+        """It has another width than its rows were made for."""
+
+        lines: "RoleLines"
+
+        @property
+        def control(self) -> "RoleLines":
+            """The widget, for handlers that select by it."""
+            return self.lines
+
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
+        self._width = 0
         self._head: Sequence[Row] = ()
         self._rows: Sequence[Row] = ()
         self._cursor: int | None = None
@@ -172,9 +184,12 @@ class RoleLines(ChangedLines):
         super().notify_style_update()
         self._styles = None
 
-    def on_resize(self) -> None:
+    def on_resize(self, event: events.Resize) -> None:
         self._place()
         self.refresh()
+        if event.size.width != self._width:
+            self._width = event.size.width
+            self.post_message(self.Widened(self))
 
     def on_click(self, event: events.Click) -> None:
         index = self._top + event.y - len(self._head)

@@ -102,6 +102,10 @@ class FuturesScreen(LiveScreen):
         del event
         self.changed()
 
+    def on_role_lines_widened(self) -> None:
+        """Text for the new width."""
+        self.changed()
+
     @property
     def shown(self) -> list[Lane]:
         """The lanes that are not folded."""

@@ -250,6 +250,10 @@ class WhyScreen(LiveScreen):
         """A page of rows on, or back."""
         self.action_row(by * max(1, self.query_one(Side).rows.visible_rows - 1))
 
+    def on_role_lines_widened(self) -> None:
+        """Rows for the new width."""
+        self.changed()
+
     def on_role_lines_highlighted(self, event: RoleLines.Highlighted) -> None:
         """A click stands on a row."""
         if event.lines.has_class("why-rows"):
