@@ -4,7 +4,13 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Collection, Iterable
 
-from tokexplore.models.api.engine import Described, DrawnToken, StreamEnded, StreamEvent
+from tokexplore.models.api.engine import (
+    Described,
+    DrawnToken,
+    ScoredToken,
+    StreamEnded,
+    StreamEvent,
+)
 from tokexplore.models.errors import EngineLostError, TokexploreError
 from tokexplore.models.tree.record import record
 from tokexplore.models.worker.async_engine import Handle
@@ -23,11 +29,7 @@ class BranchStream:
 
     def __init__(self, leaf: int) -> None:
         self.leaf = leaf
-        self.head: int | None = None
-        """Its first token's node, once there is one."""
         self.live = True
-        self.refused = ""
-        """Why it could not go on."""
         self.handle: Handle[StreamEvent] | None = None
         self.work: asyncio.Task[None] | None = None
         """What puts its tokens into the tree."""
@@ -74,14 +76,14 @@ class BranchStreams:
             return None
         return (len(times) - 1) / (times[-1] - times[0])
 
-    def go_on(self, leaf: int, *, draw: int = 0) -> BranchStream:
+    def go_on(self, leaf: int) -> BranchStream:
         """Extend a node by the set length.
 
         Raises:
             EngineLostError: there is no engine.
         """
         stream = BranchStream(leaf)
-        request = self._streams.extension(leaf, self._streams.max_new_tokens, draw)
+        request = self._streams.extension(leaf, self._streams.max_new_tokens)
         stream.handle = self._link.client.stream(request)
         self._live.append(stream)
         stream.work = self._jobs.run(self._follow(stream, stream.handle))
@@ -114,7 +116,6 @@ class BranchStreams:
         except EngineLostError:
             raise
         except TokexploreError as error:
-            stream.refused = str(error)
             self._notify(str(error), severity="error")
         finally:
             self._drop(stream)
@@ -124,9 +125,7 @@ class BranchStreams:
         match event:
             case DrawnToken():
                 self._times.append(self._clock())
-                stream.leaf = self._streams.add(stream.leaf, event, extends=False)
-                if stream.head is None:
-                    stream.head = stream.leaf
+                stream.leaf = self._streams.add(stream.leaf, event)
                 self._explorer.grown(stream.leaf)
-            case Described() | StreamEnded():
+            case ScoredToken() | Described() | StreamEnded():
                 record(tree, stream.leaf, event)

@@ -87,7 +87,7 @@ class Controller:
             explorer, link, self.streams, jobs, changed, notify, clock
         )
         self._path_ends = PathEnds(explorer, notify, play_name)
-        self._picks = Picks(
+        self.picks = Picks(
             explorer, link, self.streams, self.queries, notify, self._wake, play_name
         )
         self.prompts = Prompts(explorer, link, self.scorer, jobs, changed, notify)
@@ -117,6 +117,11 @@ class Controller:
     def _beside(self) -> BranchStream | None:
         """The stream of a branch that came into view while it streamed."""
         return self.branch_streams.at(self.explorer.leaf)
+
+    @property
+    def rate(self) -> float | None:
+        """Tokens a second of what extends the path in view; of streams beside it all together."""
+        return self.streams.rate if self.streams.live else self.branch_streams.rate
 
     @property
     def live_leaves(self) -> tuple[int, ...]:
@@ -264,7 +269,7 @@ class Controller:
     async def take(self, token: int, before: int) -> None:
         """Take a token after the node `before` and go on from there; a taken one is gone to."""
         async with self.paused_turn():
-            if await self._picks.take(token, before):
+            if await self.picks.take(token, before):
                 self.play()
             self._changed()
 
@@ -275,10 +280,10 @@ class Controller:
             UsageError: at temperature 0.
         """
         async with self._turn:
-            self._picks.check_draws()
+            self.picks.check_draws()
             await self._wake()
             await self.streams.pause()
-            await self._picks.draw_again()
+            await self.picks.draw_again()
             self._changed()
 
     async def answer_again(self) -> None:
@@ -294,10 +299,10 @@ class Controller:
             await self.prompt(PromptSpec(chat=given))
             return
         async with self._turn:
-            first = self._picks.answer_to_draw()
+            first = self.picks.answer_to_draw()
             await self._wake()
             await self.streams.pause()
-            await self._picks.answer_again(first, self.jobs)
+            await self.picks.answer_again(first, self.jobs)
             self._changed()
 
     async def prompt(self, spec: PromptSpec, *, go_on: bool = True) -> None:

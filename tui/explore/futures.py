@@ -8,7 +8,6 @@ from typing import Literal, NamedTuple
 from tokexplore.models.api.questions import Draw
 from tokexplore.models.errors import UsageError
 from tokexplore.models.tokens import Vocabulary
-from tokexplore.models.tree.exploring import explore
 from tokexplore.models.tree.trie import ROOT
 from tokexplore.models.untrusted import brief
 from tokexplore.tui.explore.branch_streams import BranchStream
@@ -133,7 +132,7 @@ class Futures:
         async with controller.paused_turn():
             controller.link.check("futures", "prefill")
             tokens = await self._tokens(choice)
-            self._lanes = [self._lane(token, times) for token, times in tokens.items()]
+            self._lanes = [await self._lane(token, times) for token, times in tokens.items()]
             for lane in self._lanes:
                 if lane.leaf == lane.head and not self.tree.children[lane.head]:
                     self.go_on(lane)
@@ -167,19 +166,12 @@ class Futures:
                                  f"{100 * shares[0]:.1f}%.")  # fmt: skip
         return dict.fromkeys(likely, 1)
 
-    def _lane(self, token: int, times: int) -> Lane:
+    async def _lane(self, token: int, times: int) -> Lane:
         """The lane that begins with a token: its branch where there is one."""
         tree = self.tree
         child = tree.child(self.node, token)
         if child is None:
-            distribution = tree.distribution.get(self.node)
-            at = distribution.index_of(token) if distribution else None
-            standing = {}
-            if distribution is not None and at is not None:
-                standing = {"logprob": distribution.logprob(at), "rank": distribution.rank(at)}
-            settings = tree.configure(self._explorer.settings)
-            child = explore(tree, self.node, [token], "picked", extends=True, settings=settings,
-                            **standing)  # fmt: skip
+            child = await self._controller.picks.add(token, self.node)
             self._explorer.touch(tree.depth[self.node] - 1)
         lane = Lane(child, times)
         tip = self._explorer.tip_through(child)

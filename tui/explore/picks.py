@@ -56,7 +56,7 @@ class Picks:
         taken = tree.child(before, token)
         away = taken is not None and is_out_of_sight(tree, taken)
         if taken is None:
-            await self._add(token, before)
+            explorer.go_to(await self.add(token, before))
         else:
             bring_back(tree, taken)
             if explorer.taken == taken:
@@ -65,20 +65,23 @@ class Picks:
         explorer.touch(cursor - 1)
         return taken is None or away
 
-    async def _add(self, token: int, before: int) -> None:
-        """Put a token that was not taken yet after a node; the path in view goes to it."""
+    async def add(self, token: int, before: int) -> int:
+        """Put a token that was not taken yet after a node; its node.
+
+        Raises:
+            TokexploreError: see `take`.
+        """
         explorer, tree = self._explorer, self._explorer.tree
         self._link.check("another token", "prefill")
         standing = self._queries.stored_rank(before, token)
         if standing is None:
             await self._wake()
             standing = await self._rank(token, before)
-        node = explore(
+        return explore(
             tree, before, [token], "picked", extends=True,
             settings=tree.configure(explorer.settings),
             logprob=standing and standing.logprob, rank=standing and standing.rank,
         )  # fmt: skip
-        explorer.go_to(node)
 
     async def _rank(self, token: int, before: int) -> TokenRank | None:
         """How a token stands that is not stored; None where the engine does not tell.

@@ -69,7 +69,7 @@ def header_values(controller: Controller, *, recording: bool = False) -> HeaderV
         device=info.device,
         dtype=_held(info),
         state=_state(controller),
-        tokens_per_second=controller.streams.rate if controller.streaming else None,
+        tokens_per_second=controller.rate if controller.streaming else None,
         context_used=len(explorer.nodes),
         context_size=info.context or None,
     )

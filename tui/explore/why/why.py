@@ -19,6 +19,8 @@ from tokexplore.tui.explore.why.step import Subject, WhyStep
 Beside = Literal["nothing", "branch", "model"]
 _KEPT = 64
 """Steps whose figures are kept."""
+_PATHS = 8
+"""Paths whose ids are kept, of which one or two are in view."""
 
 
 class Why:
@@ -224,7 +226,9 @@ class Why:
         if (path.leaf, at) not in self._read:
             token = self.explorer.tree.token
             ids = tuple(token[node] for node in path.nodes[:at])
-            self._read = {(path.leaf, at): (ids, _blocks(path, at))}
+            if len(self._read) == _PATHS:
+                self._read.clear()
+            self._read[path.leaf, at] = ids, _blocks(path, at)
         ids, blocks = self._read[path.leaf, at]
         return Subject(ids, self.tokens(path, at), self.difference, blocks)
 
