@@ -70,15 +70,17 @@ def lane_text(tree: TokenTree, vocabulary: Vocabulary, lane: Lane, columns: int)
 def lanes_note(futures: Futures, shown: int) -> str:
     """How many lanes there are, and what was left out."""
     lanes = len(futures.lanes)
-    words = [f"{lanes} futures of this step, sorted by {futures.order}"]
-    if shown < lanes:
-        words.append(f"{shown} of them in view")
-    if futures.left_out:
-        words.append(f"{futures.left_out} more candidates above that mass have no lane")
     mass = math.fsum(
         math.exp(futures.tree.logprob[lane.head])
         for lane in futures.lanes
         if not math.isnan(futures.tree.logprob[lane.head])
     )
-    words.append(f"together {percent(mass)} of the model's probability")
+    words = [
+        f"{lanes} futures, sorted by {futures.order}",
+        f"together {percent(mass)} of the model's probability",
+    ]
+    if shown < lanes:
+        words.append(f"{shown} of them in view")
+    if futures.left_out:
+        words.append(f"{futures.left_out} more candidates above that mass have no lane")
     return " · ".join(words)
