@@ -27,7 +27,7 @@ WARM = 2
 
 
 def in_turn(engine: LocalEngine, paths: Sequence[Sequence[int]], tokens: int) -> list[float]:
-    """Stream so many tokens on each path, one of each in turn; the seconds of each turn."""
+    """Stream so many tokens on each path, an event of each in turn; the seconds of each turn."""
     asked = [
         StreamRequest(tuple(ids), SamplingSettings(), tokens, ignore_eos=True) for ids in paths
     ]
@@ -35,9 +35,9 @@ def in_turn(engine: LocalEngine, paths: Sequence[Sequence[int]], tokens: int) ->
     times = []
     for _ in range(tokens):
         began = time.process_time()
-        for stream in streams:
-            while not isinstance(next(stream), DrawnToken):
-                pass
+        waiting = streams
+        while waiting:
+            waiting = [stream for stream in waiting if not isinstance(next(stream), DrawnToken)]
         times.append(time.process_time() - began)
     for stream in streams:
         for _ in stream:

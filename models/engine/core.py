@@ -141,10 +141,16 @@ class Core:
         used = self.leaves.bytes + self.rows_held.bytes
         return Held(used, self._kv_limit, len(self.leaves), tokens)
 
-    def keep(self, leaf: Leaf) -> None:
-        """Put a leaf that holds something among the live ones."""
-        if self.probed.feed != "whole" and len(leaf) and self.leaves.put(leaf):
+    def keep(self, *leaves: Leaf) -> None:
+        """Put leaves that hold something among the live ones."""
+        filled = [leaf for leaf in leaves if len(leaf)]
+        if self.probed.feed != "whole" and filled and self.leaves.put(*filled):
             give_back_free_memory()
+
+    def is_a_step(self, leaf: Leaf, length: int) -> bool:
+        """Whether a leaf lacks the last token of a path alone, and was made under its rules."""
+        alike = leaf.since == self.probed.borders.since(length)
+        return 0 < len(leaf) == length - 1 and alike and not self.probed.whole(length)
 
     def feed(
         self, leaf: Leaf, ids: "array[int]", *, score_from: int | None = None

@@ -20,7 +20,7 @@ from tokexplore.models.api.instruments import Logits
 from tokexplore.models.api.model_info import ModelInfo
 from tokexplore.models.api.options import LoadOptions
 from tokexplore.models.distribution import STORED_CANDIDATES, Distribution
-from tokexplore.models.engine import batched_streams
+from tokexplore.models.engine import batched_streams, rows_of_paths
 from tokexplore.models.engine.core import Core
 from tokexplore.models.engine.forward import logits_row, prefill
 from tokexplore.models.engine.forward.kv_store import Path
@@ -98,6 +98,9 @@ class LocalEngine(RowQuestions):
 
     def row(self, ids: Sequence[int]) -> tuple[Row, str]:
         return self.core.row(ids)
+
+    def rows_of(self, paths: Sequence[Sequence[int]]) -> list[Row]:
+        return rows_of_paths.rows_of(self.core, paths)
 
     def held(self, ids: Sequence[int]) -> Held:
         return self.core.held(ids)

@@ -29,6 +29,10 @@ class RowQuestions(ABC):
     def row(self, ids: Sequence[int]) -> tuple[Row, str]:
         """The row after a path, and whether it was `stored` or `recomputed`."""
 
+    def rows_of(self, paths: Sequence[Sequence[int]]) -> list[Row]:
+        """The row after each of several paths."""
+        return [self.row(ids)[0] for ids in paths]
+
     def rows(self, ids: Sequence[int], start: int, count: int) -> Rows:
         """See `Engine.rows`."""
         row, source = self.row(ids)
@@ -78,9 +82,9 @@ class RowQuestions(ABC):
         """See `Engine.describe_all`."""
         checked = settings and settings.checked()
         found = list[NextTokens]()
-        for ids in paths:
+        for ids, row in zip(paths, self.rows_of(paths), strict=True):
             changes = changes_of(checked, ids, prompt_length) if checked else NO_CHANGES
-            found.append(next_tokens(self.row(ids)[0], checked, changes, start, count))
+            found.append(next_tokens(row, checked, changes, start, count))
         return found
 
     @cached_property

@@ -103,6 +103,12 @@ class Stream:
             self._keep_leaf()
             self._row = row
             return
+        if row is None and core.turns.open and not score and self._wait(None):
+            yield Progress("prefill", 0, total)  # others that open may wait too
+            if not self._control.cancelled:
+                self._step()
+                self._keep_leaf()
+            return
         reported = start.cached
         for done, logits in core.feed(self._leaf, path.ids, score_from=0 if score else None):
             if score:
@@ -144,18 +150,15 @@ class Stream:
                 yield drawn
         return reason
 
-    def _wait(self, ended: EndReason | None) -> None:
+    def _wait(self, ended: EndReason | None) -> bool:
         """Where the row after the path will be asked for, let another stream's pass make it."""
         assert self._leaf is not None
         asked = ended is None or (self._request.describe_end and ended != "context")
-        if asked and self._core.probed.shares and self._is_a_step(self._leaf):
-            self._core.turns.wait(self._leaf, self._path.ids[-1])
-
-    def _is_a_step(self, leaf: Leaf) -> bool:
-        """Whether a leaf lacks the path's last token alone, and was made under its rules."""
-        probed, length = self._core.probed, len(self._path)
-        alike = leaf.since == probed.borders.since(length)
-        return len(leaf) == length - 1 and alike and not probed.whole(length)
+        core = self._core
+        if asked and core.probed.shares and core.is_a_step(self._leaf, len(self._path)):
+            core.turns.wait(self._leaf, self._path.ids[-1])
+            return True
+        return False
 
     def _limit(self) -> EndReason | None:
         """Why no token may be drawn here."""
@@ -187,7 +190,7 @@ class Stream:
         core, path, length = self._core, self._path, len(self._path)
         if core.probed.whole(length):
             return core.step(leaf, path.ids), f"re-fed {length}"
-        if self._is_a_step(leaf):
+        if core.is_a_step(leaf, length):
             if core.probed.least > 1:
                 prefill.back(core.forward, leaf, length - core.probed.least)
             fed = length - len(leaf)

@@ -43,6 +43,11 @@ class Turns:
         self._waiting: dict[Leaf, int] = {}
         self._done: dict[Leaf, Stepped] = {}
 
+    @property
+    def open(self) -> bool:
+        """Whether any leaf waits."""
+        return bool(self._waiting)
+
     def wait(self, leaf: Leaf, token: int) -> None:
         """Let the next pass of a leaf under the same rules take this one along."""
         self._waiting[leaf] = token

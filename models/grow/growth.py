@@ -21,7 +21,7 @@ from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.sampling.stop_criteria import StopCriteria
 from tokexplore.models.tokens import Vocabulary
 
-BATCH = 8
+BATCH = 16
 """Paths that are asked about at once: what the first of them opens up has to wait for the last."""
 By = Literal["model", "sampler"]
 """Whose probability."""

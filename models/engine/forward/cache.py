@@ -90,12 +90,20 @@ def is_split(cache: DynamicCache | None, more: int = 0) -> bool:
     return any(layer.is_split(more) for layer in layers if isinstance(layer, GrowingLayer))
 
 
+def put_together(cache: DynamicCache) -> None:
+    """Let a cache hold one segment, also after a token more: what it shares is copied."""
+    for layer in cache.layers:
+        if isinstance(layer, GrowingLayer) and layer.is_split(1):
+            layer.detached()
+
+
 def holdings(layers: Iterable[Any]) -> dict[int, int]:
     """Bytes of each piece of memory that layers hold, by what tells it from the others."""
     held: dict[int, int] = {}
     for layer in layers:
         if type(layer) is GrowingLayer:
-            held.update((id(segment.buffer), segment.buffer.bytes) for segment in layer.segments)
+            blocks = [segment.buffer.block for segment in layer.segments]
+            held.update((id(block), block.bytes) for block in blocks)
         else:
             held.update((id(tensor), tensor.nbytes) for tensor in _tensors(layer))
     return held

@@ -17,6 +17,7 @@ from transformers.cache_utils import DynamicCache
 
 from tokexplore.models.engine.forward import cache as kv
 from tokexplore.models.engine.forward import rows as several
+from tokexplore.models.engine.forward.few_rows import FewRows
 from tokexplore.models.engine.forward.kernel_switch import Switch
 from tokexplore.models.engine.forward.kernels import own
 from tokexplore.models.engine.forward.rope import DynamicRope
@@ -76,6 +77,10 @@ class Forward:
     def _rows_kernel(self) -> Switch:
         return Switch(self.model, several.KERNEL)
 
+    @cached_property
+    def _few_rows(self) -> FewRows:
+        return FewRows(self.model)
+
     @torch.inference_mode()
     def together(self, tokens: Sequence[int], caches: Sequence[DynamicCache]) -> torch.Tensor:
         """Logits after one more token on each of several caches: f32 on the CPU, [B, V].
@@ -85,10 +90,10 @@ class Forward:
             caches: croppable ones of any lengths but 0, extended in place; what they share is read
                 once.
         """
-        order = several.in_order(caches)
+        order = several.order_of(caches)
         cache = several.RowsCache([caches[at] for at in order])
         inputs = torch.tensor([[tokens[at]] for at in order], device=self._device)  # [B, 1]
-        with self._rows_kernel.on():
+        with self._rows_kernel.on(), self._few_rows.on(len(tokens)):
             logits = self._logits(inputs, cache.longest, cache, 1, cache.pads)[:, 0]
         places = sorted(range(len(order)), key=order.__getitem__)
         return logits[places]  # [B, V]

@@ -6,7 +6,9 @@ tree of branches holds the keys and values of each edge once.
 """
 
 import copy
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any, NamedTuple
 from weakref import WeakSet
 
@@ -15,28 +17,43 @@ from transformers.cache_utils import DynamicLayer
 
 _ROOM = 32
 """A buffer has room for a multiple of so many positions."""
+_SIDE_BY_SIDE = 512
+"""Buffers with room for more lie in memory of their own: they are given back one by one."""
+
+
+class Block:
+    """Memory for the keys and values of one layer, of one buffer or of several side by side."""
+
+    def __init__(self, rows: int, room: int, keys: torch.Tensor, values: torch.Tensor) -> None:
+        self.keys = keys.new_empty((rows, keys.shape[1], room, keys.shape[-1]))
+        self.values = values.new_empty((rows, values.shape[1], room, values.shape[-1]))
+        self.bytes = self.keys.nbytes + self.values.nbytes
 
 
 @dataclass(eq=False)
 class Buffer:
     """Keys and values of one layer with room to grow, shared by its forks."""
 
-    keys: torch.Tensor
-    """[1, heads, room, head_dim]."""
-    values: torch.Tensor
+    block: Block
+    place: int
+    """Its first row in the block."""
+    rows: int
     fill: int
     """Positions that some fork has written; the fork of this length may write the next."""
     holders: "WeakSet[GrowingLayer]" = field(default_factory=WeakSet)
     """The layers that hold a part of it and are alive."""
-    bytes: int = field(init=False)
+    keys: torch.Tensor = field(init=False)
+    """[rows, heads, room, head_dim]."""
+    values: torch.Tensor = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.keys = self.block.keys.narrow(0, self.place, self.rows)
+        self.values = self.block.values.narrow(0, self.place, self.rows)
 
     @property
     def room(self) -> int:
         """Positions that it has room for."""
         return self.keys.shape[-2]
-
-    def __post_init__(self) -> None:
-        self.bytes = self.keys.nbytes + self.values.nbytes
 
 
 class Segment(NamedTuple):
@@ -73,7 +90,8 @@ class GrowingLayer(DynamicLayer):
     def __init__(self, shares: bool = False) -> None:
         super().__init__()
         self.shares = shares
-        self.buffer: Buffer | None = None
+        self.buffer: Any = None
+        """The `Buffer` of its tail; None where it has none."""
         self.before: tuple[Segment, ...] = ()
         """What comes before the tail. Others may hold it too: it is never written."""
         self.offset = 0
@@ -106,13 +124,12 @@ class GrowingLayer(DynamicLayer):
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
         count = key_states.shape[-2]
-        buffer = self._with_room(key_states, value_states, count)
-        start, end = buffer.fill, buffer.fill + count
-        buffer.keys.narrow(-2, start, count).copy_(key_states)
-        buffer.values.narrow(-2, start, count).copy_(value_states)
-        buffer.fill = end
-        self.keys = buffer.keys.narrow(-2, 0, end)  # [1, heads, end, head_dim]
-        self.values = buffer.values.narrow(-2, 0, end)
+        if not self._claims(count):
+            _move([self], len(key_states), count, key_states, value_states)
+        start = self.buffer.fill - count
+        self.buffer.keys.narrow(-2, start, count).copy_(key_states)
+        self.buffer.values.narrow(-2, start, count).copy_(value_states)
+        self._hold()
 
     def cropped(self, length: int) -> "GrowingLayer":
         """A fork of the first `length` positions."""
@@ -160,34 +177,80 @@ class GrowingLayer(DynamicLayer):
         values = torch.cat([*(segment.values() for segment in self.before), self.values], -2)
         return keys, values
 
-    def _with_room(
-        self, key_states: torch.Tensor, value_states: torch.Tensor, count: int
-    ) -> Buffer:
-        """The tail's buffer, filled as far as the tail goes, with room for `count` more."""
-        held, buffer = self._tail, self.buffer
-        if buffer is not None:
-            shared = len(buffer.holders) > 1
-            if not shared:
-                buffer.fill = held  # who wrote behind it is gone
-            if buffer.fill == held and held + count <= buffer.room:
-                return buffer
-            if self.shares and shared and held >= self.least:
-                self.before, self.offset = self.segments, self.offset + held
-                return self._new_buffer(key_states, value_states, 0, count)
-            buffer.holders.discard(self)
-        return self._new_buffer(key_states, value_states, held, count)
+    def _claims(self, count: int) -> bool:
+        """Take the `count` positions behind its tail in its buffer; whether they could be had.
 
-    def _new_buffer(
-        self, key_states: torch.Tensor, value_states: torch.Tensor, held: int, count: int
-    ) -> Buffer:
-        """A buffer of its own that holds the first `held` positions of the tail."""
-        end = held + count
-        room = -(-(end + end // 4) // _ROOM) * _ROOM
-        keys = key_states.new_empty((*key_states.shape[:-2], room, key_states.shape[-1]))
-        values = value_states.new_empty((*value_states.shape[:-2], room, value_states.shape[-1]))
-        if held:
-            keys.narrow(-2, 0, held).copy_(self.keys)
-            values.narrow(-2, 0, held).copy_(self.values)
-        self.buffer = Buffer(keys, values, held)
-        self.buffer.holders.add(self)
-        return self.buffer
+        Where they are not it is left with its tail, or begins an empty one.
+        """
+        held, buffer = self._tail, self.buffer
+        if buffer is None:
+            return False
+        shared = len(buffer.holders) > 1
+        if not shared:
+            buffer.fill = held  # who wrote behind it is gone
+        if buffer.fill == held and held + count <= buffer.room:
+            buffer.fill = held + count
+            return True
+        if self.shares and shared and held >= self.least:
+            self.before, self.offset = self.segments, self.offset + held
+            self.keys, self.values = self.keys.narrow(-2, 0, 0), self.values.narrow(-2, 0, 0)
+        else:
+            buffer.holders.discard(self)
+        return False
+
+    def _take(self, buffer: Buffer) -> None:
+        """Go on in a new buffer, into which the tail is copied."""
+        if held := self._tail:
+            buffer.keys.narrow(-2, 0, held).copy_(self.keys)
+            buffer.values.narrow(-2, 0, held).copy_(self.values)
+        self.buffer = buffer
+        buffer.holders.add(self)
+
+    def _hold(self) -> None:
+        """Hold its buffer as far as it is filled."""
+        buffer = self.buffer
+        self.keys = buffer.keys.narrow(-2, 0, buffer.fill)  # [rows, heads, fill, head_dim]
+        self.values = buffer.values.narrow(-2, 0, buffer.fill)
+
+
+def append_to_each(
+    layers: Sequence[GrowingLayer], key_states: torch.Tensor, value_states: torch.Tensor
+) -> None:
+    """Append states of shape [B, heads, n, head_dim] to B layers of one row each.
+
+    New buffers that they need lie side by side, so that one product can read them.
+    """
+    count = key_states.shape[-2]
+    moving = [layer for layer in layers if not layer._claims(count)]
+    if moving:
+        _move(moving, 1, count, key_states, value_states)
+    first = 0
+    for buffers in _side_by_side(layers):
+        block, place, number = buffers[0].block, buffers[0].place, len(buffers)
+        start, rows = buffers[0].fill - count, slice(first, first + number)
+        block.keys.narrow(0, place, number).narrow(-2, start, count).copy_(key_states[rows])
+        block.values.narrow(0, place, number).narrow(-2, start, count).copy_(value_states[rows])
+        first += number
+    for layer in layers:
+        layer._hold()
+
+
+def _move(
+    layers: Sequence[GrowingLayer], rows: int, count: int, keys: torch.Tensor, values: torch.Tensor
+) -> None:
+    """Give layers a new buffer each, of so many rows and room for `count` more positions each."""
+    ends = [layer._tail + count for layer in layers]
+    rooms = [-(-(end + end // 4) // _ROOM) * _ROOM for end in ends]
+    together = max(rooms) <= _SIDE_BY_SIDE
+    block = Block(rows * len(layers), max(rooms), keys, values) if together else None
+    for number, (layer, end, room) in enumerate(zip(layers, ends, rooms, strict=True)):
+        own, place = (block, number * rows) if block else (Block(rows, room, keys, values), 0)
+        layer._take(Buffer(own, place, rows, end))
+
+
+def _side_by_side(layers: Sequence[GrowingLayer]) -> Iterator[list[Buffer]]:
+    """The buffers of layers, in runs of neighbours in one memory that are filled equally far."""
+    buffers = [layer.buffer for layer in layers]
+    keys = [(id(b.block), b.fill, b.place - number) for number, b in enumerate(buffers)]
+    for _, run in groupby(zip(keys, buffers, strict=True), lambda pair: pair[0]):
+        yield [buffer for _, buffer in run]

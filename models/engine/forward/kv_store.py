@@ -16,6 +16,8 @@ from tokexplore.models.engine.forward.logits_row import Row
 ROW_BYTES = 256 * 2**20
 SEEN = 65_536
 """Paths of which it stays known that a row of theirs was here."""
+MOST_LEAVES = 256
+"""More of them take longer to look through than they save."""
 _SNAPSHOT_SHARE = 4
 """A leaf may keep this share (one in so many) of the budget in snapshots."""
 
@@ -101,38 +103,42 @@ class LeafStore:
             held |= leaf.holdings
         return sum(held.values())
 
-    def put(self, leaf: Leaf) -> bool:
-        """Keep a leaf as the most recently used, and drop what no longer fits; whether any was.
+    def put(self, *leaves: Leaf) -> bool:
+        """Keep leaves as the most recently used; whether others were dropped to make room.
 
-        The leaf itself always stays, whatever its size, and so do busy ones: their streams hold
+        These themselves always stay, whatever their size, and so do busy ones: their streams hold
         them, so that to drop them would free nothing.
         """
-        if leaf in self._leaves:
-            self._leaves.remove(leaf)
-        if not leaf.snapshots:
-            self._leaves = [old for old in self._leaves if old.busy or not _covers(leaf, old)]
-        self._leaves.append(leaf)
-        while len(leaf.snapshots) > 1 and leaf.bytes > self.limit // _SNAPSHOT_SHARE:
-            del leaf.snapshots[:-1:2]
-        before = len(self._leaves)
-        self._fit()
-        return len(self._leaves) < before
+        for leaf in leaves:
+            if leaf in self._leaves:
+                self._leaves.remove(leaf)
+            if not leaf.snapshots:
+                self._leaves = [old for old in self._leaves if old.busy or not _covers(leaf, old)]
+            self._leaves.append(leaf)
+            while len(leaf.snapshots) > 1 and leaf.bytes > self.limit // _SNAPSHOT_SHARE:
+                del leaf.snapshots[:-1:2]
+        idle = [leaf for leaf in self._leaves if not leaf.busy and leaf not in leaves]
+        for old in idle[: max(0, len(self._leaves) - MOST_LEAVES)]:
+            self._leaves.remove(old)
+        return self._fit(keeping=leaves)
 
     def clear(self) -> None:
         self._leaves.clear()
 
-    def _fit(self) -> None:
+    def _fit(self, keeping: Sequence[Leaf]) -> bool:
         """Drop the oldest leaves until the rest fits: of each goes what no other one holds."""
         held = [(leaf, leaf.holdings) for leaf in self._leaves]
         holders = Counter(chain.from_iterable(own for _, own in held))
         total = sum({key: size for _, own in held for key, size in own.items()}.values())
-        for old, own in held[:-1]:
+        before = len(held)
+        for old, own in held:
             if total <= self.limit:
-                return
-            if not old.busy:
+                break
+            if not old.busy and old not in keeping:
                 holders.subtract(own.keys())
                 total -= sum(size for key, size in own.items() if not holders[key])
                 self._leaves.remove(old)
+        return len(self._leaves) < before
 
 
 def _covers(leaf: Leaf, other: Leaf) -> bool:

@@ -1,57 +1,30 @@
 """Several rows in one pass of one token each, on caches that may share their beginnings.
 
-What several rows share is read once: the queries of all of them go against its keys in one product,
-and against its values in another (Hydragen, arXiv 2402.05099; here on a tree of shared parts). The
-scores of all parts of a row lie side by side, so that one softmax is over all of them.
+What several rows share is read once: the queries of all of them go against its keys and values
+together, those of each row against its own, and what the parts gave is joined by their sums of
+exponentials (Hydragen, arXiv 2402.05099; here on a tree of shared parts).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
-from torch.nn.functional import pad
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.cache_utils import DynamicCache, DynamicLayer
 from transformers.masking_utils import sdpa_mask
 
-from tokexplore.models.engine.forward.growing_layer import GrowingLayer, Segment
+from tokexplore.models.engine.forward.growing_layer import GrowingLayer, append_to_each
+from tokexplore.models.engine.forward.partial_attention import Partial, joined, partial
+from tokexplore.models.engine.forward.shared_parts import Part, Rows, by_level, in_order, parts
 
 KERNEL = "tokexplore_rows"
 """The name that transformers knows this attention by."""
 _ROWS = "_tokexplore_rows"
 
 
-class Piece(NamedTuple):
-    """Positions `start` to `end`, which rows `first` to `last` of a batch hold in one memory."""
-
-    first: int
-    last: int
-    start: int
-    end: int
-    segment: Segment
-    offset: int
-    """Position `start` is this one of the segment."""
-
-    @property
-    def keys(self) -> torch.Tensor:
-        """[heads, n, head_dim]."""
-        return self.segment.keys(self.offset, self.offset + self.end - self.start)[0]
-
-    @property
-    def values(self) -> torch.Tensor:
-        """[heads, n, head_dim]."""
-        return self.segment.values(self.offset, self.offset + self.end - self.start)[0]
-
-    def since(self, position: int) -> "Piece":
-        """The part that begins at a position or later."""
-        cut = max(0, position - self.start)
-        return self._replace(start=self.start + cut, offset=self.offset + cut)
-
-
-def in_order(caches: Sequence[DynamicCache]) -> list[int]:
+def order_of(caches: Sequence[DynamicCache]) -> list[int]:
     """The places of caches in an order in which those that share memory are neighbours."""
-    layers = [_first(cache).segments for cache in caches]
-    return sorted(range(len(caches)), key=lambda at: [(id(b), n) for b, n in layers[at]])
+    return in_order([_first(cache).segments for cache in caches])
 
 
 class RowsCache(DynamicCache):
@@ -63,9 +36,9 @@ class RowsCache(DynamicCache):
         self.longest = max(lengths)
         self.pads = tuple(self.longest - length for length in lengths)
         """How many of each row's first places hold nothing, where all rows end at one place."""
-        masks = Masks(self.pads)
+        plan = Plan(self.pads)
         self.layers = [
-            RowsLayer(rows, masks) if isinstance(rows[0], GrowingLayer) else rows[0]
+            RowsLayer(rows, plan) if isinstance(rows[0], GrowingLayer) else rows[0]
             for rows in zip(*(cache.layers for cache in caches), strict=True)
         ]
 
@@ -76,8 +49,28 @@ def _first(cache: DynamicCache) -> GrowingLayer:
     return next(layer for layer in layers if layer.get_seq_length())
 
 
-class Masks:
-    """What the masks of a pass leave of each row, by the rows' own positions.
+class Masked(NamedTuple):
+    """What a mask leaves of rows, by their own positions."""
+
+    first: int
+    """The first position that any row attends to."""
+    free: int
+    """From this position on every row attends to all that it holds."""
+    bias: torch.Tensor
+    """What is added to the scores of positions `first` to `free`: f32, [B, n]."""
+
+
+class Piece(NamedTuple):
+    """A part as one mask leaves it."""
+
+    part: Part
+    level: int
+    bias: torch.Tensor | None
+    """What is added to the scores of its rows, [rows, 1, 1, n]; None for nothing."""
+
+
+class Plan:
+    """What the rows of a pass read, which is the same in each layer but for its mask.
 
     Args:
         pads: how many of each row's first places hold nothing.
@@ -85,51 +78,82 @@ class Masks:
 
     def __init__(self, pads: Sequence[int]) -> None:
         self._pads = pads
-        self._known: list[tuple[torch.Tensor, int, torch.Tensor | None]] = []
+        self._parts: list[Part] = []
+        self._lengths: list[tuple[int, int]] = []
+        """Segments of each row that the parts are of, and how much of the last one."""
+        self._known: list[tuple[torch.Tensor | None, list[Piece]]] = []
 
-    def read(self, mask: torch.Tensor | None) -> tuple[int, torch.Tensor | None]:
-        """The first position that any row attends to, and what is added to scores from there on.
+    def pieces(self, rows: Rows, mask: torch.Tensor | None) -> list[Piece]:
+        """What is to be read of a layer's rows under a mask.
 
         Args:
             mask: the model's own over places, [B or 1, 1, 1, places]: bool, or added to scores.
-
-        Returns:
-            A position, and [B, 1, n] or None where nothing is to be added.
         """
-        if mask is None:
-            return 0, None
-        for known, first, bias in self._known:
+        lengths = [(len(row), row[-1].length) for row in rows]
+        if lengths != self._lengths or not all(part.fits(rows) for part in self._parts):
+            self._parts, self._lengths, self._known = parts(rows), lengths, []
+        for known, pieces in self._known:
             if known is mask:
-                return first, bias
-        first, bias = self._read(mask)
-        self._known.append((mask, first, bias))
-        return first, bias
+                return pieces
+        pieces = _pieces(self._parts, masked(mask, self._pads) if mask is not None else None)
+        self._known.append((mask, pieces))
+        return pieces
 
-    def _read(self, mask: torch.Tensor) -> tuple[int, torch.Tensor | None]:
-        if mask.ndim != 4 or mask.shape[1:3] != (1, 1):
-            raise ValueError(f"a mask of shape {tuple(mask.shape)}")
-        places = mask.shape[-1]
-        pads = torch.tensor(self._pads, device=mask.device)[:, None]  # [B, 1]
-        # Behind a row's end stands what its last place has, which is always open.
-        at = (torch.arange(places, device=mask.device) + pads).clamp(max=places - 1)
-        mask = mask[:, 0, 0].expand(len(self._pads), -1).gather(1, at)
-        if mask.dtype == torch.bool:
-            none = torch.zeros((), device=mask.device)
-            mask = torch.where(mask, none, float("-inf"))  # [B, places]
-        else:
-            mask = mask.float()
-        is_open = mask > torch.finfo(mask.dtype).min / 2
-        first = int(is_open.any(0).int().argmax())
-        bias = mask[:, None, first:]
-        return first, bias if bias.any() else None
+
+def _pieces(found: Sequence[Part], mask: Masked | None) -> list[Piece]:
+    if mask is None:
+        return _levels(found, None, 0)
+    cut = _levels([part.between(mask.first, mask.free) for part in found], mask, 0)
+    behind = [part.between(mask.free, part.end) for part in found]
+    return cut + _levels(behind, None, 1 + max((piece.level for piece in cut), default=-1))
+
+
+def _levels(found: Sequence[Part], mask: Masked | None, first: int) -> list[Piece]:
+    """Parts that are not empty in levels from `first` on, under what a mask adds to scores."""
+    levels = by_level([part for part in found if part.end > part.start])
+    return [
+        Piece(part, number, _bias(part, mask) if mask else None)
+        for number, level in enumerate(levels, first)
+        for part in level
+    ]
+
+
+def _bias(part: Part, mask: Masked) -> torch.Tensor:
+    """What is added to the scores of a part's rows: [rows, 1, 1, n]."""
+    bias = mask.bias[part.first : part.last]
+    return bias.narrow(1, part.start - mask.first, part.end - part.start)[:, None, None]
+
+
+def masked(mask: torch.Tensor, pads: Sequence[int]) -> Masked:
+    """Read a mask; see `Plan`.
+
+    Raises:
+        ValueError: it is one of each head, or of several queries.
+    """
+    if mask.ndim != 4 or mask.shape[1:3] != (1, 1):
+        raise ValueError(f"a mask of shape {tuple(mask.shape)}")
+    places = mask.shape[-1]
+    empty = torch.tensor(pads, device=mask.device)[:, None]  # [B, 1]
+    # Behind a row's end stands what its last place has, which is always open.
+    at = (torch.arange(places, device=mask.device) + empty).clamp(max=places - 1)
+    mask = mask[:, 0, 0].expand(len(pads), -1).gather(1, at)  # [B, places]
+    if mask.dtype == torch.bool:
+        mask = torch.where(mask, torch.zeros((), device=mask.device), float("-inf"))
+    else:
+        mask = mask.float()
+    is_open = mask > torch.finfo(mask.dtype).min / 2
+    first = int(is_open.any(0).int().argmax())
+    changed = (mask[:, first:] != 0).any(0).nonzero()
+    free = first + (int(changed[-1]) + 1 if len(changed) else 0)
+    return Masked(first, free, mask[:, first:free])
 
 
 class RowsLayer(DynamicLayer):
     """One layer of several rows' caches."""
 
-    def __init__(self, rows: Sequence[GrowingLayer], masks: Masks) -> None:
+    def __init__(self, rows: Sequence[GrowingLayer], plan: Plan) -> None:
         super().__init__()
-        self._rows, self._masks = rows, masks
+        self._rows, self._plan = rows, plan
 
     def get_seq_length(self) -> int:
         """Positions that the longest row holds."""
@@ -139,10 +163,7 @@ class RowsLayer(DynamicLayer):
         self, key_states: torch.Tensor, value_states: torch.Tensor, *_args: Any, **_kwargs: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Append a token's states to each row, [B, heads, 1, head_dim]."""
-        for row, keys, values in zip(
-            self._rows, key_states.split(1), value_states.split(1), strict=True
-        ):
-            row.append(keys, values)
+        append_to_each(self._rows, key_states, value_states)
         setattr(key_states, _ROWS, self)
         return key_states, value_states
 
@@ -153,89 +174,44 @@ class RowsLayer(DynamicLayer):
         scaling: float,
         softcap: float | None,
         sinks: torch.Tensor | None,
-    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+    ) -> torch.Tensor:
         """What each row's query gets of its own keys and values, [B, 1, heads, head_dim].
-
-        And of one row alone its weights [1, heads, 1, n], as the eager kernel of transformers.
 
         Args:
             query: of one token, [B, heads, 1, head_dim].
-            mask: see `Masks.read`.
+            mask: see `Plan.pieces`.
             softcap: scores are bent to stay below it (Gemma 2).
             sinks: a score for each head that takes part in the softmax and has no value (GPT-OSS).
         """
-        rows, heads, _, size = query.shape
-        first, bias = self._masks.read(mask)
-        pieces = [piece.since(first) for piece in self._pieces() if piece.end > first]
-        shared = pieces[0].keys.shape[0]  # heads of keys and values
-        group, width = heads // shared, max(piece.end for piece in pieces) - first
-        grouped = query.reshape(rows, shared, group, size).transpose(0, 1).reshape(shared, -1, size)
-        scores = query.new_full((shared, rows * group, width + (sinks is not None)), float("-inf"))
-        for piece in pieces:
-            part = _part(scores, piece, group, first)
-            queries = grouped.narrow(1, piece.first * group, part.shape[1])
-            part.baddbmm_(queries, piece.keys.transpose(1, 2), beta=0, alpha=scaling)
-            if softcap is not None:
-                part.div_(softcap).tanh_().mul_(softcap)
-        by_row = scores.view(shared, rows, group, -1)
-        if bias is not None:
-            by_row[..., :width] += bias
+        count, heads, _, size = query.shape
+        rows = [row.segments for row in self._rows]
+        pieces = self._plan.pieces(rows, mask)
+        shape = rows[0][0].buffer.values.shape  # [1, heads of keys and values, room, head_dim]
+        group, levels = heads // shape[1], pieces[-1].level + 1
+        queries = query.reshape(count, shape[1], group, size)
+        found = query.new_zeros((levels, *queries.shape[:3], shape[-1]))
+        largest = torch.full(found.shape[:-1], float("-inf"), device=query.device)
+        parts = Partial(found, largest, torch.zeros_like(largest))
+        for part, level, bias in pieces:
+            at = slice(part.first, part.last)
+            if bias is not None and not part.each:
+                bias = bias.expand(-1, 1, group, -1).flatten(0, 2)
+            read = partial(_queries(queries[at], part), *part.states(rows), scaling, softcap, bias)
+            for into, given in zip(parts, read, strict=True):
+                into[level, at] = _by_row(given, part, group)
         if sinks is not None:
-            by_row[..., width] = sinks.view(shared, 1, group)
-        weights = torch.softmax(scores, -1, dtype=torch.float32).to(query.dtype)
-        found = query.new_zeros((shared, rows * group, pieces[0].values.shape[-1]))
-        for piece in pieces:
-            part = _part(weights, piece, group, first)
-            found.narrow(1, piece.first * group, part.shape[1]).baddbmm_(part, piece.values)
-        found = found.view(shared, rows, group, -1).transpose(0, 1)
-        found = found.reshape(rows, 1, heads, -1)
-        if rows > 1:
-            return found, None
-        own = weights[..., :width]
-        return found, (pad(own, (first, 0)) if first else own).reshape(1, heads, 1, -1)
-
-    def _pieces(self) -> list[Piece]:
-        return list(_pieces([row.segments for row in self._rows], 0, len(self._rows)))
+            sinks = sinks.view(1, -1, group)
+        return joined(parts, sinks).reshape(count, 1, heads, -1)
 
 
-def _part(scores: torch.Tensor, piece: Piece, group: int, first: int) -> torch.Tensor:
-    """What belongs to a piece of scores (or weights) [heads, B * group, n] from `first` on."""
-    rows = scores.narrow(1, piece.first * group, (piece.last - piece.first) * group)
-    return rows.narrow(2, piece.start - first, piece.end - piece.start)
+def _queries(queries: torch.Tensor, part: Part) -> torch.Tensor:
+    """The queries [rows, heads, group, head_dim] of a part's rows, as it takes them."""
+    return queries if part.each else queries.transpose(0, 1).flatten(1, 2)[None]
 
 
-def _pieces(
-    rows: Sequence[tuple[Segment, ...]], first: int, last: int, depth: int = 0, start: int = 0
-) -> Iterator[Piece]:
-    """The pieces of the rows `first` to `last` from their segment number `depth` on.
-
-    Rows that have a segment's memory in common are neighbours, the shorter ones first; where they
-    are not, the pieces are smaller and the numbers the same.
-    """
-    while first < last:
-        if depth == len(rows[first]):
-            first += 1
-            continue
-        done, end = 0, first + 1
-        while end < last and _continues(rows[end - 1], rows[end], depth):
-            end += 1
-        while first < end:
-            segment = rows[first][depth]
-            over = first + 1
-            while over < end and rows[over][depth].length == segment.length:
-                over += 1
-            if segment.length > done:
-                yield Piece(first, end, start + done, start + segment.length, segment, done)
-                done = segment.length
-            yield from _pieces(rows, first, over, depth + 1, start + segment.length)
-            first = over
-
-
-def _continues(row: tuple[Segment, ...], other: tuple[Segment, ...], depth: int) -> bool:
-    """Whether another row holds at least as much of the same memory."""
-    if depth == len(other) or other[depth].buffer is not row[depth].buffer:
-        return False
-    return other[depth].length >= row[depth].length
+def _by_row(given: torch.Tensor, part: Part, group: int) -> torch.Tensor:
+    """What a part gave, by row: [rows, heads, group, ...]."""
+    return given if part.each else given[0].unflatten(1, (-1, group)).transpose(0, 1)
 
 
 def _attention(
@@ -248,13 +224,13 @@ def _attention(
     softcap: float | None = None,
     s_aux: torch.Tensor | None = None,
     **_others: Any,
-) -> tuple[torch.Tensor, torch.Tensor | None]:
+) -> tuple[torch.Tensor, None]:
     """An attention function of transformers, for passes on a `RowsCache`."""
     layer: RowsLayer | None = getattr(key, _ROWS, None)
     if layer is None:
         raise ValueError("its attention does not take the keys that its cache gives")
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    return layer.attended(query, attention_mask, scale, softcap, s_aux)
+    return layer.attended(query, attention_mask, scale, softcap, s_aux), None
 
 
 AttentionInterface.register(KERNEL, _attention)

@@ -11,6 +11,7 @@ from transformers import PreTrainedModel
 
 from tokexplore.models.api.interpreter import AttentionWeights
 from tokexplore.models.engine.core import Core
+from tokexplore.models.engine.forward import cache as kv
 from tokexplore.models.engine.forward import kernels, prefill
 from tokexplore.models.engine.forward.cache_probe import agrees
 from tokexplore.models.engine.forward.kv_store import Leaf, Path
@@ -66,7 +67,9 @@ class Attentions:
             pass
         if len(before) > start.cached:
             core.keep(start.leaf)
-        return prefill.forked(start.leaf)
+        leaf = prefill.forked(start.leaf)
+        kv.put_together(leaf.cache)
+        return leaf
 
 
 @contextmanager

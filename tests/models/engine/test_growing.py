@@ -12,9 +12,11 @@ from support import families, truth
 from support.growing import best_first, every_text, grown, steps
 from transformers import PreTrainedModel
 
-from tokexplore.models.api.engine import StreamRequest
+from tokexplore.models.api.engine import Control, DrawnToken, StreamRequest
 from tokexplore.models.distribution import STORED_CANDIDATES
+from tokexplore.models.engine.forward.forward_pass import Forward
 from tokexplore.models.engine.local import LocalEngine
+from tokexplore.models.engine.rows_of_paths import TOGETHER
 from tokexplore.models.errors import UsageError
 from tokexplore.models.grow.budget import Budget
 from tokexplore.models.grow.growth import By, Growth
@@ -165,6 +167,51 @@ def test_pages_of_the_order_are_the_whole_of_it(
         assert math.fsum(all_of.share_view) == pytest.approx(1, abs=1e-12)
         assert one.distribution is not None
         assert two.distribution is None
+
+
+@pytest.mark.parametrize("family", ["llama", "gemma3", "gpt2", "qwen3_moe", "qwen3_next"])
+def test_rows_of_many_paths_are_those_of_plain_passes(
+    family: str, engine_of: Callable[..., LocalEngine], model_of: Callable[[str], PreTrainedModel]
+) -> None:
+    engine = engine_of(family)
+    trunk = (*range(3, 43), 5)
+    paths = [
+        *((*trunk, token) for token in range(20)),
+        *((*trunk, 3, token) for token in range(9)),
+        *((*trunk, 50, 51, token) for token in range(3)),
+        *((token,) for token in (7, 8)),
+        trunk, (*trunk, 4), (*trunk, 4),
+    ]  # fmt: skip
+    lane = engine.stream(StreamRequest((*trunk, 60), PLAIN, 30, ignore_eos=True), Control())
+    drawn = [next(lane) for _ in range(6)]
+    for path, row in zip(paths, engine.rows_of(paths), strict=True):
+        expected = truth.logits_after(model_of(family), path)[-1]
+        assert np.abs(row.logits - expected).max() <= families.tolerance(family)
+    assert sum(leaf.busy for leaf in engine.core.leaves) <= 1  # the lane's
+    new = [event.standing.token for event in (*drawn, *lane) if isinstance(event, DrawnToken)]
+    assert new == truth.run(engine_of(family), (*trunk, 60), 30, PLAIN).new
+
+
+def test_paths_that_go_on_by_a_token_share_passes(
+    engine_of: Callable[..., LocalEngine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, passes = engine_of(), list[int]()
+    together, alone = Forward.together, Forward.__call__
+    monkeypatch.setattr(
+        Forward,
+        "together",
+        lambda self, ids, caches: passes.append(len(ids)) or together(self, ids, caches),
+    )
+    monkeypatch.setattr(
+        Forward, "__call__", lambda self, ids, *more: passes.append(-len(ids)) or
+        alone(self, ids, *more))  # fmt: skip
+    trunk = tuple(range(3, 43))
+    engine.rows_of([(*trunk, token) for token in range(TOGETHER + 4)])
+    assert passes == [-len(trunk), TOGETHER, 4]
+    passes.clear()
+    sources = {row.source for row in engine.rows_of([(*trunk, t, 9) for t in range(TOGETHER)])}
+    assert passes == [TOGETHER]
+    assert sources == {f"step of {TOGETHER} rows"}
 
 
 def test_greedy_is_one_path(engine: LocalEngine) -> None:

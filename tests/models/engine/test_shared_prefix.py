@@ -1,6 +1,7 @@
 """Streams that run at once on a common beginning: every number against a plain full pass."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 import torch
@@ -13,6 +14,8 @@ from tokexplore.models.engine.forward import cache as kv
 from tokexplore.models.engine.forward import kernels
 from tokexplore.models.engine.forward import rows as several
 from tokexplore.models.engine.forward.forward_pass import Forward
+from tokexplore.models.engine.forward.partial_attention import Partial
+from tokexplore.models.engine.forward.shared_parts import Part, Rows
 from tokexplore.models.engine.local import LocalEngine
 from tokexplore.models.sampling.settings import SamplingSettings
 
@@ -69,6 +72,7 @@ def explored(engine: LocalEngine) -> tuple[list[Said], list[Lane]]:
     all_go(lanes, 4)
     lanes.append(Lane(engine, [*base[:60], 74], 20, GREEDY))
     all_go(lanes, 30)
+    lanes += [Lane(engine, [*base[:52], 80 + number], 9, GREEDY) for number in range(3)]
     lanes[3].control.cancelled = True
     lanes.append(Lane(engine, [*lanes[2].run.ids[:93], 75], 12, SAMPLED))
     lanes.append(Lane(engine, [*lanes[3].run.ids[:78], 76], 12, SAMPLED))
@@ -85,7 +89,7 @@ def test_all_numbers_of_rows_are_those_of_a_full_pass(
     said, lanes = explored(engine)
 
     together = {source for lane in lanes for source in lane.run.sources}
-    assert {"fork", "step", *(f"step of {n} rows" for n in range(2, 7))} <= together
+    assert {"step", *(f"step of {n} rows" for n in range(2, 7))} <= together
     assert truth.worst_error(model_of(family), said) <= 1e-4
 
 
@@ -113,12 +117,20 @@ def test_a_lane_draws_the_tokens_that_it_draws_alone(family: str, engine_of: Eng
 
 
 def window_is_lost(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(several.Masks, "read", lambda *_: (0, None))
+    honest = several.masked
+    patch.setattr(
+        several, "masked", lambda mask, pads: honest(mask, pads)._replace(first=0, free=0)
+    )
 
 
 def window_of_the_longest_row(patch: pytest.MonkeyPatch) -> None:
-    honest = several.Masks.read
-    patch.setattr(several.Masks, "read", lambda self, mask: (honest(self, mask)[0], None))
+    honest = several.masked
+
+    def planted(mask: torch.Tensor, pads: Sequence[int]) -> several.Masked:
+        read = honest(mask, pads)
+        return read._replace(free=read.first)
+
+    patch.setattr(several, "masked", planted)
 
 
 def rows_are_swapped(patch: pytest.MonkeyPatch) -> None:
@@ -132,37 +144,44 @@ def rows_are_swapped(patch: pytest.MonkeyPatch) -> None:
 
 
 def a_segment_counts_twice(patch: pytest.MonkeyPatch) -> None:
-    honest = several.RowsLayer._pieces
-
-    def planted(self: several.RowsLayer) -> list[several.Piece]:
-        pieces = honest(self)
-        doubled = pieces[0]._replace(start=0, end=2, offset=0)
-        return [
-            doubled,
-            *(piece._replace(start=piece.start + 2, end=piece.end + 2) for piece in pieces),
-        ]
-
-    patch.setattr(several.RowsLayer, "_pieces", planted)
+    honest = several.parts
+    patch.setattr(several, "parts", lambda rows: [honest(rows)[0]._replace(end=2), *honest(rows)])
 
 
 def parts_are_joined_unweighed(patch: pytest.MonkeyPatch) -> None:
-    honest = several._part
+    honest = several.partial
 
-    def planted(scores: torch.Tensor, *where: object) -> torch.Tensor:
-        part = honest(scores, *where)  # type: ignore[arg-type]
-        weights = bool((scores >= 0).all())
-        return part / part.sum(-1, keepdim=True).clamp(min=1e-9) if weights else part
+    def planted(*asked: Any) -> Partial:
+        found, largest, total = honest(*asked)
+        return Partial(found / total[..., None], largest, torch.ones_like(total))
 
-    patch.setattr(several, "_part", planted)
+    patch.setattr(several, "partial", planted)
+
+
+def parts_have_one_largest(patch: pytest.MonkeyPatch) -> None:
+    honest = several.partial
+    patch.setattr(
+        several, "partial", lambda *asked: honest(*asked)._replace(largest=honest(*asked).total * 0)
+    )
 
 
 def a_shared_part_is_cut_short(patch: pytest.MonkeyPatch) -> None:
-    honest = several.Piece.since
-    patch.setattr(
-        several.Piece,
-        "since",
-        lambda self, position: honest(self, position + (self.last - self.first > 1)),
-    )
+    honest = several.parts
+
+    def planted(rows: Rows) -> list[Part]:
+        return [part.between(part.start + (part.last - part.first > 1), part.end)
+                for part in honest(rows)]  # fmt: skip
+
+    patch.setattr(several, "parts", planted)
+
+
+def rows_side_by_side_change_places(patch: pytest.MonkeyPatch) -> None:
+    honest = Part.states
+
+    def planted(self: Part, rows: Rows) -> tuple[torch.Tensor, ...]:
+        return tuple(states.flip(0) for states in honest(self, rows))
+
+    patch.setattr(Part, "states", planted)
 
 
 @pytest.mark.parametrize(
@@ -174,7 +193,9 @@ def a_shared_part_is_cut_short(patch: pytest.MonkeyPatch) -> None:
         (rows_are_swapped, "llama"),
         (a_segment_counts_twice, "gpt2"),
         (parts_are_joined_unweighed, "qwen3_moe"),
+        (parts_have_one_largest, "llama"),
         (a_shared_part_is_cut_short, "qwen2"),
+        (rows_side_by_side_change_places, "llama"),
     ],
 )
 def test_a_planted_bug_is_seen(
@@ -231,23 +252,6 @@ def test_an_experiment_with_another_kernel_is_run_with_it(
     assert passes == [1]
 
 
-@pytest.mark.parametrize("family", ["llama", "mistral", "gpt_oss"])
-def test_a_row_alone_has_the_weights_of_the_eager_kernel(family: str, engine_of: EngineOf) -> None:
-    engine = engine_of(family)
-    base = truth.run(engine, PROMPT, 40).ids
-    (leaf,) = engine.core.leaves
-    forward, found = engine.core.forward, list[torch.Tensor]()
-    block = forward.model.model.layers[0].self_attn
-    handle = block.register_forward_hook(lambda _module, _inputs, output: found.append(output[1]))
-    try:
-        forward([70], 40, kv.fork(leaf.cache, 40))
-        with kernels.attending(forward.model, "eager"):
-            forward([*base[:40], 70], 0, None)
-    finally:
-        handle.remove()
-    assert torch.allclose(found[0], found[1][:, :, -1:], atol=1e-6)
-
-
 def test_a_turn_of_all_lanes_is_one_pass(engine_of: EngineOf, passes: Passes) -> None:
     engine = engine_of()
     base = truth.run(engine, PROMPT, 40).ids
@@ -256,6 +260,38 @@ def test_a_turn_of_all_lanes_is_one_pass(engine_of: EngineOf, passes: Passes) ->
     passes.clear()
     all_go(lanes, 9)
     assert passes == [8] * 9
+
+
+def test_lanes_that_open_wait_for_each_other(engine_of: EngineOf, passes: Passes) -> None:
+    engine = engine_of()
+    base = truth.run(engine, PROMPT, 40).ids
+    lanes = [Lane(engine, [*base, 60 + number], 10, SAMPLED) for number in range(8)]
+    passes.clear()
+    all_go(lanes, 2)
+    assert passes == [8]  # after the first lane's own
+    assert [len(lane.run.new) for lane in lanes] == [2, *[1] * 7]
+
+
+def test_a_lane_that_is_dropped_while_it_opens(engine_of: EngineOf) -> None:
+    engine = engine_of()
+    base = truth.run(engine, PROMPT, 40).ids
+    lanes = [Lane(engine, [*base, 60 + number], 10, SAMPLED) for number in range(3)]
+    all_go(lanes, 1)
+    lanes[1].control.cancelled = True
+    all_go(lanes, 20)
+    assert lanes[1].run.new == []
+    assert not any(leaf.busy for leaf in engine.core.leaves)
+    for lane in (lanes[0], lanes[2]):
+        expected = truth.run(engine_of(), lane.run.ids[:-10], 10, SAMPLED).new
+        assert lane.run.new == expected
+
+
+def test_a_prompt_of_one_token_opens_beside_a_lane(engine_of: EngineOf, model_of: ModelOf) -> None:
+    engine = engine_of()
+    lanes = [Lane(engine, ids, 6, GREEDY) for ids in (PROMPT, [5], [7])]
+    all_go(lanes, 10)
+    said = [said for lane in lanes for said in lane.run.said]
+    assert truth.worst_error(model_of("llama"), said) <= 1e-4
 
 
 def test_a_row_that_waits_is_run_ahead_by_one_token(engine_of: EngineOf, passes: Passes) -> None:
@@ -282,8 +318,9 @@ def test_a_row_that_is_dropped_leaves_the_others_alone(engine_of: EngineOf, pass
     all_go(lanes, 4)
     assert passes == [2] * 4
     for lane in lanes:
-        begin, new = lane.run.ids[:-7], lane.run.new
-        assert truth.run(engine_of(), begin, 7, SAMPLED).new == new
+        new = lane.run.new
+        begin = lane.run.ids[: -len(new)]
+        assert truth.run(engine_of(), begin, len(new), SAMPLED).new == new
 
 
 def test_what_a_pass_gave_a_row_that_is_cancelled_is_kept(

@@ -9,7 +9,11 @@ from support import truth
 
 from tokexplore.models.engine.forward import cache as kv
 from tokexplore.models.engine.forward import kernels
-from tokexplore.models.engine.forward.growing_layer import Buffer, GrowingLayer
+from tokexplore.models.engine.forward.growing_layer import (
+    Buffer,
+    GrowingLayer,
+    append_to_each,
+)
 from tokexplore.models.engine.forward.kv_store import Leaf, LeafStore
 from tokexplore.models.engine.local import LocalEngine
 
@@ -158,6 +162,58 @@ def test_what_is_to_be_split_is_known_before(more: int) -> None:
     assert branch.is_split()
 
 
+def go_on_together(layers: list[GrowingLayer], value: float) -> None:
+    """Each by a token of its own: `value`, `value` + 1 and so on."""
+    states_of = torch.cat([states(1, value + number) for number in range(len(layers))])
+    append_to_each(layers, states_of, -states_of)
+
+
+def test_forks_that_go_on_together_lie_side_by_side() -> None:
+    trunk = grown(LEAST)
+    twins = [trunk.cropped(LEAST) for _ in range(4)]
+    for step in range(3 * LEAST):
+        go_on_together(twins, 1000.0 + 10 * step)
+
+    for number, twin in enumerate(twins):
+        own = [1000.0 + 10 * step + number for step in range(3 * LEAST)]
+        assert read(twin) == [*map(float, range(LEAST)), *own]
+        assert torch.equal(twin.values, -twin.keys)
+    assert buffers(twins[0])[0] is buffers(trunk)[0]
+    tails = [buffers(twin)[1] for twin in twins[1:]]
+    assert len({tail.block for tail in tails}) == 1
+    assert [tail.place for tail in tails] == [0, 1, 2]
+    assert read(trunk) == [*map(float, range(LEAST))]
+
+
+def test_of_two_that_hold_the_same_one_alone_goes_on_in_it() -> None:
+    trunk = grown(LEAST - 1)
+    twins = [trunk.cropped(LEAST - 1) for _ in range(2)]
+    go_on_together(twins, 500.0)
+    for number, twin in enumerate(twins):
+        assert read(twin) == [*map(float, range(LEAST - 1)), 500.0 + number]
+
+
+def test_those_of_other_lengths_go_on_where_they_are() -> None:
+    layers = [grown(LEAST, 0.0), grown(2 * LEAST, 0.0), grown(40 * LEAST, 0.0)]
+    lengths = [layer.get_seq_length() for layer in layers]
+    for step in range(2 * LEAST):
+        go_on_together(layers, 5000.0 + 10 * step)
+    for number, (layer, length) in enumerate(zip(layers, lengths, strict=True)):
+        own = [5000.0 + 10 * step + number for step in range(2 * LEAST)]
+        assert read(layer) == [*map(float, range(length)), *own]
+
+
+def test_one_that_leaves_its_neighbours_goes_on_alone() -> None:
+    trunk = grown(LEAST)
+    _, *twins = [trunk.cropped(LEAST) for _ in range(4)]
+    kept = trunk  # the trunk's end is taken
+    go_on(kept, 1.0)
+    go_on_together(twins, 100.0)
+    go_on(twins[1], 900.0)
+    go_on_together([twins[2], twins[0]], 200.0)
+    assert [read(twin)[LEAST:] for twin in twins] == [[100, 201], [101, 900], [102, 200]]
+
+
 def leaf(layer: GrowingLayer, ids: range) -> Leaf:
     cache = kv.DynamicCache()
     cache.layers = [layer]
@@ -169,7 +225,7 @@ def test_a_store_counts_what_leaves_share_once_and_frees_what_is_held_no_more() 
     branches = [trunk.cropped(2 * LEAST) for _ in range(4)]
     for branch in branches:
         go_on(branch, 500.0)
-    shared, own = buffers(trunk)[0].bytes, buffers(branches[0])[1].bytes
+    shared, own = (held.block.bytes for held in (buffers(trunk)[0], buffers(branches[0])[1]))
     leaves = [leaf(each, range(k, k + 9)) for k, each in enumerate(branches)]
     store = LeafStore(10**9)
     for each in leaves:
