@@ -90,6 +90,11 @@ class TemperaturesScreen(LiveScreen):
         self.query_one(VerticalScroll).can_focus = False
         await self._begin()
 
+    def on_resize(self, event: events.Resize) -> None:
+        """All rows for the new width."""
+        del event
+        self.call_after_refresh(self.changed)
+
     def on_unmount(self) -> None:
         """Nothing goes on unseen."""
         self.temperature_runs.stop()

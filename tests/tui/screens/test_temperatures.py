@@ -70,6 +70,19 @@ async def test_figures_that_have_no_room_are_left_out_whole() -> None:
             assert set(figures[1:]) <= {*whole, "…"}
 
 
+async def test_rows_are_laid_out_anew_for_another_width() -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=SIZE) as pilot:
+        screen = await opened(pilot, app)
+        await done(pilot, screen)
+        await pilot.resize_terminal(80, 24)
+        await until(pilot, lambda: "greedy" in screen_text(app))
+        await settle(pilot)
+        narrow = screen_text(app)
+        await press(pilot, "down", "up")
+        assert screen_text(app) == narrow
+
+
 async def test_a_rung_is_kept_as_a_branch_with_all_that_is_known_of_it() -> None:
     app = make_app(options=OPTIONS)
     async with app.run_test(size=SIZE) as pilot:
