@@ -44,6 +44,8 @@ class Capabilities(msgspec.Struct, frozen=True):
     """Whether a path can go on with any token; else only with those that it listed."""
     batches: bool = False
     """Whether several continuations can run as one batch: `Engine.continuations`."""
+    shares: bool = False
+    """Whether streams of one path go on together, on a prefix that is held once."""
     instruments: bool = True
     """Whether paths can be computed in other ways, for the lab: `Engine.bench`."""
     serves: bool = False

@@ -55,11 +55,20 @@ class Execution(msgspec.Struct, frozen=True):
     """torch's deterministic algorithms only."""
     capacity: Capacity | None = None
     """Limits of the experts, simulated; None is the model as it is."""
+    beside: int = 0
+    """Other branches of the path that go on beside it on one shared prefix, a token each in one
+    pass, as streams do: they begin with its most probable other tokens and go on greedily. The
+    pass has an attention kernel of its own; `attention` is then that of the prefill."""
 
     @property
     def batch(self) -> int:
-        """Rows that run at once."""
+        """Rows of the run and its mates."""
         return len(self.mates) + 1
+
+    @property
+    def at_once(self) -> int:
+        """Rows of a pass over one token of each."""
+        return self.batch + self.beside
 
     def words(self) -> str:
         """What is not plain about it, for people."""
@@ -70,6 +79,9 @@ class Execution(msgspec.Struct, frozen=True):
             parts.append(f"batch {self.batch}, row {self.row + 1}, others {span} tokens")
         if self.together:
             parts.append("prefilled together")
+        if self.beside:
+            branches = "1 branch" if self.beside == 1 else f"{self.beside} branches"
+            parts.append(f"beside {branches}")
         if self.chunk:
             parts.append("prefill token by token" if self.chunk == 1 else f"chunks of {self.chunk}")
         if self.cached:

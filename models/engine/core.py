@@ -100,7 +100,9 @@ class Core:
             kv_limit=self._kv_limit,
             seconds=loaded.seconds,
             notices=(*loaded.notices, *([probed.notice] if probed.notice else [])),
-            capabilities=Capabilities(batches=probed.croppable and probed.feed == "batched"),
+            capabilities=Capabilities(
+                batches=probed.croppable and probed.feed == "batched", shares=probed.shares
+            ),
             borders=probed.borders,
             config_hash=loaded.config_hash,
             adapters=loaded.adapters,

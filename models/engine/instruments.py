@@ -18,6 +18,7 @@ from tokexplore.models.api.instruments import Execution, Logits, Routing, Split,
 from tokexplore.models.api.model_info import ModelInfo
 from tokexplore.models.engine.core import Core
 from tokexplore.models.engine.forward import kernels, logits_row, prefill, routing, split_sums
+from tokexplore.models.engine.forward.branches import Branches
 from tokexplore.models.engine.forward.kv_store import Path
 from tokexplore.models.engine.forward.padded_batch import Batch, spans
 from tokexplore.models.engine.stream import drawn, out_of_room
@@ -87,8 +88,8 @@ class LocalBench:
     def _prefilled(
         self, ids: Sequence[int], first: int, execution: Execution, control: Control
     ) -> Iterator[tuple[int, Logits]]:
-        if execution.batch > 1:
-            raise UsageError("the logits along a prefill in a batch are not to be had.")
+        if execution.at_once > 1:
+            raise UsageError("the logits along a prefill beside other rows are not to be had.")
         forward, probed = self._core.forward, self._core.probed
         leaf, path = prefill.fresh(forward, probed), array("I", ids)
         for start, end in spans(len(path), execution):
@@ -122,6 +123,8 @@ class LocalBench:
     ) -> Routing | None:  # fmt: skip
         self._check(ids, execution)
         info = self._core.info
+        if execution.beside:
+            raise UsageError("the routing of a path beside other branches is not told.")
         if info.borders.between(first, len(ids)):
             raise UsageError(_across(info, "the routing of one path is not told"))
         routers = routing.routers_of(self._core.forward.model, info.name)
@@ -141,9 +144,10 @@ class LocalBench:
         # Beside others a pass has one token a row; alone, without a cache, the whole path.
         return record.routing(execution.row if execution.batch > 1 else -1)
 
-    def _begun(self, ids: Sequence[int], execution: Execution) -> Batch:
+    def _begun(self, ids: Sequence[int], execution: Execution) -> Batch | Branches:
         with self._computing(execution):
-            return Batch(self._core.forward, self._core.probed, ids, execution)
+            rows = Branches if execution.beside else Batch
+            return rows(self._core.forward, self._core.probed, ids, execution)
 
     def _limit(self, path: Path, request: StreamRequest, control: Control) -> EndReason | None:
         """Why no token may be taken here."""
@@ -168,6 +172,23 @@ class LocalBench:
             raise UsageError(_across(info, "a longer prompt goes in one pass only"))
         if not 0 <= execution.row < execution.batch:
             raise UsageError(f"row {execution.row} is not in a batch of {execution.batch}.")
+        if execution.beside:
+            self._check_branches(len(ids), execution, more)
+
+    def _check_branches(self, length: int, execution: Execution, more: int) -> None:
+        """Refuse branches beside a path that this model cannot run so."""
+        info = self._core.info
+        if not info.capabilities.shares:
+            raise UsageError(f"{info.name} runs each branch by itself: it shares no prefix.")
+        if execution.mates:
+            raise UsageError("beside branches of its own a path is in no batch of others.")
+        if execution.beside >= info.vocabulary:
+            raise UsageError(
+                f"{execution.beside} other branches are not possible: {info.name} has "
+                f"{info.vocabulary} tokens to begin with."
+            )
+        if info.borders.between(length, length + more):
+            raise UsageError(_across(info, "branches on both sides share no pass"))
 
     @contextmanager
     def _computing(self, execution: Execution) -> Iterator[None]:

@@ -16,8 +16,8 @@ from tokexplore.models.errors import UsageError
 from tokexplore.models.lab.mates import MatePrompts
 
 Knob = Literal[
-    "copies", "batch", "mates", "together", "cache", "prefill", "dtype", "device", "attention",
-    "experts", "threads", "deterministic",
+    "copies", "batch", "mates", "together", "beside", "cache", "prefill", "dtype", "device",
+    "attention", "experts", "threads", "deterministic",
 ]  # fmt: skip
 """What can vary: see `KNOBS`."""
 
@@ -26,6 +26,7 @@ KNOBS: dict[Knob, str] = {
     "batch": "how many other requests run beside, of which lengths, and the row's place",
     "mates": "what the other rows say, at one batch size and one length",
     "together": "whether the batch is prefilled together or each row alone",
+    "beside": "how many other branches of the prompt stream beside, on one shared prefix",
     "cache": "how much of the prompt an earlier request left in the cache",
     "prefill": "in one pass, in chunks or token by token",
     "dtype": "bfloat16, float16, float32",
@@ -41,6 +42,8 @@ SERVED: tuple[Knob, ...] = ("copies", "batch", "cache")
 """All that we can vary of a model behind a server."""
 
 BATCHES = (1, 2, 4, 8, 16)
+BESIDE = (0, 1, 3, 7, 15)
+"""Other branches that stream beside the run."""
 
 
 class Condition(msgspec.Struct, frozen=True):
@@ -59,7 +62,7 @@ class Condition(msgspec.Struct, frozen=True):
         """Requests that run at once."""
         if self.traffic:
             return max(self.traffic.copies, len(self.traffic.beside) + 1)
-        return self.execution.batch
+        return self.execution.at_once
 
     def words(self) -> str:
         """What is not plain about it, for people."""
@@ -107,7 +110,8 @@ def possible(
     for group, fits, why in (
         (("copies",), False, "only a server runs the same request several times at once"),
         (rows, info.capabilities.batches, "its cache is not only attention"),
-        (rows, not across, "the runs grow past where it turns positions otherwise"),
+        (("beside",), info.capabilities.shares, "its branches share no prefix"),
+        ((*rows, "beside"), not across, "the runs grow past where it turns positions otherwise"),
         (pieces, info.feed == "batched", "it takes a prompt in one pass only"),
         (pieces, not beyond, "it takes a prompt of this length in one pass only"),
     ):
@@ -194,8 +198,9 @@ class _Dealer:
         self._gpu = engine.info.device.startswith("cuda")
 
     def draw(self) -> Condition:
+        beside = self._random.choice(BESIDE) if "beside" in self._knobs else 0
         execution = Execution(
-            mates=(mates := self._mates()),
+            mates=(mates := () if beside else self._mates()),
             row=self._random.randrange(len(mates) + 1) if "batch" in self._knobs else 0,
             together=bool(mates) and self._flip("together"),
             chunk=self._chunk(),
@@ -204,6 +209,7 @@ class _Dealer:
             experts=self._one_of("experts", ("", "eager", "batched_mm", "grouped_mm")),
             threads=self._threads(),
             deterministic=self._flip("deterministic"),
+            beside=beside,
         )
         dtype = self._one_of("dtype", ("", "float32", "bfloat16", "float16"))
         other = "cpu" if self._gpu else "cuda"

@@ -476,7 +476,7 @@ def _info(name: str, context: int, chat_template: bool, dtype: str) -> ModelInfo
         context=context,
         dtype=dtype,
         device="cpu",
-        capabilities=Capabilities(batches=True),
+        capabilities=Capabilities(batches=True, shares=True),
         attention="none",
         cache="whole-path hash",
         feed="batched",

@@ -3,17 +3,20 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import msgspec
 
-from tokexplore.models.api.engine import DrawnToken, StreamEnded
+from tokexplore.models.api.engine import DrawnToken, EndReason, StreamEnded
 from tokexplore.models.api.questions import FindEffects
 from tokexplore.models.distribution import Distribution
+from tokexplore.models.errors import TokexploreError
 from tokexplore.models.sampling.bounds import BoundedView, bounded_view
 from tokexplore.models.sampling.effects import Effect
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.tree.events import Ended
 from tokexplore.tui.explore.controller import Controller
+from tokexplore.tui.explore.futures import MOST
 
 TEMPERATURES = (0.0, 0.5, 1.0, 2.0, 5.0)
 """Where nothing else was asked."""
@@ -30,16 +33,25 @@ class TemperatureRun:
     bounds: BoundedView | None = None
     """What can be said where no effect can be had."""
     drawn: list[DrawnToken] = field(default_factory=list)
-    ended: str = ""
-    """Why the continuation ended; empty while it runs or waits."""
+    begun: bool = False
+    """Whether its continuation was asked for."""
+    ended: EndReason | Literal["", "failed"] = ""
+    """Why the continuation ended; empty while it streams or waits."""
     branch: int = 0
     """The branch that it was kept as."""
+    kept: int = 0
+    """Tokens of it that were kept."""
+
+    @property
+    def live(self) -> bool:
+        """Whether its continuation streams."""
+        return self.begun and not self.ended
 
 
 class TemperatureRuns:
-    """The runs of the cursor's step; their continuations are made one after the other.
+    """The runs of the cursor's step; their continuations stream at once, `MOST` at most.
 
-    Nothing of it is in the tree until a run is kept.
+    Nothing of it is in the tree until a run is kept. Where one fails the others go on.
 
     Args:
         changed: called when there is something new to show.
@@ -52,7 +64,7 @@ class TemperatureRuns:
         """The node that the step comes after."""
         self.ids = controller.explorer.tree.ids(self.node)
         self.runs: list[TemperatureRun] = []
-        self._work: asyncio.Task[None] | None = None
+        self._works: list[asyncio.Task[None]] = []
 
     def start(self, temperatures: Sequence[float], seed: int) -> None:
         """Begin anew with these temperatures; the other settings are those in force.
@@ -67,19 +79,12 @@ class TemperatureRuns:
         ]
         self.stop()
         self.runs = runs
-        self._work = self._controller.jobs.run(self._run(runs))
+        self._works = [self._controller.jobs.run(self._run(runs))]
 
     def stop(self) -> None:
-        """End the continuation that is running."""
-        if self._work is not None and not self._work.done():
-            self._work.cancel()
-
-    @property
-    def running(self) -> TemperatureRun | None:
-        """The run whose continuation is being written."""
-        if self._work is None or self._work.done():
-            return None
-        return next((run for run in self.runs if not run.ended), None)
+        """End the continuations that stream."""
+        for work in self._works:
+            work.cancel()
 
     async def _run(self, runs: list[TemperatureRun]) -> None:
         length = self._controller.explorer.tree.prompt_length(self.node)
@@ -92,8 +97,8 @@ class TemperatureRuns:
             for run in runs:
                 run.bounds = bounded_view(listed, run.settings)
         self._changed()
-        for run in runs:
-            await self._continue(run, length)
+        room = asyncio.Semaphore(MOST)
+        self._works += [self._controller.jobs.run(self._go_on(run, length, room)) for run in runs]
 
     @property
     def listed(self) -> Distribution | None:
@@ -102,11 +107,23 @@ class TemperatureRuns:
             return None
         return self._controller.explorer.tree.distribution.get(self.node)
 
-    async def _continue(self, run: TemperatureRun, prompt_length: int) -> None:
+    async def _go_on(
+        self, run: TemperatureRun, prompt_length: int, room: asyncio.Semaphore
+    ) -> None:
+        async with room:
+            try:
+                await self._stream(run, prompt_length)
+            except TokexploreError:
+                run.ended = "failed"
+                self._changed()
+                raise
+
+    async def _stream(self, run: TemperatureRun, prompt_length: int) -> None:
         controller = self._controller
         request = controller.streams.request(
             self.ids, run.settings, LENGTH, prompt_length=prompt_length
         )
+        run.begun = True
         async for batch in controller.link.client.stream(request):
             for event in batch:
                 if isinstance(event, DrawnToken):
@@ -116,17 +133,17 @@ class TemperatureRuns:
             self._changed()
 
     async def keep(self, run: TemperatureRun) -> int:
-        """Put a run's continuation into the tree; the branch's number.
+        """Put what is there of a run's continuation into the tree; the branch's number.
 
-        The path in view goes to its end.
+        The path in view goes to its end. One that streams goes on, to be kept again.
         """
         async with self._controller.paused_turn():
             tree, leaf = self._controller.explorer.tree, self.node
             before = len(tree)
             for event in run.drawn:
                 leaf = self._controller.streams.add(leaf, event, extends=len(tree) == before)
-            if run.ended and run.ended != "interrupted":
+            if run.ended not in ("", "interrupted", "failed"):
                 tree.append(Ended(leaf, run.ended))
             self._controller.explorer.go_to(leaf)
-            run.branch = tree.branch_of[leaf]
+            run.branch, run.kept = tree.branch_of[leaf], len(run.drawn)
             return run.branch

@@ -1,7 +1,6 @@
 """What the header and the rules say, from the state of controller and explorer."""
 
 import math
-import re
 
 from tokexplore.models.api.model_info import ModelInfo
 from tokexplore.models.api.provenance import Provenance
@@ -17,6 +16,7 @@ from tokexplore.tui.explore.explorer import Explorer
 from tokexplore.tui.explore.options import adopted
 from tokexplore.tui.explore.replay import Replay
 from tokexplore.tui.presenters.second import step_parts
+from tokexplore.tui.presenters.sources import source_words
 from tokexplore.tui.presenters.watchlist import WatchView
 from tokexplore.widgets.cell_text import cut, cut_left, width
 from tokexplore.widgets.entropy_strip import FAINTEST
@@ -123,14 +123,6 @@ def _detail(controller: Controller) -> str:
     if progress.unit == "bytes":
         return f"{stage} {progress.done / 1e9:.1f}/{progress.total / 1e9:.1f} GB"
     return stage if progress.total <= 1 else f"{stage} {progress.done:,}/{progress.total:,}"
-
-
-def source_words(source: str) -> str:
-    """How a distribution came to be computed (`Distribution.source`), in words."""
-    if again := re.fullmatch(r"re-fed (\d+)", source):
-        return f"{int(again[1]):,} tokens read again"
-    rows = re.fullmatch(r"step of (\d+) rows", source)
-    return f"{rows[1]} rows in one pass" if rows else source
 
 
 def provenance_words(provenance: Provenance) -> str:

@@ -90,6 +90,10 @@ TERMS_BEYOND: Mapping[str, tuple[Term, ...]] = {
         ),
         Term("to the best", "to the best", "a text's probability as a share of the most probable "
              "one's: 1/4.41 is 4.41 times less likely"),
+        Term("▶, ■", r"^ [› ] [▶■] (greedy|T \d)", "a temperature's continuation streams, has "
+             "ended"),
+        Term("first 3 in branch 2", r"first \d+ in branch", "a continuation was kept as far as it "
+             "was, and went on since: keeping it again adds the rest"),
         Term("nats a token", "nats a token", "mean surprisal of a continuation"),
         Term("unique of 30", r"\d unique of \d", "different texts among the runs"),
         Term("first fork", "first fork", "the first step at which runs took different tokens"),

@@ -22,7 +22,8 @@ from tokexplore.tui.explore.text_scores import TextScores
 from tokexplore.tui.explore.undo_text import words_of
 from tokexplore.tui.presenters.characters import character_lines, token_bytes
 from tokexplore.tui.presenters.map import subtree_words
-from tokexplore.tui.presenters.status import provenance_words, source_words
+from tokexplore.tui.presenters.sources import source_words
+from tokexplore.tui.presenters.status import provenance_words
 from tokexplore.tui.report.probability_text import quoted, tokens_line
 from tokexplore.tui.screens.dialog import Sheet
 from tokexplore.tui.screens.inspect_second import second_lines

@@ -11,7 +11,15 @@ from tokexplore.models.api.borders import Borders
 from tokexplore.models.api.engine import Control, StreamRequest
 from tokexplore.models.api.instruments import Execution
 from tokexplore.models.errors import UsageError
-from tokexplore.models.lab.conditions import PLAIN, SERVER, Condition, deal, knobs_named, possible
+from tokexplore.models.lab.conditions import (
+    BESIDE,
+    PLAIN,
+    SERVER,
+    Condition,
+    deal,
+    knobs_named,
+    possible,
+)
 from tokexplore.models.lab.forks import forks, summarise, trie
 from tokexplore.models.lab.repeat import Plan, Run, repeat
 from tokexplore.models.numerics import grid_step
@@ -201,6 +209,21 @@ def test_conditions_are_dealt_anew_by_another_number_only() -> None:
     assert all(len(mate) + 50 <= engine.info.context for e in executions for mate in e.mates)
     kinds = {condition.dtype for condition in deal(engine, prompt, 50, ("dtype",), 40)}
     assert kinds == {"", "float32", "bfloat16", "float16"}
+
+
+def test_branches_beside_are_dealt_and_never_in_a_batch_of_others() -> None:
+    engine = FakeEngine()
+    prompt = engine.encode("Once upon a time there was")
+    alone = [c.execution for c in deal(engine, prompt, 8, ("beside",), 60)]
+    assert {e.beside for e in alone} == set(BESIDE)
+    assert {e.batch for e in alone} == {1}
+    assert Execution(beside=1).words() == "beside 1 branch"
+    assert Condition(Execution(beside=7)).words() == "beside 7 branches"
+    mixed = deal(engine, prompt, 8, ("batch", "beside"), 80)
+    assert {bool(c.execution.mates) for c in mixed if c.execution.beside} == {False}
+    assert {c.execution.row for c in mixed if c.execution.beside} == {0}
+    assert {e.batch for e in (c.execution for c in mixed)} == {1, 2, 4, 8, 16}
+    assert {c.at_once for c in mixed} == {1, 2, 4, 8, 16}
 
 
 def test_what_cannot_vary_is_named() -> None:

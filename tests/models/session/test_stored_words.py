@@ -78,7 +78,7 @@ WORDS: dict[object, str] = {
     chat.PrefillAs: "turn, content, reasoning",
     chat.PartKind: "template, content, reasoning, call",
     study.Verdict.__annotations__["kind"]: "sampler, arithmetic, untold",
-    conditions.Knob: "copies, batch, mates, together, cache, prefill, dtype, device, "
+    conditions.Knob: "copies, batch, mates, together, beside, cache, prefill, dtype, device, "
     "attention, experts, threads, deterministic",
     options.Dtype: "auto, own, float32, bfloat16, float16",
     heat.Colouring: "surprisal, probability, entropy, delta, share",

@@ -102,7 +102,7 @@ def test_the_closest_calls_of_one_text_are_told_with_what_could_flip() -> None:
     text = "\n".join(lab_told(*asked, engine=engine))
     assert f"{calls[0]['margin']:.4f}" in text
     assert "noise σ 0.02 nats (run 1)" in text
-    assert "not varied yet: mates, together, cache, prefill, attention" in text
+    assert "not varied yet: mates, together, beside, cache, prefill, attention" in text
 
 
 def test_the_table_tells_the_fork_and_why() -> None:

@@ -18,8 +18,8 @@ from tokexplore.tui.app import TokexploreApp
 from tokexplore.tui.browse.places import places
 from tokexplore.tui.explore.options import AppOptions
 from tokexplore.tui.keymap import NONE
+from tokexplore.tui.presenters.sources import source_words
 from tokexplore.tui.presenters.status import STAGES as LOADING
-from tokexplore.tui.presenters.status import source_words
 from tokexplore.tui.presenters.terms import TERMS, Term, terms_in
 from tokexplore.tui.screens.terms import TermsSheet
 from tokexplore.widgets.branch_rows import BranchStyles

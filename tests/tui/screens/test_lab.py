@@ -12,6 +12,7 @@ from textual.widgets import Input
 
 from tokexplore.models.api.options import PromptSpec
 from tokexplore.models.errors import EngineLostError
+from tokexplore.models.lab.conditions import BESIDE
 from tokexplore.models.lab.sides import sides_of
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.tree.study import Study
@@ -187,7 +188,8 @@ async def test_both_sides_of_a_fork_are_a_key_away_with_what_each_run_read() -> 
 
 
 async def test_one_text_has_its_closest_calls_and_what_to_vary_next_as_keys() -> None:
-    app = make_app(options=msgspec.structs.replace(OPTIONS, max_new_tokens=8))
+    engine = FakeEngine()
+    app = make_app(options=msgspec.structs.replace(OPTIONS, max_new_tokens=8), engine=engine)
     async with app.run_test(size=(80, 24)) as pilot:
         screen = await opened(pilot, app)
         text, study = screen_text(app), screen.lab.study
@@ -197,14 +199,15 @@ async def test_one_text_has_its_closest_calls_and_what_to_vary_next_as_keys() ->
             assert f" {call.margin:.4f} " in row
         assert "noise: none; every run read those of run 0, bit for bit" in text
         assert "batch, cache: 1 text" in text
-        assert "vary next  1 mates  2 together  3 prefill" in text
+        assert "vary next  1 mates  2 together  3 beside  4 prefill" in text
         assert "tokexplore lab repeat" in text
         await press(pilot, "3")
         await done(pilot, screen)
-        assert screen.lab.study.varied == ("prefill",)
+        assert screen.lab.study.varied == ("beside",)
+        assert {e.beside for e in engine.bench.ran} == set(BESIDE)
         text = screen_text(app)
-        assert "batch, cache: 1 text · prefill: 1 text" in text
-        assert "vary next  1 mates  2 together  3 attention" in text
+        assert "batch, cache: 1 text · beside: 1 text" in text
+        assert "vary next  1 mates  2 together  3 prefill" in text
         await press(pilot, "left_square_bracket")
         assert screen.lab.study is study
         await press(pilot, "left_square_bracket", "9")
