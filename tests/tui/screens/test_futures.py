@@ -1,5 +1,6 @@
 """Many futures of a step at once: each lane is the stream that it would be alone."""
 
+import re
 import threading
 
 import pytest
@@ -17,6 +18,7 @@ from tokexplore.tui.explore.futures import Choice, asked_choice
 from tokexplore.tui.explore.options import AppOptions
 from tokexplore.tui.screens.dialog import Ask
 from tokexplore.tui.screens.futures import FuturesScreen
+from tokexplore.widgets.candidates import CandidateTable
 
 TEXT = "Once upon a time there was"
 SIZES = pytest.mark.parametrize("size", [(120, 40), (80, 24)])
@@ -198,6 +200,49 @@ async def test_rows_that_are_chosen_are_the_lanes() -> None:
         ids = screen.explorer.tree.distribution[screen.futures.node].id_view
         heads = [screen.explorer.tree.token[lane.head] for lane in screen.futures.lanes]
         assert heads == [ids[1], ids[3]]
+
+
+def marked(app: TokexploreApp) -> list[int]:
+    """The rows (from 0) of the candidate table that are marked as chosen."""
+    table = app.screen.query_one(CandidateTable)
+    lines = [table.render_line(y).text for y in range(1, table.size.height)]
+    return [n for n, line in enumerate(lines) if re.match(r"[› ][●◇ ] *\d+[ =]\+", line)]
+
+
+@SIZES
+async def test_chosen_rows_are_marked_until_they_are_lanes_and_at_their_own_step_alone(
+    size: tuple[int, int],
+) -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=size) as pilot:
+        await ready(pilot, app)
+        assert not marked(app)
+        await press(pilot, "plus", "down", "down", "plus", "down", "plus")
+        await until(pilot, lambda: marked(app) == [0, 2, 3])
+        await press(pilot, "plus")
+        await until(pilot, lambda: marked(app) == [0, 2])
+        await press(pilot, "right")
+        await until(pilot, lambda: not marked(app))
+        await press(pilot, "left")
+        await until(pilot, lambda: marked(app) == [0, 2])
+        await press(pilot, "F")
+        await until(pilot, lambda: isinstance(app.screen, FuturesScreen))
+        await press(pilot, "q")
+        await until(pilot, lambda: isinstance(app.screen, BrowseScreen) and not marked(app))
+
+
+async def test_choosing_a_row_of_a_live_stream_pauses_it_first() -> None:
+    gate = threading.Semaphore(3)
+    app = make_app(options=OPTIONS, gate=gate)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await during(pilot, lambda: app.controller.streaming and len(app.controller.explorer.nodes))
+        await press(pilot, "plus")
+        assert not app.controller.streaming
+        assert not marked(app)
+        assert any("press again to choose" in said for said in told(app))
+        await press(pilot, "plus")
+        await until(pilot, lambda: marked(app) == [0])
+        gate.release(100)
 
 
 async def test_draws_give_a_lane_for_each_token_with_how_often_it_came() -> None:
