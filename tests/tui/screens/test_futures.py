@@ -173,6 +173,21 @@ async def test_a_dropped_lane_is_a_hidden_branch_that_undo_brings_back(
         assert not screen.explorer.tree.branch(number).hidden
 
 
+@SIZES
+@pytest.mark.parametrize("count", [3, 5])
+async def test_every_lane_in_view_tells_why_it_ended_and_its_sum_whole(
+    size: tuple[int, int], count: int
+) -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=size) as pilot:
+        screen = await opened(pilot, app, str(count))
+        await ended(pilot, screen)
+        shown = screen_text(app)
+        for lane in screen.futures.lanes:
+            total, mean = screen.futures.total(lane), screen.futures.mean(lane)
+            assert f"length · Σ {total:.2f} · {mean:.2f}/tok" in shown
+
+
 async def test_lanes_are_sorted_and_the_cursor_stays_with_its_lane() -> None:
     app = make_app(options=OPTIONS)
     async with app.run_test(size=(120, 40)) as pilot:
@@ -186,7 +201,7 @@ async def test_lanes_are_sorted_and_the_cursor_stays_with_its_lane() -> None:
         means = [futures.mean(lane) for lane in futures.lanes]
         assert means == sorted(means, reverse=True)
         assert screen.lane is here
-        assert "sorted by mean" in screen_text(app)
+        assert "by nats a token" in screen_text(app)
 
 
 async def test_rows_that_are_chosen_are_the_lanes() -> None:
@@ -269,7 +284,7 @@ async def test_all_above_a_mass_are_lanes_and_what_has_none_is_said() -> None:
         distribution = tree.distribution[screen.futures.node]
         above = [t for n, t in enumerate(distribution.id_view) if distribution.logprob(n) > -3.912]
         assert [tree.token[lane.head] for lane in screen.futures.lanes] == above[:16]
-        assert "of the model's probability" in screen_text(app)
+        assert "of the probability" in screen_text(app)
 
 
 @pytest.mark.parametrize(
