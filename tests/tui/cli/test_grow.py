@@ -20,6 +20,7 @@ from tokexplore.models.api.engine import Engine, StreamRequest
 from tokexplore.models.api.next_tokens import NextTokens
 from tokexplore.models.api.options import LoadOptions, PromptSpec
 from tokexplore.models.errors import UsageError
+from tokexplore.models.grow import watch as watching
 from tokexplore.models.grow.budget import TOKENS, Budget
 from tokexplore.models.grow.growth import By, Growth
 from tokexplore.models.grow.watch import Watch
@@ -211,6 +212,21 @@ def test_an_engine_that_lists_the_first_candidates_grows_by_the_model_alone() ->
 def read(*arguments: str) -> GrowOptions:
     options: GrowOptions = SUBCOMMAND.read(arguments).options
     return options
+
+
+def test_an_expression_that_takes_too_long_is_named_once_the_tree_is_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(watching, "ALLOWED", 0.002)
+    monkeypatch.setattr(watching, "ALLOWED_EACH", 1e-6)
+    slow = r"/^(.|..)+(.|..)+(.|..)+\d/"
+    options = msgspec.structs.replace(asked(), watch=(*WATCHED, slow), format="jsonl")
+    out = io.BytesIO()
+    with pytest.raises(UsageError, match=r"takes too long to match") as refused:
+        write_tree(options, out, open_engine=lambda *_: sharp(), errors=io.StringIO())
+    assert slow in str(refused.value)
+    told = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert told[1:-1] == lines(asked())[1:-1]
 
 
 def test_options_are_what_they_say() -> None:
