@@ -16,9 +16,11 @@ from tokexplore.tui.app import TokexploreApp
 from tokexplore.tui.browse.screen import BrowseScreen
 from tokexplore.tui.explore.futures import Choice, asked_choice
 from tokexplore.tui.explore.options import AppOptions
+from tokexplore.tui.screens.compare import CompareScreen
 from tokexplore.tui.screens.dialog import Ask
 from tokexplore.tui.screens.futures import FuturesScreen
 from tokexplore.widgets.candidates import CandidateTable
+from tokexplore.widgets.compare import CompareView
 
 TEXT = "Once upon a time there was"
 SIZES = pytest.mark.parametrize("size", [(120, 40), (80, 24)])
@@ -330,3 +332,39 @@ async def test_undo_while_lanes_stream_holds_them_first() -> None:
         await press(pilot, "q", "u")
         assert not app.controller.live_leaves
         gate.release(100)
+
+
+async def test_two_live_lanes_are_compared_as_they_grow() -> None:
+    gate = threading.Semaphore(12)
+    app = make_app(options=OPTIONS, gate=gate)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await ready(pilot, app)
+        gate.release(6)
+        await press(pilot, "F", "enter")
+        await during(
+            pilot, lambda: isinstance(app.screen, FuturesScreen) and app.screen.futures.live
+        )
+        screen = app.screen
+        assert isinstance(screen, FuturesScreen)
+        lanes = screen.futures.lanes[1:3]
+        await press(pilot, "down", "m", "down", "m", "q", "d")
+        compared = app.screen
+        assert isinstance(compared, CompareScreen)
+        tree, view = app.controller.explorer.tree, compared.query_one(CompareView)
+        numbers = [tree.branch_of[lane.head] for lane in lanes]
+        assert sorted(compared.numbers) == sorted(numbers)
+
+        def lengths() -> list[int]:
+            return [len(column.cells) for column in view._columns]
+
+        assert all(column.live for column in view._columns)
+        before = lengths()
+        for _ in range(2):
+            gate.release(6)
+            await during(pilot, lambda: all(a < b for a, b in zip(before, lengths(), strict=True)))
+            assert all(column.live for column in view._columns)
+            before = lengths()
+        gate.release(500)
+        await until(pilot, lambda: not app.controller.live_leaves)
+        await until(pilot, lambda: lengths() == [13, 13])
+        assert not any(column.live for column in view._columns)
