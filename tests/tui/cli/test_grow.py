@@ -23,6 +23,7 @@ from tokexplore.models.errors import UsageError
 from tokexplore.models.grow import watch as watching
 from tokexplore.models.grow.budget import TOKENS, Budget
 from tokexplore.models.grow.growth import By, Growth
+from tokexplore.models.grow.node import GrownNode, Leaf
 from tokexplore.models.grow.watch import Watch
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.tui.cli.dispatch import main
@@ -31,6 +32,7 @@ from tokexplore.tui.cli.grow_runner import write_tree
 from tokexplore.tui.explore.options import AppOptions
 from tokexplore.tui.export.grow_formats import FORMATS
 from tokexplore.tui.terminal.exit_codes import INTERRUPTED
+from tokexplore.widgets.numbers import percent
 
 TEXT = "Once upon a time"
 IDS = tuple(FakeEngine().encode(TEXT))
@@ -133,6 +135,12 @@ def test_the_page_holds_the_tree_and_loads_nothing() -> None:
     assert page.count("<tr>") == 20
 
 
+def leaf_under(node: GrownNode, leaf: Leaf) -> bool:
+    """Whether a text is longer than a node's path, and begins with it."""
+    way = node.tokens()
+    return leaf.tokens()[: len(way)] == way and len(leaf.tokens()) > len(way)
+
+
 def test_the_graph_holds_the_ways_to_the_likely_texts() -> None:
     graph, growth = written(asked(format="dot", top=9))[0], tree()
     assert graph.startswith("digraph tokexplore {\n")
@@ -147,6 +155,14 @@ def test_the_graph_holds_the_ways_to_the_likely_texts() -> None:
     assert sorted(end for _, end in edges) == sorted(set(names) - {"n0"})
     for start in {start for start, _ in edges}:
         assert start in names
+    for node in growth.nodes:
+        if tuple(node.tokens()) in ways and any(leaf_under(node, leaf) for leaf in likely):
+            after = [n for n in growth.nodes if n.parent is node and tuple(n.tokens()) in ways]
+            shown = sum(n.mass for n in after) + sum(
+                leaf.mass for leaf in likely if leaf.node is node
+            )
+            rest = node.mass - shown
+            assert (f'"{percent(rest)} others"' in graph) or rest < 1e-9
 
 
 def test_what_a_token_is_made_of_breaks_no_format() -> None:
