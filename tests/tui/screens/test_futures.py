@@ -206,6 +206,34 @@ async def test_lanes_are_sorted_and_the_cursor_stays_with_its_lane() -> None:
         assert "by nats a token" in screen_text(app)
 
 
+async def test_the_cursor_stays_with_its_lane_while_others_overtake_it() -> None:
+    gate = threading.Semaphore(12)
+    app = make_app(options=OPTIONS, gate=gate)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await ready(pilot, app)
+        await press(pilot, "F", *"8", "enter")
+        await during(
+            pilot, lambda: isinstance(app.screen, FuturesScreen) and app.screen.futures.live
+        )
+        screen = app.screen
+        assert isinstance(screen, FuturesScreen)
+        await press(pilot, "o", "o", "down", "down")
+        here, before = screen.lane, list(screen.futures.lanes)
+        gate.release(500)
+        await ended(pilot, screen)
+        after = screen.futures.lanes
+        assert here is before[2]
+        assert after[2] is not here, "others have overtaken it"
+        assert screen.lane is here
+        assert "›" in next(
+            line for line in screen_text(app).splitlines()
+            if f" {after.index(here) + 1} ■" in line
+        )  # fmt: skip
+        await press(pilot, "x")
+        assert here not in screen.futures.lanes
+        assert screen.lane in screen.futures.lanes
+
+
 async def test_rows_that_are_chosen_are_the_lanes() -> None:
     app = make_app(options=OPTIONS)
     async with app.run_test(size=(120, 40)) as pilot:
@@ -358,12 +386,11 @@ async def test_two_live_lanes_are_compared_as_they_grow() -> None:
             return [len(column.cells) for column in view._columns]
 
         assert all(column.live for column in view._columns)
-        before = lengths()
-        for _ in range(2):
-            gate.release(6)
-            await during(pilot, lambda: all(a < b for a, b in zip(before, lengths(), strict=True)))
+        before = min(lengths())
+        for grown in (before + 1, before + 3):
+            gate.release(8)
+            await during(pilot, lambda least=grown: min(lengths()) >= least)
             assert all(column.live for column in view._columns)
-            before = lengths()
         gate.release(500)
         await until(pilot, lambda: not app.controller.live_leaves)
         await until(pilot, lambda: lengths() == [13, 13])
