@@ -6,6 +6,7 @@ import threading
 import pytest
 from support.app import during, make_app, press, screen_text, settle, until
 from support.fake_engine import FakeEngine
+from support.fake_vocabulary import EOS
 from textual.pilot import Pilot
 
 from tokexplore.models.api.engine import Control, DrawnToken, StreamRequest
@@ -232,6 +233,39 @@ async def test_the_cursor_stays_with_its_lane_while_others_overtake_it() -> None
         await press(pilot, "x")
         assert here not in screen.futures.lanes
         assert screen.lane in screen.futures.lanes
+
+
+@SIZES
+async def test_lanes_that_say_the_same_by_other_tokens_are_marked_and_folded(
+    size: tuple[int, int],
+) -> None:
+    engine = FakeEngine()
+    ids = tuple(engine.encode(TEXT))
+    data = engine.vocabulary.bytes_of
+    whole, begin, end = (
+        next(token for token in range(engine.vocabulary.rows) if data(token) == part)
+        for part in (b"King", b"K", b"ing")
+    )
+    planted = {
+        ids: {whole: 40.0, begin: 39.0, begin + 1: 38.0},
+        (*ids, begin): {end: 40.0},
+        (*ids, begin, end): {EOS: 40.0},
+        (*ids, whole): {EOS: 40.0},
+    }
+    options = AppOptions(prompt=PromptSpec(text=TEXT), max_new_tokens=4)
+    app = make_app(engine=FakeEngine(planted=planted), options=options)
+    async with app.run_test(size=size) as pilot:
+        screen = await opened(pilot, app, "3")
+        await ended(pilot, screen)
+        first, second, third = screen.futures.lanes
+        assert screen.futures.twin(second) == 1
+        assert screen.futures.twin(first) is screen.futures.twin(third) is None
+        assert "eos · = lane 1 · Σ" in screen_text(app)
+        await press(pilot, "f")
+        assert screen.shown == [first, third]
+        await until(pilot, lambda: "= lane 1" not in screen_text(app))
+        await press(pilot, "f")
+        assert screen.shown == [first, second, third]
 
 
 async def test_rows_that_are_chosen_are_the_lanes() -> None:
