@@ -50,6 +50,10 @@ class FuturesScreen(LiveScreen):
                 tooltip="The lane before."),
         Binding("down,right,j", "select(1)", "lane", id="futures.down", priority=True,
                 tooltip="The next lane."),
+        Binding("pageup", "page(-1)", "page", id="futures.page_up", priority=True,
+                tooltip="As many lanes back as are in view."),
+        Binding("pagedown", "page(1)", "page", id="futures.page_down", priority=True,
+                tooltip="As many lanes on as are in view."),
         Binding("enter", "take", "go there", id="futures.take", priority=True,
                 tooltip="Make this lane the path in view, while the others go on."),
         Binding("space", "toggle_all", "hold all", id="futures.hold", priority=True,
@@ -139,7 +143,7 @@ class FuturesScreen(LiveScreen):
         box.set_class(beside, "-beside")
         room = len(lanes) if beside else max(1, box.size.height // LEAST_ROWS)
         count = min(len(lanes), room)
-        first = max(0, min(self._place(lanes) - count + 1, len(lanes) - count))
+        first = min(self._place(lanes) // count * count, len(lanes) - count)
         widgets = list(box.query(RoleLines))
         if len(widgets) != count:
             self._mount_lanes(box, widgets, count)
@@ -173,6 +177,10 @@ class FuturesScreen(LiveScreen):
         if lanes := self.shown:
             self._here = lanes[max(0, min(len(lanes) - 1, self._place(lanes) + by))]
             self.changed()
+
+    def action_page(self, by: int) -> None:
+        """To a lane that is out of view."""
+        self.action_select(by * len(self.query("#lanes RoleLines")))
 
     def action_take(self) -> None:
         """Make the lane the path in view."""

@@ -191,6 +191,26 @@ async def test_every_lane_in_view_tells_why_it_ended_and_its_sum_whole(
             assert f"length · Σ {total:.2f} · {mean:.2f}/tok" in shown
 
 
+async def test_pages_bring_lanes_into_view_that_have_no_room() -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await opened(pilot, app, *"16")
+        await ended(pilot, screen)
+
+        def places() -> list[int]:
+            return [int(n) for n in re.findall(r"^ *›? *(\d+) ■", screen_text(app), re.MULTILINE)]
+
+        await until(pilot, lambda: places() == [1, 2, 3, 4, 5])
+        assert "5 of 16 futures in view" in screen_text(app)
+        await press(pilot, "pagedown")
+        await until(pilot, lambda: places() == [6, 7, 8, 9, 10])
+        await press(pilot, "pagedown", "pagedown")
+        await until(pilot, lambda: places() == [12, 13, 14, 15, 16])
+        assert screen.lane is screen.futures.lanes[15]
+        await press(pilot, "pageup", "pageup", "pageup")
+        await until(pilot, lambda: places() == [1, 2, 3, 4, 5])
+
+
 async def test_lanes_are_sorted_and_the_cursor_stays_with_its_lane() -> None:
     app = make_app(options=OPTIONS)
     async with app.run_test(size=(120, 40)) as pilot:
