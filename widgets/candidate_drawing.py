@@ -16,6 +16,8 @@ from tokexplore.widgets.numbers import count, logprob_text, percent, unit_of
 CURSOR, TAKEN, FORK, SKIPPED, TIED = "›", "●", "┬", "┊", "="
 CHOSEN = "◇"
 """Marks the second model's most probable token where it was not taken."""
+FOR_FUTURES = "+"
+"""Marks a row that the futures begin with, in the gap before the token."""
 WIDEST = 2.0
 """Nats at which the bar of a difference is full."""
 _SHORTEST_CHARACTER = 5
@@ -28,7 +30,7 @@ class CandidateStyles(NamedTuple):
     base: Style
     head: Style
     here: Style
-    """The cursor's mark."""
+    """The marks of the cursor and of rows that the user chose."""
     taken: Style
     """The taken row's mark and token."""
     token: Style
@@ -77,7 +79,8 @@ def row_strip(
     segments = [
         Segment(CURSOR if cursor else " ", styles.here),
         Segment(TAKEN if row.taken else CHOSEN if row.chosen else " ", styles.taken),
-        Segment(rank + " ", muted),
+        Segment(rank, muted),
+        Segment(FOR_FUTURES if row.for_futures else " ", styles.here),
         *_token_segments(row, columns.token, styles),
         Segment(_right(str(row.id), columns.id), muted),
         Segment(

@@ -42,6 +42,8 @@ class CandidateRow(NamedTuple):
     """A second model's logprob (nats); None where it is not known."""
     chosen: bool = False
     """Whether it is the second model's most probable token."""
+    for_futures: bool = False
+    """Whether the user chose it for the futures of the step."""
 
     @property
     def delta(self) -> float | None:

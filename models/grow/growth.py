@@ -13,6 +13,7 @@ import msgspec
 from tokexplore.models.api.engine import StreamRequest
 from tokexplore.models.api.model_info import ModelInfo
 from tokexplore.models.api.next_tokens import NextTokens
+from tokexplore.models.errors import UsageError
 from tokexplore.models.grow.budget import Budget
 from tokexplore.models.grow.exact_sum import ExactSum
 from tokexplore.models.grow.node import GrownNode, Leaf
@@ -59,6 +60,8 @@ class Growth:
         self.root = GrownNode(None, -1, 1.0)
         self.nodes: list[GrownNode] = []
         """Those whose next tokens are known, in the order in which they came."""
+        self.refused: list[str] = []
+        """Why expressions are told no longer that took too long, a sentence each."""
         self.reached: list[Leaf] = []
         """Texts that are over and were more probable than all that was open when they were met."""
         self._info = info
@@ -197,7 +200,11 @@ class Growth:
             return
         texts = said(node, node.ids[start:], self.vocabulary)
         for bit, watch in zip(bits, self.watches, strict=True):
-            watch.look(node, bit, start, texts)
+            try:
+                watch.look(node, bit, start, texts)
+            except UsageError as error:
+                self.unwatch(watch.words)
+                self.refused.append(str(error))
 
     def _decide(self, node: GrownNode, start: int) -> None:
         """Know what becomes of the paths with a node's next tokens from a place on."""
@@ -285,11 +292,16 @@ class Growth:
         self._meet()
 
     def watch(self, watch: Watch) -> None:
-        """Tell the probability of one more text."""
-        self._watched.append(watch)
+        """Tell the probability of one more text.
+
+        Raises:
+            UsageError: an expression that takes too long.
+        """
+        self._watched.append(None)  # the bit of one that is refused stays on nodes, for nobody
         for node in self.nodes:
             texts = said(node, node.ids, self.vocabulary)
             watch.look(node, 1 << (len(self._watched) - 1), 0, texts)
+        self._watched[-1] = watch
 
     def unwatch(self, words: str) -> None:
         """Tell that of a text no longer."""

@@ -1,8 +1,9 @@
 """A text that is watched for in a tree that grows: between which bounds its probability lies."""
 
 import re
+import time
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from tokexplore.models.display import continued, join_parts, split_utf8
 from tokexplore.models.errors import UsageError
@@ -11,12 +12,20 @@ from tokexplore.models.grow.node import GrownNode
 from tokexplore.models.tokens import Vocabulary
 from tokexplore.models.untrusted import brief
 
+if TYPE_CHECKING:
+    import regex
+
 _LOOKS_AHEAD = ("$", r"\Z", r"\z", "(?=", "(?!", "(?>", "(?(", "*+", "++", "?+", "}+")
 """What can make more text undo a match, or that may be part of such: until a text is over, a match
 with one of them says nothing."""
 _LOOKS_AT_NEXT = (r"\b", r"\B")
 """What looks at the one character behind: a match before the last character stays."""
 
+ALLOWED, ALLOWED_EACH = 0.5, 5e-4
+"""Seconds of computing that an expression may take in all, and for each text that it was tried on
+more: some take longer than anybody lives, and nothing else is done meanwhile."""
+_LITERAL_BRACE = re.compile(r"((?<!\\)(?:\\\\)*(?<!\\N))\{(?!\d*,?\d*\})")
+"""A brace that counts nothing: `regex` would read some of them as fuzzy matching."""
 
 Said = tuple[str, bytes]
 """A text, and the bytes behind it of a character that is not whole yet."""
@@ -31,7 +40,7 @@ class Bounds(NamedTuple):
 
 class Watch:
     """A text, or a /regular expression/, in the text that is generated: special tokens are no part
-    of it. An expression is one of Python's `re`.
+    of it. An expression is one of Python's `re`, matched by `regex`, which can be stopped.
 
     A finished text holds it or not. One that is not finished surely will where it holds the text,
     and where it matches the expression whatever comes after.
@@ -44,7 +53,9 @@ class Watch:
         self.words = words
         self.met, self.missed = ExactSum(), ExactSum()
         """Probability of texts that surely hold it, and of finished ones that do not."""
-        self._text, self._regex, self._ahead, self._next = words, None, False, False
+        self._text, self._ahead, self._next = words, False, False
+        self._regex: regex.Pattern[str] | None = None
+        self._spent, self._tried = 0.0, 0
         if len(words) > 1 and words[0] == words[-1] == "/":
             self._text = words[1:-1]
             self._regex = _compiled(self._text)
@@ -59,14 +70,33 @@ class Watch:
             return self._text in text
         if self._ahead:
             return False
-        found = self._regex.search(text)
+        found = self._found(self._regex, text)
         return found is not None and (not self._next or found.end() < len(text))
 
     def holds(self, text: str) -> bool:
         """Whether a finished text holds it."""
         if self._regex is None:
             return self._text in text
-        return self._regex.search(text) is not None
+        return self._found(self._regex, text) is not None
+
+    def _found(self, pattern: "regex.Pattern[str]", text: str) -> "regex.Match[str] | None":
+        """Where a text matches.
+
+        Raises:
+            UsageError: the expression has taken more time than all texts together may.
+        """
+        self._tried += 1
+        left = ALLOWED + ALLOWED_EACH * self._tried - self._spent
+        began = time.thread_time()
+        try:
+            found = pattern.search(text, timeout=max(left, ALLOWED_EACH))
+        except TimeoutError:
+            raise UsageError(
+                f"{brief(self.words)} takes too long to match and is not watched: write it "
+                "without repeats inside repeats."
+            ) from None
+        self._spent += time.thread_time() - began
+        return found
 
     def look(self, node: GrownNode, bit: int, start: int, texts: Sequence[Said]) -> None:
         """Look into the paths with a node's next tokens from a place on, and count their mass.
@@ -74,6 +104,9 @@ class Watch:
         Args:
             bit: marks the paths that surely hold it.
             texts: what these say.
+
+        Raises:
+            UsageError: an expression that takes too long.
         """
         if node.met & bit:
             for child in node.children.values():
@@ -106,8 +139,11 @@ def said(node: GrownNode, tokens: Iterable[int], vocabulary: Vocabulary) -> list
     return found
 
 
-def _compiled(pattern: str) -> "re.Pattern[str]":
+def _compiled(pattern: str) -> "regex.Pattern[str]":
+    import regex
+
     try:
-        return re.compile(pattern)
-    except (re.error, OverflowError, RecursionError) as error:
+        re.compile(pattern)
+        return regex.compile(_LITERAL_BRACE.sub(r"\1\{", pattern), regex.VERSION0)
+    except (re.error, regex.error, OverflowError, RecursionError) as error:
         raise UsageError(f"/{brief(pattern)}/ is no regular expression: {error}.") from None

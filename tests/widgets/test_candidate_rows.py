@@ -187,6 +187,18 @@ def test_taken_and_cursor_have_marks_that_need_no_colour() -> None:
     }
 
 
+@pytest.mark.parametrize("width", [40, 60, 80, 120])
+@pytest.mark.parametrize("row", [candidate(), candidate(taken=True, tied=True, rank=512)])
+def test_a_row_chosen_for_futures_has_its_mark_in_the_gap_before_the_token(
+    row: CandidateRow, width: int
+) -> None:
+    without, with_mark = drawn(row, width), drawn(row._replace(for_futures=True), width)
+    at = without.text.index("␣") - 1
+    assert without.text[at] == " "
+    assert with_mark.text == without.text[:at] + "+" + without.text[at + 1 :]
+    assert styled(with_mark, "+") == STYLES.here
+
+
 def test_a_special_token_differs_from_a_text_that_looks_like_it() -> None:
     assert styled(drawn(candidate(text="</s>", special=True)), "</s>") == STYLES.special
     assert styled(drawn(candidate(text="</s>")), "</s>") == STYLES.token

@@ -22,8 +22,6 @@ class GenerationActions(Actions):
     def __init__(self, screen: BrowseBase, step: StepPanel, prompts: PromptActions) -> None:
         super().__init__(screen)
         self._step, self._prompts = step, prompts
-        self._chosen: dict[int, list[int]] = {}
-        """Tokens of rows that were chosen for the futures of a step, by the node before it."""
 
     def action_take(self) -> None:
         """Take the candidate under the cursor; on a live stream, pin first."""
@@ -64,19 +62,24 @@ class GenerationActions(Actions):
             self.controller.jobs.change(self.controller.go_on(1))
 
     def action_choose_row(self) -> None:
-        """Choose the row under the cursor for the futures, or no longer."""
+        """Choose the row under the cursor for the futures, or no longer; on a live stream, pin
+        first."""
+        if self.screen.pin():
+            self.screen.tell(f"{PAUSED}: press again to choose.")
+            return
         shown = self._step.candidate(self.explorer.row)
         if shown is None:
             self.screen.nothing("candidate in this row")
             return
         token, node = shown
-        tokens = self._chosen.setdefault(node, [])
+        tokens = self._step.chosen.setdefault(node, [])
         if token in tokens:
             tokens.remove(token)
         else:
             tokens.append(token)
-        names = ", ".join(self.explorer.vocabulary.show(each) for each in tokens) or "none"
+        names = ", ".join(self.explorer.vocabulary.show(each) for each in tokens)
         words = rebinding_of(self.screen.app).words("{act.futures:F} opens them")
+        self.screen.changed()
         self.screen.tell(f"Chosen for futures: {names}; {words}." if tokens else "None is chosen.")
 
     async def action_futures(self) -> None:
@@ -89,7 +92,7 @@ class GenerationActions(Actions):
             self.screen.tell(self.controller.link.absence, 3)
         elif self.controller.queries.distribution() is None:
             self.screen.nothing("candidates here yet")
-        elif tokens := self._chosen.pop(self.explorer.before, None):
+        elif tokens := self._step.chosen.pop(self.explorer.before, None):
             await self._open_futures(Choice("rows", tokens=tuple(tokens)))
         else:
             dialog = Ask(ASKED, str(USUAL), replaced=True, take=_check_choice)

@@ -5,7 +5,12 @@ from functools import cached_property
 from tokexplore.models.distribution import Distribution
 from tokexplore.models.tree.trie import ROOT
 from tokexplore.tui.browse.base import BrowseBase
-from tokexplore.tui.presenters.candidates import CandidateList, tokens_of, with_second
+from tokexplore.tui.presenters.candidates import (
+    CandidateList,
+    tokens_of,
+    with_chosen,
+    with_second,
+)
 from tokexplore.tui.presenters.status import step_figures, step_title
 from tokexplore.widgets.candidate_drawing import TAKEN
 from tokexplore.widgets.candidates import CandidateTable
@@ -25,6 +30,8 @@ class StepPanel:
         self._explorer = screen.explorer
         self._list: CandidateList | None = None
         self.fetching = False
+        self.chosen: dict[int, list[int]] = {}
+        """Tokens of rows that were chosen for the futures of a step, by the node before it."""
 
     @cached_property
     def table(self) -> CandidateTable:
@@ -63,6 +70,8 @@ class StepPanel:
         if controller.second.is_there and not controller.second.has_other_tokens:
             tokens = tokens_of(page)
             page = with_second(page, controller.second.beside(explorer.before, tokens))
+        if chosen := self.chosen.get(explorer.before):
+            page = with_chosen(page, chosen)
         table.show(page._replace(rest_words=self._rest_words()), explorer.row)
 
     def _rest_words(self) -> str:

@@ -38,7 +38,7 @@ def write_tree(
 
     Raises:
         UsageError: no prompt, one that is too long, a file that is there, an engine that cannot do
-            what it takes.
+            what it takes; once the tree is written, an expression that took too long to match.
         TokexploreError: see `Engine`.
     """
     app, form = options.app, format_of(options.format, options.output)
@@ -75,6 +75,8 @@ def write_tree(
             out.flush()
         if interruption.code:
             meter.say("stopped: what had grown until then is told.")
+        if refused := grown.growth.refused:
+            raise UsageError(" ".join(refused))
         return interruption.code
 
 

@@ -162,7 +162,7 @@ class Growing:
         """Tell the probability of a text or a /regex/; of one that is told, no longer.
 
         Raises:
-            UsageError: it is neither.
+            UsageError: it is neither, or takes too long to match.
         """
         if self.growth is None:
             return

@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable, Iterator
 
 from tokexplore.models.display import safe_text
-from tokexplore.models.grow.node import GrownNode, Leaf
+from tokexplore.models.grow.node import GrownNode
 from tokexplore.tui.report.grow_text import Grown, exact, likely
 from tokexplore.widgets.numbers import percent
 
@@ -14,20 +14,21 @@ _COLOURS = {"open": "gray40", "cut": "gray70"}
 
 
 def dot_lines(grown: Grown, top: int) -> Iterator[str]:
-    """The paths to the most probable texts; what else there is is a dotted rest."""
+    """The paths to the most probable texts; what else goes on from a node is its dotted rest."""
     growth = grown.growth
     leaves = likely(growth, top)
     yield "digraph tokexplore {"
     yield "  rankdir=LR;"
     yield '  node [shape=box, style=rounded, fontname="monospace", fontsize=10];'
     yield '  edge [fontname="monospace", fontsize=9, arrowhead=none];'
-    masses = f"covered {exact(growth.covered)}, open {exact(growth.open)}, cut {exact(growth.cut)}"
-    yield f'  n0 [label="{_escaped(masses)}"];'
+    masses = (("covered", growth.covered), ("open", growth.open), ("cut", growth.cut))
+    told = "\\n".join(f"{name} {exact(mass)}" for name, mass in masses)
+    yield f'  n0 [label="{told}"];'
     names = {id(growth.root): "n0"}
     drawn = dict[str, float]()
-    """By name of a node: the mass of what is drawn behind it."""
+    """By name of a node: the mass of what is drawn at once after it."""
     for leaf in leaves:
-        yield from _way(leaf.node, growth.vocabulary.show, names)
+        yield from _way(leaf.node, growth.vocabulary.show, names, drawn)
         name = f"n{len(names)}"
         names[id(leaf)] = name
         said = _escaped(growth.vocabulary.show(leaf.token))
@@ -37,16 +38,18 @@ def dot_lines(grown: Grown, top: int) -> Iterator[str]:
             looks = f'style="rounded,dashed", color={_COLOURS[leaf.fate]}'
             yield f'  {name} [label="{said}", {looks}];'
         yield _edge(names[id(leaf.node)], name, leaf.mass, leaf.node.shares[leaf.place])
-        _add(leaf, names, drawn)
+        _add(names[id(leaf.node)], leaf.mass, drawn)
     for node in growth.nodes:
         name = names.get(id(node), "")
         if name in drawn and (rest := node.mass - drawn[name]) > 1e-9:
-            yield f'  {name}r [label="{percent(rest)} more", shape=plain, fontcolor=gray50];'
+            yield f'  {name}r [label="{percent(rest)} others", shape=plain, fontcolor=gray50];'
             yield f"  {name} -> {name}r [style=dotted, penwidth={_width(rest)}];"
     yield "}"
 
 
-def _way(node: GrownNode, show: Callable[[int], str], names: dict[int, str]) -> Iterator[str]:
+def _way(
+    node: GrownNode, show: Callable[[int], str], names: dict[int, str], drawn: dict[str, float]
+) -> Iterator[str]:
     """The nodes from the root to one, as far as they are not there yet."""
     way = list[GrownNode]()
     while id(node) not in names and node.parent is not None:
@@ -58,15 +61,11 @@ def _way(node: GrownNode, show: Callable[[int], str], names: dict[int, str]) -> 
         yield f'  {name} [label="{_escaped(show(each.token))}"];'
         share = each.mass / each.parent.mass
         yield _edge(names[id(each.parent)], name, each.mass, share)
+        _add(names[id(each.parent)], each.mass, drawn)
 
 
-def _add(leaf: Leaf, names: dict[int, str], drawn: dict[str, float]) -> None:
-    """Count a text's mass for all nodes that lead to it."""
-    node: GrownNode | None = leaf.node
-    while node is not None:
-        name = names[id(node)]
-        drawn[name] = drawn.get(name, 0.0) + leaf.mass
-        node = node.parent
+def _add(name: str, mass: float, drawn: dict[str, float]) -> None:
+    drawn[name] = drawn.get(name, 0.0) + mass
 
 
 def _edge(start: str, end: str, mass: float, share: float) -> str:

@@ -9,6 +9,7 @@ from itertools import chain
 
 import msgspec
 
+from tokexplore.models.display import counted
 from tokexplore.models.tree.trie import Branch
 from tokexplore.models.tree.turns import Turns, is_given, steps_until
 from tokexplore.models.tree.visibility import is_fork
@@ -117,7 +118,7 @@ def _summary(source: Source, branch: Branch) -> str:
         token = html.escape(vocabulary.show(tree.token[branch.head]))
         at = f"@{left.step}" if left.step else html_text(f"leaves {left.branch} at {left.place}")
         parts.append(f"<span>{at} <code>{token}</code></span>")
-    parts.append(f"<span>{branch.generated:,} tokens</span>")
+    parts.append(f"<span>{counted(branch.generated, 'token')}</span>")
     if branch.mean_logprob is not None:
         parts.append(f"<span>{branch.mean_logprob:.2f} nats a token</span>")
     if branch.hidden:

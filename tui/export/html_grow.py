@@ -12,6 +12,8 @@ from tokexplore.widgets.numbers import percent
 TITLE = "A tree grown by probability"
 _LEAST = 0.0005
 """Probability under which a path is part of the rest."""
+_WORDS = 0.15
+"""Share of a bar that has room for words."""
 _OPEN = 0.05
 """From which on a node is shown open."""
 
@@ -29,7 +31,9 @@ def page_lines(grown: Grown, top: int) -> Iterator[str]:
     for watch in growth.watches:
         low, high = watch.bounds
         yield f"<p>{html_text(watch_line(watch))}</p>"
-        yield _bar([("low", "", low), ("between", "", high - low), ("beyond", "", 1 - high)])
+        names = ("low", "surely"), ("between", "not known yet"), ("beyond", "surely not")
+        shares = (low, high - low, 1 - high)
+        yield _bar([(*name, share) for name, share in zip(names, shares, strict=True)])
     yield from _texts(growth, top)
     yield "<h2>The tree</h2>"
     if growth.nodes:
@@ -38,10 +42,13 @@ def page_lines(grown: Grown, top: int) -> Iterator[str]:
 
 
 def _bar(parts: list[tuple[str, str, float]]) -> str:
-    """Shares beside each other: the class, the words and the share of each."""
+    """Shares beside each other: the class, the words and the share of each.
+
+    Words stand in shares that have room for them; all of them are told above.
+    """
     spans = "".join(
         f'<span class="{kind}" style="width: {100 * max(0.0, share):.4f}%">'
-        f"{html_text(words)}</span>"
+        f"{html_text(words) if share >= _WORDS else ''}</span>"
         for kind, words, share in parts
     )
     return f'<div class="masses">{spans}</div>'

@@ -2,6 +2,7 @@
 
 import math
 from array import array
+from collections.abc import Collection
 from typing import NamedTuple
 
 from tokexplore.models.distribution import Distribution, Rows
@@ -174,6 +175,13 @@ def with_second(page: CandidatePage, beside: Beside | None) -> CandidatePage:
     rows = [_with_second(row, beside) for row in page.rows]
     outside = page.outside and _with_second(page.outside, beside)
     return page._replace(rows=rows, outside=outside, second=True)
+
+
+def with_chosen(page: CandidatePage, tokens: Collection[int]) -> CandidatePage:
+    """The page with the rows marked that the user chose for the futures of the step."""
+    rows = [row._replace(for_futures=row.id in tokens) for row in page.rows]
+    outside = page.outside and page.outside._replace(for_futures=page.outside.id in tokens)
+    return page._replace(rows=rows, outside=outside)
 
 
 def _with_second(row: CandidateRow, beside: Beside | None) -> CandidateRow:

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 from tokexplore.models.tokens import Vocabulary
 from tokexplore.models.tree.tree import TokenTree
-from tokexplore.tui.explore.futures import Futures, Lane
+from tokexplore.tui.explore.futures import Futures, Lane, Order
 from tokexplore.tui.presenters.why.text import coloured_text
-from tokexplore.widgets.cell_text import cut, width
+from tokexplore.widgets.cell_text import cut, fit, width
 from tokexplore.widgets.heat import level
 from tokexplore.widgets.numbers import BARS, percent
 from tokexplore.widgets.role_lines import Piece, Role, Row, heat_role
@@ -17,34 +17,65 @@ LEAST_COLUMNS = 36
 other."""
 _HIGHEST = 5.0
 """Entropy (nats) of a full bar, at least."""
+_ONE_LINE, _WIDE = 70, 100
+"""Cells of a lane whose head is one line, and of one that has room for all its figures there."""
+_NAME, _FIGURES, _WIDE_FIGURES = 12, 30, 44
+"""Cells of a one-line head's parts."""
+_UNDER = "  "
+_ORDERS: dict[Order, str] = {
+    "begun": "as they began",
+    "mass": "by mass",
+    "mean": "by nats a token",
+}
 
 
 def lane_head(futures: Futures, lane: Lane, place: int, columns: int, *, here: bool) -> list[Row]:
-    """The token that a lane begins with, its probability, how it stands, and its entropies."""
+    """The token that a lane begins with, its probability, how it stands, and its entropies.
+
+    Returns:
+        One line where all of it fits there, so that lanes below each other have their figures in
+        columns; else two.
+    """
     tree, vocabulary = futures.tree, futures.vocabulary
     mark = "▶" if lane.live else {"": "‖", "interrupted": "‖"}.get(futures.ended(lane), "■")
-    name = cut(vocabulary.show(tree.token[lane.head]), max(6, columns // 3))
     logprob = tree.logprob[lane.head]
-    share = "" if math.isnan(logprob) else percent(math.exp(logprob))
+    share = "?" if math.isnan(logprob) else percent(math.exp(logprob))
     times = f" ×{lane.times}" if lane.times > 1 else ""
+    room = (_NAME if columns >= _ONE_LINE else max(6, columns // 3)) - len(times)
+    name = fit(cut(vocabulary.show(tree.token[lane.head]), room), room)
     first: list[Piece] = [
         Piece(f"{'›' if here else ' '}{place:>2} ", "here" if here else "muted"),
         Piece(f"{mark} ", "sampler" if lane.live else "muted"),
+        Piece(f"{share:>5} "),
         Piece(name, "here" if here else "bold"),
-        Piece(f" {share}{times}"),
+        Piece(f"{times}  "),
     ]
-    figures = [f"{len(lane.nodes)} tok"]
-    if not math.isnan(total := futures.total(lane)):
-        figures += [f"Σ {total:.2f}", f"{total / len(lane.nodes):.2f} a token"]
-    if reason := futures.ended(lane):
-        figures.append(reason)
-    if twin := futures.twin(lane):
-        figures.append(f"= lane {twin}")
-    second = [Piece("     "), Piece(cut(" · ".join(figures), columns - 6), "muted")]
-    room = columns - sum(width(piece.text) for piece in first) - 2
-    if room >= 8:
-        first += [Piece("  "), Piece(entropies(tree, lane.nodes, room), "close")]
-    return [first, second]
+    if columns < _ONE_LINE:
+        second = Piece(_figures(futures, lane, columns - len(_UNDER)), "muted")
+        return [[*first, *_strip(tree, lane, columns, first)], [Piece(_UNDER), second]]
+    figures = _WIDE_FIGURES if columns >= _WIDE else _FIGURES
+    first.append(Piece(fit(_figures(futures, lane, figures), figures + 2), "muted"))
+    return [[*first, *_strip(tree, lane, columns, first)]]
+
+
+def _figures(futures: Futures, lane: Lane, room: int) -> str:
+    """As many of a lane's figures as there is room for, what says most first."""
+    reason, twin, total = futures.ended(lane), futures.twin(lane), futures.total(lane)
+    parts = [reason, f"= lane {twin}" if twin else ""]
+    if not math.isnan(total):
+        parts += [f"Σ {total:.2f}", f"{total / len(lane.nodes):.2f}/tok"]
+    parts = list(filter(None, (*parts, f"{len(lane.nodes)} tok")))
+    while len(parts) > 1 and width(" · ".join(parts)) > room:
+        parts.pop()
+    return cut(" · ".join(parts), room)
+
+
+def _strip(tree: TokenTree, lane: Lane, columns: int, before: Row) -> list[Piece]:
+    """The entropies of a lane's steps in what a line has left; nothing where that is little."""
+    room = columns - sum(width(piece.text) for piece in before) - 2
+    if room < 6:
+        return []
+    return [Piece("H ", "muted"), Piece(entropies(tree, lane.nodes, room), "bar")]
 
 
 def entropies(tree: TokenTree, nodes: Sequence[int], room: int) -> str:
@@ -76,11 +107,10 @@ def lanes_note(futures: Futures, shown: int) -> str:
         if not math.isnan(futures.tree.logprob[lane.head])
     )
     words = [
-        f"{lanes} futures, sorted by {futures.order}",
-        f"together {percent(mass)} of the model's probability",
+        f"{shown} of {lanes} futures in view" if shown < lanes else f"{lanes} futures",
+        _ORDERS[futures.order],
+        f"together {percent(mass)} of the probability",
     ]
-    if shown < lanes:
-        words.append(f"{shown} of them in view")
     if futures.left_out:
         words.append(f"{futures.left_out} more candidates above that mass have no lane")
     return " · ".join(words)

@@ -243,6 +243,8 @@ TERMS: Mapping[str, tuple[Term, ...]] = {
         Term("4,079 more", r"(?<![+\d,])[\d,]+ more\b", "candidates below the last row, and "
              "their probability"),
         Term("●, ›", r"^[› ]●|›", "● the token that the path takes, › the row you are on"),
+        Term("1 +␣king", r"^[› ][●◇ ] *[\d?]+[ =]\+", "the row was chosen ({act.choose:+}): "
+             "{act.futures:F} opens the rows that are, a lane each"),
         Term("live", r"\blive\b", "the step that the stream is at: it changes with each token"),
     ),
     "Branches": (

@@ -8,9 +8,9 @@ TERMS_BEYOND: Mapping[str, tuple[Term, ...]] = {
     "Futures": (
         Term("1, 2, 3", r"^ *›? *\d+ [▶‖■] ", "a lane: ▶ it streams, ‖ it is held, ■ it ended; "
              "its first token with the model's probability, the entropy of its steps as bars"),
-        Term("Σ, a token", r"Σ -?[\d.]+", "sum of the model's logprobs of a lane's tokens, and "
+        Term("Σ, /tok", r"Σ -?[\d.]+", "sum of the model's logprobs of a lane's tokens, and "
              "their mean (nats)"),
-        Term("×2", r"% ×\d", "so many draws gave this first token"),
+        Term("×2", r" ×\d", "so many draws gave this first token"),
         Term("= lane 1", r"= lane \d", "the same text as that lane's, of other tokens; "
              "{futures.fold:f} leaves it out"),
     ),

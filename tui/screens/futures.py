@@ -50,6 +50,10 @@ class FuturesScreen(LiveScreen):
                 tooltip="The lane before."),
         Binding("down,right,j", "select(1)", "lane", id="futures.down", priority=True,
                 tooltip="The next lane."),
+        Binding("pageup", "page(-1)", "page", id="futures.page_up", priority=True,
+                tooltip="As many lanes back as are in view."),
+        Binding("pagedown", "page(1)", "page", id="futures.page_down", priority=True,
+                tooltip="As many lanes on as are in view."),
         Binding("enter", "take", "go there", id="futures.take", priority=True,
                 tooltip="Make this lane the path in view, while the others go on."),
         Binding("space", "toggle_all", "hold all", id="futures.hold", priority=True,
@@ -70,7 +74,11 @@ class FuturesScreen(LiveScreen):
     def __init__(self, controller: Controller, choice: Choice) -> None:
         super().__init__(controller)
         self.futures = Futures(controller, self.changed)
-        self._choice, self._index, self._folded = choice, 0, False
+        self._choice, self._folded = choice, False
+        self._here: Lane | None = None
+        """The lane under the cursor: it stays that, however they are sorted."""
+        self._last = 0
+        """Its place, for when it is there no longer."""
 
     def compose(self) -> ComposeResult:
         yield Header()
@@ -116,7 +124,13 @@ class FuturesScreen(LiveScreen):
     def lane(self) -> Lane | None:
         """The lane under the cursor."""
         lanes = self.shown
-        return lanes[min(self._index, len(lanes) - 1)] if lanes else None
+        return lanes[self._place(lanes)] if lanes else None
+
+    def _place(self, lanes: list[Lane]) -> int:
+        """Where the lane under the cursor stands; where it is left out, the one in its place."""
+        at = lanes.index(self._here) if self._here in lanes else min(self._last, len(lanes) - 1)
+        self._here, self._last = lanes[at], at
+        return at
 
     # Painting
 
@@ -129,7 +143,7 @@ class FuturesScreen(LiveScreen):
         box.set_class(beside, "-beside")
         room = len(lanes) if beside else max(1, box.size.height // LEAST_ROWS)
         count = min(len(lanes), room)
-        first = max(0, min(self._index - count + 1, len(lanes) - count))
+        first = min(self._place(lanes) // count * count, len(lanes) - count)
         widgets = list(box.query(RoleLines))
         if len(widgets) != count:
             self._mount_lanes(box, widgets, count)
@@ -160,8 +174,13 @@ class FuturesScreen(LiveScreen):
 
     def action_select(self, by: int) -> None:
         """To another lane."""
-        self._index = max(0, min(len(self.shown) - 1, self._index + by))
-        self.changed()
+        if lanes := self.shown:
+            self._here = lanes[max(0, min(len(lanes) - 1, self._place(lanes) + by))]
+            self.changed()
+
+    def action_page(self, by: int) -> None:
+        """To a lane that is out of view."""
+        self.action_select(by * len(self.query("#lanes RoleLines")))
 
     def action_take(self) -> None:
         """Make the lane the path in view."""
@@ -193,11 +212,8 @@ class FuturesScreen(LiveScreen):
 
     def action_order(self) -> None:
         """The next order."""
-        lane = self.lane
         following = (ORDERS.index(self.futures.order) + 1) % len(ORDERS)
         self.futures.order = ORDERS[following]
-        if lane is not None and lane in self.shown:
-            self._index = self.shown.index(lane)
         self.changed()
 
     def action_fold(self) -> None:
@@ -218,7 +234,7 @@ class FuturesScreen(LiveScreen):
 
     async def _edited(self, text: str) -> None:
         choice = asked_choice(text)
-        self._index = 0
+        self._here, self._last = None, 0
         await self.futures.begin(choice)
 
     def action_close(self) -> None:

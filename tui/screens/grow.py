@@ -106,6 +106,9 @@ class GrowScreen(LiveScreen):
     def paint_parts(self) -> None:
         """Bring figures and texts up to date."""
         self._leaves = likely_texts(self.growing.growth)
+        while self.growing.growth and self.growing.growth.refused:
+            said = self.growing.growth.refused.pop(0)
+            self.app.notify(said, severity="warning", markup=False)
         self._index = max(0, min(self._index, len(self._leaves) - 1))
         columns = max(20, self.size.width - 2)
         above, below = self.query_one("#grow-figures", RoleLines), self._texts

@@ -2,6 +2,7 @@
 
 import math
 import random
+import re
 from collections.abc import Sequence
 
 import msgspec
@@ -15,6 +16,8 @@ from support.growing import Table, Text, best_first, every_text, grown, steps
 
 from tokexplore.models.api.engine import StreamRequest
 from tokexplore.models.api.model_info import ModelInfo
+from tokexplore.models.errors import UsageError
+from tokexplore.models.grow import watch as watching
 from tokexplore.models.grow.budget import Budget
 from tokexplore.models.grow.growth import Growth
 from tokexplore.models.grow.watch import Watch
@@ -295,6 +298,42 @@ def test_a_text_that_is_watched_later_has_the_same_bounds(words: str) -> None:
         if count >= 3:
             for one, two in zip(first.watches, later.watches, strict=True):
                 assert one.bounds == pytest.approx(two.bounds, abs=ALL)
+
+
+SLOW = r"/^(.|..)+(.|..)+(.|..)+\d/"
+"""Every text is tried in each way to cut it into pieces."""
+
+
+def test_an_expression_that_takes_too_long_is_named_and_the_rest_grows_as_without(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(watching, "ALLOWED", 0.002)
+    monkeypatch.setattr(watching, "ALLOWED_EACH", 1e-6)
+    plain = grown(growth_of(12, Budget(200), watch=["a", "e"]), Table(12, seed=5))
+    growth = grown(growth_of(12, Budget(200), watch=["a", SLOW, "e"]), Table(12, seed=5))
+    assert [watch.words for watch in growth.watches] == ["a", "e"]
+    assert [w.bounds for w in growth.watches] == [w.bounds for w in plain.watches]
+    assert (growth.covered, growth.open, growth.cut) == (plain.covered, plain.open, plain.cut)
+    (said,) = growth.refused
+    assert said.startswith(f"{SLOW} takes too long to match")
+    with pytest.raises(UsageError, match="takes too long"):
+        growth.watch(Watch(SLOW))
+    assert [watch.words for watch in growth.watches] == ["a", "e"]
+    growth.watch(Watch("i"))
+    plain.watch(Watch("i"))
+    assert growth.watches[-1].bounds == plain.watches[-1].bounds
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["a{e}", "a{2}b", "[{e]", r"\{e\}", "a{1<e}", "a{i<=1}", "a{,2}b", r"\N{EM DASH}", r"\w{3}$"],
+)
+def test_an_expression_means_what_it_means_to_re(pattern: str) -> None:
+    texts = ("a", "ab", "aab", "{", "e", "a{e}", "{e}", "a{1<e}", "—", "a{i<=1}", "é", "abc\n", "")
+    watch = Watch(f"/{pattern}/")
+    assert [watch.holds(text) for text in texts] == [
+        re.search(pattern, text) is not None for text in texts
+    ]
 
 
 def test_a_sampler_that_cuts_has_its_own_tree() -> None:

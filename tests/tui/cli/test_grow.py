@@ -20,8 +20,10 @@ from tokexplore.models.api.engine import Engine, StreamRequest
 from tokexplore.models.api.next_tokens import NextTokens
 from tokexplore.models.api.options import LoadOptions, PromptSpec
 from tokexplore.models.errors import UsageError
+from tokexplore.models.grow import watch as watching
 from tokexplore.models.grow.budget import TOKENS, Budget
 from tokexplore.models.grow.growth import By, Growth
+from tokexplore.models.grow.node import GrownNode, Leaf
 from tokexplore.models.grow.watch import Watch
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.tui.cli.dispatch import main
@@ -30,6 +32,7 @@ from tokexplore.tui.cli.grow_runner import write_tree
 from tokexplore.tui.explore.options import AppOptions
 from tokexplore.tui.export.grow_formats import FORMATS
 from tokexplore.tui.terminal.exit_codes import INTERRUPTED
+from tokexplore.widgets.numbers import percent
 
 TEXT = "Once upon a time"
 IDS = tuple(FakeEngine().encode(TEXT))
@@ -132,6 +135,12 @@ def test_the_page_holds_the_tree_and_loads_nothing() -> None:
     assert page.count("<tr>") == 20
 
 
+def leaf_under(node: GrownNode, leaf: Leaf) -> bool:
+    """Whether a text is longer than a node's path, and begins with it."""
+    way = node.tokens()
+    return leaf.tokens()[: len(way)] == way and len(leaf.tokens()) > len(way)
+
+
 def test_the_graph_holds_the_ways_to_the_likely_texts() -> None:
     graph, growth = written(asked(format="dot", top=9))[0], tree()
     assert graph.startswith("digraph tokexplore {\n")
@@ -146,6 +155,14 @@ def test_the_graph_holds_the_ways_to_the_likely_texts() -> None:
     assert sorted(end for _, end in edges) == sorted(set(names) - {"n0"})
     for start in {start for start, _ in edges}:
         assert start in names
+    for node in growth.nodes:
+        if tuple(node.tokens()) in ways and any(leaf_under(node, leaf) for leaf in likely):
+            after = [n for n in growth.nodes if n.parent is node and tuple(n.tokens()) in ways]
+            shown = sum(n.mass for n in after) + sum(
+                leaf.mass for leaf in likely if leaf.node is node
+            )
+            rest = node.mass - shown
+            assert (f'"{percent(rest)} others"' in graph) or rest < 1e-9
 
 
 def test_what_a_token_is_made_of_breaks_no_format() -> None:
@@ -211,6 +228,21 @@ def test_an_engine_that_lists_the_first_candidates_grows_by_the_model_alone() ->
 def read(*arguments: str) -> GrowOptions:
     options: GrowOptions = SUBCOMMAND.read(arguments).options
     return options
+
+
+def test_an_expression_that_takes_too_long_is_named_once_the_tree_is_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(watching, "ALLOWED", 0.002)
+    monkeypatch.setattr(watching, "ALLOWED_EACH", 1e-6)
+    slow = r"/^(.|..)+(.|..)+(.|..)+\d/"
+    options = msgspec.structs.replace(asked(), watch=(*WATCHED, slow), format="jsonl")
+    out = io.BytesIO()
+    with pytest.raises(UsageError, match=r"takes too long to match") as refused:
+        write_tree(options, out, open_engine=lambda *_: sharp(), errors=io.StringIO())
+    assert slow in str(refused.value)
+    told = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert told[1:-1] == lines(asked())[1:-1]
 
 
 def test_options_are_what_they_say() -> None:

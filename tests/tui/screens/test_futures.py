@@ -1,10 +1,12 @@
 """Many futures of a step at once: each lane is the stream that it would be alone."""
 
+import re
 import threading
 
 import pytest
 from support.app import during, make_app, press, screen_text, settle, until
 from support.fake_engine import FakeEngine
+from support.fake_vocabulary import EOS
 from textual.pilot import Pilot
 
 from tokexplore.models.api.engine import Control, DrawnToken, StreamRequest
@@ -15,8 +17,11 @@ from tokexplore.tui.app import TokexploreApp
 from tokexplore.tui.browse.screen import BrowseScreen
 from tokexplore.tui.explore.futures import Choice, asked_choice
 from tokexplore.tui.explore.options import AppOptions
+from tokexplore.tui.screens.compare import CompareScreen
 from tokexplore.tui.screens.dialog import Ask
 from tokexplore.tui.screens.futures import FuturesScreen
+from tokexplore.widgets.candidates import CandidateTable
+from tokexplore.widgets.compare import CompareView
 
 TEXT = "Once upon a time there was"
 SIZES = pytest.mark.parametrize("size", [(120, 40), (80, 24)])
@@ -171,6 +176,41 @@ async def test_a_dropped_lane_is_a_hidden_branch_that_undo_brings_back(
         assert not screen.explorer.tree.branch(number).hidden
 
 
+@SIZES
+@pytest.mark.parametrize("count", [3, 5])
+async def test_every_lane_in_view_tells_why_it_ended_and_its_sum_whole(
+    size: tuple[int, int], count: int
+) -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=size) as pilot:
+        screen = await opened(pilot, app, str(count))
+        await ended(pilot, screen)
+        shown = screen_text(app)
+        for lane in screen.futures.lanes:
+            total, mean = screen.futures.total(lane), screen.futures.mean(lane)
+            assert f"length · Σ {total:.2f} · {mean:.2f}/tok" in shown
+
+
+async def test_pages_bring_lanes_into_view_that_have_no_room() -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await opened(pilot, app, *"16")
+        await ended(pilot, screen)
+
+        def places() -> list[int]:
+            return [int(n) for n in re.findall(r"^ *›? *(\d+) ■", screen_text(app), re.MULTILINE)]
+
+        await until(pilot, lambda: places() == [1, 2, 3, 4, 5])
+        assert "5 of 16 futures in view" in screen_text(app)
+        await press(pilot, "pagedown")
+        await until(pilot, lambda: places() == [6, 7, 8, 9, 10])
+        await press(pilot, "pagedown", "pagedown")
+        await until(pilot, lambda: places() == [12, 13, 14, 15, 16])
+        assert screen.lane is screen.futures.lanes[15]
+        await press(pilot, "pageup", "pageup", "pageup")
+        await until(pilot, lambda: places() == [1, 2, 3, 4, 5])
+
+
 async def test_lanes_are_sorted_and_the_cursor_stays_with_its_lane() -> None:
     app = make_app(options=OPTIONS)
     async with app.run_test(size=(120, 40)) as pilot:
@@ -184,7 +224,68 @@ async def test_lanes_are_sorted_and_the_cursor_stays_with_its_lane() -> None:
         means = [futures.mean(lane) for lane in futures.lanes]
         assert means == sorted(means, reverse=True)
         assert screen.lane is here
-        assert "sorted by mean" in screen_text(app)
+        assert "by nats a token" in screen_text(app)
+
+
+async def test_the_cursor_stays_with_its_lane_while_others_overtake_it() -> None:
+    gate = threading.Semaphore(12)
+    app = make_app(options=OPTIONS, gate=gate)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await ready(pilot, app)
+        await press(pilot, "F", *"8", "enter")
+        await during(
+            pilot, lambda: isinstance(app.screen, FuturesScreen) and app.screen.futures.live
+        )
+        screen = app.screen
+        assert isinstance(screen, FuturesScreen)
+        await press(pilot, "o", "o", "down", "down")
+        here, before = screen.lane, list(screen.futures.lanes)
+        gate.release(500)
+        await ended(pilot, screen)
+        after = screen.futures.lanes
+        assert here is before[2]
+        assert after[2] is not here, "others have overtaken it"
+        assert screen.lane is here
+        assert "›" in next(
+            line for line in screen_text(app).splitlines()
+            if f" {after.index(here) + 1} ■" in line
+        )  # fmt: skip
+        await press(pilot, "x")
+        assert here not in screen.futures.lanes
+        assert screen.lane in screen.futures.lanes
+
+
+@SIZES
+async def test_lanes_that_say_the_same_by_other_tokens_are_marked_and_folded(
+    size: tuple[int, int],
+) -> None:
+    engine = FakeEngine()
+    ids = tuple(engine.encode(TEXT))
+    data = engine.vocabulary.bytes_of
+    whole, begin, end = (
+        next(token for token in range(engine.vocabulary.rows) if data(token) == part)
+        for part in (b"King", b"K", b"ing")
+    )
+    planted = {
+        ids: {whole: 40.0, begin: 39.0, begin + 1: 38.0},
+        (*ids, begin): {end: 40.0},
+        (*ids, begin, end): {EOS: 40.0},
+        (*ids, whole): {EOS: 40.0},
+    }
+    options = AppOptions(prompt=PromptSpec(text=TEXT), max_new_tokens=4)
+    app = make_app(engine=FakeEngine(planted=planted), options=options)
+    async with app.run_test(size=size) as pilot:
+        screen = await opened(pilot, app, "3")
+        await ended(pilot, screen)
+        first, second, third = screen.futures.lanes
+        assert screen.futures.twin(second) == 1
+        assert screen.futures.twin(first) is screen.futures.twin(third) is None
+        assert "eos · = lane 1 · Σ" in screen_text(app)
+        await press(pilot, "f")
+        assert screen.shown == [first, third]
+        await until(pilot, lambda: "= lane 1" not in screen_text(app))
+        await press(pilot, "f")
+        assert screen.shown == [first, second, third]
 
 
 async def test_rows_that_are_chosen_are_the_lanes() -> None:
@@ -198,6 +299,49 @@ async def test_rows_that_are_chosen_are_the_lanes() -> None:
         ids = screen.explorer.tree.distribution[screen.futures.node].id_view
         heads = [screen.explorer.tree.token[lane.head] for lane in screen.futures.lanes]
         assert heads == [ids[1], ids[3]]
+
+
+def marked(app: TokexploreApp) -> list[int]:
+    """The rows (from 0) of the candidate table that are marked as chosen."""
+    table = app.screen.query_one(CandidateTable)
+    lines = [table.render_line(y).text for y in range(1, table.size.height)]
+    return [n for n, line in enumerate(lines) if re.match(r"[› ][●◇ ] *\d+[ =]\+", line)]
+
+
+@SIZES
+async def test_chosen_rows_are_marked_until_they_are_lanes_and_at_their_own_step_alone(
+    size: tuple[int, int],
+) -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=size) as pilot:
+        await ready(pilot, app)
+        assert not marked(app)
+        await press(pilot, "plus", "down", "down", "plus", "down", "plus")
+        await until(pilot, lambda: marked(app) == [0, 2, 3])
+        await press(pilot, "plus")
+        await until(pilot, lambda: marked(app) == [0, 2])
+        await press(pilot, "right")
+        await until(pilot, lambda: not marked(app))
+        await press(pilot, "left")
+        await until(pilot, lambda: marked(app) == [0, 2])
+        await press(pilot, "F")
+        await until(pilot, lambda: isinstance(app.screen, FuturesScreen))
+        await press(pilot, "q")
+        await until(pilot, lambda: isinstance(app.screen, BrowseScreen) and not marked(app))
+
+
+async def test_choosing_a_row_of_a_live_stream_pauses_it_first() -> None:
+    gate = threading.Semaphore(3)
+    app = make_app(options=OPTIONS, gate=gate)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await during(pilot, lambda: app.controller.streaming and len(app.controller.explorer.nodes))
+        await press(pilot, "plus")
+        assert not app.controller.streaming
+        assert not marked(app)
+        assert any("press again to choose" in said for said in told(app))
+        await press(pilot, "plus")
+        await until(pilot, lambda: marked(app) == [0])
+        gate.release(100)
 
 
 async def test_draws_give_a_lane_for_each_token_with_how_often_it_came() -> None:
@@ -224,7 +368,7 @@ async def test_all_above_a_mass_are_lanes_and_what_has_none_is_said() -> None:
         distribution = tree.distribution[screen.futures.node]
         above = [t for n, t in enumerate(distribution.id_view) if distribution.logprob(n) > -3.912]
         assert [tree.token[lane.head] for lane in screen.futures.lanes] == above[:16]
-        assert "of the model's probability" in screen_text(app)
+        assert "of the probability" in screen_text(app)
 
 
 @pytest.mark.parametrize(
@@ -270,3 +414,38 @@ async def test_undo_while_lanes_stream_holds_them_first() -> None:
         await press(pilot, "q", "u")
         assert not app.controller.live_leaves
         gate.release(100)
+
+
+async def test_two_live_lanes_are_compared_as_they_grow() -> None:
+    gate = threading.Semaphore(12)
+    app = make_app(options=OPTIONS, gate=gate)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await ready(pilot, app)
+        gate.release(6)
+        await press(pilot, "F", "enter")
+        await during(
+            pilot, lambda: isinstance(app.screen, FuturesScreen) and app.screen.futures.live
+        )
+        screen = app.screen
+        assert isinstance(screen, FuturesScreen)
+        lanes = screen.futures.lanes[1:3]
+        await press(pilot, "down", "m", "down", "m", "q", "d")
+        compared = app.screen
+        assert isinstance(compared, CompareScreen)
+        tree, view = app.controller.explorer.tree, compared.query_one(CompareView)
+        numbers = [tree.branch_of[lane.head] for lane in lanes]
+        assert sorted(compared.numbers) == sorted(numbers)
+
+        def lengths() -> list[int]:
+            return [len(column.cells) for column in view._columns]
+
+        assert all(column.live for column in view._columns)
+        before = min(lengths())
+        for grown in (before + 1, before + 3):
+            gate.release(8)
+            await during(pilot, lambda least=grown: min(lengths()) >= least)
+            assert all(column.live for column in view._columns)
+        gate.release(500)
+        await until(pilot, lambda: not app.controller.live_leaves)
+        await until(pilot, lambda: lengths() == [13, 13])
+        assert not any(column.live for column in view._columns)

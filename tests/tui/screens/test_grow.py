@@ -17,6 +17,7 @@ from tokexplore.models.api.engine import StreamRequest
 from tokexplore.models.api.next_tokens import NextTokens
 from tokexplore.models.api.options import PromptSpec
 from tokexplore.models.errors import UsageError
+from tokexplore.models.grow import watch as watching
 from tokexplore.models.grow.budget import Budget, asked_budget
 from tokexplore.models.grow.growth import Growth
 from tokexplore.models.grow.watch import Watch
@@ -239,6 +240,30 @@ async def test_a_watched_text_is_told_as_bounds() -> None:
         await pilot.press("w")
         await type_line(pilot, "/k|t/")
         await until(pilot, lambda: not growth.watches)
+
+
+async def test_an_expression_that_takes_too_long_is_refused_and_the_tree_stays(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    slow = r"/^(.|..)+\d/"
+    app = make_app(engine=sharp(), options=OPTIONS)
+    async with app.run_test(size=SIZE) as pilot:
+        screen = await opened(pilot, app, "3 tokens", "home")
+        growth = await over(pilot, screen)
+        growth.watch(Watch(slow))  # on short texts it is quick
+        monkeypatch.setattr(watching, "ALLOWED", 0.002)
+        monkeypatch.setattr(watching, "ALLOWED_EACH", 1e-6)
+        await screen.growing.change_budget(Budget(40))
+        await over(pilot, screen)
+        await until(pilot, lambda: any("takes too long" in n.message for n in app._notifications))
+        assert (len(growth.nodes), growth.watches) == (40, [])
+        nodes = len(app.controller.explorer.tree)
+        await pilot.press("w")
+        await type_line(pilot, slow)
+        await until(pilot, lambda: "takes too long to match" in screen_text(app))
+        await pilot.press("ctrl+g")
+        assert not growth.watches
+        assert len(app.controller.explorer.tree) == nodes
 
 
 async def test_all_figures_have_room_on_a_small_screen() -> None:
