@@ -1,5 +1,6 @@
 """`F`: many futures of a step at once, a lane each."""
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual import events
@@ -10,7 +11,7 @@ from textual.widgets import Static
 
 from tokexplore.tui.explore.controller import Controller
 from tokexplore.tui.explore.futures import ORDERS, Choice, Futures, Lane, asked_choice
-from tokexplore.tui.presenters.lanes import LEAST_COLUMNS, lane_head, lane_text, lanes_note
+from tokexplore.tui.presenters.lanes import LEAST_COLUMNS, LaneText, lane_head, lanes_note
 from tokexplore.tui.presenters.status import step_title
 from tokexplore.tui.screens.dialog import Ask
 from tokexplore.tui.screens.live import LiveScreen
@@ -71,6 +72,8 @@ class FuturesScreen(LiveScreen):
         super().__init__(controller)
         self.futures = Futures(controller, self.changed)
         self._choice, self._index, self._folded = choice, 0, False
+        self._texts = dict[Lane, LaneText]()
+        self._note = ""
 
     def compose(self) -> ComposeResult:
         yield Header()
@@ -104,7 +107,7 @@ class FuturesScreen(LiveScreen):
 
     def on_role_lines_widened(self) -> None:
         """Text for the new width."""
-        self.changed()
+        self.paint_anew()
 
     @property
     def shown(self) -> list[Lane]:
@@ -115,7 +118,9 @@ class FuturesScreen(LiveScreen):
     @property
     def lane(self) -> Lane | None:
         """The lane under the cursor."""
-        lanes = self.shown
+        return self._at_cursor(self.shown)
+
+    def _at_cursor(self, lanes: Sequence[Lane]) -> Lane | None:
         return lanes[min(self._index, len(lanes) - 1)] if lanes else None
 
     # Painting
@@ -134,21 +139,29 @@ class FuturesScreen(LiveScreen):
         if len(widgets) != count:
             self._mount_lanes(box, widgets, count)
             return
+        here = self._at_cursor(lanes)
         for at, widget in enumerate(widgets, first):
-            self._paint_lane(widget, lanes[at], at)
-        self.query_one("#lanes-note", Static).update(lanes_note(self.futures, count))
+            self._paint_lane(widget, lanes[at], at, here=lanes[at] is here)
+        note = lanes_note(self.futures, count)
+        if note != self._note:  # a Static lays the whole screen out
+            self._note = note
+            self.query_one("#lanes-note", Static).update(note)
 
     def _mount_lanes(self, box: Container, widgets: list[RoleLines], count: int) -> None:
         """As many widgets as there are lanes in view; painted when they are there."""
         for widget in widgets[count:]:
             widget.remove()
         box.mount_all(RoleLines() for _ in range(count - len(widgets)))
-        self.call_after_refresh(self.changed)
+        self.call_after_refresh(self.paint_anew)
 
-    def _paint_lane(self, widget: RoleLines, lane: Lane, at: int) -> None:
+    def _paint_lane(self, widget: RoleLines, lane: Lane, at: int, *, here: bool) -> None:
         columns = max(20, widget.size.width - 2)
-        head = lane_head(self.futures, lane, at + 1, columns, here=lane is self.lane)
-        rows = lane_text(self.futures.tree, self.futures.vocabulary, lane, columns)
+        head = lane_head(self.futures, lane, at + 1, columns, here=here)
+        text = self._texts.get(lane)
+        if text is None or text.columns != columns:
+            text = LaneText(self.futures.tree, self.futures.vocabulary, lane, columns)
+            self._texts[lane] = text
+        rows = text.last(self.size.height)  # however high its lane will be
         widget.show(rows, len(rows) - 1, head=head, lit=False)
 
     # Keys
@@ -219,6 +232,7 @@ class FuturesScreen(LiveScreen):
     async def _edited(self, text: str) -> None:
         choice = asked_choice(text)
         self._index = 0
+        self._texts.clear()
         await self.futures.begin(choice)
 
     def action_close(self) -> None:
