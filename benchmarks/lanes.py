@@ -123,13 +123,15 @@ class Bench:
         self._one: Figures | None = None
         self._rate = 0.0
 
-    def run(self, lengths: Sequence[int]) -> None:
-        """One stream on the main screen, then lanes after its last step on every screen."""
-        line = self.line
-        until(line, lambda text: "tok/s" in text)
-        line.wait(2)
-        self._rate = header_rate(line)
-        self._one = self._show("one stream, main screen", "c", colouring)
+    def stream(self) -> Figures:
+        """One stream on the main screen."""
+        self._begin()
+        return self._show("one stream, main screen", "c", colouring)
+
+    def lanes(self, lengths: Sequence[int], one: Figures) -> None:
+        """Lanes after the last step of a stream that is still short, on every screen."""
+        self._begin()
+        self._one, line = one, self.line
         self._press(" ", "paused")
         line.wait(0.5)
         self._press(END, "branch")
@@ -149,6 +151,11 @@ class Bench:
         self._open_lanes()
         self._press(ENTER, "BROWSE")
         self._show("main screen, a lane is the path", "c", colouring)
+
+    def _begin(self) -> None:
+        until(self.line, lambda text: "tok/s" in text)
+        self.line.wait(2)
+        self._rate = header_rate(self.line)
 
     def _press(self, key: str, then: str) -> None:
         """Press a key and wait until something is on the screen."""
@@ -189,12 +196,18 @@ class Bench:
 
 
 def measure(app: Sequence[str], asked: argparse.Namespace) -> None:
-    """The figures of an app, from its start to its end."""
-    bench = Bench(app, asked.seconds, asked.presses)
-    try:
-        bench.run(asked.lengths)
-    finally:
-        bench.line.close()
+    """The figures of one stream in an app, and of lanes in another, which have the context to
+    themselves."""
+    one: Figures | None = None
+    while True:
+        bench = Bench(app, asked.seconds, asked.presses)
+        try:
+            if one is not None:
+                bench.lanes(asked.lengths, one)
+                return
+            one = bench.stream()
+        finally:
+            bench.line.close()
 
 
 def main() -> None:
