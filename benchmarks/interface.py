@@ -302,6 +302,7 @@ def map_keys(presses: int) -> None:
             measure(terminal, "to the whole map and on", [[LEFT], [RIGHT]] * (presses // 2))
             measure(terminal, "whole height, back", [[ENTER], [BACK]] * (presses // 2))
             measure(terminal, "next colouring", [[b"c"]] * presses)
+            measure(terminal, "other columns", [[b"-"], [b"+"]] * (presses // 2))
             terminal.press(b"---")
             measure(terminal, "down in narrow columns", [[DOWN], [UP]] * (presses // 2))
 

@@ -106,6 +106,8 @@ class Line:
         self._coming: deque[tuple[float, bytes]] = deque()
         self._going: deque[tuple[float, bytes]] = deque()
         self.bytes = 0
+        self.arrived = 0.0
+        """When the last of them were read."""
         self.screen = pyte.Screen(COLUMNS, LINES)
         self.screen.write_process_input = lambda data: self.send(data.encode())
         self._stream = pyte.ByteStream(self.screen)
@@ -137,6 +139,7 @@ class Line:
             data = os.read(self._terminal, size)
             self._credit -= len(data)
             self.bytes += len(data)
+            self.arrived = time.monotonic()
             self._coming.append((now + self._one_way, data))
         elif not size:
             time.sleep(TICK)

@@ -159,10 +159,15 @@ class TokexploreApp(PacedApp[int]):
 
     def changed(self) -> None:
         """Something that is on screen is not as it was."""
-        if self.is_running:
-            for screen in self.screen_stack:
-                if isinstance(screen, LiveScreen):
-                    screen.changed()
+        if (screen := self._live) is not None:
+            screen.changed()
+
+    @property
+    def _live(self) -> LiveScreen | None:
+        """The screen in front that is painted as things change, under any dialog; it covers those
+        below it."""
+        stack = reversed(self.screen_stack) if self.is_running else ()
+        return next((screen for screen in stack if isinstance(screen, LiveScreen)), None)
 
     def _recording_changed(self) -> None:
         self.recording = self.recordings.recorder is not None
@@ -188,6 +193,8 @@ class TokexploreApp(PacedApp[int]):
             self.ending.pressed()
             self.recordings.pressed(event)
         await super().on_event(event)
+        if not event.is_forwarded:  # else what it went to tells when it was acted on
+            self._paint_front()
 
     @property
     def _is_hidden(self) -> bool:
@@ -201,7 +208,13 @@ class TokexploreApp(PacedApp[int]):
 
     async def on_turns_acted(self) -> None:
         """The key under way has had its effect, or most of it."""
+        self._paint_front()
         await self.key_queue.acted()
+
+    def _paint_front(self) -> None:
+        """Let what a key changed be seen at once."""
+        if (screen := self._live) is not None and screen.is_active:
+            screen.paint()
 
     def post_display_hook(self) -> None:
         """A frame was painted."""

@@ -68,7 +68,8 @@ class FakeEngine:
     Args:
         planted: logits to set after a path: `{ids: {token: logit}}`.
         gate: a permit is taken from it before each new token (cancelling still works).
-        seconds_per_token: a pace for programs under test that have no gate.
+        seconds_per_token: a pace for programs under test that have no gate; of all streams
+            together, and what a token costs to make counts towards it.
         failures: what happens instead of the n-th forward pass of a stream or score (from 1,
             counted over the engine's life); each happens once.
         context: positions of the model.
@@ -96,6 +97,8 @@ class FakeEngine:
         self.planted = dict(planted or {})
         self.gate = gate
         self.seconds_per_token = seconds_per_token
+        self._due = 0.0
+        """When the next token is, by that pace."""
         self.failures = dict(failures or {})
         self.chunk = chunk
         self.on_death = on_death
@@ -384,6 +387,12 @@ class FakeEngine:
         )
         return distribution, order, logits
 
+    def _keep_pace(self) -> None:
+        if self.seconds_per_token:
+            time.sleep(max(0.0, self._due - time.monotonic()))
+            self._due = max(self._due, time.monotonic() - self.seconds_per_token)
+            self._due += self.seconds_per_token
+
     def _next(
         self, ids: list[int], key: bytes, request: StreamRequest, control: Control
     ) -> DrawnToken | None:
@@ -392,8 +401,7 @@ class FakeEngine:
             while not self.gate.acquire(timeout=0.005):
                 if control.cancelled:
                     return None
-        if self.seconds_per_token:
-            time.sleep(self.seconds_per_token)
+        self._keep_pace()
         self._forward()
         first = len(ids) == len(request.ids)
         source = "prefill" if first else "step"

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 from tokexplore.models.api.questions import Draw
@@ -61,8 +61,12 @@ class Lane:
 
     def __init__(self, head: int, times: int = 1) -> None:
         self.head, self.times = head, times
-        self.nodes = [head]
+        self.nodes: list[int] = []
         """From its first token on."""
+        self.logprob = 0.0
+        """Sum of the model's logprobs of its tokens, nats; NaN where one is not known."""
+        self.said = bytearray()
+        """What it says, special tokens left out."""
         self.stream: BranchStream | None = None
         """The one that extends it, or did last."""
 
@@ -113,14 +117,24 @@ class Futures:
 
     def _bring_up(self, lane: Lane) -> None:
         """Take in what has come of a lane since."""
-        if lane.stream is None:
-            return
-        new, node = list[int](), lane.stream.leaf
+        new, node = list[int](), lane.stream.leaf if lane.stream else lane.leaf
         while node not in (lane.leaf, self.node, ROOT):
             new.append(node)
             node = self.tree.parent[node]
-        if node == lane.leaf:
-            lane.nodes += reversed(new)
+        if new and node == lane.leaf:
+            self._extend(lane, new[::-1])
+        if math.isnan(lane.logprob):  # a token is scored when its lane begins to stream
+            lane.logprob = self._logprob(lane.nodes)
+
+    def _extend(self, lane: Lane, nodes: Sequence[int]) -> None:
+        lane.nodes += nodes
+        lane.logprob += self._logprob(nodes)
+        for node in nodes:
+            if (token := self.tree.token[node]) not in self.vocabulary.special:
+                lane.said += self.vocabulary.bytes_of(token)
+
+    def _logprob(self, nodes: Sequence[int]) -> float:
+        return math.fsum(self.tree.logprob[node] for node in nodes)
 
     async def begin(self, choice: Choice) -> None:
         """Open the step into lanes, and let all stream that are new.
@@ -175,7 +189,7 @@ class Futures:
             self._explorer.touch(tree.depth[self.node] - 1)
         lane = Lane(child, times)
         tip = self._explorer.tip_through(child)
-        lane.nodes = tree.path(tip)[tree.depth[child] - 1 :]
+        self._extend(lane, tree.path(tip)[tree.depth[child] - 1 :])
         lane.stream = self._controller.branch_streams.at(lane.leaf)
         return lane
 
@@ -228,25 +242,16 @@ class Futures:
         """Why a lane ended; empty while it streams, or where it is not known."""
         return "" if lane.live else self.tree.ended.get(lane.leaf, "")
 
-    def total(self, lane: Lane) -> float:
-        """Sum of the model's logprobs of a lane's tokens, nats; NaN where one is not known."""
-        return math.fsum(self.tree.logprob[node] for node in lane.nodes)
-
-    def mean(self, lane: Lane) -> float:
+    @staticmethod
+    def mean(lane: Lane) -> float:
         """Nats a token."""
-        return self.total(lane) / len(lane.nodes)
+        return lane.logprob / len(lane.nodes)
 
     def twin(self, lane: Lane) -> int | None:
         """The place, from 1, of an earlier lane that says the same text by other tokens."""
-        text = self.text(lane)
         for place, other in enumerate(self._lanes, 1):
             if other is lane:
                 return None
-            if len(text) > 1 and self.text(other) == text:
+            if len(lane.said) > 1 and other.said == lane.said:
                 return place
         return None
-
-    def text(self, lane: Lane) -> str:
-        """What a lane says, special tokens left out."""
-        token = self.tree.token
-        return self._explorer.vocabulary.text([token[node] for node in lane.nodes])

@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Sequence
+from copy import copy
 
+from tokexplore.models.display import RunningText
 from tokexplore.models.tokens import Vocabulary
 from tokexplore.models.tree.tree import TokenTree
 from tokexplore.tui.explore.futures import Futures, Lane, Order
-from tokexplore.tui.presenters.why.text import coloured_text
+from tokexplore.tui.presenters.why.text import Coloured, ColouredLines
 from tokexplore.widgets.cell_text import cut, fit, width
 from tokexplore.widgets.heat import level
 from tokexplore.widgets.numbers import BARS, percent
@@ -15,6 +17,7 @@ from tokexplore.widgets.role_lines import Piece, Role, Row, heat_role
 LEAST_COLUMNS = 36
 """Cells of a lane that stands beside others; where there are fewer, lanes stand below each
 other."""
+_INSET = "  "
 _HIGHEST = 5.0
 """Entropy (nats) of a full bar, at least."""
 _ONE_LINE, _WIDE = 70, 100
@@ -60,10 +63,10 @@ def lane_head(futures: Futures, lane: Lane, place: int, columns: int, *, here: b
 
 def _figures(futures: Futures, lane: Lane, room: int) -> str:
     """As many of a lane's figures as there is room for, what says most first."""
-    reason, twin, total = futures.ended(lane), futures.twin(lane), futures.total(lane)
+    reason, twin, total = futures.ended(lane), futures.twin(lane), lane.logprob
     parts = [reason, f"= lane {twin}" if twin else ""]
     if not math.isnan(total):
-        parts += [f"Σ {total:.2f}", f"{total / len(lane.nodes):.2f}/tok"]
+        parts += [f"Σ {total:.2f}", f"{futures.mean(lane):.2f}/tok"]
     parts = list(filter(None, (*parts, f"{len(lane.nodes)} tok")))
     while len(parts) > 1 and width(" · ".join(parts)) > room:
         parts.pop()
@@ -79,9 +82,14 @@ def _strip(tree: TokenTree, lane: Lane, columns: int, before: Row) -> list[Piece
 
 
 def entropies(tree: TokenTree, nodes: Sequence[int], room: int) -> str:
-    """The entropies at a lane's last steps as bars."""
+    """The entropies at a lane's last steps as bars.
+
+    What is full moves on by half of the room at once: by each step, all cells of it would be new.
+    """
+    half = max(1, room // 2)
+    first = half * max(0, -(-(len(nodes) - room) // half))
     values = list[float | None]()
-    for node in nodes[-room:]:
+    for node in nodes[first:]:
         figures = tree.distribution.figures(tree.parent[node])
         values.append(figures.entropy if figures else None)
     most = max([_HIGHEST, *(value for value in values if value is not None)])
@@ -89,13 +97,46 @@ def entropies(tree: TokenTree, nodes: Sequence[int], room: int) -> str:
     return "".join("·" if v is None else BARS[min(top, int(v / most * len(BARS)))] for v in values)
 
 
-def lane_text(tree: TokenTree, vocabulary: Vocabulary, lane: Lane, columns: int) -> list[Row]:
-    """A lane's text, each token on the heat of its surprisal."""
-    pieces = vocabulary.pieces([tree.token[node] for node in lane.nodes])
-    roles: list[Role] = [heat_role(level("surprisal", -tree.logprob[node])) for node in lane.nodes]
-    inset = "  "
-    rows = coloured_text(pieces, roles, max(8, columns - len(inset)))
-    return [[Piece(inset), *row] for row in rows]
+class LaneText:
+    """A lane's text as it grows, each token on the heat of its surprisal.
+
+    Args:
+        columns: cells of a line.
+    """
+
+    def __init__(self, tree: TokenTree, vocabulary: Vocabulary, lane: Lane, columns: int) -> None:
+        self._tree, self._vocabulary, self._lane = tree, vocabulary, lane
+        self.columns = columns
+        self._begin()
+
+    def _begin(self) -> None:
+        self._lines = ColouredLines(max(8, self.columns - len(_INSET)))
+        self._running = RunningText()
+        self._count = 0
+        """Tokens that are laid out."""
+        self._unscored = list[int]()
+        """Those of them whose logprob was not known."""
+
+    def last(self, count: int) -> list[Row]:
+        """The last lines, with all that has come."""
+        logprob = self._tree.logprob
+        if not all(math.isnan(logprob[node]) for node in self._unscored):
+            self._begin()
+        nodes = self._lane.nodes[self._count :]
+        self._unscored += [node for node in nodes if math.isnan(logprob[node])]
+        self._lines.add([self._coloured(node) for node in nodes])
+        self._count += len(nodes)
+        held = copy(self._running).finish()  # of a character that is not whole
+        ends = [(held, self._heat(self._lane.leaf))] if held else []
+        return [[Piece(_INSET), *row] for row in self._lines.last(count, ends)]
+
+    def _coloured(self, node: int) -> Coloured:
+        token = self._tree.token[node]
+        data = self._vocabulary.bytes_of(token) or f"<id {token}>".encode()
+        return self._running.push(data), self._heat(node)
+
+    def _heat(self, node: int) -> Role:
+        return heat_role(level("surprisal", -self._tree.logprob[node]))
 
 
 def lanes_note(futures: Futures, shown: int) -> str:

@@ -10,7 +10,7 @@ from textual.widgets import Static
 
 from tokexplore.tui.explore.controller import Controller
 from tokexplore.tui.explore.futures import ORDERS, Choice, Futures, Lane, asked_choice
-from tokexplore.tui.presenters.lanes import LEAST_COLUMNS, lane_head, lane_text, lanes_note
+from tokexplore.tui.presenters.lanes import LEAST_COLUMNS, LaneText, lane_head, lanes_note
 from tokexplore.tui.presenters.status import step_title
 from tokexplore.tui.screens.dialog import Ask
 from tokexplore.tui.screens.live import LiveScreen
@@ -79,6 +79,10 @@ class FuturesScreen(LiveScreen):
         """The lane under the cursor: it stays that, however they are sorted."""
         self._last = 0
         """Its place, for when it is there no longer."""
+        self._texts = dict[Lane, LaneText]()
+        self._widgets = list[RoleLines]()
+        """Of the lanes in view: what is being removed is among the children for a while."""
+        self._note = ""
 
     def compose(self) -> ComposeResult:
         yield Header()
@@ -112,7 +116,7 @@ class FuturesScreen(LiveScreen):
 
     def on_role_lines_widened(self) -> None:
         """Text for the new width."""
-        self.changed()
+        self.paint_anew()
 
     @property
     def shown(self) -> list[Lane]:
@@ -143,26 +147,35 @@ class FuturesScreen(LiveScreen):
         box.set_class(beside, "-beside")
         room = len(lanes) if beside else max(1, box.size.height // LEAST_ROWS)
         count = min(len(lanes), room)
-        first = min(self._place(lanes) // count * count, len(lanes) - count)
-        widgets = list(box.query(RoleLines))
-        if len(widgets) != count:
-            self._mount_lanes(box, widgets, count)
+        here = self._place(lanes)
+        first = min(here // count * count, len(lanes) - count)
+        if len(self._widgets) != count:
+            self._mount_lanes(box, count)
             return
-        for at, widget in enumerate(widgets, first):
-            self._paint_lane(widget, lanes[at], at)
-        self.query_one("#lanes-note", Static).update(lanes_note(self.futures, count))
+        for at, widget in enumerate(self._widgets, first):
+            self._paint_lane(widget, lanes[at], at, here=at == here)
+        note = lanes_note(self.futures, count)
+        if note != self._note:  # a Static lays the whole screen out
+            self._note = note
+            self.query_one("#lanes-note", Static).update(note)
 
-    def _mount_lanes(self, box: Container, widgets: list[RoleLines], count: int) -> None:
+    def _mount_lanes(self, box: Container, count: int) -> None:
         """As many widgets as there are lanes in view; painted when they are there."""
-        for widget in widgets[count:]:
+        for widget in self._widgets[count:]:
             widget.remove()
-        box.mount_all(RoleLines() for _ in range(count - len(widgets)))
-        self.call_after_refresh(self.changed)
+        new = [RoleLines() for _ in range(count - len(self._widgets))]
+        box.mount_all(new)
+        self._widgets = self._widgets[:count] + new
+        self.call_after_refresh(self.paint_anew)
 
-    def _paint_lane(self, widget: RoleLines, lane: Lane, at: int) -> None:
+    def _paint_lane(self, widget: RoleLines, lane: Lane, at: int, *, here: bool) -> None:
         columns = max(20, widget.size.width - 2)
-        head = lane_head(self.futures, lane, at + 1, columns, here=lane is self.lane)
-        rows = lane_text(self.futures.tree, self.futures.vocabulary, lane, columns)
+        head = lane_head(self.futures, lane, at + 1, columns, here=here)
+        text = self._texts.get(lane)
+        if text is None or text.columns != columns:
+            text = LaneText(self.futures.tree, self.futures.vocabulary, lane, columns)
+            self._texts[lane] = text
+        rows = text.last(self.size.height)  # however high its lane will be
         widget.show(rows, len(rows) - 1, head=head, lit=False)
 
     # Keys
@@ -180,7 +193,7 @@ class FuturesScreen(LiveScreen):
 
     def action_page(self, by: int) -> None:
         """To a lane that is out of view."""
-        self.action_select(by * len(self.query("#lanes RoleLines")))
+        self.action_select(by * len(self._widgets))
 
     def action_take(self) -> None:
         """Make the lane the path in view."""
@@ -235,6 +248,7 @@ class FuturesScreen(LiveScreen):
     async def _edited(self, text: str) -> None:
         choice = asked_choice(text)
         self._here, self._last = None, 0
+        self._texts.clear()
         await self.futures.begin(choice)
 
     def action_close(self) -> None:

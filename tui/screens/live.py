@@ -17,7 +17,9 @@ from tokexplore.widgets.header import Header
 from tokexplore.widgets.keybar import KeyBar, KeyHint
 
 FRAMES_PER_SECOND = 15
-"""At most; a key is painted at once where the last frame is older than this allows."""
+"""At most, of what comes by itself; what a key did is painted at once."""
+BEHIND_A_SECOND = 2
+"""The same of a screen behind a dialog: Textual draws both whole for each change of it."""
 
 
 class LiveScreen(Screen[None]):
@@ -44,11 +46,22 @@ class LiveScreen(Screen[None]):
         """Something new is to be shown: at once, or when the last frame is old enough."""
         if not self._dirty and self.is_attached:
             self._dirty = True
-            wait = self._painted_at + 1 / FRAMES_PER_SECOND - time.monotonic()
+            frames = FRAMES_PER_SECOND if self.is_active else BEHIND_A_SECOND
+            wait = self._painted_at + 1 / frames - time.monotonic()
             if wait > 0:
                 self.set_timer(wait, self.paint)
             else:
                 self.call_next(self.paint)
+
+    def on_screen_resume(self) -> None:
+        """What changed while another screen was in front is seen with the first frame."""
+        self.paint_anew()
+
+    def paint_anew(self) -> None:
+        """Bring every widget up to date at once."""
+        if has_parts(self):
+            self.changed()
+            self.paint()
 
     def paint(self) -> None:
         """Bring every widget up to date where something has changed."""

@@ -29,7 +29,7 @@ class Part(NamedTuple):
     """Whether each row holds its own."""
 
     def states(self, rows: Rows) -> tuple[torch.Tensor, torch.Tensor]:
-        """Its keys and values in a layer: [rows that have their own, else 1, heads, n, head_dim]."""
+        """Its keys and values in a layer: [rows with their own or 1, heads, n, head_dim]."""
         buffer, length = rows[self.first][self.depth].buffer, self.end - self.start
         block, place, count = buffer.block, buffer.place, self.last - self.first if self.each else 1
         return (

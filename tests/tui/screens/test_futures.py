@@ -2,6 +2,7 @@
 
 import re
 import threading
+import time
 
 import pytest
 from support.app import during, make_app, press, screen_text, settle, until
@@ -79,7 +80,7 @@ async def test_a_lane_is_token_for_token_the_stream_that_it_would_be_alone(
             assert got == alone[: len(got)]
             assert len(got) >= 11, "the one that was there was generated before"
             total = sum(tree.logprob[node] for node in lane.nodes)
-            assert futures.total(lane) == pytest.approx(total)
+            assert lane.logprob == pytest.approx(total)
             assert f"Σ {total:.2f}" in screen_text(app) or size == (80, 24)
 
 
@@ -187,7 +188,7 @@ async def test_every_lane_in_view_tells_why_it_ended_and_its_sum_whole(
         await ended(pilot, screen)
         shown = screen_text(app)
         for lane in screen.futures.lanes:
-            total, mean = screen.futures.total(lane), screen.futures.mean(lane)
+            total, mean = lane.logprob, screen.futures.mean(lane)
             assert f"length · Σ {total:.2f} · {mean:.2f}/tok" in shown
 
 
@@ -449,3 +450,38 @@ async def test_two_live_lanes_are_compared_as_they_grow() -> None:
         await until(pilot, lambda: not app.controller.live_leaves)
         await until(pilot, lambda: lengths() == [13, 13])
         assert not any(column.live for column in view._columns)
+
+
+async def test_only_the_screen_in_front_is_painted_and_what_it_covered_is_right_when_seen() -> None:
+    gate = threading.Semaphore(12)
+    app = make_app(options=OPTIONS, gate=gate)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await ready(pilot, app)
+        browse = app.screen
+        assert isinstance(browse, BrowseScreen)
+        await press(pilot, "F", "enter")
+        await during(
+            pilot, lambda: isinstance(app.screen, FuturesScreen) and app.screen.futures.live
+        )
+        await settle(pilot)
+        gate.release(6)
+        await during(pilot, lambda: app.screen.is_dirty)
+        assert not browse.is_dirty
+        gate.release(500)
+        await until(pilot, lambda: not app.controller.live_leaves)
+        before = browse._painted_at
+        app.pop_screen()
+        await pilot.pause()
+        assert browse._painted_at > before
+        assert "▶" not in screen_text(app)
+
+
+async def test_a_key_is_painted_at_once_however_young_the_last_frame_is() -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = await opened(pilot, app)
+        await ended(pilot, screen)
+        screen._painted_at = time.monotonic() + 3600
+        await pilot.press("down")
+        assert "› 2" in screen_text(app)
+        assert not screen.is_dirty
