@@ -1,6 +1,7 @@
 """What the model said after a path, in a form that costs no objects per candidate."""
 
 import math
+import re
 
 import msgspec
 
@@ -57,6 +58,11 @@ class Distribution(msgspec.Struct, frozen=True, gc=False):
     def has_logits(self) -> bool:
         """Whether `logits` are the model's, or logprobs as a server tells them."""
         return not self.source.startswith("server")
+
+    @property
+    def rows(self) -> int:
+        """Streams that went on together by the pass that it came of."""
+        return rows_of(self.source)
 
     @property
     def id_view(self) -> "memoryview[int]":
@@ -148,3 +154,9 @@ class TokenRank(msgspec.Struct, frozen=True):
     index: int
     """Place in candidate order, from 0; -1 where the engine does not tell it."""
     tied: bool = False
+
+
+def rows_of(source: str) -> int:
+    """How many streams went on together, by what `Distribution.source` says."""
+    rows = re.fullmatch(r"step of (\d+) rows", source)
+    return int(rows[1]) if rows else 1

@@ -56,6 +56,7 @@ SLOW = tuple(map(HERE.joinpath, (
     "tui/cli/test_lens.py", "tui/cli/test_lens_plot.py", "tui/cli/test_lens_real.py",
     "tui/cli/test_numbers.py", "tui/cli/test_prob_real.py",
     "tui/cli/test_run_real.py", "tui/cli/test_why_real.py",
+    "tui/screens/test_futures_real.py",
     "tui/screens/test_temperatures_real.py",
     "tui/tape/test_tape.py", "tui/tape/test_tapes.py", "tui/terminal/test_frames.py",
     "tui/test_every_screen.py", "tui/test_few_cells.py", "tui/test_kept_lines.py",

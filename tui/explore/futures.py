@@ -98,6 +98,14 @@ class Futures:
         self._lanes: list[Lane] = []
         self.left_out = 0
         """Candidates above the asked mass that there were no lanes for."""
+        self.rows = 1
+        """The most streams that took a step of a lane in one pass."""
+
+    @property
+    def dtype(self) -> str:
+        """Of the model's weights; empty where it is not known."""
+        info = self._controller.link.info
+        return info.dtype if info else ""
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -123,6 +131,8 @@ class Futures:
             node = self.tree.parent[node]
         if new and node == lane.leaf:
             self._extend(lane, new[::-1])
+            told = (self.tree.distribution.get(self.tree.parent[node]) for node in new)
+            self.rows = max([self.rows, *(each.rows for each in told if each)])
         if math.isnan(lane.logprob):  # a token is scored when its lane begins to stream
             lane.logprob = self._logprob(lane.nodes)
 

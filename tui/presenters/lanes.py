@@ -8,6 +8,7 @@ from tokexplore.models.display import RunningText
 from tokexplore.models.tokens import Vocabulary
 from tokexplore.models.tree.tree import TokenTree
 from tokexplore.tui.explore.futures import Futures, Lane, Order
+from tokexplore.tui.presenters.sources import shared_passes
 from tokexplore.tui.presenters.why.text import Coloured, ColouredLines
 from tokexplore.widgets.cell_text import cut, fit, width
 from tokexplore.widgets.heat import level
@@ -140,7 +141,8 @@ class LaneText:
 
 
 def lanes_note(futures: Futures, shown: int) -> str:
-    """How many lanes there are, and what was left out."""
+    """How many lanes there are, and what was left out; where their dtype is coarse, a second line
+    on the passes that they shared."""
     lanes = len(futures.lanes)
     mass = math.fsum(
         math.exp(futures.tree.logprob[lane.head])
@@ -154,4 +156,5 @@ def lanes_note(futures: Futures, shown: int) -> str:
     ]
     if futures.left_out:
         words.append(f"{futures.left_out} more candidates above that mass have no lane")
-    return " · ".join(words)
+    coarse = shared_passes(futures.rows, futures.dtype)
+    return "\n".join(" · ".join(line) for line in (words, coarse) if line)

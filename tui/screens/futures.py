@@ -37,7 +37,9 @@ class FuturesScreen(LiveScreen):
         & #lanes { height: 1fr; }
         & #lanes.-beside { layout: horizontal; }
         & #lanes RoleLines { width: 1fr; height: 1fr; padding: 0 1; }
-        & #lanes-note { height: 1; padding: 0 1; color: $muted; text-overflow: ellipsis; }
+        & #lanes-note {
+            height: auto; padding: 0 1; color: $muted; text-wrap: nowrap; text-overflow: ellipsis;
+        }
     }
     """
     mode = "FUTURES"

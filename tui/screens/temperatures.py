@@ -121,7 +121,8 @@ class TemperaturesScreen(LiveScreen):
         """Where the dtype is coarse: that the runs went on together, and what follows of it."""
         info = self.controller.link.info
         drawn = (event for run in self.temperature_runs.runs for event in run.drawn)
-        said = shared_passes((e.distribution for e in drawn), info.dtype) if info else []
+        rows = max((event.distribution.rows for event in drawn), default=1)
+        said = shared_passes(rows, info.dtype) if info else []
         note = self.query_one("#passes-note", Static)
         note.display = bool(said)
         note.update(fitting(said, columns, SEPARATOR))
