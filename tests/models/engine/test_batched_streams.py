@@ -40,7 +40,7 @@ def test_all_numbers_of_a_batch_are_those_of_a_full_pass(
     family: str, engine_of: EngineOf, model_of: ModelOf
 ) -> None:
     engine = engine_of(family)
-    assert engine.info.capabilities == Capabilities(batches=True)
+    assert engine.info.capabilities == Capabilities(batches=True, shares=True)
     runs = engine.continuations(request(), SEEDS, Control())
 
     assert [run.seed for run in runs] == list(SEEDS)

@@ -44,7 +44,7 @@ def test_bfloat16_is_told_as_measured_and_the_control_holds() -> None:
         assert fork.noise >= fork.margin
 
 
-def test_beside_other_branches_float32_gives_one_text_and_bfloat16_shows_what_it_moves() -> None:
+def test_beside_other_branches_float32_gives_one_text_and_bfloat16_one_for_as_many() -> None:
     engine, plan, runs, controls = ran("float32", 16, ("beside",))
     assert {run.condition.execution.beside for run in runs} == set(BESIDE)
     assert summarise(runs).unique == 1
@@ -53,5 +53,4 @@ def test_beside_other_branches_float32_gives_one_text_and_bfloat16_shows_what_it
     assert all(control.same_logits for control in controls)
     read = {(run.condition.execution.beside, run.steps[1].distribution.logits) for run in runs}
     assert len({beside for beside, _ in read}) == len(read), "alike beside as many"
-    assert len({logits for _, logits in read}) > 1, "and not beside others"
     assert all(fork.verdict.kind == "arithmetic" for fork in forks(plan, runs, engine))

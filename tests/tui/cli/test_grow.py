@@ -22,7 +22,7 @@ from tokexplore.models.api.options import LoadOptions, PromptSpec
 from tokexplore.models.errors import UsageError
 from tokexplore.models.grow import watch as watching
 from tokexplore.models.grow.budget import TOKENS, Budget
-from tokexplore.models.grow.growth import By, Growth
+from tokexplore.models.grow.growth import BATCH, By, Growth
 from tokexplore.models.grow.node import GrownNode, Leaf
 from tokexplore.models.grow.watch import Watch
 from tokexplore.models.sampling.settings import SamplingSettings
@@ -187,7 +187,7 @@ def test_ctrl_c_ends_it_with_what_is_done() -> None:
             return super().describe_all(*given, **more)
 
     told = lines(asked(), Interrupting(), INTERRUPTED)
-    assert len(of_type(told, "node")) == 17
+    assert len(of_type(told, "node")) == 1 + 2 * BATCH
     assert (told[-1]["interrupted"], told[-1]["why"]) == (True, "stopped")
     assert told[-1]["covered"] + told[-1]["open"] + told[-1]["cut"] == pytest.approx(1, abs=1e-6)
     assert (

@@ -19,7 +19,7 @@ from tokexplore.models.api.options import PromptSpec
 from tokexplore.models.errors import UsageError
 from tokexplore.models.grow import watch as watching
 from tokexplore.models.grow.budget import Budget, asked_budget
-from tokexplore.models.grow.growth import Growth
+from tokexplore.models.grow.growth import BATCH, Growth
 from tokexplore.models.grow.watch import Watch
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.tree.visibility import is_out_of_sight
@@ -212,7 +212,7 @@ async def test_it_stops_and_goes_on_at_any_moment() -> None:
         await settle(pilot)
         growth = screen.growing.growth
         assert growth is not None
-        assert len(growth.nodes) == 1 + 3 * 8
+        assert len(growth.nodes) == 1 + 3 * BATCH
         assert "stopped" in screen_text(app)
         assert math.fsum((growth.covered, growth.open, growth.cut)) == pytest.approx(1, abs=1e-6)
         await pilot.press("space")
