@@ -73,7 +73,7 @@ def until(line: Line, wanted: Callable[[str], object], seconds: float = READY) -
 
 def lengths_of(text: str) -> list[int]:
     """Tokens of each lane on the screen of futures."""
-    return [int(count) for count in re.findall(r"(\d+) tok ·", text)]
+    return [int(count) for count in re.findall(r"· (\d+) tok\b", text)]
 
 
 def cells(line: Line, row: int, count: int) -> str:

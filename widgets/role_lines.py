@@ -114,6 +114,8 @@ class RoleLines(ChangedLines):
         self._lit = True
         self._top = 0
         self._styles: dict[str, Style] | None = None
+        self._strips: dict[int, tuple[tuple[Row, bool, int], Strip]] = {}
+        """What each line was drawn of, and what it looks like."""
 
     def show(
         self,
@@ -149,15 +151,20 @@ class RoleLines(ChangedLines):
         return max(1, self.size.height - len(self._head))
 
     def draw_line(self, y: int) -> Strip:
-        styles = self._role_styles()
-        if y < len(self._head):
-            return self._drawn(self._head[y], styles, Style())
         index = self._top + y - len(self._head)
-        row = self._rows[index] if index < len(self._rows) else ()
-        here = self._lit and index == self._cursor
-        return self._drawn(row, styles, styles["cursor"] if here else Style())
+        rows, at = (self._head, y) if y < len(self._head) else (self._rows, index)
+        row = tuple(rows[at]) if at < len(rows) else ()
+        drawn_of = row, rows is self._rows and self._lit and index == self._cursor, self.size.width
+        held = self._strips.get(y)
+        if held is not None and held[0] == drawn_of:
+            return held[1]
+        strip = self._drawn(row, lit=drawn_of[1])
+        self._strips[y] = drawn_of, strip
+        return strip
 
-    def _drawn(self, row: Row, styles: dict[str, Style], over: Style) -> Strip:
+    def _drawn(self, row: Row, *, lit: bool) -> Strip:
+        styles = self._role_styles()
+        over = styles["cursor"] if lit else Style()
         plain = styles["text"] + over
         pieces = (
             Segment(piece.text, styles[piece.role] + (over if _is_plain(piece.role) else Style()))
@@ -183,6 +190,7 @@ class RoleLines(ChangedLines):
     def notify_style_update(self) -> None:
         super().notify_style_update()
         self._styles = None
+        self._strips = {}
 
     def on_resize(self, event: events.Resize) -> None:
         self._place()
