@@ -43,6 +43,7 @@ class FuturesScreen(LiveScreen):
     }
     """
     mode = "FUTURES"
+    frames = 8  # all lanes change in each: nobody reads more of them
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
             "q,backspace,F,escape,ctrl+g", "close", "close", id="futures.close", priority=True,

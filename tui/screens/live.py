@@ -29,6 +29,8 @@ class LiveScreen(Screen[None]):
     BINDINGS: ClassVar[list[BindingType]] = list(bindings(EVERYWHERE))
     mode: ClassVar[str]
     """As the header names it."""
+    frames: ClassVar[int] = FRAMES_PER_SECOND
+    """A second, at most."""
 
     def __init__(self, controller: Controller) -> None:
         super().__init__()
@@ -46,7 +48,7 @@ class LiveScreen(Screen[None]):
         """Something new is to be shown: at once, or when the last frame is old enough."""
         if not self._dirty and self.is_attached:
             self._dirty = True
-            frames = FRAMES_PER_SECOND if self.is_active else BEHIND_A_SECOND
+            frames = self.frames if self.is_active else BEHIND_A_SECOND
             wait = self._painted_at + 1 / frames - time.monotonic()
             if wait > 0:
                 self.set_timer(wait, self.paint)
