@@ -257,8 +257,12 @@ class Futures:
         """Nats a token."""
         return lane.logprob / len(lane.nodes)
 
+    def number(self, lane: Lane) -> int:
+        """Its place in the order begun, from 1: it stays that, however lanes are sorted."""
+        return self._lanes.index(lane) + 1
+
     def twin(self, lane: Lane) -> int | None:
-        """The place, from 1, of an earlier lane that says the same text by other tokens."""
+        """The number of an earlier lane that says the same text by other tokens."""
         for place, other in enumerate(self._lanes, 1):
             if other is lane:
                 return None

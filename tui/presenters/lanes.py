@@ -33,7 +33,7 @@ _ORDERS: dict[Order, str] = {
 }
 
 
-def lane_head(futures: Futures, lane: Lane, place: int, columns: int, *, here: bool) -> list[Row]:
+def lane_head(futures: Futures, lane: Lane, columns: int, *, here: bool) -> list[Row]:
     """The token that a lane begins with, its probability, how it stands, and its entropies.
 
     Returns:
@@ -48,7 +48,7 @@ def lane_head(futures: Futures, lane: Lane, place: int, columns: int, *, here: b
     room = (_NAME if columns >= _ONE_LINE else max(6, columns // 3)) - len(times)
     name = fit(cut(vocabulary.show(tree.token[lane.head]), room), room)
     first: list[Piece] = [
-        Piece(f"{'›' if here else ' '}{place:>2} ", "here" if here else "muted"),
+        Piece(f"{'›' if here else ' '}{futures.number(lane):>2} ", "here" if here else "muted"),
         Piece(f"{mark} ", "sampler" if lane.live else "muted"),
         Piece(f"{share:>5} "),
         Piece(name, "here" if here else "bold"),

@@ -156,7 +156,7 @@ class FuturesScreen(LiveScreen):
             self._mount_lanes(box, count)
             return
         for at, widget in enumerate(self._widgets, first):
-            self._paint_lane(widget, lanes[at], at, here=at == here)
+            self._paint_lane(widget, lanes[at], here=at == here)
         note = lanes_note(self.futures, count)
         if note != self._note:  # a Static lays the whole screen out
             self._note = note
@@ -171,9 +171,9 @@ class FuturesScreen(LiveScreen):
         self._widgets = self._widgets[:count] + new
         self.call_after_refresh(self.paint_anew)
 
-    def _paint_lane(self, widget: RoleLines, lane: Lane, at: int, *, here: bool) -> None:
+    def _paint_lane(self, widget: RoleLines, lane: Lane, *, here: bool) -> None:
         columns = max(20, widget.size.width - 2)
-        head = lane_head(self.futures, lane, at + 1, columns, here=here)
+        head = lane_head(self.futures, lane, columns, here=here)
         text = self._texts.get(lane)
         if text is None or text.columns != columns:
             text = LaneText(self.futures.tree, self.futures.vocabulary, lane, columns)

@@ -249,7 +249,7 @@ async def test_the_cursor_stays_with_its_lane_while_others_overtake_it() -> None
         assert screen.lane is here
         assert "›" in next(
             line for line in screen_text(app).splitlines()
-            if f" {after.index(here) + 1} ■" in line
+            if f" {screen.futures.number(here)} ■" in line
         )  # fmt: skip
         await press(pilot, "x")
         assert here not in screen.futures.lanes
