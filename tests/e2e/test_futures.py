@@ -29,7 +29,7 @@ def test_eight_lanes_are_dropped_branched_from_and_taken_and_outlive_a_kill(
     terminal = Terminal([*COMMAND, "--max-new-tokens", "900", "--temperature", "1",
                          "--ignore-eos", "--seed", "3"])  # fmt: skip
     terminals.append(terminal)
-    terminal.until(lambda s: "▶" in s.splitlines()[0])
+    terminal.until(lambda s: (found := re.search(r"ctx (\d+)/", s)) and int(found[1]) > 50)
     terminal.send(" ")
     terminal.until("‖ paused")
     terminal.send("\x1b[H")  # home
