@@ -14,7 +14,7 @@ from tokexplore.tui.presenters.lanes import LEAST_COLUMNS, LaneText, lane_head, 
 from tokexplore.tui.presenters.status import step_title
 from tokexplore.tui.screens.dialog import Ask
 from tokexplore.tui.screens.live import LiveScreen
-from tokexplore.widgets.header import Header
+from tokexplore.widgets.header import Header, HeaderValues
 from tokexplore.widgets.keybar import KeyBar, KeyHint
 from tokexplore.widgets.role_lines import RoleLines
 from tokexplore.widgets.title_rule import Part, TitleRule, legend_parts
@@ -140,6 +140,14 @@ class FuturesScreen(LiveScreen):
         return at
 
     # Painting
+
+    def header_values(self) -> HeaderValues:
+        """That of the lanes, while any streams."""
+        values = super().header_values()
+        if not self.futures.live or self.controller.streaming:
+            return values
+        rate = self.controller.branch_streams.rate
+        return values._replace(state="streaming", detail="", tokens_per_second=rate)
 
     def paint_parts(self) -> None:
         """Bring the lanes in view up to date."""

@@ -13,7 +13,7 @@ from tokexplore.tui.keys import EVERYWHERE, bindings
 from tokexplore.tui.presenters.status import header_values
 from tokexplore.tui.recording.recordings import is_recorded
 from tokexplore.tui.screens.parts import has_parts
-from tokexplore.widgets.header import Header
+from tokexplore.widgets.header import Header, HeaderValues
 from tokexplore.widgets.keybar import KeyBar, KeyHint
 
 FRAMES_PER_SECOND = 15
@@ -65,13 +65,16 @@ class LiveScreen(Screen[None]):
             self.changed()
             self.paint()
 
+    def header_values(self) -> HeaderValues:
+        """What the header tells."""
+        return header_values(self.controller, recording=is_recorded(self.app))
+
     def paint(self) -> None:
         """Bring every widget up to date where something has changed."""
         if not self._dirty or not has_parts(self):
             return
         self._dirty, self._painted_at = False, time.monotonic()
-        values = header_values(self.controller, recording=is_recorded(self.app))
-        self.query_one(Header).show(values._replace(mode=self.mode))
+        self.query_one(Header).show(self.header_values()._replace(mode=self.mode))
         self.paint_parts()
 
     def paint_parts(self) -> None:

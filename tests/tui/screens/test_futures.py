@@ -239,6 +239,7 @@ async def test_the_cursor_stays_with_its_lane_while_others_overtake_it() -> None
         )
         screen = app.screen
         assert isinstance(screen, FuturesScreen)
+        assert "▶" in screen_text(app).splitlines()[0], "the header tells of the lanes"
         await press(pilot, "o", "o", "down", "down")
         here, before = screen.lane, list(screen.futures.lanes)
         gate.release(500)
