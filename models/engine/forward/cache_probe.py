@@ -164,7 +164,7 @@ def _shares(forward: Forward, ids: list[int], truth: torch.Tensor) -> bool:
     Rows of unequal length go on together; then one goes on alone, by one token and by several.
     """
     cache = kv.new_cache(forward.model, shares=True)
-    lengths = (_PREFIX, _PREFIX - 1, _PREFIX // 2)
+    lengths = 2 * (_PREFIX, _PREFIX - 1, _PREFIX // 2)  # `FewRows` takes so many
     found, wanted = [], []
     try:
         forward(ids[:_PREFIX], 0, cache)
@@ -173,7 +173,7 @@ def _shares(forward: Forward, ids: list[int], truth: torch.Tensor) -> bool:
             layer.least = 1  # these few tokens are to be shared
         for step in range(_STEPS):
             at = [length + step for length in lengths]
-            found.append(forward.together([ids[place] for place in at], rows))  # [3, V]
+            found.append(forward.together([ids[place] for place in at], rows))  # [6, V]
             wanted.append(truth[at])
         alone, first = rows[1], lengths[1] + _STEPS
         found.append(forward.together(ids[first : first + 1], [alone]))  # [1, V]

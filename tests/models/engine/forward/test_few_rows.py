@@ -22,6 +22,21 @@ def test_the_products_are_those_of_the_layer(bias: bool, shape: tuple[int, ...])
         assert torch.allclose(linear(module, rows), module(rows), atol=1e-6)
 
 
+class Codes(torch.Tensor):
+    """Weights that are not what they look like."""
+
+
+def test_weights_of_another_kind_are_left_to_their_layer() -> None:
+    module = nn.Linear(4, 4)
+    module.weight = nn.Parameter(torch.ones(4, 4).as_subclass(Codes), requires_grad=False)
+    with FewRows(nn.Sequential(module)).on(LEAST):
+        assert "forward" not in vars(module)
+
+
+def test_a_product_may_be_viewed_in_any_way() -> None:
+    assert linear(nn.Linear(5, 12), torch.randn(7, 1, 5)).detach().view(7 * 12).shape == (84,)
+
+
 def test_plain_layers_alone_are_run_so_and_only_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
     model = nn.Sequential(nn.Linear(4, 4), Doubled(4, 4), nn.Linear(4, 4).bfloat16())
     offloaded = nn.Linear(4, 4)

@@ -130,6 +130,17 @@ def test_streams_on_a_cache_are_torchaos_passes(base: Path) -> None:
     assert plain.differences(info.provenance) == [f"weights in full, now {info.weights}"]
 
 
+def test_rows_of_one_pass_are_torchaos_passes(base: Path) -> None:
+    engine = LocalEngine.open(LoadOptions(str(base), quantize="int8"), lambda _: None)
+    prompt = tuple(IDS[0].tolist())
+    paths = [(*prompt, token) for token in range(8)]
+    for path, row in zip(paths, engine.rows_of(paths), strict=True):
+        assert row.source == "step of 8 rows"
+        with torch.inference_mode():
+            expected = by_torchao(base)(torch.tensor([path])).logits[0, -1]
+        assert torch.allclose(torch.from_numpy(row.logits), expected, atol=1e-4)
+
+
 def test_sums_of_codes_are_not_split(base: Path) -> None:
     engine = LocalEngine.open(LoadOptions(str(base), quantize="int8"), lambda _: None)
     with pytest.raises(UsageError, match="holds its weights as codes"):
