@@ -151,9 +151,10 @@ async def begun(pilot, app, gate: threading.Semaphore, tokens: int) -> Temperatu
     await pilot.press("C")
     await during(pilot, lambda: isinstance(app.screen, TemperaturesScreen))
     await during(pilot, lambda: sum(run.live for run in app.screen.temperature_runs.runs) == 5)
-    gate.release(5 * tokens)
     runs = app.screen.temperature_runs.runs
-    await during(pilot, lambda: sum(len(run.drawn) for run in runs) == 5 * tokens)
+    for drawn in range(1, 5 * tokens + 1):  # one by one: who opens late has turns too
+        gate.release()
+        await during(pilot, lambda drawn=drawn: sum(len(run.drawn) for run in runs) == drawn)
     assert all(len(run.drawn) > tokens - 2 for run in runs), "they take turns"
     return app.screen
 
@@ -185,13 +186,15 @@ async def test_of_many_temperatures_sixteen_stream_at_a_time() -> None:
         assert [len(run.drawn) for run in runs.runs] == [LENGTH] * 40
 
 
-async def test_one_that_fails_is_told_and_loses_none_of_the_others() -> None:
-    engine = FakeEngine()
+async def test_one_that_fails_is_told_and_loses_none_of_the_others(
+    gate: threading.Semaphore,
+) -> None:
+    engine = FakeEngine(gate=gate)
     app = make_app(options=OPTIONS, engine=engine)
     async with app.run_test(size=SIZE) as pilot:
-        await until(pilot, lambda: app.controller.state == "paused" and not app.controller.busy)
-        engine.failures[engine.passes + 5 + 3] = TokexploreError("no memory is left here.")
-        screen = await opened(pilot, app)
+        screen = await begun(pilot, app, gate, 3)
+        engine.failures[engine.passes + 1] = TokexploreError("no memory is left here.")
+        gate.release(5 * LENGTH)
         await done(pilot, screen)
         runs = screen.temperature_runs.runs
         (failed,) = (number for number, run in enumerate(runs) if run.ended == "failed")

@@ -13,6 +13,7 @@ from support.app import make_app, press, screen_text, until
 from support.connect import in_thread
 from support.fake_engine import FakeEngine
 from support.lived import OPTIONS, SIZE, ended, lived
+from support.tapes import without_waits
 from textual.widgets import OptionList
 
 from tokexplore.models.api.options import LoadOptions
@@ -188,17 +189,6 @@ async def test_a_model_that_cannot_be_loaded_ends_the_tape() -> None:
     script = parse_script("Wait 1", "a.tape")
     with pytest.raises(TokexploreError, match="ended before the tape"):
         await play(script, app_options(script), make_client=broken)
-
-
-def without_waits(text: str) -> str:
-    """A tape as keys that follow each other at once make it, however long they took here."""
-    lines: list[str] = []
-    for line in text.splitlines():
-        if line.startswith("Key ") and lines[-1].startswith("Key "):
-            lines[-1] += line.removeprefix("Key")
-        elif not line.startswith("Wait "):
-            lines.append(line)
-    return "\n".join(lines) + "\n"
 
 
 async def test_what_was_just_done_can_be_played_again(tmp_path: Path) -> None:

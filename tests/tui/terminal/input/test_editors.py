@@ -3,6 +3,7 @@
 import threading
 
 from support.app import during, make_app, press, screen_text, settle, until
+from support.tapes import without_waits
 from textual.message import Message as Event
 from textual.pilot import Pilot
 from textual.widgets import Input
@@ -142,7 +143,7 @@ async def test_what_is_typed_is_what_is_read() -> None:
             assert (field.text if isinstance(field, Draft) else field.value) == text, key
             assert "DE 1␣kg␣" in screen_text(app), key
             await press(pilot, "ctrl+g")
-        tape = app.recordings.keys.tape(app.options, (120, 40))
+        tape = without_waits(app.recordings.keys.tape(app.options, (120, 40)))
         assert tape.count(f"Type {text}\n") == 3
 
 
