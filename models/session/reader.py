@@ -1,9 +1,11 @@
 """Opens sessions: whole, with the candidates left on disk until they are asked for, or to list."""
 
 import atexit
+import errno
 import gc
 import os
 import sqlite3
+import stat
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -90,6 +92,8 @@ def connect(path: Path, *, to_write: bool = False) -> sqlite3.Connection:
 
     The last connection to a file takes the log beside it away, but only one that may write can. One
     that may is therefore had where that log is empty; a log that holds something stays as it is.
+    The file is touched by SQLite alone: whoever else closed it would give up the locks that this
+    process has on it where it writes it too.
 
     Args:
         to_write: the file will be written all the same, so its log may go with this connection.
@@ -98,8 +102,7 @@ def connect(path: Path, *, to_write: bool = False) -> sqlite3.Connection:
         UsageError: when the file cannot be opened.
     """
     try:
-        with path.open("rb") as file:
-            file.read(1)
+        _check_readable(path)
         connection = _connected(path, "rw" if to_write or not paths.has_log(path) else "ro")
         try:
             connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
@@ -120,10 +123,23 @@ def connect(path: Path, *, to_write: bool = False) -> sqlite3.Connection:
     return connection
 
 
-def opened_to_read(path: Path, busy_ms: int) -> sqlite3.Connection:
-    """A connection that only reads a file that this process writes.
+def _check_readable(path: Path) -> None:
+    """Refuse what is no file, or not the user's to read.
 
-    The file is touched by SQLite alone: whoever else closed it would give up the writer's locks.
+    Raises:
+        OSError: says which.
+    """
+    mode, code = path.stat().st_mode, 0
+    if not stat.S_ISREG(mode):
+        code = errno.EISDIR if stat.S_ISDIR(mode) else errno.EINVAL
+    elif not os.access(path, os.R_OK):
+        code = errno.EACCES
+    if code:
+        raise OSError(code, os.strerror(code), str(path))
+
+
+def opened_to_read(path: Path, busy_ms: int) -> sqlite3.Connection:
+    """A connection that only reads a file that this process writes, which SQLite alone touches.
 
     Args:
         busy_ms: milliseconds that a read waits at most.

@@ -27,6 +27,13 @@ held = open_session(Path(sys.argv[1]), to_write=False)
 lived = open_timeline(held.path)
 """
 
+TAKE_WHOLE = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=0)
+print(connection.execute("PRAGMA journal_mode = DELETE").fetchone()[0])
+"""
+"""What succeeds only where no other process has the file open."""
+
 
 def beside(path: Path) -> list[str]:
     return sorted(file.name for file in path.parent.iterdir())
@@ -101,3 +108,17 @@ def test_a_log_that_a_crash_left_is_read_and_stays(tmp_path: Path) -> None:
     assert listed(crashed).ended == "hangup"
     assert crashed.stat().st_mtime == 1
     assert listed(crashed).ended == "hangup", "what the log held is still there"
+
+
+def test_a_process_that_reads_what_it_writes_keeps_the_file_s_locks(tmp_path: Path) -> None:
+    path = tmp_path / "a.tokx"
+    kept(path)
+    _, book = gone_on_with(path)
+    while not listed(path).live:
+        pass
+    open_session(path, to_write=False)
+    taken = subprocess.run(
+        [sys.executable, "-c", TAKE_WHOLE, str(path)], capture_output=True, text=True, check=False
+    )
+    assert "database is locked" in taken.stderr, taken.stdout
+    assert book.close("quit") == ""
