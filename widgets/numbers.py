@@ -54,6 +54,13 @@ def probability_text(nats: float) -> str:
     return f"{share:.2%}" if share < 0.99995 or share >= 1 else ">99.99%"
 
 
+def mass_text(share: float) -> str:
+    """A sum of probabilities: `12.34%`, `<0.01%`, `>99.99%`; `0%` alone is exact."""
+    if share <= 0:
+        return "0%"
+    return "<0.01%" if share < 1e-4 else probability_text(math.log(share))
+
+
 def ratio_text(nats: float) -> str:
     """How many times as probable, from the gap of two logprobs (nats, 0 or more): `12.3`."""
     if nats == math.inf:

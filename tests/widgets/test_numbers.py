@@ -10,6 +10,7 @@ from tokexplore.widgets.bars import bar
 from tokexplore.widgets.numbers import (
     count,
     logprob_text,
+    mass_text,
     percent,
     probability_text,
     ratio_text,
@@ -113,6 +114,14 @@ def test_bars_resolve_eighths_of_a_cell() -> None:
 )
 def test_a_probability_is_shown_however_small_it_is(nats: float, text: str) -> None:
     assert probability_text(nats) == text
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [(0.0, "0%"), (9.9e-5, "<0.01%"), (0.1234, "12.34%"), (0.99999, ">99.99%"), (1.0, "100.00%")],
+)
+def test_a_mass_is_never_rounded_to_none_or_all(share: float, text: str) -> None:
+    assert mass_text(share) == text
 
 
 @given(st.floats(-1e7, 0))

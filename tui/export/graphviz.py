@@ -7,6 +7,7 @@ from tokexplore.models.display import safe_text
 from tokexplore.models.tree.trie import Branch
 from tokexplore.tui.export.leaving import Left, left_by
 from tokexplore.tui.export.source import Scope, Source
+from tokexplore.widgets.numbers import percent
 
 WORDS = 160
 """Characters of a branch's text that its box shows."""
@@ -42,7 +43,8 @@ def _label(source: Source, branch: Branch, scope: Scope) -> str:
 def _edge(source: Source, branch: Branch, left: Left) -> str:
     tree = source.tree
     token = source.vocabulary.show(tree.token[branch.head])
-    share = f" {math.exp(tree.logprob[branch.head]):.1%}" if tree.is_scored(branch.head) else ""
+    scored = tree.is_scored(branch.head)
+    share = f" {percent(math.exp(tree.logprob[branch.head]))}" if scored else ""
     at = f"@{left.step}" if left.step else left.place
     return _escaped(f"{at} {token}{share}")
 

@@ -1,5 +1,18 @@
 "use strict";
 const data = JSON.parse(document.getElementById("data").textContent);
+// A probability and a logprob (nats) in the words of the terminal; null is minus infinity.
+const percent = (logprob) => {
+  const share = logprob === null ? 0 : Math.exp(logprob);
+  if (share >= 1) return "100%";
+  if (share < 0.0001) return share > 0 ? "<0.01%" : "0%";
+  if (share < 0.001) return (100 * share).toFixed(2) + "%";
+  return share < 0.9995 ? (100 * share).toFixed(1) + "%" : ">99.9%";
+};
+const nats = (logprob) => {
+  if (logprob === null) return "-\u221e";
+  const tiny = logprob !== 0 && Math.abs(logprob) < 0.00005;
+  return tiny ? logprob.toExponential(1).replace(/-(\d)$/, "-0$1") : logprob.toFixed(4);
+};
 (() => {
   const tip = document.getElementById("tip");
   const tokens = [...document.querySelectorAll(".t")];
@@ -11,10 +24,6 @@ const data = JSON.parse(document.getElementById("data").textContent);
     if (kind) made.className = kind;
     parent.append(made);
     return made;
-  };
-  const percent = (logprob) => {
-    const share = 100 * Math.exp(logprob);
-    return share >= 0.1 ? share.toFixed(1) + "%" : share.toPrecision(2) + "%";
   };
 
   const show = (token) => {
@@ -30,7 +39,7 @@ const data = JSON.parse(document.getElementById("data").textContent);
     const given = step === null || token.classList.contains("prompt");
     add(head, "span", given ? "prompt" : "step " + step);
     add(head, "span", "id " + id);
-    if (logprob !== null) add(head, "span", "logprob " + logprob.toFixed(4) + " nats, " + percent(logprob));
+    if (logprob !== null) add(head, "span", "logprob " + nats(logprob) + " nats, " + percent(logprob));
     if (rank) add(head, "span", "rank " + rank);
     if (!given) add(head, "span", how);
     if (told) {
@@ -45,7 +54,7 @@ const data = JSON.parse(document.getElementById("data").textContent);
         const row = add(table, "tr", undefined, candidate === id ? "taken" : "");
         add(row, "td", String(index + 1));
         add(row, "td", data.tokens[candidate], "token");
-        add(row, "td", told[3][index].toFixed(4));
+        add(row, "td", nats(told[3][index]));
         add(row, "td", percent(told[3][index]));
         const bar = add(add(row, "td", undefined, "bar"), "i");
         bar.style.width = 100 * Math.exp(told[3][index] - told[3][0]) + "%";

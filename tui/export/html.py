@@ -21,6 +21,7 @@ from tokexplore.tui.export.leaving import left_by
 from tokexplore.tui.export.markup import html_text, token_html
 from tokexplore.tui.export.source import Scope, Source
 from tokexplore.widgets.heat import NONE, level
+from tokexplore.widgets.numbers import percent
 
 DEEPEST = 40
 """Levels of branches inside branches; deeper ones stand beside their parents."""
@@ -160,12 +161,14 @@ def _token(source: Source, node: int, piece: str, note: int | None, *, given: bo
         kinds.append("fork")
     if note is not None:
         kinds.append("note")
-    figures = f"{math.exp(tree.logprob[node]):.1%}, rank {tree.rank[node] or '?'}" if scored else ""
+    figures = ""
+    if scored:
+        figures = f"{percent(math.exp(tree.logprob[node]))}, rank {tree.rank[node] or '?'}"
     if (step := tree.compared.get(node)) is not None:
-        share = math.exp(min(0.0, step.second.logprob))
-        figures += f"; second model {share:.1%}, rank {step.second.rank or '?'}"
+        share = percent(math.exp(step.second.logprob))
+        figures += f"; second model {share}, rank {step.second.rank or '?'}"
         figures += "" if step.kl is None else f", KL {step.kl:.3g} nats"
-    title = f' title="{figures}"' if figures else ""
+    title = f' title="{html.escape(figures)}"' if figures else ""
     mark = "" if note is None else f' data-note="{note}"'
     return (
         f'<span class="{" ".join(kinds)}" data-n="{node}"{mark}{title}>{token_html(piece)}</span>'
@@ -213,4 +216,5 @@ def _data(source: Source, scope: Scope, count: int) -> bytes:
 
 
 def _rounded(value: float) -> float:
-    return round(value, 4)
+    """As exact as float32, so that shares and sums come out as they do elsewhere."""
+    return float(f"{value:.7g}")

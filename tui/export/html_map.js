@@ -3,10 +3,6 @@
   const path = new Set(told.path);
   const LEAST = 0.75, STEP = 84;
 
-  const percent = (logprob) => {
-    const share = 100 * Math.exp(logprob);
-    return share >= 0.1 ? share.toFixed(1) + "%" : share.toPrecision(2) + "%";
-  };
   const node = (row) => data.nodes[row[0]];
   const name = (row) => (node(row) ? data.tokens[node(row)[0]] : "");
 

@@ -9,7 +9,7 @@ from tokexplore.models.tree.trie import Branch
 from tokexplore.tui.export.leaving import left_by
 from tokexplore.tui.export.markdown_lab import lab_sections
 from tokexplore.tui.export.source import Scope, Source
-from tokexplore.widgets.numbers import figure
+from tokexplore.widgets.numbers import figure, percent
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~&$^=:@])")
 
@@ -76,7 +76,7 @@ def _table(source: Source, scope: Scope, chain: list[int], count: int) -> Iterat
             entropy = figure(distribution.entropy, 3)
             shown = enumerate(distribution.id_view[:count])
             candidates = ", ".join(
-                f"{escaped(vocabulary.show(t))} {math.exp(distribution.logprob(i)):.1%}"
+                f"{escaped(vocabulary.show(t))} {percent(math.exp(distribution.logprob(i)))}"
                 for i, t in shown
             )
         yield (

@@ -20,6 +20,7 @@ from tokexplore.tui.report.step_text import (
     percent,
 )
 from tokexplore.tui.report.tables import aligned, cut
+from tokexplore.widgets.numbers import mass_text
 
 _HEADER = ("row", "rank", "token", "id", "logprob", "model", "sampler", "")
 _SIDES = "><" + "<>>>><"
@@ -62,7 +63,8 @@ def step_lines(
     shown = min(count, len(distribution))
     rest = distribution.vocabulary - shown
     if rest:
-        yield f"{rest:,} more hold {distribution.tail_mass(shown):.2%} of the model's probability"
+        mass = mass_text(distribution.tail_mass(shown))
+        yield f"{rest:,} more hold {mass} of the model's probability"
 
 
 def _rows(
@@ -93,7 +95,7 @@ def _sampler(share: Share) -> str:
     """The sampler's probability, or the bounds within which it lies."""
     if share.sampler is None:
         return "cut" if share.cut else ""
-    low, high = f"{share.sampler:.2%}", f"{share.sampler_high or share.sampler:.2%}"
+    low, high = (mass_text(s) for s in (share.sampler, share.sampler_high or share.sampler))
     return low if low == high else f"{low} to {high}"
 
 

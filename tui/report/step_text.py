@@ -12,7 +12,7 @@ from tokexplore.models.sampling.logit_edits import changes_of
 from tokexplore.models.sampling.sampler_view import StepView
 from tokexplore.models.tokens import Vocabulary
 from tokexplore.tui.report.tables import aligned, cut
-from tokexplore.widgets.numbers import BARS
+from tokexplore.widgets.numbers import BARS, mass_text, probability_text
 
 LONGEST_TOKEN = 32
 """Cells that a token's text may take in a table."""
@@ -69,7 +69,9 @@ def step_table(
             f"{number(watched.logprob)})"
         )
     if rest > 0:
-        lines.append(f"    {rest:,} more hold {distribution.tail_mass(count):.2%} of the model's")
+        lines.append(
+            f"    {rest:,} more hold {mass_text(distribution.tail_mass(count))} of the model's"
+        )
     return lines
 
 
@@ -112,7 +114,7 @@ def _share(view: View | None, index: int, token: int, logit: float) -> str:
     if isinstance(view, StepView):
         return percent(view.fate(token, logit).logprob)
     bounds = view.share(index)
-    low, high = f"{bounds.low:.2%}", f"{bounds.high:.2%}"
+    low, high = mass_text(bounds.low), mass_text(bounds.high)
     if not bounds.high:
         return "cut"
     return low if low == high else f"{low} to {high}"
@@ -164,7 +166,7 @@ def spark(values: Iterable[float]) -> str:
 
 def percent(logprob: float) -> str:
     """A probability from its logprob (nats); `cut` for none."""
-    return "cut" if logprob == -math.inf else f"{math.exp(logprob):.2%}"
+    return "cut" if logprob == -math.inf else probability_text(logprob)
 
 
 def number(value: float) -> str:

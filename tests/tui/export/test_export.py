@@ -33,8 +33,10 @@ from tokexplore.models.tree.tree import TokenTree
 from tokexplore.models.tree.trie import ROOT
 from tokexplore.models.tree.visibility import is_hidden
 from tokexplore.tui.export.formats import FORMATS
+from tokexplore.tui.export.html_page import page_file
 from tokexplore.tui.export.source import Scope, Source
 from tokexplore.widgets.heat import level
+from tokexplore.widgets.numbers import logprob_text, percent
 
 
 def sample() -> Source:
@@ -159,7 +161,7 @@ def test_the_page_loads_nothing_and_its_tokens_are_text() -> None:
     told = source.tree.distribution[source.tree.parent[first]]
     shown = data["told"][str(source.tree.parent[first])]
     assert shown[2] == list(told.id_view[:20])
-    assert math.isclose(shown[3][5], told.logprob(5), abs_tol=5e-5)
+    assert math.isclose(shown[3][5], told.logprob(5), rel_tol=1e-6)
     assert page.tags.count("details") == 3
 
 
@@ -177,6 +179,34 @@ def test_a_browser_runs_our_script_and_no_token_s(tmp_path: Path) -> None:
     assert "<title>a &lt;b&gt;title&lt;/b&gt;</title>" in done.stdout
     assert '<aside id="tip"><div>' in done.stdout, "the token that is named is shown"
     assert '<td class="token">' in done.stdout
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="Node.js is not installed")
+def test_the_page_s_figures_are_those_of_the_terminal() -> None:
+    values = [
+        -0.0,
+        -3e-7,
+        -4.9e-5,
+        -5.1e-5,
+        -4e-4,
+        -6e-4,
+        -1.1711834,
+        -6.9,
+        -6.92,
+        -9.2,
+        -9.3,
+        -800.0,
+    ]
+    figures = (
+        page_file("html.js")
+        .partition("(() =>")[0]
+        .replace('document.getElementById("data").textContent', '"0"')
+    )
+    script = f"{figures}console.log(JSON.stringify({values}.map((v) => [percent(v), nats(v)])))"
+    done = subprocess.run(
+        ["node", "-e", script], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert json.loads(done.stdout) == [[percent(math.exp(v)), logprob_text(v)] for v in values]
 
 
 @pytest.mark.skipif(shutil.which("dot") is None, reason="Graphviz is not installed")
