@@ -253,7 +253,7 @@ def _below(subtree: Subtree, *, bits: bool) -> list[str]:
 def subtree_words(subtree: Subtree, *, bits: bool) -> list[str]:
     """The sums over what was explored after a node."""
     unit, nats = unit_of(bits=bits)
-    mass = probability_text(math.log(subtree.mass)) if subtree.mass else "0"
+    mass = probability_text(subtree.log_mass)
     least = "at least " if subtree.unknown else ""
     entropy = None if subtree.entropy is None else subtree.entropy / nats
     return [

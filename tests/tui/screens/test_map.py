@@ -14,10 +14,11 @@ from tokexplore.models.api.options import LoadOptions, PromptSpec
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.tree.events import Hidden
 from tokexplore.models.tree.icicle import Icicle, logprob_since
+from tokexplore.models.tree.subtree import Subtree
 from tokexplore.tui.app import TokexploreApp
 from tokexplore.tui.browse.screen import BrowseScreen
 from tokexplore.tui.explore.options import AppOptions
-from tokexplore.tui.presenters.map import WIDTHS
+from tokexplore.tui.presenters.map import WIDTHS, subtree_words
 from tokexplore.tui.presenters.terms import terms_in
 from tokexplore.tui.screens.map import MapScreen
 from tokexplore.widgets.icicle import IcicleMap
@@ -360,6 +361,12 @@ async def test_what_it_shows_is_explained() -> None:
             "map", "╱╱╱", "+5.3 bits", "path 3.1% of the map", "of what has the whole height",
             "tokens after it", "mass of a block", "mean H",
         }  # fmt: skip
+
+
+def test_a_mass_is_told_however_small_it_is() -> None:
+    words = subtree_words(Subtree(1850, 2, -1396.0, 0, 1.0), bits=False)
+    assert words[1] == f"mass {probability_text(-1396.0)}"
+    assert words[1].endswith("e-607")
 
 
 async def test_the_inspector_and_the_list_have_the_sums() -> None:
