@@ -15,9 +15,9 @@ class Subtree(NamedTuple):
     leaves: int
     """Ends of its branches."""
     log_mass: float
-    """Logprob (nats) of going on from the node along one of the branches to its end: of the sum over
-    the leaves of the product of the model's probabilities since the node, which no float can hold
-    where the branches are long. Minus infinity where no leaf is in it."""
+    """Logprob (nats) of going on from the node along one of the branches to its end: of the sum
+    over the leaves of the product of the model's probabilities since the node, which no float can
+    hold where the branches are long. Minus infinity where no leaf is in it."""
     unknown: int
     """Leaves that are not in `log_mass`, because the probability of a token is not known."""
     entropy: float | None
