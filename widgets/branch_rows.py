@@ -84,7 +84,7 @@ def columns_for(cells: int, *, words_beside: bool = False) -> BranchColumns:
     """Column widths that fill `cells` cells; with `words_beside` the words share the line."""
     tree = 5 if cells < 60 else 8
     mean = 7 if cells >= 28 else 0
-    mass = 10 if cells >= 60 else 0
+    mass = 12 if cells >= 60 else 0
     length = 5 if cells >= 22 else 0
     at = 6 if cells >= 17 else 0
     free = cells - 2 - tree - at - length - mean - mass - 1
@@ -197,7 +197,7 @@ def row_strip(
         Segment(fit(mean, columns.mean, "right"), styles.token),
     ]
     if columns.mass:
-        segments.append(Segment(fit(mass, columns.mass, "right"), styles.muted))
+        segments.append(Segment(" " + fit(mass, columns.mass - 1, "right"), styles.muted))
     return line(segments, columns.width, styles.base)
 
 

@@ -24,6 +24,7 @@ from tokexplore.widgets.branch_rows import (
     words_strip,
 )
 from tokexplore.widgets.branches import BranchList
+from tokexplore.widgets.numbers import probability_text
 
 STYLES = BranchStyles(*(Style(color=f"color({n})") for n in range(9)))
 
@@ -132,7 +133,14 @@ def test_a_row_says_everything_it_knows() -> None:
 
 
 def test_a_wide_list_has_the_probability_of_all_tokens_since_the_fork() -> None:
-    for total, mass in ((-2.0, "13.53%"), (-40.0, "4.25e-18"), (None, "-1.50")):
+    long = -24_000.0
+    for total, mass in (
+        (-2.0, "13.53%"),
+        (-40.0, "4.25e-18"),
+        (None, "-1.50"),
+        (long, probability_text(long)),
+        (100 * long, "…"),
+    ):
         assert drawn(branch(2, total_logprob=total), 70).split()[-1] == mass
     assert "13.53%" not in drawn(branch(2, total_logprob=-2.0), 59)
 
