@@ -161,7 +161,7 @@ class GrowScreen(LiveScreen):
             self.controller.jobs.change(self.growing.hold())
         elif self.growing.is_over:
             self.action_edit()
-        else:
+        elif self.has_engine():
             self.growing.go_on()
 
     def action_watch(self) -> None:
@@ -173,8 +173,9 @@ class GrowScreen(LiveScreen):
 
     def action_edit(self) -> None:
         """Ask for another budget."""
-        words = self.growing.budget.words()
-        self.app.push_screen(Ask(ASKED, words, replaced=True, take=self._edited))
+        if self.has_engine():
+            words = self.growing.budget.words()
+            self.app.push_screen(Ask(ASKED, words, replaced=True, take=self._edited))
 
     async def _edited(self, text: str) -> None:
         budget, by = asked_growth(text)

@@ -381,3 +381,19 @@ def test_a_watch_of_nothing_is_refused() -> None:
     for words in ("", "//", "/[/"):
         with pytest.raises(UsageError):
             Watch(words)
+
+
+async def test_where_the_engine_is_gone_each_key_that_needs_it_says_so() -> None:
+    app = make_app(engine=(engine := sharp()), options=OPTIONS)
+    async with app.run_test(size=SIZE) as pilot:
+        screen = await opened(pilot, app, "60 tokens", "home")
+        await over(pilot, screen)
+        screen.growing.budget = Budget(500)
+        engine.failures[engine.passes + 1] = "die"
+        app.controller.play()
+        await until(pilot, lambda: app.controller.state == "lost")
+        said: list[str] = []
+        app.notify = lambda text, **_: said.append(text)  # type: ignore[method-assign]
+        await press(pilot, "space", "e")
+        assert said == ["No model is loaded: space in the main screen does it."] * 2
+        assert app.screen is screen
