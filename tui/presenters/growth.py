@@ -11,7 +11,7 @@ from tokexplore.tui.explore.growing import Growing
 from tokexplore.tui.report.grow_text import exact, likely, text_of, why_over
 from tokexplore.widgets.bars import bar
 from tokexplore.widgets.cell_text import cut, width
-from tokexplore.widgets.numbers import percent
+from tokexplore.widgets.numbers import duration, percent
 from tokexplore.widgets.role_lines import Piece, Role, Row
 
 SHOWN = 300
@@ -69,7 +69,7 @@ def _progress(growing: Growing, growth: Growth) -> list[Row]:
     if rate := growing.rate:
         words.append(f"{rate:.0f} tok/s")
     if (left := growing.seconds_left) is not None and growing.running:
-        words.append(f"{left:.0f} s left")
+        words.append(f"{duration(left)} left")
     return [[state, Piece(within, "muted")], [Piece(" · ".join(words), "muted")]]
 
 
