@@ -286,6 +286,33 @@ async def test_all_figures_have_room_on_a_small_screen() -> None:
         assert len([line for line in text.splitlines() if " open  " in line]) >= 12
 
 
+@pytest.mark.parametrize(("size", "most"), [((80, 24), 8), ((120, 40), 13)])
+async def test_many_watched_texts_leave_room_for_the_likely_ones_and_the_keys(
+    size: tuple[int, int], most: int
+) -> None:
+    app = make_app(engine=sharp(), options=OPTIONS)
+    async with app.run_test(size=size) as pilot:
+        screen = await opened(pilot, app, "20 tokens", "home")
+        await over(pilot, screen)
+        for number in range(1, 21):
+            screen.growing.watch(f"text {number:02}")
+            if number not in (1, 3, most, most + 1, 20):
+                continue
+            await settle(pilot)
+            lines = screen_text(app).splitlines()
+            shown = [line.split(" ")[2] for line in lines if "at least" in line]
+            hidden = [line for line in lines if "more before these" in line]
+            assert len(shown) + len(hidden) == min(number, most)
+            assert shown == [f"{n:02}" for n in range(number - len(shown) + 1, number + 1)]
+            assert [line.split()[1] for line in hidden] == [str(number - len(shown))] * len(hidden)
+            assert len([line for line in lines if " open  " in line]) >= size[1] // 4
+            assert "close" in lines[-1]
+            before = screen._index
+            await press(pilot, "pagedown")
+            assert screen._index > before
+            await press(pilot, "pageup")
+
+
 async def test_enter_makes_a_text_the_path_in_view_also_one_that_is_open() -> None:
     app = make_app(engine=sharp(), options=OPTIONS)
     async with app.run_test(size=SIZE) as pilot:
