@@ -23,6 +23,8 @@ from tokexplore.widgets.title_rule import Part, TitleRule
 
 ASKED = "A budget: 500 tokens, 20 s, depth 12, above 0.1%, or several; sampler grows by its own"
 _TEXT = "What is to be in the text: words, or /a regular expression/; again takes it away"
+_PART = 3
+"""The watched texts take one of so many parts of the screen at most."""
 
 
 class GrowScreen(LiveScreen):
@@ -112,7 +114,7 @@ class GrowScreen(LiveScreen):
         self._index = max(0, min(self._index, len(self._leaves) - 1))
         columns = max(20, self.size.width - 2)
         above, below = self.query_one("#grow-figures", RoleLines), self._texts
-        rows = figures(self.growing, columns)
+        rows = figures(self.growing, columns, max(2, self.size.height // _PART))
         above.styles.height = len(rows)
         above.show(rows, lit=False)
         head = [[Piece("   mass" + " " * 14 + "stands", "muted"), Piece(" " * 7 + "says", "muted")]]
