@@ -128,6 +128,14 @@ def tree_text(going: Sequence[bool], label: str, cells: int) -> str:
     return _from_the_right(lines, label, cells)
 
 
+def _tree_beside(going: Sequence[bool], label: str, at: str, columns: BranchColumns) -> str:
+    """`tree_text` and a blank: longer than its column where what stands beside it leaves room."""
+    both = columns.tree + columns.at
+    most = both - len(at) - bool(at) - 1
+    cells = min(max(columns.tree - 1, len(going) + len(label)), max(most, len(label)), both)
+    return (tree_text(going, label, cells) + " ")[:both]
+
+
 def below_text(going: Sequence[bool], deeper: bool, cells: int) -> str:
     """The guide lines of a row's second line."""
     lines = [_THROUGH if level else _NOTHING for level in going]
@@ -169,14 +177,14 @@ def row_strip(
     mean = "" if row.mean_logprob is None else logprob_text(row.mean_logprob, bits=bits, digits=2)
     mass = "" if row.total_logprob is None else probability_text(row.total_logprob)
     label = f"{row.number}{MARKED if row.marked else ''}"
-    tree = tree_text(going, label, columns.tree)
+    tree = _tree_beside(going, label, at if columns.at else "", columns)
     split = len(tree.rstrip()) - len(label)
     segments = [
         Segment(CURSOR if cursor else " ", styles.here),
         Segment(state_of(row), styles.live if row.live else style),
         Segment(tree[: max(0, split)], styles.tree),
         Segment(tree[max(0, split) :], styles.current if row.marked else style),
-        Segment(fit(at, columns.at), styles.muted),
+        Segment(fit(at, columns.tree + columns.at - len(tree)), styles.muted),
         *_token_segments(row, columns.token - 1, style, styles),
     ]
     if columns.words:

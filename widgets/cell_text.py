@@ -94,6 +94,25 @@ def fit(text: str, cells: int, align: Align = "left", mark: str = ELLIPSIS) -> s
     return pad + shown if align == "right" else shown + pad
 
 
+def wrapped(text: str, cells: int) -> list[str]:
+    """The words of `text` in lines of at most `cells` cells (2 or more); a word that is longer than
+    a line is broken where the line ends."""
+    lines = [""]
+    for word in text.split():
+        lead = " " if lines[-1] else ""
+        if lead and width(word) <= cells < width(lines[-1]) + 1 + width(word):
+            lines.append("")
+            lead = ""
+        rest = lead + word
+        while rest:
+            head, rest = chop(rest, cells - width(lines[-1]))
+            lines[-1] += head
+            if rest:
+                lines.append("")
+                rest = rest.lstrip()
+    return lines
+
+
 def line(segments: Iterable[Segment], cells: int, fill: Style) -> Strip:
     """A strip of exactly `cells` cells: segments beyond it are cut, the rest is filled."""
     shown, left = [], max(cells, 0)

@@ -58,7 +58,8 @@ class IcicleView(NamedTuple):
     cells: int
     """Width of a column."""
     heads: Sequence[str]
-    """Above each column, as many as there are."""
+    """Above each column, as many as there are; one that is empty leaves its room to what stands
+    before it."""
     blocks: Sequence[IcicleBlock]
     rests: Sequence[IcicleGap] = ()
     crumbs: Sequence[IcicleGap] = ()
@@ -117,8 +118,11 @@ def draw(view: IcicleView, width: int, rows: int, styles: IcicleStyles) -> list[
         _Column(column, view, styles).cells() for column in columns_of(view, rows)
     ]  # [column][row]
     lead = " " if view.cells >= _LABELLED else ""
-    heads = [Segment(fit(lead + head, view.cells), styles.head) for head in view.heads]
-    lines = [line(heads, width, styles.base)]
+    heads = ""
+    for at, head in enumerate(view.heads):
+        if head:
+            heads = fit(heads, at * view.cells) + lead + head
+    lines = [line([Segment(heads, styles.head)], width, styles.base)]
     for row in range(rows):
         segments = [segment for column in drawn for segment in column[row]]
         lines.append(line(segments, width, styles.base))

@@ -3,6 +3,7 @@
 import math
 from typing import NamedTuple
 
+from tokexplore.models.numerics import log_sum_exp
 from tokexplore.models.tree.icicle import Icicle
 
 
@@ -13,11 +14,12 @@ class Subtree(NamedTuple):
     """Tokens."""
     leaves: int
     """Ends of its branches."""
-    mass: float
-    """Probability of going on from the node along one of the branches to its end: the sum over the
-    leaves of the product of the model's probabilities since the node."""
+    log_mass: float
+    """Logprob (nats) of going on from the node along one of the branches to its end: of the sum
+    over the leaves of the product of the model's probabilities since the node, which no float can
+    hold where the branches are long. Minus infinity where no leaf is in it."""
     unknown: int
-    """Leaves that are not in `mass`, because the probability of a token is not known."""
+    """Leaves that are not in `log_mass`, because the probability of a token is not known."""
     entropy: float | None
     """Mean entropy (nats) of the steps at which its tokens were taken; None where none is known."""
 
@@ -26,7 +28,7 @@ def subtree_of(icicle: Icicle, node: int) -> Subtree:
     """The sums over what an icicle has after a node."""
     tree = icicle.tree
     nodes = leaves = unknown = 0
-    masses, entropies = list[float](), list[float]()
+    logprobs, entropies = list[float](), list[float]()
     stack = [(node, 0.0)]
     while stack:
         at, logprob = stack.pop()
@@ -42,6 +44,6 @@ def subtree_of(icicle: Icicle, node: int) -> Subtree:
             if math.isnan(logprob):
                 unknown += 1
             else:
-                masses.append(math.exp(logprob))
+                logprobs.append(logprob)
     entropy = math.fsum(entropies) / len(entropies) if entropies else None
-    return Subtree(nodes, leaves, math.fsum(masses), unknown, entropy)
+    return Subtree(nodes, leaves, log_sum_exp(logprobs), unknown, entropy)

@@ -105,6 +105,22 @@ def test_a_deep_branch_keeps_its_number_and_loses_its_outer_lines() -> None:
     assert tree_text([True] * 30, "1234", 4) == "1234"
 
 
+@pytest.mark.parametrize("cells", [34, 40, 59, 70, 120])
+@pytest.mark.parametrize("step", [2, 999, 9_999])
+@pytest.mark.parametrize("number", [5, 215, 4321])
+@pytest.mark.parametrize("depth", [1, 2, 3, 6])
+def test_a_number_and_its_step_stand_apart(depth: int, number: int, step: int, cells: int) -> None:
+    row = branch(number, depth, fork_step=step, token="␣son")
+    first, second, third, *_ = drawn(row, cells, [True] * depth).split()
+    assert first.endswith(str(number))
+    assert (second, third) == (f"@{step}", "␣son")
+
+
+def test_a_number_has_its_lines_where_its_step_leaves_them_room() -> None:
+    assert drawn(branch(215, 2, fork_step=2), going=(True, True)).startswith("  │├215 @2")
+    assert drawn(branch(215, 2, fork_step=None), going=(True, True)).startswith("  │├215  ")
+
+
 def test_a_row_says_everything_it_knows() -> None:
     text = drawn(branch(2, token="␣son", length=23, mean_logprob=-1.444, fork_step=1))
     assert text.split() == ["├2", "@1", "␣son", "23", "-1.44"]
@@ -211,7 +227,7 @@ async def test_only_rows_on_screen_are_made() -> None:
     async with app.run_test(size=(40, 12)) as pilot:
         rows = LazyRows(10_000)
         await shown(pilot, rows, 5_000)
-        assert app.lines[-1].startswith("› ├5001")
+        assert app.lines[-1].startswith("› 5001 @5001 ")
         assert rows.made < 100
 
 

@@ -12,7 +12,17 @@ from textual._cells import cell_len as textual_cell_len
 from wcwidth import wcwidth
 
 from tokexplore.models.display import is_mark, safe_character, safe_text
-from tokexplore.widgets.cell_text import chop, cut, cut_left, cut_whole, fit, fitting, line, width
+from tokexplore.widgets.cell_text import (
+    chop,
+    cut,
+    cut_left,
+    cut_whole,
+    fit,
+    fitting,
+    line,
+    width,
+    wrapped,
+)
 
 PLAIN = Style()
 texts = st.text(
@@ -111,3 +121,17 @@ def test_what_holds_no_number_is_cut_as_ever(text: str, cells: int) -> None:
     assert width(cut_whole(text, cells)) <= max(cells, 0)
     if not any(character.isdigit() for character in text):
         assert cut_whole(text, cells) == cut(text, cells)
+
+
+@given(texts, st.integers(2, 20))
+def test_wrapped_lines_have_room_and_lose_nothing_but_blanks(text: str, cells: int) -> None:
+    lines = wrapped(text, cells)
+    assert all(width(shown) <= cells for shown in lines)
+    assert "".join("".join(lines).split()) == "".join(text.split())
+
+
+def test_lines_are_wrapped_at_blanks_and_long_words_where_the_line_ends() -> None:
+    assert wrapped("the quick brown fox jumps", 9) == ["the quick", "brown fox", "jumps"]
+    assert wrapped("a longlonglongword b", 6) == ["a long", "longlo", "ngword", "b"]
+    assert wrapped("日本語のテキスト", 7) == ["日本語", "のテキ", "スト"]
+    assert wrapped("", 5) == [""]

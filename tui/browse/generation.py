@@ -6,7 +6,7 @@ from tokexplore.models.tree.events import Edit
 from tokexplore.tui.browse.base import Actions, BrowseBase
 from tokexplore.tui.browse.prompts import PromptActions
 from tokexplore.tui.browse.step_panel import StepPanel
-from tokexplore.tui.explore.futures import USUAL, Choice, asked_choice
+from tokexplore.tui.explore.futures import MOST, USUAL, Choice, Futures, asked_choice
 from tokexplore.tui.explore.growing import asked_growth
 from tokexplore.tui.explore.undo_text import MADE_AGAIN, NOTHING, TOOK_BACK, words_of
 from tokexplore.tui.keymap import rebinding_of
@@ -75,6 +75,9 @@ class GenerationActions(Actions):
         tokens = self._step.chosen.setdefault(node, [])
         if token in tokens:
             tokens.remove(token)
+        elif len(tokens) == MOST:
+            self.screen.tell(f"{MOST} rows are chosen: more futures are not possible at once.")
+            return
         else:
             tokens.append(token)
         names = ", ".join(self.explorer.vocabulary.show(each) for each in tokens)
@@ -92,20 +95,32 @@ class GenerationActions(Actions):
             self.screen.tell(self.controller.link.absence, 3)
         elif self.controller.queries.distribution() is None:
             self.screen.nothing("candidates here yet")
-        elif tokens := self._step.chosen.pop(self.explorer.before, None):
-            await self._open_futures(Choice("rows", tokens=tuple(tokens)))
+        elif self._step.chosen.get(self.explorer.before):
+            self.controller.jobs.change(self._open_chosen(self.explorer.before))
         else:
-            dialog = Ask(ASKED, str(USUAL), replaced=True, take=_check_choice)
-            await self.screen.open(dialog, self._asked_futures)
+            futures = Futures(self.controller)
 
-    def _asked_futures(self, text: str | None) -> None:
-        if text:
-            self.controller.jobs.change(self._open_futures(asked_choice(text)))
+            async def begin(text: str) -> None:
+                await futures.begin(asked_choice(text))
 
-    async def _open_futures(self, choice: Choice) -> None:
+            def show(text: str | None) -> None:
+                if text:
+                    self.controller.jobs.change(self._show_futures(futures))
+
+            dialog = Ask(ASKED, str(USUAL), replaced=True, take=begin)
+            await self.screen.open(dialog, show)
+
+    async def _open_chosen(self, node: int) -> None:
+        """The futures of the rows that were chosen at a step."""
+        futures = Futures(self.controller)
+        await futures.begin(Choice("rows", tokens=tuple(self._step.chosen[node])))
+        del self._step.chosen[node]
+        await self._show_futures(futures)
+
+    async def _show_futures(self, futures: Futures) -> None:
         from tokexplore.tui.screens.futures import FuturesScreen
 
-        await self.screen.app.push_screen(FuturesScreen(self.controller, choice))
+        await self.screen.app.push_screen(FuturesScreen(self.controller, futures))
 
     async def action_grow(self) -> None:
         """A tree that grows by probability from this step on."""
@@ -203,12 +218,3 @@ async def _check_growth(text: str) -> None:
         UsageError: see `asked_growth`.
     """
     asked_growth(text)
-
-
-async def _check_choice(text: str) -> None:
-    """Refuse what names no futures.
-
-    Raises:
-        UsageError: see `asked_choice`.
-    """
-    asked_choice(text)

@@ -28,7 +28,7 @@ from tokexplore.tui.explore.queries import Queries
 from tokexplore.tui.explore.replay import Replay
 from tokexplore.tui.explore.scoring import Scorer
 from tokexplore.tui.explore.second_model import SecondModel
-from tokexplore.tui.explore.streams import Notify, Streams
+from tokexplore.tui.explore.streams import FULL, Notify, Streams
 from tokexplore.tui.explore.watchlist import Watchlist
 
 State = Literal["replaying", "recorded", "loading", "asking", "streaming", "paused", "lost"]
@@ -215,7 +215,7 @@ class Controller:
         elif leaf == self.streams.leaf:
             await self.streams.pause()
         elif self.explorer.tree.ended.get(leaf) == "context":
-            self._notify("The context is full: branch earlier to go on.", severity="warning")
+            self._notify(FULL, severity="warning")
         else:
             self.branch_streams.go_on(leaf)
         self._changed()

@@ -2,12 +2,14 @@
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from itertools import islice
 from typing import Literal, NamedTuple
 
 from tokexplore.models.api.questions import Draw
 from tokexplore.models.errors import UsageError
 from tokexplore.models.tokens import Vocabulary
+from tokexplore.models.tree.events import Ended
 from tokexplore.models.tree.trie import ROOT
 from tokexplore.models.untrusted import brief
 from tokexplore.tui.explore.branch_streams import BranchStream
@@ -61,6 +63,9 @@ class Lane:
 
     def __init__(self, head: int, times: int = 1) -> None:
         self.head, self.times = head, times
+        self.number = 0
+        """Its place in the order begun, from 1: it stays that, however lanes are sorted, and
+        whichever are left out."""
         self.nodes: list[int] = []
         """From its first token on."""
         self.logprob = 0.0
@@ -82,14 +87,10 @@ class Lane:
 
 
 class Futures:
-    """The lanes of the step under the cursor.
+    """The lanes of the step under the cursor."""
 
-    Args:
-        changed: called when there is something new to show.
-    """
-
-    def __init__(self, controller: Controller, changed: Callable[[], None]) -> None:
-        self._controller, self._changed = controller, changed
+    def __init__(self, controller: Controller) -> None:
+        self._controller = controller
         self._explorer = controller.explorer
         self.tree = controller.explorer.tree
         self.node = self._explorer.before
@@ -150,20 +151,32 @@ class Futures:
         """Open the step into lanes, and let all stream that are new.
 
         Raises:
-            UsageError: the engine does not go on with other tokens, or nothing is known here.
+            UsageError: the engine does not go on with other tokens, nothing is known here or so
+                probable, or no token fits into the context.
         """
         controller = self._controller
         async with controller.paused_turn():
             controller.link.check("futures", "prefill")
             tokens = await self._tokens(choice)
-            self._lanes = [await self._lane(token, times) for token, times in tokens.items()]
-            for lane in self._lanes:
+            opened = islice(tokens.items(), MOST)
+            self._lanes = [await self._lane(token, times) for token, times in opened]
+            self.left_out = len(tokens) - len(self._lanes)
+            for number, lane in enumerate(self._lanes, 1):
+                lane.number = number
                 if lane.leaf == lane.head and not self.tree.children[lane.head]:
-                    self.go_on(lane)
-        self._changed()
+                    self._start(lane)
+
+    def _start(self, lane: Lane) -> None:
+        """Let a lane stream that has its first token alone, unless the path ended or ends there."""
+        if lane.head in self.tree.ended:
+            return
+        if reason := self._controller.streams.end_at(lane.head):
+            self.tree.append(Ended(lane.head, reason))
+        else:
+            self.go_on(lane)
 
     async def _tokens(self, choice: Choice) -> dict[int, int]:
-        """The tokens that the lanes begin with, and how often each was drawn."""
+        """The tokens that lanes are asked for of, and how often each was drawn."""
         distribution = self.tree.distribution.get(self.node)
         if choice.kind == "rows":
             return dict.fromkeys(choice.tokens, 1)
@@ -179,16 +192,15 @@ class Futures:
             return dict(zip(told, counts, strict=True))
         if distribution is None:
             raise UsageError("No candidates are known at this step.")
-        likely = list(distribution.id_view[: int(choice.number)])
-        if choice.kind == "mass":
-            shares = [math.exp(distribution.logprob(at)) for at in range(len(distribution))]
-            above = [token for token, share in zip(distribution.id_view, shares, strict=True)
-                     if share >= choice.number]  # fmt: skip
-            self.left_out, likely = max(0, len(above) - MOST), above[:MOST]
-            if not likely:
-                raise UsageError(f"No candidate has {100 * choice.number:g}%: the first has "
-                                 f"{100 * shares[0]:.1f}%.")  # fmt: skip
-        return dict.fromkeys(likely, 1)
+        if choice.kind == "first":
+            return dict.fromkeys(distribution.id_view[: int(choice.number)], 1)
+        shares = [math.exp(distribution.logprob(at)) for at in range(len(distribution))]
+        above = [token for token, share in zip(distribution.id_view, shares, strict=True)
+                 if share >= choice.number]  # fmt: skip
+        if not above:
+            raise UsageError(f"No candidate has {100 * choice.number:g}%: the first has "
+                             f"{100 * shares[0]:.1f}%.")  # fmt: skip
+        return dict.fromkeys(above, 1)
 
     async def _lane(self, token: int, times: int) -> Lane:
         """The lane that begins with a token: its branch where there is one."""
@@ -209,7 +221,6 @@ class Futures:
         """Let a lane stream, unless it does or its context is full."""
         if not lane.live and self.tree.ended.get(lane.leaf) != "context":
             lane.stream = self._controller.branch_streams.go_on(lane.leaf)
-            self._changed()
 
     async def hold(self, *lanes: Lane) -> None:
         """End lanes' streams between two tokens."""
@@ -237,7 +248,6 @@ class Futures:
         number = self.tree.branch_of[lane.head]
         if self.tree.branch(number).head == lane.head:
             await self._controller.hide(number)
-        self._changed()
 
     async def take(self, lane: Lane) -> int:
         """Make a lane the path in view; it and the others go on. Its branch's number."""
@@ -257,15 +267,11 @@ class Futures:
         """Nats a token."""
         return lane.logprob / len(lane.nodes)
 
-    def number(self, lane: Lane) -> int:
-        """Its place in the order begun, from 1: it stays that, however lanes are sorted."""
-        return self._lanes.index(lane) + 1
-
     def twin(self, lane: Lane) -> int | None:
         """The number of an earlier lane that says the same text by other tokens."""
-        for place, other in enumerate(self._lanes, 1):
+        for other in self._lanes:
             if other is lane:
                 return None
             if len(lane.said) > 1 and other.said == lane.said:
-                return place
+                return other.number
         return None

@@ -17,7 +17,7 @@ from tokexplore.tui.explore.engine_link import EngineLink
 from tokexplore.tui.explore.explorer import Explorer
 from tokexplore.tui.explore.jobs import Jobs
 from tokexplore.tui.explore.queries import Queries
-from tokexplore.tui.explore.streams import ENDINGS, Notify, Streams
+from tokexplore.tui.explore.streams import ENDINGS, FULL, Notify, Streams
 
 
 class Picks:
@@ -73,6 +73,8 @@ class Picks:
         """
         explorer, tree = self._explorer, self._explorer.tree
         self._link.check("another token", "prefill")
+        if self._link.info is not None and 0 < self._link.info.context <= tree.depth[before]:
+            raise UsageError(FULL)
         standing = self._queries.stored_rank(before, token)
         if standing is None:
             await self._wake()

@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol
 from tokexplore.models.api.engine import (
     Described,
     DrawnToken,
+    EndReason,
     Progress,
     ScoredToken,
     StreamEnded,
@@ -16,6 +17,7 @@ from tokexplore.models.api.engine import (
 )
 from tokexplore.models.errors import EngineLostError
 from tokexplore.models.sampling.settings import SamplingSettings
+from tokexplore.models.sampling.stop_criteria import StopCriteria
 from tokexplore.models.tree.exploring import explore
 from tokexplore.models.tree.record import record
 from tokexplore.models.worker.async_engine import AsyncEngine, Handle
@@ -34,6 +36,7 @@ ENDINGS = {
     "stop": "a stop text was met",
     "context": "the context is full",
 }
+FULL = "The context is full: branch earlier to go on."
 ANSWERED = frozenset(("eos", "end of turn"))
 """Those after which it is the user's turn in a chat."""
 ENDED = "Ended: "
@@ -167,7 +170,7 @@ class Streams:
         if self.live or self._link.absent or not explorer.nodes:
             return
         if explorer.tree.ended.get(explorer.leaf) == "context":
-            self._notify("The context is full: branch earlier to go on.", severity="warning")
+            self._notify(FULL, severity="warning")
             return
         limited = count is not None or self.single_step
         length = count or (1 if self.single_step else self.max_new_tokens)
@@ -204,6 +207,15 @@ class Streams:
             describe_end=True,
             watch=() if self.leader else tuple(self._watchlist.tokens),
         )
+
+    def end_at(self, node: int) -> EndReason | None:
+        """Why a stream that had drawn the token of a node would have ended with it; None where it
+        would have gone on."""
+        tree, client = self._explorer.tree, self._link.client
+        before = self.extension(tree.parent[node], 1)
+        criteria = StopCriteria(client.info, client.vocabulary, before)
+        full = 0 < client.info.context <= tree.depth[node]
+        return criteria.reason(tree.token[node]) or ("context" if full else None)
 
     async def _follow(self, stream: LiveStream, handle: Handle[StreamEvent]) -> None:
         try:

@@ -67,7 +67,7 @@ class TemperatureRuns:
         self._works: list[asyncio.Task[None]] = []
 
     def start(self, temperatures: Sequence[float], seed: int) -> None:
-        """Begin anew with these temperatures; the other settings are those in force.
+        """Begin anew with each of these temperatures once; the other settings are those in force.
 
         Raises:
             UsageError: for a temperature that is not possible.
@@ -75,7 +75,7 @@ class TemperatureRuns:
         base = self._controller.explorer.settings
         runs = [
             TemperatureRun(msgspec.structs.replace(base, temperature=t, seed=seed).checked())
-            for t in temperatures
+            for t in dict.fromkeys(temperatures)
         ]
         self.stop()
         self.runs = runs

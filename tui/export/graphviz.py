@@ -7,12 +7,13 @@ from tokexplore.models.display import safe_text
 from tokexplore.models.tree.trie import Branch
 from tokexplore.tui.export.leaving import Left, left_by
 from tokexplore.tui.export.source import Scope, Source
+from tokexplore.widgets.cell_text import cut, wrapped
 from tokexplore.widgets.numbers import percent
 
 WORDS = 160
-"""Characters of a branch's text that its box shows."""
+"""Cells of a branch's text that its box shows."""
 WIDTH = 40
-"""Characters in a line of it."""
+"""Cells of a line of it."""
 
 
 def dot_parts(source: Source, scope: Scope, _count: int) -> Iterator[bytes]:
@@ -32,12 +33,9 @@ def dot_parts(source: Source, scope: Scope, _count: int) -> Iterator[bytes]:
 
 def _label(source: Source, branch: Branch, scope: Scope) -> str:
     text = source.vocabulary.text(source.tree.token[n] for n in source.chain(branch, scope))
-    text = " ".join(text.split())
-    if len(text) > WORDS:
-        text = f"{text[:WORDS]}…"
-    lines = [text[at : at + WIDTH] for at in range(0, len(text), WIDTH)]
+    shown = cut(safe_text(" ".join(text.split())), WORDS)
     head = f"{branch.number} {branch.name}".strip()
-    return "".join(f"{_escaped(one)}\\l" for one in (head, *lines))
+    return "".join(f"{_escaped(one)}\\l" for one in (head, *wrapped(shown, WIDTH)))
 
 
 def _edge(source: Source, branch: Branch, left: Left) -> str:

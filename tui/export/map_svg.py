@@ -182,12 +182,14 @@ class _Drawing:
 
     def _draw_foot(self) -> None:
         subtree = subtree_of(self._icicle, self._map.start)
-        by = self._source.provenance
+        by, layout = self._source.provenance, self._map.layout
         words = [
             *([safe_text(by.model)] if by else []),
             f"{counted(subtree.nodes, 'token')} in {counted(subtree.leaves, 'path')}",
             "height: the model's probability",
             "hatched: not explored",
+            *(["grey: tokens too low to be drawn"] if layout.crumbs else []),
+            *(["?: probability not known"] if not all(b.known for b in layout.blocks) else []),
         ]
         self._svg.text(_MARGIN, self._top + _HIGH + 24, " · ".join(words), _SMALL,
                        self._own["muted"], font=SANS)  # fmt: skip

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from copy import copy
 
-from tokexplore.models.display import RunningText
+from tokexplore.models.display import RunningText, counted
 from tokexplore.models.tokens import Vocabulary
 from tokexplore.models.tree.tree import TokenTree
 from tokexplore.tui.explore.futures import Futures, Lane, Order
@@ -48,7 +48,7 @@ def lane_head(futures: Futures, lane: Lane, columns: int, *, here: bool) -> list
     room = (_NAME if columns >= _ONE_LINE else max(6, columns // 3)) - len(times)
     name = fit(cut(vocabulary.show(tree.token[lane.head]), room), room)
     first: list[Piece] = [
-        Piece(f"{'›' if here else ' '}{futures.number(lane):>2} ", "here" if here else "muted"),
+        Piece(f"{'›' if here else ' '}{lane.number:>2} ", "here" if here else "muted"),
         Piece(f"{mark} ", "sampler" if lane.live else "muted"),
         Piece(f"{share:>5} "),
         Piece(name, "here" if here else "bold"),
@@ -150,11 +150,12 @@ def lanes_note(futures: Futures, shown: int) -> str:
         if not math.isnan(futures.tree.logprob[lane.head])
     )
     words = [
-        f"{shown} of {lanes} futures in view" if shown < lanes else f"{lanes} futures",
+        f"{shown} of {lanes} futures in view" if shown < lanes else counted(lanes, "future"),
         _ORDERS[futures.order],
         f"together {percent(mass)} of the probability",
     ]
-    if futures.left_out:
-        words.append(f"{futures.left_out} more candidates above that mass have no lane")
+    if more := futures.left_out:
+        have = "has" if more == 1 else "have"
+        words.append(f"{counted(more, 'more candidate')} above that mass {have} no lane")
     coarse = shared_passes(futures.rows, futures.dtype)
     return "\n".join(" · ".join(line) for line in (words, coarse) if line)

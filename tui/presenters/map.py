@@ -33,6 +33,8 @@ _SEEN = math.log(1 / 40)
 """Logprob (nats) of the lowest block that the cursor begins on."""
 _WORDS = 120
 """Tokens before the cursor that its text is made from."""
+_EVERY = (1, 2, 5, 10, 20, 50)
+"""Of so many columns one has a head."""
 _NAME = 24
 """Cells of a token's name."""
 
@@ -84,7 +86,7 @@ def map_view(
     shown, own = look.rows, set(path)
     return IcicleView(
         look.cells,
-        [str(begin + column) if begin + column else "prompt" for column in columns],
+        _heads(begin + place.first, look),
         [
             _drawn(icicle, vocabulary, block, place, look, own, named=block.height * shown >= 0.9)
             for block in blocks
@@ -92,6 +94,22 @@ def map_view(
         [_gap(gap, place.first) for gap in layout.rests],
         [_gap(gap, place.first) for gap in layout.crumbs],
     )
+
+
+def _heads(first: int, look: MapLook) -> list[str]:
+    """The steps of the columns from `first` on: of each, or of every 2nd, 5th, 10th, ..., so that
+    a blank is between them."""
+    steps = range(first, first + look.steps)
+    room = len(str(steps[-1])) + 1
+    by = next(n for n in _EVERY if n * look.cells >= room)
+    heads, free = list[str](), 0
+    for at, step in enumerate(steps):
+        head = "prompt" if not step else "" if step % by else str(step)
+        begin, end = at * look.cells, at * look.cells + len(head)
+        fits = head and begin >= free and end < look.steps * look.cells
+        heads.append(head if fits else "")
+        free = end + 1 if fits else free
+    return heads
 
 
 def _low_block(icicle: Icicle, place: MapPlace, columns: range) -> list[Block]:
@@ -253,7 +271,7 @@ def _below(subtree: Subtree, *, bits: bool) -> list[str]:
 def subtree_words(subtree: Subtree, *, bits: bool) -> list[str]:
     """The sums over what was explored after a node."""
     unit, nats = unit_of(bits=bits)
-    mass = probability_text(math.log(subtree.mass)) if subtree.mass else "0"
+    mass = probability_text(subtree.log_mass)
     least = "at least " if subtree.unknown else ""
     entropy = None if subtree.entropy is None else subtree.entropy / nats
     return [

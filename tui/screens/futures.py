@@ -9,7 +9,7 @@ from textual.containers import Container
 from textual.widgets import Static
 
 from tokexplore.tui.explore.controller import Controller
-from tokexplore.tui.explore.futures import ORDERS, Choice, Futures, Lane, asked_choice
+from tokexplore.tui.explore.futures import ORDERS, Futures, Lane, asked_choice
 from tokexplore.tui.presenters.lanes import LEAST_COLUMNS, LaneText, lane_head, lanes_note
 from tokexplore.tui.presenters.status import step_title
 from tokexplore.tui.screens.dialog import Ask
@@ -28,7 +28,7 @@ class FuturesScreen(LiveScreen):
     """Lanes beside each other, or below each other where the screen is narrow.
 
     Args:
-        choice: which continuations the step opens into.
+        futures: begun.
     """
 
     DEFAULT_CSS = """
@@ -74,10 +74,9 @@ class FuturesScreen(LiveScreen):
                 tooltip="Mark this lane's branch for comparison."),
     ]  # fmt: skip
 
-    def __init__(self, controller: Controller, choice: Choice) -> None:
+    def __init__(self, controller: Controller, futures: Futures) -> None:
         super().__init__(controller)
-        self.futures = Futures(controller, self.changed)
-        self._choice, self._folded = choice, False
+        self.futures, self._folded = futures, False
         self._here: Lane | None = None
         """The lane under the cursor: it stays that, however they are sorted."""
         self._last = 0
@@ -95,7 +94,7 @@ class FuturesScreen(LiveScreen):
         yield KeyBar()
 
     def on_mount(self) -> None:
-        """Let the lanes stream."""
+        """The lines around the lanes."""
         hints = [
             KeyHint("{futures.up:↑}{futures.down:↓}", "lane", 9),
             KeyHint("{futures.take:⏎}", "go there", 8, "take"),
@@ -110,7 +109,6 @@ class FuturesScreen(LiveScreen):
         self.show_keys(hints, "futures.close")
         title = step_title(self.explorer, self.size.width // 3)
         self.query_one(TitleRule).show([Part("futures", "text"), *title], legend_parts("surprisal"))
-        self.controller.jobs.change(self.futures.begin(self._choice))
 
     def on_resize(self, event: events.Resize) -> None:
         """All lanes anew."""
@@ -229,6 +227,7 @@ class FuturesScreen(LiveScreen):
             self.controller.jobs.change(self.futures.hold(lane))
         elif self.has_engine():
             self.futures.go_on(lane)
+            self.changed()
 
     def action_drop(self) -> None:
         """Leave this lane out."""
@@ -243,6 +242,9 @@ class FuturesScreen(LiveScreen):
 
     def action_fold(self) -> None:
         """Leave lanes out that say what another says, or show them."""
+        if not self._folded and not any(map(self.futures.twin, self.futures.lanes)):
+            self.app.notify("No lane says what another one says.", timeout=3, markup=False)
+            return
         self._folded = not self._folded
         self.changed()
 
@@ -259,10 +261,9 @@ class FuturesScreen(LiveScreen):
             self.app.push_screen(Ask(ASKED, "4", replaced=True, take=self._edited))
 
     async def _edited(self, text: str) -> None:
-        choice = asked_choice(text)
+        await self.futures.begin(asked_choice(text))
         self._here, self._last = None, 0
         self._texts.clear()
-        await self.futures.begin(choice)
 
     def action_close(self) -> None:
         """Back to the main screen."""

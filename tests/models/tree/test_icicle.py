@@ -263,11 +263,12 @@ def test_the_sums_of_a_subtree() -> None:
     tree.record_distribution(start, distribution(2.0))
     tree.record_distribution(one, distribution(1.0))
     tree.record_distribution(deep, distribution(9.0))
-    assert subtree_of(Icicle(tree, []), start) == (3, 2, pytest.approx(0.5), 0, 1.5)
-    assert subtree_of(Icicle(tree, []), one) == (1, 1, pytest.approx(0.5), 0, 1.0)
-    assert subtree_of(Icicle(tree, []), other) == (0, 0, 0.0, 0, None)
+    half = pytest.approx(math.log(0.5))
+    assert subtree_of(Icicle(tree, []), start) == (3, 2, half, 0, 1.5)
+    assert subtree_of(Icicle(tree, []), one) == (1, 1, half, 0, 1.0)
+    assert subtree_of(Icicle(tree, []), other) == (0, 0, -math.inf, 0, None)
     taken(tree, start, 8, None)
-    assert subtree_of(Icicle(tree, []), start) == (4, 3, pytest.approx(0.5), 1, 1.5)
+    assert subtree_of(Icicle(tree, []), start) == (4, 3, half, 1, 1.5)
 
 
 @given(trees())
@@ -280,5 +281,21 @@ def test_the_mass_of_a_subtree_is_that_of_its_leaves(made: tuple[TokenTree, int]
     logprobs = [logprob_since(tree, start, node) for node in leaves]
     known = [math.exp(logprob) for logprob in logprobs if not math.isnan(logprob)]
     assert (found.nodes, found.leaves) == (len(nodes), len(leaves))
-    assert found.mass == pytest.approx(math.fsum(known))
+    assert math.exp(found.log_mass) == pytest.approx(math.fsum(known))
     assert found.unknown == len(leaves) - len(known)
+
+
+def test_the_mass_of_long_branches_is_no_false_zero() -> None:
+    tree, start = prompted()
+    leaves = list[int]()
+    for first, own in ((5, 1e-3), (6, 1e-2)):
+        leaf = taken(tree, start, first, own)
+        for _ in range(250):
+            leaf = taken(tree, leaf, 7, own)
+        leaves.append(leaf)
+    found = subtree_of(Icicle(tree, []), start)
+    assert found.log_mass == pytest.approx(251 * math.log(1e-2)), "the other is nothing beside it"
+    equal = taken(tree, tree.parent[leaves[1]], 8, 1e-2)
+    again = subtree_of(Icicle(tree, []), start)
+    assert tree.parent[equal] == tree.parent[leaves[1]]
+    assert again.log_mass == pytest.approx(found.log_mass + math.log(2))

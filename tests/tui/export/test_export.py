@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from support.exports import HOSTILE, VOCABULARY, Page, imported, source_of, written
 from support.sessions import PROVENANCE, distribution, grow, prompted
 
+from tokexplore.models.display import safe_text
 from tokexplore.models.errors import UsageError
 from tokexplore.models.tree.events import (
     Bookmarked,
@@ -225,6 +226,24 @@ def test_a_graph_has_a_box_a_branch() -> None:
     assert all(
         line.count('"') % 2 == 0 for line in text.replace(r"\\", "").replace(r"\"", "").splitlines()
     )
+
+
+def test_the_text_in_a_box_is_wrapped_between_words() -> None:
+    tree = TokenTree()
+    node = prompted(tree)
+    tree.load(PROVENANCE)
+    ids = [token for token in range(VOCABULARY.rows - 60, VOCABULARY.rows - 20)
+           if VOCABULARY.bytes_of(token).startswith(b" ")]  # fmt: skip
+    for token in ids:
+        node = tree.take(node, token, "picked", logprob=-1.0, rank=1)
+    text = written(source_of(tree), "dot").decode()
+    label = re.search(r'label="(.*)"', text)
+    assert label is not None
+    _, *lines, _ = label[1].split("\\l")
+    words = safe_text(VOCABULARY.text(tree.ids(node))).replace("\\", "\\\\").split()
+    shown = [word for line in lines for word in line.split()]
+    assert len(lines) > 2
+    assert shown[:-1] == words[: len(shown) - 1], "none is cut but the last one"
 
 
 def test_what_is_imported_is_what_was_exported() -> None:

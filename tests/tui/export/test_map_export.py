@@ -74,6 +74,22 @@ def test_the_picture_has_a_rectangle_as_high_as_each_token_is_probable() -> None
     assert "?" in texts
 
 
+def test_the_legend_names_what_there_is_and_nothing_else() -> None:
+    def foot(tree: TokenTree) -> str:
+        texts = [text.text or "" for text in drawn(source_of(tree)).iter(f"{SVG}text")]
+        return next(text for text in texts if "hatched" in text)
+
+    plain = TokenTree()
+    plain.take(prompted(plain), 1, "picked", logprob=-1.0, rank=1)
+    assert "grey" not in foot(plain)
+    assert "?" not in foot(plain)
+    assert "?: probability not known" in foot(forked())
+    low = TokenTree()
+    low.take(prompted(low), 1, "picked", logprob=-9.0, rank=1)
+    assert "grey: tokens too low to be drawn" in foot(low)
+    assert "?" not in foot(low)
+
+
 def test_the_picture_holds_hostile_tokens_as_text_and_loads_nothing() -> None:
     tree = TokenTree()
     start = prompted(tree)

@@ -4,10 +4,11 @@ import re
 import threading
 import time
 
+import msgspec
 import pytest
 from support.app import during, make_app, press, screen_text, settle, until
 from support.fake_engine import FakeEngine
-from support.fake_vocabulary import EOS
+from support.fake_vocabulary import EOS, USER
 from textual.pilot import Pilot
 
 from tokexplore.models.api.engine import Control, DrawnToken, StreamRequest
@@ -245,12 +246,13 @@ async def test_the_cursor_stays_with_its_lane_while_others_overtake_it() -> None
         gate.release(500)
         await ended(pilot, screen)
         after = screen.futures.lanes
+        assert here is not None
         assert here is before[2]
         assert after[2] is not here, "others have overtaken it"
         assert screen.lane is here
         assert "›" in next(
             line for line in screen_text(app).splitlines()
-            if f" {screen.futures.number(here)} ■" in line
+            if f" {here.number} ■" in line
         )  # fmt: skip
         await press(pilot, "x")
         assert here not in screen.futures.lanes
@@ -400,7 +402,144 @@ async def test_temperature_0_draws_nothing_and_says_so() -> None:
         assert isinstance(app.screen, Ask)
         assert "2 to 16" in screen_text(app)
         await press(pilot, "ctrl+u", *"draws", "enter")
-        await until(pilot, lambda: any("Temperature 0 draws nothing" in said for said in told(app)))
+        assert isinstance(app.screen, Ask)
+        assert "Temperature 0 draws nothing" in screen_text(app)
+
+
+async def test_what_no_candidate_has_is_refused_in_the_dialog_and_can_be_mended() -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await ready(pilot, app)
+        nodes = len(app.controller.explorer.tree)
+        await press(pilot, "F", *"99%", "enter")
+        assert isinstance(app.screen, Ask)
+        assert "No candidate has 99%" in screen_text(app)
+        await press(pilot, "ctrl+g")
+        assert isinstance(app.screen, BrowseScreen)
+        assert len(app.controller.explorer.tree) == nodes
+        await press(pilot, "F", *"99%", "enter", "ctrl+u", "2", "enter")
+        screen = app.screen
+        assert isinstance(screen, FuturesScreen)
+        await ended(pilot, screen)
+        await press(pilot, "e", *"99%", "enter")
+        assert isinstance(app.screen, Ask)
+        await press(pilot, "ctrl+g")
+        assert len(screen.futures.lanes) == 2
+
+
+async def test_a_row_too_many_is_not_chosen() -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await ready(pilot, app)
+        await press(pilot, "plus", *["down", "plus"] * 15)
+        assert not any("not possible" in said for said in told(app))
+        await press(pilot, "down", "plus")
+        assert any("16 rows are chosen" in said for said in told(app))
+        await press(pilot, "up", "plus", "down", "plus", "F")
+        screen = app.screen
+        assert isinstance(screen, FuturesScreen)
+        ids = screen.explorer.tree.distribution[screen.futures.node].id_view
+        heads = [screen.explorer.tree.token[lane.head] for lane in screen.futures.lanes]
+        assert heads == [*ids[:15], ids[16]]
+
+
+def ending(options: AppOptions) -> TokexploreApp:
+    """After the prompt EOS comes first and the end of a turn third."""
+    ids = tuple(FakeEngine().encode(TEXT))
+    planted = {ids: {EOS: 40.0, 300: 39.0, USER: 38.0, 301: 37.0}}
+    return make_app(engine=FakeEngine(planted=planted), options=options)
+
+
+async def test_a_lane_whose_token_ends_the_text_is_an_ended_lane_there_before_or_new() -> None:
+    options = AppOptions(prompt=PromptSpec(text=TEXT), max_new_tokens=5, stop_ids=(301,))
+    app = ending(options)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await ready(pilot, app)
+        tree = app.controller.explorer.tree
+        (main,) = tree.branches
+        assert tree.ended[main.tip] == "eos"
+        screen = await opened(pilot, app)
+        await ended(pilot, screen)
+        lengths = [len(lane.nodes) for lane in screen.futures.lanes]
+        reasons = [screen.futures.ended(lane) for lane in screen.futures.lanes]
+        assert (lengths[0], lengths[3]) == (1, 1)
+        assert min(lengths[1:3]) > 1, "no chat: the end of a turn is a token as any"
+        assert (reasons[0], reasons[3]) == ("eos", "stop")
+        assert screen.futures.lanes[0].leaf == main.tip
+        await press(pilot, "q", "home", "down", "down", "down", "down", "F", "2", "enter")
+        again = app.screen
+        assert isinstance(again, FuturesScreen)
+        assert [len(lane.nodes) for lane in again.futures.lanes] == lengths[:2]
+
+
+async def test_a_new_lane_that_begins_with_eos_is_that_token_unless_eos_is_ignored() -> None:
+    ids = tuple(FakeEngine().encode(TEXT))
+    for options, length in ((OPTIONS, 13), (msgspec.structs.replace(OPTIONS, ignore_eos=False), 1)):
+        planted = {ids: {300: 40.0, EOS: 39.0}}
+        app = make_app(engine=FakeEngine(planted=planted), options=options)
+        async with app.run_test(size=(120, 40)) as pilot:
+            screen = await opened(pilot, app, "2")
+            await ended(pilot, screen)
+            lane = screen.futures.lanes[1]
+            assert screen.explorer.tree.token[lane.head] == EOS
+            assert len(lane.nodes) == length
+            assert screen.futures.ended(lane) == ("eos" if length == 1 else "length")
+
+
+@SIZES
+@pytest.mark.parametrize("back", [(), ("left",), ("left", "left")])
+async def test_lanes_that_fill_the_context_have_ended_and_none_goes_beyond(
+    size: tuple[int, int], back: tuple[str, ...]
+) -> None:
+    room = len(FakeEngine().encode(TEXT)) + 8
+    app = make_app(engine=FakeEngine(context=room), options=OPTIONS)
+    async with app.run_test(size=size) as pilot:
+        await ready(pilot, app)
+        tree = app.controller.explorer.tree
+        await press(pilot, "end", *back, "F", "3", "enter")
+        screen = app.screen
+        assert isinstance(screen, FuturesScreen)
+        await ended(pilot, screen)
+        assert [screen.futures.ended(lane) for lane in screen.futures.lanes] == ["context"] * 3
+        assert screen_text(app).count("context · ") == 3
+        assert [tree.depth[lane.leaf] for lane in screen.futures.lanes] == [room] * 3
+        await press(pilot, "space", "s", "down", "s", "enter", "end", "right")
+        nodes = len(tree)
+        await press(pilot, "F", "3", "enter")
+        assert isinstance(app.screen, Ask)
+        assert "The context is full" in screen_text(app)
+        await press(pilot, "ctrl+g", "plus", "F", "enter")
+        assert isinstance(app.screen, BrowseScreen)
+        assert "The context is full: branch earlier to go on." in told(app)
+        assert len(tree) == nodes
+        assert f"ctx {room}/{room}" in screen_text(app)
+        assert not any("shorten" in said for said in told(app))
+
+
+async def test_a_lane_keeps_its_number_when_an_earlier_one_is_left_out() -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = await opened(pilot, app)
+        await ended(pilot, screen)
+        first, *_, last = screen.futures.lanes
+        await press(pilot, "down", "x")
+        await press(pilot, "x")
+        assert screen.futures.lanes == [first, last]
+        assert (first.number, last.number) == (1, 4)
+        assert re.findall(r"[ ›](\d+) ■", screen_text(app)) == ["1", "4"]
+        assert "2 futures" in screen_text(app)
+        await press(pilot, "x")
+        await until(pilot, lambda: re.search(r"\b1 future ", screen_text(app)))
+
+
+async def test_where_no_lane_says_what_another_says_nothing_is_folded() -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = await opened(pilot, app)
+        await ended(pilot, screen)
+        await press(pilot, "f")
+        assert "No lane says what another one says." in told(app)
+        assert len(screen.shown) == 4
 
 
 async def test_undo_while_lanes_stream_holds_them_first() -> None:

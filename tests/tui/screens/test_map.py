@@ -4,7 +4,9 @@ import math
 import random
 import re
 import threading
+from itertools import pairwise
 
+import msgspec
 import pytest
 from support.app import during, make_app, press, screen_text, settle, until
 from support.exports import HOSTILE
@@ -14,10 +16,11 @@ from tokexplore.models.api.options import LoadOptions, PromptSpec
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.tree.events import Hidden
 from tokexplore.models.tree.icicle import Icicle, logprob_since
+from tokexplore.models.tree.subtree import Subtree
 from tokexplore.tui.app import TokexploreApp
 from tokexplore.tui.browse.screen import BrowseScreen
 from tokexplore.tui.explore.options import AppOptions
-from tokexplore.tui.presenters.map import WIDTHS
+from tokexplore.tui.presenters.map import WIDTHS, MapLook, _heads, subtree_words
 from tokexplore.tui.presenters.terms import terms_in
 from tokexplore.tui.screens.map import MapScreen
 from tokexplore.widgets.icicle import IcicleMap
@@ -183,6 +186,33 @@ async def test_colours_and_columns_change(size: tuple[int, int]) -> None:
         await press(pilot, *["minus"] * len(WIDTHS))
         assert screen.look.cells == WIDTHS[0]
         assert screen.look.steps == size[0] // WIDTHS[0]
+
+
+@pytest.mark.parametrize("cells", WIDTHS)
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_heads_of_columns_have_blanks_between_them(columns: int, cells: int) -> None:
+    for first in (0, 1, 7, 93, 985, 9_990):
+        look = MapLook(columns, 30, cells)
+        heads = _heads(first, look)
+        assert len(heads) == look.steps
+        ends = [(at * cells, at * cells + len(head)) for at, head in enumerate(heads) if head]
+        assert all(end < begin for (_, end), (begin, _) in pairwise([*ends, (columns + 1, 0)]))
+        numbers = [int(head) for head in heads if head.isdigit()]
+        assert all(heads[number - first] == str(number) for number in numbers)
+        gaps = {after - before for before, after in pairwise(numbers)}
+        assert len(gaps) == 1
+        assert gaps <= {1, 2, 5}
+    assert _heads(0, MapLook(120, 30, 9))[:3] == ["prompt", "1", "2"]
+
+
+async def test_heads_of_narrow_columns_do_not_run_together() -> None:
+    options = msgspec.structs.replace(OPTIONS, max_new_tokens=40)
+    app = make_app(options=options)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await mapped(pilot)
+        await press(pilot, *["minus"] * len(WIDTHS))
+        heads = next(row for row in screen_text(app).splitlines() if "prompt" in row)
+        assert heads.split() == ["prompt", *(str(n) for n in range(4, 60, 2))]
 
 
 @both_sizes
@@ -360,6 +390,12 @@ async def test_what_it_shows_is_explained() -> None:
             "map", "╱╱╱", "+5.3 bits", "path 3.1% of the map", "of what has the whole height",
             "tokens after it", "mass of a block", "mean H",
         }  # fmt: skip
+
+
+def test_a_mass_is_told_however_small_it_is() -> None:
+    words = subtree_words(Subtree(1850, 2, -1396.0, 0, 1.0), bits=False)
+    assert words[1] == f"mass {probability_text(-1396.0)}"
+    assert words[1].endswith("e-607")
 
 
 async def test_the_inspector_and_the_list_have_the_sums() -> None:

@@ -130,6 +130,9 @@ async def test_other_temperatures_can_be_asked_for_and_bad_ones_are_refused() ->
         await press(pilot, "e", *"1,3", "enter")
         await until(pilot, lambda: len(screen.temperature_runs.runs) == 2)
         await done(pilot, screen)
+        await press(pilot, "e", *"1,3,1.0,3", "enter")
+        await done(pilot, screen)
+        assert [r.settings.temperature for r in screen.temperature_runs.runs] == [1.0, 3.0]
         for bad, said in (("1,x", "no list of numbers"), ("1,-2", "temperature -2")):
             await press(pilot, "e", *bad, "enter")
             await settle(pilot)
