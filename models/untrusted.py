@@ -16,6 +16,8 @@ LARGEST_FILE = 100_000_000
 """Bytes at most of a file that is read whole."""
 BITS = 64
 """Of the largest whole number that a message or a row of a session can hold."""
+LARGEST_COUNT = 2**31 - 1
+"""Of what is counted: tokens, runs, rows, seconds."""
 _SHOWN = 40
 _BYTE_ORDER_MARK = "\ufeff"
 T = TypeVar("T")

@@ -26,6 +26,15 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f}%" if share < 0.9995 else ">99.9%"
 
 
+def duration(seconds: float) -> str:
+    """How long something takes, in the unit that needs the fewest digits: `45 s`, `12 min`."""
+    names = ((120, 1, "s"), (7200, 60, "min"), (172_800, 3600, "h"), (63_072_000, 86_400, "days"))
+    for limit, size, name in names:
+        if seconds < limit:
+            return f"{seconds / size:.0f} {name}"
+    return f"{seconds / 31_536_000:,.0f} years"
+
+
 def figure(value: float | None, decimals: int) -> str:
     """A figure with so many decimals; `?` where it is not known."""
     return "?" if value is None else f"{value:.{decimals}f}"

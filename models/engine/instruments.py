@@ -180,6 +180,10 @@ class LocalBench:
         info = self._core.info
         if not info.capabilities.shares:
             raise UsageError(f"{info.name} runs each branch by itself: it shares no prefix.")
+        if execution.attention:
+            raise UsageError(
+                "beside branches a path runs with the kernel that shares their prefix."
+            )
         if execution.mates:
             raise UsageError("beside branches of its own a path is in no batch of others.")
         if execution.beside >= info.vocabulary:

@@ -15,18 +15,20 @@ def rows_of(core: Core, paths: Sequence[Sequence[int]]) -> list[Row]:
     """The row after each path; those that are not held take steps of one token together."""
     found: list[Row] = []
     for first in range(0, len(paths), TOGETHER):
-        batch = paths[first : first + TOGETHER]
+        batch, made = paths[first : first + TOGETHER], dict[bytes, Row]()
         if core.probed.shares:
             for ids in batch:
                 core.check(ids)
             with core.memory_guarded():
-                _take_steps(core, [Path(ids) for ids in batch])
-        found += [core.row(ids)[0] for ids in batch]
+                made = _take_steps(core, [Path(ids) for ids in batch])
+        found += [made.get(Path(ids).key) or core.row(ids)[0] for ids in batch]
     return found
 
 
-def _take_steps(core: Core, paths: Sequence[Path]) -> None:
-    """Hold the rows after those of some paths that go on by one token, of one pass over them."""
+def _take_steps(core: Core, paths: Sequence[Path]) -> dict[bytes, Row]:
+    """The rows after those of some paths that go on by one token, of one pass over them, by the
+    keys of the paths; they are held too."""
+    made = dict[bytes, Row]()
     waiting: dict[bytes, tuple[Path, Leaf]] = {}
     try:
         for path in paths:
@@ -38,12 +40,14 @@ def _take_steps(core: Core, paths: Sequence[Path]) -> None:
                     core.turns.wait(leaf, path.ids[-1])
         for key, (_, leaf) in waiting.items():
             if (stepped := core.turns.take(leaf)) is not None:
-                core.rows_held.put(key, stepped.row())
+                made[key] = stepped.row()
+                core.rows_held.put(key, made[key])
     finally:
         for _, leaf in waiting.values():
             core.turns.leave(leaf)
             leaf.busy = False
         core.keep(*(leaf for _, leaf in waiting.values()))
+    return made
 
 
 def _before(core: Core, path: Path) -> Leaf:

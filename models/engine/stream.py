@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Generator, Iterator
+from contextlib import suppress
 
 import numpy as np
 import torch
@@ -22,6 +23,7 @@ from tokexplore.models.engine.core import Core
 from tokexplore.models.engine.forward import logits_row, prefill
 from tokexplore.models.engine.forward.kv_store import Leaf, Path
 from tokexplore.models.engine.forward.logits_row import Row
+from tokexplore.models.errors import TokexploreError
 from tokexplore.models.sampling.logit_edits import changes_of
 from tokexplore.models.sampling.randomness import Uniforms
 from tokexplore.models.sampling.settings import SamplingSettings
@@ -73,12 +75,13 @@ class Stream:
 
     def _leave(self, leaf: Leaf) -> None:
         """Leave a leaf where it is, for others to go on from."""
-        stepped = self._core.turns.leave(leaf)
-        if stepped:
-            self._row = stepped.row()
-            self._keep_row()
         leaf.busy = False
         self._keep_leaf()
+        stepped = self._core.turns.leave(leaf)
+        if stepped:
+            with suppress(TokexploreError):  # of a row that is no numbers nobody asked
+                self._row = stepped.row()
+                self._keep_row()
 
     def _keep_leaf(self) -> None:
         if self._leaf is not None and not self._aside:

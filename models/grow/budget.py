@@ -1,21 +1,28 @@
 """How far a tree may grow."""
 
+import math
 import re
 
 import msgspec
 
 from tokexplore.models.errors import UsageError
-from tokexplore.models.untrusted import brief
+from tokexplore.models.untrusted import LARGEST_COUNT, brief, number_of
 
 TOKENS = 500
 """Forward steps where nothing else was asked."""
 _PART = re.compile(
     r"(?:(?P<tokens>\d[\d,]*)(?:\s*(?:tokens?|steps?))?"
-    r"|(?P<seconds>\d*\.?\d+)\s*(?:s|secs?|seconds?)"
+    r"|(?P<seconds>\d*\.?\d+(?:e-?\d+)?)\s*(?:s|secs?|seconds?)"
     r"|depth\s*(?P<depth>\d+)"
     r"|(?:above|over)\s*(?P<least>\d*\.?\d+(?:e-?\d+)?)\s*%)",
     re.IGNORECASE,
 )
+_POSSIBLE = {
+    "tokens": f"1 to {LARGEST_COUNT} tokens",
+    "seconds": f"more than 0 s, at most {LARGEST_COUNT} s",
+    "depth": f"depth 1 to {LARGEST_COUNT}",
+    "least": "more than 0% and less than 100%",
+}
 
 
 class Budget(msgspec.Struct, frozen=True):
@@ -50,11 +57,11 @@ class Budget(msgspec.Struct, frozen=True):
         if self.tokens:
             parts.append(f"{self.tokens} token{'s' * (self.tokens != 1)}")
         if self.seconds:
-            parts.append(f"{self.seconds:g} s")
+            parts.append(f"{self.seconds:.12g} s")
         if self.depth:
             parts.append(f"depth {self.depth}")
         if self.least:
-            parts.append(f"above {100 * self.least:g}%")
+            parts.append(f"above {100 * self.least:.12g}%")
         return ", ".join(parts)
 
 
@@ -62,9 +69,9 @@ def asked_budget(text: str) -> Budget:
     """What somebody typed: `500 tokens`, `20 s`, `depth 12`, `above 0.1%`, or several of them.
 
     Raises:
-        UsageError: for anything else, and for one that is no limit.
+        UsageError: for anything else, and for a number that is no limit.
     """
-    found = dict[str, str]()
+    found = dict[str, float]()
     for part in re.split(r"\s*[,;]\s+|\s*,\s*(?=[a-z])|\s+and\s+", text.strip()):
         match = _PART.fullmatch(part.strip())
         if match is None:
@@ -72,27 +79,35 @@ def asked_budget(text: str) -> Budget:
                 f"{brief(part)!r} is no budget: give 500 tokens, 20 s, depth 12 or above 0.1%, "
                 "or several with commas."
             )
-        found |= {name: value for name, value in match.groupdict().items() if value}
-    return checked(
+        ((name, typed),) = ((name, typed) for name, typed in match.groupdict().items() if typed)
+        found[name] = _limit(part, name, typed)
+    return bounded(
         Budget(
-            int(found.get("tokens", "0").replace(",", "")),
+            int(found.get("tokens", 0)),
             float(found.get("seconds", 0)),
             int(found.get("depth", 0)),
-            float(found.get("least", 0)) / 100,
+            found.get("least", 0) / 100,
         )
     )
 
 
-def checked(budget: Budget) -> Budget:
-    """The same budget, with the usual number of tokens where nothing else ends it.
+def _limit(part: str, name: str, typed: str) -> float:
+    """The number in a part of a budget.
 
     Raises:
-        UsageError: for one that lets nothing grow.
+        UsageError: for one that is no limit.
     """
-    if budget == Budget():
-        raise UsageError("a budget of 0 lets nothing grow: give 1 token or more.")
-    if not 0 <= budget.least < 1:
-        raise UsageError(f"above {100 * budget.least:g}% there are no paths: give less than 100%.")
-    if not (budget.tokens or budget.seconds):
-        return msgspec.structs.replace(budget, tokens=TOKENS)
-    return budget
+    try:
+        value = number_of(typed.replace(",", ""))
+    except ValueError:
+        value = math.inf
+    if not 0 < value <= LARGEST_COUNT or (name == "least" and value >= 100):
+        raise UsageError(f"{brief(part)!r} is not possible: give {_POSSIBLE[name]}.")
+    return value
+
+
+def bounded(budget: Budget) -> Budget:
+    """The same budget, with the usual number of tokens where nothing in it surely ends a tree."""
+    if budget.tokens or budget.seconds:
+        return budget
+    return msgspec.structs.replace(budget, tokens=TOKENS)

@@ -102,7 +102,7 @@ class Growth:
         """Probability of the most probable open path; 0 where there is none."""
         if self._due.nodes:
             node, start = self._due.nodes[0], self._due.start
-            return node.mass_at(start) if start else node.mass
+            return node.mass_at(len(node.ids)) if start else node.mass
         return -self._line[0][0] if self._line else 0.0
 
     @property
@@ -158,7 +158,7 @@ class Growth:
                 if nodes:
                     break
                 heapq.heappop(self._line)
-                return Due([node], place)
+                return Due([node], node.told)
             heapq.heappop(self._line)
             nodes.append(self._gone_on(node, place))
             self._push(node, place + 1)

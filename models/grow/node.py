@@ -1,5 +1,6 @@
 """A path of a tree that grows whose next tokens are known, or are being asked for."""
 
+import math
 from typing import Literal, NamedTuple
 
 from tokexplore.models.api.engine import EndReason
@@ -24,7 +25,7 @@ class GrownNode:
 
     __slots__ = (
         "came_by", "children", "depth", "distribution", "fates", "held", "ids", "marks", "mass",
-        "met", "more", "parent", "rest", "shares", "text", "token", "unseen",
+        "met", "missed", "more", "parent", "rest", "shares", "text", "token", "told", "unseen",
     )  # fmt: skip
 
     def __init__(
@@ -51,8 +52,12 @@ class GrownNode:
         one does not."""
         self.rest = 1.0
         """Probability at this step of the tokens that are not among them."""
+        self.missed = 0.0
+        """The part of it that no page lists."""
+        self.told = 0
+        """Places of the order that were told: more than `ids` where a token came a second time."""
         self.more = True
-        """Whether these can be asked for."""
+        """Whether what comes behind them can be asked for."""
         self.distribution: Distribution | None = None
         self.children: dict[int, GrownNode] = {}
         """By place: those that are gone on from."""
@@ -62,11 +67,37 @@ class GrownNode:
         """The first place that is not gone on from."""
 
     def take_in(self, told: NextTokens) -> None:
-        """Know more next tokens, or the first ones."""
-        self.ids += told.id_view
-        self.shares += told.share_view
-        self.rest, self.more = told.rest, told.more
+        """Know the first next tokens, or those behind the ones that were told."""
+        if self.ids:
+            self._take_in_page(told)
+        else:
+            self.ids, self.shares, self.rest = [*told.id_view], [*told.share_view], told.rest
+        self.told, self.more = self.told + len(told), told.more
         self.distribution = told.distribution or self.distribution
+
+    def _take_in_page(self, told: NextTokens) -> None:
+        """Know more next tokens, as shares of what the rest was.
+
+        The row may have been computed anew since the page before, and alone instead of beside
+        others: in low precision its probabilities differ by a little, and so does its order. What
+        was read first stays: those tokens keep their shares, all others have the rest together, and
+        none of them has more than the last one listed. How they divide it the new page says. A
+        token that comes a second time has pushed one in front of the page that is listed nowhere
+        and is about as probable: its share is that one's, and stays in the rest.
+        """
+        whole = math.fsum((*told.share_view, told.rest))
+        if not whole:
+            return
+        scale, listed, most = (self.rest - self.missed) / whole, set(self.ids), self.shares[-1]
+        behind = [scale * told.rest]
+        for token, share in zip(told.id_view, told.share_view, strict=True):
+            if token in listed:
+                self.missed += scale * share
+                continue
+            self.ids.append(token)
+            self.shares.append(min(scale * share, most))
+            behind.append(scale * share - self.shares[-1])
+        self.rest = math.fsum((*behind, self.missed))
 
     def is_over(self, place: int) -> bool:
         """Whether the path with the token at a place is over."""

@@ -205,7 +205,7 @@ class _Dealer:
             together=bool(mates) and self._flip("together"),
             chunk=self._chunk(),
             cached=self._random.randrange(self._count) if self._flip("cache") else 0,
-            attention=self._one_of("attention", ("", *self._attentions[1:])),
+            attention="" if beside else self._one_of("attention", ("", *self._attentions[1:])),
             experts=self._one_of("experts", ("", "eager", "batched_mm", "grouped_mm")),
             threads=self._threads(),
             deterministic=self._flip("deterministic"),

@@ -139,7 +139,8 @@ class Journal:
     def _write(self, *, final: bool) -> bool:
         """Write what waits; whether all of it has reached the disk."""
         if self._writer is None:
-            self.path = self.path or self._place()
+            if self.path is None or not (self._seq or self.path.exists()):
+                self.path = self._place()  # anew where it was removed before anything was in it
             self._writer = Writer(self.path, self.created, self._previous(), self._seq, self._model)
             if self._writer.notice:
                 self._tell(self._writer.notice, False)

@@ -36,10 +36,14 @@ class Table:
     Args:
         listed: tokens that are told at once, at most.
         zeros: whether some tokens are impossible.
+        drift: deviation of a later page's logits from those of the first.
     """
 
-    def __init__(self, rows: int, seed: int, *, listed: int = 256, zeros: bool = False) -> None:
+    def __init__(
+        self, rows: int, seed: int, *, listed: int = 256, zeros: bool = False, drift: float = 0.0
+    ) -> None:
         self.rows, self.listed, self._seed, self._zeros = rows, listed, seed, zeros
+        self._drift = drift
         self.asked: list[tuple[int, ...]] = []
 
     def shares(self, path: tuple[int, ...]) -> np.ndarray:
@@ -48,6 +52,11 @@ class Table:
         if self._zeros:
             logits[random.integers(self.rows)] = -np.inf
         weights = np.exp(logits)
+        return weights / weights.sum()
+
+    def _read_again(self, path: tuple[int, ...], start: int) -> np.ndarray:
+        random = np.random.default_rng([self._seed, start, *path])
+        weights = self.shares(path) * np.exp(self._drift * random.standard_normal(self.rows))
         return weights / weights.sum()
 
     def describe_all(
@@ -63,7 +72,7 @@ class Table:
         told = []
         for path in map(tuple, paths):
             self.asked.append(path)
-            shares = self.shares(path)
+            shares = self._read_again(path, start) if start else self.shares(path)
             order = [t for t in np.argsort(-shares, kind="stable") if shares[t] > 0]
             end = start + min(count, self.listed)
             ids = np.array(order[start:end], np.uint32)

@@ -202,11 +202,16 @@ async def test_rebound_keys_act_and_are_shown_on_every_kind_of_screen() -> None:
         await press(pilot, "f5")
         sheet = app.screen
         assert isinstance(sheet, HelpSheet)
-        assert "  y       pin " in sheet.text().plain
+        assert "  y         pin " in sheet.text().plain
         await press(pilot, "w", "q", "f5")
         assert isinstance(app.screen, HelpSheet)
         shown = app.screen.text().plain
-        for line in ("  $       branch ", "  f5      help ", "Comparing (D)", "  w       close "):
+        for line in (
+            "  $         branch ",
+            "  f5        help ",
+            "Comparing (D)",
+            "  w         close ",
+        ):
             assert line in shown
         await press(pilot, "w", "percent_sign")
         assert isinstance(app.screen, PromptEditor)

@@ -10,7 +10,7 @@ from tokexplore.tui.browse.key_hints import Now, key_hints
 from tokexplore.tui.keymap import NONE, Rebinding
 from tokexplore.tui.keys import COMMANDS, GROUPS, bindings
 from tokexplore.tui.screens.compare import CompareScreen
-from tokexplore.tui.screens.help import help_sheet
+from tokexplore.tui.screens.help import help_sheet, screens
 from tokexplore.widgets.branch_rows import BranchStyles
 from tokexplore.widgets.branch_rows import columns_for as branch_columns
 from tokexplore.widgets.branch_rows import head_strip as branch_head
@@ -61,6 +61,21 @@ def test_help_names_every_command_and_follows_a_rebinding() -> None:
         assert isinstance(binding, Binding)
         assert binding.tooltip in text
     assert "^y" in help_sheet(Rebinding({"act.draw": ("ctrl+y",)}), {}).text().plain
+
+
+def test_help_parts_each_key_from_what_it_is_called_and_that_from_what_it_does() -> None:
+    others = {name: kind.BINDINGS for kind, name in screens().items()}
+    own = Rebinding({"act.draw": ("ctrl+pagedown", "f5")})
+    keys, _, _ = help_sheet(own, others).text(columns=200).plain.partition("Words on the screen")
+    shown = [line for line in keys.splitlines() if line[:2] == "  " != line[1:3]]
+    columns = [(line[12:30], line[30:]) for line in shown if line[11] == " " and line[29] == " "]
+    assert len(columns) > 0.9 * len(shown)
+    for name, says in columns:
+        assert name[0] != " "
+        assert says[0] != " "
+    assert "  ^pagedown f5 draw again " in keys
+    assert "  pagedown  page " in keys
+    assert "  shift+tab view before " in keys
 
 
 @pytest.mark.parametrize(

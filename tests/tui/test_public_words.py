@@ -44,7 +44,8 @@ OPTIONS = {
     "diff": f"{PROMPT} {SAMPLING} {LENGTH} by whole format top force {WEIGHTS} {ASKED} {SECOND}",
     "why": f"token token-id against against-id lens positions tuned-lens layers heads sort words "
     f"finest everything gradients points attention {PROMPT} format top force {LOADING}",
-    "grow": f"budget seconds depth least-mass by watch-text {PROMPT} {SAMPLING} {LENGTH} "
+    "grow": f"budget seconds depth least-mass by watch-text {PROMPT} "
+    f"{SAMPLING.replace(' seed', '')} {LENGTH.removeprefix('max-new-tokens')} "
     f"format top force {LOADING}",
     "sweep": f"{PROMPT} {KNOBS} {LENGTH} {LOADING} runs batch candidates grid steps format plot",
     "lab repeat": f"{LAB} runs vary batches concurrency deal new-seeds plain",

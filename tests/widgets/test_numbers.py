@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tokexplore.widgets.bars import bar
 from tokexplore.widgets.numbers import (
     count,
+    duration,
     logprob_text,
     mass_text,
     percent,
@@ -34,6 +35,18 @@ from tokexplore.widgets.numbers import (
 )
 def test_percent(share: float, text: str) -> None:
     assert percent(share) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0 s"), (45.4, "45 s"), (119, "119 s"), (120, "2 min"), (7000, "117 min"),
+        (7200, "2 h"), (172_799, "48 h"), (172_800, "2 days"), (6e7, "694 days"),
+        (63_072_000, "2 years"), (3.1536e12, "100,000 years"),
+    ],
+)  # fmt: skip
+def test_how_long_something_takes_is_told_in_a_unit_that_is_read(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
 
 
 @given(st.floats(0, 1, exclude_min=True, exclude_max=True))

@@ -7,20 +7,21 @@ import msgspec
 
 from tokexplore.models.catalog.catalog import locate
 from tokexplore.models.errors import UsageError
-from tokexplore.models.grow.budget import TOKENS, Budget, checked
+from tokexplore.models.grow.budget import TOKENS, Budget, bounded
 from tokexplore.models.grow.growth import By
 from tokexplore.models.grow.watch import Watch
 from tokexplore.models.opening import OpenEngine
+from tokexplore.models.sampling.settings import BY_FIELD
 from tokexplore.tui.cli.common.app_options import app_options
 from tokexplore.tui.cli.common.option_groups import (
     add_chat,
-    add_ending,
     add_loading,
     add_model,
     add_prompt,
     add_sampling,
+    add_stops,
 )
-from tokexplore.tui.cli.common.option_types import at_least_one, count, number, positive
+from tokexplore.tui.cli.common.option_types import at_least_one, count, number, seconds
 from tokexplore.tui.cli.common.parser import Parser
 from tokexplore.tui.cli.common.prompt_input import (
     Prompted,
@@ -65,21 +66,25 @@ def _parser() -> Parser:
     _add_budget(parser)
     add_prompt(parser)
     add_chat(parser)
-    add_sampling(parser)
-    add_ending(parser)
+    add_sampling(
+        parser,
+        "Only with --by sampler: the settings under which its probabilities are.",
+        seed=False,
+    )
+    add_stops(parser.add_argument_group("end"))
     _add_output(parser)
     add_loading(parser)
-    parser.set_defaults(watch=[], watch_id=[], session="")
+    parser.set_defaults(watch=[], watch_id=[], session="", seed=None, max_new_tokens=0)
     return parser
 
 
 def _add_budget(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("tree", "It grows until one of these is used up.")
     group.add_argument(
-        "--budget", type=at_least_one, metavar="N",
+        "--budget", type=at_least_one, default=0, metavar="N",
         help=f"forward steps, each of them a node ({TOKENS} unless --seconds is given)",
     )  # fmt: skip
-    group.add_argument("--seconds", type=positive, default=0.0, metavar="S", help="time to grow")
+    group.add_argument("--seconds", type=seconds, default=0.0, metavar="S", help="time to grow")
     group.add_argument(
         "--depth", type=at_least_one, default=0, metavar="N",
         help="go on from no text of so many tokens",
@@ -116,19 +121,27 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
 
 def _options(given: argparse.Namespace) -> Prompted[GrowOptions]:
     if not 0 <= given.least_mass < 1:
-        raise UsageError(f"--least-mass {given.least_mass:g} is no probability: give 0 to 1.")
+        raise UsageError(
+            f"--least-mass {given.least_mass:g} is not possible: give 0 or more, less than 1."
+        )
     for words in given.watch_text:
         Watch(words)  # which refuses what cannot be watched
     app = app_options(given)
+    named = [BY_FIELD[field].name for field in sorted(app.given)]
+    named += ["model defaults"] * app.model_defaults
+    if given.by == "model" and named:
+        raise UsageError(
+            f"the settings of the sampler ({', '.join(named)}) change nothing in the model's own "
+            "tree: give --by sampler too, or leave them out."
+        )
     if given.by == "sampler" and app.settings.greedy and not app.model_defaults:
         raise UsageError(
             "--by sampler at temperature 0 is a single text: give --temperature above 0, or "
             "--model-defaults."
         )
-    budget = Budget(given.budget or 0, given.seconds, given.depth, given.least_mass)
     options = GrowOptions(
         app=app,
-        budget=Budget(TOKENS) if budget == Budget() else checked(budget),
+        budget=bounded(Budget(given.budget, given.seconds, given.depth, given.least_mass)),
         by=given.by,
         watch=tuple(given.watch_text),
         format=given.format,

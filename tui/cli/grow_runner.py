@@ -25,6 +25,7 @@ from tokexplore.tui.explore.options import check_token_ids, with_texts
 from tokexplore.tui.export.grow_formats import format_of, written
 from tokexplore.tui.export.to_file import new_file
 from tokexplore.tui.report.grow_text import Grown, exact
+from tokexplore.widgets.numbers import duration
 
 
 def write_tree(
@@ -123,7 +124,7 @@ def _show(growth: Growth, seconds: float, meter: Meter) -> None:
     if rate:
         words += f" · {rate:.0f} tok/s"
     if (left := budget.seconds_left(steps, seconds, rate)) is not None:
-        words += f" · {left:.0f} s left"
+        words += f" · {duration(left)} left"
     shares = [(steps, budget.tokens), (int(1000 * seconds), int(1000 * budget.seconds))]
     done, total = max(shares, key=lambda pair: pair[0] / pair[1] if pair[1] else 0.0)
     meter.show(Progress("growing", done, total, detail=words))

@@ -26,6 +26,7 @@ from tokexplore.tui.cli.sweep import SweepOptions
 from tokexplore.tui.cli.sweep_plots import check_plot, plot_grids, plot_sweep
 from tokexplore.tui.explore.options import check_new, check_token_ids
 from tokexplore.tui.export import json_fields
+from tokexplore.widgets.numbers import duration
 
 
 def run_sweep(
@@ -160,6 +161,7 @@ def _progress(meter: Meter, stage: str, total: int) -> Callable[[int], None]:
 
     def report(done: int) -> None:
         left = (time.monotonic() - began) / done * (total - done)
-        meter.show(Progress(stage, done, total, detail=f"{done} of {total} · {left:.0f} s left"))
+        detail = f"{done} of {total} · {duration(left)} left"
+        meter.show(Progress(stage, done, total, detail=detail))
 
     return report

@@ -17,6 +17,7 @@ from tokexplore.models.grow.watch import Watch
 from tokexplore.models.tree.events import Ended, Viewed
 from tokexplore.models.tree.exploring import explore
 from tokexplore.models.tree.trie import ROOT
+from tokexplore.models.untrusted import brief
 from tokexplore.tui.explore.controller import Controller
 
 _BY = re.compile(r"[\s,;]*\b(?:by\s+)?(?:the\s+)?(model|sampler)(?:'s)?\s*$", re.IGNORECASE)
@@ -32,7 +33,13 @@ def asked_growth(text: str) -> tuple[Budget, By | None]:
     found = _BY.search(text)
     if found is None:
         return asked_budget(text), None
-    return asked_budget(text[: found.start()]), "sampler" if found[1][0] in "sS" else "model"
+    before = text[: found.start()]
+    if not before.strip():
+        raise UsageError(
+            f"{brief(text.strip())!r} names no budget: give one before it, such as 500 tokens, "
+            "20 s, depth 12 or above 0.1%."
+        )
+    return asked_budget(before), "sampler" if found[1][0] in "sS" else "model"
 
 
 class Growing:

@@ -7,8 +7,8 @@ import msgspec
 from tokexplore.models.errors import UsageError
 from tokexplore.models.sampling.knobs import KNOBS, Knob, exact
 from tokexplore.models.sampling.settings import BY_FIELD, SamplingSettings
-from tokexplore.models.untrusted import brief, number_of
-from tokexplore.tui.explore.options import LARGEST_COUNT, MAX_NEW_TOKENS
+from tokexplore.models.untrusted import LARGEST_COUNT, brief, number_of
+from tokexplore.tui.explore.options import MAX_NEW_TOKENS
 
 LENGTH = Knob(
     "length", "max_new_tokens", 1, 64, 1, LARGEST_COUNT, "tokens a stream may add",

@@ -32,9 +32,6 @@ CLOSE_CALL = 0.5
 THEMES = {"dark": "tokexplore-dark", "light": "tokexplore-light", "ansi": "tokexplore-ansi"}
 """Themes by the words of the command line."""
 
-LARGEST_COUNT = 2**31 - 1
-"""Of what is counted: tokens, runs, rows."""
-
 
 class AppOptions(msgspec.Struct, frozen=True):
     """Everything that the user asked for on the command line, checked."""

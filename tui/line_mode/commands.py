@@ -10,9 +10,8 @@ from tokexplore.models.errors import UsageError
 from tokexplore.models.sampling.knobs import BY_NAME, with_value
 from tokexplore.models.tree.events import Edit, Named
 from tokexplore.models.tree.trie import ROOT
-from tokexplore.models.untrusted import BITS, brief, number_of
+from tokexplore.models.untrusted import BITS, LARGEST_COUNT, brief, number_of
 from tokexplore.tui.explore.explorer import Explorer
-from tokexplore.tui.explore.options import LARGEST_COUNT
 from tokexplore.tui.explore.text_scores import TextScores
 from tokexplore.tui.explore.undo_text import words_of
 from tokexplore.tui.line_mode.printer import LinePrinter

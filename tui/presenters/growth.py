@@ -11,7 +11,7 @@ from tokexplore.tui.explore.growing import Growing
 from tokexplore.tui.report.grow_text import exact, likely, text_of, why_over
 from tokexplore.widgets.bars import bar
 from tokexplore.widgets.cell_text import cut, width
-from tokexplore.widgets.numbers import percent
+from tokexplore.widgets.numbers import duration, percent
 from tokexplore.widgets.role_lines import Piece, Role, Row
 
 SHOWN = 300
@@ -27,14 +27,19 @@ def likely_texts(growth: Growth | None) -> list[Leaf]:
     return likely(growth, SHOWN) if growth else []
 
 
-def figures(growing: Growing, columns: int) -> list[Row]:
-    """The mass told apart, how far it is, and each watched text."""
+def figures(growing: Growing, columns: int, most_watched: int) -> list[Row]:
+    """The mass told apart, how far it is, and the watched texts: in so many rows at most the last
+    of them, and how many there are before."""
     growth = growing.growth
     if growth is None:
         return [[Piece("…", "muted")]]
     rows: list[Row] = [_masses(growth), _mass_bar(growth, columns), *_progress(growing, growth)]
-    rows += [_watched(watch, columns) for watch in growth.watches]
-    return [*rows, []]
+    watches = growth.watches
+    if len(watches) > most_watched:
+        hidden = len(watches) - (most_watched - 1)
+        watches = watches[hidden:]
+        rows.append([Piece(f"… {hidden} more before these", "muted")])
+    return [*rows, *(_watched(watch, columns) for watch in watches), []]
 
 
 def _masses(growth: Growth) -> Row:
@@ -69,7 +74,7 @@ def _progress(growing: Growing, growth: Growth) -> list[Row]:
     if rate := growing.rate:
         words.append(f"{rate:.0f} tok/s")
     if (left := growing.seconds_left) is not None and growing.running:
-        words.append(f"{left:.0f} s left")
+        words.append(f"{duration(left)} left")
     return [[state, Piece(within, "muted")], [Piece(" · ".join(words), "muted")]]
 
 

@@ -133,9 +133,7 @@ class CompareScreen(LiveScreen):
 
     def action_why(self) -> None:
         """Why the branch in view and the next of these part."""
-        if self.controller.link.absent:
-            self.app.notify(self.controller.link.absence, timeout=3, markup=False)
-        else:
+        if self.has_engine():
             self.controller.jobs.change(self.controller.while_paused(self._open_why))
 
     async def _open_why(self) -> None:

@@ -216,7 +216,8 @@ class FuturesScreen(LiveScreen):
 
     def action_toggle_all(self) -> None:
         """Hold all lanes, or let them go on."""
-        self.controller.jobs.change(self.futures.toggle_all())
+        if self.futures.live or self.has_engine():
+            self.controller.jobs.change(self.futures.toggle_all())
 
     def action_hold_one(self) -> None:
         """Hold this lane, or let it go on."""
@@ -224,7 +225,7 @@ class FuturesScreen(LiveScreen):
             return
         if lane.live:
             self.controller.jobs.change(self.futures.hold(lane))
-        else:
+        elif self.has_engine():
             self.futures.go_on(lane)
             self.changed()
 
@@ -256,7 +257,8 @@ class FuturesScreen(LiveScreen):
 
     def action_edit(self) -> None:
         """Ask for other futures of this step."""
-        self.app.push_screen(Ask(ASKED, "4", replaced=True, take=self._edited))
+        if self.has_engine():
+            self.app.push_screen(Ask(ASKED, "4", replaced=True, take=self._edited))
 
     async def _edited(self, text: str) -> None:
         await self.futures.begin(asked_choice(text))

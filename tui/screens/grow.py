@@ -23,6 +23,8 @@ from tokexplore.widgets.title_rule import Part, TitleRule
 
 ASKED = "A budget: 500 tokens, 20 s, depth 12, above 0.1%, or several; sampler grows by its own"
 _TEXT = "What is to be in the text: words, or /a regular expression/; again takes it away"
+_PART = 3
+"""The watched texts take one of so many parts of the screen at most."""
 
 
 class GrowScreen(LiveScreen):
@@ -112,7 +114,7 @@ class GrowScreen(LiveScreen):
         self._index = max(0, min(self._index, len(self._leaves) - 1))
         columns = max(20, self.size.width - 2)
         above, below = self.query_one("#grow-figures", RoleLines), self._texts
-        rows = figures(self.growing, columns)
+        rows = figures(self.growing, columns, max(2, self.size.height // _PART))
         above.styles.height = len(rows)
         above.show(rows, lit=False)
         head = [[Piece("   mass" + " " * 14 + "stands", "muted"), Piece(" " * 7 + "says", "muted")]]
@@ -161,7 +163,7 @@ class GrowScreen(LiveScreen):
             self.controller.jobs.change(self.growing.hold())
         elif self.growing.is_over:
             self.action_edit()
-        else:
+        elif self.has_engine():
             self.growing.go_on()
 
     def action_watch(self) -> None:
@@ -173,8 +175,9 @@ class GrowScreen(LiveScreen):
 
     def action_edit(self) -> None:
         """Ask for another budget."""
-        words = self.growing.budget.words()
-        self.app.push_screen(Ask(ASKED, words, replaced=True, take=self._edited))
+        if self.has_engine():
+            words = self.growing.budget.words()
+            self.app.push_screen(Ask(ASKED, words, replaced=True, take=self._edited))
 
     async def _edited(self, text: str) -> None:
         budget, by = asked_growth(text)

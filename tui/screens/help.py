@@ -13,8 +13,8 @@ from tokexplore.tui.presenters.terms import TERMS
 from tokexplore.tui.screens.search_sheet import SearchSheet, SheetLine
 from tokexplore.tui.screens.terms import term_line
 
-_NAMES = 28
-"""Cells of keys and what they are called."""
+_NAMES, _KEYS = 30, 9
+"""Cells of keys with what they are called, and of the keys alone: longer ones push on the name."""
 
 
 class KeyLine(NamedTuple):
@@ -145,5 +145,6 @@ def _shown(keys: str) -> str:
 
 
 def _key_line(line: KeyLine) -> SheetLine:
-    name = Content.assemble((f"  {line.keys:<8}", "bold"), (f"{line.label:<18}", "$text"))
+    keys = (f"  {line.keys:<{_KEYS}} ", "bold")
+    name = Content.assemble(keys, (f"{line.label} ", "$text"))
     return SheetLine(name, _NAMES, line.tooltip, tuple(line.keys.split()))

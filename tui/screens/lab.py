@@ -291,8 +291,7 @@ class LabScreen(LiveScreen):
 
     def action_again(self) -> None:
         """Run it, with another deal of conditions."""
-        if absence := self.controller.link.absence:
-            self.notify(absence, markup=False)
+        if not self.has_engine():
             return
         self.lab.deal += self.lab.study is not None
         self._index = 0

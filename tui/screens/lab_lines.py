@@ -36,6 +36,7 @@ from tokexplore.tui.report.step_text import spark
 from tokexplore.tui.report.tables import aligned
 from tokexplore.widgets.cell_text import cut
 from tokexplore.widgets.char_width import width
+from tokexplore.widgets.numbers import duration
 from tokexplore.widgets.title_rule import Part
 
 
@@ -50,7 +51,7 @@ def figures(study: Study, summary: Summary, progress: tuple[int, int, float] | N
         now = f"run {len(study.runs) + 1} of {study.planned}"
         if len(study.runs) >= study.planned:
             now = f"control {done - study.planned + 1} of {total - study.planned}"
-        second = f"{now} · about {left:.0f} s left · space stops"
+        second = f"{now} · about {duration(left)} left · space stops"
     elif len(study.runs) < study.planned:
         second = f"stopped after {len(study.runs)} of {study.planned} runs"
         second += f" · {control_line(study)}" if study.controls else ""

@@ -85,6 +85,12 @@ class LiveScreen(Screen[None]):
         del action
         return ""
 
+    def has_engine(self) -> bool:
+        """Whether there is an engine to ask; told if not."""
+        if absence := self.controller.link.absence:
+            self.notify(absence, timeout=3, markup=False)
+        return not absence
+
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Textual asks: what the engine cannot do is disabled."""
         del parameters

@@ -276,7 +276,7 @@ class WhyScreen(LiveScreen):
 
     def action_everything(self) -> None:
         """Look also into stretches that did not matter."""
-        if self.view == "words" and self._can_begin():
+        if self.view == "words" and self.has_engine():
             for step in filter(None, (self.why.step, self.why.other_step)):
                 step.want_words(everything=True)
 
@@ -296,15 +296,9 @@ class WhyScreen(LiveScreen):
         step = self.why.step
         if step.runs("words") or step.runs("gradients"):
             self.why.stop()
-        elif self.view == "words" and self._can_begin():
+        elif self.view == "words" and self.has_engine():
             step.want_words(everything=step.everything)
         self.changed()
-
-    def _can_begin(self) -> bool:
-        """Whether there is a model to begin anew with, which forgets what is known; told if not."""
-        if self.controller.link.absent:
-            self.notify(self.controller.link.absence, timeout=3, markup=False)
-        return not self.controller.link.absent
 
     def action_attention_layer(self, by: int) -> None:
         """The attention of another layer; before the first one of all together."""

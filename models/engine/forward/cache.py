@@ -109,6 +109,20 @@ def holdings(layers: Iterable[Any]) -> dict[int, int]:
     return held
 
 
+@torch.inference_mode()
+def leave_sparse_blocks(layers: Iterable[Any]) -> bool:
+    """Let what layers hold lie in memory of its own where it alone keeps that of others, who are
+    gone; whether anything moved."""
+    held = [layer.segments for layer in layers if type(layer) is GrowingLayer]
+    first = next(filter(None, held), ())
+    if not any(buffer.block.is_sparse for buffer, _ in first):  # layers are alike
+        return False
+    for buffer in (segment.buffer for segments in held for segment in segments):
+        if buffer.block.is_sparse:
+            buffer.alone()
+    return True
+
+
 def growing_bytes(cache: DynamicCache) -> int:
     """Bytes of the keys and values that grow with the path."""
     return sum(

@@ -146,7 +146,7 @@ def _tried(forward: Forward, ids: list[int], truth: torch.Tensor) -> Probed:
     if batched:
         feed = "batched" if single else "twos"
     croppable = kv.is_croppable(cache)
-    if croppable and feed == "batched":
+    if croppable and feed == "batched" and not _scales_by_length(forward.model):
         forward.shares = _shares(forward, ids, truth)
     return Probed(
         feed=feed,
@@ -202,6 +202,17 @@ def _limits_time_steps(model: PreTrainedModel) -> bool:
     """
     limits = (getattr(module, "time_step_limit", None) for module in model.modules())
     return any(limit is not None and tuple(limit) != (0.0, math.inf) for limit in limits)
+
+
+def _scales_by_length(model: PreTrainedModel) -> bool:
+    """Whether attention takes a token's position from the length of its cache, whatever positions
+    a pass names: then rows of unequal length share no pass.
+
+    Llama 4 does so where it scales queries, by a factor that is 1 for the first thousands of
+    tokens, so that a few are no proof.
+    """
+    modules = [m for m in model.modules() if getattr(m, "attn_temperature_tuning", False)]
+    return any(not getattr(module, "use_rope", True) for module in modules)
 
 
 def agrees(found: torch.Tensor, truth: torch.Tensor, model: PreTrainedModel) -> bool:

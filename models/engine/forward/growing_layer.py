@@ -19,6 +19,9 @@ _ROOM = 32
 """A buffer has room for a multiple of so many positions."""
 _SIDE_BY_SIDE = 512
 """Buffers with room for more lie in memory of their own: they are given back one by one."""
+MOST_SEGMENTS = 8
+"""Of a layer: where it parts from others at more places, what comes last is copied, because a pass
+takes so many products more."""
 
 
 class Block:
@@ -28,6 +31,13 @@ class Block:
         self.keys = keys.new_empty((rows, keys.shape[1], room, keys.shape[-1]))
         self.values = values.new_empty((rows, values.shape[1], room, values.shape[-1]))
         self.bytes = self.keys.nbytes + self.values.nbytes
+        self.buffers: WeakSet[Buffer] = WeakSet()
+        """Those that lie in it and are alive."""
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether half of its rows or more hold nothing that is alive."""
+        return 2 * sum(buffer.rows for buffer in self.buffers) <= len(self.keys)
 
 
 @dataclass(eq=False)
@@ -47,8 +57,24 @@ class Buffer:
     values: torch.Tensor = field(init=False)
 
     def __post_init__(self) -> None:
+        self._lie()
+
+    def _lie(self) -> None:
         self.keys = self.block.keys.narrow(0, self.place, self.rows)
         self.values = self.block.values.narrow(0, self.place, self.rows)
+        self.block.buffers.add(self)
+
+    def alone(self) -> None:
+        """Move to memory of its own, with all that hold a part of it."""
+        keys, values = self.keys, self.values
+        self.block.buffers.discard(self)
+        self.block, self.place = Block(self.rows, self.room, keys, values), 0
+        self._lie()
+        self.keys.narrow(-2, 0, self.fill).copy_(keys.narrow(-2, 0, self.fill))
+        self.values.narrow(-2, 0, self.fill).copy_(values.narrow(-2, 0, self.fill))
+        for layer in self.holders:
+            if layer.buffer is self:
+                layer._see()
 
     @property
     def room(self) -> int:
@@ -194,9 +220,20 @@ class GrowingLayer(DynamicLayer):
         if self.shares and shared and held >= self.least:
             self.before, self.offset = self.segments, self.offset + held
             self.keys, self.values = self.keys.narrow(-2, 0, 0), self.values.narrow(-2, 0, 0)
+            if len(self.before) > MOST_SEGMENTS:
+                self._copy_last(MOST_SEGMENTS // 2)
         else:
             buffer.holders.discard(self)
         return False
+
+    def _copy_last(self, count: int) -> None:
+        """Hold the last segments as its tail, which lies in no buffer yet."""
+        self.before, last = self.before[:-count], self.before[-count:]
+        self.keys = torch.cat([segment.keys() for segment in last], -2)
+        self.values = torch.cat([segment.values() for segment in last], -2)
+        self.offset -= self._tail
+        for segment in last:
+            segment.buffer.holders.discard(self)
 
     def _take(self, buffer: Buffer) -> None:
         """Go on in a new buffer, into which the tail is copied."""
@@ -208,9 +245,13 @@ class GrowingLayer(DynamicLayer):
 
     def _hold(self) -> None:
         """Hold its buffer as far as it is filled."""
-        buffer = self.buffer
-        self.keys = buffer.keys.narrow(-2, 0, buffer.fill)  # [rows, heads, fill, head_dim]
-        self.values = buffer.values.narrow(-2, 0, buffer.fill)
+        self._see(self.buffer.fill)
+
+    def _see(self, length: int | None = None) -> None:
+        """See its buffer's first positions, as many as before by default."""
+        length = self._tail if length is None else length
+        self.keys = self.buffer.keys.narrow(-2, 0, length)  # [rows, heads, length, head_dim]
+        self.values = self.buffer.values.narrow(-2, 0, length)
 
 
 def append_to_each(

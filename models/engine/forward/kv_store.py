@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from itertools import chain
+from typing import Any
 
 import numpy as np
 from transformers.cache_utils import DynamicCache
@@ -55,15 +56,33 @@ class Leaf:
     """The least length whose passes follow the rules under which the cache was made."""
     busy: bool = False
     """A stream is extending it: others fork it."""
+    _weighed: tuple[object, dict[int, int]] | None = field(default=None, repr=False)
+    """What was held when it was so long, and how it was told from other times."""
 
     def __len__(self) -> int:
         return len(self.ids)
 
     @property
     def holdings(self) -> dict[int, int]:
-        """Bytes of each piece of memory of the cache and its snapshots."""
+        """Bytes of each piece of memory of the cache and its snapshots; the same object until that
+        changes."""
+        now = self.cache, len(self.ids), len(self.snapshots)
+        if self._weighed is None or self._weighed[0] != now:
+            self._weighed = now, kv.holdings(self._layers)
+        return self._weighed[1]
+
+    @property
+    def _layers(self) -> Iterator[Any]:
         layers = self.cache.layers if self.cache is not None else ()
-        return kv.holdings(chain(layers, *(s.layers for s in self.snapshots)))
+        return chain(layers, *(s.layers for s in self.snapshots))
+
+    def leave_sparse_blocks(self) -> bool:
+        """See `cache.leave_sparse_blocks`."""
+        return kv.leave_sparse_blocks(self._layers)
+
+    def moved(self) -> None:
+        """Know that what it holds may lie elsewhere."""
+        self._weighed = None
 
     @property
     def bytes(self) -> int:
@@ -73,6 +92,7 @@ class Leaf:
     def empty(self, cache: DynamicCache) -> None:
         """Begin again with a cache that holds nothing."""
         self.cache, self.ids, self.snapshots, self.since = cache, array("I"), [], 1
+        self.moved()
 
     def common(self, ids: "array[int]") -> int:
         """Length of the longest common prefix with `ids`."""
@@ -87,7 +107,11 @@ class LeafStore:
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self._leaves: list[Leaf] = []
+        self._leaves: dict[Leaf, dict[int, int]] = {}
+        """The least recently used first, each with its holdings as they are counted."""
+        self._holders: Counter[int] = Counter()
+        """Leaves that hold a piece of memory."""
+        self._bytes = 0
 
     def __len__(self) -> int:
         return len(self._leaves)
@@ -98,10 +122,8 @@ class LeafStore:
     @property
     def bytes(self) -> int:
         """Memory of all leaves; what several share is counted once."""
-        held: dict[int, int] = {}
-        for leaf in self._leaves:
-            held |= leaf.holdings
-        return sum(held.values())
+        self._weigh()
+        return self._bytes
 
     def put(self, *leaves: Leaf) -> bool:
         """Keep leaves as the most recently used; whether others were dropped to make room.
@@ -110,42 +132,74 @@ class LeafStore:
         them, so that to drop them would free nothing.
         """
         for leaf in leaves:
-            if leaf in self._leaves:
-                self._leaves.remove(leaf)
             if not leaf.snapshots:
-                self._leaves = [old for old in self._leaves if old.busy or not _covers(leaf, old)]
-            self._leaves.append(leaf)
+                self._drop_covered(leaf)
+            self._leaves[leaf] = self._leaves.pop(leaf, {})
             while len(leaf.snapshots) > 1 and leaf.bytes > self.limit // _SNAPSHOT_SHARE:
                 del leaf.snapshots[:-1:2]
-        idle = [leaf for leaf in self._leaves if not leaf.busy and leaf not in leaves]
-        for old in idle[: max(0, len(self._leaves) - MOST_LEAVES)]:
-            self._leaves.remove(old)
         return self._fit(keeping=leaves)
 
     def clear(self) -> None:
         self._leaves.clear()
+        self._holders.clear()
+        self._bytes = 0
 
     def _fit(self, keeping: Sequence[Leaf]) -> bool:
-        """Drop the oldest leaves until the rest fits: of each goes what no other one holds."""
-        held = [(leaf, leaf.holdings) for leaf in self._leaves]
-        holders = Counter(chain.from_iterable(own for _, own in held))
-        total = sum({key: size for _, own in held for key, size in own.items()}.values())
-        before = len(held)
-        for old, own in held:
-            if total <= self.limit:
+        """Drop the oldest leaves until the rest fits; whether any was."""
+        before = len(self)
+        while len(self) > MOST_LEAVES and self._drop_oldest(keeping):
+            pass
+        while self.bytes > self.limit:
+            if sum(leaf.leave_sparse_blocks() for leaf in self):  # others hold what one moved
+                for leaf in self:
+                    leaf.moved()
+            if self.bytes <= self.limit or not self._drop_oldest(keeping):
                 break
-            if not old.busy and old not in keeping:
-                holders.subtract(own.keys())
-                total -= sum(size for key, size in own.items() if not holders[key])
-                self._leaves.remove(old)
-        return len(self._leaves) < before
+        return len(self) < before
+
+    def _weigh(self) -> None:
+        """Count anew what leaves hold that changed since: first all that they held, because what
+        is given back may lie where something new does."""
+        changed = [leaf for leaf, counted in self._leaves.items() if counted is not leaf.holdings]
+        for leaf in changed:
+            self._count(self._leaves[leaf], -1)
+        for leaf in changed:
+            self._leaves[leaf] = leaf.holdings
+            self._count(leaf.holdings, 1)
+
+    def _count(self, holdings: dict[int, int], by: int) -> None:
+        """Count one holder more or less of each piece of memory."""
+        for key, size in holdings.items():
+            others = self._holders.pop(key, 0) + min(by, 0)
+            if others + max(by, 0):
+                self._holders[key] = others + max(by, 0)
+            if not others:
+                self._bytes += by * size
+
+    def _drop_covered(self, leaf: Leaf) -> None:
+        """Drop those that a leaf is of as much use as."""
+        for old in [old for old in self if not old.busy and _covers(leaf, old)]:
+            if old is not leaf:
+                self._drop(old)
+
+    def _drop_oldest(self, keeping: Sequence[Leaf]) -> bool:
+        """Drop the oldest leaf that may go; whether there is one."""
+        old = next((leaf for leaf in self if not leaf.busy and leaf not in keeping), None)
+        if old is not None:
+            self._drop(old)
+        return old is not None
+
+    def _drop(self, leaf: Leaf) -> None:
+        self._count(self._leaves.pop(leaf), -1)
 
 
 def _covers(leaf: Leaf, other: Leaf) -> bool:
     """Whether every prefix of `other` is one of `leaf`, made under the same rules."""
+    last = len(other) - 1
     return (
         other.since == leaf.since
-        and len(other) <= len(leaf)
+        and last < len(leaf)
+        and (last < 0 or leaf.ids[last] == other.ids[last])
         and leaf.common(other.ids) == len(other)
     )
 

@@ -136,6 +136,7 @@ def test_what_cannot_be_beside_is_refused_by_name(
     engine, moe = engine_of("llama"), engine_of("qwen3_moe")
     for execution, word in (
         (Execution((IDS,), beside=1), "in no batch of others"),
+        (Execution(attention="eager", beside=1), "the kernel that shares their prefix"),
         (Execution(beside=engine.info.vocabulary), "tokens to begin with"),
     ):
         with pytest.raises(UsageError, match=word):

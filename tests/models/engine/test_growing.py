@@ -227,3 +227,24 @@ def test_settings_that_ban_all_are_refused(engine: LocalEngine) -> None:
     growth = growth_of(engine, "sampler", banned, Budget(depth=2))
     with pytest.raises(UsageError, match="every token is banned"):
         grown(growth, engine)
+
+
+def test_a_row_that_is_read_anew_for_its_next_page_keeps_the_mass_and_lists_no_token_twice() -> (
+    None
+):
+    """In bfloat16, computed alone where the first page was of a pass of many rows."""
+    model = families.model("qwen3_moe").to(torch.bfloat16)
+    engine = LocalEngine(families.loaded(model, dtype="bfloat16"))
+    engine.core.rows_held.limit = 2000
+    growth = growth_of(engine, "model", PLAIN, Budget(tokens=150))
+    apart = list[float]()
+    while (due := growth.due()).nodes:
+        paths = [growth.ids(node) for node in due.nodes]
+        told = engine.describe_all(paths, start=due.start, count=4)
+        if due.start:
+            page = math.fsum((*told[0].share_view, told[0].rest))
+            apart.append(abs(page - due.nodes[0].rest))
+        growth.take_in(due, told)
+        assert math.fsum((growth.covered, growth.open, growth.cut)) == pytest.approx(1, abs=1e-12)
+    assert max(apart) > 1e-3  # else no row was read anew, or it came out as before
+    assert all(len(node.ids) == len(set(node.ids)) for node in growth.nodes)

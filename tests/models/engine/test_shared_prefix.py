@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+import transformers as hf
 from support import families, truth
 from support.truth import GREEDY, SAMPLED, Said
 from transformers import PreTrainedModel
@@ -339,6 +340,29 @@ def test_what_a_pass_gave_a_row_that_is_cancelled_is_kept(
     assert engine.rows(ids, 0, 3).source == "stored"
 
 
+def test_a_row_that_is_no_numbers_is_nobody_s_when_its_stream_is_cancelled(
+    engine_of: EngineOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, honest = engine_of(), Forward.together
+    base = truth.run(engine, PROMPT, 40).ids
+    one, other = (Lane(engine, [*base, token], 20, GREEDY) for token in (60, 61))
+    all_go([one, other], 3)
+
+    def broken(self: Forward, tokens: Sequence[int], caches: Sequence[Any]) -> torch.Tensor:
+        logits = honest(self, tokens, caches).clone()
+        logits[1:] = torch.nan
+        return logits
+
+    monkeypatch.setattr(Forward, "together", broken)
+    one.go()
+    other.control.cancelled = True
+    all_go([other], 3)
+    assert other.run.ended.reason == "interrupted"
+    one.control.cancelled = True
+    all_go([one], 3)
+    assert not any(leaf.busy for leaf in engine.core.leaves)
+
+
 def test_a_failed_pass_empties_all_its_rows_and_none_is_lost(
     engine_of: EngineOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -359,6 +383,39 @@ def test_a_failed_pass_empties_all_its_rows_and_none_is_lost(
     all_go(lanes[1:], 10)
     for lane in lanes[1:]:
         assert truth.run(engine_of(), lane.run.ids[:-8], 8, SAMPLED).new == lane.run.new
+
+
+def test_rows_that_are_held_no_longer_are_not_computed_twice(
+    engine_of: EngineOf, passes: Passes, model_of: ModelOf
+) -> None:
+    engine = engine_of()
+    base = truth.run(engine, PROMPT, 40).ids
+    engine.core.rows_held.clear()
+    engine.core.rows_held.limit = 3 * 4 * families.ROWS
+    passes.clear()
+    paths = [[*base, 60 + number] for number in range(16)]
+    rows = engine.rows_of(paths)
+    assert passes == [16]
+    for path, row in zip(paths, rows, strict=True):
+        worst = abs(row.logits - truth.logits_alone(model_of("llama"), path)).max()
+        assert worst <= 1e-4
+
+
+def test_rows_of_unequal_length_share_no_pass_where_a_cache_s_length_scales_queries() -> None:
+    # Llama 4 has no positions on some layers, and tells how far a token is by its cache alone.
+    config = hf.Llama4TextConfig(
+        vocab_size=families.ROWS, hidden_size=32, intermediate_size=48, intermediate_size_mlp=48,
+        num_hidden_layers=4, num_attention_heads=4, num_key_value_heads=2, head_dim=8,
+        num_local_experts=2, floor_scale=32, attn_scale=0.5, attention_chunk_size=8192,
+    )  # fmt: skip
+    made = families.spread(lambda: hf.AutoModelForCausalLM.from_config(config).eval())
+    engine = LocalEngine(families.loaded(made))
+    assert not engine.info.capabilities.shares
+    ids = [(7 * place) % 89 + 1 for place in range(70)]
+    engine.row(ids)
+    paths = [[*ids[:length], 90] for length in (64, 62, 33, 20)]
+    for path, row in zip(paths, engine.rows_of(paths), strict=True):
+        assert abs(row.logits - truth.logits_alone(made, path)).max() <= 1e-4
 
 
 def test_continuations_are_rows_of_one_pass(engine_of: EngineOf, passes: Passes) -> None:

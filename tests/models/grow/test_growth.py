@@ -16,10 +16,11 @@ from support.growing import Table, Text, best_first, every_text, grown, steps
 
 from tokexplore.models.api.engine import StreamRequest
 from tokexplore.models.api.model_info import ModelInfo
+from tokexplore.models.api.next_tokens import NextTokens
 from tokexplore.models.errors import UsageError
 from tokexplore.models.grow import watch as watching
 from tokexplore.models.grow.budget import Budget
-from tokexplore.models.grow.growth import Growth
+from tokexplore.models.grow.growth import Due, Growth
 from tokexplore.models.grow.watch import Watch
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.tokens import Vocabulary
@@ -112,6 +113,50 @@ def test_tokens_that_were_not_listed_are_asked_for_when_it_is_their_turn(listed:
     growth = grown(growth_of(12, Budget(tokens=60)), few_told, most=1)
     assert list(dict.fromkeys(few_told.asked)) == all_told.asked
     assert len(growth.nodes) == 60
+
+
+@pytest.mark.parametrize("listed", [1, 3])
+@pytest.mark.parametrize("drift", [0.01, 1.0])
+@pytest.mark.parametrize("by_depth", [True, False])
+def test_pages_of_a_row_that_was_read_anew_are_pages_of_the_first_reading(
+    listed: int, drift: float, by_depth: bool
+) -> None:
+    table = Table(12, seed=7, listed=listed, drift=drift)
+    growth = growth_of(12, Budget(depth=3) if by_depth else Budget(tokens=200), watch=["ab"])
+    pages = 0
+    for due in steps(growth, table, 4):
+        pages += bool(due.start)
+        assert pages < 200 * 12  # one that holds nothing new is not asked for again
+        assert total(growth) == pytest.approx(1, abs=ALL)
+        for node in due.nodes:
+            assert len(node.ids) == len(set(node.ids)) == len(node.shares) == len(node.fates)
+            assert math.fsum((*node.shares, node.rest)) == pytest.approx(1, abs=ALL)
+            assert node.shares == sorted(node.shares, reverse=True)
+            shares = table.shares(growth.ids(node))
+            first = np.argsort(-shares, kind="stable")[:listed]
+            assert node.ids[:listed] == first.tolist()
+            assert node.shares[:listed] == shares[first].tolist()
+    assert pages > 20
+    missed = [node for node in growth.nodes if not node.more and len(node.ids) < 12]
+    assert missed or drift < 1
+    assert all(node.rest > 0 for node in missed)
+    masses = [leaf.mass for leaf in growth.leaves()]
+    assert masses == sorted(masses, reverse=True)
+
+
+def test_the_rest_stays_open_where_its_page_is_empty() -> None:
+    """Filters of the sampler can keep less of a row that was read anew."""
+    growth, table = growth_of(12, Budget(tokens=9)), Table(12, seed=7, listed=3)
+    growth.take_in(growth.due(1), table.describe_all([PROMPT]))
+    empty = NextTokens(b"", b"", 0.0, more=False)
+    rest = growth.root.rest
+    for due in iter(growth.due, Due([])):
+        assert total(growth) == pytest.approx(1, abs=ALL)
+        told = table.describe_all([growth.ids(node) for node in due.nodes])
+        growth.take_in(due, [empty] if due.start else told)
+    assert total(growth) == pytest.approx(1, abs=ALL)
+    assert (growth.root.rest, growth.root.more) == (rest, False)
+    assert len(growth.nodes) == 9
 
 
 def test_a_batch_is_of_the_most_probable_open_paths() -> None:

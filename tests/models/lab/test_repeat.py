@@ -222,6 +222,9 @@ def test_branches_beside_are_dealt_and_never_in_a_batch_of_others() -> None:
     mixed = deal(engine, prompt, 8, ("batch", "beside"), 80)
     assert {bool(c.execution.mates) for c in mixed if c.execution.beside} == {False}
     assert {c.execution.row for c in mixed if c.execution.beside} == {0}
+    kernels = deal(engine, prompt, 8, ("attention", "beside"), 80)
+    assert {c.execution.attention for c in kernels if c.execution.beside} == {""}
+    assert len({c.execution.attention for c in kernels if not c.execution.beside}) > 1
     assert {e.batch for e in (c.execution for c in mixed)} == {1, 2, 4, 8, 16}
     assert {c.at_once for c in mixed} == {1, 2, 4, 8, 16}
 

@@ -403,7 +403,7 @@ def test_a_file_that_is_removed_is_written_again(tmp_path: Path) -> None:
     path.parent.mkdir()
     book = journal_of(tree, path, said)
     leaf = grow(tree, prompted(tree), 5)
-    while not path.exists() or not listed(path).live:
+    while book.read_back is None:  # the file is open
         time.sleep(0.02)
     shutil.rmtree(path.parent)
     leaf = grow(tree, leaf, 5, seed=30)
@@ -415,6 +415,30 @@ def test_a_file_that_is_removed_is_written_again(tmp_path: Path) -> None:
     assert same(open_session(book.path).tree, tree)
     assert stat.S_IMODE(book.path.stat().st_mode) == 0o600
     assert listed(book.path).ended == "quit"
+
+
+def test_a_file_that_is_removed_before_it_is_open_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal, "RETRY", 0.01)
+    said: list[str] = []
+    tree, placed = TokenTree(), []
+
+    def place() -> Path:
+        placed.append(paths.create_named(tmp_path / "in", "m", 0.0))
+        if len(placed) == 1:
+            shutil.rmtree(tmp_path / "in")
+        return placed[-1]
+
+    book = journal.Journal(place, lambda text, _bad: said.append(text))
+    tree.recorder = book.record
+    book.vocabulary(VOCABULARY)
+    grow(tree, prompted(tree), 5)
+    while book.read_back is None:
+        time.sleep(0.01)
+    assert book.close("quit") == ""
+    assert said[-1].startswith("The session can be written again")
+    assert same(open_session(placed[1]).tree, tree)
 
 
 def test_a_walk_over_many_nodes_gives_what_each_has_damaged_ones_left_out(tmp_path: Path) -> None:

@@ -261,8 +261,26 @@ def test_options_are_what_they_say() -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--budget", "0"), "0 is not possible: give 1 to"),
-        (("--least-mass", "1"), "--least-mass 1 is no probability: give 0 to 1."),
+        (("--budget", "0"), f"--budget: 0 is not possible: give 1 to {2**31 - 1};"),
+        (("--budget", "-5"), f"--budget: -5 is not possible: give 1 to {2**31 - 1};"),
+        (("--budget", "9" * 20), f"{'9' * 20} is not possible: give 1 to {2**31 - 1};"),
+        (("--depth", "0"), f"--depth: 0 is not possible: give 1 to {2**31 - 1};"),
+        (("--depth", "-1"), f"--depth: -1 is not possible: give 1 to {2**31 - 1};"),
+        *(
+            (
+                ("--seconds", value),
+                f"{value} is not possible: give more than 0, at most {2**31 - 1}",
+            )
+            for value in ("0", "-1", "nan", "inf", "1e99")
+        ),
+        (("--least-mass", "1"), "--least-mass 1 is not possible: give 0 or more, less than 1."),
+        (("--least-mass", "nan"), "--least-mass nan is not possible"),
+        (("--max-new-tokens", "2"), "unrecognized arguments: --max-new-tokens"),
+        (("--seed", "2", "--by", "sampler"), "unrecognized arguments: --seed"),
+        (
+            ("--temperature", "1", "--ban", "x", "--model-defaults"),
+            "the settings of the sampler (banned, temperature, model defaults) change nothing",
+        ),
         (("--by", "sampler"), "--by sampler at temperature 0 is a single text"),
         (("--watch-text", "/(/"), "/(/ is no regular expression"),
         (("--watch-text", ""), "there is nothing to watch for"),

@@ -604,8 +604,9 @@ async def test_only_the_screen_in_front_is_painted_and_what_it_covered_is_right_
             pilot, lambda: isinstance(app.screen, FuturesScreen) and app.screen.futures.live
         )
         await settle(pilot)
+        front, painted = app.screen, app.screen._painted_at
         gate.release(6)
-        await during(pilot, lambda: app.screen.is_dirty)
+        await during(pilot, lambda: front.is_dirty or front._painted_at > painted)
         assert not browse.is_dirty
         gate.release(500)
         await until(pilot, lambda: not app.controller.live_leaves)
@@ -625,3 +626,26 @@ async def test_a_key_is_painted_at_once_however_young_the_last_frame_is() -> Non
         await pilot.press("down")
         assert "› 2" in screen_text(app)
         assert not screen.is_dirty
+
+
+async def test_where_the_engine_is_gone_each_key_that_needs_it_says_so() -> None:
+    gate = threading.Semaphore(12)
+    app = make_app(options=OPTIONS, engine=(engine := FakeEngine(gate=gate)))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await ready(pilot, app)
+        await press(pilot, "F", "enter")
+        await during(
+            pilot, lambda: isinstance(app.screen, FuturesScreen) and app.screen.futures.live
+        )
+        screen = app.screen
+        engine.failures[engine.passes + 1] = "die"
+        gate.release()
+        await until(pilot, lambda: app.controller.state == "lost")
+        said: list[str] = []
+        app.notify = lambda text, **_: said.append(text)  # type: ignore[method-assign]
+        await press(pilot, "s", "space", "e")
+        assert said == ["No model is loaded: space in the main screen does it."] * 3
+        assert app.screen is screen
+        gate.release(500)
+        await press(pilot, "q", "space")
+        await until(pilot, lambda: app.controller.state == "paused")

@@ -30,6 +30,7 @@ from tokexplore.tui.screens.dialog import Ask
 from tokexplore.tui.screens.grow import GrowScreen
 
 SIZE = (110, 36)
+MOST = 2**31 - 1
 SETTINGS = SamplingSettings(temperature=0.7, top_k=6, seed=7)
 OPTIONS = AppOptions(
     prompt=PromptSpec(text="Once upon"), max_new_tokens=4, ignore_eos=True, settings=SETTINGS
@@ -285,6 +286,33 @@ async def test_all_figures_have_room_on_a_small_screen() -> None:
         assert len([line for line in text.splitlines() if " open  " in line]) >= 12
 
 
+@pytest.mark.parametrize(("size", "most"), [((80, 24), 8), ((120, 40), 13)])
+async def test_many_watched_texts_leave_room_for_the_likely_ones_and_the_keys(
+    size: tuple[int, int], most: int
+) -> None:
+    app = make_app(engine=sharp(), options=OPTIONS)
+    async with app.run_test(size=size) as pilot:
+        screen = await opened(pilot, app, "20 tokens", "home")
+        await over(pilot, screen)
+        for number in range(1, 21):
+            screen.growing.watch(f"text {number:02}")
+            if number not in (1, 3, most, most + 1, 20):
+                continue
+            await settle(pilot)
+            lines = screen_text(app).splitlines()
+            shown = [line.split(" ")[2] for line in lines if "at least" in line]
+            hidden = [line for line in lines if "more before these" in line]
+            assert len(shown) + len(hidden) == min(number, most)
+            assert shown == [f"{n:02}" for n in range(number - len(shown) + 1, number + 1)]
+            assert [line.split()[1] for line in hidden] == [str(number - len(shown))] * len(hidden)
+            assert len([line for line in lines if " open  " in line]) >= size[1] // 4
+            assert "close" in lines[-1]
+            before = screen._index
+            await press(pilot, "pagedown")
+            assert screen._index > before
+            await press(pilot, "pageup")
+
+
 async def test_enter_makes_a_text_the_path_in_view_also_one_that_is_open() -> None:
     app = make_app(engine=sharp(), options=OPTIONS)
     async with app.run_test(size=SIZE) as pilot:
@@ -363,6 +391,8 @@ async def test_an_engine_that_does_not_go_on_from_anywhere_is_refused() -> None:
         ("20 s", Budget(0, 20.0), None), ("depth 12", Budget(500, depth=12), None),
         ("above 0.1%, 20 s, sampler", Budget(0, 20.0, 0, 0.001), "sampler"),
         ("depth 3 and 7 steps by the model", Budget(7, depth=3), "model"),
+        (f"{MOST} tokens, {MOST} s, depth {MOST}", Budget(MOST, MOST, MOST), None),
+        ("1e-5 s, above 12.3456789%", Budget(0, 1e-5, 0, 0.123456789), None),
     ],
 )  # fmt: skip
 def test_what_is_typed_is_a_budget(text: str, budget: Budget, by: str | None) -> None:
@@ -371,13 +401,54 @@ def test_what_is_typed_is_a_budget(text: str, budget: Budget, by: str | None) ->
     assert asked_budget(found.words()) == found
 
 
-@pytest.mark.parametrize("text", ["", "much", "0 tokens", "above 100%", "sampler", "5 tokens, x"])
-def test_what_is_no_budget_is_refused(text: str) -> None:
-    with pytest.raises(UsageError):
+@pytest.mark.parametrize(
+    ("text", "named", "instead"),
+    [
+        ("", "'' is no budget", "give 500 tokens, 20 s"),
+        ("much", "'much' is no budget", "give 500 tokens, 20 s"),
+        ("much sampler", "'much' is no budget", "give 500 tokens, 20 s"),
+        ("5 tokens, x", "'x' is no budget", "give 500 tokens, 20 s"),
+        ("-5 tokens", "'-5 tokens' is no budget", "give 500 tokens, 20 s"),
+        ("sampler", "'sampler' names no budget", "give one before it, such as 500 tokens"),
+        (" by the Model ", "'by the Model' names no budget", "give one before it"),
+        ("0", "'0'", f"give 1 to {MOST} tokens."),
+        ("0 tokens", "'0 tokens'", f"give 1 to {MOST} tokens."),
+        (f"{'9' * 20} tokens", f"'{'9' * 20} tokens'", f"give 1 to {MOST} tokens."),
+        (f"{2**31}", f"'{2**31}'", f"give 1 to {MOST} tokens."),
+        ("9" * 5000, "'" + 40 * "9" + "…'", f"give 1 to {MOST} tokens."),
+        ("5 tokens, 0 s", "'0 s'", f"give more than 0 s, at most {MOST} s."),
+        (f"{MOST}.5 s", f"'{MOST}.5 s'", f"give more than 0 s, at most {MOST} s."),
+        ("9" * 400 + " s", "'" + 40 * "9" + "…'", f"give more than 0 s, at most {MOST} s."),
+        ("depth 0", "'depth 0'", f"give depth 1 to {MOST}."),
+        (f"depth {2**31}", f"'depth {2**31}'", f"give depth 1 to {MOST}."),
+        ("above 0%", "'above 0%'", "give more than 0% and less than 100%."),
+        ("above 100% sampler", "'above 100%'", "give more than 0% and less than 100%."),
+    ],
+)
+def test_what_is_no_budget_is_named_with_what_to_give(text: str, named: str, instead: str) -> None:
+    with pytest.raises(UsageError) as refused:
         asked_growth(text)
+    assert str(refused.value).startswith(named)
+    assert instead in str(refused.value)
 
 
 def test_a_watch_of_nothing_is_refused() -> None:
     for words in ("", "//", "/[/"):
         with pytest.raises(UsageError):
             Watch(words)
+
+
+async def test_where_the_engine_is_gone_each_key_that_needs_it_says_so() -> None:
+    app = make_app(engine=(engine := sharp()), options=OPTIONS)
+    async with app.run_test(size=SIZE) as pilot:
+        screen = await opened(pilot, app, "60 tokens", "home")
+        await over(pilot, screen)
+        screen.growing.budget = Budget(500)
+        engine.failures[engine.passes + 1] = "die"
+        app.controller.play()
+        await until(pilot, lambda: app.controller.state == "lost")
+        said: list[str] = []
+        app.notify = lambda text, **_: said.append(text)  # type: ignore[method-assign]
+        await press(pilot, "space", "e")
+        assert said == ["No model is loaded: space in the main screen does it."] * 2
+        assert app.screen is screen

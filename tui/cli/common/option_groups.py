@@ -35,6 +35,10 @@ LOADING = (
     "quantize",
     "kv_memory",
 )
+_SAMPLING = (
+    "Greedy unless --temperature is above 0. A model that comes with tokexplore starts on the "
+    "screen and in lines (--plain) as its makers suggest, where none of these but --seed is given."
+)
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
@@ -105,15 +109,18 @@ def add_chat(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_sampling(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group(
-        "sampling",
-        "Greedy unless --temperature is above 0. A model that comes with tokexplore starts on the "
-        "screen and in lines (--plain) as its makers suggest, where none of these but --seed is "
-        "given.",
-    )
+def add_sampling(
+    parser: argparse.ArgumentParser, about: str = _SAMPLING, *, seed: bool = True
+) -> None:
+    """The sampler's settings.
+
+    Args:
+        about: when they hold.
+        seed: whether anything is drawn.
+    """
+    group = parser.add_argument_group("sampling", about)
     for stage in BY_FIELD.values():
-        if stage.common is not None:
+        if stage.common is not None and (seed or stage.field != "seed"):
             group.add_argument(
                 f"--{stage.option}",
                 type=whole if stage.whole else number,
@@ -201,6 +208,7 @@ def add_lists(parser: argparse.ArgumentParser, listed: Collection[str] = BY_FIEL
 
 
 def add_ending(parser: argparse.ArgumentParser) -> None:
+    """How long a text may be, and what ends it."""
     group = parser.add_argument_group("length and end")
     group.add_argument(
         "--max-new-tokens",
@@ -209,6 +217,11 @@ def add_ending(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="tokens to generate at most (%(default)s)",
     )
+    add_stops(group)
+
+
+def add_stops(group: argparse._ArgumentGroup) -> None:
+    """What ends a text."""
     group.add_argument(
         "--stop",
         action="append",

@@ -5,8 +5,7 @@ import re
 from pathlib import Path
 
 from tokexplore.models.api.options import MOST_GIGABYTES, Adapter
-from tokexplore.models.untrusted import brief
-from tokexplore.tui.explore.options import LARGEST_COUNT
+from tokexplore.models.untrusted import LARGEST_COUNT, brief
 
 LEAST_GIGABYTES = 0.01
 _NAME = re.compile(r"[\w.-]{1,60}")
@@ -34,6 +33,15 @@ def positive(text: str) -> float:
     return value
 
 
+def seconds(text: str) -> float:
+    value = number(text)
+    if not 0 < value <= LARGEST_COUNT:
+        raise argparse.ArgumentTypeError(
+            f"{brief(text)} is not possible: give more than 0, at most {LARGEST_COUNT}"
+        )
+    return value
+
+
 def positive_gigabytes(text: str) -> float:
     value = number(text)
     if not LEAST_GIGABYTES <= value <= MOST_GIGABYTES:
@@ -51,18 +59,19 @@ def whole(text: str) -> int:
 
 
 def count(text: str) -> int:
-    value = whole(text)
-    if not 0 <= value <= LARGEST_COUNT:
-        raise argparse.ArgumentTypeError(
-            f"{brief(text)} is not possible: give 0 to {LARGEST_COUNT}"
-        )
-    return value
+    return _counted(text, 0)
 
 
 def at_least_one(text: str) -> int:
-    value = count(text)
-    if not value:
-        raise argparse.ArgumentTypeError(f"0 is not possible: give 1 to {LARGEST_COUNT}")
+    return _counted(text, 1)
+
+
+def _counted(text: str, least: int) -> int:
+    value = whole(text)
+    if not least <= value <= LARGEST_COUNT:
+        raise argparse.ArgumentTypeError(
+            f"{brief(text)} is not possible: give {least} to {LARGEST_COUNT}"
+        )
     return value
 
 

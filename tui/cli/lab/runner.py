@@ -25,6 +25,7 @@ from tokexplore.tui.cli.common.own_engine import (
 from tokexplore.tui.cli.common.progress import Meter
 from tokexplore.tui.cli.lab.subcommand import LabOptions
 from tokexplore.tui.explore.options import check_token_ids, with_texts
+from tokexplore.widgets.numbers import duration
 
 Lines = Callable[["LabRunner"], Iterator[str]]
 """An experiment: the lines that it writes, each as soon as it is known."""
@@ -119,7 +120,7 @@ class LabRunner:
 
         def report(done: int, total: int) -> None:
             left = (time.monotonic() - began) / max(1, done) * (total - done)
-            detail = f"{done} of {total} · {left:.0f} s left"
+            detail = f"{done} of {total} · {duration(left)} left"
             self._meter.show(Progress(stage, done, total, detail=detail))
 
         return report

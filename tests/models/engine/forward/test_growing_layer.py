@@ -1,7 +1,8 @@
 """What forks of a cache share and what they copy, to the byte."""
 
+import random
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from support import truth
 from tokexplore.models.engine.forward import cache as kv
 from tokexplore.models.engine.forward import kernels
 from tokexplore.models.engine.forward.growing_layer import (
+    MOST_SEGMENTS,
     Buffer,
     GrowingLayer,
     append_to_each,
@@ -76,6 +78,53 @@ def test_a_branch_of_a_branch_shares_both_edges() -> None:
     at_the_fork = twig.cropped(2 * LEAST)
     assert [at_the_fork.buffer] == buffers(at_the_fork) == buffers(trunk)
     assert twig.cropped(2 * LEAST + 7).get_seq_length() == 2 * LEAST + 7
+
+
+def test_a_path_that_parts_at_many_places_is_held_in_few_segments() -> None:
+    path, others = grown(LEAST), list[tuple[GrowingLayer, list[float]]]()
+    wanted = [*map(float, range(LEAST))]
+    for number in range(1, 40):
+        length = path.get_seq_length()
+        others.append((path.cropped(length), wanted.copy()))
+        go_on(others[-1][0], -1.0)
+        others.append((path, wanted.copy()))
+        path = path.cropped(length)
+        go_on(path, 1000.0 * number, LEAST)
+        wanted += [1000.0 * number + place for place in range(LEAST)]
+        assert len(path.segments) <= MOST_SEGMENTS + 1
+        assert sum(segment.length for segment in path.segments) == len(wanted)
+
+    assert read(path) == wanted
+    for other, was in others:
+        assert read(other)[: len(was)] == was
+    assert all(path in held.holders for held in buffers(path))
+    copied = {held for other, _ in others for held in buffers(other)} - {*buffers(path)}
+    assert copied
+    assert not any(path in held.holders for held in copied)
+
+
+def test_what_lies_beside_what_is_gone_moves_to_memory_of_its_own() -> None:
+    trunk = grown(LEAST)
+    twins = [trunk.cropped(LEAST) for _ in range(9)]
+    for step in range(LEAST):
+        go_on_together(twins, 1000.0 + 10 * step)
+    last = twins[8]
+    fork, wanted = last.cropped(LEAST + 9), read(last)
+    block = buffers(last)[1].block
+    del twins[1:4]
+    assert not block.is_sparse
+    del twins[1:3]
+    assert block.is_sparse
+
+    buffers(last)[1].alone()
+    assert buffers(last)[1].block is not block
+    assert (read(last), read(fork)) == (wanted, wanted[: LEAST + 9])
+    assert torch.equal(last.keys[0, 0, :, 0], torch.tensor(wanted[LEAST:]))
+    assert torch.equal(fork.values[0, 0, :, 0], -torch.tensor(wanted[LEAST : LEAST + 9]))
+    go_on_together(twins[::-1], 7000.0)
+    go_on(fork, 8000.0)
+    assert read(last) == [*wanted, 7000.0]
+    assert read(fork) == [*wanted[: LEAST + 9], 8000.0]
 
 
 def test_a_short_tail_is_copied() -> None:
@@ -214,7 +263,7 @@ def test_one_that_leaves_its_neighbours_goes_on_alone() -> None:
     assert [read(twin)[LEAST:] for twin in twins] == [[100, 201], [101, 900], [102, 200]]
 
 
-def leaf(layer: GrowingLayer, ids: range) -> Leaf:
+def leaf(layer: GrowingLayer, ids: Iterable[int]) -> Leaf:
     cache = kv.DynamicCache()
     cache.layers = [layer]
     return Leaf(cache, array("I", ids))
@@ -237,6 +286,51 @@ def test_a_store_counts_what_leaves_share_once_and_frees_what_is_held_no_more() 
     store.put(leaves[0])
     assert list(store) == [leaves[3], leaves[0]]
     assert store.bytes == shared + 2 * own
+
+
+def test_one_of_many_lanes_does_not_hold_the_memory_of_those_beside_it() -> None:
+    trunk = grown(LEAST)
+    twins = [trunk.cropped(LEAST) for _ in range(17)]
+    for step in range(LEAST):
+        go_on_together(twins, 1000.0 + 10 * step)
+    leaves = [leaf(twin, [n, *range(1, 2 * LEAST)]) for n, twin in enumerate(twins[1:])]
+    for layer in (trunk, *twins[:1]):
+        layer.detached()
+    del layer, trunk, twins
+    row = leaves[0].bytes // 18  # the trunk's buffer has room for as much as those of two lanes
+    store = LeafStore(18 * row)
+    store.put(*leaves)
+    while len(leaves) > 8:
+        leaves.pop(0)
+    store.limit = 10 * row
+    assert store.put(leaves[-1])
+
+    assert list(store) == leaves
+    assert store.bytes == 10 * row
+
+
+@torch.inference_mode()
+def test_what_a_store_counts_is_what_its_leaves_hold() -> None:
+    chance, store = random.Random(0), LeafStore(40_000)
+    store.put(leaf(grown(LEAST), range(LEAST)))
+    for number in range(600):
+        picked = chance.choice([*store])
+        length = chance.randrange(LEAST // 2, len(picked) + 1)
+        if chance.random() < 0.3:
+            twins = [picked]
+        else:
+            layers = [picked.cache.layers[0].cropped(length) for _ in range(chance.randrange(1, 7))]
+            twins = [leaf(layer, picked.ids[:length]) for layer in layers]
+        go_on_together([twin.cache.layers[0] for twin in twins], 10.0 * number)
+        for place, twin in enumerate(twins):
+            twin.ids.append(10 * number + place)
+            twin.busy = chance.random() < 0.1
+        store.put(*(kept := twins[: chance.randrange(1, 7)]))
+        wanted = [kv.holdings(each.cache.layers) for each in store]
+        assert store.bytes == sum({k: size for each in wanted for k, size in each.items()}.values())
+        assert store.bytes <= store.limit or all(each.busy or each in kept for each in store)
+        del twin, twins, kept, picked
+    assert 1 < len(store) < 100
 
 
 def test_sixteen_branches_take_little_more_than_one(engine_of: EngineOf) -> None:
