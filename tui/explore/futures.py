@@ -18,6 +18,8 @@ from tokexplore.tui.explore.controller import Controller
 FEWEST, MOST = 2, 16
 USUAL = 4
 """Of the first candidates, where nothing else was asked."""
+_CUT_SHORT = ("", "interrupted", "length")
+"""Ends that are not the text's own: a lane goes on from there."""
 Order = Literal["begun", "mass", "mean"]
 ORDERS: tuple[Order, ...] = ("begun", "mass", "mean")
 
@@ -167,8 +169,8 @@ class Futures:
                     self._start(lane)
 
     def _start(self, lane: Lane) -> None:
-        """Let a lane stream that has its first token alone, unless the path ended or ends there."""
-        if lane.head in self.tree.ended:
+        """Let a lane stream that has its first token alone, unless the text ended or ends there."""
+        if self.ended(lane) not in _CUT_SHORT:
             return
         if reason := self._controller.streams.end_at(lane.head):
             self.tree.append(Ended(lane.head, reason))
@@ -238,7 +240,7 @@ class Futures:
             await self.hold(*self._lanes)
             return
         for lane in self.lanes:
-            if self.ended(lane) in ("", "interrupted", "length"):
+            if self.ended(lane) in _CUT_SHORT:
                 self.go_on(lane)
 
     async def drop(self, lane: Lane) -> None:

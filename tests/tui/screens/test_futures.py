@@ -472,6 +472,17 @@ async def test_a_lane_whose_token_ends_the_text_is_an_ended_lane_there_before_or
         assert [len(lane.nodes) for lane in again.futures.lanes] == lengths[:2]
 
 
+async def test_at_the_last_step_of_a_path_that_was_cut_short_all_lanes_stream() -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await ready(pilot, app)
+        await press(pilot, "end", "F", "3", "enter")
+        screen = app.screen
+        assert isinstance(screen, FuturesScreen)
+        await ended(pilot, screen)
+        assert [len(lane.nodes) for lane in screen.futures.lanes] == [13] * 3
+
+
 async def test_a_new_lane_that_begins_with_eos_is_that_token_unless_eos_is_ignored() -> None:
     ids = tuple(FakeEngine().encode(TEXT))
     for options, length in ((OPTIONS, 13), (msgspec.structs.replace(OPTIONS, ignore_eos=False), 1)):
