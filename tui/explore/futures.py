@@ -9,6 +9,7 @@ from tokexplore.models.api.questions import Draw
 from tokexplore.models.errors import UsageError
 from tokexplore.models.tokens import Vocabulary
 from tokexplore.models.tree.trie import ROOT
+from tokexplore.models.tree.visibility import end_through
 from tokexplore.models.untrusted import brief
 from tokexplore.tui.explore.branch_streams import BranchStream
 from tokexplore.tui.explore.controller import Controller
@@ -158,7 +159,7 @@ class Futures:
             tokens = await self._tokens(choice)
             self._lanes = [await self._lane(token, times) for token, times in tokens.items()]
             for lane in self._lanes:
-                if lane.leaf == lane.head and not self.tree.children[lane.head]:
+                if lane.leaf == lane.head:
                     self.go_on(lane)
         self._changed()
 
@@ -191,15 +192,11 @@ class Futures:
         return dict.fromkeys(likely, 1)
 
     async def _lane(self, token: int, times: int) -> Lane:
-        """The lane that begins with a token: its branch where there is one."""
+        """The lane that begins with a token: its branch as far as it is in sight."""
         tree = self.tree
-        child = tree.child(self.node, token)
-        if child is None:
-            child = await self._controller.picks.add(token, self.node)
-            self._explorer.touch(tree.depth[self.node] - 1)
-        lane = Lane(child, times)
-        tip = self._explorer.tip_through(child)
-        self._extend(lane, tree.path(tip)[tree.depth[child] - 1 :])
+        head = await self._controller.picks.node_of(token, self.node)
+        lane = Lane(head, times)
+        self._extend(lane, tree.path(end_through(tree, head))[tree.depth[head] - 1 :])
         lane.stream = self._controller.branch_streams.at(lane.leaf)
         return lane
 
