@@ -56,8 +56,8 @@ def bring_back(tree: TokenTree, leaf: int) -> None:
     while node != ROOT:
         branch = tree.branch(tree.branch_of[node])
         _keep_away(tree, branch, node, way)
-        hiding = (n for n in tree.withdrawn if tree.branch_of[n] == branch.number)
-        for last in sorted((n for n in hiding if n in way), reverse=True):
+        hiding = (n for n in way & tree.withdrawn if tree.branch_of[n] == branch.number)
+        for last in sorted(hiding, reverse=True):
             tree.history.change(Restored(last))
         if branch.hidden:
             tree.history.change(Unhidden(branch.number))

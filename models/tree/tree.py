@@ -19,6 +19,7 @@ from tokexplore.models.tree.events import (
     DistributionCompleted,
     DistributionComputed,
     DistributionRecomputed,
+    Edit,
     Ended,
     Event,
     Extended,
@@ -101,8 +102,8 @@ class TokenTree(Trie):
         if act == "change" and isinstance(event, Change):
             self.history.change(event)
         elif act in ("undo", "redo"):
-            done = self.history.undo() if act == "undo" else self.history.redo()
-            if done != event:
+            again = self.history.undo if act == "undo" else self.history.redo
+            if not isinstance(event, Edit) or again(event) is None:
                 raise ValueError(f"an {act} that does not fit what came before it")
         else:
             self.append(event)

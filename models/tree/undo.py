@@ -1,6 +1,6 @@
 """The user's changes of a tree: each can be taken back, and made again."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from tokexplore.models.tree.events import (
@@ -22,7 +22,8 @@ from tokexplore.models.tree.events import (
     Viewed,
     Withdrawn,
 )
-from tokexplore.models.tree.visibility import is_out_of_sight
+from tokexplore.models.tree.trie import ROOT
+from tokexplore.models.tree.visibility import begins, is_out_of_sight
 
 if TYPE_CHECKING:
     from tokexplore.models.tree.tree import TokenTree
@@ -41,10 +42,20 @@ class Made(NamedTuple):
     """What makes it again."""
     inverse: Edit
     """What takes it back."""
-    unseen: bool
-    """Whether it was made where all is out of sight: one that follows brings that into sight."""
     joined: bool
     """Whether it goes with the change before it, and is taken back and made again with that."""
+    taken: Origin | None
+    """How the token was taken that came into the tree or into sight with it; None where the change
+    is of what was there."""
+
+
+class Step(NamedTuple):
+    """What is taken back at once, and made again."""
+
+    changes: list[Edit]
+    """What makes it again, in that order."""
+    taken: Origin | None
+    """How the token was taken that it began with; None where it is of what was there."""
 
 
 class UndoHistory:
@@ -57,10 +68,16 @@ class UndoHistory:
         self._tree = tree
         self._undo: list[Made] = []
         self._redo: list[Made] = []
-        self._generated = 0
-        """The token that a stream just took; 0 where another took it, or the stream ended."""
+        self._taken = ROOT
+        """The token that was just taken; the root where another change was made since, or its
+        stream ended."""
+        self._by: Origin = "prompt"
+        """How that was taken."""
         self._grows = False
         """Whether a tree grew by probability with the last change, and nobody moved since."""
+        self._unseen: int | None = None
+        """The place behind the last change, where all that it is of is out of sight: one that
+        follows brings that into sight."""
 
     def change(self, event: Change) -> None:
         """A change by the user, which can be undone.
@@ -69,100 +86,154 @@ class UndoHistory:
             ValueError: when the event does not fit the tree.
         """
         again, inverse = _again(event), _inverse(self._tree, event)
-        grows = _grows(self._tree, event)
-        joined = isinstance(event, Sight) and (self._joins() or (grows and self._grows))
-        self._redo.clear()
+        taken = self._came_with(event)
+        place = self._joins(taken) if isinstance(event, Sight) else None
         self._tree.append(event, "change")
-        self._undo.append(Made(again, inverse, _is_unseen(self._tree, event), joined))
-        self._grows = grows
+        if place is None:
+            self._redo.clear()
+        at = len(self._undo) if place is None else place
+        self._undo.insert(at, Made(again, inverse, place is not None, taken))
+        self._unseen = at + 1 if _is_unseen(self._tree, event) else None
+        self._grows = taken == "grown"
+        if taken is None:
+            self._taken = ROOT
 
     def note(self, event: Event) -> None:
         """Know of an event that is no change: it may tell that the next change goes on with one."""
         match event:
             case TokenTaken(node, origin=origin):
-                self._generated = 0 if origin in _CHOSEN else node
+                self._taken, self._by = node, origin
             case Ended():
-                self._generated = 0
+                self._taken = ROOT
             case Viewed():
                 self._grows = False
 
-    def _joins(self) -> bool:
-        """Whether a change of what is in sight goes with the one before it.
-
-        So it is where that one was unseen, and where a stream goes on from where the last step left
-        tokens that had been there out of sight.
-        """
-        if self._undo and self._undo[-1].unseen:
-            return True
+    def _came_with(self, change: Change) -> Origin | None:
+        """How the token was taken that comes into the tree, or into sight, with a change."""
         tree = self._tree
-        for made in reversed(self._undo if self._generated else []):
-            match made.again:
-                case Withdrawn(node) if tree.parent[node] == tree.parent[self._generated]:
-                    return True
+        match change:
+            case Opened(number):
+                return tree.origin[tree.checked_branch(number).head]
+            case Extended(node):
+                return tree.origin[tree.checked_node(node)]
+            case Hidden() | Unhidden() | Withdrawn() | Restored():
+                away = self._taken != ROOT and is_out_of_sight(tree, self._taken)
+                return self._by if away else None
+        return None
+
+    def _joins(self, taken: Origin | None) -> int | None:
+        """The place of a change of what is in sight that goes with one before it.
+
+        So it does where that one was unseen, where a tree grows on, and where a stream goes on from
+        where a step left tokens that had been there out of sight.
+        """
+        if self._unseen is not None:
+            return self._unseen
+        if taken == "grown":
+            return len(self._undo) if self._grows else None
+        return None if taken is None or taken in _CHOSEN else self._behind_what_it_goes_on_from()
+
+    def _behind_what_it_goes_on_from(self) -> int | None:
+        """The place behind the step that left off where the token that was just taken goes on.
+
+        Others may have been made since: branches stream beside each other. None where something
+        else goes on there, or what has been made since is of the path of that token.
+        """
+        tree, node = self._tree, self._taken
+        if node == ROOT:
+            return None
+        left = tree.children[tree.parent[node]]
+        if any(not is_out_of_sight(tree, child) for child in left if child != node):
+            return None
+        way, end, since = set(tree.path(node)), len(self._undo), False
+        for at in reversed(range(end)):
+            made = self._undo[at]
+            if made.again == Withdrawn(left[0]):
+                return end
+            since = since or begins(tree, made.again) in way
             if not made.joined:
-                break
-        return False
+                end = at
+                if since:
+                    break
+        return None
 
     @property
-    def undoable(self) -> list[Edit]:
-        """What `take_back` would take back, as what would make it again, in that order."""
+    def undoable(self) -> Step | None:
+        """What `take_back` would take back."""
         count = next((n for n, made in enumerate(reversed(self._undo), 1) if not made.joined), 0)
-        return [made.again for made in self._undo[len(self._undo) - count :]]
+        return _step(self._undo[len(self._undo) - count :])
 
     @property
-    def redoable(self) -> list[Edit]:
-        """What `make_again` would make again, in that order."""
-        step: list[Edit] = []
+    def redoable(self) -> Step | None:
+        """What `make_again` would make again."""
+        step: list[Made] = []
         for made in reversed(self._redo):
             if step and not made.joined:
                 break
-            step.append(made.again)
-        return step
+            step.append(made)
+        return _step(step)
 
     def take_back(self) -> list[Edit]:
         """Take the last step back; the inverses of its changes, in the order of `undoable`."""
-        inverses = [self.undo() for _ in self.undoable]
+        step = self.undoable
+        inverses = [self.undo() for _ in step.changes] if step else []
         return [inverse for inverse in reversed(inverses) if inverse is not None]
 
     def make_again(self) -> list[Edit]:
         """Make the last step that was taken back again; its changes in order."""
-        changes = [self.redo() for _ in self.redoable]
+        step = self.redoable
+        changes = [self.redo() for _ in step.changes] if step else []
         return [change for change in changes if change is not None]
 
-    def undo(self) -> Edit | None:
-        """Append the inverse of the last undoable change; that inverse, or None."""
-        if not self._undo:
+    def undo(self, recorded: Edit | None = None) -> Edit | None:
+        """Append the inverse of the last undoable change; that inverse, or None.
+
+        Args:
+            recorded: the inverse that a record tells: steps may have been told apart in another way
+                when it was made.
+        """
+        back = _found((made.inverse for made in reversed(self._undo)), recorded)
+        if back is None:
             return None
-        made = self._undo.pop()
+        made = self._undo.pop(-1 - back)
         self._tree.append(made.inverse, "undo")
-        self._grows = False
+        self._forget()
         self._redo.append(made)
         return made.inverse
 
-    def redo(self) -> Edit | None:
-        """Append the last undone change again; that change, or None."""
-        if not self._redo:
+    def redo(self, recorded: Edit | None = None) -> Edit | None:
+        """Append the last undone change again; that change, or None.
+
+        Args:
+            recorded: as for `undo`.
+        """
+        back = _found((made.again for made in reversed(self._redo)), recorded)
+        if back is None:
             return None
-        made = self._redo.pop()
+        made = self._redo.pop(-1 - back)
         self._tree.append(made.again, "redo")
-        self._grows = False
+        self._forget()
         self._undo.append(made)
         return made.again
 
-
-def _grows(tree: "TokenTree", change: Change) -> bool:
-    """Whether a tree grew by probability with a change."""
-    match change:
-        case Opened(number):
-            return tree.origin[tree.checked_branch(number).head] == "grown"
-        case Extended(node):
-            return tree.origin[tree.checked_node(node)] == "grown"
-    return False
+    def _forget(self) -> None:
+        """What comes next goes on with nothing."""
+        self._taken, self._grows, self._unseen = ROOT, False, None
 
 
-def told(step: Sequence[Edit]) -> Edit:
+def _step(made: Sequence[Made]) -> Step | None:
+    return Step([each.again for each in made], made[0].taken) if made else None
+
+
+def _found(edits: Iterable[Edit], recorded: Edit | None) -> int | None:
+    """How many edits come before the first one, or before the first that a record tells."""
+    return next((n for n, one in enumerate(edits) if recorded is None or one == recorded), None)
+
+
+def told(step: Step) -> Edit:
     """The change that tells what a step of several is: the first that brings something back."""
-    return next((change for change in step if isinstance(change, Unhidden | Restored)), step[-1])
+    back = (change for change in step.changes if isinstance(change, Unhidden | Restored))
+    return next(back, step.changes[-1])
 
 
 def _is_unseen(tree: "TokenTree", change: Change) -> bool:

@@ -15,16 +15,20 @@ from tokexplore.models.tree.events import Act, Bookmarked, Event, Named, Noted
 from tokexplore.models.tree.exploring import explore
 from tokexplore.models.tree.tree import TokenTree
 from tokexplore.models.tree.trie import ROOT
-from tokexplore.models.tree.visibility import is_hidden, is_out_of_sight
+from tokexplore.models.tree.undo import Step
+from tokexplore.models.tree.visibility import hidden_by, is_hidden, is_out_of_sight, shown_by
 from tokexplore.tui.app import TokexploreApp
 from tokexplore.tui.explore import sight
 from tokexplore.tui.explore.explorer import Explorer
 from tokexplore.tui.explore.options import AppOptions
-from tokexplore.tui.explore.undo_text import CHANGED
+from tokexplore.tui.explore.undo_text import CHANGED, words_of
 
 VOCABULARY = Vocabulary.pack([b"a", b"b", b"c", b"d"], (), 4)
 TOKENS = st.lists(st.integers(0, 3), min_size=1, max_size=4)
-KINDS = ("pick", "type", "prompt", "turn", "hide", "name", "mark", "note", "switch")
+KINDS = (
+    "pick", "type", "prompt", "turn", "hide", "show", "name", "mark", "note", "switch", "grow",
+    "futures",
+)  # fmt: skip
 ACT = st.tuples(st.sampled_from(KINDS), st.integers(0, 9), TOKENS)
 
 
@@ -55,7 +59,24 @@ def act(explorer: Explorer, kind: str, number: int, tokens: list[int]) -> None:
             explorer.go_to(explore(tree, explorer.leaf, tokens, "prompt", extends=True))
         case "hide":
             assert explorer.branch is not None
-            sight.hide(explorer, explorer.branch.number)
+            if (number := sight.to_hide(explorer)) is not None:
+                sight.hide(explorer, number)
+        case "show":
+            hidden = [b.number for b in tree.branches if b.hidden]
+            if hidden:
+                sight.unhide(explorer, hidden[number % len(hidden)])
+        case "grow":
+            for token in tokens:
+                node = explore(tree, before, [token], "grown", extends=True)
+                explore(tree, node, [number % 4], "grown", extends=True)
+            explorer.show(explorer.leaf, -1)
+            return
+        case "futures":
+            new = [t for t in sorted(set(tokens)) if is_away(tree, tree.child(before, t))]
+            lanes = [explore(tree, before, [t], "picked", extends=True) for t in new]
+            for token in tokens:  # the streams take turns
+                lanes = [explore(tree, leaf, [token], "greedy") for leaf in lanes]
+            return
         case "name":
             assert explorer.branch is not None
             tree.history.change(Named(explorer.branch.number, "abc"[: number % 4]))
@@ -68,6 +89,10 @@ def act(explorer: Explorer, kind: str, number: int, tokens: list[int]) -> None:
             explorer.switch(rows[number % len(rows)])
     if len(tree) > known:
         stream(explorer, tokens)
+
+
+def is_away(tree: TokenTree, node: int | None) -> bool:
+    return node is None or is_out_of_sight(tree, node)
 
 
 def stream(explorer: Explorer, tokens: list[int]) -> None:
@@ -105,16 +130,40 @@ def test_all_that_was_done_is_taken_back_and_made_again(
     for one in acts:
         act(explorer, *one)
     done = seen(explorer)
-    while sight.undo(explorer):
+    check_replay(explorer, events)
+    while take_back(explorer):
         assert not is_out_of_sight(explorer.tree, explorer.leaf)
     assert seen(explorer) == start
+    check_replay(explorer, events)
     while sight.redo(explorer):
         assert not is_out_of_sight(explorer.tree, explorer.leaf)
     assert seen(explorer) == done
+    check_replay(explorer, events)
+
+
+def check_replay(explorer: Explorer, events: list[tuple[Event, Act]]) -> None:
+    """What was recorded makes the same tree, and the same can be taken back and made again."""
     again = Explorer(SamplingSettings(), close_call=0.5, tree=TokenTree())
     for event, how in events:
         again.tree.replay(event, how)
-    assert seen(again) == done
+    assert seen(again) == seen(explorer)
+    assert again.tree.history._undo == explorer.tree.history._undo
+    assert again.tree.history._redo == explorer.tree.history._redo
+
+
+def take_back(explorer: Explorer) -> Step | None:
+    """Undo; what is told to go and to come is what does."""
+    tree, step = explorer.tree, explorer.tree.history.undoable
+    before = {n for n in range(1, len(tree)) if not is_out_of_sight(tree, n)}
+    changes = step.changes if step else []
+    shown, hidden = shown_by(tree, changes), hidden_by(tree, changes)
+    assert sight.undo(explorer) == step
+    after = {n for n in range(1, len(tree)) if not is_out_of_sight(tree, n)}
+    assert (before - after, after - before) == (shown, hidden)
+    assert (shown_by(tree, changes), hidden_by(tree, changes)) == (shown, hidden)
+    if step is not None:
+        words_of(explorer, step)
+    return step
 
 
 @given(st.lists(st.one_of(ACT, st.sampled_from(["undo", "redo", "stream"])), max_size=20))
@@ -125,7 +174,7 @@ def test_taking_back_in_between_leaves_a_tree_in_sight(
     for one in acts:
         before = seen(explorer)
         if one == "undo":
-            if sight.undo(explorer):
+            if take_back(explorer):
                 assert sight.redo(explorer)
                 assert seen(explorer) == before
                 sight.undo(explorer)
@@ -411,3 +460,52 @@ async def test_what_was_taken_back_is_not_marked_and_its_token_is_taken_as_any_o
         assert tree.origin[explorer.nodes[explorer.cursor + 1]] == "greedy", "it is gone on from"
         assert is_out_of_sight(tree, second)
         assert second not in explorer.nodes
+
+
+async def test_a_branch_that_is_shown_again_is_told_so_and_its_tokens_are_not() -> None:
+    app = make_app(options=AppOptions(prompt=PromptSpec(text="the king was"), max_new_tokens=6))
+    async with app.run_test(size=(120, 40)) as pilot:
+        controller = app.controller
+        explorer, tree = controller.explorer, controller.explorer.tree
+        await until(pilot, lambda: tree.step[explorer.leaf] == 6)
+        await press(pilot, "home", "2")
+        await until(pilot, lambda: controller.state == "paused" and not controller.busy)
+        await press(pilot, "x", "b", "X", "down", "space")
+        await until(pilot, lambda: not controller.live_leaves and not controller.busy)
+        await press(pilot, "escape")
+        assert not is_hidden(tree, 2)
+        assert tree.branch(2).generated > 6, "it streams"
+        tip = tree.branch(2).tip
+        said = ["showing of branch 2", "hiding of branch 2", r"'.*' at step 1 with \d+ tokens .*"]
+        for words in said:
+            await press(pilot, "u")
+            assert re.fullmatch(rf"Took back: {words}\.", last_notice(app))
+        assert is_out_of_sight(tree, tip)
+        for words in reversed(said):
+            await press(pilot, "U")
+            assert re.fullmatch(rf"Made again: {words}\.", last_notice(app))
+        assert not is_out_of_sight(tree, tip)
+
+
+async def test_a_token_that_is_taken_again_is_gone_to_with_all_that_follows_it_in_sight() -> None:
+    app = make_app(options=AppOptions(prompt=PromptSpec(text="the king was"), max_new_tokens=6))
+    async with app.run_test(size=(120, 40)) as pilot:
+        controller = app.controller
+        explorer, tree = controller.explorer, controller.explorer.tree
+        await until(pilot, lambda: tree.step[explorer.leaf] == 6)
+        await press(pilot, "home", "right")
+        token, before = app._browse.step.candidate(2) or (0, 0)
+        head = explore(tree, before, [token], "grown", extends=True)
+        old = tree.take(head, 7, "grown")
+        await press(pilot, "u", "3")
+        await until(pilot, lambda: controller.state == "paused" and not controller.busy)
+        path = list(explorer.nodes)
+        assert head in path
+        assert old not in path
+        assert len(path) == tree.depth[head] + 6
+        explorer.switch(1)
+        await press(pilot, "home", "right", "3")
+        assert explorer.nodes == path
+        await press(pilot, "u")
+        assert " with 6 tokens after it" in last_notice(app)
+        assert all(is_out_of_sight(tree, node) for node in path[tree.depth[before] :])

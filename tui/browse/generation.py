@@ -2,7 +2,7 @@
 
 from tokexplore.models.grow.budget import TOKENS, Budget
 from tokexplore.models.grow.growth import By
-from tokexplore.models.tree.events import Edit
+from tokexplore.models.tree.undo import Step
 from tokexplore.tui.browse.base import Actions, BrowseBase
 from tokexplore.tui.browse.prompts import PromptActions
 from tokexplore.tui.browse.step_panel import StepPanel
@@ -206,7 +206,7 @@ class GenerationActions(Actions):
     async def _redo(self) -> None:
         self._tell_change(MADE_AGAIN, await self.controller.redo(), f"{NOTHING} make again")
 
-    def _tell_change(self, done: str, step: list[Edit], nothing: str) -> None:
+    def _tell_change(self, done: str, step: Step | None, nothing: str) -> None:
         notice = f"{done}: {words_of(self.explorer, step)}" if step else nothing
         self.host.say(f"{notice}.")
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Container, Iterable
 
 from tokexplore.models.api.engine import (
     Described,
@@ -101,6 +101,19 @@ class BranchStreams:
         works = [stream.work for stream in held if stream.work and not stream.work.done()]
         if works:
             await asyncio.wait(works)
+
+    async def hold_on(self, leaving: Callable[[], Container[int]]) -> None:
+        """End the streams that extend what is about to leave sight, and wait until they have ended.
+
+        Args:
+            leaving: the nodes that are: asked again, since others may have come meanwhile.
+        """
+        while self._live:
+            nodes = leaving()
+            held = [stream for stream in self._live if stream.leaf in nodes]
+            if not held:
+                break
+            await self.hold(held)
 
     def _drop(self, stream: BranchStream) -> None:
         stream.live = False

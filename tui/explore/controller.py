@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Literal
 
 from tokexplore.models.api.chat import Chat, Rendered
@@ -12,7 +13,9 @@ from tokexplore.models.api.options import PromptSpec
 from tokexplore.models.api.questions import Question
 from tokexplore.models.errors import EngineLostError
 from tokexplore.models.tree.conversation import before_given_answer
-from tokexplore.models.tree.events import Edit
+from tokexplore.models.tree.events import Hidden
+from tokexplore.models.tree.undo import Step
+from tokexplore.models.tree.visibility import hidden_by, shown_by
 from tokexplore.tui.explore import sight
 from tokexplore.tui.explore.branch_streams import BranchStream, BranchStreams
 from tokexplore.tui.explore.engine_life import EngineLife
@@ -218,6 +221,7 @@ class Controller:
             self._notify(FULL, severity="warning")
         else:
             self.branch_streams.go_on(leaf)
+            sight.show(self.explorer, leaf)
         self._changed()
 
     async def go_on(self, count: int | None = None) -> None:
@@ -364,23 +368,34 @@ class Controller:
     async def hide(self, number: int | None = None) -> int | None:
         """Hide a branch, the one in view by default; its number, None where none would be left."""
         async with self.paused_turn():
-            return sight.hide(self.explorer, number)
+            hidden = sight.to_hide(self.explorer, number)
+            if hidden is not None:
+                gone = partial(hidden_by, self.explorer.tree, [Hidden(hidden)])
+                await self.branch_streams.hold_on(gone)
+                sight.hide(self.explorer, hidden)
+            return hidden
 
     async def unhide(self, number: int) -> None:
         """Show a hidden branch again."""
         async with self.paused_turn():
             sight.unhide(self.explorer, number)
 
-    async def undo(self) -> list[Edit]:
-        """Take the last step back; its changes."""
+    async def undo(self) -> Step | None:
+        """Take the last step back; that step, None where there is none."""
+        tree = self.explorer.tree
         async with self.paused_turn():
-            await self.branch_streams.hold()
+            await self.branch_streams.hold_on(
+                lambda: shown_by(tree, step.changes) if (step := tree.history.undoable) else ()
+            )
             return sight.undo(self.explorer)
 
-    async def redo(self) -> list[Edit]:
-        """Make the last step again that was taken back; its changes."""
+    async def redo(self) -> Step | None:
+        """Make the last step again that was taken back; that step, None where there is none."""
+        tree = self.explorer.tree
         async with self.paused_turn():
-            await self.branch_streams.hold()
+            await self.branch_streams.hold_on(
+                lambda: hidden_by(tree, step.changes) if (step := tree.history.redoable) else ()
+            )
             return sight.redo(self.explorer)
 
     async def back(self) -> bool:

@@ -11,6 +11,7 @@ from tokexplore.models.errors import UsageError
 from tokexplore.models.tokens import Vocabulary
 from tokexplore.models.tree.events import Ended
 from tokexplore.models.tree.trie import ROOT
+from tokexplore.models.tree.visibility import end_through
 from tokexplore.models.untrusted import brief
 from tokexplore.tui.explore.branch_streams import BranchStream
 from tokexplore.tui.explore.controller import Controller
@@ -165,7 +166,7 @@ class Futures:
             self.left_out = len(tokens) - len(self._lanes)
             for number, lane in enumerate(self._lanes, 1):
                 lane.number = number
-                if lane.leaf == lane.head and not self.tree.children[lane.head]:
+                if lane.leaf == lane.head:
                     self._start(lane)
 
     def _start(self, lane: Lane) -> None:
@@ -205,15 +206,11 @@ class Futures:
         return dict.fromkeys(above, 1)
 
     async def _lane(self, token: int, times: int) -> Lane:
-        """The lane that begins with a token: its branch where there is one."""
+        """The lane that begins with a token: its branch as far as it is in sight."""
         tree = self.tree
-        child = tree.child(self.node, token)
-        if child is None:
-            child = await self._controller.picks.add(token, self.node)
-            self._explorer.touch(tree.depth[self.node] - 1)
-        lane = Lane(child, times)
-        tip = self._explorer.tip_through(child)
-        self._extend(lane, tree.path(tip)[tree.depth[child] - 1 :])
+        head = await self._controller.picks.node_of(token, self.node)
+        lane = Lane(head, times)
+        self._extend(lane, tree.path(end_through(tree, head))[tree.depth[head] - 1 :])
         lane.stream = self._controller.branch_streams.at(lane.leaf)
         return lane
 

@@ -9,10 +9,10 @@ from tokexplore.models.distribution import TokenRank
 from tokexplore.models.errors import UsageError
 from tokexplore.models.sampling.randomness import seed_after
 from tokexplore.models.tree.conversation import answer_at
-from tokexplore.models.tree.exploring import bring_back, explore
+from tokexplore.models.tree.exploring import explore
 from tokexplore.models.tree.tree import TokenTree
 from tokexplore.models.tree.trie import ROOT
-from tokexplore.models.tree.visibility import is_out_of_sight
+from tokexplore.models.tree.visibility import end_through, is_out_of_sight
 from tokexplore.tui.explore.engine_link import EngineLink
 from tokexplore.tui.explore.explorer import Explorer
 from tokexplore.tui.explore.jobs import Jobs
@@ -54,23 +54,29 @@ class Picks:
             explorer.go_to(explorer.tip_through(before), cursor)
         explorer.place(cursor)
         taken = tree.child(before, token)
-        away = taken is not None and is_out_of_sight(tree, taken)
-        if taken is None:
-            explorer.go_to(await self.add(token, before))
-        else:
-            bring_back(tree, taken)
-            if explorer.taken == taken:
-                self._notify(f"This is the branch in view: {self._play_name} goes on at its end.")
-            explorer.go_to(explorer.tip_through(taken), cursor)
-        explorer.touch(cursor - 1)
-        return taken is None or away
+        fresh = taken is None or is_out_of_sight(tree, taken)
+        node = await self.node_of(token, before)
+        if explorer.taken == node:
+            self._notify(f"This is the branch in view: {self._play_name} goes on at its end.")
+        explorer.go_to(end_through(tree, node), None if taken is None else cursor)
+        return fresh
 
-    async def add(self, token: int, before: int) -> int:
-        """Put a token that was not taken yet after a node; its node.
+    async def node_of(self, token: int, before: int) -> int:
+        """The node of a token after another node, in sight: one that is there, out of sight or not,
+        or a new one.
 
         Raises:
             TokexploreError: see `take`.
         """
+        tree, taken = self._explorer.tree, self._explorer.tree.child(before, token)
+        if taken is None:
+            taken = await self._add(token, before)
+        elif is_out_of_sight(tree, taken):
+            explore(tree, before, [token], "picked")
+        self._explorer.touch(tree.depth[before] - 1)
+        return taken
+
+    async def _add(self, token: int, before: int) -> int:
         explorer, tree = self._explorer, self._explorer.tree
         self._link.check("another token", "prefill")
         if self._link.info is not None and 0 < self._link.info.context <= tree.depth[before]:
@@ -178,7 +184,7 @@ class Picks:
         await self._streams.finished()
         node = explorer.leaf
         if node in taken:
-            explorer.go_to(explorer.tip_through(node), cursor)
+            explorer.go_to(end_through(tree, node), cursor)
             self._notify(f"Draw {draw + 1} gave the same token as an earlier draw.")
         elif node != before and tree.ended.get(node) not in ENDINGS:
             self._streams.play()

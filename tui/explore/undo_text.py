@@ -1,11 +1,10 @@
 """What a change of the tree is called when it is taken back or made again."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 
 from tokexplore.models.display import NEWLINE, counted
 from tokexplore.models.tree.events import (
     Bookmarked,
-    Edit,
     Hidden,
     Labelled,
     Named,
@@ -15,7 +14,9 @@ from tokexplore.models.tree.events import (
     Unhidden,
     Withdrawn,
 )
-from tokexplore.models.tree.undo import told
+from tokexplore.models.tree.trie import ROOT
+from tokexplore.models.tree.undo import Step, told
+from tokexplore.models.tree.visibility import hidden_by, shown_by
 from tokexplore.tui.explore.explorer import Explorer
 
 _LONGEST = 24
@@ -30,29 +31,26 @@ CHANGED = (TOOK_BACK, MADE_AGAIN, NOTHING)
 """How notices of undo and redo begin: only the last of them is news."""
 
 
-def words_of(explorer: Explorer, step: Sequence[Edit]) -> str:
+def words_of(explorer: Explorer, step: Step) -> str:
     """A step in words, told as what it makes: `prompt 'The capital…' (branch 2)`.
 
     With the branch that it is on, and whether that is not the one in view. The words are the same
     where the step is made and where it is taken back.
     """
-    ends = set(explorer.tree.withdrawn)
-    for change in step:
-        match change:
-            case Withdrawn(node):
-                ends.add(node)
-            case Restored(node):
-                ends.discard(node)
-    if grown := _grown(explorer, step):
-        return grown
+    tree = explorer.tree
+    shown = shown_by(tree, step.changes)
+    if step.taken == "grown" and shown:
+        return f"tree of {counted(len(shown), 'token')} at step {min(map(tree.number, shown))}"
     match told(step):
+        case Unhidden(number) if step.taken is None:
+            return f"showing of branch {number}"
         case Unhidden(number):
-            return f"{_taken(explorer, explorer.tree.branch(number).head, ends)} (branch {number})"
+            return f"{_taken(explorer, tree.branch(number).head, shown)} (branch {number})"
         case Restored(node):
-            return f"{_taken(explorer, node, ends)} (branch {explorer.tree.branch_of[node]})"
+            return f"{_taken(explorer, node, shown)} (branch {tree.branch_of[node]})"
         case Withdrawn(node):
-            number = explorer.tree.branch_of[node]
-            return f"hiding of {_taken(explorer, node, ends)} (branch {number})"
+            hidden = hidden_by(tree, step.changes)
+            return f"hiding of {_taken(explorer, node, hidden)} (branch {tree.branch_of[node]})"
         case Hidden(number):
             return f"hiding of branch {number}"
         case Named(number, name):
@@ -67,23 +65,6 @@ def words_of(explorer: Explorer, step: Sequence[Edit]) -> str:
             return f"{'' if marked else 'removal of the '}bookmark at {_place(explorer, node)}"
 
 
-def _grown(explorer: Explorer, step: Sequence[Edit]) -> str:
-    """What a step is called that let a tree grow by probability; empty for any other."""
-    tree, heads = explorer.tree, list[int]()
-    for change in step:
-        match change:
-            case Unhidden(number):
-                heads.append(tree.branch(number).head)
-            case Restored(node):
-                heads.append(node)
-    if not heads or any(tree.origin[head] != "grown" for head in heads):
-        return ""
-    nodes = list(heads)
-    for node in nodes:
-        nodes += tree.children[node]
-    return f"tree of {counted(len(nodes), 'token')} at step {min(map(tree.number, heads))}"
-
-
 def _written(what: str, text: str) -> str:
     return f"{what} {_quoted(text)}" if text else f"removal of the {what}"
 
@@ -94,11 +75,11 @@ def _place(explorer: Explorer, node: int) -> str:
     return where + ("" if explorer.on_path(node) else _AWAY)
 
 
-def _taken(explorer: Explorer, node: int, ends: Collection[int]) -> str:
-    """What came into the tree with a node, and how much followed it on its branch.
+def _taken(explorer: Explorer, node: int, along: Collection[int]) -> str:
+    """What came into the tree with a node, and how much came or goes with it after that.
 
     Args:
-        ends: the nodes that the branch ends before.
+        along: all the nodes that do.
     """
     tree, vocabulary = explorer.tree, explorer.vocabulary
     origin = tree.origin[node]
@@ -106,12 +87,12 @@ def _taken(explorer: Explorer, node: int, ends: Collection[int]) -> str:
     what = "text" if origin == "typed" else "prompt" if first else "turn"
     if origin not in ("prompt", "typed"):
         words = f"{_quoted(vocabulary.show(tree.token[node]))} at step {tree.number(node)}"
-        return words + _following(explorer, node, ends)
+        return words + _following(explorer, node, along)
     ids, last, run = [], node, True
     while run:
         ids.append(tree.token[last])
-        following = _next(explorer, last, ends)
-        if run := bool(following) and tree.origin[following] == origin:
+        following = next(iter(tree.children[last]), ROOT)
+        if run := following in along and tree.origin[following] == origin:
             last = following
     prompt = tree.prompts.get(last)
     if prompt is not None and prompt.chat is not None:
@@ -120,7 +101,7 @@ def _taken(explorer: Explorer, node: int, ends: Collection[int]) -> str:
         words = prompt.chat.prefill if begun else prompt.chat.messages[-1].content
     else:
         words = vocabulary.text(ids[:_WORDS]).strip()
-    return f"{what} {_quoted(words)}{_following(explorer, last, ends)}"
+    return f"{what} {_quoted(words)}{_following(explorer, last, along)}"
 
 
 def _opened(prompt: Prompted) -> int:
@@ -129,18 +110,11 @@ def _opened(prompt: Prompted) -> int:
     return sum(part.tokens for part in prompt.parts if part.message == messages)
 
 
-def _following(explorer: Explorer, node: int, ends: Collection[int]) -> str:
-    """How many tokens came after a node on its branch: those that the change takes along."""
-    after = 0
-    while node := _next(explorer, node, ends):
-        after += 1
+def _following(explorer: Explorer, node: int, along: Collection[int]) -> str:
+    """How many tokens come or go with a node that stand behind it."""
+    depth = explorer.tree.depth
+    after = sum(depth[each] > depth[node] for each in along)
     return f" with {counted(after, 'token')} after it" if after else ""
-
-
-def _next(explorer: Explorer, node: int, ends: Collection[int]) -> int:
-    """The node that carries a node's branch on; 0 where none does, or it was taken back."""
-    following = next(iter(explorer.tree.children[node]), 0)
-    return 0 if following in ends else following
 
 
 def _quoted(text: str) -> str:

@@ -8,8 +8,9 @@ from tokexplore.models.display import safe_text
 from tokexplore.models.distribution import Distribution
 from tokexplore.models.errors import UsageError
 from tokexplore.models.sampling.knobs import BY_NAME, with_value
-from tokexplore.models.tree.events import Edit, Named
+from tokexplore.models.tree.events import Named
 from tokexplore.models.tree.trie import ROOT
+from tokexplore.models.tree.undo import Step
 from tokexplore.models.untrusted import BITS, LARGEST_COUNT, brief, number_of
 from tokexplore.tui.explore.explorer import Explorer
 from tokexplore.tui.explore.text_scores import TextScores
@@ -245,7 +246,7 @@ class Commands:
             "made again", await self.controller.redo(), "there is nothing to make again"
         )
 
-    def _tell_change(self, done: str, step: list[Edit], nothing: str) -> None:
+    def _tell_change(self, done: str, step: Step | None, nothing: str) -> None:
         if step:
             self._lines.say(f"{done}: {safe_text(words_of(self.explorer, step))}")
             self._lines.say(place(self.explorer))

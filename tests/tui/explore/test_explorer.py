@@ -109,7 +109,8 @@ def test_only_what_changed_is_to_be_drawn_again(explorer: Explorer) -> None:
 
 def test_hiding_moves_to_a_visible_branch_and_undo_comes_back(explorer: Explorer) -> None:
     explorer.switch(2)
-    assert sight.hide(explorer, 2)
+    assert sight.to_hide(explorer, 2) == 2
+    sight.hide(explorer, 2)
     assert explorer.branch is not None
     assert explorer.branch.number == 1
     assert [b.number for b, _ in explorer.listed()] == [1]
@@ -121,8 +122,9 @@ def test_hiding_moves_to_a_visible_branch_and_undo_comes_back(explorer: Explorer
 
 def test_the_last_visible_branch_is_not_hidden(explorer: Explorer) -> None:
     explorer.switch(2)
-    assert sight.hide(explorer, 2)
-    assert not sight.hide(explorer, 1)
+    assert sight.to_hide(explorer, 2) == 2
+    sight.hide(explorer, 2)
+    assert sight.to_hide(explorer, 1) is None
 
 
 def test_a_name_is_undone(explorer: Explorer) -> None:

@@ -6,6 +6,7 @@ import time
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 from support.app import during, make_app, press, screen_text, settle, until
 from support.fake_engine import FakeEngine
 from support.fake_vocabulary import EOS, USER
@@ -15,6 +16,9 @@ from tokexplore.models.api.engine import Control, DrawnToken, StreamRequest
 from tokexplore.models.api.options import PromptSpec
 from tokexplore.models.errors import UsageError
 from tokexplore.models.sampling.settings import SamplingSettings
+from tokexplore.models.tree.events import Bookmarked, Hidden
+from tokexplore.models.tree.exploring import explore
+from tokexplore.models.tree.visibility import is_out_of_sight
 from tokexplore.tui.app import TokexploreApp
 from tokexplore.tui.browse.screen import BrowseScreen
 from tokexplore.tui.explore.futures import Choice, asked_choice
@@ -553,9 +557,10 @@ async def test_where_no_lane_says_what_another_says_nothing_is_folded() -> None:
         assert len(screen.shown) == 4
 
 
-async def test_undo_while_lanes_stream_holds_them_first() -> None:
-    gate = threading.Semaphore(12)
-    app = make_app(options=OPTIONS, gate=gate)
+@pytest.mark.parametrize("key", ["u", "x", "U"])
+async def test_what_takes_a_lane_out_of_sight_holds_that_one_and_the_others_go_on(key: str) -> None:
+    gate = threading.Semaphore(100)
+    app = make_app(options=replace(OPTIONS, max_new_tokens=100), gate=gate)
     async with app.run_test(size=(120, 40)) as pilot:
         await ready(pilot, app)
         gate.release(6)
@@ -563,9 +568,80 @@ async def test_undo_while_lanes_stream_holds_them_first() -> None:
         await during(
             pilot, lambda: isinstance(app.screen, FuturesScreen) and app.screen.futures.live
         )
-        await press(pilot, "q", "u")
-        assert not app.controller.live_leaves
-        gate.release(100)
+        screen = app.screen
+        assert isinstance(screen, FuturesScreen)
+        tree, (_, *others, last) = screen.explorer.tree, screen.futures.lanes
+        if key == "U":
+            tree.history.change(Bookmarked(last.head, True))
+            tree.history.change(Hidden(tree.branch_of[last.head]))
+            tree.history.take_back()
+        await press(pilot, "end", *["down"] * 3, "enter")
+        assert screen.explorer.on_path(last.head)
+        await pilot.press(key)
+
+        def is_gone() -> bool:
+            gate.release()  # who is held is told so at its next token
+            return is_out_of_sight(tree, last.head)
+
+        await during(pilot, is_gone)
+        length = len(screen.futures.lanes[3].nodes)
+        assert not last.live
+        assert all(lane.live for lane in others)
+        gate.release(500)
+        await until(pilot, lambda: not app.controller.live_leaves)
+        assert [len(lane.nodes) for lane in screen.futures.lanes[1:]] == [101, 101, length]
+        assert length < 101
+        assert is_out_of_sight(tree, last.head)
+        assert not any(is_out_of_sight(tree, lane.leaf) for lane in others)
+
+
+async def test_lanes_that_were_taken_back_are_taken_again_as_a_fresh_stream_has_them() -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=(120, 40)) as pilot:
+        first = await opened(pilot, app, "3")
+        await ended(pilot, first)
+        tree = app.controller.explorer.tree
+        lanes = [list(lane.nodes) for lane in first.futures.lanes]
+        await press(pilot, "q", "u", "u")
+        assert all(is_out_of_sight(tree, node) for lane in lanes[1:] for node in lane)
+        for length in (4, 12):
+            app.controller.streams.max_new_tokens = length
+            again = await opened(pilot, app, "3")
+            await ended(pilot, again)
+            now = [list(lane.nodes) for lane in again.futures.lanes]
+            assert now == [lanes[0], *(lane[: length + 1] for lane in lanes[1:])]
+            assert not any(is_out_of_sight(tree, node) for lane in now for node in lane)
+            assert all(is_out_of_sight(tree, n) for lane in lanes[1:] for n in lane[length + 1 :])
+            assert len(again.explorer.listed()) == 3
+            await press(pilot, "q")
+            for lane in lanes[:0:-1]:
+                await press(pilot, "u")
+                after = f" with {length} tokens after it"
+                assert after in told(app)[-1]
+                assert all(is_out_of_sight(tree, node) for node in lane)
+        assert len(again.explorer.listed()) == 1
+        await press(pilot, "U", "U")
+        assert not any(is_out_of_sight(tree, node) for lane in lanes for node in lane)
+
+
+async def test_a_lane_over_a_tree_that_was_taken_back_carries_none_of_its_tokens() -> None:
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await ready(pilot, app)
+        explorer = app.controller.explorer
+        before, tree = explorer.before, explorer.tree
+        likely = tree.distribution[before].id_view[1]
+        head = explore(tree, before, [likely], "grown", extends=True)
+        grown = tree.take(head, 7, "grown")
+        await press(pilot, "u")
+        assert is_out_of_sight(tree, grown)
+        screen = await opened(pilot, app, "2")
+        await ended(pilot, screen)
+        lane = screen.futures.lanes[1]
+        assert (lane.head, len(lane.nodes)) == (head, 13)
+        assert grown not in lane.nodes
+        assert is_out_of_sight(tree, grown)
+        assert not any(is_out_of_sight(tree, node) for node in lane.nodes)
 
 
 async def test_two_live_lanes_are_compared_as_they_grow() -> None:

@@ -67,6 +67,10 @@ async def over(pilot: Pilot[int], screen: GrowScreen) -> Growth:
     return screen.growing.growth
 
 
+def last_told(app: TokexploreApp) -> str:
+    return [notice.message for notice in app._notifications][-1]
+
+
 async def test_the_tree_in_the_app_is_the_one_that_grows() -> None:
     app = make_app(engine=sharp(), options=OPTIONS)
     async with app.run_test(size=SIZE) as pilot:
@@ -159,6 +163,61 @@ async def test_trees_that_grew_one_after_the_other_are_taken_back_one_by_one() -
         assert all(is_out_of_sight(tree, node) for node in second.growing._own)
         await press(pilot, "u")
         assert all(is_out_of_sight(tree, node) for node in first.growing._own)
+
+
+async def test_what_grows_again_where_it_was_taken_back_is_one_step_and_told_as_it_is() -> None:
+    app = make_app(engine=sharp(), options=OPTIONS)
+    async with app.run_test(size=SIZE) as pilot:
+        screen = await opened(pilot, app, "40 tokens", "home", "right")
+        await over(pilot, screen)
+        own, explorer = set(screen.growing._own), app.controller.explorer
+        tree, node = explorer.tree, screen.growing.node
+        await press(pilot, "q", "u")
+        assert last_told(app) == f"Took back: tree of {len(own)} tokens at step 2."
+        head = next(n for n in tree.children[node] if n in own and tree.rank[n] <= 9)
+        await press(pilot, str(tree.rank[head]))
+        await until(pilot, lambda: app.controller.state == "paused" and not app.controller.busy)
+        assert not is_out_of_sight(tree, head)
+        await press(pilot, "u")
+        assert " at step 2 with 4 tokens after it (branch" in last_told(app)
+        assert all(is_out_of_sight(tree, node) for node in own)
+        for budget in ("6 tokens", "40 tokens", "40 tokens"):
+            away = {node for node in range(1, len(tree)) if is_out_of_sight(tree, node)}
+            shown = await opened(pilot, app, budget, "home", "right")
+            await over(pilot, shown)
+            came = {node for node in away if not is_out_of_sight(tree, node)}
+            assert came
+            said = f"tree of {len(came)} tokens at step 2."
+            view = list(explorer.nodes)
+            await press(pilot, "q", "u")
+            assert last_told(app) == f"Took back: {said}"
+            assert {node for node in range(1, len(tree)) if is_out_of_sight(tree, node)} == away
+            await press(pilot, "U")
+            assert last_told(app) == f"Made again: {said}"
+            assert not any(is_out_of_sight(tree, node) for node in came)
+            assert explorer.nodes == view
+            await press(pilot, "u")
+            assert {node for node in range(1, len(tree)) if is_out_of_sight(tree, node)} == away
+        assert tree.history.undoable is None
+
+
+async def test_a_tree_that_is_made_again_leaves_the_path_in_view_alone() -> None:
+    app = make_app(engine=sharp(), options=OPTIONS)
+    async with app.run_test(size=SIZE) as pilot:
+        screen = await opened(pilot, app, "40 tokens", "home", "right")
+        await over(pilot, screen)
+        explorer, node = app.controller.explorer, screen.growing.node
+        view = list(explorer.nodes)
+        deep = max(screen.growing._own, key=lambda n: explorer.tree.depth[n])
+        await press(pilot, "q")
+        explorer.go_to(deep)
+        await press(pilot, "u")
+        kept = [n for n in explorer.tree.path(deep) if not is_out_of_sight(explorer.tree, n)]
+        assert explorer.nodes[: len(kept)] == kept, "where the path is in sight yet"
+        assert len(kept) >= explorer.tree.depth[node]
+        explorer.go_to(view[-1])
+        await press(pilot, "U")
+        assert explorer.nodes == view
 
 
 async def test_a_session_holds_what_grew_and_its_undo() -> None:
