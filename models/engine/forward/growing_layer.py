@@ -8,7 +8,7 @@ tree of branches holds the keys and values of each edge once.
 import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import accumulate, groupby
 from typing import Any, NamedTuple
 from weakref import WeakSet
 
@@ -19,9 +19,9 @@ _ROOM = 32
 """A buffer has room for a multiple of so many positions."""
 _SIDE_BY_SIDE = 512
 """Buffers with room for more lie in memory of their own: they are given back one by one."""
-MOST_SEGMENTS = 8
-"""Of a layer: where it parts from others at more places, what comes last is copied, because a pass
-takes so many products more."""
+MOST_SEGMENTS, COPIED = 8, 1024
+"""Where a layer parts from others at more places, the last segments are put together that have so
+many positions at most: each takes a pass products of its own."""
 
 
 class Block:
@@ -221,13 +221,17 @@ class GrowingLayer(DynamicLayer):
             self.before, self.offset = self.segments, self.offset + held
             self.keys, self.values = self.keys.narrow(-2, 0, 0), self.values.narrow(-2, 0, 0)
             if len(self.before) > MOST_SEGMENTS:
-                self._copy_last(MOST_SEGMENTS // 2)
+                self._put_last_together()
         else:
             buffer.holders.discard(self)
         return False
 
-    def _copy_last(self, count: int) -> None:
-        """Hold the last segments as its tail, which lies in no buffer yet."""
+    def _put_last_together(self) -> None:
+        """Copy the last segments where they are short: its tail, which lies in no buffer yet."""
+        lengths = accumulate(segment.length for segment in reversed(self.before))
+        count = min(sum(length <= COPIED for length in lengths), MOST_SEGMENTS // 2)
+        if count < 2:
+            return
         self.before, last = self.before[:-count], self.before[-count:]
         self.keys = torch.cat([segment.keys() for segment in last], -2)
         self.values = torch.cat([segment.values() for segment in last], -2)

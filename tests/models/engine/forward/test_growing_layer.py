@@ -11,6 +11,7 @@ from support import truth
 from tokexplore.models.engine.forward import cache as kv
 from tokexplore.models.engine.forward import kernels
 from tokexplore.models.engine.forward.growing_layer import (
+    COPIED,
     MOST_SEGMENTS,
     Buffer,
     GrowingLayer,
@@ -91,7 +92,7 @@ def test_a_path_that_parts_at_many_places_is_held_in_few_segments() -> None:
         path = path.cropped(length)
         go_on(path, 1000.0 * number, LEAST)
         wanted += [1000.0 * number + place for place in range(LEAST)]
-        assert len(path.segments) <= MOST_SEGMENTS + 1
+        assert len(path.segments) <= MOST_SEGMENTS + 1 + len(wanted) // COPIED
         assert sum(segment.length for segment in path.segments) == len(wanted)
 
     assert read(path) == wanted
@@ -101,6 +102,17 @@ def test_a_path_that_parts_at_many_places_is_held_in_few_segments() -> None:
     copied = {held for other, _ in others for held in buffers(other)} - {*buffers(path)}
     assert copied
     assert not any(path in held.holders for held in copied)
+
+
+def test_long_segments_are_never_copied() -> None:
+    path = grown(COPIED + 1)
+    for number in range(1, 2 * MOST_SEGMENTS):
+        length = path.get_seq_length()
+        other, path = path, path.cropped(length)
+        go_on(other, -1.0)
+        go_on(path, 1000.0 * number, COPIED + 1)
+        assert len(path.segments) == number + 1
+        assert buffers(path)[:-1] == buffers(other)[:number]
 
 
 def test_what_lies_beside_what_is_gone_moves_to_memory_of_its_own() -> None:
