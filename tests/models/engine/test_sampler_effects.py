@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support import families
 from support.chains import transformers_chain
@@ -45,6 +45,7 @@ chains = st.builds(
 
 
 @settings(max_examples=150)
+@example(SamplingSettings(temperature=0.1), 239)
 @given(chains, st.integers(5, 400))
 def test_the_figures_are_those_of_plain_sums(chosen: SamplingSettings, size: int) -> None:
     row, changes = random_row(size), changes_of(chosen, PATH)
@@ -60,14 +61,18 @@ def test_the_figures_are_those_of_plain_sums(chosen: SamplingSettings, size: int
         q = scores.softmax(dim=-1)
     p = torch.from_numpy(row.logits).double().softmax(dim=-1)
     kept = q > 0
-    assert told.entropy == pytest.approx(float(-(q[kept] * q[kept].log()).sum()), abs=1e-5)
+    # The chain divides by the temperature in float32: so far its scores may be off.
+    off = 2.0**-24 * float(scores[scores.isfinite()].abs().max())
+    entropy = float(-(q[kept] * q[kept].log()).sum())
+    assert told.entropy == pytest.approx(entropy, abs=1e-5 + 10 * off)
     kl = float((q[kept] * (q[kept] / p[kept]).log()).sum())
-    assert told.kl == pytest.approx(kl, abs=1e-5)
+    assert told.kl == pytest.approx(kl, abs=1e-5 + 10 * off)
     assert told.removed == pytest.approx(float(p[~kept].sum()), abs=1e-6)
     assert told.view.kept == int(kept.sum())
     falling = torch.sort(q, descending=True, stable=True)
     count = min(SHOWN, told.view.kept)
-    assert list(told.probability_view) == pytest.approx(falling.values[:count].tolist(), abs=1e-6)
+    likely = falling.values[:count].tolist()
+    assert list(told.probability_view) == pytest.approx(likely, abs=1e-6 + 2 * off)
     if told.stages:
         assert told.stages[-1].entropy == pytest.approx(told.entropy, abs=1e-9)
         assert told.stages[-1].kept == told.view.kept
