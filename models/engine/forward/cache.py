@@ -113,11 +113,11 @@ def holdings(layers: Iterable[Any]) -> dict[int, int]:
 def leave_sparse_blocks(layers: Iterable[Any]) -> bool:
     """Let what layers hold lie in memory of its own where it alone keeps that of others, who are
     gone; whether anything moved."""
-    held = [layer.segments for layer in layers if type(layer) is GrowingLayer]
-    first = next(filter(None, held), ())
+    held = [layer for layer in layers if type(layer) is GrowingLayer]
+    first = next((layer.segments for layer in held if layer.get_seq_length()), ())
     if not any(buffer.block.is_sparse for buffer, _ in first):  # layers are alike
         return False
-    for buffer in (segment.buffer for segments in held for segment in segments):
+    for buffer in (segment.buffer for layer in held for segment in layer.segments):
         if buffer.block.is_sparse:
             buffer.alone()
     return True
