@@ -39,6 +39,7 @@ from tokexplore.tui.terminal.ending import Ending
 from tokexplore.tui.terminal.exit_codes import INTERRUPTED
 from tokexplore.tui.terminal.input.key_queue import KeyQueue
 from tokexplore.tui.terminal.paced_app import PacedApp
+from tokexplore.tui.terminal.shown import shown_text
 from tokexplore.tui.terminal.shutdown import TWICE
 from tokexplore.tui.terminal.start_notices import offer_last, start_notices
 from tokexplore.tui.theme import ANSI, DARK
@@ -133,7 +134,7 @@ class TokexploreApp(PacedApp[int]):
         for text, severity in notices:
             self.say(text, severity=severity)
         if self.options.record:
-            self.call_after_refresh(self.recordings.begin, Path(self.options.record))
+            self.call_after_refresh(self.recordings.begin_at_start, Path(self.options.record))
         if self.controller.replay is not None:
             self.controller.jobs.run(self.controller.live_again(self.controller.replay))
         if self._offers_last:
@@ -259,7 +260,7 @@ class TokexploreApp(PacedApp[int]):
         if isinstance(self.screen, TermsSheet):
             self.screen.dismiss()
             return
-        sheet = terms_sheet(self.shown_text(), self.rebinding)
+        sheet = terms_sheet(shown_text(self), self.rebinding)
         await self.push_screen(sheet)
         await sheet.opened.wait()
 

@@ -16,11 +16,11 @@ DUMPING = """
 import sys
 from tokexplore.tui.browse.display import DisplayActions
 from tokexplore.tui.cli.dispatch import main
+from tokexplore.tui.terminal.shown import shown_text
 
 def dump(self):
-    strips = self.screen.app.screen._compositor.render_strips()
-    lines = ["".join(s.text for s in strip).rstrip() for strip in strips]
-    open({file!r}, "w").write(chr(10).join(lines))
+    lines = shown_text(self.screen.app).split(chr(10))
+    open({file!r}, "w").write(chr(10).join(line.rstrip() for line in lines))
 
 DisplayActions.action_inspect = dump
 sys.argv = ["tokexplore", *{arguments!r}]

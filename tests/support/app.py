@@ -27,6 +27,7 @@ from tokexplore.tui.explore.session_recorder import OpenSession
 from tokexplore.tui.keymap import NONE, Rebinding
 from tokexplore.tui.screens.live import LiveScreen
 from tokexplore.tui.screens.picker import Picker
+from tokexplore.tui.terminal.shown import shown_text
 
 PROMPT = "Once upon a time there was"
 LENGTH = 24
@@ -142,5 +143,4 @@ async def press(pilot: Pilot[int], *keys: str) -> None:
 
 def screen_text(app: TokexploreApp) -> str:
     """What the compositor has on the screen, as text."""
-    strips = app.screen._compositor.render_strips()
-    return "\n".join("".join(s.text for s in strip).rstrip() for strip in strips)
+    return "\n".join(line.rstrip() for line in shown_text(app).split("\n"))

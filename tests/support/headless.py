@@ -19,6 +19,8 @@ from textual.css.model import RuleSet
 from textual.css.stylesheet import Stylesheet
 from textual.screen import Screen
 
+from tokexplore.tui.terminal.shown import shown_strips
+
 _CALM = 3
 """Rounds of the event loop without anything to do: what arrives meanwhile begins a new one."""
 
@@ -107,7 +109,7 @@ def _draw_later(self: Screen[object]) -> None:
 def draw(screen: Screen[object]) -> None:
     """Draw all of a screen as it is now."""
     if screen.is_attached and screen.size:
-        screen._compositor.render_strips()
+        shown_strips(screen.app)
 
 
 _pop, _end = App.pop_screen, App._shutdown

@@ -177,7 +177,8 @@ def _text(path: Path) -> str:
             data = read_whole(stream)
         except ValueError as error:
             raise UsageError(f"{path} {error}.") from None
-    return data.decode()
+    whole, end, last = data.rpartition(b"\n")
+    return (whole + end).decode() + last.decode(errors="replace")  # it may be cut off anywhere
 
 
 def _events(lines: list[str], *, relative: bool) -> Iterator[CastEvent]:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -9,7 +10,7 @@ import platformdirs
 from textual.app import App
 from textual.events import Key
 
-from tokexplore.models.errors import TokexploreError
+from tokexplore.models.errors import TokexploreError, UsageError
 from tokexplore.tui.explore.options import AppOptions
 from tokexplore.tui.keymap import Rebinding
 from tokexplore.tui.recording.camera import Recorder
@@ -54,20 +55,37 @@ class Recordings:
             UsageError: the file is there already, or cannot be written.
         """
         self._marks = 0
-        self.recorder = Recorder(
-            self._app,
-            lambda size: CastWriter(path, size, version=self._version, idle_cap=self._idle_cap),
-        )
+        try:
+            self.recorder = Recorder(
+                self._app,
+                lambda size: CastWriter(path, size, version=self._version, idle_cap=self._idle_cap),
+                partial(self._failed, path),
+            )
+        except OSError as error:
+            raise UsageError(f"{path} cannot be recorded to: {_reason(error)}") from None
         self._changed()
 
+    def begin_at_start(self, path: Path) -> None:
+        """Record the screen to a file that was asked for, or say why not."""
+        try:
+            self.begin(path)
+        except UsageError as error:
+            self._say(f"The screen cannot be recorded: {error}")
+
     def stop(self) -> Path | None:
-        """End the recording; its file."""
+        """End the recording; its file, where there was one."""
         recorder, self.recorder = self.recorder, None
         if recorder is None:
             return None
         self._changed()
         recorder.stop()
         return recorder.cast.path
+
+    def _failed(self, path: Path, error: OSError) -> None:
+        """The file of the recording cannot be written any more."""
+        self.recorder = None
+        self._changed()
+        self._say(f"The recording {path} has ended here: {_reason(error)}")
 
     def begin_or_stop(self) -> None:
         """Record the screen from now on, or no longer, and say so."""
@@ -77,7 +95,7 @@ class Recordings:
         try:
             self.begin(new_path(folder("recordings"), ".cast"))
         except (TokexploreError, OSError) as error:
-            self._say(f"The screen cannot be recorded: {error}")
+            self._say(f"The screen cannot be recorded: {_reason(error)}")
             return
         self._app.notify("Recording: ! stops, @ marks.", timeout=2, markup=False)
 
@@ -103,7 +121,7 @@ class Recordings:
             path.write_text(svg_of(self._app), encoding="utf-8")
             too = " (and .png)" if write_png(self._app, path.with_suffix(".png")) else ""
         except (OSError, TokexploreError) as error:
-            self._say(f"The picture cannot be written: {error}")
+            self._say(f"The picture cannot be written: {_reason(error)}")
             return
         self._say(f"The picture is {path}{too}.")
 
@@ -145,7 +163,7 @@ class Recordings:
             path = new_path(folder("tapes"), ".tape")
             path.write_text(text, encoding="utf-8")
         except OSError as error:
-            self._say(f"The tape cannot be written: {error}.")
+            self._say(f"The tape cannot be written: {_reason(error)}")
             return
         self._say(f"The tape is {path}.")
 
@@ -158,6 +176,13 @@ class _Recordable(Protocol):
 def is_recorded(app: App[Any]) -> bool:
     """Whether the screen of an app is recorded at present."""
     return isinstance(app, _Recordable) and app.recordings.recorder is not None
+
+
+def _reason(error: TokexploreError | OSError) -> str:
+    """Why something cannot be written, to the full stop."""
+    if isinstance(error, TokexploreError):
+        return str(error)
+    return f"{(error.strerror or str(error)).lower()}."
 
 
 def folder(name: str) -> Path:

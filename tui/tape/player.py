@@ -20,8 +20,9 @@ from tokexplore.tui.recording.camera import Camera
 from tokexplore.tui.recording.cast import BEGINS, CastWriter
 from tokexplore.tui.recording.screenshot import svg_of
 from tokexplore.tui.tape.environment import TapeClock, tape_environment
-from tokexplore.tui.tape.rest import look_through, screen_text, settle
+from tokexplore.tui.tape.rest import look_through, settle
 from tokexplore.tui.tape.script import Script, Step
+from tokexplore.tui.terminal.shown import shown_text
 from tokexplore.widgets.cell_text import cut, width
 
 FRAME = 1 / 15
@@ -114,7 +115,7 @@ class Player:
 
     async def _until(self, step: Step) -> None:
         end = self._clock.now + GIVE_UP
-        while step.text not in screen_text(self._app):
+        while step.text not in shown_text(self._app):
             if self._clock.now >= end:
                 raise TokexploreError(
                     f"{self._script.name}, line {step.line}: {step.text!r} did not come to the "

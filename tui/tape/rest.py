@@ -110,9 +110,3 @@ def look_through(app: TokexploreApp) -> None:
     """Take what shows through a dialog as it is now: it would be two paints behind."""
     if len(app.screen_stack) > 1:
         app.screen.refresh()
-
-
-def screen_text(app: TokexploreApp) -> str:
-    """What is on the screen, as text."""
-    strips = app.screen._compositor.render_strips()
-    return "\n".join("".join(segment.text for segment in strip) for strip in strips)

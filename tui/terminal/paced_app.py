@@ -1,4 +1,4 @@
-"""The one place that rests on Textual's private parts: an app whose frames we write ourselves."""
+"""An app whose frames we write ourselves, which rests on private parts of Textual."""
 
 import os
 from collections.abc import Callable
@@ -129,10 +129,6 @@ class PacedApp(ThemedApp[ReturnType]):
             self._driver.report_size()  # which paints it
         else:
             self.frames.forget()
-
-    def shown_text(self) -> str:
-        """What is on the screen, line by line."""
-        return "\n".join(strip.text for strip in self.screen._compositor.render_strips())
 
     def on_cursor_position(self, event: events.CursorPosition) -> None:
         """The line answered."""

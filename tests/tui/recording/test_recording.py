@@ -1,7 +1,10 @@
 """A recording shows what the screen showed, and plays elsewhere."""
 
 import builtins
+import errno
+import io
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -18,9 +21,11 @@ from tokexplore.models.api.engine import Progress
 from tokexplore.models.errors import UsageError
 from tokexplore.tui.app import TokexploreApp
 from tokexplore.tui.cli import dispatch
+from tokexplore.tui.recording import camera, cast
 from tokexplore.tui.recording import gif as gif_module
 from tokexplore.tui.recording.cast import LONGEST, CastWriter, new_path, read_cast
 from tokexplore.tui.recording.gif import write_gif
+from tokexplore.tui.terminal.shown import shown_strips
 
 
 def played(path: Path) -> pyte.Screen:
@@ -39,7 +44,7 @@ def played(path: Path) -> pyte.Screen:
 
 def same_screen(app: TokexploreApp, screen: pyte.Screen) -> bool:
     """Whether a terminal shows what the compositor has, text and colours."""
-    strips = app.screen._compositor.render_strips()
+    strips = shown_strips(app)
     for y, strip in enumerate(strips):
         x = 0
         for text, style, _ in strip:
@@ -136,6 +141,60 @@ async def test_it_can_record_from_the_start_on(tmp_path: Path) -> None:
     assert json.loads(path.read_text().splitlines()[0])["term"]["cols"] == SIZE[0]
 
 
+async def test_what_shows_through_a_dialog_is_recorded(tmp_path: Path) -> None:
+    """However old the lines are that the dialog keeps of what is behind it."""
+    app = make_app(options=OPTIONS)
+    path = tmp_path / "a.cast"
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: ended(app))
+        await press(pilot, "colon")
+        app.recordings.begin(path)
+        for _ in range(3):
+            app.screen._styles_cache.clear()
+            app.recordings.mark()
+        app.screen._styles_cache.clear()
+        app.recordings.stop()
+        assert screen_text(app).splitlines()[0].startswith(" tokexplore ")
+    assert played(path).display[0].startswith(" tokexplore ")
+
+
+class FullDisk(io.StringIO):
+    """A file on a disk that is full after so many lines."""
+
+    def __init__(self, lines: int) -> None:
+        super().__init__()
+        self.left = lines
+
+    def flush(self) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def close(self) -> None:
+        self.flush()
+
+
+@pytest.mark.usefixtures("each_frame")
+@pytest.mark.parametrize("lines", [0, 1, 2, 3, 100])
+@pytest.mark.parametrize("key", ["", "@", "!"])
+async def test_on_a_full_disk_a_recording_ends_and_the_app_goes_on(
+    lines: int, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cast, "_create", lambda _: FullDisk(lines))
+    monkeypatch.setattr(camera, "FRAMES_PER_SECOND", 0.01 if key else 100)
+    app = make_app(options=OPTIONS)
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: ended(app))
+        await pilot.press("!")
+        await pilot.press("left", key or "left")
+        await until(pilot, lambda: (app.recordings.recorder is None) == (lines < 100 or key == "!"))
+        said = [notice.message for notice in app._notifications]
+        assert any("no space left on device." in text for text in said) == (lines < 100)
+        assert app.is_running
+        await press(pilot, "at")
+    assert app.return_code in (None, 0)
+
+
 class Clock:
     def __init__(self) -> None:
         self.now = 100.0
@@ -157,9 +216,11 @@ def test_times_are_told_and_pauses_cut(tmp_path: Path, version: int) -> None:
     assert [e.at for e in read.events] == pytest.approx([0.5, 2.5, 2.5, 3.5])
     assert (read.columns, read.rows) == (80, 24)
     assert read.events[0].data == "x\u2028\x1b[m"
-    with path.open("a") as file:
-        file.write('[4.0, "o", "cut of')
-    assert len(read_cast(path).events) == 4
+    whole = path.read_bytes()
+    for cut in (b'[4.0, "o", "cut of', '[4.0, "o", "你'.encode()[:-1]):
+        path.write_bytes(whole + cut)
+        assert len(read_cast(path).events) == 4
+    path.write_bytes(whole)
     same = tmp_path / "b.cast"
     clock.now = 100.0
     CastWriter(same, (80, 24), version=version, clock=clock, stamp=7).close()  # type: ignore[arg-type]

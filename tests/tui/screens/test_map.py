@@ -23,6 +23,7 @@ from tokexplore.tui.explore.options import AppOptions
 from tokexplore.tui.presenters.map import WIDTHS, MapLook, _heads, subtree_words
 from tokexplore.tui.presenters.terms import terms_in
 from tokexplore.tui.screens.map import MapScreen
+from tokexplore.tui.terminal.shown import shown_strips
 from tokexplore.widgets.icicle import IcicleMap
 from tokexplore.widgets.numbers import probability_text
 
@@ -341,7 +342,7 @@ async def test_hostile_tokens_and_sizes_break_no_line(size: tuple[int, int]) -> 
         for _ in range(len(HOSTILE) + 1):
             await press(pilot, "down")
             assert all(line.isprintable() for line in screen_text(app).splitlines())
-        for strip in app.screen._compositor.render_strips():
+        for strip in shown_strips(app):
             assert sum(segment.cell_length for segment in strip) == size[0]
 
 
