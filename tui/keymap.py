@@ -21,7 +21,10 @@ from tokexplore.models.untrusted import brief, read_toml
 from tokexplore.widgets.keybar import KeyHint
 
 FILE = "keys.toml"
-SIGNS = {"up": "↑", "down": "↓", "left": "←", "right": "→", "enter": "⏎", "backspace": "⌫"}
+SIGNS = {
+    "up": "↑", "down": "↓", "left": "←", "right": "→", "enter": "⏎", "backspace": "⌫",
+    "pageup": "pgup", "pagedown": "pgdn",
+}  # fmt: skip
 _NAMED = {key.value for key in Keys if key.value[0] != "<"}.union(
     KEY_ALIASES, ("space", "full_stop", "question_mark")
 )

@@ -73,8 +73,8 @@ def test_help_parts_each_key_from_what_it_is_called_and_that_from_what_it_does()
     for name, says in columns:
         assert name[0] != " "
         assert says[0] != " "
-    assert "  ^pagedown f5 draw again " in keys
-    assert "  pagedown  page " in keys
+    assert "  ^pgdn f5 draw again " in keys
+    assert "  pgdn      page " in keys
     assert "  shift+tab view before " in keys
 
 

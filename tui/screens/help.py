@@ -7,7 +7,7 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.screen import Screen
 
-from tokexplore.tui.keymap import NONE, SIGNS, Rebinding
+from tokexplore.tui.keymap import NONE, Rebinding, shown_key
 from tokexplore.tui.keys import EVERYWHERE, GROUPS, Command, bindings
 from tokexplore.tui.presenters.terms import TERMS
 from tokexplore.tui.screens.search_sheet import SearchSheet, SheetLine
@@ -141,7 +141,7 @@ def key_lines(
 
 def _shown(keys: str) -> str:
     """Keys as a keyboard has them: `↑ k`."""
-    return " ".join(SIGNS.get(key, key) for key in keys.split(","))
+    return " ".join(shown_key(key) for key in keys.split(","))
 
 
 def _key_line(line: KeyLine) -> SheetLine:

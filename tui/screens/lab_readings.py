@@ -57,12 +57,11 @@ class ReadingsScreen(LiveScreen):
             tooltip="The reading below.",
         ),
         Binding(
-            "pageup", "runs(-1)", "runs", id="readings.runs_up", priority=True, key_display="PgUp",
+            "pageup", "runs(-1)", "runs", id="readings.runs_up", priority=True,
             tooltip="Its runs, up.",
         ),
         Binding(
             "pagedown", "runs(1)", "runs", id="readings.runs_down", priority=True,
-            key_display="PgDn",
             tooltip="Its runs, down.",
         ),
         Binding("n", "place(1)", "next step", id="readings.next", tooltip="The next fork or call."),
@@ -94,7 +93,7 @@ class ReadingsScreen(LiveScreen):
         hints = [
             KeyHint("{readings.up:↑}{readings.down:↓}", "reading", 9),
             KeyHint("{readings.next:n}{readings.previous:N}", "next, previous step", 8, "place(1)"),
-            KeyHint("{readings.runs_down:PgDn}", "more runs", 7, "runs(1)"),
+            KeyHint("{readings.runs_down:pgdn}", "more runs", 7, "runs(1)"),
         ]
         self.show_keys(hints, "readings.close")
         for scroll in self.query(VerticalScroll):
