@@ -8,7 +8,7 @@ from typing import Any, BinaryIO, TypeVar
 
 import msgspec
 
-from tokexplore.models.errors import UsageError
+from tokexplore.models.errors import UsageError, reason_of
 
 DEEPEST = 100
 """Lists and objects within each other; beyond that libraries run out of stack."""
@@ -139,7 +139,7 @@ def read_toml(file: Path) -> dict[str, Any]:
         check_length(file)
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
-        why = f"cannot be read ({(error.strerror or str(error)).lower()})"
+        why = f"cannot be read ({reason_of(error)})"
     except UnicodeDecodeError:
         why = "is not UTF-8 text"
     except tomllib.TOMLDecodeError as error:

@@ -16,7 +16,7 @@ from tokexplore.models.catalog.hub_cache import (
     repository_id,
 )
 from tokexplore.models.catalog.located import Located, gguf_within, ours, packaged, shipped
-from tokexplore.models.errors import ModelError, UsageError
+from tokexplore.models.errors import ModelError, UsageError, reason_of
 from tokexplore.models.server.wire.address import Address, is_address
 from tokexplore.models.untrusted import brief, path_of
 
@@ -46,7 +46,7 @@ def locate(model: str, revision: str = "") -> Located:
     try:
         return _found(model, revision)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        reason = reason_of(error)
         raise ModelError(f"{brief(model)} cannot be opened: {reason}.") from None
 
 

@@ -18,6 +18,7 @@ from tokexplore.models.catalog.gguf_names import GGUF
 from tokexplore.models.catalog.glance import INDEX_END, WEIGHT_NAMES
 from tokexplore.models.catalog.headers import DTYPES, TensorHeader, safetensors_header
 from tokexplore.models.catalog.sizes import size_problem
+from tokexplore.models.errors import reason_of
 from tokexplore.models.untrusted import check_length, read_json
 
 ENCODER_FAMILIES = frozenset(
@@ -205,7 +206,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     try:
         return _looked_at(path)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        reason = reason_of(error)
         return Checkpoint(path, {}, {}, {}, (), 0, 0, (f"cannot be read ({reason})",), False)
 
 

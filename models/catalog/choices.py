@@ -15,7 +15,7 @@ from tokexplore.models.catalog.footprint import Room
 from tokexplore.models.catalog.gguf_names import GGUF, gguf_models
 from tokexplore.models.catalog.hub_cache import hub_models, offline
 from tokexplore.models.catalog.located import Located, packaged, shipped
-from tokexplore.models.errors import TokexploreError, UsageError
+from tokexplore.models.errors import TokexploreError, UsageError, reason_of
 from tokexplore.models.server.named import Named, Server, named_servers
 from tokexplore.models.server.wire.address import is_address, same_server
 from tokexplore.models.untrusted import brief, path_of
@@ -164,7 +164,7 @@ class Choices:
                 for name in _folders(folder, leaf)
             ]
         except (OSError, ValueError) as error:
-            reason = (getattr(error, "strerror", "") or str(error)).lower()
+            reason = reason_of(error)
             return [Choice(text, TYPED, problem=f"{brief(text)} cannot be read: {reason}.")]
         except UsageError as error:
             return [Choice(text, TYPED, problem=str(error))]

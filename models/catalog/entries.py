@@ -12,7 +12,7 @@ from tokexplore.models.catalog.codes import held_in_full
 from tokexplore.models.catalog.footprint import Fit, Room, context_of, footprint, room_for
 from tokexplore.models.catalog.hub_cache import hub_models
 from tokexplore.models.catalog.located import Located, Origin, gguf_within, ours
-from tokexplore.models.errors import TokexploreError, UsageError
+from tokexplore.models.errors import TokexploreError, UsageError, reason_of
 from tokexplore.models.untrusted import brief, path_of
 
 
@@ -77,7 +77,7 @@ def models_in(directory: str | Path) -> list[Located]:
             raise UsageError(f"there is no directory {directory}.")
         homes = [root, *sorted(p for p in root.iterdir() if p.is_dir())]
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        reason = reason_of(error)
         raise UsageError(f"{brief(str(directory))} cannot be read: {reason}.") from None
     return [model for home in homes for model in _at(home)]
 

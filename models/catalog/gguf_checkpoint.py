@@ -9,6 +9,7 @@ from tokexplore.models.catalog.checkpoint import Checkpoint
 from tokexplore.models.catalog.gguf_header import FLOATS, GgufHeader, gguf_header
 from tokexplore.models.catalog.gguf_names import parts_of
 from tokexplore.models.catalog.headers import TensorHeader
+from tokexplore.models.errors import reason_of
 from tokexplore.models.untrusted import brief
 
 _SIZES = {
@@ -63,7 +64,7 @@ def _headers(files: Iterable[Path], problems: list[str]) -> list[GgufHeader]:
         except ValueError as error:
             problems.append(f"has a {brief(part.name)} that {error}")
         except OSError as error:
-            reason = (error.strerror or str(error)).lower()
+            reason = reason_of(error)
             problems.append(f"has a {brief(part.name)} that cannot be read ({reason})")
     return headers
 

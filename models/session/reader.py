@@ -14,7 +14,7 @@ from weakref import WeakSet
 
 import msgspec
 
-from tokexplore.models.errors import UsageError
+from tokexplore.models.errors import UsageError, reason_of
 from tokexplore.models.session import meta, paths, rows, schema, vocabulary_rows
 from tokexplore.models.session.distributions import AttachedDistributions, attach_distributions
 from tokexplore.models.session.meta import Holder, Summary
@@ -112,9 +112,7 @@ def connect(path: Path, *, to_write: bool = False) -> sqlite3.Connection:
             connection.close()
             connection = _connected(path, "ro&immutable=1")
     except OSError as error:
-        raise UsageError(
-            f"{path} cannot be opened: {(error.strerror or str(error)).lower()}."
-        ) from None
+        raise UsageError(f"{path} cannot be opened: {reason_of(error)}.") from None
     except (sqlite3.DatabaseError, UnicodeError) as error:
         raise UsageError(
             f"{path} is no session of tokexplore, or it is damaged: {error}."

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from tokexplore.models.errors import UsageError
+from tokexplore.models.errors import UsageError, reason_of
 from tokexplore.models.training.names import find_names, renamed
 
 
@@ -42,7 +42,7 @@ def read_book(path: Path) -> Book:
     try:
         return Book(path.name, path.read_bytes().decode())
     except OSError as error:
-        raise UsageError(f"Can't read {path}: {error.strerror}.") from error
+        raise UsageError(f"Can't read {path}: {reason_of(error)}.") from error
     except UnicodeDecodeError as error:
         raise UsageError(f"{path} is not UTF-8 text (byte {error.start}).") from error
 

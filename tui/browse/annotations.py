@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-from tokexplore.models.errors import UsageError
+from tokexplore.models.errors import UsageError, reason_of
 from tokexplore.models.tree.events import Bookmarked, Labelled, Noted
 from tokexplore.models.tree.search import Match, find_text
 from tokexplore.models.tree.visibility import is_out_of_sight
@@ -147,7 +147,7 @@ class AnnotationActions(Actions):
             else:
                 notice = copy(text, osc52, os.environ)
         except OSError as error:
-            notice = f"The text cannot be copied: no file can be written ({error})."
+            notice = f"The text cannot be copied: no file can be written ({reason_of(error)})."
         self.screen.app.call_from_thread(self.host.say, notice)
 
     async def action_export(self) -> None:

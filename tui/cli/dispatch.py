@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from tokexplore.models import opening
-from tokexplore.models.errors import TokexploreError
+from tokexplore.models.errors import TokexploreError, reason_of
 from tokexplore.models.opening import OpenEngine
 from tokexplore.tui.cli.registry import find
 from tokexplore.tui.report.step_text import plain_text
@@ -44,7 +44,7 @@ def main(
         drop_output(1)
         return PIPE_CLOSED
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        reason = reason_of(error)
         if error.filename is None:  # what we write to has no name
             print(f"tokexplore: writing failed: {reason}.", file=sys.stderr)
             drop_output(1)

@@ -2,7 +2,7 @@
 
 import math
 
-from tokexplore.models.errors import UsageError
+from tokexplore.models.errors import UsageError, reason_of
 from tokexplore.models.sampling.settings import LARGEST
 from tokexplore.models.untrusted import brief, path_of, read_json
 from tokexplore.tui.cli.lens import LensOptions
@@ -47,7 +47,7 @@ def _read(file: str) -> list[tuple[str, float]]:
     try:
         held = read_json(path_of(file), dict[str, float] | list[float])  # type: ignore[arg-type]
     except OSError as error:
-        raise UsageError(f"{file} cannot be read: {(error.strerror or '').lower()}.") from None
+        raise UsageError(f"{file} cannot be read: {reason_of(error)}.") from None
     except ValueError as error:
         raise UsageError(
             f'{file} {error}: give words with numbers, {{"floor": -46.4, "mat": -45.25}}.'

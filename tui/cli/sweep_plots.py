@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tokexplore.models.errors import UsageError
+from tokexplore.models.errors import UsageError, reason_of
 from tokexplore.models.lab.continuations import summarise
 from tokexplore.models.lab.grid import VALUES, Grid
 from tokexplore.models.lab.sweep import Outcome
@@ -89,6 +89,4 @@ def _save(figure: Any, file: str) -> None:
     try:
         figure.savefig(file)
     except OSError as error:
-        raise UsageError(
-            f"--plot {file} cannot be written: {(error.strerror or str(error)).lower()}."
-        ) from None
+        raise UsageError(f"--plot {file} cannot be written: {reason_of(error)}.") from None

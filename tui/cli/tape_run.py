@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from tokexplore.models.errors import UsageError
+from tokexplore.models.errors import UsageError, reason_of
 from tokexplore.models.session.reader import copy_of, open_session
 from tokexplore.models.session.timeline import Timeline
 from tokexplore.tui.cli.app import run_app
@@ -61,7 +61,7 @@ def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        reason = reason_of(error)
         raise UsageError(f"--svg {folder} cannot be made: {reason}.") from None
 
 

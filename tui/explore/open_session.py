@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 from tokexplore.models.api.options import Adapter, LoadOptions
-from tokexplore.models.errors import UsageError
+from tokexplore.models.errors import UsageError, reason_of
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.server.named import named_servers
 from tokexplore.models.server.wire.address import is_address
@@ -91,9 +91,7 @@ def imported(path: Path) -> tuple[Path, int]:
         model = tree.provenance[0].model
         made = paths.create_named(paths.sessions_folder(), model, time.time())
     except OSError as error:
-        raise UsageError(
-            f"{path} cannot be imported: {(error.strerror or str(error)).lower()}."
-        ) from None
+        raise UsageError(f"{path} cannot be imported: {reason_of(error)}.") from None
     journal = Journal(lambda: made, lambda _text, _bad: None)
     journal.vocabulary(content.vocabulary)
     for event, act in events:

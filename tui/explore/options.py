@@ -9,7 +9,7 @@ import msgspec
 from tokexplore.models.api.engine import StreamRequest
 from tokexplore.models.api.model_info import ModelInfo
 from tokexplore.models.api.options import SHIPPED, LoadOptions, PromptSpec
-from tokexplore.models.errors import UsageError
+from tokexplore.models.errors import UsageError, reason_of
 from tokexplore.models.sampling.settings import SUGGESTIONS, SamplingSettings
 from tokexplore.models.tokens import Vocabulary
 from tokexplore.models.untrusted import brief
@@ -234,8 +234,7 @@ def check_new(file: str, option: str, instead: str) -> None:
         path.touch(mode=0o600, exist_ok=False)
         path.unlink()
     except (OSError, ValueError) as error:
-        why = (getattr(error, "strerror", "") or str(error)).lower()
-        raise UsageError(f"{option} {brief(file)} cannot be written: {why}.") from None
+        raise UsageError(f"{option} {brief(file)} cannot be written: {reason_of(error)}.") from None
 
 
 def check_token_ids(app: AppOptions, info: ModelInfo) -> None:

@@ -8,7 +8,7 @@ import msgspec
 
 from tokexplore.models.api.options import EMBEDDED, EMBEDDED_TITLE, LoadOptions
 from tokexplore.models.display import safe_text
-from tokexplore.models.errors import UsageError
+from tokexplore.models.errors import UsageError, reason_of
 from tokexplore.models.sampling.settings import SamplingSettings
 from tokexplore.models.session import paths
 from tokexplore.models.session.journal import Journal
@@ -199,7 +199,7 @@ class SessionRecorder:
             spare = paths.create_named(paths.spare_folder(), model, when)
             self._tell(
                 f"{paths.sessions_folder()} cannot be written "
-                f"({(error.strerror or str(error)).lower()}): the session is in {spare}.",
+                f"({reason_of(error)}): the session is in {spare}.",
                 True,
             )
             return spare

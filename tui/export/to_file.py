@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from tokexplore.models.errors import UsageError
+from tokexplore.models.errors import UsageError, reason_of
 from tokexplore.models.untrusted import path_of
 from tokexplore.tui.export.formats import SUFFIXES, export
 from tokexplore.tui.export.source import SCOPES, Scope, Source
@@ -82,8 +82,6 @@ def new_file(output: str, *, force: bool = False) -> Iterator[BinaryIO]:
             yield file
         unfinished.replace(path)
     except OSError as error:
-        raise UsageError(
-            f"{output} cannot be written: {(error.strerror or str(error)).lower()}."
-        ) from None
+        raise UsageError(f"{output} cannot be written: {reason_of(error)}.") from None
     finally:
         unfinished.unlink(missing_ok=True)

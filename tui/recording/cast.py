@@ -10,7 +10,7 @@ from typing import Annotated, Literal, NamedTuple, TextIO
 
 import msgspec
 
-from tokexplore.models.errors import UsageError
+from tokexplore.models.errors import UsageError, reason_of
 from tokexplore.models.untrusted import json_of, read_whole
 
 Version = Literal[2, 3]
@@ -104,7 +104,7 @@ def _create(path: Path) -> TextIO:
     except FileExistsError:
         raise UsageError(f"{path} is there already: record to another file.") from None
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        reason = reason_of(error)
         raise UsageError(f"{path} cannot be recorded to: {reason}.") from None
 
 
@@ -164,9 +164,7 @@ def read_cast(path: Path) -> Cast:
             raise ValueError("its first line tells no size")
         return Cast(columns, rows, list(_events(lines[1:], relative=header.version == 3)))
     except OSError as error:
-        raise UsageError(
-            f"{path} cannot be read: {(error.strerror or str(error)).lower()}."
-        ) from None
+        raise UsageError(f"{path} cannot be read: {reason_of(error)}.") from None
     except ValueError as error:
         raise UsageError(f"{path} is no asciicast of version 2 or 3: {error}.") from None
 

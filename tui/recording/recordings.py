@@ -10,7 +10,7 @@ import platformdirs
 from textual.app import App
 from textual.events import Key
 
-from tokexplore.models.errors import TokexploreError, UsageError
+from tokexplore.models.errors import TokexploreError, UsageError, reason_of
 from tokexplore.tui.explore.options import AppOptions
 from tokexplore.tui.keymap import Rebinding
 from tokexplore.tui.recording.camera import Recorder
@@ -182,7 +182,7 @@ def _reason(error: TokexploreError | OSError) -> str:
     """Why something cannot be written, to the full stop."""
     if isinstance(error, TokexploreError):
         return str(error)
-    return f"{(error.strerror or str(error)).lower()}."
+    return f"{reason_of(error)}."
 
 
 def folder(name: str) -> Path:

@@ -7,8 +7,12 @@ import tempfile
 from pathlib import Path
 from typing import ClassVar
 
+from textual.app import SuspendNotSupported
 from textual.binding import Binding, BindingType
 from textual.widgets import TextArea
+
+from tokexplore.models.display import safe_text
+from tokexplore.models.errors import reason_of
 
 
 class Draft(TextArea):
@@ -43,12 +47,29 @@ class Draft(TextArea):
     async def action_editor(self) -> None:
         """Edit the text in the user's own editor."""
         editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
+        try:
+            self.load_text(self._edited(shlex.split(editor)))
+        except (OSError, ValueError) as error:
+            self._unedited(editor, reason_of(error))
+        except (subprocess.CalledProcessError, SuspendNotSupported) as error:
+            self._unedited(editor, str(error))
+
+    def _edited(self, editor: list[str]) -> str:
+        """The text after a program edited it.
+
+        Raises:
+            OSError: the file cannot be written or read, or there is no such program.
+            ValueError: the text, or what came back, is no UTF-8.
+            CalledProcessError: the program failed.
+            SuspendNotSupported: there is no terminal to lend.
+        """
         with tempfile.TemporaryDirectory(prefix="tokexplore-") as folder:
             path = Path(folder, "prompt.txt")
             path.write_text(self.text, encoding="utf-8")
-            try:
-                with self.app.suspend():
-                    subprocess.run([*shlex.split(editor), str(path)], check=True)
-                self.load_text(path.read_text(encoding="utf-8-sig").removesuffix("\n"))
-            except (OSError, subprocess.CalledProcessError, UnicodeDecodeError) as error:
-                self.app.notify(f"{editor} did not work: {error}", severity="error", markup=False)
+            with self.app.suspend():
+                subprocess.run([*editor, str(path)], check=True)
+            return path.read_text(encoding="utf-8-sig").removesuffix("\n")
+
+    def _unedited(self, editor: str, why: str) -> None:
+        text = f"{safe_text(editor)} did not work: {safe_text(why).rstrip('.')}."
+        self.app.notify(text, severity="error", markup=False)

@@ -7,7 +7,7 @@ import unicodedata
 from pathlib import Path
 from typing import NamedTuple
 
-from tokexplore.models.errors import UsageError
+from tokexplore.models.errors import UsageError, reason_of
 from tokexplore.models.untrusted import brief, check_length
 from tokexplore.tui.explore.options import THEMES
 from tokexplore.tui.keymap import is_key
@@ -71,7 +71,7 @@ def read_script(path: Path) -> Script:
         check_length(path)
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        reason = reason_of(error)
         raise UsageError(f"{path} cannot be read: {reason}.") from None
     except UnicodeDecodeError:
         raise UsageError(f"{path} is not UTF-8 text: convert it first.") from None

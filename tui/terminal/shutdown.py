@@ -16,6 +16,7 @@ import platformdirs
 
 import tokexplore
 from tokexplore.models.display import safe_text
+from tokexplore.models.errors import reason_of
 from tokexplore.tui.terminal.exit_codes import BY_SIGNAL
 
 ENDED = {129: "hangup", 143: "terminated"}
@@ -66,7 +67,7 @@ def failure(error: BaseException) -> str:
     try:
         return f"tokexplore failed: {summary.rstrip('.')}. The details are in {_write_crash(error)}"
     except OSError as full:
-        why = (full.strerror or str(full)).lower()
+        why = reason_of(full)
         return f"tokexplore failed: {summary.rstrip('.')}. The details cannot be written: {why}"
 
 

@@ -13,7 +13,7 @@ import msgspec
 import torch
 
 from tokexplore.models.catalog.pickles import pickled_header as torch_header
-from tokexplore.models.errors import UsageError
+from tokexplore.models.errors import UsageError, reason_of
 
 _CONFIG, _PARAMETERS = "config.json", "params.pt"
 _KIND = "linear_tuned_lens"
@@ -104,6 +104,6 @@ def _parameters(folder: Path, config: _Config) -> dict[str, torch.Tensor]:
 
 def _unreadable(file: Path, error: OSError) -> str:
     return (
-        f"{file} cannot be read ({error.strerror}): a tuned lens is a directory with {_CONFIG} "
+        f"{file} cannot be read ({reason_of(error)}): a tuned lens is a directory with {_CONFIG} "
         f"and {_PARAMETERS}."
     )

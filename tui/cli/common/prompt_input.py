@@ -11,7 +11,7 @@ import msgspec
 
 from tokexplore.models.api.chat import Chat, Message, PrefillAs
 from tokexplore.models.api.options import PromptSpec
-from tokexplore.models.errors import UsageError
+from tokexplore.models.errors import UsageError, reason_of
 from tokexplore.models.untrusted import decoded, path_of, read_whole, without_mark
 from tokexplore.tui.cli.common.message_file import Opening, last_words, read_conversation
 from tokexplore.tui.explore.template_arguments import template_arguments
@@ -176,7 +176,7 @@ def _read_file(option: str, file: str, notices: list[str]) -> str:
         with path_of(file).open("rb") as stream:
             return _read_stream(f"{option} {file}", stream, notices)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        reason = reason_of(error)
         raise UsageError(f"{option} {file} cannot be read: {reason}.") from None
 
 
