@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import signal
 import subprocess
 import tempfile
 from pathlib import Path
@@ -13,6 +14,7 @@ from textual.widgets import TextArea
 
 from tokexplore.models.display import safe_text
 from tokexplore.models.errors import reason_of
+from tokexplore.tui.terminal.lent import lent
 
 
 class Draft(TextArea):
@@ -51,8 +53,10 @@ class Draft(TextArea):
             self.load_text(self._edited(shlex.split(editor)))
         except (OSError, ValueError) as error:
             self._unedited(editor, reason_of(error))
-        except (subprocess.CalledProcessError, SuspendNotSupported) as error:
-            self._unedited(editor, str(error))
+        except subprocess.CalledProcessError as error:
+            self._unedited(editor, _ended(error.returncode))
+        except SuspendNotSupported:
+            self._unedited(editor, "there is no terminal for it")
 
     def _edited(self, editor: list[str]) -> str:
         """The text after a program edited it.
@@ -66,10 +70,15 @@ class Draft(TextArea):
         with tempfile.TemporaryDirectory(prefix="tokexplore-") as folder:
             path = Path(folder, "prompt.txt")
             path.write_text(self.text, encoding="utf-8")
-            with self.app.suspend():
+            with lent(self.app):
                 subprocess.run([*editor, str(path)], check=True)
             return path.read_text(encoding="utf-8-sig").removesuffix("\n")
 
     def _unedited(self, editor: str, why: str) -> None:
-        text = f"{safe_text(editor)} did not work: {safe_text(why).rstrip('.')}."
-        self.app.notify(text, severity="error", markup=False)
+        text = f"{editor} did not work ({why}): the text is as it was."
+        self.app.notify(safe_text(text), severity="error", markup=False)
+
+
+def _ended(code: int) -> str:
+    """How a program ended that did not end well, by its code as `subprocess` has it."""
+    return f"it ended with {code}" if code > 0 else f"{signal.Signals(-code).name} ended it"
