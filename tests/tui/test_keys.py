@@ -65,7 +65,7 @@ def test_help_names_every_command_and_follows_a_rebinding() -> None:
 
 def test_help_parts_each_key_from_what_it_is_called_and_that_from_what_it_does() -> None:
     others = {name: kind.BINDINGS for kind, name in screens().items()}
-    own = Rebinding({"act.draw": ("ctrl+pagedown", "f5")})
+    own = Rebinding({"act.draw": ("ctrl+pagedown", "f5", "f6")})
     keys, _, _ = help_sheet(own, others).text(columns=200).plain.partition("Words on the screen")
     shown = [line for line in keys.splitlines() if line[:2] == "  " != line[1:3]]
     columns = [(line[12:30], line[30:]) for line in shown if line[11] == " " and line[29] == " "]
@@ -73,7 +73,7 @@ def test_help_parts_each_key_from_what_it_is_called_and_that_from_what_it_does()
     for name, says in columns:
         assert name[0] != " "
         assert says[0] != " "
-    assert "  ^pgdn f5 draw again " in keys
+    assert "  ^pgdn f5 f6 draw again " in keys
     assert "  pgdn      page " in keys
     assert "  shift+tab view before " in keys
 
