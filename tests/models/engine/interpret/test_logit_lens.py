@@ -343,12 +343,14 @@ class TestSmolLM2:
     """A real chat model."""
 
     @pytest.fixture(scope="class")
-    def engine(self) -> LocalEngine:
+    @classmethod
+    def engine(cls) -> LocalEngine:
         options = LoadOptions(str(GGUF), dtype="float32")
         return LocalEngine.open(options, lambda _progress: None)
 
     @pytest.fixture(scope="class")
-    def ids(self, engine: LocalEngine) -> list[int]:
+    @classmethod
+    def ids(cls, engine: LocalEngine) -> list[int]:
         return engine.encode("The capital of France is")
 
     def test_every_layer_by_hand(self, engine: LocalEngine, ids: list[int]) -> None:

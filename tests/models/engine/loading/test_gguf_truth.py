@@ -220,11 +220,13 @@ class TestSmolLM2:
     """A real chat model, 4 bits a weight, against transformers' own reading of the file."""
 
     @pytest.fixture(scope="class")
-    def engine(self) -> LocalEngine:
+    @classmethod
+    def engine(cls) -> LocalEngine:
         return opened(GGUF)
 
     @pytest.fixture(scope="class")
-    def truth(self) -> PreTrainedModel:
+    @classmethod
+    def truth(cls) -> PreTrainedModel:
         return AutoModelForCausalLM.from_pretrained(
             GGUF.parent, gguf_file=GGUF.name, dtype=torch.float32
         ).eval()
