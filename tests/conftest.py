@@ -12,6 +12,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 from support.nursery import VARIABLE, nursery
+from support.patience import LATE
 
 # What a test sees must not hang on who runs it, on which terminal and in which country.
 _THEIRS = (
@@ -77,6 +78,12 @@ def _state_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+
+@pytest.fixture(autouse=True)
+def _patient_journal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user who leaves is kept waiting for a disk for seconds, a test for as long as it takes."""
+    monkeypatch.setattr("tokexplore.models.session.journal.PATIENCE", LATE)
 
 
 @pytest.fixture

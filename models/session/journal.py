@@ -90,18 +90,18 @@ class Journal:
         self._gather.set()
         self._wake.set()
 
-    def close(self, ended: str, patience: float = PATIENCE) -> str:
+    def close(self, ended: str, patience: float | None = None) -> str:
         """Write what waits and say how the session ended; what could not be written, if anything.
 
         Args:
-            patience: seconds to wait at most.
+            patience: seconds to wait at most; `PATIENCE` where none are given.
         """
         self._ended = ended
         if not self._started:
             return ""
         self._stop.set()
         self._wake.set()
-        self._thread.join(patience)
+        self._thread.join(PATIENCE if patience is None else patience)
         return self._failing or (
             "the disk did not answer in time" if self._thread.is_alive() else ""
         )

@@ -19,7 +19,7 @@ from tokexplore.models.session.letting_go import LettingGo
 from tokexplore.models.session.reader import copy_of, open_session
 from tokexplore.models.session.timeline import open_timeline
 from tokexplore.models.tree import stored
-from tokexplore.models.tree.events import DistributionCompleted, Named
+from tokexplore.models.tree.events import DistributionCompleted, Named, TokenTaken
 from tokexplore.models.tree.tree import TokenTree
 from tokexplore.tui.cli.export_session import source_of
 from tokexplore.tui.export.formats import export
@@ -60,10 +60,10 @@ class Live:
         self.leaf = grow(self.tree, self.leaf, count, seed)
 
     def write(self) -> None:
-        """Wait until all of it is written, and let it go."""
-        last = max(self.tree.distribution.stored.here)
-        until(lambda: any(getattr(e, "node", 0) == last for _, e in self.journal.written))
-        until(lambda: not self.journal._waiting)
+        """Wait until its last token is written, and let go what is."""
+        leaf, written = self.leaf, self.journal.written
+        # A list is made of it at once: the journal's thread adds to it meanwhile.
+        until(lambda: any(isinstance(e, TokenTaken) and e.node == leaf for _, e in list(written)))
         self.letting_go.let_go()
 
     @property

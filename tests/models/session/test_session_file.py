@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.patience import LATE
 from support.sessions import (
     SETTINGS,
     VOCABULARY,
@@ -317,6 +318,26 @@ def test_a_disk_that_is_full_loses_nothing_when_there_is_room_again(
         time.sleep(0.01)
     assert "nothing is missing" in said[1]
     assert book.close("quit") == ""
+    assert same(open_session(path).tree, tree)
+
+
+def test_a_disk_that_does_not_answer_is_not_waited_for_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers, commit = threading.Event(), writer.Writer.commit
+
+    def wait(self: writer.Writer, *, sync: bool) -> bool:
+        answers.wait()
+        return commit(self, sync=sync)
+
+    monkeypatch.setattr(writer.Writer, "commit", wait)
+    monkeypatch.setattr(journal, "PATIENCE", 0.05)
+    tree, path = TokenTree(), tmp_path / "a.tokx"
+    book = journal_of(tree, path)
+    grow(tree, prompted(tree), 3)
+    assert book.close("quit") == "the disk did not answer in time"
+    answers.set()
+    assert book.close("quit", patience=LATE) == ""
     assert same(open_session(path).tree, tree)
 
 

@@ -173,13 +173,16 @@ async def test_an_error_ends_its_own_stream_alone(gate: threading.Semaphore) -> 
     await client.close()
 
 
-async def test_an_experiment_takes_turns_with_a_stream() -> None:
-    engine = Recorded()
+async def test_an_experiment_takes_turns_with_a_stream(
+    engine: Recorded, gate: threading.Semaphore
+) -> None:
     client = await started(engine)
     experiment = Experiment(request(SECOND, 3), runs=4)
-    streaming = asyncio.ensure_future(gathered(client.stream(request(FIRST, 60))))
-    outcomes = await gathered(client.repeat(experiment))
-    events = await streaming
+    asked = client.stream(request(FIRST, 60)), client.repeat(experiment)
+    await all_begun(client, gate)
+    streaming, running = (asyncio.ensure_future(gathered(handle)) for handle in asked)
+    gate.release(1_000)
+    events, outcomes = await streaming, await running
     assert list(map(timeless, events)) == alone(request(FIRST, 60))
     assert list(map(figures, outcomes)) == [
         figures(outcome) for outcome in conduct(FakeEngine(), experiment, Control())
@@ -190,14 +193,18 @@ async def test_an_experiment_takes_turns_with_a_stream() -> None:
     await client.close()
 
 
-async def test_an_experiment_that_is_cancelled_ends_with_what_is_done() -> None:
-    client = await started(Recorded(seconds_per_token=0.001))
+async def test_an_experiment_that_is_cancelled_ends_with_what_is_done(
+    engine: Recorded, gate: threading.Semaphore
+) -> None:
+    client = await started(engine)
     handle = client.repeat(Experiment(request(SECOND, 3), runs=500))
+    gate.release(2 * 3 + 1)
     runs = 0
     async for batch in handle:
         runs += sum(isinstance(event, Run) for event in batch)
-        handle.cancel()
-    assert runs < 500
+        if runs == 2:
+            handle.cancel()
+    assert runs == 2, "not the third one, which was begun"
     assert handle.done
     await client.close()
 

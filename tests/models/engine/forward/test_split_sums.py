@@ -36,14 +36,16 @@ def test_one_block_is_the_plain_pass_and_more_are_it_but_for_rounding(family: st
     own, whole, *rest = engine.bench.split(IDS, (1, 2, 4, 64))
     assert [own.blocks, whole.blocks, *(split.blocks for split in rest)] == [None, 1, 2, 4, 64]
     assert own.matrices == 0
-    for split in (own, whole):
-        assert all(layer.largest == layer.relative == 0 for layer in split.layers)
+    assert all(layer.largest == layer.relative == 0 for layer in whole.layers)
+    # A processor's kernel may begin a sum with the bias, as it may add up in blocks of its own.
+    assert all(layer.largest <= families.tolerance(family) for layer in own.layers)
     names = [layer.name for layer in rest[0].layers]
     layers = engine.core.forward.model.config.num_hidden_layers
     assert names == [*(f"layer {n + 1}" for n in range(layers)), "logits"]
     for split in rest:
         assert split.matrices == whole.matrices > layers
-        assert 0 < split.layers[-1].largest <= families.tolerance(family)
+        assert split.layers[-1].largest <= families.tolerance(family)
+    assert max(split.layers[-1].largest for split in rest) > 0
     assert torch.equal(plain, engine.core.forward(IDS, 0, None, len(IDS))), "nothing is left behind"
 
 
