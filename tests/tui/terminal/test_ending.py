@@ -3,7 +3,6 @@
 import asyncio
 import threading
 
-import pytest
 from support.app import during, make_app, until
 from support.lived import OPTIONS, ended
 from textual import events
@@ -15,12 +14,7 @@ from tokexplore.tui.terminal.shutdown import TWICE
 SIZE = (120, 40)
 
 
-async def test_ctrl_q_leaves_whatever_the_keys_before_it_wait_for(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(
-        "tokexplore.tui.terminal.ending.leave_in_time", lambda _: None
-    )  # it ends the process
+async def test_ctrl_q_leaves_whatever_the_keys_before_it_wait_for() -> None:
     gate = threading.Semaphore(1000)
     app = make_app(gate=gate)
     async with app.run_test(size=(120, 40)) as pilot:
