@@ -7,6 +7,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from support.patience import LATE
 from support.terminal import Terminal
 
 ARGUMENTS = ["--temperature", "0", "--max-new-tokens", "900"]
@@ -41,7 +42,7 @@ def test_a_signal_ends_it_as_shells_expect(
     children = start(terminals, PROGRAM)
     os.kill(terminals[0].pid, number)
     assert terminals[0].wait() == code
-    assert psutil.wait_procs(children, timeout=5)[1] == []
+    assert psutil.wait_procs(children, timeout=LATE)[1] == []
     for sequence in RESTORED:
         assert sequence in terminals[0].raw
 
@@ -50,7 +51,7 @@ def test_a_lost_line_ends_it_and_nothing_spins(terminals: list[Terminal]) -> Non
     children = start(terminals, PROGRAM)
     terminals[0].hang_up()
     assert terminals[0].wait() == 129
-    assert psutil.wait_procs(children, timeout=5)[1] == []
+    assert psutil.wait_procs(children, timeout=LATE)[1] == []
 
 
 def test_a_lost_line_is_noticed_without_a_signal(terminals: list[Terminal]) -> None:
@@ -64,14 +65,14 @@ def test_a_lost_line_is_noticed_without_a_signal(terminals: list[Terminal]) -> N
     children = start(terminals, [sys.executable, "-P", "-c", ignoring])
     terminals[0].hang_up()
     assert terminals[0].wait() == 129
-    assert psutil.wait_procs(children, timeout=5)[1] == []
+    assert psutil.wait_procs(children, timeout=LATE)[1] == []
 
 
 @pytest.mark.usefixtures("cold_start")
 def test_a_killed_interface_takes_the_engine_with_it(terminals: list[Terminal]) -> None:
     children = start(terminals, PROGRAM)
     os.kill(terminals[0].pid, signal.SIGKILL)
-    assert psutil.wait_procs(children, timeout=5)[1] == []
+    assert psutil.wait_procs(children, timeout=LATE)[1] == []
 
 
 def test_an_error_of_ours_leaves_a_terminal_and_a_file(
@@ -84,7 +85,7 @@ def test_an_error_of_ours_leaves_a_terminal_and_a_file(
     )
     terminals[0].send("i")
     assert terminals[0].wait() == 1
-    assert psutil.wait_procs(children, timeout=5)[1] == []
+    assert psutil.wait_procs(children, timeout=LATE)[1] == []
     for sequence in RESTORED:
         assert sequence in terminals[0].raw
     said = bytes(terminals[0].raw).rsplit(b"\x1b[?1004l", 1)[-1].decode()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from support.patience import LATE
 from support.terminal import Terminal
 
 PROGRAM = [sys.executable, "-P", "-m", "tokexplore"]
@@ -55,7 +56,7 @@ def test_stream_walk_branch_compare_return_and_quit(terminals: list[Terminal]) -
     child = psutil.Process(terminal.pid).children(recursive=True)
     terminal.send("q", "q")
     assert terminal.wait() == 0
-    assert psutil.wait_procs(child, timeout=5)[1] == [], "the engine's process is gone"
+    assert psutil.wait_procs(child, timeout=LATE)[1] == [], "the engine's process is gone"
     assert b"\x1b[?1049l" in terminal.raw, "the alternate screen was left"
 
 
@@ -117,7 +118,9 @@ def test_ctrl_c_stops_then_leaves_with_130(terminals: list[Terminal]) -> None:
     terminal.until(lambda s: "▶" in s.splitlines()[0])
     terminal.send("ctrl+c")
     terminal.until("Stopped")
-    terminal.send("ctrl+c")
+    terminal.send(" ")
+    terminal.until(lambda s: "▶" in s.splitlines()[0])
+    terminal.send_bytes(b"\x03\x03")  # at once: how soon the second has to come is no matter here
     assert terminal.wait() == 130
 
 

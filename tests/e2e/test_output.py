@@ -13,6 +13,7 @@ from support.patience import LATE
 from support.terminal import Terminal
 
 DUMPING = """
+import os
 import sys
 from tokexplore.tui.browse.display import DisplayActions
 from tokexplore.tui.cli.dispatch import main
@@ -20,7 +21,9 @@ from tokexplore.tui.terminal.shown import shown_text
 
 def dump(self):
     lines = shown_text(self.screen.app).split(chr(10))
-    open({file!r}, "w").write(chr(10).join(line.rstrip() for line in lines))
+    with open({file!r} + "-", "w") as file:
+        file.write(chr(10).join(line.rstrip() for line in lines))
+    os.replace(file.name, {file!r})
 
 DisplayActions.action_inspect = dump
 sys.argv = ["tokexplore", *{arguments!r}]
@@ -39,16 +42,25 @@ def start(terminals: list[Terminal], file: Path, *arguments: str, **how: object)
 
 
 def check(terminal: Terminal, file: Path) -> None:
-    """The screen against what the compositor has."""
-    shown = terminal.still(0.6).rstrip().splitlines()
+    """The screen against what the compositor has, of a moment at which neither changes."""
+    shown = ""
+    while shown != (now := terminal.still(0.6)):  # a notice may go between the two
+        shown, wanted = now, _compositor(terminal, file)
+    assert _cells_of(shown) == _cells_of(wanted)
+
+
+def _compositor(terminal: Terminal, file: Path) -> str:
     file.unlink(missing_ok=True)
     terminal.send("i")
     end = time.monotonic() + LATE
-    while not (file.exists() and file.stat().st_size):
+    while not file.exists():
         assert time.monotonic() < end
         time.sleep(0.02)
-    wanted = file.read_text().rstrip().splitlines()
-    assert [_cells(line) for line in shown] == [_cells(line) for line in wanted]
+    return file.read_text()
+
+
+def _cells_of(screen: str) -> list[str]:
+    return [_cells(line) for line in screen.rstrip().splitlines()]
 
 
 def _cells(line: str) -> str:
@@ -63,7 +75,7 @@ def test_after_a_stream_and_after_a_resize_in_its_midst(
 ) -> None:
     file = tmp_path / "screen"
     terminal = start(terminals, file, *how)
-    terminal.until(lambda s: "▶" in s.splitlines()[0])
+    terminal.until(lambda s: "▶" in s.splitlines()[0] or "ended: length" in s)
     terminal.resize(100, 30)
     terminal.until("ended: length")
     check(terminal, file)

@@ -58,7 +58,9 @@ def make_app(
     )
     default = AppOptions(prompt=PromptSpec(text=PROMPT), max_new_tokens=LENGTH)
     environment = Environment(client_of(make_engine))
-    return TokexploreApp(options or default, environment, opened, timeline, rebinding)
+    app = TokexploreApp(options or default, environment, opened, timeline, rebinding)
+    app.clock = lambda: 0.0  # a second press of a key comes soon after the first, however late
+    return app
 
 
 def client_of(opened: OpenEngine) -> MakeClient:

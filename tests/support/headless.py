@@ -3,7 +3,8 @@
 A pilot waits until nothing is left to do. Textual's own waits until the whole process was idle for
 a while: longer on a busy machine, and no shorter on one that has nothing to do. Style sheets, which
 hundreds of apps share, are parsed once. Nobody sees a screen between two looks: it is drawn when a
-test looks at it and when it is left, which is half the work, or each time (`draw_always`).
+test looks at it and when it is left, which is half the work, or each time (`draw_always`). A notice
+stands until another one or the app takes it away: how long a test took says nothing of it.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ from textual.app import App
 from textual.await_complete import AwaitComplete
 from textual.css.model import RuleSet
 from textual.css.stylesheet import Stylesheet
+from textual.notifications import Notification
 from textual.screen import Screen
 
 from tokexplore.tui.terminal.shown import shown_strips
@@ -67,6 +69,8 @@ def _keys_go_on() -> bool:
 
 
 textual.pilot.wait_for_idle = textual.app.wait_for_idle = nothing_to_do
+
+Notification.time_left = property(lambda notice: notice.timeout)  # type: ignore[method-assign]
 
 _parse = Stylesheet._parse_rules
 _parsed: dict[object, list[RuleSet]] = {}

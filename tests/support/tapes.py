@@ -1,13 +1,8 @@
 """Tapes that the app made of its keys."""
 
+from tokexplore.tui.recording.key_log import KeyLog
 
-def without_waits(text: str) -> str:
-    """A tape as keys that follow each other at once make it, however long they took here."""
-    lines: list[str] = []
-    for line in text.split("\n")[:-1]:
-        word = line.partition(" ")[0]
-        if word in ("Key", "Type") and lines and lines[-1].startswith(f"{word} "):
-            lines[-1] += line.removeprefix("Key" if word == "Key" else "Type ")
-        elif word != "Wait":
-            lines.append(line)
-    return "\n".join(lines) + "\n"
+
+def forget_pauses(log: KeyLog) -> None:
+    """Have the keys so far follow each other at once, however long they took here."""
+    log._keys = [pressed._replace(at=0.0) for pressed in log._keys]

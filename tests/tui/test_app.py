@@ -597,10 +597,7 @@ async def test_a_mistake_of_the_command_line_ends_the_program_with_2(
 ) -> None:
     app = make_app(options=AppOptions(prompt=PromptSpec(text=prompt)), **config)
     async with app.run_test(size=SIZE) as pilot:
-        for _ in range(200):
-            await pilot.pause(0.01)
-            if app.return_code is not None:
-                break
+        await until(pilot, lambda: app.return_code is not None)
     assert app.return_code == 2
 
 
@@ -785,7 +782,7 @@ async def test_quitting_takes_two_presses() -> None:
         await press(pilot, "q")
         assert app.is_running
         await pilot.press("q")
-        await pilot.pause(0.1)
+        await until(pilot, lambda: app.return_code is not None)
     assert app.return_code == 0
 
 

@@ -73,7 +73,9 @@ class KeyLog:
         def end() -> None:
             nonlocal typed
             if typed:
-                lines.append(f"Type {typed}")
+                words = typed.rstrip(" ")  # blanks at the end of a tape's line are not read
+                lines.append(f"Type {words}")
+                keys.extend(["space"] * (len(typed) - len(words)))
             if keys:
                 lines.append(f"Key {' '.join(keys)}")
             typed = ""

@@ -73,7 +73,7 @@ async def test_pauses_are_cut_and_speed_divides_them(tmp_path: Path) -> None:
 
 async def test_the_app_replays_pauses_steps_and_goes_on() -> None:
     before = await lived("home", "l", "3", "home", "K")
-    app = replaying(OpenOptions(app=AppOptions(speed=0.02, idle_cap=1.0)))
+    app = replaying(OpenOptions(app=AppOptions(speed=0.001, idle_cap=1.0)))
     async with app.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: app.controller.state == "replaying")
         replay = app.controller.replay
@@ -104,7 +104,7 @@ async def test_whoever_takes_over_has_a_session_of_their_own() -> None:
     await lived("home", "l", "3")
     original = all_files()[0]
     data = original.read_bytes()
-    app = replaying(OpenOptions(app=AppOptions(speed=0.02, idle_cap=1.0)))
+    app = replaying(OpenOptions(app=AppOptions(speed=0.001, idle_cap=1.0)))
     async with app.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: app.controller.state == "replaying")
         await press(pilot, "space")

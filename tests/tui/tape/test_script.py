@@ -98,6 +98,22 @@ def test_keys_become_commands_and_typed_text() -> None:
     assert len(memory) == 0
 
 
+@pytest.mark.parametrize("late", range(8))
+def test_wherever_somebody_pauses_all_that_was_typed_is_in_the_tape(late: int) -> None:
+    memory, text = KeyLog(), "a  b c "
+    for number, character in enumerate(f"{text}\r"):
+        key = {" ": "space", "\r": "enter"}.get(character, character)
+        at = number * 0.1 + (number >= late)
+        memory.add(Pressed(at, key, character if character in text else ""))
+    typed = ""
+    for step in parse_script(memory.tape(OPTIONS, SIZE), "a.tape").steps:
+        if step.name == "Type":
+            typed += step.text
+        elif step.name == "Key":
+            typed += " " * step.text.split().count("space")
+    assert typed == text
+
+
 @pytest.mark.parametrize(
     "line",
     [

@@ -13,7 +13,7 @@ from support.app import make_app, press, screen_text, until
 from support.connect import in_thread
 from support.fake_engine import FakeEngine
 from support.lived import OPTIONS, SIZE, ended, lived
-from support.tapes import without_waits
+from support.tapes import forget_pauses
 from textual.widgets import OptionList
 
 from tokexplore.models.api.options import LoadOptions
@@ -198,6 +198,7 @@ async def test_what_was_just_done_can_be_played_again(tmp_path: Path) -> None:
         await press(pilot, "home", "l", "3")
         await until(pilot, lambda: not app.controller.streaming)
         await press(pilot, "a", "o", "k", "enter")
+        forget_pauses(app.recordings.keys)
         memory = app.recordings.keys.tape(app.controller.options, SIZE)
         await pilot.press("colon", *"save a tape")
         await until(pilot, lambda: len(app.screen.query_one(OptionList).options) == 1)
@@ -214,7 +215,6 @@ async def test_what_was_just_done_can_be_played_again(tmp_path: Path) -> None:
         memory.splitlines()
     ), "the keys that saved it are no part of it"
     await played(text, tmp_path / "as it was")
-    text = without_waits(text)
     assert "Key home l 3 a\nType ok\nKey enter" in text
     text = text.replace("Key home l 3 a", "Until ■ ended\nKey home l 3\nUntil ■ ended\nKey a")
     script = await played(text + "Until note: ok\n", tmp_path / "one")

@@ -46,7 +46,6 @@ async def test_ctrl_c_stops_and_soon_after_leaves(gate: threading.Semaphore) -> 
 
 async def test_a_key_between_two_that_leave_begins_anew(gate: threading.Semaphore) -> None:
     app = make_app(gate=gate)
-    app.clock = lambda: 0.0
     async with app.run_test(size=SIZE) as pilot:
         explorer = app.controller.explorer
         gate.release(3)
@@ -66,7 +65,6 @@ async def test_a_key_between_two_that_leave_begins_anew(gate: threading.Semaphor
 
 async def test_ctrl_c_first_stops_a_stream_that_began_meanwhile(gate: threading.Semaphore) -> None:
     app = make_app(options=OPTIONS, gate=gate)
-    app.clock = lambda: 0.0
     async with app.run_test(size=SIZE) as pilot:
         gate.release(OPTIONS.max_new_tokens + 1)
         await until(pilot, lambda: ended(app))

@@ -3,6 +3,7 @@
 import threading
 
 from support.app import during, make_app, press, settle, until
+from support.patience import LATE
 from textual.app import App
 
 from tokexplore.tui.browse.generation import PAUSED
@@ -17,8 +18,8 @@ async def test_few_notices_stand_at_once_and_each_once() -> None:
     app = make_app()
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
         for number in range(30):
-            app.notify("the same", markup=False)
-            app.notify(f"notice {number}", markup=False)
+            app.notify("the same", markup=False, timeout=LATE)
+            app.notify(f"notice {number}", markup=False, timeout=LATE)
         await settle(pilot)
         standing = [n.message for n in app._notifications]
         assert standing[-1] == "notice 29"

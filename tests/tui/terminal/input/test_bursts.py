@@ -81,12 +81,12 @@ def state(app: TokexploreApp) -> object:
 
 
 def is_at_rest(app: TokexploreApp) -> bool:
-    """Whether nothing goes on but a stream that waits at its gate."""
+    """Whether nothing goes on but a stream at its gate, and questions that wait behind it."""
     controller = app.controller
     return (
         not app.key_queue
         and not controller.changing
-        and controller.jobs.count == controller.streaming
+        and (controller.streaming or not controller.jobs.count)
         and (app._browse is None or not app._browse.is_dirty)
     )
 
@@ -102,20 +102,25 @@ async def after(keys: Sequence[str], *, burst: bool) -> object:
     app = make_app(options=options, gate=gate)
     async with app.run_test(size=(120, 40)) as pilot:
 
+        async def rest() -> None:
+            await pilot.pause()  # what was posted is known to nobody before
+            await during(pilot, lambda: is_at_rest(app))
+
         async def press(name: str, *, waits: bool) -> None:
             app.post_message(key(name))
             if waits:
-                await during(pilot, lambda: is_at_rest(app))
+                await rest()
 
         await during(pilot, lambda: is_at_rest(app) and bool(app.controller.explorer.tree.ended))
         for name in BRANCHES:
             await press(name, waits=True)
             await during(pilot, lambda: not app.controller.streaming)
+        assert len(app.controller.explorer.tree.branches) == 4
         while gate.acquire(blocking=False):
             pass
         for name in keys:
             await press(name, waits=not burst)
-        await during(pilot, lambda: is_at_rest(app))
+        await rest()
         return state(app)
 
 

@@ -3,7 +3,7 @@
 import threading
 
 from support.app import during, make_app, press, screen_text, settle, until
-from support.tapes import without_waits
+from support.tapes import forget_pauses
 from textual.message import Message as Event
 from textual.pilot import Pilot
 from textual.widgets import Input
@@ -143,7 +143,8 @@ async def test_what_is_typed_is_what_is_read() -> None:
             assert (field.text if isinstance(field, Draft) else field.value) == text, key
             assert "DE 1␣kg␣" in screen_text(app), key
             await press(pilot, "ctrl+g")
-        tape = without_waits(app.recordings.keys.tape(app.options, (120, 40)))
+        forget_pauses(app.recordings.keys)
+        tape = app.recordings.keys.tape(app.options, (120, 40))
         assert tape.count(f"Type {text}\n") == 3
 
 
