@@ -23,8 +23,9 @@ ENDED = {129: "hangup", 143: "terminated"}
 """What a session says of its end, by exit code, where it is not `quit`."""
 TWICE = 2.0
 """Seconds within which a second ctrl+c leaves."""
-PATIENCE = 4.0
-"""Seconds that an orderly end may take; what a dead terminal blocks is then left undone."""
+PATIENCE = 8.0
+"""Seconds that an orderly end may take, more than engines have; what a dead terminal blocks is then
+left undone."""
 LOOK_EVERY = 1.0
 """Seconds between looks at whether the terminal is still there."""
 _LONGEST = 200
