@@ -32,6 +32,8 @@ COMMANDS = {
 """Each command with what follows it."""
 SETTING = ("Size", "Theme", "Options", "Session", "Replay")
 MOST = 10_000
+_AROUND = " \t\r"
+"""What may stand around the parts of a line: other blanks are text, as an ideographic one is."""
 _COUNT = re.compile(r"\d{1,5}")
 _SIZE = re.compile(r"(\d{1,4})x(\d{1,4})")
 
@@ -88,11 +90,11 @@ def parse_script(text: str, name: str) -> Script:
     """
     script, steps = Script(name, ()), list[Step]()
     for number, line in enumerate(text.split("\n"), 1):
-        command, _, rest = line.strip().partition(" ")
+        command, _, rest = line.strip(_AROUND).partition(" ")
         if not command or command.startswith("#"):
             continue
         try:
-            step = _step(number, command, rest.strip())
+            step = _step(number, command, rest.strip(_AROUND))
             if step.name in SETTING:
                 if steps:
                     raise ValueError(f"{step.name} comes before what is done")
@@ -111,10 +113,10 @@ def _step(line: int, command: str, rest: str) -> Step:
         count, _, what = rest.partition(" ")
         if not _COUNT.fullmatch(count) or not 0 < int(count) <= MOST:
             raise ValueError(f"Repeat needs a number from 1 to {MOST:,}, not {brief(count)!r}")
-        inner, _, text = what.strip().partition(" ")
+        inner, _, text = what.strip(_AROUND).partition(" ")
         if inner not in ("Key", "Type"):
             raise ValueError(f"Repeat goes before Key or Type, not {inner!r}")
-        return _step(line, inner, text.strip())._replace(times=int(count))
+        return _step(line, inner, text.strip(_AROUND))._replace(times=int(count))
     if not rest and command != "Caption":
         raise ValueError(f"{command} needs {COMMANDS[command]}")
     _check(command, rest)

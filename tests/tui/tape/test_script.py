@@ -98,9 +98,9 @@ def test_keys_become_commands_and_typed_text() -> None:
     assert len(memory) == 0
 
 
-@pytest.mark.parametrize("late", range(8))
+@pytest.mark.parametrize("late", range(10))
 def test_wherever_somebody_pauses_all_that_was_typed_is_in_the_tape(late: int) -> None:
-    memory, text = KeyLog(), "a  b c "
+    memory, text = KeyLog(), "a  b\u3000c\xa0\u3000 "
     for number, character in enumerate(f"{text}\r"):
         key = {" ": "space", "\r": "enter"}.get(character, character)
         at = number * 0.1 + (number >= late)
