@@ -18,8 +18,11 @@ open(file, "w").write(said)
 
 
 @pytest.fixture
-def terminal(terminals: list[Terminal], tmp_path: Path) -> Terminal:
+def terminal(
+    terminals: list[Terminal], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Terminal:
     """The program with an unsent draft."""
+    monkeypatch.chdir(tmp_path)  # SIGQUIT may leave a core file
     editor = tmp_path / "my-editor"
     editor.write_text(EDITOR.format(python=sys.executable))
     editor.chmod(0o755)
