@@ -130,8 +130,8 @@ def _harmful_old(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("breaking", "words"),
     [
-        (_lost, r"params\.pt cannot be read \(No such file"),
-        (_no_config, r"config\.json cannot be read \(No such file"),
+        (_lost, r"params\.pt cannot be read \(no such file"),
+        (_no_config, r"config\.json cannot be read \(no such file"),
         (_no_json, r"config\.json is not that of a tuned lens"),
         (_no_numbers, r"config\.json is not that of a tuned lens"),
         (_cut, r"params\.pt .*copy or download the tuned lens again"),
