@@ -23,12 +23,18 @@ def ensure_utf8() -> None:
     os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
 
 
-def ensure_stderr() -> None:
-    """Make standard error the null device where it is closed: what is said there may be lost."""
+def ensure_streams() -> None:
+    """Make standard input and standard error the null device where they are closed: nothing is read
+    there, and what is said may be lost.
+
+    Textual's driver takes those that Python began with.
+    """
+    if sys.stdin is None:
+        _lead_nowhere(0, os.O_RDONLY)
+        sys.stdin = sys.__stdin__ = os.fdopen(0, encoding="utf-8", closefd=False)  # type: ignore[misc]
     if sys.stderr is None:
-        null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, 2)
-        sys.stderr = os.fdopen(2, "w", encoding="utf-8", closefd=False)
+        _lead_nowhere(2, os.O_WRONLY)
+        sys.stderr = sys.__stderr__ = os.fdopen(2, "w", encoding="utf-8", closefd=False)  # type: ignore[misc]
 
 
 def is_dumb() -> bool:
@@ -93,7 +99,14 @@ def drop_output(*outputs: int) -> None:
     What is still in Python's buffers would fail once more when the interpreter ends.
     """
     for output in outputs:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), output)
+        _lead_nowhere(output, os.O_WRONLY)
+
+
+def _lead_nowhere(descriptor: int, flags: int) -> None:
+    null = os.open(os.devnull, flags)
+    if null != descriptor:  # where it is closed, it may be the first one that is free
+        os.dup2(null, descriptor)
+        os.close(null)
 
 
 def warns_of_lost_line(environment: Mapping[str, str]) -> bool:
