@@ -1,6 +1,8 @@
 """The program, where what it stands on is not there."""
 
+import os
 import shlex
+import subprocess
 import sys
 
 import pytest
@@ -20,3 +22,12 @@ def test_standard_streams_that_are_closed_are_not_missed(
     terminal.send("q")
     assert terminal.wait() == 0
     assert b"Traceback" not in terminal.raw
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-16"])
+def test_streams_of_another_encoding_get_utf_8(encoding: str) -> None:
+    said = subprocess.run(
+        [sys.executable, "-P", "-m", "tokexplore", "run", "Straße语"], stdin=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONIOENCODING": encoding}, capture_output=True, check=False,
+    ).stderr.decode("utf-8")  # fmt: skip
+    assert said.startswith("tokexplore: Straße语 needs a prompt")

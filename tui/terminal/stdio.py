@@ -1,6 +1,7 @@
 """What must be right about the terminal and the standard streams before anything is shown."""
 
 import codecs
+import io
 import locale
 import os
 import sys
@@ -16,11 +17,18 @@ from tokexplore.models.errors import UsageError
 def ensure_utf8() -> None:
     """Start again in Python's UTF-8 mode where the locale is not UTF-8; returns where it is.
 
-    In a Latin-1 locale every character of a table would be counted and written wrongly.
+    In a Latin-1 locale every character of a table would be counted and written wrongly. What
+    PYTHONIOENCODING says of the streams alone would do the same in either mode.
     """
-    if sys.flags.utf8_mode or codecs.lookup(locale.getencoding()).name == "utf-8":
-        return
-    os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
+    if not sys.flags.utf8_mode and not _is_utf8(locale.getencoding()):
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and not _is_utf8(stream.encoding):
+            stream.reconfigure(encoding="utf-8")
+
+
+def _is_utf8(encoding: str) -> bool:
+    return codecs.lookup(encoding).name == "utf-8"
 
 
 def ensure_streams() -> None:
