@@ -17,7 +17,7 @@ def open_engine(options: LoadOptions, report: Callable[[Progress], None]) -> Eng
     is a stage of its own.
 
     Raises:
-        UsageError: a device, dtype or name that is not here.
+        UsageError: a device, dtype or name that is not here; the current directory is gone.
         ModelError: files that are not a model that can do the job.
     """
     report(Progress("libraries", 0, 1, "imports"))
@@ -40,9 +40,21 @@ def open_engine(options: LoadOptions, report: Callable[[Progress], None]) -> Eng
 
         report(Progress("libraries", 1, 1, "imports"))
         return ServerEngine.open(options, report)
+    _check_place()
     if options.beside:
         os.environ.setdefault("GOMP_SPINCOUNT", "0")  # which is read as torch is imported
     from tokexplore.models.engine.local import LocalEngine
 
     report(Progress("libraries", 1, 1, "imports"))
     return LocalEngine.open(options, report)
+
+
+def _check_place() -> None:
+    """Refuse to compute where there is no current directory: MKL then ends the process."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        raise UsageError(
+            "the current directory was removed, and no model can be computed in it: change to "
+            "another one and start again."
+        ) from None

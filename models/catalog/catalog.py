@@ -3,6 +3,7 @@
 import difflib
 import re
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from tokexplore.models.api.options import EMBEDDED, EMBEDDED_TITLE, SMOLLM2, SPARSE
@@ -102,9 +103,13 @@ def nearest(name: str, models: Sequence[Located], count: int = 3) -> list[str]:
 
 def suggestion(model: str) -> str:
     """A last sentence for an error: the names here that look most like `model`, if any do."""
-    here = [*ours(), *hub_models()]
+    here = ours()
+    with suppress(UsageError):  # what cannot be looked into suggests nothing
+        here += hub_models()
     if _looks_like_path(model):
-        here += _siblings(path_of(model))
+        path = path_of(model)
+        with suppress(OSError):
+            here += _siblings(path)
     close = nearest(model.rstrip("/").rsplit("/", 1)[-1], here)
     return f" Did you mean {' or '.join(close)}?" if close else ""
 

@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import msgspec
@@ -107,13 +107,13 @@ class Choices:
         wrong = [Choice(name, SERVERS, problem=problem) for name, problem in named.wrong]
         yield recent + servers + wrong + self._new(map(shipped, SHIPPED), SHIPPED_ONES, seen)
         yield self._new(filter(None, [packaged()]), PACKAGED, seen)
-        yield self._new(hub_models(), CACHED, seen)
-        for directory in self._directories:
-            section = f"in {directory}"
+        places = [(CACHED, CACHED, hub_models)]
+        places += [(d, f"in {d}", partial(models_in, d)) for d in self._directories]
+        for name, section, models in places:
             try:
-                yield self._new(models_in(directory), section, seen)
+                yield self._new(models(), section, seen)
             except UsageError as error:
-                yield [Choice(str(directory), section, problem=str(error))]
+                yield [Choice(name, section, problem=str(error))]
 
     def opening(self, chosen: Choice, present: LoadOptions) -> LoadOptions:
         """How a choice is opened after another model: as that one, but no key goes to a server

@@ -49,7 +49,11 @@ class ModelEntry(msgspec.Struct, frozen=True):
 
 
 def list_models(directories: Iterable[str | Path] = ()) -> list[ModelEntry]:
-    """Ours, the hub cache, and the models in `directories` (or one level below)."""
+    """Ours, the hub cache, and the models in `directories` (or one level below).
+
+    Raises:
+        UsageError: a directory is not there, or one of these cannot be read.
+    """
     found = [*ours(), *hub_models()]
     for directory in directories:
         found += models_in(directory)

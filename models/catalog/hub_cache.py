@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from tokexplore.models.catalog.located import Located, gguf_within
-from tokexplore.models.errors import UsageError
+from tokexplore.models.errors import UsageError, reason_of
 from tokexplore.models.untrusted import path_of
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
@@ -30,15 +30,31 @@ def offline() -> bool:
 
 
 def hub_models() -> list[Located]:
-    """The models of the hub cache, one for each repository: `main`, else the newest snapshot."""
+    """The models of the hub cache, one for each repository: `main`, else the newest snapshot; the
+    folder of snapshots of one that cannot be looked into.
+
+    Raises:
+        UsageError: the cache itself cannot be read.
+    """
     cache = hub_cache()
-    if not cache.is_dir():
+    try:
+        names = os.listdir(cache)
+    except (FileNotFoundError, NotADirectoryError):
         return []
-    repositories = sorted(cache.glob("models--*"))
+    except OSError as error:
+        raise UsageError(f"the hub cache ({cache}) cannot be read: {reason_of(error)}.") from None
+    repositories = [cache / name for name in sorted(names) if name.startswith("models--")]
     return [
-        model for repo in repositories if (found := snapshot(repo, ""))
-        for model in gguf_within(found)
-    ]  # fmt: skip
+        model for repo in repositories if (found := _newest(repo)) for model in gguf_within(found)
+    ]
+
+
+def _newest(repository: Path) -> Located | None:
+    try:
+        return snapshot(repository, "")
+    except OSError:  # such as one that another user of a shared cache has closed
+        source = repository_id(repository)
+        return Located(source.rsplit("/", 1)[-1], source, "hub", repository / "snapshots")
 
 
 def cached(model: str, revision: str) -> Located | None:
@@ -58,10 +74,11 @@ def cached(model: str, revision: str) -> Located | None:
 def snapshot(repository: Path, revision: str) -> Located | None:
     """A snapshot of a cached repository: of a branch, tag or commit; else `main` or the newest."""
     folder = repository / "snapshots"
-    if not folder.is_dir():
+    try:
+        commits = sorted(folder.iterdir(), key=lambda p: p.stat().st_mtime, reverse=True)
+    except (FileNotFoundError, NotADirectoryError):
         return None
     reference = repository / "refs" / (revision or "main")
-    commits = sorted(folder.iterdir(), key=lambda p: p.stat().st_mtime, reverse=True)
     if reference.is_file():
         wanted = reference.read_text("utf-8", "replace").strip()
         commits = [p for p in commits if p.name == wanted]

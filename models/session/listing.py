@@ -6,7 +6,7 @@ import msgspec
 
 from tokexplore.models.errors import UsageError
 from tokexplore.models.session import meta
-from tokexplore.models.session.paths import all_files, with_log
+from tokexplore.models.session.paths import all_files, out_of_reach, with_log
 from tokexplore.models.session.reader import Listed, connect, listed
 from tokexplore.models.session.restore import BROKEN
 
@@ -47,7 +47,8 @@ def latest() -> Listed:
         session = listed(path)
         if not (session.problem or session.live or session.holds_nothing):
             return session
-    raise UsageError("there is no session to open yet: `tokexplore` begins one.")
+    none = "there is no session to open yet: `tokexplore` begins one."
+    raise UsageError(out_of_reach() or none)
 
 
 def recent_models() -> list[str]:

@@ -2,14 +2,16 @@
 
 import os
 import re
+import stat
 import tempfile
 import time
-from contextlib import suppress
+from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 
 import platformdirs
 
-from tokexplore.models.errors import UsageError
+from tokexplore.models.errors import UsageError, reason_of
 from tokexplore.models.untrusted import brief
 
 SUFFIX = ".tokx"
@@ -30,7 +32,11 @@ def sessions_folder() -> Path:
 
 
 def spare_folder() -> Path:
-    """Where sessions go when the usual folder cannot be written."""
+    """Where sessions go when the usual folder cannot be written.
+
+    Raises:
+        OSError: no folder for temporary files can be written either.
+    """
     return Path(tempfile.gettempdir(), f"tokexplore-{os.getuid()}")
 
 
@@ -78,13 +84,17 @@ def find(name: str) -> Path:
     """The file of a session that is named by its path, its name or the beginning of one.
 
     Raises:
-        UsageError: when there is none, or more than one.
+        UsageError: when there is none, or more than one, or nobody may look.
     """
     folder = sessions_folder()
     for path in (Path(name), folder / name, folder / f"{name}{SUFFIX}"):
-        with suppress(OSError):  # such as a name that no file can have
-            if name and path.is_file():
+        try:
+            if name and stat.S_ISREG(path.stat().st_mode):
                 return path
+        except PermissionError as error:
+            raise UsageError(f"{path} cannot be read: {reason_of(error)}.") from None
+        except (OSError, ValueError):  # such as a name that no file can have
+            continue
     hits = sorted(p for p in all_files() if p.stem.startswith(name)) if name else []
     if len(hits) == 1:
         return hits[0]
@@ -97,22 +107,43 @@ def find(name: str) -> Path:
 
 
 def all_files() -> list[Path]:
-    """The session files in the usual folder and the spare one, the latest first."""
+    """The session files in the usual folder and the spare one, the latest first; those of a folder
+    that cannot be read are left out (`out_of_reach`)."""
     return list(dated_files())
+
+
+def out_of_reach() -> str:
+    """Why the sessions of the usual folder cannot be found, as a sentence; empty where they can."""
+    folder = sessions_folder()
+    try:
+        os.scandir(folder).close()
+    except (FileNotFoundError, NotADirectoryError):
+        return ""  # nothing was ever kept there
+    except OSError as error:
+        return f"{folder} cannot be read: {reason_of(error)}."
+    return ""
 
 
 def dated_files() -> dict[Path, float]:
     """The same, each with when it was written last, in Unix time."""
     dated = {}
-    for folder in (sessions_folder(), spare_folder()):
-        ours = folder.is_dir() and folder.stat().st_uid == os.getuid()
-        for path in folder.glob(f"*{SUFFIX}") if ours else ():
-            try:
-                dated[path] = max(file.stat().st_mtime for file in with_log(path))
-            except (OSError, ValueError):
-                continue
+    for path in chain(_session_files(sessions_folder), _session_files(spare_folder)):
+        try:
+            dated[path] = max(file.stat().st_mtime for file in with_log(path))
+        except (OSError, ValueError):
+            continue
     latest = sorted(dated, key=lambda path: (dated[path], path), reverse=True)
     return {path: dated[path] for path in latest}
+
+
+def _session_files(place: Callable[[], Path]) -> list[Path]:
+    """Those of a folder that is ours; none where it cannot be read, or there is no such place."""
+    try:
+        folder = place()
+        ours = folder.is_dir() and folder.stat().st_uid == os.getuid()
+        return list(folder.glob(f"*{SUFFIX}")) if ours else []
+    except OSError:
+        return []
 
 
 def with_log(path: Path) -> list[Path]:

@@ -20,7 +20,7 @@ from tokexplore.models.api.engine import (
 from tokexplore.models.api.model_info import ModelInfo
 from tokexplore.models.api.options import LoadOptions
 from tokexplore.models.api.questions import Question
-from tokexplore.models.errors import EngineLostError
+from tokexplore.models.errors import EngineLostError, reason_of
 from tokexplore.models.interpret.inquiries import AnyInquiry, Finding
 from tokexplore.models.lab.experiment import Experiment, Outcome
 from tokexplore.models.tokens import Vocabulary
@@ -95,15 +95,19 @@ class EngineClient:
 
         Raises:
             ModelError, UsageError, OutOfMemoryError: as the engine raised it.
-            EngineLostError: the child ended while it was loading.
+            EngineLostError: the child cannot be started, or ended while it was loading.
         """
         loop = asyncio.get_running_loop()
         self._report = report
-        self._loaded = loop.create_future()
-        self._connection = await self._connect()
+        try:
+            self._connection = await self._connect()
+        except (OSError, RuntimeError) as error:  # no process, descriptor or thread is left for it
+            why = reason_of(error) if isinstance(error, OSError) else str(error)
+            raise EngineLostError(f"the engine's process cannot be started: {why}.") from error
         if self._closing:
             await self.close()
             raise EngineLostError("the engine was closed.")
+        self._loaded = loop.create_future()
         transport, _ = await loop.create_connection(
             lambda: _Receiver(self), sock=self._connection.socket
         )

@@ -20,7 +20,11 @@ from tokexplore.tui.cli.dispatch import main
 def crash(self):
     raise RuntimeError("a mistake of ours")
 
+async def crash_beside(self):
+    crash(self)
+
 DisplayActions.action_inspect = crash
+DisplayActions.action_map = lambda self: self.screen.run_worker(crash_beside(self))
 sys.argv = ["tokexplore", *{ARGUMENTS}]
 raise SystemExit(main())
 """
@@ -75,15 +79,16 @@ def test_a_killed_interface_takes_the_engine_with_it(terminals: list[Terminal]) 
     assert psutil.wait_procs(children, timeout=LATE)[1] == []
 
 
+@pytest.mark.parametrize("key", ["i", "I"], ids=["in a handler", "in a worker"])
 def test_an_error_of_ours_leaves_a_terminal_and_a_file(
-    terminals: list[Terminal], tmp_path: Path
+    terminals: list[Terminal], tmp_path: Path, key: str
 ) -> None:
     children = start(
         terminals,
         [sys.executable, "-P", "-c", CRASHING],
         environment={"XDG_STATE_HOME": str(tmp_path)},
     )
-    terminals[0].send("i")
+    terminals[0].send(key)
     assert terminals[0].wait() == 1
     assert psutil.wait_procs(children, timeout=LATE)[1] == []
     for sequence in RESTORED:
@@ -93,5 +98,6 @@ def test_an_error_of_ours_leaves_a_terminal_and_a_file(
     assert "Traceback" not in said
     (crash,) = (tmp_path / "tokexplore" / "crashes").iterdir()
     assert crash.name in said.replace("\r\n", "")
+    assert "in crash\n" in crash.read_text()
     assert "a mistake of ours" in crash.read_text()
     assert crash.stat().st_mode & 0o777 == 0o600

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from tokexplore.models import opening
 from tokexplore.models.errors import TokexploreError, reason_of
 from tokexplore.models.opening import OpenEngine
+from tokexplore.models.temporary import ensure_temporary
 from tokexplore.tui.cli.registry import find
 from tokexplore.tui.report.step_text import plain_text
 from tokexplore.tui.terminal.exit_codes import FAILURE, INTERRUPTED, PIPE_CLOSED
-from tokexplore.tui.terminal.stdio import drop_output, ensure_stderr, ensure_utf8
+from tokexplore.tui.terminal.stdio import drop_output, ensure_streams, ensure_utf8
 
 
 def main(
@@ -27,7 +28,8 @@ def main(
     """
     if argv is None:
         ensure_utf8()
-        ensure_stderr()
+        ensure_streams()
+        ensure_temporary()
         argv = sys.argv[1:]
     if sys.stdout is None:
         print("tokexplore: standard output is closed: there is nowhere to write.", file=sys.stderr)

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from tokexplore.models.api.options import SMOLLM2, ServerOptions
 from tokexplore.models.catalog.catalog import SMOLLM2_GET
-from tokexplore.models.catalog.entries import ModelEntry, list_directory, list_models
+from tokexplore.models.catalog.entries import ModelEntry, entries, list_directory, list_models
 from tokexplore.models.catalog.footprint import gb
-from tokexplore.models.catalog.located import packaged
+from tokexplore.models.catalog.located import ours, packaged
 from tokexplore.models.display import safe_text
 from tokexplore.models.errors import ModelError, ServerError, UsageError
 from tokexplore.models.opening import OpenEngine
@@ -101,7 +101,12 @@ def model_table(directories: Sequence[str]) -> tuple[str, str]:
 
     A directory that is not there or cannot be read has its line too.
     """
-    rows, wrong = [_HEADER, *map(_row, list_models())], list[str]()
+    rows, wrong = list[Sequence[str]]([_HEADER]), list[str]()
+    try:
+        rows += map(_row, list_models())
+    except UsageError as error:
+        wrong.append(str(error))
+        rows += map(_row, entries(ours()))
     if packaged() is None:
         rows.append((SMOLLM2, *"?????", f"not installed: {SMOLLM2_GET}"))
     for directory in directories:

@@ -8,6 +8,7 @@ import msgspec
 
 from tokexplore.models.errors import UsageError
 from tokexplore.models.opening import OpenEngine
+from tokexplore.models.session.paths import out_of_reach
 from tokexplore.tui.cli.common.option_types import positive
 from tokexplore.tui.cli.common.parser import Parser
 from tokexplore.tui.cli.common.subcommand import Subcommand
@@ -59,7 +60,10 @@ def _run(removing: RemoveOptions | None, _open_engine: OpenEngine) -> int:
     from tokexplore.tui.cli.sessions_table import session_table
 
     width = shutil.get_terminal_size().columns if os.isatty(1) else 0
-    print(session_table(width), end="", flush=True)
+    if table := session_table(width):
+        print(table, end="", flush=True)
+    if wrong := out_of_reach():
+        raise UsageError(wrong)
     return 0
 
 

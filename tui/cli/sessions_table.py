@@ -4,7 +4,7 @@ import time
 
 from tokexplore.models.display import counted
 from tokexplore.models.session.listing import ending, size_of
-from tokexplore.models.session.paths import all_files, sessions_folder
+from tokexplore.models.session.paths import all_files, out_of_reach, sessions_folder
 from tokexplore.models.session.reader import Listed, listed
 from tokexplore.tui.report.step_text import plain_text
 from tokexplore.widgets.cell_text import cut, fit
@@ -14,8 +14,10 @@ _NAME, _MODEL = 36, 20
 
 def session_table(width: int) -> str:
     """A line for each session, the latest first, and one for all that hold nothing; cut to `width`
-    cells (0 cuts nothing)."""
+    cells (0 cuts nothing); empty where they are out of reach."""
     found = [listed(path) for path in all_files()]
+    if not found and out_of_reach():
+        return ""
     if not found:
         return f"No sessions yet: they will lie in {plain_text(str(sessions_folder()))}.\n"
     head = f"{'name':<{_NAME}} {'model':<{_MODEL}} {'when':<16} {'tokens':>9} {'MB':>8}  begins"

@@ -24,6 +24,7 @@ class Jobs:
         task = asyncio.create_task(self._guarded(work))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
+        task.add_done_callback(lambda _: work.close())  # where it was ended before it began
         return task
 
     def change(self, work: Work) -> asyncio.Task[None]:

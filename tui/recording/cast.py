@@ -4,6 +4,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple, TextIO
@@ -35,7 +36,8 @@ class CastWriter:
         clock: seconds from any beginning.
 
     Raises:
-        UsageError: the file is there already, or cannot be written.
+        UsageError: the file is there already, or cannot be made.
+        OSError: it cannot be written, here and later.
     """
 
     def __init__(
@@ -53,7 +55,11 @@ class CastWriter:
         self._before, self._at = clock(), 0.0
         self._last_at = 0.0
         self._file = _create(path)
-        self._line(_header(version, size, int(time.time()) if stamp is None else stamp))
+        try:
+            self._line(_header(version, size, int(time.time()) if stamp is None else stamp))
+        except OSError:
+            path.unlink(missing_ok=True)  # there is nothing in it to play
+            raise
 
     def output(self, text: str) -> None:
         """Something is written to the terminal."""
@@ -69,7 +75,8 @@ class CastWriter:
 
     def close(self) -> None:
         """No more comes; a second time does nothing."""
-        self._file.close()
+        with _naming(self.path):
+            self._file.close()
 
     def _event(self, code: str, data: str) -> None:
         now = self._clock()
@@ -82,8 +89,9 @@ class CastWriter:
         self._line([when, code, data])
 
     def _line(self, value: object) -> None:
-        self._file.write(json.dumps(value, ensure_ascii=False) + "\n")
-        self._file.flush()
+        with _naming(self.path):
+            self._file.write(json.dumps(value, ensure_ascii=False) + "\n")
+            self._file.flush()
 
 
 def _header(version: Version, size: tuple[int, int], stamp: int) -> dict[str, object]:
@@ -96,6 +104,16 @@ def _header(version: Version, size: tuple[int, int], stamp: int) -> dict[str, ob
         header |= {"term": {"cols": columns, "rows": rows, "type": "xterm-256color"}}
         header["timestamp"] = stamp
     return header
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Have errors tell the file, which those of writing do not by themselves."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = str(path)
+        raise
 
 
 def _create(path: Path) -> TextIO:

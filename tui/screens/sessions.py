@@ -9,7 +9,7 @@ from textual.content import Content
 
 from tokexplore.models.display import safe_text
 from tokexplore.models.session.listing import ending, size_of
-from tokexplore.models.session.paths import all_files
+from tokexplore.models.session.paths import all_files, out_of_reach
 from tokexplore.models.session.reader import Listed, listed
 from tokexplore.tui.screens.picker import Picker
 from tokexplore.widgets.cell_text import cut, cut_left, fit
@@ -31,6 +31,7 @@ class SessionPicker(Picker[Path | None, Listed]):
         super().__init__()
         self._opened = opened
         """The session that is open."""
+        self.nothing_found = safe_text(out_of_reach()) or self.nothing_found
 
     def find(self) -> Iterable[Sequence[Listed]]:
         """The sessions that were kept, the latest first, and last those that hold nothing."""

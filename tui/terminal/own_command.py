@@ -19,9 +19,13 @@ def own_command() -> str:
 
 
 def _short(started: Path) -> str:
-    path, here = Path(os.path.abspath(started)), Path.cwd()
+    try:
+        path, here = Path(os.path.abspath(started)), Path.cwd()
+        home = Path.home()
+    except (OSError, RuntimeError):  # the folder is gone, or the user has no home
+        return shlex.quote(str(started))
     if path.is_relative_to(here):
         return shlex.quote(f"{path.relative_to(here)}")
-    if path.is_relative_to(home := Path.home()):
+    if path.is_relative_to(home):
         return f"~/{shlex.quote(f'{path.relative_to(home)}')}"
     return shlex.quote(str(path))

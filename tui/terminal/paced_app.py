@@ -12,6 +12,7 @@ from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
 from textual.notifications import Notify
 from textual.screen import Screen
+from textual.worker import WorkerFailed
 
 from tokexplore.models.display import safe_text
 from tokexplore.tui.terminal.frame_writer import FrameWriter
@@ -118,8 +119,9 @@ class PacedApp(ThemedApp[ReturnType]):
 
     def _fatal_error(self) -> None:
         """One line in place of pages of traceback, which go into a file."""
-        error = self._exception
-        if error is not None:
+        if (raised := self._exception) is not None:
+            # What a worker raised has the traceback.
+            error = raised.error if isinstance(raised, WorkerFailed) else raised
             self._exit_renderables.append(Text(safe_text(failure(error)), no_wrap=True))
         self._close_messages_no_wait()
 

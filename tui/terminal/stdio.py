@@ -1,6 +1,7 @@
 """What must be right about the terminal and the standard streams before anything is shown."""
 
 import codecs
+import io
 import locale
 import os
 import sys
@@ -16,19 +17,32 @@ from tokexplore.models.errors import UsageError
 def ensure_utf8() -> None:
     """Start again in Python's UTF-8 mode where the locale is not UTF-8; returns where it is.
 
-    In a Latin-1 locale every character of a table would be counted and written wrongly.
+    In a Latin-1 locale every character of a table would be counted and written wrongly. What
+    PYTHONIOENCODING says of the streams alone would do the same in either mode.
     """
-    if sys.flags.utf8_mode or codecs.lookup(locale.getencoding()).name == "utf-8":
-        return
-    os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
+    if not sys.flags.utf8_mode and not _is_utf8(locale.getencoding()):
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and not _is_utf8(stream.encoding):
+            stream.reconfigure(encoding="utf-8")
 
 
-def ensure_stderr() -> None:
-    """Make standard error the null device where it is closed: what is said there may be lost."""
+def _is_utf8(encoding: str) -> bool:
+    return codecs.lookup(encoding).name == "utf-8"
+
+
+def ensure_streams() -> None:
+    """Make standard input and standard error the null device where they are closed: nothing is read
+    there, and what is said may be lost.
+
+    Textual's driver takes those that Python began with.
+    """
+    if sys.stdin is None:
+        _lead_nowhere(0, os.O_RDONLY)
+        sys.stdin = sys.__stdin__ = os.fdopen(0, encoding="utf-8", closefd=False)  # type: ignore[misc]
     if sys.stderr is None:
-        null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, 2)
-        sys.stderr = os.fdopen(2, "w", encoding="utf-8", closefd=False)
+        _lead_nowhere(2, os.O_WRONLY)
+        sys.stderr = sys.__stderr__ = os.fdopen(2, "w", encoding="utf-8", closefd=False)  # type: ignore[misc]
 
 
 def is_dumb() -> bool:
@@ -93,7 +107,14 @@ def drop_output(*outputs: int) -> None:
     What is still in Python's buffers would fail once more when the interpreter ends.
     """
     for output in outputs:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), output)
+        _lead_nowhere(output, os.O_WRONLY)
+
+
+def _lead_nowhere(descriptor: int, flags: int) -> None:
+    null = os.open(os.devnull, flags)
+    if null != descriptor:  # where it is closed, it may be the first one that is free
+        os.dup2(null, descriptor)
+        os.close(null)
 
 
 def warns_of_lost_line(environment: Mapping[str, str]) -> bool:

@@ -11,10 +11,11 @@ import pytest
 from support.written_models import TENSORS, make, make_sharded
 
 from tokexplore.models.catalog import footprint, hub_cache, located
-from tokexplore.models.catalog.catalog import locate, nearest
+from tokexplore.models.catalog.catalog import locate, nearest, suggestion
 from tokexplore.models.catalog.checkpoint import Checkpoint, read_checkpoint
 from tokexplore.models.catalog.entries import entries, list_models
 from tokexplore.models.errors import ModelError, UsageError
+from tokexplore.tui.cli.dispatch import main
 
 COMMIT, OLDER = "a" * 40, "b" * 40
 
@@ -418,3 +419,15 @@ def test_listing_needs_no_heavy_import() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_cache_that_cannot_be_read_is_told_below_the_models_that_are_here(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", f"/{'x' * 300}")
+    assert main(["models"]) == 2
+    out, err = capsys.readouterr()
+    assert "embedded" in out
+    assert "flock" in out
+    assert err.endswith(f"/{'x' * 300}) cannot be read: file name too long.\n")
+    assert suggestion("embeded") == " Did you mean embedded?"

@@ -180,3 +180,20 @@ def test_a_server_is_one_row_however_often_it_was_used() -> None:
     rows = next(choices(recent=(served, served, "http://127.0.0.1:8000/v1#owner/name")).here())
     (row,) = (row for row in rows if row.section == RECENT)
     assert (row.name, row.is_server, row.comes_from_hub, row.refusal) == (served, True, False, "")
+
+
+def test_a_cache_that_cannot_be_read_is_a_row_that_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", f"/{'x' * 300}")
+    problem = named(choices(), CACHED).problem
+    assert problem == f"the hub cache (/{'x' * 300}) cannot be read: file name too long."
+
+
+def test_a_repository_that_another_user_closed_hides_no_other_one(cache: Path) -> None:
+    other = cache / "models--other--closed"
+    other.mkdir()
+    (other / "snapshots").symlink_to("x" * 300)  # which nobody can look into, not even root
+    found = choices()
+    assert named(found, "owner/story").refusal == ""
+    entry = named(found, "other/closed").entry
+    assert entry is not None
+    assert entry.problems == ("cannot be read (file name too long)",)

@@ -346,3 +346,22 @@ async def test_planted_text_comes_over_the_socket() -> None:
     assert drawn[:-1] == said
     assert events[-1].reason == "eos"  # type: ignore[union-attr]
     await client.close()
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(24, "Too many open files"), "too many open files"),
+        (RuntimeError("can't start new thread"), "can't start new thread"),
+    ],
+)
+async def test_a_process_that_cannot_be_started_is_a_lost_engine(
+    error: Exception, said: str
+) -> None:
+    async def connect() -> Connection:
+        raise error
+
+    client = EngineClient(LoadOptions("fake"), connect=connect)
+    with pytest.raises(EngineLostError, match=rf"process cannot be started: {said}\.$"):
+        await client.start(lambda _: None)
+    await client.close()

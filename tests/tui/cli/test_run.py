@@ -433,6 +433,22 @@ def test_a_session_that_cannot_be_written_to_its_end_is_a_failure(tmp_path: Path
     assert "end: length after 200 tokens" in done.stdout, "what was generated is told all the same"
 
 
+@pytest.mark.parametrize("room", [0, 400])
+def test_a_recording_that_cannot_be_written_is_named(tmp_path: Path, room: int) -> None:
+    """The file may not grow beyond that, as on a full disk."""
+    file = tmp_path / "a.cast"
+    asked = ["run", "--prompt", "Once", "--max-new-tokens", "200", "--record", str(file)]
+    done = subprocess.run(
+        [*fake_command(), *asked],
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (room, room)),
+    )
+    assert done.returncode == 1
+    assert done.stderr == f"tokexplore: {file}: file too large.\n"
+    assert file.exists() == (room > 0), "without its first line it is no recording"
+
+
 def test_a_chat_is_refused_before_the_weights_are_read() -> None:
     weights = list[str]()
 

@@ -46,3 +46,12 @@ def test_what_was_started_in_another_way_is_started_by_its_python(
     monkeypatch.setattr("sys.argv", ["-c"])
     monkeypatch.setattr("sys.executable", "/opt/python")
     assert own_command() == "/opt/python -m tokexplore"
+
+
+def test_where_the_folder_is_gone_it_is_named_as_it_was_given(
+    program: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert own_command() == f"'{program}'"
