@@ -112,9 +112,11 @@ def drop_output(*outputs: int) -> None:
 
 def _lead_nowhere(descriptor: int, flags: int) -> None:
     null = os.open(os.devnull, flags)
-    if null != descriptor:  # where it is closed, it may be the first one that is free
-        os.dup2(null, descriptor)
-        os.close(null)
+    if null == descriptor:  # it was closed, and the first one that is free
+        os.set_inheritable(null, True)
+        return
+    os.dup2(null, descriptor)
+    os.close(null)
 
 
 def warns_of_lost_line(environment: Mapping[str, str]) -> bool:
