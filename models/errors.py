@@ -7,12 +7,6 @@ class TokexploreError(Exception):
     exit_code = 1
 
 
-def reason_of(error: OSError | ValueError) -> str:
-    """Why a file or a connection failed, as a part of a sentence: `no such file or directory`."""
-    said = error.strerror if isinstance(error, OSError) else ""
-    return (said or str(error)).lower()
-
-
 class UsageError(TokexploreError):
     """A mistake in what was asked: a bad value, a missing file, an impossible combination."""
 
@@ -35,3 +29,9 @@ class EngineLostError(TokexploreError):
 
 class ServerError(TokexploreError):
     """A server that cannot be reached, refuses, or answers what cannot be read; nothing is lost."""
+
+
+def reason_of(error: OSError | ValueError) -> str:
+    """Why a file or a connection failed, as a part of a sentence: `no such file or directory`."""
+    said = error.strerror if isinstance(error, OSError) else ""
+    return (said or str(error)).lower()

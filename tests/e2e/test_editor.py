@@ -58,7 +58,7 @@ def test_what_was_edited_is_in_the_draft(terminal: Terminal) -> None:
 
 @pytest.mark.parametrize(
     ("answer", "why"),
-    [("\r", "it ended with 3"), ("\x03", "SIGINT ended"), ("\x1c", "SIGQUIT ended")],
+    [("\r", "it ended with 3"), ("\x03", "signal 2 ended"), ("\x1c", "signal 3 ended")],
 )
 def test_an_editor_that_fails_gives_the_terminal_back(
     answer: str, why: str, terminal: Terminal

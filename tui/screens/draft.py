@@ -2,7 +2,6 @@
 
 import os
 import shlex
-import signal
 import subprocess
 import tempfile
 from pathlib import Path
@@ -81,4 +80,4 @@ class Draft(TextArea):
 
 def _ended(code: int) -> str:
     """How a program ended that did not end well, by its code as `subprocess` has it."""
-    return f"it ended with {code}" if code > 0 else f"{signal.Signals(-code).name} ended it"
+    return f"it ended with {code}" if code > 0 else f"signal {-code} ended it"

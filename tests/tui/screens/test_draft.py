@@ -3,6 +3,7 @@
 import errno
 import os
 import shlex
+import signal
 import sys
 import tempfile
 from contextlib import nullcontext
@@ -58,6 +59,11 @@ async def test_what_comes_back_is_the_draft(
         ('file.write_bytes(b"\\xff")', "can't decode byte 0xff"),
         ("file.unlink()", "no such file or directory"),
         ("sys.exit(3)", "(it ended with 3)"),
+        # One that has no name in Python.
+        (
+            "import os, signal; os.kill(os.getpid(), signal.SIGRTMIN + 1)",
+            f"signal {signal.SIGRTMIN + 1} ended it",
+        ),
     ],
 )
 async def test_where_nothing_comes_back_the_draft_stays(
